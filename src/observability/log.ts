@@ -1,0 +1,113 @@
+/**
+ * Log lines: NDJSON with MUTT's field names and Python's level names, or text for a terminal.
+ *
+ * Written here because MUTT's exact fields, an injected clock and several services in one process (tests) are needed;
+ * the libraries at hand configure one logger for the whole process. Swap it here, nowhere else.
+ */
+import { type Clock, toIso } from "../runtime/clock.ts";
+
+/** Levels by Python's names, which MUTT's tools expect, low to high. */
+export const LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] as const;
+/** One of {@link LOG_LEVELS}. */
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** Flat extras of a line. An `Error` under the key `error` becomes MUTT's `error{type,message,traceback}`. */
+export type LogFields = Record<string, unknown>;
+
+/** Writes log lines under one name. `event` is a stable snake_case word that tools can filter on. */
+export interface Log {
+  debug(event: string, message: string, fields?: LogFields): void;
+  info(event: string, message: string, fields?: LogFields): void;
+  warning(event: string, message: string, fields?: LogFields): void;
+  error(event: string, message: string, fields?: LogFields): void;
+  /** A logger for a part of the service: `child("gates")` of `remediation` is `remediation.gates`. */
+  child(name: string): Log;
+}
+
+/** What {@link createLog} needs. */
+export interface LogOptions {
+  readonly clock: Clock;
+  /** Receives each line, with its final newline. */
+  readonly write: (line: string) => void;
+  /** Lines below this level are not written. */
+  readonly level: LogLevel;
+  /** NDJSON, or text for people. */
+  readonly format: "json" | "text";
+  readonly podName: string;
+  readonly version: string;
+}
+
+/** Creates the service's root logger. A line that cannot be written is dropped: logging never stops the service. */
+export function createLog(options: LogOptions): Log {
+  return loggerNamed("remediation", options);
+}
+
+function loggerNamed(name: string, options: LogOptions): Log {
+  const lowest = LOG_LEVELS.indexOf(options.level);
+  const at = (level: LogLevel) => (event: string, message: string, fields: LogFields = {}) => {
+    if (LOG_LEVELS.indexOf(level) < lowest) return;
+    const line = options.format === "json"
+      ? formatJson({ level, name, event, message, fields }, options)
+      : formatText({ level, name, event, message, fields }, options);
+    try {
+      options.write(line + "\n");
+    } catch {
+      // A closed pipe or a full disk: nothing better can be done from here.
+    }
+  };
+  return {
+    debug: at("DEBUG"),
+    info: at("INFO"),
+    warning: at("WARNING"),
+    error: at("ERROR"),
+    child: (part) => loggerNamed(`${name}.${part}`, options),
+  };
+}
+
+interface Line {
+  level: LogLevel;
+  name: string;
+  event: string;
+  message: string;
+  fields: LogFields;
+}
+
+function formatJson(line: Line, options: LogOptions): string {
+  const { error, ...extras } = line.fields;
+  return JSON.stringify({
+    timestamp: toIso(options.clock.nowMs()).replace("Z", "+00:00"),
+    level: line.level,
+    message: line.message,
+    logger: line.name,
+    module: line.name.slice(line.name.lastIndexOf(".") + 1),
+    function: line.event,
+    line: 0,
+    thread: "main",
+    service: "remediation",
+    version: options.version,
+    pod_name: options.podName,
+    correlation_id: "system",
+    event: line.event,
+    ...extras,
+    ...(error === undefined ? {} : { error: describeError(error) }),
+  }, (_key, value) => typeof value === "bigint" ? String(value) : value);
+}
+
+/** Characters that could forge a line or drive a terminal. */
+// deno-lint-ignore no-control-regex
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
+
+function formatText(line: Line, options: LogOptions): string {
+  const extras = Object.entries(line.fields).map(([key, value]) =>
+    `${key}=${value instanceof Error ? JSON.stringify(value.message) : JSON.stringify(value)}`
+  ).join(" ");
+  const text = `${toIso(options.clock.nowMs())} - ${line.level} - [${line.name}] - ${line.message}${
+    extras && ` (${extras})`
+  }`;
+  return text.replace(CONTROLS, (character) => JSON.stringify(character).slice(1, -1));
+}
+
+function describeError(error: unknown): { type: string; message: string; traceback: string } {
+  if (!(error instanceof Error)) return { type: typeof error, message: String(error), traceback: "" };
+  return { type: error.name, message: error.message, traceback: error.stack ?? "" };
+}

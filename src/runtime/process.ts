@@ -1,0 +1,41 @@
+/** The only place that knows the environment, files and the process itself. */
+
+/** Every environment variable that the process may see. */
+export function readEnvironment(): Record<string, string> {
+  return Deno.env.toObject();
+}
+
+/** A file's text. @throws what the runtime throws (`NotFound`, `PermissionDenied`, …). */
+export function readTextFile(path: string): string {
+  return Deno.readTextFileSync(path);
+}
+
+/** A file's text, or `undefined` where there is no such file. Other failures are thrown. */
+export function readTextFileIfAny(path: string): string | undefined {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** Writes to standard output, whole, without buffering. */
+export function writeOut(text: string): void {
+  writeAll(Deno.stdout, text);
+}
+
+/** Writes to standard error, whole, without buffering. */
+export function writeErr(text: string): void {
+  writeAll(Deno.stderr, text);
+}
+
+function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
+}
+
+/** Whether standard error is a terminal (then logs are text for people). */
+export function isErrTerminal(): boolean {
+  return Deno.stderr.isTerminal();
+}
