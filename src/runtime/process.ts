@@ -1,4 +1,5 @@
 /** The only place that knows the environment, files and the process itself. */
+import { cpuUsage } from "node:process";
 
 /** Every environment variable that the process may see. */
 export function readEnvironment(): Record<string, string> {
@@ -38,4 +39,23 @@ function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string
 /** Whether standard error is a terminal (then logs are text for people). */
 export function isErrTerminal(): boolean {
   return Deno.stderr.isTerminal();
+}
+
+/** What this process uses and since when it runs. */
+export interface ProcessUsage {
+  readonly residentBytes: number;
+  /** User and system time together. */
+  readonly cpuSeconds: number;
+  /** Seconds since the epoch. */
+  readonly startedAtSeconds: number;
+}
+
+/** Reads the process' own usage. Needs no permission. */
+export function readProcessUsage(): ProcessUsage {
+  const { user, system } = cpuUsage();
+  return {
+    residentBytes: Deno.memoryUsage().rss,
+    cpuSeconds: (user + system) / 1e6,
+    startedAtSeconds: performance.timeOrigin / 1000,
+  };
 }

@@ -1,0 +1,234 @@
+/** What a configuration field is, and the kinds of value that one can have. Pure. */
+import { Secret } from "./secret.ts";
+
+/** Headings of the pages, in their order. */
+export const GROUPS = [
+  "Replay",
+  "Lists",
+  "Gates",
+  "Pace",
+  "Moogsoft",
+  "Redis",
+  "Ports and process",
+  "Logs",
+] as const;
+/** One of {@link GROUPS}. */
+export type Group = (typeof GROUPS)[number];
+
+/** One setting: where it is read, what it may be, and what people are told about it. */
+export interface Field<T> {
+  /** The environment variable. */
+  readonly variable: string;
+  /** Other names of the variable; an earlier name wins. */
+  readonly aliases: readonly string[];
+  readonly group: Group;
+  /** What it means, for people; one line or several. */
+  readonly doc: string;
+  /** Unit of a number, `""` where there is none. */
+  readonly unit: string;
+  /** The value when nothing is set. */
+  readonly initial: T;
+  /** The default as one would write it in an environment file; `null` when nothing one could write means it. */
+  readonly initialText: string | null;
+  /** Name behind `mutt:config:` that overrides the value at run time, or `null`. */
+  readonly dynamicKey: string | null;
+  /** Whether the value is never shown and can also be given as a file (`NAME_FILE`). */
+  readonly secret: boolean;
+  /** Whether text after white space and `#` can be cut as a comment: true of all but passwords and keys. */
+  readonly commentable: boolean;
+  /** What a good value is, to be read after "is not". */
+  readonly wants: string;
+  /** The value that a text stands for, `undefined` when it stands for none. The text is never empty. */
+  parse(text: string): T | undefined;
+}
+
+interface Spec<D> {
+  readonly variable: string;
+  readonly aliases?: readonly string[];
+  readonly group: Group;
+  readonly doc: string;
+  readonly default: D;
+  readonly dynamicKey?: string;
+}
+
+interface Kind<T> {
+  readonly wants: string;
+  readonly unit?: string;
+  readonly secret?: boolean;
+  readonly commentable?: boolean;
+  parse(text: string): T | undefined;
+}
+
+function createField<T>(spec: Spec<T>, kind: Kind<T>): Field<T> {
+  return {
+    variable: spec.variable,
+    aliases: spec.aliases ?? [],
+    group: spec.group,
+    doc: spec.doc,
+    initial: spec.default,
+    initialText: spec.default === null ? null : String(spec.default),
+    dynamicKey: spec.dynamicKey ?? null,
+    unit: kind.unit ?? "",
+    secret: kind.secret ?? false,
+    commentable: kind.commentable ?? true,
+    wants: kind.wants,
+    parse: kind.parse,
+  };
+}
+
+const TRUE_WORDS = ["true", "1", "yes", "on"];
+const FALSE_WORDS = ["false", "0", "no", "off"];
+
+/** Yes or no. The original takes the word `true` only; here the common words are taken, and any other is a problem. */
+export function boolean<D extends boolean | null>(spec: Spec<D>): Field<boolean | D> {
+  return createField<boolean | D>(spec, {
+    wants: "true or false (nor 1, 0, yes, no, on, off)",
+    parse(text) {
+      const word = text.trim().toLowerCase();
+      return TRUE_WORDS.includes(word) ? true : FALSE_WORDS.includes(word) ? false : undefined;
+    },
+  });
+}
+
+/** Bounds of a number, both included. */
+export interface Range {
+  readonly min: number;
+  readonly max: number;
+  readonly unit?: string;
+}
+
+/** A whole number from `min` to `max`, decimal digits only. */
+export function integer<D extends number | null>(spec: Spec<D> & Range): Field<number | D> {
+  return createField<number | D>(spec, {
+    unit: spec.unit ?? "",
+    wants: describeRange("a whole number", spec),
+    parse: (text) => parseInteger(text, spec),
+  });
+}
+
+/** A whole number within a range, `undefined` for any other text. */
+export function parseInteger(text: string, { min, max }: Range): number | undefined {
+  return /^\s*\d+\s*$/.test(text) ? within(Number(text), min, max) : undefined;
+}
+
+/** A range as people read it: `a whole number from 1 to 86400 (seconds)`. */
+export function describeRange(what: string, { min, max, unit }: Range): string {
+  return `${what} from ${min} to ${max}${unit ? ` (${unit})` : ""}`;
+}
+
+function within(value: number, min: number, max: number): number | undefined {
+  return value >= min && value <= max ? value : undefined;
+}
+
+/** The word `auto`, or a number with or without decimals. */
+export function autoOrNumber(spec: Spec<"auto" | number> & Range): Field<"auto" | number> {
+  return createField<"auto" | number>(spec, {
+    unit: spec.unit ?? "",
+    wants: describeRange("auto or a number", spec),
+    parse(text) {
+      if (text.trim().toLowerCase() === "auto") return "auto";
+      return /^\s*\d+(\.\d+)?\s*$/.test(text) ? within(Number(text), spec.min, spec.max) : undefined;
+    },
+  });
+}
+
+/** One word out of a closed set, in any case. `synonyms` maps further words, in lower case. */
+export function choice<T extends string>(
+  spec: Spec<T> & { choices: readonly T[]; synonyms?: ReadonlyMap<string, T> },
+): Field<T> {
+  return createField<T>(spec, {
+    wants: `one of ${spec.choices.join(", ")}`,
+    parse(text) {
+      const word = text.trim().toLowerCase();
+      return spec.choices.find((one) => one.toLowerCase() === word) ?? spec.synonyms?.get(word);
+    },
+  });
+}
+
+/** Text without control characters. */
+export function text(spec: Spec<string>): Field<string> {
+  return matching(spec, { pattern: /^[^\p{Cc}]+$/u, wants: "text without control characters" });
+}
+
+/** Name of a Redis key or the start of one. White space is refused: in a name it is a slip, and the list would look empty. */
+export function redisKey(spec: Spec<string>): Field<string> {
+  return matching(spec, {
+    pattern: /^[^\s\p{Cc}]{1,512}$/u,
+    wants: "a Redis key of at most 512 characters, none blank",
+  });
+}
+
+/** Host name or address, without port, scheme or brackets. */
+export function host(spec: Spec<string>): Field<string> {
+  return matching(spec, {
+    pattern: /^([\w.-]{1,253}|[0-9a-f.]*:[0-9a-f:.]*:[0-9a-f:.%\w]*)$/i,
+    wants: "a host name or IP address",
+  });
+}
+
+function matching(spec: Spec<string>, { pattern, wants }: { pattern: RegExp; wants: string }): Field<string> {
+  return createField<string>(spec, {
+    wants,
+    parse(value) {
+      const trimmed = value.trim();
+      return pattern.test(trimmed) ? trimmed : undefined;
+    },
+  });
+}
+
+/** An `http:` or `https:` URL; `""` when nothing is set. */
+export function httpUrl(spec: Spec<string>): Field<string> {
+  return createField<string>(spec, {
+    wants: "an http:// or https:// URL",
+    parse(value) {
+      const trimmed = value.trim();
+      return /^https?:\/\//i.test(trimmed) && URL.canParse(trimmed) ? trimmed : undefined;
+    },
+  });
+}
+
+/** HTTP status codes with commas between them. */
+export function statusCodes(spec: Spec<readonly number[]>): Field<readonly number[]> {
+  return createField<readonly number[]>(spec, {
+    wants: "a list of HTTP status codes from 200 to 599 with commas between them",
+    parse(value) {
+      const codes = value.split(",").map((part) => parseInteger(part, { min: 200, max: 599 }));
+      return codes.every((code) => code !== undefined) ? codes : undefined;
+    },
+  });
+}
+
+/** A password or key: one line, used exactly as it stands. */
+export function secret(spec: Omit<Spec<null>, "default">): Field<Secret | null> {
+  return createField<Secret | null>({ ...spec, default: null }, {
+    secret: true,
+    commentable: false,
+    wants: "one line of text without control characters",
+    parse: (value) => /^[^\p{Cc}]+$/u.test(value) ? new Secret(value) : undefined,
+  });
+}
+
+/** A URL of Redis, secret because it may carry a password. */
+export function redisUrl(spec: Omit<Spec<null>, "default">): Field<Secret | null> {
+  return createField<Secret | null>({ ...spec, default: null }, {
+    secret: true,
+    wants: "a redis://, rediss:// or unix:// URL (special characters of its password are written as %XX)",
+    parse: (value) => isRedisUrl(value.trim()) ? new Secret(value.trim()) : undefined,
+  });
+}
+
+function isRedisUrl(value: string): boolean {
+  const url = URL.parse(value);
+  if (!url || !isDecodable(url.username) || !isDecodable(url.password)) return false;
+  if (url.protocol === "unix:") return /^unix:\/\//i.test(value) && url.pathname.length > 1;
+  return /^rediss?:$/.test(url.protocol) && url.hostname !== "" && /^\/?\d*$/.test(url.pathname);
+}
+
+function isDecodable(part: string): boolean {
+  try {
+    decodeURIComponent(part);
+    return true;
+  } catch {
+    return false;
+  }
+}

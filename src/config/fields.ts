@@ -1,0 +1,379 @@
+/**
+ * The one table of settings. The parser, the type {@link Settings}, `.env.template`, `docs/configuration.md` and the
+ * environment permissions of the compiled binary all come from it. Names and defaults of MUTT's own variables are those of
+ * its remediation service and of the services beside it (contract §3).
+ */
+import { LOG_LEVELS, type LogLevel } from "../observability/log.ts";
+import {
+  autoOrNumber,
+  boolean,
+  choice,
+  type Field,
+  host,
+  httpUrl,
+  integer,
+  redisKey,
+  redisUrl,
+  secret,
+  statusCodes,
+  text,
+} from "./field.ts";
+
+/** Every setting, by the name that the code uses, in the order of the pages. */
+export const FIELDS = {
+  enabled: boolean({
+    variable: "REMEDIATION_ENABLED",
+    group: "Replay",
+    default: true,
+    dynamicKey: "remediation_enabled",
+    doc: "Whether messages are replayed. With false the process stays up and healthy and only measures.",
+  }),
+  intervalSeconds: integer({
+    variable: "REMEDIATION_INTERVAL",
+    group: "Replay",
+    default: 300,
+    min: 1,
+    max: 86_400,
+    unit: "seconds",
+    dynamicKey: "remediation_interval",
+    doc: "Time between the starts of two cycles of a source.",
+  }),
+  batchSize: integer({
+    variable: "REMEDIATION_BATCH_SIZE",
+    group: "Replay",
+    default: 10,
+    min: 0,
+    max: 1_000_000,
+    unit: "messages",
+    dynamicKey: "remediation_batch_size",
+    doc: "Most messages of a source that one cycle handles. 0: all that were there when it began.",
+  }),
+  maxPoisonRetries: integer({
+    variable: "MAX_POISON_RETRIES",
+    group: "Replay",
+    default: 3,
+    min: 1,
+    max: 1_000,
+    unit: "failures",
+    dynamicKey: "max_poison_retries",
+    doc: "A message that failed this often is poison and goes to the dead list.",
+  }),
+  chunkMessages: integer({
+    variable: "REMEDIATION_CHUNK_MESSAGES",
+    group: "Replay",
+    default: 200,
+    min: 1,
+    max: 4_000,
+    unit: "messages",
+    doc: "Most messages of one read and one commit.",
+  }),
+  chunkBytes: integer({
+    variable: "REMEDIATION_CHUNK_BYTES",
+    group: "Replay",
+    default: 102_400,
+    min: 1_024,
+    max: 16_777_216,
+    unit: "bytes",
+    doc: "Most bytes of one read and one commit (always at least one message). More holds Redis up for longer.",
+  }),
+  maxMessageBytes: integer({
+    variable: "REMEDIATION_MAX_MESSAGE_BYTES",
+    group: "Replay",
+    default: 4_194_304,
+    min: 1_024,
+    max: 67_108_864,
+    unit: "bytes",
+    doc: "A larger message is never read; it goes to the dead list unread (reason oversize).",
+  }),
+
+  alerterDlq: redisKey({
+    variable: "ALERTER_DLQ_NAME",
+    group: "Lists",
+    default: "mutt:dlq:alerter",
+    doc: "The alerter's dead-letter queue, drained by the source alerter.",
+  }),
+  ingestQueue: redisKey({
+    variable: "INGEST_QUEUE_NAME",
+    aliases: ["ALERTER_QUEUE_NAME"],
+    group: "Lists",
+    default: "mutt:ingest_queue",
+    doc: "The alerter's input list, where its dead letters are replayed to.",
+  }),
+  alertQueue: redisKey({
+    variable: "ALERT_QUEUE_NAME",
+    group: "Lists",
+    default: "mutt:alert_queue",
+    doc: "The Moog forwarder's input list. Only its depth is read.",
+  }),
+  deadList: redisKey({
+    variable: "DEAD_LETTER_QUEUE",
+    group: "Lists",
+    default: "mutt:dlq:dead",
+    doc: "The dead list: messages that are not replayed any more.",
+  }),
+
+  consumerGate: choice({
+    variable: "REMEDIATION_CONSUMER_GATE",
+    group: "Gates",
+    default: "auto",
+    choices: ["auto", "required", "off"] as const,
+    doc:
+      "Whether a living consumer is asked for. auto: one that was seen and is gone closes the gate, one never seen does not;\n" +
+      "required: there must be one; off: nothing is asked.",
+  }),
+  alerterHeartbeatPrefix: redisKey({
+    variable: "ALERTER_HEARTBEAT_PREFIX",
+    group: "Gates",
+    default: "mutt:heartbeat:alerter",
+    doc: "The alerter's heartbeat keys are this, a colon and its pod's name.",
+  }),
+  alerterHealthUrl: httpUrl({
+    variable: "ALERTER_HEALTH_URL",
+    group: "Gates",
+    default: "",
+    doc: "Asked by the consumer gate where set; it must answer 200. Example: http://localhost:8082/health",
+  }),
+  targetMaxDepth: integer({
+    variable: "REMEDIATION_TARGET_MAX_DEPTH",
+    group: "Gates",
+    default: null,
+    min: 0,
+    max: 1_000_000_000,
+    unit: "messages",
+    doc: "Nothing is replayed while target and alert queue together hold this many. 0: no limit.\n" +
+      "Unset: what the source brings (alerter: dynamic key alerter_queue_warn_threshold, else 1000).",
+  }),
+
+  maxPerSecond: autoOrNumber({
+    variable: "REMEDIATION_MAX_PER_SECOND",
+    group: "Pace",
+    default: "auto",
+    min: 0,
+    max: 1_000_000,
+    unit: "messages a second and source",
+    doc: "auto: what the Moog forwarder's shared rate limit leaves beside live traffic. 0: no limit.",
+  }),
+  moogRateLimit: integer({
+    variable: "MOOG_RATE_LIMIT",
+    group: "Pace",
+    default: 50,
+    min: 0,
+    max: 1_000_000,
+    unit: "alerts a period",
+    doc: "The forwarder's limit, which the automatic pace stays under. The dynamic key moog_rate_limit wins over it.",
+  }),
+  moogRatePeriodSeconds: integer({
+    variable: "MOOG_RATE_PERIOD",
+    group: "Pace",
+    default: 1,
+    min: 1,
+    max: 86_400,
+    unit: "seconds",
+    doc: "The period of that limit. The dynamic key moog_rate_period wins over it.",
+  }),
+  moogRateLimitKey: redisKey({
+    variable: "MOOG_RATE_LIMIT_KEY",
+    group: "Pace",
+    default: "mutt:rate_limit:moog",
+    doc: "Sorted set in which the forwarders count what they send. Only read.",
+  }),
+
+  moogHealthCheckEnabled: boolean({
+    variable: "MOOG_HEALTH_CHECK_ENABLED",
+    group: "Moogsoft",
+    default: true,
+    doc: "Whether Moogsoft is probed before messages are replayed.",
+  }),
+  moogWebhookUrl: httpUrl({
+    variable: "MOOG_WEBHOOK_URL",
+    group: "Moogsoft",
+    default: "",
+    doc: "Where the probe is posted to. Empty: Moogsoft is taken to be healthy.",
+  }),
+  moogHealthTimeoutSeconds: integer({
+    variable: "MOOG_HEALTH_TIMEOUT",
+    group: "Moogsoft",
+    default: 5,
+    min: 1,
+    max: 300,
+    unit: "seconds",
+    doc: "Longest time for one whole probe.",
+  }),
+  moogHealthCacheSeconds: integer({
+    variable: "MOOG_HEALTH_CACHE_SECONDS",
+    group: "Moogsoft",
+    default: 60,
+    min: 1,
+    max: 86_400,
+    unit: "seconds",
+    doc: "How long an answer holds, for all replicas together.",
+  }),
+  moogHealthSuccessCodes: statusCodes({
+    variable: "MOOG_HEALTH_SUCCESS_CODES",
+    group: "Moogsoft",
+    default: [200, 201, 202],
+    doc: "Answers that mean healthy.",
+  }),
+  moogApiKey: secret({
+    variable: "MOOG_API_KEY",
+    group: "Moogsoft",
+    doc: "Sent with the probe as a Bearer token, as the forwarder does.",
+  }),
+
+  redisUrl: redisUrl({
+    variable: "REDIS_URL",
+    group: "Redis",
+    doc: "redis://, rediss:// (TLS) or unix:///run/redis/redis.sock; wins over the single variables below.",
+  }),
+  redisHost: host({ variable: "REDIS_HOST", group: "Redis", default: "localhost", doc: "Host name or address." }),
+  redisPort: integer({
+    variable: "REDIS_PORT",
+    group: "Redis",
+    default: 6379,
+    min: 1,
+    max: 65_535,
+    doc: "Port. Kubernetes sets REDIS_PORT=tcp://… for a Service named redis: set it yourself there.",
+  }),
+  redisDb: integer({
+    variable: "REDIS_DB",
+    group: "Redis",
+    default: 0,
+    min: 0,
+    max: 65_535,
+    doc: "Number of the database.",
+  }),
+  redisUsername: text({
+    variable: "REDIS_USERNAME",
+    group: "Redis",
+    default: "",
+    doc: "ACL user. Empty: the default user.",
+  }),
+  redisPassword: secret({
+    variable: "REDIS_PASS_CURRENT",
+    aliases: ["REDIS_PASS", "REDIS_PASSWORD"],
+    group: "Redis",
+    doc: "Password.",
+  }),
+  redisPasswordNext: secret({
+    variable: "REDIS_PASS_NEXT",
+    group: "Redis",
+    doc: "Tried when the current password is refused, so that a password can be rotated.",
+  }),
+  redisTls: boolean({
+    variable: "REDIS_TLS_ENABLED",
+    group: "Redis",
+    default: false,
+    doc: "TLS on the connection. The server's certificate is always verified.",
+  }),
+  redisCaCertPath: text({
+    variable: "REDIS_CA_CERT_PATH",
+    group: "Redis",
+    default: "",
+    doc: "File with the certificate authority (PEM). Empty: those that the runtime brings.",
+  }),
+
+  metricsPort: integer({
+    variable: "METRICS_PORT_REMEDIATION",
+    group: "Ports and process",
+    default: 8086,
+    min: 0,
+    max: 65_535,
+    doc: "Port of /metrics. 0: any free port.",
+  }),
+  healthPort: integer({
+    variable: "HEALTH_PORT_REMEDIATION",
+    group: "Ports and process",
+    default: 8087,
+    min: 0,
+    max: 65_535,
+    doc: "Port of /health, /livez and /readyz. 0: any free port.",
+  }),
+  bindAddress: host({
+    variable: "REMEDIATION_BIND_ADDRESS",
+    group: "Ports and process",
+    default: "0.0.0.0",
+    doc: "Address that both ports listen on.",
+  }),
+  shutdownTimeoutSeconds: integer({
+    variable: "REMEDIATION_SHUTDOWN_TIMEOUT",
+    group: "Ports and process",
+    default: 20,
+    min: 1,
+    max: 600,
+    unit: "seconds",
+    doc: "Longest time from SIGTERM to the exit.",
+  }),
+  dynamicConfigEnabled: boolean({
+    variable: "DYNAMIC_CONFIG_ENABLED",
+    group: "Ports and process",
+    default: false,
+    doc: "Whether the dynamic keys in Redis override settings at run time.",
+  }),
+  podName: text({
+    variable: "POD_NAME",
+    group: "Ports and process",
+    default: "remediation-unknown",
+    doc: "Name of this instance in logs. Need not be unique.",
+  }),
+
+  logLevel: choice({
+    variable: "LOG_LEVEL",
+    group: "Logs",
+    default: "INFO",
+    choices: LOG_LEVELS,
+    synonyms: new Map<string, LogLevel>([["warn", "WARNING"], ["fatal", "CRITICAL"]]),
+    doc: "Lowest level that is written.",
+  }),
+  logJson: boolean({
+    variable: "LOG_JSON_ENABLED",
+    group: "Logs",
+    default: null,
+    doc: "Whether logs are JSON lines. Unset: JSON, unless standard error is a terminal.",
+  }),
+} as const;
+
+/** Name of a setting. */
+export type SettingKey = keyof typeof FIELDS;
+
+/** All settings, valid and immutable. Numbers carry their unit in the name. */
+export type Settings = {
+  readonly [Key in SettingKey]: (typeof FIELDS)[Key] extends Field<infer T> ? T : never;
+};
+
+/** Every setting's name, in the order of the table. */
+export const SETTING_KEYS = Object.keys(FIELDS) as readonly SettingKey[];
+
+/** The settings when nothing at all is set. */
+export const DEFAULT_SETTINGS: Settings = Object.freeze(
+  Object.fromEntries(SETTING_KEYS.map((key) => [key, FIELDS[key].initial])),
+) as Settings;
+
+/** Every variable that gives a setting its value, strongest first; a secret's `NAME_FILE` stands behind its name. */
+export function variablesOf(field: Field<unknown>): readonly string[] {
+  const names = [field.variable, ...field.aliases];
+  return field.secret ? names.flatMap((name) => [name, fileVariable(name)]) : names;
+}
+
+/** The variable that names the file with a secret's value. */
+export function fileVariable(variable: string): string {
+  return `${variable}_FILE`;
+}
+
+/** Every variable that the service reads. */
+export function knownVariables(): readonly string[] {
+  return SETTING_KEYS.flatMap((key) => variablesOf(FIELDS[key]));
+}
+
+/**
+ * The prefixes for `--allow-env`, each with its `*`: wide enough that misspelt names are seen and can be warned of. A first
+ * word that several variables share stands for all of them; other variables are cut behind their second word.
+ */
+export function environmentPrefixes(): readonly string[] {
+  const names = SETTING_KEYS.flatMap((key) => [FIELDS[key].variable, ...FIELDS[key].aliases]);
+  const families = Map.groupBy(names, (name) => name.split("_")[0]);
+  const prefixes = names.map((name) => {
+    const [first, second] = name.split("_");
+    return families.get(first)!.length > 1 ? `${first}_*` : `${first}_${second}*`;
+  });
+  return [...new Set(prefixes)].sort();
+}

@@ -1,0 +1,137 @@
+/** Where a setting's text comes from: the environment over `.env`, a name over its aliases, a value or a file. */
+import { parse } from "dotenv";
+import type { Field } from "./field.ts";
+import { knownVariables, type SettingKey, variablesOf } from "./fields.ts";
+import { quote } from "./redact.ts";
+
+/** Variables and their texts. May hold any name, `__proto__` included. */
+export type Variables = Readonly<Record<string, string>>;
+
+/** Everything that settings are read from. */
+export interface Layers {
+  /** The real environment. */
+  readonly environment: Variables;
+  /** What `.env` holds, already parsed. */
+  readonly dotEnv: Variables;
+  /** Reads the file that a `NAME_FILE` variable names. Throws when it cannot. */
+  readonly readFile: (path: string) => string;
+}
+
+/** Where a value was found. */
+export type LayerName = "environment" | ".env";
+
+/** Where a setting's value comes from. `variable` is the name that was used: an alias, or a `NAME_FILE`. */
+export interface Origin {
+  readonly layer: "default" | LayerName;
+  readonly variable: string;
+}
+
+/** Every setting's origin. */
+export type Origins = Readonly<Record<SettingKey, Origin>>;
+
+/** A setting's text and where it was found. */
+export interface Found {
+  readonly variable: string;
+  readonly layer: LayerName;
+  readonly text: string;
+}
+
+/** What people are to be told; filled while settings are read. */
+export interface Notes {
+  readonly problems: string[];
+  readonly warnings: string[];
+}
+
+/**
+ * Finds a field's text: the environment before `.env`, and within each the name before its aliases. An empty value counts as
+ * unset; in the environment it also hides the same name in `.env`. Notes a warning when two names say different things.
+ */
+export function findText(field: Field<unknown>, layers: Layers, notes: Notes): Found | undefined {
+  const found = [
+    ...variablesOf(field).map((name) => readVariable(name, "environment", layers)),
+    ...variablesOf(field).map((name) => readVariable(name, ".env", layers)),
+  ].flatMap((one) => one ? [one] : []);
+  const texts = found.flatMap((one) => resolve(one, { field, layers, notes }) ?? []);
+  const [first, ...others] = texts;
+  for (const other of others) {
+    if (first && other.text !== first.text) {
+      notes.warnings.push(`${other.variable} says something else than ${first.variable} and is ignored`);
+    }
+  }
+  return first;
+}
+
+function readVariable(variable: string, layer: LayerName, layers: Layers): Found | undefined {
+  const hidden = layer === ".env" && Object.hasOwn(layers.environment, variable);
+  const values = layer === ".env" ? layers.dotEnv : layers.environment;
+  if (hidden || !Object.hasOwn(values, variable)) return undefined;
+  return { variable, layer, text: values[variable]! };
+}
+
+/** Tidies a found text, and reads the file where it names one. */
+function resolve(
+  found: Found,
+  { field, layers, notes }: { field: Field<unknown>; layers: Layers; notes: Notes },
+): Found | undefined {
+  const isFile = field.secret && found.variable.endsWith("_FILE");
+  const text = found.layer === "environment"
+    ? tidy(found, { commentable: field.commentable || isFile, notes })
+    : found.text;
+  if (text.trim() === "") return undefined;
+  return isFile ? readSecretFile({ ...found, text: text.trim() }, { layers, notes }) : { ...found, text };
+}
+
+function readSecretFile(found: Found, { layers, notes }: { layers: Layers; notes: Notes }): Found | undefined {
+  try {
+    const text = layers.readFile(found.text).replace(/\r?\n$/, "");
+    if (text.trim() !== "") return { ...found, text };
+    notes.problems.push(`${found.variable} ${quote(found.text)} is an empty file`);
+  } catch (error) {
+    notes.problems.push(`${found.variable} ${quote(found.text)} cannot be read: ${errorName(error)}`);
+  }
+  return undefined;
+}
+
+/** An error's name; its message is left out because it may repeat what the file's path or content is. */
+export function errorName(error: unknown): string {
+  return error instanceof Error ? error.name : typeof error;
+}
+
+/**
+ * Takes off what a shell or dotenv would have taken off, but systemd and Docker leave in a value: a comment behind white
+ * space, and quotes around the whole. Never from a password or key, where both may be meant; there it only warns.
+ */
+function tidy(found: Found, { commentable, notes }: { commentable: boolean; notes: Notes }): string {
+  const { variable, text } = found;
+  const quoted = /^\s*(["'])(.*)\1\s*(?:#.*)?$/s.exec(text);
+  const tidied = quoted ? quoted[2]! : text.replace(/(^|\s)\s*#.*$/s, "");
+  if (tidied.trim() === text.trim()) return text;
+  if (!commentable && !/^\s*#\s/.test(text)) {
+    notes.warnings.push(
+      `${variable} is used whole, with its ${
+        quoted ? "quotes" : '" #"'
+      }: if that is not meant, take it out of the value`,
+    );
+    return text;
+  }
+  notes.warnings.push(
+    quoted
+      ? `${variable} is in quotes, which are taken off`
+      : `${variable} has a comment behind its value, which is cut`,
+  );
+  return tidied;
+}
+
+/**
+ * Parses the text of a `.env` file. Its rules cut an unquoted value at the first `#`, even inside a word; a warning tells
+ * where that happened to a variable of ours, because a password could be hit.
+ */
+export function parseDotEnv(text: string): { readonly variables: Variables; readonly warnings: readonly string[] } {
+  const known = new Set(knownVariables());
+  const cut = [...text.matchAll(/^[ \t]*(?:export[ \t]+)?(\w+)[ \t]*=(?![ \t]*['"`])[^#\r\n]*(?<=\S)#/gm)]
+    .map((match) => match[1]!).filter((name) => known.has(name));
+  return {
+    variables: parse(text),
+    warnings: cut.map((name) => `${name} in .env is cut at its "#": put the value in quotes if the "#" belongs to it`),
+  };
+}

@@ -1,0 +1,86 @@
+/** Reads the settings: pure in {@link parseSettings}, with its IO in {@link loadSettings}. */
+import { readEnvironment, readTextFile, readTextFileIfAny } from "../runtime/process.ts";
+import type { Field } from "./field.ts";
+import { FIELDS, SETTING_KEYS, type SettingKey, type Settings } from "./fields.ts";
+import {
+  errorName,
+  findText,
+  type Found,
+  type Layers,
+  type Notes,
+  type Origin,
+  type Origins,
+  parseDotEnv,
+} from "./layers.ts";
+import { quote, redactCredentials } from "./redact.ts";
+import { checkTogether } from "./rules.ts";
+import { Secret } from "./secret.ts";
+import { warnOfUnknown } from "./unknown.ts";
+
+/** Settings, or all that is wrong with them. No text in it shows a secret. */
+export type Loaded =
+  | { readonly ok: true; readonly settings: Settings; readonly origins: Origins; readonly warnings: readonly string[] }
+  | { readonly ok: false; readonly problems: readonly string[]; readonly warnings: readonly string[] };
+
+/**
+ * Reads the process's environment over the file `.env` in the working directory, and the files that `NAME_FILE` variables
+ * name. Does not throw: what is wrong is in the result. A `.env` that cannot be read is a warning, because under systemd it is
+ * often for root only and has been read already.
+ */
+export function loadSettings(): Loaded {
+  const { text, warnings } = readDotEnv();
+  const dotEnv = parseDotEnv(text);
+  const loaded = parseSettings({
+    environment: readEnvironment(),
+    dotEnv: dotEnv.variables,
+    readFile: readTextFile,
+  });
+  return { ...loaded, warnings: [...warnings, ...dotEnv.warnings, ...loaded.warnings] };
+}
+
+function readDotEnv(): { text: string; warnings: string[] } {
+  try {
+    return { text: readTextFileIfAny(".env") ?? "", warnings: [] };
+  } catch (error) {
+    return { text: "", warnings: [`.env cannot be read and is ignored: ${errorName(error)}`] };
+  }
+}
+
+/**
+ * Turns variables into settings: defaults, under `.env`, under the environment. Reports all problems at once, each with the
+ * variable, its value (never a secret's) and what is wanted. Pure but for `layers.readFile`.
+ */
+export function parseSettings(layers: Layers): Loaded {
+  const notes: Notes = { problems: [], warnings: [] };
+  const read = SETTING_KEYS.map((key) => ({ key, ...readField(FIELDS[key], layers, notes) }));
+  notes.warnings.push(...warnOfUnknown([...Object.keys(layers.environment), ...Object.keys(layers.dotEnv)]));
+  const settings = Object.freeze(Object.fromEntries(read.map(({ key, value }) => [key, value]))) as Settings;
+  const origins = Object.fromEntries(read.map(({ key, origin }) => [key, origin])) as Origins;
+  const bad = new Set(read.filter((one) => one.isBad).map((one) => one.key));
+  for (const { kind, keys, text } of checkTogether(settings, origins)) {
+    if (!keys.some((key) => bad.has(key))) notes[kind === "problem" ? "problems" : "warnings"].push(text);
+  }
+  const { problems, warnings } = notes;
+  return problems.length > 0 ? { ok: false, problems, warnings } : { ok: true, settings, origins, warnings };
+}
+
+/** A field's value, or its default where nothing is set or (`isBad`) what is set is no good. */
+function readField(field: Field<unknown>, layers: Layers, notes: Notes) {
+  const found = findText(field, layers, notes);
+  const origin: Origin = found ?? { layer: "default", variable: field.variable };
+  const value = found ? field.parse(found.text) : field.initial;
+  const isBad = value === undefined;
+  if (found && isBad) notes.problems.push(describeProblem(field, found));
+  return { value: isBad ? field.initial : value, origin: { layer: origin.layer, variable: origin.variable }, isBad };
+}
+
+function describeProblem(field: Field<unknown>, { variable, text }: Found): string {
+  const hint = text.startsWith("tcp://") ? " (Kubernetes sets this name for a Service: set it yourself)" : "";
+  return `${variable} ${field.secret ? "[redacted]" : quote(text)} is not ${field.wants}${hint}`;
+}
+
+/** A setting's value as it may be shown: secrets redacted, credentials cut out of URLs, `""` where nothing is set. */
+export function showValue(value: Settings[SettingKey]): string {
+  if (value instanceof Secret) return String(value);
+  return value === null ? "" : redactCredentials(String(value));
+}

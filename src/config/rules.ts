@@ -1,0 +1,70 @@
+/** Rules that concern several settings at once. Pure. */
+import { FIELDS, type SettingKey, type Settings } from "./fields.ts";
+import type { Origins } from "./layers.ts";
+
+/** What is wrong (`problem`) or doubtful (`warning`) about some settings together. */
+export interface Finding {
+  readonly kind: "problem" | "warning";
+  /** The settings it depends on; where one of them could not be read, the finding means nothing. */
+  readonly keys: readonly SettingKey[];
+  readonly text: string;
+}
+
+/** Finds what does not go together in settings that are good one by one. */
+export function checkTogether(settings: Settings, origins: Origins): Finding[] {
+  return [
+    ...checkPorts(settings),
+    ...checkLists(settings),
+    ...checkRedisUrl(settings, origins),
+    ...checkTls(settings),
+  ];
+}
+
+function checkPorts({ metricsPort, healthPort }: Settings): Finding[] {
+  if (metricsPort !== healthPort || metricsPort === 0) return [];
+  const text = `${nameOf("metricsPort")} and ${nameOf("healthPort")} are both ${metricsPort}: each needs its own`;
+  return [{ kind: "problem", keys: ["metricsPort", "healthPort"], text }];
+}
+
+const LIST_ROLES = ["alerterDlq", "ingestQueue", "alertQueue", "deadList"] as const;
+
+function checkLists(settings: Settings): Finding[] {
+  const pairs = LIST_ROLES.flatMap((role, at) => LIST_ROLES.slice(at + 1).map((other) => [role, other] as const));
+  return pairs.filter(([role, other]) => settings[role] === settings[other]).map(([role, other]) => {
+    const same = `${nameOf(role)} and ${nameOf(other)} are both ${JSON.stringify(settings[role])}`;
+    // Nothing is moved out of or into the alert queue, so naming it as the target only makes its depth count twice.
+    return role === "ingestQueue" && other === "alertQueue"
+      ? { kind: "warning", keys: [role, other], text: `${same}: its depth counts twice` }
+      : { kind: "problem", keys: [role, other], text: `${same}: each role needs a list of its own` };
+  });
+}
+
+/** What a URL always decides about the connection. User and password it decides only where it carries them. */
+const DECIDED_BY_URL = ["redisHost", "redisPort", "redisDb", "redisTls"] as const;
+
+function checkRedisUrl({ redisUrl }: Settings, origins: Origins): Finding[] {
+  if (!redisUrl) return [];
+  const url = new URL(redisUrl.reveal());
+  const decided: SettingKey[] = [...DECIDED_BY_URL];
+  if (url.username) decided.push("redisUsername");
+  if (url.password) decided.push("redisPassword");
+  const ignored = decided.filter((key) => origins[key].layer !== "default").map((key) => origins[key].variable);
+  const text = `REDIS_URL wins, and what ${ignored.join(", ")} says is ignored`;
+  return ignored.length > 0 ? [{ kind: "warning", keys: ["redisUrl"], text }] : [];
+}
+
+function checkTls({ redisUrl, redisTls, redisCaCertPath }: Settings): Finding[] {
+  const scheme = redisUrl ? new URL(redisUrl.reveal()).protocol : redisTls ? "rediss:" : "redis:";
+  if (scheme === "rediss:") return [];
+  if (redisTls) {
+    const text = `REDIS_TLS_ENABLED is true, but REDIS_URL begins with ${scheme}// and not with rediss://`;
+    return [{ kind: "problem", keys: ["redisTls", "redisUrl"], text }];
+  }
+  if (!redisCaCertPath) return [];
+  const text = `${nameOf("redisCaCertPath")} is ignored, because the connection to Redis has no TLS`;
+  return [{ kind: "warning", keys: ["redisTls", "redisUrl", "redisCaCertPath"], text }];
+}
+
+function nameOf(key: SettingKey): string {
+  return FIELDS[key].variable;
+}

@@ -1,0 +1,46 @@
+/** The stamps that this service puts into messages that can be read, and how they come off again. */
+import { openEnvelope } from "./envelope.ts";
+import type { JsonObject } from "./json_members.ts";
+import { quoteAscii } from "./json_text.ts";
+import { readMessage } from "./message.ts";
+import { editMessage } from "./message_edit.ts";
+import { type Death, recordText, type ReplayRecord } from "./message_record.ts";
+import { FAILED_AT_MEMBER, REMEDIATION_MEMBER } from "./source.ts";
+
+/** The message as it goes back to work: `cut` and every `_remediation` out, the record in as the last member. */
+export function stampReplay(
+  message: JsonObject,
+  { record, cut }: { record: ReplayRecord; cut: readonly string[] },
+): Uint8Array {
+  return editMessage(message, {
+    cut: [...cut, REMEDIATION_MEMBER],
+    append: [[REMEDIATION_MEMBER, recordText(record)]],
+  });
+}
+
+/** The message as it goes to the dead list: only earlier stamps cut, `failed_at` and the record with its reason last. */
+export function stampDeath(
+  message: JsonObject,
+  { record, death }: { record: ReplayRecord; death: Death },
+): Uint8Array {
+  return editMessage(message, {
+    cut: [FAILED_AT_MEMBER, REMEDIATION_MEMBER],
+    append: [
+      [FAILED_AT_MEMBER, quoteAscii(death.failedAt)],
+      [REMEDIATION_MEMBER, recordText(record, death.reason)],
+    ],
+  });
+}
+
+/**
+ * The bytes without this service's stamps: an envelope opened, else every `_remediation`, `failed_at` and member of
+ * `extraNames` cut. What cannot be read comes back as it is. Safe to call twice on what {@link stampReplay} and
+ * {@link stampDeath} made.
+ */
+export function withoutStamps(bytes: Uint8Array, extraNames: readonly string[] = []): Uint8Array {
+  const enclosed = openEnvelope(bytes);
+  if (enclosed !== null) return enclosed;
+  const message = readMessage(bytes);
+  if (!message.readable) return bytes;
+  return editMessage(message, { cut: [REMEDIATION_MEMBER, FAILED_AT_MEMBER, ...extraNames], append: [] });
+}

@@ -1,0 +1,78 @@
+/** The little that may be shown of a message: a redacted preview, its correlation id, its age. Never its text or a key. */
+import { findMember, type JsonMember, type JsonObject } from "./json_members.ts";
+import { stringOf } from "./json_values.ts";
+import { readMessage } from "./message.ts";
+import { FAILED_AT_MEMBER } from "./source.ts";
+
+/** Longest preview, in characters. */
+export const MAX_PREVIEW_CHARACTERS = 300;
+const MAX_VALUE_CHARACTERS = 80;
+const MAX_ID_CHARACTERS = 128;
+const MAX_TIMESTAMP_CHARACTERS = 64;
+/** `\uXXXX` for one character is the longest that a string literal gets. */
+const MAX_ESCAPE_BYTES = 6;
+const CORRELATION_ID = "_correlation_id";
+/** The only members that are ever shown; `api_key`, `message` and whatever else a client sent stay out. */
+const SHOWN_MEMBERS = [CORRELATION_ID, "hostname", "severity", "source", "timestamp"];
+
+/**
+ * One line about a message for DEBUG logs, at most {@link MAX_PREVIEW_CHARACTERS}: its length and the first characters of
+ * an allow-list of top-level members; of what is not readable, its length only. Containers are never shown.
+ */
+export function previewMessage(bytes: Uint8Array): string {
+  const message = readMessage(bytes);
+  const shown = message.readable ? SHOWN_MEMBERS.flatMap((name) => previewMember(message, name)) : [message.reason];
+  return shorten([`${bytes.length} bytes`, ...shown].join(" "), MAX_PREVIEW_CHARACTERS);
+}
+
+/** The message's `_correlation_id` where it is a string of at most 128 characters, else undefined. */
+export function correlationIdOf(bytes: Uint8Array): string | undefined {
+  const message = readMessage(bytes);
+  return message.readable ? shortStringIn(message, { name: CORRELATION_ID, max: MAX_ID_CHARACTERS }) : undefined;
+}
+
+/**
+ * Milliseconds since the epoch at which the message says it failed (`failed_at`), else at which its event happened
+ * (`timestamp`); undefined where neither is a string that `Date.parse` understands
+ * (one without a zone is taken as local time). For ages that people look at only.
+ */
+export function timestampOf(bytes: Uint8Array): number | undefined {
+  const message = readMessage(bytes);
+  if (!message.readable) return undefined;
+  return instantIn(message, FAILED_AT_MEMBER) ?? instantIn(message, "timestamp");
+}
+
+function instantIn(message: JsonObject, name: string): number | undefined {
+  const atMs = Date.parse(shortStringIn(message, { name, max: MAX_TIMESTAMP_CHARACTERS }) ?? "");
+  return Number.isNaN(atMs) ? undefined : atMs;
+}
+
+/** The string under that name unless it is longer than `max` characters; a huge one is not even decoded. */
+function shortStringIn(message: JsonObject, { name, max }: { name: string; max: number }): string | undefined {
+  const member = findMember(message, name);
+  if (member === null || member.valueEnd - member.valueStart > max * MAX_ESCAPE_BYTES + 2) return undefined;
+  const text = stringOf(member);
+  return text !== null && text.length <= max ? text : undefined;
+}
+
+function previewMember(message: JsonObject, name: string): string[] {
+  const member = findMember(message, name);
+  return member === null ? [] : [`${name}=${previewValue(member)}`];
+}
+
+/** The start of the value's own JSON text, in which quotes and control characters are escaped already. */
+function previewValue({ bytes, valueStart, valueEnd }: JsonMember): string {
+  if (isContainer(bytes[valueStart]!)) return "(not shown)";
+  const enough = Math.min(valueEnd, valueStart + MAX_VALUE_CHARACTERS * 4);
+  const raw = new TextDecoder().decode(bytes.subarray(valueStart, enough));
+  return shorten(raw.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "?"), MAX_VALUE_CHARACTERS);
+}
+
+function isContainer(first: number): boolean {
+  return first === 0x7b || first === 0x5b;
+}
+
+/** Cuts at `max` UTF-16 units, with `…` as the last one where something went. */
+function shorten(text: string, max: number): string {
+  return text.length <= max ? text : `${text.slice(0, max - 1)}…`;
+}

@@ -1,0 +1,138 @@
+/** All gates of one source, asked together: the one address of "why is nothing moving?". */
+import type { Log } from "../observability/log.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Gate, GateAnswer, GateName } from "./gate.ts";
+
+/** Gates that open and close by themselves while messages flow; told only when they stay closed for so long. */
+const FLOW_GATES: ReadonlySet<GateName> = new Set(["pace", "depth"]);
+const FLOW_QUIET_MS = 5_000;
+
+/** A gate's last answer, and since when it has been so (milliseconds since the epoch). */
+export interface GateStatus extends GateAnswer {
+  readonly name: GateName;
+  readonly sinceMs: number;
+  /** When asking again may give another answer, milliseconds since the epoch; absent: not known. */
+  readonly nextMs?: number;
+}
+
+/** What all gates say together. */
+export interface BoardReading {
+  readonly statuses: readonly GateStatus[];
+  /** The closed gates, in the order of the board. */
+  readonly closed: readonly GateStatus[];
+  /** Most messages that may move now; `Infinity` where no gate sets a bound. */
+  readonly room: number;
+  /** What set the room, where something did. */
+  readonly roomBy: GateName | null;
+}
+
+interface Known {
+  answer: GateAnswer;
+  sinceMs: number;
+  askedMs: number;
+  told: boolean;
+  everOpen: boolean;
+}
+
+/** Asks every gate, remembers since when each is as it is, and tells of changes. None hides another. */
+export class GateBoard {
+  readonly #gates: readonly Gate[];
+  readonly #known = new Map<GateName, Known>();
+  readonly #deps: {
+    readonly clock: Clock;
+    readonly log: Log;
+    readonly source: string;
+    readonly onAnswer: (gate: GateName, open: boolean) => void;
+  };
+
+  constructor(
+    gates: readonly Gate[],
+    deps: { clock: Clock; log: Log; source: string; onAnswer: (gate: GateName, open: boolean) => void },
+  ) {
+    this.#gates = gates;
+    this.#deps = deps;
+  }
+
+  /** Asks all gates at once. Never throws: a gate that fails is closed, reason `error`. */
+  async ask(): Promise<BoardReading> {
+    await Promise.all(this.#gates.map(async (gate) => this.#note(gate.name, await answerOf(gate))));
+    return this.last();
+  }
+
+  /** The last answers, without asking. */
+  last(): BoardReading {
+    const statuses = this.#gates.flatMap(({ name }) => {
+      const known = this.#known.get(name);
+      return known ? [statusOf(name, known)] : [];
+    });
+    const narrowest = statuses.filter(({ room }) => room !== undefined).sort((a, b) => a.room! - b.room!)[0];
+    return {
+      statuses,
+      closed: statuses.filter(({ open }) => !open),
+      room: narrowest?.room ?? Infinity,
+      roomBy: narrowest?.name ?? null,
+    };
+  }
+
+  #note(name: GateName, answer: GateAnswer): void {
+    const nowMs = this.#deps.clock.nowMs();
+    const before = this.#known.get(name);
+    const changed = before === undefined || before.answer.open !== answer.open ||
+      before.answer.reason !== answer.reason;
+    const sinceMs = changed ? nowMs : before.sinceMs;
+    const known: Known = {
+      answer,
+      sinceMs,
+      askedMs: nowMs,
+      told: changed ? false : before.told,
+      everOpen: answer.open || (before?.everOpen ?? false),
+    };
+    this.#known.set(name, known);
+    this.#deps.onAnswer(name, answer.open);
+    if (answer.open) this.#tellOpen(name, before, nowMs);
+    else this.#tellClosed(name, known, nowMs);
+  }
+
+  #tellClosed(name: GateName, known: Known, nowMs: number): void {
+    if (known.told || (FLOW_GATES.has(name) && nowMs - known.sinceMs < FLOW_QUIET_MS)) return;
+    known.told = true;
+    const never = known.everOpen ? "" : "; it has not been open since the start";
+    this.#deps.log.warning("gate_closed", `Remediation: gate ${name} is closed: ${known.answer.detail}${never}`, {
+      source: this.#deps.source,
+      gate: name,
+      reason: known.answer.reason,
+    });
+  }
+
+  #tellOpen(name: GateName, before: Known | undefined, nowMs: number): void {
+    if (!before || before.answer.open || !before.told) return;
+    const closedSeconds = Math.round((nowMs - before.sinceMs) / 1_000);
+    this.#deps.log.info("gate_open", `Remediation: gate ${name} is open after ${closedSeconds} s`, {
+      source: this.#deps.source,
+      gate: name,
+      reason: before.answer.reason,
+      closed_seconds: closedSeconds,
+    });
+  }
+}
+
+async function answerOf(gate: Gate): Promise<GateAnswer> {
+  try {
+    return await gate.ask();
+  } catch (error) {
+    return {
+      open: false,
+      reason: "error",
+      detail: `it could not be asked (${error instanceof Error ? error.name : error})`,
+    };
+  }
+}
+
+function statusOf(name: GateName, { answer, sinceMs, askedMs }: Known): GateStatus {
+  return {
+    ...answer,
+    name,
+    sinceMs,
+    ...(answer.retryInMs === undefined ? {} : { nextMs: askedMs + answer.retryInMs }),
+  };
+}

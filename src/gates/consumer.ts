@@ -1,0 +1,174 @@
+/** The consumer gate: open while the service that reads the target lives. */
+import type { Redis } from "ioredis";
+import type { Log } from "../observability/log.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { BackgroundFact } from "./background_fact.ts";
+import { exchange, type ExchangeOutcome } from "./exchange.ts";
+import type { Gate, GateAnswer } from "./gate.ts";
+import { Heartbeats, type HeartbeatState } from "./heartbeats.ts";
+import { OutageLog } from "./outage_log.ts";
+
+/** When to ask again while an answer is on its way. */
+const UNKNOWN_RETRY_MS = 100;
+/** When to ask again about a consumer that is gone; asking costs one EXISTS. */
+const GONE_RETRY_MS = 1000;
+/** How often the health URL is asked at most, and how long it may take. */
+const HEALTH_URL_EVERY_MS = 10_000;
+const HEALTH_URL_TIMEOUT_MS = 5000;
+
+/** Values of `REMEDIATION_CONSUMER_GATE`. */
+export const CONSUMER_GATE_MODES = ["auto", "required", "off"] as const;
+/** One of {@link CONSUMER_GATE_MODES}. */
+export type ConsumerGateMode = (typeof CONSUMER_GATE_MODES)[number];
+
+/** Why the consumer gate is open or closed. Closed set. */
+export const CONSUMER_REASONS = ["off", "alive", "gone", "unknown", "never_seen", "health_url_failed"] as const;
+/** One of {@link CONSUMER_REASONS}. */
+export type ConsumerReason = (typeof CONSUMER_REASONS)[number];
+
+/** What a {@link ConsumerGate} needs. */
+export interface ConsumerGateOptions {
+  readonly mode: ConsumerGateMode;
+  /** Heartbeats are `<prefix>:<pod>`, e.g. `mutt:heartbeat:alerter`. */
+  readonly heartbeatPrefix: string;
+  /** `ALERTER_HEALTH_URL`; `undefined` where it is not set. */
+  readonly healthUrl: URL | undefined;
+  readonly redis: Redis;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Told each failed Redis call, for counting. */
+  readonly onRedisError?: (error: unknown) => void;
+  /** Replaced in tests. */
+  readonly fetch?: typeof fetch;
+}
+
+interface ConsumerAnswer extends GateAnswer {
+  readonly reason: ConsumerReason;
+}
+
+/**
+ * Judges a consumer by its heartbeats, and by its health URL where one is set. `auto`: one that was never seen is
+ * `unknown` and open, one that was seen and is gone closes; `required`: only one that is seen opens. That one was seen
+ * is forgotten with the process.
+ */
+export class ConsumerGate implements Gate {
+  readonly name = "consumer";
+  readonly #options: ConsumerGateOptions;
+  readonly #heartbeats: Heartbeats;
+  readonly #health: HealthUrl | undefined;
+  readonly #outages: OutageLog;
+  #warnedForbidden = false;
+
+  constructor(options: ConsumerGateOptions) {
+    const { clock, log, heartbeatPrefix: prefix, healthUrl } = options;
+    this.#options = options;
+    this.#heartbeats = new Heartbeats({ ...options, prefix });
+    this.#health = healthUrl === undefined ? undefined : new HealthUrl(options, healthUrl);
+    this.#outages = new OutageLog({ clock, log, event: "consumer", subject: `consumer ${prefix}` });
+  }
+
+  /** Begins the first look, so that the first {@link ConsumerGate.ask} can tell. Optional. */
+  start(): void {
+    // Not left floating: stop() awaits what this begins.
+    void this.settled();
+  }
+
+  /** At most one Redis call; looks and the health URL are asked in the background. Never rejects. */
+  async ask(): Promise<GateAnswer> {
+    if (this.#options.mode === "off") return OFF;
+    const health = this.#health?.answer();
+    const heartbeat = this.#judge(await this.#heartbeats.ask());
+    const answer = heartbeat.open && health !== undefined ? health : heartbeat;
+    if (answer.reason !== "unknown") this.#outages.note({ ok: answer.open, ...answer });
+    return answer;
+  }
+
+  /** Resolves once a look for heartbeats and the health URL have answered, or could not. */
+  async settled(): Promise<void> {
+    if (this.#options.mode === "off") return;
+    await Promise.all([this.#heartbeats.settled(), this.#health?.fact.settled()]);
+  }
+
+  /** Ends what runs in the background and waits for it. Safe to call twice. */
+  async stop(): Promise<void> {
+    await Promise.all([this.#heartbeats.stop(), this.#health?.fact.stop()]);
+  }
+
+  #judge(state: HeartbeatState): ConsumerAnswer {
+    const keys = `${this.#options.heartbeatPrefix}:*`;
+    const required = this.#options.mode === "required";
+    switch (state) {
+      case "alive":
+        return { open: true, reason: "alive", detail: `a heartbeat ${keys} is there` };
+      case "gone":
+        return closed("gone", `no heartbeat ${keys} any more; the consumer stopped`, GONE_RETRY_MS);
+      case "never_seen":
+        return required
+          ? closed("never_seen", `no heartbeat ${keys} yet, and REMEDIATION_CONSUMER_GATE is required`, GONE_RETRY_MS)
+          : { open: true, reason: "unknown", detail: `no heartbeat ${keys} was ever seen` };
+      case "forbidden":
+        this.#warnForbidden(keys);
+        return { ...closed("unknown", `Redis does not permit to ask for ${keys}`, GONE_RETRY_MS), open: !required };
+      case "looking":
+        return this.#uncertain(closed("unknown", `looking for a heartbeat ${keys}`, UNKNOWN_RETRY_MS));
+      case "failed":
+        return this.#uncertain(closed("unknown", `Redis did not answer whether ${keys} exist`, GONE_RETRY_MS));
+    }
+  }
+
+  /** Closed for a moment for a consumer that was seen; in `auto` one that never was is not waited for. */
+  #uncertain(answer: ConsumerAnswer): ConsumerAnswer {
+    return { ...answer, open: this.#options.mode === "auto" && !this.#heartbeats.everSeen };
+  }
+
+  #warnForbidden(keys: string): void {
+    if (this.#warnedForbidden) return;
+    this.#warnedForbidden = true;
+    this.#options.log.warning(
+      "consumer_forbidden",
+      `Remediation: whether the consumer lives is unknown: the Redis user may not ask for ${keys} (SCAN, EXISTS)`,
+    );
+  }
+}
+
+const OFF: ConsumerAnswer = { open: true, reason: "off", detail: "REMEDIATION_CONSUMER_GATE is off" };
+
+function closed(reason: ConsumerReason, detail: string, retryInMs: number): ConsumerAnswer {
+  return { open: false, reason, detail, retryInMs };
+}
+
+/** Asks the consumer's health URL beside the loop. */
+class HealthUrl {
+  readonly fact: BackgroundFact<ExchangeOutcome>;
+  readonly #host: string;
+
+  constructor({ clock, fetch }: ConsumerGateOptions, url: URL) {
+    this.#host = url.host;
+    this.fact = new BackgroundFact({
+      clock,
+      freshMs: HEALTH_URL_EVERY_MS,
+      graceMs: (outcome) => isOk(outcome) ? HEALTH_URL_EVERY_MS + HEALTH_URL_TIMEOUT_MS : Infinity,
+      find: async (signal) => {
+        const request = { url, method: "GET", timeoutMs: HEALTH_URL_TIMEOUT_MS, clock, signal } as const;
+        const value = await exchange(fetch === undefined ? request : { ...request, fetch });
+        signal.throwIfAborted();
+        return { value, ageMs: 0 };
+      },
+    });
+  }
+
+  answer(): ConsumerAnswer {
+    const outcome = this.fact.current();
+    if (outcome === undefined) return closed("unknown", `${this.#host} has not answered yet`, UNKNOWN_RETRY_MS);
+    if (isOk(outcome)) return { open: true, reason: "alive", detail: `${this.#host} answered 200` };
+    const seen = outcome.kind === "answered" ? `answered ${outcome.status}` : OUTCOME_WORDS[outcome.kind];
+    const retryInMs = Math.max(UNKNOWN_RETRY_MS, Math.ceil(this.fact.freshForMs()));
+    return closed("health_url_failed", `${this.#host} ${seen} (ALERTER_HEALTH_URL)`, retryInMs);
+  }
+}
+
+const OUTCOME_WORDS = { timeout: "did not answer in time", unreachable: "cannot be reached" } as const;
+
+function isOk(outcome: ExchangeOutcome): boolean {
+  return outcome.kind === "answered" && outcome.status === 200;
+}

@@ -1,0 +1,52 @@
+/** Gate `depth`: the queues downstream together hold fewer messages than the limit. */
+import type { Redis } from "ioredis";
+import type { Gate } from "./gate.ts";
+
+/** What the gate last saw, for the commit's own check and for metrics. */
+export interface DepthReading {
+  /** Length of each queue, in the order given. */
+  readonly depths: readonly number[];
+  /** Limit of their sum; `null`: none. */
+  readonly limit: number | null;
+}
+
+/** The gate, and its last reading. */
+export interface DepthGate extends Gate {
+  last(): DepthReading | null;
+}
+
+/**
+ * Room is the limit less the sum of the queues' lengths (one LLEN each). `limit()` gives the limit and the name of what
+ * decides it; 0 means no limit.
+ */
+export function createDepthGate(
+  redis: Redis,
+  { queues, limit }: { queues: readonly string[]; limit: () => { limit: number; decidedBy: string } },
+): DepthGate {
+  let last: DepthReading | null = null;
+  return {
+    name: "depth",
+    last: () => last,
+    async ask() {
+      const { limit: most, decidedBy } = limit();
+      try {
+        const depths = await Promise.all(queues.map((queue) => redis.llen(queue)));
+        last = { depths, limit: most === 0 ? null : most };
+        const sum = depths.reduce((a, b) => a + b, 0);
+        if (most === 0) return { open: true, reason: "no_limit", detail: `${decidedBy} is 0` };
+        const detail = `${queues.join(" + ")} hold ${sum} messages of at most ${most} (${decidedBy})`;
+        return sum < most
+          ? { open: true, reason: "room", detail, room: most - sum }
+          : { open: false, reason: "over_limit", detail, retryInMs: 250 };
+      } catch {
+        last = null;
+        return {
+          open: false,
+          reason: "unknown",
+          detail: "the queues downstream could not be measured",
+          retryInMs: 1_000,
+        };
+      }
+    },
+  };
+}

@@ -1,0 +1,58 @@
+/** Gates that need nothing but what the process already knows: switched on, connected, and the brake. */
+import type { SourceRecord } from "../redis/source_record.ts";
+import type { Gate } from "./gate.ts";
+
+/** Gate `enabled`: `REMEDIATION_ENABLED`, or the dynamic key `remediation_enabled`. */
+export function createEnabledGate(isEnabled: () => boolean): Gate {
+  return {
+    name: "enabled",
+    ask: () =>
+      isEnabled() ? { open: true, reason: "enabled", detail: "replay is switched on" } : {
+        open: false,
+        reason: "switched_off",
+        detail: "replay is switched off (REMEDIATION_ENABLED or the key remediation_enabled)",
+      },
+  };
+}
+
+/** Gate `redis`: whether both connections can take commands. */
+export function createRedisGate(connections: { isReady(): boolean; lastErrorCode(): string }): Gate {
+  return {
+    name: "redis",
+    ask: () =>
+      connections.isReady() ? { open: true, reason: "connected", detail: "Redis answers" } : {
+        open: false,
+        reason: connections.lastErrorCode().toLowerCase() || "connecting",
+        detail: "Redis cannot be used (REDIS_HOST, REDIS_PORT, REDIS_URL)",
+        retryInMs: 500,
+      },
+  };
+}
+
+/**
+ * Gate `returns`: closed while a source is suspect and the next canary group is not due. How many go while it is open is in
+ * the cycle's bound, so it sets no room.
+ */
+export function createReturnsGate(record: () => { record: SourceRecord; nextCycleInMs: number } | null): Gate {
+  return {
+    name: "returns",
+    ask: () => {
+      const known = record();
+      if (!known) return { open: true, reason: "unknown", detail: "nothing has been replayed yet" };
+      const { suspect, allowance } = known.record.brake;
+      if (known.record.boundBy === "held") {
+        return {
+          open: false,
+          reason: "common_failure",
+          detail: "about as many messages came back as were replayed; the next canary group waits",
+          retryInMs: Math.max(0, known.nextCycleInMs),
+        };
+      }
+      if (suspect) return { open: true, reason: "canary", detail: "only a canary group goes until one stays away" };
+      if (allowance !== null) {
+        return { open: true, reason: "ramping", detail: `up to ${allowance} messages this cycle` };
+      }
+      return { open: true, reason: "healthy", detail: "replays stay away" };
+    },
+  };
+}

@@ -1,0 +1,179 @@
+/**
+ * The service's metrics: the original's seven by their exact names (contract §5), and what this service adds.
+ *
+ * Label sets are closed and start at 0, so that a rate is right from the first event on. Rendered as Prometheus text
+ * only: prom-client 15 drops `_total` from its counters for good once it has rendered OpenMetrics.
+ */
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { DEAD_REASONS } from "../domain/source.ts";
+import type { ProcessUsage } from "../runtime/process.ts";
+
+/** Content type of {@link Metrics.render}. */
+export const METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
+/** The original's, which are the Python client's defaults (contract §5). */
+const LOOP_BUCKETS_SECONDS = [.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10];
+
+/** What a list is to a source: values of the label `role`. */
+export const QUEUE_ROLES = ["dlq", "target", "dead", "downstream"] as const;
+/** One of {@link QUEUE_ROLES}. */
+export type QueueRole = (typeof QUEUE_ROLES)[number];
+
+/** How a commit ended: values of the label `result`. */
+export const COMMIT_RESULTS = [
+  "ok",
+  "duplicate",
+  "stale",
+  "expired",
+  "bound",
+  "room",
+  "conflict",
+  "wrong_type",
+  "error",
+] as const;
+/** One of {@link COMMIT_RESULTS}. */
+export type CommitResult = (typeof COMMIT_RESULTS)[number];
+
+/** Why a replay failed, in the original's two words. */
+export const REPLAY_FAIL_REASONS = ["processing_error", "redis_error"] as const;
+/** One of {@link REPLAY_FAIL_REASONS}. */
+export type ReplayFailReason = (typeof REPLAY_FAIL_REASONS)[number];
+
+/** What became of a configuration change. */
+export const RELOAD_RESULTS = ["applied", "rejected"] as const;
+/** One of {@link RELOAD_RESULTS}. */
+export type ReloadResult = (typeof RELOAD_RESULTS)[number];
+
+/** A list that a source measures. */
+export interface MeasuredQueue {
+  /** The full Redis key. */
+  readonly name: string;
+  readonly role: QueueRole;
+}
+
+/** What {@link Metrics} needs: the label sets that are not known here. */
+export interface MetricsOptions {
+  readonly sources: readonly { readonly name: string; readonly queues: readonly MeasuredQueue[] }[];
+  readonly gates: readonly string[];
+  readonly redisErrorCodes: readonly string[];
+  readonly version: string;
+  /** The commit it was built from; `unknown` where nobody said. */
+  readonly commit: string;
+  /** Read at each scrape. */
+  readonly readProcessUsage: () => ProcessUsage;
+}
+
+/** One instance's metrics, in a registry of its own. Nothing here does IO. */
+export class Metrics {
+  readonly #registry = new Registry();
+
+  /** One per pass over all sources. */
+  readonly loops = this.#counter("loops_total", "Passes over all sources.");
+  /** Depth by the DLQ's full key. */
+  readonly dlqDepth = this.#gauge("dlq_depth", "Messages in a dead-letter queue.", ["dlq_name"]);
+  /** Every message put into a target. */
+  readonly replaySuccess = this.#counter("replay_success_total", "Messages put back into a work queue.");
+  /** `processing_error` or `redis_error`. */
+  readonly replayFail = this.#counter("replay_fail_total", "Failed replays, by reason.", ["reason"]);
+  /** Every message put into a dead list, whatever the reason. */
+  readonly poisonMessages = this.#counter("poison_messages_total", "Messages moved to a dead list.");
+  /** 1: healthy, or not asked. */
+  readonly moogHealth = this.#gauge("moog_health", "Whether Moogsoft answers its probe (1) or not (0).");
+  /** Seconds of a pass over all sources. */
+  readonly loopDuration = new Histogram({
+    name: "mutt_remediation_loop_duration_seconds",
+    help: "Duration of a pass over all sources.",
+    buckets: LOOP_BUCKETS_SECONDS,
+    registers: [this.#registry],
+  });
+
+  readonly replayed = this.#counter("replayed_total", "Messages replayed, by source.", ["source"]);
+  readonly dead = this.#counter("dead_total", "Messages moved to the dead list, by source and reason.", [
+    "source",
+    "reason",
+  ]);
+  readonly queueDepth = this.#gauge("queue_depth", "Messages in a list that a source reads, fills or watches.", [
+    "source",
+    "queue",
+    "role",
+  ]);
+  readonly oldestAge = this.#gauge("oldest_age_seconds", "Age of the oldest dead letter of a source, 0 if none.", [
+    "source",
+  ]);
+  readonly gateOpen = this.#gauge("gate_open", "Whether a gate is open (1) or closed (0).", ["source", "gate"]);
+  readonly commits = this.#counter("commits_total", "Commits of a chunk, by source and result.", ["source", "result"]);
+  readonly movedBytes = this.#counter("moved_bytes_total", "Bytes of the messages moved, by source.", ["source"]);
+  readonly configReloads = this.#counter("config_reloads_total", "Configuration changes, by result.", ["result"]);
+  readonly redisErrors = this.#counter("redis_errors_total", "Failed Redis calls, by code.", ["code"]);
+  readonly redisReconnects = this.#counter("redis_reconnects_total", "Redis connections that were made again.");
+  readonly #buildInfo = this.#gauge("build_info", "Always 1; what is running is in the labels.", ["version", "commit"]);
+
+  constructor(options: MetricsOptions) {
+    this.#initialise(options);
+    registerProcessMetrics(this.#registry, options.readProcessUsage);
+  }
+
+  /** Every metric as Prometheus text, in {@link METRICS_CONTENT_TYPE}. */
+  render(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  #initialise({ sources, gates, redisErrorCodes, version, commit }: MetricsOptions): void {
+    for (const reason of REPLAY_FAIL_REASONS) this.replayFail.inc({ reason }, 0);
+    for (const result of RELOAD_RESULTS) this.configReloads.inc({ result }, 0);
+    for (const code of redisErrorCodes) this.redisErrors.inc({ code }, 0);
+    for (const source of sources) this.#initialiseSource(source, gates);
+    this.#buildInfo.set({ version, commit }, 1);
+  }
+
+  #initialiseSource({ name: source, queues }: MetricsOptions["sources"][number], gates: readonly string[]): void {
+    this.replayed.inc({ source }, 0);
+    this.movedBytes.inc({ source }, 0);
+    this.oldestAge.set({ source }, 0);
+    for (const reason of DEAD_REASONS) this.dead.inc({ source, reason }, 0);
+    for (const result of COMMIT_RESULTS) this.commits.inc({ source, result }, 0);
+    for (const gate of gates) this.gateOpen.set({ source, gate }, 0);
+    for (const { name: queue, role } of queues) {
+      this.queueDepth.set({ source, queue, role }, 0);
+      if (role === "dlq") this.dlqDepth.set({ dlq_name: queue }, 0);
+    }
+  }
+
+  #counter<Label extends string = never>(name: string, help: string, labelNames: readonly Label[] = []) {
+    return new Counter<Label>({ name: `mutt_remediation_${name}`, help, labelNames, registers: [this.#registry] });
+  }
+
+  #gauge<Label extends string = never>(name: string, help: string, labelNames: readonly Label[] = []) {
+    return new Gauge<Label>({ name: `mutt_remediation_${name}`, help, labelNames, registers: [this.#registry] });
+  }
+}
+
+/** By hand: under Deno, prom-client's own process metrics export 0 where they may not read /proc (TOOLCHAIN §3). */
+function registerProcessMetrics(registry: Registry, read: () => ProcessUsage): void {
+  const registers = [registry];
+  new Gauge({
+    name: "process_resident_memory_bytes",
+    help: "Resident memory size in bytes.",
+    registers,
+    collect() {
+      this.set(read().residentBytes);
+    },
+  });
+  new Counter({
+    name: "process_cpu_seconds_total",
+    help: "Total user and system CPU time spent in seconds.",
+    registers,
+    collect() {
+      this.reset();
+      this.inc(read().cpuSeconds);
+    },
+  });
+  new Gauge({
+    name: "process_start_time_seconds",
+    help: "Start time of the process since the epoch in seconds.",
+    registers,
+    collect() {
+      this.set(read().startedAtSeconds);
+    },
+  });
+}

@@ -1,0 +1,198 @@
+/** Connections to Redis: one that reads, one that commits, more on request; with back-off, for ever. */
+import { Redis, type RedisOptions } from "ioredis";
+import type { Secret } from "../config/secret.ts";
+import type { Log } from "../observability/log.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { RandomFraction } from "../runtime/random.ts";
+import { redisErrorCode } from "./errors.ts";
+
+/** How long a command may take, in milliseconds, before its caller is told that it timed out. */
+export const COMMAND_TIMEOUT_MS = 5_000;
+/** Longest pause between attempts to connect, in milliseconds. */
+const MAX_RETRY_MS = 5_000;
+
+/** Where Redis is and how to log in. `url` wins over the other fields. */
+export interface RedisAddress {
+  readonly url: Secret | null;
+  readonly host: string;
+  readonly port: number;
+  readonly db: number;
+  readonly username: string;
+  readonly password: Secret | null;
+  /** Tried when `password` is refused, and the other way round. */
+  readonly passwordNext: Secret | null;
+  readonly tls: boolean;
+  /** PEM text of the certificate authority; empty: the system's own. */
+  readonly caCert: string;
+}
+
+/** What {@link RedisConnections} needs. */
+export interface ConnectionDeps {
+  readonly clock: Clock;
+  readonly random: RandomFraction;
+  readonly log: Log;
+  /** Called each time a connection that was lost is there again. */
+  readonly onReconnect: () => void;
+  /** How long a command may take; default {@link COMMAND_TIMEOUT_MS}. */
+  readonly commandTimeoutMs?: number;
+}
+
+/** The service's connections. They connect in the background from the start, and again whenever they are lost. */
+export class RedisConnections {
+  /** For what may be asked twice. */
+  readonly reader: Redis;
+  /** For what must run at most once: nothing is queued while disconnected, nothing is resent. */
+  readonly committer: Redis;
+  readonly #address: RedisAddress;
+  readonly #deps: ConnectionDeps;
+  readonly #all: Redis[] = [];
+  #downSinceMs: number | null;
+  #everUp = false;
+  #lastError = "";
+  #useNextPassword = false;
+  #closing = false;
+
+  constructor(address: RedisAddress, deps: ConnectionDeps) {
+    this.#address = address;
+    this.#deps = deps;
+    this.#downSinceMs = deps.clock.monotonicMs();
+    this.reader = this.open("reader");
+    this.committer = this.open("committer");
+  }
+
+  /** Whether both connections can take commands. */
+  isReady(): boolean {
+    return this.reader.status === "ready" && this.committer.status === "ready";
+  }
+
+  /** Code of the last failure to connect (`CONNECTION`, `WRONGPASS`, …), empty before any. */
+  lastErrorCode(): string {
+    return this.#lastError;
+  }
+
+  /** One more connection, for subscriptions; closed with the others. */
+  open(role: string): Redis {
+    const redis = connect(this.#address, {
+      connectionName: `mutt-remediation:${role}`,
+      commandTimeout: this.#deps.commandTimeoutMs ?? COMMAND_TIMEOUT_MS,
+      retryStrategy: (attempt) => this.#backoff(attempt),
+    });
+    redis.on("error", (error: Error) => this.#failed(redis, error));
+    redis.on("close", () => this.#lost());
+    redis.on("ready", () => this.#ready());
+    this.#all.push(redis);
+    return redis;
+  }
+
+  /** Resolves with whether both connections became ready within `timeoutMs`. */
+  async waitUntilReady(timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
+    const deadlineMs = this.#deps.clock.monotonicMs() + timeoutMs;
+    while (!this.isReady()) {
+      const leftMs = deadlineMs - this.#deps.clock.monotonicMs();
+      if (leftMs <= 0 || signal?.aborted) return false;
+      await this.#deps.clock.sleep(Math.min(20, leftMs), signal);
+    }
+    return true;
+  }
+
+  /** Closes every connection at once. What is in flight rejects. Safe to call twice. */
+  close(): void {
+    this.#closing = true;
+    for (const redis of this.#all) redis.disconnect();
+  }
+
+  #backoff(attempt: number): number {
+    const longest = Math.min(MAX_RETRY_MS, 50 * 2 ** Math.min(attempt, 10));
+    return Math.round(longest * (0.5 + this.#deps.random() / 2));
+  }
+
+  #failed(redis: Redis, error: Error): void {
+    const code = redisErrorCode(error);
+    const refused = code === "WRONGPASS" || code === "NOAUTH";
+    if (code !== this.#lastError && this.#downSinceMs !== null) {
+      this.#deps.log.warning("redis_unreachable", `Redis cannot be used (${code}); trying again`, {
+        error_code: code,
+        reason: describeFailure(error),
+      });
+    }
+    this.#lastError = code;
+    if (refused) this.#tryOtherPassword(redis);
+  }
+
+  #tryOtherPassword(redis: Redis): void {
+    const { password, passwordNext } = this.#address;
+    if (password && passwordNext) {
+      this.#useNextPassword = !this.#useNextPassword;
+      for (const one of this.#all) {
+        one.options.password = (this.#useNextPassword ? passwordNext : password).reveal();
+      }
+      this.#deps.log.warning("redis_password_refused", "Redis refused the password; trying the other one", {
+        trying: this.#useNextPassword ? "REDIS_PASS_NEXT" : "REDIS_PASS_CURRENT",
+      });
+    }
+    redis.disconnect(true);
+  }
+
+  #lost(): void {
+    if (this.#closing || this.#downSinceMs !== null) return;
+    this.#downSinceMs = this.#deps.clock.monotonicMs();
+    this.#lastError = "";
+    this.#deps.log.warning("redis_lost", "The connection to Redis was lost; trying again");
+  }
+
+  #ready(): void {
+    if (this.#downSinceMs === null || !this.isReady()) return;
+    const outageMs = Math.round(this.#deps.clock.monotonicMs() - this.#downSinceMs);
+    this.#downSinceMs = null;
+    this.#lastError = "";
+    if (this.#everUp) this.#deps.onReconnect();
+    this.#deps.log.info("redis_ready", this.#everUp ? "Redis can be used again" : "Connected to Redis", {
+      outage_seconds: outageMs / 1_000,
+    });
+    this.#everUp = true;
+  }
+}
+
+/** The client's options; without the one that its constructors type more narrowly. */
+type Options = Omit<RedisOptions, "replyMapping">;
+
+/** Opens a client that fails fast while disconnected and never sends a command twice. */
+function connect(address: RedisAddress, options: Options): Redis {
+  const common: Options = {
+    ...options,
+    // The ready check needs INFO, which a careful ACL forbids; a loading server answers LOADING, which is handled.
+    enableReadyCheck: false,
+    disableClientInfo: true,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    connectTimeout: COMMAND_TIMEOUT_MS,
+    // A master that became a replica: connect again, to wherever the name leads now.
+    reconnectOnError: (error) => error.message.includes("READONLY"),
+  };
+  if (address.url) {
+    const url = address.url.reveal();
+    const password = address.password ? { password: address.password.reveal() } : {};
+    if (url.startsWith("unix:")) return new Redis({ ...common, ...password, path: url.replace(/^unix:(\/\/)?/, "") });
+    const tls = url.startsWith("rediss:") ? { tls: tlsOptions(address.caCert) } : {};
+    return new Redis(url, { ...common, ...password, ...tls });
+  }
+  return new Redis({
+    ...common,
+    host: address.host,
+    port: address.port,
+    db: address.db,
+    ...(address.username ? { username: address.username } : {}),
+    ...(address.password ? { password: address.password.reveal() } : {}),
+    ...(address.tls ? { tls: tlsOptions(address.caCert) } : {}),
+  });
+}
+
+function tlsOptions(caCert: string) {
+  return caCert ? { ca: caCert } : {};
+}
+
+/** An error's text without what the client may have quoted from a command. */
+function describeFailure(error: Error): string {
+  return error.message.split("\n", 1)[0]!.slice(0, 200);
+}

@@ -1,0 +1,76 @@
+/** What a failed Redis call means: one closed set of codes, and which of them may pass by waiting. */
+
+/** Every code under which a failure is counted. Closed: metric labels use exactly these. */
+export const REDIS_ERROR_CODES = [
+  "OOM",
+  "READONLY",
+  "LOADING",
+  "BUSY",
+  "NOSCRIPT",
+  "NOPERM",
+  "NOAUTH",
+  "WRONGPASS",
+  "MISCONF",
+  "NOREPLICAS",
+  "CLUSTERDOWN",
+  "TRYAGAIN",
+  "WRONGTYPE",
+  "TIMEOUT",
+  "CONNECTION",
+  "OTHER",
+] as const;
+/** One of {@link REDIS_ERROR_CODES}. */
+export type RedisErrorCode = (typeof REDIS_ERROR_CODES)[number];
+
+/** Codes that pass without anybody changing a setting: by waiting, a failover, or (NOSCRIPT) sending the script. */
+const RETRYABLE: Readonly<Record<RedisErrorCode, boolean>> = {
+  OOM: true,
+  READONLY: true,
+  LOADING: true,
+  BUSY: true,
+  NOSCRIPT: true,
+  NOPERM: false,
+  NOAUTH: false,
+  WRONGPASS: false,
+  MISCONF: true,
+  NOREPLICAS: true,
+  CLUSTERDOWN: true,
+  TRYAGAIN: true,
+  WRONGTYPE: false,
+  TIMEOUT: true,
+  CONNECTION: true,
+  OTHER: false,
+};
+
+/** The server's own codes; Redis 6 puts them behind `ERR Error running script …: -`, so anywhere in the text. */
+const SERVER_CODE =
+  /\b(OOM|READONLY|LOADING|BUSY|NOSCRIPT|NOPERM|NOAUTH|WRONGPASS|MISCONF|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|WRONGTYPE)\b/;
+/** Inside a script, Redis 6 and 7 tell a missing permission in words only. */
+const SCRIPT_PERMISSION = /user executing the script can't/i;
+/** ioredis 6: `Command.js` (command), `Redis.js` (`connect ETIMEDOUT`, `Socket timeout`). */
+const TIMED_OUT = /Command timed out|Socket timeout|\bETIMEDOUT\b/;
+/** ioredis 6: `Redis.js`, `event_handler.js`, `MaxRetriesPerRequestError.js`, and the codes of node:net and node:dns. */
+const DISCONNECTED =
+  /Connection is closed|connection close|isn't writeable|max retries per request|\b(?:ECONN(?:REFUSED|RESET|ABORTED)|EPIPE|ENOTFOUND|ENOENT|EAI_AGAIN|E(?:HOST|NET)UNREACH)\b/;
+
+/** The code of a failure that a Redis call was rejected with; `OTHER` for what is not in the set. Pure, never throws. */
+export function redisErrorCode(error: unknown): RedisErrorCode {
+  const text = describe(error);
+  const code = SERVER_CODE.exec(text)?.[1];
+  if (code !== undefined) return code as RedisErrorCode;
+  if (SCRIPT_PERMISSION.test(text)) return "NOPERM";
+  if (TIMED_OUT.test(text)) return "TIMEOUT";
+  return DISCONNECTED.test(text) ? "CONNECTION" : "OTHER";
+}
+
+/** Whether the same call may succeed later without anybody changing a setting. */
+export function isRetryable(code: RedisErrorCode): boolean {
+  return RETRYABLE[code];
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // A refused connection to a name with two addresses is an AggregateError: no message, only a code.
+  const code = (error as Error & { code?: unknown }).code;
+  return typeof code === "string" ? `${error.message} ${code}` : error.message;
+}

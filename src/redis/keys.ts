@@ -1,0 +1,16 @@
+/** Names of the keys that this service owns. Every one is made here. */
+
+/**
+ * A source's record (hash). It lies in the same cluster slot as the DLQ: by the DLQ's own hash tag if it has one, else by
+ * its whole name.
+ */
+export function stateKey(dlq: string): string {
+  return `mutt:remediation:{${hashTag(dlq) ?? dlq}}:state${hashTag(dlq) === undefined ? "" : `:${dlq}`}`;
+}
+
+/** The part of a key that decides its cluster slot (between the first `{` and the next `}`), if it has one. */
+export function hashTag(key: string): string | undefined {
+  const open = key.indexOf("{");
+  const close = key.indexOf("}", open + 1);
+  return open >= 0 && close > open + 1 ? key.slice(open + 1, close) : undefined;
+}

@@ -1,0 +1,77 @@
+-- Moves the oldest messages of a DLQ to the target or the dead list, if they are still the ones that were read.
+-- All or nothing: every check comes first, because Redis does not undo what a failed script has written.
+-- KEYS  1 dlq (list)  2 target (list)  3 dead (list)  4 state (hash)
+-- ARGV  1 count (1..4000)  2 their lengths "l1,l2,…", newest first  3 sha1 of the messages joined, newest first
+--       4 sampleBytes (0: the digest is of all bytes; else count is 1 and it is of so many first and last bytes)
+--       5 sequence number read before the messages  6 id of this commit  7 notAfterMs (server's clock)
+--       8 most messages that the target may hold afterwards (-1: no limit)  9 1: the cycle ends with this commit, else 0
+--      10 one letter a message, newest first: r replay as sent, R replay as it is, d dead as sent, D dead as it is
+--      11 number n of further fields of the record, then n names and values, then the payloads of r and d, newest first
+-- Returns 'ok' | 'duplicate' | 'stale' | 'expired' | 'bound' | 'wrong_type' | 'conflict' | 'room' | 'invalid'; nothing
+-- has changed unless 'ok'. Bound: the messages of one chunk.
+local dlq, target, dead, state = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local count, lengths, digest, sampleBytes = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
+local sequence, id, notAfterMs, room, ends = ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9] == '1'
+local letters, extras = ARGV[10], tonumber(ARGV[11])
+
+if not count or count < 1 or count > 4000 or #letters ~= count or not extras then return 'invalid' end
+for _, expected in ipairs({ { dlq, 'list' }, { target, 'list' }, { dead, 'list' }, { state, 'hash' } }) do
+  local kind = redis.call('TYPE', expected[1]).ok
+  if kind ~= 'none' and kind ~= expected[2] then return 'wrong_type' end
+end
+local record = redis.call('HMGET', state, 'seq', 'remaining', 'replayed', 'dead', 'lastId')
+if record[5] == id then return 'duplicate' end
+if (record[1] or '0') ~= sequence then return 'stale' end
+local time = redis.call('TIME')
+if time[1] * 1000 + math.floor(time[2] / 1000) > notAfterMs then return 'expired' end
+local remaining = tonumber(record[2] or '') or 0
+if remaining < count then return 'bound' end
+
+-- The lengths of the two ends first, so that a list that has moved on does not make this script read large messages.
+local oldest = redis.call('LINDEX', dlq, -1)
+local newest = redis.call('LINDEX', dlq, -count)
+if not oldest or not newest then return 'conflict' end
+if tonumber(lengths:match('%d+$')) ~= #oldest or tonumber(lengths:match('^%d+')) ~= #newest then return 'conflict' end
+local current = redis.call('LRANGE', dlq, -count, -1)
+local found = {}
+for i = 1, #current do found[i] = #current[i] end
+if table.concat(found, ',') ~= lengths then return 'conflict' end
+local sample = sampleBytes > 0 and oldest:sub(1, sampleBytes) .. oldest:sub(-sampleBytes) or table.concat(current)
+if redis.sha1hex(sample) ~= digest then return 'conflict' end
+
+local replays, deaths, payload = {}, {}, #ARGV
+for i = count, 1, -1 do
+  local letter = letters:sub(i, i)
+  local message = current[i]
+  if letter == 'r' or letter == 'd' then
+    message = ARGV[payload]
+    payload = payload - 1
+  end
+  if letter == 'r' or letter == 'R' then
+    replays[#replays + 1] = message
+  elseif letter == 'd' or letter == 'D' then
+    deaths[#deaths + 1] = message
+  else
+    return 'invalid'
+  end
+end
+if payload ~= 11 + 2 * extras then return 'invalid' end
+if room >= 0 and #replays > 0 and redis.call('LLEN', target) + #replays > room then return 'room' end
+
+-- Writes that change nothing show out-of-memory, read-only and missing permissions before anything has moved.
+redis.call('HSET', state, 'seq', sequence)
+redis.call('LTRIM', dlq, 0, -1)
+if #replays > 0 then redis.call('LPUSH', target, unpack(replays)) end
+if #deaths > 0 then
+  local pushed = redis.pcall('LPUSH', dead, unpack(deaths))
+  if type(pushed) == 'table' and pushed.err then
+    if #replays > 0 then redis.call('LTRIM', target, #replays, -1) end
+    return redis.error_reply(pushed.err)
+  end
+end
+redis.call('LTRIM', dlq, 0, -(count + 1))
+redis.call('HSET', state,
+  'seq', sequence + 1, 'lastId', id, 'lastReplayed', #replays, 'lastDead', #deaths,
+  'replayed', (tonumber(record[3] or '') or 0) + #replays, 'dead', (tonumber(record[4] or '') or 0) + #deaths,
+  'remaining', ends and 0 or remaining - count, unpack(ARGV, 12, 11 + 2 * extras))
+return 'ok'

@@ -1,0 +1,74 @@
+/** A source's record in Redis: the cycle in hand, the last commit, the brake and the pace. */
+import { type Brake, RELEASED } from "../domain/brake.ts";
+import { parseRecent, type RecentReplays } from "../domain/pace.ts";
+import { parseTroubled, type TroubledCycles } from "../domain/troubled.ts";
+
+/** What the record says. Fields that are missing or not understood read as on a source that was never worked on. */
+export interface SourceRecord {
+  /** Raised by every change; a decision that rests on an older one is refused as stale. Text: it is only compared. */
+  readonly sequence: string;
+  /** Number of the cycle in hand, 0 before the first. */
+  readonly cycle: number;
+  /** When the cycle began, by the server's clock; 0 before the first. */
+  readonly startedAtMs: number;
+  /** Length of the DLQ when the cycle began. */
+  readonly depthAtStart: number;
+  /** Messages that the cycle may still take; 0: it has ended. */
+  readonly remaining: number;
+  /** Messages that the cycle has put into the target so far. */
+  readonly replayed: number;
+  /** Messages that the cycle has put into the dead list so far. */
+  readonly dead: number;
+  /** Length and digest (see `digestOf`) of the message that was newest when the cycle began. */
+  readonly newestBytes: number;
+  readonly newestDigest: string;
+  /** What set the bound of the cycle. */
+  readonly boundBy: string;
+  readonly brake: Brake;
+  /** Last cycle that replayed anything before the one in hand. */
+  readonly lastReplayingCycle: number;
+  readonly troubled: TroubledCycles;
+  /** Instant up to which a fixed rate is used up. */
+  readonly spentUntilMs: number;
+  readonly recent: RecentReplays;
+}
+
+/** Reads the flat field-value reply of HGETALL. Never throws. */
+export function parseRecord(flat: readonly unknown[]): SourceRecord {
+  const fields = new Map<string, string>();
+  for (let i = 0; i + 1 < flat.length; i += 2) fields.set(String(flat[i]), String(flat[i + 1]));
+  const text = (name: string) => fields.get(name) ?? "";
+  const whole = (name: string, fallback = 0) => /^\d{1,15}$/.test(text(name)) ? Number(text(name)) : fallback;
+  return {
+    sequence: fields.get("seq") ?? "0",
+    cycle: whole("cycle"),
+    startedAtMs: whole("startedAtMs"),
+    depthAtStart: whole("depthAtStart"),
+    remaining: whole("remaining"),
+    replayed: whole("replayed"),
+    dead: whole("dead"),
+    newestBytes: whole("newestBytes", -1),
+    newestDigest: text("newestDigest"),
+    boundBy: text("boundBy"),
+    brake: {
+      suspect: text("suspect") === "1",
+      distance: whole("distance", RELEASED.distance),
+      wait: whole("wait"),
+      allowance: text("allowance") === "" ? null : whole("allowance", 1),
+    },
+    lastReplayingCycle: whole("lastReplayingCycle"),
+    troubled: parseTroubled(text("troubled")),
+    spentUntilMs: whole("spentUntilMs"),
+    recent: parseRecent(text("recent")),
+  };
+}
+
+/** The brake as fields of the record, for `begin`. */
+export function brakeFields(brake: Brake): Record<string, string> {
+  return {
+    suspect: brake.suspect ? "1" : "0",
+    distance: String(brake.distance),
+    wait: String(brake.wait),
+    allowance: brake.allowance === null ? "" : String(brake.allowance),
+  };
+}

@@ -1,0 +1,95 @@
+/** What is to become of one chunk: pure, on what was read. */
+import type { Buffer } from "node:buffer";
+import { MAX_EXCUSES } from "../domain/brake.ts";
+import type { DeadReason, SourcePolicy } from "../domain/source.ts";
+import { isTroubled } from "../domain/troubled.ts";
+import { decide, type VerdictContext } from "../domain/verdict.ts";
+import { type Chunk, isNewest, type Move } from "../redis/dead_letter_store.ts";
+import type { SourceRecord } from "../redis/source_record.ts";
+
+/** One message that goes to the dead list. */
+export interface Death {
+  readonly reason: DeadReason;
+  readonly detail: string;
+  readonly bytes: number;
+  /** The message as it was read; `null` where it was too large to be. */
+  readonly message: Buffer | null;
+}
+
+/** The moves of one chunk, oldest first, and what they add up to. */
+export interface Plan {
+  readonly messages: readonly Buffer[];
+  readonly oversize: Chunk["oversize"];
+  readonly moves: readonly Move[];
+  readonly replayed: number;
+  readonly deaths: readonly Death[];
+  /** Bytes of the messages as they were read. */
+  readonly bytes: number;
+  /** Whether what was newest when the cycle began is behind these moves. */
+  readonly endsCycle: boolean;
+}
+
+/** What {@link planChunk} decides by. */
+export interface PlanContext {
+  readonly policy: SourcePolicy;
+  readonly record: SourceRecord;
+  readonly maxPoisonRetries: number;
+  readonly maxMessageBytes: number;
+  /** ISO 8601, for `failed_at`. */
+  readonly failedAt: string;
+}
+
+/** Decides every message of a chunk. The plan is empty where the cycle ends before the chunk's first message. */
+export function planChunk(chunk: Chunk, context: PlanContext): Plan {
+  if (chunk.oversize) return planOversize(chunk.oversize, context);
+  const { count, endsCycle } = withinCycle(chunk, context.record);
+  const messages = chunk.messages.slice(0, count);
+  const verdict: VerdictContext = {
+    policy: context.policy,
+    maxPoisonRetries: context.maxPoisonRetries,
+    maxExcuses: MAX_EXCUSES,
+    cycle: context.record.cycle,
+    isTroubled: (cycle) => isTroubled(context.record.troubled, cycle),
+    failedAt: context.failedAt,
+  };
+  const moves: Move[] = [];
+  const deaths: Death[] = [];
+  for (const message of messages) {
+    const decision = decide(message, verdict);
+    moves.push({ to: decision.action === "replay" ? "target" : "dead", payload: decision.payload });
+    if (decision.action === "dead") {
+      deaths.push({ reason: decision.reason, detail: decision.detail, bytes: message.length, message });
+    }
+  }
+  const bytes = messages.reduce((sum, message) => sum + message.length, 0);
+  return { messages, oversize: null, moves, replayed: moves.length - deaths.length, deaths, bytes, endsCycle };
+}
+
+function planOversize(oversize: NonNullable<Chunk["oversize"]>, context: PlanContext): Plan {
+  const detail = `${oversize.bytes} bytes, more than REMEDIATION_MAX_MESSAGE_BYTES (${context.maxMessageBytes})`;
+  return {
+    messages: [],
+    oversize,
+    moves: [{ to: "dead", payload: null }],
+    replayed: 0,
+    deaths: [{ reason: "oversize", detail, bytes: oversize.bytes, message: null }],
+    bytes: oversize.bytes,
+    endsCycle: oversize.bytes === context.record.newestBytes && oversize.digest === context.record.newestDigest,
+  };
+}
+
+/**
+ * How many messages of the chunk were there when the cycle began: all up to the one that was newest then. Where byte-equal
+ * messages stand in a row the last of them counts; where the row reaches the end of the chunk, and the list goes on, its
+ * last message is left for the next chunk to judge.
+ */
+function withinCycle(chunk: Chunk, record: SourceRecord): { count: number; endsCycle: boolean } {
+  const { messages } = chunk;
+  const boundReached = messages.length >= record.remaining || messages.length >= chunk.depth;
+  const newest = messages.findIndex((message, i) =>
+    isNewest(message, record) && !(i + 1 < messages.length && messages[i + 1]!.equals(message))
+  );
+  if (newest < 0 || boundReached && newest === messages.length - 1) return { count: messages.length, endsCycle: false };
+  if (newest < messages.length - 1 || newest === 0) return { count: newest + 1, endsCycle: true };
+  return { count: newest, endsCycle: false };
+}

@@ -1,0 +1,318 @@
+/** One source's turn: asks the gates, reads, decides, commits, accounts, chunk after chunk until the cycle's bound. */
+import { stepBrake } from "../domain/brake.ts";
+import type { DeadReason, SourcePolicy } from "../domain/source.ts";
+import { addTroubled, formatTroubled } from "../domain/troubled.ts";
+import type { BoardReading, GateBoard, GateStatus } from "../gates/board.ts";
+import type { DepthReading } from "../gates/depth.ts";
+import type { Log } from "../observability/log.ts";
+import type { Commit, CommitResult, DeadLetterStore, Snapshot } from "../redis/dead_letter_store.ts";
+import { isReplyError, redisErrorCode } from "../redis/errors.ts";
+import { brakeFields } from "../redis/source_record.ts";
+import { type Clock, toIso } from "../runtime/clock.ts";
+import type { Account } from "./account.ts";
+import type { StoppedBy, TurnOutcome } from "./outcome.ts";
+import { type Plan, planChunk } from "./plan.ts";
+
+/** How long after its messages were read a commit may still run, in milliseconds of the server's clock. */
+const COMMIT_DEADLINE_MS = 5_000;
+/** Conflicts of one chunk after which the cycle is left to the next turn. */
+const MAX_CONFLICTS = 5;
+/** First and longest pause after a failure, in milliseconds. */
+const RETRY_MS = 1_000, MAX_RETRY_MS = 30_000;
+
+/** Settings of a turn, read anew each time. */
+export interface ReplaySettings {
+  readonly intervalMs: number;
+  readonly batchSize: number;
+  readonly maxPoisonRetries: number;
+  readonly chunkMessages: number;
+  readonly chunkBytes: number;
+  readonly maxMessageBytes: number;
+}
+
+/** What a source's replay needs. */
+export interface SourceReplayDeps {
+  readonly store: DeadLetterStore;
+  readonly board: GateBoard;
+  /** Last reading of the depth gate, for the commit's own check. */
+  readonly depthReading: () => DepthReading | null;
+  /** Fields of the record that tell the pace of `count` replays. */
+  readonly paceFields: (count: number) => Readonly<Record<string, string>>;
+  readonly settings: () => ReplaySettings;
+  readonly account: Account;
+  readonly clock: Clock;
+  readonly createId: () => string;
+  readonly log: Log;
+}
+
+/** How a turn may be taken. */
+export interface TurnOptions {
+  /** `due`: begin a cycle if the interval has passed; `now`: begin one at once; `never`: only go on with the one in hand. */
+  readonly begin: "due" | "now" | "never";
+  /** Aborted: the chunk in hand is finished, no other is begun. */
+  readonly signal: AbortSignal;
+}
+
+/** What a turn has moved so far. */
+interface Tally {
+  depthBefore: number | null;
+  replayed: number;
+  dead: Partial<Record<DeadReason, number>>;
+  conflicts: number;
+  began: boolean;
+}
+
+/** A reason to stop, and when to come back. */
+interface Stop {
+  by: StoppedBy;
+  nextInMs: number;
+}
+
+/** Replays one source. Not for two turns at a time; any number of processes may each have one. */
+export class SourceReplay {
+  readonly policy: SourcePolicy;
+  readonly #deps: SourceReplayDeps;
+  #snapshot: Snapshot | null = null;
+  #unsettled: { id: string; plan: Plan } | null = null;
+  #failures = 0;
+  #lastProgressMs = 0;
+
+  constructor(policy: SourcePolicy, deps: SourceReplayDeps) {
+    this.policy = policy;
+    this.#deps = deps;
+  }
+
+  /** The source as last read; `null` before the first read. */
+  lastSnapshot(): Snapshot | null {
+    return this.#snapshot;
+  }
+
+  /** When Redis last answered a turn, on the monotonic clock. */
+  lastProgressMs(): number {
+    return this.#lastProgressMs;
+  }
+
+  /** Milliseconds until the next cycle is due, by what was last read. */
+  nextCycleInMs(): number {
+    if (!this.#snapshot) return 0;
+    const { nowMs, record } = this.#snapshot;
+    const elapsedMs = nowMs - record.startedAtMs;
+    return elapsedMs < 0 ? 0 : Math.max(0, this.#deps.settings().intervalMs - elapsedMs);
+  }
+
+  /** Takes a turn. Never rejects for what Redis does: that is an outcome (`error`, or the gate `redis`). */
+  async runOnce(options: TurnOptions): Promise<TurnOutcome> {
+    const tally: Tally = { depthBefore: null, replayed: 0, dead: {}, conflicts: 0, began: false };
+    let stop: Stop;
+    try {
+      stop = await this.#turn(options, tally);
+      if (stop.by !== "error") this.#failures = 0;
+    } catch (error) {
+      stop = await this.#failed(error);
+    }
+    const depthAfter = this.#snapshot?.depth ?? 0;
+    const { replayed, dead, conflicts, began } = tally;
+    return {
+      ...{ replayed, dead, conflicts, began, depthAfter, depthBefore: tally.depthBefore ?? depthAfter },
+      stoppedBy: stop.by,
+      nextInMs: stop.nextInMs,
+    };
+  }
+
+  async #turn({ begin, signal }: TurnOptions, tally: Tally): Promise<Stop> {
+    await this.#settle(tally);
+    let conflicts = 0;
+    let mayBegin = begin;
+    let cycle: number | null = null;
+    while (true) {
+      if (signal.aborted) return { by: "shutdown", nextInMs: 0 };
+      const snapshot = await this.#peek(tally);
+      const reading = await this.#deps.board.ask();
+      if (mayBegin === "now" || (mayBegin === "due" && this.nextCycleInMs() === 0)) {
+        const closed = reading.closed.find(({ name }) => name !== "returns");
+        if (closed) return this.#heldBy(closed);
+        if (await this.#begin(snapshot, mayBegin === "now")) {
+          tally.began = true;
+          conflicts = 0;
+          if (mayBegin === "now") mayBegin = "never";
+        }
+        continue;
+      }
+      // `once` works on the cycle that it began; a newer one belongs to somebody else.
+      if (begin === "now" && cycle !== null && cycle !== snapshot.record.cycle) return this.#ended(snapshot);
+      cycle = snapshot.record.cycle;
+      if (snapshot.depth === 0 || snapshot.record.remaining === 0) return this.#ended(snapshot);
+      if (reading.closed[0]) return this.#heldBy(reading.closed[0]);
+
+      const step = await this.#step(snapshot, { reading, tally, divisor: 2 ** conflicts });
+      if (step === "conflict") {
+        tally.conflicts++;
+        if (++conflicts > MAX_CONFLICTS) return { by: "contended", nextInMs: Math.max(RETRY_MS, this.nextCycleInMs()) };
+      } else if (step === "moved") {
+        conflicts = 0;
+      } else if (step === "wrong_type") {
+        return this.#refused();
+      } else if (step === "again") {
+        await this.#deps.clock.sleep(5, signal);
+      }
+    }
+  }
+
+  async #peek(tally: Tally): Promise<Snapshot> {
+    this.#snapshot = await this.#deps.store.peek();
+    this.#lastProgressMs = this.#deps.clock.monotonicMs();
+    tally.depthBefore ??= this.#snapshot.depth;
+    this.#deps.account.depth(this.#snapshot.depth);
+    return this.#snapshot;
+  }
+
+  /** Begins a cycle; false where another instance was quicker. */
+  async #begin({ record, depth }: Snapshot, force: boolean): Promise<boolean> {
+    const { intervalMs, batchSize } = this.#deps.settings();
+    const last = {
+      replayed: record.replayed,
+      arrived: depth - record.depthAtStart + record.replayed + record.dead,
+    };
+    const step = stepBrake(record.brake, { last, depth, batchSize });
+    const troubled = step.troubled
+      ? addTroubled(record.troubled, { cycle: record.cycle, previous: record.lastReplayingCycle })
+      : record.troubled;
+    const result = await this.#deps.store.begin({
+      sequence: record.sequence,
+      intervalMs: force ? 0 : intervalMs,
+      budget: step.budget,
+      fields: {
+        ...brakeFields(step.brake),
+        troubled: formatTroubled(troubled),
+        lastReplayingCycle: String(record.replayed > 0 ? record.cycle : record.lastReplayingCycle),
+        boundBy: step.boundBy === "returns" && step.budget === 0 ? "held" : step.boundBy,
+      },
+    });
+    if (result === "wrong_type") {
+      throw new Error("WRONGTYPE the DLQ or the source's record holds the wrong kind of value");
+    }
+    if (result === "ok") this.#deps.account.cycleBegan({ cycle: record.cycle + 1, depth, step, last });
+    return result === "ok";
+  }
+
+  /** Reads, decides and commits one chunk. */
+  async #step(
+    { record }: Snapshot,
+    { reading, tally, divisor }: { reading: BoardReading; tally: Tally; divisor: number },
+  ): Promise<"moved" | "conflict" | "again" | "wrong_type"> {
+    const { store, clock, settings } = this.#deps;
+    const { chunkMessages, chunkBytes, maxMessageBytes, maxPoisonRetries } = settings();
+    const most = Math.min(chunkMessages, record.remaining, reading.room);
+    const startedMs = clock.monotonicMs();
+    const chunk = await store.read({
+      messages: Math.max(1, Math.floor(most / divisor)),
+      bytes: chunkBytes,
+      messageBytes: maxMessageBytes,
+    });
+    if (chunk.sequence !== record.sequence) return "again";
+    if (chunk.messages.length === 0 && !chunk.oversize) return "moved";
+    const plan = planChunk(chunk, {
+      policy: this.policy,
+      record,
+      maxPoisonRetries,
+      maxMessageBytes,
+      failedAt: toIso(clock.nowMs()),
+    });
+    if (plan.moves.length === 0) {
+      await store.end(record.sequence);
+      return "moved";
+    }
+    const notAfterMs = Math.round(chunk.nowMs + COMMIT_DEADLINE_MS + clock.monotonicMs() - startedMs);
+    return await this.#commit(plan, {
+      sequence: chunk.sequence,
+      notAfterMs,
+      targetLimit: this.#targetLimit(),
+      fields: plan.replayed > 0 ? this.#deps.paceFields(plan.replayed) : {},
+    }, tally);
+  }
+
+  async #commit(
+    plan: Plan,
+    details: Pick<Commit, "sequence" | "notAfterMs" | "targetLimit" | "fields">,
+    tally: Tally,
+  ): Promise<"moved" | "conflict" | "again" | "wrong_type"> {
+    const id = this.#deps.createId();
+    let result: CommitResult;
+    try {
+      const { messages, oversize, moves, endsCycle } = plan;
+      result = await this.#deps.store.commit({ id, messages, oversize, moves, endsCycle, ...details });
+    } catch (error) {
+      this.#deps.account.commit("error");
+      // A refusal of the server is certain; a reply that never came leaves open whether the commit ran.
+      if (!isReplyError(error)) this.#unsettled = { id, plan };
+      throw error;
+    }
+    this.#deps.account.commit(result);
+    if (result === "ok" || result === "duplicate") {
+      this.#add(plan, tally);
+      return "moved";
+    }
+    if (result === "conflict" || result === "wrong_type") return result;
+    return "again";
+  }
+
+  /** Finds out what became of a commit whose reply was lost, before anything else is done with the source. */
+  async #settle(tally: Tally): Promise<void> {
+    if (!this.#unsettled) return;
+    const { id, plan } = this.#unsettled;
+    const ran = await this.#deps.store.settle(id);
+    this.#unsettled = null;
+    this.#deps.log.info("commit_settled", `A commit whose reply was lost had ${ran ? "" : "not "}run`, {
+      source: this.policy.name,
+      ran,
+    });
+    if (ran) this.#add(plan, tally);
+  }
+
+  #add(plan: Plan, tally: Tally): void {
+    tally.replayed += plan.replayed;
+    for (const { reason } of plan.deaths) tally.dead[reason] = (tally.dead[reason] ?? 0) + 1;
+    this.#deps.account.moved(plan);
+  }
+
+  /** Most messages that the target may hold: the depth limit less what the other queues held a moment ago. */
+  #targetLimit(): number | null {
+    const reading = this.#deps.depthReading();
+    if (!reading || reading.limit === null) return null;
+    const [, ...others] = reading.depths;
+    return Math.max(0, reading.limit - others.reduce((a, b) => a + b, 0));
+  }
+
+  #ended({ record, depth }: Snapshot): Stop {
+    const nextInMs = this.nextCycleInMs();
+    if (depth === 0) return { by: "empty", nextInMs };
+    if (record.boundBy === "held" || record.boundBy === "returns") return { by: "returns", nextInMs };
+    if (record.boundBy !== "batch_size") return { by: "empty", nextInMs };
+    this.#deps.account.batchEnded({ depth, ...this.#deps.settings() });
+    return { by: "batch_size", nextInMs };
+  }
+
+  #heldBy({ name, retryInMs }: GateStatus): Stop {
+    return { by: name, nextInMs: Math.max(10, retryInMs ?? RETRY_MS) };
+  }
+
+  #refused(): Stop {
+    this.#deps.log.error("wrong_type", "A key of the source holds something that is not a list; nothing was moved", {
+      source: this.policy.name,
+      keys: [this.policy.dlq, this.policy.target, this.policy.dead],
+    });
+    return { by: "error", nextInMs: this.#backoff() };
+  }
+
+  async #failed(error: unknown): Promise<Stop> {
+    const code = redisErrorCode(error);
+    this.#deps.account.redisError(code, error);
+    const { closed } = await this.#deps.board.ask();
+    const redis = closed.find(({ name }) => name === "redis");
+    return redis ? this.#heldBy(redis) : { by: "error", nextInMs: this.#backoff() };
+  }
+
+  #backoff(): number {
+    return Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** Math.min(this.#failures++, 10));
+  }
+}

@@ -1,0 +1,186 @@
+import assert from "node:assert/strict";
+import { MAX_EXCUSES, RELEASED, stepBrake } from "../../../src/domain/brake.ts";
+import { addTroubled, isTroubled, type TroubledCycles } from "../../../src/domain/troubled.ts";
+
+interface Message {
+  poison: boolean;
+  failures: number;
+  excused: number;
+  cycle: number | null;
+}
+
+interface Case {
+  /** Messages in the DLQ at first. */
+  depth: number;
+  /** 0: all. */
+  batch: number;
+  /** Cycles in which the consumer fails everything. */
+  outage: readonly number[];
+  /** How many of `depth` always fail. */
+  poison?: number;
+  /** New messages a cycle that fail during the outage. */
+  live?: number;
+  cycles?: number;
+}
+
+/** The whole rule over many cycles: messages fail, come back, are counted or excused, and die at `maxFailures`. */
+function simulate({ depth, batch, outage, poison = 0, live = 0, cycles = 4_000 }: Case, maxFailures = 3) {
+  const message = (isPoison: boolean): Message => ({ poison: isPoison, failures: 0, excused: 0, cycle: null });
+  // Oldest first; poison spread evenly, which is as good as shuffled and the same every time.
+  const queue = Array.from(
+    { length: depth },
+    (_, i) => message(poison > 0 && Math.floor((i + 1) * poison / depth) > Math.floor(i * poison / depth)),
+  );
+  const down = new Set(outage);
+  const end = Math.max(-1, ...outage);
+  let brake = RELEASED, troubled: TroubledCycles = [];
+  let last = { cycle: -1, previous: -1, replayed: 0, depthAtStart: 0, dead: 0 };
+  const dead: Message[] = [];
+  let delivered = 0;
+  for (let cycle = 0; cycle < cycles; cycle++) {
+    const arrived = queue.length - last.depthAtStart + last.replayed + last.dead;
+    const step = stepBrake(brake, {
+      last: { replayed: last.replayed, arrived },
+      depth: queue.length,
+      batchSize: batch,
+    });
+    brake = step.brake;
+    if (step.troubled) troubled = addTroubled(troubled, { cycle: last.cycle, previous: last.previous });
+    const previous = last.replayed > 0 ? last.cycle : last.previous;
+    last = { cycle, previous, replayed: 0, depthAtStart: queue.length, dead: 0 };
+    const back: Message[] = [];
+    for (const one of queue.splice(0, step.budget)) {
+      if (one.cycle !== null) {
+        if (isTroubled(troubled, one.cycle) && one.excused < MAX_EXCUSES) one.excused++;
+        else one.failures++;
+      }
+      if (one.failures >= maxFailures) {
+        dead.push(one);
+        last.dead++;
+        continue;
+      }
+      one.cycle = cycle;
+      last.replayed++;
+      if (down.has(cycle) || one.poison) back.push(one);
+      else delivered++;
+    }
+    queue.push(...back, ...Array.from({ length: down.has(cycle) ? live : 0 }, () => message(false)));
+    if (queue.length === 0 && cycle > end) {
+      return { ...count(dead), delivered, left: 0, healed: cycle - (end + 1) };
+    }
+  }
+  return { ...count(dead), delivered, left: queue.length, healed: null };
+}
+
+function count(dead: Message[]) {
+  return {
+    healthyDead: dead.filter(({ poison }) => !poison).length,
+    poisonDead: dead.filter(({ poison }) => poison).length,
+  };
+}
+
+const range = (length: number) => Array.from({ length }, (_, i) => i);
+
+// Figures of the reference simulation (Python); cycles to heal where the order of poison among healthy does not matter.
+const CASES: Record<string, { given: Case; healed: number | null; poisonDead: number; delivered: number }> = {
+  "a lone poison message": {
+    given: { depth: 1, batch: 10, outage: [], poison: 1 },
+    healed: 21,
+    poisonDead: 1,
+    delivered: 0,
+  },
+  "ten poison messages": {
+    given: { depth: 10, batch: 10, outage: [], poison: 10 },
+    healed: 219,
+    poisonDead: 10,
+    delivered: 0,
+  },
+  "ten poison among 1,000": {
+    given: { depth: 1_000, batch: 10, outage: [], poison: 10 },
+    healed: null,
+    poisonDead: 10,
+    delivered: 990,
+  },
+  "500 poison of 1,000, all at once": {
+    given: { depth: 1_000, batch: 0, outage: [], poison: 500 },
+    healed: 950,
+    poisonDead: 500,
+    delivered: 500,
+  },
+  "4 messages, 1 hour down": {
+    given: { depth: 4, batch: 10, outage: range(12) },
+    healed: 1,
+    poisonDead: 0,
+    delivered: 4,
+  },
+  "50 messages, 15 minutes down": {
+    given: { depth: 50, batch: 10, outage: range(3) },
+    healed: 6,
+    poisonDead: 0,
+    delivered: 50,
+  },
+  "5,000, 15 minutes down, all at once": {
+    given: { depth: 5_000, batch: 0, outage: range(3) },
+    healed: 3,
+    poisonDead: 0,
+    delivered: 5_000,
+  },
+  "5,000, 1 hour down, 500 more a cycle": {
+    given: { depth: 5_000, batch: 0, outage: range(12), live: 500 },
+    healed: 3,
+    poisonDead: 0,
+    delivered: 11_000,
+  },
+  "5,000, 24 hours down, all at once": {
+    given: { depth: 5_000, batch: 0, outage: range(288) },
+    healed: 3,
+    poisonDead: 0,
+    delivered: 5_000,
+  },
+  "100, 24 hours down": {
+    given: { depth: 100, batch: 10, outage: range(288) },
+    healed: 10,
+    poisonDead: 0,
+    delivered: 100,
+  },
+  "1,000, flapping every two cycles": {
+    given: { depth: 1_000, batch: 0, outage: range(200).filter((c) => Math.floor(c / 2) % 2 === 0) },
+    healed: null,
+    poisonDead: 0,
+    delivered: 1_000,
+  },
+};
+
+for (const [name, { given, healed, poisonDead, delivered }] of Object.entries(CASES)) {
+  Deno.test(`stepBrake: kills nothing healthy and heals when there are ${name}`, () => {
+    const result = simulate(given);
+    assert.deepEqual(
+      {
+        healthyDead: result.healthyDead,
+        poisonDead: result.poisonDead,
+        delivered: result.delivered,
+        left: result.left,
+      },
+      { healthyDead: 0, poisonDead, delivered, left: 0 },
+    );
+    if (healed !== null) assert.equal(result.healed, healed);
+  });
+}
+
+Deno.test("stepBrake: cannot save four messages from eight hours, as the simulation says", () => {
+  assert.equal(simulate({ depth: 4, batch: 10, outage: range(96) }).healthyDead, 4);
+});
+
+Deno.test("stepBrake: takes all when the batch size is 0, and at most the batch size otherwise", () => {
+  const last = { replayed: 0, arrived: 0 };
+  assert.deepEqual(stepBrake(RELEASED, { last, depth: 5_000, batchSize: 0 }).budget, 5_000);
+  const bounded = stepBrake(RELEASED, { last, depth: 5_000, batchSize: 10 });
+  assert.deepEqual([bounded.budget, bounded.boundBy], [10, "batch_size"]);
+});
+
+Deno.test("stepBrake: calls a cycle troubled at 90 % of its replays, not below", () => {
+  const at = (arrived: number) => stepBrake(RELEASED, { last: { replayed: 100, arrived }, depth: 1_000, batchSize: 0 });
+  assert.equal(at(89).troubled, false);
+  const troubled = at(90);
+  assert.deepEqual([troubled.troubled, troubled.budget, troubled.boundBy], [true, 20, "returns"]);
+});
