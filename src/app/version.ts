@@ -1,6 +1,10 @@
 /** Which build this is. */
+import { fileURLToPath } from "node:url";
+import denoJson from "../../deno.json" with { type: "json" };
+import { readTextFileIfAny } from "../runtime/process.ts";
 
 /** The version; `CHANGELOG.md` says what it brought. */
-export const VERSION = "0.1.0";
-/** The commit that the binary was compiled from; `unknown` where it runs from source. */
-export const COMMIT = "unknown";
+export const VERSION: string = denoJson.version;
+/** The commit that the binary was compiled from (`scripts/compile.ts` embeds the file); `unknown` where it runs from source. */
+export const COMMIT: string = readTextFileIfAny(fileURLToPath(new URL("../../dist/commit", import.meta.url))) ??
+  "unknown";

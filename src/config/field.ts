@@ -82,7 +82,7 @@ const FALSE_WORDS = ["false", "0", "no", "off"];
 /** Yes or no. The original takes the word `true` only; here the common words are taken, and any other is a problem. */
 export function boolean<D extends boolean | null>(spec: Spec<D>): Field<boolean | D> {
   return createField<boolean | D>(spec, {
-    wants: "true or false (nor 1, 0, yes, no, on, off)",
+    wants: "true or false (or 1/0, yes/no, on/off)",
     parse(text) {
       const word = text.trim().toLowerCase();
       return TRUE_WORDS.includes(word) ? true : FALSE_WORDS.includes(word) ? false : undefined;
@@ -212,7 +212,7 @@ export function secret(spec: Omit<Spec<null>, "default">): Field<Secret | null> 
 export function redisUrl(spec: Omit<Spec<null>, "default">): Field<Secret | null> {
   return createField<Secret | null>({ ...spec, default: null }, {
     secret: true,
-    wants: "a redis://, rediss:// or unix:// URL (special characters of its password are written as %XX)",
+    wants: "a redis://, rediss:// or unix:/// URL (special characters of its password are written as %XX)",
     parse: (value) => isRedisUrl(value.trim()) ? new Secret(value.trim()) : undefined,
   });
 }
@@ -220,7 +220,7 @@ export function redisUrl(spec: Omit<Spec<null>, "default">): Field<Secret | null
 function isRedisUrl(value: string): boolean {
   const url = URL.parse(value);
   if (!url || !isDecodable(url.username) || !isDecodable(url.password)) return false;
-  if (url.protocol === "unix:") return /^unix:\/\//i.test(value) && url.pathname.length > 1;
+  if (url.protocol === "unix:") return /^unix:\/\/\/[^?#]+$/.test(value);
   return /^rediss?:$/.test(url.protocol) && url.hostname !== "" && /^\/?\d*$/.test(url.pathname);
 }
 

@@ -8,6 +8,7 @@ import { FAILED_AT_MEMBER, REMEDIATION_MEMBER } from "./source.ts";
 
 const TEXT_MEMBER = "payload";
 const BYTES_MEMBER = "payload_b64";
+const STRICT_UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
  * Puts any bytes into `{"failed_at": …, "_remediation": {…}, "payload": "<the text>"}`, or `"payload_b64"` (standard
@@ -42,7 +43,7 @@ export function openEnvelope(bytes: Uint8Array): Uint8Array | null {
 /** The text of the bytes, a byte order mark included; null where they are not UTF-8. */
 function decodeExactly(bytes: Uint8Array): string | null {
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return STRICT_UTF8.decode(bytes);
   } catch {
     return null;
   }

@@ -5,6 +5,7 @@ const COMMA = 0x2c;
 const BACKSLASH = 0x5c;
 const LOWER_U = 0x75;
 const CLOSE_BRACE = 0x7d;
+const UTF8 = new TextDecoder();
 const SHORT_ESCAPES: Readonly<Record<string, number>> = { b: 0x08, f: 0x0c, n: 0x0a, r: 0x0d, t: 0x09 };
 
 /** One `"key": value` inside `bytes`: offsets, ends exclusive; the key's include its quotes. */
@@ -69,7 +70,11 @@ function scanMember(scanner: JsonScanner): JsonMember | null {
 
 /** The last member of that name, as Python keeps the last of equal keys; null where there is none. */
 export function findMember(object: JsonObject, name: string): JsonMember | null {
-  return object.members.findLast((member) => isNamed(member, name)) ?? null;
+  const { members } = object;
+  for (let i = members.length - 1; i >= 0; i--) {
+    if (isNamed(members[i]!, name)) return members[i]!;
+  }
+  return null;
 }
 
 /** Whether the member's key reads as `name`, however it is escaped. Stops at the first difference. */
@@ -77,25 +82,31 @@ export function isNamed(member: JsonMember, name: string): boolean {
   const { bytes } = member;
   const end = member.keyEnd - 1;
   let at = member.keyStart + 1;
+  if (end - at < name.length) return false;
   for (let i = 0; i < name.length; i++) {
     if (at === end) return false;
     const byte = bytes[at]!;
     const wanted = name.charCodeAt(i);
-    if (byte >= 0x80) return wanted >= 0x80 && keyOf(member) === name;
+    if (byte >= 0x80) return wanted >= 0x80 && decodeKey(member) === name;
     if ((byte === BACKSLASH ? escapedUnit(bytes, at) : byte) !== wanted) return false;
     at += byte !== BACKSLASH ? 1 : bytes[at + 1] === LOWER_U ? 6 : 2;
   }
   return at === end;
 }
 
-/** The member's key, decoded. A key of arbitrary length: use {@link isNamed} to compare. */
-export function keyOf(member: JsonMember): string {
-  return JSON.parse(new TextDecoder().decode(member.bytes.subarray(member.keyStart, member.keyEnd)));
+function decodeKey({ bytes, keyStart, keyEnd }: JsonMember): string {
+  return JSON.parse(UTF8.decode(bytes.subarray(keyStart, keyEnd)));
 }
 
 /** The UTF-16 unit that the escape at `at` stands for. */
 function escapedUnit(bytes: Uint8Array, at: number): number {
   const letter = bytes[at + 1]!;
   if (letter !== LOWER_U) return SHORT_ESCAPES[String.fromCharCode(letter)] ?? letter;
-  return parseInt(String.fromCharCode(...bytes.subarray(at + 2, at + 6)), 16);
+  let unit = 0;
+  for (let i = at + 2; i < at + 6; i++) unit = unit * 16 + hexValue(bytes[i]!);
+  return unit;
+}
+
+function hexValue(digit: number): number {
+  return digit <= 0x39 ? digit - 0x30 : (digit | 0x20) - 0x57;
 }

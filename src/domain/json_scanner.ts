@@ -1,13 +1,14 @@
 /** Walks over JSON text in bytes exactly as CPython's `json.loads` reads it, without building any value. */
+import { utf8LengthAt } from "./json_utf8.ts";
 
-/** Containers nested deeper than this make CPython's reader (and so a consumer) fail; the outermost one counts as 1. */
+/** Deepest nesting of containers that is read, the outermost one counted as 1: well below where CPython's recursion limit ends. */
 export const MAX_DEPTH = 500;
 /** Most digits of an integer literal; CPython's `sys.int_info.default_max_str_digits`. */
 export const MAX_INTEGER_DIGITS = 4300;
 
 /** What stopped a scan, and at which byte (0-based). */
 export interface JsonProblem {
-  readonly kind: "syntax" | "depth" | "digits";
+  readonly kind: "syntax" | "utf8" | "depth" | "digits";
   readonly at: number;
 }
 
@@ -26,19 +27,20 @@ const CLOSE_BRACE = 0x7d;
 /** In ASCII `]` and `}` stand two behind `[` and `{`. */
 const OPEN_TO_CLOSE = 2;
 const ESCAPED_AS_ONE = new Set(Array.from('"\\/bfnrt', (character) => character.charCodeAt(0)));
+/** 1 for each byte that stands for itself inside a string: a table, because this is where a scan spends its time. */
+const IS_PLAIN = Uint8Array.from({ length: 256 }, (_, byte) => byte < 0x20 || byte >= 0x80 ? 0 : 1);
+IS_PLAIN[QUOTE] = 0;
+IS_PLAIN[BACKSLASH] = 0;
 
 /**
  * A cursor over JSON bytes. Each `skip…` either moves {@link at} behind what it names and answers true, or sets
- * {@link problem} and answers false; after that the scanner is spent. Not recursive, linear in time; it does not check
- * UTF-8, only notes in {@link hasHighBytes} that somebody must. Outside a string any byte from 0x80 up is a problem.
+ * {@link problem} and answers false; after that the scanner is spent. One pass, linear in time, not recursive.
  */
 export class JsonScanner {
   readonly bytes: Uint8Array;
   /** The next byte to look at. */
   at: number;
   problem: JsonProblem | null = null;
-  /** Whether a byte from 0x80 up was seen inside a string. */
-  hasHighBytes = false;
 
   constructor(bytes: Uint8Array, at = 0) {
     this.bytes = bytes;
@@ -67,21 +69,12 @@ export class JsonScanner {
   skipString(): boolean {
     const { bytes } = this;
     if (bytes[this.at] !== QUOTE) return this.fail();
-    let at = this.at + 1;
-    let byte = bytes[at];
-    while (byte !== QUOTE) {
-      if (byte === undefined || byte < 0x20) return this.#failAt(at);
-      if (byte === BACKSLASH) {
-        const length = escapeLength(bytes, at);
-        if (length === 0) return this.#failAt(at);
-        at += length;
-      } else {
-        if (byte >= 0x80) this.hasHighBytes = true;
-        at++;
-      }
-      byte = bytes[at];
+    this.at = skipPlain(bytes, this.at + 1);
+    while (bytes[this.at] !== QUOTE) {
+      if (!this.#skipSpecial()) return false;
+      this.at = skipPlain(bytes, this.at);
     }
-    this.at = at + 1;
+    this.at++;
     return true;
   }
 
@@ -113,43 +106,40 @@ export class JsonScanner {
       const byte = this.bytes[this.at];
       if (isOpening(byte)) {
         if (depth + closers.length >= MAX_DEPTH) return this.fail("depth");
-        closers.push(byte + OPEN_TO_CLOSE);
-        if (!this.#enter(byte)) return false;
+        const closer = byte + OPEN_TO_CLOSE;
+        closers.push(closer);
+        this.at++;
+        this.skipSpace();
+        if (this.bytes[this.at] !== closer) {
+          if (!this.#skipToValue(closer)) return false;
+          continue;
+        }
       } else if (!this.#skipScalar(byte)) return false;
-      if (!this.#leave(closers)) return false;
+      if (!this.#leaveValue(closers)) return false;
     } while (closers.length > 0);
     return true;
   }
 
-  /** Moves over an opening bracket to what follows: the closing one, or the first value (in an object: behind its key). */
-  #enter(opening: number): boolean {
-    this.at++;
-    this.skipSpace();
-    const byte = this.bytes[this.at];
-    if (byte === opening + OPEN_TO_CLOSE) return true;
-    return opening === OPEN_BRACE ? this.#skipKey() : true;
-  }
-
-  /** Behind a value (or before the closing bracket of an empty container): closes what ends here, else finds the next value. */
-  #leave(closers: number[]): boolean {
+  /** Behind a value, or at the closing bracket of an empty container: closes what ends here, else moves to the next value. */
+  #leaveValue(closers: number[]): boolean {
     for (;;) {
       const closer = closers.at(-1);
       if (closer === undefined) return true;
       this.skipSpace();
       const byte = this.bytes[this.at];
-      if (byte === closer) {
-        closers.pop();
-        this.at++;
-      } else if (byte === COMMA) {
-        this.at++;
+      if (byte !== closer && byte !== COMMA) return this.fail();
+      this.at++;
+      if (byte === COMMA) {
         this.skipSpace();
-        return closer === CLOSE_BRACE ? this.#skipKey() : true;
-      } else return this.fail();
+        return this.#skipToValue(closer);
+      }
+      closers.pop();
     }
   }
 
-  #skipKey(): boolean {
-    return this.skipString() && this.skipColon();
+  /** In an object (known by its closing bracket), the key and colon that must come before the value; in an array nothing. */
+  #skipToValue(closer: number): boolean {
+    return closer !== CLOSE_BRACE || (this.skipString() && this.skipColon());
   }
 
   #skipScalar(byte: number | undefined): boolean {
@@ -182,7 +172,7 @@ export class JsonScanner {
     return isFloat || digits <= MAX_INTEGER_DIGITS || this.fail("digits");
   }
 
-  /** The part that makes a number a float, if there; a half one is left for the caller's caller to stumble over, as in CPython. */
+  /** The part that makes a number a float, if there. Half a one (`1.`, `1e+`) stays, as in CPython, and is refused as what follows. */
   #skipFraction(): boolean {
     const { bytes } = this;
     const start = this.at;
@@ -214,10 +204,22 @@ export class JsonScanner {
     return true;
   }
 
-  #failAt(at: number): false {
-    this.at = at;
-    return this.fail();
+  /** What is not plain ASCII inside a string: an escape, or a character beyond ASCII. */
+  #skipSpecial(): boolean {
+    const byte = this.bytes[this.at];
+    if (byte === undefined || byte < 0x20) return this.fail();
+    const isEscape = byte === BACKSLASH;
+    const length = isEscape ? escapeLength(this.bytes, this.at) : utf8LengthAt(this.bytes, this.at);
+    this.at += length;
+    return length > 0 || this.fail(isEscape ? "syntax" : "utf8");
   }
+}
+
+/** The first offset from `at` on where a string does not go on with plain ASCII. */
+function skipPlain(bytes: Uint8Array, at: number): number {
+  const { length } = bytes;
+  while (at < length && IS_PLAIN[bytes[at]!] === 1) at++;
+  return at;
 }
 
 function isOpening(byte: number | undefined): byte is number {

@@ -13,7 +13,7 @@ const LOWER_F = 0x66;
 const LOWER_N = 0x6e;
 const OPEN_BRACE = 0x7b;
 const OPEN_TO_CLOSE = 2;
-const WHOLE_NUMBER_DIGITS = String(Number.MAX_SAFE_INTEGER).length;
+const UTF8 = new TextDecoder();
 
 /** Whether Python's `if value:` would not be taken: `null`, `false`, `""`, `[]`, `{}`, and every number equal to 0 (`-0`, `0e5`, `1e-400`). */
 export function isFalsy(member: JsonMember): boolean {
@@ -39,11 +39,14 @@ export function numberOf(member: JsonMember): number | null {
 
 /** The value where it is written as digits only and is at most `max` (up to 2^53-1), else null: `1.0` and `1e2` are none. */
 export function wholeNumberOf(member: JsonMember, max: number): number | null {
-  if (member.valueEnd - member.valueStart > WHOLE_NUMBER_DIGITS) return null;
-  const text = rawValueOf(member);
-  if (!/^[0-9]+$/.test(text)) return null;
-  const value = Number(text);
-  return value <= max ? value : null;
+  let value = 0;
+  for (let at = member.valueStart; at < member.valueEnd; at++) {
+    const byte = member.bytes[at]!;
+    if (byte < ZERO || byte > NINE) return null;
+    value = value * 10 + byte - ZERO;
+    if (value > max) return null;
+  }
+  return value;
 }
 
 /** The decoded value where it is a string, else null. Lone surrogate escapes stay lone surrogates. */
@@ -59,7 +62,7 @@ export function objectOf(member: JsonMember): JsonObject | null {
 
 /** The value's JSON text as it stands. */
 export function rawValueOf(member: JsonMember): string {
-  return new TextDecoder().decode(member.bytes.subarray(member.valueStart, member.valueEnd));
+  return UTF8.decode(member.bytes.subarray(member.valueStart, member.valueEnd));
 }
 
 function isNumber(first: number): boolean {

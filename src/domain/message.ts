@@ -24,20 +24,9 @@ export interface UnreadableMessage {
 export function readMessage(bytes: Uint8Array): ReadableMessage | UnreadableMessage {
   const scanner = new JsonScanner(bytes);
   const object = scanText(scanner);
-  if (scanner.problem !== null) return unreadable(isUtf8(bytes) ? describe(scanner.problem) : "not UTF-8");
-  if (scanner.hasHighBytes && !isUtf8(bytes)) return unreadable("not UTF-8");
+  if (scanner.problem !== null) return { readable: false, reason: "unreadable", detail: describe(scanner.problem) };
   if (object === null) return { readable: false, reason: "malformed", detail: "JSON, but not an object" };
   return { readable: true, bytes, open: object.open, close: object.close, members: object.members };
-}
-
-/** Whether the bytes are UTF-8 in the strict sense: nothing overlong, no surrogates. */
-export function isUtf8(bytes: Uint8Array): boolean {
-  try {
-    new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Scans the whole text; the object it is, null where it is something else or the scanner met a problem. */
@@ -49,12 +38,8 @@ function scanText(scanner: JsonScanner): JsonObject | null {
   return scanned && scanner.skipToEnd() ? object : null;
 }
 
-function unreadable(detail: string): UnreadableMessage {
-  return { readable: false, reason: "unreadable", detail };
-}
-
 function describe({ kind, at }: JsonProblem): string {
   if (kind === "depth") return `nested deeper than ${MAX_DEPTH}`;
   if (kind === "digits") return `an integer of more than ${MAX_INTEGER_DIGITS} digits`;
-  return `not JSON at byte ${at}`;
+  return `not ${kind === "utf8" ? "UTF-8" : "JSON"} at byte ${at}`;
 }

@@ -1,18 +1,18 @@
 /** The lossless edit: top-level members cut from and appended to a message, every other byte as it was. */
-import { isNamed, type JsonObject } from "./json_members.ts";
+import { isNamed, type JsonMember, type JsonObject } from "./json_members.ts";
 import { membersText } from "./json_text.ts";
 
 /** What to change. Both parts may be empty. */
 export interface MessageEdit {
   /** Names of top-level members; every occurrence goes, however its key is escaped. */
   readonly cut: readonly string[];
-  /** Members to put last, in this order: name and value, the latter as JSON text. */
+  /** Members to put last, in this order: name and value, the latter as JSON text in ASCII. */
   readonly append: readonly (readonly [name: string, json: string])[];
 }
 
 /** A run of bytes to keep; the end is exclusive. */
 interface Run {
-  start: number;
+  readonly start: number;
   end: number;
 }
 
@@ -22,40 +22,52 @@ interface Run {
  */
 export function editMessage(message: JsonObject, edit: MessageEdit): Uint8Array {
   const { bytes, members } = message;
-  const kept = keptRuns(message, edit.cut);
+  const kept = members.length === 0 ? [] : keptRuns(members, edit.cut);
+  const insideStart = members.at(0)?.keyStart ?? message.open + 1;
+  const insideEnd = members.at(-1)?.valueEnd ?? message.open + 1;
   const appended = membersText(edit.append);
   const comma = appended !== "" && kept.length > 0 ? ", " : "";
-  const head = { start: 0, end: members.at(0)?.keyStart ?? message.open + 1 };
-  const tail = { start: members.at(-1)?.valueEnd ?? message.open + 1, end: bytes.length };
-  return concat([
-    ...[head, ...kept].map((run) => bytes.subarray(run.start, run.end)),
-    new TextEncoder().encode(comma + appended),
-    bytes.subarray(tail.start, tail.end),
-  ]);
+  return splice(bytes, {
+    before: [{ start: 0, end: insideStart }, ...kept],
+    ascii: comma + appended,
+    after: { start: insideEnd, end: bytes.length },
+  });
 }
 
-/** The members that stay, each with the separator before it; neighbours make one run. */
-function keptRuns({ members }: JsonObject, cut: readonly string[]): Run[] {
+/** The members that stay, each but the first with the separator before it; neighbours make one run. */
+function keptRuns(members: readonly JsonMember[], cut: readonly string[]): Run[] {
   const runs: Run[] = [];
+  let last: Run | undefined;
   let behindPrevious = 0;
   for (const member of members) {
-    if (!cut.some((name) => isNamed(member, name))) {
-      const start = runs.length === 0 ? member.keyStart : behindPrevious;
-      const last = runs.at(-1);
-      if (last?.end === start) last.end = member.valueEnd;
-      else runs.push({ start, end: member.valueEnd });
+    if (!isCut(member, cut)) {
+      if (last !== undefined && last.end === behindPrevious) last.end = member.valueEnd;
+      else {
+        last = { start: last === undefined ? member.keyStart : behindPrevious, end: member.valueEnd };
+        runs.push(last);
+      }
     }
     behindPrevious = member.valueEnd;
   }
   return runs;
 }
 
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+function isCut(member: JsonMember, cut: readonly string[]): boolean {
+  for (const name of cut) if (isNamed(member, name)) return true;
+  return false;
+}
+
+function splice(bytes: Uint8Array, parts: { before: readonly Run[]; ascii: string; after: Run }): Uint8Array {
+  const { before, ascii, after } = parts;
+  let length = ascii.length + after.end - after.start;
+  for (const run of before) length += run.end - run.start;
+  const whole = new Uint8Array(length);
   let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
+  for (const run of before) {
+    whole.set(bytes.subarray(run.start, run.end), at);
+    at += run.end - run.start;
   }
+  for (let i = 0; i < ascii.length; i++) whole[at++] = ascii.charCodeAt(i);
+  whole.set(bytes.subarray(after.start, after.end), at);
   return whole;
 }

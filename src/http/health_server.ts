@@ -51,7 +51,7 @@ function answerHealth(
   const state = options.health();
   const errors = checks.filter((name) => !state[name].ok).map((name) => state[name].reason);
   const status = errors.length === 0 ? 200 : 503;
-  if (!wantsJson(request)) return { ...textReply(errors.join(", ") || "OK", status), headers: VARY };
+  if (!wantsJson(request)) return { ...textReply(status === 200 ? "OK" : errors.join(", "), status), headers: VARY };
   const members = {
     status: errors.length === 0 ? "healthy" : "unhealthy",
     service: "mutt-remediation",

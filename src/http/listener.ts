@@ -24,7 +24,7 @@ export interface ListenerOptions {
 export interface Listener {
   /** The actual port. */
   readonly port: number;
-  /** Takes no more requests, lets those in progress end for a moment, then cuts them. Safe to call twice. */
+  /** Lets answers in progress be made, for `graceMs` at most, then cuts every connection. Safe to call twice. */
   stop(): Promise<void>;
 }
 
@@ -38,24 +38,40 @@ export class ListenError extends Error {
 /** Listens and answers. @throws {ListenError} naming variable, address and port where it cannot. */
 export function startListener(options: ListenerOptions): Listener {
   const cut = new AbortController();
-  const server = bind(options, cut.signal);
+  const inProgress = new Set<Promise<unknown>>();
+  const server = bind(options, cut.signal, (request) => {
+    const answer = route(options.pages, request).finally(() => inProgress.delete(answer));
+    inProgress.add(answer);
+    return answer;
+  });
   let stopped: Promise<void> | undefined;
   return {
     port: server.addr.port,
-    stop: () => stopped ??= stopServer(server, { cut, clock: options.clock, graceMs: options.graceMs ?? GRACE_MS }),
+    stop() {
+      // Not server.shutdown(): it waits for clients that do not read, and afterwards Deno cannot cut them any more.
+      return stopped ??= waitFor([...inProgress], options).then(() => {
+        cut.abort();
+        return server.finished;
+      });
+    },
   };
 }
 
-function bind(options: ListenerOptions, signal: AbortSignal): Deno.HttpServer<Deno.NetAddr> {
-  const { bindAddress: hostname, port, portVariable, pages, log } = options;
+/** Waits until the answers are made, for `graceMs` at most. */
+async function waitFor(answers: Promise<unknown>[], { clock, graceMs = GRACE_MS }: ListenerOptions): Promise<void> {
+  const over = new AbortController();
+  await Promise.race([Promise.allSettled(answers), clock.sleep(graceMs, over.signal)]);
+  over.abort();
+}
+
+function bind(
+  { bindAddress: hostname, port, portVariable, log }: ListenerOptions,
+  signal: AbortSignal,
+  answer: (request: Request) => Promise<Response>,
+): Deno.HttpServer<Deno.NetAddr> {
   try {
-    return Deno.serve({
-      hostname,
-      port,
-      signal,
-      onListen: () => {},
-      onError: (error) => answerError(error, log),
-    }, (request) => route(pages, request));
+    const onError = (error: unknown) => answerError(error, log);
+    return Deno.serve({ hostname, port, signal, onListen: () => {}, onError }, answer);
   } catch (cause) {
     throw new ListenError(
       `Cannot listen on "${hostname}" port ${port} (REMEDIATION_BIND_ADDRESS, ${portVariable}): ${why(cause)}`,
@@ -75,15 +91,4 @@ function why(cause: unknown): string {
 function answerError(error: unknown, log: Log): Response {
   log.error("http_error", "Answering an HTTP request failed", { error });
   return toResponse(textReply("Internal error; the log says more\n", 500));
-}
-
-async function stopServer(
-  server: Deno.HttpServer,
-  { cut, clock, graceMs }: { cut: AbortController; clock: Clock; graceMs: number },
-): Promise<void> {
-  const over = new AbortController();
-  const shutdown = server.shutdown().finally(() => over.abort());
-  await clock.sleep(graceMs, over.signal);
-  cut.abort();
-  await shutdown;
 }

@@ -31,9 +31,9 @@ export function jsonReply(value: unknown, status = 200): Reply {
   return { status, contentType: "application/json", body: JSON.stringify(value) };
 }
 
-/** Whether the request asks for JSON by name; `*​/*` gets text, as the original's clients expect. */
+/** Whether the request asks for JSON by name; a wildcard gets text, as the original's clients expect. */
 export function wantsJson(request: Request): boolean {
-  return /\bapplication\/json\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/i.test(request.headers.get("accept") ?? "");
+  return /\bapplication\/json(?![\w.+-])(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/i.test(request.headers.get("accept") ?? "");
 }
 
 /** Answers a request with the page at its path; `/` lists them. Rejects with what a page throws. */

@@ -19,21 +19,6 @@ export const QUEUE_ROLES = ["dlq", "target", "dead", "downstream"] as const;
 /** One of {@link QUEUE_ROLES}. */
 export type QueueRole = (typeof QUEUE_ROLES)[number];
 
-/** How a commit ended: values of the label `result`. */
-export const COMMIT_RESULTS = [
-  "ok",
-  "duplicate",
-  "stale",
-  "expired",
-  "bound",
-  "room",
-  "conflict",
-  "wrong_type",
-  "error",
-] as const;
-/** One of {@link COMMIT_RESULTS}. */
-export type CommitResult = (typeof COMMIT_RESULTS)[number];
-
 /** Why a replay failed, in the original's two words. */
 export const REPLAY_FAIL_REASONS = ["processing_error", "redis_error"] as const;
 /** One of {@link REPLAY_FAIL_REASONS}. */
@@ -55,6 +40,7 @@ export interface MeasuredQueue {
 export interface MetricsOptions {
   readonly sources: readonly { readonly name: string; readonly queues: readonly MeasuredQueue[] }[];
   readonly gates: readonly string[];
+  readonly commitResults: readonly string[];
   readonly redisErrorCodes: readonly string[];
   readonly version: string;
   /** The commit it was built from; `unknown` where nobody said. */
@@ -87,24 +73,34 @@ export class Metrics {
     registers: [this.#registry],
   });
 
+  /** Messages put into the target. */
   readonly replayed = this.#counter("replayed_total", "Messages replayed, by source.", ["source"]);
+  /** Messages put into the dead list, by one of `DEAD_REASONS`. */
   readonly dead = this.#counter("dead_total", "Messages moved to the dead list, by source and reason.", [
     "source",
     "reason",
   ]);
+  /** Depth of each list of a source, by {@link QUEUE_ROLES}. */
   readonly queueDepth = this.#gauge("queue_depth", "Messages in a list that a source reads, fills or watches.", [
     "source",
     "queue",
     "role",
   ]);
+  /** Seconds; 0 where the DLQ is empty. */
   readonly oldestAge = this.#gauge("oldest_age_seconds", "Age of the oldest dead letter of a source, 0 if none.", [
     "source",
   ]);
+  /** 1 open, 0 closed. */
   readonly gateOpen = this.#gauge("gate_open", "Whether a gate is open (1) or closed (0).", ["source", "gate"]);
+  /** By one of {@link COMMIT_RESULTS}. */
   readonly commits = this.#counter("commits_total", "Commits of a chunk, by source and result.", ["source", "result"]);
+  /** Bytes of payload, as they were in the DLQ. */
   readonly movedBytes = this.#counter("moved_bytes_total", "Bytes of the messages moved, by source.", ["source"]);
+  /** By one of {@link RELOAD_RESULTS}. */
   readonly configReloads = this.#counter("config_reloads_total", "Configuration changes, by result.", ["result"]);
+  /** By one of `REDIS_ERROR_CODES`. */
   readonly redisErrors = this.#counter("redis_errors_total", "Failed Redis calls, by code.", ["code"]);
+  /** Connections made again after a loss. */
   readonly redisReconnects = this.#counter("redis_reconnects_total", "Redis connections that were made again.");
   readonly #buildInfo = this.#gauge("build_info", "Always 1; what is running is in the labels.", ["version", "commit"]);
 
@@ -118,20 +114,23 @@ export class Metrics {
     return this.#registry.metrics();
   }
 
-  #initialise({ sources, gates, redisErrorCodes, version, commit }: MetricsOptions): void {
+  #initialise({ sources, redisErrorCodes, version, commit, ...labels }: MetricsOptions): void {
     for (const reason of REPLAY_FAIL_REASONS) this.replayFail.inc({ reason }, 0);
     for (const result of RELOAD_RESULTS) this.configReloads.inc({ result }, 0);
     for (const code of redisErrorCodes) this.redisErrors.inc({ code }, 0);
-    for (const source of sources) this.#initialiseSource(source, gates);
+    for (const source of sources) this.#initialiseSource(source, labels);
     this.#buildInfo.set({ version, commit }, 1);
   }
 
-  #initialiseSource({ name: source, queues }: MetricsOptions["sources"][number], gates: readonly string[]): void {
+  #initialiseSource(
+    { name: source, queues }: MetricsOptions["sources"][number],
+    { gates, commitResults }: Pick<MetricsOptions, "gates" | "commitResults">,
+  ): void {
     this.replayed.inc({ source }, 0);
     this.movedBytes.inc({ source }, 0);
     this.oldestAge.set({ source }, 0);
     for (const reason of DEAD_REASONS) this.dead.inc({ source, reason }, 0);
-    for (const result of COMMIT_RESULTS) this.commits.inc({ source, result }, 0);
+    for (const result of commitResults) this.commits.inc({ source, result }, 0);
     for (const gate of gates) this.gateOpen.set({ source, gate }, 0);
     for (const { name: queue, role } of queues) {
       this.queueDepth.set({ source, queue, role }, 0);

@@ -74,3 +74,8 @@ function describe(error: unknown): string {
   const code = (error as Error & { code?: unknown }).code;
   return typeof code === "string" ? `${error.message} ${code}` : error.message;
 }
+
+/** Whether the server itself answered with an error: then it is certain that the command (or script) changed nothing. */
+export function isReplyError(error: unknown): boolean {
+  return error instanceof Error && error.name === "ReplyError";
+}

@@ -1,15 +1,13 @@
 /** One source's turn: asks the gates, reads, decides, commits, accounts, chunk after chunk until the cycle's bound. */
-import { stepBrake } from "../domain/brake.ts";
 import type { DeadReason, SourcePolicy } from "../domain/source.ts";
-import { addTroubled, formatTroubled } from "../domain/troubled.ts";
 import type { BoardReading, GateBoard, GateStatus } from "../gates/board.ts";
 import type { DepthReading } from "../gates/depth.ts";
 import type { Log } from "../observability/log.ts";
 import type { Commit, CommitResult, DeadLetterStore, Snapshot } from "../redis/dead_letter_store.ts";
 import { isReplyError, redisErrorCode } from "../redis/errors.ts";
-import { brakeFields } from "../redis/source_record.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import type { Account } from "./account.ts";
+import { planCycle } from "./cycle.ts";
 import type { StoppedBy, TurnOutcome } from "./outcome.ts";
 import { type Plan, planChunk } from "./plan.ts";
 
@@ -100,6 +98,14 @@ export class SourceReplay {
     return elapsedMs < 0 ? 0 : Math.max(0, this.#deps.settings().intervalMs - elapsedMs);
   }
 
+  /** Reads the source anew. Rejects with the client's errors. */
+  async look(): Promise<Snapshot> {
+    this.#snapshot = await this.#deps.store.peek();
+    this.#lastProgressMs = this.#deps.clock.monotonicMs();
+    this.#deps.account.depth(this.#snapshot.depth);
+    return this.#snapshot;
+  }
+
   /** Takes a turn. Never rejects for what Redis does: that is an outcome (`error`, or the gate `redis`). */
   async runOnce(options: TurnOptions): Promise<TurnOutcome> {
     const tally: Tally = { depthBefore: null, replayed: 0, dead: {}, conflicts: 0, began: false };
@@ -126,7 +132,8 @@ export class SourceReplay {
     let cycle: number | null = null;
     while (true) {
       if (signal.aborted) return { by: "shutdown", nextInMs: 0 };
-      const snapshot = await this.#peek(tally);
+      const snapshot = await this.look();
+      tally.depthBefore ??= snapshot.depth;
       const reading = await this.#deps.board.ask();
       if (mayBegin === "now" || (mayBegin === "due" && this.nextCycleInMs() === 0)) {
         const closed = reading.closed.find(({ name }) => name !== "returns");
@@ -158,40 +165,20 @@ export class SourceReplay {
     }
   }
 
-  async #peek(tally: Tally): Promise<Snapshot> {
-    this.#snapshot = await this.#deps.store.peek();
-    this.#lastProgressMs = this.#deps.clock.monotonicMs();
-    tally.depthBefore ??= this.#snapshot.depth;
-    this.#deps.account.depth(this.#snapshot.depth);
-    return this.#snapshot;
-  }
-
   /** Begins a cycle; false where another instance was quicker. */
-  async #begin({ record, depth }: Snapshot, force: boolean): Promise<boolean> {
+  async #begin(snapshot: Snapshot, force: boolean): Promise<boolean> {
     const { intervalMs, batchSize } = this.#deps.settings();
-    const last = {
-      replayed: record.replayed,
-      arrived: depth - record.depthAtStart + record.replayed + record.dead,
-    };
-    const step = stepBrake(record.brake, { last, depth, batchSize });
-    const troubled = step.troubled
-      ? addTroubled(record.troubled, { cycle: record.cycle, previous: record.lastReplayingCycle })
-      : record.troubled;
+    const { step, last, number, fields } = planCycle(snapshot, batchSize);
     const result = await this.#deps.store.begin({
-      sequence: record.sequence,
+      sequence: snapshot.record.sequence,
       intervalMs: force ? 0 : intervalMs,
       budget: step.budget,
-      fields: {
-        ...brakeFields(step.brake),
-        troubled: formatTroubled(troubled),
-        lastReplayingCycle: String(record.replayed > 0 ? record.cycle : record.lastReplayingCycle),
-        boundBy: step.boundBy === "returns" && step.budget === 0 ? "held" : step.boundBy,
-      },
+      fields,
     });
     if (result === "wrong_type") {
       throw new Error("WRONGTYPE the DLQ or the source's record holds the wrong kind of value");
     }
-    if (result === "ok") this.#deps.account.cycleBegan({ cycle: record.cycle + 1, depth, step, last });
+    if (result === "ok") this.#deps.account.cycleBegan({ cycle: number, depth: snapshot.depth, step, last });
     return result === "ok";
   }
 

@@ -1,0 +1,38 @@
+/** Runs the service from source and restarts it when a file changes. */
+import { parse } from "dotenv";
+import { permissionFlags } from "./compile.ts";
+import { ROOT, runDeno } from "./child.ts";
+import { startRedisServer } from "./redis_server.ts";
+
+/** Runs until Ctrl-C, against the Redis that `.env` or the environment names, else against an own one. @returns an exit code. */
+export async function runDev(args: readonly string[]): Promise<number> {
+  // Ctrl-C reaches the service too; this process only has to outlive it.
+  Deno.addSignalListener("SIGINT", () => {});
+  Deno.addSignalListener("SIGTERM", () => {});
+  if (namesRedis({ ...await readDotEnv(), ...Deno.env.toObject() })) return await serve(args, {});
+  const redis = await startRedisServer();
+  console.error(`Own Redis on ${redis.url} (set REDIS_URL or REDIS_HOST, here or in .env, to use another)`);
+  try {
+    return await serve(args, { REDIS_URL: redis.url });
+  } finally {
+    await redis.stop();
+  }
+}
+
+/** Whether these variables say which Redis to use. */
+export function namesRedis(variables: Readonly<Record<string, string>>): boolean {
+  return Boolean(variables.REDIS_URL || variables.REDIS_HOST);
+}
+
+function serve(args: readonly string[], env: Record<string, string>): Promise<number> {
+  return runDeno(["run", "--watch", "--no-clear-screen", ...permissionFlags(), "src/main.ts", ...args], { env });
+}
+
+async function readDotEnv(): Promise<Record<string, string>> {
+  try {
+    return parse(await Deno.readTextFile(`${ROOT}.env`));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return {};
+    throw error;
+  }
+}

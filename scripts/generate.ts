@@ -1,0 +1,176 @@
+/**
+ * Writes what is made from the table of settings: `.env.template` and `docs/configuration.md`.
+ *
+ *     deno run -A scripts/generate.ts           # writes them
+ *     deno run -A scripts/generate.ts --check   # exit 1 when they differ from the table
+ *     deno run -A scripts/generate.ts --env     # prints the prefixes for --allow-env
+ */
+import { NEIGHBOUR_FIELDS } from "../src/config/dynamic.ts";
+import { describeRange, type Field, type Group, GROUPS } from "../src/config/field.ts";
+import { environmentPrefixes, FIELDS, SETTING_KEYS } from "../src/config/fields.ts";
+
+const MAKE = "deno run -A scripts/generate.ts";
+
+/** Every generated file's path from the project's root, and its text. */
+export function renderFiles(): ReadonlyMap<string, string> {
+  return new Map([
+    [".env.template", renderEnvTemplate()],
+    ["docs/configuration.md", renderConfigurationPage()],
+  ]);
+}
+
+function fieldsOf(group: Group): Field<unknown>[] {
+  return SETTING_KEYS.map((key) => FIELDS[key]).filter((field) => field.group === group);
+}
+
+function renderEnvTemplate(): string {
+  const groups = GROUPS.map((group) => [`# ---- ${group} ----`, ...fieldsOf(group).map(renderVariable)].join("\n\n"));
+  return [
+    `# Settings of mutt-remediation. Made from src/config/fields.ts by: ${MAKE}\n` +
+    "# Copy to .env and change what you need; as it stands, every line says the default.\n" +
+    "# Comments stand on lines of their own: systemd and Docker would take them for a part of the value.",
+    ...groups,
+  ].join("\n\n") + "\n";
+}
+
+function renderVariable(field: Field<unknown>): string {
+  const facts = [
+    `Takes ${field.wants}.`,
+    ...(field.aliases.length > 0 ? [`Also read: ${field.aliases.join(", ")}.`] : []),
+    ...(field.secret ? [`Or a file's path in ${field.variable}_FILE.`] : []),
+    ...(field.dynamicKey ? [`Dynamic key: mutt:config:${field.dynamicKey}`] : []),
+  ];
+  const comments = [...field.doc.split("\n"), ...facts].map((line) => `# ${line}\n`).join("");
+  return comments + (field.initialText === null ? `#${field.variable}=` : `${field.variable}=${field.initialText}`);
+}
+
+const INTRODUCTION = `# Configuration
+
+<!-- Made from src/config/fields.ts by: ${MAKE} -->
+
+Everything is set by environment variables. Names, meanings and defaults of MUTT's own variables are those of its Python
+remediation service, so its environment file works as it is. All lines with their defaults:
+[\`.env.template\`](../.env.template).
+
+**Precedence**, weakest first: default, the file \`.env\` in the working directory, the environment, dynamic keys. An
+empty value counts as unset; an empty value in the environment also hides the one in \`.env\`. A variable wins over its
+aliases; where two of them say different things, a warning says which one is ignored.
+
+**Problems.** All of them are reported at once, each with variable, value and what is wanted; then the service ends with
+exit status 78 and nothing was started. Warnings do not stop it: a \`REMEDIATION_…\` name that nothing reads, a name that
+is one slip away from a known one, settings that shadow each other.
+
+**Secrets** never appear in messages, nor do credentials inside URLs. Each can also be given as a file: the variable's
+name with \`_FILE\` behind it holds the path, and one newline at the file's end is not a part of the secret.
+
+**Comments and quotes.** systemd and Docker keep what follows a value: \`REMEDIATION_INTERVAL=300  # five minutes\`
+arrives with its comment. Text from white space and \`#\` on is cut, and quotes around the whole value are taken off, each
+with a warning. A password or key is always used as it stands, because both may be meant; there is only a warning
+(unless nothing but a comment is there: that is an empty value). In \`.env\` an unquoted value ends at the first \`#\`, even
+inside a word, so put a password with \`#\` in quotes there.
+
+**Yes or no** is \`true\`, \`1\`, \`yes\`, \`on\` or \`false\`, \`0\`, \`no\`, \`off\`, in any case; any other word is a problem. (The
+original takes every word but \`true\` for no.)
+
+**Kubernetes** sets \`REDIS_PORT=tcp://…\` in every pod beside a Service named \`redis\`. Set \`REDIS_PORT\` yourself there,
+or \`enableServiceLinks: false\`.
+`;
+
+const DYNAMIC_INTRODUCTION = `## Dynamic keys
+
+With \`DYNAMIC_CONFIG_ENABLED=true\` a string in Redis overrides a setting while the service runs, by the same rules and
+bounds. It is read every 5 s, and at once when its bare name is published:
+
+\`\`\`console
+$ redis-cli SET mutt:config:remediation_interval 60
+$ redis-cli PUBLISH mutt:config:updates remediation_interval
+\`\`\`
+
+Deleting a key, or setting it to nothing, returns to the variable's value. A value that is no good changes nothing:
+there is one warning, \`mutt_remediation_config_reloads_total{result="rejected"}\` counts it, and the last good value
+stays.
+`;
+
+const NEIGHBOUR_INTRODUCTION =
+  `Keys of the services beside this one are only read, whatever \`DYNAMIC_CONFIG_ENABLED\` says:
+`;
+
+function renderConfigurationPage(): string {
+  const groups = GROUPS.map((group) =>
+    `## ${group}\n\n${renderTable(["Variable", "Default", "Takes", "Meaning"], fieldsOf(group).map(describeRow))}`
+  );
+  const dynamic = fieldsWithDynamicKey().map((
+    field,
+  ) => [code(`mutt:config:${field.dynamicKey}`), code(field.variable)]);
+  const neighbours = Object.values(NEIGHBOUR_FIELDS).map((one) => [
+    code(`mutt:config:${one.key}`),
+    describeRange("a whole number", one),
+    one.doc,
+  ]);
+  return [
+    INTRODUCTION,
+    ...groups,
+    DYNAMIC_INTRODUCTION,
+    renderTable(["Key", "Overrides"], dynamic),
+    NEIGHBOUR_INTRODUCTION,
+    renderTable(["Key", "Takes", "Meaning"], neighbours),
+  ].join("\n");
+}
+
+function fieldsWithDynamicKey(): Field<unknown>[] {
+  return SETTING_KEYS.map((key) => FIELDS[key]).filter((field) => field.dynamicKey !== null);
+}
+
+function describeRow(field: Field<unknown>): string[] {
+  const notes = [
+    ...(field.aliases.length > 0 ? [`Aliases: ${field.aliases.map(code).join(", ")}.`] : []),
+    ...(field.secret ? ["Secret."] : []),
+  ];
+  return [
+    code(field.variable),
+    field.initialText ? code(field.initialText) : "–",
+    field.wants,
+    [field.doc.replaceAll("\n", " "), ...notes].join(" "),
+  ];
+}
+
+function code(text: string): string {
+  return `\`${text}\``;
+}
+
+/** A Markdown table with columns of even width, as `deno fmt` leaves it. */
+function renderTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = head.map((title, at) => Math.max(3, title.length, ...rows.map((row) => row[at]!.length)));
+  const line = (cells: readonly string[]) => `| ${cells.map((cell, at) => cell.padEnd(widths[at]!)).join(" | ")} |\n`;
+  return line(head) + line(widths.map((width) => "-".repeat(width))) + rows.map(line).join("");
+}
+
+function differsFrom(path: URL, text: string): boolean {
+  try {
+    return Deno.readTextFileSync(path) !== text;
+  } catch {
+    return true;
+  }
+}
+
+function main(option: string | undefined): number {
+  if (option === "--env") {
+    console.log(environmentPrefixes().join(","));
+    return 0;
+  }
+  let code = 0;
+  for (const [path, text] of renderFiles()) {
+    const url = new URL(`../${path}`, import.meta.url);
+    if (!differsFrom(url, text)) continue;
+    if (option !== "--check") {
+      Deno.writeTextFileSync(url, text);
+      console.log(`wrote ${path}`);
+    } else {
+      console.error(`${path} differs from src/config/fields.ts: run ${MAKE}`);
+      code = 1;
+    }
+  }
+  return code;
+}
+
+if (import.meta.main) Deno.exit(main(Deno.args[0]));

@@ -1,0 +1,168 @@
+/**
+ * A plugin of `deno lint`: import arrows between the layers of `src/`, and what only `src/runtime` may do.
+ *
+ * Dependency-cruiser knows imports only; it would be a dependency of some forty packages for half of this, and the
+ * other half (clock, timers, randomness, `Deno`) needs a syntax tree, which Deno's own linter already has.
+ */
+
+/** Layers from low to high. One may use what stands before it, never what stands beside it in its row. */
+const LAYERS: readonly (readonly string[])[] = [
+  ["domain", "runtime"],
+  ["config", "observability"],
+  ["redis"],
+  ["gates"],
+  ["replay"],
+  ["http"],
+  ["app"],
+  ["cli"],
+  ["main"],
+];
+
+/** Arrows within a row, or out of `src/`, that are allowed all the same. */
+const EXTRA_ARROWS: readonly (readonly [from: string, to: RegExp])[] = [
+  ["observability", /^config\/secret\.ts$/],
+  ["config", /^observability\/log\.ts$/], // the names of the log levels
+  ["app", /^\.\.\/deno\.json$/],
+];
+
+/** Modules of Node by which a layer could get around the runtime layer. */
+const RUNTIME_MODULES = /^node:(process|fs|timers|os|perf_hooks|child_process|worker_threads|vm)(\/|$)/;
+
+/** Globals that only the runtime layer may use; `true`: all of it. */
+const RUNTIME_GLOBALS: Readonly<Record<string, true | readonly string[]>> = {
+  Deno: true,
+  setTimeout: true,
+  setInterval: true,
+  setImmediate: true,
+  process: true,
+  Date: ["now"],
+  performance: ["now", "timeOrigin"],
+  Math: ["random"],
+  crypto: ["randomUUID", "getRandomValues"],
+  AbortSignal: ["timeout"],
+};
+
+/** What of `Deno` other layers may use. */
+const DENO_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
+  http: ["serve"],
+  main: ["addSignalListener", "removeSignalListener", "exit", "args"],
+};
+
+/** The path below `src/`, or `undefined` for a file that is not there. */
+function pathInSrc(filename: string): string | undefined {
+  return /(?:^|\/)src\/(.+)$/.exec(filename.replaceAll("\\", "/"))?.[1];
+}
+
+function layerOf(path: string): string {
+  return path === "main.ts" ? "main" : path.split("/")[0] as string;
+}
+
+/** Why a file may not import this, or `undefined` if it may. `path` is below `src/`. */
+export function judgeImport(path: string, specifier: string): string | undefined {
+  const from = layerOf(path);
+  if (/^(jsr|https?|npm|data|file):/.test(specifier)) return `"${specifier}" must be named in deno.json, from npm`;
+  if (specifier.startsWith(".")) return judgeArrow({ from, to: resolve(path, specifier) });
+  if (from === "domain" && specifier !== "node:buffer") return `domain is pure, it must not import "${specifier}"`;
+  if (from !== "runtime" && RUNTIME_MODULES.test(specifier)) return `only src/runtime may import "${specifier}"`;
+  return undefined;
+}
+
+function judgeArrow({ from, to }: { from: string; to: string }): string | undefined {
+  if (EXTRA_ARROWS.some(([source, target]) => source === from && target.test(to))) return undefined;
+  const target = layerOf(to);
+  if (target === from) return undefined;
+  const low = rowOf(target), high = rowOf(from);
+  if (low === -1 || high === -1) return `"${low === -1 ? target : from}" is not a layer: add it to scripts/layers.ts`;
+  return low < high ? undefined : `${from} must not import ${to}: ${target} is not below it`;
+}
+
+function rowOf(layer: string): number {
+  return LAYERS.findIndex((row) => row.includes(layer));
+}
+
+/** Path below `src/` of a relative import; starts with `../` if it leaves it. */
+function resolve(path: string, specifier: string): string {
+  const parts = path.split("/").slice(0, -1);
+  for (const part of specifier.split("/")) {
+    if (part === ".." && parts.length > 0 && parts.at(-1) !== "..") parts.pop();
+    else if (part !== ".") parts.push(part);
+  }
+  return parts.join("/");
+}
+
+/** Why a file may not use this global (`member` is `undefined` where it is not a plain member access), or `undefined`. */
+export function judgeGlobal(
+  path: string,
+  { name, member }: { name: string; member: string | undefined },
+): string | undefined {
+  const layer = layerOf(path);
+  const banned = Object.hasOwn(RUNTIME_GLOBALS, name) ? RUNTIME_GLOBALS[name] : undefined;
+  if (layer === "runtime" || banned === undefined) return undefined;
+  if (banned !== true && (member === undefined || !banned.includes(member))) return undefined;
+  if (name === "Deno" && member !== undefined && DENO_ELSEWHERE[layer]?.includes(member)) return undefined;
+  return `only src/runtime may use ${member === undefined ? name : `${name}.${member}`}`;
+}
+
+type Named = { readonly type: string; readonly name?: string; readonly value?: unknown };
+
+const nameOf = (node: Named): string | undefined =>
+  node.type === "Identifier" ? node.name : node.type === "Literal" ? String(node.value) : undefined;
+
+/** Whether an identifier is used as a value here, and not as a type, a key or the name of something else. */
+function isGlobalUse(node: Deno.lint.Identifier): boolean {
+  const parent = node.parent as { type: string; value?: unknown };
+  if (parent.type === "MemberExpression") return false; // judged as a whole
+  if (/^(Property|PropertyDefinition|MethodDefinition)$/.test(parent.type)) return parent.value === node;
+  return !/^(Import|TS)/.test(parent.type);
+}
+
+const arrows: Deno.lint.Rule = {
+  create(context) {
+    const path = pathInSrc(context.filename);
+    if (path === undefined) return {};
+    const check = (node: Deno.lint.Node, source: Named | null) => {
+      if (source === null) return;
+      const problem = source.type === "Literal"
+        ? judgeImport(path, String(source.value))
+        : "an import must name a file";
+      if (problem) context.report({ node, message: problem });
+    };
+    return {
+      ImportDeclaration: (node) => check(node, node.source),
+      ImportExpression: (node) => check(node, node.source as Named),
+      ExportNamedDeclaration: (node) => check(node, node.source),
+      ExportAllDeclaration: (node) => check(node, node.source),
+    };
+  },
+};
+
+const rooms: Deno.lint.Rule = {
+  create(context) {
+    const path = pathInSrc(context.filename);
+    if (path === undefined) return {};
+    const check = (node: Deno.lint.Node, use: { name: string; member: string | undefined }) => {
+      const problem = judgeGlobal(path, use);
+      if (problem) context.report({ node, message: problem });
+    };
+    return {
+      MemberExpression(node) {
+        const object = node.object as Named, member = nameOf(node.property as Named);
+        if (object.type !== "Identifier" || !object.name) return;
+        if (object.name !== "globalThis") check(node, { name: object.name, member });
+        else if (member) check(node, { name: member, member: undefined });
+      },
+      Identifier(node) {
+        if (isGlobalUse(node)) check(node, { name: node.name, member: undefined });
+      },
+      NewExpression(node) {
+        const isNow = (node.callee as Named).name === "Date" && node.arguments.length === 0;
+        if (isNow && layerOf(path) !== "runtime") {
+          context.report({ node, message: "only src/runtime may use new Date()" });
+        }
+      },
+    };
+  },
+};
+
+const plugin: Deno.lint.Plugin = { name: "layers", rules: { arrows, rooms } };
+export default plugin;

@@ -1,0 +1,88 @@
+/** What each task of `deno.json` does. Loaded by `task.ts` once Deno is known to be new enough. */
+import { compile, permissionFlags } from "./compile.ts";
+import { filesIn, runDeno, type RunOptions } from "./child.ts";
+import { findRedisServer } from "./redis_server.ts";
+import { runSuites, SUITES } from "./test_run.ts";
+
+type Task = (args: readonly string[]) => Promise<number>;
+
+/** Folders that hold TypeScript; what is not there yet is left out. */
+const SOURCES = ["src", "scripts", "tests", "demo", "bench"];
+
+const TASKS: Record<string, Task> = {
+  demo: (args) => runDeno(["run", "-A", "demo/demo.ts", ...args]),
+  dev: async (args) => await (await import("./dev.ts")).runDev(args),
+  test: async () => await checkTypes() || await needRedis() || await testAll(),
+  "test:unit": () => runSuites([SUITES.unit]),
+  "test:e2e": async () => await needRedis() || await testEndToEnd(),
+  ok: async () => await runGate(),
+  compile: () => compile(),
+  "check:layers": () => runDeno(["lint", "--rules-tags=", "--rules-include=layers/arrows,layers/rooms", "src"]),
+  fmt: (args) => runDeno(["fmt", ...args]),
+  generate: (args) => runDeno(["run", "-A", "scripts/generate.ts", ...args]),
+};
+
+/** Runs a task by name. @returns the exit code: 2 for an unknown name. */
+export async function runTask(name: string, args: readonly string[]): Promise<number> {
+  const task = TASKS[name];
+  if (task) return await task(args);
+  console.error(`Unknown task "${name}": there are ${Object.keys(TASKS).join(", ")}`);
+  return 2;
+}
+
+function checkTypes(options?: RunOptions): Promise<number> {
+  return runDeno(["check", "--quiet", ...SOURCES.flatMap((folder) => filesIn(folder, ".ts"))], options);
+}
+
+/** Looks for Redis once, before files that run side by side would each install it. */
+async function needRedis(): Promise<number> {
+  try {
+    await findRedisServer();
+    return 0;
+  } catch (error) {
+    console.error((error as Error).message);
+    return 1;
+  }
+}
+
+function testAll(): Promise<number> {
+  sayWhatEndToEndTests();
+  return runSuites([SUITES.unit, SUITES.property, SUITES.integration, SUITES.chaos, SUITES.e2e]);
+}
+
+function testEndToEnd(): Promise<number> {
+  sayWhatEndToEndTests();
+  return runSuites([SUITES.e2e]);
+}
+
+function sayWhatEndToEndTests(): void {
+  const binary = Deno.env.get("MUTT_REMEDIATION_BINARY");
+  console.log(
+    binary
+      ? `End to end: tests the compiled binary ${binary}`
+      : `End to end: no binary named, so "deno run ${permissionFlags().join(" ")} src/main.ts" stands in for it`,
+  );
+}
+
+/** The gate before a commit. Runs every step whatever the others say, so that one run shows all there is to mend. */
+async function runGate(): Promise<number> {
+  const quiet = { quiet: true };
+  const steps: [string, () => Promise<number>][] = [
+    ["format", () => runDeno(["fmt", "--check"], quiet)],
+    ["lint and layers", () => runDeno(["lint"], quiet)],
+    ["types", () => checkTypes(quiet)],
+    ["docs", () => runDeno(["doc", "--lint", ...filesIn("src", ".ts")], quiet)],
+    ["generated files", () => runDeno(["run", "-A", "scripts/generate.ts", "--check"], quiet)],
+    ["redis", needRedis],
+    ["tests", () => runSuites([SUITES.unit, SUITES.property, SUITES.integration])],
+  ];
+  const failed: string[] = [];
+  for (const [name, step] of steps) {
+    const startedAtMs = performance.now();
+    const good = await step() === 0;
+    console.log(`${good ? "ok    " : "FAILED"} ${name} (${((performance.now() - startedAtMs) / 1000).toFixed(1)} s)`);
+    if (!good) failed.push(name);
+  }
+  console.log(failed.length === 0 ? "\nok" : `\nnot ok: ${failed.join(", ")}`);
+  return failed.length === 0 ? 0 : 1;
+}

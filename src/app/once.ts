@@ -1,0 +1,129 @@
+/** One cycle of every source, then an account. */
+import type { DeadReason } from "../domain/source.ts";
+import { GATE_NAMES, type GateName } from "../gates/gate.ts";
+import { dryRun } from "../replay/dry_run.ts";
+import { addOutcomes, type StoppedBy, type TurnOutcome } from "../replay/outcome.ts";
+import { EXIT } from "./exit.ts";
+import { inspectRedis } from "./preflight.ts";
+import { type AppOptions, type Core, createCore } from "./service.ts";
+import { replaySettings, type SourceParts } from "./source_parts.ts";
+import { Teardown } from "./teardown.ts";
+
+/** How long Redis may take to answer, and a gate that opens by itself to open. */
+const REDIS_WAIT_MS = 5_000, FLOW_WAIT_MS = 5_000;
+/** Gates that open by themselves as the consumer works. */
+const FLOW_GATES: ReadonlySet<StoppedBy> = new Set<GateName>(["pace", "depth"]);
+
+/** What became of one source. */
+export interface SourceSummary {
+  readonly name: string;
+  readonly depthBefore: number;
+  readonly depthAfter: number;
+  readonly replayed: number;
+  readonly dead: Readonly<Partial<Record<DeadReason, number>>>;
+  readonly conflicts: number;
+  readonly stoppedBy: StoppedBy;
+}
+
+/** The account of `once`; `--json` prints it as it is. */
+export interface OnceSummary {
+  readonly sources: readonly SourceSummary[];
+  readonly durationMs: number;
+  /** Only with `--dry-run`: nothing was changed, the figures say what would have been done. */
+  readonly dryRun?: true;
+}
+
+/** How `once` runs. */
+export interface OnceOptions extends AppOptions {
+  readonly dryRun: boolean;
+  /** Only the source of this name; `null`: all. */
+  readonly source: string | null;
+}
+
+/** What `once` came to: an account and an exit code, or why it could not begin. */
+export type OnceResult =
+  | { readonly ok: true; readonly summary: OnceSummary; readonly exitCode: number }
+  | { readonly ok: false; readonly problems: readonly string[]; readonly exitCode: number };
+
+/** Runs one cycle of every source, whether or not the interval has passed. Never rejects for what Redis does. */
+export async function runOnce(options: OnceOptions): Promise<OnceResult> {
+  const teardown = new Teardown(options);
+  try {
+    const core = createCore(options, teardown);
+    return await withCore(options, core);
+  } finally {
+    await teardown.run(options.settings.shutdownTimeoutSeconds * 1_000);
+  }
+}
+
+async function withCore(options: OnceOptions, core: Core): Promise<OnceResult> {
+  const { clock, signal, log } = options;
+  const startedMs = clock.monotonicMs();
+  const chosen = core.sources.filter(({ setup }) => options.source === null || setup.policy.name === options.source);
+  if (chosen.length === 0) {
+    const known = core.sources.map(({ setup }) => setup.policy.name).join(", ");
+    return refuse([`There is no source "${options.source}"; known: ${known}`], EXIT.usage);
+  }
+  if (!await core.connections.waitUntilReady(REDIS_WAIT_MS, signal)) {
+    const code = core.connections.lastErrorCode() || "CONNECTION";
+    return refuse([`Redis did not answer within ${REDIS_WAIT_MS / 1_000} s (${code})`], EXIT.failed);
+  }
+  try {
+    const { problems, warnings } = await inspectRedis(core.connections.reader, chosen.map(({ setup }) => setup.policy));
+    for (const warning of warnings) log.warning("redis_unknown", warning);
+    if (problems.length > 0) return refuse(problems, EXIT.configuration);
+    await core.watcher.readOnce();
+  } catch (error) {
+    return refuse([`Redis cannot be used: ${error instanceof Error ? error.message : error}`], EXIT.failed);
+  }
+  const run = options.dryRun ? dryRunSource : runSource;
+  const sources = await Promise.all(chosen.map((source) => run(source, options, core)));
+  const summary = {
+    sources,
+    durationMs: Math.round(clock.monotonicMs() - startedMs),
+    ...(options.dryRun ? { dryRun: true as const } : {}),
+  };
+  return { ok: true, summary, exitCode: exitCodeOf(sources) };
+}
+
+async function runSource(source: SourceParts, { clock, signal }: OnceOptions): Promise<SourceSummary> {
+  await source.settled();
+  let outcome = await source.replay.runOnce({ begin: "now", signal });
+  let movedAtMs = clock.monotonicMs();
+  while (FLOW_GATES.has(outcome.stoppedBy) && clock.monotonicMs() - movedAtMs < FLOW_WAIT_MS && !signal.aborted) {
+    await clock.sleep(outcome.nextInMs, signal);
+    const next = await source.replay.runOnce({ begin: outcome.began ? "never" : "now", signal });
+    if (countMoved(next) > 0) movedAtMs = clock.monotonicMs();
+    outcome = addOutcomes(outcome, next);
+  }
+  return summarise(source.setup.policy.name, outcome);
+}
+
+async function dryRunSource(source: SourceParts, { clock, signal }: OnceOptions, core: Core): Promise<SourceSummary> {
+  const { store, board, replay, setup: { policy } } = source;
+  await source.settled();
+  return summarise(
+    policy.name,
+    await dryRun({ policy, replay, store, board, clock, signal, settings: replaySettings(core.live) }),
+  );
+}
+
+function summarise(name: string, outcome: TurnOutcome): SourceSummary {
+  const { depthBefore, depthAfter, replayed, dead, conflicts, stoppedBy } = outcome;
+  return { name, depthBefore, depthAfter, replayed, dead, conflicts, stoppedBy };
+}
+
+function refuse(problems: readonly string[], exitCode: number): OnceResult {
+  return { ok: false, problems, exitCode };
+}
+
+function exitCodeOf(sources: readonly SourceSummary[]): number {
+  if (sources.some(({ stoppedBy }) => stoppedBy === "error")) return EXIT.failed;
+  const isHeld = (stoppedBy: StoppedBy) => (GATE_NAMES as readonly string[]).includes(stoppedBy);
+  const held = sources.some(({ depthBefore, stoppedBy }) => depthBefore > 0 && isHeld(stoppedBy));
+  return held && sources.every((source) => countMoved(source) === 0) ? EXIT.held : EXIT.done;
+}
+
+function countMoved({ replayed, dead }: Pick<SourceSummary, "replayed" | "dead">): number {
+  return Object.values(dead).reduce((sum, count) => sum + count, replayed);
+}

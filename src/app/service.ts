@@ -1,0 +1,214 @@
+/** The long-running service: builds the parts in order, runs until told to stop, and takes them down again. */
+import { LiveSettings } from "../config/dynamic.ts";
+import type { Settings } from "../config/fields.ts";
+import { GATE_NAMES } from "../gates/gate.ts";
+import { type HealthState, startHealthServer } from "../http/health_server.ts";
+import { startMetricsServer } from "../http/metrics_server.ts";
+import type { Log } from "../observability/log.ts";
+import { Metrics } from "../observability/metrics.ts";
+import { ConfigWatcher } from "../redis/config_watcher.ts";
+import { RedisConnections } from "../redis/connection.ts";
+import { COMMIT_RESULTS } from "../redis/dead_letter_store.ts";
+import { REDIS_ERROR_CODES } from "../redis/errors.ts";
+import { ReplayLoop } from "../replay/loop.ts";
+import { measuredQueues } from "../replay/depth_watch.ts";
+import { type Clock } from "../runtime/clock.ts";
+import { readProcessUsage, readTextFile } from "../runtime/process.ts";
+import type { RandomFraction } from "../runtime/random.ts";
+import { EXIT } from "./exit.ts";
+import { inspectRedis } from "./preflight.ts";
+import { createSourceParts, type SourceParts } from "./source_parts.ts";
+import { createSources } from "./sources.ts";
+import { Teardown } from "./teardown.ts";
+import { COMMIT, VERSION } from "./version.ts";
+
+/** What the outside gives to a service. */
+export interface AppOptions {
+  readonly settings: Settings;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly random: RandomFraction;
+  /** Aborted: stop. */
+  readonly signal: AbortSignal;
+}
+
+/** Parts that `run` and `once` both need. */
+export interface Core {
+  readonly live: LiveSettings;
+  readonly metrics: Metrics;
+  readonly connections: RedisConnections;
+  readonly watcher: ConfigWatcher;
+  readonly sources: readonly SourceParts[];
+}
+
+/** Builds the parts; connecting begins in the background. What must be undone is added to `teardown`. */
+export function createCore({ settings, log, clock, random }: AppOptions, teardown: Teardown): Core {
+  const live = new LiveSettings(settings);
+  const setups = createSources(settings);
+  const metrics = new Metrics({
+    sources: setups.map(({ policy, depthQueues }) => ({
+      name: policy.name,
+      queues: measuredQueues(policy, depthQueues),
+    })),
+    gates: GATE_NAMES,
+    commitResults: [...COMMIT_RESULTS, "error"],
+    redisErrorCodes: REDIS_ERROR_CODES,
+    version: VERSION,
+    commit: COMMIT,
+    readProcessUsage,
+  });
+  const connections = new RedisConnections({
+    url: settings.redisUrl,
+    host: settings.redisHost,
+    port: settings.redisPort,
+    db: settings.redisDb,
+    username: settings.redisUsername,
+    password: settings.redisPassword,
+    passwordNext: settings.redisPasswordNext,
+    tls: settings.redisTls,
+    caCert: settings.redisCaCertPath ? readTextFile(settings.redisCaCertPath) : "",
+  }, { clock, random, log: log.child("redis"), onReconnect: () => metrics.redisReconnects.inc() });
+  teardown.add("the Redis connections", () => connections.close());
+  const watcher = new ConfigWatcher({
+    live,
+    clock,
+    reader: connections.reader,
+    openSubscriber: () => connections.open("subscriber"),
+    log,
+    onReload: (result) => metrics.configReloads.inc({ result }),
+  });
+  teardown.add("the dynamic configuration", () => watcher.stop());
+  const sources = setups.map((setup) => createSourceParts(setup, { live, connections, metrics, log, clock }));
+  for (const source of sources) teardown.add(`the gates of ${source.setup.policy.name}`, () => source.stop());
+  return { live, metrics, connections, watcher, sources };
+}
+
+/** Runs the service until the signal. Resolves with the exit code. */
+export async function runService(options: AppOptions): Promise<number> {
+  const { settings, log, clock, signal } = options;
+  const teardown = new Teardown({ clock, log });
+  const failed = Promise.withResolvers<number>();
+  try {
+    const core = createCore(options, teardown);
+    const loops = core.sources.map(({ replay }) =>
+      new ReplayLoop(replay, {
+        clock,
+        intervalMs: () => core.live.current().intervalSeconds * 1_000,
+        onPass: (seconds) => {
+          core.metrics.loops.inc();
+          core.metrics.loopDuration.observe(seconds);
+        },
+        onBug: (error) => {
+          log.error("bug", "The replay loop failed for a reason that is none of Redis or the messages", { error });
+          failed.resolve(EXIT.failed);
+        },
+      })
+    );
+    listen(options, { core, loops, teardown });
+    core.watcher.start();
+    core.live.onChange(() => loops.forEach((loop) => loop.wake()));
+    const driving = drive(options, { core, loops, teardown });
+    driving.then((code) => code !== EXIT.done && failed.resolve(code), failed.reject);
+    const stopped = Promise.withResolvers<number>();
+    signal.addEventListener("abort", () => stopped.resolve(EXIT.done), { once: true });
+    if (signal.aborted) stopped.resolve(EXIT.done);
+    return await Promise.race([stopped.promise, failed.promise]);
+  } finally {
+    log.info("stopping", "Remediation is stopping: the chunk in hand is finished first");
+    await teardown.run(settings.shutdownTimeoutSeconds * 1_000);
+    log.info("stopped", "Remediation has stopped");
+  }
+}
+
+/** Starts the two ports. @throws what binding throws, before anything has moved. */
+function listen(
+  { settings, log, clock, signal }: AppOptions,
+  { core, loops, teardown }: { core: Core; loops: readonly ReplayLoop[]; teardown: Teardown },
+): void {
+  const common = { bindAddress: settings.bindAddress, clock, log: log.child("http") };
+  const metrics = startMetricsServer({ ...common, port: settings.metricsPort, metrics: core.metrics });
+  teardown.add("the metrics port", () => metrics.stop());
+  const health = startHealthServer({
+    ...common,
+    port: settings.healthPort,
+    health: () => describeHealth({ core, loops, signal, settings }),
+    version: VERSION,
+    podName: settings.podName,
+  });
+  teardown.add("the health port", () => health.stop());
+  log.info("listening", `Remediation ${VERSION} listens on ${settings.bindAddress}`, {
+    metrics_port: metrics.port,
+    health_port: health.port,
+  });
+}
+
+/** Waits for Redis for ever, looks at it once, then lets the loops turn. Resolves with 0 once they do, or on the signal. */
+async function drive(
+  { log, signal }: AppOptions,
+  { core, loops, teardown }: { core: Core; loops: readonly ReplayLoop[]; teardown: Teardown },
+): Promise<number> {
+  const { connections, sources } = core;
+  // The gates are asked from the start, so that metrics and log tell why nothing moves.
+  let inspected = false;
+  while (!inspected && !signal.aborted) {
+    if (!await connections.waitUntilReady(1_000, signal)) {
+      await Promise.all(sources.map(({ board }) => board.ask()));
+      continue;
+    }
+    try {
+      const { problems, warnings } = await inspectRedis(connections.reader, sources.map(({ setup }) => setup.policy));
+      for (const warning of warnings) log.warning("redis_unknown", warning);
+      for (const problem of problems) log.error("redis_unsafe", problem);
+      if (problems.length > 0) return EXIT.configuration;
+      inspected = true;
+    } catch {
+      // Lost again, or still loading: the connections tell of it.
+    }
+  }
+  if (signal.aborted) return EXIT.done;
+  await core.watcher.readOnce();
+  for (const loop of loops) {
+    teardown.add("the replay loop", () => loop.stop());
+    loop.start();
+  }
+  for (const { watch } of sources) {
+    teardown.add("the depth watch", () => watch.stop());
+    watch.start();
+  }
+  return EXIT.done;
+}
+
+function describeHealth(
+  { core, loops, signal, settings }: {
+    core: Core;
+    loops: readonly ReplayLoop[];
+    signal: AbortSignal;
+    settings: Settings;
+  },
+): HealthState {
+  const isReady = core.connections.isReady();
+  const turning = loops.every((loop) => loop.isTurning());
+  return {
+    live: { ok: turning, reason: turning ? "turning" : "the replay loop does not turn" },
+    ready: signal.aborted
+      ? { ok: false, reason: "stopping" }
+      : isReady
+      ? { ok: true, reason: "ready" }
+      : { ok: false, reason: `Redis cannot be used (${core.connections.lastErrorCode() || "CONNECTING"})` },
+    details: {
+      redis: isReady ? "connected" : "disconnected",
+      replay: core.live.current().enabled ? "on" : "off",
+      pod: settings.podName,
+      sources: core.sources.map(({ setup, board, replay }) => ({
+        name: setup.policy.name,
+        dlq: setup.policy.dlq,
+        depth: replay.lastSnapshot()?.depth ?? null,
+        gates: board.last().statuses.map(({ name, open, reason, detail, sinceMs, nextMs }) => ({
+          ...{ name, open, reason, detail },
+          since: new Date(sinceMs).toISOString(),
+          next: nextMs === undefined ? null : new Date(nextMs).toISOString(),
+        })),
+      })),
+    },
+  };
+}

@@ -1,0 +1,134 @@
+/** Builds what one source is made of; the same for `run` and `once`. */
+import type { LiveSettings } from "../config/dynamic.ts";
+import { GateBoard } from "../gates/board.ts";
+import { ConsumerGate } from "../gates/consumer.ts";
+import { createDepthGate } from "../gates/depth.ts";
+import { DownstreamGate } from "../gates/downstream.ts";
+import { createEnabledGate, createRedisGate, createReturnsGate } from "../gates/local.ts";
+import { createPaceGate } from "../gates/pace.ts";
+import type { Log } from "../observability/log.ts";
+import type { Metrics } from "../observability/metrics.ts";
+import type { RedisConnections } from "../redis/connection.ts";
+import { DeadLetterStore } from "../redis/dead_letter_store.ts";
+import { redisErrorCode } from "../redis/errors.ts";
+import { Account } from "../replay/account.ts";
+import { DepthWatch, measuredQueues } from "../replay/depth_watch.ts";
+import { type ReplaySettings, SourceReplay } from "../replay/source_replay.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { createId } from "../runtime/random.ts";
+import type { SourceSetup } from "./sources.ts";
+
+/** What every source shares. */
+export interface SharedParts {
+  readonly live: LiveSettings;
+  readonly connections: RedisConnections;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+/** One source, ready to be driven. */
+export interface SourceParts {
+  readonly setup: SourceSetup;
+  readonly store: DeadLetterStore;
+  readonly board: GateBoard;
+  readonly replay: SourceReplay;
+  readonly watch: DepthWatch;
+  /** Resolves once the gates that look in the background have looked. */
+  settled(): Promise<void>;
+  /** Ends what the gates do in the background. */
+  stop(): Promise<void>;
+}
+
+/** Builds a source. Nothing runs until it is driven. */
+export function createSourceParts(setup: SourceSetup, shared: SharedParts): SourceParts {
+  const { live, connections, metrics, clock } = shared;
+  const { policy } = setup;
+  const log = shared.log.child(policy.name);
+  const redis = connections.reader;
+  const store = new DeadLetterStore({ reader: redis, committer: connections.committer }, policy);
+  const onRedisError = (error: unknown) => metrics.redisErrors.inc({ code: redisErrorCode(error) });
+  const settings = live.current();
+  const probed = { redis, clock, log, onRedisError };
+  const downstream = new DownstreamGate({
+    ...probed,
+    enabled: settings.moogHealthCheckEnabled,
+    url: toUrl(settings.moogWebhookUrl),
+    apiKey: settings.moogApiKey ?? undefined,
+    timeoutMs: settings.moogHealthTimeoutSeconds * 1_000,
+    cacheMs: settings.moogHealthCacheSeconds * 1_000,
+    successCodes: settings.moogHealthSuccessCodes,
+    healthGauge: metrics.moogHealth,
+  });
+  const consumer = new ConsumerGate({
+    ...probed,
+    mode: settings.consumerGate,
+    heartbeatPrefix: setup.heartbeatPrefix,
+    healthUrl: toUrl(settings.alerterHealthUrl),
+  });
+  const depth = createDepthGate(redis, { queues: setup.depthQueues, limit: () => depthLimit(setup, live) });
+  // The gates look at the source that is made of them: by then it is there.
+  const pace = createPaceGate(redis, {
+    settings: () => paceSettings(live),
+    rateKey: settings.moogRateLimitKey,
+    alertQueue: settings.alertQueue,
+    snapshot: () => replay.lastSnapshot(),
+  });
+  const returns = createReturnsGate(() => {
+    const snapshot = replay.lastSnapshot();
+    return snapshot && { record: snapshot.record, nextCycleInMs: replay.nextCycleInMs() };
+  });
+  const board = new GateBoard([
+    createEnabledGate(() => live.current().enabled),
+    createRedisGate(connections),
+    ...[consumer, downstream, depth, returns, pace],
+  ], {
+    clock,
+    log,
+    source: policy.name,
+    onAnswer: (gate, open) => metrics.gateOpen.set({ source: policy.name, gate }, open ? 1 : 0),
+  });
+  const replay = new SourceReplay(policy, {
+    ...{ store, board, clock, createId, log },
+    depthReading: () => depth.last(),
+    paceFields: (count) => pace.fieldsAfter(count),
+    settings: () => replaySettings(live),
+    account: new Account(policy, { metrics, log }),
+  });
+  const queues = measuredQueues(policy, setup.depthQueues);
+  return {
+    ...{ setup, store, board, replay },
+    watch: new DepthWatch(policy, { redis, store, queues, metrics, clock }),
+    settled: async () => void await Promise.all([downstream.settled(), consumer.settled()]),
+    stop: async () => void await Promise.all([downstream.stop(), consumer.stop()]),
+  };
+}
+
+/** The settings of a turn, as they are now. */
+export function replaySettings(live: LiveSettings): ReplaySettings {
+  const { intervalSeconds, ...settings } = live.current();
+  return { ...settings, intervalMs: intervalSeconds * 1_000 };
+}
+
+function depthLimit({ defaultDepthLimit }: SourceSetup, live: LiveSettings) {
+  const { targetMaxDepth } = live.current();
+  if (targetMaxDepth !== null) return { limit: targetMaxDepth, decidedBy: "REMEDIATION_TARGET_MAX_DEPTH" };
+  const { alerterQueueWarnThreshold } = live.neighbours();
+  return alerterQueueWarnThreshold === null
+    ? { limit: defaultDepthLimit, decidedBy: "default of REMEDIATION_TARGET_MAX_DEPTH" }
+    : { limit: alerterQueueWarnThreshold, decidedBy: "dynamic key alerter_queue_warn_threshold" };
+}
+
+function paceSettings(live: LiveSettings) {
+  const { maxPerSecond, moogRateLimit, moogRatePeriodSeconds } = live.current();
+  const neighbours = live.neighbours();
+  return {
+    maxPerSecond,
+    rateLimit: neighbours.moogRateLimit ?? moogRateLimit,
+    ratePeriodSeconds: neighbours.moogRatePeriodSeconds ?? moogRatePeriodSeconds,
+  };
+}
+
+function toUrl(text: string): URL | undefined {
+  return text === "" ? undefined : new URL(text);
+}

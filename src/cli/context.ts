@@ -1,0 +1,39 @@
+/** What the commands share. */
+import { type Loaded, loadSettings } from "../config/load.ts";
+import type { Settings } from "../config/fields.ts";
+import { EXIT } from "../app/exit.ts";
+import { VERSION } from "../app/version.ts";
+import { createLog, type Log } from "../observability/log.ts";
+import { SYSTEM_CLOCK } from "../runtime/clock.ts";
+import { isErrTerminal, writeErr } from "../runtime/process.ts";
+
+/** A running command line: where the exit code goes, and the signal to stop. */
+export interface CliContext {
+  readonly signal: AbortSignal;
+  exitCode: number;
+}
+
+/** Loads the settings; prints all problems at once and sets the exit code where there are any. */
+export function settingsOrExit(context: CliContext): Extract<Loaded, { ok: true }> | null {
+  const loaded = loadSettings();
+  if (loaded.ok) return loaded;
+  writeErr(
+    `The configuration is wrong; nothing was started:\n${loaded.problems.map((text) => `  ${text}\n`).join("")}`,
+  );
+  context.exitCode = EXIT.configuration;
+  return null;
+}
+
+/** The logger that the settings ask for, on standard error; tells the configuration's warnings. */
+export function openLog(settings: Settings, warnings: readonly string[]): Log {
+  const log = createLog({
+    clock: SYSTEM_CLOCK,
+    write: writeErr,
+    level: settings.logLevel,
+    format: settings.logJson ?? !isErrTerminal() ? "json" : "text",
+    podName: settings.podName,
+    version: VERSION,
+  });
+  for (const warning of warnings) log.warning("config_warning", warning);
+  return log;
+}

@@ -1,0 +1,63 @@
+/** `mutt-remediation once`: one cycle, then an account. */
+import type { Command } from "commander";
+import { type OnceSummary, runOnce, type SourceSummary } from "../app/once.ts";
+import { SYSTEM_CLOCK } from "../runtime/clock.ts";
+import { writeErr, writeOut } from "../runtime/process.ts";
+import { SYSTEM_RANDOM } from "../runtime/random.ts";
+import { type CliContext, openLog, settingsOrExit } from "./context.ts";
+
+interface Flags {
+  json?: true;
+  dryRun?: true;
+  source?: string;
+}
+
+/** Adds the command. */
+export function addOnceCommand(program: Command, context: CliContext): void {
+  program.command("once")
+    .description("Run one cycle of every source now, print an account, exit")
+    .option("--json", "print the account as one line of JSON")
+    .option("--dry-run", "judge the messages and print what would happen; change nothing")
+    .option("--source <name>", "only this source")
+    .addHelpText(
+      "after",
+      `
+Takes at most REMEDIATION_BATCH_SIZE messages of a source (0: all), through the same gates as the service, whether or not
+the interval has passed. The account goes to standard output, logs to standard error.
+
+Exit codes: 0 done, or something moved; 1 Redis cannot be used; 2 wrong command line; 3 messages were there, none moved, a
+gate was closed; 78 wrong configuration.
+
+Examples:
+  mutt-remediation once --dry-run
+  REMEDIATION_BATCH_SIZE=0 mutt-remediation once --json | jq .sources[0].replayed`,
+    )
+    .action(async (flags: Flags) => {
+      const loaded = settingsOrExit(context);
+      if (!loaded) return;
+      const result = await runOnce({
+        settings: loaded.settings,
+        log: openLog(loaded.settings, loaded.warnings),
+        clock: SYSTEM_CLOCK,
+        random: SYSTEM_RANDOM,
+        signal: context.signal,
+        dryRun: flags.dryRun ?? false,
+        source: flags.source ?? null,
+      });
+      context.exitCode = result.exitCode;
+      if (result.ok) writeOut(flags.json ? `${JSON.stringify(result.summary)}\n` : formatSummary(result.summary));
+      else writeErr(result.problems.map((problem) => `${problem}\n`).join(""));
+    });
+}
+
+function formatSummary({ sources, durationMs, dryRun }: OnceSummary): string {
+  const head = dryRun ? "Dry run: nothing was changed. One cycle would do this:\n" : "";
+  return `${head}${sources.map((source) => formatSource(source, dryRun)).join("")}Took ${durationMs} ms.\n`;
+}
+
+function formatSource(source: SourceSummary, dryRun?: true): string {
+  const dead = Object.entries(source.dead).map(([reason, count]) => `${count} ${reason}`).join(", ") || "none";
+  const depth = dryRun ? `${source.depthBefore}` : `${source.depthBefore} -> ${source.depthAfter}`;
+  return `${source.name}: ${source.replayed} replayed, dead: ${dead}; messages in the DLQ: ${depth}; ` +
+    `stopped by ${source.stoppedBy}${source.conflicts > 0 ? `; ${source.conflicts} conflicts` : ""}\n`;
+}

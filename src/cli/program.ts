@@ -1,0 +1,50 @@
+/** The command line: which commands there are. */
+import { Command, CommanderError } from "commander";
+import { EXIT } from "../app/exit.ts";
+import { writeErr, writeOut } from "../runtime/process.ts";
+import type { CliContext } from "./context.ts";
+import { addHealthCommand } from "./health.ts";
+import { addOnceCommand } from "./once.ts";
+import { addRunCommand } from "./run.ts";
+import { addVersionCommand } from "./version.ts";
+
+/** Runs a command line. Resolves with the exit code; rejects only for a bug. */
+export async function runCli(argv: readonly string[], signal: AbortSignal): Promise<number> {
+  const context: CliContext = { signal, exitCode: EXIT.done };
+  const program = createProgram(context);
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+    return context.exitCode;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+  }
+}
+
+function createProgram(context: CliContext): Command {
+  const program = new Command("mutt-remediation")
+    .description("Replays dead letters of Redis lists when the system behind them can take them again.")
+    .configureOutput({ writeOut, writeErr })
+    .showHelpAfterError("(see --help)")
+    .exitOverride()
+    .addHelpText(
+      "after",
+      `
+All settings are environment variables, or a file .env in the working directory; docs/configuration.md lists them.
+
+Examples:
+  mutt-remediation                     run the service
+  mutt-remediation once --dry-run      see what one cycle would do
+  mutt-remediation health              ask the running service`,
+    );
+  addRunCommand(program, context);
+  addOnceCommand(program, context);
+  addHealthCommand(program, context);
+  addVersionCommand(program);
+  // Subcommands inherit neither of these when they are added first.
+  for (const command of program.commands) {
+    command.exitOverride().configureOutput({ writeOut, writeErr }).showHelpAfterError("(see --help)")
+      .allowExcessArguments(false);
+  }
+  return program;
+}

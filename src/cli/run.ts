@@ -1,0 +1,42 @@
+/** `mutt-remediation run`: the long-running service. */
+import type { Command } from "commander";
+import { EXIT } from "../app/exit.ts";
+import { runService } from "../app/service.ts";
+import { ListenError } from "../http/listener.ts";
+import { SYSTEM_CLOCK } from "../runtime/clock.ts";
+import { SYSTEM_RANDOM } from "../runtime/random.ts";
+import { type CliContext, openLog, settingsOrExit } from "./context.ts";
+
+/** Adds the command; it is the default. */
+export function addRunCommand(program: Command, context: CliContext): void {
+  program.command("run", { isDefault: true })
+    .description("Run the service until SIGTERM or SIGINT (default)")
+    .addHelpText(
+      "after",
+      `
+Watches the dead-letter queue, replays when every gate is open, serves /metrics on port 8086 and /health on 8087.
+The first signal finishes the chunk in hand and exits 0; a second one exits at once.
+
+Examples:
+  REDIS_HOST=redis MOOG_WEBHOOK_URL=https://moog.example.com/webhook mutt-remediation run
+  REMEDIATION_INTERVAL=60 REMEDIATION_BATCH_SIZE=0 mutt-remediation`,
+    )
+    .action(async () => {
+      const loaded = settingsOrExit(context);
+      if (!loaded) return;
+      const log = openLog(loaded.settings, loaded.warnings);
+      try {
+        context.exitCode = await runService({
+          settings: loaded.settings,
+          log,
+          clock: SYSTEM_CLOCK,
+          random: SYSTEM_RANDOM,
+          signal: context.signal,
+        });
+      } catch (error) {
+        if (!(error instanceof ListenError)) throw error;
+        log.error("listen_failed", error.message);
+        context.exitCode = EXIT.failed;
+      }
+    });
+}

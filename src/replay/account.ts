@@ -1,0 +1,144 @@
+/** Tells what a source's replay did: metrics and log. Everything that moves is counted here and nowhere else. */
+import type { BrakeStep, CycleOutcome } from "../domain/brake.ts";
+import { correlationIdOf, previewMessage } from "../domain/preview.ts";
+import type { DeadReason, SourcePolicy } from "../domain/source.ts";
+import type { Log } from "../observability/log.ts";
+import type { Metrics } from "../observability/metrics.ts";
+import type { CommitResult } from "../redis/dead_letter_store.ts";
+import type { RedisErrorCode } from "../redis/errors.ts";
+import type { Death, Plan } from "./plan.ts";
+
+/** Dead messages that get a line of their own, each cycle; the rest is counted. */
+const MAX_DEATH_LINES = 20;
+
+/** The account of one source. */
+export class Account {
+  readonly #policy: SourcePolicy;
+  readonly #metrics: Metrics;
+  readonly #log: Log;
+  #deathLines = 0;
+  #deathsUntold = 0;
+  #lastError: RedisErrorCode | null = null;
+  #toldBatch = false;
+
+  constructor(policy: SourcePolicy, { metrics, log }: { metrics: Metrics; log: Log }) {
+    this.#policy = policy;
+    this.#metrics = metrics;
+    this.#log = log;
+  }
+
+  /** The DLQ's length, as just read. */
+  depth(messages: number): void {
+    this.#metrics.dlqDepth.set({ dlq_name: this.#policy.dlq }, messages);
+    this.#metrics.queueDepth.set({ source: this.#policy.name, queue: this.#policy.dlq, role: "dlq" }, messages);
+    this.#lastError = null;
+  }
+
+  /** A cycle began. */
+  cycleBegan(
+    { cycle, depth, step, last }: { cycle: number; depth: number; step: BrakeStep; last: CycleOutcome },
+  ): void {
+    this.#tellUntoldDeaths();
+    this.#deathLines = 0;
+    const source = this.#policy.name;
+    const fields = { source, cycle, depth, budget: step.budget, bound_by: step.boundBy };
+    if (step.troubled) {
+      this.#log.warning(
+        "common_failure",
+        `Remediation: ${last.arrived} messages arrived after ${last.replayed} were replayed: the cause is common, ` +
+          `the messages are not to blame; ${step.budget === 0 ? "waiting" : `a canary group of ${step.budget} goes`}`,
+        { ...fields, arrived: last.arrived, replayed: last.replayed },
+      );
+    } else {
+      const message = `Remediation cycle ${cycle}: ${depth} messages in ${this.#policy.dlq}`;
+      this.#log[depth > 0 ? "info" : "debug"]("cycle", message, fields);
+    }
+  }
+
+  /** How a commit ended. */
+  commit(result: CommitResult | "error"): void {
+    this.#metrics.commits.inc({ source: this.#policy.name, result });
+  }
+
+  /** A chunk was moved. */
+  moved(plan: Plan): void {
+    const { name: source, dlq, target, dead } = this.#policy;
+    const byReason = countReasons(plan.deaths);
+    this.#metrics.replaySuccess.inc(plan.replayed);
+    this.#metrics.replayed.inc({ source }, plan.replayed);
+    this.#metrics.poisonMessages.inc(plan.deaths.length);
+    this.#metrics.movedBytes.inc({ source }, plan.bytes);
+    for (const [reason, count] of Object.entries(byReason)) {
+      this.#metrics.dead.inc({ source, reason }, count);
+      // The original's word for what it could not process (differences-from-mutt.md).
+      if (reason !== "poison") this.#metrics.replayFail.inc({ reason: "processing_error" }, count);
+    }
+    for (const death of plan.deaths) this.#tellDeath(death);
+    const deaths = Object.entries(byReason).map(([reason, count]) => `${count} ${reason}`).join(", ");
+    this.#log.info(
+      "commit",
+      `Replaying from ${dlq}: ${plan.replayed} to ${target}${deaths && `, ${deaths} to ${dead}`}`,
+      { source, replayed: plan.replayed, dead: byReason, bytes: plan.bytes },
+    );
+  }
+
+  /** A Redis call failed. Logged when the code changes, counted always. */
+  redisError(code: RedisErrorCode, error: unknown): void {
+    this.#metrics.redisErrors.inc({ code });
+    this.#metrics.replayFail.inc({ reason: "redis_error" });
+    if (code === this.#lastError) return;
+    this.#lastError = code;
+    this.#log.error("redis_error", `Redis refused or did not answer (${code}); nothing was lost, trying again`, {
+      source: this.#policy.name,
+      code,
+      reason: error instanceof Error ? error.message.slice(0, 300) : String(error),
+    });
+  }
+
+  /** A cycle ended at its batch size with more left; told once. */
+  batchEnded({ depth, batchSize, intervalMs }: { depth: number; batchSize: number; intervalMs: number }): void {
+    if (this.#toldBatch || batchSize === 0) return;
+    this.#toldBatch = true;
+    const hours = Math.ceil(depth / batchSize) * intervalMs / 3_600_000;
+    this.#log.warning(
+      "batch_size",
+      `${depth} messages are left in ${this.#policy.dlq}; at ${batchSize} a cycle of ${
+        intervalMs / 1_000
+      } s they take ` +
+        `${hours.toFixed(1)} h. REMEDIATION_BATCH_SIZE=0 takes all that the gates allow`,
+      { source: this.#policy.name, depth, batch_size: batchSize },
+    );
+  }
+
+  #tellDeath({ reason, detail, bytes, message }: Death): void {
+    if (++this.#deathLines > MAX_DEATH_LINES) {
+      this.#deathsUntold++;
+      return;
+    }
+    const { name: source, dead } = this.#policy;
+    const correlationId = message ? correlationIdOf(message) : undefined;
+    const kind = reason === "poison" ? "poison message" : `${reason} message (not poison)`;
+    this.#log.warning("dead", `Moved a ${kind} to ${dead}: ${detail}`, {
+      source,
+      reason,
+      bytes,
+      ...(correlationId === undefined ? {} : { correlation_id: correlationId }),
+    });
+    if (message) this.#log.debug("dead_preview", previewMessage(message), { source, reason });
+  }
+
+  #tellUntoldDeaths(): void {
+    if (this.#deathsUntold === 0) return;
+    this.#log.warning("dead_more", `${this.#deathsUntold} more messages went to ${this.#policy.dead} in that cycle`, {
+      source: this.#policy.name,
+      count: this.#deathsUntold,
+    });
+    this.#deathsUntold = 0;
+  }
+}
+
+function countReasons(deaths: readonly Death[]): Partial<Record<DeadReason, number>> {
+  const counts: Partial<Record<DeadReason, number>> = {};
+  for (const { reason } of deaths) counts[reason] = (counts[reason] ?? 0) + 1;
+  return counts;
+}

@@ -1,0 +1,94 @@
+/** Measures a source's queues and the age of its oldest message, whether or not anything moves. */
+import type { Redis } from "ioredis";
+import { timestampOf } from "../domain/preview.ts";
+import type { SourcePolicy } from "../domain/source.ts";
+import type { Metrics, QueueRole } from "../observability/metrics.ts";
+import type { DeadLetterStore } from "../redis/dead_letter_store.ts";
+import type { Clock } from "../runtime/clock.ts";
+
+/** How often the queues are measured. */
+const PERIOD_MS = 5_000;
+/** A message over this size is not read for its age. */
+const MAX_READ_BYTES = 65_536;
+
+/** Every queue that belongs to a source, with its role; each key once. */
+export function measuredQueues(
+  policy: SourcePolicy,
+  downstream: readonly string[],
+): { name: string; role: QueueRole }[] {
+  const own = [policy.dlq, policy.target, policy.dead];
+  return [
+    { name: policy.dlq, role: "dlq" as const },
+    { name: policy.target, role: "target" as const },
+    { name: policy.dead, role: "dead" as const },
+    ...downstream.filter((name) => !own.includes(name)).map((name) => ({ name, role: "downstream" as const })),
+  ];
+}
+
+/** Sets `queue_depth`, `dlq_depth` and `oldest_age_seconds` every few seconds. Failures leave the last values. */
+export class DepthWatch {
+  readonly #policy: SourcePolicy;
+  readonly #deps: {
+    readonly redis: Redis;
+    readonly store: DeadLetterStore;
+    readonly queues: readonly { name: string; role: QueueRole }[];
+    readonly metrics: Metrics;
+    readonly clock: Clock;
+  };
+  readonly #stop = new AbortController();
+  #running: Promise<void> | null = null;
+  /** Length and first sight of the oldest message, where it does not say its age. */
+  #oldest: { bytes: number; seenAtMs: number } | null = null;
+
+  constructor(
+    policy: SourcePolicy,
+    deps: {
+      redis: Redis;
+      store: DeadLetterStore;
+      queues: readonly { name: string; role: QueueRole }[];
+      metrics: Metrics;
+      clock: Clock;
+    },
+  ) {
+    this.#policy = policy;
+    this.#deps = deps;
+  }
+
+  /** Starts in the background. */
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  /** Resolves when the last measurement is over. Safe to call twice. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      // What Redis refuses here it refuses the replay as well, where it is counted and told.
+      await this.#measure().catch(() => {});
+      await this.#deps.clock.sleep(PERIOD_MS, this.#stop.signal);
+    }
+  }
+
+  async #measure(): Promise<void> {
+    const { redis, queues, metrics } = this.#deps;
+    const source = this.#policy.name;
+    const depths = await Promise.all(queues.map(({ name }) => redis.llen(name)));
+    queues.forEach(({ name: queue, role }, i) => metrics.queueDepth.set({ source, queue, role }, depths[i]!));
+    metrics.dlqDepth.set({ dlq_name: this.#policy.dlq }, depths[0]!);
+    metrics.oldestAge.set({ source }, depths[0] === 0 ? 0 : await this.#oldestAgeSeconds());
+  }
+
+  async #oldestAgeSeconds(): Promise<number> {
+    const { store, clock } = this.#deps;
+    const nowMs = clock.nowMs();
+    const { messages: [message], oversize } = await store.read({ messages: 1, bytes: 1, messageBytes: MAX_READ_BYTES });
+    const bytes = message?.length ?? oversize?.bytes ?? 0;
+    if (this.#oldest?.bytes !== bytes) this.#oldest = { bytes, seenAtMs: nowMs };
+    const sinceMs = message ? timestampOf(message) : undefined;
+    return Math.max(0, (nowMs - (sinceMs ?? this.#oldest.seenAtMs)) / 1_000);
+  }
+}

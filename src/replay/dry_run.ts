@@ -1,0 +1,52 @@
+/** What a cycle would do to the messages that are there now. Reads only. */
+import type { DeadReason, SourcePolicy } from "../domain/source.ts";
+import type { GateBoard } from "../gates/board.ts";
+import type { DeadLetterStore } from "../redis/dead_letter_store.ts";
+import { type Clock, toIso } from "../runtime/clock.ts";
+import { planCycle } from "./cycle.ts";
+import type { StoppedBy, TurnOutcome } from "./outcome.ts";
+import { planChunk } from "./plan.ts";
+import type { ReplaySettings, SourceReplay } from "./source_replay.ts";
+
+/** Gates whose answer is about the next moment, not about the cycle. */
+const PASSING = new Set(["returns", "pace"]);
+
+/** What {@link dryRun} needs. */
+export interface DryRunDeps {
+  readonly policy: SourcePolicy;
+  readonly replay: SourceReplay;
+  readonly store: DeadLetterStore;
+  readonly board: GateBoard;
+  readonly settings: ReplaySettings;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Judges the messages of one cycle without moving any. The counts are what would move if every gate let it;
+ * `stoppedBy` names the gate that would not. Rejects with the client's errors.
+ */
+export async function dryRun(
+  { policy, replay, store, board, settings, clock, signal }: DryRunDeps,
+): Promise<TurnOutcome> {
+  const snapshot = await replay.look();
+  const closed = (await board.ask()).closed.find(({ name }) => !PASSING.has(name));
+  const { number, step, troubled } = planCycle(snapshot, settings.batchSize);
+  const record = { ...snapshot.record, cycle: number, troubled, remaining: step.budget, newestBytes: -1 };
+  const dead: Partial<Record<DeadReason, number>> = {};
+  let seen = 0, replayed = 0;
+  while (seen < step.budget && !signal.aborted) {
+    const messages = Math.min(settings.chunkMessages, step.budget - seen);
+    const { chunkBytes: bytes, maxMessageBytes: messageBytes } = settings;
+    const chunk = await store.read({ messages, bytes, messageBytes, skip: seen });
+    const plan = planChunk(chunk, { ...settings, policy, record, failedAt: toIso(clock.nowMs()) });
+    if (plan.moves.length === 0) break;
+    seen += plan.moves.length;
+    replayed += plan.replayed;
+    for (const { reason } of plan.deaths) dead[reason] = (dead[reason] ?? 0) + 1;
+  }
+  const { depth } = snapshot;
+  const byBound: StoppedBy = step.boundBy === "depth" ? "empty" : step.boundBy;
+  const stoppedBy = signal.aborted ? "shutdown" : closed?.name ?? byBound;
+  return { depthBefore: depth, depthAfter: depth, replayed, dead, conflicts: 0, stoppedBy, began: false, nextInMs: 0 };
+}

@@ -1,0 +1,161 @@
+/** The service as a user starts it: a process of its own, with an environment of its own. */
+import { permissionFlags } from "../../scripts/compile.ts";
+import { ROOT } from "../../scripts/child.ts";
+import { waitUntil } from "./wait.ts";
+
+/** How the service is started. */
+export interface ServiceOptions {
+  /** Command and flags. Default: none, which is `run`. */
+  readonly args?: readonly string[];
+  /** All that it sees of an environment. Ports default to 0 (any free one), the address to loopback. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Working folder, where it would look for `.env`. Default: the system's folder for temporary files. */
+  readonly cwd?: string;
+}
+
+/** How a process ended. */
+export interface Exit {
+  readonly code: number;
+  readonly signal: Deno.Signal | null;
+}
+
+/** A started service. Use it with `await using`, so that it is killed at the end whatever the test does. */
+export interface Service extends AsyncDisposable {
+  readonly pid: number;
+  /** Lines so far. */
+  readonly stdout: readonly string[];
+  readonly stderr: readonly string[];
+  /** Resolves when it has ended and all its output is there. */
+  readonly exit: Promise<Exit>;
+  /** Waits (default 10 s) for its log line `listening`. Rejects with its output if it ends first. */
+  ports(options?: { timeoutMs?: number }): Promise<{ health: number; metrics: number }>;
+  /** Waits (default 10 s) for a line on either stream. Rejects with its output if it ends first. */
+  waitForLine(matches: RegExp | ((line: string) => boolean), options?: { timeoutMs?: number }): Promise<string>;
+  /** Log lines so far that carry this event. */
+  events(event: string): Record<string, unknown>[];
+  /** Sends a signal; one that comes too late is no error. */
+  signal(signal: Deno.Signal): void;
+}
+
+/** What `deno run` itself needs to find its cache; none of it is within what the service may see. */
+const DENO_NEEDS = ["HOME", "DENO_DIR", "XDG_CACHE_HOME"];
+
+/** Starts the binary that `MUTT_REMEDIATION_BINARY` names, else `src/main.ts` under the permissions of the compile. */
+export function startService({ args = [], env = {}, cwd }: ServiceOptions = {}): Service {
+  const { program, prefix, needs } = howToRun();
+  const child = new Deno.Command(program, {
+    args: [...prefix, ...args],
+    env: {
+      ...needs,
+      REMEDIATION_BIND_ADDRESS: "127.0.0.1",
+      HEALTH_PORT_REMEDIATION: "0",
+      METRICS_PORT_REMEDIATION: "0",
+      ...env,
+    },
+    clearEnv: true,
+    cwd: cwd ?? Deno.env.get("TMPDIR") ?? "/tmp",
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  return new StartedService(child);
+}
+
+function howToRun(): { program: string; prefix: string[]; needs: Record<string, string> } {
+  const binary = Deno.env.get("MUTT_REMEDIATION_BINARY");
+  if (binary) return { program: binary.startsWith("/") ? binary : ROOT + binary, prefix: [], needs: {} };
+  const needs = DENO_NEEDS.flatMap((name) => {
+    const value = Deno.env.get(name);
+    return value === undefined ? [] : [[name, value]];
+  });
+  return {
+    program: Deno.execPath(),
+    prefix: ["run", `--config=${ROOT}deno.json`, ...permissionFlags(), `${ROOT}src/main.ts`],
+    needs: { ...Object.fromEntries(needs), NO_COLOR: "1" },
+  };
+}
+
+class StartedService implements Service {
+  readonly stdout: string[] = [];
+  readonly stderr: string[] = [];
+  readonly exit: Promise<Exit>;
+  readonly #child: Deno.ChildProcess;
+  #ended: Exit | undefined;
+
+  constructor(child: Deno.ChildProcess) {
+    this.#child = child;
+    const read = [collectLines(child.stdout, this.stdout), collectLines(child.stderr, this.stderr)];
+    this.exit = Promise.all([child.status, ...read]).then(([{ code, signal }]) => this.#ended = { code, signal });
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  async ports(options?: { timeoutMs?: number }): Promise<{ health: number; metrics: number }> {
+    await this.waitForLine((line) => parseLog(line)?.event === "listening", options);
+    const [listening] = this.events("listening");
+    return { health: Number(listening?.health_port), metrics: Number(listening?.metrics_port) };
+  }
+
+  waitForLine(
+    matches: RegExp | ((line: string) => boolean),
+    { timeoutMs = 10_000 }: { timeoutMs?: number } = {},
+  ): Promise<string> {
+    const isIt = matches instanceof RegExp ? (line: string) => matches.test(line) : matches;
+    return waitUntil(() => {
+      const line = [...this.stdout, ...this.stderr].find(isIt);
+      if (line === undefined && this.#ended) {
+        throw new Error(`The service ended without such a line: ${this.#describe()}`);
+      }
+      return line;
+    }, { what: `the service writes a line like ${matches}`, timeoutMs }).catch((error: Error) => {
+      throw new Error(`${error.message}\n${this.#describe()}`);
+    });
+  }
+
+  events(event: string): Record<string, unknown>[] {
+    return this.stderr.flatMap((line) => {
+      const entry = parseLog(line);
+      return entry?.event === event ? [entry] : [];
+    });
+  }
+
+  signal(signal: Deno.Signal): void {
+    try {
+      this.#child.kill(signal);
+    } catch {
+      // It has ended.
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.signal("SIGKILL");
+    await this.exit;
+  }
+
+  #describe(): string {
+    const how = this.#ended ? `exit ${this.#ended.code}` : "still running";
+    return [how, ...this.stdout.slice(-20), ...this.stderr.slice(-20)].join("\n  ");
+  }
+}
+
+function parseLog(line: string): Record<string, unknown> | undefined {
+  try {
+    const value = JSON.parse(line);
+    return typeof value === "object" && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function collectLines(stream: ReadableStream<Uint8Array>, lines: string[]): Promise<void> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const bytes of stream) {
+    const parts = (rest + decoder.decode(bytes, { stream: true })).split("\n");
+    rest = parts.pop() as string;
+    lines.push(...parts);
+  }
+  if (rest !== "") lines.push(rest);
+}

@@ -1,0 +1,508 @@
+import assert from "node:assert/strict";
+import { DEFAULT_SETTINGS, FIELDS, SETTING_KEYS, type SettingKey, type Settings } from "../../../src/config/fields.ts";
+import type { Variables } from "../../../src/config/layers.ts";
+import { type Loaded, parseSettings, showValue } from "../../../src/config/load.ts";
+import { Secret } from "../../../src/config/secret.ts";
+import { MUTT_ENVIRONMENT } from "./mutt_environment.ts";
+
+const FILES: Readonly<Record<string, string>> = {
+  "/run/secrets/redis": "from file\n",
+  "/run/secrets/windows": "from file\r\n",
+  "/run/secrets/two": "from file\n\n",
+  "/run/secrets/empty": "\n",
+};
+
+function parse(environment: Variables, dotEnv: Variables = {}): Loaded {
+  return parseSettings({
+    environment,
+    dotEnv,
+    readFile(path) {
+      if (!Object.hasOwn(FILES, path)) throw new Deno.errors.NotFound(`no such file: ${path}`);
+      return FILES[path]!;
+    },
+  });
+}
+
+function parseGood(environment: Variables, dotEnv: Variables = {}): Loaded & { ok: true } {
+  const loaded = parse(environment, dotEnv);
+  assert.ok(loaded.ok, JSON.stringify(loaded));
+  return loaded;
+}
+
+function problemsOf(environment: Variables, dotEnv: Variables = {}): readonly string[] {
+  const loaded = parse(environment, dotEnv);
+  return loaded.ok ? [] : loaded.problems;
+}
+
+function plain(value: Settings[SettingKey]): unknown {
+  return value instanceof Secret ? value.reveal() : value;
+}
+
+// Test 1 of the original's (contract §10).
+Deno.test("parseSettings: reads the original's variables from the environment", () => {
+  const { settings } = parseGood({
+    POD_NAME: "test-pod",
+    REMEDIATION_INTERVAL: "600",
+    REMEDIATION_BATCH_SIZE: "20",
+    MAX_POISON_RETRIES: "5",
+  });
+  assert.equal(settings.podName, "test-pod");
+  assert.equal(settings.intervalSeconds, 600);
+  assert.equal(settings.batchSize, 20);
+  assert.equal(settings.maxPoisonRetries, 5);
+});
+
+// Test 2 of the original's.
+Deno.test("parseSettings: gives the original's defaults when nothing is set", () => {
+  const { settings, warnings, origins } = parseGood({});
+  assert.deepEqual(
+    settings,
+    {
+      enabled: true,
+      intervalSeconds: 300,
+      batchSize: 10,
+      maxPoisonRetries: 3,
+      chunkMessages: 200,
+      chunkBytes: 102_400,
+      maxMessageBytes: 4_194_304,
+      alerterDlq: "mutt:dlq:alerter",
+      ingestQueue: "mutt:ingest_queue",
+      alertQueue: "mutt:alert_queue",
+      deadList: "mutt:dlq:dead",
+      consumerGate: "auto",
+      alerterHeartbeatPrefix: "mutt:heartbeat:alerter",
+      alerterHealthUrl: "",
+      targetMaxDepth: null,
+      maxPerSecond: "auto",
+      moogRateLimit: 50,
+      moogRatePeriodSeconds: 1,
+      moogRateLimitKey: "mutt:rate_limit:moog",
+      moogHealthCheckEnabled: true,
+      moogWebhookUrl: "",
+      moogHealthTimeoutSeconds: 5,
+      moogHealthCacheSeconds: 60,
+      moogHealthSuccessCodes: [200, 201, 202],
+      moogApiKey: null,
+      redisUrl: null,
+      redisHost: "localhost",
+      redisPort: 6379,
+      redisDb: 0,
+      redisUsername: "",
+      redisPassword: null,
+      redisPasswordNext: null,
+      redisTls: false,
+      redisCaCertPath: "",
+      metricsPort: 8086,
+      healthPort: 8087,
+      bindAddress: "0.0.0.0",
+      shutdownTimeoutSeconds: 20,
+      dynamicConfigEnabled: false,
+      podName: "remediation-unknown",
+      logLevel: "INFO",
+      logJson: null,
+    } satisfies Settings,
+  );
+  assert.deepEqual(settings, DEFAULT_SETTINGS);
+  assert.deepEqual(warnings, []);
+  assert.deepEqual(origins.intervalSeconds, { layer: "default", variable: "REMEDIATION_INTERVAL" });
+});
+
+const GOOD: readonly (readonly [variable: string, text: string, key: SettingKey, value: unknown])[] = [
+  ["REMEDIATION_ENABLED", "TRUE", "enabled", true],
+  ["REMEDIATION_ENABLED", "False", "enabled", false],
+  ["REMEDIATION_ENABLED", "0", "enabled", false],
+  ["REMEDIATION_ENABLED", "no", "enabled", false],
+  ["REMEDIATION_ENABLED", "Off", "enabled", false],
+  ["DYNAMIC_CONFIG_ENABLED", "yes", "dynamicConfigEnabled", true],
+  ["DYNAMIC_CONFIG_ENABLED", "1", "dynamicConfigEnabled", true],
+  ["REDIS_TLS_ENABLED", "on", "redisTls", true],
+  ["LOG_JSON_ENABLED", "no", "logJson", false],
+  ["LOG_JSON_ENABLED", "", "logJson", null],
+  ["REMEDIATION_INTERVAL", " 1 ", "intervalSeconds", 1],
+  ["REMEDIATION_INTERVAL", "0086400", "intervalSeconds", 86_400],
+  ["REMEDIATION_INTERVAL", "", "intervalSeconds", 300],
+  ["REMEDIATION_BATCH_SIZE", "0", "batchSize", 0],
+  ["METRICS_PORT_REMEDIATION", "0", "metricsPort", 0],
+  ["REMEDIATION_MAX_PER_SECOND", "AUTO", "maxPerSecond", "auto"],
+  ["REMEDIATION_MAX_PER_SECOND", "0.25", "maxPerSecond", 0.25],
+  ["REMEDIATION_MAX_PER_SECOND", "0", "maxPerSecond", 0],
+  ["REMEDIATION_TARGET_MAX_DEPTH", "0", "targetMaxDepth", 0],
+  ["REMEDIATION_CONSUMER_GATE", "Required", "consumerGate", "required"],
+  ["LOG_LEVEL", "debug", "logLevel", "DEBUG"],
+  ["LOG_LEVEL", "warn", "logLevel", "WARNING"],
+  ["MOOG_HEALTH_SUCCESS_CODES", "200, 204", "moogHealthSuccessCodes", [200, 204]],
+  ["MOOG_WEBHOOK_URL", " https://moog.example/hook?x=1 ", "moogWebhookUrl", "https://moog.example/hook?x=1"],
+  ["REDIS_HOST", "fd00::1", "redisHost", "fd00::1"],
+  ["REMEDIATION_BIND_ADDRESS", "::", "bindAddress", "::"],
+  ["REDIS_URL", "redis://:p%23w@db:6379/2", "redisUrl", "redis://:p%23w@db:6379/2"],
+  ["REDIS_URL", "unix:///run/redis/redis.sock", "redisUrl", "unix:///run/redis/redis.sock"],
+  ["REDIS_PASS_CURRENT", " p#w ", "redisPassword", " p#w "],
+];
+
+for (const [variable, text, key, value] of GOOD) {
+  Deno.test(`parseSettings: takes ${variable}=${JSON.stringify(text)}`, () => {
+    assert.deepEqual(plain(parseGood({ [variable]: text }).settings[key]), value);
+  });
+}
+
+/** One below, one above, for every number with bounds. */
+const OUT_OF_BOUNDS: Readonly<Record<string, readonly string[]>> = {
+  REMEDIATION_INTERVAL: ["0", "86401"],
+  REMEDIATION_BATCH_SIZE: ["-1", "1000001"],
+  MAX_POISON_RETRIES: ["0", "1001"],
+  REMEDIATION_CHUNK_MESSAGES: ["0", "4001"],
+  REMEDIATION_CHUNK_BYTES: ["1023", "16777217"],
+  REMEDIATION_MAX_MESSAGE_BYTES: ["1023", "67108865"],
+  REMEDIATION_TARGET_MAX_DEPTH: ["-1", "1000000001"],
+  REMEDIATION_MAX_PER_SECOND: ["-0.1", "1000000.5"],
+  REMEDIATION_SHUTDOWN_TIMEOUT: ["0", "601"],
+  MOOG_RATE_LIMIT: ["-1", "1000001"],
+  MOOG_RATE_PERIOD: ["0", "86401"],
+  MOOG_HEALTH_TIMEOUT: ["0", "301"],
+  MOOG_HEALTH_CACHE_SECONDS: ["0", "86401"],
+  REDIS_PORT: ["0", "65536"],
+  REDIS_DB: ["-1", "65536"],
+  METRICS_PORT_REMEDIATION: ["-1", "65536"],
+  HEALTH_PORT_REMEDIATION: ["-1", "65536"],
+};
+
+const BAD: Readonly<Record<string, readonly string[]>> = {
+  REMEDIATION_INTERVAL: ["abc", "1.5", "1e3", "0x10", "5 m", "٣", "9".repeat(400), "+5"],
+  REMEDIATION_ENABLED: ["tru", "ja", "2", "null"],
+  LOG_JSON_ENABLED: ["json"],
+  REMEDIATION_MAX_PER_SECOND: ["fast", "1e3", "NaN", "Infinity", "."],
+  REMEDIATION_CONSUMER_GATE: ["true"],
+  LOG_LEVEL: ["TRACE", "constructor", "__proto__"],
+  MOOG_WEBHOOK_URL: ["moog.example", "ftp://moog.example", "http://", "javascript:alert(1)", "https:moog"],
+  ALERTER_HEALTH_URL: ["localhost:8082/health"],
+  MOOG_HEALTH_SUCCESS_CODES: ["2xx", "200;201", "200,", "99", "600"],
+  INGEST_QUEUE_NAME: ["two words", "tab\there", "k".repeat(513)],
+  REDIS_HOST: ["redis://db", "db:6379", "a b"],
+  REDIS_URL: ["db:6379", "http://db", "redis://", "redis://db/zero", "redis://:%zz@db", "unix://run/redis.sock"],
+  REDIS_PASS_CURRENT: ["two\nlines", "windows\r"],
+  POD_NAME: ["a\u0000b"],
+};
+
+for (const [variable, texts] of [...Object.entries(OUT_OF_BOUNDS), ...Object.entries(BAD)]) {
+  for (const text of texts) {
+    Deno.test(`parseSettings: refuses ${variable}=${JSON.stringify(text).slice(0, 40)}`, () => {
+      const problems = problemsOf({ [variable]: text });
+      assert.equal(problems.length, 1, problems.join("\n"));
+      assert.ok(problems[0]!.startsWith(`${variable} `) && problems[0]!.includes(" is not "), problems[0]);
+    });
+  }
+}
+
+Deno.test("parseSettings: the tests above leave no number's bounds out", () => {
+  const numbers = SETTING_KEYS.map((key) => FIELDS[key]).filter((field) => / from \d+ to \d+/.test(field.wants));
+  const tested = new Set([...Object.keys(OUT_OF_BOUNDS), "MOOG_HEALTH_SUCCESS_CODES"]);
+  assert.deepEqual(numbers.map((field) => field.variable).filter((name) => !tested.has(name)), []);
+});
+
+Deno.test("parseSettings: words a problem with variable, value and what is wanted", () => {
+  assert.deepEqual(problemsOf({ REMEDIATION_INTERVAL: "abc" }), [
+    'REMEDIATION_INTERVAL "abc" is not a whole number from 1 to 86400 (seconds)',
+  ]);
+  assert.deepEqual(problemsOf({ REDIS_PORT: "tcp://10.0.0.1:6379" }), [
+    'REDIS_PORT "tcp://10.0.0.1:6379" is not a whole number from 1 to 65535 ' +
+    "(Kubernetes sets this name for a Service: set it yourself)",
+  ]);
+});
+
+Deno.test("parseSettings: reports all problems at once", () => {
+  const problems = problemsOf(
+    {
+      REMEDIATION_INTERVAL: "abc",
+      MOOG_WEBHOOK_URL: "nowhere",
+      DEAD_LETTER_QUEUE: "mutt:dlq:alerter",
+      REDIS_PASS_CURRENT_FILE: "/nowhere",
+    },
+    { MAX_POISON_RETRIES: "0" },
+  );
+  assert.deepEqual(problems.map((one) => one.split(" ")[0]).sort(), [
+    "ALERTER_DLQ_NAME",
+    "MAX_POISON_RETRIES",
+    "MOOG_WEBHOOK_URL",
+    "REDIS_PASS_CURRENT_FILE",
+    "REMEDIATION_INTERVAL",
+  ]);
+});
+
+Deno.test("parseSettings: judges settings together only by what could be read", () => {
+  assert.equal(problemsOf({ METRICS_PORT_REMEDIATION: "abc", HEALTH_PORT_REMEDIATION: "8086" }).length, 1);
+});
+
+const PLANTED = "s3cr3t-Pa55";
+
+const LEAKS: readonly Variables[] = [
+  { REDIS_PASS_CURRENT: `${PLANTED}\n` },
+  { REDIS_PASS_CURRENT: PLANTED, REDIS_PASSWORD: `${PLANTED}2`, REDIS_PASS: `x # ${PLANTED}` },
+  { REDIS_PASS_NEXT: `"${PLANTED}"` },
+  { MOOG_API_KEY: `${PLANTED}\u0000` },
+  { MOOG_API_KEY: `${PLANTED} # comment`, REMEDIATION_INTERVAL: "abc" },
+  { REDIS_URL: `redis://:${PLANTED}@ho st` },
+  { REDIS_URL: `http://user:${PLANTED}@host` },
+  { REDIS_URL: `redis://:${PLANTED}@host`, REDIS_PASSWORD: PLANTED, REDIS_TLS_ENABLED: "true" },
+  { REDIS_HOST: `redis://user:${PLANTED}@host` },
+  { REDIS_PORT: `:a/b?${PLANTED}@host:6379` },
+  { MOOG_WEBHOOK_URL: `htps://user:${PLANTED}@moog.example/` },
+  { MOOG_WEBHOOK_URL: `htps://moog.example/hook?token=${PLANTED}` },
+  { REDIS_PASS_CURRENT_FILE: "/run/secrets/empty", REDIS_PASS: PLANTED },
+];
+
+for (const [at, environment] of LEAKS.entries()) {
+  Deno.test(`parseSettings: never shows a secret (${at}: ${Object.keys(environment).join(", ")})`, () => {
+    const { warnings } = parse(environment);
+    assert.ok(warnings.length + problemsOf(environment).length > 0, "nothing is said, so nothing is tested");
+    for (const loaded of [parse(environment), parse({}, environment)]) {
+      assert.equal(JSON.stringify(loaded, null, 1).includes(PLANTED), false, JSON.stringify(loaded));
+      assert.equal(Deno.inspect(loaded, { depth: 9 }).includes(PLANTED), false);
+    }
+  });
+}
+
+Deno.test("showValue: redacts secrets and credentials in URLs", () => {
+  const { settings } = parseGood({
+    REDIS_PASS_CURRENT: PLANTED,
+    MOOG_WEBHOOK_URL: `https://user:${PLANTED}@moog.example/hook?key=${PLANTED}`,
+  });
+  assert.equal(showValue(settings.redisPassword), "[redacted]");
+  assert.equal(showValue(settings.moogWebhookUrl), "https://[redacted]@moog.example/hook?[redacted]");
+  assert.equal(showValue(settings.logJson), "");
+  assert.equal(showValue(settings.moogHealthSuccessCodes), "200,201,202");
+});
+
+Deno.test("parseSettings: takes default under .env under environment", () => {
+  const { settings, origins } = parseGood(
+    { REMEDIATION_INTERVAL: "60" },
+    { REMEDIATION_INTERVAL: "70", REMEDIATION_BATCH_SIZE: "7" },
+  );
+  assert.deepEqual([settings.intervalSeconds, settings.batchSize, settings.maxPoisonRetries], [60, 7, 3]);
+  assert.deepEqual(
+    [origins.intervalSeconds.layer, origins.batchSize.layer, origins.maxPoisonRetries.layer],
+    ["environment", ".env", "default"],
+  );
+});
+
+Deno.test("parseSettings: returns to the default when the environment empties what .env sets", () => {
+  const { settings, origins } = parseGood({ MOOG_WEBHOOK_URL: "" }, { MOOG_WEBHOOK_URL: "http://moog.example" });
+  assert.equal(settings.moogWebhookUrl, "");
+  assert.equal(origins.moogWebhookUrl.layer, "default");
+});
+
+Deno.test("parseSettings: ignores a bad value that a better layer overrides", () => {
+  assert.deepEqual(problemsOf({ REMEDIATION_INTERVAL: "60" }, { REMEDIATION_INTERVAL: "abc" }), []);
+});
+
+interface AliasCase {
+  readonly when: string;
+  readonly environment: Variables;
+  readonly dotEnv?: Variables;
+  readonly password: string | null;
+  readonly variable: string;
+  readonly warnings: readonly string[];
+}
+
+const ALIASES: readonly AliasCase[] = [
+  {
+    when: "an alias alone",
+    environment: { REDIS_PASSWORD: "c" },
+    password: "c",
+    variable: "REDIS_PASSWORD",
+    warnings: [],
+  },
+  {
+    when: "all three say the same",
+    environment: { REDIS_PASS_CURRENT: "a", REDIS_PASS: "a", REDIS_PASSWORD: "a" },
+    password: "a",
+    variable: "REDIS_PASS_CURRENT",
+    warnings: [],
+  },
+  {
+    when: "they differ",
+    environment: { REDIS_PASSWORD: "c", REDIS_PASS: "b" },
+    password: "b",
+    variable: "REDIS_PASS",
+    warnings: ["REDIS_PASSWORD says something else than REDIS_PASS and is ignored"],
+  },
+  {
+    when: "the first is empty, as in MUTT's template",
+    environment: { REDIS_PASS_CURRENT: "", REDIS_PASSWORD: "c" },
+    password: "c",
+    variable: "REDIS_PASSWORD",
+    warnings: [],
+  },
+  {
+    when: "the alias is in a better layer",
+    environment: { REDIS_PASSWORD: "c" },
+    dotEnv: { REDIS_PASS_CURRENT: "a" },
+    password: "c",
+    variable: "REDIS_PASSWORD",
+    warnings: ["REDIS_PASS_CURRENT says something else than REDIS_PASSWORD and is ignored"],
+  },
+  {
+    when: "a file",
+    environment: { REDIS_PASS_CURRENT_FILE: "/run/secrets/redis" },
+    password: "from file",
+    variable: "REDIS_PASS_CURRENT_FILE",
+    warnings: [],
+  },
+  {
+    when: "a file with a Windows newline",
+    environment: { REDIS_PASSWORD_FILE: "/run/secrets/windows" },
+    password: "from file",
+    variable: "REDIS_PASSWORD_FILE",
+    warnings: [],
+  },
+  {
+    when: "a value and a file",
+    environment: { REDIS_PASS_CURRENT: "a", REDIS_PASS_CURRENT_FILE: "/run/secrets/redis" },
+    password: "a",
+    variable: "REDIS_PASS_CURRENT",
+    warnings: ["REDIS_PASS_CURRENT_FILE says something else than REDIS_PASS_CURRENT and is ignored"],
+  },
+  {
+    when: "an empty path",
+    environment: { REDIS_PASS_CURRENT_FILE: "" },
+    password: null,
+    variable: "REDIS_PASS_CURRENT",
+    warnings: [],
+  },
+];
+
+for (const { when, environment, dotEnv, password, variable, warnings } of ALIASES) {
+  Deno.test(`parseSettings: finds the password when ${when}`, () => {
+    const loaded = parseGood(environment, dotEnv);
+    assert.equal(plain(loaded.settings.redisPassword), password);
+    assert.equal(loaded.origins.redisPassword.variable, variable);
+    assert.deepEqual(loaded.warnings, warnings);
+  });
+}
+
+Deno.test("parseSettings: reads every secret from a file, trimming one newline", () => {
+  for (const key of SETTING_KEYS.filter((one) => FIELDS[one].secret && one !== "redisUrl")) {
+    const { settings } = parseGood({ [`${FIELDS[key].variable}_FILE`]: "/run/secrets/redis # the mounted one" });
+    assert.equal(plain(settings[key]), "from file", key);
+  }
+  assert.equal(problemsOf({ MOOG_API_KEY_FILE: "/run/secrets/two" }).length, 1);
+});
+
+Deno.test("parseSettings: names variable and path when a secret's file is missing or empty", () => {
+  assert.deepEqual(problemsOf({ MOOG_API_KEY_FILE: "/nowhere", REDIS_URL_FILE: "/run/secrets/empty" }), [
+    'MOOG_API_KEY_FILE "/nowhere" cannot be read: NotFound',
+    'REDIS_URL_FILE "/run/secrets/empty" is an empty file',
+  ]);
+});
+
+interface TidyCase {
+  readonly variable: string;
+  readonly text: string;
+  readonly key: SettingKey;
+  readonly value: unknown;
+  readonly warns: boolean;
+}
+
+const TIDY: readonly TidyCase[] = [
+  { variable: "REMEDIATION_INTERVAL", text: "600   # ten minutes", key: "intervalSeconds", value: 600, warns: true },
+  { variable: "REMEDIATION_INTERVAL", text: "600\t#", key: "intervalSeconds", value: 600, warns: true },
+  { variable: "REMEDIATION_INTERVAL", text: '"600"', key: "intervalSeconds", value: 600, warns: true },
+  { variable: "REMEDIATION_INTERVAL", text: "'600' # quoted", key: "intervalSeconds", value: 600, warns: true },
+  { variable: "REMEDIATION_INTERVAL", text: " 600 ", key: "intervalSeconds", value: 600, warns: false },
+  { variable: "MOOG_WEBHOOK_URL", text: "# not yet", key: "moogWebhookUrl", value: "", warns: true },
+  { variable: "MOOG_WEBHOOK_URL", text: "http://a/#b", key: "moogWebhookUrl", value: "http://a/#b", warns: false },
+  { variable: "MOOG_WEBHOOK_URL", text: "http://a/#b # c", key: "moogWebhookUrl", value: "http://a/#b", warns: true },
+  { variable: "DEAD_LETTER_QUEUE", text: "a#b", key: "deadList", value: "a#b", warns: false },
+  { variable: "DEAD_LETTER_QUEUE", text: '"a # b"', key: "deadList", value: undefined, warns: true },
+  { variable: "REDIS_URL", text: "redis://h # main", key: "redisUrl", value: "redis://h", warns: true },
+  { variable: "REDIS_PASS_CURRENT", text: "p#w", key: "redisPassword", value: "p#w", warns: false },
+  { variable: "REDIS_PASS_CURRENT", text: "p #w", key: "redisPassword", value: "p #w", warns: true },
+  { variable: "REDIS_PASS_CURRENT", text: '"pw"', key: "redisPassword", value: '"pw"', warns: true },
+  { variable: "REDIS_PASS_CURRENT", text: "#pw", key: "redisPassword", value: "#pw", warns: true },
+  { variable: "REDIS_PASS_CURRENT", text: "# from Vault", key: "redisPassword", value: null, warns: true },
+];
+
+for (const { variable, text, key, value, warns } of TIDY) {
+  Deno.test(`parseSettings: tidies ${variable}=${text} of the environment`, () => {
+    const loaded = parse({ [variable]: text });
+    assert.deepEqual(loaded.ok ? plain(loaded.settings[key]) : undefined, value);
+    assert.deepEqual(loaded.warnings.map((one) => one.split(" ")[0]), warns ? [variable] : []);
+  });
+}
+
+interface RuleCase {
+  readonly environment: Variables;
+  readonly problems?: readonly string[];
+  readonly warnings?: readonly string[];
+}
+
+const RULES: Readonly<Record<string, RuleCase>> = {
+  "both ports are equal": {
+    environment: { METRICS_PORT_REMEDIATION: "9000", HEALTH_PORT_REMEDIATION: "9000" },
+    problems: ["METRICS_PORT_REMEDIATION and HEALTH_PORT_REMEDIATION are both 9000: each needs its own"],
+  },
+  "both ports are any free one": { environment: { METRICS_PORT_REMEDIATION: "0", HEALTH_PORT_REMEDIATION: "0" } },
+  "the dead list is the target": {
+    environment: { INGEST_QUEUE_NAME: "x", DEAD_LETTER_QUEUE: "x" },
+    problems: ['INGEST_QUEUE_NAME and DEAD_LETTER_QUEUE are both "x": each role needs a list of its own'],
+  },
+  "the alert queue is the DLQ": {
+    environment: { ALERT_QUEUE_NAME: "mutt:dlq:alerter" },
+    problems: ['ALERTER_DLQ_NAME and ALERT_QUEUE_NAME are both "mutt:dlq:alerter": each role needs a list of its own'],
+  },
+  "the target is the alert queue": {
+    environment: { INGEST_QUEUE_NAME: "mutt:alert_queue" },
+    warnings: ['INGEST_QUEUE_NAME and ALERT_QUEUE_NAME are both "mutt:alert_queue": its depth counts twice'],
+  },
+  "URL and host": {
+    environment: { REDIS_URL: "redis://db", REDIS_HOST: "other", REDIS_PASSWORD: "p" },
+    warnings: ["REDIS_URL wins, and what REDIS_HOST says is ignored"],
+  },
+  "URL with password, and password": {
+    environment: { REDIS_URL: "redis://u:q@db", REDIS_PASSWORD: "p", REDIS_USERNAME: "v" },
+    warnings: ["REDIS_URL wins, and what REDIS_USERNAME, REDIS_PASSWORD says is ignored"],
+  },
+  "TLS over a Unix socket": {
+    environment: { REDIS_URL: "unix:///run/redis.sock", REDIS_TLS_ENABLED: "true" },
+    problems: ["REDIS_TLS_ENABLED is true, but REDIS_URL begins with unix:// and not with rediss://"],
+    warnings: ["REDIS_URL wins, and what REDIS_TLS_ENABLED says is ignored"],
+  },
+  "TLS asked for, and a URL without": {
+    environment: { REDIS_URL: "redis://db", REDIS_TLS_ENABLED: "true" },
+    problems: ["REDIS_TLS_ENABLED is true, but REDIS_URL begins with redis:// and not with rediss://"],
+    warnings: ["REDIS_URL wins, and what REDIS_TLS_ENABLED says is ignored"],
+  },
+  "a CA without TLS": {
+    environment: { REDIS_CA_CERT_PATH: "/ca.pem" },
+    warnings: ["REDIS_CA_CERT_PATH is ignored, because the connection to Redis has no TLS"],
+  },
+  "a CA with TLS": { environment: { REDIS_CA_CERT_PATH: "/ca.pem", REDIS_URL: "rediss://db" } },
+};
+
+for (const [when, { environment, problems = [], warnings = [] }] of Object.entries(RULES)) {
+  Deno.test(`parseSettings: checks settings together when ${when}`, () => {
+    assert.deepEqual(problemsOf(environment), problems);
+    assert.deepEqual(parse(environment).warnings, warnings);
+  });
+}
+
+Deno.test("parseSettings: loads MUTT's whole environment file without a word", () => {
+  const { settings, warnings } = parseGood({}, MUTT_ENVIRONMENT);
+  assert.deepEqual(warnings, []);
+  assert.equal(settings.podName, "alerter-001");
+  assert.equal(settings.redisPassword, null);
+});
+
+Deno.test("parseSettings: loads MUTT's environment file with its comments in the values, only warning", () => {
+  const kept = Object.fromEntries(Object.entries(MUTT_ENVIRONMENT).map(([name, value]) => [name, `${value}  # why`]));
+  const { settings, warnings } = parseGood(kept);
+  assert.equal(settings.intervalSeconds, 300);
+  assert.equal(settings.redisPassword, null);
+  assert.ok(warnings.length > 10 && warnings.every((one) => one.endsWith("which is cut")), warnings.join("\n"));
+});
+
+Deno.test("parseSettings: is not confused by odd names", () => {
+  const odd = JSON.parse('{"__proto__":"x","constructor":"y","toString":"z","":"e","REMEDIATION_":"r","a b":"c"}');
+  const { settings, warnings } = parseGood(odd, odd);
+  assert.deepEqual(settings, DEFAULT_SETTINGS);
+  assert.deepEqual(warnings, ["REMEDIATION_ is not known and is ignored"]);
+});

@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { countEdits, warnOfUnknown } from "../../../src/config/unknown.ts";
+import { MUTT_ENVIRONMENT } from "./mutt_environment.ts";
+
+const NAMES: readonly (readonly [name: string, warning: string | null])[] = [
+  ["REMEDIATION_INTERVALL", "REMEDIATION_INTERVALL is not known and is ignored: is REMEDIATION_INTERVAL meant?"],
+  ["REMEDIATION_BATCHSIZE", "REMEDIATION_BATCHSIZE is not known and is ignored: is REMEDIATION_BATCH_SIZE meant?"],
+  ["REMEDIATION_PORT", "REMEDIATION_PORT is not known and is ignored"],
+  ["REMEDIATION_METRICS_PORT", "REMEDIATION_METRICS_PORT is not known and is ignored"],
+  ["MAX_POISON_RETRIE", "MAX_POISON_RETRIE is not known and is ignored: is MAX_POISON_RETRIES meant?"],
+  ["MOOG_WEBHOOK_ULR", "MOOG_WEBHOOK_ULR is not known and is ignored: is MOOG_WEBHOOK_URL meant?"],
+  ["REDIS_PASS_CURRENT_FLIE", "REDIS_PASS_CURRENT_FLIE is not known and is ignored: is REDIS_PASS_CURRENT_FILE meant?"],
+  ["REMEDIATION_INTERVAL", null],
+  ["REMEDIATION_SERVICE_HOST", null],
+  ["REMEDIATION_SERVICE_PORT_METRICS", null],
+  ["REMEDIATION_PORT_8086_TCP_ADDR", null],
+  ["LOGLEVEL", null],
+  ["PATH", null],
+];
+
+for (const [name, warning] of NAMES) {
+  Deno.test(`warnOfUnknown: ${warning ? "warns of" : "says nothing of"} ${name}`, () => {
+    assert.deepEqual(warnOfUnknown([name, name]), warning === null ? [] : [warning]);
+  });
+}
+
+Deno.test("warnOfUnknown: says nothing of MUTT's other variables", () => {
+  assert.deepEqual(warnOfUnknown(Object.keys(MUTT_ENVIRONMENT)), []);
+});
+
+Deno.test("countEdits: counts letters put in, taken out and replaced", () => {
+  assert.deepEqual(
+    [["", ""], ["", "abc"], ["abc", ""], ["kitten", "sitting"], ["flaw", "lawn"], ["same", "same"]]
+      .map(([from, to]) => countEdits(from!, to!)),
+    [0, 3, 3, 3, 2, 0],
+  );
+});

@@ -1,0 +1,59 @@
+import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { exchange, type ExchangeRequest } from "../../../src/gates/exchange.ts";
+import { TestClock } from "./test_clock.ts";
+
+function request(overrides: Partial<ExchangeRequest> & { fetch: typeof fetch }): ExchangeRequest {
+  return {
+    url: new URL("http://moog/"),
+    method: "GET",
+    timeoutMs: 5000,
+    clock: new TestClock(),
+    signal: new AbortController().signal,
+    ...overrides,
+  };
+}
+
+/** Never answers until its signal aborts. */
+const hangs = ((_input: unknown, init?: RequestInit) =>
+  new Promise((_resolve, reject) => {
+    init!.signal!.addEventListener("abort", () => reject(init!.signal!.reason));
+  })) as typeof fetch;
+
+Deno.test("exchange: says timeout when the time is over", async () => {
+  const clock = new TestClock();
+  const outcome = exchange(request({ fetch: hangs, clock }));
+  await clock.advance(5000);
+  deepStrictEqual(await outcome, { kind: "timeout" });
+});
+
+Deno.test("exchange: gives up when its signal aborts", async () => {
+  const stop = new AbortController();
+  const outcome = exchange(request({ fetch: hangs, signal: stop.signal }));
+  stop.abort();
+  deepStrictEqual(await outcome, { kind: "unreachable" });
+});
+
+Deno.test("exchange: says unreachable when fetch fails", async () => {
+  const fetch = () => Promise.reject(new TypeError("refused"));
+  deepStrictEqual(await exchange(request({ fetch })), { kind: "unreachable" });
+});
+
+Deno.test("exchange: stops reading and cancels when the body is larger than some KiB", async () => {
+  let chunks = 0;
+  let cancelled = false;
+  const body = new ReadableStream({
+    pull: (controller) => {
+      chunks++;
+      controller.enqueue(new Uint8Array(1024));
+    },
+    cancel: () => {
+      cancelled = true;
+    },
+  }, { highWaterMark: 0 });
+  deepStrictEqual(await exchange(request({ fetch: () => Promise.resolve(new Response(body)) })), {
+    kind: "answered",
+    status: 200,
+  });
+  strictEqual(chunks, 4);
+  strictEqual(cancelled, true);
+});

@@ -1,0 +1,26 @@
+/** A log that keeps its lines for a test to look at. */
+import type { Log } from "../../../src/observability/log.ts";
+
+/** A recorded line. */
+export interface RecordedLine {
+  readonly level: string;
+  readonly event: string;
+  readonly message: string;
+  readonly fields: Record<string, unknown> | undefined;
+}
+
+/** Creates a log that appends to `lines`. */
+export function recordLog(): { log: Log; lines: RecordedLine[] } {
+  const lines: RecordedLine[] = [];
+  const at = (level: string) => (event: string, message: string, fields?: Record<string, unknown>) => {
+    lines.push({ level, event, message, fields });
+  };
+  const log: Log = {
+    debug: at("DEBUG"),
+    info: at("INFO"),
+    warning: at("WARNING"),
+    error: at("ERROR"),
+    child: () => log,
+  };
+  return { log, lines };
+}

@@ -1,0 +1,62 @@
+import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { isRetryable, REDIS_ERROR_CODES, redisErrorCode } from "../../../src/redis/errors.ts";
+
+const cases: [string, string][] = [
+  ["OOM command not allowed when used memory > 'maxmemory'. script: 1f, on @user_script:1.", "OOM"],
+  ["READONLY You can't write against a read only replica.", "READONLY"],
+  [
+    "ERR Error running script (call to f_1): @user_script:3: -READONLY You can't write against a read only replica.",
+    "READONLY",
+  ],
+  ["LOADING Redis is loading the dataset in memory", "LOADING"],
+  ["BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSCRIPT.", "BUSY"],
+  ["BUSYGROUP Consumer Group name already exists", "OTHER"],
+  ["NOSCRIPT No matching script. Please use EVAL.", "NOSCRIPT"],
+  ["NOPERM this user has no permissions to run the 'scan' command", "NOPERM"],
+  [
+    "ERR Error running script (call to f_1): @user_script:1: The user executing the script can't run this command",
+    "NOPERM",
+  ],
+  ["NOAUTH Authentication required.", "NOAUTH"],
+  ["WRONGPASS invalid username-password pair or user is disabled.", "WRONGPASS"],
+  ["MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.", "MISCONF"],
+  ["NOREPLICAS Not enough good replicas to write.", "NOREPLICAS"],
+  ["CLUSTERDOWN The cluster is down", "CLUSTERDOWN"],
+  ["TRYAGAIN Multiple keys request during rehashing of slot", "TRYAGAIN"],
+  ["WRONGTYPE Operation against a key holding the wrong kind of value", "WRONGTYPE"],
+  ["Command timed out", "TIMEOUT"],
+  ["connect ETIMEDOUT", "TIMEOUT"],
+  ["Socket timeout. Expecting data, but didn't receive any in 100ms.", "TIMEOUT"],
+  ["Connection is closed.", "CONNECTION"],
+  ["Command aborted due to connection close", "CONNECTION"],
+  ["Stream isn't writeable and enableOfflineQueue options is false", "CONNECTION"],
+  ["Reached the max retries per request limit (which is 0). Refer to …", "CONNECTION"],
+  ["connect ECONNREFUSED 127.0.0.1:6379", "CONNECTION"],
+  ["getaddrinfo ENOTFOUND redis", "CONNECTION"],
+  ["ERR unknown command", "OTHER"],
+  ["", "OTHER"],
+];
+
+for (const [message, code] of cases) {
+  Deno.test(`redisErrorCode: says ${code} when the text is "${message.slice(0, 60)}"`, () => {
+    strictEqual(redisErrorCode(new Error(message)), code);
+  });
+}
+
+Deno.test("redisErrorCode: reads the error's code when it has no message", () => {
+  strictEqual(redisErrorCode(Object.assign(new AggregateError([]), { code: "ECONNREFUSED" })), "CONNECTION");
+});
+
+Deno.test("redisErrorCode: takes anything when it is not an error", () => {
+  deepStrictEqual([undefined, null, 1, "OOM x"].map(redisErrorCode), ["OTHER", "OTHER", "OTHER", "OOM"]);
+});
+
+Deno.test("isRetryable: says no when only a changed setting helps", () => {
+  deepStrictEqual(REDIS_ERROR_CODES.filter((code) => !isRetryable(code)), [
+    "NOPERM",
+    "NOAUTH",
+    "WRONGPASS",
+    "WRONGTYPE",
+    "OTHER",
+  ]);
+});
