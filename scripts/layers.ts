@@ -42,10 +42,18 @@ const RUNTIME_GLOBALS: Readonly<Record<string, true | readonly string[]>> = {
   AbortSignal: ["timeout"],
 };
 
-/** What of `Deno` other layers may use. */
-const DENO_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
-  http: ["serve"],
-  main: ["addSignalListener", "removeSignalListener", "exit", "args"],
+/** What other layers may use all the same. */
+const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
+  http: ["Deno.serve"],
+  cli: ["AbortSignal.timeout"], // a command of its own that asks once and ends
+  main: [
+    "Deno.addSignalListener",
+    "Deno.removeSignalListener",
+    "Deno.exit",
+    "Deno.args",
+    "node:process",
+    "process.on",
+  ],
 };
 
 /** The path below `src/`, or `undefined` for a file that is not there. */
@@ -63,8 +71,8 @@ export function judgeImport(path: string, specifier: string): string | undefined
   if (/^(jsr|https?|npm|data|file):/.test(specifier)) return `"${specifier}" must be named in deno.json, from npm`;
   if (specifier.startsWith(".")) return judgeArrow({ from, to: resolve(path, specifier) });
   if (from === "domain" && specifier !== "node:buffer") return `domain is pure, it must not import "${specifier}"`;
-  if (from !== "runtime" && RUNTIME_MODULES.test(specifier)) return `only src/runtime may import "${specifier}"`;
-  return undefined;
+  if (from === "runtime" || !RUNTIME_MODULES.test(specifier) || ELSEWHERE[from]?.includes(specifier)) return undefined;
+  return `only src/runtime may import "${specifier}"`;
 }
 
 function judgeArrow({ from, to }: { from: string; to: string }): string | undefined {
@@ -99,8 +107,8 @@ export function judgeGlobal(
   const banned = Object.hasOwn(RUNTIME_GLOBALS, name) ? RUNTIME_GLOBALS[name] : undefined;
   if (layer === "runtime" || banned === undefined) return undefined;
   if (banned !== true && (member === undefined || !banned.includes(member))) return undefined;
-  if (name === "Deno" && member !== undefined && DENO_ELSEWHERE[layer]?.includes(member)) return undefined;
-  return `only src/runtime may use ${member === undefined ? name : `${name}.${member}`}`;
+  const use = member === undefined ? name : `${name}.${member}`;
+  return ELSEWHERE[layer]?.includes(use) ? undefined : `only src/runtime may use ${use}`;
 }
 
 type Named = { readonly type: string; readonly name?: string; readonly value?: unknown };

@@ -211,9 +211,10 @@ class OwnServer implements RedisServer {
     const { program, port, dir, config, keepsDir } = this.#options;
     await Deno.writeTextFile(`${dir}/redis.conf`, formatConfig({ port, config }));
     await Deno.writeTextFile(this.#log, "");
-    // Detached: Ctrl-C in a terminal ends the caller, who then stops the server when it is ready to.
-    const child = new Deno.Command(program, {
-      args: ["redis.conf"],
+    // Detached: Ctrl-C in a terminal ends the caller, who then stops the server when it is ready to. Through a shell,
+    // which the server replaces, because what is wrong with a configuration is only said on stderr.
+    const child = new Deno.Command("sh", {
+      args: ["-c", 'exec "$1" redis.conf >>redis.log 2>&1', "redis", program],
       cwd: dir,
       stdin: "null",
       stdout: "null",

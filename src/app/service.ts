@@ -6,6 +6,7 @@ import { type HealthState, startHealthServer } from "../http/health_server.ts";
 import { startMetricsServer } from "../http/metrics_server.ts";
 import type { Log } from "../observability/log.ts";
 import { Metrics } from "../observability/metrics.ts";
+import { NO_TRACER, type Tracer } from "../observability/tracing.ts";
 import { ConfigWatcher } from "../redis/config_watcher.ts";
 import { RedisConnections } from "../redis/connection.ts";
 import { COMMIT_RESULTS } from "../redis/dead_letter_store.ts";
@@ -28,6 +29,8 @@ export interface AppOptions {
   readonly log: Log;
   readonly clock: Clock;
   readonly random: RandomFraction;
+  /** Where spans go; default: nowhere. */
+  readonly tracer?: Tracer;
   /** Aborted: stop. */
   readonly signal: AbortSignal;
 }
@@ -42,7 +45,7 @@ export interface Core {
 }
 
 /** Builds the parts; connecting begins in the background. What must be undone is added to `teardown`. */
-export function createCore({ settings, log, clock, random }: AppOptions, teardown: Teardown): Core {
+export function createCore({ settings, log, clock, random, tracer = NO_TRACER }: AppOptions, teardown: Teardown): Core {
   const live = new LiveSettings(settings);
   const setups = createSources(settings);
   const metrics = new Metrics({
@@ -78,7 +81,10 @@ export function createCore({ settings, log, clock, random }: AppOptions, teardow
     onReload: (result) => metrics.configReloads.inc({ result }),
   });
   teardown.add("the dynamic configuration", () => watcher.stop());
-  const sources = setups.map((setup) => createSourceParts(setup, { live, connections, metrics, log, clock }));
+  const isConfigKnown = () => !settings.dynamicConfigEnabled || watcher.hasRead();
+  const sources = setups.map((setup) =>
+    createSourceParts(setup, { live, isConfigKnown, connections, metrics, log, clock, tracer })
+  );
   for (const source of sources) teardown.add(`the gates of ${source.setup.policy.name}`, () => source.stop());
   return { live, metrics, connections, watcher, sources };
 }
@@ -87,6 +93,7 @@ export function createCore({ settings, log, clock, random }: AppOptions, teardow
 export async function runService(options: AppOptions): Promise<number> {
   const { settings, log, clock, signal } = options;
   const teardown = new Teardown({ clock, log });
+  const ending = new AbortController();
   const failed = Promise.withResolvers<number>();
   try {
     const core = createCore(options, teardown);
@@ -107,13 +114,15 @@ export async function runService(options: AppOptions): Promise<number> {
     listen(options, { core, loops, teardown });
     core.watcher.start();
     core.live.onChange(() => loops.forEach((loop) => loop.wake()));
-    const driving = drive(options, { core, loops, teardown });
-    driving.then((code) => code !== EXIT.done && failed.resolve(code), failed.reject);
+    const driving = drive({ ...options, signal: AbortSignal.any([signal, ending.signal]) }, { core, loops, teardown })
+      .then((code) => code === EXIT.done || failed.resolve(code), failed.reject);
+    teardown.add("the wait for Redis", () => driving.then(() => {}));
     const stopped = Promise.withResolvers<number>();
     signal.addEventListener("abort", () => stopped.resolve(EXIT.done), { once: true });
     if (signal.aborted) stopped.resolve(EXIT.done);
     return await Promise.race([stopped.promise, failed.promise]);
   } finally {
+    ending.abort();
     log.info("stopping", "Remediation is stopping: the chunk in hand is finished first");
     await teardown.run(settings.shutdownTimeoutSeconds * 1_000);
     log.info("stopped", "Remediation has stopped");

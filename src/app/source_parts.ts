@@ -5,9 +5,11 @@ import { ConsumerGate } from "../gates/consumer.ts";
 import { createDepthGate } from "../gates/depth.ts";
 import { DownstreamGate } from "../gates/downstream.ts";
 import { createEnabledGate, createRedisGate, createReturnsGate } from "../gates/local.ts";
+import { sendProbe } from "../gates/probe.ts";
 import { createPaceGate } from "../gates/pace.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import type { Tracer } from "../observability/tracing.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import { DeadLetterStore } from "../redis/dead_letter_store.ts";
 import { redisErrorCode } from "../redis/errors.ts";
@@ -21,10 +23,13 @@ import type { SourceSetup } from "./sources.ts";
 /** What every source shares. */
 export interface SharedParts {
   readonly live: LiveSettings;
+  /** Whether the dynamic configuration has been read, where it is in use. */
+  readonly isConfigKnown: () => boolean;
   readonly connections: RedisConnections;
   readonly metrics: Metrics;
   readonly log: Log;
   readonly clock: Clock;
+  readonly tracer: Tracer;
 }
 
 /** One source, ready to be driven. */
@@ -42,7 +47,7 @@ export interface SourceParts {
 
 /** Builds a source. Nothing runs until it is driven. */
 export function createSourceParts(setup: SourceSetup, shared: SharedParts): SourceParts {
-  const { live, connections, metrics, clock } = shared;
+  const { live, connections, metrics, clock, tracer } = shared;
   const { policy } = setup;
   const log = shared.log.child(policy.name);
   const redis = connections.reader;
@@ -59,6 +64,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     cacheMs: settings.moogHealthCacheSeconds * 1_000,
     successCodes: settings.moogHealthSuccessCodes,
     healthGauge: metrics.moogHealth,
+    sendProbe: (request) => tracer.span("probe", { host: request.url.host }, () => sendProbe(request)),
   });
   const consumer = new ConsumerGate({
     ...probed,
@@ -79,7 +85,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     return snapshot && { record: snapshot.record, nextCycleInMs: replay.nextCycleInMs() };
   });
   const board = new GateBoard([
-    createEnabledGate(() => live.current().enabled),
+    createEnabledGate({ isEnabled: () => live.current().enabled, isKnown: shared.isConfigKnown }),
     createRedisGate(connections),
     ...[consumer, downstream, depth, returns, pace],
   ], {
@@ -89,7 +95,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     onAnswer: (gate, open) => metrics.gateOpen.set({ source: policy.name, gate }, open ? 1 : 0),
   });
   const replay = new SourceReplay(policy, {
-    ...{ store, board, clock, createId, log },
+    ...{ store, board, clock, createId, log, tracer },
     depthReading: () => depth.last(),
     paceFields: (count) => pace.fieldsAfter(count),
     settings: () => replaySettings(live),

@@ -3,6 +3,8 @@ import { Command, CommanderError } from "commander";
 import { EXIT } from "../app/exit.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
 import type { CliContext } from "./context.ts";
+import { addCheckCommand } from "./check.ts";
+import { addConfigCommand } from "./config.ts";
 import { addHealthCommand } from "./health.ts";
 import { addOnceCommand } from "./once.ts";
 import { addRunCommand } from "./run.ts";
@@ -40,6 +42,8 @@ Examples:
   addRunCommand(program, context);
   addOnceCommand(program, context);
   addHealthCommand(program, context);
+  addCheckCommand(program, context);
+  addConfigCommand(program, context);
   addVersionCommand(program);
   // Subcommands inherit neither of these when they are added first.
   for (const command of program.commands) {

@@ -6,7 +6,6 @@ import { BackgroundFact } from "./background_fact.ts";
 import { exchange, type ExchangeOutcome } from "./exchange.ts";
 import type { Gate, GateAnswer } from "./gate.ts";
 import { Heartbeats, type HeartbeatState } from "./heartbeats.ts";
-import { OutageLog } from "./outage_log.ts";
 
 /** When to ask again while an answer is on its way. */
 const UNKNOWN_RETRY_MS = 100;
@@ -56,15 +55,13 @@ export class ConsumerGate implements Gate {
   readonly #options: ConsumerGateOptions;
   readonly #heartbeats: Heartbeats;
   readonly #health: HealthUrl | undefined;
-  readonly #outages: OutageLog;
   #warnedForbidden = false;
 
   constructor(options: ConsumerGateOptions) {
-    const { clock, log, heartbeatPrefix: prefix, healthUrl } = options;
+    const { heartbeatPrefix: prefix, healthUrl } = options;
     this.#options = options;
     this.#heartbeats = new Heartbeats({ ...options, prefix });
     this.#health = healthUrl === undefined ? undefined : new HealthUrl(options, healthUrl);
-    this.#outages = new OutageLog({ clock, log, event: "consumer", subject: `consumer ${prefix}` });
   }
 
   /** Begins the first look, so that the first {@link ConsumerGate.ask} can tell. Optional. */
@@ -78,9 +75,7 @@ export class ConsumerGate implements Gate {
     if (this.#options.mode === "off") return OFF;
     const health = this.#health?.answer();
     const heartbeat = this.#judge(await this.#heartbeats.ask());
-    const answer = heartbeat.open && health !== undefined ? health : heartbeat;
-    if (answer.reason !== "unknown") this.#outages.note({ ok: answer.open, ...answer });
-    return answer;
+    return heartbeat.open && health !== undefined ? health : heartbeat;
   }
 
   /** Resolves once a look for heartbeats and the health URL have answered, or could not. */

@@ -1,5 +1,6 @@
 /** Gate `depth`: the queues downstream together hold fewer messages than the limit. */
 import type { Redis } from "ioredis";
+import { redisErrorCode } from "../redis/errors.ts";
 import type { Gate } from "./gate.ts";
 
 /** What the gate last saw, for the commit's own check and for metrics. */
@@ -38,14 +39,10 @@ export function createDepthGate(
         return sum < most
           ? { open: true, reason: "room", detail, room: most - sum }
           : { open: false, reason: "over_limit", detail, retryInMs: 250 };
-      } catch {
+      } catch (error) {
         last = null;
-        return {
-          open: false,
-          reason: "unknown",
-          detail: "the queues downstream could not be measured",
-          retryInMs: 1_000,
-        };
+        const detail = `${queues.join(" and ")} could not be measured (${redisErrorCode(error)})`;
+        return { open: false, reason: "unknown", detail, retryInMs: 1_000 };
       }
     },
   };

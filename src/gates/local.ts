@@ -2,16 +2,22 @@
 import type { SourceRecord } from "../redis/source_record.ts";
 import type { Gate } from "./gate.ts";
 
-/** Gate `enabled`: `REMEDIATION_ENABLED`, or the dynamic key `remediation_enabled`. */
-export function createEnabledGate(isEnabled: () => boolean): Gate {
+/**
+ * Gate `enabled`: `REMEDIATION_ENABLED`, or the dynamic key `remediation_enabled`. `isKnown` is false while a dynamic key
+ * that switches replay off may be there and could not be read yet.
+ */
+export function createEnabledGate({ isEnabled, isKnown }: { isEnabled: () => boolean; isKnown: () => boolean }): Gate {
   return {
     name: "enabled",
-    ask: () =>
-      isEnabled() ? { open: true, reason: "enabled", detail: "replay is switched on" } : {
-        open: false,
-        reason: "switched_off",
-        detail: "replay is switched off (REMEDIATION_ENABLED or the key remediation_enabled)",
-      },
+    ask() {
+      if (!isKnown()) {
+        const detail = "the dynamic configuration could not be read yet (DYNAMIC_CONFIG_ENABLED)";
+        return { open: false, reason: "unknown", detail, retryInMs: 250 };
+      }
+      if (isEnabled()) return { open: true, reason: "enabled", detail: "replay is switched on" };
+      const detail = "replay is switched off (REMEDIATION_ENABLED or the key remediation_enabled)";
+      return { open: false, reason: "switched_off", detail };
+    },
   };
 }
 

@@ -40,7 +40,7 @@ export class OutageLog {
   #noteDown({ reason, detail }: SeenState): void {
     const { clock, log, event, subject } = this.#options;
     this.#downSinceMs ??= clock.monotonicMs();
-    log.warning(event, `Remediation: ${subject} is ${reason}: ${detail}`, { reason });
+    log.warning(event, `Remediation: ${subject} is down (${reason}): ${detail}`, { reason });
   }
 
   #noteUp({ reason, detail }: SeenState): void {

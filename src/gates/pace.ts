@@ -10,6 +10,7 @@ import {
   spendRate,
 } from "../domain/pace.ts";
 import type { Snapshot } from "../redis/dead_letter_store.ts";
+import { redisErrorCode } from "../redis/errors.ts";
 import type { Gate } from "./gate.ts";
 
 /** Settings of the pace, read anew each time. */
@@ -66,8 +67,10 @@ export function createPaceGate(redis: Redis, deps: PaceDeps): PaceGate {
         const detail = `the forwarder takes ${rateLimit} alerts per ${ratePeriodSeconds} s, did ${used} of late, ` +
           `and ${waiting} wait for it (REMEDIATION_MAX_PER_SECOND is auto)`;
         return toAnswer(answer, detail);
-      } catch {
-        return { open: false, reason: "unknown", detail: `${deps.rateKey} could not be read`, retryInMs: 1_000 };
+      } catch (error) {
+        const detail = `${deps.rateKey} and ${deps.alertQueue} could not be measured (${redisErrorCode(error)}), ` +
+          "which REMEDIATION_MAX_PER_SECOND=auto needs";
+        return { open: false, reason: "unknown", detail, retryInMs: 1_000 };
       }
     },
     fieldsAfter(count) {

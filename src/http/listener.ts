@@ -5,6 +5,8 @@ import { type Pages, route, textReply, toResponse } from "./reply.ts";
 
 /** How long {@link Listener.stop} lets requests in progress end. */
 const GRACE_MS = 1000;
+/** What a made answer gets to leave the process: cutting drops what is not written yet. */
+const FLUSH_MS = 50;
 
 /** What {@link startListener} needs. */
 export interface ListenerOptions {
@@ -57,11 +59,12 @@ export function startListener(options: ListenerOptions): Listener {
   };
 }
 
-/** Waits until the answers are made, for `graceMs` at most. */
+/** Waits until the answers are made, for `graceMs` at most, and a moment more until they are sent. */
 async function waitFor(answers: Promise<unknown>[], { clock, graceMs = GRACE_MS }: ListenerOptions): Promise<void> {
   const over = new AbortController();
   await Promise.race([Promise.allSettled(answers), clock.sleep(graceMs, over.signal)]);
   over.abort();
+  await clock.sleep(FLUSH_MS);
 }
 
 function bind(

@@ -64,6 +64,7 @@ export class ConfigWatcher {
     this.#stop.abort();
     this.#pause.abort();
     this.#subscriber?.disconnect();
+    this.#subscriber = null; // A second disconnect() of a closed client holds the process for 2 s (ioredis 6).
     await this.#running;
   }
 

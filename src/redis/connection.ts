@@ -98,7 +98,8 @@ export class RedisConnections {
   /** Closes every connection at once. What is in flight rejects. Safe to call twice. */
   close(): void {
     this.#closing = true;
-    for (const redis of this.#all) redis.disconnect();
+    // A second disconnect of a client that has ended leaves a timer behind (ioredis 6).
+    for (const redis of this.#all) if (redis.status !== "end") redis.disconnect();
   }
 
   #backoff(attempt: number): number {
@@ -170,20 +171,23 @@ function connect(address: RedisAddress, options: Options): Redis {
     // A master that became a replica: connect again, to wherever the name leads now.
     reconnectOnError: (error) => error.message.includes("READONLY"),
   };
+  const login = {
+    ...(address.username ? { username: address.username } : {}),
+    ...(address.password ? { password: address.password.reveal() } : {}),
+  };
   if (address.url) {
+    // What the URL itself says about user, password and database wins over these options.
     const url = address.url.reveal();
-    const password = address.password ? { password: address.password.reveal() } : {};
-    if (url.startsWith("unix:")) return new Redis({ ...common, ...password, path: url.replace(/^unix:(\/\/)?/, "") });
+    if (url.startsWith("unix:")) return new Redis({ ...common, ...login, path: url.replace(/^unix:(\/\/)?/, "") });
     const tls = url.startsWith("rediss:") ? { tls: tlsOptions(address.caCert) } : {};
-    return new Redis(url, { ...common, ...password, ...tls });
+    return new Redis(url, { ...common, ...login, ...tls });
   }
   return new Redis({
     ...common,
+    ...login,
     host: address.host,
     port: address.port,
     db: address.db,
-    ...(address.username ? { username: address.username } : {}),
-    ...(address.password ? { password: address.password.reveal() } : {}),
     ...(address.tls ? { tls: tlsOptions(address.caCert) } : {}),
   });
 }

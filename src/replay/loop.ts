@@ -50,6 +50,7 @@ export class ReplayLoop {
 
   /** Whether the loop turns. Redis, Moogsoft and closed gates do not matter here: waiting for them is turning. */
   isTurning(): boolean {
+    if (!this.#running) return true; // Still waiting for Redis.
     return this.#deps.clock.monotonicMs() < Math.max(this.#wakesAtMs, this.#source.lastProgressMs()) + STUCK_MS;
   }
 

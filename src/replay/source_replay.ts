@@ -4,6 +4,7 @@ import type { BoardReading, GateBoard, GateStatus } from "../gates/board.ts";
 import type { DepthReading } from "../gates/depth.ts";
 import type { Log } from "../observability/log.ts";
 import type { Commit, CommitResult, DeadLetterStore, Snapshot } from "../redis/dead_letter_store.ts";
+import type { Tracer } from "../observability/tracing.ts";
 import { isReplyError, redisErrorCode } from "../redis/errors.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import type { Account } from "./account.ts";
@@ -41,6 +42,7 @@ export interface SourceReplayDeps {
   readonly clock: Clock;
   readonly createId: () => string;
   readonly log: Log;
+  readonly tracer: Tracer;
 }
 
 /** How a turn may be taken. */
@@ -111,7 +113,11 @@ export class SourceReplay {
     const tally: Tally = { depthBefore: null, replayed: 0, dead: {}, conflicts: 0, began: false };
     let stop: Stop;
     try {
-      stop = await this.#turn(options, tally);
+      stop = await this.#deps.tracer.span(
+        "turn",
+        { source: this.policy.name },
+        () => this.#turn(options, tally),
+      );
       if (stop.by !== "error") this.#failures = 0;
     } catch (error) {
       stop = await this.#failed(error);
@@ -227,7 +233,11 @@ export class SourceReplay {
     let result: CommitResult;
     try {
       const { messages, oversize, moves, endsCycle } = plan;
-      result = await this.#deps.store.commit({ id, messages, oversize, moves, endsCycle, ...details });
+      result = await this.#deps.tracer.span(
+        "commit",
+        { source: this.policy.name, messages: moves.length },
+        () => this.#deps.store.commit({ id, messages, oversize, moves, endsCycle, ...details }),
+      );
     } catch (error) {
       this.#deps.account.commit("error");
       // A refusal of the server is certain; a reply that never came leaves open whether the commit ran.

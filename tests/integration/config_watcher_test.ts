@@ -5,64 +5,8 @@ import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
 import { createLog } from "../../src/observability/log.ts";
 import { CONFIG_CHANNEL, CONFIG_KEY_PREFIX, ConfigWatcher } from "../../src/redis/config_watcher.ts";
 import { type Clock, SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
-
-const DEADLINE_MS = 10_000;
-
-/** A server of the test's own, which can be stopped and started again on its port. */
-class OwnRedis {
-  readonly port: number;
-  readonly #folder = Deno.makeTempDirSync();
-  #process: Deno.ChildProcess | undefined;
-
-  constructor() {
-    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    this.port = listener.addr.port;
-    listener.close();
-    // Debian's redis-check-rdb is the server program under another name.
-    Deno.symlinkSync("/usr/bin/redis-check-rdb", `${this.#folder}/redis-server`);
-  }
-
-  async start(): Promise<void> {
-    const args = ["--port", `${this.port}`, "--bind", "127.0.0.1", "--dir", this.#folder, "--appendonly", "yes"];
-    this.#process = new Deno.Command(`${this.#folder}/redis-server`, { args, stdout: "null", stderr: "null" }).spawn();
-    const client = this.client();
-    await until("the server answers", () => client.ping().then(() => true, () => false));
-    client.disconnect();
-  }
-
-  async kill(): Promise<void> {
-    this.#process?.kill("SIGTERM");
-    await this.#process?.status;
-    this.#process = undefined;
-  }
-
-  /** A client as the service opens them: it fails fast while disconnected and connects again for ever. */
-  client(): Redis {
-    const client = new Redis(this.port, "127.0.0.1", {
-      enableOfflineQueue: false,
-      maxRetriesPerRequest: 0,
-      autoResendUnfulfilledCommands: false,
-      disableClientInfo: true,
-      commandTimeout: 5_000,
-      retryStrategy: () => 20,
-    });
-    client.on("error", () => {});
-    return client;
-  }
-
-  async remove(): Promise<void> {
-    await this.kill();
-    Deno.removeSync(this.#folder, { recursive: true });
-  }
-}
-
-async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadlineMs = performance.now() + DEADLINE_MS;
-  while (!await holds()) {
-    assert.ok(performance.now() < deadlineMs, `not within ${DEADLINE_MS} ms: ${what}`);
-    await SYSTEM_CLOCK.sleep(5);
-  }
-}
+import { startRedis, type TestRedis } from "../support/redis.ts";
+import { waitUntil } from "../support/wait.ts";
 
 /** The real clock, but each pause lasts until the test asks for the next poll (or `sleep` is aborted). */
 class HeldClock implements Clock {
@@ -79,39 +23,60 @@ class HeldClock implements Clock {
     return SYSTEM_CLOCK.sleep(3_600_000, AbortSignal.any(signals));
   }
 
+  /** Lets the next poll begin. */
+  release(): void {
+    this.#next.abort();
+  }
+
   /** Lets the next poll happen and waits until it is over. */
   async poll(): Promise<void> {
     const count = this.pausesMs.length;
-    this.#next.abort();
-    await until("the poll is over", () => this.pausesMs.length > count);
+    this.release();
+    await waitUntil(() => this.pausesMs.length > count, { what: "the poll is over" });
   }
 }
 
 interface Bench {
-  readonly server: OwnRedis;
+  readonly server: TestRedis;
   readonly operator: Redis;
   readonly live: LiveSettings;
   readonly watcher: ConfigWatcher;
   readonly clock: HeldClock;
   readonly reloads: string[];
+  readonly countReads: () => number;
   readonly logged: () => { level: string; event: string; message: string }[];
   readonly isSubscribed: () => Promise<boolean>;
 }
 
+/** Options of the service's connections, as far as they matter here: they fail fast while disconnected. */
+const AS_THE_SERVICE = {
+  enableOfflineQueue: false,
+  maxRetriesPerRequest: 0,
+  autoResendUnfulfilledCommands: false,
+  commandTimeout: 5_000,
+  connectionName: "watcher",
+  retryStrategy: () => 20,
+};
+
 /** Gives the body a started watcher that has read once, and takes everything down again. */
 async function withWatcher(dynamicConfigEnabled: boolean, body: (bench: Bench) => Promise<void>): Promise<void> {
-  const server = new OwnRedis();
-  await server.start();
-  const [operator, reader] = [server.client(), server.client()];
-  await until("clients are ready", () => operator.status === "ready" && reader.status === "ready");
+  const server = await startRedis();
+  const [operator, reader] = [server.client(), server.client(AS_THE_SERVICE)];
+  await waitUntil(() => reader.status === "ready", { what: "the reader is ready" });
   const lines: string[] = [];
   const reloads: string[] = [];
+  let reads = 0;
   const clock = new HeldClock();
   const live = new LiveSettings({ ...DEFAULT_SETTINGS, dynamicConfigEnabled });
   const watcher = new ConfigWatcher({
     live,
-    reader,
-    openSubscriber: () => server.client(),
+    reader: {
+      mget(keys: string[]) {
+        reads++;
+        return reader.mget(keys);
+      },
+    } as Pick<Redis, "mget">,
+    openSubscriber: () => new Redis({ ...AS_THE_SERVICE, host: "127.0.0.1", port: server.port }),
     clock,
     log: createLog({
       clock,
@@ -124,25 +89,20 @@ async function withWatcher(dynamicConfigEnabled: boolean, body: (bench: Bench) =
     onReload: (result) => reloads.push(result),
   });
   const isSubscribed = async () => {
-    try {
-      return (await operator.pubsub("NUMSUB", CONFIG_CHANNEL))[1] === 1;
-    } catch {
-      return false; // The server is not back yet.
-    }
+    return (await operator.pubsub("NUMSUB", CONFIG_CHANNEL))[1] === 1;
   };
   try {
     watcher.start();
     watcher.start();
-    await until("it has read", () => watcher.hasRead() && clock.pausesMs.length > 0);
-    if (dynamicConfigEnabled) await until("it has subscribed", isSubscribed);
+    await waitUntil(() => watcher.hasRead() && clock.pausesMs.length > 0, { what: "it has read" });
+    if (dynamicConfigEnabled) await waitUntil(isSubscribed, { what: "it has subscribed" });
     await clock.poll();
     const logged = () => lines.map((line) => JSON.parse(line));
-    await body({ server, operator, live, watcher, clock, reloads, logged, isSubscribed });
+    await body({ server, operator, live, watcher, clock, reloads, logged, isSubscribed, countReads: () => reads });
   } finally {
     await watcher.stop();
     await watcher.stop();
-    for (const client of [operator, reader]) client.disconnect();
-    await server.remove();
+    await server.stop();
   }
 }
 
@@ -155,7 +115,7 @@ Deno.test("ConfigWatcher: re-reads at once when the bare key is published", () =
     await operator.set(key("remediation_interval"), "60");
     assert.equal(live.current().intervalSeconds, 300);
     await operator.publish(CONFIG_CHANNEL, "remediation_interval");
-    await until("the interval is taken over", () => live.current().intervalSeconds === 60);
+    await waitUntil(() => live.current().intervalSeconds === 60, { what: "the interval is taken over" });
     assert.deepEqual(reloads, ["applied"]);
     assert.ok(clock.pausesMs.every((ms) => ms === 5_000), "polls every 5 s once it has read");
   }));
@@ -211,15 +171,14 @@ Deno.test("ConfigWatcher: survives a restart of Redis, keeps its values meanwhil
   withWatcher(true, async ({ server, operator, live, clock, logged, isSubscribed }) => {
     await operator.set(key("remediation_interval"), "60");
     await clock.poll();
-    await server.kill();
+    await server.kill("SIGKILL");
     for (let polls = 0; polls < 3; polls++) await clock.poll();
     assert.equal(live.current().intervalSeconds, 60);
-    await server.start();
-    await until("the operator is back", () => operator.status === "ready");
-    await until("it has subscribed again", isSubscribed);
+    await server.restart();
+    await waitUntil(isSubscribed, { what: "it has subscribed again" });
     await operator.set(key("remediation_interval"), "90");
     await operator.publish(CONFIG_CHANNEL, "remediation_interval");
-    await until("the interval is taken over", () => live.current().intervalSeconds === 90);
+    await waitUntil(() => live.current().intervalSeconds === 90, { what: "the interval is taken over" });
     assert.deepEqual(logged().filter((line) => line.level !== "INFO"), []);
   }));
 
@@ -257,18 +216,24 @@ Deno.test("ConfigWatcher: tells a missing permission once, and goes on when it i
     ]);
   }));
 
-Deno.test("ConfigWatcher: leaves no connection behind and applies nothing after stop, even when a read hangs", () =>
-  withWatcher(true, async ({ server, operator, live, watcher, clock, isSubscribed }) => {
+Deno.test("ConfigWatcher: stops at once while a read hangs, then applies nothing and leaves no connection", () =>
+  withWatcher(true, async ({ server, operator, live, watcher, clock, countReads, isSubscribed }) => {
     await operator.set(key("remediation_interval"), "60");
-    const before = clock.pausesMs.length;
-    await operator.call("CLIENT", "PAUSE", "1000", "ALL");
-    void clock.poll().catch(() => {}); // The read hangs in the paused server; this poll never ends.
+    const before = countReads();
+    await server.kill("SIGSTOP");
+    clock.release();
+    await waitUntil(() => countReads() > before, { what: "a read has begun" });
+    const stopping = performance.now();
     await watcher.stop();
-    assert.equal(clock.pausesMs.length, before);
-    await until("the subscription is gone", async () => !await isSubscribed());
+    assert.ok(performance.now() - stopping < AS_THE_SERVICE.commandTimeout / 2, "stop waited for the read's time-out");
+    await server.kill("SIGCONT");
+    await waitUntil(async () => !await isSubscribed(), { what: "the subscription is gone" });
+    assert.equal(await watcher.readOnce(), false, "its answer comes behind that of the read that hung");
     assert.equal(live.current().intervalSeconds, 300);
-    assert.equal(await watcher.readOnce(), false);
     watcher.start();
-    assert.equal(await isSubscribed(), false);
-    assert.ok(server.port > 0);
+    assert.deepEqual(
+      (await server.clientConnections()).length,
+      1,
+      "only the reader is left, which is not the watcher's",
+    );
   }));

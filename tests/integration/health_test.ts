@@ -4,7 +4,7 @@ import { ListenError, startListener } from "../../src/http/listener.ts";
 import { textReply } from "../../src/http/reply.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { recordLog } from "../unit/gates/recorded_log.ts";
-import { closeQuietly, eventually } from "./raw_peer.ts";
+import { waitUntil } from "../support/wait.ts";
 
 const GOOD: HealthState = {
   live: { ok: true, reason: "" },
@@ -157,7 +157,7 @@ function startSlow(graceMs: number) {
 Deno.test("Listener.stop: lets a request in progress end when it ends in time", async () => {
   const { listener, release, asked } = startSlow(5000);
   const response = fetch(`http://127.0.0.1:${listener.port}/slow`);
-  await eventually(() => asked() === 1);
+  await waitUntil(() => asked() === 1, { what: "the request is in progress" });
   const stopped = listener.stop();
   release();
   strictEqual(await (await response).text(), "done");
@@ -168,7 +168,7 @@ Deno.test("Listener.stop: lets a request in progress end when it ends in time", 
 Deno.test("Listener.stop: cuts a request in progress when the grace is over", async () => {
   const { listener, release, asked } = startSlow(50);
   const cut = rejects(fetch(`http://127.0.0.1:${listener.port}/slow`));
-  await eventually(() => asked() === 1);
+  await waitUntil(() => asked() === 1, { what: "the request is in progress" });
   const startMs = performance.now();
   await listener.stop();
   ok(performance.now() - startMs < 2000);
@@ -191,7 +191,7 @@ Deno.test("Listener.stop: is not held up when clients keep connections open or s
   const startMs = performance.now();
   await listener.stop();
   ok(performance.now() - startMs < 2000);
-  connections.forEach(closeQuietly);
+  for (const connection of connections) connection.close();
 });
 
 Deno.test("startListener: survives when requests are malformed", async () => {
@@ -209,7 +209,7 @@ Deno.test("startListener: survives when requests are malformed", async () => {
     const connection = await Deno.connect({ hostname: "127.0.0.1", port: listener.port });
     await connection.write(new TextEncoder().encode(text));
     await connection.read(new Uint8Array(4096)).catch(() => null);
-    closeQuietly(connection);
+    connection.close();
   }
   release();
   strictEqual(await (await fetch(`http://127.0.0.1:${listener.port}/slow`)).text(), "done");

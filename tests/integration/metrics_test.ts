@@ -2,6 +2,7 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { DEAD_REASONS } from "../../src/domain/source.ts";
 import { startMetricsServer } from "../../src/http/metrics_server.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
+import { COMMIT_RESULTS } from "../../src/redis/dead_letter_store.ts";
 import { REDIS_ERROR_CODES } from "../../src/redis/errors.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { readProcessUsage } from "../../src/runtime/process.ts";
@@ -16,6 +17,7 @@ function createMetrics() {
   const metrics = new Metrics({
     sources: [{ name: "alerter", queues: [{ name: "mutt:dlq:alerter", role: "dlq" }] }],
     gates: ["redis", "downstream"],
+    commitResults: [...COMMIT_RESULTS, "error"],
     redisErrorCodes: REDIS_ERROR_CODES,
     version: "1.2.3",
     commit: "unknown",

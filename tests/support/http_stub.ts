@@ -1,8 +1,18 @@
-/** A real HTTP listener that answers as it is told, well or badly, and writes down what it was asked. */
+/**
+ * A real HTTP listener that answers as it is told, well or badly, and writes down what it was asked.
+ *
+ * On Node's server, because Deno's own cannot break a connection in the middle.
+ */
+import { Buffer } from "node:buffer";
+import http from "node:http";
+import type { AddressInfo } from "node:net";
 
 const HOST = "127.0.0.1";
 
-/** One answer. Every answer ends its connection. */
+/** What can go wrong on purpose; see {@link StubAnswer}. */
+export type Fault = "hang" | "hang_in_body" | "reset" | "close" | "endless" | "garbage";
+
+/** One answer. None keeps its connection. */
 export type StubAnswer =
   /** A whole answer, after `delayMs` (default 0). A redirect is a `status` with `headers: { location }`. */
   | {
@@ -13,11 +23,11 @@ export type StubAnswer =
   }
   | {
     /**
-     * `hang`: takes the request and says nothing. `hang_in_body`: status 200, headers, half a body, nothing more.
-     * `reset`: breaks the connection (RST) before it has read the request's last byte. `close`: reads it, then closes
-     * without a word. `endless`: status 200 and a body that never ends. `garbage`: bytes that are not HTTP.
+     * After the whole request is there: `hang` says nothing. `hang_in_body`: status 200, headers, half a body, nothing
+     * more. `reset` breaks the connection (RST). `close` closes it without a word. `endless`: status 200 and a body that
+     * never ends. `garbage`: bytes that are not HTTP, then the end.
      */
-    readonly fault: "hang" | "hang_in_body" | "reset" | "close" | "endless" | "garbage";
+    readonly fault: Fault;
   };
 
 /** A request as it arrived. */
@@ -47,27 +57,32 @@ export interface HttpStub {
   stop(): Promise<void>;
 }
 
-/** Starts a stub on a free port, or on `port`. */
-export function startHttpStub({ port = 0 }: { port?: number } = {}): HttpStub {
-  return new Stub(port);
+/** Starts a stub on a free port of loopback, or on `port`. */
+export async function startHttpStub({ port = 0 }: { port?: number } = {}): Promise<HttpStub> {
+  const stub = new Stub();
+  await stub.listen(port);
+  return stub;
 }
 
 class Stub implements HttpStub {
   readonly requests: StubRequest[] = [];
   endlessBytes = 0;
-  readonly #listener: Deno.TcpListener;
-  readonly #connections = new Set<Deno.Conn>();
-  readonly #running = new Set<Promise<void>>();
-  readonly #stopping = new AbortController();
+  readonly #server: http.Server;
+  readonly #sockets = new Set<unknown>();
+  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   #answers: StubAnswer[] = [{ status: 200 }];
 
-  constructor(port: number) {
-    this.#listener = Deno.listen({ hostname: HOST, port });
-    this.#track(this.#accept());
+  constructor() {
+    this.#server = http.createServer((request, response) => this.#take(request, response));
+    this.#server.on("connection", (socket) => {
+      this.#sockets.add(socket);
+      socket.on("error", () => {});
+      socket.on("close", () => this.#sockets.delete(socket));
+    });
   }
 
   get port(): number {
-    return this.#listener.addr.port;
+    return (this.#server.address() as AddressInfo).port;
   }
 
   get url(): string {
@@ -75,130 +90,85 @@ class Stub implements HttpStub {
   }
 
   get connections(): number {
-    return this.#connections.size;
+    return this.#sockets.size;
   }
 
   answer(...answers: [StubAnswer, ...StubAnswer[]]): void {
     this.#answers = answers;
   }
 
-  async stop(): Promise<void> {
-    this.#stopping.abort();
-    this.#listener.close();
-    for (const connection of this.#connections) closeQuietly(connection);
-    while (this.#running.size > 0) await Promise.all(this.#running);
+  listen(port: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen(port, HOST, resolve);
+    });
   }
 
-  #track(work: Promise<void>): void {
-    const done = work.catch(() => {}).finally(() => this.#running.delete(done));
-    this.#running.add(done);
+  stop(): Promise<void> {
+    for (const timer of this.#timers) clearTimeout(timer);
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
   }
 
-  async #accept(): Promise<void> {
-    for await (const connection of this.#listener) this.#track(this.#serve(connection));
+  #take(request: http.IncomingMessage, response: http.ServerResponse): void {
+    const parts: Uint8Array[] = [];
+    request.on("data", (part) => parts.push(part));
+    request.on("end", () => {
+      this.requests.push({
+        method: request.method ?? "",
+        target: request.url ?? "",
+        headers: request.headers as Record<string, string>,
+        body: Buffer.concat(parts).toString(),
+      });
+      this.#reply(response);
+    });
   }
 
-  async #serve(connection: Deno.Conn): Promise<void> {
-    this.#connections.add(connection);
-    try {
-      const head = await readHead(connection);
-      if (!head) return;
-      const answer = (this.#answers.length > 1 ? this.#answers.shift() : this.#answers[0]) as StubAnswer;
-      const isReset = "fault" in answer && answer.fault === "reset";
-      // What is left unread when a connection is closed makes the kernel send RST instead of FIN.
-      const body = isReset ? "" : await readBody(connection, head);
-      this.requests.push({ ...head, body });
-      await this.#reply(connection, answer);
-    } finally {
-      this.#connections.delete(connection);
-      closeQuietly(connection);
-    }
+  #reply(response: http.ServerResponse): void {
+    const answer = (this.#answers.length > 1 ? this.#answers.shift() : this.#answers[0]) as StubAnswer;
+    if ("fault" in answer) return this.#misbehave(response, answer.fault);
+    const { status, headers = {}, body = "", delayMs = 0 } = answer;
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      response.writeHead(status, { "content-length": Buffer.byteLength(body), connection: "close", ...headers }).end(
+        body,
+      );
+    }, delayMs);
+    this.#timers.add(timer);
   }
 
-  async #reply(connection: Deno.Conn, answer: StubAnswer): Promise<void> {
-    if (!("fault" in answer)) {
-      await sleep(answer.delayMs ?? 0, this.#stopping.signal);
-      return await send(connection, formatAnswer(answer));
-    }
-    switch (answer.fault) {
+  #misbehave(response: http.ServerResponse, fault: Fault): void {
+    const socket = response.socket;
+    if (!socket) return; // the client has gone
+    switch (fault) {
+      case "hang":
+        return;
+      case "hang_in_body":
+        response.writeHead(200, { "content-length": 1_000 }).write("half");
+        return;
       case "reset":
+        socket.resetAndDestroy();
+        return;
       case "close":
+        socket.destroy();
         return;
       case "garbage":
-        return await send(connection, "\u0000\u0001 this is not HTTP\n\n");
-      case "hang":
-        return await untilClosed(connection);
-      case "hang_in_body":
-        await send(connection, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf");
-        return await untilClosed(connection);
+        socket.end("this is not HTTP\n\n");
+        return;
       case "endless":
-        await send(connection, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n");
-        for (const block = "x".repeat(1024);; this.endlessBytes += block.length) await send(connection, block);
+        response.writeHead(200, { "content-type": "text/plain" });
+        return this.#sendForEver(response);
     }
   }
-}
 
-type Head = Omit<StubRequest, "body">;
-
-/** Reads byte by byte so as not to read into the body, and leaves the line feed that ends the head unread. */
-async function readHead(connection: Deno.Conn): Promise<Head | undefined> {
-  const bytes: number[] = [], one = new Uint8Array(1);
-  do {
-    if (await connection.read(one) === null) return undefined;
-    bytes.push(one[0] as number);
-  } while (String.fromCharCode(...bytes.slice(-3)) !== "\n\r" && String.fromCharCode(...bytes.slice(-3)) !== "\r\n\r");
-  const [first = "", ...lines] = String.fromCharCode(...bytes).trimEnd().split("\r\n");
-  const [method = "", target = ""] = first.split(" ");
-  const headers = lines.map((line) => /^([^:]+):\s*(.*)$/.exec(line)).flatMap((match) =>
-    match ? [[(match[1] as string).toLowerCase(), match[2] as string]] : []
-  );
-  return { method, target, headers: Object.fromEntries(headers) };
-}
-
-/** Reads the line feed that {@link readHead} left, then the body by its declared length. */
-async function readBody(connection: Deno.Conn, { headers }: Head): Promise<string> {
-  const bytes = new Uint8Array(1 + Number(headers["content-length"] ?? 0));
-  for (let at = 0; at < bytes.length;) {
-    const count = await connection.read(bytes.subarray(at));
-    if (count === null) break;
-    at += count;
-  }
-  return new TextDecoder().decode(bytes.subarray(1));
-}
-
-function formatAnswer({ status, headers = {}, body = "" }: Extract<StubAnswer, { status: number }>): string {
-  const length = new TextEncoder().encode(body).length;
-  const lines = Object.entries({ "content-length": String(length), connection: "close", ...headers });
-  return `HTTP/1.1 ${status} Stub\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n${body}`;
-}
-
-async function send(connection: Deno.Conn, text: string): Promise<void> {
-  const bytes = new TextEncoder().encode(text);
-  for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
-}
-
-async function untilClosed(connection: Deno.Conn): Promise<void> {
-  const sink = new Uint8Array(1024);
-  while (await connection.read(sink) !== null);
-}
-
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done);
-  });
-}
-
-function closeQuietly(connection: Deno.Conn): void {
-  try {
-    connection.close();
-  } catch {
-    // Closed before.
+  /** Each block is sent when the last one has left, until the connection is gone. */
+  #sendForEver(response: http.ServerResponse): void {
+    response.write("x".repeat(16_384), (error) => {
+      if (error || response.destroyed) return;
+      this.endlessBytes += 16_384;
+      this.#sendForEver(response);
+    });
   }
 }

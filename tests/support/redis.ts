@@ -8,6 +8,8 @@ export type { RedisServer, RedisServerOptions };
 /** The tests' own connections carry this name, so that a leak check can leave them out. */
 const TEST_CONNECTION = "test-support";
 
+const DISCONNECT_TIMEOUT_MS = 1;
+
 /** A connection as `CLIENT LIST` shows it. */
 export interface ClientConnection {
   readonly id: string;
@@ -112,13 +114,13 @@ class Connected implements TestRedis {
   }
 
   client(options: RedisOptions = {}): Redis {
-    const client = new Redis({
-      host: "127.0.0.1",
-      port: this.port,
+    const client = new Redis(this.port, "127.0.0.1", {
       connectionName: TEST_CONNECTION,
       maxRetriesPerRequest: null,
       retryStrategy: () => 20,
+      disconnectTimeout: DISCONNECT_TIMEOUT_MS,
       ...options,
+      replyMapping: "legacy", // ioredis' default; its types want it named
     });
     client.on("error", () => {}); // a test that stops the server expects them; commands reject all the same
     this.#clients.push(client);
@@ -160,10 +162,14 @@ function parseClientList(text: string): ClientConnection[] {
   });
 }
 
-/** A client that is connecting again never says "end" (ioredis), so only a connected one is waited for. */
+/**
+ * Waits until nothing of the client is left. One that is connecting again never says "end", and `disconnect()` then
+ * starts a timer of `disconnectTimeout` all the same (ioredis), which must run out before the test does.
+ */
 async function close(client: Redis): Promise<void> {
+  if (client.status === "end") return;
   const connected = ["connect", "ready", "connecting"].includes(client.status);
   const ended = new Promise<void>((resolve) => client.once("end", resolve));
   client.disconnect();
-  if (connected) await ended;
+  await (connected ? ended : new Promise((resolve) => setTimeout(resolve, 5 * DISCONNECT_TIMEOUT_MS)));
 }

@@ -32,7 +32,7 @@ export interface TcpProxy {
 
 /** Starts a proxy on a free port in front of a server on this machine. */
 export function startTcpProxy(target: { port: number; hostname?: string }): TcpProxy {
-  return new FaultProxy({ hostname: HOST, ...target });
+  return new FaultProxy({ hostname: target.hostname ?? HOST, port: target.port });
 }
 
 interface ArmedCut {

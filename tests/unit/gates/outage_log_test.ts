@@ -22,8 +22,8 @@ Deno.test("OutageLog: logs changes only, and an outage's length, when states rep
   }
   deepStrictEqual(lines.map(({ level, message }) => `${level} ${message}`), [
     "INFO Remediation: moog health is healthy: d",
-    "WARNING Remediation: moog health is timeout: d",
-    "WARNING Remediation: moog health is unreachable: d",
+    "WARNING Remediation: moog health is down (timeout): d",
+    "WARNING Remediation: moog health is down (unreachable): d",
     "INFO Remediation: moog health is healthy again after 30 s: d",
   ]);
   deepStrictEqual(lines[3]!.fields, { reason: "healthy", outage_seconds: 30 });

@@ -1,6 +1,6 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { DEAD_REASONS } from "../../../src/domain/source.ts";
-import { COMMIT_RESULTS, Metrics } from "../../../src/observability/metrics.ts";
+import { Metrics } from "../../../src/observability/metrics.ts";
 
 const usage = { residentBytes: 1000, cpuSeconds: 1.5, startedAtSeconds: 1_700_000_000 };
 
@@ -16,6 +16,7 @@ function createMetrics() {
       ],
     }],
     gates: ["enabled", "redis"],
+    commitResults: ["ok", "error"],
     redisErrorCodes: ["OOM", "OTHER"],
     version: "1.2.3",
     commit: "abc",
@@ -69,7 +70,7 @@ Deno.test("Metrics: has every closed label at 0 when nothing happened yet", asyn
   const names = [
     'replayed_total{source="alerter"}',
     ...DEAD_REASONS.map((reason) => `dead_total{source="alerter",reason="${reason}"}`),
-    ...COMMIT_RESULTS.map((result) => `commits_total{source="alerter",result="${result}"}`),
+    ...["ok", "error"].map((result) => `commits_total{source="alerter",result="${result}"}`),
     'queue_depth{source="alerter",queue="mutt:dlq:alerter",role="dlq"}',
     'queue_depth{source="alerter",queue="mutt:ingest_queue",role="target"}',
     'queue_depth{source="alerter",queue="mutt:dlq:dead",role="dead"}',

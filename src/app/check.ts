@@ -1,0 +1,124 @@
+/** Looks at an installation without changing it. */
+import type { SourcePolicy } from "../domain/source.ts";
+import { judgeProbe, sendProbe } from "../gates/probe.ts";
+import type { RedisConnections } from "../redis/connection.ts";
+import { stateKey } from "../redis/keys.ts";
+import { redisErrorCode } from "../redis/errors.ts";
+import { EXIT } from "./exit.ts";
+import { inspectRedis } from "./preflight.ts";
+import { type AppOptions, createCore } from "./service.ts";
+import { Teardown } from "./teardown.ts";
+
+/** How long Redis may take to answer, in milliseconds. */
+const REDIS_WAIT_MS = 5_000;
+/** Oldest server whose commands suffice. */
+const OLDEST_VERSION = [6, 0];
+
+/** One thing that was looked at. `wrong` must be changed before replay is safe, `failed` could not be reached. */
+export interface CheckFinding {
+  readonly level: "ok" | "warning" | "wrong" | "failed";
+  readonly subject: string;
+  readonly text: string;
+}
+
+/** What is looked at. */
+export interface CheckOptions extends AppOptions {
+  /** Warnings of the configuration, shown with the rest. */
+  readonly warnings: readonly string[];
+  /** Whether to send Moogsoft a probe. */
+  readonly probe: boolean;
+}
+
+/** Looks at everything and says what was found. Does not reject for what Redis or Moogsoft do; writes nothing. */
+export async function checkInstallation(
+  options: CheckOptions,
+): Promise<{ findings: readonly CheckFinding[]; exitCode: number }> {
+  const teardown = new Teardown(options);
+  try {
+    const { connections, sources } = createCore(options, teardown);
+    const policies = sources.map(({ setup }) => setup.policy);
+    const findings: CheckFinding[] = [
+      { level: "ok", subject: "configuration", text: "every value is good" },
+      ...options.warnings.map((text) => ({ level: "warning" as const, subject: "configuration", text })),
+      ...await checkRedis(connections, { policies, signal: options.signal }),
+      ...(options.probe ? [await checkMoogsoft(options)] : []),
+    ];
+    return { findings, exitCode: exitCodeOf(findings) };
+  } finally {
+    await teardown.run(options.settings.shutdownTimeoutSeconds * 1_000);
+  }
+}
+
+function exitCodeOf(findings: readonly CheckFinding[]): number {
+  if (findings.some(({ level }) => level === "wrong")) return EXIT.configuration;
+  return findings.some(({ level }) => level === "failed") ? EXIT.failed : EXIT.done;
+}
+
+async function checkRedis(
+  connections: RedisConnections,
+  { policies, signal }: { policies: readonly SourcePolicy[]; signal: AbortSignal },
+): Promise<CheckFinding[]> {
+  if (!await connections.waitUntilReady(REDIS_WAIT_MS, signal)) {
+    const code = connections.lastErrorCode() || "CONNECTION";
+    return [{ level: "failed", subject: "redis", text: `no answer within ${REDIS_WAIT_MS / 1_000} s (${code})` }];
+  }
+  try {
+    const { problems, warnings, facts } = await inspectRedis(connections.reader, policies);
+    const lists = await Promise.all(policies.map((policy) => checkLists(connections, policy)));
+    return [
+      ...describeServer(facts),
+      ...warnings.map((text) => ({ level: "warning" as const, subject: "redis", text })),
+      ...problems.map((text) => ({ level: "wrong" as const, subject: "redis", text })),
+      ...lists.flat(),
+    ];
+  } catch (error) {
+    return [{ level: "failed", subject: "redis", text: `it refused or did not answer (${redisErrorCode(error)})` }];
+  }
+}
+
+function describeServer(facts: Readonly<Record<string, string>>): CheckFinding[] {
+  const { redis_version: version, redis_mode: mode, maxmemory_policy: policy, maxmemory_human: memory } = facts;
+  if (!version) return [];
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  const isOld = major < OLDEST_VERSION[0]! || (major === OLDEST_VERSION[0] && minor < OLDEST_VERSION[1]!);
+  const text = `version ${version}, ${mode ?? "mode unknown"}, maxmemory ${memory ?? "unknown"}, policy ${
+    policy ?? "unknown"
+  }`;
+  return [{ level: isOld ? "wrong" : "ok", subject: "redis", text: isOld ? `${text}; 6.0 or newer is needed` : text }];
+}
+
+async function checkLists({ reader }: RedisConnections, policy: SourcePolicy): Promise<CheckFinding[]> {
+  const keys = [
+    { role: "DLQ", key: policy.dlq, kind: "list" },
+    { role: "target", key: policy.target, kind: "list" },
+    { role: "dead list", key: policy.dead, kind: "list" },
+    { role: "record", key: stateKey(policy.dlq), kind: "hash" },
+  ];
+  return await Promise.all(keys.map(async ({ role, key, kind }): Promise<CheckFinding> => {
+    const subject = `source ${policy.name}`;
+    const found = await reader.type(key);
+    if (found === "none") return { level: "ok", subject, text: `${role} ${key} does not exist yet` };
+    if (found !== kind) {
+      return {
+        level: "wrong",
+        subject,
+        text: `${role} ${key} is a ${found} and must be a ${kind}: rename or delete it`,
+      };
+    }
+    const size = kind === "list" ? `holds ${await reader.llen(key)} messages` : "is there";
+    return { level: "ok", subject, text: `${role} ${key} ${size}` };
+  }));
+}
+
+async function checkMoogsoft({ settings, clock, signal }: CheckOptions): Promise<CheckFinding> {
+  const subject = "moogsoft";
+  if (settings.moogWebhookUrl === "") {
+    return { level: "warning", subject, text: "MOOG_WEBHOOK_URL is empty: never asked" };
+  }
+  const url = new URL(settings.moogWebhookUrl);
+  const timeoutMs = settings.moogHealthTimeoutSeconds * 1_000;
+  const outcome = await sendProbe({ url, apiKey: settings.moogApiKey ?? undefined, timeoutMs, clock, signal });
+  const { reason, detail } = judgeProbe(outcome, { successCodes: settings.moogHealthSuccessCodes, address: url.host });
+  const level = reason === "healthy" ? "ok" : reason === "probe_rejected" ? "wrong" : "failed";
+  return { level, subject, text: detail };
+}

@@ -1,0 +1,51 @@
+/** `mutt-remediation config`: the settings as they are, and where each comes from. */
+import type { Command } from "commander";
+import { FIELDS, SETTING_KEYS } from "../config/fields.ts";
+import { type Loaded, showValue } from "../config/load.ts";
+import { writeErr, writeOut } from "../runtime/process.ts";
+import { type CliContext, settingsOrExit } from "./context.ts";
+
+/** Adds the command. */
+export function addConfigCommand(program: Command, context: CliContext): void {
+  program.command("config")
+    .description("Print every setting, its value and where it comes from; secrets are not shown")
+    .option("--json", "as one line of JSON")
+    .addHelpText(
+      "after",
+      `
+Precedence: default, .env, environment. Dynamic keys in Redis win over all of them at run time and are not shown here.
+Exit 78 when a value is wrong.
+
+Examples:
+  mutt-remediation config
+  mutt-remediation config --json | jq '.settings[] | select(.origin != "default")'`,
+    )
+    .action(({ json }: { json?: true }) => {
+      const loaded = settingsOrExit(context);
+      if (!loaded) return;
+      const settings = describeSettings(loaded);
+      if (json) return writeOut(`${JSON.stringify({ settings, warnings: loaded.warnings })}\n`);
+      const width = Math.max(...settings.map(({ variable }) => variable.length));
+      for (const { variable, value, origin } of settings) {
+        writeOut(`${variable.padEnd(width)}  ${value || "(not set)"}  [${origin}]\n`);
+      }
+      for (const warning of loaded.warnings) writeErr(`warning: ${warning}\n`);
+    });
+}
+
+interface DescribedSetting {
+  readonly variable: string;
+  readonly value: unknown;
+  /** `default`, or the layer and the variable that was read. */
+  readonly origin: string;
+  readonly dynamicKey: string | null;
+}
+
+function describeSettings({ settings, origins }: Extract<Loaded, { ok: true }>): DescribedSetting[] {
+  return SETTING_KEYS.map((key) => {
+    const { variable, dynamicKey } = FIELDS[key];
+    const { layer, variable: used } = origins[key];
+    const origin = layer === "default" ? layer : used === variable ? layer : `${layer}, ${used}`;
+    return { variable, value: showValue(settings[key]), origin, dynamicKey };
+  });
+}

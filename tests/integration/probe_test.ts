@@ -1,0 +1,419 @@
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import type { Redis } from "ioredis";
+import { Secret } from "../../src/config/secret.ts";
+import { DownstreamGate, type DownstreamGateOptions } from "../../src/gates/downstream.ts";
+import { exchange, type ExchangeOutcome } from "../../src/gates/exchange.ts";
+import { DOWNSTREAM_REASONS, sendProbe } from "../../src/gates/probe.ts";
+import { probeKey, ProbeRecord } from "../../src/gates/probe_record.ts";
+import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
+import { type RecordedLine, recordLog } from "../unit/gates/recorded_log.ts";
+import { TestClock } from "../unit/gates/test_clock.ts";
+import { type HttpStub, startHttpStub, type StubAnswer } from "../support/http_stub.ts";
+import { withRedis } from "../support/redis.ts";
+import { waitUntil } from "../support/wait.ts";
+
+/** A Moogsoft that answers as told, for the time of `use`. */
+async function withMoog(
+  answer: StubAnswer,
+  use: (moog: HttpStub, url: URL) => Promise<void>,
+): Promise<void> {
+  const moog = await startHttpStub();
+  moog.answer(answer);
+  try {
+    await use(moog, new URL(`${moog.url}/events`));
+    await waitUntil(() => moog.connections === 0, { what: "no connection is left open" });
+  } finally {
+    await moog.stop();
+  }
+}
+
+function probeOnce(url: URL, timeoutMs = 2000): Promise<ExchangeOutcome> {
+  const { signal } = new AbortController();
+  return sendProbe({ url, apiKey: new Secret("k1"), timeoutMs, clock: SYSTEM_CLOCK, signal });
+}
+
+const misbehaviours: [string, StubAnswer, ExchangeOutcome][] = [
+  ["never answers", { fault: "hang" }, { kind: "timeout" }],
+  ["answers too late", { status: 200, delayMs: 60_000 }, { kind: "timeout" }],
+  ["hangs inside the body", { fault: "hang_in_body" }, { kind: "timeout" }],
+  ["resets the connection", { fault: "reset" }, { kind: "unreachable" }],
+  ["closes without an answer", { fault: "close" }, { kind: "unreachable" }],
+  ["closes inside the body", { status: 200, headers: { "content-length": "9" }, body: "x" }, { kind: "unreachable" }],
+  ["speaks something else", { fault: "garbage" }, { kind: "unreachable" }],
+  ["redirects", { status: 307, headers: { location: "/elsewhere" } }, { kind: "answered", status: 307 }],
+  ["answers without a body", { status: 204 }, { kind: "answered", status: 204 }],
+  ["has a large body", { status: 200, body: "x".repeat(1e6) }, { kind: "answered", status: 200 }],
+];
+
+for (const [name, answer, expected] of misbehaviours) {
+  Deno.test(`sendProbe: says ${JSON.stringify(expected)} when Moogsoft ${name}`, async () => {
+    const moog = await startHttpStub();
+    moog.answer(answer);
+    const startMs = performance.now();
+    deepStrictEqual(await probeOnce(new URL(moog.url), 300), expected);
+    ok(performance.now() - startMs < 2000);
+    ok(moog.requests.length <= 1);
+    await moog.stop();
+  });
+}
+
+Deno.test("sendProbe: takes no more than some KiB and hangs up when the body has no end", async () => {
+  await withMoog({ fault: "endless" }, async (moog, url) => {
+    deepStrictEqual(await probeOnce(url), { kind: "answered", status: 200 });
+    await waitUntil(() => moog.connections === 0, { what: "the connection has ended" });
+    // The rest is what the kernel's buffers swallow.
+    ok(moog.endlessBytes < 32e6, `${moog.endlessBytes}`);
+  });
+});
+
+Deno.test("sendProbe: says unreachable when nobody listens", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const url = new URL(`http://127.0.0.1:${listener.addr.port}/`);
+  listener.close();
+  deepStrictEqual(await probeOnce(url), { kind: "unreachable" });
+});
+
+// Original test 5 (contract §10).
+Deno.test("sendProbe: posts the original's event with length and key when sent", async () => {
+  await withMoog({ status: 200 }, async (moog, url) => {
+    url.username = "user";
+    url.password = "pass";
+    deepStrictEqual(await probeOnce(url), { kind: "answered", status: 200 });
+    const { method, target, headers, body } = moog.requests[0]!;
+    deepStrictEqual(
+      [method, target, headers["content-type"], headers["content-length"], headers["authorization"]],
+      ["POST", "/events", "application/json", String(body.length), "Bearer k1"],
+    );
+    const { source, description, severity, check_id, timestamp, ...rest } = JSON.parse(body);
+    deepStrictEqual([source, description, severity, rest], [
+      "MUTT_HEALTH_CHECK",
+      "Health check probe - auto-close",
+      "clear",
+      {},
+    ]);
+    match(check_id, /^health_check_\d{10}$/);
+    match(timestamp, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  });
+});
+
+Deno.test("exchange: never rejects when aborted at once", async () => {
+  await withMoog({ status: 200 }, async (moog, url) => {
+    const signal = AbortSignal.abort();
+    const outcome = await exchange({ url, method: "GET", timeoutMs: 1000, clock: SYSTEM_CLOCK, signal });
+    deepStrictEqual([outcome, moog.requests.length], [{ kind: "unreachable" }, 0]);
+  });
+});
+
+interface GateSetup {
+  readonly gate: DownstreamGate;
+  readonly lines: RecordedLine[];
+  readonly gauge: number[];
+  readonly redisErrors: unknown[];
+}
+
+function createGate(redis: Redis, overrides: Partial<DownstreamGateOptions>): GateSetup {
+  const { log, lines } = recordLog();
+  const gauge: number[] = [];
+  const redisErrors: unknown[] = [];
+  const gate = new DownstreamGate({
+    enabled: true,
+    url: undefined,
+    apiKey: undefined,
+    timeoutMs: 1000,
+    cacheMs: 60_000,
+    successCodes: [200, 201, 202],
+    redis,
+    clock: SYSTEM_CLOCK,
+    log,
+    healthGauge: { set: (value) => gauge.push(value) },
+    onRedisError: (error) => redisErrors.push(error),
+    ...overrides,
+  });
+  return { gate, lines, gauge, redisErrors };
+}
+
+// Original tests 3 and 4.
+for (
+  const [name, overrides, reason] of [
+    ["it is switched off", { enabled: false, url: new URL("http://127.0.0.1:9/") }, "disabled"],
+    ["there is no URL", {}, "no_url"],
+  ] as const
+) {
+  Deno.test(`DownstreamGate: is open with the gauge at 1 and asks nobody when ${name}`, async () => {
+    const { gate, gauge } = createGate(null as unknown as Redis, overrides);
+    const answer = gate.ask();
+    await gate.settled();
+    await gate.stop();
+    deepStrictEqual([answer.open, answer.reason, gauge], [true, reason, [1]]);
+  });
+}
+
+// Original tests 5 to 8 and 10.
+const answers: [number, string][] = [
+  [200, "healthy"],
+  [201, "healthy"],
+  [202, "healthy"],
+  [302, "probe_rejected"],
+  [401, "probe_rejected"],
+  [403, "probe_rejected"],
+  [404, "probe_rejected"],
+  [418, "unhealthy"],
+  [500, "unhealthy"],
+];
+
+withRedis("DownstreamGate: answers by the status when Moogsoft answers", async (server) => {
+  const redis = server.client();
+  for (const [status, reason] of answers) {
+    await withMoog({ status }, async (_moog, url) => {
+      const { gate, gauge } = createGate(redis, { url });
+      const first = gate.ask();
+      deepStrictEqual([first.open, first.reason, first.retryInMs], [false, "unknown", 100]);
+      await gate.settled();
+      const answer = gate.ask();
+      deepStrictEqual([answer.open, answer.reason, gauge], [
+        reason === "healthy",
+        reason,
+        [reason === "healthy" ? 1 : 0],
+      ]);
+      ok((DOWNSTREAM_REASONS as readonly string[]).includes(answer.reason));
+      await gate.stop();
+    });
+  }
+});
+
+withRedis("DownstreamGate: names no secret when it tells of a failure", async (server) => {
+  const redis = server.client();
+  await withMoog({ status: 401 }, async (_moog, url) => {
+    const secret = new URL(url.href.replace("//", "//user:passw0rd@") + "?token=t0ken");
+    const { gate, lines } = createGate(redis, { url: secret, apiKey: new Secret("k3y") });
+    await gate.settled();
+    const told = JSON.stringify([gate.ask(), lines, await redis.keys("*")]);
+    ok(!/user|passw0rd|t0ken|k3y|events/.test(told), told);
+    ok(told.includes(url.host));
+    await gate.stop();
+  });
+});
+
+// Original test 9, which was skipped there.
+withRedis("DownstreamGate: probes once a cache time when asked often", async (server) => {
+  const redis = server.client();
+  await withMoog({ status: 200 }, async ({ requests }, url) => {
+    const { gate } = createGate(redis, { url, cacheMs: 300 });
+    await gate.settled();
+    for (let i = 0; i < 50; i++) gate.ask();
+    await gate.settled();
+    strictEqual(requests.length, 1);
+    await waitUntil(() => {
+      gate.ask();
+      return requests.length === 2;
+    }, { what: "a second probe was sent" });
+    await gate.stop();
+  });
+});
+
+withRedis("DownstreamGate: probes once for all replicas when ten start together", async (server) => {
+  await withMoog({ status: 200 }, async ({ requests }, url) => {
+    const gates = Array.from({ length: 10 }, () => createGate(server.client(), { url }).gate);
+    await Promise.all(gates.map((gate) => gate.settled()));
+    deepStrictEqual(gates.map((gate) => gate.ask().reason), Array(10).fill("healthy"));
+    strictEqual(requests.length, 1);
+    await Promise.all(gates.map((gate) => gate.stop()));
+  });
+});
+
+withRedis("DownstreamGate: probes for itself when another URL has a result", async (server) => {
+  const redis = server.client();
+  await withMoog({ status: 200 }, async (_one, oneUrl) => {
+    await withMoog({ status: 500 }, async (_other, otherUrl) => {
+      const gates = [oneUrl, otherUrl].map((url) => createGate(redis, { url }).gate);
+      await Promise.all(gates.map((gate) => gate.settled()));
+      deepStrictEqual(gates.map((gate) => gate.ask().reason), ["healthy", "unhealthy"]);
+      await Promise.all(gates.map((gate) => gate.stop()));
+    });
+  });
+});
+
+withRedis("DownstreamGate: judges a shared result by its own codes when they differ", async (server) => {
+  const redis = server.client();
+  await withMoog({ status: 202 }, async ({ requests }, url) => {
+    const gates = [[200, 201, 202], [200, 201]].map((successCodes) => createGate(redis, { url, successCodes }).gate);
+    for (const gate of gates) await gate.settled();
+    deepStrictEqual([gates.map((gate) => gate.ask().open), requests.length], [[true, false], 1]);
+    await Promise.all(gates.map((gate) => gate.stop()));
+  });
+});
+
+withRedis("DownstreamGate: probes after the lease when the prober died", async (server) => {
+  const redis = server.client();
+  await withMoog({ status: 200 }, async (_moog, url) => {
+    await new ProbeRecord({ redis, url, cacheMs: 60_000, leaseMs: 300 }).claim();
+    const { gate } = createGate(redis, { url, timeoutMs: 200 });
+    gate.ask();
+    await gate.settled();
+    strictEqual(gate.ask().reason, "healthy");
+    await gate.stop();
+  });
+});
+
+withRedis("DownstreamGate: probes with its own cache, with one warning, when Redis fails", async (server) => {
+  const redis = server.client();
+  await withMoog({ status: 200 }, async ({ requests }, url) => {
+    await redis.set(probeKey(url), "not a hash");
+    const { gate, lines, redisErrors } = createGate(redis, { url, cacheMs: 200 });
+    await gate.settled();
+    strictEqual(gate.ask().reason, "healthy");
+    await gate.settled();
+    strictEqual(requests.length, 1);
+    await waitUntil(() => {
+      gate.ask();
+      return requests.length === 2;
+    }, { what: "a second probe was sent" });
+    await gate.settled();
+    const warnings = lines.filter(({ level }) => level === "WARNING");
+    deepStrictEqual(warnings.map(({ event, fields }) => [event, fields]), [["moog_probe_alone", {
+      code: "WRONGTYPE",
+    }]]);
+    strictEqual(redisErrors.length, 2);
+    await gate.stop();
+  });
+});
+
+withRedis("DownstreamGate: probes for itself when the ACL forbids to share", async (server) => {
+  await server.client().call("ACL", "SETUSER", "u", "on", ">p", "~*", "+@all", "-hset");
+  await withMoog({ status: 200 }, async (_moog, url) => {
+    const { gate, lines } = createGate(server.client({ username: "u", password: "p" }), { url });
+    await gate.settled();
+    strictEqual(gate.ask().reason, "healthy");
+    deepStrictEqual(lines[0]?.fields, { code: "NOPERM" });
+    await gate.stop();
+  });
+});
+
+withRedis("DownstreamGate: answers at once and stops at once when Redis is stopped", async (server) => {
+  const redis = server.client();
+  await withMoog({ status: 200 }, async (_moog, url) => {
+    await redis.ping();
+    Deno.kill(server.pid, "SIGSTOP");
+    const { gate } = createGate(redis, { url });
+    const startMs = performance.now();
+    strictEqual(gate.ask().reason, "unknown");
+    await gate.stop();
+    ok(performance.now() - startMs < 500);
+    strictEqual(gate.ask().reason, "unknown");
+    Deno.kill(server.pid, "SIGCONT");
+  });
+});
+
+withRedis("DownstreamGate.stop: breaks the probe off when Moogsoft hangs", async (server) => {
+  const redis = server.client();
+  await withMoog({ fault: "hang" }, async ({ requests }, url) => {
+    const { gate, lines, gauge } = createGate(redis, { url, timeoutMs: 60_000 });
+    gate.ask();
+    await waitUntil(() => requests.length === 1, { what: "the probe was sent" });
+    await gate.stop();
+    deepStrictEqual([lines, gauge], [[], []]);
+    strictEqual(await redis.hget(probeKey(url), "outcome"), null);
+  });
+});
+
+withRedis(
+  "DownstreamGate: counts a healthy result a cache time and a timeout longer when the next probe hangs",
+  async (server) => {
+    const redis = server.client();
+    const clock = new TestClock();
+    const outcomes = [{ kind: "answered", status: 200 } as const];
+    const sendProbe: DownstreamGateOptions["sendProbe"] = ({ signal }) => {
+      const next = outcomes.pop();
+      if (next !== undefined) return Promise.resolve(next);
+      return new Promise((resolve) => signal.addEventListener("abort", () => resolve({ kind: "unreachable" })));
+    };
+    const { gate } = createGate(redis, {
+      url: new URL("http://moog/"),
+      cacheMs: 1000,
+      timeoutMs: 500,
+      clock,
+      sendProbe,
+    });
+    await gate.settled();
+    const seen: [number, string][] = [];
+    for (const ms of [0, 999, 1, 1499, 1]) {
+      await clock.advance(ms);
+      seen.push([clock.monotonicMs(), gate.ask().reason]);
+    }
+    deepStrictEqual(seen, [[0, "healthy"], [999, "healthy"], [1000, "healthy"], [2499, "healthy"], [2500, "unknown"]]);
+    await gate.stop();
+  },
+);
+
+withRedis("DownstreamGate: logs changes, an outage's length and the auto-close hint when it probes", async (server) => {
+  await withMoog({ status: 200 }, async (moog, url) => {
+    const { gate, lines, gauge } = createGate(server.client(), { url, cacheMs: 1 });
+    for (const status of [200, 200, 500, 500, 200]) {
+      moog.answer({ status });
+      const before = moog.requests.length;
+      await waitUntil(async () => {
+        await gate.settled();
+        return moog.requests.length > before;
+      }, { what: `a probe was answered ${status}` });
+    }
+    await gate.stop();
+    deepStrictEqual(lines.map(({ level, message }) => `${level} ${message.replace(url.host, "HOST")}`), [
+      "INFO Remediation: moog health is healthy: HOST answered 200",
+      "INFO Remediation: the moog health probe is an event; let Moogsoft auto-close source MUTT_HEALTH_CHECK",
+      "WARNING Remediation: moog health is down (unhealthy): HOST answered 500",
+      "INFO Remediation: moog health is healthy again after 0 s: HOST answered 200",
+    ]);
+    strictEqual(gauge.at(-1), 1);
+  });
+});
+
+withRedis("ProbeRecord: lets one claim, then shares what it wrote, when several ask", async (server) => {
+  const redis = server.client();
+  const record = new ProbeRecord({ redis, url: new URL("http://moog/"), cacheMs: 60_000, leaseMs: 60_000 });
+  const claims = await Promise.all(Array.from({ length: 5 }, () => record.claim()));
+  deepStrictEqual(claims.map(({ kind }) => kind), ["claimed", "probing", "probing", "probing", "probing"]);
+  const [claim] = claims;
+  ok(claim?.kind === "claimed");
+  await record.write(claim.token, { kind: "timeout" });
+  const fresh = await record.claim();
+  ok(fresh.kind === "fresh" && fresh.ageMs >= 0 && fresh.ageMs < 5000);
+  deepStrictEqual(fresh.outcome, { kind: "timeout" });
+});
+
+withRedis("ProbeRecord: ignores a result when its claim was lost", async (server) => {
+  const redis = server.client();
+  const url = new URL("http://moog/");
+  const record = new ProbeRecord({ redis, url, cacheMs: 60_000, leaseMs: 60_000 });
+  await record.claim();
+  await record.write("another token", { kind: "answered", status: 200 });
+  deepStrictEqual(await record.claim(), { kind: "probing" });
+});
+
+withRedis("ProbeRecord: claims when the record is from the future, or cannot be read", async (server) => {
+  const redis = server.client();
+  const url = new URL("http://moog/");
+  const record = new ProbeRecord({ redis, url, cacheMs: 60_000, leaseMs: 1000 });
+  const future = String(Date.now() + 3_600_000);
+  for (
+    const fields of [
+      { outcome: "200", atMs: future, claimedUntilMs: future },
+      { outcome: "200", atMs: "x", claimedUntilMs: "y" },
+      { outcome: "bad", atMs: String(Date.now()) },
+    ]
+  ) {
+    await redis.del(probeKey(url));
+    await redis.hset(probeKey(url), fields);
+    strictEqual((await record.claim()).kind, "claimed", JSON.stringify(fields));
+  }
+});
+
+withRedis("ProbeRecord: leaves nothing behind for ever when it was used", async (server) => {
+  const redis = server.client();
+  const url = new URL("http://moog/");
+  const record = new ProbeRecord({ redis, url, cacheMs: 60_000, leaseMs: 6000 });
+  const claim = await record.claim();
+  ok(claim.kind === "claimed" && await redis.pttl(probeKey(url)) > 0);
+  await record.write(claim.token, { kind: "unreachable" });
+  const leftMs = await redis.pttl(probeKey(url));
+  ok(leftMs > 0 && leftMs <= 66_000);
+});
