@@ -17,9 +17,9 @@ export interface CliContext {
 export function settingsOrExit(context: CliContext): Extract<Loaded, { ok: true }> | null {
   const loaded = loadSettings();
   if (loaded.ok) return loaded;
-  writeErr(
-    `The configuration is wrong; nothing was started:\n${loaded.problems.map((text) => `  ${text}\n`).join("")}`,
-  );
+  writeErr("The configuration is wrong; nothing was started:\n");
+  for (const problem of loaded.problems) writeErr(`  ${problem}\n`);
+  for (const warning of loaded.warnings) writeErr(`warning: ${warning}\n`);
   context.exitCode = EXIT.configuration;
   return null;
 }

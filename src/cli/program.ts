@@ -45,10 +45,9 @@ Examples:
   addCheckCommand(program, context);
   addConfigCommand(program, context);
   addVersionCommand(program);
-  // Subcommands inherit neither of these when they are added first.
+  // Subcommands do not inherit these.
   for (const command of program.commands) {
-    command.exitOverride().configureOutput({ writeOut, writeErr }).showHelpAfterError("(see --help)")
-      .allowExcessArguments(false);
+    command.exitOverride().configureOutput({ writeOut, writeErr }).showHelpAfterError("(see --help)");
   }
   return program;
 }

@@ -21,7 +21,10 @@ Examples:
   REDIS_HOST=redis MOOG_WEBHOOK_URL=https://moog.example.com/webhook mutt-remediation run
   REMEDIATION_INTERVAL=60 REMEDIATION_BATCH_SIZE=0 mutt-remediation`,
     )
-    .action(async () => {
+    // The default command gets what is no command's name; it says so better than a count of arguments.
+    .allowExcessArguments(true)
+    .action(async (_flags: unknown, { args }: Command) => {
+      if (args.length > 0) program.error(`error: unknown command '${args[0]}'`);
       const loaded = settingsOrExit(context);
       if (!loaded) return;
       const log = openLog(loaded.settings, loaded.warnings);

@@ -85,11 +85,11 @@ function planOversize(oversize: NonNullable<Chunk["oversize"]>, context: PlanCon
  */
 function withinCycle(chunk: Chunk, record: SourceRecord): { count: number; endsCycle: boolean } {
   const { messages } = chunk;
-  const boundReached = messages.length >= record.remaining || messages.length >= chunk.depth;
   const newest = messages.findIndex((message, i) =>
     isNewest(message, record) && !(i + 1 < messages.length && messages[i + 1]!.equals(message))
   );
-  if (newest < 0 || boundReached && newest === messages.length - 1) return { count: messages.length, endsCycle: false };
-  if (newest < messages.length - 1 || newest === 0) return { count: newest + 1, endsCycle: true };
-  return { count: newest, endsCycle: false };
+  if (newest < 0) return { count: messages.length, endsCycle: false };
+  const goesOn = messages.length < chunk.depth && messages.length < record.remaining;
+  const isUndecided = goesOn && newest === messages.length - 1 && newest > 0;
+  return isUndecided ? { count: newest, endsCycle: false } : { count: newest + 1, endsCycle: true };
 }

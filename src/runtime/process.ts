@@ -31,9 +31,14 @@ export function writeErr(text: string): void {
   writeAll(Deno.stderr, text);
 }
 
+/** A reader that has gone (`| head`) is no failure of ours: the rest is dropped. */
 function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
   const bytes = new TextEncoder().encode(text);
-  for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
+  try {
+    for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
 }
 
 /** Whether standard error is a terminal (then logs are text for people). */
