@@ -43,7 +43,7 @@ export function wholeNumberOf(member: JsonMember, max: number): number | null {
   for (let at = member.valueStart; at < member.valueEnd; at++) {
     const byte = member.bytes[at]!;
     if (byte < ZERO || byte > NINE) return null;
-    value = value * 10 + byte - ZERO;
+    value = value * 10 + (byte - ZERO);
     if (value > max) return null;
   }
   return value;

@@ -49,7 +49,8 @@ export class RedisConnections {
   #downSinceMs: number | null;
   #everUp = false;
   #lastError = "";
-  #useNextPassword = false;
+  /** Variable of the password that was last told to be tried. */
+  #toldPassword = "";
   #closing = false;
 
   constructor(address: RedisAddress, deps: ConnectionDeps) {
@@ -120,18 +121,21 @@ export class RedisConnections {
     if (refused) this.#tryOtherPassword(redis);
   }
 
+  /** Each connection alternates for itself, so that two that are refused at once do not undo each other. */
   #tryOtherPassword(redis: Redis): void {
-    const { password, passwordNext } = this.#address;
-    if (password && passwordNext) {
-      this.#useNextPassword = !this.#useNextPassword;
-      for (const one of this.#all) {
-        one.options.password = (this.#useNextPassword ? passwordNext : password).reveal();
-      }
-      this.#deps.log.warning("redis_password_refused", "Redis refused the password; trying the other one", {
-        trying: this.#useNextPassword ? "REDIS_PASS_NEXT" : "REDIS_PASS_CURRENT",
-      });
+    const [current, next] = [this.#address.password?.reveal(), this.#address.passwordNext?.reveal()];
+    if (current !== undefined && next !== undefined) {
+      const isCurrent = redis.options.password === current;
+      redis.options.password = isCurrent ? next : current;
+      this.#tellOtherPassword(isCurrent ? "REDIS_PASS_NEXT" : "REDIS_PASS_CURRENT");
     }
     redis.disconnect(true);
+  }
+
+  #tellOtherPassword(variable: string): void {
+    if (this.#toldPassword === variable) return;
+    this.#toldPassword = variable;
+    this.#deps.log.warning("redis_password_refused", `Redis refused the password; trying ${variable}`, { variable });
   }
 
   #lost(): void {
@@ -168,6 +172,7 @@ function connect(address: RedisAddress, options: Options): Redis {
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     connectTimeout: COMMAND_TIMEOUT_MS,
+    disconnectTimeout: 100,
     // A master that became a replica: connect again, to wherever the name leads now.
     reconnectOnError: (error) => error.message.includes("READONLY"),
   };

@@ -159,7 +159,7 @@ Deno.test("Listener.stop: lets a request in progress end when it ends in time", 
   const response = fetch(`http://127.0.0.1:${listener.port}/slow`);
   await waitUntil(() => asked() === 1, { what: "the request is in progress" });
   const stopped = listener.stop();
-  release();
+  setTimeout(release, 200);
   strictEqual(await (await response).text(), "done");
   await stopped;
   await listener.stop();

@@ -1,0 +1,109 @@
+/** A stand-in for MUTT's alerter: does with each message what the real one does (contract §1.3), and keeps the books. */
+import { Buffer } from "node:buffer";
+import { Redis } from "ioredis";
+import { findMember, type JsonObject } from "../src/domain/json_members.ts";
+import { isFalsy, stringOf } from "../src/domain/json_values.ts";
+import { readMessage } from "../src/domain/message.ts";
+import { editMessage } from "../src/domain/message_edit.ts";
+import { readCounter } from "../src/domain/verdict.ts";
+
+const RETRY_COUNT = "_retry_count";
+/** `ALERTER_MAX_RETRIES` of MUTT. */
+const MAX_RETRIES = 3;
+const REQUIRED = ["hostname", "timestamp", "message"];
+/** Width of the column `hostname` in MUTT's table; a longer one makes the INSERT fail. */
+const MAX_HOSTNAME_CHARACTERS = 255;
+const HEARTBEAT_KEY = "mutt:heartbeat:alerter:demo";
+const HEARTBEAT_TTL_SECONDS = 30, HEARTBEAT_EVERY_MS = 10_000;
+/** How long one blocking pop waits, and so how long {@link Consumer.stop} may take. */
+const POP_TIMEOUT_SECONDS = 0.2;
+/** What an INSERT into the database takes. */
+const WORK_MS = 3;
+
+/** The lists of MUTT that the stand-in knows. */
+export const LISTS = {
+  dlq: "mutt:dlq:alerter",
+  ingest: "mutt:ingest_queue",
+  dead: "mutt:dlq:dead",
+  processing: "mutt:processing:alerter:demo",
+} as const;
+
+/** A stand-in that runs. */
+export interface Consumer {
+  /** What it accepted, as it came. */
+  readonly delivered: readonly Uint8Array[];
+  /** What it threw away as the real one does: lost for good. A replayer must never send such a thing. */
+  readonly discarded: readonly Uint8Array[];
+  /** Rejects if it fails; never resolves before it was stopped. */
+  readonly running: Promise<void>;
+  /** Finishes the message in hand. Safe to call twice. */
+  stop(): Promise<void>;
+}
+
+/** Starts it against that Redis; it is known to be alive (by its heartbeat) once this resolves. */
+export async function startConsumer(redisUrl: string): Promise<Consumer> {
+  const redis = new Redis(redisUrl, { maxRetriesPerRequest: 0 });
+  redis.on("error", () => {}); // commands reject all the same
+  const beat = () => redis.setex(HEARTBEAT_KEY, HEARTBEAT_TTL_SECONDS, "alive");
+  await beat();
+  const heart = setInterval(() => void beat().catch(() => {}), HEARTBEAT_EVERY_MS);
+  const books = { delivered: [] as Uint8Array[], discarded: [] as Uint8Array[] };
+  const stopping = new AbortController();
+  const running = consume(redis, { books, signal: stopping.signal }).finally(() => {
+    clearInterval(heart);
+    redis.disconnect();
+  });
+  running.catch(() => {}); // told by whoever awaits it
+  return {
+    ...books,
+    running,
+    stop() {
+      stopping.abort();
+      return running.catch(() => {});
+    },
+  };
+}
+
+interface Books {
+  readonly delivered: Uint8Array[];
+  readonly discarded: Uint8Array[];
+}
+
+async function consume(redis: Redis, { books, signal }: { books: Books; signal: AbortSignal }): Promise<void> {
+  while (!signal.aborted) {
+    const message = await redis.brpoplpushBuffer(LISTS.ingest, LISTS.processing, POP_TIMEOUT_SECONDS);
+    if (message === null) continue;
+    await new Promise((resolve) => setTimeout(resolve, WORK_MS));
+    await handle(message, { redis, books });
+    await redis.lrem(LISTS.processing, 1, message);
+  }
+}
+
+async function handle(bytes: Buffer, { redis, books }: { redis: Redis; books: Books }): Promise<void> {
+  const message = readMessage(bytes);
+  if (!message.readable) return void books.discarded.push(bytes);
+  const retries = readCounter(message, RETRY_COUNT);
+  if (retries > MAX_RETRIES) return void await redis.lpush(LISTS.dlq, bytes);
+  if (REQUIRED.some((name) => isLacking(message, name))) return void books.discarded.push(bytes);
+  if (!failsInDatabase(message)) return void books.delivered.push(bytes);
+  await redis.lpush(LISTS.ingest, retriedOnceMore(message, retries));
+}
+
+function isLacking(message: JsonObject, name: string): boolean {
+  const member = findMember(message, name);
+  return member === null || isFalsy(member);
+}
+
+function failsInDatabase(message: JsonObject): boolean {
+  const textOf = (name: string) => {
+    const member = findMember(message, name);
+    return member === null ? "" : stringOf(member) ?? "";
+  };
+  return Number.isNaN(Date.parse(textOf("timestamp"))) || textOf("hostname").length > MAX_HOSTNAME_CHARACTERS;
+}
+
+/** What Python makes of it: the counter is a new last member, all else stays. */
+function retriedOnceMore(message: JsonObject, retries: number): Buffer {
+  const bytes = editMessage(message, { cut: [RETRY_COUNT], append: [[RETRY_COUNT, String(retries + 1)]] });
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

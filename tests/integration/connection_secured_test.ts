@@ -1,0 +1,150 @@
+import assert from "node:assert/strict";
+import { Secret } from "../../src/config/secret.ts";
+import { COMMAND_TIMEOUT_MS, type RedisAddress, RedisConnections } from "../../src/redis/connection.ts";
+import { createLog } from "../../src/observability/log.ts";
+import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
+import { startRedis, type TestRedis } from "../support/redis.ts";
+
+const TLS = new URL("../support/tls/", import.meta.url);
+const pem = (name: string) => Deno.readTextFileSync(new URL(name, TLS));
+
+const PLAIN: RedisAddress = {
+  url: null,
+  host: "127.0.0.1",
+  port: 0,
+  db: 0,
+  username: "",
+  password: null,
+  passwordNext: null,
+  tls: false,
+  caCert: "",
+};
+
+interface Opened {
+  connections: RedisConnections;
+  lines: string[];
+}
+
+/** Opens connections and closes them after the body. */
+async function withConnections(address: RedisAddress, body: (opened: Opened) => Promise<void>): Promise<void> {
+  const lines: string[] = [];
+  const write = (line: string) => void lines.push(line);
+  const log = createLog({ clock: SYSTEM_CLOCK, write, level: "DEBUG", format: "json", podName: "t", version: "t" });
+  const connections = new RedisConnections(address, {
+    ...{ clock: SYSTEM_CLOCK, random: () => 0, log, onReconnect: () => {}, commandTimeoutMs: COMMAND_TIMEOUT_MS },
+  });
+  try {
+    await body({ connections, lines });
+  } finally {
+    connections.close();
+    // A client that was waiting to connect again leaves a short timer (ioredis 6); the sanitizers see it.
+    await SYSTEM_CLOCK.sleep(connections.isReady() ? 0 : 150);
+  }
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+async function withTlsRedis(body: (tlsPort: number, redis: TestRedis) => Promise<void>): Promise<void> {
+  const tlsPort = freePort();
+  const path = (name: string) => new URL(name, TLS).pathname;
+  const redis = await startRedis({
+    config: [
+      `tls-port ${tlsPort}`,
+      `tls-cert-file ${path("server.crt")}`,
+      `tls-key-file ${path("server.key")}`,
+      `tls-ca-cert-file ${path("ca.crt")}`,
+      "tls-auth-clients no",
+    ],
+  });
+  try {
+    await body(tlsPort, redis);
+  } finally {
+    await redis.stop();
+  }
+}
+
+Deno.test("RedisConnections: works over TLS when the authority is the server's, by fields and by URL", async () => {
+  await withTlsRedis(async (port) => {
+    for (
+      const address of [
+        { ...PLAIN, port, tls: true, caCert: pem("ca.crt") },
+        { ...PLAIN, url: new Secret(`rediss://localhost:${port}/3`), caCert: pem("ca.crt") },
+      ]
+    ) {
+      await withConnections(address, async ({ connections }) => {
+        assert.ok(await connections.waitUntilReady(5_000));
+        assert.equal(await connections.reader.ping(), "PONG");
+      });
+    }
+  });
+});
+
+Deno.test("RedisConnections: refuses a server whose certificate the authority did not sign", async () => {
+  await withTlsRedis(async (port) => {
+    await withConnections(
+      { ...PLAIN, port, tls: true, caCert: pem("other_ca.crt") },
+      async ({ connections, lines }) => {
+        assert.equal(await connections.waitUntilReady(700), false);
+        assert.ok(lines.some((line) => line.includes("redis_unreachable")), lines.join(""));
+      },
+    );
+  });
+});
+
+Deno.test("RedisConnections: logs in with the next password when the current one is refused, and shows neither", async () => {
+  const redis = await startRedis({ config: ["requirepass next-secret"] });
+  try {
+    const password = new Secret("current-secret"), passwordNext = new Secret("next-secret");
+    await withConnections({ ...PLAIN, port: redis.port, password, passwordNext }, async ({ connections, lines }) => {
+      assert.ok(await connections.waitUntilReady(8_000), lines.join(""));
+      assert.equal(await connections.committer.ping(), "PONG");
+      assert.ok(!/current-secret|next-secret/.test(lines.join("")));
+      assert.ok(lines.some((line) => line.includes("REDIS_PASS_NEXT")));
+    });
+  } finally {
+    await redis.stop();
+  }
+});
+
+Deno.test("RedisConnections: is not ready, and names the reason, when the password is refused", async () => {
+  const redis = await startRedis({ config: ["requirepass right-secret"] });
+  try {
+    const password = new Secret("wrong-secret");
+    await withConnections({ ...PLAIN, port: redis.port, password }, async ({ connections, lines }) => {
+      assert.equal(await connections.waitUntilReady(700), false);
+      assert.equal(connections.lastErrorCode(), "WRONGPASS");
+      assert.ok(!/wrong-secret/.test(lines.join("")));
+    });
+  } finally {
+    await redis.stop();
+  }
+});
+
+Deno.test("RedisConnections: logs in as an ACL user", async () => {
+  const redis = await startRedis({ config: ["user remediation on >acl-secret ~* +@all", "user default off"] });
+  try {
+    const address = { ...PLAIN, port: redis.port, username: "remediation", password: new Secret("acl-secret") };
+    await withConnections(address, async ({ connections }) => {
+      assert.ok(await connections.waitUntilReady(5_000));
+      assert.equal(await connections.reader.acl("WHOAMI"), "remediation");
+    });
+  } finally {
+    await redis.stop();
+  }
+});
+
+Deno.test("RedisConnections: works over a Unix socket", async () => {
+  const redis = await startRedis({ config: ["unixsocket redis.sock"] });
+  try {
+    const url = new Secret(`unix://${redis.dir}/redis.sock`);
+    await withConnections({ ...PLAIN, url }, async ({ connections }) => {
+      assert.ok(await connections.waitUntilReady(5_000));
+      assert.equal(await connections.reader.ping(), "PONG");
+    });
+  } finally {
+    await redis.stop();
+  }
+});

@@ -1,0 +1,373 @@
+/** commit_moves.lua by itself: every answer, and what is in every key afterwards. */
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
+import type { Redis } from "ioredis";
+import commitMoves from "../../src/redis/scripts/commit_moves.lua" with { type: "text" };
+import type { Chunk, Commit, DeadLetterStore, Move } from "../../src/redis/dead_letter_store.ts";
+import { createStore, DEAD, DLQ, dumpKeys, readLists, STATE, TARGET } from "../support/engine.ts";
+import { shareRedis } from "../support/redis.ts";
+
+const server = shareRedis();
+
+const BOUNDS = { messages: 200, bytes: 1_000_000, messageBytes: 1_000_000 };
+const RECORD = { seq: "5", remaining: "10", replayed: "1", dead: "2", lastId: "before" };
+const KEEP: Move = { to: "target", payload: null };
+const BURY: Move = { to: "dead", payload: null };
+
+/** A commit of what a chunk holds; every message to the target as it is, unless said otherwise. */
+function commitOf(chunk: Chunk, given: Partial<Commit> = {}): Commit {
+  const { messages, oversize, sequence, nowMs } = chunk;
+  return {
+    ...{ id: "this", sequence, messages, oversize, notAfterMs: nowMs + 60_000, targetLimit: null },
+    ...{ endsCycle: false, fields: {}, moves: oversize ? [BURY] : messages.map(() => KEEP), ...given },
+  };
+}
+
+interface Prepared {
+  readonly store: DeadLetterStore;
+  readonly client: Redis;
+  readonly chunk: Chunk;
+}
+
+/** A record, a DLQ, one message in either other list, and the chunk as read. */
+async function prepare(dlq: readonly (string | Uint8Array)[] = ["a", "b", "c"], bounds = BOUNDS): Promise<Prepared> {
+  const client = server().client();
+  await client.hset(STATE, RECORD);
+  await server().seedList(DLQ, dlq);
+  await server().seedList(TARGET, ["before-t"]);
+  await server().seedList(DEAD, ["before-d"]);
+  const store = createStore(server());
+  return { store, client, chunk: await store.read(bounds) };
+}
+
+const bytes = (...values: number[]) => Uint8Array.from(values);
+const text = (values: readonly (string | Uint8Array)[]) => values.map((value) => Buffer.from(value).toString("latin1"));
+
+const moved: {
+  name: string;
+  dlq: readonly (string | Uint8Array)[];
+  count?: number;
+  moves: readonly Move[];
+  after: { dlq: readonly (string | Uint8Array)[]; target: string[]; dead: string[] };
+}[] = [
+  {
+    name: "all of a list shorter than the chunk",
+    dlq: ["a", "b", "c"],
+    moves: [KEEP, KEEP, KEEP],
+    after: { dlq: [], target: ["a", "b", "c"], dead: [] },
+  },
+  {
+    name: "the oldest of a longer list",
+    dlq: ["a", "b", "c", "d"],
+    count: 2,
+    moves: [KEEP, KEEP],
+    after: { dlq: ["c", "d"], target: ["a", "b"], dead: [] },
+  },
+  {
+    name: "each to its list, oldest first in both",
+    dlq: ["a", "b", "c", "d", "e"],
+    moves: [BURY, KEEP, BURY, KEEP, BURY],
+    after: { dlq: [], target: ["b", "d"], dead: ["a", "c", "e"] },
+  },
+  {
+    name: "edited and unedited messages in turn",
+    dlq: ["a", "b", "c", "d"],
+    moves: [
+      { to: "target", payload: Buffer.from("A") },
+      KEEP,
+      { to: "dead", payload: Buffer.from("C") },
+      { to: "target", payload: Buffer.from("D") },
+    ],
+    after: { dlq: [], target: ["A", "b", "D"], dead: ["C"] },
+  },
+  {
+    name: "empty strings",
+    dlq: ["", "", "x", ""],
+    count: 3,
+    moves: [KEEP, BURY, { to: "target", payload: new Uint8Array() }],
+    after: { dlq: [""], target: ["", ""], dead: [""] },
+  },
+  {
+    name: "NUL and invalid UTF-8",
+    dlq: [bytes(0), bytes(0xff, 0, 0xfe), "a\u0000b", bytes(0xc3)],
+    moves: [KEEP, BURY, KEEP, { to: "dead", payload: bytes(0x80, 0) }],
+    after: { dlq: [], target: ["\0", "a\0b"], dead: ["\xff\0\xfe", "\x80\0"] },
+  },
+  {
+    name: "byte-equal neighbours, no more than were read",
+    dlq: ["x", "x", "x", "x", "x"],
+    count: 3,
+    moves: [KEEP, BURY, KEEP],
+    after: { dlq: ["x", "x"], target: ["x", "x"], dead: ["x"] },
+  },
+  {
+    name: "messages that look like the script's own letters and lengths",
+    dlq: ["1,2", "ok", "R", "-1"],
+    moves: [KEEP, { to: "dead", payload: Buffer.from("d") }, KEEP, BURY],
+    after: { dlq: [], target: ["1,2", "R"], dead: ["d", "-1"] },
+  },
+];
+
+for (const { name, dlq, count, moves, after } of moved) {
+  Deno.test(`commit: moves ${name} when the tail is what was read`, async () => {
+    const { store, client, chunk } = await prepare(dlq, { ...BOUNDS, messages: count ?? BOUNDS.messages });
+    strictEqual(await store.commit(commitOf(chunk, { moves })), "ok");
+    deepStrictEqual(await readLists(server()), {
+      dlq: text(after.dlq),
+      target: ["before-t", ...after.target],
+      dead: ["before-d", ...after.dead],
+    });
+    deepStrictEqual(await client.hgetall(STATE), {
+      seq: "6",
+      lastId: "this",
+      lastReplayed: String(after.target.length),
+      lastDead: String(after.dead.length),
+      remaining: String(10 - moves.length),
+      replayed: String(1 + after.target.length),
+      dead: String(2 + after.dead.length),
+    });
+  });
+}
+
+Deno.test("commit: moves 4,000 messages at once when the chunk is at its maximum", async () => {
+  const dlq = Array.from({ length: 4_005 }, (_, i) => `message ${i}`);
+  const { store, client, chunk } = await prepare(dlq, { ...BOUNDS, messages: 4_000 });
+  await client.hset(STATE, "remaining", 4_000);
+  const moves = chunk.messages.map((message, i): Move => {
+    return {
+      to: i % 3 === 0 ? "dead" : "target",
+      payload: i % 2 === 0 ? Buffer.concat([message, Buffer.from("!")]) : null,
+    };
+  });
+  strictEqual(await store.commit(commitOf(chunk, { moves })), "ok");
+  const shown = dlq.slice(0, 4_000).map((message, i) => i % 2 === 0 ? `${message}!` : message);
+  deepStrictEqual(await readLists(server()), {
+    dlq: dlq.slice(4_000),
+    target: ["before-t", ...shown.filter((_, i) => i % 3 !== 0)],
+    dead: ["before-d", ...shown.filter((_, i) => i % 3 === 0)],
+  });
+});
+
+Deno.test("commit: moves a message that was only described, whole, when it is oversize", async () => {
+  const large = Buffer.alloc(100_000, "0123456789");
+  const { store, chunk } = await prepare([large, "next"], { ...BOUNDS, messageBytes: 50_000 });
+  deepStrictEqual([chunk.messages.length, chunk.oversize?.bytes], [0, 100_000]);
+  strictEqual(await store.commit(commitOf(chunk)), "ok");
+  deepStrictEqual(await readLists(server()), {
+    dlq: ["next"],
+    target: ["before-t"],
+    dead: ["before-d", large.toString("latin1")],
+  });
+});
+
+Deno.test("commit: writes its fields and ends the cycle when told to", async () => {
+  const { store, client, chunk } = await prepare(["a", "b"], { ...BOUNDS, messages: 1 });
+  strictEqual(await store.commit(commitOf(chunk, { endsCycle: true, fields: { recent: "1:2", odd: "" } })), "ok");
+  const { remaining, recent, odd } = await client.hgetall(STATE);
+  deepStrictEqual({ remaining, recent, odd }, { remaining: "0", recent: "1:2", odd: "" });
+});
+
+Deno.test("commit: makes both other lists when neither is there", async () => {
+  const { store, client, chunk } = await prepare(["a", "b"]);
+  await client.del(TARGET, DEAD);
+  strictEqual(await store.commit(commitOf(chunk, { moves: [KEEP, BURY] })), "ok");
+  deepStrictEqual(await readLists(server()), { dlq: [], target: ["a"], dead: ["b"] });
+});
+
+Deno.test("commit: takes what was read and no more when producers push at the head meanwhile", async () => {
+  const { store, chunk } = await prepare(["a", "b"]);
+  await server().seedList(DLQ, ["c", "b"]);
+  strictEqual(await store.commit(commitOf(chunk)), "ok");
+  deepStrictEqual(await readLists(server()), { dlq: ["c", "b"], target: ["before-t", "a", "b"], dead: ["before-d"] });
+});
+
+type Meanwhile = (prepared: Prepared) => Promise<unknown>;
+
+/** What must change nothing: done between read and commit, what the commit says, and the answer. */
+const refused: { name: string; answer: string; meanwhile?: Meanwhile; commit?: (chunk: Chunk) => Partial<Commit> }[] = [
+  {
+    name: "a foreign RPOP took the oldest",
+    answer: "conflict",
+    meanwhile: ({ client }) => client.rpop(DLQ),
+  },
+  {
+    name: "a foreign LREM took one from the middle",
+    answer: "conflict",
+    meanwhile: ({ client }) => client.lrem(DLQ, 1, "b"),
+  },
+  { name: "a foreign DEL took the list", answer: "conflict", meanwhile: ({ client }) => client.del(DLQ) },
+  {
+    name: "the list is shorter than the chunk",
+    answer: "conflict",
+    meanwhile: ({ client }) => client.ltrim(DLQ, -2, -1),
+  },
+  {
+    name: "an old message of the same length came at the tail",
+    answer: "conflict",
+    meanwhile: async ({ client }) => {
+      await client.rpop(DLQ);
+      await client.rpush(DLQ, "z");
+    },
+  },
+  {
+    name: "one in the middle is another of the same length",
+    answer: "conflict",
+    meanwhile: ({ client }) => client.lset(DLQ, 1, "z"),
+  },
+  {
+    name: "the same bytes are split into other messages",
+    answer: "conflict",
+    meanwhile: async ({ client }) => {
+      await client.del(DLQ);
+      await client.lpush(DLQ, "ab", "", "c");
+    },
+  },
+  {
+    name: "another instance has changed the record",
+    answer: "stale",
+    meanwhile: ({ client }) => client.hincrby(STATE, "seq", 1),
+  },
+  { name: "the record is gone", answer: "stale", meanwhile: ({ client }) => client.del(STATE) },
+  { name: "this very commit has run", answer: "duplicate", commit: () => ({ id: "before" }) },
+  {
+    name: "this very commit has run and the record has moved on",
+    answer: "duplicate",
+    meanwhile: ({ client }) => client.hincrby(STATE, "seq", 1),
+    commit: () => ({ id: "before" }),
+  },
+  { name: "its deadline has passed", answer: "expired", commit: ({ nowMs }) => ({ notAfterMs: nowMs - 1 }) },
+  {
+    name: "the cycle may take fewer",
+    answer: "bound",
+    meanwhile: ({ client }) => client.hset(STATE, "remaining", 2),
+  },
+  {
+    name: "the cycle has ended",
+    answer: "bound",
+    meanwhile: ({ client }) => client.hset(STATE, "remaining", 0),
+  },
+  {
+    name: "the record's bound is no number",
+    answer: "bound",
+    meanwhile: ({ client }) => client.hset(STATE, "remaining", "many"),
+  },
+  { name: "the target has no room", answer: "room", commit: () => ({ targetLimit: 3 }) },
+  { name: "the target may hold nothing", answer: "room", commit: () => ({ targetLimit: 0 }) },
+  ...[["DLQ", DLQ], ["target", TARGET], ["dead list", DEAD]].map(([name, key]) => ({
+    name: `the ${name} is a string`,
+    answer: "wrong_type",
+    meanwhile: ({ client }: Prepared) => client.set(key!, "text"),
+  })),
+  {
+    name: "the record is a list",
+    answer: "wrong_type",
+    meanwhile: async ({ client }) => {
+      await client.del(STATE);
+      await client.lpush(STATE, "x");
+    },
+  },
+];
+
+for (const { name, answer, meanwhile, commit } of refused) {
+  Deno.test(`commit: answers ${answer} and changes nothing when ${name}`, async () => {
+    const prepared = await prepare();
+    await meanwhile?.(prepared);
+    const before = await dumpKeys(prepared.client);
+    strictEqual(await prepared.store.commit(commitOf(prepared.chunk, commit?.(prepared.chunk))), answer);
+    deepStrictEqual(await dumpKeys(prepared.client), before);
+  });
+}
+
+Deno.test("commit: answers conflict when another oversize message of other ends has come in its place", async () => {
+  const { store, client, chunk } = await prepare([Buffer.alloc(9_000, "a")], { ...BOUNDS, messageBytes: 5_000 });
+  await client.lset(DLQ, 0, Buffer.concat([Buffer.alloc(8_999, "a"), Buffer.from("b")]));
+  const before = await dumpKeys(client);
+  strictEqual(await store.commit(commitOf(chunk)), "conflict");
+  deepStrictEqual(await dumpKeys(client), before);
+});
+
+for (
+  const [name, limit, moves] of [
+    ["just fit into the target", 4, [KEEP, KEEP, KEEP]],
+    ["all go to the dead list of a full target", 0, [BURY, BURY, BURY]],
+    ["fit because one of them is dead", 3, [KEEP, BURY, KEEP]],
+  ] as const
+) {
+  Deno.test(`commit: answers ok when the messages ${name}`, async () => {
+    const { store, chunk } = await prepare();
+    strictEqual(await store.commit(commitOf(chunk, { targetLimit: limit, moves })), "ok");
+  });
+}
+
+const sha = createHash("sha1").update("cba").digest("hex");
+/** The arguments of a good commit of a, b and c, by position. */
+const GOOD = ["3", "1,1,1", sha, "0", "5", "this", "9999999999999", "-1", "0", "RRR", "0"];
+
+const invalid: [name: string, at: Record<number, string>, ...payloads: string[]][] = [
+  ["the count is 0", { 0: "0", 9: "" }],
+  ["the count is no number", { 0: "x" }],
+  ["the count is over 4,000", { 0: "4001", 9: "R".repeat(4_001) }],
+  ["there are fewer letters than messages", { 9: "RR" }],
+  ["there are more letters than messages", { 9: "RRRR" }],
+  ["a letter is unknown", { 9: "RxR" }],
+  ["there is a payload too many", {}, "payload"],
+  ["there is a payload too few", { 9: "rRr" }, "payload"],
+  ["the number of fields is no number", { 10: "x" }],
+  ["there are fewer fields than it says", { 10: "1" }],
+];
+
+Deno.test("commit: answers ok when the arguments are those that the invalid ones are made of", async () => {
+  const { client } = await prepare();
+  strictEqual(await client.eval(commitMoves, 4, DLQ, TARGET, DEAD, STATE, ...GOOD), "ok");
+});
+
+for (const [name, at, ...payloads] of invalid) {
+  Deno.test(`commit: answers invalid and changes nothing when ${name}`, async () => {
+    const { client } = await prepare();
+    const before = await dumpKeys(client);
+    const args = GOOD.map((good, i) => at[i] ?? good);
+    strictEqual(await client.eval(commitMoves, 4, DLQ, TARGET, DEAD, STATE, ...args, ...payloads), "invalid");
+    deepStrictEqual(await dumpKeys(client), before);
+  });
+}
+
+Deno.test("commit: throws when the script calls its arguments invalid", async () => {
+  const { store, chunk } = await prepare();
+  await rejects(store.commit(commitOf(chunk, { moves: [] })), /invalid/);
+});
+
+Deno.test("commit: moves each message once when two instances commit the same chunk at the same time", async () => {
+  const { store, chunk } = await prepare();
+  const other = createStore(server());
+  const answers = await Promise.all([
+    store.commit(commitOf(chunk, { id: "one" })),
+    other.commit(commitOf(chunk, { id: "two" })),
+  ]);
+  deepStrictEqual(answers.sort(), ["ok", "stale"]);
+  deepStrictEqual((await readLists(server())).target, ["before-t", "a", "b", "c"]);
+});
+
+for (const letters of ["target", "dead"] as const) {
+  Deno.test(`commit: changes nothing when the server forbids the push to the ${letters} list alone`, async () => {
+    const { client, chunk } = await prepare(["a", "b"]);
+    const forbidden = letters === "target" ? TARGET : DEAD;
+    const rest = [DLQ, STATE, letters === "target" ? DEAD : TARGET].map((key) => `~${key}`);
+    // A second set of rights (Redis 7 selectors): everything may be read, nothing but the rest may be pushed to.
+    await client.acl("SETUSER", "svc", "on", "nopass", "+@all", "-lpush", "allkeys", `(+lpush ${rest.join(" ")})`);
+    const before = await dumpKeys(client);
+    const user = server().client({ username: "svc", password: "x" });
+    const run = user.eval(
+      ...[commitMoves, 4, DLQ, TARGET, DEAD, STATE, "2", "1,1"],
+      ...[createHash("sha1").update("ba").digest("hex"), "0", chunk.sequence, "this", "9999999999999"],
+      ...["-1", "0", "DR", "0"],
+    );
+    console.log(await run.catch(String), await client.acl("LIST"), await readLists(server()));
+    await rejects(run, (error: Error) => {
+      ok(/can't (run|access)|NOPERM/.test(error.message), error.message);
+      return true;
+    });
+    deepStrictEqual(await dumpKeys(client), before);
+    ok(forbidden);
+  });
+}

@@ -1,0 +1,403 @@
+import { Buffer } from "node:buffer";
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { createEngine, DEAD, DLQ, type Engine, eventText, STATE, TARGET } from "../support/engine.ts";
+import { coreOf, judge, MODEL_EXCUSES, ModelBrake, type ModelRules, render, stampsOf } from "../support/model.ts";
+import { withMember } from "../support/model.ts";
+import { ANY_PAYLOAD, bytesOf, EVENT_TEXT, textOf } from "../support/payloads.ts";
+import { startRedis, type TestRedis } from "../support/redis.ts";
+
+/** Rounds of each property: enough for `deno task ok`; `CONSERVATION_ROUNDS` for a long run. */
+const ROUNDS = Number(Deno.env.get("CONSERVATION_ROUNDS") ?? 250);
+const SEED = Number(Deno.env.get("FC_SEED") ?? Date.now() % 2 ** 31);
+const MAX_POISON_RETRIES = 3, MAX_MESSAGE_BYTES = 6_000;
+/** How the engines of a round cut the same work: batch, messages and bytes of a chunk. */
+const CUTS = [[0, 10, 102_400], [7, 3, 102_400], [0, 200, 1_024], [25, 1, 102_400]] as const;
+const REPLICAS = 4;
+
+/** What a consumer does with a message. */
+type Answer = "accept" | "return" | "retry" | "shed";
+/** What the world around does, at any moment. */
+type Event =
+  | { kind: "produce"; payloads: Uint8Array[] }
+  | { kind: "pop"; count: number }
+  | { kind: "take"; how: "delete" | "rename" }
+  | { kind: "restore" }
+  | { kind: "consume"; answers: Answer[] }
+  | { kind: "age" };
+/** Turns of several replicas at a time; `meanwhile` happens before their commits (between read and write), or just beside. */
+type Turn = { kind: "turn"; begins: ("now" | "due" | "never")[]; cuts: number[]; meanwhile: Event[]; beside: Event[] };
+/** The same cycle again and again, all consumed in between. */
+type Grind = { kind: "grind"; times: number; answers: Answer[]; cut: number };
+type Step = Event | Turn | Grind;
+
+const answer: fc.Arbitrary<Answer> = fc.constantFrom("accept", "return", "return", "retry", "shed");
+const forged = fc.record({
+  failures: fc.constantFrom(0, 0, 1, 2, 3, 1_000),
+  excused: fc.nat({ max: 6 }),
+  sheds: fc.constantFrom(0, 8, 9, 19, 1_000),
+  cycle: fc.nat({ max: 12 }),
+  source: fc.constantFrom("alerter", "moog"),
+});
+const payload: fc.Arbitrary<Uint8Array> = fc.oneof(
+  { weight: 6, arbitrary: fc.nat({ max: 40 }).map((id) => bytesOf(eventText(id))) },
+  { weight: 4, arbitrary: EVENT_TEXT.map(bytesOf) },
+  { weight: 3, arbitrary: ANY_PAYLOAD },
+  {
+    weight: 2,
+    arbitrary: forged.map((record) => bytesOf(eventText("forged", `, "_remediation": ${JSON.stringify(record)}`))),
+  },
+  { weight: 1, arbitrary: fc.constantFrom(5_000, 5_999, 7_000).map((size) => bytesOf(eventText("x".repeat(size)))) },
+);
+const event: fc.Arbitrary<Event> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant("produce" as const),
+      payloads: fc.array(payload, { minLength: 1, maxLength: 12 }),
+    }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant("consume" as const),
+      answers: fc.array(answer, { minLength: 1, maxLength: 15 }),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("pop" as const), count: fc.integer({ min: 1, max: 5 }) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("take" as const),
+      how: fc.constantFrom("delete" as const, "rename" as const),
+    }),
+  },
+  { weight: 1, arbitrary: fc.constant<Event>({ kind: "restore" }) },
+  { weight: 1, arbitrary: fc.constant<Event>({ kind: "age" }) },
+);
+const turn: fc.Arbitrary<Turn> = fc.record({
+  kind: fc.constant("turn" as const),
+  begins: fc.array(fc.constantFrom("now" as const, "now" as const, "due" as const, "never" as const), {
+    minLength: 1,
+    maxLength: REPLICAS,
+  }),
+  cuts: fc.array(fc.nat({ max: CUTS.length - 1 }), { minLength: REPLICAS, maxLength: REPLICAS }),
+  meanwhile: fc.array(event, { maxLength: 4 }),
+  beside: fc.array(event, { maxLength: 3 }),
+});
+const grind: fc.Arbitrary<Grind> = fc.record({
+  kind: fc.constant("grind" as const),
+  times: fc.integer({ min: 2, max: 25 }),
+  answers: fc.array(answer, { minLength: 1, maxLength: 4 }),
+  cut: fc.nat({ max: CUTS.length - 1 }),
+});
+
+/** A message as it came into the DLQ, and what it was before, if it was there already. */
+interface Arrival {
+  readonly bytes: Uint8Array;
+  readonly from: { readonly list: "target" | "taken"; readonly index: number } | null;
+}
+
+const TAKE_ALL = `
+  local all = redis.call('LRANGE', KEYS[1], 0, -1)
+  if #all > 0 then if KEYS[2] then redis.call('RENAME', KEYS[1], KEYS[2]) else redis.call('DEL', KEYS[1]) end end
+  return all`;
+
+/** The world around the engines, which writes down all that enters the DLQ and all that others take out of lists. */
+class World {
+  readonly arrivals: Arrival[] = [];
+  /** Taken out of the DLQ by somebody else, in order. */
+  readonly taken: Uint8Array[] = [];
+  /** Taken out of the target by its consumer, in order. */
+  readonly consumed: Uint8Array[] = [];
+  readonly #redis: TestRedis;
+  readonly #client: ReturnType<TestRedis["client"]>;
+  readonly #parked: { key: string; indices: number[] }[] = [];
+  #parkings = 0;
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(redis: TestRedis, client: ReturnType<TestRedis["client"]>) {
+    this.#redis = redis;
+    this.#client = client;
+  }
+
+  /** Lets something happen, one thing at a time, so that what is written down has the server's order. */
+  happen(one: Event): Promise<void> {
+    return this.#last = this.#last.then(() => this.#happen(one));
+  }
+
+  async lists() {
+    const [dlq, target, dead] = await Promise.all([DLQ, TARGET, DEAD].map((key) => this.#redis.readList(key)));
+    return { dlq: dlq!, target: target!, dead: dead! };
+  }
+
+  /** Takes what was renamed and not renamed back out of the account of what is taken for good. */
+  restored(): Set<number> {
+    return new Set(this.arrivals.flatMap(({ from }) => from?.list === "taken" ? [from.index] : []));
+  }
+
+  async #happen(one: Event): Promise<void> {
+    if (one.kind === "produce") {
+      for (const bytes of one.payloads) await this.#arrive({ bytes, from: null });
+    } else if (one.kind === "pop") {
+      this.taken.push(...await this.#client.rpopBuffer(DLQ, one.count) ?? []);
+    } else if (one.kind === "take") {
+      await this.#take(one.how);
+    } else if (one.kind === "restore") {
+      await this.#restore();
+    } else if (one.kind === "consume") {
+      for (const how of one.answers) await this.#consume(how);
+    } else {
+      await this.#client.hset(STATE, "startedAtMs", 0);
+    }
+  }
+
+  async #arrive(arrival: Arrival): Promise<void> {
+    await this.#client.lpush(DLQ, Buffer.from(arrival.bytes));
+    this.arrivals.push(arrival);
+  }
+
+  async #take(how: "delete" | "rename"): Promise<void> {
+    const key = `parked:${++this.#parkings}`;
+    const keys = how === "delete" ? [DLQ] : [DLQ, key];
+    const all = (await this.#client.callBuffer("EVAL", TAKE_ALL, keys.length, ...keys) as Buffer[]).reverse();
+    if (how === "rename" && all.length > 0) {
+      this.#parked.push({ key, indices: all.map((_, i) => this.taken.length + i) });
+    }
+    this.taken.push(...all);
+  }
+
+  async #restore(): Promise<void> {
+    const parked = this.#parked[0];
+    if (!parked || await this.#client.renamenx(parked.key, DLQ) !== 1) return;
+    this.#parked.shift();
+    for (const index of parked.indices) {
+      this.arrivals.push({ bytes: this.taken[index]!, from: { list: "taken", index } });
+    }
+  }
+
+  async #consume(how: Answer): Promise<void> {
+    const bytes = await this.#client.rpopBuffer(TARGET);
+    if (!bytes) return;
+    const index = this.consumed.push(bytes) - 1;
+    if (how === "accept") return;
+    const members = { return: null, retry: '"_retry_count": 4', shed: '"shedding_reason": "queue_full"' };
+    const member = members[how];
+    const back = member === null ? bytes : withMember(bytes, member);
+    await this.#arrive({ bytes: back, from: { list: "target", index } });
+  }
+}
+
+/** Which cycles were troubled, as each cycle knew it when it moved something. */
+type Knowledge = Map<number, readonly (readonly [number, number])[]>;
+
+/** Where each arrival went: an index in the list, or none where it is in the DLQ still. */
+type Way = { readonly to: "target" | "dead" | "taken"; readonly index: number; readonly cycle: number | null };
+
+function rulesOf(cycle: number, known: Knowledge): ModelRules | null {
+  const troubled = known.get(cycle);
+  return troubled === undefined ? null : {
+    ...{ source: "alerter", counter: "_moog_retry_count", cut: ["_retry_count", "shedding_reason"] },
+    ...{ required: ["hostname", "timestamp", "message"], maxPoisonRetries: MAX_POISON_RETRIES },
+    ...{ maxMessageBytes: MAX_MESSAGE_BYTES, cycle },
+    isTroubled: (number) => troubled.some(([from, to]) => from <= number && number <= to),
+  };
+}
+
+/** Whether `found` is exactly what the model makes of `bytes`, in the list that the model says. */
+function isMadeOf(bytes: Uint8Array, { found, to, known }: { found: Uint8Array; to: Way["to"]; known: Knowledge }) {
+  if (to === "taken" || bytes.length > MAX_MESSAGE_BYTES) return to !== "target" && Buffer.compare(bytes, found) === 0;
+  const { cycle, failedAt } = stampsOf(found);
+  const rules = cycle === null ? null : rulesOf(cycle, known);
+  if (rules === null) return false;
+  const fate = judge(bytes, rules);
+  if ((fate.deadBy === null) !== (to === "target")) return false;
+  if (to === "dead" && !/^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(failedAt ?? "")) return false;
+  return Buffer.compare(render(bytes, fate, { rules, failedAt: failedAt ?? "" }), found) === 0;
+}
+
+/**
+ * Explains every message: what left the DLQ left it oldest first, each to the list, and as the bytes, that the model gives;
+ * what nobody took is still there. Equal bytes leave a choice, so it goes back where a choice leads nowhere.
+ */
+function explain(world: World, lists: Awaited<ReturnType<World["lists"]>>, known: Knowledge): Way[] {
+  const ends = { target: [...world.consumed, ...lists.target], dead: lists.dead, taken: world.taken };
+  const leaving = ends.target.length + ends.dead.length + ends.taken.length;
+  const total = leaving + lists.dlq.length;
+  assert.equal(world.arrivals.length, total, `${world.arrivals.length} came, ${total} are there or left`);
+  lists.dlq.forEach((bytes, i) =>
+    assert.deepEqual(bytes, Buffer.from(world.arrivals[leaving + i]!.bytes), "left in DLQ")
+  );
+  const ways: Way[] = [];
+  const hopeless = new Set<string>();
+  let furthest = 0;
+  const follow = (at: Record<Way["to"], number>, cycle: number): boolean => {
+    if (ways.length === leaving) return true;
+    const key = `${at.target},${at.dead},${at.taken},${cycle}`;
+    if (hopeless.has(key)) return false;
+    furthest = Math.max(furthest, ways.length);
+    const { bytes } = world.arrivals[ways.length]!;
+    for (const to of ["target", "dead", "taken"] as const) {
+      const found = ends[to][at[to]];
+      if (found === undefined || !isMadeOf(bytes, { found, to, known })) continue;
+      const isStamped = to !== "taken" && bytes.length <= MAX_MESSAGE_BYTES;
+      const by = isStamped ? stampsOf(found).cycle! : null;
+      if (by !== null && by < cycle) continue;
+      ways.push({ to, index: at[to], cycle: by });
+      if (follow({ ...at, [to]: at[to] + 1 }, by ?? cycle)) return true;
+      ways.pop();
+    }
+    hopeless.add(key);
+    return false;
+  };
+  const isExplained = follow({ target: 0, dead: 0, taken: 0 }, 0);
+  if (!isExplained) {
+    assert.fail(`no way explains message ${furthest}: ${textOf(world.arrivals[furthest]!.bytes).slice(0, 500)}`);
+  }
+  return ways;
+}
+
+/** Follows each message from its first arrival on: how often it was replayed, and that no cycle ate its own failures. */
+function checkLives(world: World, ways: readonly Way[]): number {
+  const arrivalOf = {
+    target: new Map<number, number>(),
+    dead: new Map<number, number>(),
+    taken: new Map<number, number>(),
+  };
+  ways.forEach(({ to, index }, arrival) => arrivalOf[to].set(index, arrival));
+  const lives: { replays: number; sheds: number }[] = [];
+  let most = 0;
+  world.arrivals.forEach(({ bytes, from }, i) => {
+    const before = from === null ? undefined : arrivalOf[from.list].get(from.index)!;
+    const life = lives[i] = before === undefined ? { replays: 0, sheds: 0 } : lives[before]!;
+    if (from?.list === "target" && textOf(bytes).includes('"shedding_reason": "queue_full"')) life.sheds++;
+    const way = ways[i];
+    if (way?.to === "target") life.replays++;
+    if (before !== undefined && way?.cycle !== null && way !== undefined && world.taken.length === 0) {
+      assert.ok(way.cycle > ways[before]!.cycle!, `cycle ${way.cycle} ate its own failures`);
+    }
+    const bound = MAX_POISON_RETRIES + MODEL_EXCUSES + life.sheds;
+    assert.ok(life.replays <= bound, `replayed ${life.replays} times, at most ${bound} are allowed`);
+    assert.ok(life.sheds <= 10 * MAX_POISON_RETRIES);
+    most = Math.max(most, life.replays);
+  });
+  return most;
+}
+
+/** The same without the walk: what came is what is there, stamps cut on both sides. */
+function checkConserved(world: World, lists: Awaited<ReturnType<World["lists"]>>): void {
+  const returned = new Set(world.arrivals.flatMap(({ from }) => from?.list === "target" ? [from.index] : []));
+  const restored = world.restored();
+  const there = [
+    ...[...lists.dlq, ...lists.target, ...lists.dead],
+    ...world.taken.filter((_, i) => !restored.has(i)),
+    ...world.consumed.filter((_, i) => !returned.has(i)),
+  ];
+  const came = world.arrivals.filter(({ from }) => from === null).map(({ bytes }) => bytes);
+  assert.deepEqual(there.map(coreOf).sort(), came.map(coreOf).sort());
+}
+
+/** A server, and replicas with every cut of the work; the same ones for all rounds. */
+class Arena implements AsyncDisposable {
+  readonly world: () => World;
+  readonly known: Knowledge = new Map();
+  /** Filled by a turn: what is to happen before its commits. */
+  readonly meanwhile: Event[] = [];
+  readonly #redis: TestRedis;
+  readonly #client: ReturnType<TestRedis["client"]>;
+  readonly #engines: Engine[][];
+  #world: World;
+
+  constructor(redis: TestRedis) {
+    this.#redis = redis;
+    this.#client = redis.client();
+    this.#world = new World(redis, this.#client);
+    this.world = () => this.#world;
+    this.#engines = Array.from({ length: REPLICAS }, () =>
+      CUTS.map(([batchSize, chunkMessages, chunkBytes]) => {
+        const rest = { maxPoisonRetries: MAX_POISON_RETRIES, maxMessageBytes: MAX_MESSAGE_BYTES };
+        const engine = createEngine(redis, { settings: { batchSize, chunkMessages, chunkBytes, ...rest } });
+        engine.beforeCommit(() => this.#beforeCommit(engine));
+        return engine;
+      }));
+  }
+
+  async reset(): Promise<World> {
+    await this.#client.flushall();
+    this.known.clear();
+    this.meanwhile.length = 0;
+    return this.#world = new World(this.#redis, this.#client);
+  }
+
+  engine(replica: number, cut: number): Engine {
+    return this.#engines[replica]![cut]!;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const engine of this.#engines.flat()) await engine[Symbol.asyncDispose]();
+    await this.#redis.stop();
+  }
+
+  async #beforeCommit(engine: Engine): Promise<void> {
+    const { cycle, troubled } = engine.source.replay.lastSnapshot()!.record;
+    const known = this.known.get(cycle);
+    if (known) assert.deepEqual(troubled, known, "two replicas know different things of one cycle");
+    this.known.set(cycle, troubled);
+    const next = this.meanwhile.shift();
+    if (next) await this.#world.happen(next);
+  }
+}
+
+async function take(step: Step, arena: Arena): Promise<void> {
+  const world = arena.world();
+  if (step.kind === "grind") {
+    for (let i = 0; i < step.times; i++) {
+      await arena.engine(0, step.cut).turn({ begin: "now" });
+      const depth = (await world.lists()).target.length;
+      const answers = Array.from({ length: depth }, (_, at) => step.answers[at % step.answers.length]!);
+      await world.happen({ kind: "consume", answers });
+    }
+  } else if (step.kind === "turn") {
+    arena.meanwhile.push(...step.meanwhile);
+    // All are waited for, so that nothing of a failed round goes on in the next.
+    const ends = await Promise.allSettled([
+      ...step.begins.map((begin, replica) => arena.engine(replica, step.cuts[replica]!).turn({ begin })),
+      ...step.beside.map((one) => world.happen(one)),
+    ]);
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
+    for (const late of arena.meanwhile.splice(0)) await world.happen(late);
+  } else {
+    await world.happen(step);
+  }
+}
+
+async function withArena(body: (arena: Arena) => Promise<void>): Promise<void> {
+  await using arena = new Arena(await startRedis());
+  await body(arena);
+}
+
+Deno.test(`conservation: every message is where the model says, byte for byte, when anything happens in any order (seed ${SEED})`, () =>
+  withArena(async (arena) => {
+    const steps = fc.array(
+      fc.oneof({ weight: 4, arbitrary: event }, { weight: 4, arbitrary: turn }, { weight: 1, arbitrary: grind }),
+      { minLength: 3, maxLength: 12 },
+    );
+    const seen = { messages: 0, target: 0, dead: 0, taken: 0, most: 0, conflicts: 0 };
+    await fc.assert(
+      fc.asyncProperty(steps, async (all) => {
+        const world = await arena.reset();
+        for (const step of all) await take(step, arena);
+        const lists = await world.lists();
+        checkConserved(world, lists);
+        const ways = explain(world, lists, arena.known);
+        seen.most = Math.max(seen.most, checkLives(world, ways));
+        seen.messages += world.arrivals.length;
+        for (const { to } of ways) seen[to]++;
+      }),
+      { numRuns: ROUNDS, seed: SEED, endOnFailure: Deno.env.has("FC_NO_SHRINK"), interruptAfterTimeLimit: 600_000 },
+    );
+    console.log(`conservation: seed ${SEED}, ${ROUNDS} rounds, ${JSON.stringify(seen)}`);
+    // A run in which hardly anything happened proves nothing.
+    assert.ok(seen.target > ROUNDS && seen.dead > ROUNDS && seen.taken > ROUNDS / 4, Deno.inspect(seen));
+  }));
+void ModelBrake;

@@ -1,0 +1,275 @@
+/** A source's replay in this process, over real connections to a test's own Redis, with an account to look at. */
+import type { Buffer } from "node:buffer";
+import type { Redis } from "ioredis";
+import { createSourceParts, type SourceParts } from "../../src/app/source_parts.ts";
+import { createSources } from "../../src/app/sources.ts";
+import { LiveSettings } from "../../src/config/dynamic.ts";
+import { DEFAULT_SETTINGS, type Settings } from "../../src/config/fields.ts";
+import { Secret } from "../../src/config/secret.ts";
+import { GATE_NAMES } from "../../src/gates/gate.ts";
+import type { Log } from "../../src/observability/log.ts";
+import { Metrics } from "../../src/observability/metrics.ts";
+import { NO_TRACER } from "../../src/observability/tracing.ts";
+import { RedisConnections } from "../../src/redis/connection.ts";
+import { type Commit, COMMIT_RESULTS, type CommitResult, DeadLetterStore } from "../../src/redis/dead_letter_store.ts";
+import { REDIS_ERROR_CODES, type RedisErrorCode } from "../../src/redis/errors.ts";
+import { stateKey } from "../../src/redis/keys.ts";
+import { measuredQueues } from "../../src/replay/depth_watch.ts";
+import { ReplayLoop } from "../../src/replay/loop.ts";
+import type { TurnOutcome } from "../../src/replay/outcome.ts";
+import type { TurnOptions } from "../../src/replay/source_replay.ts";
+import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
+import { SYSTEM_RANDOM } from "../../src/runtime/random.ts";
+import { waitUntil } from "./wait.ts";
+
+/** Lists of the source that a test's engine drives; oldest first where they are shown. */
+export const DLQ = DEFAULT_SETTINGS.alerterDlq;
+export const TARGET = DEFAULT_SETTINGS.ingestQueue;
+export const DEAD = DEFAULT_SETTINGS.deadList;
+export const STATE = stateKey(DLQ);
+
+/** A driven loop never pauses longer, so that a test need not wait for the back-off that an operator gets. */
+const LONGEST_PAUSE_MS = 20;
+
+/** Settings of a test's engine: no limits, no gates, one long cycle over all that is there. */
+const TEST_SETTINGS: Partial<Settings> = {
+  redisHost: "127.0.0.1",
+  intervalSeconds: 3_600,
+  batchSize: 0,
+  chunkMessages: 10,
+  targetMaxDepth: 0,
+  maxPerSecond: 0,
+  consumerGate: "off",
+  moogHealthCheckEnabled: false,
+};
+
+/** How an engine is made. */
+export interface EngineOptions {
+  /** Over a test's settings: no limits, no gates, chunks of 10, one cycle over all that is there. */
+  readonly settings?: Partial<Settings>;
+  /** How long a Redis command may take; default 1,000. */
+  readonly commandTimeoutMs?: number;
+  /** Password of the Redis user, where `settings` name one. */
+  readonly password?: string;
+}
+
+/** A log line as it was written. */
+export interface LogLine {
+  readonly level: "DEBUG" | "INFO" | "WARNING" | "ERROR";
+  readonly event: string;
+  readonly message: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/** What the metrics say was moved. */
+export interface Moved {
+  readonly replayed: number;
+  /** Only the reasons that occurred. */
+  readonly dead: Readonly<Record<string, number>>;
+}
+
+/** One instance. Use it with `await using`. */
+export interface Engine extends AsyncDisposable {
+  readonly source: SourceParts;
+  readonly connections: RedisConnections;
+  readonly metrics: Metrics;
+  readonly lines: readonly LogLine[];
+  /** Takes one turn; by default begins a cycle if one is due. Waits for the connections first. */
+  turn(options?: Partial<TurnOptions>): Promise<TurnOutcome>;
+  /** Drives the source as the service does, but for long pauses, until it is stopped. */
+  start(): void;
+  /** Has this called before each commit, with its number from 1. What it throws is the commit's failure. */
+  beforeCommit(hook: (number: number, commit: Commit) => Promise<void> | void): void;
+  moved(): Promise<Moved>;
+  /** Failed Redis calls by code; only what occurred. */
+  errors(): Promise<Partial<Record<RedisErrorCode, number>>>;
+  /** Commits by result; only what occurred. */
+  commits(): Promise<Partial<Record<CommitResult | "error", number>>>;
+  /** Ends as a crash does: connections first, in the middle of whatever it does. */
+  kill(): Promise<void>;
+}
+
+/** Makes an engine for the source `alerter`. Connecting begins at once; nothing is moved before a turn or `start()`. */
+export function createEngine(
+  { port }: { port: number },
+  { settings: given, commandTimeoutMs = 1_000, password }: EngineOptions = {},
+): Engine {
+  const settings: Settings = { ...DEFAULT_SETTINGS, ...TEST_SETTINGS, redisPort: port, ...given };
+  return new TestEngine(settings, { commandTimeoutMs, password: password === undefined ? null : new Secret(password) });
+}
+
+class TestEngine implements Engine {
+  readonly source: SourceParts;
+  readonly connections: RedisConnections;
+  readonly metrics: Metrics;
+  readonly lines: LogLine[] = [];
+  readonly #loop: ReplayLoop;
+  #bug: unknown;
+  #commits = 0;
+
+  constructor(
+    settings: Settings,
+    { commandTimeoutMs, password }: { commandTimeoutMs: number; password: Secret | null },
+  ) {
+    const log = recordTo(this.lines);
+    const [setup] = createSources(settings);
+    if (!setup) throw new Error("there is no source to drive");
+    const metrics = createMetrics(setup.policy.name, measuredQueues(setup.policy, setup.depthQueues));
+    this.metrics = metrics;
+    this.connections = new RedisConnections({
+      ...{ url: settings.redisUrl, host: settings.redisHost, port: settings.redisPort, db: settings.redisDb },
+      ...{ username: settings.redisUsername, password, passwordNext: null, tls: false, caCert: "" },
+    }, {
+      ...{ clock: SYSTEM_CLOCK, random: SYSTEM_RANDOM, log, commandTimeoutMs },
+      onReconnect: () => metrics.redisReconnects.inc(),
+    });
+    const live = new LiveSettings(settings);
+    this.source = createSourceParts(setup, {
+      ...{ live, metrics, log, isConfigKnown: () => true, connections: this.connections },
+      ...{ clock: SYSTEM_CLOCK, tracer: NO_TRACER },
+    });
+    const sleep = (ms: number, signal?: AbortSignal) => SYSTEM_CLOCK.sleep(Math.min(ms, LONGEST_PAUSE_MS), signal);
+    this.#loop = new ReplayLoop(this.source.replay, {
+      ...{ clock: { ...SYSTEM_CLOCK, sleep }, intervalMs: () => settings.intervalSeconds * 1_000, onPass: () => {} },
+      onBug: (error) => this.#bug = error,
+    });
+  }
+
+  async turn(
+    { begin = "due", signal = new AbortController().signal }: Partial<TurnOptions> = {},
+  ): Promise<TurnOutcome> {
+    await this.connections.waitUntilReady(5_000);
+    return await this.source.replay.runOnce({ begin, signal });
+  }
+
+  start(): void {
+    this.#loop.start();
+  }
+
+  beforeCommit(hook: (number: number, commit: Commit) => Promise<void> | void): void {
+    const { store } = this.source;
+    const commit = store.commit.bind(store);
+    store.commit = async (details) => {
+      await hook(++this.#commits, details);
+      return await commit(details);
+    };
+  }
+
+  async moved(): Promise<Moved> {
+    const [replayed, dead] = await Promise.all([this.metrics.replayed.get(), this.metrics.dead.get()]);
+    return { replayed: replayed.values[0]!.value, dead: occurred(dead.values, "reason") };
+  }
+
+  async errors(): Promise<Partial<Record<RedisErrorCode, number>>> {
+    return occurred((await this.metrics.redisErrors.get()).values, "code");
+  }
+
+  async commits(): Promise<Partial<Record<CommitResult | "error", number>>> {
+    return occurred((await this.metrics.commits.get()).values, "result");
+  }
+
+  async kill(): Promise<void> {
+    this.connections.close();
+    await this[Symbol.asyncDispose]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#loop.stop();
+    await this.source.stop();
+    this.connections.close();
+    if (this.#bug !== undefined) throw this.#bug;
+  }
+}
+
+function createMetrics(source: string, queues: ReturnType<typeof measuredQueues>): Metrics {
+  return new Metrics({
+    sources: [{ name: source, queues }],
+    gates: GATE_NAMES,
+    commitResults: [...COMMIT_RESULTS, "error"],
+    redisErrorCodes: REDIS_ERROR_CODES,
+    ...{ version: "test", commit: "test" },
+    readProcessUsage: () => ({ residentBytes: 0, cpuSeconds: 0, startedAtSeconds: 0 }),
+  });
+}
+
+function recordTo(lines: LogLine[]): Log {
+  const at = (level: LogLine["level"]) => (event: string, message: string, fields: Record<string, unknown> = {}) => {
+    lines.push({ level, event, message, fields });
+  };
+  const log: Log = {
+    ...{ debug: at("DEBUG"), info: at("INFO"), warning: at("WARNING"), error: at("ERROR") },
+    child: () => log,
+  };
+  return log;
+}
+
+function occurred(
+  values: readonly { value: number; labels: Partial<Record<string, string | number>> }[],
+  label: string,
+): Record<string, number> {
+  return Object.fromEntries(
+    values.filter(({ value }) => value > 0).map(({ value, labels }) => [String(labels[label]), value]),
+  );
+}
+
+/** An event that the alerter takes; JSON without white space after its members' commas, unique by `id`. */
+export function eventText(id: string | number, more = ""): string {
+  return `{"id": "${id}", "hostname": "h", "timestamp": "2025-01-15T14:30:29Z", "message": "m"${more}}`;
+}
+
+/** So many events with ids from `first`, oldest first. */
+export function eventTexts(count: number, first = 0): string[] {
+  return Array.from({ length: count }, (_, i) => eventText(first + i));
+}
+
+/** The event as a cycle replays it. */
+export function replayedText(
+  text: string,
+  { failures = 0, excused = 0, cycle = 1 }: { failures?: number; excused?: number; cycle?: number } = {},
+): string {
+  const record = `{"failures": ${failures}, "excused": ${excused}, "cycle": ${cycle}, "source": "alerter"}`;
+  return `${text.slice(0, -1)}, "_remediation": ${record}}`;
+}
+
+/** The `id` of an event, however it was stamped. */
+export function idOf(message: string | Uint8Array): string {
+  const text = typeof message === "string" ? message : new TextDecoder().decode(message);
+  return /"id": "([^"]*)"/.exec(text)?.[1] ?? text;
+}
+
+/** Every list of the source, oldest first; one character a byte, so that they compare byte for byte. */
+export interface Lists {
+  readonly dlq: readonly string[];
+  readonly target: readonly string[];
+  readonly dead: readonly string[];
+}
+
+/** Reads every list. */
+export async function readLists(redis: { readList(key: string): Promise<Buffer[]> }): Promise<Lists> {
+  const [dlq, target, dead] = await Promise.all([DLQ, TARGET, DEAD].map((key) => redis.readList(key)));
+  const show = (list: Buffer[]) => list.map((bytes) => bytes.toString("latin1"));
+  return { dlq: show(dlq!), target: show(target!), dead: show(dead!) };
+}
+
+/** Waits until a list is empty. */
+export async function waitUntilEmpty(
+  redis: { client(): { llen(key: string): Promise<number> } },
+  key: string,
+  timeoutMs = 10_000,
+): Promise<void> {
+  const client = redis.client();
+  await waitUntil(async () => await client.llen(key) === 0, { what: `${key} is empty`, timeoutMs });
+}
+
+/** The store of the source `alerter` by itself, over connections of the test's own. */
+export function createStore(redis: { client(): Redis }): DeadLetterStore {
+  const [setup] = createSources(DEFAULT_SETTINGS);
+  return new DeadLetterStore({ reader: redis.client(), committer: redis.client() }, setup!.policy);
+}
+
+/** Every key that there is, byte for byte (`DUMP`), to tell whether a call changed anything. */
+export async function dumpKeys(client: Redis): Promise<Record<string, string>> {
+  const keys = (await client.keys("*")).sort();
+  const dumps = await Promise.all(keys.map((key) => client.dumpBuffer(key)));
+  return Object.fromEntries(keys.map((key, i) => [key, dumps[i]!.toString("latin1")]));
+}

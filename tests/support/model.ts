@@ -1,0 +1,324 @@
+/**
+ * A plain reference model of what becomes of a dead letter (DESIGN.md §4), written from the page and not from `src`: slow,
+ * on decoded text, by a grammar of regular expressions. Tests compare the real thing with it, byte for byte.
+ */
+
+/** Failures that one message may be excused for. */
+export const MODEL_EXCUSES = 5;
+
+/** The rules of one source, and the cycle that judges. */
+export interface ModelRules {
+  readonly source: string;
+  readonly counter: string;
+  readonly cut: readonly string[];
+  readonly required: readonly string[];
+  readonly maxPoisonRetries: number;
+  readonly maxMessageBytes: number;
+  readonly cycle: number;
+  readonly isTroubled: (cycle: number) => boolean;
+}
+
+/** What a message is to become, and what it carries from now on. */
+export interface Fate {
+  /** `null`: replayed. */
+  readonly deadBy: "poison" | "malformed" | "unreadable" | "oversize" | null;
+  readonly failures: number;
+  readonly excused: number;
+  readonly sheds: number;
+}
+
+type Value =
+  | { readonly kind: "object"; readonly members: readonly ModelMember[]; readonly open: number; readonly close: number }
+  | { readonly kind: "array"; readonly isEmpty: boolean }
+  | { readonly kind: "string"; readonly text: string }
+  | { readonly kind: "number"; readonly literal: string }
+  | { readonly kind: "literal"; readonly literal: string };
+
+/** A top-level member: its decoded name, and where it stands in the text. */
+export interface ModelMember {
+  readonly name: string;
+  readonly value: Value;
+  readonly start: number;
+  readonly end: number;
+}
+
+type ModelObject = Extract<Value, { kind: "object" }>;
+type Reading = { readonly text: string; readonly object: ModelObject } | {
+  readonly problem: "malformed" | "unreadable";
+};
+
+class NotReadable extends Error {}
+
+const SPACE = /[ \t\n\r]*/y;
+const STRING = /"(?:[ !#-[\]-\uffff]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
+const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|NaN|-?Infinity/y;
+const LITERAL = /true|false|null/y;
+const INTEGER = /^-?[0-9]+$/;
+const DEEPEST = 500, MOST_DIGITS = 4_300, HIGHEST_COUNT = 1_000;
+
+class Reader {
+  readonly text: string;
+  at = 0;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  whole(): Value {
+    this.take(SPACE);
+    const value = this.value(1);
+    this.take(SPACE);
+    if (this.at !== this.text.length) throw new NotReadable();
+    return value;
+  }
+
+  /** Moves over a match at the cursor; `null` where there is none. */
+  take(pattern: RegExp): string | null {
+    pattern.lastIndex = this.at;
+    const found = pattern.exec(this.text)?.[0] ?? null;
+    this.at += found?.length ?? 0;
+    return found;
+  }
+
+  mark(character: string): boolean {
+    this.take(SPACE);
+    if (this.text[this.at] !== character) return false;
+    this.at++;
+    return true;
+  }
+
+  must(character: string): void {
+    if (!this.mark(character)) throw new NotReadable();
+  }
+
+  string(): string {
+    const literal = this.take(STRING);
+    if (literal === null) throw new NotReadable();
+    return JSON.parse(literal);
+  }
+
+  value(depth: number): Value {
+    const first = this.text[this.at];
+    if ((first === "{" || first === "[") && depth > DEEPEST) throw new NotReadable();
+    if (first === "{") return this.object(depth);
+    if (first === "[") return this.array(depth);
+    if (first === '"') return { kind: "string", text: this.string() };
+    const number = this.take(NUMBER);
+    if (number !== null) {
+      if (INTEGER.test(number) && number.replace("-", "").length > MOST_DIGITS) throw new NotReadable();
+      return { kind: "number", literal: number };
+    }
+    const literal = this.take(LITERAL);
+    if (literal === null) throw new NotReadable();
+    return { kind: "literal", literal };
+  }
+
+  object(depth: number): ModelObject {
+    const open = this.at;
+    const members: ModelMember[] = [];
+    this.must("{");
+    while (!(members.length === 0 && this.mark("}"))) {
+      this.take(SPACE);
+      const start = this.at;
+      const name = this.string();
+      this.must(":");
+      this.take(SPACE);
+      const value = this.value(depth + 1);
+      members.push({ name, value, start, end: this.at });
+      if (this.mark("}")) break;
+      this.must(",");
+    }
+    return { kind: "object", members, open, close: this.at - 1 };
+  }
+
+  array(depth: number): Value {
+    this.must("[");
+    let isEmpty = true;
+    while (!(isEmpty && this.mark("]"))) {
+      isEmpty = false;
+      this.take(SPACE);
+      this.value(depth + 1);
+      if (this.mark("]")) break;
+      this.must(",");
+    }
+    return { kind: "array", isEmpty };
+  }
+}
+
+function read(bytes: Uint8Array): Reading {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    const value = new Reader(text).whole();
+    return value.kind === "object" ? { text, object: value } : { problem: "malformed" };
+  } catch (error) {
+    if (error instanceof NotReadable || error instanceof TypeError) return { problem: "unreadable" };
+    throw error;
+  }
+}
+
+function lastOf(object: ModelObject, name: string): Value | undefined {
+  return object.members.findLast((member) => member.name === name)?.value;
+}
+
+function asNumber(value: Value | undefined): number {
+  return value?.kind === "number" ? Number(value.literal) : NaN;
+}
+
+function count(record: ModelObject, name: string): number {
+  const value = lastOf(record, name);
+  const isWhole = value?.kind === "number" && /^[0-9]+$/.test(value.literal);
+  return isWhole && asNumber(value) <= HIGHEST_COUNT ? asNumber(value) : 0;
+}
+
+function isFalsy(value: Value | undefined): boolean {
+  if (value === undefined) return true;
+  if (value.kind === "object") return value.members.length === 0;
+  if (value.kind === "array") return value.isEmpty;
+  if (value.kind === "string") return value.text === "";
+  return value.kind === "number" ? asNumber(value) === 0 : value.literal !== "true";
+}
+
+/** What becomes of a message under the rules. */
+export function judge(bytes: Uint8Array, rules: ModelRules): Fate {
+  const none = { failures: 0, excused: 0, sheds: 0 };
+  if (bytes.length > rules.maxMessageBytes) return { deadBy: "oversize", ...none };
+  const reading = read(bytes);
+  if ("problem" in reading) return { deadBy: reading.problem, ...none };
+  const { object } = reading;
+  const record = lastOf(object, "_remediation");
+  const counts = record?.kind === "object" ? countReturn(object, record, rules) : none;
+  if (rules.required.some((name) => isFalsy(lastOf(object, name)))) return { deadBy: "malformed", ...counts };
+  const carried = asNumber(lastOf(object, rules.counter));
+  const worst = Math.max(counts.failures, carried > 0 ? carried : 0);
+  return { deadBy: worst >= rules.maxPoisonRetries ? "poison" : null, ...counts };
+}
+
+function countReturn(object: ModelObject, record: ModelObject, rules: ModelRules): Omit<Fate, "deadBy"> {
+  const more = (value: number) => Math.min(value + 1, HIGHEST_COUNT);
+  const failures = count(record, "failures"), excused = count(record, "excused"), sheds = count(record, "sheds");
+  if (lastOf(object, "shedding_reason") !== undefined) {
+    return { excused, sheds: more(sheds), failures: more(sheds) % 10 === 0 ? more(failures) : failures };
+  }
+  const source = lastOf(record, "source"), cycle = lastOf(record, "cycle");
+  const isKnown = cycle?.kind === "number" && /^[0-9]+$/.test(cycle.literal) && source?.kind === "string" &&
+    source.text === rules.source;
+  return isKnown && excused < MODEL_EXCUSES && rules.isTroubled(Number(cycle.literal))
+    ? { failures, excused: more(excused), sheds }
+    : { failures: more(failures), excused, sheds };
+}
+
+/** The exact bytes that a message of this fate is to have in the target or the dead list. */
+export function render(bytes: Uint8Array, fate: Fate, { rules, failedAt }: { rules: ModelRules; failedAt: string }) {
+  if (fate.deadBy === "oversize") return bytes;
+  const sheds = fate.sheds > 0 ? `, "sheds": ${fate.sheds}` : "";
+  const reason = fate.deadBy === null ? "" : `, "reason": "${fate.deadBy}"`;
+  const record = `"_remediation": {"failures": ${fate.failures}, "excused": ${fate.excused}${sheds}, ` +
+    `"cycle": ${rules.cycle}, "source": "${rules.source}"${reason}}`;
+  const reading = read(bytes);
+  if ("problem" in reading) return encode(`{"failed_at": "${failedAt}", ${record}, ${payloadMember(bytes)}}`);
+  return fate.deadBy === null
+    ? splice(reading, { cut: [...rules.cut, "_remediation"], append: record })
+    : splice(reading, { cut: ["failed_at", "_remediation"], append: `"failed_at": "${failedAt}", ${record}` });
+}
+
+function payloadMember(bytes: Uint8Array): string {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return `"payload": ${JSON.stringify(text)}`;
+  } catch {
+    return `"payload_b64": "${btoa(String.fromCharCode(...bytes))}"`;
+  }
+}
+
+/** Members are cut with the separator before them (the first one left: none), and new ones put behind the last. */
+function splice(
+  { text, object }: Extract<Reading, { text: string }>,
+  { cut, append }: { cut: readonly string[]; append: string },
+): Uint8Array {
+  const { members, open } = object;
+  const from = members[0]?.start ?? open + 1, to = members.at(-1)?.end ?? open + 1;
+  let inside = "";
+  members.forEach((member, i) => {
+    if (cut.includes(member.name)) return;
+    const separator = inside === "" ? "" : text.slice(members[i - 1]!.end, member.start);
+    inside += separator + text.slice(member.start, member.end);
+  });
+  if (append !== "") inside += (inside === "" ? "" : ", ") + append;
+  return encode(text.slice(0, from) + inside + text.slice(to));
+}
+
+/** A message as a consumer gives it back: with a member put behind all others. Only for what can be read. */
+export function withMember(bytes: Uint8Array, member: string): Uint8Array {
+  const reading = read(bytes);
+  if ("problem" in reading) throw new Error("a consumer cannot have read this message");
+  return splice(reading, { cut: [], append: member });
+}
+
+/** The number of the cycle in the record of a message, and its `failed_at`; `null` where it has none. */
+export function stampsOf(bytes: Uint8Array): { cycle: number | null; failedAt: string | null } {
+  const reading = read(bytes);
+  if ("problem" in reading) return { cycle: null, failedAt: null };
+  const record = lastOf(reading.object, "_remediation"), failedAt = lastOf(reading.object, "failed_at");
+  const cycle = record?.kind === "object" ? asNumber(lastOf(record, "cycle")) : NaN;
+  return { cycle: Number.isNaN(cycle) ? null : cycle, failedAt: failedAt?.kind === "string" ? failedAt.text : null };
+}
+
+/** Top-level members that this service or a consumer puts into a message. */
+const STAMPS = ["_remediation", "failed_at", "_retry_count", "shedding_reason"];
+
+/**
+ * What a message is but for its stamps: the raw text of all other top-level members, in order. An envelope (three members,
+ * the last one the payload) is opened first; what cannot be read counts byte by byte.
+ */
+export function coreOf(bytes: Uint8Array): string {
+  const reading = read(bytes);
+  if ("problem" in reading) return `bytes ${bytes.toHex()}`;
+  const { text, object: { members } } = reading;
+  const names = members.map(({ name }) => name).join(), payload = members[2]?.value;
+  if (payload?.kind === "string") {
+    if (names === "failed_at,_remediation,payload") return coreOf(encode(payload.text));
+    if (names === "failed_at,_remediation,payload_b64") return coreOf(Uint8Array.fromBase64(payload.text));
+  }
+  const kept = members.filter(({ name }) => !STAMPS.includes(name));
+  return `object ${kept.map(({ start, end }) => text.slice(start, end)).join("\n")}`;
+}
+
+function encode(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+/** The common-failure rule as `excuse_simulation.py` has it: told what came of the last cycle, says what the next may take. */
+export class ModelBrake {
+  #suspect = false;
+  #distance = 1;
+  #wait = 0;
+  #allowance: number | null = null;
+
+  /** `grown`: by how much the DLQ has grown since the last cycle ended; `batch` 0: all. */
+  next(
+    { replayed, grown, depth, batch }: { replayed: number; grown: number; depth: number; batch: number },
+  ): { troubled: boolean; budget: number } {
+    let troubled = false;
+    if (this.#wait === 0 && replayed > 0) {
+      troubled = grown >= 0.9 * replayed;
+      if (troubled) {
+        this.#distance = this.#suspect ? Math.min(this.#distance * 2, 3) : 1;
+        this.#suspect = true;
+        this.#wait = this.#distance - 1;
+        this.#allowance = Math.max(1, Math.ceil(0.02 * depth));
+      } else if (this.#suspect) {
+        this.#suspect = false;
+        this.#distance = 1;
+        this.#allowance = Math.max(4, (this.#allowance ?? 1) * 4);
+      } else if (this.#allowance !== null) this.#allowance *= 4;
+    }
+    if (this.#wait > 0) {
+      this.#wait--;
+      return { troubled, budget: 0 };
+    }
+    const full = batch === 0 ? depth : Math.min(batch, depth);
+    const budget = Math.min(full, this.#allowance ?? Infinity);
+    if (!this.#suspect && this.#allowance !== null && this.#allowance >= Math.max(batch, depth)) this.#allowance = null;
+    return { troubled, budget };
+  }
+}
