@@ -10,6 +10,8 @@ import { ALERTER_MARKS, type DeadLetter } from "./generator.ts";
 export interface Found {
   /** What the consumer accepted. */
   readonly delivered: readonly Uint8Array[];
+  /** What the consumer threw away. */
+  readonly discarded: readonly Uint8Array[];
   readonly dead: readonly Uint8Array[];
   /** What is still on its way: in the dead-letter queue, the work queue, the consumer's hands. */
   readonly waiting: readonly Uint8Array[];
@@ -18,7 +20,7 @@ export interface Found {
 /** The account. It adds up when the three differences are 0. */
 export interface Account {
   readonly put: number;
-  /** How many were found where: `replayed`, a reason of the dead list, or `still waiting`. */
+  /** How many were found where: `replayed`, `thrown away`, a reason of the dead list, `still waiting`. */
   readonly places: ReadonlyMap<string, number>;
   /** Messages put in and not found, or found with other bytes. */
   readonly lost: readonly DeadLetter[];
@@ -34,7 +36,7 @@ export interface Misplaced {
   readonly place: string;
 }
 
-const REPLAYED = "replayed", WAITING = "still waiting";
+const REPLAYED = "replayed", DISCARDED = "thrown away by the consumer", WAITING = "still waiting";
 
 /** Compares the multiset of original payloads with what was found, stamps undone and envelopes opened. */
 export function takeAccount(letters: readonly DeadLetter[], found: Found): Account {
@@ -67,7 +69,9 @@ export function formatDifferences({ lost, surplus, misplaced }: Account): string
   const lines = [
     ...lost.map(({ kind, payload }) => `lost: a message of kind ${kind}, ${payload.length} bytes`),
     ...surplus.map((place) => `doubled, or with other bytes: one among those ${place}`),
-    ...misplaced.map(({ letter, place }) => `misplaced: one of kind ${letter.kind} is ${place}, not ${placeOf(letter)}`),
+    ...misplaced.map(({ letter, place }) =>
+      `misplaced: one of kind ${letter.kind} is ${place}, not ${placeOf(letter)}`
+    ),
   ];
   return lines.length <= 20 ? lines : [...lines.slice(0, 20), `and ${lines.length - 20} more`];
 }
@@ -81,9 +85,10 @@ export function reasonOf(dead: Uint8Array): string {
   return reason && stringOf(reason) || "dead without a reason";
 }
 
-function listPlaces({ delivered, dead, waiting }: Found): { place: string; bytes: Uint8Array }[] {
+function listPlaces({ delivered, discarded, dead, waiting }: Found): { place: string; bytes: Uint8Array }[] {
   return [
     ...delivered.map((bytes) => ({ place: REPLAYED, bytes })),
+    ...discarded.map((bytes) => ({ place: DISCARDED, bytes })),
     ...dead.map((bytes) => ({ place: reasonOf(bytes), bytes })).sort((a, b) => a.place < b.place ? -1 : 1),
     ...waiting.map((bytes) => ({ place: WAITING, bytes })),
   ];

@@ -1,5 +1,5 @@
 /** What the demo prints: pure text. */
-import { type Account, formatAccount, formatDifferences } from "./account.ts";
+import { type Account, addsUp, formatAccount, formatDifferences, type Found, reasonOf } from "./account.ts";
 import type { DeadLetter, MessageKind } from "./generator.ts";
 import type { Depths } from "./stage.ts";
 
@@ -12,43 +12,95 @@ export interface GateView {
 }
 
 const KIND_WORDS: Readonly<Record<MessageKind, string>> = {
-  exhausted: "given up after 4 attempts",
+  exhausted: "given up by the alerter after 4 attempts",
   shed: "shed under load",
-  healthy: "without a mark",
+  healthy: "without any mark",
   big_integers: "with integers beyond 2^53",
-  odd_numbers: "with 1.0, NaN and the like",
+  odd_numbers: "with 1.0, NaN, Infinity",
   equal_keys: "with a key twice",
   large: "of 1 MiB",
-  poison: "poison (fail every time)",
-  malformed: "malformed",
+  poison: "poison: the alerter fails on them every time",
+  malformed: "malformed: a required member missing or empty, or no object",
   not_json: "not JSON",
   bad_utf8: "not UTF-8",
 };
 
 /** What is about to happen. */
 export function formatOpening(letters: readonly DeadLetter[], seed: number): string {
-  const kinds = Object.entries(Map.groupBy(letters, ({ kind }) => kind));
-  void kinds;
-  const counts = (Object.keys(KIND_WORDS) as MessageKind[]).flatMap((kind) => {
-    const count = letters.filter((letter) => letter.kind === kind).length;
-    return count === 0 ? [] : [`  ${String(count).padStart(4)} ${KIND_WORDS[kind]}`];
-  });
+  const kinds = (Object.keys(KIND_WORDS) as MessageKind[]).map((kind) => ({
+    kind,
+    count: letters.filter((letter) => letter.kind === kind).length,
+  }));
   return [
-    "mutt-remediation at work: the real service, on a Redis of its own. Moogsoft and the alerter are stand-ins.",
+    "mutt-remediation at work: the real service on a Redis of its own. Moogsoft and the alerter are stand-ins.",
     "",
-    `${letters.length} dead letters (seed ${seed}):`,
-    ...counts,
+    `${letters.length} dead letters after an outage (seed ${seed}):`,
+    ...kinds.filter(({ count }) => count > 0).map(({ kind, count }) =>
+      `${String(count).padStart(6)} ${KIND_WORDS[kind]}`
+    ),
     "",
   ].join("\n");
 }
 
 /** Head of the columns of {@link formatLine}. */
-export const TABLE_HEAD = "\n   s   DLQ  ingest  delivered  dead  gates";
+export const TABLE_HEAD = "     s   DLQ  ingest  delivered  dead  gates";
 
-/** One line of the table. */
-export function formatLine(second: number, depths: Depths, gates: readonly GateView[] | null): string {
-  const cell = (value: number, width: number) => String(value).padStart(width);
+/** One line of the table; gates are `null` where the service did not answer. */
+export function formatLine(second: number, { depths, gates }: { depths: Depths; gates: GateView[] | null }): string {
   const { dlq, ingest, processing, delivered, dead } = depths;
-  return `${cell(second, 4)}${cell(dlq, 6)}${cell(ingest + processing, 8)}${cell(delivered, 11)}${cell(dead, 6)}  ` +
-    describeGates(gates);
+  const columns = [[second, 6], [dlq, 6], [ingest + processing, 8], [delivered, 11], [dead, 6]] as const;
+  return `${columns.map(([value, width]) => String(value).padStart(width)).join("")}  ${formatGates(gates)}`;
+}
+
+function formatGates(gates: GateView[] | null): string {
+  if (!gates) return "(no answer)";
+  const closed = gates.filter(({ open }) => !open);
+  if (closed.length === 0) return "open";
+  // The pace opens and closes several times a second.
+  if (closed.every(({ name }) => name === "pace")) return "open, as fast as the pace allows";
+  return closed.map(({ name, reason }) => `${name} closed (${reason})`).join(", ");
+}
+
+/** A remark between the lines of the table. */
+export function formatRemark(text: string): string {
+  return `       -- ${text}`;
+}
+
+/** What the end rests on. */
+export interface Ending {
+  readonly account: Account;
+  readonly found: Found;
+  /** Messages that carried the secret, and log lines with and without it. */
+  readonly secrets: { readonly messages: number; readonly logLines: number; readonly leaks: number };
+}
+
+/** The account and what follows from it. */
+export function formatEnding({ account, found, secrets }: Ending): string {
+  const { messages, logLines, leaks } = secrets;
+  return [
+    "",
+    formatAccount(account),
+    ...addsUp(account)
+      ? ["Every payload is, byte for byte, what went in (stamps undone, envelopes opened)."]
+      : ["THE ACCOUNT DOES NOT ADD UP:", ...formatDifferences(account).map((line) => `  ${line}`)],
+    `${messages} messages carried an api_key: ${leaks} of ${logLines} log lines (at DEBUG) show it.`,
+    ...formatSample(found),
+  ].join("\n");
+}
+
+/** The stamps of one poison message, as an operator finds them in the dead list. */
+function formatSample({ dead }: Found): string[] {
+  const poison = dead.find((bytes) => reasonOf(bytes) === "poison");
+  const stamps = poison && /"failed_at".*/s.exec(new TextDecoder().decode(poison));
+  return stamps ? ["What is dead says why, e.g.:", `  {… ${stamps[0]}`] : [];
+}
+
+/** What to type next; `deno` is how Deno was started. */
+export function formatNext(deno: string): string {
+  return [
+    "",
+    "Next:",
+    "  cp .env.template .env        then set REDIS_HOST and MOOG_WEBHOOK_URL in it",
+    `  ${`${deno} task dev`.padEnd(28)} runs the service on them (without .env: on a Redis of its own)`,
+  ].join("\n");
 }

@@ -5,7 +5,9 @@ import type { Gate, GateAnswer, GateName } from "./gate.ts";
 
 /** Gates that open and close by themselves while messages flow; told only when they stay closed for so long. */
 const FLOW_GATES: ReadonlySet<GateName> = new Set(["pace", "depth"]);
-const FLOW_QUIET_MS = 5_000;
+const QUIET_MS = 5_000;
+/** The gate that tells of its changes itself, in the words that MUTT's runbooks look for. */
+const SELF_TOLD: GateName = "downstream";
 
 /** A gate's last answer, and since when it has been so (milliseconds since the epoch). */
 export interface GateStatus extends GateAnswer {
@@ -94,7 +96,8 @@ export class GateBoard {
   }
 
   #tellClosed(name: GateName, known: Known, nowMs: number): void {
-    if (known.told || (FLOW_GATES.has(name) && nowMs - known.sinceMs < FLOW_QUIET_MS)) return;
+    const isPassing = FLOW_GATES.has(name) || known.answer.reason === "unknown";
+    if (known.told || name === SELF_TOLD || (isPassing && nowMs - known.sinceMs < QUIET_MS)) return;
     known.told = true;
     const never = known.everOpen ? "" : "; it has not been open since the start";
     this.#deps.log.warning("gate_closed", `Remediation: gate ${name} is closed: ${known.answer.detail}${never}`, {

@@ -72,7 +72,10 @@ export function judgeProbe(outcome: ExchangeOutcome, { successCodes, address }: 
     return { reason: "timeout", detail: `${address} did not answer within MOOG_HEALTH_TIMEOUT` };
   }
   if (outcome.kind === "unreachable") {
-    return { reason: "unreachable", detail: `${address} cannot be reached, or broke the connection off` };
+    return {
+      reason: "unreachable",
+      detail: `${address} cannot be reached, or broke the connection off (MOOG_WEBHOOK_URL)`,
+    };
   }
   const { status } = outcome;
   if (successCodes.includes(status)) return { reason: "healthy", detail: `${address} answered ${status}` };

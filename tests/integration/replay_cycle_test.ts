@@ -1,0 +1,226 @@
+/** A cycle's bounds and conflicts: one source in process against a real Redis, list by list. */
+import { Buffer } from "node:buffer";
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import type { Settings } from "../../src/config/fields.ts";
+import {
+  createEngine,
+  DEAD,
+  DLQ,
+  type Engine,
+  eventText,
+  eventTexts,
+  idOf,
+  readLists,
+  replayedText,
+  TARGET,
+} from "../support/engine.ts";
+import { shareRedis } from "../support/redis.ts";
+import { waitUntil } from "../support/wait.ts";
+
+const server = shareRedis();
+const stamped = (texts: readonly string[]) => texts.map((text) => replayedText(text));
+
+/** What the metrics, the outcomes and the lists say must be one and the same. */
+async function checkAccount(engine: Engine): Promise<void> {
+  const { target, dead } = await readLists(server());
+  const { replayed, dead: byReason } = await engine.moved();
+  deepStrictEqual({ replayed, dead: Object.values(byReason).reduce((a, b) => a + b, 0) }, {
+    replayed: target.length,
+    dead: dead.length,
+  });
+}
+
+const chunkings: [name: string, settings: Partial<Settings>][] = [
+  ["one message", { chunkMessages: 1 }],
+  ["one message by its bytes", { chunkBytes: 10 }],
+  ["two messages", { chunkMessages: 2 }],
+  ["seven messages", { chunkMessages: 7 }],
+  ["a hundred messages", { chunkMessages: 100 }],
+  ["more than there are", { chunkMessages: 4_000 }],
+];
+
+for (const [name, settings] of chunkings) {
+  Deno.test(`runOnce: replays 100 byte-equal messages in one cycle when a chunk is ${name}`, async () => {
+    const dlq = Array.from({ length: 100 }, () => eventText("same"));
+    await server().seedList(DLQ, dlq);
+    await using engine = createEngine(server(), { settings });
+    const { stoppedBy, replayed } = await engine.turn();
+    deepStrictEqual(await readLists(server()), { dlq: [], target: stamped(dlq), dead: [] });
+    deepStrictEqual({ stoppedBy, replayed }, { stoppedBy: "empty", replayed: 100 });
+    await checkAccount(engine);
+  });
+
+  Deno.test(`runOnce: takes all up to the last of a row of newest ones when a chunk is ${name}`, async () => {
+    const dlq = [...eventTexts(5), eventText("same"), eventText("same"), eventText("same")];
+    await server().seedList(DLQ, dlq);
+    await using engine = createEngine(server(), { settings });
+    engine.beforeCommit((number) => number === 1 ? server().seedList(DLQ, eventTexts(3, 100)) : undefined);
+    await engine.turn();
+    deepStrictEqual(await readLists(server()), { dlq: eventTexts(3, 100), target: stamped(dlq), dead: [] });
+  });
+
+  Deno.test(`runOnce: leaves what came after its start when foreign pops leave room in the bound and a chunk is ${name}`, async () => {
+    await server().seedList(DLQ, eventTexts(30));
+    await using engine = createEngine(server(), { settings });
+    const client = server().client();
+    engine.beforeCommit(async (number) => {
+      if (number !== 1) return;
+      await client.rpop(DLQ, 20);
+      await server().seedList(DLQ, eventTexts(40, 100));
+    });
+    const { conflicts } = await engine.turn();
+    strictEqual(conflicts, 1);
+    deepStrictEqual(await readLists(server()), {
+      dlq: eventTexts(40, 100),
+      target: stamped(eventTexts(10, 20)),
+      dead: [],
+    });
+    await checkAccount(engine);
+  });
+
+  Deno.test(`runOnce: moves two byte-equal oversize messages in one cycle when a chunk is ${name}`, async () => {
+    const large = Buffer.alloc(5_000, "x").toString();
+    await server().seedList(DLQ, [large, large]);
+    await using engine = createEngine(server(), { settings: { ...settings, maxMessageBytes: 1_024 } });
+    await engine.turn();
+    deepStrictEqual(await readLists(server()), { dlq: [], target: [], dead: [large, large] });
+  });
+}
+
+Deno.test("runOnce: takes no more than its bound when the newest message is popped by somebody else", async () => {
+  await server().seedList(DLQ, eventTexts(30));
+  await using engine = createEngine(server());
+  const client = server().client();
+  engine.beforeCommit(async (number) => {
+    if (number !== 1) return;
+    await client.lpop(DLQ, 10);
+    await server().seedList(DLQ, eventTexts(40, 100));
+  });
+  await engine.turn();
+  // Nothing marks the end any more, so the bound of 30 does: 20 old ones and 10 that came later.
+  deepStrictEqual((await readLists(server())).target.map(idOf), [...eventTexts(20), ...eventTexts(10, 100)].map(idOf));
+});
+
+Deno.test("runOnce: never eats its own failures when the consumer gives everything back at once", async () => {
+  await server().seedList(DLQ, eventTexts(50));
+  await using engine = createEngine(server());
+  const client = server().client();
+  engine.beforeCommit(async () => {
+    for (let back; (back = await client.rpopBuffer(TARGET));) await client.lpush(DLQ, back);
+  });
+  const { replayed } = await engine.turn();
+  const { dlq, target } = await readLists(server());
+  deepStrictEqual([replayed, dlq.length, target.length], [50, 40, 10]);
+  deepStrictEqual([...dlq, ...target], stamped(eventTexts(50)));
+});
+
+Deno.test("runOnce: moves an oversize message whole and those behind it when it is in the middle", async () => {
+  const large = Buffer.alloc(3_000_000, "0123456789").toString();
+  await server().seedList(DLQ, [...eventTexts(15), large, ...eventTexts(15, 20)]);
+  await using engine = createEngine(server(), { settings: { maxMessageBytes: 100_000 } });
+  const { dead } = await engine.turn();
+  deepStrictEqual(dead, { oversize: 1 });
+  deepStrictEqual(await readLists(server()), {
+    ...{ dlq: [], target: stamped([...eventTexts(15), ...eventTexts(15, 20)]), dead: [large] },
+  });
+  await checkAccount(engine);
+});
+
+Deno.test("runOnce: begins no cycle before the interval has passed, and one then, when more is there", async () => {
+  await server().seedList(DLQ, eventTexts(3));
+  await using engine = createEngine(server(), { settings: { batchSize: 2, intervalSeconds: .3 } });
+  deepStrictEqual(await turnOf(engine), { began: true, replayed: 2, stoppedBy: "batch_size" });
+  await server().seedList(DLQ, eventTexts(1, 3));
+  deepStrictEqual(await turnOf(engine), { began: false, replayed: 0, stoppedBy: "batch_size" });
+  const { startedAtMs } = (await engine.source.store.peek()).record;
+  const second = await waitUntil(async () => {
+    const outcome = await engine.turn();
+    return outcome.began ? outcome : null;
+  }, { what: "the second cycle begins" });
+  strictEqual(second.replayed, 2);
+  const { startedAtMs: secondAtMs } = (await engine.source.store.peek()).record;
+  ok(secondAtMs - startedAtMs >= 300, `${secondAtMs - startedAtMs} ms apart`);
+});
+
+async function turnOf(engine: Engine) {
+  const { began, replayed, stoppedBy } = await engine.turn();
+  return { began, replayed, stoppedBy };
+}
+
+Deno.test("runOnce: shares the bound and the interval when another instance goes on with the cycle", async () => {
+  await server().seedList(DLQ, eventTexts(40));
+  const settings = { batchSize: 25, chunkMessages: 10 };
+  await using first = createEngine(server(), { settings });
+  await using second = createEngine(server(), { settings });
+  const stop = new AbortController();
+  first.beforeCommit((number) => number === 1 ? stop.abort() : undefined);
+  deepStrictEqual((await first.turn({ signal: stop.signal })).stoppedBy, "shutdown");
+  deepStrictEqual(await turnOf(second), { began: false, replayed: 15, stoppedBy: "batch_size" });
+  deepStrictEqual(await turnOf(first), { began: false, replayed: 0, stoppedBy: "batch_size" });
+  deepStrictEqual((await readLists(server())).target, stamped(eventTexts(25)));
+});
+
+Deno.test("runOnce: tries a chunk six times, each time half of it, and is contended when every try conflicts", async () => {
+  await server().seedList(DLQ, eventTexts(300));
+  await using engine = createEngine(server(), { settings: { chunkMessages: 100 } });
+  const client = server().client();
+  const sizes: number[] = [];
+  engine.beforeCommit(async (_, { moves }) => {
+    sizes.push(moves.length);
+    await client.rpop(DLQ);
+  });
+  const { stoppedBy, conflicts, replayed, nextInMs } = await engine.turn();
+  deepStrictEqual({ stoppedBy, conflicts, replayed }, { stoppedBy: "contended", conflicts: 6, replayed: 0 });
+  deepStrictEqual(sizes, [100, 50, 25, 12, 6, 3]);
+  ok(nextInMs >= 1_000, `again in ${nextInMs} ms`);
+  deepStrictEqual(await engine.commits(), { conflict: 6 });
+  deepStrictEqual(await readLists(server()), { dlq: eventTexts(294, 6), target: [], dead: [] });
+});
+
+Deno.test("runOnce: goes on with whole chunks when a half that was tried again got through", async () => {
+  await server().seedList(DLQ, eventTexts(60));
+  await using engine = createEngine(server(), { settings: { chunkMessages: 20 } });
+  const client = server().client();
+  const sizes: number[] = [];
+  engine.beforeCommit(async (number, { moves }) => {
+    sizes.push(moves.length);
+    if (number <= 2) await client.rpop(DLQ);
+  });
+  const { conflicts, replayed, stoppedBy } = await engine.turn();
+  deepStrictEqual({ conflicts, replayed, stoppedBy }, { conflicts: 2, replayed: 58, stoppedBy: "empty" });
+  deepStrictEqual(sizes, [20, 10, 5, 20, 20, 13]);
+  deepStrictEqual(await readLists(server()), { dlq: [], target: stamped(eventTexts(58, 2)), dead: [] });
+});
+
+Deno.test("runOnce: loses and doubles nothing when somebody pops, removes and pushes all the while", async () => {
+  await server().seedList(DLQ, eventTexts(400));
+  await using engine = createEngine(server(), { settings: { chunkMessages: 16 } });
+  const client = server().client();
+  const taken: string[] = [];
+  engine.beforeCommit(async (number) => {
+    if (number % 3 === 0) taken.push(...(await client.rpop(DLQ, 2)) ?? []);
+    if (number % 5 === 0) await client.lrem(DLQ, -1, taken[0] ?? "").then(() => client.lpush(DLQ, taken.shift() ?? ""));
+    await server().seedList(DLQ, [eventText(`new-${number}`)]);
+  });
+  while ((await engine.turn()).stoppedBy === "contended");
+  const { dlq, target, dead } = await readLists(server());
+  const news = dlq.filter((text) => idOf(text).startsWith("new-")).length;
+  const ids = [...dlq, ...target, ...dead, ...taken].map(idOf).filter((id) => !id.startsWith("new-"));
+  deepStrictEqual(ids.map(Number).sort((a, b) => a - b), Array.from({ length: 400 }, (_, i) => i));
+  ok(news > 0);
+  await checkAccount(engine);
+  strictEqual(DEAD.length > 0 && dead.length, 0);
+});
+
+Deno.test("runOnce: changes nothing and says why when the dead list is a string", async () => {
+  await server().seedList(DLQ, eventTexts(3));
+  await server().client().set(DEAD, "text");
+  await using engine = createEngine(server());
+  const { stoppedBy, replayed } = await engine.turn();
+  deepStrictEqual({ stoppedBy, replayed }, { stoppedBy: "error", replayed: 0 });
+  deepStrictEqual(await engine.commits(), { wrong_type: 1 });
+  deepStrictEqual(await server().readTexts(DLQ), eventTexts(3));
+  ok(engine.lines.some(({ level, message }) => level === "ERROR" && message.includes(DEAD)), "the line names the key");
+  await server().client().del(DEAD);
+  deepStrictEqual((await engine.turn()).replayed, 3);
+});

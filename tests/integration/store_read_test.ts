@@ -1,0 +1,149 @@
+/** peek_source.lua and read_chunk.lua by themselves: what they answer, and that they change nothing. */
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
+import { type ChunkBounds, isNewest } from "../../src/redis/dead_letter_store.ts";
+import { createStore, DLQ, dumpKeys, STATE } from "../support/engine.ts";
+import { shareRedis } from "../support/redis.ts";
+
+const server = shareRedis();
+
+const WIDE: ChunkBounds = { messages: 200, bytes: 1_000_000, messageBytes: 1_000_000 };
+const KILO = Buffer.alloc(1_000, "k");
+
+Deno.test("peek: answers as of a source that was never worked on when there is no key", async () => {
+  const store = createStore(server());
+  const { record, depth, nowMs } = await store.peek();
+  deepStrictEqual([record.sequence, record.cycle, record.remaining, record.newestBytes, depth], ["0", 0, 0, -1, 0]);
+  ok(Math.abs(nowMs - Date.now()) < 5_000, String(nowMs));
+  deepStrictEqual(await dumpKeys(server().client()), {});
+});
+
+Deno.test("peek: answers the record, the depth and the server's clock, and changes nothing, when there are any", async () => {
+  const client = server().client();
+  await server().seedList(DLQ, ["a", "b", "c"]);
+  await client.hset(STATE, { seq: "12", cycle: "3", remaining: "2", replayed: "7", dead: "1", boundBy: "batch_size" });
+  const before = await dumpKeys(client);
+  const { record, depth } = await createStore(server()).peek();
+  const { sequence, cycle, remaining, replayed, dead, boundBy } = record;
+  deepStrictEqual({ sequence, cycle, remaining, replayed, dead, boundBy, depth }, {
+    ...{ sequence: "12", cycle: 3, remaining: 2, replayed: 7, dead: 1, boundBy: "batch_size", depth: 3 },
+  });
+  deepStrictEqual(await dumpKeys(client), before);
+});
+
+for (const [name, key] of [["DLQ", DLQ], ["record", STATE]] as const) {
+  Deno.test(`peek: rejects with WRONGTYPE when the ${name} is a string`, async () => {
+    await server().client().set(key, "text");
+    await rejects(createStore(server()).peek(), /WRONGTYPE/);
+  });
+}
+
+const reads: {
+  name: string;
+  dlq: (string | Uint8Array)[];
+  bounds?: Partial<ChunkBounds>;
+  messages: (string | Uint8Array)[];
+}[] = [
+  { name: "nothing when the list is not there", dlq: [], messages: [] },
+  {
+    name: "all, oldest first, when the list is shorter than the bound",
+    dlq: ["a", "b", "c"],
+    messages: ["a", "b", "c"],
+  },
+  {
+    name: "the oldest when the list is longer than the bound",
+    dlq: ["a", "b", "c"],
+    bounds: { messages: 2 },
+    messages: ["a", "b"],
+  },
+  {
+    name: "what fits when the bytes are bounded",
+    dlq: ["aaaa", "bbbb", "cccc"],
+    bounds: { bytes: 8 },
+    messages: ["aaaa", "bbbb"],
+  },
+  {
+    name: "what fits when the bytes are bounded one lower",
+    dlq: ["aaaa", "bbbb", "cccc"],
+    bounds: { bytes: 7 },
+    messages: ["aaaa"],
+  },
+  { name: "at least one message when it is over the bytes", dlq: [KILO, "b"], bounds: { bytes: 1 }, messages: [KILO] },
+  { name: "none behind one that is over the bytes", dlq: [KILO, "b"], bounds: { bytes: 999 }, messages: [KILO] },
+  { name: "a message of just the largest size", dlq: [KILO], bounds: { messageBytes: 1_000 }, messages: [KILO] },
+  {
+    name: "up to an oversize message",
+    dlq: ["a", "b", KILO, "c"],
+    bounds: { messageBytes: 999 },
+    messages: ["a", "b"],
+  },
+  { name: "empty strings", dlq: ["", "", "a", ""], messages: ["", "", "a", ""] },
+  {
+    name: "NUL and invalid UTF-8 as they are",
+    dlq: [Uint8Array.of(0), Uint8Array.of(0xff, 0xfe, 0, 0xc3), "\u0000a"],
+    messages: [Uint8Array.of(0), Uint8Array.of(0xff, 0xfe, 0, 0xc3), "\u0000a"],
+  },
+  { name: "byte-equal neighbours, each of them", dlq: ["x", "x", "x"], bounds: { messages: 2 }, messages: ["x", "x"] },
+  {
+    name: "behind those that are skipped",
+    dlq: ["a", "b", "c", "d"],
+    bounds: { skip: 1, messages: 2 },
+    messages: ["b", "c"],
+  },
+  { name: "nothing when all are skipped", dlq: ["a", "b"], bounds: { skip: 2 }, messages: [] },
+];
+
+for (const { name, dlq, bounds, messages } of reads) {
+  Deno.test(`read: answers ${name}, and changes nothing`, async () => {
+    const client = server().client();
+    await client.hset(STATE, { seq: "4" });
+    await server().seedList(DLQ, dlq);
+    const before = await dumpKeys(client);
+    const chunk = await createStore(server()).read({ ...WIDE, ...bounds });
+    deepStrictEqual(chunk.messages.map((message) => message.toString("hex")), messages.map(hex));
+    deepStrictEqual([chunk.sequence, chunk.depth, chunk.oversize], ["4", dlq.length, null]);
+    deepStrictEqual(await dumpKeys(client), before);
+  });
+}
+
+Deno.test("read: describes the oldest by its length and both its ends when it is oversize", async () => {
+  const large = Buffer.concat([Buffer.alloc(6_000, "a"), Buffer.alloc(6_000, "b")]);
+  await server().seedList(DLQ, [large, "behind"]);
+  const { messages, oversize, depth } = await createStore(server()).read({ ...WIDE, messageBytes: 11_999 });
+  const digest = createHash("sha1").update(large.subarray(0, 4_096)).update(large.subarray(-4_096)).digest("hex");
+  deepStrictEqual({ messages, oversize, depth }, { messages: [], oversize: { bytes: 12_000, digest }, depth: 2 });
+});
+
+Deno.test("read: answers 4,000 messages when that is the bound", async () => {
+  const dlq = Array.from({ length: 4_100 }, (_, i) => `m${i}`);
+  await server().seedList(DLQ, dlq);
+  const { messages } = await createStore(server()).read({ ...WIDE, messages: 4_000 });
+  deepStrictEqual(messages.map(String), dlq.slice(0, 4_000));
+});
+
+Deno.test("read: rejects with WRONGTYPE when the DLQ is a hash", async () => {
+  await server().client().hset(DLQ, "a", "b");
+  await rejects(createStore(server()).read(WIDE), /WRONGTYPE/);
+});
+
+for (const size of [0, 1, 4_096, 8_191, 8_192, 8_193, 20_000]) {
+  Deno.test(`isNewest: knows the message that begin saw when it has ${size} bytes`, async () => {
+    const message = Buffer.from(Array.from({ length: size }, (_, i) => i * 7 % 256));
+    const other = Buffer.from(message);
+    if (size > 0) other[size - 1]! ^= 1;
+    await server().seedList(DLQ, ["older", message]);
+    const store = createStore(server());
+    strictEqual(await store.begin({ sequence: "0", intervalMs: 0, budget: 2, fields: {} }), "ok");
+    const { record } = await store.peek();
+    deepStrictEqual([message, other, Buffer.from("older")].map((one) => isNewest(one, record)), [
+      true,
+      size === 0,
+      false,
+    ]);
+  });
+}
+
+function hex(message: string | Uint8Array): string {
+  return Buffer.from(message as Uint8Array).toString("hex");
+}
