@@ -3,7 +3,7 @@ import { findMember } from "../src/domain/json_members.ts";
 import { objectOf, stringOf } from "../src/domain/json_values.ts";
 import { readMessage } from "../src/domain/message.ts";
 import { withoutStamps } from "../src/domain/message_stamps.ts";
-import { REMEDIATION_MEMBER } from "../src/domain/source.ts";
+import { DEAD_REASONS, REMEDIATION_MEMBER } from "../src/domain/source.ts";
 import { ALERTER_MARKS, type DeadLetter } from "./generator.ts";
 
 /** Everything that was found, as it lies there. */
@@ -89,9 +89,14 @@ function listPlaces({ delivered, discarded, dead, waiting }: Found): { place: st
   return [
     ...delivered.map((bytes) => ({ place: REPLAYED, bytes })),
     ...discarded.map((bytes) => ({ place: DISCARDED, bytes })),
-    ...dead.map((bytes) => ({ place: reasonOf(bytes), bytes })).sort((a, b) => a.place < b.place ? -1 : 1),
+    ...dead.map((bytes) => ({ place: reasonOf(bytes), bytes })).sort((a, b) => rankOf(a.place) - rankOf(b.place)),
     ...waiting.map((bytes) => ({ place: WAITING, bytes })),
   ];
+}
+
+/** Reasons in their own order, anything else first. */
+function rankOf(reason: string): number {
+  return (DEAD_REASONS as readonly string[]).indexOf(reason);
 }
 
 /** Takes one out, if there is any; among byte-equal ones the one that belongs there. */

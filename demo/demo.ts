@@ -5,6 +5,7 @@ import { type Service, startService } from "../tests/support/service.ts";
 import { addsUp, takeAccount } from "./account.ts";
 import { type DeadLetter, DEMO_API_KEY, generateDeadLetters } from "./generator.ts";
 import {
+  formatAddresses,
   formatEnding,
   formatLine,
   formatNext,
@@ -14,15 +15,6 @@ import {
   TABLE_HEAD,
 } from "./screen.ts";
 import { openStage, type Stage } from "./stage.ts";
-
-const HELP = `Shows the service at work: own Redis, stand-ins for Moogsoft and the alerter, an account at the end.
-
-Usage: deno task demo [--messages N] [--seed N]
-
-  --messages N   dead letters in all, ${50} to ${400} (default 300)
-  --seed N       other messages (default 1)
-
-Exit codes: 0 the account adds up; 1 it does not; 2 wrong command line; 130 Ctrl-C.`;
 
 const MIN_MESSAGES = 50, MAX_MESSAGES = 400;
 /** For how long Moogsoft is down at first. */
@@ -34,6 +26,15 @@ const MAX_SECONDS = 48;
 const START_TIMEOUT_MS = 30_000, STOP_TIMEOUT_MS = 5_000;
 const EXIT = { good: 0, bad: 1, usage: 2 } as const;
 const SIGNAL_EXITS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+const HELP = `Shows the service at work: own Redis, stand-ins for Moogsoft and the alerter, an account at the end.
+
+Usage: deno task demo [--messages N] [--seed N]
+
+  --messages N   dead letters in all, ${MIN_MESSAGES} to ${MAX_MESSAGES} (default 300)
+  --seed N       other messages (default 1)
+
+Exit codes: 0 the account adds up; 1 it does not; 2 wrong command line; 130 Ctrl-C.`;
 
 interface Options {
   readonly messages: number;
@@ -97,7 +98,8 @@ async function play({ messages, seed }: Options, signal: AbortSignal): Promise<n
   stage.moog.answerWith(503);
   await stage.put(backlog);
   await using service = startService({ cwd: stage.dir, env: serviceEnvironment(stage) });
-  const { health } = await service.ports({ timeoutMs: START_TIMEOUT_MS });
+  const { health, metrics } = await service.ports({ timeoutMs: START_TIMEOUT_MS });
+  console.log(formatAddresses({ health, metrics }));
   console.log(TABLE_HEAD);
   await runScenes({ stage, service, late, healthPort: health, signal });
   await stopInOrder({ stage, service });

@@ -60,7 +60,7 @@ export const DEMO_MIX: Mix = {
 /**
  * Makes `count` dead letters in a random order; every kind of the mix occurs at least once.
  *
- * @throws {RangeError} if `count` is less than the number of kinds.
+ * @throws {RangeError} if `count` is less than the number of kinds, or the mix is empty.
  */
 export function generateDeadLetters({ count, seed = 1, mix = DEMO_MIX }: GeneratorOptions): DeadLetter[] {
   const random = new SeededRandom(seed);
@@ -77,17 +77,18 @@ export function generateDeadLetter(
   return { kind, fate, ...make(createEvent(random, index), random) };
 }
 
-/** The kinds, each as often as its share says but at least once; what rounding leaves over goes to the first of the mix. */
+/** One of each kind, the rest by their shares; what rounding leaves over goes to the first of the mix. */
 function apportion(count: number, mix: Mix): MessageKind[] {
   const shares = Object.entries(mix) as [MessageKind, number][];
+  if (shares.length === 0 || count < shares.length) {
+    throw new RangeError(`Cannot make ${count} messages of ${shares.length} kinds: one of each is the least`);
+  }
   const total = shares.reduce((sum, [, share]) => sum + share, 0);
-  const [first, ...others] = shares.map(([kind, share]) => ({
-    kind,
-    times: Math.max(1, Math.floor(count * share / total)),
-  }));
-  const rest = count - others.reduce((sum, { times }) => sum + times, 0);
-  if (!first || rest < 1) throw new RangeError(`Cannot make ${count} messages of ${shares.length} kinds: too few`);
-  return [{ ...first, times: rest }, ...others].flatMap(({ kind, times }) => Array<MessageKind>(times).fill(kind));
+  const kinds = shares.flatMap(([kind, share]) =>
+    Array<MessageKind>(1 + Math.floor((count - shares.length) * share / total)).fill(kind)
+  );
+  const [first] = shares[0] as [MessageKind, number];
+  return [...kinds, ...Array<MessageKind>(count - kinds.length).fill(first)];
 }
 
 /** Members in order: name and value as JSON text. */

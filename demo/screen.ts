@@ -42,6 +42,11 @@ export function formatOpening(letters: readonly DeadLetter[], seed: number): str
   ].join("\n");
 }
 
+/** Where the service can be asked meanwhile. */
+export function formatAddresses({ health, metrics }: { health: number; metrics: number }): string {
+  return `The service runs: http://127.0.0.1:${health}/health  http://127.0.0.1:${metrics}/metrics\n`;
+}
+
 /** Head of the columns of {@link formatLine}. */
 export const TABLE_HEAD = "     s   DLQ  ingest  delivered  dead  gates";
 

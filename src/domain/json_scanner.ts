@@ -105,7 +105,7 @@ export class JsonScanner {
     do {
       const byte = this.bytes[this.at];
       if (isOpening(byte)) {
-        if (depth + closers.length > MAX_DEPTH) return this.fail("depth");
+        if (depth + closers.length >= MAX_DEPTH) return this.fail("depth");
         const closer = byte + OPEN_TO_CLOSE;
         closers.push(closer);
         this.at++;

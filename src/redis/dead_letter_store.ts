@@ -18,7 +18,7 @@ import peekSource from "./scripts/peek_source.lua" with { type: "text" };
 import readChunk from "./scripts/read_chunk.lua" with { type: "text" };
 import settleCommit from "./scripts/settle_commit.lua" with { type: "text" };
 
-/** Bytes of either end that stand for a message too large to be read. */
+/** Bytes of either end that stand for a message too large to be read, and for the newest one (a short one's ends overlap). */
 const SAMPLE_BYTES = 4_096;
 
 /** A source at one instant of the server. */
@@ -39,6 +39,8 @@ export interface Chunk {
   readonly messages: readonly Buffer[];
   /** The oldest message where it is over the limit: described, not read. */
   readonly oversize: { readonly bytes: number; readonly digest: string } | null;
+  /** Whether the message behind the last of these is byte-equal to it. */
+  readonly goesOnEqual: boolean;
 }
 
 /** Bounds of one read. */
@@ -125,9 +127,12 @@ export class DeadLetterStore {
   async read(bounds: ChunkBounds): Promise<Chunk> {
     const { messages, bytes, messageBytes, skip = 0 } = bounds;
     const reply = await this.#read(this.#dlq, this.#state, messages, bytes, messageBytes, SAMPLE_BYTES, skip);
-    const [sequence, depth, nowMs, large, found] = reply as [Buffer, number, number, [number?, Buffer?], Buffer[]];
+    const [sequence, depth, nowMs, large, found, equal] = reply as [
+      ...[sequence: Buffer, depth: number, nowMs: number],
+      ...[large: [number?, Buffer?], found: Buffer[], equal: number],
+    ];
     const oversize = large.length === 2 ? { bytes: large[0]!, digest: String(large[1]) } : null;
-    return { sequence: String(sequence), depth, nowMs, messages: found, oversize };
+    return { sequence: String(sequence), depth, nowMs, messages: found, oversize, goesOnEqual: equal === 1 };
   }
 
   /** Begins a cycle of at most `budget` messages if `intervalMs` have passed since the last began (0: at once). */
@@ -174,11 +179,7 @@ export class DeadLetterStore {
 /** Whether a message is the one whose length and digest the record holds. */
 export function isNewest(message: Buffer, { newestBytes, newestDigest }: SourceRecord): boolean {
   if (message.length !== newestBytes) return false;
-  const large = message.length > 2 * SAMPLE_BYTES;
-  const sample = large
-    ? [message.subarray(0, SAMPLE_BYTES), message.subarray(message.length - SAMPLE_BYTES)]
-    : [message];
-  return sha1(sample) === newestDigest;
+  return sha1([message.subarray(0, SAMPLE_BYTES), message.subarray(-SAMPLE_BYTES)]) === newestDigest;
 }
 
 /** Lengths, digest and size of the sample of what was read, as the script compares them. */

@@ -31,6 +31,10 @@ export class Account {
   depth(messages: number): void {
     this.#metrics.dlqDepth.set({ dlq_name: this.#policy.dlq }, messages);
     this.#metrics.queueDepth.set({ source: this.#policy.name, queue: this.#policy.dlq, role: "dlq" }, messages);
+  }
+
+  /** A turn ended without a failure: the next one is told again, whatever its code. */
+  turnSucceeded(): void {
     this.#lastError = null;
   }
 

@@ -41,7 +41,7 @@ export interface PlanContext {
 
 /** Decides every message of a chunk. The plan is empty where the cycle ends before the chunk's first message. */
 export function planChunk(chunk: Chunk, context: PlanContext): Plan {
-  if (chunk.oversize) return planOversize(chunk.oversize, context);
+  if (chunk.oversize) return planOversize(chunk, chunk.oversize, context);
   const { count, endsCycle } = withinCycle(chunk, context.record);
   const messages = chunk.messages.slice(0, count);
   const verdict: VerdictContext = {
@@ -65,7 +65,9 @@ export function planChunk(chunk: Chunk, context: PlanContext): Plan {
   return { messages, oversize: null, moves, replayed: moves.length - deaths.length, deaths, bytes, endsCycle };
 }
 
-function planOversize(oversize: NonNullable<Chunk["oversize"]>, context: PlanContext): Plan {
+function planOversize(chunk: Chunk, oversize: NonNullable<Chunk["oversize"]>, context: PlanContext): Plan {
+  const { newestBytes, newestDigest } = context.record;
+  const newest = oversize.bytes === newestBytes && oversize.digest === newestDigest;
   const detail = `${oversize.bytes} bytes, more than REMEDIATION_MAX_MESSAGE_BYTES (${context.maxMessageBytes})`;
   return {
     messages: [],
@@ -74,22 +76,17 @@ function planOversize(oversize: NonNullable<Chunk["oversize"]>, context: PlanCon
     replayed: 0,
     deaths: [{ reason: "oversize", detail, bytes: oversize.bytes, message: null }],
     bytes: oversize.bytes,
-    endsCycle: oversize.bytes === context.record.newestBytes && oversize.digest === context.record.newestDigest,
+    endsCycle: newest && !chunk.goesOnEqual,
   };
 }
 
 /**
  * How many messages of the chunk were there when the cycle began: all up to the one that was newest then. Where byte-equal
- * messages stand in a row the last of them counts; where the row reaches the end of the chunk, and the list goes on, its
- * last message is left for the next chunk to judge.
+ * messages stand in a row the last of the row counts, be it in this chunk or a later one.
  */
-function withinCycle(chunk: Chunk, record: SourceRecord): { count: number; endsCycle: boolean } {
-  const { messages } = chunk;
+function withinCycle({ messages, goesOnEqual }: Chunk, record: SourceRecord): { count: number; endsCycle: boolean } {
   const newest = messages.findIndex((message, i) =>
-    isNewest(message, record) && !(i + 1 < messages.length && messages[i + 1]!.equals(message))
+    isNewest(message, record) && !(i + 1 < messages.length ? messages[i + 1]!.equals(message) : goesOnEqual)
   );
-  if (newest < 0) return { count: messages.length, endsCycle: false };
-  const goesOn = messages.length < chunk.depth && messages.length < record.remaining;
-  const isUndecided = goesOn && newest === messages.length - 1 && newest > 0;
-  return isUndecided ? { count: newest, endsCycle: false } : { count: newest + 1, endsCycle: true };
+  return newest < 0 ? { count: messages.length, endsCycle: false } : { count: newest + 1, endsCycle: true };
 }

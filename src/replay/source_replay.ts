@@ -118,7 +118,8 @@ export class SourceReplay {
         { source: this.policy.name },
         () => this.#turn(options, tally),
       );
-      if (stop.by !== "error") this.#failures = 0;
+      this.#failures = 0;
+      this.#deps.account.turnSucceeded();
     } catch (error) {
       stop = await this.#failed(error);
     }
@@ -164,7 +165,8 @@ export class SourceReplay {
       } else if (step === "moved") {
         conflicts = 0;
       } else if (step === "wrong_type") {
-        return this.#refused();
+        const { dlq, target, dead } = this.policy;
+        throw new Error(`WRONGTYPE one of ${dlq}, ${target}, ${dead} is not a list, or the source's record is no hash`);
       } else if (step === "again") {
         await this.#deps.clock.sleep(5, signal);
       }
@@ -291,14 +293,6 @@ export class SourceReplay {
 
   #heldBy({ name, retryInMs }: GateStatus): Stop {
     return { by: name, nextInMs: Math.max(10, retryInMs ?? RETRY_MS) };
-  }
-
-  #refused(): Stop {
-    this.#deps.log.error("wrong_type", "A key of the source holds something that is not a list; nothing was moved", {
-      source: this.policy.name,
-      keys: [this.policy.dlq, this.policy.target, this.policy.dead],
-    });
-    return { by: "error", nextInMs: this.#backoff() };
   }
 
   async #failed(error: unknown): Promise<Stop> {

@@ -8,8 +8,6 @@ export interface Clock {
   monotonicMs(): number;
   /** Resolves after `ms` milliseconds, or at once when the signal aborts (it never rejects). Does not throw. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
-  /** Calls `action` every `ms` milliseconds until the returned function is called. */
-  every(ms: number, action: () => void): () => void;
 }
 
 /** The machine's own clock. Safe to share between components. */
@@ -27,10 +25,6 @@ export const SYSTEM_CLOCK: Clock = {
       const timer = setTimeout(done, ms);
       signal?.addEventListener("abort", done, { once: true });
     });
-  },
-  every(ms, action) {
-    const timer = setInterval(action, ms);
-    return () => clearInterval(timer);
   },
 };
 

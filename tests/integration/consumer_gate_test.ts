@@ -6,8 +6,8 @@ import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { startHttpStub, type StubAnswer } from "../support/http_stub.ts";
 import { shareRedis, type TestRedis, withRedis } from "../support/redis.ts";
 import { waitUntil } from "../support/wait.ts";
-import { recordLog } from "../unit/gates/recorded_log.ts";
-import { TestClock } from "../unit/gates/test_clock.ts";
+import { recordLog } from "../support/recorded_log.ts";
+import { TestClock } from "../support/test_clock.ts";
 
 const PREFIX = "mutt:heartbeat:alerter";
 const server = shareRedis();

@@ -3,7 +3,7 @@ import { type HealthState, startHealthServer } from "../../src/http/health_serve
 import { ListenError, startListener } from "../../src/http/listener.ts";
 import { textReply } from "../../src/http/reply.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
-import { recordLog } from "../unit/gates/recorded_log.ts";
+import { recordLog } from "../support/recorded_log.ts";
 import { waitUntil } from "../support/wait.ts";
 
 const GOOD: HealthState = {

@@ -79,7 +79,7 @@ for (const [name, settings] of chunkings) {
   });
 
   Deno.test(`runOnce: moves two byte-equal oversize messages in one cycle when a chunk is ${name}`, async () => {
-    const large = Buffer.alloc(5_000, "x").toString();
+    const large = Buffer.alloc(20_000, "x").toString();
     await server().seedList(DLQ, [large, large]);
     await using engine = createEngine(server(), { settings: { ...settings, maxMessageBytes: 1_024 } });
     await engine.turn();
@@ -218,9 +218,11 @@ Deno.test("runOnce: changes nothing and says why when the dead list is a string"
   await using engine = createEngine(server());
   const { stoppedBy, replayed } = await engine.turn();
   deepStrictEqual({ stoppedBy, replayed }, { stoppedBy: "error", replayed: 0 });
-  deepStrictEqual(await engine.commits(), { wrong_type: 1 });
+  await engine.turn();
+  deepStrictEqual([await engine.commits(), await engine.errors()], [{ wrong_type: 2 }, { WRONGTYPE: 2 }]);
   deepStrictEqual(await server().readTexts(DLQ), eventTexts(3));
-  ok(engine.lines.some(({ level, message }) => level === "ERROR" && message.includes(DEAD)), "the line names the key");
+  const told = engine.lines.filter(({ level }) => level === "ERROR").map(({ fields }) => String(fields.reason));
+  ok(told.length === 1 && told[0]!.includes(DEAD), `told once, and which keys: ${told}`);
   await server().client().del(DEAD);
   deepStrictEqual((await engine.turn()).replayed, 3);
 });

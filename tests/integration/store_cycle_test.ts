@@ -16,7 +16,7 @@ Deno.test("begin: records number, start, bound and the newest message when there
   const { startedAtMs, ...record } = await server().client().hgetall(STATE);
   deepStrictEqual(record, {
     ...{ cycle: "1", seq: "1", depthAtStart: "2", remaining: "2", replayed: "0", dead: "0" },
-    ...{ newestBytes: "3", newestDigest: createHash("sha1").update("new").digest("hex") },
+    ...{ newestBytes: "3", newestDigest: createHash("sha1").update("newnew").digest("hex") },
     ...{ boundBy: "depth", suspect: "0" },
   });
   const { nowMs } = await store.peek();

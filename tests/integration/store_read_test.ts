@@ -127,6 +127,26 @@ Deno.test("read: rejects with WRONGTYPE when the DLQ is a hash", async () => {
   await rejects(createStore(server()).read(WIDE), /WRONGTYPE/);
 });
 
+const rows: [name: string, dlq: string[], bounds: Partial<ChunkBounds>, goesOnEqual: boolean][] = [
+  ["the next message is the same", ["a", "x", "x"], { messages: 2 }, true],
+  ["the next message is another of the same length", ["a", "x", "y"], { messages: 2 }, false],
+  ["there is no next message", ["x", "x"], { messages: 2 }, false],
+  ["the list is shorter than the chunk", ["x", "x"], {}, false],
+  ["the list is empty", [], {}, false],
+  ["the same message does not fit any more", ["xxxx", "xxxx"], { bytes: 4 }, true],
+  ["an empty string follows an empty string", ["", ""], { messages: 1 }, true],
+  ["the same oversize message follows", [KILO.toString(), KILO.toString()], { messageBytes: 999 }, true],
+  ["another follows an oversize message", [KILO.toString(), "x"], { messageBytes: 999 }, false],
+  ["an oversize message follows", ["x", KILO.toString()], { messageBytes: 999 }, false],
+];
+
+for (const [name, dlq, bounds, goesOnEqual] of rows) {
+  Deno.test(`read: says ${goesOnEqual ? "that" : "not that"} the row goes on when ${name}`, async () => {
+    await server().seedList(DLQ, dlq);
+    strictEqual((await createStore(server()).read({ ...WIDE, ...bounds })).goesOnEqual, goesOnEqual);
+  });
+}
+
 for (const size of [0, 1, 4_096, 8_191, 8_192, 8_193, 20_000]) {
   Deno.test(`isNewest: knows the message that begin saw when it has ${size} bytes`, async () => {
     const message = Buffer.from(Array.from({ length: size }, (_, i) => i * 7 % 256));

@@ -20,11 +20,10 @@ if elapsedMs >= 0 and elapsedMs < intervalMs then return 'not_due' end
 
 local depth = redis.call('LLEN', dlq)
 local newest = redis.call('LINDEX', dlq, 0) or ''
-local length, sample = #newest, newest
-if length > 2 * sampleBytes then sample = newest:sub(1, sampleBytes) .. newest:sub(-sampleBytes) end
+local sample = newest:sub(1, sampleBytes) .. newest:sub(-sampleBytes)
 
 redis.call('HINCRBY', state, 'cycle', 1)
 redis.call('HSET', state,
   'seq', sequence + 1, 'startedAtMs', nowMs, 'depthAtStart', depth, 'remaining', math.min(budget, depth),
-  'newestBytes', length, 'newestDigest', redis.sha1hex(sample), 'replayed', 0, 'dead', 0, unpack(ARGV, 5))
+  'newestBytes', #newest, 'newestDigest', redis.sha1hex(sample), 'replayed', 0, 'dead', 0, unpack(ARGV, 5))
 return 'ok'

@@ -2,28 +2,30 @@
 -- KEYS  1 dlq (list)  2 state (hash)
 -- ARGV  1 most messages  2 most bytes  3 bytes over which a message is only described  4 sampleBytes  5 messages to skip
 -- Returns sequence number, depth, nowMs, {length, digest of the sample} of an oversize message that is the oldest (or
--- {}), and the messages, oldest first. Bound: the bytes asked for and one message more.
+-- {}), the messages, oldest first, and whether the next one is byte-equal to the last of them (1 or 0).
+-- Bound: the bytes asked for and one message more.
 local dlq, state = KEYS[1], KEYS[2]
 local mostMessages, mostBytes, mostMessageBytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local sampleBytes, skip = tonumber(ARGV[4]), tonumber(ARGV[5])
 
 local time = redis.call('TIME')
 local messages, oversize, bytes = {}, {}, 0
-for position = 1, mostMessages do
-  local message = redis.call('LINDEX', dlq, -(position + skip))
-  if not message then break end
+local last, message
+for position = 1, mostMessages + 1 do
+  message = redis.call('LINDEX', dlq, -(position + skip))
+  if not message or position > mostMessages or #oversize > 0 then break end
   local length = #message
   if length > mostMessageBytes then
-    if position == 1 then
-      oversize = { length, redis.sha1hex(message:sub(1, sampleBytes) .. message:sub(-sampleBytes)) }
-    end
-    break
+    if position > 1 then break end
+    oversize = { length, redis.sha1hex(message:sub(1, sampleBytes) .. message:sub(-sampleBytes)) }
+  else
+    bytes = bytes + length
+    if position > 1 and bytes > mostBytes then break end
+    messages[position] = message
   end
-  bytes = bytes + length
-  if position > 1 and bytes > mostBytes then break end
-  messages[position] = message
+  last = message
 end
 return {
   redis.call('HGET', state, 'seq') or '0', redis.call('LLEN', dlq),
-  time[1] * 1000 + math.floor(time[2] / 1000), oversize, messages,
+  time[1] * 1000 + math.floor(time[2] / 1000), oversize, messages, last and message == last and 1 or 0,
 }

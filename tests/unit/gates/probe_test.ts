@@ -2,7 +2,7 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Secret } from "../../../src/config/secret.ts";
 import type { ExchangeOutcome } from "../../../src/gates/exchange.ts";
 import { formatProbe, judgeProbe, sendProbe } from "../../../src/gates/probe.ts";
-import { TestClock } from "./test_clock.ts";
+import { TestClock } from "../../support/test_clock.ts";
 
 const SUCCESS = { successCodes: [200, 201, 202], address: "moog:8888" };
 

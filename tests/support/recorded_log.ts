@@ -1,5 +1,5 @@
 /** A log that keeps its lines for a test to look at. */
-import type { Log } from "../../../src/observability/log.ts";
+import type { Log } from "../../src/observability/log.ts";
 
 /** A recorded line. */
 export interface RecordedLine {

@@ -1,5 +1,5 @@
 /** A clock that only moves when a test says so. */
-import type { Clock } from "../../../src/runtime/clock.ts";
+import type { Clock } from "../../src/runtime/clock.ts";
 
 /** Timers fire in the order of their time when {@link TestClock.advance} passes them. */
 export class TestClock implements Clock {
@@ -20,10 +20,6 @@ export class TestClock implements Clock {
       this.#timers.push({ atMs: this.#nowMs + ms, fire: resolve });
       signal?.addEventListener("abort", () => resolve(), { once: true });
     });
-  }
-
-  every(): () => void {
-    throw new Error("not used");
   }
 
   /** Moves the time, then lets what was waiting run. */

@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { GateBoard } from "../../../src/gates/board.ts";
+import type { Gate, GateAnswer, GateName } from "../../../src/gates/gate.ts";
+import { recordLog } from "../../support/recorded_log.ts";
+import { TestClock } from "../../support/test_clock.ts";
+
+const OPEN: GateAnswer = { open: true, reason: "fine", detail: "it is fine" };
+const CLOSED: GateAnswer = { open: false, reason: "broken", detail: "it is broken (SOME_VARIABLE)", retryInMs: 500 };
+
+function setup(answers: Partial<Record<GateName, () => GateAnswer>>) {
+  const clock = new TestClock();
+  const { log, lines } = recordLog();
+  const gates = Object.entries(answers).map(([name, ask]) => ({ name: name as GateName, ask }) satisfies Gate);
+  const opened: string[] = [];
+  const onAnswer = (gate: GateName, open: boolean) => void opened.push(`${gate}=${open}`);
+  return { clock, lines, opened, board: new GateBoard(gates, { clock, log, source: "alerter", onAnswer }) };
+}
+
+Deno.test("GateBoard: shows every gate when several are closed, none hiding another", async () => {
+  const { board, opened } = setup({ enabled: () => OPEN, redis: () => CLOSED, consumer: () => CLOSED });
+  const reading = await board.ask();
+  assert.deepEqual(reading.statuses.map(({ name, open }) => [name, open]), [["enabled", true], ["redis", false], [
+    "consumer",
+    false,
+  ]]);
+  assert.deepEqual(reading.closed.map(({ name }) => name), ["redis", "consumer"]);
+  assert.deepEqual(opened, ["enabled=true", "redis=false", "consumer=false"]);
+});
+
+Deno.test("GateBoard: gives the narrowest room and who set it", async () => {
+  const { board } = setup({
+    depth: () => ({ ...OPEN, room: 900 }),
+    pace: () => ({ ...OPEN, room: 40 }),
+    redis: () => OPEN,
+  });
+  const reading = await board.ask();
+  assert.deepEqual([reading.room, reading.roomBy], [40, "pace"]);
+  assert.equal((await setup({ redis: () => OPEN }).board.ask()).room, Infinity);
+});
+
+Deno.test("GateBoard: keeps since when a gate is as it is, and when it is asked next", async () => {
+  let answer = CLOSED;
+  const { board, clock } = setup({ consumer: () => answer });
+  const startMs = clock.nowMs();
+  await board.ask();
+  await clock.advance(1_000);
+  assert.deepEqual((await board.ask()).closed.map(({ sinceMs, nextMs }) => [sinceMs, nextMs]), [[
+    startMs,
+    startMs + 1_500,
+  ]]);
+  answer = { ...CLOSED, reason: "otherwise" };
+  assert.equal((await board.ask()).closed[0]?.sinceMs, startMs + 1_000);
+});
+
+Deno.test("GateBoard: tells a change once, that it was never open, and the length at the end", async () => {
+  let answer = CLOSED;
+  const { board, clock, lines } = setup({ consumer: () => answer });
+  for (let i = 0; i < 3; i++) await board.ask();
+  await clock.advance(12_000);
+  answer = OPEN;
+  for (let i = 0; i < 3; i++) await board.ask();
+  assert.deepEqual(lines.map(({ level, event }) => [level, event]), [["WARNING", "gate_closed"], [
+    "INFO",
+    "gate_open",
+  ]]);
+  assert.match(lines[0]!.message, /SOME_VARIABLE.*not been open since the start/);
+  assert.equal(lines[1]!.fields?.closed_seconds, 12);
+});
+
+Deno.test("GateBoard: says nothing of a gate that closes for a moment while messages flow", async () => {
+  for (const [name, reason] of [["pace", "no_room"], ["depth", "over_limit"], ["consumer", "unknown"]] as const) {
+    let answer: GateAnswer = { ...CLOSED, reason };
+    const { board, clock, lines } = setup({ [name]: () => answer });
+    await board.ask();
+    await clock.advance(4_000);
+    await board.ask();
+    assert.deepEqual(lines, [], name);
+    await clock.advance(1_000);
+    await board.ask();
+    answer = OPEN;
+    await board.ask();
+    assert.deepEqual(lines.map(({ event }) => event), ["gate_closed", "gate_open"], name);
+  }
+});
+
+Deno.test("GateBoard: closes a gate that cannot be asked", async () => {
+  const { board } = setup({
+    consumer: () => {
+      throw new TypeError("planted");
+    },
+  });
+  const { closed: [gate] } = await board.ask();
+  assert.deepEqual([gate?.name, gate?.reason], ["consumer", "error"]);
+});

@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { createLog, type LogLevel } from "../../../src/observability/log.ts";
+import { TestClock } from "../../support/test_clock.ts";
+
+function setup(format: "json" | "text", level: LogLevel = "DEBUG") {
+  const lines: string[] = [];
+  const write = (line: string) => void lines.push(line);
+  return {
+    lines,
+    log: createLog({ clock: new TestClock(), write, level, format, podName: "pod-1", version: "1.2.3" }),
+  };
+}
+
+Deno.test("createLog: writes MUTT's fields, Python's level names and flat extras when the format is json", () => {
+  const { log, lines } = setup("json");
+  log.child("gates").warning("gate_closed", "closed", { gate: "pace", big: 10n });
+  const line = JSON.parse(lines[0]!);
+  assert.match(line.timestamp, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00$/);
+  assert.deepEqual({ ...line, timestamp: "" }, {
+    timestamp: "",
+    level: "WARNING",
+    message: "closed",
+    logger: "remediation.gates",
+    module: "gates",
+    function: "gate_closed",
+    line: 0,
+    thread: "main",
+    service: "remediation",
+    version: "1.2.3",
+    pod_name: "pod-1",
+    correlation_id: "system",
+    event: "gate_closed",
+    gate: "pace",
+    big: "10",
+  });
+});
+
+Deno.test("createLog: turns an error into type, message and traceback, and lets a message's id replace system", () => {
+  const { log, lines } = setup("json");
+  log.error("failed", "it failed", { error: new TypeError("planted"), correlation_id: "abc" });
+  const { error, correlation_id: id } = JSON.parse(lines[0]!);
+  assert.deepEqual([error.type, error.message, id], ["TypeError", "planted", "abc"]);
+  assert.match(error.traceback, /TypeError: planted/);
+});
+
+Deno.test("createLog: drops lines below its level", () => {
+  const { log, lines } = setup("json", "WARNING");
+  log.debug("a", "a");
+  log.info("b", "b");
+  log.warning("c", "c");
+  log.error("d", "d");
+  assert.deepEqual(lines.map((line) => JSON.parse(line).event), ["c", "d"]);
+});
+
+Deno.test("createLog: writes one line whatever the text holds, in both formats", () => {
+  for (const format of ["json", "text"] as const) {
+    const { log, lines } = setup(format);
+    log.info("x", "first\r\nsecond\u2028\u001b[31m", { key: "a\nb" });
+    assert.equal(lines.length, 1);
+    // deno-lint-ignore no-control-regex
+    assert.match(lines[0]!, /^[^\u0000-\u0009\u000b-\u001f\n]*\n$/, format);
+  }
+});
+
+Deno.test("createLog: never throws when a line cannot be written", () => {
+  const write = () => {
+    throw new Error("disk full");
+  };
+  const options = { clock: new TestClock(), write, level: "DEBUG", format: "json", podName: "", version: "" } as const;
+  createLog(options).error("x", "x");
+});

@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { parseRecord, type SourceRecord } from "../../../src/redis/source_record.ts";
+import { planCycle } from "../../../src/replay/cycle.ts";
+
+const at = (depth: number, record: Partial<SourceRecord>) =>
+  planCycle({ depth, nowMs: 0, record: { ...parseRecord([]), ...record } }, 0);
+
+Deno.test("planCycle: counts what arrived from the start of the last cycle, so that a long one hides nothing", () => {
+  // 100 of 1,000 were replayed and every one was back before the cycle had ended.
+  const { last, step } = at(1_000, { cycle: 4, depthAtStart: 1_000, replayed: 100 });
+  assert.deepEqual(last, { replayed: 100, arrived: 100 });
+  assert.equal(step.troubled, true);
+});
+
+Deno.test("planCycle: counts the dead as gone, not as arrived", () => {
+  assert.deepEqual(at(900, { depthAtStart: 1_000, replayed: 60, dead: 40 }).last, { replayed: 60, arrived: 0 });
+});
+
+Deno.test("planCycle: records a troubled cycle, the last one that replayed, and why the next is bound", () => {
+  const { fields, number } = at(1_000, {
+    cycle: 4,
+    depthAtStart: 1_000,
+    replayed: 100,
+    lastReplayingCycle: 3,
+    troubled: [[1, 2]],
+  });
+  assert.equal(number, 5);
+  assert.deepEqual(fields, {
+    suspect: "1",
+    distance: "1",
+    wait: "0",
+    allowance: "20",
+    troubled: "1-2,4",
+    lastReplayingCycle: "4",
+    boundBy: "returns",
+  });
+});
+
+Deno.test("planCycle: is held while a suspect source waits, and keeps the last replaying cycle meanwhile", () => {
+  const brake = { suspect: true, distance: 3, wait: 2, allowance: 20 };
+  const { fields, step } = at(1_000, { cycle: 9, replayed: 0, lastReplayingCycle: 7, brake });
+  assert.equal(step.budget, 0);
+  assert.deepEqual([fields.boundBy, fields.wait, fields.lastReplayingCycle], ["held", "1", "7"]);
+});

@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+import type { SourcePolicy } from "../../../src/domain/source.ts";
+import type { Chunk } from "../../../src/redis/dead_letter_store.ts";
+import { parseRecord } from "../../../src/redis/source_record.ts";
+import { planChunk } from "../../../src/replay/plan.ts";
+
+const POLICY: SourcePolicy = {
+  name: "alerter",
+  dlq: "dlq",
+  target: "target",
+  dead: "dead",
+  counter: "_moog_retry_count",
+  cutOnReplay: ["_retry_count"],
+  required: [],
+};
+
+function plan(messages: string[], { newest, goesOnEqual = false }: { newest: string; goesOnEqual?: boolean }) {
+  const newestDigest = createHash("sha1").update(newest + newest).digest("hex");
+  const record = { ...parseRecord([]), remaining: 100, newestBytes: newest.length, newestDigest };
+  const bytes = messages.map((text) => Buffer.from(text));
+  const chunk: Chunk = { sequence: "1", depth: 9, nowMs: 0, messages: bytes, oversize: null, goesOnEqual };
+  const { moves, endsCycle } = planChunk(chunk, {
+    policy: POLICY,
+    record,
+    maxPoisonRetries: 3,
+    maxMessageBytes: 1_000_000,
+    failedAt: "2026-01-01T00:00:00.000Z",
+  });
+  return { moves: moves.length, endsCycle };
+}
+
+const a = '{"a": 1}', b = '{"b": 1}', c = '{"c": 1}';
+
+Deno.test("planChunk: ends the cycle behind the message that was newest when it began", () => {
+  for (
+    const [what, given, expected] of [
+      ["it is not in the chunk", plan([a, b], { newest: c }), { moves: 2, endsCycle: false }],
+      ["others are behind it", plan([a, b, c], { newest: b }), { moves: 2, endsCycle: true }],
+      ["it is the last of the chunk", plan([a, b], { newest: b }), { moves: 2, endsCycle: true }],
+      ["equal ones stand in a row", plan([a, b, b, c], { newest: b }), { moves: 3, endsCycle: true }],
+      ["the row goes on", plan([a, b, b], { newest: b, goesOnEqual: true }), { moves: 3, endsCycle: false }],
+      ["another goes on", plan([b, a], { newest: b, goesOnEqual: true }), { moves: 1, endsCycle: true }],
+    ] as const
+  ) {
+    assert.deepEqual(given, expected, what);
+  }
+});
+
+Deno.test("planChunk: moves an oversize message unread to the dead list, alone", () => {
+  const chunk: Chunk = {
+    sequence: "1",
+    depth: 2,
+    nowMs: 0,
+    messages: [],
+    oversize: { bytes: 5_000_000, digest: "x" },
+    goesOnEqual: false,
+  };
+  const result = planChunk(chunk, {
+    policy: POLICY,
+    record: { ...parseRecord([]), remaining: 2 },
+    maxPoisonRetries: 3,
+    maxMessageBytes: 4_194_304,
+    failedAt: "",
+  });
+  assert.deepEqual(result.moves, [{ to: "dead", payload: null }]);
+  assert.deepEqual(result.deaths.map(({ reason, message }) => [reason, message]), [["oversize", null]]);
+  assert.match(result.deaths[0]!.detail, /5000000 bytes.*REMEDIATION_MAX_MESSAGE_BYTES/);
+});
