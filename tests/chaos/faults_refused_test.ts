@@ -90,7 +90,10 @@ const FAULTS: readonly Fault[] = [
       const busy = () => admin.ping().then(() => false, (error: Error) => error.message.startsWith("BUSY"));
       await waitUntil(busy, { what: "the server is busy" });
     },
-    mend: (admin) => admin.script("KILL"),
+    async mend(admin) {
+      await admin.script("KILL");
+      await waitUntil(() => admin.ping().catch(() => null), { what: "the server answers again" });
+    },
   },
   grant("without LPUSH", "-lpush"),
   grant("without LTRIM", "-ltrim"),
@@ -105,9 +108,10 @@ const FAULTS: readonly Fault[] = [
   grant("without the DLQ", ...keys(`~${STATE}`, `~${DEAD}`, `~${TARGET}`, "~mutt:alert_queue")),
 ];
 
+const USER = "user svc on >secret ~* &* +@all";
+
 async function prepare(redis: TestRedis): Promise<{ engine: Engine; admin: Redis }> {
   const admin = redis.client();
-  await admin.acl("SETUSER", "svc", "on", ">secret", "allkeys", "+@all");
   await redis.seedList(DLQ, SEED);
   const engine = createEngine(redis, { settings: { redisUsername: "svc" }, password: "secret" });
   await engine.connections.waitUntilReady(5_000);
@@ -123,7 +127,8 @@ async function checkRefused({ code, unreadable }: Fault, redis: TestRedis, engin
 }
 
 for (const fault of FAULTS) {
-  const { name, code, config = [], only } = fault;
+  const { name, code, only } = fault;
+  const config = [USER, ...fault.config ?? []];
 
   if (only !== "middle") {
     withRedis(
@@ -177,7 +182,7 @@ async function checkOnlyCode(engine: Engine, code: RedisErrorCode): Promise<void
   ok(told.length === 1 || code === "READONLY", `told ${told.length} times`);
 }
 
-withRedis("replay: connects anew when Redis says READONLY", async (redis) => {
+withRedis("replay: connects anew when Redis says READONLY", { config: [USER] }, async (redis) => {
   const { engine: made, admin } = await prepare(redis);
   await using engine = made;
   const before = new Set((await redis.clientConnections()).map(({ id }) => id));
@@ -193,7 +198,7 @@ withRedis("replay: connects anew when Redis says READONLY", async (redis) => {
   await checkDone(redis, engine);
 });
 
-withRedis("replay: moves all without an error when somebody flushes the scripts again and again", async (redis) => {
+withRedis("replay: moves all without an error when somebody flushes the scripts", { config: [USER] }, async (redis) => {
   const { engine: made, admin } = await prepare(redis);
   await using engine = made;
   engine.beforeCommit(() => admin.script("FLUSH").then(() => {}));
@@ -205,7 +210,7 @@ withRedis("replay: moves all without an error when somebody flushes the scripts 
 
 withRedis(
   "replay: waits while Redis loads its data and then moves all when it was restarted in mid-cycle",
-  { config: ["save 3600 1000000", "key-load-delay 1000", "loading-process-events-interval-bytes 1024"] },
+  { config: [USER, "save 3600 1000000", "key-load-delay 1000", "loading-process-events-interval-bytes 1024"] },
   async (redis) => {
     const { engine: made, admin } = await prepare(redis);
     await using engine = made;
@@ -218,7 +223,6 @@ withRedis(
     engine.start();
     await waitUntil(async () => (await engine.errors()).LOADING, { what: "LOADING is counted" });
     await restarted;
-    await admin.acl("SETUSER", "svc", "on", ">secret", "allkeys", "+@all");
     await waitUntilEmpty(redis, DLQ);
     await checkDone(redis, engine);
   },
