@@ -21,6 +21,7 @@ const MIN_MESSAGES = 50, MAX_MESSAGES = 400;
 const OUTAGE_SECONDS = 4;
 /** Share of the messages that fail only later: one for each so many that the consumer has accepted. */
 const LATE_SHARE = 0.2, DELIVERIES_PER_LATE = 4;
+const POISON_EVERY = 8;
 /** The account is taken then, whatever is still on its way. */
 const MAX_SECONDS = 48;
 const START_TIMEOUT_MS = 30_000, STOP_TIMEOUT_MS = 5_000;
@@ -113,12 +114,18 @@ async function play({ messages, seed }: Options, signal: AbortSignal): Promise<n
 
 /**
  * What lies there from the start, and what comes later. A DLQ that grows as fast as it is emptied is taken for an outage,
- * in which no message is to blame (DESIGN.md §4), and poison would live on; so what comes later grows less as the demo
- * goes on, as after a real outage, and all poison is there from the start.
+ * in which no message is to blame (DESIGN.md §4), and poison lives on. So that it ends within the demo, poison is among the
+ * first (every {@link POISON_EVERY}-th), and what comes later grows less as the demo goes on, as after a real outage.
  */
 function splitLate(letters: readonly DeadLetter[]): { backlog: DeadLetter[]; late: DeadLetter[] } {
-  const late = new Set(letters.filter(({ kind }) => kind !== "poison").slice(-Math.round(letters.length * LATE_SHARE)));
-  return { backlog: letters.filter((letter) => !late.has(letter)), late: [...late] };
+  const [poison, others] = [letters.filter(isPoison), letters.filter((letter) => !isPoison(letter))];
+  const late = others.splice(-Math.round(letters.length * LATE_SHARE));
+  poison.forEach((letter, i) => others.splice(i * POISON_EVERY, 0, letter));
+  return { backlog: others, late };
+}
+
+function isPoison({ kind }: DeadLetter): boolean {
+  return kind === "poison";
 }
 
 /** What differs from the defaults; the pace stays as it is shipped. */

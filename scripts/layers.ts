@@ -1,8 +1,8 @@
 /**
  * A plugin of `deno lint`: import arrows between the layers of `src/`, and what only `src/runtime` may do.
  *
- * Dependency-cruiser knows imports only; it would be a dependency of some forty packages for half of this, and the
- * other half (clock, timers, randomness, `Deno`) needs a syntax tree, which Deno's own linter already has.
+ * Dependency-cruiser would be a further dependency for half of this: it knows imports only. The other half (clock,
+ * timers, randomness, `Deno`) needs a syntax tree, which Deno's own linter already has.
  */
 
 /** Layers from low to high. One may use what stands before it, never what stands beside it in its row. */

@@ -6,15 +6,16 @@ import { writeErr } from "./runtime/process.ts";
 
 if (import.meta.main) {
   const stop = new AbortController();
+  const onSignal = () => stopOrExit(stop);
   for (const name of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(name, onSignal);
   process.on("uncaughtException", onUncaught);
   Deno.exit(await runCli(Deno.args, stop.signal).catch(onBug));
+}
 
-  /** The first signal stops in good order, the second at once. */
-  function onSignal(): void {
-    if (stop.signal.aborted) Deno.exit(EXIT.failed);
-    stop.abort();
-  }
+/** The first signal stops in good order, the second at once. */
+function stopOrExit(stop: AbortController): void {
+  if (stop.signal.aborted) Deno.exit(EXIT.failed);
+  stop.abort();
 }
 
 /**

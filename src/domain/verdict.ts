@@ -74,7 +74,8 @@ function countReturn(
   { found, context }: { found: FoundRecord; context: VerdictContext },
 ): Counts {
   const { failures, excused, sheds } = found;
-  if (findMember(message, SHED_MEMBER) !== null) {
+  // Only where the member is cut on replay does its presence say that the message was shed since.
+  if (context.policy.cutOnReplay.includes(SHED_MEMBER) && findMember(message, SHED_MEMBER) !== null) {
     const shedsNow = addOne(sheds);
     return { failures: shedsNow % SHEDS_PER_FAILURE === 0 ? addOne(failures) : failures, excused, sheds: shedsNow };
   }

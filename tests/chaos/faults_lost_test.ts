@@ -34,11 +34,11 @@ for (const [point, ran] of [["before_reply", true], ["before_request", false]] a
       await server().seedList(DLQ, SAME);
       await using engine = createEngine(proxy, { settings: { chunkMessages: 100 } });
       const cut = proxy.cut(point, COMMIT_SHA);
-      engine.start();
+      await engine.start();
       await cut;
       await waitUntilEmpty(server(), DLQ);
       await checkDone(server(), engine, SAME);
-      deepStrictEqual(await engine.errors(), { CONNECTION: 1 });
+      deepStrictEqual(Object.keys(await engine.errors()), ["CONNECTION"]);
       deepStrictEqual(settlements(engine), [ran]);
       deepStrictEqual(await engine.commits(), { ok: ran ? 9 : 10, error: 1 });
     } finally {
@@ -114,7 +114,7 @@ withRedis("replay: never runs a commit late when Redis was stopped for longer th
   deepStrictEqual(settlements(engine), [false]);
   const { dlq, target } = await readLists(redis);
   deepStrictEqual([dlq.length, target.length], [900, 100]);
-  engine.start();
+  await engine.start();
   await waitUntilEmpty(redis, DLQ);
   await checkDone(redis, engine, SAME);
 });
@@ -125,13 +125,12 @@ withRedis("replay: waits for ever and then moves all when Redis is killed in mid
   const texts = eventTexts(100);
   await redis.seedList(DLQ, texts);
   await using engine = createEngine(redis);
-  let killed: Promise<void> | undefined;
+  const killed = Promise.withResolvers<void>();
   engine.beforeCommit((number) => {
-    if (number === 4) killed = redis.kill("SIGKILL");
+    if (number === 4) redis.kill("SIGKILL").then(killed.resolve, killed.reject);
   });
-  engine.start();
-  await waitUntil(() => killed, { what: "the fourth commit" });
-  await killed;
+  await engine.start();
+  await killed.promise;
   await waitUntil(() => engine.source.board.last().closed.some(({ name }) => name === "redis"), {
     what: "the gate redis is closed",
   });

@@ -188,7 +188,7 @@ withRedis("replay: connects anew when Redis says READONLY", { config: [USER] }, 
   const before = new Set((await redis.clientConnections()).map(({ id }) => id));
   strictEqual(before.size, 2);
   engine.beforeCommit((number) => number === 2 ? void admin.replicaof("127.0.0.1", 1) : undefined);
-  engine.start();
+  await engine.start();
   await waitUntil(async () => {
     const now = await redis.clientConnections();
     return now.some(({ id, name }) => name.endsWith("committer") && !before.has(id));
@@ -202,7 +202,7 @@ withRedis("replay: moves all without an error when somebody flushes the scripts"
   const { engine: made, admin } = await prepare(redis);
   await using engine = made;
   engine.beforeCommit(() => admin.script("FLUSH").then(() => {}));
-  engine.start();
+  await engine.start();
   await waitUntilEmpty(redis, DLQ);
   await checkDone(redis, engine);
   deepStrictEqual(await engine.errors(), {});

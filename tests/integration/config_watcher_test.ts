@@ -12,7 +12,6 @@ import { waitUntil } from "../support/wait.ts";
 class HeldClock implements Clock {
   readonly nowMs = SYSTEM_CLOCK.nowMs;
   readonly monotonicMs = SYSTEM_CLOCK.monotonicMs;
-  readonly every = SYSTEM_CLOCK.every;
   readonly pausesMs: number[] = [];
   #next = new AbortController();
 

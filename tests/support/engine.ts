@@ -76,8 +76,8 @@ export interface Engine extends AsyncDisposable {
   readonly lines: readonly LogLine[];
   /** Takes one turn; by default begins a cycle if one is due. Waits for the connections first. */
   turn(options?: Partial<TurnOptions>): Promise<TurnOutcome>;
-  /** Drives the source as the service does, but for long pauses, until it is stopped. */
-  start(): void;
+  /** Drives the source as the service does, but for long pauses, from when it is connected until it is stopped. */
+  start(): Promise<void>;
   /** Has this called before each commit, with its number from 1. What it throws is the commit's failure. */
   beforeCommit(hook: (number: number, commit: Commit) => Promise<void> | void): void;
   moved(): Promise<Moved>;
@@ -143,7 +143,8 @@ class TestEngine implements Engine {
     return await this.source.replay.runOnce({ begin, signal });
   }
 
-  start(): void {
+  async start(): Promise<void> {
+    await this.connections.waitUntilReady(5_000);
     this.#loop.start();
   }
 

@@ -1,0 +1,63 @@
+/** Large messages through the service as a process of its own: it stays small. */
+import { Buffer } from "node:buffer";
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { DEAD, DLQ, eventText, TARGET } from "../support/engine.ts";
+import { startRedis } from "../support/redis.ts";
+import { startService } from "../support/service.ts";
+import { waitUntil } from "../support/wait.ts";
+
+const MIB = 1024 * 1024;
+const MOST_BYTES = 256 * MIB;
+
+Deno.test("service: drains 1,000 messages of 1 MiB and one of 100 MiB and stays under 256 MiB when run as a process", async () => {
+  const redis = await startRedis();
+  try {
+    const client = redis.client();
+    const filler = Buffer.alloc(MIB, "x").toString();
+    for (let i = 0; i < 500; i++) await client.lpush(DLQ, eventText(i, `, "pad": "${filler}"`));
+    await client.lpush(DLQ, Buffer.alloc(100 * MIB, "y"));
+    for (let i = 500; i < 1_000; i++) await client.lpush(DLQ, eventText(i, `, "pad": "${filler}"`));
+    await using service = startService({
+      env: {
+        REDIS_HOST: "127.0.0.1",
+        REDIS_PORT: String(redis.port),
+        REMEDIATION_BATCH_SIZE: "0",
+        REMEDIATION_MAX_PER_SECOND: "0",
+        REMEDIATION_TARGET_MAX_DEPTH: "0",
+        REMEDIATION_CONSUMER_GATE: "off",
+      },
+    });
+    const { metrics } = await service.ports();
+    await waitUntil(async () => await client.llen(DLQ) === 0, { what: "the DLQ is empty", timeoutMs: 60_000 });
+
+    deepStrictEqual([await client.llen(TARGET), await client.llen(DEAD)], [1_000, 1]);
+    strictEqual(await client.strlen(DEAD).catch(() => 0), 0);
+    for (const [at, id] of [[-1, 0], [-501, 500], [0, 999]] as const) {
+      const message = await client.lindex(TARGET, at) ?? "";
+      ok(
+        message.startsWith(eventText(id, `, "pad": "${filler}"`).slice(0, -1)),
+        `the message at ${at} is ${id}, whole`,
+      );
+    }
+    const page = await (await fetch(`http://127.0.0.1:${metrics}/metrics`)).text();
+    strictEqual(readMetric(page, "mutt_remediation_replay_success_total"), 1_000);
+    strictEqual(readMetric(page, 'mutt_remediation_dead_total{source="alerter",reason="oversize"}'), 1);
+    const resident = readMetric(page, "process_resident_memory_bytes");
+    const most = await readPeakBytes(service.pid);
+    ok(resident > 10 * MIB && resident < MOST_BYTES, `resident ${resident / MIB} MiB`);
+    ok(most >= resident / 2 && most < MOST_BYTES, `at most ${most / MIB} MiB were resident`);
+  } finally {
+    await redis.stop();
+  }
+});
+
+function readMetric(page: string, name: string): number {
+  const line = page.split("\n").find((one) => one.startsWith(`${name} `));
+  return Number(line?.slice(name.length + 1));
+}
+
+/** The most that was ever resident, by the kernel. */
+async function readPeakBytes(pid: number): Promise<number> {
+  const status = await Deno.readTextFile(`/proc/${pid}/status`);
+  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
+}

@@ -1,0 +1,106 @@
+/** Several instances at one Redis: one bound and one interval for all of them, whoever dies. */
+import { deepStrictEqual, ok } from "node:assert/strict";
+import type { Redis } from "ioredis";
+import { createEngine, DEAD, DLQ, type Engine, eventTexts, idOf, STATE, TARGET } from "../support/engine.ts";
+import { shareRedis } from "../support/redis.ts";
+import { waitUntil } from "../support/wait.ts";
+
+const server = shareRedis();
+const INTERVAL_MS = 300;
+const MESSAGES = 60;
+const SETTINGS = { intervalSeconds: INTERVAL_MS / 1_000, maxPoisonRetries: 1_000, chunkMessages: 7 };
+
+/** Gives every message back to the DLQ at once, as a consumer does that fails, and writes down what it was given. */
+class FailingConsumer {
+  /** What was delivered, as "id in cycle". */
+  readonly deliveries: string[] = [];
+  /** When each cycle began, by the server's clock. */
+  readonly starts = new Map<number, number>();
+  readonly #client: Redis;
+  readonly #stop = new AbortController();
+  #running: Promise<void> | undefined;
+
+  constructor(client: Redis) {
+    this.#client = client;
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      const [cycle, startedAtMs] = await this.#client.hmget(STATE, "cycle", "startedAtMs");
+      if (cycle) this.starts.set(Number(cycle), Number(startedAtMs));
+      const message = await this.#client.rpop(TARGET);
+      if (message === null) continue;
+      this.deliveries.push(`${idOf(message)} in ${/"cycle": (\d+)/.exec(message)?.[1]}`);
+      await this.#client.lpush(DLQ, message);
+    }
+  }
+}
+
+/** No message twice in a cycle, no two cycles within an interval, nothing gone. */
+async function checkTurns({ deliveries, starts }: FailingConsumer): Promise<void> {
+  const twice = deliveries.filter((delivery, i) => deliveries.indexOf(delivery) !== i);
+  deepStrictEqual(twice, []);
+  const begun = [...starts].sort(([a], [b]) => a - b);
+  const gaps = begun.slice(1).map(([cycle, atMs], i) => (atMs - begun[i]![1]) / (cycle - begun[i]![0]));
+  ok(gaps.every((gap) => gap >= INTERVAL_MS), `cycles ${gaps.join(", ")} ms apart`);
+  const left = [
+    ...await server().readTexts(DLQ),
+    ...await server().readTexts(TARGET),
+    ...await server().readTexts(DEAD),
+  ];
+  deepStrictEqual(left.map(idOf).map(Number).sort((a, b) => a - b), Array.from({ length: MESSAGES }, (_, i) => i));
+}
+
+Deno.test("replay: takes no message twice within an interval when four instances start together", async () => {
+  await server().seedList(DLQ, eventTexts(MESSAGES));
+  const consumer = new FailingConsumer(server().client());
+  await using one = createEngine(server(), { settings: SETTINGS });
+  await using two = createEngine(server(), { settings: SETTINGS });
+  await using three = createEngine(server(), { settings: SETTINGS });
+  await using four = createEngine(server(), { settings: SETTINGS });
+  consumer.start();
+  await Promise.all([one, two, three, four].map((engine) => engine.start()));
+  await waitUntil(() => consumer.starts.size >= 6, { what: "six cycles have begun", timeoutMs: 10_000 });
+  await Promise.all([one, two, three, four].map((engine) => engine[Symbol.asyncDispose]()));
+  await consumer.stop();
+  await checkTurns(consumer);
+  // The first cycle takes all, and each instance has had its share of the work or may have.
+  deepStrictEqual(consumer.deliveries.filter((delivery) => delivery.endsWith(" in 1")).length, MESSAGES);
+  const moved = await Promise.all([one, two, three, four].map((engine) => engine.moved()));
+  deepStrictEqual(moved.reduce((sum, { replayed }) => sum + replayed, 0), consumer.deliveries.length);
+});
+
+Deno.test("replay: takes no message twice within an interval when instances are killed and started again", async () => {
+  await server().seedList(DLQ, eventTexts(MESSAGES));
+  const consumer = new FailingConsumer(server().client());
+  await using steady = createEngine(server(), { settings: SETTINGS });
+  consumer.start();
+  await steady.start();
+  let killed = 0;
+  for (; consumer.starts.size < 8; killed++) {
+    const engine: Engine = createEngine(server(), { settings: SETTINGS });
+    const commits = Promise.withResolvers<void>();
+    // Dies in the middle of a commit if it gets to one, else when another cycle has begun.
+    engine.beforeCommit(() => commits.resolve());
+    await engine.start();
+    const cycles = consumer.starts.size;
+    await Promise.race([
+      commits.promise,
+      waitUntil(() => consumer.starts.size > cycles, { what: "another cycle begins" }),
+    ]);
+    await engine.kill();
+  }
+  await steady[Symbol.asyncDispose]();
+  await consumer.stop();
+  await checkTurns(consumer);
+  ok(killed >= 5, `${killed} were killed`);
+});
