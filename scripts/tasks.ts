@@ -10,7 +10,8 @@ type Task = (args: readonly string[]) => Promise<number>;
 const SOURCES = ["src", "scripts", "tests", "demo", "bench"];
 
 const TASKS: Record<string, Task> = {
-  demo: (args) => runDeno(["run", "-A", "demo/demo.ts", ...args]),
+  // In this process, so that a signal to the task reaches the demo.
+  demo: async (args) => await (await import("../demo/demo.ts")).runDemo(args),
   dev: async (args) => await (await import("./dev.ts")).runDev(args),
   test: async () => await checkTypes() || await needRedis() || await testAll(),
   "test:unit": () => runSuites([SUITES.unit]),
