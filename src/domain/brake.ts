@@ -9,8 +9,10 @@
 export const TROUBLED_SHARE = 0.9;
 /** Share of the DLQ that a canary group takes (at least one message). */
 export const CANARY_SHARE = 0.02;
-/** Most cycles from one canary group to the next. */
+/** Most cycles from one canary group to the next, where an interval is long. */
 export const MAX_CANARY_DISTANCE = 3;
+/** Canary groups keep at least this distance in time once they have been troubled often enough, in milliseconds. */
+const CANARY_DISTANCE_MS = 30_000;
 /** By how much the allowance grows with each untroubled cycle. */
 export const RAMP_FACTOR = 4;
 /** Failures in troubled cycles that one message is excused, at most. */
@@ -20,7 +22,7 @@ export const MAX_EXCUSES = 5;
 export interface Brake {
   /** Whether the last judged cycle was troubled: only canary groups go until one is not. */
   readonly suspect: boolean;
-  /** Cycles from one canary group to the next, 1 to {@link MAX_CANARY_DISTANCE}. */
+  /** Cycles from one canary group to the next, 1 to {@link longestCanaryDistance}. */
   readonly distance: number;
   /** Cycles still to be skipped before the next canary group. */
   readonly wait: number;
@@ -50,14 +52,27 @@ export interface BrakeStep {
   readonly boundBy: "depth" | "batch_size" | "returns";
 }
 
+/**
+ * Most cycles from one canary group to the next: 3, or as many as take 30 s. Counted in cycles alone, a message's excuses
+ * would last for hours at an interval of 300 s and for 15 minutes at one of a second.
+ */
+export function longestCanaryDistance(intervalMs: number): number {
+  return Math.max(MAX_CANARY_DISTANCE, Math.ceil(CANARY_DISTANCE_MS / intervalMs));
+}
+
 /** Decides, when a cycle begins, what it may take. `batchSize` 0 means all that is there; `depth` is the DLQ's length. */
 export function stepBrake(
   brake: Brake,
-  { last, depth, batchSize }: { last: CycleOutcome; depth: number; batchSize: number },
+  { last, depth, batchSize, intervalMs }: {
+    last: CycleOutcome;
+    depth: number;
+    batchSize: number;
+    intervalMs: number;
+  },
 ): BrakeStep {
   const judged = brake.wait === 0 && last.replayed > 0;
   const troubled = judged && last.arrived >= TROUBLED_SHARE * last.replayed;
-  const next = troubled ? tighten(brake, depth) : judged ? loosen(brake) : brake;
+  const next = troubled ? tighten(brake, { depth, intervalMs }) : judged ? loosen(brake) : brake;
   if (next.wait > 0) {
     return { brake: { ...next, wait: next.wait - 1 }, troubled, budget: 0, boundBy: "returns" };
   }
@@ -72,8 +87,8 @@ export function stepBrake(
   };
 }
 
-function tighten(brake: Brake, depth: number): Brake {
-  const distance = brake.suspect ? Math.min(brake.distance * 2, MAX_CANARY_DISTANCE) : 1;
+function tighten(brake: Brake, { depth, intervalMs }: { depth: number; intervalMs: number }): Brake {
+  const distance = brake.suspect ? Math.min(brake.distance * 2, longestCanaryDistance(intervalMs)) : 1;
   return {
     suspect: true,
     distance,

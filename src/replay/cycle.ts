@@ -19,12 +19,15 @@ export interface NextCycle {
  * Judges the last cycle and bounds the next. What arrived is counted from the *start* of the last one: in a long cycle most
  * failures are back before it ends.
  */
-export function planCycle({ record, depth }: Snapshot, batchSize: number): NextCycle {
+export function planCycle(
+  { record, depth }: Snapshot,
+  { batchSize, intervalMs }: { batchSize: number; intervalMs: number },
+): NextCycle {
   const last = {
     replayed: record.replayed,
     arrived: depth - record.depthAtStart + record.replayed + record.dead,
   };
-  const step = stepBrake(record.brake, { last, depth, batchSize });
+  const step = stepBrake(record.brake, { last, depth, batchSize, intervalMs });
   const troubled = step.troubled
     ? addTroubled(record.troubled, { cycle: record.cycle, previous: record.lastReplayingCycle })
     : record.troubled;

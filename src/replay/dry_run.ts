@@ -31,7 +31,7 @@ export async function dryRun(
 ): Promise<TurnOutcome> {
   const snapshot = await replay.look();
   const closed = (await board.ask()).closed.find(({ name }) => !PASSING.has(name));
-  const { number, step, troubled } = planCycle(snapshot, settings.batchSize);
+  const { number, step, troubled } = planCycle(snapshot, settings);
   const record = { ...snapshot.record, cycle: number, troubled, remaining: step.budget, newestBytes: -1 };
   const dead: Partial<Record<DeadReason, number>> = {};
   let seen = 0, replayed = 0;

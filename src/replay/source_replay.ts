@@ -176,7 +176,7 @@ export class SourceReplay {
   /** Begins a cycle; false where another instance was quicker. */
   async #begin(snapshot: Snapshot, force: boolean): Promise<boolean> {
     const { intervalMs, batchSize } = this.#deps.settings();
-    const { step, last, number, fields } = planCycle(snapshot, batchSize);
+    const { step, last, number, fields } = planCycle(snapshot, { batchSize, intervalMs });
     const result = await this.#deps.store.begin({
       sequence: snapshot.record.sequence,
       intervalMs: force ? 0 : intervalMs,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { MAX_EXCUSES, RELEASED, stepBrake } from "../../../src/domain/brake.ts";
+import { longestCanaryDistance, MAX_EXCUSES, RELEASED, stepBrake } from "../../../src/domain/brake.ts";
 import { addTroubled, isTroubled, type TroubledCycles } from "../../../src/domain/troubled.ts";
 
 interface Message {
@@ -21,10 +21,13 @@ interface Case {
   /** New messages a cycle that fail during the outage. */
   live?: number;
   cycles?: number;
+  /** Default 300,000. */
+  intervalMs?: number;
 }
 
 /** The whole rule over many cycles: messages fail, come back, are counted or excused, and die at `maxFailures`. */
-function simulate({ depth, batch, outage, poison = 0, live = 0, cycles = 4_000 }: Case, maxFailures = 3) {
+function simulate({ depth, batch, outage, poison = 0, live = 0, cycles = 8_000, intervalMs = 300_000 }: Case) {
+  const maxFailures = 3;
   const message = (isPoison: boolean): Message => ({ poison: isPoison, failures: 0, excused: 0, cycle: null });
   // Oldest first; poison spread evenly, which is as good as shuffled and the same every time.
   const queue = Array.from(
@@ -43,6 +46,7 @@ function simulate({ depth, batch, outage, poison = 0, live = 0, cycles = 4_000 }
       last: { replayed: last.replayed, arrived },
       depth: queue.length,
       batchSize: batch,
+      intervalMs,
     });
     brake = step.brake;
     if (step.troubled) troubled = addTroubled(troubled, { cycle: last.cycle, previous: last.previous });
@@ -173,14 +177,38 @@ Deno.test("stepBrake: cannot save four messages from eight hours, as the simulat
 
 Deno.test("stepBrake: takes all when the batch size is 0, and at most the batch size otherwise", () => {
   const last = { replayed: 0, arrived: 0 };
-  assert.deepEqual(stepBrake(RELEASED, { last, depth: 5_000, batchSize: 0 }).budget, 5_000);
-  const bounded = stepBrake(RELEASED, { last, depth: 5_000, batchSize: 10 });
+  assert.deepEqual(stepBrake(RELEASED, { last, depth: 5_000, batchSize: 0, intervalMs: 300_000 }).budget, 5_000);
+  const bounded = stepBrake(RELEASED, { last, depth: 5_000, batchSize: 10, intervalMs: 300_000 });
   assert.deepEqual([bounded.budget, bounded.boundBy], [10, "batch_size"]);
 });
 
 Deno.test("stepBrake: calls a cycle troubled at 90 % of its replays, not below", () => {
-  const at = (arrived: number) => stepBrake(RELEASED, { last: { replayed: 100, arrived }, depth: 1_000, batchSize: 0 });
+  const at = (arrived: number) =>
+    stepBrake(RELEASED, { last: { replayed: 100, arrived }, depth: 1_000, batchSize: 0, intervalMs: 300_000 });
   assert.equal(at(89).troubled, false);
   const troubled = at(90);
   assert.deepEqual([troubled.troubled, troubled.budget, troubled.boundBy], [true, 20, "returns"]);
+});
+
+Deno.test("stepBrake: kills nothing healthy in an hour's outage when cycles are of a second", () => {
+  const outage = range(3_600), intervalMs = 1_000;
+  for (
+    const [batch, live, delivered] of [[0, 0, 5_000], [0, 1, 8_600], [0, 5, 23_000], [10, 1, 8_600], [
+      200,
+      5,
+      23_000,
+    ]] as const
+  ) {
+    const result = simulate({ depth: 5_000, batch, outage, live, intervalMs });
+    assert.deepEqual(
+      [result.healthyDead, result.delivered, result.left],
+      [0, delivered, 0],
+      `batch ${batch}, live ${live}`,
+    );
+  }
+});
+
+Deno.test("longestCanaryDistance: is three cycles, or as many as take half a minute", () => {
+  const seconds = [1, 5, 9, 10, 60, 300];
+  assert.deepEqual(seconds.map((second) => longestCanaryDistance(second * 1_000)), [30, 6, 4, 3, 3, 3]);
 });

@@ -3,7 +3,7 @@ import { parseRecord, type SourceRecord } from "../../../src/redis/source_record
 import { planCycle } from "../../../src/replay/cycle.ts";
 
 const at = (depth: number, record: Partial<SourceRecord>) =>
-  planCycle({ depth, nowMs: 0, record: { ...parseRecord([]), ...record } }, 0);
+  planCycle({ depth, nowMs: 0, record: { ...parseRecord([]), ...record } }, { batchSize: 0, intervalMs: 300_000 });
 
 Deno.test("planCycle: counts what arrived from the start of the last cycle, so that a long one hides nothing", () => {
   // 100 of 1,000 were replayed and every one was back before the cycle had ended.
