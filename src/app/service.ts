@@ -49,9 +49,9 @@ export function createCore({ settings, log, clock, random, tracer = NO_TRACER }:
   const live = new LiveSettings(settings);
   const setups = createSources(settings);
   const metrics = new Metrics({
-    sources: setups.map(({ policy, depthQueues }) => ({
+    sources: setups.map(({ policy, downstreamQueues }) => ({
       name: policy.name,
-      queues: measuredQueues(policy, depthQueues),
+      queues: measuredQueues(policy, downstreamQueues),
     })),
     gates: GATE_NAMES,
     commitResults: [...COMMIT_RESULTS, "error"],

@@ -1,6 +1,7 @@
 /** Builds what one source is made of; the same for `run` and `once`. */
 import type { LiveSettings } from "../config/dynamic.ts";
 import { GateBoard } from "../gates/board.ts";
+import { createBreakerGate } from "../gates/breaker.ts";
 import { ConsumerGate } from "../gates/consumer.ts";
 import { createDepthGate } from "../gates/depth.ts";
 import { DownstreamGate } from "../gates/downstream.ts";
@@ -11,7 +12,7 @@ import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { Tracer } from "../observability/tracing.ts";
 import type { RedisConnections } from "../redis/connection.ts";
-import { DeadLetterStore } from "../redis/dead_letter_store.ts";
+import { DeadLetterStore, type Snapshot } from "../redis/dead_letter_store.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import { Account } from "../replay/account.ts";
 import { DepthWatch, measuredQueues } from "../replay/depth_watch.ts";
@@ -62,7 +63,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     apiKey: settings.moogApiKey ?? undefined,
     timeoutMs: settings.moogHealthTimeoutSeconds * 1_000,
     cacheMs: settings.moogHealthCacheSeconds * 1_000,
-    successCodes: settings.moogHealthSuccessCodes,
+    successCodes: setup.successCodes,
     healthGauge: metrics.moogHealth,
     sendProbe: (request) => tracer.span("probe", { host: request.url.host }, () => sendProbe(request)),
   });
@@ -70,24 +71,33 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     ...probed,
     mode: settings.consumerGate,
     heartbeatPrefix: setup.heartbeatPrefix,
-    healthUrl: toUrl(settings.alerterHealthUrl),
+    healthUrl: toUrl(setup.healthUrl),
   });
-  const depth = createDepthGate(redis, { queues: setup.depthQueues, limit: () => depthLimit(setup, live) });
   // The gates look at the source that is made of them: by then it is there.
+  const snapshot = (): Snapshot | null => replay.lastSnapshot();
+  const depth = createDepthGate(redis, { queues: setup.downstreamQueues, limit: () => readDepthLimit(setup, live) });
   const pace = createPaceGate(redis, {
     settings: () => paceSettings(live),
     rateKey: settings.moogRateLimitKey,
-    alertQueue: settings.alertQueue,
-    snapshot: () => replay.lastSnapshot(),
+    waitingQueues: setup.downstreamQueues,
+    snapshot,
   });
+  const breaker = setup.hasBreaker
+    ? [createBreakerGate({
+      ...{ redis, log },
+      enabled: settings.breakerEnabled,
+      timeoutMs: settings.breakerTimeoutSeconds * 1_000,
+      snapshot,
+    })]
+    : [];
   const returns = createReturnsGate(() => {
-    const snapshot = replay.lastSnapshot();
-    return snapshot && { record: snapshot.record, nextCycleInMs: replay.nextCycleInMs() };
+    const known = snapshot();
+    return known && { record: known.record, nextCycleInMs: replay.nextCycleInMs() };
   });
   const board = new GateBoard([
     createEnabledGate({ isEnabled: () => live.current().enabled, isKnown: shared.isConfigKnown }),
     createRedisGate(connections),
-    ...[consumer, downstream, depth, returns, pace],
+    ...[consumer, downstream, ...breaker, depth, returns, pace],
   ], {
     clock,
     log,
@@ -97,11 +107,12 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
   const replay = new SourceReplay(policy, {
     ...{ store, board, clock, createId, log, tracer },
     depthReading: () => depth.last(),
+    reservePace: (count) => pace.reserve(count),
     paceFields: (count) => pace.fieldsAfter(count),
     settings: () => replaySettings(live),
     account: new Account(policy, { metrics, log }),
   });
-  const queues = measuredQueues(policy, setup.depthQueues);
+  const queues = measuredQueues(policy, setup.downstreamQueues);
   return {
     ...{ setup, store, board, replay },
     watch: new DepthWatch(policy, { redis, store, queues, metrics, clock }),
@@ -116,12 +127,12 @@ export function replaySettings(live: LiveSettings): ReplaySettings {
   return { ...settings, intervalMs: intervalSeconds * 1_000 };
 }
 
-function depthLimit({ defaultDepthLimit }: SourceSetup, live: LiveSettings) {
+function readDepthLimit({ depthLimit }: SourceSetup, live: LiveSettings) {
   const { targetMaxDepth } = live.current();
   if (targetMaxDepth !== null) return { limit: targetMaxDepth, decidedBy: "REMEDIATION_TARGET_MAX_DEPTH" };
   const { alerterQueueWarnThreshold } = live.neighbours();
-  return alerterQueueWarnThreshold === null
-    ? { limit: defaultDepthLimit, decidedBy: "default of REMEDIATION_TARGET_MAX_DEPTH" }
+  return alerterQueueWarnThreshold === null || !depthLimit.byWarnThreshold
+    ? { limit: depthLimit.fallback, decidedBy: "default of REMEDIATION_TARGET_MAX_DEPTH" }
     : { limit: alerterQueueWarnThreshold, decidedBy: "dynamic key alerter_queue_warn_threshold" };
 }
 

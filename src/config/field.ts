@@ -187,6 +187,17 @@ export function httpUrl(spec: Spec<string>): Field<string> {
   });
 }
 
+/** Several words out of a closed set with commas between them, each once, in any case. */
+export function choices<T extends string>(spec: Spec<readonly T[]> & { choices: readonly T[] }): Field<readonly T[]> {
+  return createField<readonly T[]>(spec, {
+    wants: `one or more of ${spec.choices.join(", ")} with commas between them`,
+    parse(value) {
+      const words = value.split(",").map((part) => spec.choices.find((one) => one === part.trim().toLowerCase()));
+      return words.every((word) => word !== undefined) && new Set(words).size === words.length ? words : undefined;
+    },
+  });
+}
+
 /** HTTP status codes with commas between them. */
 export function statusCodes(spec: Spec<readonly number[]>): Field<readonly number[]> {
   return createField<readonly number[]>(spec, {

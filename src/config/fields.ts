@@ -8,6 +8,7 @@ import {
   autoOrNumber,
   boolean,
   choice,
+  choices,
   type Field,
   host,
   httpUrl,
@@ -58,6 +59,15 @@ export const FIELDS = {
     dynamicKey: "max_poison_retries",
     doc: "A message that failed this often is poison and goes to the dead list.",
   }),
+  sources: choices({
+    variable: "REMEDIATION_SOURCES",
+    group: "Replay",
+    default: ["alerter"],
+    choices: ["alerter", "moog"] as const,
+    doc:
+      "What is drained. alerter: the alerter's dead letters. moog: those of the Moog forwarder, which an outage of\n" +
+      "Moogsoft fills and the original never touches.",
+  }),
   chunkMessages: integer({
     variable: "REMEDIATION_CHUNK_MESSAGES",
     group: "Replay",
@@ -99,11 +109,18 @@ export const FIELDS = {
     default: "mutt:ingest_queue",
     doc: "The alerter's input list, where its dead letters are replayed to.",
   }),
+  moogDlq: redisKey({
+    variable: "MOOG_DLQ_NAME",
+    group: "Lists",
+    default: "mutt:dlq:moog",
+    doc: "The Moog forwarder's dead-letter queue, drained by the source moog.",
+  }),
   alertQueue: redisKey({
     variable: "ALERT_QUEUE_NAME",
     group: "Lists",
     default: "mutt:alert_queue",
-    doc: "The Moog forwarder's input list. Only its depth is read.",
+    doc:
+      "The Moog forwarder's input list, where the source moog replays to. For the source alerter only its depth counts.",
   }),
   deadList: redisKey({
     variable: "DEAD_LETTER_QUEUE",
@@ -126,6 +143,27 @@ export const FIELDS = {
     group: "Gates",
     default: "mutt:heartbeat:alerter",
     doc: "The alerter's heartbeat keys are this, a colon and its pod's name.",
+  }),
+  moogHeartbeatPrefix: redisKey({
+    variable: "MOOG_HEARTBEAT_PREFIX",
+    group: "Gates",
+    default: "mutt:heartbeat:moog",
+    doc: "The forwarder's heartbeat keys are this, a colon and its pod's name.",
+  }),
+  breakerEnabled: boolean({
+    variable: "CIRCUIT_BREAKER_ENABLED",
+    group: "Gates",
+    default: true,
+    doc: "Whether the forwarder's circuit breaker (read from Redis) closes the source moog. With false it is ignored.",
+  }),
+  breakerTimeoutSeconds: integer({
+    variable: "CIRCUIT_BREAKER_TIMEOUT",
+    group: "Gates",
+    default: 300,
+    min: 1,
+    max: 86_400,
+    unit: "seconds",
+    doc: "After so long an open breaker lets one message through, as the forwarder's own does.",
   }),
   alerterHealthUrl: httpUrl({
     variable: "ALERTER_HEALTH_URL",

@@ -26,7 +26,7 @@ function checkPorts({ metricsPort, healthPort }: Settings): Finding[] {
   return [{ kind: "problem", keys: ["metricsPort", "healthPort"], text }];
 }
 
-const LIST_ROLES = ["alerterDlq", "ingestQueue", "alertQueue", "deadList"] as const;
+const LIST_ROLES = ["alerterDlq", "moogDlq", "ingestQueue", "alertQueue", "deadList"] as const;
 
 function checkLists(settings: Settings): Finding[] {
   const pairs = LIST_ROLES.flatMap((role, at) => LIST_ROLES.slice(at + 1).map((other) => [role, other] as const));

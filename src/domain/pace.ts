@@ -2,8 +2,8 @@
 
 /** Share of the consumer's rate limit that replays and live traffic together may use. */
 export const ROOM_SHARE = 0.8;
-/** How long before a replayed message must be visible in the consumer's own books, in milliseconds. */
-export const ROOM_LAG_MS = 2_000;
+/** How long a replayed message may be in a consumer's hands, neither in a queue nor in the limiter's books, in milliseconds. */
+export const UNSEEN_MS = 100;
 /** How much unused allowance of a fixed rate may be saved up, in milliseconds (always enough for one message). */
 const BURST_MS = 1_000;
 
@@ -40,43 +40,102 @@ function savedFrom({ perSecond, nowMs, spentUntilMs }: { perSecond: number; nowM
   return spentUntilMs > nowMs + 2 * window ? nowMs : Math.max(spentUntilMs, oldest);
 }
 
-/** Own replays of late, newest last: instants by the server's clock and counts. */
-export type RecentReplays = readonly (readonly [atMs: number, count: number])[];
+/** What all sources and instances have replayed of late into one rate-limited consumer; shared through Redis. */
+export interface PaceLedger {
+  /** Own replays, newest last: instants by the server's clock and counts. */
+  readonly grants: readonly (readonly [atMs: number, count: number])[];
+  /** Most live traffic of a period that was seen of late, and when. */
+  readonly livePeak: number;
+  readonly livePeakAtMs: number;
+}
 
-/** Reads the text form `1700000000000:40,…`; what is not an entry is left out. */
-export function parseRecent(text: string): RecentReplays {
+/** A ledger without entries. */
+export const EMPTY_LEDGER: PaceLedger = { grants: [], livePeak: 0, livePeakAtMs: 0 };
+
+/** Reads the text form of the grants, `1700000000000:40,…`; what is not an entry is left out. */
+export function parseGrants(text: string): PaceLedger["grants"] {
   return text.split(",").flatMap((part) => {
     const match = /^(\d{1,15}):(\d{1,9})$/.exec(part);
     return match ? [[Number(match[1]), Number(match[2])] as const] : [];
   });
 }
 
-/** The text form of {@link parseRecent}. */
-export function formatRecent(recent: RecentReplays): string {
-  return recent.map(([atMs, count]) => `${atMs}:${count}`).join(",");
+/** The text form of {@link parseGrants}. */
+export function formatGrants(grants: PaceLedger["grants"]): string {
+  return grants.map(([atMs, count]) => `${atMs}:${count}`).join(",");
 }
 
-/** Adds replays made now and forgets those that the consumer's books must show by now. */
-export function addRecent(recent: RecentReplays, { nowMs, count }: { nowMs: number; count: number }): RecentReplays {
-  const kept = recent.filter(([atMs]) => atMs <= nowMs && nowMs - atMs < ROOM_LAG_MS);
-  return count > 0 ? [...kept, [nowMs, count] as const] : kept;
+/** The consumer's limit, and what its own books say. */
+export interface LimiterReading {
+  /** Messages that it takes … */
+  readonly limit: number;
+  /** … in so many milliseconds. */
+  readonly periodMs: number;
+  /** What it took within the last period. */
+  readonly used: number;
+  /** What stands in the queues before it. */
+  readonly waiting: number;
+  readonly nowMs: number;
 }
 
 /**
- * Room that a consumer with a rate limit has left: `floor(0.8 × limit)` less what it did of late (`used`), what waits for
- * it (`waiting`), and own replays that its books cannot show yet. Without the last, a second chunk sent a moment after the
- * first would see the same room again.
+ * A period's share is taken in so many equal steps: live traffic that begins just behind a replay of the whole share at once
+ * would find the limit used up.
  */
-export function limiterRoom(
-  { limit, used, waiting, recent, nowMs }: {
-    limit: number;
-    used: number;
-    waiting: number;
-    recent: RecentReplays;
-    nowMs: number;
-  },
-): PaceAnswer {
-  const unseen = addRecent(recent, { nowMs, count: 0 }).reduce((sum, [, count]) => sum + count, 0);
-  const room = Math.max(0, Math.floor(ROOM_SHARE * limit) - used - waiting - unseen);
-  return { room, retryInMs: room > 0 ? 0 : 100 };
+const STEPS = 10;
+/** How long live traffic's peak is kept in mind: at least so long, and so many periods. */
+const PEAK_MS = 10_000, PEAK_PERIODS = 10;
+
+/**
+ * Room that a rate-limited consumer has left: `floor(0.8 × limit)` less what it took in the last period, what waits for it,
+ * and own replays so young that they may be in nobody's books. Where live traffic was higher of late than it is now, by more
+ * than the fifth that is never used, the difference is kept free as well. No more than a tenth of the share goes in a tenth of
+ * the period. Also gives the ledger with the peak brought up to
+ * date.
+ */
+export function limiterRoom(ledger: PaceLedger, reading: LimiterReading): { answer: PaceAnswer; ledger: PaceLedger } {
+  const { limit, periodMs, used, waiting, nowMs } = reading;
+  const share = Math.floor(ROOM_SHARE * limit);
+  const taken = used + waiting;
+  const live = Math.max(0, taken - countSince(ledger, nowMs - periodMs - UNSEEN_MS));
+  const peak = Math.max(live, fadedPeak(ledger, { nowMs, periodMs }));
+  const keptFree = Math.max(0, Math.ceil(peak - live) - (limit - share));
+  const left = share - taken - countSince(ledger, nowMs - UNSEEN_MS) - keptFree;
+  const stepLeft = Math.max(1, Math.ceil(share / STEPS)) -
+    countSince(ledger, nowMs - periodMs / STEPS + entryWidthMs(periodMs));
+  const room = Math.max(0, Math.min(left, stepLeft));
+  return {
+    answer: { room, retryInMs: room > 0 ? 0 : Math.min(1_000, Math.max(20, Math.ceil(periodMs / 20))) },
+    ledger: peak === live ? { ...ledger, livePeak: live, livePeakAtMs: nowMs } : ledger,
+  };
+}
+
+/** Enters own replays, and forgets those that have left every window. Neighbours in time share an entry. */
+export function grantReplays(
+  ledger: PaceLedger,
+  { nowMs, count, periodMs }: { nowMs: number; count: number; periodMs: number },
+): PaceLedger {
+  const keptMs = periodMs + 2 * UNSEEN_MS, widthMs = entryWidthMs(periodMs);
+  const kept = ledger.grants.filter(([atMs]) => atMs <= nowMs && nowMs - atMs <= keptMs);
+  const last = kept.at(-1);
+  const isNear = last !== undefined && Math.floor(nowMs / widthMs) === Math.floor(last[0] / widthMs);
+  // The later instant counts: an entry must not leave a window too early.
+  const grants = isNear
+    ? [...kept.slice(0, -1), [nowMs, last[1] + count] as const]
+    : [...kept, [nowMs, count] as const];
+  return { ...ledger, grants };
+}
+
+/** Time within which grants share an entry. */
+function entryWidthMs(periodMs: number): number {
+  return Math.max(20, periodMs / 100);
+}
+
+function countSince({ grants }: PaceLedger, fromMs: number): number {
+  return grants.reduce((sum, [atMs, count]) => atMs >= fromMs ? sum + count : sum, 0);
+}
+
+function fadedPeak({ livePeak, livePeakAtMs }: PaceLedger, { nowMs, periodMs }: { nowMs: number; periodMs: number }) {
+  const fadesInMs = Math.max(PEAK_MS, PEAK_PERIODS * periodMs);
+  return livePeak * Math.max(0, 1 - Math.max(0, nowMs - livePeakAtMs) / fadesInMs);
 }

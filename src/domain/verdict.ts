@@ -21,6 +21,8 @@ export interface VerdictContext {
   readonly cycle: number;
   /** Whether what that cycle replayed came back as a whole. */
   isTroubled(cycle: number): boolean;
+  /** Whether what that cycle replayed was a canary for a breaker, whose return says nothing of the message. */
+  isUncounted(cycle: number): boolean;
   /** Written into the dead: ISO 8601 in UTC with milliseconds. */
   readonly failedAt: string;
 }
@@ -79,13 +81,18 @@ function countReturn(
     const shedsNow = addOne(sheds);
     return { failures: shedsNow % SHEDS_PER_FAILURE === 0 ? addOne(failures) : failures, excused, sheds: shedsNow };
   }
+  if (isOfCycle(found, context, (cycle) => context.isUncounted(cycle))) return { failures, excused, sheds };
   if (isExcused(found, context)) return { failures, excused: addOne(excused), sheds };
   return { failures: addOne(failures), excused, sheds };
 }
 
 function isExcused(found: FoundRecord, context: VerdictContext): boolean {
-  if (found.excused >= context.maxExcuses || found.source !== context.policy.name) return false;
-  return found.cycle !== null && context.isTroubled(found.cycle);
+  return found.excused < context.maxExcuses && isOfCycle(found, context, (cycle) => context.isTroubled(cycle));
+}
+
+/** Whether the record's cycle is one of this source that the predicate holds for. */
+function isOfCycle(found: FoundRecord, { policy }: VerdictContext, predicate: (cycle: number) => boolean): boolean {
+  return found.source === policy.name && found.cycle !== null && predicate(found.cycle);
 }
 
 function addOne(count: number): number {

@@ -1,7 +1,16 @@
 /** What a gate is: a question that must be answered "open" before anything moves. */
 
 /** Every gate, in the order in which they are shown. Closed: metric labels use exactly these. */
-export const GATE_NAMES = ["enabled", "redis", "consumer", "downstream", "depth", "returns", "pace"] as const;
+export const GATE_NAMES = [
+  "enabled",
+  "redis",
+  "consumer",
+  "downstream",
+  "breaker",
+  "depth",
+  "returns",
+  "pace",
+] as const;
 /** One of {@link GATE_NAMES}. */
 export type GateName = (typeof GATE_NAMES)[number];
 

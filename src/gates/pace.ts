@@ -1,17 +1,10 @@
-/** Gate `pace`: how many messages may be replayed right now, shared by all instances through the source's record. */
+/** Gate `pace`: how many messages may be replayed right now, shared by all instances, and with a limiter by all sources. */
 import type { Redis } from "ioredis";
-import {
-  addRecent,
-  formatRecent,
-  limiterRoom,
-  type PaceAnswer,
-  rateRoom,
-  ROOM_LAG_MS,
-  spendRate,
-} from "../domain/pace.ts";
+import { grantReplays, limiterRoom, type PaceAnswer, rateRoom, spendRate } from "../domain/pace.ts";
 import type { Snapshot } from "../redis/dead_letter_store.ts";
 import { redisErrorCode } from "../redis/errors.ts";
-import type { Gate } from "./gate.ts";
+import { PaceLedgerStore, type ReadLedger } from "../redis/pace_ledger_store.ts";
+import type { Gate, GateAnswer } from "./gate.ts";
 
 /** Settings of the pace, read anew each time. */
 export interface PaceSettings {
@@ -28,65 +21,89 @@ export interface PaceDeps {
   readonly settings: () => PaceSettings;
   /** The forwarder's own books: ZSET of what it sent, scored by milliseconds (contract §1.4). */
   readonly rateKey: string;
-  /** The forwarder's queue: what waits there will use the limit. */
-  readonly alertQueue: string;
+  /** The queues between a replayed message and the limiter: what waits there will use it. */
+  readonly waitingQueues: readonly string[];
   /** The source as last read. */
   readonly snapshot: () => Snapshot | null;
 }
 
-/** The gate, and what a commit must write so that the next one sees it. */
+/** The gate, and how its room is taken. */
 export interface PaceGate extends Gate {
-  /** Fields of the record after `count` messages were replayed at `nowMs` of the server. */
+  /** Takes room for `count` replays before they are committed; false where another source or instance was quicker. */
+  reserve(count: number): Promise<boolean>;
+  /** Fields of the record that go with the commit of `count` replays. */
   fieldsAfter(count: number): Readonly<Record<string, string>>;
 }
 
-/** Creates the gate. `auto` costs a ZCOUNT and an LLEN an ask; a fixed rate costs nothing. */
+/** Creates the gate. `auto` costs a ZCOUNT, an HMGET and an LLEN a queue an ask; a fixed rate costs nothing. */
 export function createPaceGate(redis: Redis, deps: PaceDeps): PaceGate {
+  const store = new PaceLedgerStore(redis, deps.rateKey);
+  /** The ledger that the last answer rests on. */
+  let asked: ReadLedger | null = null;
+
+  async function askLimiter(snapshot: Snapshot, { rateLimit, ratePeriodSeconds }: PaceSettings): Promise<GateAnswer> {
+    const { nowMs } = snapshot;
+    const periodMs = ratePeriodSeconds * 1_000;
+    const [read, used, ...depths] = await Promise.all([
+      store.read(),
+      redis.zcount(deps.rateKey, nowMs - periodMs, "+inf"),
+      ...deps.waitingQueues.map((queue) => redis.llen(queue)),
+    ]);
+    const waiting = depths.reduce((a, b) => a + b, 0);
+    const { answer, ledger } = limiterRoom(read.ledger, { limit: rateLimit, periodMs, used, waiting, nowMs });
+    asked = { version: read.version, ledger };
+    return toAnswer(
+      answer,
+      `the forwarder takes ${rateLimit} alerts per ${ratePeriodSeconds} s, did ${used} of late, and ${waiting} ` +
+        "wait before it (REMEDIATION_MAX_PER_SECOND is auto)",
+    );
+  }
+
   return {
     name: "pace",
     async ask() {
+      asked = null;
       const snapshot = deps.snapshot();
-      const { maxPerSecond, rateLimit, ratePeriodSeconds } = deps.settings();
+      const settings = deps.settings();
+      const { maxPerSecond } = settings;
       if (maxPerSecond === 0) return { open: true, reason: "no_limit", detail: "REMEDIATION_MAX_PER_SECOND is 0" };
       if (!snapshot) {
         return { open: false, reason: "unknown", detail: "the source has not been read yet", retryInMs: 250 };
       }
       if (maxPerSecond !== "auto") {
-        const { spentUntilMs } = snapshot.record;
+        const { nowMs, record: { spentUntilMs } } = snapshot;
         const detail = `at most ${maxPerSecond} messages a second (REMEDIATION_MAX_PER_SECOND)`;
-        return toAnswer(rateRoom({ perSecond: maxPerSecond, nowMs: snapshot.nowMs, spentUntilMs }), detail);
+        return toAnswer(rateRoom({ perSecond: maxPerSecond, nowMs, spentUntilMs }), detail);
       }
       try {
-        const fromMs = snapshot.nowMs - ratePeriodSeconds * 1_000 - ROOM_LAG_MS;
-        const [used, waiting] = await Promise.all([
-          redis.zcount(deps.rateKey, fromMs, "+inf"),
-          redis.llen(deps.alertQueue),
-        ]);
-        const { recent } = snapshot.record;
-        const answer = limiterRoom({ limit: rateLimit, used, waiting, recent, nowMs: snapshot.nowMs });
-        const detail = `the forwarder takes ${rateLimit} alerts per ${ratePeriodSeconds} s, did ${used} of late, ` +
-          `and ${waiting} wait for it (REMEDIATION_MAX_PER_SECOND is auto)`;
-        return toAnswer(answer, detail);
+        return await askLimiter(snapshot, settings);
       } catch (error) {
-        const detail = `${deps.rateKey} and ${deps.alertQueue} could not be measured (${redisErrorCode(error)}), ` +
-          "which REMEDIATION_MAX_PER_SECOND=auto needs";
+        const detail = `${deps.rateKey} and ${deps.waitingQueues.join(", ")} could not be measured ` +
+          `(${redisErrorCode(error)}), which REMEDIATION_MAX_PER_SECOND=auto needs`;
         return { open: false, reason: "unknown", detail, retryInMs: 1_000 };
       }
+    },
+    async reserve(count) {
+      const snapshot = deps.snapshot();
+      const { maxPerSecond, ratePeriodSeconds } = deps.settings();
+      if (maxPerSecond !== "auto") return true;
+      if (!asked || !snapshot) return false;
+      const periodMs = ratePeriodSeconds * 1_000;
+      const ledger = grantReplays(asked.ledger, { nowMs: snapshot.nowMs, count, periodMs });
+      return await store.write({ version: asked.version, ledger }, { periodMs });
     },
     fieldsAfter(count) {
       const snapshot = deps.snapshot();
       const { maxPerSecond } = deps.settings();
-      if (!snapshot || maxPerSecond === 0) return {};
-      const { nowMs, record: { recent, spentUntilMs } } = snapshot;
-      return maxPerSecond === "auto"
-        ? { recent: formatRecent(addRecent(recent, { nowMs, count })) }
-        : { spentUntilMs: String(spendRate({ perSecond: maxPerSecond, nowMs, spentUntilMs, count })) };
+      if (!snapshot || maxPerSecond === 0 || maxPerSecond === "auto") return {};
+      const { nowMs, record: { spentUntilMs } } = snapshot;
+      return { spentUntilMs: String(spendRate({ perSecond: maxPerSecond, nowMs, spentUntilMs, count })) };
     },
   };
 }
 
-function toAnswer({ room, retryInMs }: PaceAnswer, detail: string) {
+function toAnswer({ room, retryInMs }: PaceAnswer, detail: string): GateAnswer {
   return room > 0
-    ? { open: true, reason: "room", detail, room } as const
-    : { open: false, reason: "no_room", detail, retryInMs } as const;
+    ? { open: true, reason: "room", detail, room }
+    : { open: false, reason: "no_room", detail, retryInMs };
 }

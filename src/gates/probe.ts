@@ -13,6 +13,7 @@ export const DOWNSTREAM_REASONS = [
   "unknown",
   "healthy",
   "probe_rejected",
+  "probe_202",
   "unhealthy",
   "timeout",
   "unreachable",
@@ -79,6 +80,9 @@ export function judgeProbe(outcome: ExchangeOutcome, { successCodes, address }: 
   }
   const { status } = outcome;
   if (successCodes.includes(status)) return { reason: "healthy", detail: `${address} answered ${status}` };
+  if (status === 202) {
+    return { reason: "probe_202", detail: `${address} answered 202, which its consumer takes for a failure` };
+  }
   const check = whatToCheck(status);
   return check === undefined
     ? { reason: "unhealthy", detail: `${address} answered ${status}` }

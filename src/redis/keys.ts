@@ -8,6 +8,11 @@ export function stateKey(dlq: string): string {
   return `mutt:remediation:{${hashTag(dlq) ?? dlq}}:state${hashTag(dlq) === undefined ? "" : `:${dlq}`}`;
 }
 
+/** What all sources and instances have replayed of late into the consumer whose limiter counts in `rateKey` (hash). */
+export function paceLedgerKey(rateKey: string): string {
+  return `mutt:remediation:{${hashTag(rateKey) ?? rateKey}}:pace`;
+}
+
 /** The part of a key that decides its cluster slot (between the first `{` and the next `}`), if it has one. */
 export function hashTag(key: string): string | undefined {
   const open = key.indexOf("{");

@@ -1,6 +1,5 @@
 /** A source's record in Redis: the cycle in hand, the last commit, the brake and the pace. */
 import { type Brake, RELEASED } from "../domain/brake.ts";
-import { parseRecent, type RecentReplays } from "../domain/pace.ts";
 import { parseTroubled, type TroubledCycles } from "../domain/troubled.ts";
 
 /** What the record says. Fields that are missing or not understood read as on a source that was never worked on. */
@@ -28,9 +27,12 @@ export interface SourceRecord {
   /** Last cycle that replayed anything before the one in hand. */
   readonly lastReplayingCycle: number;
   readonly troubled: TroubledCycles;
+  /** Cycles whose replays were canaries for a breaker: their failures do not count. */
+  readonly uncounted: TroubledCycles;
+  /** When the last canary for a breaker went, by the server's clock; 0: never. */
+  readonly breakerCanaryAtMs: number;
   /** Instant up to which a fixed rate is used up. */
   readonly spentUntilMs: number;
-  readonly recent: RecentReplays;
 }
 
 /** Reads the flat field-value reply of HGETALL. Never throws. */
@@ -58,8 +60,9 @@ export function parseRecord(flat: readonly unknown[]): SourceRecord {
     },
     lastReplayingCycle: whole("lastReplayingCycle"),
     troubled: parseTroubled(text("troubled")),
+    uncounted: parseTroubled(text("uncounted")),
+    breakerCanaryAtMs: whole("breakerCanaryAtMs"),
     spentUntilMs: whole("spentUntilMs"),
-    recent: parseRecent(text("recent")),
   };
 }
 

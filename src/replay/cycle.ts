@@ -7,6 +7,8 @@ import { brakeFields } from "../redis/source_record.ts";
 /** A cycle before it begins. */
 export interface NextCycle {
   readonly number: number;
+  /** Most messages that it may take: the brake's budget, or one for a breaker's canary. */
+  readonly budget: number;
   readonly step: BrakeStep;
   /** What the cycle before it did, and what has arrived since that one began. */
   readonly last: CycleOutcome;
@@ -21,23 +23,29 @@ export interface NextCycle {
  */
 export function planCycle(
   { record, depth }: Snapshot,
-  { batchSize, intervalMs }: { batchSize: number; intervalMs: number },
+  { batchSize, intervalMs, breakerCanary = false }: { batchSize: number; intervalMs: number; breakerCanary?: boolean },
 ): NextCycle {
+  const wasCanary = record.boundBy === "breaker";
   const last = {
-    replayed: record.replayed,
+    // A breaker's canary says nothing of the messages, so the brake does not judge it.
+    replayed: wasCanary ? 0 : record.replayed,
     arrived: depth - record.depthAtStart + record.replayed + record.dead,
   };
   const step = stepBrake(record.brake, { last, depth, batchSize, intervalMs });
   const troubled = step.troubled
     ? addTroubled(record.troubled, { cycle: record.cycle, previous: record.lastReplayingCycle })
     : record.troubled;
+  const number = record.cycle + 1;
+  const previous = record.replayed > 0 ? record.cycle : record.lastReplayingCycle;
+  const uncounted = breakerCanary ? addTroubled(record.uncounted, { cycle: number, previous }) : record.uncounted;
   return {
-    ...{ number: record.cycle + 1, step, last, troubled },
+    ...{ number, step, last, troubled, budget: breakerCanary ? Math.min(1, step.budget) : step.budget },
     fields: {
       ...brakeFields(step.brake),
       troubled: formatTroubled(troubled),
-      lastReplayingCycle: String(record.replayed > 0 ? record.cycle : record.lastReplayingCycle),
-      boundBy: step.boundBy === "returns" && step.budget === 0 ? "held" : step.boundBy,
+      uncounted: formatTroubled(uncounted),
+      lastReplayingCycle: String(previous),
+      boundBy: step.boundBy === "returns" && step.budget === 0 ? "held" : breakerCanary ? "breaker" : step.boundBy,
     },
   };
 }

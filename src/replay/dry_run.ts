@@ -1,5 +1,6 @@
 /** What a cycle would do to the messages that are there now. Reads only. */
 import type { DeadReason, SourcePolicy } from "../domain/source.ts";
+import { canaryStatus } from "../gates/breaker.ts";
 import type { GateBoard } from "../gates/board.ts";
 import type { DeadLetterStore } from "../redis/dead_letter_store.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
@@ -30,13 +31,15 @@ export async function dryRun(
   { policy, replay, store, board, settings, clock, signal }: DryRunDeps,
 ): Promise<TurnOutcome> {
   const snapshot = await replay.look();
-  const closed = (await board.ask()).closed.find(({ name }) => !PASSING.has(name));
-  const { number, step, troubled } = planCycle(snapshot, settings);
-  const record = { ...snapshot.record, cycle: number, troubled, remaining: step.budget, newestBytes: -1 };
+  const reading = await board.ask();
+  const closed = reading.closed.find(({ name }) => !PASSING.has(name));
+  const breakerCanary = canaryStatus(reading) !== undefined;
+  const { number, budget, step, troubled } = planCycle(snapshot, { ...settings, breakerCanary });
+  const record = { ...snapshot.record, cycle: number, troubled, remaining: budget, newestBytes: -1 };
   const dead: Partial<Record<DeadReason, number>> = {};
   let seen = 0, replayed = 0;
-  while (seen < step.budget && !signal.aborted) {
-    const messages = Math.min(settings.chunkMessages, step.budget - seen);
+  while (seen < budget && !signal.aborted) {
+    const messages = Math.min(settings.chunkMessages, budget - seen);
     const { chunkBytes: bytes, maxMessageBytes: messageBytes } = settings;
     const chunk = await store.read({ messages, bytes, messageBytes, skip: seen });
     const plan = planChunk(chunk, { ...settings, policy, record, failedAt: toIso(clock.nowMs()) });
@@ -46,7 +49,7 @@ export async function dryRun(
     for (const { reason } of plan.deaths) dead[reason] = (dead[reason] ?? 0) + 1;
   }
   const { depth } = snapshot;
-  const byBound: StoppedBy = step.boundBy === "depth" ? "empty" : step.boundBy;
+  const byBound: StoppedBy = breakerCanary ? "breaker" : step.boundBy === "depth" ? "empty" : step.boundBy;
   const stoppedBy = signal.aborted ? "shutdown" : closed?.name ?? byBound;
   return { depthBefore: depth, depthAfter: depth, replayed, dead, conflicts: 0, stoppedBy, began: false, nextInMs: 0 };
 }

@@ -50,6 +50,7 @@ export function planChunk(chunk: Chunk, context: PlanContext): Plan {
     maxExcuses: MAX_EXCUSES,
     cycle: context.record.cycle,
     isTroubled: (cycle) => isTroubled(context.record.troubled, cycle),
+    isUncounted: (cycle) => isTroubled(context.record.uncounted, cycle),
     failedAt: context.failedAt,
   };
   const moves: Move[] = [];

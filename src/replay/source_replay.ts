@@ -1,6 +1,7 @@
 /** One source's turn: asks the gates, reads, decides, commits, accounts, chunk after chunk until the cycle's bound. */
 import type { DeadReason, SourcePolicy } from "../domain/source.ts";
 import type { BoardReading, GateBoard, GateStatus } from "../gates/board.ts";
+import { canaryStatus } from "../gates/breaker.ts";
 import type { DepthReading } from "../gates/depth.ts";
 import type { Log } from "../observability/log.ts";
 import type { Commit, CommitResult, DeadLetterStore, Snapshot } from "../redis/dead_letter_store.ts";
@@ -35,6 +36,8 @@ export interface SourceReplayDeps {
   readonly board: GateBoard;
   /** Last reading of the depth gate, for the commit's own check. */
   readonly depthReading: () => DepthReading | null;
+  /** Takes the pace's room for `count` replays; false where another instance or source was quicker. */
+  readonly reservePace: (count: number) => Promise<boolean>;
   /** Fields of the record that tell the pace of `count` replays. */
   readonly paceFields: (count: number) => Readonly<Record<string, string>>;
   readonly settings: () => ReplaySettings;
@@ -145,7 +148,9 @@ export class SourceReplay {
       if (mayBegin === "now" || (mayBegin === "due" && this.nextCycleInMs() === 0)) {
         const closed = reading.closed.find(({ name }) => name !== "returns");
         if (closed) return this.#heldBy(closed);
-        if (await this.#begin(snapshot, mayBegin === "now")) {
+        if (
+          await this.#begin(snapshot, { force: mayBegin === "now", breakerCanary: canaryStatus(reading) !== undefined })
+        ) {
           tally.began = true;
           conflicts = 0;
           if (mayBegin === "now") mayBegin = "never";
@@ -156,7 +161,9 @@ export class SourceReplay {
       if (begin === "now" && cycle !== null && cycle !== snapshot.record.cycle) return this.#ended(snapshot);
       cycle = snapshot.record.cycle;
       if (snapshot.depth === 0 || snapshot.record.remaining === 0) return this.#ended(snapshot);
-      if (reading.closed[0]) return this.#heldBy(reading.closed[0]);
+      // A breaker's canary goes in a cycle of its own, so that its return can be told from a failure.
+      const blocking = reading.closed[0] ?? (snapshot.record.boundBy === "breaker" ? undefined : canaryStatus(reading));
+      if (blocking) return this.#heldBy(blocking);
 
       const step = await this.#step(snapshot, { reading, tally, divisor: 2 ** conflicts });
       if (step === "conflict") {
@@ -174,13 +181,16 @@ export class SourceReplay {
   }
 
   /** Begins a cycle; false where another instance was quicker. */
-  async #begin(snapshot: Snapshot, force: boolean): Promise<boolean> {
+  async #begin(
+    snapshot: Snapshot,
+    { force, breakerCanary }: { force: boolean; breakerCanary: boolean },
+  ): Promise<boolean> {
     const { intervalMs, batchSize } = this.#deps.settings();
-    const { step, last, number, fields } = planCycle(snapshot, { batchSize, intervalMs });
+    const { step, budget, last, number, fields } = planCycle(snapshot, { batchSize, intervalMs, breakerCanary });
     const result = await this.#deps.store.begin({
       sequence: snapshot.record.sequence,
       intervalMs: force ? 0 : intervalMs,
-      budget: step.budget,
+      budget,
       fields,
     });
     if (result === "wrong_type") {
@@ -217,12 +227,16 @@ export class SourceReplay {
       await store.end(record.sequence);
       return "moved";
     }
+    if (plan.replayed > 0 && !await this.#deps.reservePace(plan.replayed)) return "again";
     const notAfterMs = Math.round(chunk.nowMs + COMMIT_DEADLINE_MS + clock.monotonicMs() - startedMs);
     return await this.#commit(plan, {
       sequence: chunk.sequence,
       notAfterMs,
       targetLimit: this.#targetLimit(),
-      fields: plan.replayed > 0 ? this.#deps.paceFields(plan.replayed) : {},
+      fields: {
+        ...(plan.replayed > 0 ? this.#deps.paceFields(plan.replayed) : {}),
+        ...(record.boundBy === "breaker" ? { breakerCanaryAtMs: String(chunk.nowMs) } : {}),
+      },
     }, tally);
   }
 
@@ -286,6 +300,7 @@ export class SourceReplay {
     const nextInMs = this.nextCycleInMs();
     if (depth === 0) return { by: "empty", nextInMs };
     if (record.boundBy === "held" || record.boundBy === "returns") return { by: "returns", nextInMs };
+    if (record.boundBy === "breaker") return { by: "breaker", nextInMs };
     if (record.boundBy !== "batch_size") return { by: "empty", nextInMs };
     this.#deps.account.batchEnded({ depth, ...this.#deps.settings() });
     return { by: "batch_size", nextInMs };

@@ -36,27 +36,42 @@ Deno.test("createDepthGate: is closed when a queue cannot be measured, and says 
   assert.match(detail, /WRONGTYPE/);
 });
 
-function pace(settings: PaceSettings, record: Record<string, string> = {}) {
-  const nowMs = Date.now();
-  const snapshot: Snapshot = { nowMs, depth: 1, record: parseRecord(Object.entries(record).flat()) };
+function pace(settings: PaceSettings, { nowMs = Date.now() }: { nowMs?: number } = {}) {
+  const snapshot: Snapshot = { nowMs, depth: 1, record: parseRecord([]) };
   const client = redis().client();
-  const deps = { settings: () => settings, rateKey: RATE_KEY, alertQueue: ALERTS, snapshot: () => snapshot };
+  const deps = {
+    settings: () => settings,
+    rateKey: RATE_KEY,
+    waitingQueues: [INGEST, ALERTS],
+    snapshot: () => snapshot,
+  };
   return { nowMs, client, gate: createPaceGate(client, deps) };
 }
 
 const AUTO: PaceSettings = { maxPerSecond: "auto", rateLimit: 50, ratePeriodSeconds: 1 };
 
-Deno.test("createPaceGate: leaves room by the forwarder's own books, its queue, and replays not yet visible there", async () => {
+Deno.test("createPaceGate: leaves room by the forwarder's own books and the queues before it", async () => {
   const { client, gate, nowMs } = pace(AUTO);
-  assert.equal((await gate.ask()).room, 40);
-  for (const [score, member] of [[nowMs - 100, "a"], [nowMs - 2_500, "b"], [nowMs - 3_500, "too old"]] as const) {
+  assert.equal((await gate.ask()).room, 4, "a tenth of the share at a time");
+  for (let i = 0; i < 33; i++) await client.zadd(RATE_KEY, nowMs - 200, `sent ${i}`);
+  for (const [score, member] of [[nowMs - 100, "a"], [nowMs - 900, "b"], [nowMs - 1_100, "too old"]] as const) {
     await client.zadd(RATE_KEY, score, member);
   }
   await redis().seedList(ALERTS, ["1", "2", "3"]);
-  assert.equal((await gate.ask()).room, 40 - 2 - 3);
-  assert.equal((await pace(AUTO, { recent: `${nowMs - 50}:30` }).gate.ask()).room, 40 - 2 - 3 - 30);
-  const full = await pace(AUTO, { recent: `${nowMs - 50}:39` }).gate.ask();
-  assert.deepEqual([full.open, full.reason, full.room], [false, "no_room", undefined]);
+  await redis().seedList(INGEST, ["1"]);
+  assert.equal((await gate.ask()).room, 40 - 33 - 2 - 4);
+});
+
+Deno.test("createPaceGate: shares its room with every other source and instance", async () => {
+  const [one, two] = [pace(AUTO), pace(AUTO)];
+  assert.equal((await one.gate.ask()).room, 4);
+  assert.equal((await two.gate.ask()).room, 4);
+  assert.equal(await one.gate.reserve(3), true);
+  assert.equal(await two.gate.reserve(3), false, "the room was asked for before the other took it");
+  assert.equal((await two.gate.ask()).room, 1);
+  assert.equal(await two.gate.reserve(1), true);
+  const { open, reason } = await one.gate.ask();
+  assert.deepEqual([open, reason], [false, "no_room"]);
 });
 
 Deno.test("createPaceGate: is closed when the forwarder's books cannot be read, and says what needs them", async () => {
@@ -65,19 +80,14 @@ Deno.test("createPaceGate: is closed when the forwarder's books cannot be read, 
   const { open, reason, detail } = await gate.ask();
   assert.deepEqual([open, reason], [false, "unknown"]);
   assert.match(detail, /WRONGTYPE.*REMEDIATION_MAX_PER_SECOND=auto/);
+  assert.equal(await gate.reserve(1), false);
 });
 
-Deno.test("createPaceGate: leaves the fields by which the next ask knows what was replayed", async () => {
-  for (const maxPerSecond of ["auto", 5] as const) {
-    const settings = { ...AUTO, maxPerSecond };
-    const first = pace(settings);
-    const { room } = await first.gate.ask();
-    const second = pace(settings, { ...first.gate.fieldsAfter(room!) });
-    assert.equal((await second.gate.ask()).open, false, String(maxPerSecond));
-  }
-});
-
-Deno.test("createPaceGate: asks nothing when there is no limit", async () => {
-  const { gate } = pace({ ...AUTO, maxPerSecond: 0 });
-  assert.deepEqual([(await gate.ask()).reason, gate.fieldsAfter(5)], ["no_limit", {}]);
+Deno.test("createPaceGate: keeps a fixed rate in the source's record, and asks nothing when there is no limit", async () => {
+  const fixed = pace({ ...AUTO, maxPerSecond: 5 }).gate;
+  assert.equal((await fixed.ask()).room, 5);
+  assert.equal(await fixed.reserve(5), true);
+  assert.deepEqual(Object.keys(fixed.fieldsAfter(5)), ["spentUntilMs"]);
+  const free = pace({ ...AUTO, maxPerSecond: 0 }).gate;
+  assert.deepEqual([(await free.ask()).reason, free.fieldsAfter(5), await free.reserve(5)], ["no_limit", {}, true]);
 });

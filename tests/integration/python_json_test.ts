@@ -72,6 +72,7 @@ const CONTEXT: VerdictContext = {
   maxExcuses: 5,
   cycle: 412,
   isTroubled: (cycle) => cycle === 411,
+  isUncounted: () => false,
   failedAt: "2026-01-02T03:04:05.678Z",
 };
 

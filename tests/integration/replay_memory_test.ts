@@ -31,7 +31,14 @@ Deno.test("service: drains 1,000 messages of 1 MiB and one of 100 MiB and stays 
     const { metrics } = await service.ports();
     await waitUntil(async () => await client.llen(DLQ) === 0, { what: "the DLQ is empty", timeoutMs: 60_000 });
 
-    console.log("drained", performance.now(), service.events("commit").length, service.events("commit").at(0)?.timestamp, service.events("commit").at(-1)?.timestamp, await readPeakBytes(service.pid)/MIB);
+    console.log(
+      "drained",
+      performance.now(),
+      service.events("commit").length,
+      service.events("commit").at(0)?.timestamp,
+      service.events("commit").at(-1)?.timestamp,
+      await readPeakBytes(service.pid) / MIB,
+    );
     deepStrictEqual([await client.llen(TARGET), await client.llen(DEAD)], [1_000, 1]);
     strictEqual(await client.eval("return #redis.call('LINDEX', KEYS[1], 0)", 1, DEAD), 100 * MIB);
     for (const [at, id] of [[-1, 0], [-501, 500], [0, 999]] as const) {

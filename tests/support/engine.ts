@@ -115,7 +115,7 @@ class TestEngine implements Engine {
     const log = recordTo(this.lines);
     const [setup] = createSources(settings);
     if (!setup) throw new Error("there is no source to drive");
-    const metrics = createMetrics(setup.policy.name, measuredQueues(setup.policy, setup.depthQueues));
+    const metrics = createMetrics(setup.policy.name, measuredQueues(setup.policy, setup.downstreamQueues));
     this.metrics = metrics;
     this.connections = new RedisConnections({
       ...{ url: settings.redisUrl, host: settings.redisHost, port: settings.redisPort, db: settings.redisDb },

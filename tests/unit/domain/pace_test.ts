@@ -1,5 +1,15 @@
 import assert from "node:assert/strict";
-import { addRecent, formatRecent, limiterRoom, parseRecent, rateRoom, spendRate } from "../../../src/domain/pace.ts";
+import {
+  EMPTY_LEDGER,
+  formatGrants,
+  grantReplays,
+  type LimiterReading,
+  limiterRoom,
+  type PaceLedger,
+  parseGrants,
+  rateRoom,
+  spendRate,
+} from "../../../src/domain/pace.ts";
 
 Deno.test("rateRoom: never lets more than the rate through, over any sequence of asks", () => {
   for (const perSecond of [0.1, 0.5, 3, 20, 1_000]) {
@@ -30,18 +40,59 @@ Deno.test("rateRoom: does not wait for a clock that was set back", () => {
   assert.ok(rateRoom({ perSecond: 5, nowMs, spentUntilMs: nowMs + 3_600_000 }).retryInMs <= 200);
 });
 
-Deno.test("limiterRoom: is 80 % of the limit less what was used, waits, and is not yet visible", () => {
-  const nowMs = 1_700_000_000_000;
-  const base = { limit: 50, used: 0, waiting: 0, recent: [], nowMs };
-  assert.equal(limiterRoom(base).room, 40);
-  assert.equal(limiterRoom({ ...base, used: 25, waiting: 5 }).room, 10);
-  assert.equal(limiterRoom({ ...base, recent: [[nowMs - 100, 40]] }).room, 0);
-  assert.equal(limiterRoom({ ...base, recent: [[nowMs - 2_000, 40]] }).room, 40);
-  assert.deepEqual(limiterRoom({ ...base, used: 60 }), { room: 0, retryInMs: 100 });
+const NOW_MS = 1_700_000_000_000;
+const READING = { limit: 50, periodMs: 1_000, used: 0, waiting: 0, nowMs: NOW_MS };
+
+Deno.test("limiterRoom: is 80 % of the limit less what was taken, waits, and is in nobody's books yet", () => {
+  const roomOf = (ledger: Partial<PaceLedger>, reading: Partial<LimiterReading> = {}) =>
+    limiterRoom({ ...EMPTY_LEDGER, ...ledger }, { ...READING, ...reading }).answer.room;
+  assert.equal(roomOf({}), 4, "a tenth of the share at a time");
+  assert.equal(roomOf({}, { used: 33, waiting: 5 }), 2);
+  assert.equal(roomOf({ grants: [[NOW_MS - 50, 3]] }, { used: 35 }), 1, "a moment ago: neither sent nor waiting yet");
+  assert.equal(roomOf({ grants: [[NOW_MS - 150, 30]] }), 4, "in the books by now, or gone elsewhere");
+  assert.equal(roomOf({}, { used: 60 }), 0);
+  assert.equal(roomOf({}, { limit: 0 }), 0);
 });
 
-Deno.test("parseRecent: reads what formatRecent writes, and addRecent forgets the old", () => {
-  const recent = addRecent([[1_000, 3], [9_500, 4]], { nowMs: 10_000, count: 5 });
-  assert.equal(formatRecent(recent), "9500:4,10000:5");
-  assert.deepEqual(parseRecent("9500:4,10000:5,x,1:-2"), recent);
+Deno.test("limiterRoom: keeps free what live traffic took of late, beyond the fifth that is never used", () => {
+  const peak = { ...EMPTY_LEDGER, livePeak: 35, livePeakAtMs: NOW_MS };
+  assert.equal(limiterRoom(peak, { ...READING, used: 24 }).answer.room, 4, "24, and 35 - 24 - 10 kept free");
+  assert.equal(limiterRoom({ ...peak, livePeak: 48 }, { ...READING, used: 24 }).answer.room, 2);
+  assert.equal(limiterRoom({ ...peak, livePeak: 50 }, { ...READING, used: 24 }).answer.room, 0);
+  const later = { ...READING, nowMs: NOW_MS + 10_000, used: 24 };
+  assert.equal(limiterRoom({ ...peak, livePeak: 50 }, later).answer.room, 4, "the peak has faded");
+});
+
+Deno.test("limiterRoom: does not take own replays for live traffic", () => {
+  const { ledger } = limiterRoom({ ...EMPTY_LEDGER, grants: [[NOW_MS - 500, 30]] }, { ...READING, used: 35 });
+  assert.equal(ledger.livePeak, 5);
+});
+
+Deno.test("grantReplays: never lets more than the share through a sliding window, with live traffic beside", () => {
+  for (const [limit, periodMs, live] of [[50, 1_000, 25], [100, 60_000, 50], [50, 1_000, 0]] as const) {
+    let ledger = EMPTY_LEDGER, replayed = 0;
+    const sent: [number, boolean][] = [];
+    const endMs = NOW_MS + 20 * periodMs, stepMs = Math.max(20, periodMs / 50);
+    for (let nowMs = NOW_MS, owed = 0; nowMs < endMs; nowMs += stepMs) {
+      for (owed += live * stepMs / periodMs; owed >= 1; owed--) sent.push([nowMs, false]);
+      const used = sent.filter(([atMs]) => atMs >= nowMs - periodMs).length;
+      const asked = limiterRoom(ledger, { limit, periodMs, used, waiting: 0, nowMs });
+      ledger = asked.ledger;
+      assert.ok(used <= limit, `${used} in a window of ${limit}`);
+      const count = asked.answer.room;
+      if (count === 0) continue;
+      ledger = grantReplays(ledger, { nowMs, count, periodMs });
+      for (let i = 0; i < count; i++) sent.push([nowMs, true]);
+      replayed += count;
+    }
+    const leftOver = (0.8 * limit - live) * 20;
+    assert.ok(replayed >= 0.9 * leftOver, `${replayed} of ${leftOver} at ${limit} per ${periodMs} ms`);
+    assert.ok(ledger.grants.length <= 110);
+  }
+});
+
+Deno.test("parseGrants: reads what formatGrants writes, and leaves out what is no entry", () => {
+  const grants = [[9_500, 4], [10_000, 5]] as const;
+  assert.equal(formatGrants(grants), "9500:4,10000:5");
+  assert.deepEqual(parseGrants("9500:4,10000:5,x,1:-2"), grants);
 });

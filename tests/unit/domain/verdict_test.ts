@@ -37,6 +37,7 @@ const CALM: VerdictContext = {
   maxExcuses: 5,
   cycle: 412,
   isTroubled: () => false,
+  isUncounted: () => false,
   failedAt: FAILED_AT,
 };
 
@@ -242,6 +243,9 @@ Deno.test("decide: asks a context that is a class instance", () => {
     isTroubled(cycle: number) {
       return this.#troubled.has(cycle);
     }
+    isUncounted(cycle: number) {
+      return !this.#troubled.has(cycle);
+    }
   }
   const text = alerterMessage('"_remediation": {"cycle": 411, "source": "alerter"}');
   const verdict = decide(bytesOf(text), new Context());
@@ -263,4 +267,15 @@ Deno.test("readCounter: gives 0 unless the member is a number above 0", () => {
     assert.ok(message.readable);
     assert.equal(readCounter(message, name), count, text);
   }
+});
+
+Deno.test("decide: does not count the return of a canary, however often", () => {
+  let text = alerterMessage('"_remediation": {"failures": 2, "excused": 5, "cycle": 411, "source": "alerter"}');
+  for (let i = 0; i < 50; i++) {
+    const verdict = decideText(text, { isUncounted: () => true });
+    assert.equal(verdict.action, "replay");
+    text = textOf(verdict.payload);
+  }
+  assert.match(text, /"failures": 2, "excused": 5/);
+  assert.equal(decideText(text, {}).action, "dead");
 });

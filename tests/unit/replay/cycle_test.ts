@@ -31,6 +31,7 @@ Deno.test("planCycle: records a troubled cycle, the last one that replayed, and 
     wait: "0",
     allowance: "20",
     troubled: "1-2,4",
+    uncounted: "",
     lastReplayingCycle: "4",
     boundBy: "returns",
   });
@@ -41,4 +42,14 @@ Deno.test("planCycle: is held while a suspect source waits, and keeps the last r
   const { fields, step } = at(1_000, { cycle: 9, replayed: 0, lastReplayingCycle: 7, brake });
   assert.equal(step.budget, 0);
   assert.deepEqual([fields.boundBy, fields.wait, fields.lastReplayingCycle], ["held", "1", "7"]);
+});
+
+Deno.test("planCycle: sends one message in a cycle of its own when a breaker wants a canary, and does not judge it", () => {
+  const record = { ...parseRecord([]), cycle: 4, depthAtStart: 50, replayed: 20, lastReplayingCycle: 3 };
+  const settings = { batchSize: 0, intervalMs: 300_000, breakerCanary: true };
+  const canary = planCycle({ depth: 30, nowMs: 0, record }, settings);
+  assert.deepEqual([canary.budget, canary.fields.boundBy, canary.fields.uncounted], [1, "breaker", "5"]);
+  const after = { ...record, cycle: 5, depthAtStart: 30, replayed: 1, boundBy: "breaker" };
+  const { step } = planCycle({ depth: 30, nowMs: 0, record: after }, { ...settings, breakerCanary: false });
+  assert.deepEqual([step.troubled, step.budget], [false, 30]);
 });

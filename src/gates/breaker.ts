@@ -1,0 +1,78 @@
+/** Gate `breaker`: the forwarder's circuit breaker, read and never written. */
+import type { Redis } from "ioredis";
+import { type BreakerMemory, judgeBreaker, rememberBreaker } from "../domain/breaker.ts";
+import type { Log } from "../observability/log.ts";
+import type { Snapshot } from "../redis/dead_letter_store.ts";
+import { redisErrorCode } from "../redis/errors.ts";
+import type { BoardReading, GateStatus } from "./board.ts";
+import type { Gate, GateAnswer } from "./gate.ts";
+
+/** The breaker of MUTT's forwarder (contract §7). */
+const STATE_KEY = "mutt:circuit_breaker:moogsoft:state";
+const OPEN_TIME_KEY = "mutt:circuit_breaker:moogsoft:open_time";
+
+/** What the gate needs. */
+export interface BreakerGateDeps {
+  readonly redis: Redis;
+  /** `CIRCUIT_BREAKER_ENABLED`: with false the keys may be stale, and are ignored. */
+  readonly enabled: boolean;
+  readonly timeoutMs: number;
+  /** The source as last read: the server's clock, and when the last canary went. */
+  readonly snapshot: () => Snapshot | null;
+  readonly log: Log;
+}
+
+/** Creates the gate. Two GETs an ask. While the breaker wants a canary it answers room 1, once a timeout for all replicas. */
+export function createBreakerGate({ redis, enabled, timeoutMs, snapshot, log }: BreakerGateDeps): Gate {
+  let memory: BreakerMemory | null = null;
+  let warned = false;
+  const warnOnce = (message: string) => {
+    if (!warned) log.warning("breaker_ignored", message);
+    warned = true;
+  };
+  return {
+    name: "breaker",
+    async ask() {
+      if (!enabled) {
+        warnOnce("Remediation: the forwarder's circuit breaker is ignored (CIRCUIT_BREAKER_ENABLED is false)");
+        return { open: true, reason: "disabled", detail: "CIRCUIT_BREAKER_ENABLED is false" };
+      }
+      const known = snapshot();
+      if (!known) return { open: false, reason: "unknown", detail: "the source has not been read yet", retryInMs: 250 };
+      try {
+        const [state, openTime] = await Promise.all([redis.get(STATE_KEY), redis.get(OPEN_TIME_KEY)]);
+        const { nowMs } = known;
+        memory = rememberBreaker(memory, { reading: { state, openTime }, nowMs });
+        const verdict = judgeBreaker(memory, { nowMs, timeoutMs });
+        if (verdict.reason === "abandoned") {
+          warnOnce(`Remediation: the forwarder's circuit breaker has been ${state} for very long and is ignored`);
+        }
+        if (verdict.kind === "canary") {
+          return answerCanary(verdict.reason, known.record.breakerCanaryAtMs + timeoutMs - nowMs);
+        }
+        const detail = `the forwarder's circuit breaker is ${state ?? "absent"} (${STATE_KEY})`;
+        return verdict.kind === "shut"
+          ? { open: false, reason: verdict.reason, detail, retryInMs: verdict.retryInMs }
+          : { open: true, reason: verdict.reason, detail };
+      } catch (error) {
+        const detail = `${STATE_KEY} could not be read (${redisErrorCode(error)})`;
+        return { open: false, reason: "unknown", detail, retryInMs: 1_000 };
+      }
+    },
+  };
+}
+
+/** The reason under which the gate lets one message through that is not counted. */
+const CANARY_REASON = "canary";
+
+/** The gate's status where it wants a canary; else `undefined`. */
+export function canaryStatus({ statuses }: BoardReading): GateStatus | undefined {
+  return statuses.find(({ name, reason }) => name === "breaker" && reason === CANARY_REASON);
+}
+
+function answerCanary(reason: string, waitMs: number): GateAnswer {
+  const detail = `the forwarder's circuit breaker is ${reason}: one message a timeout goes and is not counted`;
+  return waitMs > 0
+    ? { open: false, reason: "canary_sent", detail, retryInMs: waitMs }
+    : { open: true, reason: CANARY_REASON, detail, room: 1 };
+}

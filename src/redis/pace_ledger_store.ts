@@ -1,0 +1,53 @@
+/** The pace ledger in Redis: what all sources and instances have replayed of late into one rate-limited consumer. */
+import type { Redis } from "ioredis";
+import { formatGrants, type PaceLedger, parseGrants } from "../domain/pace.ts";
+import { paceLedgerKey } from "./keys.ts";
+import { loadScript, type Script } from "./scripts.ts";
+import writeLedger from "./scripts/write_ledger.lua" with { type: "text" };
+
+/** How long a ledger that nobody writes is kept beyond its windows, in milliseconds. */
+const KEEP_MS = 60_000;
+
+/** A ledger as it was read. */
+export interface ReadLedger {
+  /** Raised by every write. */
+  readonly version: string;
+  readonly ledger: PaceLedger;
+}
+
+/** Reads and writes the ledger that belongs to a limiter's key. Rejects with the client's errors. */
+export class PaceLedgerStore {
+  readonly #redis: Redis;
+  readonly #key: string;
+  readonly #write: Script;
+
+  /** `rateKey` is the limiter's own key; the ledger lies beside it. */
+  constructor(redis: Redis, rateKey: string) {
+    this.#redis = redis;
+    this.#key = paceLedgerKey(rateKey);
+    this.#write = loadScript(redis, { name: "writeLedger", keys: 1, lua: writeLedger });
+  }
+
+  /** The ledger as it is. */
+  async read(): Promise<ReadLedger> {
+    const [version, grants, livePeak, livePeakAtMs] = await this.#redis.hmget(
+      this.#key,
+      ...["version", "grants", "livePeak", "livePeakAtMs"],
+    );
+    const whole = (text: string | null | undefined) => /^\d{1,15}$/.test(text ?? "") ? Number(text) : 0;
+    const ledger = {
+      grants: parseGrants(grants ?? ""),
+      livePeak: whole(livePeak),
+      livePeakAtMs: whole(livePeakAtMs),
+    };
+    return { version: version ?? "0", ledger };
+  }
+
+  /** Writes the ledger; false where another instance or source has written since. */
+  async write({ version, ledger }: ReadLedger, { periodMs }: { periodMs: number }): Promise<boolean> {
+    const { grants, livePeak, livePeakAtMs } = ledger;
+    const fields = { grants: formatGrants(grants), livePeak, livePeakAtMs };
+    const written = await this.#write(this.#key, version, KEEP_MS + 20 * periodMs, ...Object.entries(fields).flat());
+    return written === 1;
+  }
+}

@@ -1,0 +1,11 @@
+-- Writes the pace ledger if it is still the one that was read: sources and instances share one pace.
+-- KEYS  1 ledger (hash)
+-- ARGV  1 version that the decision rests on  2 milliseconds until it may be forgotten  3.. fields: name, value, …
+-- Returns 1 if it was written, else 0. Bound: O(fields).
+local ledger = KEYS[1]
+local version, keepMs = ARGV[1], ARGV[2]
+
+if (redis.call('HGET', ledger, 'version') or '0') ~= version then return 0 end
+redis.call('HSET', ledger, 'version', version + 1, unpack(ARGV, 3))
+redis.call('PEXPIRE', ledger, keepMs)
+return 1
