@@ -49,12 +49,12 @@ Deno.test("begin: sets the counts of the last cycle back and keeps what is not i
     replayed: "7",
     dead: "3",
     remaining: "5",
-    lastId: "x",
+    recent: "x",
   });
   strictEqual(await createStore(server()).begin({ ...START, sequence: "9" }), "ok");
-  const { cycle, seq, replayed, dead, remaining, lastId } = await client.hgetall(STATE);
-  deepStrictEqual({ cycle, seq, replayed, dead, remaining, lastId }, {
-    ...{ cycle: "5", seq: "10", replayed: "0", dead: "0", remaining: "1", lastId: "x" },
+  const { cycle, seq, replayed, dead, remaining, recent } = await client.hgetall(STATE);
+  deepStrictEqual({ cycle, seq, replayed, dead, remaining, recent }, {
+    ...{ cycle: "5", seq: "10", replayed: "0", dead: "0", remaining: "1", recent: "x" },
   });
 });
 
@@ -132,6 +132,15 @@ Deno.test("settle: answers true and changes nothing when the commit has run", as
   const before = await dumpKeys(client);
   strictEqual(await store.settle("mine"), true);
   deepStrictEqual(await dumpKeys(client), before);
+});
+
+Deno.test("settle: answers true when other instances have committed since", async () => {
+  const [store, other] = [createStore(server()), createStore(server())];
+  await server().seedList(DLQ, ["a", "b"]);
+  await store.begin(START);
+  await store.commit(commitOf(await store.read({ ...BOUNDS, messages: 1 }), "mine"));
+  strictEqual(await other.commit(commitOf(await other.read(BOUNDS), "theirs")), "ok");
+  deepStrictEqual([await store.settle("mine"), await other.settle("theirs")], [true, true]);
 });
 
 Deno.test("settle: answers false, and the commit is stale for ever, when the commit has not run", async () => {
