@@ -72,13 +72,18 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     heartbeatPrefix: setup.heartbeatPrefix,
     healthUrl: toUrl(settings.alerterHealthUrl),
   });
-  const depth = createDepthGate(redis, { queues: setup.depthQueues, limit: () => depthLimit(setup, live) });
+  const depth = createDepthGate(redis, {
+    queues: setup.depthQueues,
+    limit: () => depthLimit(setup, live),
+    onRedisError,
+  });
   // The gates look at the source that is made of them: by then it is there.
   const pace = createPaceGate(redis, {
     settings: () => paceSettings(live),
     rateKey: settings.moogRateLimitKey,
     alertQueue: settings.alertQueue,
     snapshot: () => replay.lastSnapshot(),
+    onRedisError,
   });
   const returns = createReturnsGate(() => {
     const snapshot = replay.lastSnapshot();
@@ -99,7 +104,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     depthReading: () => depth.last(),
     paceFields: (count) => pace.fieldsAfter(count),
     settings: () => replaySettings(live),
-    account: new Account(policy, { metrics, log }),
+    account: new Account(policy, { metrics, log, clock }),
   });
   const queues = measuredQueues(policy, setup.depthQueues);
   return {

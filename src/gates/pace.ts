@@ -32,6 +32,8 @@ export interface PaceDeps {
   readonly alertQueue: string;
   /** The source as last read. */
   readonly snapshot: () => Snapshot | null;
+  /** Told each failed Redis call, for counting. */
+  readonly onRedisError?: (error: unknown) => void;
 }
 
 /** The gate, and what a commit must write so that the next one sees it. */
@@ -68,6 +70,7 @@ export function createPaceGate(redis: Redis, deps: PaceDeps): PaceGate {
           `and ${waiting} wait for it (REMEDIATION_MAX_PER_SECOND is auto)`;
         return toAnswer(answer, detail);
       } catch (error) {
+        deps.onRedisError?.(error);
         const detail = `${deps.rateKey} and ${deps.alertQueue} could not be measured (${redisErrorCode(error)}), ` +
           "which REMEDIATION_MAX_PER_SECOND=auto needs";
         return { open: false, reason: "unknown", detail, retryInMs: 1_000 };

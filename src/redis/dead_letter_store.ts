@@ -14,7 +14,6 @@ import { loadScript, type Script } from "./scripts.ts";
 import { parseRecord, type SourceRecord } from "./source_record.ts";
 import beginCycle from "./scripts/begin_cycle.lua" with { type: "text" };
 import commitMoves from "./scripts/commit_moves.lua" with { type: "text" };
-import endCycle from "./scripts/end_cycle.lua" with { type: "text" };
 import peekSource from "./scripts/peek_source.lua" with { type: "text" };
 import readChunk from "./scripts/read_chunk.lua" with { type: "text" };
 import settleCommit from "./scripts/settle_commit.lua" with { type: "text" };
@@ -102,7 +101,6 @@ export class DeadLetterStore {
   readonly #read: Script;
   readonly #begin: Script;
   readonly #commit: Script;
-  readonly #end: Script;
   readonly #settle: Script;
 
   /** `reader` may resend what it asked; `committer` must not (see `connect`). */
@@ -116,7 +114,6 @@ export class DeadLetterStore {
     this.#read = loadScript(reader, { name: "readChunk", keys: 2, lua: readChunk });
     this.#begin = loadScript(committer, { name: "beginCycle", keys: 2, lua: beginCycle });
     this.#commit = loadScript(committer, { name: "commitMoves", keys: 5, lua: commitMoves });
-    this.#end = loadScript(committer, { name: "endCycle", keys: 1, lua: endCycle });
     this.#settle = loadScript(committer, { name: "settleCommit", keys: 2, lua: settleCommit });
   }
 
@@ -150,11 +147,6 @@ export class DeadLetterStore {
     const extras = Object.entries(fields).flat();
     const reply = await this.#begin(this.#dlq, this.#state, sequence, intervalMs, budget, SAMPLE_BYTES, ...extras);
     return String(reply) as "ok" | "stale" | "not_due" | "wrong_type";
-  }
-
-  /** Gives up what is left of the cycle in hand. */
-  async end(sequence: string): Promise<"ok" | "stale"> {
-    return String(await this.#end(this.#state, sequence)) as "ok" | "stale";
   }
 
   /** Moves a chunk, all of it or nothing. @throws a plain `Error` where the script calls its arguments invalid (a bug). */

@@ -1,4 +1,4 @@
-/** begin_cycle.lua, end_cycle.lua and settle_commit.lua by themselves. */
+/** begin_cycle.lua and settle_commit.lua by themselves. */
 import { createHash } from "node:crypto";
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import type { Chunk, Commit } from "../../src/redis/dead_letter_store.ts";
@@ -100,21 +100,6 @@ for (
     deepStrictEqual(await dumpKeys(client), before);
   });
 }
-
-Deno.test("end: gives up what is left of the bound when the sequence is right", async () => {
-  const client = server().client();
-  await client.hset(STATE, { seq: "3", remaining: "8", cycle: "2", replayed: "4" });
-  strictEqual(await createStore(server()).end("3"), "ok");
-  deepStrictEqual(await client.hgetall(STATE), { seq: "4", remaining: "0", cycle: "2", replayed: "4" });
-});
-
-Deno.test("end: answers stale and changes nothing when the record has moved on", async () => {
-  const client = server().client();
-  await client.hset(STATE, { seq: "4", remaining: "8" });
-  const before = await dumpKeys(client);
-  strictEqual(await createStore(server()).end("3"), "stale");
-  deepStrictEqual(await dumpKeys(client), before);
-});
 
 function commitOf({ sequence, messages, nowMs }: Chunk, id: string): Commit {
   return {

@@ -76,5 +76,5 @@ redis.call('SET', receipt, id, 'EX', RECEIPT_SECONDS)
 redis.call('HSET', state,
   'seq', sequence + 1, 'lastReplayed', #replays, 'lastDead', #deaths,
   'replayed', (tonumber(record[3] or '') or 0) + #replays, 'dead', (tonumber(record[4] or '') or 0) + #deaths,
-  'remaining', ends and 0 or remaining - count, unpack(ARGV, 12, 11 + 2 * extras))
+  'remaining', ends and 0 or math.min(remaining - count, redis.call('LLEN', dlq)), unpack(ARGV, 12, 11 + 2 * extras))
 return 'ok'
