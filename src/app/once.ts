@@ -96,6 +96,11 @@ async function runSource(source: SourceParts, { clock, signal }: OnceOptions): P
     if (countMoved(next) > 0) movedAtMs = clock.monotonicMs();
     outcome = addOutcomes(outcome, next);
   }
+  if (outcome.stoppedBy === "error") {
+    // A commit whose reply was lost may have run: the next turn finds out, and goes on with the cycle.
+    await clock.sleep(outcome.nextInMs, signal);
+    outcome = addOutcomes(outcome, await source.replay.runOnce({ begin: "never", signal }));
+  }
   return summarise(source.setup.policy.name, outcome);
 }
 

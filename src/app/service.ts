@@ -23,6 +23,9 @@ import { createSources } from "./sources.ts";
 import { Teardown } from "./teardown.ts";
 import { COMMIT, VERSION } from "./version.ts";
 
+/** Pause before Redis is looked at again where it refused to answer, in milliseconds. */
+const PREFLIGHT_RETRY_MS = 1_000;
+
 /** What the outside gives to a service. */
 export interface AppOptions {
   readonly settings: Settings;
@@ -153,7 +156,7 @@ function listen(
 
 /** Waits for Redis for ever, looks at it once, then lets the loops turn. Resolves with 0 once they do, or on the signal. */
 async function drive(
-  { log, signal }: AppOptions,
+  { log, clock, signal }: AppOptions,
   { core, loops, teardown }: { core: Core; loops: readonly ReplayLoop[]; teardown: Teardown },
 ): Promise<number> {
   const { connections, sources } = core;
@@ -171,7 +174,8 @@ async function drive(
       if (problems.length > 0) return EXIT.configuration;
       inspected = true;
     } catch {
-      // Lost again, or still loading: the connections tell of it.
+      // Lost again, loading or busy: the connections and the gates tell of it.
+      await clock.sleep(PREFLIGHT_RETRY_MS, signal);
     }
   }
   if (signal.aborted) return EXIT.done;

@@ -75,16 +75,21 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
   });
   // The gates look at the source that is made of them: by then it is there.
   const snapshot = (): Snapshot | null => replay.lastSnapshot();
-  const depth = createDepthGate(redis, { queues: setup.downstreamQueues, limit: () => readDepthLimit(setup, live) });
+  const depth = createDepthGate(redis, {
+    queues: setup.downstreamQueues,
+    limit: () => readDepthLimit(setup, live),
+    onRedisError,
+  });
   const pace = createPaceGate(redis, {
     settings: () => paceSettings(live),
     rateKey: settings.moogRateLimitKey,
     waitingQueues: setup.downstreamQueues,
     snapshot,
+    onRedisError,
   });
   const breaker = setup.hasBreaker
     ? [createBreakerGate({
-      ...{ redis, log },
+      ...{ redis, log, onRedisError },
       enabled: settings.breakerEnabled,
       timeoutMs: settings.breakerTimeoutSeconds * 1_000,
       snapshot,
@@ -110,7 +115,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     reservePace: (count) => pace.reserve(count),
     paceFields: (count) => pace.fieldsAfter(count),
     settings: () => replaySettings(live),
-    account: new Account(policy, { metrics, log }),
+    account: new Account(policy, { metrics, log, clock }),
   });
   const queues = measuredQueues(policy, setup.downstreamQueues);
   return {

@@ -20,10 +20,13 @@ export interface BreakerGateDeps {
   /** The source as last read: the server's clock, and when the last canary went. */
   readonly snapshot: () => Snapshot | null;
   readonly log: Log;
+  /** Told each failed Redis call, for counting. */
+  readonly onRedisError?: (error: unknown) => void;
 }
 
 /** Creates the gate. Two GETs an ask. While the breaker wants a canary it answers room 1, once a timeout for all replicas. */
-export function createBreakerGate({ redis, enabled, timeoutMs, snapshot, log }: BreakerGateDeps): Gate {
+export function createBreakerGate(deps: BreakerGateDeps): Gate {
+  const { redis, enabled, timeoutMs, snapshot, log } = deps;
   let memory: BreakerMemory | null = null;
   let warned = false;
   const warnOnce = (message: string) => {
@@ -55,6 +58,7 @@ export function createBreakerGate({ redis, enabled, timeoutMs, snapshot, log }: 
           ? { open: false, reason: verdict.reason, detail, retryInMs: verdict.retryInMs }
           : { open: true, reason: verdict.reason, detail };
       } catch (error) {
+        deps.onRedisError?.(error);
         const detail = `${STATE_KEY} could not be read (${redisErrorCode(error)})`;
         return { open: false, reason: "unknown", detail, retryInMs: 1_000 };
       }

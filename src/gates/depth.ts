@@ -22,7 +22,11 @@ export interface DepthGate extends Gate {
  */
 export function createDepthGate(
   redis: Redis,
-  { queues, limit }: { queues: readonly string[]; limit: () => { limit: number; decidedBy: string } },
+  { queues, limit, onRedisError }: {
+    queues: readonly string[];
+    limit: () => { limit: number; decidedBy: string };
+    onRedisError?: (error: unknown) => void;
+  },
 ): DepthGate {
   let last: DepthReading | null = null;
   return {
@@ -41,6 +45,7 @@ export function createDepthGate(
           : { open: false, reason: "over_limit", detail, retryInMs: 250 };
       } catch (error) {
         last = null;
+        onRedisError?.(error);
         const detail = `${queues.join(" and ")} could not be measured (${redisErrorCode(error)})`;
         return { open: false, reason: "unknown", detail, retryInMs: 1_000 };
       }

@@ -25,6 +25,8 @@ export interface PaceDeps {
   readonly waitingQueues: readonly string[];
   /** The source as last read. */
   readonly snapshot: () => Snapshot | null;
+  /** Told each failed Redis call, for counting. */
+  readonly onRedisError?: (error: unknown) => void;
 }
 
 /** The gate, and how its room is taken. */
@@ -78,6 +80,7 @@ export function createPaceGate(redis: Redis, deps: PaceDeps): PaceGate {
       try {
         return await askLimiter(snapshot, settings);
       } catch (error) {
+        deps.onRedisError?.(error);
         const detail = `${deps.rateKey} and ${deps.waitingQueues.join(", ")} could not be measured ` +
           `(${redisErrorCode(error)}), which REMEDIATION_MAX_PER_SECOND=auto needs`;
         return { open: false, reason: "unknown", detail, retryInMs: 1_000 };

@@ -73,10 +73,14 @@ export class RedisConnections {
 
   /** One more connection, for subscriptions; closed with the others. */
   open(role: string): Redis {
+    const commandTimeout = this.#deps.commandTimeoutMs ?? COMMAND_TIMEOUT_MS;
     const redis = connect(this.#address, {
       connectionName: `mutt-remediation:${role}`,
-      commandTimeout: this.#deps.commandTimeoutMs ?? COMMAND_TIMEOUT_MS,
+      commandTimeout,
+      // A path that swallows everything, or a Redis that is stopped: connect again.
+      socketTimeout: 2 * commandTimeout,
       retryStrategy: (attempt) => this.#backoff(attempt),
+      reconnectOnError: (error) => this.#isDemoted(error, redis),
     });
     redis.on("error", (error: Error) => this.#failed(redis, error));
     redis.on("close", () => this.#lost());
@@ -101,6 +105,13 @@ export class RedisConnections {
     this.#closing = true;
     // A second disconnect of a client that has ended leaves a timer behind (ioredis 6).
     for (const redis of this.#all) if (redis.status !== "end") redis.disconnect();
+  }
+
+  /** A master that became a replica: every connection is made again, to wherever the name leads now. */
+  #isDemoted(error: Error, failing: Redis): boolean {
+    if (!error.message.includes("READONLY")) return false;
+    for (const redis of this.#all) if (redis !== failing && redis.status === "ready") redis.disconnect(true);
+    return true;
   }
 
   #backoff(attempt: number): number {
@@ -173,8 +184,6 @@ function connect(address: RedisAddress, options: Options): Redis {
     autoResendUnfulfilledCommands: false,
     connectTimeout: COMMAND_TIMEOUT_MS,
     disconnectTimeout: 100,
-    // A master that became a replica: connect again, to wherever the name leads now.
-    reconnectOnError: (error) => error.message.includes("READONLY"),
   };
   const login = {
     ...(address.username ? { username: address.username } : {}),

@@ -8,12 +8,12 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
 import type { SourcePolicy } from "../domain/source.ts";
-import { stateKey } from "./keys.ts";
+import { createId } from "../runtime/random.ts";
+import { receiptKey, stateKey } from "./keys.ts";
 import { loadScript, type Script } from "./scripts.ts";
 import { parseRecord, type SourceRecord } from "./source_record.ts";
 import beginCycle from "./scripts/begin_cycle.lua" with { type: "text" };
 import commitMoves from "./scripts/commit_moves.lua" with { type: "text" };
-import endCycle from "./scripts/end_cycle.lua" with { type: "text" };
 import peekSource from "./scripts/peek_source.lua" with { type: "text" };
 import readChunk from "./scripts/read_chunk.lua" with { type: "text" };
 import settleCommit from "./scripts/settle_commit.lua" with { type: "text" };
@@ -96,11 +96,11 @@ export class DeadLetterStore {
   readonly #target: string;
   readonly #dead: string;
   readonly #state: string;
+  readonly #receipt: string;
   readonly #peek: Script;
   readonly #read: Script;
   readonly #begin: Script;
   readonly #commit: Script;
-  readonly #end: Script;
   readonly #settle: Script;
 
   /** `reader` may resend what it asked; `committer` must not (see `connect`). */
@@ -109,12 +109,12 @@ export class DeadLetterStore {
     this.#target = policy.target;
     this.#dead = policy.dead;
     this.#state = stateKey(policy.dlq);
+    this.#receipt = receiptKey(policy.dlq, createId());
     this.#peek = loadScript(reader, { name: "peekSource", keys: 2, lua: peekSource });
     this.#read = loadScript(reader, { name: "readChunk", keys: 2, lua: readChunk });
     this.#begin = loadScript(committer, { name: "beginCycle", keys: 2, lua: beginCycle });
-    this.#commit = loadScript(committer, { name: "commitMoves", keys: 4, lua: commitMoves });
-    this.#end = loadScript(committer, { name: "endCycle", keys: 1, lua: endCycle });
-    this.#settle = loadScript(committer, { name: "settleCommit", keys: 1, lua: settleCommit });
+    this.#commit = loadScript(committer, { name: "commitMoves", keys: 5, lua: commitMoves });
+    this.#settle = loadScript(committer, { name: "settleCommit", keys: 2, lua: settleCommit });
   }
 
   /** The record, the depth and the server's clock. Changes nothing. */
@@ -149,18 +149,13 @@ export class DeadLetterStore {
     return String(reply) as "ok" | "stale" | "not_due" | "wrong_type";
   }
 
-  /** Gives up what is left of the cycle in hand. */
-  async end(sequence: string): Promise<"ok" | "stale"> {
-    return String(await this.#end(this.#state, sequence)) as "ok" | "stale";
-  }
-
   /** Moves a chunk, all of it or nothing. @throws a plain `Error` where the script calls its arguments invalid (a bug). */
   async commit(commit: Commit): Promise<CommitResult> {
     const extras = Object.entries(commit.fields);
     const payloads = commit.moves.flatMap(({ payload }) => payload === null ? [] : [toBuffer(payload)]).reverse();
     const result = String(
       await this.#commit(
-        ...[this.#dlq, this.#target, this.#dead, this.#state],
+        ...[this.#dlq, this.#target, this.#dead, this.#state, this.#receipt],
         ...[commit.moves.length, ...describe(commit), commit.sequence, commit.id, commit.notAfterMs],
         ...[commit.targetLimit ?? -1, commit.endsCycle ? 1 : 0],
         ...[commit.moves.map(letterOf).reverse().join(""), extras.length, ...extras.flat(), ...payloads],
@@ -170,9 +165,9 @@ export class DeadLetterStore {
     throw new Error(`Cannot commit: the script answered "${result}"`);
   }
 
-  /** Whether a commit whose reply was lost has run. If it has not, it never will: its sequence number is used up. */
+  /** Whether this store's last commit, whose reply was lost, has run. If it has not, it never will: its sequence number is used up. */
   async settle(id: string): Promise<boolean> {
-    return await this.#settle(this.#state, id) === 1;
+    return await this.#settle(this.#state, this.#receipt, id) === 1;
   }
 }
 

@@ -13,6 +13,14 @@ export function paceLedgerKey(rateKey: string): string {
   return `mutt:remediation:{${hashTag(rateKey) ?? rateKey}}:pace`;
 }
 
+/**
+ * What one instance's last commit is remembered by (string, expires), so that a lost reply can be looked into though other
+ * instances have committed since. In the slot of the source's record.
+ */
+export function receiptKey(dlq: string, instance: string): string {
+  return `${stateKey(dlq)}:receipt:${instance}`;
+}
+
 /** The part of a key that decides its cluster slot (between the first `{` and the next `}`), if it has one. */
 export function hashTag(key: string): string | undefined {
   const open = key.indexOf("{");

@@ -6,6 +6,7 @@ import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { CommitResult } from "../redis/dead_letter_store.ts";
 import type { RedisErrorCode } from "../redis/errors.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { Death, Plan } from "./plan.ts";
 
 /** Dead messages that get a line of their own, each cycle; the rest is counted. */
@@ -16,13 +17,16 @@ export class Account {
   readonly #policy: SourcePolicy;
   readonly #metrics: Metrics;
   readonly #log: Log;
+  readonly #clock: Clock;
   #deathLines = 0;
   #deathsUntold = 0;
   #lastError: RedisErrorCode | null = null;
+  #failingSinceMs = 0;
   #toldBatch = false;
 
-  constructor(policy: SourcePolicy, { metrics, log }: { metrics: Metrics; log: Log }) {
+  constructor(policy: SourcePolicy, { metrics, log, clock }: { metrics: Metrics; log: Log; clock: Clock }) {
     this.#policy = policy;
+    this.#clock = clock;
     this.#metrics = metrics;
     this.#log = log;
   }
@@ -33,8 +37,15 @@ export class Account {
     this.#metrics.queueDepth.set({ source: this.#policy.name, queue: this.#policy.dlq, role: "dlq" }, messages);
   }
 
-  /** A turn ended without a failure: the next one is told again, whatever its code. */
+  /** A turn ended without a failure: tells the end of an outage, and the next failure is told again, whatever its code. */
   turnSucceeded(): void {
+    if (this.#lastError === null) return;
+    const seconds = Math.round((this.#clock.monotonicMs() - this.#failingSinceMs) / 1_000);
+    this.#log.info("redis_recovered", `Redis does what is asked again after ${seconds} s (${this.#lastError})`, {
+      source: this.#policy.name,
+      code: this.#lastError,
+      outage_seconds: seconds,
+    });
     this.#lastError = null;
   }
 
@@ -91,6 +102,7 @@ export class Account {
     this.#metrics.redisErrors.inc({ code });
     this.#metrics.replayFail.inc({ reason: "redis_error" });
     if (code === this.#lastError) return;
+    if (this.#lastError === null) this.#failingSinceMs = this.#clock.monotonicMs();
     this.#lastError = code;
     this.#log.error("redis_error", `Redis refused or did not answer (${code}); nothing was lost, trying again`, {
       source: this.#policy.name,

@@ -20,6 +20,9 @@ const MAX_CONFLICTS = 5;
 /** First and longest pause after a failure, in milliseconds. */
 const RETRY_MS = 1_000, MAX_RETRY_MS = 30_000;
 
+/** What neither Redis nor the client answers with. */
+const BUGS = [TypeError, RangeError, ReferenceError];
+
 /** Settings of a turn, read anew each time. */
 export interface ReplaySettings {
   readonly intervalMs: number;
@@ -111,7 +114,7 @@ export class SourceReplay {
     return this.#snapshot;
   }
 
-  /** Takes a turn. Never rejects for what Redis does: that is an outcome (`error`, or the gate `redis`). */
+  /** Takes a turn. What Redis does is an outcome (`error`, or the gate `redis`); only a bug rejects. */
   async runOnce(options: TurnOptions): Promise<TurnOutcome> {
     const tally: Tally = { depthBefore: null, replayed: 0, dead: {}, conflicts: 0, began: false };
     let stop: Stop;
@@ -223,10 +226,6 @@ export class SourceReplay {
       maxMessageBytes,
       failedAt: toIso(clock.nowMs()),
     });
-    if (plan.moves.length === 0) {
-      await store.end(record.sequence);
-      return "moved";
-    }
     if (plan.replayed > 0 && !await this.#deps.reservePace(plan.replayed)) return "again";
     const notAfterMs = Math.round(chunk.nowMs + COMMIT_DEADLINE_MS + clock.monotonicMs() - startedMs);
     return await this.#commit(plan, {
@@ -311,6 +310,8 @@ export class SourceReplay {
   }
 
   async #failed(error: unknown): Promise<Stop> {
+    // A bug is nothing to wait for: it ends the loop, and the service with it.
+    if (BUGS.some((kind) => error instanceof kind)) throw error;
     const code = redisErrorCode(error);
     this.#deps.account.redisError(code, error);
     const { closed } = await this.#deps.board.ask();

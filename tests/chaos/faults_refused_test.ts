@@ -97,6 +97,7 @@ const FAULTS: readonly Fault[] = [
   },
   grant("without LPUSH", "-lpush"),
   grant("without LTRIM", "-ltrim"),
+  grant("without SET", "-set"),
   { ...grant("without EVALSHA", "-evalsha"), only: "middle" }, // a connection's first call of a script is an EVAL
   grant("without EVAL and EVALSHA", "-eval", "-evalsha"),
   grant(

@@ -8,16 +8,18 @@ import { waitUntil } from "../support/wait.ts";
 
 const MIB = 1024 * 1024;
 const MOST_BYTES = 256 * MIB;
+/** 300 are more than the limit, were they kept; all 1,000 take a minute and are for `MUTT_TEST_FULL=1`. */
+const MESSAGES = Deno.env.get("MUTT_TEST_FULL") === undefined ? 300 : 1_000;
 
-Deno.test("service: drains 1,000 messages of 1 MiB and one of 100 MiB and stays under 256 MiB when run as a process", async () => {
+Deno.test(`service: drains ${MESSAGES} messages of 1 MiB and one of 100 MiB and stays under 256 MiB when run as a process`, async () => {
   const redis = await startRedis();
   try {
     const client = redis.client();
     const filler = Buffer.alloc(MIB, "x").toString();
-    for (let i = 0; i < 500; i++) await client.lpush(DLQ, eventText(i, `, "pad": "${filler}"`));
+    const half = MESSAGES / 2;
+    for (let i = 0; i < half; i++) await client.lpush(DLQ, eventText(i, `, "pad": "${filler}"`));
     await client.lpush(DLQ, Buffer.alloc(100 * MIB, "y"));
-    for (let i = 500; i < 1_000; i++) await client.lpush(DLQ, eventText(i, `, "pad": "${filler}"`));
-    console.log("seeded", performance.now());
+    for (let i = half; i < MESSAGES; i++) await client.lpush(DLQ, eventText(i, `, "pad": "${filler}"`));
     await using service = startService({
       env: {
         REDIS_HOST: "127.0.0.1",
@@ -29,19 +31,11 @@ Deno.test("service: drains 1,000 messages of 1 MiB and one of 100 MiB and stays 
       },
     });
     const { metrics } = await service.ports();
-    await waitUntil(async () => await client.llen(DLQ) === 0, { what: "the DLQ is empty", timeoutMs: 60_000 });
+    await waitUntil(async () => await client.llen(DLQ) === 0, { what: "the DLQ is empty", timeoutMs: 90_000 });
 
-    console.log(
-      "drained",
-      performance.now(),
-      service.events("commit").length,
-      service.events("commit").at(0)?.timestamp,
-      service.events("commit").at(-1)?.timestamp,
-      await readPeakBytes(service.pid) / MIB,
-    );
-    deepStrictEqual([await client.llen(TARGET), await client.llen(DEAD)], [1_000, 1]);
+    deepStrictEqual([await client.llen(TARGET), await client.llen(DEAD)], [MESSAGES, 1]);
     strictEqual(await client.eval("return #redis.call('LINDEX', KEYS[1], 0)", 1, DEAD), 100 * MIB);
-    for (const [at, id] of [[-1, 0], [-501, 500], [0, 999]] as const) {
+    for (const [at, id] of [[-1, 0], [-half - 1, half], [0, MESSAGES - 1]] as const) {
       const message = await client.lindex(TARGET, at) ?? "";
       ok(
         message.startsWith(eventText(id, `, "pad": "${filler}"`).slice(0, -1)),
@@ -49,7 +43,7 @@ Deno.test("service: drains 1,000 messages of 1 MiB and one of 100 MiB and stays 
       );
     }
     const page = await (await fetch(`http://127.0.0.1:${metrics}/metrics`)).text();
-    strictEqual(readMetric(page, "mutt_remediation_replay_success_total"), 1_000);
+    strictEqual(readMetric(page, "mutt_remediation_replay_success_total"), MESSAGES);
     strictEqual(readMetric(page, 'mutt_remediation_dead_total{source="alerter",reason="oversize"}'), 1);
     const resident = readMetric(page, "process_resident_memory_bytes");
     const most = await readPeakBytes(service.pid);

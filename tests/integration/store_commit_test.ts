@@ -11,7 +11,9 @@ import { shareRedis } from "../support/redis.ts";
 const server = shareRedis();
 
 const BOUNDS = { messages: 200, bytes: 1_000_000, messageBytes: 1_000_000 };
-const RECORD = { seq: "5", remaining: "10", replayed: "1", dead: "2", lastId: "before" };
+const RECORD = { seq: "5", remaining: "10", replayed: "1", dead: "2" };
+/** The receipt of the commits that are made without a store. */
+const RECEIPT = "receipt";
 const KEEP: Move = { to: "target", payload: null };
 const BURY: Move = { to: "dead", payload: null };
 
@@ -120,7 +122,6 @@ for (const { name, dlq, count, moves, after } of moved) {
     });
     deepStrictEqual(await client.hgetall(STATE), {
       seq: "6",
-      lastId: "this",
       lastReplayed: String(after.target.length),
       lastDead: String(after.dead.length),
       remaining: String(10 - moves.length),
@@ -229,12 +230,20 @@ const refused: { name: string; answer: string; meanwhile?: Meanwhile; commit?: (
     meanwhile: ({ client }) => client.hincrby(STATE, "seq", 1),
   },
   { name: "the record is gone", answer: "stale", meanwhile: ({ client }) => client.del(STATE) },
-  { name: "this very commit has run", answer: "duplicate", commit: () => ({ id: "before" }) },
   {
-    name: "this very commit has run and the record has moved on",
+    name: "this very commit has run",
     answer: "duplicate",
-    meanwhile: ({ client }) => client.hincrby(STATE, "seq", 1),
-    commit: () => ({ id: "before" }),
+    meanwhile: ({ store, chunk }) => store.commit(commitOf(chunk)),
+  },
+  {
+    name: "this very commit has run and other instances have gone on",
+    answer: "duplicate",
+    async meanwhile({ store, chunk }) {
+      await store.commit(commitOf(chunk));
+      const other = createStore(server());
+      await server().seedList(DLQ, ["d"]);
+      await other.commit(commitOf(await other.read(BOUNDS)));
+    },
   },
   { name: "its deadline has passed", answer: "expired", commit: ({ nowMs }) => ({ notAfterMs: nowMs - 1 }) },
   {
@@ -319,7 +328,7 @@ const invalid: [name: string, at: Record<number, string>, ...payloads: string[]]
 
 Deno.test("commit: answers ok when the arguments are those that the invalid ones are made of", async () => {
   const { client } = await prepare();
-  strictEqual(await client.eval(commitMoves, 4, DLQ, TARGET, DEAD, STATE, ...GOOD), "ok");
+  strictEqual(await client.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...GOOD), "ok");
 });
 
 for (const [name, at, ...payloads] of invalid) {
@@ -327,7 +336,7 @@ for (const [name, at, ...payloads] of invalid) {
     const { client } = await prepare();
     const before = await dumpKeys(client);
     const args = GOOD.map((good, i) => at[i] ?? good);
-    strictEqual(await client.eval(commitMoves, 4, DLQ, TARGET, DEAD, STATE, ...args, ...payloads), "invalid");
+    strictEqual(await client.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...args, ...payloads), "invalid");
     deepStrictEqual(await dumpKeys(client), before);
   });
 }
@@ -352,15 +361,19 @@ for (const [name, forbidden, others] of [["target", TARGET, DEAD], ["dead list",
   Deno.test(`commit: changes nothing when the user may push to any list but the ${name}`, async () => {
     const { client, chunk } = await prepare(["a", "b"]);
     // A second set of rights (Redis 7): anything but LPUSH goes everywhere, LPUSH only elsewhere.
-    const elsewhere = `(+lpush ~${DLQ} ~${STATE} ~${others})`;
+    const elsewhere = `(+lpush ~${DLQ} ~${STATE} ~${RECEIPT} ~${others})`;
     await client.acl("SETUSER", "svc", "reset", "on", "nopass", "+@all", "-lpush", "allkeys", elsewhere);
+    await client.set(RECEIPT, ""); // a try that fails leaves it empty
     const before = await dumpKeys(client);
     const digest = createHash("sha1").update("ba").digest("hex");
     const args = ["2", "1,1", digest, "0", chunk.sequence, "this", "9999999999999", "-1", "0", "DR", "0"];
     const user = server().client({ username: "svc", password: "any" });
-    await rejects(user.eval(commitMoves, 4, DLQ, TARGET, DEAD, STATE, ...args), /user executing the script can't/);
+    await rejects(
+      user.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...args),
+      /user executing the script can't/,
+    );
     deepStrictEqual(await dumpKeys(client), before);
     await client.acl("SETUSER", "svc", `(+lpush ~${forbidden})`);
-    strictEqual(await user.eval(commitMoves, 4, DLQ, TARGET, DEAD, STATE, ...args), "ok");
+    strictEqual(await user.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...args), "ok");
   });
 }

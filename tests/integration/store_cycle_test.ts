@@ -1,4 +1,4 @@
-/** begin_cycle.lua, end_cycle.lua and settle_commit.lua by themselves. */
+/** begin_cycle.lua and settle_commit.lua by themselves. */
 import { createHash } from "node:crypto";
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import type { Chunk, Commit } from "../../src/redis/dead_letter_store.ts";
@@ -49,12 +49,12 @@ Deno.test("begin: sets the counts of the last cycle back and keeps what is not i
     replayed: "7",
     dead: "3",
     remaining: "5",
-    lastId: "x",
+    recent: "x",
   });
   strictEqual(await createStore(server()).begin({ ...START, sequence: "9" }), "ok");
-  const { cycle, seq, replayed, dead, remaining, lastId } = await client.hgetall(STATE);
-  deepStrictEqual({ cycle, seq, replayed, dead, remaining, lastId }, {
-    ...{ cycle: "5", seq: "10", replayed: "0", dead: "0", remaining: "1", lastId: "x" },
+  const { cycle, seq, replayed, dead, remaining, recent } = await client.hgetall(STATE);
+  deepStrictEqual({ cycle, seq, replayed, dead, remaining, recent }, {
+    ...{ cycle: "5", seq: "10", replayed: "0", dead: "0", remaining: "1", recent: "x" },
   });
 });
 
@@ -101,21 +101,6 @@ for (
   });
 }
 
-Deno.test("end: gives up what is left of the bound when the sequence is right", async () => {
-  const client = server().client();
-  await client.hset(STATE, { seq: "3", remaining: "8", cycle: "2", replayed: "4" });
-  strictEqual(await createStore(server()).end("3"), "ok");
-  deepStrictEqual(await client.hgetall(STATE), { seq: "4", remaining: "0", cycle: "2", replayed: "4" });
-});
-
-Deno.test("end: answers stale and changes nothing when the record has moved on", async () => {
-  const client = server().client();
-  await client.hset(STATE, { seq: "4", remaining: "8" });
-  const before = await dumpKeys(client);
-  strictEqual(await createStore(server()).end("3"), "stale");
-  deepStrictEqual(await dumpKeys(client), before);
-});
-
 function commitOf({ sequence, messages, nowMs }: Chunk, id: string): Commit {
   return {
     ...{ id, sequence, messages, oversize: null, moves: messages.map(() => ({ to: "target", payload: null })) },
@@ -132,6 +117,15 @@ Deno.test("settle: answers true and changes nothing when the commit has run", as
   const before = await dumpKeys(client);
   strictEqual(await store.settle("mine"), true);
   deepStrictEqual(await dumpKeys(client), before);
+});
+
+Deno.test("settle: answers true when other instances have committed since", async () => {
+  const [store, other] = [createStore(server()), createStore(server())];
+  await server().seedList(DLQ, ["a", "b"]);
+  await store.begin(START);
+  await store.commit(commitOf(await store.read({ ...BOUNDS, messages: 1 }), "mine"));
+  strictEqual(await other.commit(commitOf(await other.read(BOUNDS), "theirs")), "ok");
+  deepStrictEqual([await store.settle("mine"), await other.settle("theirs")], [true, true]);
 });
 
 Deno.test("settle: answers false, and the commit is stale for ever, when the commit has not run", async () => {

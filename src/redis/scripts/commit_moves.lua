@@ -1,6 +1,6 @@
 -- Moves the oldest messages of a DLQ to the target or the dead list, if they are still the ones that were read.
 -- All or nothing: every check comes first, because Redis does not undo what a failed script has written.
--- KEYS  1 dlq (list)  2 target (list)  3 dead (list)  4 state (hash)
+-- KEYS  1 dlq (list)  2 target (list)  3 dead (list)  4 state (hash)  5 receipt (string: the caller's last commit)
 -- ARGV  1 count (1..4000)  2 their lengths "l1,l2,…", newest first  3 sha1 of the messages joined, newest first
 --       4 sampleBytes (0: the digest is of all bytes; else count is 1 and it is of so many first and last bytes)
 --       5 sequence number read before the messages  6 id of this commit  7 notAfterMs (server's clock)
@@ -9,18 +9,19 @@
 --      11 number n of further fields of the record, then n names and values, then the payloads of r and d, newest first
 -- Returns 'ok' | 'duplicate' | 'stale' | 'expired' | 'bound' | 'wrong_type' | 'conflict' | 'room' | 'invalid'; nothing
 -- has changed unless 'ok'. Bound: the messages of one chunk.
-local dlq, target, dead, state = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local dlq, target, dead, state, receipt = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local count, lengths, digest, sampleBytes = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 local sequence, id, notAfterMs, room, ends = ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9] == '1'
 local letters, extras = ARGV[10], tonumber(ARGV[11])
+local RECEIPT_SECONDS = 86400
 
 if not count or count < 1 or count > 4000 or #letters ~= count or not extras then return 'invalid' end
-for _, expected in ipairs({ { dlq, 'list' }, { target, 'list' }, { dead, 'list' }, { state, 'hash' } }) do
+for _, expected in ipairs({ { dlq, 'list' }, { target, 'list' }, { dead, 'list' }, { state, 'hash' }, { receipt, 'string' } }) do
   local kind = redis.call('TYPE', expected[1]).ok
   if kind ~= 'none' and kind ~= expected[2] then return 'wrong_type' end
 end
-local record = redis.call('HMGET', state, 'seq', 'remaining', 'replayed', 'dead', 'lastId')
-if record[5] == id then return 'duplicate' end
+local record = redis.call('HMGET', state, 'seq', 'remaining', 'replayed', 'dead')
+if redis.call('GET', receipt) == id then return 'duplicate' end
 if (record[1] or '0') ~= sequence then return 'stale' end
 local time = redis.call('TIME')
 if time[1] * 1000 + math.floor(time[2] / 1000) > notAfterMs then return 'expired' end
@@ -60,6 +61,7 @@ if room >= 0 and #replays > 0 and redis.call('LLEN', target) + #replays > room t
 
 -- Writes that change nothing show out-of-memory, read-only and missing permissions before anything has moved.
 redis.call('HSET', state, 'seq', sequence)
+redis.call('SET', receipt, '', 'EX', RECEIPT_SECONDS)
 redis.call('LTRIM', dlq, 0, -1)
 if #replays > 0 then redis.call('LPUSH', target, unpack(replays)) end
 if #deaths > 0 then
@@ -70,8 +72,9 @@ if #deaths > 0 then
   end
 end
 redis.call('LTRIM', dlq, 0, -(count + 1))
+redis.call('SET', receipt, id, 'EX', RECEIPT_SECONDS)
 redis.call('HSET', state,
-  'seq', sequence + 1, 'lastId', id, 'lastReplayed', #replays, 'lastDead', #deaths,
+  'seq', sequence + 1, 'lastReplayed', #replays, 'lastDead', #deaths,
   'replayed', (tonumber(record[3] or '') or 0) + #replays, 'dead', (tonumber(record[4] or '') or 0) + #deaths,
-  'remaining', ends and 0 or remaining - count, unpack(ARGV, 12, 11 + 2 * extras))
+  'remaining', ends and 0 or math.min(remaining - count, redis.call('LLEN', dlq)), unpack(ARGV, 12, 11 + 2 * extras))
 return 'ok'
