@@ -1,6 +1,6 @@
 /** One cycle of every source, then an account. */
 import type { DeadReason } from "../domain/source.ts";
-import { GATE_NAMES, type GateName } from "../gates/gate.ts";
+import { FLOW_GATES, GATE_NAMES } from "../gates/gate.ts";
 import { dryRun } from "../replay/dry_run.ts";
 import { addOutcomes, type StoppedBy, type TurnOutcome } from "../replay/outcome.ts";
 import { EXIT } from "./exit.ts";
@@ -11,8 +11,6 @@ import { Teardown } from "./teardown.ts";
 
 /** How long Redis may take to answer, and a gate that opens by itself to open. */
 const REDIS_WAIT_MS = 5_000, FLOW_WAIT_MS = 5_000;
-/** Gates that open by themselves as the consumer works. */
-const FLOW_GATES: ReadonlySet<StoppedBy> = new Set<GateName>(["pace", "depth"]);
 
 /** What became of one source. */
 export interface SourceSummary {
@@ -86,7 +84,11 @@ async function withCore(options: OnceOptions, core: Core): Promise<OnceResult> {
   return { ok: true, summary, exitCode: exitCodeOf(sources) };
 }
 
-async function runSource(source: SourceParts, { clock, signal }: OnceOptions): Promise<SourceSummary> {
+async function runSource(
+  source: SourceParts,
+  { clock, signal }: OnceOptions,
+  { connections }: Core,
+): Promise<SourceSummary> {
   await source.settled();
   let outcome = await source.replay.runOnce({ begin: "now", signal });
   let movedAtMs = clock.monotonicMs();
@@ -96,9 +98,8 @@ async function runSource(source: SourceParts, { clock, signal }: OnceOptions): P
     if (countMoved(next) > 0) movedAtMs = clock.monotonicMs();
     outcome = addOutcomes(outcome, next);
   }
-  if (outcome.stoppedBy === "error") {
+  if (source.replay.hasUnsettled() && await connections.waitUntilReady(REDIS_WAIT_MS, signal)) {
     // A commit whose reply was lost may have run: the next turn finds out, and goes on with the cycle.
-    await clock.sleep(outcome.nextInMs, signal);
     outcome = addOutcomes(outcome, await source.replay.runOnce({ begin: "never", signal }));
   }
   return summarise(source.setup.policy.name, outcome);
@@ -123,7 +124,10 @@ function refuse(problems: readonly string[], exitCode: number): OnceResult {
 }
 
 function exitCodeOf(sources: readonly SourceSummary[]): number {
-  if (sources.some(({ stoppedBy }) => stoppedBy === "error")) return EXIT.failed;
+  const failed = sources.some((source) =>
+    source.stoppedBy === "error" || (source.stoppedBy === "contended" && countMoved(source) === 0)
+  );
+  if (failed) return EXIT.failed;
   const isHeld = (stoppedBy: StoppedBy) => (GATE_NAMES as readonly string[]).includes(stoppedBy);
   const held = sources.some(({ depthBefore, stoppedBy }) => depthBefore > 0 && isHeld(stoppedBy));
   return held && sources.every((source) => countMoved(source) === 0) ? EXIT.held : EXIT.done;

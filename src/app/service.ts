@@ -10,7 +10,7 @@ import { NO_TRACER, type Tracer } from "../observability/tracing.ts";
 import { ConfigWatcher } from "../redis/config_watcher.ts";
 import { RedisConnections } from "../redis/connection.ts";
 import { COMMIT_RESULTS } from "../redis/dead_letter_store.ts";
-import { REDIS_ERROR_CODES } from "../redis/errors.ts";
+import { REDIS_ERROR_CODES, redisErrorCode } from "../redis/errors.ts";
 import { ReplayLoop } from "../replay/loop.ts";
 import { measuredQueues } from "../replay/depth_watch.ts";
 import { type Clock } from "../runtime/clock.ts";
@@ -143,7 +143,7 @@ function listen(
   const health = startHealthServer({
     ...common,
     port: settings.healthPort,
-    health: () => describeHealth({ core, loops, signal, settings }),
+    health: () => describeHealth({ core, loops, signal }),
     version: VERSION,
     podName: settings.podName,
   });
@@ -173,13 +173,14 @@ async function drive(
       for (const problem of problems) log.error("redis_unsafe", problem);
       if (problems.length > 0) return EXIT.configuration;
       inspected = true;
-    } catch {
-      // Lost again, loading or busy: the connections and the gates tell of it.
+    } catch (error) {
+      tellRefusal(error, { core, log });
+      await Promise.all(sources.map(({ board }) => board.ask()));
       await clock.sleep(PREFLIGHT_RETRY_MS, signal);
     }
   }
+  if (!signal.aborted) await core.watcher.readOnce();
   if (signal.aborted) return EXIT.done;
-  await core.watcher.readOnce();
   for (const loop of loops) {
     teardown.add("the replay loop", () => loop.stop());
     loop.start();
@@ -191,27 +192,35 @@ async function drive(
   return EXIT.done;
 }
 
+/** Counts a refusal at the start; what lost connections do they tell themselves. */
+function tellRefusal(error: unknown, { core, log }: { core: Core; log: Log }): void {
+  const code = redisErrorCode(error);
+  core.metrics.redisErrors.inc({ code });
+  if (code !== "CONNECTION") {
+    log.warning("redis_refuses", `Redis cannot be looked at yet (${code}); trying again`, { code });
+  }
+}
+
 function describeHealth(
-  { core, loops, signal, settings }: {
+  { core, loops, signal }: {
     core: Core;
     loops: readonly ReplayLoop[];
     signal: AbortSignal;
-    settings: Settings;
   },
 ): HealthState {
   const isReady = core.connections.isReady();
+  const started = loops.every((loop) => loop.isStarted());
   const turning = loops.every((loop) => loop.isTurning());
   return {
     live: { ok: turning, reason: turning ? "turning" : "the replay loop does not turn" },
     ready: signal.aborted
       ? { ok: false, reason: "stopping" }
       : isReady
-      ? { ok: true, reason: "ready" }
+      ? { ok: started, reason: started ? "ready" : "Redis has not been looked at yet" }
       : { ok: false, reason: `Redis cannot be used (${core.connections.lastErrorCode() || "CONNECTING"})` },
     details: {
       redis: isReady ? "connected" : "disconnected",
       replay: core.live.current().enabled ? "on" : "off",
-      pod: settings.podName,
       sources: core.sources.map(({ setup, board, replay }) => ({
         name: setup.policy.name,
         dlq: setup.policy.dlq,

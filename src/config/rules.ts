@@ -17,6 +17,7 @@ export function checkTogether(settings: Settings, origins: Origins): Finding[] {
     ...checkLists(settings),
     ...checkRedisUrl(settings, origins),
     ...checkTls(settings),
+    ...checkNextPassword(settings),
   ];
 }
 
@@ -67,4 +68,12 @@ function checkTls({ redisUrl, redisTls, redisCaCertPath }: Settings): Finding[] 
 
 function nameOf(key: SettingKey): string {
   return FIELDS[key].variable;
+}
+
+/** The two passwords take turns; with a URL's own password, or without a first one, there is nothing to take turns with. */
+function checkNextPassword({ redisPassword, redisPasswordNext, redisUrl }: Settings): Finding[] {
+  const inUrl = redisUrl !== null && new URL(redisUrl.reveal()).password !== "";
+  if (!redisPasswordNext || (redisPassword && !inUrl)) return [];
+  const text = `${nameOf("redisPasswordNext")} is ignored: it is tried beside ${nameOf("redisPassword")} only`;
+  return [{ kind: "warning", keys: ["redisPassword", "redisPasswordNext", "redisUrl"], text }];
 }

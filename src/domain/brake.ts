@@ -70,9 +70,10 @@ export function stepBrake(
     intervalMs: number;
   },
 ): BrakeStep {
-  const judged = brake.wait === 0 && last.replayed > 0;
+  const wait = Math.min(brake.wait, longestCanaryDistance(intervalMs) - 1);
+  const judged = wait === 0 && last.replayed > 0;
   const troubled = judged && last.arrived >= TROUBLED_SHARE * last.replayed;
-  const next = troubled ? tighten(brake, { depth, intervalMs }) : judged ? loosen(brake) : brake;
+  const next = troubled ? tighten(brake, { depth, intervalMs }) : judged ? loosen(brake) : { ...brake, wait };
   if (next.wait > 0) {
     return { brake: { ...next, wait: next.wait - 1 }, troubled, budget: 0, boundBy: "returns" };
   }

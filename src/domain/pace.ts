@@ -95,7 +95,7 @@ const PEAK_MS = 10_000, PEAK_PERIODS = 10;
  */
 export function limiterRoom(ledger: PaceLedger, reading: LimiterReading): { answer: PaceAnswer; ledger: PaceLedger } {
   const { limit, periodMs, used, waiting, nowMs } = reading;
-  const share = Math.floor(ROOM_SHARE * limit);
+  const share = limit >= 1 ? Math.max(1, Math.floor(ROOM_SHARE * limit)) : 0;
   const taken = used + waiting;
   const live = Math.max(0, taken - countSince(ledger, nowMs - periodMs - UNSEEN_MS));
   const peak = Math.max(live, fadedPeak(ledger, { nowMs, periodMs }));

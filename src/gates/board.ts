@@ -1,15 +1,16 @@
 /** All gates of one source, asked together: the one address of "why is nothing moving?". */
 import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { Gate, GateAnswer, GateName } from "./gate.ts";
+import { FLOW_GATES, type Gate, type GateAnswer, type GateName } from "./gate.ts";
 
-/** Gates that open and close by themselves while messages flow; told only when they stay closed for so long. */
-const FLOW_GATES: ReadonlySet<GateName> = new Set(["pace", "depth"]);
+/** A gate of flow, or one that is still finding out, is told only when it stays closed for so long, in milliseconds. */
 const QUIET_MS = 5_000;
+/** The reason of a gate that is still finding out. */
+const UNKNOWN = "unknown";
 /** The gate that tells of its changes itself, in the words that MUTT's runbooks look for. */
 const SELF_TOLD: GateName = "downstream";
 
-/** A gate's last answer, and since when it has been so (milliseconds since the epoch). */
+/** A gate's last answer, and since when it has been open or closed (milliseconds since the epoch). */
 export interface GateStatus extends GateAnswer {
   readonly name: GateName;
   readonly sinceMs: number;
@@ -30,9 +31,11 @@ export interface BoardReading {
 
 interface Known {
   answer: GateAnswer;
+  /** Since when it has been open, or closed. */
   sinceMs: number;
   askedMs: number;
-  told: boolean;
+  /** The reason for being closed that was last told; `null`: none since it was last open. */
+  toldReason: string | null;
   everOpen: boolean;
 }
 
@@ -79,14 +82,12 @@ export class GateBoard {
   #note(name: GateName, answer: GateAnswer): void {
     const nowMs = this.#deps.clock.nowMs();
     const before = this.#known.get(name);
-    const changed = before === undefined || before.answer.open !== answer.open ||
-      before.answer.reason !== answer.reason;
-    const sinceMs = changed ? nowMs : before.sinceMs;
+    const flipped = before?.answer.open !== answer.open;
     const known: Known = {
       answer,
-      sinceMs,
+      sinceMs: flipped || !before ? nowMs : before.sinceMs,
       askedMs: nowMs,
-      told: changed ? false : before.told,
+      toldReason: answer.open ? null : before?.toldReason ?? null,
       everOpen: answer.open || (before?.everOpen ?? false),
     };
     this.#known.set(name, known);
@@ -96,24 +97,26 @@ export class GateBoard {
   }
 
   #tellClosed(name: GateName, known: Known, nowMs: number): void {
-    const isPassing = FLOW_GATES.has(name) || known.answer.reason === "unknown";
-    if (known.told || name === SELF_TOLD || (isPassing && nowMs - known.sinceMs < QUIET_MS)) return;
-    known.told = true;
+    const { reason, detail } = known.answer;
+    const isPassing = FLOW_GATES.has(name) || reason === UNKNOWN;
+    const isTold = reason === known.toldReason || (reason === UNKNOWN && known.toldReason !== null);
+    if (isTold || name === SELF_TOLD || (isPassing && nowMs - known.sinceMs < QUIET_MS)) return;
+    known.toldReason = reason;
     const never = known.everOpen ? "" : "; it has not been open since the start";
-    this.#deps.log.warning("gate_closed", `Remediation: gate ${name} is closed: ${known.answer.detail}${never}`, {
+    this.#deps.log.warning("gate_closed", `Remediation: gate ${name} is closed: ${detail}${never}`, {
       source: this.#deps.source,
       gate: name,
-      reason: known.answer.reason,
+      reason,
     });
   }
 
   #tellOpen(name: GateName, before: Known | undefined, nowMs: number): void {
-    if (!before || before.answer.open || !before.told) return;
+    if (!before || before.answer.open || before.toldReason === null) return;
     const closedSeconds = Math.round((nowMs - before.sinceMs) / 1_000);
     this.#deps.log.info("gate_open", `Remediation: gate ${name} is open after ${closedSeconds} s`, {
       source: this.#deps.source,
       gate: name,
-      reason: before.answer.reason,
+      reason: before.toldReason,
       closed_seconds: closedSeconds,
     });
   }

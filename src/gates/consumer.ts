@@ -96,7 +96,11 @@ export class ConsumerGate implements Gate {
       case "alive":
         return { open: true, reason: "alive", detail: `a heartbeat ${keys} is there` };
       case "gone":
-        return closed("gone", `no heartbeat ${keys} any more; the consumer stopped`, GONE_RETRY_MS);
+        return closed(
+          "gone",
+          `no heartbeat ${keys} any more; the consumer stopped (REMEDIATION_CONSUMER_GATE)`,
+          GONE_RETRY_MS,
+        );
       case "never_seen":
         return required
           ? closed("never_seen", `no heartbeat ${keys} yet, and REMEDIATION_CONSUMER_GATE is required`, GONE_RETRY_MS)

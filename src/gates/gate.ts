@@ -14,6 +14,9 @@ export const GATE_NAMES = [
 /** One of {@link GATE_NAMES}. */
 export type GateName = (typeof GATE_NAMES)[number];
 
+/** Gates that open and close by themselves while messages flow. */
+export const FLOW_GATES: ReadonlySet<string> = new Set<GateName>(["depth", "pace"]);
+
 /** A gate's answer. */
 export interface GateAnswer {
   /** Whether messages may move as far as this gate is concerned. */

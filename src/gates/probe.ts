@@ -85,7 +85,7 @@ export function judgeProbe(outcome: ExchangeOutcome, { successCodes, address }: 
   }
   const check = whatToCheck(status);
   return check === undefined
-    ? { reason: "unhealthy", detail: `${address} answered ${status}` }
+    ? { reason: "unhealthy", detail: `${address} answered ${status} (MOOG_WEBHOOK_URL)` }
     : { reason: "probe_rejected", detail: `${address} answered ${status}; check ${check}` };
 }
 

@@ -1,4 +1,4 @@
-/** What a failed Redis call means: one closed set of codes, and which of them may pass by waiting. */
+/** What a failed Redis call means: one closed set of codes. */
 
 /** Every code under which a failure is counted. Closed: metric labels use exactly these. */
 export const REDIS_ERROR_CODES = [
@@ -22,26 +22,6 @@ export const REDIS_ERROR_CODES = [
 /** One of {@link REDIS_ERROR_CODES}. */
 export type RedisErrorCode = (typeof REDIS_ERROR_CODES)[number];
 
-/** Codes that pass without anybody changing a setting: by waiting, a failover, or (NOSCRIPT) sending the script. */
-const RETRYABLE: Readonly<Record<RedisErrorCode, boolean>> = {
-  OOM: true,
-  READONLY: true,
-  LOADING: true,
-  BUSY: true,
-  NOSCRIPT: true,
-  NOPERM: false,
-  NOAUTH: false,
-  WRONGPASS: false,
-  MISCONF: true,
-  NOREPLICAS: true,
-  CLUSTERDOWN: true,
-  TRYAGAIN: true,
-  WRONGTYPE: false,
-  TIMEOUT: true,
-  CONNECTION: true,
-  OTHER: false,
-};
-
 /** The server's own codes; Redis 6 puts them behind `ERR Error running script …: -`, so anywhere in the text. */
 const SERVER_CODE =
   /\b(OOM|READONLY|LOADING|BUSY|NOSCRIPT|NOPERM|NOAUTH|WRONGPASS|MISCONF|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|WRONGTYPE)\b/;
@@ -61,11 +41,6 @@ export function redisErrorCode(error: unknown): RedisErrorCode {
   if (SCRIPT_PERMISSION.test(text)) return "NOPERM";
   if (TIMED_OUT.test(text)) return "TIMEOUT";
   return DISCONNECTED.test(text) ? "CONNECTION" : "OTHER";
-}
-
-/** Whether the same call may succeed later without anybody changing a setting. */
-export function isRetryable(code: RedisErrorCode): boolean {
-  return RETRYABLE[code];
 }
 
 function describe(error: unknown): string {

@@ -1,4 +1,4 @@
-/** A source's record in Redis: the cycle in hand, the last commit, the brake and the pace. */
+/** A source's record in Redis: the cycle in hand, the brake and the pace. */
 import { type Brake, RELEASED } from "../domain/brake.ts";
 import { parseTroubled, type TroubledCycles } from "../domain/troubled.ts";
 
@@ -18,7 +18,7 @@ export interface SourceRecord {
   readonly replayed: number;
   /** Messages that the cycle has put into the dead list so far. */
   readonly dead: number;
-  /** Length and digest (see `digestOf`) of the message that was newest when the cycle began. */
+  /** Length and digest (see `isNewest`) of the message that was newest when the cycle began. */
   readonly newestBytes: number;
   readonly newestDigest: string;
   /** What set the bound of the cycle. */

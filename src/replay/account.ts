@@ -18,6 +18,7 @@ export class Account {
   readonly #metrics: Metrics;
   readonly #log: Log;
   readonly #clock: Clock;
+  #deathCycle = -1;
   #deathLines = 0;
   #deathsUntold = 0;
   #lastError: RedisErrorCode | null = null;
@@ -53,8 +54,6 @@ export class Account {
   cycleBegan(
     { cycle, depth, step, last }: { cycle: number; depth: number; step: BrakeStep; last: CycleOutcome },
   ): void {
-    this.#tellUntoldDeaths();
-    this.#deathLines = 0;
     const source = this.#policy.name;
     const fields = { source, cycle, depth, budget: step.budget, bound_by: step.boundBy };
     if (step.troubled) {
@@ -77,6 +76,7 @@ export class Account {
 
   /** A chunk was moved. */
   moved(plan: Plan): void {
+    if (plan.cycle !== this.#deathCycle) this.#turnPage(plan.cycle);
     const { name: source, dlq, target, dead } = this.#policy;
     const byReason = countReasons(plan.deaths);
     this.#metrics.replaySuccess.inc(plan.replayed);
@@ -143,12 +143,24 @@ export class Account {
     if (message) this.#log.debug("dead_preview", previewMessage(message), { source, reason });
   }
 
-  #tellUntoldDeaths(): void {
+  /** What was left untold of the last cycle is counted, and the next may have lines again. */
+  #turnPage(cycle: number): void {
+    this.tellUntoldDeaths();
+    this.#deathCycle = cycle;
+    this.#deathLines = 0;
+  }
+
+  /** Counts the dead messages that got no line of their own. */
+  tellUntoldDeaths(): void {
     if (this.#deathsUntold === 0) return;
-    this.#log.warning("dead_more", `${this.#deathsUntold} more messages went to ${this.#policy.dead} in that cycle`, {
-      source: this.#policy.name,
-      count: this.#deathsUntold,
-    });
+    this.#log.warning(
+      "dead_more",
+      `${this.#deathsUntold} more messages went to ${this.#policy.dead} in cycle ${this.#deathCycle}`,
+      {
+        source: this.#policy.name,
+        count: this.#deathsUntold,
+      },
+    );
     this.#deathsUntold = 0;
   }
 }

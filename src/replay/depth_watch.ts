@@ -8,6 +8,8 @@ import type { Clock } from "../runtime/clock.ts";
 
 /** How often the queues are measured. */
 const PERIOD_MS = 5_000;
+/** How long the oldest message is remembered while nothing of ours moves (others may pop it), in milliseconds. */
+const REREAD_MS = 600_000;
 /** A message over this size is not read for its age. */
 const MAX_READ_BYTES = 65_536;
 
@@ -37,8 +39,7 @@ export class DepthWatch {
   };
   readonly #stop = new AbortController();
   #running: Promise<void> | null = null;
-  /** Length and first sight of the oldest message, where it does not say its age. */
-  #oldest: { bytes: number; seenAtMs: number } | null = null;
+  #oldest: Oldest | null = null;
 
   constructor(
     policy: SourcePolicy,
@@ -79,16 +80,46 @@ export class DepthWatch {
     const depths = await Promise.all(queues.map(({ name }) => redis.llen(name)));
     queues.forEach(({ name: queue, role }, i) => metrics.queueDepth.set({ source, queue, role }, depths[i]!));
     metrics.dlqDepth.set({ dlq_name: this.#policy.dlq }, depths[0]!);
+    if (depths[0] === 0) this.#oldest = null;
     metrics.oldestAge.set({ source }, depths[0] === 0 ? 0 : await this.#oldestAgeSeconds());
   }
 
+  /**
+   * Age by the oldest message's own time, else by when it was first seen. It is read again only when something has moved, and
+   * a large one only every ten minutes: reading it holds Redis up.
+   */
   async #oldestAgeSeconds(): Promise<number> {
     const { store, clock } = this.#deps;
     const nowMs = clock.nowMs();
-    const { messages: [message], oversize } = await store.read({ messages: 1, bytes: 1, messageBytes: MAX_READ_BYTES });
-    const bytes = message?.length ?? oversize?.bytes ?? 0;
-    if (this.#oldest?.bytes !== bytes) this.#oldest = { bytes, seenAtMs: nowMs };
-    const sinceMs = message ? timestampOf(message) : undefined;
-    return Math.max(0, (nowMs - (sinceMs ?? this.#oldest.seenAtMs)) / 1_000);
+    const { record: { sequence } } = await store.peek();
+    const known = this.#oldest;
+    const isKnown = known !== null && nowMs - known.readAtMs < REREAD_MS &&
+      (known.sequence === sequence || known.isLarge);
+    if (!isKnown) {
+      const { messages: [message], oversize } = await store.read({
+        messages: 1,
+        bytes: 1,
+        messageBytes: MAX_READ_BYTES,
+      });
+      const isSame = known !== null && known.bytes === (message?.length ?? oversize?.bytes ?? 0);
+      this.#oldest = {
+        sequence,
+        bytes: message?.length ?? oversize?.bytes ?? 0,
+        isLarge: !message,
+        sinceMs: (message && timestampOf(message)) ?? (isSame ? known.sinceMs : nowMs),
+        readAtMs: nowMs,
+      };
+    }
+    return Math.max(0, (nowMs - this.#oldest!.sinceMs) / 1_000);
   }
+}
+
+/** The oldest message as it was last read. */
+interface Oldest {
+  readonly sequence: string;
+  readonly bytes: number;
+  /** Over {@link MAX_READ_BYTES}: described, not read. */
+  readonly isLarge: boolean;
+  readonly sinceMs: number;
+  readonly readAtMs: number;
 }

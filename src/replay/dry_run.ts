@@ -1,6 +1,7 @@
 /** What a cycle would do to the messages that are there now. Reads only. */
 import type { DeadReason, SourcePolicy } from "../domain/source.ts";
 import { canaryStatus } from "../gates/breaker.ts";
+import { FLOW_GATES } from "../gates/gate.ts";
 import type { GateBoard } from "../gates/board.ts";
 import type { DeadLetterStore } from "../redis/dead_letter_store.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
@@ -8,9 +9,6 @@ import { planCycle } from "./cycle.ts";
 import type { StoppedBy, TurnOutcome } from "./outcome.ts";
 import { planChunk } from "./plan.ts";
 import type { ReplaySettings, SourceReplay } from "./source_replay.ts";
-
-/** Gates whose answer is about the next moment, not about the cycle. */
-const PASSING = new Set(["returns", "pace"]);
 
 /** What {@link dryRun} needs. */
 export interface DryRunDeps {
@@ -32,7 +30,7 @@ export async function dryRun(
 ): Promise<TurnOutcome> {
   const snapshot = await replay.look();
   const reading = await board.ask();
-  const closed = reading.closed.find(({ name }) => !PASSING.has(name));
+  const closed = reading.closed.find(({ name }) => name !== "returns" && !FLOW_GATES.has(name));
   const breakerCanary = canaryStatus(reading) !== undefined;
   const { number, budget, step, troubled } = planCycle(snapshot, { ...settings, breakerCanary });
   const record = { ...snapshot.record, cycle: number, troubled, remaining: budget, newestBytes: -1 };

@@ -18,6 +18,8 @@ export interface Death {
 
 /** The moves of one chunk, oldest first, and what they add up to. */
 export interface Plan {
+  /** Number of the cycle that it belongs to. */
+  readonly cycle: number;
   readonly messages: readonly Buffer[];
   readonly oversize: Chunk["oversize"];
   readonly moves: readonly Move[];
@@ -39,7 +41,7 @@ export interface PlanContext {
   readonly failedAt: string;
 }
 
-/** Decides every message of a chunk. The plan is empty where the cycle ends before the chunk's first message. */
+/** Decides every message of a chunk, up to the one that was newest when the cycle began. */
 export function planChunk(chunk: Chunk, context: PlanContext): Plan {
   if (chunk.oversize) return planOversize(chunk, chunk.oversize, context);
   const { count, endsCycle } = withinCycle(chunk, context.record);
@@ -63,7 +65,16 @@ export function planChunk(chunk: Chunk, context: PlanContext): Plan {
     }
   }
   const bytes = messages.reduce((sum, message) => sum + message.length, 0);
-  return { messages, oversize: null, moves, replayed: moves.length - deaths.length, deaths, bytes, endsCycle };
+  return {
+    cycle: context.record.cycle,
+    messages,
+    oversize: null,
+    moves,
+    replayed: moves.length - deaths.length,
+    deaths,
+    bytes,
+    endsCycle,
+  };
 }
 
 function planOversize(chunk: Chunk, oversize: NonNullable<Chunk["oversize"]>, context: PlanContext): Plan {
@@ -71,6 +82,7 @@ function planOversize(chunk: Chunk, oversize: NonNullable<Chunk["oversize"]>, co
   const newest = oversize.bytes === newestBytes && oversize.digest === newestDigest;
   const detail = `${oversize.bytes} bytes, more than REMEDIATION_MAX_MESSAGE_BYTES (${context.maxMessageBytes})`;
   return {
+    cycle: context.record.cycle,
     messages: [],
     oversize,
     moves: [{ to: "dead", payload: null }],

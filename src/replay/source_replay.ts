@@ -2,6 +2,7 @@
 import type { DeadReason, SourcePolicy } from "../domain/source.ts";
 import type { BoardReading, GateBoard, GateStatus } from "../gates/board.ts";
 import { canaryStatus } from "../gates/breaker.ts";
+import { FLOW_GATES } from "../gates/gate.ts";
 import type { DepthReading } from "../gates/depth.ts";
 import type { Log } from "../observability/log.ts";
 import type { Commit, CommitResult, DeadLetterStore, Snapshot } from "../redis/dead_letter_store.ts";
@@ -13,7 +14,7 @@ import { planCycle } from "./cycle.ts";
 import type { StoppedBy, TurnOutcome } from "./outcome.ts";
 import { type Plan, planChunk } from "./plan.ts";
 
-/** How long after its messages were read a commit may still run, in milliseconds of the server's clock. */
+/** How long after it was sent a commit may still run, in milliseconds of the server's clock. */
 const COMMIT_DEADLINE_MS = 5_000;
 /** Conflicts of one chunk after which the cycle is left to the next turn. */
 const MAX_CONFLICTS = 5;
@@ -106,12 +107,24 @@ export class SourceReplay {
     return elapsedMs < 0 ? 0 : Math.max(0, this.#deps.settings().intervalMs - elapsedMs);
   }
 
+  /** Whether a commit's reply was lost and nobody has found out yet what became of it. */
+  hasUnsettled(): boolean {
+    return this.#unsettled !== null;
+  }
+
   /** Reads the source anew. Rejects with the client's errors. */
   async look(): Promise<Snapshot> {
     this.#snapshot = await this.#deps.store.peek();
     this.#lastProgressMs = this.#deps.clock.monotonicMs();
     this.#deps.account.depth(this.#snapshot.depth);
     return this.#snapshot;
+  }
+
+  /** Asks the gates without taking a turn. Never rejects. */
+  async askGates(): Promise<void> {
+    // The gates look at the source as last read; where it cannot be read they say so themselves.
+    await this.look().catch(() => {});
+    await this.#deps.board.ask();
   }
 
   /** Takes a turn. What Redis does is an outcome (`error`, or the gate `redis`); only a bug rejects. */
@@ -126,6 +139,7 @@ export class SourceReplay {
       );
       this.#failures = 0;
       this.#deps.account.turnSucceeded();
+      if (stop.by === "shutdown") this.#deps.account.tellUntoldDeaths();
     } catch (error) {
       stop = await this.#failed(error);
     }
@@ -149,7 +163,9 @@ export class SourceReplay {
       tally.depthBefore ??= snapshot.depth;
       const reading = await this.#deps.board.ask();
       if (mayBegin === "now" || (mayBegin === "due" && this.nextCycleInMs() === 0)) {
-        const closed = reading.closed.find(({ name }) => name !== "returns");
+        if (tally.began) return this.#ended(snapshot);
+        // Gates of flow hold a cycle's chunks; its beginning, which judges the last one, need not wait for them.
+        const closed = reading.closed.find(({ name }) => name !== "returns" && !FLOW_GATES.has(name));
         if (closed) return this.#heldBy(closed);
         if (
           await this.#begin(snapshot, { force: mayBegin === "now", breakerCanary: canaryStatus(reading) !== undefined })

@@ -106,8 +106,9 @@ withRedis("replay: never runs a commit late when Redis was stopped for longer th
   strictEqual((await engine.turn()).stoppedBy, "error");
   await waitUntil(() => performance.now() - stoppedAtMs > 5_300, { what: "the deadline is over", timeoutMs: 7_000 });
   Deno.kill(redis.pid, "SIGCONT");
-  // It is asked over the same connection, so the late commit has been refused when the answer is there.
+  // What was sent over the old connection has been refused by the time that a new one has the answer.
   await waitUntil(async () => {
+    if (!engine.connections.isReady()) return false;
     await engine.source.store.peek();
     return settlements(engine).length > 0 || (await engine.turn({ signal: AbortSignal.abort() })) && null;
   }, { what: "it is known what became of the commit" });

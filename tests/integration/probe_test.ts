@@ -360,7 +360,7 @@ withRedis("DownstreamGate: logs changes, an outage's length and the auto-close h
     deepStrictEqual(lines.map(({ level, message }) => `${level} ${message.replace(url.host, "HOST")}`), [
       "INFO Remediation: moog health is healthy: HOST answered 200",
       "INFO Remediation: the moog health probe is an event; let Moogsoft auto-close source MUTT_HEALTH_CHECK",
-      "WARNING Remediation: moog health is down (unhealthy): HOST answered 500",
+      "WARNING Remediation: moog health is down (unhealthy): HOST answered 500 (MOOG_WEBHOOK_URL)",
       "INFO Remediation: moog health is healthy again after 0 s: HOST answered 200",
     ]);
     strictEqual(gauge.at(-1), 1);

@@ -100,6 +100,11 @@ Deno.test("parseSettings: gives the original's defaults when nothing is set", ()
       podName: "remediation-unknown",
       logLevel: "INFO",
       logJson: null,
+      sources: ["alerter"],
+      moogDlq: "mutt:dlq:moog",
+      moogHeartbeatPrefix: "mutt:heartbeat:moog",
+      breakerEnabled: true,
+      breakerTimeoutSeconds: 300,
     } satisfies Settings,
   );
   assert.deepEqual(settings, DEFAULT_SETTINGS);
@@ -122,6 +127,8 @@ const GOOD: readonly (readonly [variable: string, text: string, key: SettingKey,
   ["REMEDIATION_INTERVAL", "0086400", "intervalSeconds", 86_400],
   ["REMEDIATION_INTERVAL", "", "intervalSeconds", 300],
   ["REMEDIATION_BATCH_SIZE", "0", "batchSize", 0],
+  ["REMEDIATION_SOURCES", "Moog, alerter", "sources", ["moog", "alerter"]],
+  ["REMEDIATION_SOURCES", "", "sources", ["alerter"]],
   ["METRICS_PORT_REMEDIATION", "0", "metricsPort", 0],
   ["REMEDIATION_MAX_PER_SECOND", "AUTO", "maxPerSecond", "auto"],
   ["REMEDIATION_MAX_PER_SECOND", "0.25", "maxPerSecond", 0.25],
@@ -148,6 +155,7 @@ for (const [variable, text, key, value] of GOOD) {
 /** One below, one above, for every number with bounds. */
 const OUT_OF_BOUNDS: Readonly<Record<string, readonly string[]>> = {
   REMEDIATION_INTERVAL: ["0", "86401"],
+  CIRCUIT_BREAKER_TIMEOUT: ["0", "86401"],
   REMEDIATION_BATCH_SIZE: ["-1", "1000001"],
   MAX_POISON_RETRIES: ["0", "1001"],
   REMEDIATION_CHUNK_MESSAGES: ["0", "4001"],

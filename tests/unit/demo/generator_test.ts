@@ -27,6 +27,7 @@ const CONTEXT = {
   maxExcuses: 5,
   cycle: 1,
   isTroubled: () => false,
+  isUncounted: () => false,
   failedAt: "2026-01-15T14:30:00.000Z",
 };
 

@@ -49,7 +49,7 @@ Deno.test("GateBoard: keeps since when a gate is as it is, and when it is asked 
     startMs + 1_500,
   ]]);
   answer = { ...CLOSED, reason: "otherwise" };
-  assert.equal((await board.ask()).closed[0]?.sinceMs, startMs + 1_000);
+  assert.equal((await board.ask()).closed[0]?.sinceMs, startMs, "closed all the while");
 });
 
 Deno.test("GateBoard: tells a change once, that it was never open, and the length at the end", async () => {
@@ -91,4 +91,18 @@ Deno.test("GateBoard: closes a gate that cannot be asked", async () => {
   });
   const { closed: [gate] } = await board.ask();
   assert.deepEqual([gate?.name, gate?.reason], ["consumer", "error"]);
+});
+
+Deno.test("GateBoard: does not tell again, and counts the whole time, when a closed gate finds out anew", async () => {
+  let answer = CLOSED;
+  const { board, clock, lines } = setup({ consumer: () => answer });
+  for (const reason of ["gone", "unknown", "gone", "unknown"]) {
+    answer = { ...CLOSED, reason };
+    await board.ask();
+    await clock.advance(10_000);
+  }
+  answer = OPEN;
+  await board.ask();
+  assert.deepEqual(lines.map(({ event }) => event), ["gate_closed", "gate_open"]);
+  assert.deepEqual([lines[1]!.fields?.reason, lines[1]!.fields?.closed_seconds], ["gone", 40]);
 });

@@ -33,7 +33,7 @@ for (const [outcome, reason, detail] of verdicts) {
 }
 
 Deno.test("judgeProbe: goes by the configured codes when they differ from the default", () => {
-  strictEqual(judgeProbe({ kind: "answered", status: 202 }, { ...SUCCESS, successCodes: [200] }).reason, "unhealthy");
+  strictEqual(judgeProbe({ kind: "answered", status: 202 }, { ...SUCCESS, successCodes: [200] }).reason, "probe_202");
   strictEqual(judgeProbe({ kind: "answered", status: 404 }, { ...SUCCESS, successCodes: [404] }).reason, "healthy");
 });
 

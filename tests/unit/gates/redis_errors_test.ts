@@ -1,5 +1,5 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
-import { isRetryable, REDIS_ERROR_CODES, redisErrorCode } from "../../../src/redis/errors.ts";
+import { redisErrorCode } from "../../../src/redis/errors.ts";
 
 const cases: [string, string][] = [
   ["OOM command not allowed when used memory > 'maxmemory'. script: 1f, on @user_script:1.", "OOM"],
@@ -49,14 +49,4 @@ Deno.test("redisErrorCode: reads the error's code when it has no message", () =>
 
 Deno.test("redisErrorCode: takes anything when it is not an error", () => {
   deepStrictEqual([undefined, null, 1, "OOM x"].map(redisErrorCode), ["OTHER", "OTHER", "OTHER", "OOM"]);
-});
-
-Deno.test("isRetryable: says no when only a changed setting helps", () => {
-  deepStrictEqual(REDIS_ERROR_CODES.filter((code) => !isRetryable(code)), [
-    "NOPERM",
-    "NOAUTH",
-    "WRONGPASS",
-    "WRONGTYPE",
-    "OTHER",
-  ]);
 });
