@@ -102,7 +102,7 @@ export function limiterRoom(ledger: PaceLedger, reading: LimiterReading): { answ
   const keptFree = Math.max(0, Math.ceil(peak - live) - (limit - share));
   const left = share - taken - countSince(ledger, nowMs - UNSEEN_MS) - keptFree;
   const stepLeft = Math.max(1, Math.ceil(share / STEPS)) -
-    countSince(ledger, nowMs - periodMs / STEPS + entryWidthMs(periodMs));
+    countSince(ledger, nowMs - periodMs / STEPS);
   const room = Math.max(0, Math.min(left, stepLeft));
   return {
     answer: { room, retryInMs: room > 0 ? 0 : Math.min(1_000, Math.max(20, Math.ceil(periodMs / 20))) },
@@ -132,7 +132,7 @@ function entryWidthMs(periodMs: number): number {
 }
 
 function countSince({ grants }: PaceLedger, fromMs: number): number {
-  return grants.reduce((sum, [atMs, count]) => atMs >= fromMs ? sum + count : sum, 0);
+  return grants.reduce((sum, [atMs, count]) => atMs > fromMs ? sum + count : sum, 0);
 }
 
 function fadedPeak({ livePeak, livePeakAtMs }: PaceLedger, { nowMs, periodMs }: { nowMs: number; periodMs: number }) {

@@ -179,14 +179,14 @@ const SHORT: Incident = {
   ...{ forwarders: 2, rate: { limit: 300, periodSeconds: 60 } },
   world: { moogStatus: 200, moogLatencyMs: 300, isDatabaseUp: true },
   streams: [
-    { fromMinute: 0, toMinute: 9, perMinute: 20, kind: "healthy" },
+    { fromMinute: 0, toMinute: 7, perMinute: 20, kind: "healthy" },
     { fromMinute: 0, toMinute: 2, perMinute: 2, kind: "poison" },
   ],
   changes: [
     { atMinute: 0.5, world: { moogStatus: 401 }, says: "Moogsoft answers 401" },
     { atMinute: 2.5, world: { moogStatus: 200 }, says: "the new key is there" },
   ],
-  ...{ faultEndsAtMinute: 2.5, endsAtMinute: 9 },
+  ...{ faultEndsAtMinute: 2.5, endsAtMinute: 7 },
 };
 
 Deno.test("simulate: a refused key heals by itself here and not there, and every event has one fate", async () => {

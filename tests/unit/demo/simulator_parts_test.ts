@@ -96,6 +96,7 @@ const RESULT: Result = {
     watchedMinutes: 30,
     commands: 1_234,
     worstLagMs: 12,
+    lateShare: 0,
     liveDelaySeconds: 3,
   },
 };
@@ -118,7 +119,7 @@ Deno.test("formatTable: shows every measure of every contender, and doubts the t
   const table = formatTable(incident!, [{ title: "original", result: RESULT }, { title: "ours", result: healed }]);
   for (const [label] of MEASURES) ok(table.includes(label), label);
   ok(table.includes("not in 30 min (2 open)") && table.includes("7.3 min") && table.includes("1,234"));
-  ok(table.includes("ours: this machine stalled for 900 ms"));
+  ok(table.includes("ours: times are doubtful: this machine stalled for up to 900 ms"));
   const rows = formatMarkdown(incident!, [{ title: "ours", result: healed }]);
   equal(rows.split("|").length, MEASURES.length + 4);
 });
