@@ -1,18 +1,8 @@
 /** A stand-in for MUTT's alerter: does with each message what the real one does (contract §1.3), and keeps the books. */
 import { Buffer } from "node:buffer";
 import { Redis } from "ioredis";
-import { findMember, type JsonObject } from "../src/domain/json_members.ts";
-import { isFalsy, stringOf } from "../src/domain/json_values.ts";
-import { readMessage } from "../src/domain/message.ts";
-import { editMessage } from "../src/domain/message_edit.ts";
-import { readCounter } from "../src/domain/verdict.ts";
+import { fitsTable, judgeEvent, retriedEvent } from "./simulator/alerter_rules.ts";
 
-const RETRY_COUNT = "_retry_count";
-/** `ALERTER_MAX_RETRIES` of MUTT. */
-const MAX_RETRIES = 3;
-const REQUIRED = ["hostname", "timestamp", "message"];
-/** Width of the column `hostname` in MUTT's table; a longer one makes the INSERT fail. */
-const MAX_HOSTNAME_CHARACTERS = 255;
 const HEARTBEAT_KEY = "mutt:heartbeat:alerter:demo";
 const HEARTBEAT_TTL_SECONDS = 30, HEARTBEAT_EVERY_MS = 10_000;
 /** How long one blocking pop waits, and so how long {@link Consumer.stop} may take. */
@@ -80,30 +70,17 @@ async function consume(redis: Redis, { books, signal }: { books: Books; signal: 
 }
 
 async function handle(bytes: Buffer, { redis, books }: { redis: Redis; books: Books }): Promise<void> {
-  const message = readMessage(bytes);
-  if (!message.readable) return void books.discarded.push(bytes);
-  const retries = readCounter(message, RETRY_COUNT);
-  if (retries > MAX_RETRIES) return void await redis.lpush(LISTS.dlq, bytes);
-  if (REQUIRED.some((name) => isLacking(message, name))) return void books.discarded.push(bytes);
-  if (!failsInDatabase(message)) return void books.delivered.push(bytes);
-  await redis.lpush(LISTS.ingest, retriedOnceMore(message, retries));
-}
-
-function isLacking(message: JsonObject, name: string): boolean {
-  const member = findMember(message, name);
-  return member === null || isFalsy(member);
-}
-
-function failsInDatabase(message: JsonObject): boolean {
-  const textOf = (name: string) => {
-    const member = findMember(message, name);
-    return member === null ? "" : stringOf(member) ?? "";
-  };
-  return Number.isNaN(Date.parse(textOf("timestamp"))) || textOf("hostname").length > MAX_HOSTNAME_CHARACTERS;
-}
-
-/** What Python makes of it: the counter is a new last member, all else stays. */
-function retriedOnceMore(message: JsonObject, retries: number): Buffer {
-  const bytes = editMessage(message, { cut: [RETRY_COUNT], append: [[RETRY_COUNT, String(retries + 1)]] });
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const verdict = judgeEvent(bytes);
+  switch (verdict.action) {
+    case "discard":
+    case "wedge": // The real one never gets past it; here it is as lost.
+      return void books.discarded.push(bytes);
+    case "dead_letter":
+      return void await redis.lpush(LISTS.dlq, bytes);
+    case "attempt": {
+      const { message, retries } = verdict;
+      if (fitsTable(message)) return void books.delivered.push(bytes);
+      await redis.lpush(LISTS.ingest, Buffer.from(retriedEvent(message, retries)));
+    }
+  }
 }

@@ -16,6 +16,8 @@ export interface MockMoog {
   readonly stats: MoogStats;
   /** What every POST from now on is answered with (200-599). */
   answerWith(status: number): void;
+  /** How long every POST from now on takes; 0 at first. */
+  delayBy(ms: number): void;
   /** Cuts every connection and stops listening. */
   stop(): Promise<void>;
 }
@@ -30,7 +32,7 @@ export interface MoogStats {
 
 /** Starts a mock; `port` 0 (default): any free one, `hostname` default 127.0.0.1. */
 export function startMockMoog({ port = 0, hostname = "127.0.0.1" } = {}): MockMoog {
-  const state = { status: 200, stats: { count: 0, refused: 0, last: null } as MoogStats };
+  const state: MoogState = { status: 200, delayMs: 0, stats: { count: 0, refused: 0, last: null } };
   const cut = new AbortController();
   const server = Deno.serve(
     { port, hostname, signal: cut.signal, onListen: () => {} },
@@ -43,6 +45,7 @@ export function startMockMoog({ port = 0, hostname = "127.0.0.1" } = {}): MockMo
       return state.stats;
     },
     answerWith: (status) => state.status = status,
+    delayBy: (ms) => state.delayMs = ms,
     stop() {
       cut.abort();
       return server.finished;
@@ -52,6 +55,7 @@ export function startMockMoog({ port = 0, hostname = "127.0.0.1" } = {}): MockMo
 
 interface MoogState {
   status: number;
+  delayMs: number;
   stats: MoogStats;
 }
 
@@ -65,7 +69,11 @@ async function answer(request: Request, state: MoogState): Promise<Response> {
     case "PUT /status":
       return changeStatus(await request.text(), state);
   }
-  if (request.method === "POST") return takeEvent(await request.text(), state);
+  if (request.method === "POST") {
+    const event = await request.text();
+    if (state.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, state.delayMs));
+    return takeEvent(event, state);
+  }
   await request.body?.cancel();
   return Response.json({ error: "POST an event, GET /health or /stats, PUT /status" }, { status: 404 });
 }

@@ -114,7 +114,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     depthReading: () => depth.last(),
     reservePace: (count) => pace.reserve(count),
     paceFields: (count) => pace.fieldsAfter(count),
-    settings: () => replaySettings(live),
+    settings: () => replaySettings(live, setup),
     account: new Account(policy, { metrics, log, clock }),
   });
   const queues = measuredQueues(policy, setup.downstreamQueues);
@@ -127,9 +127,14 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
 }
 
 /** The settings of a turn, as they are now. */
-export function replaySettings(live: LiveSettings): ReplaySettings {
-  const { intervalSeconds, ...settings } = live.current();
-  return { ...settings, intervalMs: intervalSeconds * 1_000 };
+export function replaySettings(live: LiveSettings, { settleMs }: SourceSetup): ReplaySettings {
+  const { intervalSeconds, canaryAfterSeconds, settleSeconds, ...settings } = live.current();
+  const shortestMs = settleSeconds === null ? settleMs : settleSeconds * 1_000;
+  return {
+    ...settings,
+    intervalMs: Math.max(intervalSeconds * 1_000, shortestMs),
+    canaryAfterMs: canaryAfterSeconds * 1_000,
+  };
 }
 
 function readDepthLimit({ depthLimit }: SourceSetup, live: LiveSettings) {

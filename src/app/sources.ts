@@ -15,6 +15,8 @@ export interface SourceSetup {
   readonly healthUrl: string;
   /** Answers of Moogsoft that its consumer takes for success. */
   readonly successCodes: readonly number[];
+  /** How long its consumer may take until what fails is back: shortest time from cycle to cycle. */
+  readonly settleMs: number;
   /** Whether the forwarder's circuit breaker closes it. */
   readonly hasBreaker: boolean;
 }
@@ -23,6 +25,8 @@ export interface SourceSetup {
 const ALERTER_DEPTH_LIMIT = 1_000;
 /** Limit for `moog`: a quarter of what the alerter sheds over. */
 const MOOG_DEPTH_LIMIT = 500;
+/** The forwarder tries an alert for 63 s before it dead-letters it (contract §1.4). */
+const MOOG_SETTLE_MS = 70_000;
 /** The forwarder takes this answer for a failure and dead-letters the alert (contract §1.4). */
 const NOT_FOR_FORWARDER = 202;
 
@@ -47,6 +51,7 @@ const BUILT_IN: Readonly<Record<Settings["sources"][number], (settings: Settings
     heartbeatPrefix: settings.alerterHeartbeatPrefix,
     healthUrl: settings.alerterHealthUrl,
     successCodes: settings.moogHealthSuccessCodes,
+    settleMs: 0,
     hasBreaker: false,
   }),
   moog: (settings) => ({
@@ -65,6 +70,7 @@ const BUILT_IN: Readonly<Record<Settings["sources"][number], (settings: Settings
     heartbeatPrefix: settings.moogHeartbeatPrefix,
     healthUrl: "",
     successCodes: settings.moogHealthSuccessCodes.filter((code) => code !== NOT_FOR_FORWARDER),
+    settleMs: MOOG_SETTLE_MS,
     hasBreaker: true,
   }),
 };

@@ -138,6 +138,28 @@ export const FIELDS = {
       "Whether a living consumer is asked for. auto: one that was seen and is gone closes the gate, one never seen does not;\n" +
       "required: there must be one; off: nothing is asked.",
   }),
+  canaryAfterSeconds: integer({
+    variable: "REMEDIATION_CANARY_AFTER",
+    group: "Gates",
+    default: 60,
+    min: 0,
+    max: 86_400,
+    unit: "seconds",
+    doc:
+      "After consumer, Moogsoft or breaker were closed for so long, a canary group goes first and the allowance grows\n" +
+      "from cycle to cycle. 0: never for that reason.",
+  }),
+  settleSeconds: integer({
+    variable: "REMEDIATION_SETTLE",
+    group: "Gates",
+    default: null,
+    min: 0,
+    max: 3_600,
+    unit: "seconds",
+    doc:
+      "Shortest time from cycle to cycle of a source, whatever the interval: how long its consumer may take until what\n" +
+      "fails is back. Unset: what the source brings (alerter 0, moog 70: the forwarder tries for 63 seconds).",
+  }),
   alerterHeartbeatPrefix: redisKey({
     variable: "ALERTER_HEARTBEAT_PREFIX",
     group: "Gates",

@@ -41,6 +41,17 @@ export interface CycleOutcome {
   readonly arrived: number;
 }
 
+/** The states of the brake, as people are told of them; `docs/states.md` draws what leads from one to another. */
+export const BRAKE_STATES = ["healthy", "suspect", "canary", "ramping"] as const;
+/** One of {@link BRAKE_STATES}. */
+export type BrakeState = (typeof BRAKE_STATES)[number];
+
+/** The state that a brake is in: `suspect` waits for the next canary group, `canary` sends one. */
+export function brakeState({ suspect, wait, allowance }: Brake): BrakeState {
+  if (suspect) return wait > 0 ? "suspect" : "canary";
+  return allowance === null ? "healthy" : "ramping";
+}
+
 /** What a cycle that begins now may do. */
 export interface BrakeStep {
   readonly brake: Brake;
@@ -63,17 +74,25 @@ export function longestCanaryDistance(intervalMs: number): number {
 /** Decides, when a cycle begins, what it may take. `batchSize` 0 means all that is there; `depth` is the DLQ's length. */
 export function stepBrake(
   brake: Brake,
-  { last, depth, batchSize, intervalMs }: {
+  { last, depth, batchSize, intervalMs, afterOutage = false }: {
     last: CycleOutcome;
     depth: number;
     batchSize: number;
     intervalMs: number;
+    /** A gate on the messages' path was closed for long: a canary group goes first. */
+    afterOutage?: boolean;
   },
 ): BrakeStep {
   const wait = Math.min(brake.wait, longestCanaryDistance(intervalMs) - 1);
   const judged = wait === 0 && last.replayed > 0;
   const troubled = judged && last.arrived >= TROUBLED_SHARE * last.replayed;
-  const next = troubled ? tighten(brake, { depth, intervalMs }) : judged ? loosen(brake) : { ...brake, wait };
+  const next = troubled
+    ? tighten(brake, { depth, intervalMs })
+    : afterOutage
+    ? { suspect: true, distance: brake.suspect ? brake.distance : 1, wait: 0, allowance: canarySize(depth) }
+    : judged
+    ? loosen(brake)
+    : { ...brake, wait };
   if (next.wait > 0) {
     return { brake: { ...next, wait: next.wait - 1 }, troubled, budget: 0, boundBy: "returns" };
   }
@@ -94,8 +113,12 @@ function tighten(brake: Brake, { depth, intervalMs }: { depth: number; intervalM
     suspect: true,
     distance,
     wait: distance - 1,
-    allowance: Math.max(1, Math.ceil(CANARY_SHARE * depth)),
+    allowance: canarySize(depth),
   };
+}
+
+function canarySize(depth: number): number {
+  return Math.max(1, Math.ceil(CANARY_SHARE * depth));
 }
 
 function loosen(brake: Brake): Brake {

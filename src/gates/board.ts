@@ -18,6 +18,17 @@ export interface GateStatus extends GateAnswer {
   readonly nextMs?: number;
 }
 
+/** The time a gate on the messages' path was closed; milliseconds since the epoch. */
+export interface Outage {
+  readonly gate: GateName;
+  readonly reason: string;
+  readonly fromMs: number;
+  readonly untilMs: number;
+}
+
+/** Gates whose closing tells of the system that the messages go to. */
+const PATH_GATES: ReadonlySet<GateName> = new Set(["consumer", "downstream", "breaker"]);
+
 /** What all gates say together. */
 export interface BoardReading {
   readonly statuses: readonly GateStatus[];
@@ -43,6 +54,8 @@ interface Known {
 export class GateBoard {
   readonly #gates: readonly Gate[];
   readonly #known = new Map<GateName, Known>();
+  /** The last outage of each gate on the path. */
+  readonly #outages = new Map<GateName, Outage>();
   readonly #deps: {
     readonly clock: Clock;
     readonly log: Log;
@@ -79,6 +92,12 @@ export class GateBoard {
     };
   }
 
+  /** The longest outage on the messages' path that reached beyond an instant (milliseconds since the epoch), if any. */
+  outageSince(sinceMs: number): Outage | null {
+    const outages = [...this.#outages.values()].filter(({ untilMs }) => untilMs > sinceMs);
+    return outages.sort((a, b) => (b.untilMs - b.fromMs) - (a.untilMs - a.fromMs))[0] ?? null;
+  }
+
   #note(name: GateName, answer: GateAnswer): void {
     const nowMs = this.#deps.clock.nowMs();
     const before = this.#known.get(name);
@@ -91,9 +110,21 @@ export class GateBoard {
       everOpen: answer.open || (before?.everOpen ?? false),
     };
     this.#known.set(name, known);
+    this.#noteOutage(name, known, before);
     this.#deps.onAnswer(name, answer.open);
     if (answer.open) this.#tellOpen(name, before, nowMs);
     else this.#tellClosed(name, known, nowMs);
+  }
+
+  /** A gate that has never been open, or is still finding out, tells of no outage. */
+  #noteOutage(name: GateName, { answer, sinceMs, askedMs }: Known, before: Known | undefined): void {
+    if (!PATH_GATES.has(name) || !before?.everOpen) return;
+    const outage = this.#outages.get(name);
+    if (!answer.open && answer.reason !== UNKNOWN) {
+      this.#outages.set(name, { gate: name, reason: answer.reason, fromMs: sinceMs, untilMs: askedMs });
+    } else if (answer.open && outage && outage.fromMs === before.sinceMs && !before.answer.open) {
+      this.#outages.set(name, { ...outage, untilMs: askedMs });
+    }
   }
 
   #tellClosed(name: GateName, known: Known, nowMs: number): void {

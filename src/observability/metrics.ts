@@ -5,6 +5,7 @@
  * only: prom-client 15 drops `_total` from its counters for good once it has rendered OpenMetrics.
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { BRAKE_STATES } from "../domain/brake.ts";
 import { DEAD_REASONS } from "../domain/source.ts";
 import type { ProcessUsage } from "../runtime/process.ts";
 
@@ -93,6 +94,23 @@ export class Metrics {
   /** 1 open, 0 closed. */
   readonly gateOpen = this.#gauge("gate_open", "Whether a gate is open (1) or closed (0).", ["source", "gate"]);
   /** By one of {@link COMMIT_RESULTS}. */
+  /** 1 for the state that a source's brake is in. */
+  readonly brakeState = this.#gauge(
+    "brake_state",
+    "Whether a source is healthy, suspect, canary or ramping (1) or not (0).",
+    [
+      "source",
+      "state",
+    ],
+  );
+  /** -1: no bound. */
+  readonly allowance = this.#gauge(
+    "allowance",
+    "Most messages of a cycle while canaries go or the allowance grows; -1: no bound.",
+    [
+      "source",
+    ],
+  );
   readonly commits = this.#counter("commits_total", "Commits of a chunk, by source and result.", ["source", "result"]);
   /** Bytes of payload, as they were in the DLQ. */
   readonly movedBytes = this.#counter("moved_bytes_total", "Bytes of the messages moved, by source.", ["source"]);
@@ -129,6 +147,8 @@ export class Metrics {
     this.replayed.inc({ source }, 0);
     this.movedBytes.inc({ source }, 0);
     this.oldestAge.set({ source }, 0);
+    this.allowance.set({ source }, -1);
+    for (const state of BRAKE_STATES) this.brakeState.set({ source, state }, state === "healthy" ? 1 : 0);
     for (const reason of DEAD_REASONS) this.dead.inc({ source, reason }, 0);
     for (const result of commitResults) this.commits.inc({ source, result }, 0);
     for (const gate of gates) this.gateOpen.set({ source, gate }, 0);

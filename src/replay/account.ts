@@ -1,12 +1,13 @@
 /** Tells what a source's replay did: metrics and log. Everything that moves is counted here and nowhere else. */
-import type { BrakeStep, CycleOutcome } from "../domain/brake.ts";
+import { type Brake, BRAKE_STATES, brakeState, type BrakeStep, type CycleOutcome } from "../domain/brake.ts";
 import { correlationIdOf, previewMessage } from "../domain/preview.ts";
 import type { DeadReason, SourcePolicy } from "../domain/source.ts";
+import type { Outage } from "../gates/board.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { CommitResult } from "../redis/dead_letter_store.ts";
 import type { RedisErrorCode } from "../redis/errors.ts";
-import type { Clock } from "../runtime/clock.ts";
+import { type Clock, toIso } from "../runtime/clock.ts";
 import type { Death, Plan } from "./plan.ts";
 
 /** Dead messages that get a line of their own, each cycle; the rest is counted. */
@@ -52,9 +53,17 @@ export class Account {
 
   /** A cycle began. */
   cycleBegan(
-    { cycle, depth, step, last }: { cycle: number; depth: number; step: BrakeStep; last: CycleOutcome },
+    { cycle, depth, step, last, outage }: {
+      cycle: number;
+      depth: number;
+      step: BrakeStep;
+      last: CycleOutcome;
+      outage: Outage | null;
+    },
   ): void {
     const source = this.#policy.name;
+    this.#brake(step.brake);
+    if (outage) this.#tellOutage(outage, last);
     const fields = { source, cycle, depth, budget: step.budget, bound_by: step.boundBy };
     if (step.troubled) {
       this.#log.warning(
@@ -67,6 +76,21 @@ export class Account {
       const message = `Remediation cycle ${cycle}: ${depth} messages in ${this.#policy.dlq}`;
       this.#log[depth > 0 ? "info" : "debug"]("cycle", message, fields);
     }
+  }
+
+  #brake(brake: Brake): void {
+    const source = this.#policy.name, now = brakeState(brake);
+    for (const state of BRAKE_STATES) this.#metrics.brakeState.set({ source, state }, state === now ? 1 : 0);
+    this.#metrics.allowance.set({ source }, brake.allowance ?? -1);
+  }
+
+  #tellOutage({ gate, reason, fromMs, untilMs }: Outage, { replayed }: CycleOutcome): void {
+    const seconds = Math.round((untilMs - fromMs) / 1_000);
+    this.#log.info(
+      "outage",
+      `Remediation: gate ${gate} was closed for ${seconds} s: what was replayed meanwhile and came back is excused`,
+      { source: this.#policy.name, gate, reason, since: toIso(fromMs), outage_seconds: seconds, replayed },
+    );
   }
 
   /** How a commit ended. */

@@ -2,6 +2,7 @@
 import { type BrakeStep, type CycleOutcome, stepBrake } from "../domain/brake.ts";
 import { addTroubled, formatTroubled, type TroubledCycles } from "../domain/troubled.ts";
 import type { Snapshot } from "../redis/dead_letter_store.ts";
+import type { Outage } from "../gates/board.ts";
 import { brakeFields } from "../redis/source_record.ts";
 
 /** A cycle before it begins. */
@@ -17,13 +18,25 @@ export interface NextCycle {
   readonly fields: Readonly<Record<string, string>>;
 }
 
+/** What {@link planCycle} goes by beside the source. */
+export interface CycleSettings {
+  readonly batchSize: number;
+  readonly intervalMs: number;
+  /** Whether a breaker wants one message. */
+  readonly breakerCanary?: boolean;
+  /** The outage on the messages' path since the last cycle began, if there was one. */
+  readonly outage?: Outage | null;
+  /** An outage of so long is followed by a canary group; 0: none is. */
+  readonly canaryAfterMs?: number;
+}
+
 /**
  * Judges the last cycle and bounds the next. What arrived is counted from the *start* of the last one: in a long cycle most
  * failures are back before it ends.
  */
 export function planCycle(
   { record, depth }: Snapshot,
-  { batchSize, intervalMs, breakerCanary = false }: { batchSize: number; intervalMs: number; breakerCanary?: boolean },
+  { batchSize, intervalMs, breakerCanary = false, outage = null, canaryAfterMs = 0 }: CycleSettings,
 ): NextCycle {
   const wasCanary = record.boundBy === "breaker";
   const last = {
@@ -31,8 +44,11 @@ export function planCycle(
     replayed: wasCanary ? 0 : record.replayed,
     arrived: depth - record.depthAtStart + record.replayed + record.dead,
   };
-  const step = stepBrake(record.brake, { last, depth, batchSize, intervalMs });
-  const troubled = step.troubled
+  const afterOutage = outage !== null && canaryAfterMs > 0 && outage.untilMs - outage.fromMs >= canaryAfterMs;
+  const step = stepBrake(record.brake, { last, depth, batchSize, intervalMs, afterOutage });
+  // What came back while a gate on its path was closed is excused like a common failure.
+  const isExcused = step.troubled || (outage !== null && last.replayed > 0);
+  const troubled = isExcused
     ? addTroubled(record.troubled, { cycle: record.cycle, previous: record.lastReplayingCycle })
     : record.troubled;
   const number = record.cycle + 1;
@@ -43,6 +59,9 @@ export function planCycle(
     fields: {
       ...brakeFields(step.brake),
       troubled: formatTroubled(troubled),
+      ...(outage
+        ? { lastOutage: `${outage.gate} ${outage.reason} ${outage.fromMs}-${outage.untilMs} cycle ${record.cycle}` }
+        : {}),
       uncounted: formatTroubled(uncounted),
       lastReplayingCycle: String(previous),
       boundBy: step.boundBy === "returns" && step.budget === 0 ? "held" : breakerCanary ? "breaker" : step.boundBy,

@@ -28,6 +28,8 @@ const BUGS = [TypeError, RangeError, ReferenceError];
 export interface ReplaySettings {
   readonly intervalMs: number;
   readonly batchSize: number;
+  /** An outage on the messages' path of so long is followed by a canary group; 0: none is. */
+  readonly canaryAfterMs: number;
   readonly maxPoisonRetries: number;
   readonly chunkMessages: number;
   readonly chunkBytes: number;
@@ -204,8 +206,11 @@ export class SourceReplay {
     snapshot: Snapshot,
     { force, breakerCanary }: { force: boolean; breakerCanary: boolean },
   ): Promise<boolean> {
-    const { intervalMs, batchSize } = this.#deps.settings();
-    const { step, budget, last, number, fields } = planCycle(snapshot, { batchSize, intervalMs, breakerCanary });
+    const { intervalMs, batchSize, canaryAfterMs } = this.#deps.settings();
+    const sinceMs = this.#deps.clock.nowMs() - Math.max(0, snapshot.nowMs - snapshot.record.startedAtMs);
+    const outage = snapshot.record.cycle === 0 ? null : this.#deps.board.outageSince(sinceMs);
+    const plan = planCycle(snapshot, { batchSize, intervalMs, breakerCanary, outage, canaryAfterMs });
+    const { step, budget, last, number, fields } = plan;
     const result = await this.#deps.store.begin({
       sequence: snapshot.record.sequence,
       intervalMs: force ? 0 : intervalMs,
@@ -215,7 +220,7 @@ export class SourceReplay {
     if (result === "wrong_type") {
       throw new Error("WRONGTYPE the DLQ or the source's record holds the wrong kind of value");
     }
-    if (result === "ok") this.#deps.account.cycleBegan({ cycle: number, depth: snapshot.depth, step, last });
+    if (result === "ok") this.#deps.account.cycleBegan({ cycle: number, depth: snapshot.depth, step, last, outage });
     return result === "ok";
   }
 

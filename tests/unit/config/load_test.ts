@@ -105,6 +105,8 @@ Deno.test("parseSettings: gives the original's defaults when nothing is set", ()
       moogHeartbeatPrefix: "mutt:heartbeat:moog",
       breakerEnabled: true,
       breakerTimeoutSeconds: 300,
+      canaryAfterSeconds: 60,
+      settleSeconds: null,
     } satisfies Settings,
   );
   assert.deepEqual(settings, DEFAULT_SETTINGS);
@@ -156,6 +158,8 @@ for (const [variable, text, key, value] of GOOD) {
 const OUT_OF_BOUNDS: Readonly<Record<string, readonly string[]>> = {
   REMEDIATION_INTERVAL: ["0", "86401"],
   CIRCUIT_BREAKER_TIMEOUT: ["0", "86401"],
+  REMEDIATION_CANARY_AFTER: ["-1", "86401"],
+  REMEDIATION_SETTLE: ["-1", "3601"],
   REMEDIATION_BATCH_SIZE: ["-1", "1000001"],
   MAX_POISON_RETRIES: ["0", "1001"],
   REMEDIATION_CHUNK_MESSAGES: ["0", "4001"],

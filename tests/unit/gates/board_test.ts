@@ -106,3 +106,34 @@ Deno.test("GateBoard: does not tell again, and counts the whole time, when a clo
   assert.deepEqual(lines.map(({ event }) => event), ["gate_closed", "gate_open"]);
   assert.deepEqual([lines[1]!.fields?.reason, lines[1]!.fields?.closed_seconds], ["gone", 40]);
 });
+
+Deno.test("GateBoard: remembers the last outage on the messages' path, not what is unknown or was never open", async () => {
+  let answer = OPEN;
+  const { board, clock } = setup({ downstream: () => answer, depth: () => answer });
+  const startMs = clock.nowMs();
+  await board.ask();
+  assert.equal(board.outageSince(0), null);
+  answer = { ...CLOSED, reason: "unknown" };
+  await board.ask();
+  assert.equal(board.outageSince(0), null);
+  await clock.advance(10_000);
+  answer = CLOSED;
+  await board.ask();
+  await clock.advance(50_000);
+  await board.ask();
+  await clock.advance(10_000);
+  answer = OPEN;
+  await board.ask();
+  assert.deepEqual(board.outageSince(startMs + 60_000), {
+    gate: "downstream",
+    reason: "broken",
+    fromMs: startMs,
+    untilMs: startMs + 70_000,
+  });
+  assert.equal(board.outageSince(startMs + 70_000), null, "over before that");
+
+  const never = setup({ consumer: () => CLOSED });
+  await never.board.ask();
+  await never.board.ask();
+  assert.equal(never.board.outageSince(0), null);
+});

@@ -53,3 +53,28 @@ Deno.test("planCycle: sends one message in a cycle of its own when a breaker wan
   const { step } = planCycle({ depth: 30, nowMs: 0, record: after }, { ...settings, breakerCanary: false });
   assert.deepEqual([step.troubled, step.budget], [false, 30]);
 });
+
+const outage = (
+  seconds: number,
+) => ({ gate: "downstream", reason: "unhealthy", fromMs: 0, untilMs: seconds * 1_000 } as const);
+
+Deno.test("planCycle: excuses what was replayed into an outage, and keeps the evidence", () => {
+  const record = { ...parseRecord([]), cycle: 4, depthAtStart: 1_000, replayed: 100, lastReplayingCycle: 3 };
+  const settings = { batchSize: 0, intervalMs: 300_000, canaryAfterMs: 60_000, outage: outage(5) };
+  const { fields, step } = planCycle({ depth: 910, nowMs: 0, record }, settings);
+  assert.deepEqual([fields.troubled, fields.lastOutage], ["4", "downstream unhealthy 0-5000 cycle 4"]);
+  assert.equal(step.budget, 910, "it was short: all goes on");
+  const idle = { ...record, replayed: 0 };
+  assert.equal(planCycle({ depth: 910, nowMs: 0, record: idle }, settings).fields.troubled, "", "nothing was replayed");
+});
+
+Deno.test("planCycle: sends a canary group first after a long outage, and ramps up behind it", () => {
+  const settings = { batchSize: 0, intervalMs: 300_000, canaryAfterMs: 60_000 };
+  const record = { ...parseRecord([]), cycle: 4, depthAtStart: 1_000 };
+  const first = planCycle({ depth: 1_000, nowMs: 0, record }, { ...settings, outage: outage(60) });
+  assert.deepEqual([first.budget, first.fields.boundBy], [20, "returns"]);
+  const off = planCycle({ depth: 1_000, nowMs: 0, record }, { ...settings, outage: outage(60), canaryAfterMs: 0 });
+  assert.equal(off.budget, 1_000);
+  const after = { ...record, cycle: 5, replayed: 20, brake: first.step.brake };
+  assert.equal(planCycle({ depth: 980, nowMs: 0, record: after }, settings).budget, 80);
+});

@@ -1,0 +1,94 @@
+/** What MUTT's alerter does with one message (contract §1.3). Pure; the simulator's alerter and the demo's use it. */
+import { findMember, type JsonObject } from "../../src/domain/json_members.ts";
+import { membersText, quoteAscii } from "../../src/domain/json_text.ts";
+import { isFalsy, numberOf, rawValueOf, stringOf } from "../../src/domain/json_values.ts";
+import { readMessage } from "../../src/domain/message.ts";
+import { editMessage } from "../../src/domain/message_edit.ts";
+import { DEMO_API_KEY } from "../generator.ts";
+
+/** `ALERTER_MAX_RETRIES` of MUTT. */
+export const ALERTER_MAX_RETRIES = 3;
+/** Length of `mutt:alert_queue` above which the alerter sheds (dynamic key `alerter_queue_shed_threshold`). */
+export const SHED_THRESHOLD = 2_000;
+
+const RETRY_COUNT = "_retry_count", SHEDDING_REASON = "shedding_reason";
+const REQUIRED = ["hostname", "timestamp", "message"];
+/** Width of the column `hostname` in MUTT's table; a longer one makes the INSERT fail. */
+const MAX_HOSTNAME_CHARACTERS = 255;
+
+/** What the alerter makes of a message before it does any work with it. */
+export type EventVerdict =
+  /** Thrown away for good: not JSON, or a required member is missing or empty. */
+  | { readonly action: "discard" }
+  /** An exception escapes; the message stays in the processing list. */
+  | { readonly action: "wedge" }
+  /** To the DLQ as it is, without an attempt. */
+  | { readonly action: "dead_letter" }
+  | { readonly action: "attempt"; readonly message: JsonObject; readonly retries: number };
+
+/** Judges one message as it comes from the ingest queue. */
+export function judgeEvent(bytes: Uint8Array): EventVerdict {
+  const message = readMessage(bytes);
+  if (!message.readable) return { action: message.reason === "unreadable" ? "discard" : "wedge" };
+  const retries = pythonNumber(message, RETRY_COUNT);
+  if (retries === null) return { action: "wedge" };
+  if (retries > ALERTER_MAX_RETRIES) return { action: "dead_letter" };
+  if (REQUIRED.some((name) => isLacking(message, name))) return { action: "discard" };
+  return { action: "attempt", message, retries };
+}
+
+/** What Python compares with a number: 0 where the member is missing, null where the comparison raises. */
+export function pythonNumber(message: JsonObject, name: string): number | null {
+  const member = findMember(message, name);
+  if (member === null) return 0;
+  const raw = rawValueOf(member);
+  if (raw === "true" || raw === "false") return raw === "true" ? 1 : 0;
+  return numberOf(member);
+}
+
+/** Whether the table takes the row: no partition holds an odd time, no column a long name. */
+export function fitsTable(message: JsonObject): boolean {
+  return !Number.isNaN(Date.parse(textOf(message, "timestamp"))) &&
+    textOf(message, "hostname").length <= MAX_HOSTNAME_CHARACTERS;
+}
+
+/** The message as it goes back to the ingest queue after a failed attempt. */
+export function retriedEvent(message: JsonObject, retries: number): Uint8Array {
+  return editMessage(message, { cut: [RETRY_COUNT], append: [[RETRY_COUNT, String(retries + 1)]] });
+}
+
+/** The message as it goes to the DLQ unread, because `depth` alerts are queued; what is no object goes as it is. */
+export function shedEvent(bytes: Uint8Array, depth: number): Uint8Array {
+  const message = readMessage(bytes);
+  if (!message.readable) return bytes;
+  const reason = `queue_depth_exceeded:${depth}>${SHED_THRESHOLD}`;
+  return editMessage(message, { cut: [SHEDDING_REASON], append: [[SHEDDING_REASON, quoteAscii(reason)]] });
+}
+
+/** The alert that becomes of a message: the secret first, the whole message inside. */
+export function alertOf(message: JsonObject): Uint8Array {
+  const raw = (name: string) => {
+    const member = findMember(message, name);
+    return member === null ? '"unknown"' : rawValueOf(member);
+  };
+  const text = membersText([
+    ["api_key", quoteAscii(DEMO_API_KEY)],
+    ["hostname", raw("hostname")],
+    ["team_assignment", '"NETO"'],
+    ["severity", '"Warning"'],
+    ["message_body", raw("message")],
+    ["raw_json", new TextDecoder().decode(message.bytes)],
+    ["_correlation_id", raw("_correlation_id")],
+  ]);
+  return new TextEncoder().encode(`{${text}}`);
+}
+
+function isLacking(message: JsonObject, name: string): boolean {
+  const member = findMember(message, name);
+  return member === null || isFalsy(member);
+}
+
+function textOf(message: JsonObject, name: string): string {
+  const member = findMember(message, name);
+  return member === null ? "" : stringOf(member) ?? "";
+}

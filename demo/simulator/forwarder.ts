@@ -1,0 +1,118 @@
+/** The Moog forwarder: alert queue → Moogsoft, one alert at a time, and its dead-letter queue (contract §1.4). */
+import { Buffer } from "node:buffer";
+import type { Redis } from "ioredis";
+import { CircuitBreaker } from "./breaker.ts";
+import {
+  backoffSeconds,
+  judgeAlert,
+  judgeAnswer,
+  type MoogAnswer,
+  moogPayload,
+  retriedAlert,
+} from "./forwarder_rules.ts";
+import { KEYS } from "./keys.ts";
+import type { Ledger } from "./ledger.ts";
+import { RateLimiter } from "./limiter.ts";
+import type { Pacer, SimClock } from "./sim_clock.ts";
+import { POP_TIMEOUT_SECONDS, startWorker, type Worker } from "./worker.ts";
+
+/** `MOOG_WEBHOOK_TIMEOUT` of MUTT. */
+const WEBHOOK_TIMEOUT_MS = 10_000;
+
+/** `MOOG_RATE_LIMIT` and `MOOG_RATE_PERIOD`. */
+export interface RateLimit {
+  readonly limit: number;
+  readonly periodSeconds: number;
+}
+
+/** What a forwarder works with. */
+export interface ForwarderOptions {
+  readonly redisUrl: string;
+  readonly clock: SimClock;
+  readonly ledger: Ledger;
+  readonly rate: RateLimit;
+  readonly pod: string;
+  /** Posts to Moogsoft, which answers at once. */
+  readonly post: (payload: string) => Promise<MoogAnswer>;
+  /** How long Moogsoft takes now, in simulated milliseconds. */
+  readonly moogLatencyMs: () => number;
+}
+
+/** Starts one forwarder; several share limiter and breaker through Redis. */
+export function startForwarder(options: ForwarderOptions): Worker {
+  const forwarder = new Forwarder(options);
+  return startWorker({
+    ...options,
+    heartbeatKey: `${KEYS.heartbeatMoog}:${options.pod}`,
+    turn: (redis, signal) => forwarder.turn(redis, signal),
+    // Its metrics thread asks for the state every 10 s, which is what makes OPEN become HALF_OPEN without traffic.
+    onBeat: (redis) => new CircuitBreaker(redis, options.clock).state(),
+  });
+}
+
+class Forwarder {
+  readonly #options: ForwarderOptions;
+  readonly #pacer: Pacer;
+  readonly #processing: string;
+  #poppedAt = 0;
+
+  constructor(options: ForwarderOptions) {
+    this.#options = options;
+    this.#pacer = options.clock.pacer();
+    this.#processing = `${KEYS.processingMoog}:${options.pod}`;
+  }
+
+  async turn(redis: Redis, signal: AbortSignal): Promise<void> {
+    const alert = await redis.brpoplpushBuffer(KEYS.alerts, this.#processing, POP_TIMEOUT_SECONDS);
+    if (alert === null) return;
+    this.#poppedAt = this.#options.clock.mark();
+    if (await this.#handle(alert, { redis, signal })) await redis.lrem(this.#processing, 1, alert);
+  }
+
+  /** @returns whether the alert leaves the processing list. */
+  async #handle(alert: Buffer, { redis, signal }: { redis: Redis; signal: AbortSignal }): Promise<boolean> {
+    const { ledger, rate, clock } = this.#options;
+    const verdict = judgeAlert(alert);
+    if (verdict.action === "wedge") return false;
+    if (verdict.action === "discard") {
+      ledger.discarded(alert);
+    } else if (verdict.action === "dead_letter") {
+      await this.#deadLetter(alert, redis);
+    } else if (!await new RateLimiter(redis, { ...rate, clock }).admit()) {
+      ledger.destroyed(alert, Date.now());
+    } else {
+      ledger.admitted(alert, Date.now());
+      const { message, retries } = verdict;
+      switch (await this.#send(moogPayload(message), { breaker: new CircuitBreaker(redis, clock), signal })) {
+        case "refused":
+          await this.#deadLetter(alert, redis);
+          break;
+        case "retry":
+          // In its only thread: nothing else is sent meanwhile.
+          await this.#pacer.sleep(backoffSeconds(retries) * 1_000, signal);
+          await redis.lpush(KEYS.alerts, Buffer.from(retriedAlert(message, retries)));
+      }
+    }
+    return true;
+  }
+
+  async #send(
+    payload: string,
+    { breaker, signal }: { breaker: CircuitBreaker; signal: AbortSignal },
+  ): Promise<ReturnType<typeof judgeAnswer>> {
+    if (await breaker.state() === "OPEN") return "retry";
+    const { clock, moogLatencyMs } = this.#options;
+    // Commands and HTTP cost real time, which compression makes long: it is taken off Moogsoft's.
+    const latencyMs = moogLatencyMs(), isInTime = latencyMs < WEBHOOK_TIMEOUT_MS;
+    await this.#pacer.sleep((isInTime ? latencyMs : WEBHOOK_TIMEOUT_MS) - clock.since(this.#poppedAt), signal);
+    const result = judgeAnswer(isInTime ? await this.#options.post(payload) : "no_answer");
+    if (result === "delivered") await breaker.succeeded();
+    if (result === "retry") await breaker.failed();
+    return result;
+  }
+
+  async #deadLetter(alert: Buffer, redis: Redis): Promise<void> {
+    this.#options.ledger.deadLettered(alert, "moog");
+    await redis.lpush(KEYS.dlqMoog, alert);
+  }
+}

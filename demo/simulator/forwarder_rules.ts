@@ -1,0 +1,69 @@
+/** What MUTT's Moog forwarder does with one alert (contract §1.4). Pure. */
+import { findMember, type JsonObject } from "../../src/domain/json_members.ts";
+import { membersText } from "../../src/domain/json_text.ts";
+import { rawValueOf } from "../../src/domain/json_values.ts";
+import { readMessage } from "../../src/domain/message.ts";
+import { editMessage } from "../../src/domain/message_edit.ts";
+import { pythonNumber } from "./alerter_rules.ts";
+
+/** `MOOG_MAX_RETRIES` of MUTT. */
+export const MOOG_MAX_RETRIES = 5;
+
+const RETRY_COUNT = "_moog_retry_count";
+/** `MOOG_RETRY_BASE_DELAY` and `MOOG_RETRY_MAX_DELAY` of MUTT. */
+const BASE_DELAY_SECONDS = 1, MAX_DELAY_SECONDS = 60;
+
+/** What the forwarder makes of an alert before it sends anything. */
+export type AlertVerdict =
+  /** Thrown away for good: not JSON. */
+  | { readonly action: "discard" }
+  /** An exception escapes; the alert stays in the processing list. */
+  | { readonly action: "wedge" }
+  /** To the DLQ as it is, without being sent. */
+  | { readonly action: "dead_letter" }
+  | { readonly action: "send"; readonly message: JsonObject; readonly retries: number };
+
+/** Judges one alert as it comes from the alert queue. */
+export function judgeAlert(bytes: Uint8Array): AlertVerdict {
+  const message = readMessage(bytes);
+  if (!message.readable) return { action: message.reason === "unreadable" ? "discard" : "wedge" };
+  const retries = pythonNumber(message, RETRY_COUNT);
+  if (retries === null) return { action: "wedge" };
+  return retries > MOOG_MAX_RETRIES ? { action: "dead_letter" } : { action: "send", message, retries };
+}
+
+/** What Moogsoft said: a status, or nothing in time. */
+export type MoogAnswer = number | "no_answer";
+
+/** What an answer means: `retry` counts for the breaker, `refused` goes to the DLQ as it is. */
+export function judgeAnswer(answer: MoogAnswer): "delivered" | "retry" | "refused" {
+  if (answer === "no_answer" || answer === 429 || answer >= 500) return "retry";
+  return answer === 200 || answer === 201 ? "delivered" : "refused";
+}
+
+/** How long the only thread sleeps before the alert goes back, after so many earlier retries. */
+export function backoffSeconds(retries: number): number {
+  return Math.min(BASE_DELAY_SECONDS * 2 ** retries, MAX_DELAY_SECONDS);
+}
+
+/** The alert as it goes back to the alert queue. */
+export function retriedAlert(message: JsonObject, retries: number): Uint8Array {
+  return editMessage(message, { cut: [RETRY_COUNT], append: [[RETRY_COUNT, String(retries + 1)]] });
+}
+
+/** What is posted to Moogsoft: the forwarder's own payload, the event inside. */
+export function moogPayload(alert: JsonObject): string {
+  const raw = (name: string) => {
+    const member = findMember(alert, name);
+    return member === null ? '"unknown"' : rawValueOf(member);
+  };
+  const text = membersText([
+    ["signature", raw("hostname")],
+    ["source_id", raw("hostname")],
+    ["external_id", raw("_correlation_id")],
+    ["manager", '"MUTT"'],
+    ["description", raw("message_body")],
+    ["custom_info", raw("raw_json")],
+  ]);
+  return `{${text}}`;
+}

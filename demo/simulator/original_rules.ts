@@ -1,0 +1,28 @@
+/** How MUTT's own remediation service judges one dead letter (contract §2, `replay_dlq_messages`). Pure. */
+import { readMessage } from "../../src/domain/message.ts";
+import { pythonNumber } from "./alerter_rules.ts";
+
+/** `MAX_POISON_RETRIES` of the original. */
+export const ORIGINAL_MAX_RETRIES = 3;
+
+/** `put_back`: an exception; the message goes back to the tail, where it is the next one again. */
+export type OriginalVerdict = "replay" | "dead" | "put_back";
+
+/** Judges by `_moog_retry_count`, which messages of the alerter's DLQ never have. What is not JSON counts 0. */
+export function judgeAsOriginal(bytes: Uint8Array): OriginalVerdict {
+  if (!isUtf8(bytes)) return "put_back";
+  const message = readMessage(bytes);
+  if (!message.readable) return message.reason === "unreadable" ? "replay" : "put_back";
+  const count = pythonNumber(message, "_moog_retry_count");
+  if (count === null) return "put_back";
+  return count >= ORIGINAL_MAX_RETRIES ? "dead" : "replay";
+}
+
+function isUtf8(bytes: Uint8Array): boolean {
+  try {
+    new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,64 @@
+/** The events of an incident: the same seed gives the same events at the same instants. Pure. */
+import { generateDeadLetter } from "../generator.ts";
+import { SeededRandom } from "../random.ts";
+import { idIn } from "./ledger.ts";
+
+/**
+ * - `healthy`: nothing wrong with it
+ * - `poison`: the database never takes it
+ * - `malformed`: a required member is empty; the alerter throws it away
+ * - `not_json`: the alerter throws it away
+ * - `non_object`: the alerter's loop raises on it
+ */
+export type EventKind = "healthy" | "poison" | "malformed" | "not_json" | "non_object";
+
+/** Events that arrive at a steady rate, in simulated minutes from the start of the incident. */
+export interface Stream {
+  readonly fromMinute: number;
+  readonly toMinute: number;
+  readonly perMinute: number;
+  readonly kind: EventKind;
+}
+
+/** One event, as the ingestor queues it. */
+export interface SimEvent {
+  readonly id: string;
+  readonly kind: EventKind;
+  /** When it arrives, in simulated milliseconds since the incident began. */
+  readonly dueMs: number;
+  readonly text: string;
+}
+
+/** All events of these streams in the order of their arrival. */
+export function generateTraffic(streams: readonly Stream[], seed: number): SimEvent[] {
+  const random = new SeededRandom(seed);
+  const arrivals = streams.flatMap(({ fromMinute, toMinute, perMinute, kind }) => {
+    const count = Math.round((toMinute - fromMinute) * perMinute);
+    return Array.from({ length: count }, (_, i) => {
+      const minute = fromMinute + (i + random.below(1_000) / 1_000) / perMinute;
+      return { kind, dueMs: minute * 60_000 };
+    });
+  });
+  return arrivals.sort((a, b) => a.dueMs - b.dueMs).map(({ kind, dueMs }, index) => {
+    const text = makeText(kind, random, index);
+    const id = idIn(text);
+    if (id === null) throw new Error(`an event of kind ${kind} has no id`);
+    return { id, kind, dueMs, text };
+  });
+}
+
+function makeText(kind: EventKind, random: SeededRandom, index: number): string {
+  const source = generateDeadLetter(kind === "poison" ? "poison" : "healthy", { random, index });
+  const text = new TextDecoder().decode(source.original);
+  switch (kind) {
+    case "healthy":
+    case "poison":
+      return text;
+    case "malformed":
+      return text.replace(/"hostname": "[^"]*"/, '"hostname": ""');
+    case "not_json":
+      return text.replaceAll('"', "'");
+    case "non_object":
+      return `[${text}]`;
+  }
+}
