@@ -5,6 +5,7 @@
  *     deno run -A scripts/generate.ts --check   # exit 1 when they differ from the table
  *     deno run -A scripts/generate.ts --env     # prints the prefixes for --allow-env
  */
+import { BRAKE_STATES, BRAKE_TRANSITIONS } from "../src/domain/brake.ts";
 import { NEIGHBOUR_FIELDS } from "../src/config/dynamic.ts";
 import { describeRange, type Field, type Group, GROUPS } from "../src/config/field.ts";
 import { environmentPrefixes, FIELDS, SETTING_KEYS } from "../src/config/fields.ts";
@@ -16,7 +17,32 @@ export function renderFiles(): ReadonlyMap<string, string> {
   return new Map([
     [".env.template", renderEnvTemplate()],
     ["docs/configuration.md", renderConfigurationPage()],
+    ["docs/states.md", renderStatesPage()],
   ]);
+}
+
+function renderStatesPage(): string {
+  const arrows = BRAKE_TRANSITIONS.map(({ from, to }) => `    ${from} --> ${to}`);
+  const rows = BRAKE_TRANSITIONS.map(({ from, to, when }) => `- ${from} → ${to}: ${when}.`);
+  return `# States of a source
+
+<!-- Made from src/domain/brake.ts by: ${MAKE} -->
+
+A source is in one of ${BRAKE_STATES.length} states; \`mutt_remediation_brake_state\` and \`once --json\` tell which. It changes only when
+a cycle begins, by what became of the last one.
+
+\`\`\`mermaid
+stateDiagram-v2
+    [*] --> healthy
+${arrows.join("\n")}
+\`\`\`
+
+${rows.join("\n")}
+
+**healthy**: a cycle takes up to its batch size. **canary**: it takes 2 % of the DLQ, at least one message. **suspect**: cycles
+are skipped until the next canary group; the distance grows to 3 cycles, or to as many as take 30 s. **ramping**: the allowance
+grows fourfold a cycle.
+`;
 }
 
 function fieldsOf(group: Group): Field<unknown>[] {
@@ -166,7 +192,7 @@ function main(option: string | undefined): number {
       Deno.writeTextFileSync(url, text);
       console.log(`wrote ${path}`);
     } else {
-      console.error(`${path} differs from src/config/fields.ts: run ${MAKE}`);
+      console.error(`${path} differs from its source: run ${MAKE}`);
       code = 1;
     }
   }

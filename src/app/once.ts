@@ -1,4 +1,5 @@
 /** One cycle of every source, then an account. */
+import { type BrakeState, brakeState, RELEASED } from "../domain/brake.ts";
 import type { DeadReason } from "../domain/source.ts";
 import { FLOW_GATES, GATE_NAMES } from "../gates/gate.ts";
 import { dryRun } from "../replay/dry_run.ts";
@@ -21,6 +22,8 @@ export interface SourceSummary {
   readonly dead: Readonly<Partial<Record<DeadReason, number>>>;
   readonly conflicts: number;
   readonly stoppedBy: StoppedBy;
+  /** The brake: its state, and most messages of a cycle (`null`: no bound). */
+  readonly brake: { readonly state: BrakeState; readonly allowance: number | null };
 }
 
 /** The account of `once`; `--json` prints it as it is. */
@@ -102,21 +105,25 @@ async function runSource(
     // A commit whose reply was lost may have run: the next turn finds out, and goes on with the cycle.
     outcome = addOutcomes(outcome, await source.replay.runOnce({ begin: "never", signal }));
   }
-  return summarise(source.setup.policy.name, outcome);
+  return summarise(source, outcome);
 }
 
 async function dryRunSource(source: SourceParts, { clock, signal }: OnceOptions, core: Core): Promise<SourceSummary> {
   const { store, board, replay, setup: { policy } } = source;
   await source.settled();
   return summarise(
-    policy.name,
+    source,
     await dryRun({ policy, replay, store, board, clock, signal, settings: replaySettings(core.live, source.setup) }),
   );
 }
 
-function summarise(name: string, outcome: TurnOutcome): SourceSummary {
+function summarise({ setup, replay }: SourceParts, outcome: TurnOutcome): SourceSummary {
   const { depthBefore, depthAfter, replayed, dead, conflicts, stoppedBy } = outcome;
-  return { name, depthBefore, depthAfter, replayed, dead, conflicts, stoppedBy };
+  const { brake, boundBy } = replay.lastSnapshot()?.record ?? { brake: RELEASED, boundBy: "" };
+  return {
+    ...{ name: setup.policy.name, depthBefore, depthAfter, replayed, dead, conflicts, stoppedBy },
+    brake: { state: brakeState(brake, boundBy === "held"), allowance: brake.allowance },
+  };
 }
 
 function refuse(problems: readonly string[], exitCode: number): OnceResult {

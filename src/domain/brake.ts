@@ -46,11 +46,34 @@ export const BRAKE_STATES = ["healthy", "suspect", "canary", "ramping"] as const
 /** One of {@link BRAKE_STATES}. */
 export type BrakeState = (typeof BRAKE_STATES)[number];
 
-/** The state that a brake is in: `suspect` waits for the next canary group, `canary` sends one. */
-export function brakeState({ suspect, wait, allowance }: Brake): BrakeState {
-  if (suspect) return wait > 0 ? "suspect" : "canary";
+/** The state of a brake. `isHeld`: the cycle in hand was skipped, because the next canary group waits. */
+export function brakeState({ suspect, allowance }: Brake, isHeld: boolean): BrakeState {
+  if (suspect) return isHeld ? "suspect" : "canary";
   return allowance === null ? "healthy" : "ramping";
 }
+
+/** What leads from one state to another when a cycle begins; every other step stays where it is. */
+export const BRAKE_TRANSITIONS: readonly {
+  readonly from: BrakeState;
+  readonly to: BrakeState;
+  readonly when: string;
+}[] = [
+  {
+    from: "healthy",
+    to: "canary",
+    when: "about as much came back as was replayed, or a gate on the path was closed for long",
+  },
+  { from: "canary", to: "suspect", when: "the group came back: the next one waits" },
+  { from: "suspect", to: "canary", when: "the wait is over" },
+  { from: "canary", to: "ramping", when: "the group stayed away" },
+  { from: "canary", to: "healthy", when: "it stayed away, and the allowance covers all there is" },
+  { from: "ramping", to: "healthy", when: "the allowance has grown to all there is" },
+  {
+    from: "ramping",
+    to: "canary",
+    when: "about as much came back as was replayed, or a gate on the path was closed for long",
+  },
+];
 
 /** What a cycle that begins now may do. */
 export interface BrakeStep {

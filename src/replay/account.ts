@@ -1,5 +1,5 @@
 /** Tells what a source's replay did: metrics and log. Everything that moves is counted here and nowhere else. */
-import { type Brake, BRAKE_STATES, brakeState, type BrakeStep, type CycleOutcome } from "../domain/brake.ts";
+import { BRAKE_STATES, brakeState, type BrakeStep, type CycleOutcome } from "../domain/brake.ts";
 import { correlationIdOf, previewMessage } from "../domain/preview.ts";
 import type { DeadReason, SourcePolicy } from "../domain/source.ts";
 import type { Outage } from "../gates/board.ts";
@@ -62,7 +62,7 @@ export class Account {
     },
   ): void {
     const source = this.#policy.name;
-    this.#brake(step.brake);
+    this.#brake(step);
     if (outage) this.#tellOutage(outage, last);
     const fields = { source, cycle, depth, budget: step.budget, bound_by: step.boundBy };
     if (step.troubled) {
@@ -78,8 +78,8 @@ export class Account {
     }
   }
 
-  #brake(brake: Brake): void {
-    const source = this.#policy.name, now = brakeState(brake);
+  #brake({ brake, budget, boundBy }: BrakeStep): void {
+    const source = this.#policy.name, now = brakeState(brake, budget === 0 && boundBy === "returns");
     for (const state of BRAKE_STATES) this.#metrics.brakeState.set({ source, state }, state === now ? 1 : 0);
     this.#metrics.allowance.set({ source }, brake.allowance ?? -1);
   }

@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { longestCanaryDistance, MAX_EXCUSES, RELEASED, stepBrake } from "../../../src/domain/brake.ts";
+import {
+  BRAKE_TRANSITIONS,
+  type BrakeState,
+  brakeState,
+  longestCanaryDistance,
+  MAX_EXCUSES,
+  RELEASED,
+  stepBrake,
+} from "../../../src/domain/brake.ts";
 import { addTroubled, isTroubled, type TroubledCycles } from "../../../src/domain/troubled.ts";
 
 interface Message {
@@ -211,4 +219,24 @@ Deno.test("stepBrake: kills nothing healthy in an hour's outage when cycles are 
 Deno.test("longestCanaryDistance: is three cycles, or as many as take half a minute", () => {
   const seconds = [1, 5, 9, 10, 60, 300];
   assert.deepEqual(seconds.map((second) => longestCanaryDistance(second * 1_000)), [30, 6, 4, 3, 3, 3]);
+});
+
+Deno.test("BRAKE_TRANSITIONS: hold every step of random histories, and each is taken", () => {
+  const taken = new Set<string>();
+  const allowed = new Set(BRAKE_TRANSITIONS.map(({ from, to }) => `${from} ${to}`));
+  let seed = 7;
+  const random = () => (seed = seed * 48_271 % 2_147_483_647) / 2_147_483_647;
+  let brake = RELEASED, before: BrakeState = "healthy", replayed = 0;
+  for (let cycle = 0; cycle < 20_000; cycle++) {
+    const last = { replayed, arrived: random() < 0.5 ? replayed : 0 };
+    const depth = random() < 0.2 ? 3 : 1_000;
+    const step = stepBrake(brake, { last, depth, batchSize: 0, intervalMs: 300_000, afterOutage: random() < 0.02 });
+    const now = brakeState(step.brake, step.budget === 0);
+    if (now !== before) {
+      assert.ok(allowed.has(`${before} ${now}`), `${before} to ${now}`);
+      taken.add(`${before} ${now}`);
+    }
+    [brake, before, replayed] = [step.brake, now, step.budget];
+  }
+  assert.deepEqual([...taken].sort(), [...allowed].sort());
 });
