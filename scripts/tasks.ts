@@ -12,6 +12,7 @@ const SOURCES = ["src", "scripts", "tests", "demo", "bench"];
 const TASKS: Record<string, Task> = {
   // In this process, so that a signal to the task reaches the demo.
   demo: async (args) => await (await import("../demo/demo.ts")).runDemo(args),
+  simulate: async (args) => await (await import("../demo/simulator/simulate.ts")).runSimulation(args),
   dev: async (args) => await (await import("./dev.ts")).runDev(args),
   test: async () => await checkTypes() || await needRedis() || await testAll(),
   "test:unit": () => runSuites([SUITES.unit]),

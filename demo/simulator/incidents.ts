@@ -122,11 +122,11 @@ export const INCIDENTS: readonly Incident[] = [
   {
     ...{ name: "slow-moogsoft", title: "Moogsoft takes 3 s an event for 40 minutes" },
     ...ONE,
-    streams: [steady(90, 78)],
+    streams: [steady(90, 86)],
     changes: [
       { atMinute: 3, world: { moogLatencyMs: 3_000 }, says: "Moogsoft becomes slow" },
       { atMinute: 43, world: { moogLatencyMs: HEALTHY.moogLatencyMs }, says: "Moogsoft is as quick as before" },
     ],
-    ...{ faultEndsAtMinute: 43, endsAtMinute: 78 },
+    ...{ faultEndsAtMinute: 43, endsAtMinute: 86 },
   },
 ];
