@@ -1,6 +1,5 @@
 /** One cycle of every source, then an account. */
 import { type BrakeState, brakeState, RELEASED } from "../domain/brake.ts";
-import type { DeadReason } from "../domain/source.ts";
 import { FLOW_GATES, GATE_NAMES } from "../gates/gate.ts";
 import { dryRun } from "../replay/dry_run.ts";
 import { addOutcomes, type StoppedBy, type TurnOutcome } from "../replay/outcome.ts";
@@ -14,14 +13,8 @@ import { Teardown } from "./teardown.ts";
 const REDIS_WAIT_MS = 5_000, FLOW_WAIT_MS = 5_000;
 
 /** What became of one source. */
-export interface SourceSummary {
+export interface SourceSummary extends Omit<TurnOutcome, "began" | "nextInMs"> {
   readonly name: string;
-  readonly depthBefore: number;
-  readonly depthAfter: number;
-  readonly replayed: number;
-  readonly dead: Readonly<Partial<Record<DeadReason, number>>>;
-  readonly conflicts: number;
-  readonly stoppedBy: StoppedBy;
   /** The brake: its state, and most messages of a cycle (`null`: no bound). */
   readonly brake: { readonly state: BrakeState; readonly allowance: number | null };
 }
@@ -140,6 +133,6 @@ function exitCodeOf(sources: readonly SourceSummary[]): number {
   return held && sources.every((source) => countMoved(source) === 0) ? EXIT.held : EXIT.done;
 }
 
-function countMoved({ replayed, dead }: Pick<SourceSummary, "replayed" | "dead">): number {
+function countMoved({ replayed, dead }: Pick<TurnOutcome, "replayed" | "dead">): number {
   return Object.values(dead).reduce((sum, count) => sum + count, replayed);
 }
