@@ -1,5 +1,4 @@
 /** Looks at an installation without changing it. */
-import type { SourcePolicy } from "../domain/source.ts";
 import { judgeProbe, sendProbe } from "../gates/probe.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import { stateKey } from "../redis/keys.ts";
@@ -7,6 +6,7 @@ import { redisErrorCode } from "../redis/errors.ts";
 import { EXIT } from "./exit.ts";
 import { inspectRedis } from "./preflight.ts";
 import { type AppOptions, createCore } from "./service.ts";
+import type { SourceSetup } from "./sources.ts";
 import { Teardown } from "./teardown.ts";
 
 /** How long Redis may take to answer, in milliseconds. */
@@ -36,11 +36,12 @@ export async function checkInstallation(
   const teardown = new Teardown(options);
   try {
     const { connections, sources } = createCore(options, teardown);
-    const policies = sources.map(({ setup }) => setup.policy);
+    const { moogRateLimitKey: rateKey } = options.settings;
+    const setups = sources.map(({ setup }) => setup);
     const findings: CheckFinding[] = [
       { level: "ok", subject: "configuration", text: "every value is good" },
       ...options.warnings.map((text) => ({ level: "warning" as const, subject: "configuration", text })),
-      ...await checkRedis(connections, { policies, signal: options.signal }),
+      ...await checkRedis(connections, { setups, rateKey, signal: options.signal }),
       ...(options.probe ? [await checkMoogsoft(options)] : []),
     ];
     return { findings, exitCode: exitCodeOf(findings) };
@@ -56,15 +57,15 @@ function exitCodeOf(findings: readonly CheckFinding[]): number {
 
 async function checkRedis(
   connections: RedisConnections,
-  { policies, signal }: { policies: readonly SourcePolicy[]; signal: AbortSignal },
+  { setups, rateKey, signal }: { setups: readonly SourceSetup[]; rateKey: string; signal: AbortSignal },
 ): Promise<CheckFinding[]> {
   if (!await connections.waitUntilReady(REDIS_WAIT_MS, signal)) {
     const code = connections.lastErrorCode() || "CONNECTION";
     return [{ level: "failed", subject: "redis", text: `no answer within ${REDIS_WAIT_MS / 1_000} s (${code})` }];
   }
   try {
-    const { problems, warnings, facts } = await inspectRedis(connections.reader, policies);
-    const lists = await Promise.all(policies.map((policy) => checkLists(connections, policy)));
+    const { problems, warnings, facts } = await inspectRedis(connections.reader, setups.map(({ policy }) => policy));
+    const lists = await Promise.all(setups.map((setup) => checkKeys(connections, setup, rateKey)));
     return [
       ...describeServer(facts),
       ...warnings.map((text) => ({ level: "warning" as const, subject: "redis", text })),
@@ -87,12 +88,18 @@ function describeServer(facts: Readonly<Record<string, string>>): CheckFinding[]
   return [{ level: isOld ? "wrong" : "ok", subject: "redis", text: isOld ? `${text}; 6.0 or newer is needed` : text }];
 }
 
-async function checkLists({ reader }: RedisConnections, policy: SourcePolicy): Promise<CheckFinding[]> {
+async function checkKeys(
+  { reader }: RedisConnections,
+  { policy, downstreamQueues }: SourceSetup,
+  rateKey: string,
+): Promise<CheckFinding[]> {
   const keys = [
     { role: "DLQ", key: policy.dlq, kind: "list" },
     { role: "target", key: policy.target, kind: "list" },
     { role: "dead list", key: policy.dead, kind: "list" },
+    ...downstreamQueues.slice(1).map((key) => ({ role: "queue downstream", key, kind: "list" })),
     { role: "record", key: stateKey(policy.dlq), kind: "hash" },
+    { role: "forwarder's rate limit", key: rateKey, kind: "zset" },
   ];
   return await Promise.all(keys.map(async ({ role, key, kind }): Promise<CheckFinding> => {
     const subject = `source ${policy.name}`;

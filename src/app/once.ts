@@ -1,6 +1,7 @@
 /** One cycle of every source, then an account. */
 import { type BrakeState, brakeState, RELEASED } from "../domain/brake.ts";
 import { FLOW_GATES, GATE_NAMES } from "../gates/gate.ts";
+import { isReplyError, redisErrorCode } from "../redis/errors.ts";
 import { dryRun } from "../replay/dry_run.ts";
 import { addOutcomes, type StoppedBy, type TurnOutcome } from "../replay/outcome.ts";
 import { EXIT } from "./exit.ts";
@@ -71,7 +72,13 @@ async function withCore(options: OnceOptions, core: Core): Promise<OnceResult> {
     return refuse([`Redis cannot be used: ${error instanceof Error ? error.message : error}`], EXIT.failed);
   }
   const run = options.dryRun ? dryRunSource : runSource;
-  const sources = await Promise.all(chosen.map((source) => run(source, options, core)));
+  let sources: SourceSummary[];
+  try {
+    sources = await Promise.all(chosen.map((source) => run(source, options, core)));
+  } catch (error) {
+    if (!isReplyError(error) && redisErrorCode(error) === "OTHER") throw error;
+    return refuse([`Redis refused or did not answer: ${error instanceof Error ? error.message : error}`], EXIT.failed);
+  }
   const summary = {
     sources,
     durationMs: Math.round(clock.monotonicMs() - startedMs),

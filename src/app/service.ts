@@ -1,6 +1,7 @@
 /** The long-running service: builds the parts in order, runs until told to stop, and takes them down again. */
 import { LiveSettings } from "../config/dynamic.ts";
 import type { Settings } from "../config/fields.ts";
+import { usesTls } from "../config/rules.ts";
 import { GATE_NAMES } from "../gates/gate.ts";
 import { type HealthState, startHealthServer } from "../http/health_server.ts";
 import { startMetricsServer } from "../http/metrics_server.ts";
@@ -72,7 +73,7 @@ export function createCore({ settings, log, clock, random, tracer = NO_TRACER }:
     password: settings.redisPassword,
     passwordNext: settings.redisPasswordNext,
     tls: settings.redisTls,
-    caCert: settings.redisCaCertPath ? readTextFile(settings.redisCaCertPath) : "",
+    caCert: settings.redisCaCertPath && usesTls(settings) ? readTextFile(settings.redisCaCertPath) : "",
   }, { clock, random, log: log.child("redis"), onReconnect: () => metrics.redisReconnects.inc() });
   teardown.add("the Redis connections", () => connections.close());
   const watcher = new ConfigWatcher({

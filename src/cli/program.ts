@@ -1,6 +1,7 @@
 /** The command line: which commands there are. */
 import { Command, CommanderError } from "commander";
 import { EXIT } from "../app/exit.ts";
+import { VERSION } from "../app/version.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
 import type { CliContext } from "./context.ts";
 import { addCheckCommand } from "./check.ts";
@@ -26,6 +27,7 @@ export async function runCli(argv: readonly string[], signal: AbortSignal): Prom
 function createProgram(context: CliContext): Command {
   const program = new Command("mutt-remediation")
     .description("Replays dead letters of Redis lists when the system behind them can take them again.")
+    .version(VERSION, "--version", "print the version")
     .configureOutput({ writeOut, writeErr })
     .showHelpAfterError("(see --help)")
     .exitOverride()

@@ -120,14 +120,19 @@ function within(value: number, min: number, max: number): number | undefined {
   return value >= min && value <= max ? value : undefined;
 }
 
-/** The word `auto`, or a number with or without decimals. */
-export function autoOrNumber(spec: Spec<"auto" | number> & Range): Field<"auto" | number> {
+/** The word `auto`, `min` (off), or a number from `smallest` on, with or without decimals. */
+export function autoOrNumber(
+  spec: Spec<"auto" | number> & Range & { smallest: number },
+): Field<"auto" | number> {
+  const { min, smallest, max, unit } = spec;
   return createField<"auto" | number>(spec, {
-    unit: spec.unit ?? "",
-    wants: describeRange("auto or a number", spec),
+    unit: unit ?? "",
+    wants: `auto, ${min} or ${describeRange("a number", { min: smallest, max, ...(unit ? { unit } : {}) })}`,
     parse(text) {
       if (text.trim().toLowerCase() === "auto") return "auto";
-      return /^\s*\d+(\.\d+)?\s*$/.test(text) ? within(Number(text), spec.min, spec.max) : undefined;
+      if (!/^\s*\d+(\.\d+)?\s*$/.test(text)) return undefined;
+      const value = Number(text);
+      return value === min ? value : within(value, smallest, max);
     },
   });
 }
@@ -224,8 +229,13 @@ export function redisUrl(spec: Omit<Spec<null>, "default">): Field<Secret | null
   return createField<Secret | null>({ ...spec, default: null }, {
     secret: true,
     wants: "a redis://, rediss:// or unix:/// URL (special characters of its password are written as %XX)",
-    parse: (value) => isRedisUrl(value.trim()) ? new Secret(value.trim()) : undefined,
+    parse: (value) => isRedisUrl(value.trim()) ? new Secret(withSmallScheme(value.trim())) : undefined,
   });
+}
+
+/** The client looks for `rediss:` in small letters only, and would speak plainly to `REDISS:`. */
+function withSmallScheme(url: string): string {
+  return url.replace(/^[a-z]+:/i, (scheme) => scheme.toLowerCase());
 }
 
 function isRedisUrl(value: string): boolean {

@@ -209,6 +209,7 @@ export const FIELDS = {
     group: "Pace",
     default: "auto",
     min: 0,
+    smallest: 0.001,
     max: 1_000_000,
     unit: "messages a second and source",
     doc: "auto: what the Moog forwarder's shared rate limit leaves beside live traffic. 0: no limit.",

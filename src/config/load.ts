@@ -13,7 +13,7 @@ import {
   parseDotEnv,
 } from "./layers.ts";
 import { quote, redactCredentials } from "./redact.ts";
-import { checkTogether } from "./rules.ts";
+import { checkTogether, usesTls } from "./rules.ts";
 import { Secret } from "./secret.ts";
 import { warnOfUnknown } from "./unknown.ts";
 
@@ -60,6 +60,7 @@ export function parseSettings(layers: Layers): Loaded {
   for (const { kind, keys, text } of checkTogether(settings, origins)) {
     if (!keys.some((key) => bad.has(key))) notes[kind === "problem" ? "problems" : "warnings"].push(text);
   }
+  if (notes.problems.length === 0) notes.problems.push(...checkCaFile(settings, layers));
   const { problems, warnings } = notes;
   return problems.length > 0 ? { ok: false, problems, warnings } : { ok: true, settings, origins, warnings };
 }
@@ -83,4 +84,16 @@ function describeProblem(field: Field<unknown>, { variable, text }: Found): stri
 export function showValue(value: Settings[SettingKey]): string {
   if (value instanceof Secret) return String(value);
   return value === null ? "" : redactCredentials(String(value));
+}
+
+/** The certificate authority is read when the service connects; whether it can be is told with everything else. */
+function checkCaFile(settings: Settings, { readFile }: Layers): string[] {
+  const { redisCaCertPath: path } = settings;
+  if (path === "" || !usesTls(settings)) return [];
+  try {
+    readFile(path);
+    return [];
+  } catch (error) {
+    return [`REDIS_CA_CERT_PATH ${quote(path)} cannot be read: ${errorName(error)}`];
+  }
 }

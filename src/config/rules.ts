@@ -54,9 +54,15 @@ function checkRedisUrl({ redisUrl }: Settings, origins: Origins): Finding[] {
   return ignored.length > 0 ? [{ kind: "warning", keys: ["redisUrl"], text }] : [];
 }
 
-function checkTls({ redisUrl, redisTls, redisCaCertPath }: Settings): Finding[] {
-  const scheme = redisUrl ? new URL(redisUrl.reveal()).protocol : redisTls ? "rediss:" : "redis:";
-  if (scheme === "rediss:") return [];
+/** Whether the connection to Redis has TLS. */
+export function usesTls({ redisUrl, redisTls }: Settings): boolean {
+  return redisUrl ? new URL(redisUrl.reveal()).protocol === "rediss:" : redisTls;
+}
+
+function checkTls(settings: Settings): Finding[] {
+  const { redisUrl, redisTls, redisCaCertPath } = settings;
+  if (usesTls(settings)) return [];
+  const scheme = redisUrl ? new URL(redisUrl.reveal()).protocol : "redis:";
   if (redisTls) {
     const text = `REDIS_TLS_ENABLED is true, but REDIS_URL begins with ${scheme}// and not with rediss://`;
     return [{ kind: "problem", keys: ["redisTls", "redisUrl"], text }];

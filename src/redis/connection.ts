@@ -8,6 +8,8 @@ import { redisErrorCode } from "./errors.ts";
 
 /** How long a command may take, in milliseconds, before its caller is told that it timed out. */
 export const COMMAND_TIMEOUT_MS = 5_000;
+/** How much longer than a command a connection may be without any data that it waits for, in milliseconds. */
+const SOCKET_MARGIN_MS = 1_000;
 /** Longest pause between attempts to connect, in milliseconds. */
 const MAX_RETRY_MS = 5_000;
 
@@ -78,7 +80,7 @@ export class RedisConnections {
       connectionName: `mutt-remediation:${role}`,
       commandTimeout,
       // A path that swallows everything, or a Redis that is stopped: connect again.
-      socketTimeout: 2 * commandTimeout,
+      socketTimeout: commandTimeout + SOCKET_MARGIN_MS,
       retryStrategy: (attempt) => this.#backoff(attempt),
       reconnectOnError: (error) => this.#isDemoted(error, redis),
     });
@@ -130,6 +132,8 @@ export class RedisConnections {
     }
     this.#lastError = code;
     if (refused) this.#tryOtherPassword(redis);
+    // Half a handshake is none: a client whose SELECT was refused would go on in database 0.
+    else if (redis.status === "connect") redis.disconnect(true);
   }
 
   /** Each connection alternates for itself, so that two that are refused at once do not undo each other. */
@@ -144,7 +148,7 @@ export class RedisConnections {
   }
 
   #tellOtherPassword(variable: string): void {
-    if (this.#toldPassword === variable) return;
+    if (this.#toldPassword !== "") return;
     this.#toldPassword = variable;
     this.#deps.log.warning("redis_password_refused", `Redis refused the password; trying ${variable}`, { variable });
   }
@@ -160,6 +164,7 @@ export class RedisConnections {
     if (this.#downSinceMs === null || !this.isReady()) return;
     const outageMs = Math.round(this.#deps.clock.monotonicMs() - this.#downSinceMs);
     this.#downSinceMs = null;
+    this.#toldPassword = "";
     this.#lastError = "";
     if (this.#everUp) this.#deps.onReconnect();
     this.#deps.log.info("redis_ready", this.#everUp ? "Redis can be used again" : "Connected to Redis", {

@@ -157,8 +157,8 @@ export class Account {
     }
     const { name: source, dead } = this.#policy;
     const correlationId = message ? correlationIdOf(message) : undefined;
-    const kind = reason === "poison" ? "poison message" : `${reason} message (not poison)`;
-    this.#log.warning("dead", `Moved a ${kind} to ${dead}: ${detail}`, {
+    const kind = reason === "poison" ? "a poison message" : `a message (${reason}, not poison)`;
+    this.#log.warning("dead", `Moved ${kind} to ${dead}: ${detail}`, {
       source,
       reason,
       bytes,

@@ -351,3 +351,43 @@ withRedis("health: exits 0 while the service is healthy, 1 when it is not or is 
   assert.equal((await asked.exit).code, 1);
   assert.match(asked.stderr.join("\n"), /nothing listens there/);
 });
+
+withRedis("once: touches no other database when the one it is to use cannot be selected", async (redis) => {
+  await redis.seedList(DLQ, [message(1)]);
+  for (const env of [envFor(redis, { REDIS_DB: "20" }), { REDIS_URL: `redis://127.0.0.1:${redis.port}/20` }]) {
+    await using service = startService({ args: ["once"], env });
+    assert.equal((await service.exit).code, 1, service.stderr.join("\n"));
+  }
+  assert.equal(await depth(redis, DLQ), 1);
+});
+
+withRedis("run: is not ready while Redis hangs, and is again afterwards", async (redis) => {
+  await using service = startService({ env: envFor(redis) });
+  await waitUntil(async () => (await healthOf(service)).status === 200, { what: "it is healthy", timeoutMs: 10_000 });
+  await redis.kill("SIGSTOP");
+  try {
+    await waitUntil(async () => (await healthOf(service)).status === 503, {
+      what: "it is unhealthy",
+      timeoutMs: 30_000,
+    });
+  } finally {
+    await redis.kill("SIGCONT");
+  }
+  await waitUntil(async () => (await healthOf(service)).status === 200, {
+    what: "it is healthy again",
+    timeoutMs: 20_000,
+  });
+});
+
+withRedis("health: asks the service itself, whatever proxy the environment names", async (redis) => {
+  await using service = startService({ env: envFor(redis) });
+  const { health } = await service.ports();
+  await waitUntil(async () => (await healthOf(service)).status === 200, { what: "it is healthy", timeoutMs: 10_000 });
+  const env = {
+    HEALTH_PORT_REMEDIATION: String(health),
+    HTTP_PROXY: "http://127.0.0.1:9",
+    http_proxy: "http://127.0.0.1:9",
+  };
+  await using asked = startService({ args: ["health"], env });
+  assert.equal((await asked.exit).code, 0, asked.stderr.join("\n"));
+});

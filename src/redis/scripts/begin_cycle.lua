@@ -10,7 +10,7 @@ for _, expected in ipairs({ { dlq, 'list' }, { state, 'hash' } }) do
   local kind = redis.call('TYPE', expected[1]).ok
   if kind ~= 'none' and kind ~= expected[2] then return 'wrong_type' end
 end
-local record = redis.call('HMGET', state, 'seq', 'startedAtMs')
+local record = redis.call('HMGET', state, 'seq', 'startedAtMs', 'cycle')
 if (record[1] or '0') ~= sequence then return 'stale' end
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -22,8 +22,7 @@ local depth = redis.call('LLEN', dlq)
 local newest = redis.call('LINDEX', dlq, 0) or ''
 local sample = newest:sub(1, sampleBytes) .. newest:sub(-sampleBytes)
 
-redis.call('HINCRBY', state, 'cycle', 1)
 redis.call('HSET', state,
-  'seq', sequence + 1, 'startedAtMs', nowMs, 'depthAtStart', depth, 'remaining', math.min(budget, depth),
+  'seq', (tonumber(sequence) or 0) + 1, 'cycle', (tonumber(record[3] or '') or 0) + 1, 'startedAtMs', nowMs, 'depthAtStart', depth, 'remaining', math.min(budget, depth),
   'newestBytes', #newest, 'newestDigest', redis.sha1hex(sample), 'replayed', 0, 'dead', 0, unpack(ARGV, 5))
 return 'ok'

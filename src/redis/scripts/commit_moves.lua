@@ -74,7 +74,7 @@ end
 redis.call('LTRIM', dlq, 0, -(count + 1))
 redis.call('SET', receipt, id, 'EX', RECEIPT_SECONDS)
 redis.call('HSET', state,
-  'seq', sequence + 1,
+  'seq', (tonumber(sequence) or 0) + 1,
   'replayed', (tonumber(record[3] or '') or 0) + #replays, 'dead', (tonumber(record[4] or '') or 0) + #deaths,
   'remaining', ends and 0 or math.min(remaining - count, redis.call('LLEN', dlq)), unpack(ARGV, 12, 11 + 2 * extras))
 return 'ok'

@@ -6,5 +6,5 @@ local state, receipt = KEYS[1], KEYS[2]
 local id = ARGV[1]
 
 if redis.call('GET', receipt) == id then return 1 end
-redis.call('HINCRBY', state, 'seq', 1)
+redis.call('HSET', state, 'seq', (tonumber(redis.call('HGET', state, 'seq') or '') or 0) + 1)
 return 0

@@ -6,6 +6,6 @@ local ledger = KEYS[1]
 local version, keepMs = ARGV[1], ARGV[2]
 
 if (redis.call('HGET', ledger, 'version') or '0') ~= version then return 0 end
-redis.call('HSET', ledger, 'version', version + 1, unpack(ARGV, 3))
+redis.call('HSET', ledger, 'version', (tonumber(version) or 0) + 1, unpack(ARGV, 3))
 redis.call('PEXPIRE', ledger, keepMs)
 return 1

@@ -134,6 +134,7 @@ const GOOD: readonly (readonly [variable: string, text: string, key: SettingKey,
   ["METRICS_PORT_REMEDIATION", "0", "metricsPort", 0],
   ["REMEDIATION_MAX_PER_SECOND", "AUTO", "maxPerSecond", "auto"],
   ["REMEDIATION_MAX_PER_SECOND", "0.25", "maxPerSecond", 0.25],
+  ["REMEDIATION_MAX_PER_SECOND", "0.001", "maxPerSecond", 0.001],
   ["REMEDIATION_MAX_PER_SECOND", "0", "maxPerSecond", 0],
   ["REMEDIATION_TARGET_MAX_DEPTH", "0", "targetMaxDepth", 0],
   ["REMEDIATION_CONSUMER_GATE", "Required", "consumerGate", "required"],
@@ -144,6 +145,7 @@ const GOOD: readonly (readonly [variable: string, text: string, key: SettingKey,
   ["REDIS_HOST", "fd00::1", "redisHost", "fd00::1"],
   ["REMEDIATION_BIND_ADDRESS", "::", "bindAddress", "::"],
   ["REDIS_URL", "redis://:p%23w@db:6379/2", "redisUrl", "redis://:p%23w@db:6379/2"],
+  ["REDIS_URL", "REDISS://db:6379", "redisUrl", "rediss://db:6379"],
   ["REDIS_URL", "unix:///run/redis/redis.sock", "redisUrl", "unix:///run/redis/redis.sock"],
   ["REDIS_PASS_CURRENT", " p#w ", "redisPassword", " p#w "],
 ];
@@ -487,7 +489,10 @@ const RULES: Readonly<Record<string, RuleCase>> = {
     environment: { REDIS_CA_CERT_PATH: "/ca.pem" },
     warnings: ["REDIS_CA_CERT_PATH is ignored, because the connection to Redis has no TLS"],
   },
-  "a CA with TLS": { environment: { REDIS_CA_CERT_PATH: "/ca.pem", REDIS_URL: "rediss://db" } },
+  "a CA with TLS that is not there": {
+    environment: { REDIS_CA_CERT_PATH: "/ca.pem", REDIS_URL: "rediss://db" },
+    problems: ['REDIS_CA_CERT_PATH "/ca.pem" cannot be read: NotFound'],
+  },
 };
 
 for (const [when, { environment, problems = [], warnings = [] }] of Object.entries(RULES)) {
