@@ -110,7 +110,7 @@ async function dryRunSource(source: SourceParts, { clock, signal }: OnceOptions,
   await source.settled();
   return summarise(
     policy.name,
-    await dryRun({ policy, replay, store, board, clock, signal, settings: replaySettings(core.live) }),
+    await dryRun({ policy, replay, store, board, clock, signal, settings: replaySettings(source.setup, core.live) }),
   );
 }
 

@@ -1,7 +1,7 @@
 /** The long-running service: builds the parts in order, runs until told to stop, and takes them down again. */
 import { LiveSettings } from "../config/dynamic.ts";
 import type { Settings } from "../config/fields.ts";
-import { GATE_NAMES } from "../gates/gate.ts";
+import type { SourcesFile } from "../config/sources_file.ts";
 import { type HealthState, startHealthServer } from "../http/health_server.ts";
 import { startMetricsServer } from "../http/metrics_server.ts";
 import type { Log } from "../observability/log.ts";
@@ -29,6 +29,8 @@ const PREFLIGHT_RETRY_MS = 1_000;
 /** What the outside gives to a service. */
 export interface AppOptions {
   readonly settings: Settings;
+  /** What the sources file says; default: there is none. */
+  readonly sourcesFile?: SourcesFile;
   readonly log: Log;
   readonly clock: Clock;
   readonly random: RandomFraction;
@@ -48,15 +50,16 @@ export interface Core {
 }
 
 /** Builds the parts; connecting begins in the background. What must be undone is added to `teardown`. */
-export function createCore({ settings, log, clock, random, tracer = NO_TRACER }: AppOptions, teardown: Teardown): Core {
+export function createCore(options: AppOptions, teardown: Teardown): Core {
+  const { settings, sourcesFile, log, clock, random, tracer = NO_TRACER } = options;
   const live = new LiveSettings(settings);
-  const setups = createSources(settings);
+  const setups = createSources(settings, sourcesFile);
   const metrics = new Metrics({
-    sources: setups.map(({ policy, downstreamQueues }) => ({
+    sources: setups.map(({ policy, gates, downstreamQueues }) => ({
       name: policy.name,
+      gates,
       queues: measuredQueues(policy, downstreamQueues),
     })),
-    gates: GATE_NAMES,
     commitResults: [...COMMIT_RESULTS, "error"],
     redisErrorCodes: REDIS_ERROR_CODES,
     version: VERSION,

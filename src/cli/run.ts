@@ -31,6 +31,7 @@ Examples:
       try {
         context.exitCode = await runService({
           settings: loaded.settings,
+          sourcesFile: loaded.sourcesFile,
           log,
           clock: SYSTEM_CLOCK,
           random: SYSTEM_RANDOM,

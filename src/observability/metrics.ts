@@ -36,10 +36,16 @@ export interface MeasuredQueue {
   readonly role: QueueRole;
 }
 
+/** What a source is to the metrics. */
+export interface MeasuredSource {
+  readonly name: string;
+  readonly gates: readonly string[];
+  readonly queues: readonly MeasuredQueue[];
+}
+
 /** What {@link Metrics} needs: the label sets that are not known here. */
 export interface MetricsOptions {
-  readonly sources: readonly { readonly name: string; readonly queues: readonly MeasuredQueue[] }[];
-  readonly gates: readonly string[];
+  readonly sources: readonly MeasuredSource[];
   readonly commitResults: readonly string[];
   readonly redisErrorCodes: readonly string[];
   readonly version: string;
@@ -114,18 +120,15 @@ export class Metrics {
     return this.#registry.metrics();
   }
 
-  #initialise({ sources, redisErrorCodes, version, commit, ...labels }: MetricsOptions): void {
+  #initialise({ sources, redisErrorCodes, version, commit, commitResults }: MetricsOptions): void {
     for (const reason of REPLAY_FAIL_REASONS) this.replayFail.inc({ reason }, 0);
     for (const result of RELOAD_RESULTS) this.configReloads.inc({ result }, 0);
     for (const code of redisErrorCodes) this.redisErrors.inc({ code }, 0);
-    for (const source of sources) this.#initialiseSource(source, labels);
+    for (const source of sources) this.#initialiseSource(source, commitResults);
     this.#buildInfo.set({ version, commit }, 1);
   }
 
-  #initialiseSource(
-    { name: source, queues }: MetricsOptions["sources"][number],
-    { gates, commitResults }: Pick<MetricsOptions, "gates" | "commitResults">,
-  ): void {
+  #initialiseSource({ name: source, gates, queues }: MeasuredSource, commitResults: readonly string[]): void {
     this.replayed.inc({ source }, 0);
     this.movedBytes.inc({ source }, 0);
     this.oldestAge.set({ source }, 0);
