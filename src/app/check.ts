@@ -35,8 +35,8 @@ export async function checkInstallation(
 ): Promise<{ findings: readonly CheckFinding[]; exitCode: number }> {
   const teardown = new Teardown(options);
   try {
-    const { connections, sources } = createCore(options, teardown);
-    const policies = sources.map(({ setup }) => setup.policy);
+    const { connections, setups } = createCore(options, teardown);
+    const policies = setups.map(({ policy }) => policy);
     const findings: CheckFinding[] = [
       { level: "ok", subject: "configuration", text: "every value is good" },
       ...options.warnings.map((text) => ({ level: "warning" as const, subject: "configuration", text })),

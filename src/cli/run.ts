@@ -36,6 +36,7 @@ Examples:
           clock: SYSTEM_CLOCK,
           random: SYSTEM_RANDOM,
           signal: context.signal,
+          onHangup: context.onHangup,
         });
       } catch (error) {
         if (!(error instanceof ListenError)) throw error;

@@ -100,3 +100,40 @@ Deno.test("run: starts nothing under a sources file that is wrong, and tells eve
   }
   assert.deepEqual(service.events("listening"), []);
 });
+
+withRedis(
+  "run: takes a changed sources file over on SIGHUP and by itself, and stays as it was under a bad one",
+  async (redis) => {
+    using file = writeSources(EXAMPLE);
+    await using service = startService({ env: envFor(redis, { REMEDIATION_SOURCES_PATH: file.path }) });
+    await service.waitForLine(/"redis_ready"/);
+    const depth = (key: string) => redis.client().llen(key);
+    const metricsText = async () => {
+      const { metrics } = await service.ports();
+      return await (await fetch(`http://127.0.0.1:${metrics}/metrics`)).text();
+    };
+    await redis.seedList("orders:dlq", ORDERS!);
+    await waitUntil(async () => await depth("orders:dlq") === 0, { what: "orders are drained" });
+
+    // A source of another name takes the lists over.
+    file.write(EXAMPLE.replace(`"orders": {`, `"renamed": {`));
+    service.signal("SIGHUP");
+    await service.waitForLine(/added: renamed; removed: orders.*"sources_applied"/);
+    await redis.seedList("orders:dlq", [`{"id": 9}`]);
+    await waitUntil(async () => await depth("orders:dlq") === 0, { what: "the new source drains" });
+    const text = await metricsText();
+    assert.match(text, /^mutt_remediation_replayed_total\{source="renamed"\} 1$/m);
+    assert.doesNotMatch(text, /source="orders"/);
+    assert.match(text, /^mutt_remediation_config_reloads_total\{result="applied"\} 1$/m);
+
+    // A bad one changes nothing; it is found without a signal.
+    file.write(EXAMPLE.replace(`"orders:dlq"`, `5`));
+    await service.waitForLine(/sources\.orders\.dlq 5 is not.*"sources_rejected"/);
+    await redis.seedList("orders:dlq", [`{"id": 10}`]);
+    await waitUntil(async () => await depth("orders:dlq") === 0, { what: "the old sources go on" });
+    assert.match(await metricsText(), /^mutt_remediation_config_reloads_total\{result="rejected"\} 1$/m);
+    assert.equal(service.events("sources_rejected").length, 1);
+    service.signal("SIGTERM");
+    assert.deepEqual(await service.exit, { code: 0, signal: null });
+  },
+);
