@@ -1,5 +1,5 @@
 /** Reads the settings: pure in {@link parseSettings}, with its IO in {@link loadSettings}. */
-import { readEnvironment, readSmallTextFile, readTextFileIfAny } from "../runtime/process.ts";
+import { readEnvironment, readSmallTextFile, readTextFile, readTextFileIfAny } from "../runtime/process.ts";
 import type { Field } from "./field.ts";
 import { FIELDS, SETTING_KEYS, type SettingKey, type Settings } from "./fields.ts";
 import {
@@ -47,19 +47,20 @@ export function loadSettings(): Loaded {
   const loaded = parseSettings({
     environment: readEnvironment(),
     dotEnv: dotEnv.variables,
-    readFile: readConfigFile,
+    readFile: readTextFile,
+    readSourcesFile,
   });
   return { ...loaded, warnings: [...warnings, ...dotEnv.warnings, ...loaded.warnings] };
 }
 
-/** Reads a secret or the sources file: a regular file of bounded size. */
-function readConfigFile(path: string): string {
+/** A regular file of bounded size: it is read again and again while the service runs. */
+function readSourcesFile(path: string): string {
   return readSmallTextFile(path, MAX_SOURCES_BYTES);
 }
 
 /** Reads and parses the sources file as it is now. Does not throw; every problem and warning begins with the variable and the path. */
 export function loadSources(settings: Settings): ParsedSources {
-  return readSources(settings, { readFile: readConfigFile, isComparable: true });
+  return readSources(settings, { readFile: readSourcesFile, isComparable: true });
 }
 
 function readSources(
@@ -104,7 +105,7 @@ export function parseSettings(layers: Layers): Loaded {
     if (!keys.some((key) => bad.has(key))) notes[kind === "problem" ? "problems" : "warnings"].push(text);
   }
   const isComparable = ![...LIST_SETTINGS, "sources" as const].some((key) => bad.has(key));
-  const sources = readSources(settings, { readFile: layers.readFile, isComparable });
+  const sources = readSources(settings, { readFile: layers.readSourcesFile ?? layers.readFile, isComparable });
   if (sources.ok) notes.warnings.push(...sources.warnings);
   else notes.problems.push(...sources.problems);
   const { problems, warnings } = notes;
