@@ -1,5 +1,6 @@
 /**
- * Writes what is made from the table of settings: `.env.template` and `docs/configuration.md`.
+ * Writes what is made from the tables of settings and sources: `.env.template`, `docs/configuration.md` and
+ * `docs/sources.schema.json`.
  *
  *     deno run -A scripts/generate.ts           # writes them
  *     deno run -A scripts/generate.ts --check   # exit 1 when they differ from the table
@@ -8,6 +9,8 @@
 import { BRAKE_STATES, BRAKE_TRANSITIONS } from "../src/domain/brake.ts";
 import { NEIGHBOUR_FIELDS } from "../src/config/dynamic.ts";
 import { describeRange, type Field, type Group, GROUPS } from "../src/config/field.ts";
+import { SOURCE_FIELDS, SOURCE_MEMBERS } from "../src/config/source_fields.ts";
+import { BUILT_IN_LISTS, MAX_SOURCES, SOURCE_NAME_PATTERN } from "../src/config/sources_file.ts";
 import { environmentPrefixes, FIELDS, SETTING_KEYS } from "../src/config/fields.ts";
 
 const MAKE = "deno run -A scripts/generate.ts";
@@ -18,6 +21,7 @@ export function renderFiles(): ReadonlyMap<string, string> {
     [".env.template", renderEnvTemplate()],
     ["docs/configuration.md", renderConfigurationPage()],
     ["docs/states.md", renderStatesPage()],
+    ["docs/sources.schema.json", renderSourcesSchema()],
   ]);
 }
 
@@ -102,6 +106,55 @@ original takes every word but \`true\` for no.)
 or \`enableServiceLinks: false\`.
 `;
 
+/** What a JSON Schema can say of the sources file; that no list has two roles it cannot. */
+function renderSourcesSchema(): string {
+  const entry = {
+    type: "object",
+    additionalProperties: false,
+    properties: Object.fromEntries(
+      SOURCE_MEMBERS.map((name) => [name, {
+        description: SOURCE_FIELDS[name].doc.replaceAll("`", ""),
+        ...SOURCE_FIELDS[name].schema,
+      }]),
+    ),
+  };
+  const needed = SOURCE_MEMBERS.filter((name) => SOURCE_FIELDS[name].initialText === null);
+  const schema = {
+    $schema: "https://json-schema.org/draft/2020-12/schema",
+    $comment: `Made from src/config/source_fields.ts by: ${MAKE}`,
+    title: "Sources of mutt-remediation (REMEDIATION_SOURCES_PATH)",
+    type: "object",
+    additionalProperties: false,
+    required: ["sources"],
+    properties: {
+      $schema: { type: "string" },
+      sources: {
+        type: "object",
+        maxProperties: MAX_SOURCES,
+        propertyNames: { pattern: SOURCE_NAME_PATTERN },
+        properties: Object.fromEntries(Object.keys(BUILT_IN_LISTS).map((name) => [name, { $ref: "#/$defs/builtIn" }])),
+        additionalProperties: { $ref: "#/$defs/declared" },
+      },
+    },
+    $defs: {
+      builtIn: { description: "Members of a built-in source that are overridden.", ...entry },
+      declared: {
+        description: "A source of its own.",
+        ...entry,
+        required: needed,
+        not: { properties: { maxPerSecond: { const: "auto" } }, required: ["maxPerSecond"] },
+      },
+    },
+  };
+  return `${JSON.stringify(schema, null, 2)}\n`;
+}
+
+const SOURCES_INTRODUCTION = `## Sources file
+
+\`REMEDIATION_SOURCES_PATH\` names a JSON file with further sources; [sources.md](sources.md) tells how to use it, and
+[sources.schema.json](sources.schema.json) is its JSON Schema. A source may have these members, and no others:
+`;
+
 const DYNAMIC_INTRODUCTION = `## Dynamic keys
 
 With \`DYNAMIC_CONFIG_ENABLED=true\` a string in Redis overrides a setting while the service runs, by the same rules and
@@ -136,6 +189,8 @@ function renderConfigurationPage(): string {
   return [
     INTRODUCTION,
     ...groups,
+    SOURCES_INTRODUCTION,
+    renderTable(["Member", "Default", "Takes", "Meaning"], SOURCE_MEMBERS.map(describeMember)),
     DYNAMIC_INTRODUCTION,
     renderTable(["Key", "Overrides"], dynamic),
     NEIGHBOUR_INTRODUCTION,
@@ -158,6 +213,11 @@ function describeRow(field: Field<unknown>): string[] {
     field.wants,
     [field.doc.replaceAll("\n", " "), ...notes].join(" "),
   ];
+}
+
+function describeMember(name: (typeof SOURCE_MEMBERS)[number]): string[] {
+  const { initialText, wants, doc } = SOURCE_FIELDS[name];
+  return [code(name), initialText ?? "must be given", wants, doc];
 }
 
 function code(text: string): string {

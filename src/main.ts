@@ -9,7 +9,8 @@ if (import.meta.main) {
   const onSignal = () => stopOrExit(stop);
   for (const name of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(name, onSignal);
   process.on("uncaughtException", onUncaught);
-  Deno.exit(await runCli(Deno.args, stop.signal).catch(onBug));
+  const onHangup = (listener: () => void) => Deno.addSignalListener("SIGHUP", listener);
+  Deno.exit(await runCli(Deno.args, { signal: stop.signal, onHangup }).catch(onBug));
 }
 
 /** The first signal stops in good order, the second at once. */

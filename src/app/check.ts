@@ -35,9 +35,8 @@ export async function checkInstallation(
 ): Promise<{ findings: readonly CheckFinding[]; exitCode: number }> {
   const teardown = new Teardown(options);
   try {
-    const { connections, sources } = createCore(options, teardown);
+    const { connections, setups } = createCore(options, teardown);
     const { moogRateLimitKey: rateKey } = options.settings;
-    const setups = sources.map(({ setup }) => setup);
     const findings: CheckFinding[] = [
       { level: "ok", subject: "configuration", text: "every value is good" },
       ...options.warnings.map((text) => ({ level: "warning" as const, subject: "configuration", text })),

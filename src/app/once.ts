@@ -6,7 +6,7 @@ import { dryRun } from "../replay/dry_run.ts";
 import { addOutcomes, type StoppedBy, type TurnOutcome } from "../replay/outcome.ts";
 import { EXIT } from "./exit.ts";
 import { inspectRedis } from "./preflight.ts";
-import { type AppOptions, type Core, createCore } from "./service.ts";
+import { type AppOptions, type Core, createAllParts, createCore } from "./service.ts";
 import { replaySettings, type SourceParts } from "./source_parts.ts";
 import { Teardown } from "./teardown.ts";
 
@@ -45,18 +45,21 @@ export async function runOnce(options: OnceOptions): Promise<OnceResult> {
   const teardown = new Teardown(options);
   try {
     const core = createCore(options, teardown);
-    return await withCore(options, core);
+    return await withCore(options, { core, sources: createAllParts(core, teardown) });
   } finally {
     await teardown.run(options.settings.shutdownTimeoutSeconds * 1_000);
   }
 }
 
-async function withCore(options: OnceOptions, core: Core): Promise<OnceResult> {
+async function withCore(
+  options: OnceOptions,
+  { core, sources: all }: { core: Core; sources: readonly SourceParts[] },
+): Promise<OnceResult> {
   const { clock, signal, log } = options;
   const startedMs = clock.monotonicMs();
-  const chosen = core.sources.filter(({ setup }) => options.source === null || setup.policy.name === options.source);
+  const chosen = all.filter(({ setup }) => options.source === null || setup.policy.name === options.source);
   if (chosen.length === 0) {
-    const known = core.sources.map(({ setup }) => setup.policy.name).join(", ");
+    const known = all.map(({ setup }) => setup.policy.name).join(", ");
     return refuse([`There is no source "${options.source}"; known: ${known}`], EXIT.usage);
   }
   if (!await core.connections.waitUntilReady(REDIS_WAIT_MS, signal)) {
@@ -113,7 +116,7 @@ async function dryRunSource(source: SourceParts, { clock, signal }: OnceOptions,
   await source.settled();
   return summarise(
     source,
-    await dryRun({ policy, replay, store, board, clock, signal, settings: replaySettings(core.live, source.setup) }),
+    await dryRun({ policy, replay, store, board, clock, signal, settings: replaySettings(source.setup, core.live) }),
   );
 }
 

@@ -2,7 +2,8 @@
 import { LiveSettings } from "../config/dynamic.ts";
 import type { Settings } from "../config/fields.ts";
 import { usesTls } from "../config/rules.ts";
-import { GATE_NAMES } from "../gates/gate.ts";
+import { loadSources } from "../config/load.ts";
+import type { SourcesFile } from "../config/sources_file.ts";
 import { type HealthState, startHealthServer } from "../http/health_server.ts";
 import { startMetricsServer } from "../http/metrics_server.ts";
 import type { Log } from "../observability/log.ts";
@@ -13,14 +14,15 @@ import { RedisConnections } from "../redis/connection.ts";
 import { COMMIT_RESULTS } from "../redis/dead_letter_store.ts";
 import { REDIS_ERROR_CODES, redisErrorCode } from "../redis/errors.ts";
 import { ReplayLoop } from "../replay/loop.ts";
-import { measuredQueues } from "../replay/depth_watch.ts";
 import { type Clock } from "../runtime/clock.ts";
 import { readProcessUsage, readTextFile } from "../runtime/process.ts";
 import type { RandomFraction } from "../runtime/random.ts";
 import { EXIT } from "./exit.ts";
 import { inspectRedis } from "./preflight.ts";
 import { createSourceParts, type SourceParts } from "./source_parts.ts";
-import { createSources } from "./sources.ts";
+import { describeForMetrics, type DrivenSource, SourceSet } from "./source_set.ts";
+import { createSources, type SourceSetup } from "./sources.ts";
+import { SourcesReloader } from "./sources_reloader.ts";
 import { Teardown } from "./teardown.ts";
 import { COMMIT, VERSION } from "./version.ts";
 
@@ -30,6 +32,8 @@ const PREFLIGHT_RETRY_MS = 1_000;
 /** What the outside gives to a service. */
 export interface AppOptions {
   readonly settings: Settings;
+  /** What the sources file says; default: there is none. */
+  readonly sourcesFile?: SourcesFile;
   readonly log: Log;
   readonly clock: Clock;
   readonly random: RandomFraction;
@@ -37,6 +41,8 @@ export interface AppOptions {
   readonly tracer?: Tracer;
   /** Aborted: stop. */
   readonly signal: AbortSignal;
+  /** Calls `listener` at each SIGHUP from now on; default: nobody does. */
+  readonly onHangup?: (listener: () => void) => void;
 }
 
 /** Parts that `run` and `once` both need. */
@@ -45,19 +51,19 @@ export interface Core {
   readonly metrics: Metrics;
   readonly connections: RedisConnections;
   readonly watcher: ConfigWatcher;
-  readonly sources: readonly SourceParts[];
+  /** The sources that are switched on. */
+  readonly setups: readonly SourceSetup[];
+  /** Builds a source; nothing runs until it is driven, and its builder stops it. */
+  readonly createParts: (setup: SourceSetup) => SourceParts;
 }
 
 /** Builds the parts; connecting begins in the background. What must be undone is added to `teardown`. */
-export function createCore({ settings, log, clock, random, tracer = NO_TRACER }: AppOptions, teardown: Teardown): Core {
+export function createCore(options: AppOptions, teardown: Teardown): Core {
+  const { settings, sourcesFile, log, clock, random, tracer = NO_TRACER } = options;
   const live = new LiveSettings(settings);
-  const setups = createSources(settings);
+  const setups = createSources(settings, sourcesFile);
   const metrics = new Metrics({
-    sources: setups.map(({ policy, downstreamQueues }) => ({
-      name: policy.name,
-      queues: measuredQueues(policy, downstreamQueues),
-    })),
-    gates: GATE_NAMES,
+    sources: setups.map(describeForMetrics),
     commitResults: [...COMMIT_RESULTS, "error"],
     redisErrorCodes: REDIS_ERROR_CODES,
     version: VERSION,
@@ -86,11 +92,18 @@ export function createCore({ settings, log, clock, random, tracer = NO_TRACER }:
   });
   teardown.add("the dynamic configuration", () => watcher.stop());
   const isConfigKnown = () => !settings.dynamicConfigEnabled || watcher.hasRead();
-  const sources = setups.map((setup) =>
-    createSourceParts(setup, { live, isConfigKnown, connections, metrics, log, clock, tracer })
-  );
-  for (const source of sources) teardown.add(`the gates of ${source.setup.policy.name}`, () => source.stop());
-  return { live, metrics, connections, watcher, sources };
+  const createParts = (setup: SourceSetup) =>
+    createSourceParts(setup, { live, isConfigKnown, connections, metrics, log, clock, tracer });
+  return { live, metrics, connections, watcher, setups, createParts };
+}
+
+/** Builds every source that is switched on, for a command that ends; `teardown` stops them. */
+export function createAllParts({ setups, createParts }: Core, teardown: Teardown): readonly SourceParts[] {
+  return setups.map((setup) => {
+    const source = createParts(setup);
+    teardown.add(`the gates of ${setup.policy.name}`, () => source.stop());
+    return source;
+  });
 }
 
 /** Runs the service until the signal. Resolves with the exit code. */
@@ -101,24 +114,22 @@ export async function runService(options: AppOptions): Promise<number> {
   const failed = Promise.withResolvers<number>();
   try {
     const core = createCore(options, teardown);
-    const loops = core.sources.map(({ replay }) =>
-      new ReplayLoop(replay, {
-        clock,
-        intervalMs: () => core.live.current().intervalSeconds * 1_000,
-        onPass: (seconds) => {
-          core.metrics.loops.inc();
-          core.metrics.loopDuration.observe(seconds);
-        },
-        onBug: (error) => {
-          log.error("bug", "The replay loop failed for a reason that is none of Redis or the messages", { error });
-          failed.resolve(EXIT.failed);
-        },
-      })
-    );
-    listen(options, { core, loops, teardown });
+    const onBug = (error: unknown) => {
+      log.error("bug", "The replay loop failed for a reason that is none of Redis or the messages", { error });
+      failed.resolve(EXIT.failed);
+    };
+    const sources = new SourceSet(core.setups, {
+      metrics: core.metrics,
+      build: (setup) => buildDriven(setup, { core, clock, onBug }),
+    });
+    teardown.add("the gates", () => sources.stop());
+    const reloader = settings.sourcesPath === "" ? null : createReloader(options, { core, sources, onBug });
+    if (reloader) options.onHangup?.(() => reloader.ask());
+    listen(options, { core, sources, teardown });
     core.watcher.start();
-    core.live.onChange(() => loops.forEach((loop) => loop.wake()));
-    const driving = drive({ ...options, signal: AbortSignal.any([signal, ending.signal]) }, { core, loops, teardown })
+    core.live.onChange(() => sources.list().forEach(({ loop }) => loop.wake()));
+    const running = { core, sources, reloader, teardown };
+    const driving = drive({ ...options, signal: AbortSignal.any([signal, ending.signal]) }, running)
       .then((code) => code === EXIT.done || failed.resolve(code), failed.reject);
     teardown.add("the wait for Redis", () => driving.then(() => {}));
     const stopped = Promise.withResolvers<number>();
@@ -133,10 +144,43 @@ export async function runService(options: AppOptions): Promise<number> {
   }
 }
 
+function buildDriven(
+  setup: SourceSetup,
+  { core, clock, onBug }: { core: Core; clock: Clock; onBug: (error: unknown) => void },
+): DrivenSource {
+  const parts = core.createParts(setup);
+  const loop = new ReplayLoop(parts.replay, {
+    clock,
+    intervalMs: () => core.live.current().intervalSeconds * 1_000,
+    onPass: (seconds) => {
+      core.metrics.loops.inc();
+      core.metrics.loopDuration.observe(seconds);
+    },
+    onBug,
+  });
+  return { parts, loop };
+}
+
+function createReloader(
+  { settings, clock, log }: AppOptions,
+  { core, sources, onBug }: { core: Core; sources: SourceSet; onBug: (error: unknown) => void },
+): SourcesReloader {
+  return new SourcesReloader({
+    ...{ sources, clock, onBug, log: log.child("config") },
+    load: () => loadSources(settings),
+    createSources: (file) => createSources(settings, file),
+    inspect: async (setups) => {
+      const { problems } = await inspectRedis(core.connections.reader, setups.map(({ policy }) => policy));
+      return problems;
+    },
+    onReload: (result) => core.metrics.configReloads.inc({ result }),
+  });
+}
+
 /** Starts the two ports. @throws what binding throws, before anything has moved. */
 function listen(
   { settings, log, clock, signal }: AppOptions,
-  { core, loops, teardown }: { core: Core; loops: readonly ReplayLoop[]; teardown: Teardown },
+  { core, sources, teardown }: { core: Core; sources: SourceSet; teardown: Teardown },
 ): void {
   const common = { bindAddress: settings.bindAddress, clock, log: log.child("http") };
   const metrics = startMetricsServer({ ...common, port: settings.metricsPort, metrics: core.metrics });
@@ -144,7 +188,7 @@ function listen(
   const health = startHealthServer({
     ...common,
     port: settings.healthPort,
-    health: () => describeHealth({ core, loops, signal }),
+    health: () => describeHealth({ core, sources: sources.list(), signal }),
     version: VERSION,
     podName: settings.podName,
   });
@@ -158,37 +202,42 @@ function listen(
 /** Waits for Redis for ever, looks at it once, then lets the loops turn. Resolves with 0 once they do, or on the signal. */
 async function drive(
   { log, clock, signal }: AppOptions,
-  { core, loops, teardown }: { core: Core; loops: readonly ReplayLoop[]; teardown: Teardown },
+  { core, sources, reloader, teardown }: {
+    core: Core;
+    sources: SourceSet;
+    reloader: SourcesReloader | null;
+    teardown: Teardown;
+  },
 ): Promise<number> {
-  const { connections, sources } = core;
+  const { connections } = core;
+  const askGates = () => Promise.all(sources.list().map(({ parts }) => parts.board.ask()));
   // The gates are asked from the start, so that metrics and log tell why nothing moves.
   let inspected = false;
   while (!inspected && !signal.aborted) {
     if (!await connections.waitUntilReady(1_000, signal)) {
-      await Promise.all(sources.map(({ board }) => board.ask()));
+      await askGates();
       continue;
     }
     try {
-      const { problems, warnings } = await inspectRedis(connections.reader, sources.map(({ setup }) => setup.policy));
+      const { problems, warnings } = await inspectRedis(connections.reader, core.setups.map(({ policy }) => policy));
       for (const warning of warnings) log.warning("redis_unknown", warning);
       for (const problem of problems) log.error("redis_unsafe", problem);
       if (problems.length > 0) return EXIT.configuration;
       inspected = true;
     } catch (error) {
       tellRefusal(error, { core, log });
-      await Promise.all(sources.map(({ board }) => board.ask()));
+      await askGates();
       await clock.sleep(PREFLIGHT_RETRY_MS, signal);
     }
   }
   if (!signal.aborted) await core.watcher.readOnce();
   if (signal.aborted) return EXIT.done;
-  for (const loop of loops) {
-    teardown.add("the replay loop", () => loop.stop());
-    loop.start();
-  }
-  for (const { watch } of sources) {
-    teardown.add("the depth watch", () => watch.stop());
-    watch.start();
+  // Before the ports: health answers until the last chunk is done.
+  teardown.add("the replay loops", () => sources.stop());
+  sources.drive();
+  if (reloader) {
+    teardown.add("the sources file", () => reloader.stop());
+    reloader.start();
   }
   return EXIT.done;
 }
@@ -203,15 +252,15 @@ function tellRefusal(error: unknown, { core, log }: { core: Core; log: Log }): v
 }
 
 function describeHealth(
-  { core, loops, signal }: {
+  { core, sources, signal }: {
     core: Core;
-    loops: readonly ReplayLoop[];
+    sources: readonly DrivenSource[];
     signal: AbortSignal;
   },
 ): HealthState {
   const isReady = core.connections.isReady();
-  const started = loops.every((loop) => loop.isStarted());
-  const turning = loops.every((loop) => loop.isTurning());
+  const started = sources.every(({ loop }) => loop.isStarted());
+  const turning = sources.every(({ loop }) => loop.isTurning());
   return {
     live: { ok: turning, reason: turning ? "turning" : "the replay loop does not turn" },
     ready: signal.aborted
@@ -222,7 +271,7 @@ function describeHealth(
     details: {
       redis: isReady ? "connected" : "disconnected",
       replay: core.live.current().enabled ? "on" : "off",
-      sources: core.sources.map(({ setup, board, replay }) => ({
+      sources: sources.map(({ parts: { setup, board, replay } }) => ({
         name: setup.policy.name,
         dlq: setup.policy.dlq,
         depth: replay.lastSnapshot()?.depth ?? null,

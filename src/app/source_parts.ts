@@ -19,7 +19,7 @@ import { DepthWatch, measuredQueues } from "../replay/depth_watch.ts";
 import { type ReplaySettings, SourceReplay } from "../replay/source_replay.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createId } from "../runtime/random.ts";
-import type { SourceSetup } from "./sources.ts";
+import { fileMember, type SourceSetup } from "./sources.ts";
 
 /** What every source shares. */
 export interface SharedParts {
@@ -72,6 +72,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     mode: settings.consumerGate,
     heartbeatPrefix: setup.heartbeatPrefix,
     healthUrl: toUrl(setup.healthUrl),
+    healthUrlFrom: setup.healthUrlFrom,
   });
   // The gates look at the source that is made of them: by then it is there.
   const snapshot = (): Snapshot | null => replay.lastSnapshot();
@@ -81,29 +82,28 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     onRedisError,
   });
   const pace = createPaceGate(redis, {
-    settings: () => paceSettings(live),
+    settings: () => paceSettings(setup, live),
     rateKey: settings.moogRateLimitKey,
     waitingQueues: setup.downstreamQueues,
     snapshot,
     onRedisError,
   });
-  const breaker = setup.hasBreaker
-    ? [createBreakerGate({
-      ...{ redis, log, onRedisError },
-      enabled: settings.breakerEnabled,
-      timeoutMs: settings.breakerTimeoutSeconds * 1_000,
-      snapshot,
-    })]
-    : [];
+  const breaker = createBreakerGate({
+    ...{ redis, log, onRedisError },
+    enabled: settings.breakerEnabled,
+    timeoutMs: settings.breakerTimeoutSeconds * 1_000,
+    snapshot,
+  });
   const returns = createReturnsGate(() => {
     const known = snapshot();
     return known && { record: known.record, nextCycleInMs: replay.nextCycleInMs() };
   });
-  const board = new GateBoard([
+  const gates = [
     createEnabledGate({ isEnabled: () => live.current().enabled, isKnown: shared.isConfigKnown }),
     createRedisGate(connections),
-    ...[consumer, downstream, ...breaker, depth, returns, pace],
-  ], {
+    ...[consumer, downstream, breaker, depth, returns, pace],
+  ].filter(({ name }) => setup.gates.includes(name));
+  const board = new GateBoard(gates, {
     clock,
     log,
     source: policy.name,
@@ -114,30 +114,36 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     depthReading: () => depth.last(),
     reservePace: (count) => pace.reserve(count),
     paceFields: (count) => pace.fieldsAfter(count),
-    settings: () => replaySettings(live, setup),
+    settings: () => replaySettings(setup, live),
     account: new Account(policy, { metrics, log, clock }),
   });
   const queues = measuredQueues(policy, setup.downstreamQueues);
   return {
     ...{ setup, store, board, replay },
     watch: new DepthWatch(policy, { redis, store, queues, metrics, clock }),
-    settled: async () => void await Promise.all([downstream.settled(), consumer.settled()]),
+    settled: async () => {
+      const asking = [downstream, consumer].filter(({ name }) => setup.gates.includes(name));
+      await Promise.all(asking.map((gate) => gate.settled()));
+    },
     stop: async () => void await Promise.all([downstream.stop(), consumer.stop()]),
   };
 }
 
-/** The settings of a turn, as they are now. */
-export function replaySettings(live: LiveSettings, { settleMs }: SourceSetup): ReplaySettings {
+/** The settings of a source's turn, as they are now. */
+export function replaySettings({ maxReplays, settleMs }: SourceSetup, live: LiveSettings): ReplaySettings {
   const { intervalSeconds, canaryAfterSeconds, settleSeconds, ...settings } = live.current();
   const shortestMs = settleSeconds === null ? settleMs : settleSeconds * 1_000;
   return {
     ...settings,
     intervalMs: Math.max(intervalSeconds * 1_000, shortestMs),
     canaryAfterMs: canaryAfterSeconds * 1_000,
+    maxPoisonRetries: maxReplays ?? settings.maxPoisonRetries,
   };
 }
 
-function readDepthLimit({ depthLimit }: SourceSetup, live: LiveSettings) {
+function readDepthLimit(setup: SourceSetup, live: LiveSettings) {
+  const { depthLimit } = setup;
+  if (depthLimit.fixed !== null) return { limit: depthLimit.fixed, decidedBy: fileMember(setup, "targetMaxDepth") };
   const { targetMaxDepth } = live.current();
   if (targetMaxDepth !== null) return { limit: targetMaxDepth, decidedBy: "REMEDIATION_TARGET_MAX_DEPTH" };
   const { alerterQueueWarnThreshold } = live.neighbours();
@@ -146,11 +152,12 @@ function readDepthLimit({ depthLimit }: SourceSetup, live: LiveSettings) {
     : { limit: alerterQueueWarnThreshold, decidedBy: "dynamic key alerter_queue_warn_threshold" };
 }
 
-function paceSettings(live: LiveSettings) {
+function paceSettings(setup: SourceSetup, live: LiveSettings) {
   const { maxPerSecond, moogRateLimit, moogRatePeriodSeconds } = live.current();
   const neighbours = live.neighbours();
   return {
-    maxPerSecond,
+    maxPerSecond: setup.maxPerSecond ?? maxPerSecond,
+    decidedBy: setup.maxPerSecond === null ? "REMEDIATION_MAX_PER_SECOND" : fileMember(setup, "maxPerSecond"),
     rateLimit: neighbours.moogRateLimit ?? moogRateLimit,
     ratePeriodSeconds: neighbours.moogRatePeriodSeconds ?? moogRatePeriodSeconds,
   };

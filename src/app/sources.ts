@@ -1,24 +1,48 @@
-/** The built-in sources, made from the settings. */
+/** The sources, made from the settings and the sources file. */
 import type { Settings } from "../config/fields.ts";
+import type { SourceEntry } from "../config/source_fields.ts";
+import {
+  BUILT_IN_LISTS,
+  type BuiltInName,
+  isBuiltIn,
+  NO_SOURCES_FILE,
+  type SourcesFile,
+} from "../config/sources_file.ts";
 import type { SourcePolicy } from "../domain/source.ts";
+import { GATE_NAMES, type GateName } from "../gates/gate.ts";
 
-/** A source and what its gates look at. */
+/** A source and what its gates look at. Plain data: two that look the same are the same. */
 export interface SourceSetup {
   readonly policy: SourcePolicy;
+  /** Its gates, in the order in which they are shown. */
+  readonly gates: readonly GateName[];
+  /** Failures after which a message is poison; `null`: `MAX_POISON_RETRIES`. */
+  readonly maxReplays: number | null;
+  /** Its pace; `null`: `REMEDIATION_MAX_PER_SECOND`. */
+  readonly maxPerSecond: "auto" | number | null;
   /** Queues whose lengths together the depth gate bounds, and that the pace counts as waiting; the target first. */
   readonly downstreamQueues: readonly string[];
-  /** Limit of the depth gate where no variable sets one: a number, or MUTT's dynamic key for it before that number. */
-  readonly depthLimit: { readonly fallback: number; readonly byWarnThreshold: boolean };
-  /** Heartbeat keys of the consumer are `<prefix>:<pod>`. */
-  readonly heartbeatPrefix: string;
+  readonly depthLimit: DepthLimit;
+  /** Heartbeat keys of the consumer are `<prefix>:<pod>`; `null`: it has none. */
+  readonly heartbeatPrefix: string | null;
   /** URL of the consumer that must answer 200; empty: not asked. */
   readonly healthUrl: string;
+  /** What sets that URL, for people. */
+  readonly healthUrlFrom: string;
   /** Answers of Moogsoft that its consumer takes for success. */
   readonly successCodes: readonly number[];
   /** How long its consumer may take until what fails is back: shortest time from cycle to cycle. */
   readonly settleMs: number;
-  /** Whether the forwarder's circuit breaker closes it. */
-  readonly hasBreaker: boolean;
+}
+
+/** Limit of the depth gate. */
+export interface DepthLimit {
+  /** What the sources file says; it wins over every variable. `null`: nothing. */
+  readonly fixed: number | null;
+  /** The limit where no variable sets one. */
+  readonly fallback: number;
+  /** Whether MUTT's dynamic key comes before that. */
+  readonly byWarnThreshold: boolean;
 }
 
 /** Limit for `alerter`: MUTT's warn threshold; the alerter sheds over twice as many (contract §1.3). */
@@ -27,50 +51,117 @@ const ALERTER_DEPTH_LIMIT = 1_000;
 const MOOG_DEPTH_LIMIT = 500;
 /** The forwarder tries an alert for 63 s before it dead-letters it (contract §1.4). */
 const MOOG_SETTLE_MS = 70_000;
+/** Limit for a declared source that names none. */
+const DECLARED_DEPTH_LIMIT = 1_000;
 /** The forwarder takes this answer for a failure and dead-letters the alert (contract §1.4). */
 const NOT_FOR_FORWARDER = 202;
 
-/** Every source that is switched on, in the order in which they are named. */
-export function createSources(settings: Settings): readonly SourceSetup[] {
-  return settings.sources.map((name) => BUILT_IN[name](settings));
+/** Every source that is switched on: the built-in ones in the order in which they are named, then the declared ones. */
+export function createSources(settings: Settings, file: SourcesFile = NO_SOURCES_FILE): readonly SourceSetup[] {
+  const builtIn = settings.sources.map((name) => override(BUILT_IN[name](settings), file.get(name) ?? {}));
+  const declared = [...file].filter(([name]) => !isBuiltIn(name)).map(([name, entry]) => declare(name, entry));
+  return [...builtIn, ...declared];
 }
 
-const BUILT_IN: Readonly<Record<Settings["sources"][number], (settings: Settings) => SourceSetup>> = {
+/** How the sources file calls a member of a source. */
+export function fileMember({ policy }: SourceSetup, member: keyof SourceEntry): string {
+  return `sources.${policy.name}.${member}`;
+}
+
+const BUILT_IN: Readonly<Record<BuiltInName, (settings: Settings) => SourceSetup>> = {
   alerter: (settings) => ({
+    ...BUILT_IN_DEFAULTS,
     policy: {
-      name: "alerter",
-      dlq: settings.alerterDlq,
-      target: settings.ingestQueue,
-      dead: settings.deadList,
+      ...listsOf("alerter", settings),
       counter: "_moog_retry_count",
       cutOnReplay: ["_retry_count", "shedding_reason"],
       required: ["hostname", "timestamp", "message"],
     },
+    gates: GATE_NAMES.filter((name) => name !== "breaker"),
     downstreamQueues: [settings.ingestQueue, settings.alertQueue],
-    depthLimit: { fallback: ALERTER_DEPTH_LIMIT, byWarnThreshold: true },
+    depthLimit: { fixed: null, fallback: ALERTER_DEPTH_LIMIT, byWarnThreshold: true },
     heartbeatPrefix: settings.alerterHeartbeatPrefix,
     healthUrl: settings.alerterHealthUrl,
     successCodes: settings.moogHealthSuccessCodes,
     settleMs: 0,
-    hasBreaker: false,
   }),
   moog: (settings) => ({
+    ...BUILT_IN_DEFAULTS,
     policy: {
-      name: "moog",
-      dlq: settings.moogDlq,
-      target: settings.alertQueue,
-      dead: settings.deadList,
+      ...listsOf("moog", settings),
       // A count of 6 there means that an outage used the retries up, not that the alert is poison.
       counter: null,
       cutOnReplay: ["_moog_retry_count"],
       required: [],
     },
+    gates: GATE_NAMES,
     downstreamQueues: [settings.alertQueue],
-    depthLimit: { fallback: MOOG_DEPTH_LIMIT, byWarnThreshold: false },
+    depthLimit: { fixed: null, fallback: MOOG_DEPTH_LIMIT, byWarnThreshold: false },
     heartbeatPrefix: settings.moogHeartbeatPrefix,
     healthUrl: "",
     successCodes: settings.moogHealthSuccessCodes.filter((code) => code !== NOT_FOR_FORWARDER),
     settleMs: MOOG_SETTLE_MS,
-    hasBreaker: true,
   }),
 };
+
+const BUILT_IN_DEFAULTS = { maxReplays: null, maxPerSecond: null, healthUrlFrom: "ALERTER_HEALTH_URL" } as const;
+
+function listsOf(name: BuiltInName, settings: Settings) {
+  const { dlq, target, dead } = BUILT_IN_LISTS[name];
+  return { name, dlq: settings[dlq], target: settings[target], dead: settings[dead] };
+}
+
+/** A built-in source with the members that the file names in place of its own. */
+function override(setup: SourceSetup, entry: SourceEntry): SourceSetup {
+  const { policy, depthLimit } = setup;
+  const target = entry.target ?? policy.target;
+  return {
+    ...setup,
+    policy: overridePolicy(policy, entry),
+    maxReplays: entry.maxReplays ?? null,
+    maxPerSecond: entry.maxPerSecond ?? null,
+    downstreamQueues: [target, ...setup.downstreamQueues.slice(1)],
+    depthLimit: { ...depthLimit, fixed: entry.targetMaxDepth ?? null },
+    healthUrl: entry.healthUrl ?? setup.healthUrl,
+    healthUrlFrom: entry.healthUrl === undefined ? setup.healthUrlFrom : fileMember(setup, "healthUrl"),
+  };
+}
+
+function overridePolicy(policy: SourcePolicy, entry: SourceEntry): SourcePolicy {
+  return {
+    name: policy.name,
+    dlq: entry.dlq ?? policy.dlq,
+    target: entry.target ?? policy.target,
+    dead: entry.dead ?? policy.dead,
+    counter: entry.counter === undefined ? policy.counter : entry.counter,
+    cutOnReplay: entry.cutOnReplay ?? policy.cutOnReplay,
+    required: entry.required ?? policy.required,
+  };
+}
+
+/**
+ * A source of somebody else's pipeline: nothing of Moogsoft concerns it. Its consumer has no heartbeat of MUTT's kind, so it
+ * is asked only by its URL.
+ */
+function declare(name: string, entry: SourceEntry): SourceSetup {
+  const { dlq, target, dead } = entry;
+  if (dlq === undefined || target === undefined || dead === undefined) {
+    throw new TypeError(`source ${name} lacks a list`);
+  }
+  const policy = overridePolicy({ name, dlq, target, dead, counter: null, cutOnReplay: [], required: [] }, entry);
+  const healthUrl = entry.healthUrl ?? "";
+  const setup: SourceSetup = {
+    policy,
+    gates: healthUrl === ""
+      ? DECLARED_GATES
+      : GATE_NAMES.filter((gate) => gate === "consumer" || DECLARED_GATES.includes(gate)),
+    maxReplays: entry.maxReplays ?? null,
+    maxPerSecond: entry.maxPerSecond ?? 0,
+    downstreamQueues: [target],
+    depthLimit: { fixed: entry.targetMaxDepth ?? DECLARED_DEPTH_LIMIT, fallback: 0, byWarnThreshold: false },
+    ...{ heartbeatPrefix: null, healthUrl, healthUrlFrom: "", successCodes: [], settleMs: 0 },
+  };
+  return { ...setup, healthUrlFrom: fileMember(setup, "healthUrl") };
+}
+
+const DECLARED_GATES: readonly GateName[] = ["enabled", "redis", "depth", "returns", "pace"];

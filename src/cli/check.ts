@@ -29,6 +29,7 @@ Examples:
       if (!loaded) return;
       const { findings, exitCode } = await checkInstallation({
         settings: loaded.settings,
+        sourcesFile: loaded.sourcesFile,
         warnings: loaded.warnings,
         // What goes wrong with Redis is a finding here; the log stays for the service.
         log: openLog({ ...loaded.settings, logLevel: "CRITICAL" }, []),

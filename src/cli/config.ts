@@ -2,13 +2,16 @@
 import type { Command } from "commander";
 import { FIELDS, SETTING_KEYS } from "../config/fields.ts";
 import { type Loaded, showValue } from "../config/load.ts";
+import { redactCredentials } from "../config/redact.ts";
+import { isBuiltIn } from "../config/sources_file.ts";
+import { createSources } from "../app/sources.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
 import { type CliContext, settingsOrExit } from "./context.ts";
 
 /** Adds the command. */
 export function addConfigCommand(program: Command, context: CliContext): void {
   program.command("config")
-    .description("Print every setting, its value and where it comes from; secrets are not shown")
+    .description("Print every setting, its value and where it comes from, and the sources; secrets are not shown")
     .option("--json", "as one line of JSON")
     .addHelpText(
       "after",
@@ -23,14 +26,33 @@ Examples:
     .action(({ json }: { json?: true }) => {
       const loaded = settingsOrExit(context);
       if (!loaded) return;
-      const settings = describeSettings(loaded);
-      if (json) return writeOut(`${JSON.stringify({ settings, warnings: loaded.warnings })}\n`);
+      const settings = describeSettings(loaded), sources = describeSources(loaded);
+      if (json) return writeOut(`${JSON.stringify({ settings, sources, warnings: loaded.warnings })}\n`);
       const width = Math.max(...settings.map(({ variable }) => variable.length));
       for (const { variable, value, origin } of settings) {
         writeOut(`${variable.padEnd(width)}  ${value || "(not set)"}  [${origin}]\n`);
       }
+      for (const source of sources) writeOut(formatSource(source));
       for (const warning of loaded.warnings) writeErr(`warning: ${warning}\n`);
     });
+}
+
+function describeSources({ settings, sourcesFile }: Extract<Loaded, { ok: true }>) {
+  return createSources(settings, sourcesFile).map((
+    { policy, gates, maxReplays, maxPerSecond, depthLimit, healthUrl },
+  ) => ({
+    ...policy,
+    gates,
+    // What is null here is left to the variables.
+    ...{ maxReplays, maxPerSecond, targetMaxDepth: depthLimit.fixed, healthUrl: redactCredentials(healthUrl) },
+    origin: isBuiltIn(policy.name)
+      ? sourcesFile.has(policy.name) ? "built in, sources file" : "built in"
+      : "sources file",
+  }));
+}
+
+function formatSource({ name, dlq, target, dead, gates, origin }: ReturnType<typeof describeSources>[number]): string {
+  return `source ${name}: ${dlq} -> ${target}, dead: ${dead}; gates: ${gates.join(", ")}  [${origin}]\n`;
 }
 
 interface DescribedSetting {

@@ -10,6 +10,8 @@ import { isErrTerminal, writeErr } from "../runtime/process.ts";
 /** A running command line: where the exit code goes, and the signal to stop. */
 export interface CliContext {
   readonly signal: AbortSignal;
+  /** Calls `listener` at each SIGHUP; without a listener the signal ends the process as ever. */
+  readonly onHangup: (listener: () => void) => void;
   exitCode: number;
 }
 

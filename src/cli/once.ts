@@ -37,6 +37,7 @@ Examples:
       if (!loaded) return;
       const result = await runOnce({
         settings: loaded.settings,
+        sourcesFile: loaded.sourcesFile,
         log: openLog(loaded.settings, loaded.warnings),
         clock: SYSTEM_CLOCK,
         random: SYSTEM_RANDOM,

@@ -12,8 +12,11 @@ import { addRunCommand } from "./run.ts";
 import { addVersionCommand } from "./version.ts";
 
 /** Runs a command line. Resolves with the exit code; rejects only for a bug. */
-export async function runCli(argv: readonly string[], signal: AbortSignal): Promise<number> {
-  const context: CliContext = { signal, exitCode: EXIT.done };
+export async function runCli(
+  argv: readonly string[],
+  signals: Pick<CliContext, "signal" | "onHangup">,
+): Promise<number> {
+  const context: CliContext = { ...signals, exitCode: EXIT.done };
   const program = createProgram(context);
   try {
     await program.parseAsync([...argv], { from: "user" });

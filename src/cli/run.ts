@@ -31,10 +31,12 @@ Examples:
       try {
         context.exitCode = await runService({
           settings: loaded.settings,
+          sourcesFile: loaded.sourcesFile,
           log,
           clock: SYSTEM_CLOCK,
           random: SYSTEM_RANDOM,
           signal: context.signal,
+          onHangup: context.onHangup,
         });
       } catch (error) {
         if (!(error instanceof ListenError)) throw error;

@@ -68,6 +68,12 @@ export const FIELDS = {
       "What is drained. alerter: the alerter's dead letters. moog: those of the Moog forwarder, which an outage of\n" +
       "Moogsoft fills and the original never touches.",
   }),
+  sourcesPath: text({
+    variable: "REMEDIATION_SOURCES_PATH",
+    group: "Replay",
+    default: "",
+    doc: "JSON file with further sources (docs/sources.md). It is read again on SIGHUP and when it changes.",
+  }),
   chunkMessages: integer({
     variable: "REMEDIATION_CHUNK_MESSAGES",
     group: "Replay",

@@ -1,5 +1,5 @@
 /** Reads the settings: pure in {@link parseSettings}, with its IO in {@link loadSettings}. */
-import { readEnvironment, readTextFile, readTextFileIfAny } from "../runtime/process.ts";
+import { readEnvironment, readSmallTextFile, readTextFile, readTextFileIfAny } from "../runtime/process.ts";
 import type { Field } from "./field.ts";
 import { FIELDS, SETTING_KEYS, type SettingKey, type Settings } from "./fields.ts";
 import {
@@ -13,13 +13,27 @@ import {
   parseDotEnv,
 } from "./layers.ts";
 import { quote, redactCredentials } from "./redact.ts";
-import { checkTogether, usesTls } from "./rules.ts";
+import { checkTogether, LIST_SETTINGS, usesTls } from "./rules.ts";
 import { Secret } from "./secret.ts";
+import {
+  MAX_SOURCES_BYTES,
+  NO_SOURCES_FILE,
+  type ParsedSources,
+  parseSources,
+  type SourcesFile,
+} from "./sources_file.ts";
 import { warnOfUnknown } from "./unknown.ts";
 
 /** Settings, or all that is wrong with them. No text in it shows a secret. */
 export type Loaded =
-  | { readonly ok: true; readonly settings: Settings; readonly origins: Origins; readonly warnings: readonly string[] }
+  | {
+    readonly ok: true;
+    readonly settings: Settings;
+    /** What the file of `REMEDIATION_SOURCES_PATH` says. */
+    readonly sourcesFile: SourcesFile;
+    readonly origins: Origins;
+    readonly warnings: readonly string[];
+  }
   | { readonly ok: false; readonly problems: readonly string[]; readonly warnings: readonly string[] };
 
 /**
@@ -34,8 +48,38 @@ export function loadSettings(): Loaded {
     environment: readEnvironment(),
     dotEnv: dotEnv.variables,
     readFile: readTextFile,
+    readSourcesFile,
   });
   return { ...loaded, warnings: [...warnings, ...dotEnv.warnings, ...loaded.warnings] };
+}
+
+/** A regular file of bounded size: it is read again and again while the service runs. */
+function readSourcesFile(path: string): string {
+  return readSmallTextFile(path, MAX_SOURCES_BYTES);
+}
+
+/** Reads and parses the sources file as it is now. Does not throw; every problem and warning begins with the variable and the path. */
+export function loadSources(settings: Settings): ParsedSources {
+  return readSources(settings, { readFile: readSourcesFile, isComparable: true });
+}
+
+function readSources(
+  settings: Settings,
+  { readFile, isComparable }: { readFile: (path: string) => string; isComparable: boolean },
+): ParsedSources {
+  const { sourcesPath } = settings;
+  if (sourcesPath === "") return { ok: true, file: NO_SOURCES_FILE, warnings: [] };
+  const file = `${FIELDS.sourcesPath.variable} ${quote(sourcesPath)}`;
+  let text: string;
+  try {
+    text = readFile(sourcesPath);
+  } catch (error) {
+    return { ok: false, problems: [`${file} cannot be read: ${errorName(error)}`] };
+  }
+  const parsed = parseSources(text, isComparable ? settings : null);
+  return parsed.ok
+    ? { ...parsed, warnings: parsed.warnings.map((one) => `${file}: ${one}`) }
+    : { ok: false, problems: parsed.problems.map((one) => `${file}: ${one}`) };
 }
 
 function readDotEnv(): { text: string; warnings: string[] } {
@@ -60,9 +104,14 @@ export function parseSettings(layers: Layers): Loaded {
   for (const { kind, keys, text } of checkTogether(settings, origins)) {
     if (!keys.some((key) => bad.has(key))) notes[kind === "problem" ? "problems" : "warnings"].push(text);
   }
+  const isComparable = ![...LIST_SETTINGS, "sources" as const].some((key) => bad.has(key));
+  const sources = readSources(settings, { readFile: layers.readSourcesFile ?? layers.readFile, isComparable });
+  if (sources.ok) notes.warnings.push(...sources.warnings);
+  else notes.problems.push(...sources.problems);
   if (notes.problems.length === 0) notes.problems.push(...checkCaFile(settings, layers));
   const { problems, warnings } = notes;
-  return problems.length > 0 ? { ok: false, problems, warnings } : { ok: true, settings, origins, warnings };
+  if (!sources.ok || problems.length > 0) return { ok: false, problems, warnings };
+  return { ok: true, settings, sourcesFile: sources.file, origins, warnings };
 }
 
 /** A field's value, or its default where nothing is set or (`isBad`) what is set is no good. */

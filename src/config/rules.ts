@@ -27,10 +27,11 @@ function checkPorts({ metricsPort, healthPort }: Settings): Finding[] {
   return [{ kind: "problem", keys: ["metricsPort", "healthPort"], text }];
 }
 
-const LIST_ROLES = ["alerterDlq", "moogDlq", "ingestQueue", "alertQueue", "deadList"] as const;
+/** The settings that name lists. */
+export const LIST_SETTINGS = ["alerterDlq", "moogDlq", "ingestQueue", "alertQueue", "deadList"] as const;
 
 function checkLists(settings: Settings): Finding[] {
-  const pairs = LIST_ROLES.flatMap((role, at) => LIST_ROLES.slice(at + 1).map((other) => [role, other] as const));
+  const pairs = LIST_SETTINGS.flatMap((role, at) => LIST_SETTINGS.slice(at + 1).map((other) => [role, other] as const));
   return pairs.filter(([role, other]) => settings[role] === settings[other]).map(([role, other]) => {
     const same = `${nameOf(role)} and ${nameOf(other)} are both ${JSON.stringify(settings[role])}`;
     // Nothing is moved out of or into the alert queue, so naming it as the target only makes its depth count twice.

@@ -28,10 +28,12 @@ export type ConsumerReason = (typeof CONSUMER_REASONS)[number];
 /** What a {@link ConsumerGate} needs. */
 export interface ConsumerGateOptions {
   readonly mode: ConsumerGateMode;
-  /** Heartbeats are `<prefix>:<pod>`, e.g. `mutt:heartbeat:alerter`. */
-  readonly heartbeatPrefix: string;
-  /** `ALERTER_HEALTH_URL`; `undefined` where it is not set. */
+  /** Heartbeats are `<prefix>:<pod>`, e.g. `mutt:heartbeat:alerter`; `null`: the consumer has none. */
+  readonly heartbeatPrefix: string | null;
+  /** Where the consumer answers 200; `undefined`: it is not asked. */
   readonly healthUrl: URL | undefined;
+  /** What sets that URL, for people; default `ALERTER_HEALTH_URL`. */
+  readonly healthUrlFrom?: string;
   readonly redis: Redis;
   readonly clock: Clock;
   readonly log: Log;
@@ -53,14 +55,14 @@ interface ConsumerAnswer extends GateAnswer {
 export class ConsumerGate implements Gate {
   readonly name = "consumer";
   readonly #options: ConsumerGateOptions;
-  readonly #heartbeats: Heartbeats;
+  readonly #heartbeats: Heartbeats | null;
   readonly #health: HealthUrl | undefined;
   #warnedForbidden = false;
 
   constructor(options: ConsumerGateOptions) {
     const { heartbeatPrefix: prefix, healthUrl } = options;
     this.#options = options;
-    this.#heartbeats = new Heartbeats({ ...options, prefix });
+    this.#heartbeats = prefix === null ? null : new Heartbeats({ ...options, prefix });
     this.#health = healthUrl === undefined ? undefined : new HealthUrl(options, healthUrl);
   }
 
@@ -74,6 +76,7 @@ export class ConsumerGate implements Gate {
   async ask(): Promise<GateAnswer> {
     if (this.#options.mode === "off") return OFF;
     const health = this.#health?.answer();
+    if (this.#heartbeats === null) return health ?? NOT_ASKED;
     const heartbeat = this.#judge(await this.#heartbeats.ask());
     return heartbeat.open && health !== undefined ? health : heartbeat;
   }
@@ -81,12 +84,12 @@ export class ConsumerGate implements Gate {
   /** Resolves once a look for heartbeats and the health URL have answered, or could not. */
   async settled(): Promise<void> {
     if (this.#options.mode === "off") return;
-    await Promise.all([this.#heartbeats.settled(), this.#health?.fact.settled()]);
+    await Promise.all([this.#heartbeats?.settled(), this.#health?.fact.settled()]);
   }
 
   /** Ends what runs in the background and waits for it. Safe to call twice. */
   async stop(): Promise<void> {
-    await Promise.all([this.#heartbeats.stop(), this.#health?.fact.stop()]);
+    await Promise.all([this.#heartbeats?.stop(), this.#health?.fact.stop()]);
   }
 
   #judge(state: HeartbeatState): ConsumerAnswer {
@@ -117,7 +120,7 @@ export class ConsumerGate implements Gate {
 
   /** Closed for a moment for a consumer that was seen; in `auto` one that never was is not waited for. */
   #uncertain(answer: ConsumerAnswer): ConsumerAnswer {
-    return { ...answer, open: this.#options.mode === "auto" && !this.#heartbeats.everSeen };
+    return { ...answer, open: this.#options.mode === "auto" && !this.#heartbeats?.everSeen };
   }
 
   #warnForbidden(keys: string): void {
@@ -132,6 +135,8 @@ export class ConsumerGate implements Gate {
 
 const OFF: ConsumerAnswer = { open: true, reason: "off", detail: "REMEDIATION_CONSUMER_GATE is off" };
 
+const NOT_ASKED: ConsumerAnswer = { open: true, reason: "off", detail: "nothing says where the consumer can be asked" };
+
 function closed(reason: ConsumerReason, detail: string, retryInMs: number): ConsumerAnswer {
   return { open: false, reason, detail, retryInMs };
 }
@@ -140,9 +145,11 @@ function closed(reason: ConsumerReason, detail: string, retryInMs: number): Cons
 class HealthUrl {
   readonly fact: BackgroundFact<ExchangeOutcome>;
   readonly #host: string;
+  readonly #from: string;
 
-  constructor({ clock, fetch }: ConsumerGateOptions, url: URL) {
+  constructor({ clock, fetch, healthUrlFrom = "ALERTER_HEALTH_URL" }: ConsumerGateOptions, url: URL) {
     this.#host = url.host;
+    this.#from = healthUrlFrom;
     this.fact = new BackgroundFact({
       clock,
       freshMs: HEALTH_URL_EVERY_MS,
@@ -162,7 +169,7 @@ class HealthUrl {
     if (isOk(outcome)) return { open: true, reason: "alive", detail: `${this.#host} answered 200` };
     const seen = outcome.kind === "answered" ? `answered ${outcome.status}` : OUTCOME_WORDS[outcome.kind];
     const retryInMs = Math.max(UNKNOWN_RETRY_MS, Math.ceil(this.fact.freshForMs()));
-    return closed("health_url_failed", `${this.#host} ${seen} (ALERTER_HEALTH_URL)`, retryInMs);
+    return closed("health_url_failed", `${this.#host} ${seen} (${this.#from})`, retryInMs);
   }
 }
 

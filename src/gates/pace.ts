@@ -10,6 +10,8 @@ import type { Gate, GateAnswer } from "./gate.ts";
 export interface PaceSettings {
   /** `auto`: the room that the forwarder's rate limiter has left; else messages a second, 0: no limit. */
   readonly maxPerSecond: "auto" | number;
+  /** What sets that, for people. */
+  readonly decidedBy: string;
   /** The forwarder's limit: so many alerts … */
   readonly rateLimit: number;
   /** … in so many seconds. */
@@ -43,7 +45,10 @@ export function createPaceGate(redis: Redis, deps: PaceDeps): PaceGate {
   /** The ledger that the last answer rests on. */
   let asked: ReadLedger | null = null;
 
-  async function askLimiter(snapshot: Snapshot, { rateLimit, ratePeriodSeconds }: PaceSettings): Promise<GateAnswer> {
+  async function askLimiter(
+    snapshot: Snapshot,
+    { rateLimit, ratePeriodSeconds, decidedBy }: PaceSettings,
+  ): Promise<GateAnswer> {
     const { nowMs } = snapshot;
     const periodMs = ratePeriodSeconds * 1_000;
     const [read, used, ...depths] = await Promise.all([
@@ -57,7 +62,7 @@ export function createPaceGate(redis: Redis, deps: PaceDeps): PaceGate {
     return toAnswer(
       answer,
       `the forwarder takes ${rateLimit} alerts per ${ratePeriodSeconds} s, did ${used} of late, and ${waiting} ` +
-        "wait before it (REMEDIATION_MAX_PER_SECOND is auto)",
+        `wait before it (${decidedBy} is auto)`,
     );
   }
 
@@ -67,14 +72,14 @@ export function createPaceGate(redis: Redis, deps: PaceDeps): PaceGate {
       asked = null;
       const snapshot = deps.snapshot();
       const settings = deps.settings();
-      const { maxPerSecond } = settings;
-      if (maxPerSecond === 0) return { open: true, reason: "no_limit", detail: "REMEDIATION_MAX_PER_SECOND is 0" };
+      const { maxPerSecond, decidedBy } = settings;
+      if (maxPerSecond === 0) return { open: true, reason: "no_limit", detail: `${decidedBy} is 0` };
       if (!snapshot) {
         return { open: false, reason: "unknown", detail: "the source has not been read yet", retryInMs: 250 };
       }
       if (maxPerSecond !== "auto") {
         const { nowMs, record: { spentUntilMs } } = snapshot;
-        const detail = `at most ${maxPerSecond} messages a second (REMEDIATION_MAX_PER_SECOND)`;
+        const detail = `at most ${maxPerSecond} messages a second (${decidedBy})`;
         return toAnswer(rateRoom({ perSecond: maxPerSecond, nowMs, spentUntilMs }), detail);
       }
       try {
@@ -82,7 +87,7 @@ export function createPaceGate(redis: Redis, deps: PaceDeps): PaceGate {
       } catch (error) {
         deps.onRedisError?.(error);
         const detail = `${deps.rateKey} and ${deps.waitingQueues.join(", ")} could not be measured ` +
-          `(${redisErrorCode(error)}), which REMEDIATION_MAX_PER_SECOND=auto needs`;
+          `(${redisErrorCode(error)}), which ${decidedBy} = auto needs`;
         return { open: false, reason: "unknown", detail, retryInMs: 1_000 };
       }
     },

@@ -37,10 +37,16 @@ export interface MeasuredQueue {
   readonly role: QueueRole;
 }
 
+/** What a source is to the metrics. */
+export interface MeasuredSource {
+  readonly name: string;
+  readonly gates: readonly string[];
+  readonly queues: readonly MeasuredQueue[];
+}
+
 /** What {@link Metrics} needs: the label sets that are not known here. */
 export interface MetricsOptions {
-  readonly sources: readonly { readonly name: string; readonly queues: readonly MeasuredQueue[] }[];
-  readonly gates: readonly string[];
+  readonly sources: readonly MeasuredSource[];
   readonly commitResults: readonly string[];
   readonly redisErrorCodes: readonly string[];
   readonly version: string;
@@ -122,7 +128,10 @@ export class Metrics {
   readonly redisReconnects = this.#counter("redis_reconnects_total", "Redis connections that were made again.");
   readonly #buildInfo = this.#gauge("build_info", "Always 1; what is running is in the labels.", ["version", "commit"]);
 
+  readonly #commitResults: readonly string[];
+
   constructor(options: MetricsOptions) {
+    this.#commitResults = options.commitResults;
     this.#initialise(options);
     registerProcessMetrics(this.#registry, options.readProcessUsage);
   }
@@ -132,30 +141,43 @@ export class Metrics {
     return this.#registry.metrics();
   }
 
-  #initialise({ sources, redisErrorCodes, version, commit, ...labels }: MetricsOptions): void {
+  #initialise({ sources, redisErrorCodes, version, commit }: MetricsOptions): void {
     for (const reason of REPLAY_FAIL_REASONS) this.replayFail.inc({ reason }, 0);
     for (const result of RELOAD_RESULTS) this.configReloads.inc({ result }, 0);
     for (const code of redisErrorCodes) this.redisErrors.inc({ code }, 0);
-    for (const source of sources) this.#initialiseSource(source, labels);
+    for (const source of sources) this.addSource(source);
     this.#buildInfo.set({ version, commit }, 1);
   }
 
-  #initialiseSource(
-    { name: source, queues }: MetricsOptions["sources"][number],
-    { gates, commitResults }: Pick<MetricsOptions, "gates" | "commitResults">,
-  ): void {
+  /** Starts a source's series at 0; counters that are there already stay. */
+  addSource({ name: source, gates, queues }: MeasuredSource): void {
     this.replayed.inc({ source }, 0);
     this.movedBytes.inc({ source }, 0);
     this.oldestAge.set({ source }, 0);
     this.allowance.set({ source }, -1);
     for (const state of BRAKE_STATES) this.brakeState.set({ source, state }, state === "healthy" ? 1 : 0);
     for (const reason of DEAD_REASONS) this.dead.inc({ source, reason }, 0);
-    for (const result of commitResults) this.commits.inc({ source, result }, 0);
+    for (const result of this.#commitResults) this.commits.inc({ source, result }, 0);
     for (const gate of gates) this.gateOpen.set({ source, gate }, 0);
     for (const { name: queue, role } of queues) {
       this.queueDepth.set({ source, queue, role }, 0);
       if (role === "dlq") this.dlqDepth.set({ dlq_name: queue }, 0);
     }
+  }
+
+  /** Forgets the series of a source that runs no more; `keepCounters`: it comes back at once, so only its gauges go. */
+  removeSource({ name: source, gates, queues }: MeasuredSource, { keepCounters }: { keepCounters: boolean }): void {
+    this.oldestAge.remove({ source });
+    for (const gate of gates) this.gateOpen.remove({ source, gate });
+    for (const { name: queue, role } of queues) {
+      this.queueDepth.remove({ source, queue, role });
+      if (role === "dlq") this.dlqDepth.remove({ dlq_name: queue });
+    }
+    if (keepCounters) return;
+    this.replayed.remove({ source });
+    this.movedBytes.remove({ source });
+    for (const reason of DEAD_REASONS) this.dead.remove({ source, reason });
+    for (const result of this.#commitResults) this.commits.remove({ source, result });
   }
 
   #counter<Label extends string = never>(name: string, help: string, labelNames: readonly Label[] = []) {

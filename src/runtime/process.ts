@@ -11,6 +11,26 @@ export function readTextFile(path: string): string {
   return Deno.readTextFileSync(path);
 }
 
+/**
+ * The text of a regular file of at most `maxBytes` bytes. What is not UTF-8 becomes U+FFFD. @throws what the runtime throws,
+ * or an error named `NotAFile` or `FileTooLarge`. A pipe or device is not waited for.
+ */
+export function readSmallTextFile(path: string, maxBytes: number): string {
+  if (!Deno.statSync(path).isFile) throw named("NotAFile");
+  using file = Deno.openSync(path);
+  const bytes = new Uint8Array(maxBytes + 1);
+  let length = 0;
+  for (let read: number | null = 0; read !== null && length < bytes.length; length += read ?? 0) {
+    read = file.readSync(bytes.subarray(length));
+  }
+  if (length > maxBytes) throw named("FileTooLarge");
+  return new TextDecoder().decode(bytes.subarray(0, length));
+}
+
+function named(name: string): Error {
+  return Object.assign(new Error(name), { name });
+}
+
 /** A file's text, or `undefined` where there is no such file. Other failures are thrown. */
 export function readTextFileIfAny(path: string): string | undefined {
   try {

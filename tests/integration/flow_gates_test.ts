@@ -48,7 +48,12 @@ function pace(settings: PaceSettings, { nowMs = Date.now() }: { nowMs?: number }
   return { nowMs, client, gate: createPaceGate(client, deps) };
 }
 
-const AUTO: PaceSettings = { maxPerSecond: "auto", rateLimit: 50, ratePeriodSeconds: 1 };
+const AUTO: PaceSettings = {
+  maxPerSecond: "auto",
+  decidedBy: "REMEDIATION_MAX_PER_SECOND",
+  rateLimit: 50,
+  ratePeriodSeconds: 1,
+};
 
 Deno.test("createPaceGate: leaves room by the forwarder's own books and the queues before it", async () => {
   const { client, gate, nowMs } = pace(AUTO);
@@ -79,7 +84,7 @@ Deno.test("createPaceGate: is closed when the forwarder's books cannot be read, 
   await client.set(RATE_KEY, "no sorted set");
   const { open, reason, detail } = await gate.ask();
   assert.deepEqual([open, reason], [false, "unknown"]);
-  assert.match(detail, /WRONGTYPE.*REMEDIATION_MAX_PER_SECOND=auto/);
+  assert.match(detail, /WRONGTYPE.*REMEDIATION_MAX_PER_SECOND = auto/);
   assert.equal(await gate.reserve(1), false);
 });
 

@@ -15,8 +15,11 @@ const PROMETHEUS_ACCEPT =
 
 function createMetrics() {
   const metrics = new Metrics({
-    sources: [{ name: "alerter", queues: [{ name: "mutt:dlq:alerter", role: "dlq" }] }],
-    gates: ["redis", "downstream"],
+    sources: [{
+      name: "alerter",
+      gates: ["redis", "downstream"],
+      queues: [{ name: "mutt:dlq:alerter", role: "dlq" }],
+    }],
     commitResults: [...COMMIT_RESULTS, "error"],
     redisErrorCodes: REDIS_ERROR_CODES,
     version: "1.2.3",

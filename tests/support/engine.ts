@@ -199,8 +199,7 @@ class TestEngine implements Engine {
 
 function createMetrics(source: string, queues: ReturnType<typeof measuredQueues>): Metrics {
   return new Metrics({
-    sources: [{ name: source, queues }],
-    gates: GATE_NAMES,
+    sources: [{ name: source, gates: GATE_NAMES, queues }],
     commitResults: [...COMMIT_RESULTS, "error"],
     redisErrorCodes: REDIS_ERROR_CODES,
     ...{ version: "test", commit: "test" },

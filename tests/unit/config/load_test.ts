@@ -101,6 +101,7 @@ Deno.test("parseSettings: gives the original's defaults when nothing is set", ()
       logLevel: "INFO",
       logJson: null,
       sources: ["alerter"],
+      sourcesPath: "",
       moogDlq: "mutt:dlq:moog",
       moogHeartbeatPrefix: "mutt:heartbeat:moog",
       breakerEnabled: true,

@@ -8,6 +8,7 @@ function createMetrics() {
   return new Metrics({
     sources: [{
       name: "alerter",
+      gates: ["enabled", "redis"],
       queues: [
         { name: "mutt:dlq:alerter", role: "dlq" },
         { name: "mutt:ingest_queue", role: "target" },
@@ -15,7 +16,6 @@ function createMetrics() {
         { name: "mutt:alert_queue", role: "downstream" },
       ],
     }],
-    gates: ["enabled", "redis"],
     commitResults: ["ok", "error"],
     redisErrorCodes: ["OOM", "OTHER"],
     version: "1.2.3",

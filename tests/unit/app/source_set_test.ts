@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { type DrivenSource, SourceSet } from "../../../src/app/source_set.ts";
+import { createSources, type SourceSetup } from "../../../src/app/sources.ts";
+import { DEFAULT_SETTINGS } from "../../../src/config/fields.ts";
+import type { SourceEntry } from "../../../src/config/source_fields.ts";
+
+const lists = (name: string) => ({ dlq: `${name}:dlq`, target: name, dead: `${name}:dead` });
+
+function setupsOf(entries: Record<string, SourceEntry>): readonly SourceSetup[] {
+  return createSources(DEFAULT_SETTINGS, new Map(Object.entries(entries))).slice(1);
+}
+
+/** A set over sources that only write down what happens to them. A loop's stop waits for `release`, where one is given. */
+function setup(entries: Record<string, SourceEntry>, { release }: { release?: Promise<void> } = {}) {
+  const events: string[] = [];
+  const part = (what: string, name: string) => ({
+    start: () => void events.push(`start ${what} ${name}`),
+    stop: async () => {
+      if (what === "loop") await release;
+      events.push(`stop ${what} ${name}`);
+    },
+  });
+  const set = new SourceSet(setupsOf(entries), {
+    metrics: {
+      addSource: ({ name }) => events.push(`add ${name}`),
+      removeSource: ({ name }, { keepCounters }) =>
+        events.push(`remove ${name}${keepCounters ? ", keep counters" : ""}`),
+    },
+    build(source) {
+      const { name } = source.policy;
+      events.push(`build ${name}`);
+      const parts = { setup: source, watch: part("watch", name), stop: part("gates", name).stop };
+      return { parts, loop: part("loop", name) } as unknown as DrivenSource;
+    },
+  });
+  return { set, takeEvents: () => events.splice(0) };
+}
+
+Deno.test("SourceSet: starts, stops and rebuilds what differs, and touches nothing else", async () => {
+  const { set, takeEvents } = setup({ a: lists("a"), b: lists("b"), c: lists("c") });
+  set.drive();
+  takeEvents();
+  const [a] = set.list();
+  await set.apply(setupsOf({ a: lists("a"), c: { ...lists("c"), maxReplays: 5 }, d: lists("d") }));
+  const events = takeEvents();
+  assert.deepEqual(
+    events.slice(0, 6).sort(),
+    ["b", "c"].flatMap((name) => ["stop gates", "stop loop", "stop watch"].map((what) => `${what} ${name}`)).sort(),
+  );
+  assert.deepEqual(events.slice(6), [
+    ...["remove b", "remove c, keep counters"],
+    ...["add c", "build c", "start loop c", "start watch c"],
+    ...["add d", "build d", "start loop d", "start watch d"],
+  ]);
+  assert.deepEqual(set.list().map(({ parts }) => parts.setup.policy.name), ["a", "c", "d"]);
+  assert.equal(set.list()[0], a);
+});
+
+Deno.test("SourceSet: does nothing when the sources are the same, in whatever order", async () => {
+  const { set, takeEvents } = setup({ a: lists("a"), b: lists("b") });
+  takeEvents();
+  assert.deepEqual(set.compare(setupsOf({ b: lists("b"), a: lists("a") })), { added: [], changed: [], removed: [] });
+  await set.apply(setupsOf({ b: lists("b"), a: lists("a") }));
+  assert.deepEqual(takeEvents(), []);
+});
+
+Deno.test("SourceSet: a queue goes to another source only when the first has finished its chunk", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { set, takeEvents } = setup({ a: lists("x") }, { release: promise });
+  set.drive();
+  takeEvents();
+  const applied = set.apply(setupsOf({ b: lists("x") }));
+  await new Promise((done) => setTimeout(done, 0));
+  assert.ok(!takeEvents().includes("build b"));
+  resolve();
+  await applied;
+  const events = takeEvents();
+  assert.ok(events.indexOf("stop loop a") < events.indexOf("build b"), events.join());
+});
+
+Deno.test("SourceSet: starts nothing that it was given while it stops", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { set, takeEvents } = setup({ a: lists("a") }, { release: promise });
+  set.drive();
+  takeEvents();
+  const applied = set.apply(setupsOf({ b: lists("b") }));
+  const stopped = set.stop();
+  resolve();
+  await Promise.all([applied, stopped, set.apply(setupsOf({ c: lists("c") }))]);
+  assert.deepEqual(takeEvents().filter((event) => /build|start/.test(event)), []);
+});

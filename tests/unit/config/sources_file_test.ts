@@ -1,0 +1,229 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { DEFAULT_SETTINGS, type Settings } from "../../../src/config/fields.ts";
+import { parseSettings } from "../../../src/config/load.ts";
+import { MAX_SOURCES, parseSources } from "../../../src/config/sources_file.ts";
+import { createSources } from "../../../src/app/sources.ts";
+
+const ORDERS = { dlq: "o:dlq", target: "o", dead: "o:dead" };
+const FULL = {
+  ...ORDERS,
+  counter: "attempts",
+  cutOnReplay: ["attempts"],
+  required: ["id"],
+  maxReplays: 3,
+  maxPerSecond: 20,
+  targetMaxDepth: 1_000,
+  healthUrl: "http://orders:8080/health",
+};
+
+function problemsOf(text: string, settings: Settings = DEFAULT_SETTINGS): readonly string[] {
+  const parsed = parseSources(text, settings);
+  return parsed.ok ? [] : parsed.problems;
+}
+
+/** Problems of a file with this source `orders`. */
+function problemsWith(members: Record<string, unknown>): readonly string[] {
+  return problemsOf(JSON.stringify({ sources: { orders: { ...ORDERS, ...members } } }));
+}
+
+function setupsOf(sources: Record<string, unknown>, settings: Settings = DEFAULT_SETTINGS) {
+  const parsed = parseSources(JSON.stringify({ sources }), settings);
+  assert.ok(parsed.ok, JSON.stringify(parsed));
+  return createSources(settings, parsed.file);
+}
+
+const WRONG_FILES: readonly [text: string, problem: RegExp][] = [
+  ["", /^it is not JSON/],
+  ["\0", /^it is not JSON/],
+  [`{"sources": {}}\0`, /^it is not JSON/],
+  ["{", /^it is not JSON/],
+  ["[".repeat(100_000), /^it is not JSON/],
+  [`{"sources": {"a": "\uFFFD"}}`, /^it is not JSON \(in UTF-8\)/],
+  [`{"sources": {"a": NaN}}`, /^it is not JSON/],
+  ["null", /^\$ null is not an object/],
+  ["[]", /^\$ \(a list of 0\) is not an object/],
+  [`"sources"`, /^\$ "sources" is not an object/],
+  ["{}", /^sources is missing/],
+  [`{"sources": []}`, /^sources \(a list of 0\) is not an object/],
+  [`{"sources": null}`, /^sources null is not an object/],
+  [`{"sources": {}, "more": 1}`, /^more is not known/],
+  [`{"sources": {}, "__proto__": {}}`, /^__proto__ is not known/],
+  [`{"sources": {}, "sources": {}}`, /^sources stands there twice/],
+  [`{"sources": {}, "s\\u006furces": {}}`, /^sources stands there twice/],
+  [`{"sources": {"alerter": {"maxReplays": 1, "maxReplays": 2}}}`, /^sources\.alerter\.maxReplays stands there twice/],
+  [`{"sources": {"alerter": 5}}`, /^sources\.alerter 5 is not an object/],
+  [`{"sources": {"alerter": ${"[".repeat(50_000)}${"]".repeat(50_000)}}}`, /^sources\.alerter \(a list of 1\) is not/],
+];
+
+for (const [text, problem] of WRONG_FILES) {
+  Deno.test(`parseSources: refuses ${JSON.stringify(text.slice(0, 70))}`, () => {
+    const problems = problemsOf(text);
+    assert.equal(problems.length, 1, problems.join("\n"));
+    assert.match(problems[0]!, problem);
+  });
+}
+
+const WRONG_MEMBERS: readonly [member: string, value: unknown, shown: string][] = [
+  ...["dlq", "target", "dead"].flatMap((role): [string, unknown, string][] => [
+    [role, 5, "5"],
+    [role, null, "null"],
+    [role, "", '""'],
+    [role, "a b", '"a b"'],
+    [role, "a\u0000b", '"a\\u0000b"'],
+    [role, "\ud800", '"\\ud800"'],
+    [role, "x".repeat(513), `"${"x".repeat(80)}…"`],
+    [role, ["a"], "(a list of 1)"],
+  ]),
+  ["counter", 5, "5"],
+  ["counter", "", '""'],
+  ["counter", "_remediation", '"_remediation"'],
+  ["cutOnReplay", "attempts", '"attempts"'],
+  ["cutOnReplay", Array.from({ length: 65 }, (_, i) => `m${i}`), "(a list of 65)"],
+  ["required", {}, "(an object)"],
+  ["maxReplays", 0, "0"],
+  ["maxReplays", 1_001, "1001"],
+  ["maxReplays", 2.5, "2.5"],
+  ["maxReplays", "3", '"3"'],
+  ["maxPerSecond", -1, "-1"],
+  ["maxPerSecond", 1_000_001, "1000001"],
+  ["maxPerSecond", "auto", '"auto"'],
+  ["maxPerSecond", true, "true"],
+  ["targetMaxDepth", -1, "-1"],
+  ["targetMaxDepth", null, "null"],
+  ["healthUrl", "orders:8080", '"orders:8080"'],
+  ["healthUrl", "ftp://user:secret@orders/", '"ftp://[redacted]@orders/"'],
+  ["healthUrl", "", '""'],
+];
+
+for (const [member, value, shown] of WRONG_MEMBERS) {
+  Deno.test(`parseSources: refuses ${member} ${shown}`, () => {
+    const [problem, ...more] = problemsWith({ [member]: value });
+    assert.ok(problem?.startsWith(`sources.orders.${member} ${shown} is not `), problem);
+    assert.deepEqual(more, []);
+  });
+}
+
+const WRONG_TOGETHER: readonly [what: string, sources: Record<string, unknown>, problems: readonly string[]][] = [
+  ["a name that is none", { "Orders": ORDERS }, ["sources.Orders is not a source's name"]],
+  ["a name that is too long", { ["o".repeat(33)]: ORDERS }, [`sources.${"o".repeat(33)} is not a source's name`]],
+  ["a blank in a name", { "a b": ORDERS }, ['sources["a b"] is not a source\'s name']],
+  ["an unknown member", { orders: { ...ORDERS, DLQ: "x" } }, ["sources.orders.DLQ is not known"]],
+  ["a member of Object", { orders: { ...ORDERS, constructor: 1 } }, ["sources.orders.constructor is not known"]],
+  ["missing lists", { orders: {} }, [
+    "sources.orders.dlq is missing",
+    "sources.orders.target is missing",
+    "sources.orders.dead is missing",
+  ]],
+  ["bad items", { orders: { ...ORDERS, required: ["a", 5, "a"], cutOnReplay: ["failed_at"] } }, [
+    'sources.orders.cutOnReplay[0] "failed_at" is not',
+    "sources.orders.required[1] 5 is not",
+    'sources.orders.required[2] "a" is not',
+  ]],
+  ["a required member that is cut", { orders: { ...ORDERS, required: ["a"], cutOnReplay: ["a"] } }, [
+    'sources.orders.required[0] "a" is in sources.orders.cutOnReplay too',
+  ]],
+  ["one key in two roles", { orders: { ...ORDERS, dead: "o" } }, [
+    'sources.orders.dead "o" is also the target of source orders (sources.orders.target)',
+  ]],
+  ["a DLQ of a built-in source", { orders: { ...ORDERS, dlq: "mutt:dlq:alerter" } }, [
+    'sources.orders.dlq "mutt:dlq:alerter" is also the DLQ of source alerter (ALERTER_DLQ_NAME)',
+  ]],
+  ["a DLQ in two sources", { orders: ORDERS, more: { ...ORDERS, target: "m" } }, [
+    'sources.more.dlq "o:dlq" is also the DLQ of source orders (sources.orders.dlq)',
+  ]],
+  ["a target that is a DLQ", { orders: ORDERS, more: { dlq: "m:dlq", target: "o:dlq", dead: "m:dead" } }, [
+    'sources.more.target "o:dlq" is also the DLQ of source orders (sources.orders.dlq)',
+  ]],
+  ["a dead list that is a DLQ", { alerter: { dead: "o:dlq" }, orders: ORDERS }, [
+    'sources.orders.dlq "o:dlq" is also the dead list of source alerter (sources.alerter.dead)',
+  ]],
+];
+
+for (const [what, sources, expected] of WRONG_TOGETHER) {
+  Deno.test(`parseSources: refuses ${what}`, () => {
+    const problems = problemsOf(JSON.stringify({ sources }));
+    assert.equal(problems.length, expected.length, problems.join("\n"));
+    expected.forEach((start, at) => assert.ok(problems[at]!.startsWith(start), problems[at]));
+  });
+}
+
+Deno.test("parseSources: refuses __proto__ as a source and as a member, and changes no prototype", () => {
+  const text = `{"sources": {"__proto__": {"dlq": "a", "target": "b", "dead": "c", "__proto__": {"dlq": 1}}}}`;
+  assert.deepEqual(problemsOf(text).map((one) => one.split(" is not ")[0]), [
+    "sources.__proto__",
+    "sources.__proto__.__proto__",
+  ]);
+  assert.equal(({} as Record<string, unknown>).dlq, undefined);
+});
+
+Deno.test("parseSources: refuses more sources than it serves", () => {
+  const many = Object.fromEntries(
+    Array.from({ length: MAX_SOURCES + 1 }, (_, i) => [`s${i}`, { dlq: `d${i}`, target: `t${i}`, dead: `x${i}` }]),
+  );
+  assert.deepEqual(problemsOf(JSON.stringify({ sources: many })), ["sources has 101 members, more than 100"]);
+});
+
+Deno.test("parseSources: tells all problems of a file at once", () => {
+  const problems = problemsOf(
+    JSON.stringify({ x: 1, sources: { A: 5, orders: { dlq: 1, target: "o", dead: "o", y: 2, maxReplays: 0 } } }),
+  );
+  assert.equal(problems.length, 7, problems.join("\n"));
+});
+
+Deno.test("parseSources: never throws, whatever the text", () => {
+  fc.assert(fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
+    parseSources(text, DEFAULT_SETTINGS);
+    parseSources(`{"sources": ${text}}`, DEFAULT_SETTINGS);
+    parseSources(`{"sources": {"orders": ${text}}}`, DEFAULT_SETTINGS);
+  }));
+});
+
+Deno.test("parseSources: warns of a built-in source that is not switched on", () => {
+  const parsed = parseSources(`{"sources": {"moog": {}}}`, DEFAULT_SETTINGS);
+  assert.ok(parsed.ok);
+  assert.deepEqual(parsed.warnings, ["sources.moog has no effect: REMEDIATION_SOURCES does not name moog"]);
+});
+
+Deno.test("createSources: gives a declared source its own gates, pace and limits", () => {
+  const [alerter, orders] = setupsOf({ orders: FULL });
+  assert.equal(alerter!.policy.name, "alerter");
+  assert.deepEqual(orders!.policy, {
+    ...{ name: "orders", ...ORDERS, counter: "attempts", cutOnReplay: ["attempts"], required: ["id"] },
+  });
+  assert.deepEqual(orders!.gates, ["enabled", "redis", "consumer", "depth", "returns", "pace"]);
+  assert.deepEqual([orders!.maxReplays, orders!.maxPerSecond, orders!.depthLimit.fixed], [3, 20, 1_000]);
+  assert.deepEqual(orders!.downstreamQueues, ["o"]);
+});
+
+Deno.test("createSources: gives a declared source that names only its lists safe defaults, whatever its name", () => {
+  const [, setup] = setupsOf({ constructor: ORDERS });
+  assert.deepEqual(setup!.policy, { name: "constructor", ...ORDERS, counter: null, cutOnReplay: [], required: [] });
+  assert.deepEqual(setup!.gates, ["enabled", "redis", "depth", "returns", "pace"]);
+  assert.deepEqual([setup!.maxReplays, setup!.maxPerSecond, setup!.depthLimit.fixed], [null, 0, 1_000]);
+});
+
+Deno.test("createSources: overrides single members of a built-in source, and switches none on", () => {
+  const [plain] = setupsOf({});
+  const setups = setupsOf({ alerter: { maxPerSecond: 10, target: "t", counter: null }, moog: { maxReplays: 2 } });
+  assert.equal(setups.length, 1);
+  assert.deepEqual(setups[0], {
+    ...plain!,
+    policy: { ...plain!.policy, target: "t", counter: null },
+    maxPerSecond: 10,
+    downstreamQueues: ["t", "mutt:alert_queue"],
+  });
+});
+
+Deno.test("parseSettings: reports a sources file that cannot be read beside every other problem", () => {
+  const loaded = parseSettings({
+    environment: { REMEDIATION_SOURCES_PATH: "/none.json", REMEDIATION_INTERVAL: "x" },
+    dotEnv: {},
+    readFile: () => {
+      throw new Deno.errors.NotFound();
+    },
+  });
+  assert.ok(!loaded.ok);
+  assert.equal(loaded.problems.length, 2);
+  assert.equal(loaded.problems[1], 'REMEDIATION_SOURCES_PATH "/none.json" cannot be read: NotFound');
+});
