@@ -168,6 +168,8 @@ export class Metrics {
   /** Forgets the series of a source that runs no more; `keepCounters`: it comes back at once, so only its gauges go. */
   removeSource({ name: source, gates, queues }: MeasuredSource, { keepCounters }: { keepCounters: boolean }): void {
     this.oldestAge.remove({ source });
+    this.allowance.remove({ source });
+    for (const state of BRAKE_STATES) this.brakeState.remove({ source, state });
     for (const gate of gates) this.gateOpen.remove({ source, gate });
     for (const { name: queue, role } of queues) {
       this.queueDepth.remove({ source, queue, role });
