@@ -201,7 +201,9 @@ Deno.test("simulate: a refused key heals by itself here and not there, and every
     deepEqual([result.account.wronglyDead, result.account.lostByReplays], [0, 0], title);
   }
   const left = original.result.account.fates.dlqMoog;
-  ok(left >= 30 && original.result.unhealed === left, JSON.stringify(original.result));
+  // What entered when the fault was over already, and failed all the same, is left but not counted as unhealed.
+  const { unhealed } = original.result;
+  ok(unhealed >= 30 && unhealed <= left, JSON.stringify(original.result));
   equal(ours.result.unhealed, 0, JSON.stringify(ours.result));
   equal(ours.result.account.fates.dlqMoog, 0);
   ok(original.result.account.bounced > 0, "poison goes round in circles there");
