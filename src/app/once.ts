@@ -1,7 +1,9 @@
 /** One cycle of every source, then an account. */
-import { type BrakeState, brakeState, RELEASED } from "../domain/brake.ts";
+import type { BrakeReason, BrakeState } from "../domain/brake.ts";
 import { FLOW_GATES, GATE_NAMES } from "../gates/gate.ts";
 import { isReplyError, redisErrorCode } from "../redis/errors.ts";
+import { NEW_RECORD } from "../redis/source_record.ts";
+import { stateOf } from "../replay/cycle.ts";
 import { dryRun } from "../replay/dry_run.ts";
 import { addOutcomes, type StoppedBy, type TurnOutcome } from "../replay/outcome.ts";
 import { EXIT } from "./exit.ts";
@@ -16,8 +18,8 @@ const REDIS_WAIT_MS = 5_000, FLOW_WAIT_MS = 5_000;
 /** What became of one source. */
 export interface SourceSummary extends Omit<TurnOutcome, "began" | "nextInMs"> {
   readonly name: string;
-  /** The brake: its state, and most messages of a cycle (`null`: no bound). */
-  readonly brake: { readonly state: BrakeState; readonly allowance: number | null };
+  /** The brake: its state, most messages of a cycle (`null`: no bound), and why. */
+  readonly brake: { readonly state: BrakeState; readonly allowance: number | null; readonly reason: BrakeReason };
 }
 
 /** The account of `once`; `--json` prints it as it is. */
@@ -122,10 +124,10 @@ async function dryRunSource(source: SourceParts, { clock, signal }: OnceOptions,
 
 function summarise({ setup, replay }: SourceParts, outcome: TurnOutcome): SourceSummary {
   const { depthBefore, depthAfter, replayed, dead, conflicts, stoppedBy } = outcome;
-  const { brake, boundBy } = replay.lastSnapshot()?.record ?? { brake: RELEASED, boundBy: "" };
+  const record = replay.lastSnapshot()?.record ?? NEW_RECORD;
   return {
     ...{ name: setup.policy.name, depthBefore, depthAfter, replayed, dead, conflicts, stoppedBy },
-    brake: { state: brakeState(brake, boundBy === "held"), allowance: brake.allowance },
+    brake: { state: stateOf(record), allowance: record.brake.allowance, reason: record.brake.reason },
   };
 }
 

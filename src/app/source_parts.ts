@@ -15,6 +15,7 @@ import type { RedisConnections } from "../redis/connection.ts";
 import { DeadLetterStore, type Snapshot } from "../redis/dead_letter_store.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import { Account } from "../replay/account.ts";
+import { AlertFlow } from "../replay/alert_flow.ts";
 import { DepthWatch, measuredQueues } from "../replay/depth_watch.ts";
 import { type ReplaySettings, SourceReplay } from "../replay/source_replay.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -39,7 +40,8 @@ export interface SourceParts {
   readonly store: DeadLetterStore;
   readonly board: GateBoard;
   readonly replay: SourceReplay;
-  readonly watch: DepthWatch;
+  /** What looks at Redis in the background once the source is driven. */
+  readonly watches: readonly { start(): void; stop(): Promise<void> }[];
   /** Resolves once the gates that look in the background have looked. */
   settled(): Promise<void>;
   /** Ends what the gates do in the background. */
@@ -109,18 +111,26 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     source: policy.name,
     onAnswer: (gate, open) => metrics.gateOpen.set({ source: policy.name, gate }, open ? 1 : 0),
   });
+  const alerts = new AlertFlow({
+    ...{ redis, clock, intervalMs: () => replaySettings(setup, live).intervalMs },
+    ...{ rateKey: settings.moogRateLimitKey, alertQueue: settings.alertQueue, moogDlq: settings.moogDlq },
+  });
   const replay = new SourceReplay(policy, {
     ...{ store, board, clock, createId, log, tracer },
     depthReading: () => depth.last(),
     reservePace: (count) => pace.reserve(count),
     paceFields: (count) => pace.fieldsAfter(count),
+    finishedSince: (sinceMs) => setup.provenByAlerts ? alerts.since(sinceMs) : 0,
     settings: () => replaySettings(setup, live),
     account: new Account(policy, { metrics, log, clock }),
   });
   const queues = measuredQueues(policy, setup.downstreamQueues);
   return {
     ...{ setup, store, board, replay },
-    watch: new DepthWatch(policy, { redis, store, queues, metrics, clock }),
+    watches: [
+      new DepthWatch(policy, { redis, store, queues, metrics, clock }),
+      ...(setup.provenByAlerts ? [alerts] : []),
+    ],
     settled: async () => {
       const asking = [downstream, consumer].filter(({ name }) => setup.gates.includes(name));
       await Promise.all(asking.map((gate) => gate.settled()));

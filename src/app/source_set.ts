@@ -125,10 +125,10 @@ function isSame(setup: SourceSetup, running: DrivenSource | undefined): boolean 
 
 function start({ parts, loop }: DrivenSource): void {
   loop.start();
-  parts.watch.start();
+  for (const watch of parts.watches) watch.start();
 }
 
 async function stop({ parts, loop }: DrivenSource): Promise<void> {
-  await Promise.all([loop.stop(), parts.watch.stop()]);
+  await Promise.all([loop.stop(), ...parts.watches.map((watch) => watch.stop())]);
   await parts.stop();
 }

@@ -31,6 +31,8 @@ export interface SourceSetup {
   readonly healthUrlFrom: string;
   /** Answers of Moogsoft that its consumer takes for success. */
   readonly successCodes: readonly number[];
+  /** Whether its consumers are MUTT's, so that live alerts that get through prove that they work. */
+  readonly provenByAlerts: boolean;
   /** How long its consumer may take until what fails is back: shortest time from cycle to cycle. */
   readonly settleMs: number;
 }
@@ -104,7 +106,12 @@ const BUILT_IN: Readonly<Record<BuiltInName, (settings: Settings) => SourceSetup
   }),
 };
 
-const BUILT_IN_DEFAULTS = { maxReplays: null, maxPerSecond: null, healthUrlFrom: "ALERTER_HEALTH_URL" } as const;
+const BUILT_IN_DEFAULTS = {
+  provenByAlerts: true,
+  maxReplays: null,
+  maxPerSecond: null,
+  healthUrlFrom: "ALERTER_HEALTH_URL",
+} as const;
 
 function listsOf(name: BuiltInName, settings: Settings) {
   const { dlq, target, dead } = BUILT_IN_LISTS[name];
@@ -120,6 +127,7 @@ function override(setup: SourceSetup, entry: SourceEntry): SourceSetup {
     policy: overridePolicy(policy, entry),
     maxReplays: entry.maxReplays ?? null,
     maxPerSecond: entry.maxPerSecond ?? null,
+    provenByAlerts: target === policy.target,
     downstreamQueues: [target, ...setup.downstreamQueues.slice(1)],
     depthLimit: { ...depthLimit, fixed: entry.targetMaxDepth ?? null },
     healthUrl: entry.healthUrl ?? setup.healthUrl,
@@ -159,7 +167,7 @@ function declare(name: string, entry: SourceEntry): SourceSetup {
     maxPerSecond: entry.maxPerSecond ?? 0,
     downstreamQueues: [target],
     depthLimit: { fixed: entry.targetMaxDepth ?? DECLARED_DEPTH_LIMIT, fallback: 0, byWarnThreshold: false },
-    ...{ heartbeatPrefix: null, healthUrl, healthUrlFrom: "", successCodes: [], settleMs: 0 },
+    ...{ heartbeatPrefix: null, healthUrl, healthUrlFrom: "", successCodes: [], settleMs: 0, provenByAlerts: false },
   };
   return { ...setup, healthUrlFrom: fileMember(setup, "healthUrl") };
 }

@@ -144,6 +144,14 @@ export const FIELDS = {
       "Whether a living consumer is asked for. auto: one that was seen and is gone closes the gate, one never seen does not;\n" +
       "required: there must be one; off: nothing is asked.",
   }),
+  brakeEnabled: boolean({
+    variable: "REMEDIATION_BRAKE_ENABLED",
+    group: "Gates",
+    default: true,
+    doc:
+      "Whether a source in trouble is held back: canary groups after a common failure or an outage, then an allowance\n" +
+      "that grows (docs/states.md). With false every cycle takes its whole batch.",
+  }),
   canaryAfterSeconds: integer({
     variable: "REMEDIATION_CANARY_AFTER",
     group: "Gates",
@@ -152,8 +160,8 @@ export const FIELDS = {
     max: 86_400,
     unit: "seconds",
     doc:
-      "After consumer, Moogsoft or breaker were closed for so long, a canary group goes first and the allowance grows\n" +
-      "from cycle to cycle. 0: never for that reason.",
+      "After gate consumer, downstream, breaker or depth was closed for so long, a canary group goes first and the\n" +
+      "allowance grows from cycle to cycle. 0: never for that reason.",
   }),
   settleSeconds: integer({
     variable: "REMEDIATION_SETTLE",

@@ -17,6 +17,28 @@ const CANARY_DISTANCE_MS = 30_000;
 export const RAMP_FACTOR = 4;
 /** Failures in troubled cycles that one message is excused, at most. */
 export const MAX_EXCUSES = 5;
+/** A gate that was closed for so long without a break is a reason to fall back while ramping, in milliseconds. */
+export const STRAIN_MS = 5_000;
+/** Fewest messages of others that prove that the consumer works. */
+const MIN_PROOF = 3;
+/** So many times as many must have succeeded as failed among the others. */
+const PROOF_FACTOR = 2;
+
+/** Why a source is in its state: what changed it last. Closed: metric labels use exactly these. */
+export const BRAKE_REASONS = ["none", "returns", "outage", "strain", "stayed_away", "consumer_works"] as const;
+/** One of {@link BRAKE_REASONS}. */
+export type BrakeReason = (typeof BRAKE_REASONS)[number];
+
+/** The reasons in words. */
+export const BRAKE_REASON_TEXTS: Readonly<Record<BrakeReason, string>> = {
+  none: "it was never in trouble",
+  returns: "about as much came back as was replayed",
+  outage: "a gate was closed for long",
+  strain: "a gate closed for a moment while the allowance grew",
+  stayed_away: "what was replayed stayed away",
+  consumer_works:
+    "what was replayed came back, but the consumer was seen to work for others: the messages are to blame",
+};
 
 /** What one cycle may take, and why; kept in the source's record in Redis between cycles. */
 export interface Brake {
@@ -28,10 +50,12 @@ export interface Brake {
   readonly wait: number;
   /** Most messages of a cycle while suspect or ramping; `null`: no bound but the batch size. */
   readonly allowance: number | null;
+  /** What changed it last. */
+  readonly reason: BrakeReason;
 }
 
 /** A source that was never in trouble. */
-export const RELEASED: Brake = { suspect: false, distance: 1, wait: 0, allowance: null };
+export const RELEASED: Brake = { suspect: false, distance: 1, wait: 0, allowance: null, reason: "none" };
 
 /** What the last cycle did and what has become of it. */
 export interface CycleOutcome {
@@ -39,6 +63,8 @@ export interface CycleOutcome {
   readonly replayed: number;
   /** Messages that have arrived in the DLQ since it began, whether they came back or are new. */
   readonly arrived: number;
+  /** Messages of others that the consumer was seen to finish since then; a lower bound, 0 where nothing is known. */
+  readonly proof?: number;
 }
 
 /** The states of the brake, as people are told of them; `docs/states.md` draws what leads from one to another. */
@@ -61,17 +87,17 @@ export const BRAKE_TRANSITIONS: readonly {
   {
     from: "healthy",
     to: "canary",
-    when: "about as much came back as was replayed, or a gate on the path was closed for long",
+    when: "about as much came back as was replayed, or a gate was closed for long",
   },
   { from: "canary", to: "suspect", when: "the group came back: the next one waits" },
   { from: "suspect", to: "canary", when: "the wait is over" },
-  { from: "canary", to: "ramping", when: "the group stayed away" },
+  { from: "canary", to: "ramping", when: "the group stayed away, or the consumer works for others" },
   { from: "canary", to: "healthy", when: "it stayed away, and the allowance covers all there is" },
   { from: "ramping", to: "healthy", when: "the allowance has grown to all there is" },
   {
     from: "ramping",
     to: "canary",
-    when: "about as much came back as was replayed, or a gate on the path was closed for long",
+    when: "about as much came back as was replayed, or a gate was closed for long",
   },
 ];
 
@@ -94,28 +120,30 @@ export function longestCanaryDistance(intervalMs: number): number {
   return Math.max(MAX_CANARY_DISTANCE, Math.ceil(CANARY_DISTANCE_MS / intervalMs));
 }
 
-/** Decides, when a cycle begins, what it may take. `batchSize` 0 means all that is there; `depth` is the DLQ's length. */
-export function stepBrake(
-  brake: Brake,
-  { last, depth, batchSize, intervalMs, afterOutage = false }: {
-    last: CycleOutcome;
-    depth: number;
-    batchSize: number;
-    intervalMs: number;
-    /** A gate on the messages' path was closed for long: a canary group goes first. */
-    afterOutage?: boolean;
-  },
-): BrakeStep {
+/** What {@link stepBrake} goes by. */
+export interface BrakeInput {
+  readonly last: CycleOutcome;
+  /** Length of the DLQ. */
+  readonly depth: number;
+  /** Most messages of a cycle; 0: all that is there. */
+  readonly batchSize: number;
+  readonly intervalMs: number;
+  /** A gate was closed for long: a canary group goes first. */
+  readonly afterOutage?: boolean;
+  /** A gate was closed for a while ({@link STRAIN_MS}): an allowance that grows falls back. */
+  readonly strained?: boolean;
+  /** Whether the brake bounds anything; with false failures are excused all the same. */
+  readonly enabled?: boolean;
+}
+
+/** Decides, when a cycle begins, what it may take. */
+export function stepBrake(brake: Brake, input: BrakeInput): BrakeStep {
+  const { last, depth, batchSize, intervalMs, enabled = true } = input;
   const wait = Math.min(brake.wait, longestCanaryDistance(intervalMs) - 1);
-  const judged = wait === 0 && last.replayed > 0;
-  const troubled = judged && last.arrived >= TROUBLED_SHARE * last.replayed;
-  const next = troubled
-    ? tighten(brake, { depth, intervalMs })
-    : afterOutage
-    ? { suspect: true, distance: brake.suspect ? brake.distance : 1, wait: 0, allowance: canarySize(depth) }
-    : judged
-    ? loosen(brake)
-    : { ...brake, wait };
+  const judged = (wait === 0 || !enabled) && last.replayed > 0;
+  const cameBack = judged && last.arrived >= TROUBLED_SHARE * last.replayed;
+  const troubled = cameBack && !isProvenToWork(last);
+  const next = enabled ? nextBrake({ ...brake, wait }, { ...input, judged, cameBack, troubled }) : RELEASED;
   if (next.wait > 0) {
     return { brake: { ...next, wait: next.wait - 1 }, troubled, budget: 0, boundBy: "returns" };
   }
@@ -130,28 +158,45 @@ export function stepBrake(
   };
 }
 
+/**
+ * Whether others got through while what was replayed came back. Of what arrived, as many are new failures as there are more
+ * than were replayed: where those are not far fewer than what succeeded, the cause is common after all.
+ */
+function isProvenToWork({ replayed, arrived, proof = 0 }: CycleOutcome): boolean {
+  return proof >= MIN_PROOF && proof > PROOF_FACTOR * Math.max(0, arrived - replayed);
+}
+
+function nextBrake(
+  brake: Brake,
+  { depth, intervalMs, judged, cameBack, troubled, afterOutage = false, strained = false }:
+    & BrakeInput
+    & Record<"judged" | "cameBack" | "troubled", boolean>,
+): Brake {
+  if (troubled) return tighten(brake, { depth, intervalMs });
+  if (afterOutage) {
+    const distance = brake.suspect ? brake.distance : 1;
+    return { suspect: true, distance, wait: 0, allowance: canarySize(depth), reason: "outage" };
+  }
+  if (strained && !brake.suspect && brake.allowance !== null) {
+    const allowance = Math.max(canarySize(depth), Math.ceil(brake.allowance / RAMP_FACTOR));
+    return { ...brake, allowance: Math.min(brake.allowance, allowance), reason: "strain" };
+  }
+  return judged ? loosen(brake, cameBack ? "consumer_works" : "stayed_away") : brake;
+}
+
 function tighten(brake: Brake, { depth, intervalMs }: { depth: number; intervalMs: number }): Brake {
   const distance = brake.suspect ? Math.min(brake.distance * 2, longestCanaryDistance(intervalMs)) : 1;
-  return {
-    suspect: true,
-    distance,
-    wait: distance - 1,
-    allowance: canarySize(depth),
-  };
+  return { suspect: true, distance, wait: distance - 1, allowance: canarySize(depth), reason: "returns" };
 }
 
 function canarySize(depth: number): number {
   return Math.max(1, Math.ceil(CANARY_SHARE * depth));
 }
 
-function loosen(brake: Brake): Brake {
+function loosen(brake: Brake, reason: BrakeReason): Brake {
   if (brake.suspect) {
-    return {
-      suspect: false,
-      distance: 1,
-      wait: 0,
-      allowance: Math.max(RAMP_FACTOR, (brake.allowance ?? 1) * RAMP_FACTOR),
-    };
+    const allowance = Math.max(RAMP_FACTOR, (brake.allowance ?? 1) * RAMP_FACTOR);
+    return { suspect: false, distance: 1, wait: 0, allowance, reason };
   }
-  return brake.allowance === null ? brake : { ...brake, allowance: brake.allowance * RAMP_FACTOR };
+  return brake.allowance === null ? brake : { ...brake, allowance: brake.allowance * RAMP_FACTOR, reason };
 }

@@ -18,7 +18,7 @@ export interface GateStatus extends GateAnswer {
   readonly nextMs?: number;
 }
 
-/** The time a gate on the messages' path was closed; milliseconds since the epoch. */
+/** The time a gate that tells of the systems behind was closed; milliseconds since the epoch. */
 export interface Outage {
   readonly gate: GateName;
   readonly reason: string;
@@ -26,8 +26,15 @@ export interface Outage {
   readonly untilMs: number;
 }
 
-/** Gates whose closing tells of the system that the messages go to. */
+/** Gates whose closing tells of the system that the messages go to: what fails meanwhile is not to blame. */
 const PATH_GATES: ReadonlySet<GateName> = new Set(["consumer", "downstream", "breaker"]);
+/** Gates after whose closing a source begins with care. A full queue lets nothing fail, so it excuses nothing. */
+const OUTAGE_GATES: ReadonlySet<GateName> = new Set([...PATH_GATES, "depth"]);
+
+/** Whether what was replayed during the outage and came back is not to blame. */
+export function isOnPath({ gate }: Outage): boolean {
+  return PATH_GATES.has(gate);
+}
 
 /** What all gates say together. */
 export interface BoardReading {
@@ -54,7 +61,7 @@ interface Known {
 export class GateBoard {
   readonly #gates: readonly Gate[];
   readonly #known = new Map<GateName, Known>();
-  /** The last outage of each gate on the path. */
+  /** The last outage of each gate that has outages. */
   readonly #outages = new Map<GateName, Outage>();
   readonly #deps: {
     readonly clock: Clock;
@@ -92,10 +99,10 @@ export class GateBoard {
     };
   }
 
-  /** The longest outage on the messages' path that reached beyond an instant (milliseconds since the epoch), if any. */
-  outageSince(sinceMs: number): Outage | null {
+  /** The outages that reached beyond an instant (milliseconds since the epoch), longest first; of each gate the last. */
+  outagesSince(sinceMs: number): readonly Outage[] {
     const outages = [...this.#outages.values()].filter(({ untilMs }) => untilMs > sinceMs);
-    return outages.sort((a, b) => (b.untilMs - b.fromMs) - (a.untilMs - a.fromMs))[0] ?? null;
+    return outages.sort((a, b) => (b.untilMs - b.fromMs) - (a.untilMs - a.fromMs));
   }
 
   #note(name: GateName, answer: GateAnswer): void {
@@ -116,13 +123,13 @@ export class GateBoard {
     else this.#tellClosed(name, known, nowMs);
   }
 
-  /** A gate that has never been open, or is still finding out, tells of no outage. */
+  /** A gate that is still finding out tells of no outage. One closed from the start does: this process began amid it. */
   #noteOutage(name: GateName, { answer, sinceMs, askedMs }: Known, before: Known | undefined): void {
-    if (!PATH_GATES.has(name) || !before?.everOpen) return;
+    if (!OUTAGE_GATES.has(name)) return;
     const outage = this.#outages.get(name);
     if (!answer.open && answer.reason !== UNKNOWN) {
       this.#outages.set(name, { gate: name, reason: answer.reason, fromMs: sinceMs, untilMs: askedMs });
-    } else if (answer.open && outage && outage.fromMs === before.sinceMs && !before.answer.open) {
+    } else if (answer.open && outage && outage.fromMs === before?.sinceMs && !before.answer.open) {
       this.#outages.set(name, { ...outage, untilMs: askedMs });
     }
   }

@@ -11,6 +11,9 @@ import type { Gate, GateAnswer } from "./gate.ts";
 const STATE_KEY = "mutt:circuit_breaker:moogsoft:state";
 const OPEN_TIME_KEY = "mutt:circuit_breaker:moogsoft:open_time";
 
+/** Failures in a row that the breaker has counted; a success sets 0 (contract §7). */
+export const BREAKER_FAILURES_KEY = "mutt:circuit_breaker:moogsoft:failures";
+
 /** What the gate needs. */
 export interface BreakerGateDeps {
   readonly redis: Redis;

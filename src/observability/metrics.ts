@@ -5,7 +5,7 @@
  * only: prom-client 15 drops `_total` from its counters for good once it has rendered OpenMetrics.
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import { BRAKE_STATES } from "../domain/brake.ts";
+import { BRAKE_REASONS, BRAKE_STATES } from "../domain/brake.ts";
 import { DEAD_REASONS } from "../domain/source.ts";
 import type { ProcessUsage } from "../runtime/process.ts";
 
@@ -99,7 +99,6 @@ export class Metrics {
   ]);
   /** 1 open, 0 closed. */
   readonly gateOpen = this.#gauge("gate_open", "Whether a gate is open (1) or closed (0).", ["source", "gate"]);
-  /** By one of {@link COMMIT_RESULTS}. */
   /** 1 for the state that a source's brake is in. */
   readonly brakeState = this.#gauge(
     "brake_state",
@@ -109,6 +108,11 @@ export class Metrics {
       "state",
     ],
   );
+  /** 1 for what changed a source's brake last. */
+  readonly brakeReason = this.#gauge("brake_reason", "What changed a source's state last (1) or did not (0).", [
+    "source",
+    "reason",
+  ]);
   /** -1: no bound. */
   readonly allowance = this.#gauge(
     "allowance",
@@ -117,6 +121,7 @@ export class Metrics {
       "source",
     ],
   );
+  /** By one of {@link COMMIT_RESULTS}. */
   readonly commits = this.#counter("commits_total", "Commits of a chunk, by source and result.", ["source", "result"]);
   /** Bytes of payload, as they were in the DLQ. */
   readonly movedBytes = this.#counter("moved_bytes_total", "Bytes of the messages moved, by source.", ["source"]);
@@ -156,6 +161,7 @@ export class Metrics {
     this.oldestAge.set({ source }, 0);
     this.allowance.set({ source }, -1);
     for (const state of BRAKE_STATES) this.brakeState.set({ source, state }, state === "healthy" ? 1 : 0);
+    for (const reason of BRAKE_REASONS) this.brakeReason.set({ source, reason }, reason === "none" ? 1 : 0);
     for (const reason of DEAD_REASONS) this.dead.inc({ source, reason }, 0);
     for (const result of this.#commitResults) this.commits.inc({ source, result }, 0);
     for (const gate of gates) this.gateOpen.set({ source, gate }, 0);
@@ -170,6 +176,7 @@ export class Metrics {
     this.oldestAge.remove({ source });
     this.allowance.remove({ source });
     for (const state of BRAKE_STATES) this.brakeState.remove({ source, state });
+    for (const reason of BRAKE_REASONS) this.brakeReason.remove({ source, reason });
     for (const gate of gates) this.gateOpen.remove({ source, gate });
     for (const { name: queue, role } of queues) {
       this.queueDepth.remove({ source, queue, role });

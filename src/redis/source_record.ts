@@ -1,5 +1,5 @@
 /** A source's record in Redis: the cycle in hand, the brake and the pace. */
-import { type Brake, RELEASED } from "../domain/brake.ts";
+import { type Brake, BRAKE_REASONS, RELEASED } from "../domain/brake.ts";
 import { parseTroubled, type TroubledCycles } from "../domain/troubled.ts";
 
 /** What the record says. Fields that are missing or not understood read as on a source that was never worked on. */
@@ -29,6 +29,8 @@ export interface SourceRecord {
   readonly troubled: TroubledCycles;
   /** Cycles whose replays were canaries for a breaker: their failures do not count. */
   readonly uncounted: TroubledCycles;
+  /** The last outages of gates that a cycle met, newest last, as text (`addOutages`). */
+  readonly outages: string;
   /** When the last canary for a breaker went, by the server's clock; 0: never. */
   readonly breakerCanaryAtMs: number;
   /** Instant up to which a fixed rate is used up. */
@@ -57,10 +59,12 @@ export function parseRecord(flat: readonly unknown[]): SourceRecord {
       distance: whole("distance", RELEASED.distance),
       wait: whole("wait"),
       allowance: text("allowance") === "" ? null : whole("allowance", 1),
+      reason: BRAKE_REASONS.find((reason) => reason === text("brakeReason")) ?? RELEASED.reason,
     },
     lastReplayingCycle: whole("lastReplayingCycle"),
     troubled: parseTroubled(text("troubled")),
     uncounted: parseTroubled(text("uncounted")),
+    outages: text("outages"),
     breakerCanaryAtMs: whole("breakerCanaryAtMs"),
     spentUntilMs: whole("spentUntilMs"),
   };
@@ -73,5 +77,9 @@ export function brakeFields(brake: Brake): Record<string, string> {
     distance: String(brake.distance),
     wait: String(brake.wait),
     allowance: brake.allowance === null ? "" : String(brake.allowance),
+    brakeReason: brake.reason,
   };
 }
+
+/** The record of a source that was never worked on. */
+export const NEW_RECORD: SourceRecord = parseRecord([]);

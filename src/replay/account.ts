@@ -1,13 +1,22 @@
 /** Tells what a source's replay did: metrics and log. Everything that moves is counted here and nowhere else. */
-import { BRAKE_STATES, brakeState, type BrakeStep, type CycleOutcome } from "../domain/brake.ts";
+import {
+  BRAKE_REASON_TEXTS,
+  BRAKE_REASONS,
+  BRAKE_STATES,
+  type BrakeState,
+  brakeState,
+  type BrakeStep,
+  type CycleOutcome,
+} from "../domain/brake.ts";
 import { correlationIdOf, previewMessage } from "../domain/preview.ts";
 import type { DeadReason, SourcePolicy } from "../domain/source.ts";
-import type { Outage } from "../gates/board.ts";
+import { isOnPath, type Outage } from "../gates/board.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
-import type { CommitResult } from "../redis/dead_letter_store.ts";
+import type { CommitResult, Snapshot } from "../redis/dead_letter_store.ts";
 import type { RedisErrorCode } from "../redis/errors.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
+import { type NextCycle, stateOf } from "./cycle.ts";
 import type { Death, Plan } from "./plan.ts";
 
 /** Dead messages that get a line of their own, each cycle; the rest is counted. */
@@ -33,10 +42,14 @@ export class Account {
     this.#log = log;
   }
 
-  /** The DLQ's length, as just read. */
-  depth(messages: number): void {
-    this.#metrics.dlqDepth.set({ dlq_name: this.#policy.dlq }, messages);
-    this.#metrics.queueDepth.set({ source: this.#policy.name, queue: this.#policy.dlq, role: "dlq" }, messages);
+  /** The source as just read: whichever instance began the cycle, each shows the same. */
+  seen({ depth, record }: Snapshot): void {
+    const { name: source, dlq } = this.#policy, state = stateOf(record), { allowance, reason } = record.brake;
+    this.#metrics.dlqDepth.set({ dlq_name: dlq }, depth);
+    this.#metrics.queueDepth.set({ source, queue: dlq, role: "dlq" }, depth);
+    for (const one of BRAKE_STATES) this.#metrics.brakeState.set({ source, state: one }, one === state ? 1 : 0);
+    for (const one of BRAKE_REASONS) this.#metrics.brakeReason.set({ source, reason: one }, one === reason ? 1 : 0);
+    this.#metrics.allowance.set({ source }, allowance ?? -1);
   }
 
   /** A turn ended without a failure: tells the end of an outage, and the next failure is told again, whatever its code. */
@@ -51,46 +64,42 @@ export class Account {
     this.#lastError = null;
   }
 
-  /** A cycle began. */
-  cycleBegan(
-    { cycle, depth, step, last, outage }: {
-      cycle: number;
-      depth: number;
-      step: BrakeStep;
-      last: CycleOutcome;
-      outage: Outage | null;
-    },
-  ): void {
+  /** A cycle began on what was read. */
+  cycleBegan({ number: cycle, step, last, outages }: NextCycle, { depth, record }: Snapshot): void {
     const source = this.#policy.name;
-    this.#brake(step);
-    if (outage) this.#tellOutage(outage, last);
-    const fields = { source, cycle, depth, budget: step.budget, bound_by: step.boundBy };
+    for (const outage of outages) this.#tellOutage(outage, last);
+    const fields = { source, cycle, depth, budget: step.budget, bound_by: step.boundBy, ...last };
     if (step.troubled) {
       this.#log.warning(
         "common_failure",
         `Remediation: ${last.arrived} messages arrived after ${last.replayed} were replayed: the cause is common, ` +
-          `the messages are not to blame; ${step.budget === 0 ? "waiting" : `a canary group of ${step.budget} goes`}`,
-        { ...fields, arrived: last.arrived, replayed: last.replayed },
+          `the messages are not to blame; ${step.budget === 0 ? "waiting" : `at most ${step.budget} go`}`,
+        fields,
       );
     } else {
       const message = `Remediation cycle ${cycle}: ${depth} messages in ${this.#policy.dlq}`;
       this.#log[depth > 0 ? "info" : "debug"]("cycle", message, fields);
     }
+    this.#tellBrake({ was: stateOf(record), step, last });
   }
 
-  #brake({ brake, budget, boundBy }: BrakeStep): void {
-    const source = this.#policy.name, now = brakeState(brake, budget === 0 && boundBy === "returns");
-    for (const state of BRAKE_STATES) this.#metrics.brakeState.set({ source, state }, state === now ? 1 : 0);
-    this.#metrics.allowance.set({ source }, brake.allowance ?? -1);
+  #tellBrake({ was, step, last }: { was: BrakeState; step: BrakeStep; last: CycleOutcome }): void {
+    const { budget, boundBy, brake: { allowance, reason, ...brake } } = step;
+    const now = brakeState({ ...brake, allowance, reason }, budget === 0 && boundBy === "returns");
+    if (now === was) return;
+    const source = this.#policy.name, most = allowance === null ? "" : `, at most ${allowance} messages a cycle`;
+    this.#log.info("brake", `Remediation: ${source} was ${was} and is ${now}${most}: ${BRAKE_REASON_TEXTS[reason]}`, {
+      ...{ source, from: was, to: now, reason, allowance, ...last },
+    });
   }
 
-  #tellOutage({ gate, reason, fromMs, untilMs }: Outage, { replayed }: CycleOutcome): void {
+  #tellOutage(outage: Outage, { replayed }: CycleOutcome): void {
+    const { gate, reason, fromMs, untilMs } = outage;
     const seconds = Math.round((untilMs - fromMs) / 1_000);
-    this.#log.info(
-      "outage",
-      `Remediation: gate ${gate} was closed for ${seconds} s: what was replayed meanwhile and came back is excused`,
-      { source: this.#policy.name, gate, reason, since: toIso(fromMs), outage_seconds: seconds, replayed },
-    );
+    const excuse = isOnPath(outage) ? ": what was replayed meanwhile and came back is excused" : "";
+    this.#log.info("outage", `Remediation: gate ${gate} was closed for ${seconds} s${excuse}`, {
+      ...{ source: this.#policy.name, gate, reason, since: toIso(fromMs), outage_seconds: seconds, replayed },
+    });
   }
 
   /** How a commit ended. */

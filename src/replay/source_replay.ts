@@ -30,6 +30,8 @@ export interface ReplaySettings {
   readonly batchSize: number;
   /** An outage on the messages' path of so long is followed by a canary group; 0: none is. */
   readonly canaryAfterMs: number;
+  /** Whether canary groups and the ramp bound what goes. */
+  readonly brakeEnabled: boolean;
   readonly maxPoisonRetries: number;
   readonly chunkMessages: number;
   readonly chunkBytes: number;
@@ -46,6 +48,8 @@ export interface SourceReplayDeps {
   readonly reservePace: (count: number) => Promise<boolean>;
   /** Fields of the record that tell the pace of `count` replays. */
   readonly paceFields: (count: number) => Readonly<Record<string, string>>;
+  /** Messages of others that the consumer was seen to finish since an instant (milliseconds since the epoch), at least. */
+  readonly finishedSince: (sinceMs: number) => number;
   readonly settings: () => ReplaySettings;
   readonly account: Account;
   readonly clock: Clock;
@@ -118,7 +122,7 @@ export class SourceReplay {
   async look(): Promise<Snapshot> {
     this.#snapshot = await this.#deps.store.peek();
     this.#lastProgressMs = this.#deps.clock.monotonicMs();
-    this.#deps.account.depth(this.#snapshot.depth);
+    this.#deps.account.seen(this.#snapshot);
     return this.#snapshot;
   }
 
@@ -206,11 +210,15 @@ export class SourceReplay {
     snapshot: Snapshot,
     { force, breakerCanary }: { force: boolean; breakerCanary: boolean },
   ): Promise<boolean> {
-    const { intervalMs, batchSize, canaryAfterMs } = this.#deps.settings();
+    const { intervalMs } = this.#deps.settings();
     const sinceMs = this.#deps.clock.nowMs() - Math.max(0, snapshot.nowMs - snapshot.record.startedAtMs);
-    const outage = snapshot.record.cycle === 0 ? null : this.#deps.board.outageSince(sinceMs);
-    const plan = planCycle(snapshot, { batchSize, intervalMs, breakerCanary, outage, canaryAfterMs });
-    const { step, budget, last, number, fields } = plan;
+    const plan = planCycle(snapshot, {
+      ...this.#deps.settings(),
+      breakerCanary,
+      outages: snapshot.record.cycle === 0 ? [] : this.#deps.board.outagesSince(sinceMs),
+      proof: this.#deps.finishedSince(sinceMs),
+    });
+    const { budget, fields } = plan;
     const result = await this.#deps.store.begin({
       sequence: snapshot.record.sequence,
       intervalMs: force ? 0 : intervalMs,
@@ -220,7 +228,7 @@ export class SourceReplay {
     if (result === "wrong_type") {
       throw new Error("WRONGTYPE the DLQ or the source's record holds the wrong kind of value");
     }
-    if (result === "ok") this.#deps.account.cycleBegan({ cycle: number, depth: snapshot.depth, step, last, outage });
+    if (result === "ok") this.#deps.account.cycleBegan(plan, snapshot);
     return result === "ok";
   }
 

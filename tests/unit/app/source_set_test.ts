@@ -29,7 +29,7 @@ function setup(entries: Record<string, SourceEntry>, { release }: { release?: Pr
     build(source) {
       const { name } = source.policy;
       events.push(`build ${name}`);
-      const parts = { setup: source, watch: part("watch", name), stop: part("gates", name).stop };
+      const parts = { setup: source, watches: [part("watch", name)], stop: part("gates", name).stop };
       return { parts, loop: part("loop", name) } as unknown as DrivenSource;
     },
   });

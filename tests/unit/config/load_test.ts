@@ -106,6 +106,7 @@ Deno.test("parseSettings: gives the original's defaults when nothing is set", ()
       moogHeartbeatPrefix: "mutt:heartbeat:moog",
       breakerEnabled: true,
       breakerTimeoutSeconds: 300,
+      brakeEnabled: true,
       canaryAfterSeconds: 60,
       settleSeconds: null,
     } satisfies Settings,

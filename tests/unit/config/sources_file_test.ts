@@ -211,6 +211,7 @@ Deno.test("createSources: overrides single members of a built-in source, and swi
     ...plain!,
     policy: { ...plain!.policy, target: "t", counter: null },
     maxPerSecond: 10,
+    provenByAlerts: false,
     downstreamQueues: ["t", "mutt:alert_queue"],
   });
 });

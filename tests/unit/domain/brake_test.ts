@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  type Brake,
   BRAKE_TRANSITIONS,
   type BrakeState,
   brakeState,
@@ -28,13 +29,18 @@ interface Case {
   poison?: number;
   /** New messages a cycle that fail during the outage. */
   live?: number;
+  /** New messages a cycle that always fail. */
+  bad?: number;
+  /** Messages of others that are seen to succeed in a cycle without outage. */
+  seen?: number;
   cycles?: number;
   /** Default 300,000. */
   intervalMs?: number;
 }
 
 /** The whole rule over many cycles: messages fail, come back, are counted or excused, and die at `maxFailures`. */
-function simulate({ depth, batch, outage, poison = 0, live = 0, cycles = 8_000, intervalMs = 300_000 }: Case) {
+function simulate(given: Case) {
+  const { depth, batch, outage, poison = 0, live = 0, bad = 0, seen = 0, cycles = 8_000, intervalMs = 300_000 } = given;
   const maxFailures = 3;
   const message = (isPoison: boolean): Message => ({ poison: isPoison, failures: 0, excused: 0, cycle: null });
   // Oldest first; poison spread evenly, which is as good as shuffled and the same every time.
@@ -51,7 +57,7 @@ function simulate({ depth, batch, outage, poison = 0, live = 0, cycles = 8_000, 
   for (let cycle = 0; cycle < cycles; cycle++) {
     const arrived = queue.length - last.depthAtStart + last.replayed + last.dead;
     const step = stepBrake(brake, {
-      last: { replayed: last.replayed, arrived },
+      last: { replayed: last.replayed, arrived, proof: down.has(cycle - 1) ? 0 : seen },
       depth: queue.length,
       batchSize: batch,
       intervalMs,
@@ -77,6 +83,7 @@ function simulate({ depth, batch, outage, poison = 0, live = 0, cycles = 8_000, 
       else delivered++;
     }
     queue.push(...back, ...Array.from({ length: down.has(cycle) ? live : 0 }, () => message(false)));
+    queue.push(...Array.from({ length: bad }, () => message(true)));
     if (queue.length === 0 && cycle > end) {
       return { ...count(dead), delivered, left: 0, healed: cycle - (end + 1) };
     }
@@ -179,6 +186,43 @@ for (const [name, { given, healed, poisonDead, delivered }] of Object.entries(CA
   });
 }
 
+for (const [name, { given, delivered }] of Object.entries(CASES)) {
+  Deno.test(`stepBrake: kills nothing healthy either when others are seen to succeed, and there are ${name}`, () => {
+    const result = simulate({ ...given, seen: 20 });
+    assert.deepEqual([result.healthyDead, result.delivered, result.left], [0, delivered, 0]);
+  });
+}
+
+Deno.test("stepBrake: lets a steady feed of always-failing messages pile up only where nothing proves the consumer works", () => {
+  const feed = { depth: 50, batch: 0, outage: [], bad: 3, cycles: 3_000 };
+  const proven = simulate({ ...feed, seen: 20 });
+  assert.deepEqual([proven.healthyDead, proven.delivered], [0, 50]);
+  assert.ok(proven.left <= 4 * 3, `${proven.left} left: each goes three times and is dead at the fourth look`);
+  const unproven = simulate(feed);
+  assert.ok(unproven.left > 100, `${unproven.left} left`);
+  const withinOutage = simulate({ ...feed, outage: range(12), live: 5, seen: 20 });
+  assert.deepEqual([withinOutage.healthyDead, withinOutage.delivered], [0, 110]);
+});
+
+Deno.test("stepBrake: gets healthy messages out from behind poison at the old end within six cycles, where others succeed", () => {
+  // 60 poison of 180, all before the healthy ones: with groups of 2 % alone that takes more than 15 groups.
+  const step = (replayed: number, arrived: number, { brake, depth }: { brake: Brake; depth: number }) =>
+    stepBrake(brake, { last: { replayed, arrived, proof: 20 }, depth, batchSize: 0, intervalMs: 300_000 });
+  const suspect: Brake = { suspect: true, distance: 3, wait: 0, allowance: 4, reason: "returns" };
+  const first = step(4, 4, { brake: suspect, depth: 180 });
+  assert.deepEqual([first.troubled, first.budget, first.brake.reason], [false, 16, "consumer_works"]);
+  const second = step(16, 16, { brake: first.brake, depth: 180 });
+  assert.deepEqual([second.budget, step(64, 64, { brake: second.brake, depth: 180 }).budget], [64, 180]);
+});
+
+Deno.test("stepBrake: believes in a common cause where others fail as well, whoever succeeds", () => {
+  const troubled = (proof: number, arrived: number) =>
+    stepBrake(RELEASED, { last: { replayed: 10, arrived, proof }, depth: 50, batchSize: 0, intervalMs: 300_000 })
+      .troubled;
+  assert.deepEqual([troubled(2, 10), troubled(3, 10)], [true, false], "two may be chance");
+  assert.deepEqual([troubled(10, 15), troubled(11, 15)], [true, false], "five new ones failed");
+});
+
 Deno.test("stepBrake: cannot save four messages from eight hours, as the simulation says", () => {
   assert.equal(simulate({ depth: 4, batch: 10, outage: range(96) }).healthyDead, 4);
 });
@@ -230,7 +274,10 @@ Deno.test("BRAKE_TRANSITIONS: hold every step of random histories, and each is t
   for (let cycle = 0; cycle < 20_000; cycle++) {
     const last = { replayed, arrived: random() < 0.5 ? replayed : 0 };
     const depth = random() < 0.2 ? 3 : 1_000;
-    const step = stepBrake(brake, { last, depth, batchSize: 0, intervalMs: 300_000, afterOutage: random() < 0.02 });
+    const step = stepBrake(brake, {
+      ...{ last: { ...last, proof: random() < 0.2 ? 9 : 0 }, depth, batchSize: 0, intervalMs: 300_000 },
+      ...{ afterOutage: random() < 0.02, strained: random() < 0.1 },
+    });
     const now = brakeState(step.brake, step.budget === 0);
     if (now !== before) {
       assert.ok(allowed.has(`${before} ${now}`), `${before} to ${now}`);

@@ -107,15 +107,15 @@ Deno.test("GateBoard: does not tell again, and counts the whole time, when a clo
   assert.deepEqual([lines[1]!.fields?.reason, lines[1]!.fields?.closed_seconds], ["gone", 40]);
 });
 
-Deno.test("GateBoard: remembers the last outage on the messages' path, not what is unknown or was never open", async () => {
+Deno.test("GateBoard: remembers the last outage of the systems behind, not what is unknown", async () => {
   let answer = OPEN;
-  const { board, clock } = setup({ downstream: () => answer, depth: () => answer });
+  const { board, clock } = setup({ downstream: () => answer, pace: () => answer });
   const startMs = clock.nowMs();
   await board.ask();
-  assert.equal(board.outageSince(0), null);
+  assert.deepEqual(board.outagesSince(0), []);
   answer = { ...CLOSED, reason: "unknown" };
   await board.ask();
-  assert.equal(board.outageSince(0), null);
+  assert.deepEqual(board.outagesSince(0), []);
   await clock.advance(10_000);
   answer = CLOSED;
   await board.ask();
@@ -124,16 +124,21 @@ Deno.test("GateBoard: remembers the last outage on the messages' path, not what 
   await clock.advance(10_000);
   answer = OPEN;
   await board.ask();
-  assert.deepEqual(board.outageSince(startMs + 60_000), {
-    gate: "downstream",
-    reason: "broken",
-    fromMs: startMs,
-    untilMs: startMs + 70_000,
-  });
-  assert.equal(board.outageSince(startMs + 70_000), null, "over before that");
+  assert.deepEqual(board.outagesSince(startMs + 60_000), [{
+    ...{ gate: "downstream", reason: "broken", fromMs: startMs, untilMs: startMs + 70_000 },
+  }]);
+  assert.deepEqual(board.outagesSince(startMs + 70_000), [], "over before that");
+});
 
-  const never = setup({ consumer: () => CLOSED });
-  await never.board.ask();
-  await never.board.ask();
-  assert.equal(never.board.outageSince(0), null);
+Deno.test("GateBoard: counts as an outage what was closed when the process began, longest first", async () => {
+  let answer = CLOSED;
+  const { board, clock } = setup({ consumer: () => CLOSED, depth: () => answer });
+  await board.ask();
+  await clock.advance(30_000);
+  await board.ask();
+  answer = OPEN;
+  await clock.advance(30_000);
+  await board.ask();
+  const lengths = board.outagesSince(0).map(({ gate, fromMs, untilMs }) => [gate, untilMs - fromMs]);
+  assert.deepEqual(lengths, [["consumer", 60_000], ["depth", 60_000]]);
 });
