@@ -6,7 +6,7 @@
  *     deno run -A scripts/generate.ts --check   # exit 1 when they differ from the table
  *     deno run -A scripts/generate.ts --env     # prints the prefixes for --allow-env
  */
-import { BRAKE_STATES, BRAKE_TRANSITIONS } from "../src/domain/brake.ts";
+import { BRAKE_REASON_TEXTS, BRAKE_REASONS, BRAKE_STATES, BRAKE_TRANSITIONS } from "../src/domain/brake.ts";
 import { NEIGHBOUR_FIELDS } from "../src/config/dynamic.ts";
 import { describeRange, type Field, type Group, GROUPS } from "../src/config/field.ts";
 import { SOURCE_FIELDS, SOURCE_MEMBERS } from "../src/config/source_fields.ts";
@@ -27,13 +27,15 @@ export function renderFiles(): ReadonlyMap<string, string> {
 
 function renderStatesPage(): string {
   const arrows = BRAKE_TRANSITIONS.map(({ from, to }) => `    ${from} --> ${to}`);
+  const reasons = BRAKE_REASONS.map((reason) => `| \`${reason}\` | ${BRAKE_REASON_TEXTS[reason]} |`);
   const rows = BRAKE_TRANSITIONS.map(({ from, to, when }) => `- ${from} → ${to}: ${when}.`);
   return `# States of a source
 
 <!-- Made from src/domain/brake.ts by: ${MAKE} -->
 
-A source is in one of ${BRAKE_STATES.length} states; \`mutt_remediation_brake_state\` and \`once --json\` tell which. It changes only when
-a cycle begins, by what became of the last one.
+A source is in one of ${BRAKE_STATES.length} states; \`mutt_remediation_brake_state\`, the log (event \`brake\`) and \`once --json\` tell
+which. It changes only when a cycle begins, by what became of the last one. \`REMEDIATION_BRAKE_ENABLED=false\` switches all of
+this off: every cycle then takes its whole batch, and failures are still excused.
 
 \`\`\`mermaid
 stateDiagram-v2
@@ -45,7 +47,29 @@ ${rows.join("\n")}
 
 **healthy**: a cycle takes up to its batch size. **canary**: it takes 2 % of the DLQ, at least one message. **suspect**: cycles
 are skipped until the next canary group; the distance grows to 3 cycles, or to as many as take 30 s. **ramping**: the allowance
-grows fourfold a cycle.
+grows fourfold a cycle (\`mutt_remediation_allowance\`), and falls back to a quarter where a gate \`consumer\`, \`downstream\`,
+\`breaker\` or \`depth\` was closed for 5 s or more. Where one was closed for \`REMEDIATION_CANARY_AFTER\`, a canary group goes first.
+
+## Why
+
+\`mutt_remediation_brake_reason\`, \`reason\` in the log and in \`once --json\`: what changed the state last.
+
+| reason | meaning |
+| --- | --- |
+${reasons.join("\n")}
+
+**Proof that the consumer works.** A steady feed of messages that always fail would keep a source suspect for ever. So the service
+looks every few seconds at what the forwarder takes: alerts beyond those that had waited and those that it replayed itself were made
+since, from events of others. If at least three got through during the cycle, and more than twice as many as failed newly, then
+what came back is to blame itself: its failures count, and the source goes on. Nothing proves this while the breaker counts failures
+(\`mutt:circuit_breaker:moogsoft:failures\` must be 0), for \`once\`, and for sources from a file; those keep to canary groups.
+Held by \`tests/unit/domain/brake_test.ts\` and \`tests/integration/alert_flow_test.ts\`.
+
+## Evidence
+
+What is replayed while a gate on its path is closed and comes back is excused. The field \`outages\` of a source's record keeps the last
+16: \`HGET mutt:remediation:{mutt:dlq:alerter}:state outages\` answers with \`gate reason from-until cycle;…\` (milliseconds since
+the epoch), newest last. Each is logged as well (event \`outage\`).
 `;
 }
 
