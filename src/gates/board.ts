@@ -24,6 +24,8 @@ export interface Outage {
   readonly reason: string;
   readonly fromMs: number;
   readonly untilMs: number;
+  /** Whether the gate has opened since; else `untilMs` is when it was last asked. */
+  readonly isOver: boolean;
 }
 
 /** Gates whose closing tells of the system that the messages go to: what fails meanwhile is not to blame. */
@@ -128,9 +130,9 @@ export class GateBoard {
     if (!OUTAGE_GATES.has(name)) return;
     const outage = this.#outages.get(name);
     if (!answer.open && answer.reason !== UNKNOWN) {
-      this.#outages.set(name, { gate: name, reason: answer.reason, fromMs: sinceMs, untilMs: askedMs });
+      this.#outages.set(name, { gate: name, reason: answer.reason, fromMs: sinceMs, untilMs: askedMs, isOver: false });
     } else if (answer.open && outage && outage.fromMs === before?.sinceMs && !before.answer.open) {
-      this.#outages.set(name, { ...outage, untilMs: askedMs });
+      this.#outages.set(name, { ...outage, untilMs: askedMs, isOver: true });
     }
   }
 

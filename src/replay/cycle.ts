@@ -55,7 +55,6 @@ export function planCycle(
   settings: CycleSettings,
 ): NextCycle {
   const { batchSize, intervalMs, breakerCanary = false, canaryAfterMs = 0, proof = 0 } = settings;
-  const outages = (settings.outages ?? []).filter((outage) => isOnPath(outage) || lengthMs(outage) >= STRAIN_MS);
   const wasCanary = record.boundBy === "breaker";
   const last = {
     // A breaker's canary says nothing of the messages, so the brake does not judge it.
@@ -63,6 +62,9 @@ export function planCycle(
     arrived: depth - record.depthAtStart + record.replayed + record.dead,
     proof,
   };
+  const outages = (settings.outages ?? []).filter((outage) =>
+    isOnPath(outage) || (lengthMs(outage) >= STRAIN_MS && !isFollowed(outage, { record, last }))
+  );
   const longestMs = outages[0] ? lengthMs(outages[0]) : 0;
   const step = stepBrake(record.brake, {
     ...{ last, depth, batchSize, intervalMs },
@@ -94,6 +96,11 @@ export function planCycle(
 /** The state of a source's brake, by its record. */
 export function stateOf({ brake, boundBy }: SourceRecord): BrakeState {
   return brakeState(brake, boundBy === "held");
+}
+
+/** Whether a group went since: behind a full queue a cycle goes on once there is room, and that group is the one to judge. */
+function isFollowed({ isOver }: Outage, { record, last }: { record: SourceRecord; last: CycleOutcome }): boolean {
+  return isOver && record.brake.suspect && last.replayed > 0;
 }
 
 function lengthMs({ fromMs, untilMs }: Outage): number {

@@ -125,7 +125,7 @@ Deno.test("GateBoard: remembers the last outage of the systems behind, not what 
   answer = OPEN;
   await board.ask();
   assert.deepEqual(board.outagesSince(startMs + 60_000), [{
-    ...{ gate: "downstream", reason: "broken", fromMs: startMs, untilMs: startMs + 70_000 },
+    ...{ gate: "downstream", reason: "broken", fromMs: startMs, untilMs: startMs + 70_000, isOver: true },
   }]);
   assert.deepEqual(board.outagesSince(startMs + 70_000), [], "over before that");
 });

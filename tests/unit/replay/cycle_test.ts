@@ -60,7 +60,7 @@ Deno.test("planCycle: sends one message in a cycle of its own when a breaker wan
 
 const SETTINGS = { batchSize: 0, intervalMs: 300_000, canaryAfterMs: 60_000 };
 const outage = (seconds: number, gate: GateName = "downstream") => ({
-  ...{ gate, reason: "unhealthy", fromMs: 0, untilMs: seconds * 1_000 },
+  ...{ gate, reason: "unhealthy", fromMs: 0, untilMs: seconds * 1_000, isOver: true },
 });
 
 Deno.test("planCycle: excuses what was replayed into an outage, and keeps the evidence", () => {
@@ -92,6 +92,14 @@ Deno.test("planCycle: begins with care after a full queue as well, which excuses
   assert.deepEqual([full.step.budget, full.fields.brakeReason, full.fields.troubled], [19, "outage", ""]);
   const moment = planCycle({ depth: 910, nowMs: 0, record }, { ...SETTINGS, outages: [outage(1, "depth")] });
   assert.deepEqual([moment.step.budget, moment.fields.outages], [910, undefined], "the flow of messages does that");
+});
+
+Deno.test("planCycle: judges the group that went when the full queue had room again, and not before", () => {
+  const brake = { suspect: true, distance: 1, wait: 0, allowance: 20, reason: "outage" as const };
+  const record = { ...NEW_RECORD, cycle: 4, depthAtStart: 1_000, replayed: 20, brake };
+  const after = (isOver: boolean) =>
+    planCycle({ depth: 980, nowMs: 0, record }, { ...SETTINGS, outages: [{ ...outage(90, "depth"), isOver }] });
+  assert.deepEqual([after(true).step.budget, after(false).step.budget], [80, 20]);
 });
 
 Deno.test("planCycle: falls back while ramping when a gate was closed for some seconds", () => {
