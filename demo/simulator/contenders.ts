@@ -29,9 +29,9 @@ export interface Contender {
   start(setting: Setting): Promise<Worker>;
 }
 
-/** This service, as a process of its own, draining these sources. */
-export function createOurs(sources: string): Contender {
-  return { name: "ours", title: `ours (${sources})`, start: (setting) => startOurs(setting, sources) };
+/** This service, as a process of its own, draining these sources. `logFile` gets its log at the end; absent: nothing. */
+export function createOurs(sources: string, { logFile }: { logFile?: string | undefined } = {}): Contender {
+  return { name: "ours", title: `ours (${sources})`, start: (setting) => startOurs(setting, { sources, logFile }) };
 }
 
 /** The original, with its default batch or the one that its runbook suggests for a large backlog. */
@@ -84,7 +84,10 @@ export function environmentOf({ redisUrl, moogUrl, clock, rate, intervalSeconds 
 
 const START_TIMEOUT_MS = 30_000, STOP_TIMEOUT_MS = 5_000;
 
-async function startOurs(setting: Setting, sources: string): Promise<Worker> {
+async function startOurs(
+  setting: Setting,
+  { sources, logFile }: { sources: string; logFile?: string | undefined },
+): Promise<Worker> {
   const service = startService({ cwd: setting.dir, env: environmentOf(setting, sources) });
   try {
     await service.ports({ timeoutMs: START_TIMEOUT_MS });
@@ -100,8 +103,11 @@ async function startOurs(setting: Setting, sources: string): Promise<Worker> {
   return {
     running,
     async stop() {
+      if (stopping) return void await service.exit;
       stopping = true;
       await stopService(service);
+      const lines = [...service.stdout, ...service.stderr].map((line) => `${line}\n`).join("");
+      if (logFile !== undefined) await Deno.writeTextFile(logFile, lines, { append: true });
     },
   };
 }

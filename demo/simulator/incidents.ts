@@ -60,9 +60,9 @@ export const INCIDENTS: readonly Incident[] = [
   {
     ...{ name: "moogsoft-down", title: "Moogsoft is down for an hour" },
     ...ONE,
-    streams: [steady(42, 86)],
+    streams: [steady(42, 100)],
     changes: outages([[3, 63]]),
-    ...{ faultEndsAtMinute: 63, endsAtMinute: 86 },
+    ...{ faultEndsAtMinute: 63, endsAtMinute: 100 },
   },
   {
     ...{ name: "postgres-down", title: "The alerter's Postgres is down for 15 minutes" },

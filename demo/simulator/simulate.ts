@@ -17,12 +17,13 @@ const LARGE_BATCH = 1_000;
 
 const HELP = `Plays an incident of MUTT's pipeline, a simulated minute a second, for the original and for this service.
 
-Usage: deno task simulate [INCIDENT] [--seed N] [--sources LIST] [--contenders LIST] [--markdown]
+Usage: deno task simulate [INCIDENT] [--seed N] [--sources LIST] [--contenders LIST] [--log FILE] [--markdown]
 
   INCIDENT           one of the names below; default: all, one after the other (some nine minutes)
   --seed N           other events (default 1)
   --sources LIST     what this service drains (default ${defaultSources()})
   --contenders LIST  of nobody, original, original-${LARGE_BATCH}, ours (default original,ours); they run side by side
+  --log FILE         appends what this service logged, one JSON object a line
   --markdown         also prints the rows for docs/healing.md
 
 ${
@@ -158,6 +159,7 @@ function parseOptions(args: readonly string[]): Options | number {
         seed: { type: "string", default: "1" },
         sources: { type: "string", default: defaultSources() },
         contenders: { type: "string", default: "original,ours" },
+        log: { type: "string" },
         markdown: { type: "boolean", default: false },
       },
     });
@@ -166,7 +168,12 @@ function parseOptions(args: readonly string[]): Options | number {
       return EXIT.good;
     }
     if (!/^\d{1,9}$/.test(values.seed)) throw new RangeError(`--seed "${values.seed}" is not a whole number`);
-    const everyone = [NOBODY, createOriginal(10), createOriginal(LARGE_BATCH), createOurs(values.sources)];
+    const everyone = [
+      NOBODY,
+      createOriginal(10),
+      createOriginal(LARGE_BATCH),
+      createOurs(values.sources, { logFile: values.log }),
+    ];
     return {
       incidents: positionals.length === 0 ? INCIDENTS : positionals.map((name) => findNamed(INCIDENTS, name)),
       contenders: values.contenders.split(",").map((name) => findNamed(everyone, name)),
