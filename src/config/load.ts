@@ -53,6 +53,8 @@ export function loadSettings(): Loaded {
   return { ...loaded, warnings: [...warnings, ...dotEnv.warnings, ...loaded.warnings] };
 }
 
+const FILE_WANTS = `a regular file of at most ${MAX_SOURCES_BYTES} bytes that this user may read`;
+
 /** A regular file of bounded size: it is read again and again while the service runs. */
 function readSourcesFile(path: string): string {
   return readSmallTextFile(path, MAX_SOURCES_BYTES);
@@ -74,7 +76,7 @@ function readSources(
   try {
     text = readFile(sourcesPath);
   } catch (error) {
-    return { ok: false, problems: [`${file} cannot be read: ${errorName(error)}`] };
+    return { ok: false, problems: [`${file} cannot be read: ${errorName(error)} (wanted: ${FILE_WANTS})`] };
   }
   const parsed = parseSources(text, isComparable ? settings : null);
   return parsed.ok
