@@ -1,6 +1,6 @@
 /** Reads the settings: pure in {@link parseSettings}, with its IO in {@link loadSettings}. */
 import { readEnvironment, readSmallTextFile, readTextFile, readTextFileIfAny } from "../runtime/process.ts";
-import type { Field } from "./field.ts";
+import { type Field, NONE } from "./field.ts";
 import { FIELDS, SETTING_KEYS, type SettingKey, type Settings } from "./fields.ts";
 import {
   errorName,
@@ -134,6 +134,7 @@ function describeProblem(field: Field<unknown>, { variable, text }: Found): stri
 /** A setting's value as it may be shown: secrets redacted, credentials cut out of URLs, `""` where nothing is set. */
 export function showValue(value: Settings[SettingKey]): string {
   if (value instanceof Secret) return String(value);
+  if (Array.isArray(value) && value.length === 0) return NONE;
   return value === null ? "" : redactCredentials(String(value));
 }
 
