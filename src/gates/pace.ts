@@ -96,7 +96,7 @@ export function createPaceGate(redis: Redis, deps: PaceDeps): PaceGate {
     async reserve(count) {
       const snapshot = deps.snapshot();
       const { maxPerSecond, ratePeriodSeconds } = deps.settings();
-      if (maxPerSecond !== "auto" && !deps.feedsForwarder) return true;
+      if (maxPerSecond === 0 || (maxPerSecond !== "auto" && !deps.feedsForwarder)) return true;
       // Another source's automatic pace must see what a fixed rate sends its way (tests/integration/flow_gates_test.ts).
       const read = maxPerSecond === "auto" ? asked : await store.read();
       if (!read || !snapshot) return false;

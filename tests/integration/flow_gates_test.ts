@@ -101,16 +101,14 @@ Deno.test("createPaceGate: keeps a fixed rate in the source's record, and asks n
   assert.deepEqual([(await free.ask()).reason, free.fieldsAfter(5), await free.reserve(5)], ["no_limit", {}, true]);
 });
 
-for (const maxPerSecond of [5, 0]) {
-  Deno.test(`createPaceGate: lets an automatic pace see what a source at ${maxPerSecond} a second replays`, async () => {
-    const [auto, fixed] = [pace(AUTO), pace({ ...AUTO, maxPerSecond })];
-    assert.equal((await auto.gate.ask()).room, 4);
-    await fixed.gate.ask();
-    assert.equal(await fixed.gate.reserve(3), true);
-    assert.equal(await auto.gate.reserve(4), false, "the room was asked for before");
-    assert.equal((await auto.gate.ask()).room, 1);
-  });
-}
+Deno.test("createPaceGate: lets an automatic pace see what a source at a fixed rate replays", async () => {
+  const [auto, fixed] = [pace(AUTO), pace({ ...AUTO, maxPerSecond: 5 })];
+  assert.equal((await auto.gate.ask()).room, 4);
+  assert.equal((await fixed.gate.ask()).room, 5);
+  assert.equal(await fixed.gate.reserve(3), true);
+  assert.equal(await auto.gate.reserve(4), false, "the room was asked for before");
+  assert.equal((await auto.gate.ask()).room, 1);
+});
 
 Deno.test("createPaceGate: keeps a fixed rate of another pipeline out of the forwarder's books", async () => {
   const [auto, fixed] = [pace(AUTO), pace({ ...AUTO, maxPerSecond: 5 }, { feedsForwarder: false })];
