@@ -70,6 +70,8 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
     commit: COMMIT,
     readProcessUsage,
   });
+  // The gauge says 1 where Moogsoft is not asked (docs/differences-from-mutt.md).
+  if (!setups.some(({ gates }) => gates.includes("downstream"))) metrics.moogHealth.set(1);
   const connections = new RedisConnections({
     url: settings.redisUrl,
     host: settings.redisHost,

@@ -87,6 +87,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     settings: () => paceSettings(setup, live),
     rateKey: settings.moogRateLimitKey,
     waitingQueues: setup.downstreamQueues,
+    feedsForwarder: [settings.ingestQueue, settings.alertQueue].some((queue) => setup.downstreamQueues.includes(queue)),
     snapshot,
     onRedisError,
   });

@@ -192,11 +192,17 @@ export function httpUrl(spec: Spec<string>): Field<string> {
   });
 }
 
-/** Several words out of a closed set with commas between them, each once, in any case. */
-export function choices<T extends string>(spec: Spec<readonly T[]> & { choices: readonly T[] }): Field<readonly T[]> {
+/** The word for a list of nothing: an empty value counts as unset. */
+export const NONE = "none";
+
+/** Several words out of a closed set with commas between them, each once, in any case; or {@link NONE} by itself. */
+export function choicesOrNone<T extends string>(
+  spec: Spec<readonly T[]> & { choices: readonly T[] },
+): Field<readonly T[]> {
   return createField<readonly T[]>(spec, {
-    wants: `one or more of ${spec.choices.join(", ")} with commas between them`,
+    wants: `${NONE}, or one or more of ${spec.choices.join(", ")} with commas between them`,
     parse(value) {
+      if (value.trim().toLowerCase() === NONE) return [];
       const words = value.split(",").map((part) => spec.choices.find((one) => one === part.trim().toLowerCase()));
       return words.every((word) => word !== undefined) && new Set(words).size === words.length ? words : undefined;
     },

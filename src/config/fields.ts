@@ -8,7 +8,7 @@ import {
   autoOrNumber,
   boolean,
   choice,
-  choices,
+  choicesOrNone,
   type Field,
   host,
   httpUrl,
@@ -59,14 +59,14 @@ export const FIELDS = {
     dynamicKey: "max_poison_retries",
     doc: "A message that failed this often is poison and goes to the dead list.",
   }),
-  sources: choices({
+  sources: choicesOrNone({
     variable: "REMEDIATION_SOURCES",
     group: "Replay",
     default: ["alerter"],
     choices: ["alerter", "moog"] as const,
     doc:
       "What is drained. alerter: the alerter's dead letters. moog: those of the Moog forwarder, which an outage of\n" +
-      "Moogsoft fills and the original never touches.",
+      "Moogsoft fills and the original never touches. none: only the sources of REMEDIATION_SOURCES_PATH.",
   }),
   sourcesPath: text({
     variable: "REMEDIATION_SOURCES_PATH",

@@ -1,6 +1,6 @@
 /** Reads the settings: pure in {@link parseSettings}, with its IO in {@link loadSettings}. */
 import { readEnvironment, readSmallTextFile, readTextFile, readTextFileIfAny } from "../runtime/process.ts";
-import type { Field } from "./field.ts";
+import { type Field, NONE } from "./field.ts";
 import { FIELDS, SETTING_KEYS, type SettingKey, type Settings } from "./fields.ts";
 import {
   errorName,
@@ -53,6 +53,8 @@ export function loadSettings(): Loaded {
   return { ...loaded, warnings: [...warnings, ...dotEnv.warnings, ...loaded.warnings] };
 }
 
+const FILE_WANTS = `a regular file of at most ${MAX_SOURCES_BYTES} bytes that this user may read`;
+
 /** A regular file of bounded size: it is read again and again while the service runs. */
 function readSourcesFile(path: string): string {
   return readSmallTextFile(path, MAX_SOURCES_BYTES);
@@ -74,7 +76,7 @@ function readSources(
   try {
     text = readFile(sourcesPath);
   } catch (error) {
-    return { ok: false, problems: [`${file} cannot be read: ${errorName(error)}`] };
+    return { ok: false, problems: [`${file} cannot be read: ${errorName(error)} (wanted: ${FILE_WANTS})`] };
   }
   const parsed = parseSources(text, isComparable ? settings : null);
   return parsed.ok
@@ -132,6 +134,7 @@ function describeProblem(field: Field<unknown>, { variable, text }: Found): stri
 /** A setting's value as it may be shown: secrets redacted, credentials cut out of URLs, `""` where nothing is set. */
 export function showValue(value: Settings[SettingKey]): string {
   if (value instanceof Secret) return String(value);
+  if (Array.isArray(value) && value.length === 0) return NONE;
   return value === null ? "" : redactCredentials(String(value));
 }
 

@@ -14,6 +14,7 @@ export interface Finding {
 export function checkTogether(settings: Settings, origins: Origins): Finding[] {
   return [
     ...checkPorts(settings),
+    ...checkSources(settings),
     ...checkLists(settings),
     ...checkRedisUrl(settings, origins),
     ...checkTls(settings),
@@ -25,6 +26,13 @@ function checkPorts({ metricsPort, healthPort }: Settings): Finding[] {
   if (metricsPort !== healthPort || metricsPort === 0) return [];
   const text = `${nameOf("metricsPort")} and ${nameOf("healthPort")} are both ${metricsPort}: each needs its own`;
   return [{ kind: "problem", keys: ["metricsPort", "healthPort"], text }];
+}
+
+/** A file without a source of its own is told where the file is read. */
+function checkSources({ sources, sourcesPath }: Settings): Finding[] {
+  if (sources.length > 0 || sourcesPath !== "") return [];
+  const text = `${nameOf("sources")} is none and ${nameOf("sourcesPath")} is not set: there would be no source at all`;
+  return [{ kind: "problem", keys: ["sources", "sourcesPath"], text }];
 }
 
 /** The settings that name lists. */

@@ -33,8 +33,11 @@ interface Spec {
 
 /** Most members that a source may name in a list. */
 const MAX_MEMBERS = 64;
-const KEY_PATTERN = "^[^\\s\\p{Cc}]{1,512}$";
-const MEMBER_PATTERN = "^[^\\p{Cc}]{1,128}$";
+/** A lone surrogate (`\p{Cs}`) would become another character on its way to Redis, and so another key. */
+const KEY_PATTERN = "^[^\\s\\p{Cc}\\p{Cs}]{1,512}$";
+const MEMBER_PATTERN = "^[^\\p{Cc}\\p{Cs}]{1,128}$";
+/** A host, then anything without blanks: `URL` alone would take `http:///x`, and drop line feeds in silence. */
+const HTTP_URL_PATTERN = "^[hH][tT][tT][pP][sS]?://[^\\s\\p{Cc}\\p{Cs}/?#\\\\]+([/?#][^\\s\\p{Cc}\\p{Cs}]*)?$";
 /** Members that this service writes itself. */
 const OWN_MEMBERS: readonly string[] = ["_remediation", "failed_at"];
 
@@ -52,9 +55,8 @@ function simple<T>(
   };
 }
 
-/** A lone surrogate would become another character on its way to Redis, and so another key. */
 function isText(value: unknown, pattern: string): value is string {
-  return typeof value === "string" && value.isWellFormed() && new RegExp(pattern, "u").test(value);
+  return typeof value === "string" && new RegExp(pattern, "u").test(value);
 }
 
 function redisKey(spec: Spec): SourceField<string> {
@@ -114,21 +116,23 @@ function whole(spec: Spec, { min, max, unit }: { min: number; max: number; unit:
   });
 }
 
-const FASTEST = 1_000_000;
+/** The bounds of `REMEDIATION_MAX_PER_SECOND`: a pace near 0 would be spent for longer than any clock counts. */
+const SLOWEST = 0.001, FASTEST = 1_000_000;
 
 function pace(spec: Spec): SourceField<"auto" | number> {
   return simple(spec, {
-    wants: `a number from 0 to ${FASTEST} (messages a second)`,
-    schema: { anyOf: [{ type: "number", minimum: 0, maximum: FASTEST }, { const: "auto" }] },
-    isGood: (value) => value === "auto" || (typeof value === "number" && value >= 0 && value <= FASTEST),
+    wants: `0 or a number from ${SLOWEST} to ${FASTEST} (messages a second), or of a built-in source auto`,
+    schema: { anyOf: [{ enum: ["auto", 0] }, { type: "number", minimum: SLOWEST, maximum: FASTEST }] },
+    isGood: (value) =>
+      value === "auto" || value === 0 || (typeof value === "number" && value >= SLOWEST && value <= FASTEST),
   });
 }
 
 function httpUrl(spec: Spec): SourceField<string> {
   return simple(spec, {
-    wants: "an http:// or https:// URL",
-    schema: { type: "string", format: "uri", pattern: "^[hH][tT][tT][pP][sS]?://" },
-    isGood: (value) => typeof value === "string" && /^https?:\/\//i.test(value) && URL.canParse(value),
+    wants: "an http:// or https:// URL without blanks",
+    schema: { type: "string", pattern: HTTP_URL_PATTERN },
+    isGood: (value) => isText(value, HTTP_URL_PATTERN) && URL.canParse(value as string),
   });
 }
 

@@ -1,5 +1,6 @@
 /** Parses the file that `REMEDIATION_SOURCES_PATH` names, and finds what does not go together in it. Pure. */
 import { findDuplicates } from "../domain/json_duplicates.ts";
+import { findSyntaxError } from "../domain/json_position.ts";
 import { FIELDS, type Settings } from "./fields.ts";
 import { quote } from "./redact.ts";
 import {
@@ -31,6 +32,10 @@ export const SOURCE_NAME_PATTERN = "^[a-z][a-z0-9_-]{0,31}$";
 export const MAX_SOURCES = 100;
 /** Largest file that is read, in bytes. */
 export const MAX_SOURCES_BYTES = 1_048_576;
+/** Most problems that are told one by one: a file of a megabyte would fill the log. */
+export const MAX_PROBLEMS = 100;
+/** What the file must be, to be read after "is not". */
+const FILE_WANTS = 'an object {"sources": {…}}';
 /** The file, its `sources`, and one source: objects in which a name must not stand twice. */
 const LEVELS = 3;
 
@@ -60,10 +65,17 @@ export function parseSources(text: string, settings: Settings | null): ParsedSou
   const problems: string[] = [];
   const report: Report = (path, value, wants) => void problems.push(`${path} ${showJson(value)} is not ${wants}`);
   const entries = readEntries(text, { problems, report });
-  if (entries !== null && settings !== null) problems.push(...checkLists(entries, settings));
-  if (entries === null || problems.length > 0) return { ok: false, problems };
+  if (entries !== null && settings !== null) {
+    problems.push(...checkCount(entries, settings), ...checkLists(entries, settings));
+  }
+  if (entries === null || problems.length > 0) return { ok: false, problems: shorten(problems) };
   const warnings = settings === null ? [] : [...entries.keys()].flatMap((name) => warnOf(name, settings));
   return { ok: true, file: entries, warnings };
+}
+
+function shorten(problems: readonly string[]): readonly string[] {
+  const more = problems.length - MAX_PROBLEMS;
+  return more > 0 ? [...problems.slice(0, MAX_PROBLEMS), `there are ${more} more problems`] : problems;
 }
 
 function warnOf(name: string, { sources }: Settings): string[] {
@@ -81,17 +93,18 @@ interface Notes {
 function readEntries(text: string, { problems, report }: Notes): Map<string, SourceEntry> | null {
   const root = parseJson(text);
   if (root === undefined) {
-    problems.push(`it is not JSON (in UTF-8)`);
+    problems.push(describeSyntax(text));
     return null;
   }
   for (const path of findDuplicates(text, LEVELS)) problems.push(`${formatPath(path)} stands there twice`);
   if (!isObject(root)) {
-    report("$", root, 'an object {"sources": {…}}');
+    report("$", root, FILE_WANTS);
     return null;
   }
   for (const name of Object.keys(root)) {
     if (name !== "sources" && name !== "$schema") problems.push(`${formatPath([name])} is not known: only sources is`);
   }
+  if (Object.hasOwn(root, "$schema") && typeof root.$schema !== "string") report("$schema", root.$schema, "a text");
   const sources = Object.hasOwn(root, "sources") ? root.sources : undefined;
   if (!isObject(sources)) {
     if (sources === undefined) problems.push("sources is missing: an object with a member for each source");
@@ -145,6 +158,13 @@ function checkEntry(entry: SourceEntry, { name, path, problems, report }: Notes 
   });
 }
 
+/** With the built-in sources off, a file that only overrides them leaves nothing to do. */
+function checkCount(entries: SourcesFile, settings: Settings): string[] {
+  return settings.sources.length > 0 || [...entries.keys()].some((name) => !isBuiltIn(name))
+    ? []
+    : [`sources names no source of its own, and ${FIELDS.sources.variable} is none: there would be no source at all`];
+}
+
 /** One list of a source that is on, and where its name comes from. */
 interface NamedList {
   readonly source: string;
@@ -153,10 +173,14 @@ interface NamedList {
   readonly from: string;
 }
 
-/** A list has one role in a source, a DLQ belongs to one source, and nothing is moved into any DLQ. */
+/** A list has one role, and a DLQ belongs to one source: so nothing is moved into any DLQ, and no dead message is worked on. */
 function checkLists(entries: SourcesFile, settings: Settings): string[] {
   const names = [...settings.sources, ...[...entries.keys()].filter((name) => !isBuiltIn(name))];
   const lists = names.flatMap((name) => listsOf(name, { entry: entries.get(name) ?? {}, settings }));
+  // What the alerter is fed goes on into the forwarder's queue, whether or not the source moog is on.
+  if (names.includes("alerter") && !names.includes("moog")) {
+    lists.push({ source: "moog", role: "target", key: settings.alertQueue, from: FIELDS.alertQueue.variable });
+  }
   const pairs = lists.flatMap((one, at) => lists.slice(at + 1).map((other) => [one, other] as const));
   return pairs.filter(([one, other]) => one.key === other.key && isClash(one, other)).flatMap(([one, other]) => {
     // The one that the file names is told first; what it does not name at all the settings' own rules tell.
@@ -167,8 +191,9 @@ function checkLists(entries: SourcesFile, settings: Settings): string[] {
   });
 }
 
+/** Sources may share a target or a dead list. */
 function isClash(one: NamedList, other: NamedList): boolean {
-  return one.source === other.source || one.role === "dlq" || other.role === "dlq";
+  return one.source === other.source || one.role !== other.role || one.role === "dlq";
 }
 
 function listsOf(name: string, { entry, settings }: { entry: SourceEntry; settings: Settings }): NamedList[] {
@@ -179,6 +204,16 @@ function listsOf(name: string, { entry, settings }: { entry: SourceEntry; settin
     const setting = BUILT_IN_LISTS[name][role];
     return [{ source: name, role, key: settings[setting], from: FIELDS[setting].variable }];
   });
+}
+
+/** Why a text is no JSON, and where. */
+function describeSyntax(text: string): string {
+  if (text.trim() === "") return `it is empty and not ${FILE_WANTS}`;
+  const at = findSyntaxError(text);
+  if (at === null) return "it is not JSON (in UTF-8)";
+  return at === "end"
+    ? "it is not JSON (in UTF-8): it breaks off before its end"
+    : `it is not JSON (in UTF-8) from line ${at.line}, column ${at.column} on`;
 }
 
 /** The value of a JSON text; `undefined` for any other. U+FFFD stands where the file was not UTF-8. */

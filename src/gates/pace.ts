@@ -25,6 +25,8 @@ export interface PaceDeps {
   readonly rateKey: string;
   /** The queues between a replayed message and the limiter: what waits there will use it. */
   readonly waitingQueues: readonly string[];
+  /** Whether what is replayed ends at the forwarder: then it is entered in the shared ledger under a fixed rate too. */
+  readonly feedsForwarder: boolean;
   /** The source as last read. */
   readonly snapshot: () => Snapshot | null;
   /** Told each failed Redis call, for counting. */
@@ -33,13 +35,13 @@ export interface PaceDeps {
 
 /** The gate, and how its room is taken. */
 export interface PaceGate extends Gate {
-  /** Takes room for `count` replays before they are committed; false where another source or instance was quicker. */
+  /** Takes room for `count` replays before they are committed; false where another source or instance was quicker: ask again. */
   reserve(count: number): Promise<boolean>;
   /** Fields of the record that go with the commit of `count` replays. */
   fieldsAfter(count: number): Readonly<Record<string, string>>;
 }
 
-/** Creates the gate. `auto` costs a ZCOUNT, an HMGET and an LLEN a queue an ask; a fixed rate costs nothing. */
+/** Creates the gate. `auto` costs a ZCOUNT, an HMGET and an LLEN a queue an ask; a fixed rate costs nothing to ask. */
 export function createPaceGate(redis: Redis, deps: PaceDeps): PaceGate {
   const store = new PaceLedgerStore(redis, deps.rateKey);
   /** The ledger that the last answer rests on. */
@@ -94,11 +96,13 @@ export function createPaceGate(redis: Redis, deps: PaceDeps): PaceGate {
     async reserve(count) {
       const snapshot = deps.snapshot();
       const { maxPerSecond, ratePeriodSeconds } = deps.settings();
-      if (maxPerSecond !== "auto") return true;
-      if (!asked || !snapshot) return false;
+      if (maxPerSecond === 0 || (maxPerSecond !== "auto" && !deps.feedsForwarder)) return true;
+      // Another source's automatic pace must see what a fixed rate sends its way (tests/integration/flow_gates_test.ts).
+      const read = maxPerSecond === "auto" ? asked : await store.read();
+      if (!read || !snapshot) return false;
       const periodMs = ratePeriodSeconds * 1_000;
-      const ledger = grantReplays(asked.ledger, { nowMs: snapshot.nowMs, count, periodMs });
-      return await store.write({ version: asked.version, ledger }, { periodMs });
+      const ledger = grantReplays(read.ledger, { nowMs: snapshot.nowMs, count, periodMs });
+      return await store.write({ version: read.version, ledger }, { periodMs });
     },
     fieldsAfter(count) {
       const snapshot = deps.snapshot();

@@ -73,6 +73,32 @@ withRedis("run: drains a declared source beside a built-in one, and tells it in 
   assert.equal((await service.exit).code, 0);
 });
 
+withRedis(
+  "run: serves only declared sources under REMEDIATION_SOURCES=none, and refuses to serve none at all",
+  async (redis) => {
+    using file = writeSources(EXAMPLE);
+    await redis.seedList("orders:dlq", ORDERS!);
+    await redis.seedList("mutt:dlq:alerter", [`{"timestamp": 1, "hostname": "h", "message": "m"}`]);
+    const env = envFor(redis, { REMEDIATION_SOURCES: "none", MOOG_WEBHOOK_URL: "http://127.0.0.1:9/" });
+    await using service = startService({ env: { ...env, REMEDIATION_SOURCES_PATH: file.path } });
+    await waitUntil(async () => await redis.client().llen("orders:dead") === 3, { what: "the orders are judged" });
+    const { metrics } = await service.ports();
+    const text = await (await fetch(`http://127.0.0.1:${metrics}/metrics`)).text();
+    assert.doesNotMatch(text, /source="(alerter|moog)"/);
+    assert.match(text, /^mutt_remediation_moog_health 1$/m);
+    assert.equal(await redis.client().llen("mutt:dlq:alerter"), 1);
+    // Nor does a reload leave it without any.
+    file.write(`{"sources": {"alerter": {}}}`);
+    service.signal("SIGHUP");
+    await service.waitForLine(/there would be no source at all.*"sources_rejected"/);
+    service.signal("SIGTERM");
+    assert.equal((await service.exit).code, 0);
+    await using bare = startService({ env });
+    assert.equal((await bare.exit).code, 78);
+    assert.match(bare.stderr.join("\n"), /REMEDIATION_SOURCES is none and REMEDIATION_SOURCES_PATH is not set/);
+  },
+);
+
 withRedis("run: holds a declared source while its health URL does not answer 200", async (redis) => {
   let status = 503;
   await using consumer = Deno.serve(

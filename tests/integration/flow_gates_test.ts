@@ -36,13 +36,17 @@ Deno.test("createDepthGate: is closed when a queue cannot be measured, and says 
   assert.match(detail, /WRONGTYPE/);
 });
 
-function pace(settings: PaceSettings, { nowMs = Date.now() }: { nowMs?: number } = {}) {
+function pace(
+  settings: PaceSettings,
+  { nowMs = Date.now(), feedsForwarder = true }: { nowMs?: number; feedsForwarder?: boolean } = {},
+) {
   const snapshot: Snapshot = { nowMs, depth: 1, record: parseRecord([]) };
   const client = redis().client();
   const deps = {
     settings: () => settings,
     rateKey: RATE_KEY,
     waitingQueues: [INGEST, ALERTS],
+    feedsForwarder,
     snapshot: () => snapshot,
   };
   return { nowMs, client, gate: createPaceGate(client, deps) };
@@ -95,4 +99,20 @@ Deno.test("createPaceGate: keeps a fixed rate in the source's record, and asks n
   assert.deepEqual(Object.keys(fixed.fieldsAfter(5)), ["spentUntilMs"]);
   const free = pace({ ...AUTO, maxPerSecond: 0 }).gate;
   assert.deepEqual([(await free.ask()).reason, free.fieldsAfter(5), await free.reserve(5)], ["no_limit", {}, true]);
+});
+
+Deno.test("createPaceGate: lets an automatic pace see what a source at a fixed rate replays", async () => {
+  const [auto, fixed] = [pace(AUTO), pace({ ...AUTO, maxPerSecond: 5 })];
+  assert.equal((await auto.gate.ask()).room, 4);
+  assert.equal((await fixed.gate.ask()).room, 5);
+  assert.equal(await fixed.gate.reserve(3), true);
+  assert.equal(await auto.gate.reserve(4), false, "the room was asked for before");
+  assert.equal((await auto.gate.ask()).room, 1);
+});
+
+Deno.test("createPaceGate: keeps a fixed rate of another pipeline out of the forwarder's books", async () => {
+  const [auto, fixed] = [pace(AUTO), pace({ ...AUTO, maxPerSecond: 5 }, { feedsForwarder: false })];
+  await auto.gate.ask();
+  assert.equal(await fixed.gate.reserve(5), true);
+  assert.equal(await auto.gate.reserve(4), true);
 });

@@ -158,6 +158,17 @@ for (const [variable, text, key, value] of GOOD) {
   });
 }
 
+Deno.test("parseSettings: takes REMEDIATION_SOURCES=none with a file, and refuses it where no source is left", () => {
+  const readSourcesFile = () => `{"sources": {"orders": {"dlq": "d", "target": "t", "dead": "x"}}}`;
+  const environment = { REMEDIATION_SOURCES: "None", REMEDIATION_SOURCES_PATH: "sources.json" };
+  const loaded = parseSettings({ environment, dotEnv: {}, readFile: readSourcesFile, readSourcesFile });
+  assert.ok(loaded.ok, JSON.stringify(loaded));
+  assert.deepEqual([loaded.settings.sources, showValue(loaded.settings.sources)], [[], "none"]);
+  assert.deepEqual(problemsOf({ REMEDIATION_SOURCES: "none" }), [
+    "REMEDIATION_SOURCES is none and REMEDIATION_SOURCES_PATH is not set: there would be no source at all",
+  ]);
+});
+
 /** One below, one above, for every number with bounds. */
 const OUT_OF_BOUNDS: Readonly<Record<string, readonly string[]>> = {
   REMEDIATION_INTERVAL: ["0", "86401"],
@@ -184,6 +195,7 @@ const OUT_OF_BOUNDS: Readonly<Record<string, readonly string[]>> = {
 
 const BAD: Readonly<Record<string, readonly string[]>> = {
   REMEDIATION_INTERVAL: ["abc", "1.5", "1e3", "0x10", "5 m", "٣", "9".repeat(400), "+5"],
+  REMEDIATION_SOURCES: ["none, alerter", "orders", "alerter,alerter", ","],
   REMEDIATION_ENABLED: ["tru", "ja", "2", "null"],
   LOG_JSON_ENABLED: ["json"],
   REMEDIATION_MAX_PER_SECOND: ["fast", "1e3", "NaN", "Infinity", "."],

@@ -34,12 +34,18 @@ function setupsOf(sources: Record<string, unknown>, settings: Settings = DEFAULT
 }
 
 const WRONG_FILES: readonly [text: string, problem: RegExp][] = [
-  ["", /^it is not JSON/],
+  ["", /^it is empty and not an object \{"sources"/],
+  [" \n", /^it is empty/],
   ["\0", /^it is not JSON/],
   [`{"sources": {}}\0`, /^it is not JSON/],
-  ["{", /^it is not JSON/],
+  ["{", /^it is not JSON \(in UTF-8\): it breaks off before its end$/],
+  [`{"sources": {"alerter": {"dlq": "a`, /it breaks off before its end$/],
+  [`{"sources": {\n  "alerter": {"maxReplays": 3,}\n}}`, /^it is not JSON \(in UTF-8\) from line 2, column 31 on$/],
+  [`{"sources": {} // none\n}`, /from line 1, column 16 on$/],
+  [`{"sources": {"ä": x}}`, /from line 1, column 19 on$/],
+  [`{"sources": {}}{"sources": {}}`, /from line 1, column 16 on$/],
   ["[".repeat(100_000), /^it is not JSON/],
-  [`{"sources": {"a": "\uFFFD"}}`, /^it is not JSON \(in UTF-8\)/],
+  [`{"sources":\n{"a": "\uFFFD"}}`, /^it is not JSON \(in UTF-8\) from line 2, column 8 on$/],
   [`{"sources": {"a": NaN}}`, /^it is not JSON/],
   ["null", /^\$ null is not an object/],
   ["[]", /^\$ \(a list of 0\) is not an object/],
@@ -48,6 +54,7 @@ const WRONG_FILES: readonly [text: string, problem: RegExp][] = [
   [`{"sources": []}`, /^sources \(a list of 0\) is not an object/],
   [`{"sources": null}`, /^sources null is not an object/],
   [`{"sources": {}, "more": 1}`, /^more is not known/],
+  [`{"sources": {}, "$schema": 5}`, /^\$schema 5 is not a text/],
   [`{"sources": {}, "__proto__": {}}`, /^__proto__ is not known/],
   [`{"sources": {}, "sources": {}}`, /^sources stands there twice/],
   [`{"sources": {}, "s\\u006furces": {}}`, /^sources stands there twice/],
@@ -86,6 +93,7 @@ const WRONG_MEMBERS: readonly [member: string, value: unknown, shown: string][] 
   ["maxReplays", 2.5, "2.5"],
   ["maxReplays", "3", '"3"'],
   ["maxPerSecond", -1, "-1"],
+  ["maxPerSecond", 1e-9, "1e-9"],
   ["maxPerSecond", 1_000_001, "1000001"],
   ["maxPerSecond", "auto", '"auto"'],
   ["maxPerSecond", true, "true"],
@@ -94,6 +102,8 @@ const WRONG_MEMBERS: readonly [member: string, value: unknown, shown: string][] 
   ["healthUrl", "orders:8080", '"orders:8080"'],
   ["healthUrl", "ftp://user:secret@orders/", '"ftp://[redacted]@orders/"'],
   ["healthUrl", "", '""'],
+  ["healthUrl", "http://orders:99999/", '"http://orders:99999/"'],
+  ["healthUrl", "http://or\nders/", '"http://or\\nders/"'],
 ];
 
 for (const [member, value, shown] of WRONG_MEMBERS) {
@@ -135,6 +145,15 @@ const WRONG_TOGETHER: readonly [what: string, sources: Record<string, unknown>, 
   ["a target that is a DLQ", { orders: ORDERS, more: { dlq: "m:dlq", target: "o:dlq", dead: "m:dead" } }, [
     'sources.more.target "o:dlq" is also the DLQ of source orders (sources.orders.dlq)',
   ]],
+  ["a dead list that another source works on", { orders: ORDERS, more: { dlq: "m:dlq", target: "m", dead: "o" } }, [
+    'sources.more.dead "o" is also the target of source orders (sources.orders.target)',
+  ]],
+  ["a built-in target as a dead list", { orders: { ...ORDERS, dead: "mutt:ingest_queue" } }, [
+    'sources.orders.dead "mutt:ingest_queue" is also the target of source alerter (INGEST_QUEUE_NAME)',
+  ]],
+  ["the forwarder's queue as a DLQ", { orders: { ...ORDERS, dlq: "mutt:alert_queue" } }, [
+    'sources.orders.dlq "mutt:alert_queue" is also the target of source moog (ALERT_QUEUE_NAME)',
+  ]],
   ["a dead list that is a DLQ", { alerter: { dead: "o:dlq" }, orders: ORDERS }, [
     'sources.orders.dlq "o:dlq" is also the dead list of source alerter (sources.alerter.dead)',
   ]],
@@ -169,6 +188,38 @@ Deno.test("parseSources: tells all problems of a file at once", () => {
     JSON.stringify({ x: 1, sources: { A: 5, orders: { dlq: 1, target: "o", dead: "o", y: 2, maxReplays: 0 } } }),
   );
   assert.equal(problems.length, 7, problems.join("\n"));
+});
+
+Deno.test("parseSources: tells a hundred problems one by one, and the number of the others", () => {
+  const members = Object.fromEntries(Array.from({ length: 5_000 }, (_, i) => [`m${i}`, i]));
+  const problems = problemsWith(members);
+  assert.equal(problems.length, 101);
+  assert.match(problems[99]!, /^sources\.orders\.m99 is not known/);
+  assert.equal(problems[100], "there are 4900 more problems");
+});
+
+Deno.test("parseSources: takes targets and dead lists that sources share", () => {
+  const more = { dlq: "m:dlq", target: "mutt:alert_queue", dead: "mutt:dlq:dead" };
+  assert.deepEqual(
+    problemsOf(JSON.stringify({ sources: { more, orders: ORDERS, others: { ...ORDERS, dlq: "x" } } })),
+    [],
+  );
+});
+
+const NONE: Settings = { ...DEFAULT_SETTINGS, sources: [] };
+
+Deno.test("parseSources: leaves the built-in sources out when REMEDIATION_SOURCES is none", () => {
+  // Their lists are then free for sources of one's own.
+  const setups = setupsOf({ orders: { ...ORDERS, dlq: DEFAULT_SETTINGS.alerterDlq }, alerter: {} }, NONE);
+  assert.deepEqual(setups.map(({ policy }) => policy.name), ["orders"]);
+});
+
+Deno.test("parseSources: refuses a file without a source of its own when REMEDIATION_SOURCES is none", () => {
+  for (const sources of [{}, { alerter: { maxReplays: 2 } }]) {
+    assert.deepEqual(problemsOf(JSON.stringify({ sources }), NONE), [
+      "sources names no source of its own, and REMEDIATION_SOURCES is none: there would be no source at all",
+    ]);
+  }
 });
 
 Deno.test("parseSources: never throws, whatever the text", () => {
@@ -226,5 +277,9 @@ Deno.test("parseSettings: reports a sources file that cannot be read beside ever
   });
   assert.ok(!loaded.ok);
   assert.equal(loaded.problems.length, 2);
-  assert.equal(loaded.problems[1], 'REMEDIATION_SOURCES_PATH "/none.json" cannot be read: NotFound');
+  assert.equal(
+    loaded.problems[1],
+    'REMEDIATION_SOURCES_PATH "/none.json" cannot be read: NotFound ' +
+      "(wanted: a regular file of at most 1048576 bytes that this user may read)",
+  );
 });
