@@ -1,102 +1,104 @@
 /** The automatic pace beside a forwarder that destroys whatever is over its shared limit (contract §1.4). */
 import assert from "node:assert/strict";
-import type { Redis } from "ioredis";
 import { DEFAULT_SETTINGS, type Settings } from "../../src/config/fields.ts";
-import { createEngine } from "../support/engine.ts";
+import { ROOM_SHARE } from "../../src/domain/pace.ts";
+import { createEngine, eventTexts } from "../support/engine.ts";
 import { type TestRedis, withRedis } from "../support/redis.ts";
+import { type Limit, LiveTraffic, StandInForwarder, tellDelays } from "../support/stand_ins.ts";
 import { waitUntil } from "../support/wait.ts";
 
-const { alertQueue, moogDlq, moogRateLimitKey } = DEFAULT_SETTINGS;
+const { alertQueue, deadList, moogDlq } = DEFAULT_SETTINGS;
 
-/** MUTT's sliding window. ARGV: limit, window in ms, now in ms, member. */
-const ADMIT = `
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3] - ARGV[2])
-if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
-redis.call('ZADD', KEYS[1], ARGV[3], ARGV[4])
-return 1`;
-
-interface Limit {
-  readonly limit: number;
-  readonly periodMs: number;
+/** One replay beside live traffic at half the limit. */
+interface Run extends Limit {
+  readonly backlog: number;
+  readonly replicas: number;
+  /** How long live traffic flows alone: the pace judges by its first period, and its delay is compared. */
+  readonly calmMs: number;
+  /** How long the forwarder's sending takes. */
+  readonly sendMs: number;
 }
 
-/** Forwarder and live traffic, until stopped. */
-class Forwarder implements AsyncDisposable {
-  sent = 0;
-  readonly destroyed: string[] = [];
-  readonly #stop = new AbortController();
-  readonly #running: Promise<unknown>;
+const AT_500 = { limit: 500, periodMs: 1_000, backlog: 600, calmMs: 1_000, sendMs: 0 };
+const SHORT: readonly Run[] = [
+  { ...AT_500, replicas: 1 },
+  { ...AT_500, replicas: 3 },
+  { limit: 1_000, periodMs: 4_000, backlog: 600, replicas: 3, calmMs: 4_000, sendMs: 0 },
+];
 
-  constructor(redis: TestRedis, { limit, periodMs, livePerPeriod }: Limit & { livePerPeriod: number }) {
-    this.#running = Promise.all([
-      this.#forward(redis.client(), { limit, periodMs }),
-      this.#feed(redis.client(), periodMs / livePerPeriod),
-    ]);
-  }
+/** MUTT's default, and what its script seeds. These take 35 minutes and are for `MUTT_TEST_FULL=1`. */
+const AT_50 = { limit: 50, periodMs: 1_000, calmMs: 60_000, sendMs: 10 };
+const AT_100_A_MINUTE = { limit: 100, periodMs: 60_000, backlog: 180, calmMs: 180_000, sendMs: 10 };
+const FULL: readonly Run[] = [
+  { ...AT_50, backlog: 10_000, replicas: 1 },
+  { ...AT_50, backlog: 2_000, replicas: 3 },
+  { ...AT_100_A_MINUTE, replicas: 1 },
+  { ...AT_100_A_MINUTE, replicas: 3 },
+];
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort();
-    await this.#running;
-  }
-
-  async #forward(redis: Redis, { limit, periodMs }: Limit): Promise<void> {
-    for (let number = 0; !this.#stop.signal.aborted; number++) {
-      const taken = await redis.brpop(alertQueue, 0.1);
-      if (!taken) continue;
-      const nowMs = Date.now();
-      const admitted = await redis.eval(ADMIT, 1, moogRateLimitKey, limit, periodMs, nowMs, `${nowMs}:${number}`);
-      if (admitted === 1) this.sent++;
-      else this.destroyed.push(taken[1]);
-    }
-  }
-
-  /** One live alert each `everyMs`, on the dot, whatever the machine does in between. */
-  async #feed(redis: Redis, everyMs: number): Promise<void> {
-    const startedMs = performance.now();
-    for (let fed = 0; !this.#stop.signal.aborted;) {
-      const due = Math.floor((performance.now() - startedMs) / everyMs);
-      const live = Array.from({ length: Math.min(due - fed, 50) }, (_, i) => `{"live": ${fed + i}}`);
-      if (live.length > 0) await redis.lpush(alertQueue, ...live);
-      fed += live.length;
-      await new Promise((resolve) => setTimeout(resolve, Math.min(everyMs, 5)));
-    }
-  }
+for (const run of Deno.env.get("MUTT_TEST_FULL") === undefined ? SHORT : [...SHORT, ...FULL]) {
+  const { limit, periodMs, replicas, backlog } = run;
+  const what = `${backlog} at ${limit} per ${periodMs / 1_000} s, live traffic at half of it (${replicas} replicas)`;
+  withRedis(`pace auto: destroys nothing while it replays ${what}`, async (redis) => {
+    console.log(`pace auto: ${what}: ${await replayBesideLive(redis, run)}`);
+  });
 }
 
-for (const [limit, periodMs, backlog] of [[500, 1_000, 600], [1_000, 4_000, 500]] as const) {
-  for (const replicas of limit === 500 ? [1, 3] : [3]) {
-    const what = `${limit} per ${periodMs / 1_000} s, live traffic at half of it (${replicas} replicas)`;
-    withRedis(`pace auto: destroys nothing while it replays at ${what}`, async (redis) => {
-      await redis.seedList(
-        moogDlq,
-        Array.from({ length: backlog }, (_, i) => `{"alert": ${i}, "_moog_retry_count": 6}`),
-      );
-      const settings: Partial<Settings> = {
-        ...{ sources: ["moog"], maxPerSecond: "auto", moogRateLimit: limit, moogRatePeriodSeconds: periodMs / 1_000 },
-        ...{ targetMaxDepth: null, breakerEnabled: true, chunkMessages: 200 },
-      };
-      await using forwarder = new Forwarder(redis, { limit, periodMs, livePerPeriod: limit / 2 });
-      // Live traffic first: its first period is what the pace judges by.
-      await waitUntil(() => forwarder.sent >= limit / 2, { what: "live traffic flows", timeoutMs: 2 * periodMs });
-      const engines = Array.from({ length: replicas }, () => createEngine(redis, { settings }));
-      const startedMs = performance.now();
-      try {
-        await Promise.all(engines.map((engine) => engine.start()));
-        const client = redis.client();
-        await waitUntil(async () => await client.llen(moogDlq) === 0, {
-          what: "the backlog is replayed",
-          timeoutMs: 60_000,
-        });
-        const tookMs = performance.now() - startedMs;
-        await waitUntil(async () => await client.llen(alertQueue) < 5, { what: "all was forwarded" });
-        assert.deepEqual(forwarder.destroyed, []);
-        const leftOver = (0.8 * limit - limit / 2) / periodMs;
-        const share = backlog / tookMs / leftOver;
-        // Told, not asserted: a busy machine may be slower.
-        console.log(`pace auto: ${what}: ${(100 * share).toFixed(0)} % of what was left over`);
-      } finally {
-        for (const engine of engines) await engine[Symbol.asyncDispose]();
-      }
-    });
+/** @returns what it saw. Times are told, not asserted: a busy machine may be slower. */
+async function replayBesideLive(redis: TestRedis, run: Run): Promise<string> {
+  const { limit, periodMs, backlog, replicas, calmMs, sendMs } = run;
+  await redis.seedList(moogDlq, eventTexts(backlog));
+  await using forwarder = new StandInForwarder(redis, { limit: { limit, periodMs }, sendMs });
+  await using live = new LiveTraffic(redis, { queue: alertQueue, everyMs: 2 * periodMs / limit });
+  await waitUntil(() => live.pushedAtMs.size >= limit * calmMs / periodMs / 2, {
+    what: "live traffic flows",
+    timeoutMs: calmMs + 10_000,
+  });
+  const startedMs = performance.now();
+  const settings: Partial<Settings> = {
+    ...{ sources: ["moog"], maxPerSecond: "auto", moogRateLimit: limit, moogRatePeriodSeconds: periodMs / 1_000 },
+    ...{ targetMaxDepth: null, breakerEnabled: true, chunkMessages: 200 },
+  };
+  const engines = Array.from({ length: replicas }, () => createEngine(redis, { settings, longestPauseMs: Infinity }));
+  try {
+    await Promise.all(engines.map((engine) => engine.start()));
+    const isOver = () => forwarder.replayedAtMs.length + forwarder.destroyed.length >= backlog;
+    const timeoutMs = 60_000 + 3 * backlog / leftOver(run) * periodMs;
+    await waitUntil(isOver, { what: "the backlog is replayed", timeoutMs });
+  } finally {
+    for (const engine of engines) await engine[Symbol.asyncDispose]();
   }
+  const endedMs = performance.now();
+  await live[Symbol.asyncDispose]();
+  const isWorkedOff = () => forwarder.sentAtMs.size + forwarder.destroyed.length >= backlog + live.pushedAtMs.size;
+  await waitUntil(isWorkedOff, { what: "all was forwarded" });
+
+  assert.deepEqual(forwarder.destroyed, []);
+  assert.deepEqual([forwarder.replayedAtMs.length, forwarder.doubled], [backlog, []]);
+  const client = redis.client();
+  assert.deepEqual(await Promise.all([moogDlq, deadList, alertQueue].map((key) => client.llen(key))), [0, 0, 0]);
+  return [
+    `${tellShare(forwarder.replayedAtMs, { ...run, startedMs })} of what was left over`,
+    `all of it in ${((endedMs - startedMs) / 1_000).toFixed(0)} s`,
+    `live delay before: ${tellDelays(live.delaysMs(forwarder, [0, startedMs]))}`,
+    `live delay beside: ${tellDelays(live.delaysMs(forwarder, [startedMs, endedMs]))}`,
+  ].join("; ");
+}
+
+/** Replays that the limit leaves room for in a period. */
+function leftOver({ limit }: Limit): number {
+  return ROOM_SHARE * limit - limit / 2;
+}
+
+/**
+ * How much of that was used, over whole periods from the second on: the first one's room is there at once, and in a short
+ * replay that would count for more than all else.
+ */
+function tellShare(replayedAtMs: readonly number[], { startedMs, ...run }: Run & { startedMs: number }): string {
+  const { periodMs } = run;
+  const periods = Math.floor((replayedAtMs.at(-1)! - startedMs) / periodMs) - 1;
+  if (periods < 1) return "too short to tell the share";
+  const fromMs = startedMs + periodMs, toMs = fromMs + periods * periodMs;
+  const replayed = replayedAtMs.filter((atMs) => atMs >= fromMs && atMs < toMs).length;
+  return `${(100 * replayed / periods / leftOver(run)).toFixed(1)} % (over ${periods} periods)`;
 }

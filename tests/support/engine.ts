@@ -28,7 +28,7 @@ export const TARGET = DEFAULT_SETTINGS.ingestQueue;
 export const DEAD = DEFAULT_SETTINGS.deadList;
 export const STATE = stateKey(DLQ);
 
-/** A driven loop never pauses longer, so that a test need not wait for the back-off that an operator gets. */
+/** A driven loop pauses no longer by default, so that a test need not wait for the back-off that an operator gets. */
 const LONGEST_PAUSE_MS = 20;
 
 /** Settings of a test's engine: no limits, no gates, one long cycle over all that is there. */
@@ -51,6 +51,8 @@ export interface EngineOptions {
   readonly commandTimeoutMs?: number;
   /** Password of the Redis user, where `settings` name one. */
   readonly password?: string;
+  /** Longest pause of the driven loop; default 20. Infinity: it pauses as the service does. */
+  readonly longestPauseMs?: number;
 }
 
 /** A log line as it was written. */
@@ -92,10 +94,11 @@ export interface Engine extends AsyncDisposable {
 /** Makes an engine for the source `alerter`. Connecting begins at once; nothing is moved before a turn or `start()`. */
 export function createEngine(
   { port }: { port: number },
-  { settings: given, commandTimeoutMs = 1_000, password }: EngineOptions = {},
+  { settings: given, commandTimeoutMs = 1_000, password, longestPauseMs = LONGEST_PAUSE_MS }: EngineOptions = {},
 ): Engine {
   const settings: Settings = { ...DEFAULT_SETTINGS, ...TEST_SETTINGS, redisPort: port, ...given };
-  return new TestEngine(settings, { commandTimeoutMs, password: password === undefined ? null : new Secret(password) });
+  const secret = password === undefined ? null : new Secret(password);
+  return new TestEngine(settings, { commandTimeoutMs, longestPauseMs, password: secret });
 }
 
 class TestEngine implements Engine {
@@ -110,7 +113,11 @@ class TestEngine implements Engine {
 
   constructor(
     settings: Settings,
-    { commandTimeoutMs, password }: { commandTimeoutMs: number; password: Secret | null },
+    { commandTimeoutMs, longestPauseMs, password }: {
+      commandTimeoutMs: number;
+      longestPauseMs: number;
+      password: Secret | null;
+    },
   ) {
     const log = recordTo(this.lines);
     const [setup] = createSources(settings);
@@ -129,7 +136,7 @@ class TestEngine implements Engine {
       ...{ live, metrics, log, isConfigKnown: () => true, connections: this.connections },
       ...{ clock: SYSTEM_CLOCK, tracer: NO_TRACER },
     });
-    const sleep = (ms: number, signal?: AbortSignal) => SYSTEM_CLOCK.sleep(Math.min(ms, LONGEST_PAUSE_MS), signal);
+    const sleep = (ms: number, signal?: AbortSignal) => SYSTEM_CLOCK.sleep(Math.min(ms, longestPauseMs), signal);
     this.#loop = new ReplayLoop(this.source.replay, {
       ...{ clock: { ...SYSTEM_CLOCK, sleep }, intervalMs: () => settings.intervalSeconds * 1_000, onPass: () => {} },
       onBug: (error) => this.#bug = error,
