@@ -27,7 +27,7 @@ export function renderFiles(): ReadonlyMap<string, string> {
 
 function renderStatesPage(): string {
   const arrows = BRAKE_TRANSITIONS.map(({ from, to }) => `    ${from} --> ${to}`);
-  const reasons = BRAKE_REASONS.map((reason) => `| \`${reason}\` | ${BRAKE_REASON_TEXTS[reason]} |`);
+  const reasons = BRAKE_REASONS.map((reason) => `- \`${reason}\`: ${BRAKE_REASON_TEXTS[reason]}.`);
   const rows = BRAKE_TRANSITIONS.map(({ from, to, when }) => `- ${from} → ${to}: ${when}.`);
   return `# States of a source
 
@@ -54,8 +54,6 @@ grows fourfold a cycle (\`mutt_remediation_allowance\`), and falls back to a qua
 
 \`mutt_remediation_brake_reason\`, \`reason\` in the log and in \`once --json\`: what changed the state last.
 
-| reason | meaning |
-| --- | --- |
 ${reasons.join("\n")}
 
 **Proof that the consumer works.** A steady feed of messages that always fail would keep a source suspect for ever. So the service
