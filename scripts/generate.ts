@@ -57,10 +57,11 @@ grows fourfold a cycle (\`mutt_remediation_allowance\`), and falls back to a qua
 ${reasons.join("\n")}
 
 **Proof that the consumer works.** A steady feed of messages that always fail would keep a source suspect for ever. So the service
-looks every few seconds at what the forwarder takes: alerts beyond those that had waited and those that it replayed itself were made
-since, from events of others. If at least three got through during the cycle, and more than twice as many as failed newly, then
-what came back is to blame itself: its failures count, and the source goes on. Nothing proves this while the breaker counts failures
-(\`mutt:circuit_breaker:moogsoft:failures\` must be 0), for \`once\`, and for sources from a file; those keep to canary groups.
+looks every second at what the forwarder takes: alerts beyond those that had waited and those that were replayed are of others. If at
+least three of these got through within some five seconds of messages coming back, and more than twice as many as failed newly, then
+the cause lies with what came back: the source goes on, and the log says so (event \`messages_fail\`). The failures are still
+excused, so such a message goes eight times before it is dead. Nothing proves this while the breaker is not in use, not CLOSED or
+counts failures, for \`once\`, and for sources from a file; those keep to canary groups.
 Held by \`tests/unit/domain/brake_test.ts\` and \`tests/integration/alert_flow_test.ts\`.
 
 ## Evidence

@@ -114,14 +114,15 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
   });
   const alerts = new AlertFlow({
     ...{ redis, clock, intervalMs: () => replaySettings(setup, live).intervalMs },
-    ...{ rateKey: settings.moogRateLimitKey, alertQueue: settings.alertQueue, moogDlq: settings.moogDlq },
+    ...{ breakerEnabled: settings.breakerEnabled, rateKey: settings.moogRateLimitKey, alertQueue: settings.alertQueue },
+    ...{ dlq: policy.dlq, isRefusalsDlq: policy.target === settings.alertQueue, feedingDlqs: setup.feedingDlqs },
   });
   const replay = new SourceReplay(policy, {
     ...{ store, board, clock, createId, log, tracer },
     depthReading: () => depth.last(),
     reservePace: (count) => pace.reserve(count),
     paceFields: (count) => pace.fieldsAfter(count),
-    finishedSince: (sinceMs) => setup.provenByAlerts ? alerts.since(sinceMs) : 0,
+    finishedWithin: (ms) => setup.provenByAlerts ? alerts.within(ms) : 0,
     settings: () => replaySettings(setup, live),
     account: new Account(policy, { metrics, log, clock }),
   });

@@ -33,6 +33,8 @@ export interface SourceSetup {
   readonly successCodes: readonly number[];
   /** Whether its consumers are MUTT's, so that live alerts that get through prove that they work. */
   readonly provenByAlerts: boolean;
+  /** DLQs of all sources that are replayed towards the forwarder. */
+  readonly feedingDlqs: readonly string[];
   /** How long its consumer may take until what fails is back: shortest time from cycle to cycle. */
   readonly settleMs: number;
 }
@@ -62,7 +64,11 @@ const NOT_FOR_FORWARDER = 202;
 export function createSources(settings: Settings, file: SourcesFile = NO_SOURCES_FILE): readonly SourceSetup[] {
   const builtIn = settings.sources.map((name) => override(BUILT_IN[name](settings), file.get(name) ?? {}));
   const declared = [...file].filter(([name]) => !isBuiltIn(name)).map(([name, entry]) => declare(name, entry));
-  return [...builtIn, ...declared];
+  const sources = [...builtIn, ...declared];
+  const feeding = sources.filter(({ policy }) => [settings.ingestQueue, settings.alertQueue].includes(policy.target));
+  // Another process may run the built-in ones.
+  const dlqs = new Set([settings.alerterDlq, settings.moogDlq, ...feeding.map(({ policy }) => policy.dlq)]);
+  return sources.map((source) => source.provenByAlerts ? { ...source, feedingDlqs: [...dlqs].sort() } : source);
 }
 
 /** How the sources file calls a member of a source. */
@@ -108,6 +114,7 @@ const BUILT_IN: Readonly<Record<BuiltInName, (settings: Settings) => SourceSetup
 
 const BUILT_IN_DEFAULTS = {
   provenByAlerts: true,
+  feedingDlqs: [],
   maxReplays: null,
   maxPerSecond: null,
   healthUrlFrom: "ALERTER_HEALTH_URL",
@@ -167,7 +174,15 @@ function declare(name: string, entry: SourceEntry): SourceSetup {
     maxPerSecond: entry.maxPerSecond ?? 0,
     downstreamQueues: [target],
     depthLimit: { fixed: entry.targetMaxDepth ?? DECLARED_DEPTH_LIMIT, fallback: 0, byWarnThreshold: false },
-    ...{ heartbeatPrefix: null, healthUrl, healthUrlFrom: "", successCodes: [], settleMs: 0, provenByAlerts: false },
+    ...{
+      heartbeatPrefix: null,
+      healthUrl,
+      healthUrlFrom: "",
+      successCodes: [],
+      settleMs: 0,
+      provenByAlerts: false,
+      feedingDlqs: [],
+    },
   };
   return { ...setup, healthUrlFrom: fileMember(setup, "healthUrl") };
 }

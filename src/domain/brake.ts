@@ -36,8 +36,7 @@ export const BRAKE_REASON_TEXTS: Readonly<Record<BrakeReason, string>> = {
   outage: "a gate was closed for long",
   strain: "a gate closed for a moment while the allowance grew",
   stayed_away: "what was replayed stayed away",
-  consumer_works:
-    "what was replayed came back, but the consumer was seen to work for others: the messages are to blame",
+  consumer_works: "what was replayed came back while the consumer was seen to work for others",
 };
 
 /** What one cycle may take, and why; kept in the source's record in Redis between cycles. */
@@ -106,6 +105,8 @@ export interface BrakeStep {
   readonly brake: Brake;
   /** Whether the last cycle was troubled: failures of its replays are excused. */
   readonly troubled: boolean;
+  /** Whether others got through meanwhile, so that it does not make the source suspect. */
+  readonly proven: boolean;
   /** Most messages that this cycle may take; 0: it is skipped ("held"). */
   readonly budget: number;
   /** What set the budget. */
@@ -142,17 +143,19 @@ export function stepBrake(brake: Brake, input: BrakeInput): BrakeStep {
   const wait = Math.min(brake.wait, longestCanaryDistance(intervalMs) - 1);
   const judged = (wait === 0 || !enabled) && last.replayed > 0;
   const cameBack = judged && last.arrived >= TROUBLED_SHARE * last.replayed;
-  const troubled = cameBack && !isProvenToWork(last);
-  const next = enabled ? nextBrake({ ...brake, wait }, { ...input, judged, cameBack, troubled }) : RELEASED;
+  // Proof widens what goes, and does not make a failure count: whoever is wrong about it, excuses are left.
+  const proven = cameBack && isProvenToWork(last);
+  const next = enabled ? nextBrake({ ...brake, wait }, { ...input, judged, cameBack, proven }) : RELEASED;
+  const common = { troubled: cameBack, proven };
   if (next.wait > 0) {
-    return { brake: { ...next, wait: next.wait - 1 }, troubled, budget: 0, boundBy: "returns" };
+    return { ...common, brake: { ...next, wait: next.wait - 1 }, budget: 0, boundBy: "returns" };
   }
   const full = batchSize === 0 ? depth : Math.min(batchSize, depth);
   const budget = Math.min(full, next.allowance ?? Infinity);
   const released = !next.suspect && next.allowance !== null && next.allowance >= Math.max(batchSize, depth);
   return {
+    ...common,
     brake: released ? { ...next, allowance: null } : next,
-    troubled,
     budget,
     boundBy: budget < full ? "returns" : full < depth ? "batch_size" : "depth",
   };
@@ -168,20 +171,21 @@ function isProvenToWork({ replayed, arrived, proof = 0 }: CycleOutcome): boolean
 
 function nextBrake(
   brake: Brake,
-  { depth, intervalMs, judged, cameBack, troubled, afterOutage = false, strained = false }:
+  { depth, intervalMs, judged, cameBack, proven, afterOutage = false, strained = false }:
     & BrakeInput
-    & Record<"judged" | "cameBack" | "troubled", boolean>,
+    & Record<"judged" | "cameBack" | "proven", boolean>,
 ): Brake {
-  if (troubled) return tighten(brake, { depth, intervalMs });
+  if (cameBack && !proven) return tighten(brake, { depth, intervalMs });
   if (afterOutage) {
-    const distance = brake.suspect ? brake.distance : 1;
-    return { suspect: true, distance, wait: 0, allowance: canarySize(depth), reason: "outage" };
+    const { distance, wait } = brake.suspect ? brake : { distance: 1, wait: 0 };
+    return { suspect: true, distance, wait, allowance: canarySize(depth), reason: "outage" };
   }
-  if (strained && !brake.suspect && brake.allowance !== null) {
+  // Never twice in a row: a gate that closes for a moment in every cycle must not starve the source.
+  if (strained && !brake.suspect && brake.allowance !== null && brake.reason !== "strain") {
     const allowance = Math.max(canarySize(depth), Math.ceil(brake.allowance / RAMP_FACTOR));
     return { ...brake, allowance: Math.min(brake.allowance, allowance), reason: "strain" };
   }
-  return judged ? loosen(brake, cameBack ? "consumer_works" : "stayed_away") : brake;
+  return judged ? loosen(brake, proven ? "consumer_works" : "stayed_away") : brake;
 }
 
 function tighten(brake: Brake, { depth, intervalMs }: { depth: number; intervalMs: number }): Brake {
@@ -198,5 +202,6 @@ function loosen(brake: Brake, reason: BrakeReason): Brake {
     const allowance = Math.max(RAMP_FACTOR, (brake.allowance ?? 1) * RAMP_FACTOR);
     return { suspect: false, distance: 1, wait: 0, allowance, reason };
   }
-  return brake.allowance === null ? brake : { ...brake, allowance: brake.allowance * RAMP_FACTOR, reason };
+  if (brake.allowance !== null) return { ...brake, allowance: brake.allowance * RAMP_FACTOR, reason };
+  return reason === "consumer_works" ? { ...brake, reason } : brake;
 }

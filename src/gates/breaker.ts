@@ -8,7 +8,7 @@ import type { BoardReading, GateStatus } from "./board.ts";
 import type { Gate, GateAnswer } from "./gate.ts";
 
 /** The breaker of MUTT's forwarder (contract §7). */
-const STATE_KEY = "mutt:circuit_breaker:moogsoft:state";
+export const BREAKER_STATE_KEY = "mutt:circuit_breaker:moogsoft:state";
 const OPEN_TIME_KEY = "mutt:circuit_breaker:moogsoft:open_time";
 
 /** Failures in a row that the breaker has counted; a success sets 0 (contract §7). */
@@ -46,7 +46,7 @@ export function createBreakerGate(deps: BreakerGateDeps): Gate {
       const known = snapshot();
       if (!known) return { open: false, reason: "unknown", detail: "the source has not been read yet", retryInMs: 250 };
       try {
-        const [state, openTime] = await Promise.all([redis.get(STATE_KEY), redis.get(OPEN_TIME_KEY)]);
+        const [state, openTime] = await Promise.all([redis.get(BREAKER_STATE_KEY), redis.get(OPEN_TIME_KEY)]);
         const { nowMs } = known;
         memory = rememberBreaker(memory, { reading: { state, openTime }, nowMs });
         const verdict = judgeBreaker(memory, { nowMs, timeoutMs });
@@ -56,13 +56,13 @@ export function createBreakerGate(deps: BreakerGateDeps): Gate {
         if (verdict.kind === "canary") {
           return answerCanary(verdict.reason, known.record.breakerCanaryAtMs + timeoutMs - nowMs);
         }
-        const detail = `the forwarder's circuit breaker is ${state ?? "absent"} (${STATE_KEY})`;
+        const detail = `the forwarder's circuit breaker is ${state ?? "absent"} (${BREAKER_STATE_KEY})`;
         return verdict.kind === "shut"
           ? { open: false, reason: verdict.reason, detail, retryInMs: verdict.retryInMs }
           : { open: true, reason: verdict.reason, detail };
       } catch (error) {
         deps.onRedisError?.(error);
-        const detail = `${STATE_KEY} could not be read (${redisErrorCode(error)})`;
+        const detail = `${BREAKER_STATE_KEY} could not be read (${redisErrorCode(error)})`;
         return { open: false, reason: "unknown", detail, retryInMs: 1_000 };
       }
     },

@@ -56,9 +56,9 @@ export function parseRecord(flat: readonly unknown[]): SourceRecord {
     boundBy: text("boundBy"),
     brake: {
       suspect: text("suspect") === "1",
-      distance: whole("distance", RELEASED.distance),
+      distance: Math.max(1, whole("distance", RELEASED.distance)),
       wait: whole("wait"),
-      allowance: text("allowance") === "" ? null : whole("allowance", 1),
+      allowance: text("allowance") === "" ? null : Math.max(1, whole("allowance", 1)),
       reason: BRAKE_REASONS.find((reason) => reason === text("brakeReason")) ?? RELEASED.reason,
     },
     lastReplayingCycle: whole("lastReplayingCycle"),

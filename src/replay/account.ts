@@ -3,6 +3,7 @@ import {
   BRAKE_REASON_TEXTS,
   BRAKE_REASONS,
   BRAKE_STATES,
+  type BrakeReason,
   type BrakeState,
   brakeState,
   type BrakeStep,
@@ -69,7 +70,14 @@ export class Account {
     const source = this.#policy.name;
     for (const outage of outages) this.#tellOutage(outage, last);
     const fields = { source, cycle, depth, budget: step.budget, bound_by: step.boundBy, ...last };
-    if (step.troubled) {
+    if (step.proven) {
+      this.#log.warning(
+        "messages_fail",
+        `Remediation: ${last.arrived} messages arrived after ${last.replayed} were replayed, while ${last.proof} alerts of ` +
+          "others got through: the cause lies with the messages",
+        fields,
+      );
+    } else if (step.troubled) {
       this.#log.warning(
         "common_failure",
         `Remediation: ${last.arrived} messages arrived after ${last.replayed} were replayed: the cause is common, ` +
@@ -80,17 +88,19 @@ export class Account {
       const message = `Remediation cycle ${cycle}: ${depth} messages in ${this.#policy.dlq}`;
       this.#log[depth > 0 ? "info" : "debug"]("cycle", message, fields);
     }
-    this.#tellBrake({ was: stateOf(record), step, last });
+    this.#tellBrake({ was: { state: stateOf(record), reason: record.brake.reason }, step });
   }
 
-  #tellBrake({ was, step, last }: { was: BrakeState; step: BrakeStep; last: CycleOutcome }): void {
-    const { budget, boundBy, brake: { allowance, reason, ...brake } } = step;
-    const now = brakeState({ ...brake, allowance, reason }, budget === 0 && boundBy === "returns");
-    if (now === was) return;
+  #tellBrake({ was, step }: { was: { state: BrakeState; reason: BrakeReason }; step: BrakeStep }): void {
+    const { brake, budget, boundBy } = step, { allowance, reason } = brake;
+    const state = brakeState(brake, budget === 0 && boundBy === "returns");
+    if (state === was.state && reason === was.reason) return;
     const source = this.#policy.name, most = allowance === null ? "" : `, at most ${allowance} messages a cycle`;
-    this.#log.info("brake", `Remediation: ${source} was ${was} and is ${now}${most}: ${BRAKE_REASON_TEXTS[reason]}`, {
-      ...{ source, from: was, to: now, reason, allowance, ...last },
-    });
+    this.#log.info(
+      "brake",
+      `Remediation: ${source} was ${was.state} and is ${state}${most}: ${BRAKE_REASON_TEXTS[reason]}`,
+      { source, from: was.state, to: state, reason, allowance },
+    );
   }
 
   #tellOutage(outage: Outage, { replayed }: CycleOutcome): void {

@@ -1,50 +1,75 @@
-/** Watches whether MUTT's consumers get alerts of others through: proof that what comes back is to blame itself. */
+/** Watches whether MUTT's consumers get alerts of others through: proof that what comes back has a cause of its own. */
 import type { Redis } from "ioredis";
-import { BREAKER_FAILURES_KEY } from "../gates/breaker.ts";
+import { BREAKER_FAILURES_KEY, BREAKER_STATE_KEY } from "../gates/breaker.ts";
 import { stateKey } from "../redis/keys.ts";
 import type { Clock } from "../runtime/clock.ts";
 
-/** Longest time between two looks; an interval has at least {@link LOOKS} of them. */
-const PERIOD_MS = 5_000, LOOKS = 5;
-/** Most looks kept: some five hours. */
+/** Longest time between two looks, in milliseconds; an interval has at least {@link LOOKS} of them. */
+const PERIOD_MS = 1_000, LOOKS = 5;
+/** Most looks kept: something over an hour. */
 const MAX_LOOKS = 4_096;
+/** Alerts count that got through at most so many looks before or after messages came back. */
+const NEAR_LOOKS = 5;
 
 /** What is looked at. */
 export interface AlertFlowDeps {
   readonly redis: Redis;
   readonly clock: Clock;
   readonly intervalMs: () => number;
-  /** The forwarder's books: ZSET of what it took, scored by milliseconds of its own clock (contract §1.4). */
+  /** Whether the forwarder's breaker is in use: without it nothing tells an alert that was taken from one that failed. */
+  readonly breakerEnabled: boolean;
+  /** The forwarder's books: ZSET of what it tried, scored by milliseconds of its own clock (contract §1.4). */
   readonly rateKey: string;
   /** The queue before the forwarder. */
   readonly alertQueue: string;
-  /** The DLQ whose replays go into that queue. */
-  readonly moogDlq: string;
+  /** The DLQ whose messages are judged. */
+  readonly dlq: string;
+  /** Whether what the forwarder refuses comes to that DLQ. */
+  readonly isRefusalsDlq: boolean;
+  /** Every DLQ that is replayed towards the forwarder. */
+  readonly feedingDlqs: readonly string[];
 }
 
-/** What one look found. */
+/** What was found at one look. */
 interface Look {
-  readonly atMs: number;
   /** Score of the newest entry in the forwarder's books; -Infinity: none. */
   readonly newest: number;
   readonly waiting: number;
-  /** Cycle of source `moog`, and what it has replayed. */
-  readonly cycle: string;
+  /** Cycles of the sources that feed the forwarder: after a change their counts begin anew. */
+  readonly cycles: string;
+  /** Their replays in these cycles. */
   readonly replayed: number;
-  /** Whether the breaker says that the last alert that was tried was taken. */
+  /** Length of the DLQ, its source's cycle, and what that has moved. */
+  readonly depth: number;
+  readonly cycle: string;
+  readonly moved: number;
+  /** Whether the breaker says that the alert before was taken. */
   readonly isTaken: boolean;
 }
 
+/** What came between two looks. */
+interface Interval {
+  /** When it ended, by the monotonic clock. */
+  readonly atMs: number;
+  /** Alerts of others that got through. */
+  readonly count: number;
+  /** Whether messages came to the DLQ. */
+  readonly grew: boolean;
+}
+
 /**
- * Counts, look by look, the alerts that the forwarder took beyond those that waited before and those that were replayed into
- * its queue: the alerter has made them since, from events of others, and Moogsoft fails none of them. A lower bound: with a
- * period of a second the forwarder's books forget sooner than this looks. Held by tests/integration/alert_flow_test.ts.
+ * Counts, look by look, the alerts that the forwarder took beyond those that had waited and those that were replayed: MUTT has
+ * made them since, from events of others. A lower bound. Only what got through about when messages came back to the DLQ counts:
+ * a consumer that was down for just as long as the replays were with it proves nothing later. Held by
+ * tests/integration/alert_flow_test.ts.
  */
 export class AlertFlow {
   readonly #deps: AlertFlowDeps;
   readonly #stop = new AbortController();
-  readonly #finished: { readonly fromMs: number; readonly count: number }[] = [];
+  readonly #intervals: Interval[] = [];
   #last: Look | null = null;
+  /** Replays whose alerts have not been seen yet. */
+  #owed = 0;
   #running: Promise<void> | null = null;
 
   constructor(deps: AlertFlowDeps) {
@@ -62,9 +87,12 @@ export class AlertFlow {
     await this.#running;
   }
 
-  /** Alerts of others that got through since an instant (milliseconds since the epoch), at least. */
-  since(sinceMs: number): number {
-    return this.#finished.reduce((sum, { fromMs, count }) => fromMs >= sinceMs ? sum + count : sum, 0);
+  /** Alerts of others that got through while messages came back, in the last `ms` milliseconds, at least. */
+  within(ms: number): number {
+    const fromMs = this.#deps.clock.monotonicMs() - ms;
+    const since = this.#intervals.filter(({ atMs }) => atMs >= fromMs);
+    const near = new Set(since.flatMap(({ grew }, i) => grew ? range(i - NEAR_LOOKS, i + NEAR_LOOKS) : []));
+    return since.reduce((sum, { count }, i) => near.has(i) ? sum + count : sum, 0);
   }
 
   /** Looks once. A look that fails proves nothing, nor does the one behind it. */
@@ -72,12 +100,10 @@ export class AlertFlow {
     const before = this.#last;
     this.#last = null;
     const found = await this.#read(before?.newest ?? null).catch(() => null);
-    if (!found) return;
-    this.#last = found.look;
-    const count = before && before.isTaken && found.look.isTaken ? countOthers(before, found) : 0;
-    if (!before || count === 0) return;
-    this.#finished.push({ fromMs: before.atMs, count });
-    if (this.#finished.length > MAX_LOOKS) this.#finished.shift();
+    this.#last = found?.look ?? null;
+    if (!before || !found) return;
+    this.#intervals.push(this.#compare(before, found));
+    if (this.#intervals.length > MAX_LOOKS) this.#intervals.shift();
   }
 
   async #run(): Promise<void> {
@@ -89,25 +115,54 @@ export class AlertFlow {
   }
 
   async #read(newestBefore: number | null): Promise<{ look: Look; taken: number }> {
-    const { redis, clock, rateKey, alertQueue, moogDlq } = this.#deps;
+    const { redis, rateKey, alertQueue, dlq, feedingDlqs } = this.#deps;
     // The queue first: what is taken between the two reads then counts as having waited.
     const waiting = await redis.llen(alertQueue);
-    const [newest, taken, record, failures] = await Promise.all([
+    const [newest, taken, breaker, failures, depth, own, ...feeds] = await Promise.all([
       redis.zrevrange(rateKey, 0, 0, "WITHSCORES"),
       newestBefore === null ? 0 : redis.zcount(rateKey, `(${newestBefore}`, "+inf"),
-      redis.hmget(stateKey(moogDlq), "cycle", "replayed"),
+      redis.get(BREAKER_STATE_KEY),
       redis.get(BREAKER_FAILURES_KEY),
+      redis.llen(dlq),
+      ...[dlq, ...feedingDlqs].map((name) => redis.hmget(stateKey(name), "cycle", "replayed", "dead")),
     ]);
     const look = {
-      ...{ atMs: clock.nowMs(), newest: newest[1] === undefined ? -Infinity : Number(newest[1]), waiting },
-      ...{ cycle: record[0] ?? "", replayed: Number(record[1] ?? 0), isTaken: failures === "0" },
+      ...{ newest: newest[1] === undefined ? -Infinity : Number(newest[1]), waiting },
+      cycles: feeds.map(([cycle]) => cycle ?? "").join(),
+      replayed: feeds.reduce((sum, [, replayed]) => sum + wholeOf(replayed), 0),
+      ...{ depth, cycle: own?.[0] ?? "", moved: wholeOf(own?.[1]) + wholeOf(own?.[2]) },
+      isTaken: breaker === "CLOSED" && failures === "0",
     };
     return { look, taken };
   }
+
+  #compare(before: Look, { look, taken }: { look: Look; taken: number }): Interval {
+    const { clock, breakerEnabled, isRefusalsDlq } = this.#deps;
+    const atMs = clock.monotonicMs(), arrived = countArrived(before, look);
+    if (look.cycles !== before.cycles) {
+      // Nobody knows what the cycles before have replayed last.
+      this.#owed = look.replayed;
+      return { atMs, count: 0, grew: arrived > 0 };
+    }
+    this.#owed += Math.max(0, look.replayed - before.replayed);
+    const others = Math.max(0, taken - before.waiting - this.#owed);
+    this.#owed = Math.max(0, this.#owed - taken);
+    const isProof = breakerEnabled && before.isTaken && look.isTaken;
+    const refused = isRefusalsDlq ? Math.max(0, arrived) : 0;
+    return { atMs, count: isProof ? Math.max(0, others - refused) : 0, grew: arrived > 0 };
+  }
 }
 
-/** What was taken less what waited at the look before and what source `moog` has replayed since. */
-function countOthers(before: Look, { look, taken }: { look: Look; taken: number }): number {
-  const replayed = look.cycle === before.cycle ? look.replayed - before.replayed : look.replayed;
-  return Math.max(0, taken - before.waiting - Math.max(0, replayed));
+/** Messages that came to the DLQ between two looks; what a cycle moved last, before another began, is not known: at least. */
+function countArrived(before: Look, look: Look): number {
+  const moved = look.cycle === before.cycle ? look.moved - before.moved : look.moved;
+  return look.depth - before.depth + moved;
+}
+
+function wholeOf(text: string | null | undefined): number {
+  return /^\d{1,15}$/.test(text ?? "") ? Number(text) : 0;
+}
+
+function range(from: number, to: number): number[] {
+  return Array.from({ length: to - from + 1 }, (_, i) => from + i);
 }

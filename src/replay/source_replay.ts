@@ -48,8 +48,8 @@ export interface SourceReplayDeps {
   readonly reservePace: (count: number) => Promise<boolean>;
   /** Fields of the record that tell the pace of `count` replays. */
   readonly paceFields: (count: number) => Readonly<Record<string, string>>;
-  /** Messages of others that the consumer was seen to finish since an instant (milliseconds since the epoch), at least. */
-  readonly finishedSince: (sinceMs: number) => number;
+  /** Messages of others that the consumer was seen to finish within the last milliseconds, while messages came back. */
+  readonly finishedWithin: (ms: number) => number;
   readonly settings: () => ReplaySettings;
   readonly account: Account;
   readonly clock: Clock;
@@ -211,12 +211,13 @@ export class SourceReplay {
     { force, breakerCanary }: { force: boolean; breakerCanary: boolean },
   ): Promise<boolean> {
     const { intervalMs } = this.#deps.settings();
-    const sinceMs = this.#deps.clock.nowMs() - Math.max(0, snapshot.nowMs - snapshot.record.startedAtMs);
+    const lastedMs = Math.max(0, snapshot.nowMs - snapshot.record.startedAtMs);
+    const sinceMs = this.#deps.clock.nowMs() - lastedMs;
     const plan = planCycle(snapshot, {
       ...this.#deps.settings(),
       breakerCanary,
       outages: snapshot.record.cycle === 0 ? [] : this.#deps.board.outagesSince(sinceMs),
-      proof: this.#deps.finishedSince(sinceMs),
+      proof: this.#deps.finishedWithin(lastedMs),
     });
     const { budget, fields } = plan;
     const result = await this.#deps.store.begin({

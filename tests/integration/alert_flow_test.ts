@@ -8,82 +8,130 @@ import { TestClock } from "../support/test_clock.ts";
 
 const redis = shareRedis();
 const { moogRateLimitKey: rateKey, alertQueue, moogDlq } = DEFAULT_SETTINGS;
-const FAILURES = "mutt:circuit_breaker:moogsoft:failures";
+const FAILURES = "mutt:circuit_breaker:moogsoft:failures", BREAKER = "mutt:circuit_breaker:moogsoft:state";
+const ALERTER = { dlq: DLQ, isRefusalsDlq: false }, MOOG = { dlq: moogDlq, isRefusalsDlq: true };
 
 /** A flow that has looked once, and hands to move the pipeline with. */
-async function setup() {
+async function setup({ dlq, isRefusalsDlq }: typeof ALERTER = ALERTER, { breakerEnabled = true } = {}) {
   const client = redis().client(), clock = new TestClock();
-  const flow = new AlertFlow({ redis: client, clock, intervalMs: () => 300_000, rateKey, alertQueue, moogDlq });
+  const flow = new AlertFlow({
+    ...{ redis: client, clock, intervalMs: () => 300_000, breakerEnabled, rateKey, alertQueue, dlq, isRefusalsDlq },
+    feedingDlqs: [DLQ, moogDlq],
+  });
   let taken = 0;
   const take = async (count: number) => {
     for (let i = 0; i < count; i++) await client.zadd(rateKey, 1_000 + ++taken, `m${taken}`);
   };
-  const lookLater = async () => {
+  /** Looks a second later, after so many messages came to the DLQ. */
+  const look = async ({ arrive = 0 } = {}) => {
+    for (let i = 0; i < arrive; i++) await client.lpush(dlq, "{}");
     await clock.advance(1_000);
     await flow.look();
-    return flow.since(0);
+    return flow.within(3_600_000);
   };
   await client.set(FAILURES, "0");
+  await client.set(BREAKER, "CLOSED");
   await take(5);
   await flow.look();
-  return { client, clock, flow, take, lookLater };
+  return { client, clock, flow, take, look };
 }
 
-Deno.test("AlertFlow: counts what the forwarder took between two looks, not what it took before", async () => {
-  const { take, lookLater, flow, clock } = await setup();
-  assert.equal(flow.since(0), 0, "one look proves nothing");
-  assert.equal(await lookLater(), 0);
+Deno.test("AlertFlow: counts what the forwarder took when messages came back, and not what it took before", async () => {
+  const { take, look, flow } = await setup();
+  assert.equal(await look({ arrive: 1 }), 0, "nothing was taken since");
   await take(4);
-  assert.equal(await lookLater(), 4);
-  const nowMs = clock.nowMs();
+  assert.equal(await look({ arrive: 1 }), 4);
   await take(2);
-  assert.equal(await lookLater(), 6);
-  assert.equal(flow.since(nowMs), 2);
+  assert.equal(await look(), 6);
+  assert.deepEqual([flow.within(500), flow.within(0)], [0, 0], "without an arrival in that time");
 });
 
-Deno.test("AlertFlow: takes nothing for proof that waited before, or was replayed by source moog", async () => {
-  const { client, take, lookLater } = await setup();
+Deno.test("AlertFlow: takes nothing for proof that got through long before or after messages came back", async () => {
+  const { take, look } = await setup();
+  await take(9);
+  for (let i = 0; i < 6; i++) await look();
+  assert.equal(await look({ arrive: 3 }), 0, "the consumer may have failed since");
+  for (let i = 0; i < 5; i++) await look();
+  await take(9);
+  assert.equal(await look(), 0, "it may have failed until now");
+});
+
+Deno.test("AlertFlow: takes nothing for proof that waited before, or was replayed by any source", async () => {
+  const { client, take, look } = await setup();
   await client.lpush(alertQueue, "a", "b", "c");
-  assert.equal(await lookLater(), 0);
+  assert.equal(await look({ arrive: 1 }), 0);
   await client.del(alertQueue);
   await take(3);
-  assert.equal(await lookLater(), 0, "those had waited");
-  await client.hset(stateKey(moogDlq), { cycle: 7, replayed: 2 });
-  await take(3);
-  assert.equal(await lookLater(), 1);
-  await client.hset(stateKey(moogDlq), { cycle: 8, replayed: 4 });
-  await take(4);
-  assert.equal(await lookLater(), 1, "a new cycle counts from 0");
-});
-
-Deno.test("AlertFlow: takes nothing for proof while Moogsoft fails, or the breaker says nothing", async () => {
-  const { client, take, lookLater } = await setup();
-  for (const failures of ["1", null, "x"]) {
-    if (failures === null) await client.del(FAILURES);
-    else await client.set(FAILURES, failures);
-    await take(9);
-    assert.equal(await lookLater(), 0, `${failures}`);
-    await take(9);
-    assert.equal(await lookLater(), 0, `${failures}`);
+  assert.equal(await look(), 0, "those had waited");
+  for (const source of [DLQ, moogDlq]) {
+    await client.hset(stateKey(source), { replayed: 2 });
+    await take(1);
+    assert.equal(await look(), 0, "one of two");
+    await take(1);
+    assert.equal(await look(), 0, "the other");
   }
-  await client.set(FAILURES, "0");
-  await take(9);
-  assert.equal(await lookLater(), 0, "it failed at the look before");
   await take(1);
-  assert.equal(await lookLater(), 1);
+  assert.equal(await look(), 1);
 });
 
-Deno.test("AlertFlow: proves nothing by a look that fails, and goes on", async () => {
-  const { client, take, lookLater } = await setup();
+Deno.test("AlertFlow: takes nothing for proof when a cycle has changed, and sees what has come back in it", async () => {
+  const { client, take, look } = await setup();
+  await client.hset(stateKey(moogDlq), { cycle: 7, replayed: 0 });
+  await look();
+  await client.hset(stateKey(moogDlq), { cycle: 8, replayed: 0 });
+  await take(150);
+  assert.equal(await look({ arrive: 1 }), 0, "cycle 7 may have replayed them last");
+  await client.rpush(DLQ, "{}", "{}");
+  await look();
+  // Two are replayed in a new cycle of the source itself, and come back before the next look: the length is as before.
+  await client.hset(STATE, { cycle: 1, replayed: 2 });
+  await look();
+  for (let i = 0; i < 3; i++) await take(1);
+  assert.equal(await look(), 1, "two of three are owed");
+});
+
+Deno.test("AlertFlow: takes nothing for proof while Moogsoft fails, or the breaker is open, silent or not in use", async () => {
+  const { client, take, look } = await setup();
+  const cases = [[FAILURES, "1", "0"], [FAILURES, "x", "0"], [FAILURES, "", "0"], [
+    BREAKER,
+    "HALF_OPEN",
+    "CLOSED",
+  ]] as const;
+  for (const [key, bad, good] of cases) {
+    await client.set(key, bad);
+    await take(9);
+    assert.equal(await look({ arrive: 1 }), 0, `${key} ${bad}`);
+    await client.set(key, good);
+    await take(9);
+    assert.equal(await look(), 0, `${key} was ${bad} at the look before`);
+  }
+  await take(1);
+  assert.equal(await look(), 1);
+  const unused = await setup(ALERTER, { breakerEnabled: false });
+  await unused.take(9);
+  assert.equal(await unused.look({ arrive: 1 }), 0);
+});
+
+Deno.test("AlertFlow: does not take what the forwarder refuses for what it got through", async () => {
+  const { take, look } = await setup(MOOG);
+  await take(4);
+  assert.equal(await look({ arrive: 4 }), 0);
+  await take(5);
+  assert.equal(await look({ arrive: 2 }), 3);
+});
+
+Deno.test("AlertFlow: proves nothing by a look that fails or finds nonsense, and goes on", async () => {
+  const { client, take, look } = await setup();
   const entries = await client.zrange(rateKey, 0, "-1", "WITHSCORES");
   await client.set(rateKey, "of the wrong type");
-  assert.equal(await lookLater(), 0);
+  assert.equal(await look({ arrive: 1 }), 0);
   await client.del(rateKey);
   for (let i = 0; i < entries.length; i += 2) await client.zadd(rateKey, entries[i + 1]!, entries[i]!);
   await take(3);
-  assert.equal(await lookLater(), 0, "nothing is known of before");
+  assert.equal(await look({ arrive: 1 }), 0, "nothing is known of before");
+  await client.hset(stateKey(moogDlq), { replayed: "many" });
   await take(3);
-  assert.equal(await lookLater(), 3);
+  assert.equal(await look({ arrive: 1 }), 3);
 });
 
 /** A consumer that fails everything that it is given, at once. */
@@ -91,24 +139,30 @@ async function failAll(client: ReturnType<ReturnType<typeof redis>["client"]>): 
   while (await client.lmove(TARGET, DLQ, "RIGHT", "LEFT") !== null);
 }
 
-Deno.test("source alerter: blames the messages when all of them come back while live alerts get through, and only then", async () => {
+Deno.test("source alerter: lets others pass messages that fail while live alerts get through, and excuses all the same", async () => {
   for (const isProven of [true, false]) {
     await redis().client().flushall();
     await redis().seedList(DLQ, eventTexts(12));
     await using engine = createEngine(redis());
     const client = redis().client();
     await client.set(FAILURES, "0");
-    const alerts = engine.source.watches.find((watch) => watch instanceof AlertFlow)!;
+    await client.set(BREAKER, "CLOSED");
+    const alerts = engine.source.watches.find((watch) => watch instanceof AlertFlow);
     assert.ok(alerts instanceof AlertFlow);
-    for (let cycle = 1; cycle <= 4; cycle++) {
-      await engine.turn({ begin: "now" });
+    const replayed = [];
+    for (let cycle = 1; cycle <= 9; cycle++) {
+      await alerts.look();
+      replayed.push((await engine.turn({ begin: "now" })).replayed);
       await failAll(client);
       await alerts.look();
-      if (isProven) { for (let i = 0; i < 9; i++) await client.zadd(rateKey, 100 * cycle + i, `${cycle}:${i}`); }
+      if (isProven) { for (let i = 0; i < 30; i++) await client.zadd(rateKey, 100 * cycle + i, `${cycle}:${i}`); }
       await alerts.look();
     }
+    if (!isProven) assert.deepEqual(replayed.slice(0, 4), [12, 1, 0, 1], "only canaries go");
+    else assert.deepEqual(replayed, [12, 12, 12, 12, 12, 12, 12, 12, 0], "eight replays each, and then they are dead");
     assert.equal((await redis().readTexts(DEAD)).length, isProven ? 12 : 0);
-    assert.equal(await client.hget(STATE, "brakeReason"), isProven ? "none" : "returns");
-    assert.equal(await client.hget(STATE, "troubled"), isProven ? "" : "1-2");
+    assert.equal(await client.hget(STATE, "brakeReason"), isProven ? "consumer_works" : "returns");
+    const event = isProven ? "messages_fail" : "common_failure";
+    assert.ok(engine.lines.some((line) => line.event === event), event);
   }
 });

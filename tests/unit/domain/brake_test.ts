@@ -33,6 +33,8 @@ interface Case {
   bad?: number;
   /** Messages of others that are seen to succeed in a cycle without outage. */
   seen?: number;
+  /** The same in a cycle with outage. */
+  seenAmid?: number;
   cycles?: number;
   /** Default 300,000. */
   intervalMs?: number;
@@ -40,7 +42,18 @@ interface Case {
 
 /** The whole rule over many cycles: messages fail, come back, are counted or excused, and die at `maxFailures`. */
 function simulate(given: Case) {
-  const { depth, batch, outage, poison = 0, live = 0, bad = 0, seen = 0, cycles = 8_000, intervalMs = 300_000 } = given;
+  const {
+    depth,
+    batch,
+    outage,
+    poison = 0,
+    live = 0,
+    bad = 0,
+    seen = 0,
+    seenAmid = 0,
+    cycles = 8_000,
+    intervalMs = 300_000,
+  } = given;
   const maxFailures = 3;
   const message = (isPoison: boolean): Message => ({ poison: isPoison, failures: 0, excused: 0, cycle: null });
   // Oldest first; poison spread evenly, which is as good as shuffled and the same every time.
@@ -57,7 +70,7 @@ function simulate(given: Case) {
   for (let cycle = 0; cycle < cycles; cycle++) {
     const arrived = queue.length - last.depthAtStart + last.replayed + last.dead;
     const step = stepBrake(brake, {
-      last: { replayed: last.replayed, arrived, proof: down.has(cycle - 1) ? 0 : seen },
+      last: { replayed: last.replayed, arrived, proof: down.has(cycle - 1) ? seenAmid : seen },
       depth: queue.length,
       batchSize: batch,
       intervalMs,
@@ -197,7 +210,7 @@ Deno.test("stepBrake: lets a steady feed of always-failing messages pile up only
   const feed = { depth: 50, batch: 0, outage: [], bad: 3, cycles: 3_000 };
   const proven = simulate({ ...feed, seen: 20 });
   assert.deepEqual([proven.healthyDead, proven.delivered], [0, 50]);
-  assert.ok(proven.left <= 4 * 3, `${proven.left} left: each goes three times and is dead at the fourth look`);
+  assert.ok(proven.left <= 9 * 3, `${proven.left} left: each goes eight times and is dead at the ninth look`);
   const unproven = simulate(feed);
   assert.ok(unproven.left > 100, `${unproven.left} left`);
   const withinOutage = simulate({ ...feed, outage: range(12), live: 5, seen: 20 });
@@ -210,17 +223,43 @@ Deno.test("stepBrake: gets healthy messages out from behind poison at the old en
     stepBrake(brake, { last: { replayed, arrived, proof: 20 }, depth, batchSize: 0, intervalMs: 300_000 });
   const suspect: Brake = { suspect: true, distance: 3, wait: 0, allowance: 4, reason: "returns" };
   const first = step(4, 4, { brake: suspect, depth: 180 });
-  assert.deepEqual([first.troubled, first.budget, first.brake.reason], [false, 16, "consumer_works"]);
+  assert.deepEqual([first.troubled, first.budget, first.brake.reason], [true, 16, "consumer_works"]);
   const second = step(16, 16, { brake: first.brake, depth: 180 });
   assert.deepEqual([second.budget, step(64, 64, { brake: second.brake, depth: 180 }).budget], [64, 180]);
 });
 
 Deno.test("stepBrake: believes in a common cause where others fail as well, whoever succeeds", () => {
-  const troubled = (proof: number, arrived: number) =>
+  const isProven = (proof: number, arrived: number) =>
     stepBrake(RELEASED, { last: { replayed: 10, arrived, proof }, depth: 50, batchSize: 0, intervalMs: 300_000 })
-      .troubled;
-  assert.deepEqual([troubled(2, 10), troubled(3, 10)], [true, false], "two may be chance");
-  assert.deepEqual([troubled(10, 15), troubled(11, 15)], [true, false], "five new ones failed");
+      .proven;
+  assert.deepEqual([isProven(2, 10), isProven(3, 10)], [false, true], "two may be chance");
+  assert.deepEqual([isProven(10, 15), isProven(11, 15)], [false, true], "five new ones failed");
+  assert.equal(isProven(50, 8), false, "nothing is to be proven");
+});
+
+Deno.test("stepBrake: kills nothing healthy within 30 minutes even where the proof is wrong in every cycle", () => {
+  const wrong = simulate({ depth: 1_000, batch: 0, outage: range(6), seenAmid: 50 });
+  assert.deepEqual([wrong.healthyDead, wrong.delivered, wrong.left], [0, 1_000, 0]);
+});
+
+Deno.test("stepBrake: goes on growing where a gate closes for a moment in every cycle", () => {
+  let brake: Brake = { suspect: false, distance: 1, wait: 0, allowance: 800, reason: "stayed_away" };
+  const budgets = [];
+  for (let depth = 10_000; depth > 0 && budgets.length < 40; depth -= budgets.at(-1)!) {
+    const last = { replayed: brake.allowance ?? depth, arrived: 0 };
+    const step = stepBrake(brake, { last, depth, batchSize: 0, intervalMs: 300_000, strained: true });
+    brake = step.brake;
+    budgets.push(step.budget);
+  }
+  assert.deepEqual(budgets.slice(0, 4), [200, 800, 200, 800]);
+  assert.ok(budgets.length < 40, `${budgets.length} cycles`);
+});
+
+Deno.test("stepBrake: keeps a suspect source waiting behind a full queue", () => {
+  const brake: Brake = { suspect: true, distance: 3, wait: 2, allowance: 20, reason: "returns" };
+  const last = { replayed: 0, arrived: 0 };
+  const step = stepBrake(brake, { last, depth: 900, batchSize: 0, intervalMs: 300_000, afterOutage: true });
+  assert.deepEqual([step.budget, step.brake.wait], [0, 1]);
 });
 
 Deno.test("stepBrake: cannot save four messages from eight hours, as the simulation says", () => {
