@@ -96,9 +96,10 @@ export class Account {
     const state = brakeState(brake, budget === 0 && boundBy === "returns");
     if (state === was.state && reason === was.reason) return;
     const source = this.#policy.name, most = allowance === null ? "" : `, at most ${allowance} messages a cycle`;
+    const changed = state === was.state ? `is still ${state}` : `was ${was.state} and is ${state}`;
     this.#log.info(
       "brake",
-      `Remediation: ${source} was ${was.state} and is ${state}${most}: ${BRAKE_REASON_TEXTS[reason]}`,
+      `Remediation: ${source} ${changed}${most}: ${BRAKE_REASON_TEXTS[reason]}`,
       { source, from: was.state, to: state, reason, allowance },
     );
   }
