@@ -271,7 +271,7 @@ withRedis("once: prints the account as JSON and nothing else on standard output"
     dead: { unreadable: 1 },
     conflicts: 0,
     stoppedBy: "batch_size",
-    brake: { state: "healthy", allowance: null },
+    brake: { state: "healthy", allowance: null, reason: "none" },
   }]);
 });
 

@@ -162,6 +162,12 @@ Deno.test("source alerter: lets others pass messages that fail while live alerts
     else assert.deepEqual(replayed, [12, 12, 12, 12, 12, 12, 12, 12, 0], "eight replays each, and then they are dead");
     assert.equal((await redis().readTexts(DEAD)).length, isProven ? 12 : 0);
     assert.equal(await client.hget(STATE, "brakeReason"), isProven ? "consumer_works" : "returns");
+    const states = await engine.metrics.brakeState.get(), reasons = await engine.metrics.brakeReason.get();
+    const shown = [
+      states.values.filter(({ value }) => value === 1).map(({ labels }) => labels.state),
+      reasons.values.filter(({ value }) => value === 1).map(({ labels }) => labels.reason),
+    ];
+    assert.deepEqual(shown, isProven ? [["healthy"], ["consumer_works"]] : [["suspect"], ["returns"]]);
     const event = isProven ? "messages_fail" : "common_failure";
     assert.ok(engine.lines.some((line) => line.event === event), event);
   }
