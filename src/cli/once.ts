@@ -1,6 +1,7 @@
 /** `mutt-remediation once`: one cycle, then an account. */
 import type { Command } from "commander";
 import { type OnceSummary, runOnce, type SourceSummary } from "../app/once.ts";
+import { BRAKE_REASON_TEXTS } from "../domain/brake.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
 import { SYSTEM_RANDOM } from "../runtime/random.ts";
@@ -60,5 +61,13 @@ function formatSource(source: SourceSummary, dryRun?: true): string {
   const dead = Object.entries(source.dead).map(([reason, count]) => `${count} ${reason}`).join(", ") || "none";
   const depth = dryRun ? `${source.depthBefore}` : `${source.depthBefore} -> ${source.depthAfter}`;
   return `${source.name}: ${source.replayed} replayed, dead: ${dead}; messages in the DLQ: ${depth}; ` +
-    `stopped by ${source.stoppedBy}${source.conflicts > 0 ? `; ${source.conflicts} conflicts` : ""}\n`;
+    `stopped by ${source.stoppedBy}${source.conflicts > 0 ? `; ${source.conflicts} conflicts` : ""}\n${
+      formatBrake(source)
+    }`;
+}
+
+function formatBrake({ brake: { state, allowance, reason } }: SourceSummary): string {
+  if (state === "healthy") return "";
+  const most = allowance === null ? "" : `, at most ${allowance} messages a cycle`;
+  return `  ${state}${most}: ${BRAKE_REASON_TEXTS[reason]}\n`;
 }

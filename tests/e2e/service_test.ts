@@ -275,6 +275,18 @@ withRedis("once: prints the account as JSON and nothing else on standard output"
   }]);
 });
 
+withRedis("once: says that only a canary group goes, and why, when all came back", async (redis) => {
+  await redis.seedList(DLQ, [message(1), message(2)]);
+  for (
+    const expected of [/^alerter: 2 replayed/, /1 replayed.*\n {2}canary, at most 1 messages a cycle: about as much/]
+  ) {
+    await using service = startService({ args: ["once"], env: envFor(redis) });
+    assert.equal((await service.exit).code, 0);
+    assert.match(service.stdout.join("\n"), expected);
+    while (await redis.client().lmove(TARGET, DLQ, "RIGHT", "LEFT") !== null);
+  }
+});
+
 withRedis("once: changes nothing with --dry-run, and says what it would do", async (redis) => {
   await redis.seedList(DLQ, [message(1), "broken"]);
   const before = await redis.readTexts(DLQ);
