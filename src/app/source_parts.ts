@@ -16,6 +16,7 @@ import { DeadLetterStore, type Snapshot } from "../redis/dead_letter_store.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import { Account } from "../replay/account.ts";
 import { AlertFlow } from "../replay/alert_flow.ts";
+import type { Watch } from "../replay/watch.ts";
 import { DepthWatch, measuredQueues } from "../replay/depth_watch.ts";
 import { type ReplaySettings, SourceReplay } from "../replay/source_replay.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -41,7 +42,7 @@ export interface SourceParts {
   readonly board: GateBoard;
   readonly replay: SourceReplay;
   /** What looks at Redis in the background once the source is driven. */
-  readonly watches: readonly { start(): void; stop(): Promise<void> }[];
+  readonly watches: readonly Watch[];
   /** Resolves once the gates that look in the background have looked. */
   settled(): Promise<void>;
   /** Ends what the gates do in the background. */

@@ -3,6 +3,7 @@ import type { Redis } from "ioredis";
 import { BREAKER_FAILURES_KEY, BREAKER_STATE_KEY } from "../gates/breaker.ts";
 import { stateKey } from "../redis/keys.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { Watch } from "./watch.ts";
 
 /** Longest time between two looks, in milliseconds; an interval has at least {@link LOOKS} of them. */
 const PERIOD_MS = 1_000, LOOKS = 5;
@@ -63,28 +64,16 @@ interface Interval {
  * a consumer that was down for just as long as the replays were with it proves nothing later. Held by
  * tests/integration/alert_flow_test.ts.
  */
-export class AlertFlow {
+export class AlertFlow extends Watch {
   readonly #deps: AlertFlowDeps;
-  readonly #stop = new AbortController();
   readonly #intervals: Interval[] = [];
   #last: Look | null = null;
   /** Replays whose alerts have not been seen yet. */
   #owed = 0;
-  #running: Promise<void> | null = null;
 
   constructor(deps: AlertFlowDeps) {
+    super(deps.clock);
     this.#deps = deps;
-  }
-
-  /** Starts in the background. Safe to call twice. */
-  start(): void {
-    this.#running ??= this.#run();
-  }
-
-  /** Resolves when the last look is over. Safe to call twice, and without start. */
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    await this.#running;
   }
 
   /** Alerts of others that got through while messages came back, in the last `ms` milliseconds, at least. */
@@ -106,12 +95,8 @@ export class AlertFlow {
     if (this.#intervals.length > MAX_LOOKS) this.#intervals.shift();
   }
 
-  async #run(): Promise<void> {
-    const { clock, intervalMs } = this.#deps;
-    while (!this.#stop.signal.aborted) {
-      await this.look();
-      await clock.sleep(Math.min(PERIOD_MS, intervalMs() / LOOKS), this.#stop.signal);
-    }
+  protected periodMs(): number {
+    return Math.min(PERIOD_MS, this.#deps.intervalMs() / LOOKS);
   }
 
   async #read(newestBefore: number | null): Promise<{ look: Look; taken: number }> {

@@ -5,6 +5,7 @@ import type { SourcePolicy } from "../domain/source.ts";
 import type { Metrics, QueueRole } from "../observability/metrics.ts";
 import type { DeadLetterStore } from "../redis/dead_letter_store.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { Watch } from "./watch.ts";
 
 /** How often the queues are measured. */
 const PERIOD_MS = 5_000;
@@ -28,7 +29,7 @@ export function measuredQueues(
 }
 
 /** Sets `queue_depth`, `dlq_depth` and `oldest_age_seconds` every few seconds. Failures leave the last values. */
-export class DepthWatch {
+export class DepthWatch extends Watch {
   readonly #policy: SourcePolicy;
   readonly #deps: {
     readonly redis: Redis;
@@ -37,8 +38,6 @@ export class DepthWatch {
     readonly metrics: Metrics;
     readonly clock: Clock;
   };
-  readonly #stop = new AbortController();
-  #running: Promise<void> | null = null;
   #oldest: Oldest | null = null;
 
   constructor(
@@ -51,27 +50,18 @@ export class DepthWatch {
       clock: Clock;
     },
   ) {
+    super(deps.clock);
     this.#policy = policy;
     this.#deps = deps;
   }
 
-  /** Starts in the background. */
-  start(): void {
-    this.#running ??= this.#run();
+  async look(): Promise<void> {
+    // What Redis refuses here it refuses the replay as well, where it is counted and told.
+    await this.#measure().catch(() => {});
   }
 
-  /** Resolves when the last measurement is over. Safe to call twice. */
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    await this.#running;
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#stop.signal.aborted) {
-      // What Redis refuses here it refuses the replay as well, where it is counted and told.
-      await this.#measure().catch(() => {});
-      await this.#deps.clock.sleep(PERIOD_MS, this.#stop.signal);
-    }
+  protected periodMs(): number {
+    return PERIOD_MS;
   }
 
   async #measure(): Promise<void> {
