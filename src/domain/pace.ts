@@ -4,8 +4,11 @@
 export const ROOM_SHARE = 0.8;
 /** How long a replayed message may be in a consumer's hands, neither in a queue nor in the limiter's books, in milliseconds. */
 export const UNSEEN_MS = 100;
-/** How much unused allowance of a fixed rate may be saved up, in milliseconds (always enough for one message). */
-const BURST_MS = 1_000;
+/**
+ * How much unused allowance of a fixed rate may be saved up, in milliseconds (always enough for one message): what a turn takes,
+ * and little more, since what goes at once adds to the rate in a limiter's window.
+ */
+const BURST_MS = 100;
 
 /** How many messages may move, and if none, in how many milliseconds that may change. */
 export interface PaceAnswer {
@@ -34,7 +37,8 @@ export function spendRate(
 
 /** From when unused allowance counts. An instant far ahead (a clock that was set back) is not believed. */
 function savedFrom({ perSecond, nowMs, spentUntilMs }: { perSecond: number; nowMs: number; spentUntilMs: number }) {
-  const window = Math.max(BURST_MS, 1_000 / perSecond);
+  // Rounded up: instants have too many digits for a fraction to be exact, and a hair less than one message is none.
+  const window = Math.max(BURST_MS, Math.ceil(1_000 / perSecond));
   const oldest = nowMs - window;
   // Spending never leads by more than one message's share beyond what was saved, so a larger lead is a moved clock.
   return spentUntilMs > nowMs + 2 * window ? nowMs : Math.max(spentUntilMs, oldest);

@@ -93,7 +93,7 @@ Deno.test("createPaceGate: is closed when the forwarder's books cannot be read, 
 });
 
 Deno.test("createPaceGate: keeps a fixed rate in the source's record, and asks nothing when there is no limit", async () => {
-  const fixed = pace({ ...AUTO, maxPerSecond: 5 }).gate;
+  const fixed = pace({ ...AUTO, maxPerSecond: 50 }).gate;
   assert.equal((await fixed.ask()).room, 5);
   assert.equal(await fixed.reserve(5), true);
   assert.deepEqual(Object.keys(fixed.fieldsAfter(5)), ["spentUntilMs"]);
@@ -102,7 +102,7 @@ Deno.test("createPaceGate: keeps a fixed rate in the source's record, and asks n
 });
 
 Deno.test("createPaceGate: lets an automatic pace see what a source at a fixed rate replays", async () => {
-  const [auto, fixed] = [pace(AUTO), pace({ ...AUTO, maxPerSecond: 5 })];
+  const [auto, fixed] = [pace(AUTO), pace({ ...AUTO, maxPerSecond: 50 })];
   assert.equal((await auto.gate.ask()).room, 4);
   assert.equal((await fixed.gate.ask()).room, 5);
   assert.equal(await fixed.gate.reserve(3), true);
