@@ -14,6 +14,7 @@ import {
   type GateView,
   TABLE_HEAD,
 } from "./screen.ts";
+import { EXIT, runInterruptible } from "./interruptible.ts";
 import { openStage, type Stage } from "./stage.ts";
 
 const MIN_MESSAGES = 50, MAX_MESSAGES = 400;
@@ -25,8 +26,6 @@ const POISON_EVERY = 8;
 /** The account is taken then, whatever is still on its way. */
 const MAX_SECONDS = 48;
 const START_TIMEOUT_MS = 30_000, STOP_TIMEOUT_MS = 5_000;
-const EXIT = { good: 0, bad: 1, usage: 2 } as const;
-const SIGNAL_EXITS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 const HELP = `Shows the service at work: own Redis, stand-ins for Moogsoft and the alerter, an account at the end.
 
@@ -46,22 +45,7 @@ interface Options {
 export async function runDemo(args: readonly string[]): Promise<number> {
   const options = parseOptions(args);
   if (typeof options === "number") return options;
-  const interrupt = new AbortController();
-  let exitCode: number = EXIT.bad;
-  for (const [name, code] of Object.entries(SIGNAL_EXITS) as [Deno.Signal, number][]) {
-    Deno.addSignalListener(name, () => {
-      exitCode = code;
-      interrupt.abort();
-    });
-  }
-  try {
-    return await play(options, interrupt.signal);
-  } catch (error) {
-    if (!interrupt.signal.aborted) {
-      console.error(`\nThe demo failed: ${error instanceof Error ? error.message : error}`);
-    } else console.log("\nInterrupted; nothing is left running.");
-    return exitCode;
-  }
+  return await runInterruptible("demo", (signal) => play(options, signal));
 }
 
 /** @returns an exit code where there is nothing to run. */

@@ -4,7 +4,7 @@ import type { Redis } from "ioredis";
 import { KEYS } from "./keys.ts";
 import { judgeAsOriginal } from "./original_rules.ts";
 import type { SimClock } from "./sim_clock.ts";
-import { closeRedis, openRedis, type Worker } from "./worker.ts";
+import { closeRedis, openRedis, type Worker, workerOf } from "./worker.ts";
 
 /** How long its probe's answer holds, and how long the probe may take. */
 const HEALTH_CACHE_SECONDS = 60, HEALTH_TIMEOUT_SECONDS = 5;
@@ -36,15 +36,7 @@ export function startOriginal({ redisUrl, moogUrl, clock, intervalSeconds, batch
       await pacer.sleep(intervalSeconds * 1_000, signal);
     }
   };
-  const running = loop().finally(() => closeRedis(redis));
-  running.catch(() => {}); // told by whoever awaits it
-  return {
-    running,
-    stop() {
-      stopping.abort();
-      return running.catch(() => {});
-    },
-  };
+  return workerOf(loop().finally(() => closeRedis(redis)), stopping);
 }
 
 /** One pass: pop and push are two commands, and what raises goes back to the tail, where it is next again. */

@@ -1,6 +1,7 @@
 /** `deno task simulate`: the same incident for MUTT's own remediation service and for this one, side by side. */
 import { parseArgs } from "node:util";
 import { setTimeout as sleep } from "node:timers/promises";
+import { EXIT, runInterruptible } from "../interruptible.ts";
 import { type Contender, createOriginal, createOurs, defaultSources, INTERVAL_SECONDS, NOBODY } from "./contenders.ts";
 import { type Incident, INCIDENTS } from "./incidents.ts";
 import { isExact } from "./ledger.ts";
@@ -10,8 +11,6 @@ import { DEFAULT_FACTOR } from "./sim_clock.ts";
 import { generateTraffic } from "./traffic.ts";
 
 const PROGRESS_EVERY_MS = 5_000;
-const EXIT = { good: 0, bad: 1, usage: 2 } as const;
-const SIGNAL_EXITS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 /** What the runbook of MUTT suggests for a large backlog is to raise the batch. */
 const LARGE_BATCH = 1_000;
 
@@ -45,29 +44,18 @@ interface Options {
 export async function runSimulation(args: readonly string[]): Promise<number> {
   const options = parseOptions(args);
   if (typeof options === "number") return options;
-  const interrupt = new AbortController();
-  let exitCode: number = EXIT.bad;
-  for (const [name, code] of Object.entries(SIGNAL_EXITS) as [Deno.Signal, number][]) {
-    Deno.addSignalListener(name, () => {
-      exitCode = code;
-      interrupt.abort();
-    });
+  return await runInterruptible("simulation", (signal) => playAll(options, signal));
+}
+
+async function playAll(options: Options, signal: AbortSignal): Promise<number> {
+  let exact = true;
+  for (const incident of options.incidents) {
+    const columns = await playIncident(incident, { ...options, signal });
+    console.log(formatTable(incident, columns));
+    if (options.markdown) console.log(`\n${formatMarkdown(incident, columns)}`);
+    exact &&= columns.every(({ result }) => isExact(result.account));
   }
-  try {
-    let exact = true;
-    for (const incident of options.incidents) {
-      const columns = await playIncident(incident, { ...options, signal: interrupt.signal });
-      console.log(formatTable(incident, columns));
-      if (options.markdown) console.log(`\n${formatMarkdown(incident, columns)}`);
-      exact &&= columns.every(({ result }) => isExact(result.account));
-    }
-    return exact ? EXIT.good : EXIT.bad;
-  } catch (error) {
-    if (!interrupt.signal.aborted) {
-      console.error(`\nThe simulation failed: ${error instanceof Error ? error.message : error}`);
-    } else console.log("\nInterrupted; nothing is left running.");
-    return exitCode;
-  }
+  return exact ? EXIT.good : EXIT.bad;
 }
 
 /** How an incident is played. */

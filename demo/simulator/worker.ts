@@ -73,6 +73,11 @@ export function startWorker({ redisUrl, clock, heartbeatKey, turn, onBeat }: Wor
   const running = settleAll([either(work()), either(beat())]).finally(() =>
     Promise.all([closeRedis(redis), closeRedis(heart)])
   );
+  return workerOf(running, stopping);
+}
+
+/** A worker of what runs until `stopping` is aborted. */
+export function workerOf(running: Promise<void>, stopping: AbortController): Worker {
   running.catch(() => {}); // told by whoever awaits it
   return {
     running,

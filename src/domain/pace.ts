@@ -53,9 +53,6 @@ export interface PaceLedger {
   readonly livePeakAtMs: number;
 }
 
-/** A ledger without entries. */
-export const EMPTY_LEDGER: PaceLedger = { grants: [], livePeak: 0, livePeakAtMs: 0 };
-
 /** Reads the text form of the grants, `1700000000000:40,…`; what is not an entry is left out. */
 export function parseGrants(text: string): PaceLedger["grants"] {
   return text.split(",").flatMap((part) => {

@@ -9,8 +9,8 @@ import { Watch } from "./watch.ts";
 const PERIOD_MS = 1_000, LOOKS = 5;
 /** Most looks kept: something over an hour. */
 const MAX_LOOKS = 4_096;
-/** Alerts count that got through at most so many looks before or after messages came back. */
-const NEAR_LOOKS = 5;
+/** Alerts count that got through at most so long before or after messages came back, in milliseconds. */
+const NEAR_MS = 5_000;
 
 /** What is looked at. */
 export interface AlertFlowDeps {
@@ -80,11 +80,12 @@ export class AlertFlow extends Watch {
   within(ms: number): number {
     const fromMs = this.#deps.clock.monotonicMs() - ms;
     const since = this.#intervals.filter(({ atMs }) => atMs >= fromMs);
-    const near = new Set(since.flatMap(({ grew }, i) => grew ? range(i - NEAR_LOOKS, i + NEAR_LOOKS) : []));
-    return since.reduce((sum, { count }, i) => near.has(i) ? sum + count : sum, 0);
+    const returnsMs = since.filter(({ grew }) => grew).map(({ atMs }) => atMs);
+    const isNear = ({ atMs }: Interval) => returnsMs.some((returnMs) => Math.abs(returnMs - atMs) <= NEAR_MS);
+    return since.reduce((sum, interval) => interval.count > 0 && isNear(interval) ? sum + interval.count : sum, 0);
   }
 
-  /** Looks once. A look that fails proves nothing, nor does the one behind it. */
+  /** Looks once. A look that fails proves nothing, nor does the one behind it; nor is there anything to prove while all rests. */
   async look(): Promise<void> {
     const before = this.#last;
     this.#last = null;
@@ -99,26 +100,32 @@ export class AlertFlow extends Watch {
     return Math.min(PERIOD_MS, this.#deps.intervalMs() / LOOKS);
   }
 
-  async #read(newestBefore: number | null): Promise<{ look: Look; taken: number }> {
+  /** `null` where no message waits and none was moved: nothing can come back. */
+  async #read(newestBefore: number | null): Promise<{ look: Look; taken: number } | null> {
     const { redis, rateKey, alertQueue, dlq, feedingDlqs } = this.#deps;
-    // The queue first: what is taken between the two reads then counts as having waited.
-    const waiting = await redis.llen(alertQueue);
-    const [newest, taken, breaker, failures, depth, own, ...feeds] = await Promise.all([
-      redis.zrevrange(rateKey, 0, 0, "WITHSCORES"),
+    const [waiting, depth, own] = await Promise.all([redis.llen(alertQueue), redis.llen(dlq), this.#readCounts(dlq)]);
+    if (depth === 0 && own.replayed + own.dead === 0) return null;
+    // In this order: what comes between two reads is left out, or counts as having waited or as replayed.
+    const [taken, newest, breaker, failures, ...feeds] = await Promise.all([
       newestBefore === null ? 0 : redis.zcount(rateKey, `(${newestBefore}`, "+inf"),
+      redis.zrevrange(rateKey, 0, 0, "WITHSCORES"),
       redis.get(BREAKER_STATE_KEY),
       redis.get(BREAKER_FAILURES_KEY),
-      redis.llen(dlq),
-      ...[dlq, ...feedingDlqs].map((name) => redis.hmget(stateKey(name), "cycle", "replayed", "dead")),
+      ...feedingDlqs.map((name) => this.#readCounts(name)),
     ]);
     const look = {
       ...{ newest: newest[1] === undefined ? -Infinity : Number(newest[1]), waiting },
-      cycles: feeds.map(([cycle]) => cycle ?? "").join(),
-      replayed: feeds.reduce((sum, [, replayed]) => sum + wholeOf(replayed), 0),
-      ...{ depth, cycle: own?.[0] ?? "", moved: wholeOf(own?.[1]) + wholeOf(own?.[2]) },
+      cycles: feeds.map(({ cycle }) => cycle).join(),
+      replayed: feeds.reduce((sum, { replayed }) => sum + replayed, 0),
+      ...{ depth, cycle: own.cycle, moved: own.replayed + own.dead },
       isTaken: breaker === "CLOSED" && failures === "0",
     };
     return { look, taken };
+  }
+
+  async #readCounts(dlq: string): Promise<{ cycle: string; replayed: number; dead: number }> {
+    const [cycle, replayed, dead] = await this.#deps.redis.hmget(stateKey(dlq), "cycle", "replayed", "dead");
+    return { cycle: cycle ?? "", replayed: wholeOf(replayed), dead: wholeOf(dead) };
   }
 
   #compare(before: Look, { look, taken }: { look: Look; taken: number }): Interval {
@@ -146,8 +153,4 @@ function countArrived(before: Look, look: Look): number {
 
 function wholeOf(text: string | null | undefined): number {
   return /^\d{1,15}$/.test(text ?? "") ? Number(text) : 0;
-}
-
-function range(from: number, to: number): number[] {
-  return Array.from({ length: to - from + 1 }, (_, i) => from + i);
 }

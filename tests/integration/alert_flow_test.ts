@@ -29,6 +29,7 @@ async function setup({ dlq, isRefusalsDlq }: typeof ALERTER = ALERTER, { breaker
     await flow.look();
     return flow.within(3_600_000);
   };
+  await client.lpush(dlq, "{}");
   await client.set(FAILURES, "0");
   await client.set(BREAKER, "CLOSED");
   await take(5);
@@ -110,6 +111,19 @@ Deno.test("AlertFlow: takes nothing for proof while Moogsoft fails, or the break
   const unused = await setup(ALERTER, { breakerEnabled: false });
   await unused.take(9);
   assert.equal(await unused.look({ arrive: 1 }), 0);
+});
+
+Deno.test("AlertFlow: proves nothing, and asks little, while no message waits and none was moved", async () => {
+  const { client, take, look } = await setup();
+  await client.del(DLQ);
+  await look();
+  await client.config("RESETSTAT");
+  await take(9);
+  assert.equal(await look(), 0);
+  assert.doesNotMatch(await client.info("commandstats"), /cmdstat_zcount/);
+  assert.equal(await look({ arrive: 1 }), 0, "nothing is known of before");
+  await take(3);
+  assert.equal(await look({ arrive: 1 }), 3);
 });
 
 Deno.test("AlertFlow: does not take what the forwarder refuses for what it got through", async () => {

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import {
-  EMPTY_LEDGER,
   formatGrants,
   grantReplays,
   type LimiterReading,
@@ -40,6 +39,7 @@ Deno.test("rateRoom: does not wait for a clock that was set back", () => {
   assert.ok(rateRoom({ perSecond: 5, nowMs, spentUntilMs: nowMs + 3_600_000 }).retryInMs <= 200);
 });
 
+const EMPTY_LEDGER: PaceLedger = { grants: [], livePeak: 0, livePeakAtMs: 0 };
 const NOW_MS = 1_700_000_000_000;
 const READING = { limit: 50, periodMs: 1_000, used: 0, waiting: 0, nowMs: NOW_MS };
 
