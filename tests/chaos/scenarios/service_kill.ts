@@ -1,0 +1,112 @@
+/**
+ * `kill -9` of the service at random moments. A message that was moved by a commit whose process died before it could count
+ * is in no counter: logs and metrics of all processes together are short by at most one chunk a kill, and never over.
+ */
+import type { Service } from "../../support/service.ts";
+import { waitUntil } from "../../support/wait.ts";
+import { CHUNK_MESSAGES, countCommits, countLogged, countScraped, startInstance } from "../harness/instances.ts";
+import { addFindings, type Findings, NOTHING } from "../harness/oracle.ts";
+import type { Scenario, ScenarioContext, ScenarioResult } from "../harness/scenario.ts";
+import { World } from "../harness/world.ts";
+
+/** Kills between two checks of the whole account. */
+const KILLS_A_CHECK = 25;
+const MOST_INSTANCES = 3;
+/** A process that has not moved anything after so long has nothing to move; it is killed all the same. */
+const PROGRESS_TIMEOUT_MS = 3_000;
+
+/** See the top of this file. */
+export const SERVICE_KILL: Scenario = {
+  name: "service-kill",
+  about: "kill -9 of one to three instances at random moments while they drain under producers",
+  rounds: { short: 4, full: 1_000 },
+  run: runKills,
+};
+
+/** What was seen so far. */
+interface Tally {
+  findings: Findings;
+  kills: number;
+  midCycle: number;
+  uncounted: number;
+}
+
+async function runKills(context: ScenarioContext): Promise<ScenarioResult> {
+  const { random, rounds, signal, tell } = context;
+  await using world = await World.open(random);
+  const tally: Tally = { findings: NOTHING, kills: 0, midCycle: 0, uncounted: 0 };
+  while (tally.kills < rounds && !signal.aborted) {
+    await world.reset();
+    await killSeveral(world, { ...context, rounds: Math.min(KILLS_A_CHECK, rounds - tally.kills) }, tally);
+    tell(`${tally.kills} kills, ${tally.findings.messages} messages`);
+  }
+  return {
+    rounds: tally.kills,
+    findings: tally.findings,
+    figures: {
+      "kills in mid-cycle": tally.midCycle,
+      "moved but not counted": tally.uncounted,
+      "bound of that": tally.kills * CHUNK_MESSAGES,
+    },
+  };
+}
+
+/** Kills so many, lets the last ones drain what is there, and checks everything. */
+async function killSeveral(world: World, { rounds, lease, signal }: ScenarioContext, tally: Tally): Promise<void> {
+  const { random } = world;
+  await using all = new AsyncDisposableStack();
+  const started: Service[] = [];
+  const start = () => {
+    const service = all.use(startInstance(world, lease));
+    started.push(service);
+    return service;
+  };
+  const running = Array.from({ length: 1 + random.below(MOST_INSTANCES) }, start);
+  await world.produce(100);
+  world.startProducer({ most: 10, pauseMs: 20 });
+  let kills = 0;
+  for (; kills < rounds && !signal.aborted; kills++) {
+    await world.produce(60);
+    await world.age();
+    const victim = random.below(running.length), service = running[victim]!;
+    await untilRandomMoment(world, service);
+    if (await isInMidCycle(world)) tally.midCycle++;
+    service.signal("SIGKILL");
+    running[victim] = start();
+  }
+  await world.drain();
+  const counted = await countMoved({ started, running });
+  const uncounted = await world.countMoved() - counted.logged;
+  tally.kills += kills;
+  tally.uncounted += uncounted;
+  const beyond = Math.max(0, -uncounted, uncounted - kills * CHUNK_MESSAGES) + counted.apart;
+  tally.findings = addFindings(tally.findings, await world.check({ miscounted: beyond }));
+}
+
+/** Most kills hit a process while it moves messages, some of them any moment of its life, its start included. */
+async function untilRandomMoment(world: World, service: Service): Promise<void> {
+  const { random } = world;
+  if (random.below(8) === 0) return await sleep(random.below(300));
+  const before = countCommits(service);
+  await waitUntil(() => countCommits(service) > before, { what: "", timeoutMs: PROGRESS_TIMEOUT_MS }).catch(() => {});
+  await sleep(random.below(20));
+}
+
+async function isInMidCycle(world: World): Promise<boolean> {
+  return await world.depth() > 0 && await world.remaining() > 0;
+}
+
+/** What all logs say, and by how much the metrics of those that live say something else. */
+async function countMoved(
+  { started, running }: { started: readonly Service[]; running: readonly Service[] },
+): Promise<{ logged: number; apart: number }> {
+  let apart = 0;
+  for (const service of running) apart += Math.abs(await countScraped(service) - countLogged(service));
+  for (const service of started) service.signal("SIGKILL");
+  await Promise.all(started.map(({ exit }) => exit));
+  return { logged: started.reduce((sum, service) => sum + countLogged(service), 0), apart };
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
