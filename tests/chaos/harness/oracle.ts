@@ -105,6 +105,11 @@ export class Oracle {
   }
 }
 
+/** Something else that is not as it must be, such as memory that grows; counts as one miscount. */
+export function findingOf(problem: string): Findings {
+  return { ...NOTHING, miscounted: 1, examples: [problem] };
+}
+
 /** Adds findings of several rounds. */
 export function addFindings(a: Findings, b: Findings): Findings {
   return {

@@ -1,6 +1,9 @@
 /** Every chaos scenario. */
 import type { Scenario } from "../harness/scenario.ts";
+import { FOREIGN_ACTORS } from "./foreign_actors.ts";
+import { REDIS_FAULTS } from "./redis_faults.ts";
+import { REDIS_KILL } from "./redis_kill.ts";
 import { SERVICE_KILL } from "./service_kill.ts";
 
 /** In the order in which they run. */
-export const SCENARIOS: readonly Scenario[] = [SERVICE_KILL];
+export const SCENARIOS: readonly Scenario[] = [SERVICE_KILL, REDIS_KILL, REDIS_FAULTS, FOREIGN_ACTORS];

@@ -4,8 +4,9 @@
  */
 import type { Service } from "../../support/service.ts";
 import { waitUntil } from "../../support/wait.ts";
+import { checkInGroups, pause } from "../harness/checks.ts";
 import { CHUNK_MESSAGES, countCommits, countLogged, countScraped, startInstance } from "../harness/instances.ts";
-import { addFindings, type Findings, NOTHING } from "../harness/oracle.ts";
+import type { Findings } from "../harness/oracle.ts";
 import type { Scenario, ScenarioContext, ScenarioResult } from "../harness/scenario.ts";
 import { World } from "../harness/world.ts";
 
@@ -25,24 +26,20 @@ export const SERVICE_KILL: Scenario = {
 
 /** What was seen so far. */
 interface Tally {
-  findings: Findings;
   kills: number;
   midCycle: number;
   uncounted: number;
 }
 
 async function runKills(context: ScenarioContext): Promise<ScenarioResult> {
-  const { random, rounds, signal, tell } = context;
-  await using world = await World.open(random);
-  const tally: Tally = { findings: NOTHING, kills: 0, midCycle: 0, uncounted: 0 };
-  while (tally.kills < rounds && !signal.aborted) {
-    await world.reset();
-    await killSeveral(world, { ...context, rounds: Math.min(KILLS_A_CHECK, rounds - tally.kills) }, tally);
-    tell(`${tally.kills} kills, ${tally.findings.messages} messages`);
-  }
+  await using world = await World.open(context.random);
+  const tally = { kills: 0, midCycle: 0, uncounted: 0 };
+  const played = await checkInGroups(world, context, {
+    most: KILLS_A_CHECK,
+    play: (rounds) => killSeveral(world, { ...context, rounds }, tally),
+  });
   return {
-    rounds: tally.kills,
-    findings: tally.findings,
+    ...played,
     figures: {
       "kills in mid-cycle": tally.midCycle,
       "moved but not counted": tally.uncounted,
@@ -52,7 +49,7 @@ async function runKills(context: ScenarioContext): Promise<ScenarioResult> {
 }
 
 /** Kills so many, lets the last ones drain what is there, and checks everything. */
-async function killSeveral(world: World, { rounds, lease, signal }: ScenarioContext, tally: Tally): Promise<void> {
+async function killSeveral(world: World, { rounds, lease, signal }: ScenarioContext, tally: Tally): Promise<Findings> {
   const { random } = world;
   await using all = new AsyncDisposableStack();
   const started: Service[] = [];
@@ -75,21 +72,20 @@ async function killSeveral(world: World, { rounds, lease, signal }: ScenarioCont
     running[victim] = start();
   }
   await world.drain();
-  const counted = await countMoved({ started, running });
-  const uncounted = await world.countMoved() - counted.logged;
+  const { logged, apart } = await countMoved({ started, running });
+  const uncounted = await world.countMoved() - logged;
   tally.kills += kills;
   tally.uncounted += uncounted;
-  const beyond = Math.max(0, -uncounted, uncounted - kills * CHUNK_MESSAGES) + counted.apart;
-  tally.findings = addFindings(tally.findings, await world.check({ miscounted: beyond }));
+  return await world.check({ miscounted: Math.max(0, -uncounted, uncounted - kills * CHUNK_MESSAGES) + apart });
 }
 
 /** Most kills hit a process while it moves messages, some of them any moment of its life, its start included. */
 async function untilRandomMoment(world: World, service: Service): Promise<void> {
   const { random } = world;
-  if (random.below(8) === 0) return await sleep(random.below(300));
+  if (random.below(8) === 0) return await pause(random.below(300));
   const before = countCommits(service);
   await waitUntil(() => countCommits(service) > before, { what: "", timeoutMs: PROGRESS_TIMEOUT_MS }).catch(() => {});
-  await sleep(random.below(20));
+  await pause(random.below(20));
 }
 
 async function isInMidCycle(world: World): Promise<boolean> {
@@ -105,8 +101,4 @@ async function countMoved(
   for (const service of started) service.signal("SIGKILL");
   await Promise.all(started.map(({ exit }) => exit));
   return { logged: started.reduce((sum, service) => sum + countLogged(service), 0), apart };
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
