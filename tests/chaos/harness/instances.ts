@@ -1,7 +1,6 @@
 /** The service as processes that drain a world, and what they say that they have moved. */
 import { type Service, startService } from "../../support/service.ts";
 import type { LeaseMode } from "./scenario.ts";
-import type { World } from "./world.ts";
 
 /** Most messages of one commit: few, so that a backlog takes many. */
 export const CHUNK_MESSAGES = 3;
@@ -18,9 +17,13 @@ const ENVIRONMENT = {
   MOOG_HEALTH_CHECK_ENABLED: "false",
 };
 
-/** Starts one on the world's Redis: the binary that `MUTT_REMEDIATION_BINARY` names, else the source. */
-export function startInstance(world: World, _lease: LeaseMode, env: Readonly<Record<string, string>> = {}): Service {
-  return startService({ env: { ...ENVIRONMENT, REDIS_URL: world.redis.url, ...env } });
+/** Starts one on a Redis: the binary that `MUTT_REMEDIATION_BINARY` names, else the source. */
+export function startInstance(
+  { url }: { url: string },
+  _lease: LeaseMode,
+  env: Readonly<Record<string, string>> = {},
+): Service {
+  return startService({ env: { ...ENVIRONMENT, REDIS_URL: url, ...env } });
 }
 
 /** Commits that an instance has logged. A line is written as the metrics are counted. */

@@ -62,6 +62,8 @@ for i = 7, #KEYS do if marks[i] then redis.call('SET', KEYS[i], marks[i]) end en
 /** Payloads of odd kinds that a world draws from, beside the generator's. */
 const ODD_PAYLOADS = 400, MOST_ODD_BYTES = 4_000;
 const RETRY_MS = 10;
+/** A Redis that loads its data is asked again at once, not after the second that it estimates. */
+const SOON_BACK = { maxLoadingRetryTime: 20 };
 
 /** A source's lists on an own Redis. Use it with `await using`. */
 export class World implements AsyncDisposable {
@@ -81,7 +83,7 @@ export class World implements AsyncDisposable {
   private constructor(redis: TestRedis, random: SeededRandom) {
     this.redis = redis;
     this.random = random;
-    this.admin = redis.client();
+    this.admin = redis.client(SOON_BACK);
     const seed = random.below(2 ** 31);
     this.#odd = [...fc.sample(ANY_PAYLOAD, { numRuns: ODD_PAYLOADS, seed }), ...HOSTILE_PAYLOADS]
       .filter((bytes) => bytes.length <= MOST_ODD_BYTES);
@@ -112,7 +114,7 @@ export class World implements AsyncDisposable {
 
   /** A producer that goes on until it is disposed of (or the world is): bursts of up to `most`, up to `pauseMs` apart. */
   startProducer({ most, pauseMs }: { most: number; pauseMs: number }): AsyncDisposable {
-    const producer = new Producer(this.redis.client(), this.#nextMark());
+    const producer = new Producer(this.redis.client(SOON_BACK), this.#nextMark());
     let isStopped = false;
     const running = (async () => {
       while (!isStopped) {

@@ -54,7 +54,7 @@ async function killSeveral(world: World, { rounds, lease, signal }: ScenarioCont
   await using all = new AsyncDisposableStack();
   const started: Service[] = [];
   const start = () => {
-    const service = all.use(startInstance(world, lease));
+    const service = all.use(startInstance(world.redis, lease));
     started.push(service);
     return service;
   };
