@@ -50,6 +50,8 @@ export interface SourceReplayDeps {
   readonly paceFields: (count: number) => Readonly<Record<string, string>>;
   /** Messages of others that the consumer was seen to finish within the last milliseconds, while messages came back. */
   readonly finishedWithin: (ms: number) => number;
+  /** Told that Redis refused what only the leader may do. */
+  readonly onNotLeader: () => void;
   readonly settings: () => ReplaySettings;
   readonly account: Account;
   readonly clock: Clock;
@@ -229,6 +231,7 @@ export class SourceReplay {
     if (result === "wrong_type") {
       throw new Error("WRONGTYPE the DLQ or the source's record holds the wrong kind of value");
     }
+    if (result === "not_leader") this.#deps.onNotLeader();
     if (result === "ok") this.#deps.account.cycleBegan(plan, snapshot);
     return result === "ok";
   }
@@ -294,6 +297,7 @@ export class SourceReplay {
       this.#add(plan, tally);
       return "moved";
     }
+    if (result === "not_leader") this.#deps.onNotLeader();
     if (result === "conflict" || result === "wrong_type") return result;
     return "again";
   }
