@@ -115,7 +115,7 @@ export const FIELDS = {
     group: "Replicas",
     default: 15,
     min: 1,
-    max: 3_600,
+    max: 300,
     unit: "seconds",
     doc:
       "So long after the last sign of a leader that was killed another instance takes over. Renewed at a third of it.",
