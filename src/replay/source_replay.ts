@@ -89,6 +89,8 @@ export class SourceReplay {
   #unsettled: { id: string; plan: Plan } | null = null;
   #failures = 0;
   #lastProgressMs = 0;
+  /** The gate that held the last turn. */
+  #heldAt: GateStatus["name"] | null = null;
 
   constructor(policy: SourcePolicy, deps: SourceReplayDeps) {
     this.policy = policy;
@@ -126,17 +128,19 @@ export class SourceReplay {
     return this.#snapshot;
   }
 
-  /** Asks the gates without taking a turn. Never rejects. */
-  async askGates(): Promise<void> {
+  /** Asks the gates without taking a turn; true where the one that held the last turn is open now. Never rejects. */
+  async askGates(): Promise<boolean> {
     // The gates look at the source as last read; where it cannot be read they say so themselves.
     await this.look().catch(() => {});
-    await this.#deps.board.ask();
+    const { closed } = await this.#deps.board.ask();
+    return this.#heldAt !== null && closed.every(({ name }) => name !== this.#heldAt);
   }
 
   /** Takes a turn. What Redis does is an outcome (`error`, or the gate `redis`); only a bug rejects. */
   async runOnce(options: TurnOptions): Promise<TurnOutcome> {
     const tally: Tally = { depthBefore: null, replayed: 0, dead: {}, conflicts: 0, began: false };
     let stop: Stop;
+    this.#heldAt = null;
     try {
       stop = await this.#deps.tracer.span(
         "turn",
@@ -336,6 +340,7 @@ export class SourceReplay {
   }
 
   #heldBy({ name, retryInMs }: GateStatus): Stop {
+    this.#heldAt = name;
     return { by: name, nextInMs: Math.max(10, retryInMs ?? RETRY_MS) };
   }
 
