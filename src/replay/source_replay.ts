@@ -18,6 +18,10 @@ import { type Plan, planChunk } from "./plan.ts";
 const COMMIT_DEADLINE_MS = 5_000;
 /** Conflicts of one chunk after which the cycle is left to the next turn. */
 const MAX_CONFLICTS = 5;
+/** Refused beginnings of a cycle after which it is left to the next turn: others commit that quickly, or somebody edits the record. */
+const MAX_REFUSALS = 100;
+/** Pause before something that another instance was quicker with is tried again, in milliseconds. */
+const AGAIN_MS = 5;
 /** First and longest pause after a failure, in milliseconds. */
 const RETRY_MS = 1_000, MAX_RETRY_MS = 30_000;
 
@@ -164,7 +168,7 @@ export class SourceReplay {
 
   async #turn({ begin, signal }: TurnOptions, tally: Tally): Promise<Stop> {
     await this.#settle(tally);
-    let conflicts = 0;
+    let conflicts = 0, refusals = 0;
     let mayBegin = begin;
     let cycle: number | null = null;
     while (true) {
@@ -183,6 +187,10 @@ export class SourceReplay {
           tally.began = true;
           conflicts = 0;
           if (mayBegin === "now") mayBegin = "never";
+        } else if (++refusals > MAX_REFUSALS) {
+          return this.#contended();
+        } else {
+          await this.#deps.clock.sleep(AGAIN_MS, signal);
         }
         continue;
       }
@@ -197,14 +205,14 @@ export class SourceReplay {
       const step = await this.#step(snapshot, { reading, tally, divisor: 2 ** conflicts });
       if (step === "conflict") {
         tally.conflicts++;
-        if (++conflicts > MAX_CONFLICTS) return { by: "contended", nextInMs: Math.max(RETRY_MS, this.nextCycleInMs()) };
+        if (++conflicts > MAX_CONFLICTS) return this.#contended();
       } else if (step === "moved") {
         conflicts = 0;
       } else if (step === "wrong_type") {
         const { dlq, target, dead } = this.policy;
         throw new Error(`WRONGTYPE one of ${dlq}, ${target}, ${dead} is not a list, or the source's record is no hash`);
       } else if (step === "again") {
-        await this.#deps.clock.sleep(5, signal);
+        await this.#deps.clock.sleep(AGAIN_MS, signal);
       }
     }
   }
@@ -327,6 +335,10 @@ export class SourceReplay {
     if (!reading || reading.limit === null) return null;
     const [, ...others] = reading.depths;
     return Math.max(0, reading.limit - others.reduce((a, b) => a + b, 0));
+  }
+
+  #contended(): Stop {
+    return { by: "contended", nextInMs: Math.max(RETRY_MS, this.nextCycleInMs()) };
   }
 
   #ended({ record, depth }: Snapshot): Stop {
