@@ -10,8 +10,10 @@ import {
   eventText,
   eventTexts,
   idOf,
+  ODD_NUMBERS,
   readLists,
   replayedText,
+  STATE,
   TARGET,
 } from "../support/engine.ts";
 import { shareRedis } from "../support/redis.ts";
@@ -176,6 +178,16 @@ Deno.test("runOnce: tries a chunk six times, each time half of it, and is conten
   deepStrictEqual(await engine.commits(), { conflict: 6 });
   deepStrictEqual(await readLists(server()), { dlq: eventTexts(294, 6), target: [], dead: [] });
 });
+
+for (const [name, odd] of ODD_NUMBERS) {
+  Deno.test(`runOnce: replays all when the record's sequence number is ${name}`, async () => {
+    await server().seedList(DLQ, eventTexts(15));
+    await server().client().hset(STATE, new Map(Object.entries({ seq: odd, cycle: odd })));
+    await using engine = createEngine(server());
+    deepStrictEqual(await turnOf(engine), { began: true, replayed: 15, stoppedBy: "empty" });
+    deepStrictEqual((await readLists(server())).target, stamped(eventTexts(15)));
+  });
+}
 
 for (const answer of ["stale", "not_due"] as const) {
   Deno.test(`runOnce: leaves the cycle to the next turn, with pauses, when its beginning is ${answer} again and again`, async () => {
