@@ -1,5 +1,5 @@
 /** A source's replay in this process, over real connections to a test's own Redis, with an account to look at. */
-import type { Buffer } from "node:buffer";
+import { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
 import { createSourceParts, type SourceParts } from "../../src/app/source_parts.ts";
 import { createSources } from "../../src/app/sources.ts";
@@ -298,6 +298,19 @@ export function createStore(redis: { client(): Redis }): DeadLetterStore {
   const [setup] = createSources(DEFAULT_SETTINGS);
   return new DeadLetterStore({ reader: redis.client(), committer: redis.client() }, setup!.policy);
 }
+
+/** What somebody may have put where the record has a whole number; each reads as 0. */
+export const ODD_NUMBERS: readonly (readonly [name: string, value: string | Buffer])[] = [
+  ["bytes that are no UTF-8", Buffer.from([0x31, 0xff, 0xfe])],
+  ["nothing", ""],
+  ["nan", "nan"],
+  ["inf", "inf"],
+  ["sixteen digits", "1234567890123456"],
+  ["negative", "-1"],
+  ["a fraction", "1.5"],
+  ["hexadecimal", "0x10"],
+  ["a number with a line feed", "1\n"],
+];
 
 /** Every key that there is, byte for byte (`DUMP`), to tell whether a call changed anything. */
 export async function dumpKeys(client: Redis): Promise<Record<string, string>> {

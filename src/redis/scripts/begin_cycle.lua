@@ -6,6 +6,8 @@
 local dlq, state = KEYS[1], KEYS[2]
 local sequence, intervalMs, budget, sampleBytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local token = ARGV[5]
+-- What is not 1 to 15 digits reads as 0, here as in parseRecord: whatever stands there, the next write repairs it.
+local function whole(text) return text and #text <= 15 and text:match('^%d+$') or '0' end
 
 for _, expected in ipairs({ { dlq, 'list' }, { state, 'hash' } }) do
   local kind = redis.call('TYPE', expected[1]).ok
@@ -13,10 +15,10 @@ for _, expected in ipairs({ { dlq, 'list' }, { state, 'hash' } }) do
 end
 local record = redis.call('HMGET', state, 'seq', 'startedAtMs', 'cycle', 'leader')
 if token ~= '' and record[4] ~= token then return 'not_leader' end
-if (record[1] or '0') ~= sequence then return 'stale' end
+if whole(record[1]) ~= sequence then return 'stale' end
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
-local elapsedMs = nowMs - (tonumber(record[2] or '') or 0)
+local elapsedMs = nowMs - tonumber(whole(record[2]))
 -- A start in the future is a clock that was set back: due.
 if elapsedMs >= 0 and elapsedMs < intervalMs then return 'not_due' end
 
@@ -25,6 +27,6 @@ local newest = redis.call('LINDEX', dlq, 0) or ''
 local sample = newest:sub(1, sampleBytes) .. newest:sub(-sampleBytes)
 
 redis.call('HSET', state,
-  'seq', (tonumber(sequence) or 0) + 1, 'cycle', (tonumber(record[3] or '') or 0) + 1, 'startedAtMs', nowMs, 'depthAtStart', depth, 'remaining', math.min(budget, depth),
+  'seq', tonumber(sequence) + 1, 'cycle', tonumber(whole(record[3])) + 1, 'startedAtMs', nowMs, 'depthAtStart', depth, 'remaining', math.min(budget, depth),
   'newestBytes', #newest, 'newestDigest', redis.sha1hex(sample), 'replayed', 0, 'dead', 0, unpack(ARGV, 6))
 return 'ok'

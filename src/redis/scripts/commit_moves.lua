@@ -15,6 +15,8 @@ local count, lengths, digest, sampleBytes = tonumber(ARGV[1]), ARGV[2], ARGV[3],
 local sequence, id, notAfterMs, room, ends = ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9] == '1'
 local letters, token, extras = ARGV[10], ARGV[11], tonumber(ARGV[12])
 local RECEIPT_SECONDS = 86400
+-- What is not 1 to 15 digits reads as 0, here as in parseRecord: whatever stands there, the next write repairs it.
+local function whole(text) return text and #text <= 15 and text:match('^%d+$') or '0' end
 
 if not count or count < 1 or count > 4000 or #letters ~= count or not extras then return 'invalid' end
 for _, expected in ipairs({ { dlq, 'list' }, { target, 'list' }, { dead, 'list' }, { state, 'hash' }, { receipt, 'string' } }) do
@@ -24,10 +26,10 @@ end
 local record = redis.call('HMGET', state, 'seq', 'remaining', 'replayed', 'dead', 'leader')
 if redis.call('GET', receipt) == id then return 'duplicate' end
 if token ~= '' and record[5] ~= token then return 'not_leader' end
-if (record[1] or '0') ~= sequence then return 'stale' end
+if whole(record[1]) ~= sequence then return 'stale' end
 local time = redis.call('TIME')
 if time[1] * 1000 + math.floor(time[2] / 1000) > notAfterMs then return 'expired' end
-local remaining = tonumber(record[2] or '') or 0
+local remaining = tonumber(whole(record[2]))
 if remaining < count then return 'bound' end
 
 -- The lengths of the two ends first, so that a list that has moved on does not make this script read large messages.
@@ -76,7 +78,7 @@ end
 redis.call('LTRIM', dlq, 0, -(count + 1))
 redis.call('SET', receipt, id, 'EX', RECEIPT_SECONDS)
 redis.call('HSET', state,
-  'seq', (tonumber(sequence) or 0) + 1,
-  'replayed', (tonumber(record[3] or '') or 0) + #replays, 'dead', (tonumber(record[4] or '') or 0) + #deaths,
+  'seq', tonumber(sequence) + 1,
+  'replayed', tonumber(whole(record[3])) + #replays, 'dead', tonumber(whole(record[4])) + #deaths,
   'remaining', ends and 0 or math.min(remaining - count, redis.call('LLEN', dlq)), unpack(ARGV, 13, 12 + 2 * extras))
 return 'ok'

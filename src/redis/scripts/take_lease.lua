@@ -5,7 +5,8 @@
 local state = KEYS[1]
 local token, name, durationMs, force = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
 
-local function whole(text) return text and #text <= 15 and text:match('^%d+$') and tonumber(text) or 0 end
+-- What is not 1 to 15 digits reads as 0.
+local function whole(text) return tonumber(text and #text <= 15 and text:match('^%d+$') or '0') end
 
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
