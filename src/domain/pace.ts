@@ -35,13 +35,13 @@ export function spendRate(
   return Math.ceil(savedFrom({ perSecond, nowMs, spentUntilMs }) + count * 1_000 / perSecond);
 }
 
-/** From when unused allowance counts. An instant far ahead (a clock that was set back) is not believed. */
+/** From when unused allowance counts. An instant far ahead (a clock that was set back) reads as on a source that never replayed. */
 function savedFrom({ perSecond, nowMs, spentUntilMs }: { perSecond: number; nowMs: number; spentUntilMs: number }) {
   // Rounded up: instants have too many digits for a fraction to be exact, and a hair less than one message is none.
   const window = Math.max(BURST_MS, Math.ceil(1_000 / perSecond));
   const oldest = nowMs - window;
   // Spending never leads by more than one message's share beyond what was saved, so a larger lead is a moved clock.
-  return spentUntilMs > nowMs + 2 * window ? nowMs : Math.max(spentUntilMs, oldest);
+  return spentUntilMs > nowMs + 2 * window ? oldest : Math.max(spentUntilMs, oldest);
 }
 
 /** What all sources and instances have replayed of late into one rate-limited consumer; shared through Redis. */

@@ -36,7 +36,14 @@ Deno.test("rateRoom: says when the next message may go when there is no room", (
 
 Deno.test("rateRoom: does not wait for a clock that was set back", () => {
   const nowMs = 1_700_000_000_000;
-  assert.ok(rateRoom({ perSecond: 5, nowMs, spentUntilMs: nowMs + 3_600_000 }).retryInMs <= 200);
+  for (const perSecond of [0.1, 5, 50]) {
+    const later = { perSecond, nowMs, spentUntilMs: nowMs + 3_600_000 };
+    const { room } = rateRoom(later);
+    assert.ok(room > 0, `${perSecond}/s`);
+    assert.equal(room, rateRoom({ ...later, spentUntilMs: 0 }).room, "as on a source that never replayed");
+    const spentUntilMs = spendRate({ ...later, count: room });
+    assert.ok(Math.abs(spentUntilMs - nowMs) <= 1, "the next replays find the moved clock forgotten");
+  }
 });
 
 const EMPTY_LEDGER: PaceLedger = { grants: [], livePeak: 0, livePeakAtMs: 0 };
