@@ -23,8 +23,3 @@ export async function checkInGroups(
 }
 
 const TELL_EVERY_MS = 5_000;
-
-/** Resolves after so many milliseconds: faults have a length, and no condition to wait for. */
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}

@@ -2,6 +2,7 @@
 import { createEngine, type Engine, type EngineOptions } from "../../support/engine.ts";
 import { waitUntil } from "../../support/wait.ts";
 import { CHUNK_MESSAGES } from "./instances.ts";
+import { pause } from "./pause.ts";
 import type { LeaseMode } from "./scenario.ts";
 import type { World } from "./world.ts";
 
@@ -9,28 +10,42 @@ import type { World } from "./world.ts";
 const SETTINGS = { intervalSeconds: 0.02, chunkMessages: CHUNK_MESSAGES, brakeEnabled: false };
 const SETTLE_TIMEOUT_MS = 10_000;
 
+/** With the wrong lease they all carry this, so that each of them believes that it leads. */
+const SAME_TOKEN = "the same token";
+
+/** How engines are started. */
+export interface EnginesOptions {
+  readonly count: number;
+  readonly lease: LeaseMode;
+  /** By number, from 0. */
+  readonly options?: (i: number) => EngineOptions;
+}
+
 /** Engines that were started together. Use it with `await using`. */
 export class Engines implements AsyncDisposable {
-  readonly all: readonly Engine[];
+  readonly #world: World;
+  readonly #options: EnginesOptions;
+  /** All there ever were; the last `count` of them run. */
+  readonly #all: Engine[] = [];
   #commits = 0;
 
-  private constructor(all: readonly Engine[]) {
-    this.all = all;
-    for (const engine of all) engine.beforeCommit(() => void this.#commits++);
+  private constructor(world: World, options: EnginesOptions) {
+    this.#world = world;
+    this.#options = options;
   }
 
-  /** Starts so many. `options` are by number, from 0. */
-  static async start(
-    world: World,
-    { count, options = () => ({}) }: { count: number; lease: LeaseMode; options?: (i: number) => EngineOptions },
-  ): Promise<Engines> {
-    const all = Array.from({ length: count }, (_, i) => {
-      const { settings, ...rest } = options(i);
-      return createEngine(world.redis, { ...rest, settings: { ...SETTINGS, ...settings } });
-    });
-    const engines = new Engines(all);
-    for (const engine of all) await engine.start();
+  /** Starts so many. */
+  static async start(world: World, options: EnginesOptions): Promise<Engines> {
+    const engines = new Engines(world, options);
+    await engines.#startAll();
     return engines;
+  }
+
+  /** Stops those that run and starts as many anew, after a time in which others may begin to lead. */
+  async restart({ afterMs }: { afterMs: number }): Promise<void> {
+    await this[Symbol.asyncDispose]();
+    await pause(afterMs);
+    await this.#startAll();
   }
 
   /** Waits until one of them is about to commit, or for `timeoutMs` where none has anything to do. */
@@ -41,7 +56,7 @@ export class Engines implements AsyncDisposable {
 
   /** How many messages they say that they have moved. */
   async countMoved(): Promise<number> {
-    const moved = await Promise.all(this.all.map((engine) => engine.moved()));
+    const moved = await Promise.all(this.#all.map((engine) => engine.moved()));
     return moved.reduce(
       (sum, { replayed, dead }) => sum + replayed + Object.values(dead).reduce((a, b) => a + b, 0),
       0,
@@ -50,23 +65,43 @@ export class Engines implements AsyncDisposable {
 
   /** Commits whose reply was lost and that were looked into since. */
   countSettled(): number {
-    return this.all.reduce((sum, { lines }) => sum + lines.filter(({ event }) => event === "commit_settled").length, 0);
+    return this.#all.reduce(
+      (sum, { lines }) => sum + lines.filter(({ event }) => event === "commit_settled").length,
+      0,
+    );
   }
 
   /**
    * Waits until it is known what became of every commit, then says by how many messages they are off from what was moved;
    * `hidden`: as many may be missing.
    */
-  async miscounted(world: World, { hidden = 0, byOthers = 0 } = {}): Promise<number> {
-    const difference = async () => await world.countMoved() - byOthers - await this.countMoved();
+  async miscounted({ hidden = 0, byOthers = 0 } = {}): Promise<number> {
+    const difference = async () => await this.#world.countMoved() - byOthers - await this.countMoved();
     const isSettled = async () =>
-      this.all.every(({ source }) => !source.replay.hasUnsettled()) && await difference() === 0;
+      this.#all.every(({ source }) => !source.replay.hasUnsettled()) && await difference() === 0;
     await waitUntil(isSettled, { what: "", timeoutMs: hidden > 0 ? 1_000 : SETTLE_TIMEOUT_MS }).catch(() => {});
     const missing = await difference();
     return Math.max(0, -missing, missing - hidden);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const engine of this.all) await engine[Symbol.asyncDispose]();
+    for (const engine of this.#all.slice(-this.#options.count)) await engine[Symbol.asyncDispose]();
+  }
+
+  async #startAll(): Promise<void> {
+    for (let i = 0; i < this.#options.count; i++) this.#all.push(this.#create(i));
+    for (const engine of this.#all.slice(-this.#options.count)) await engine.start();
+  }
+
+  #create(i: number): Engine {
+    const { lease, options } = this.#options, { settings, ...rest }: EngineOptions = options?.(i) ?? {};
+    const election = { leaderElection: lease !== "off", leaseSeconds: 1 };
+    const engine = createEngine(this.#world.redis, {
+      ...(lease === "wrong" ? { token: SAME_TOKEN } : {}),
+      ...rest,
+      settings: { ...SETTINGS, ...election, ...settings },
+    });
+    engine.beforeCommit(() => void this.#commits++);
+    return engine;
   }
 }

@@ -14,16 +14,18 @@ const ENVIRONMENT = {
   REMEDIATION_MAX_PER_SECOND: "0",
   REMEDIATION_CONSUMER_GATE: "off",
   REMEDIATION_BRAKE_ENABLED: "false",
+  REMEDIATION_LEASE_DURATION: "1",
   MOOG_HEALTH_CHECK_ENABLED: "false",
 };
 
 /** Starts one on a Redis: the binary that `MUTT_REMEDIATION_BINARY` names, else the source. */
 export function startInstance(
   { url }: { url: string },
-  _lease: LeaseMode,
+  lease: LeaseMode,
   env: Readonly<Record<string, string>> = {},
 ): Service {
-  return startService({ env: { ...ENVIRONMENT, REDIS_URL: url, ...env } });
+  const election = { REMEDIATION_LEADER_ELECTION: String(lease !== "off") };
+  return startService({ env: { ...ENVIRONMENT, ...election, REDIS_URL: url, ...env } });
 }
 
 /** Commits that an instance has logged. A line is written as the metrics are counted. */

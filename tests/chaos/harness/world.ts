@@ -9,6 +9,7 @@ import { ANY_PAYLOAD, bytesOf, HOSTILE_PAYLOADS } from "../../support/payloads.t
 import { startRedis, type TestRedis } from "../../support/redis.ts";
 import { waitUntil } from "../../support/wait.ts";
 import { type Findings, Oracle } from "./oracle.ts";
+import { pause } from "./pause.ts";
 
 /** Lists of the source, by role. */
 export const LISTS = { dlq: DLQ, target: TARGET, dead: DEAD } as const;
@@ -59,6 +60,17 @@ for i = 1, 3 do
 end
 for i = 7, #KEYS do if marks[i] then redis.call('SET', KEYS[i], marks[i]) end end`;
 
+/** Most between two of these. */
+const USURPER_PAUSE_MS = 100;
+/** What somebody makes of a lease: over, given back, taken, taken without a time, not a time at all. */
+const USURPATIONS: readonly ((nowMs: number) => Record<string, string | number>)[] = [
+  () => ({ leaderUntilMs: 0 }),
+  () => ({ leader: "", leaderUntilMs: 0 }),
+  (nowMs) => ({ leader: "usurper", leaderName: "usurper", leaderUntilMs: nowMs + 300, leaderForMs: 300 }),
+  () => ({ leader: "usurper" }),
+  () => ({ leaderUntilMs: "soon" }),
+];
+
 /** Payloads of odd kinds that a world draws from, beside the generator's. */
 const ODD_PAYLOADS = 400, MOST_ODD_BYTES = 4_000;
 const RETRY_MS = 10;
@@ -72,7 +84,8 @@ export class World implements AsyncDisposable {
   /** For those who meddle: never meant to be cut. */
   readonly admin: Redis;
   readonly #odd: readonly Uint8Array[];
-  readonly #producers: AsyncDisposable[] = [];
+  /** Producers and whoever meddles with the lease. */
+  readonly #workers: AsyncDisposable[] = [];
   #oracle = new Oracle();
   #excused: Uint8Array[] = [];
   #made = 0;
@@ -112,20 +125,28 @@ export class World implements AsyncDisposable {
     await new Producer(this.admin, this.#nextMark()).push(this.payloads(count), (sent) => this.#came(sent));
   }
 
-  /** A producer that goes on until it is disposed of (or the world is): bursts of up to `most`, up to `pauseMs` apart. */
-  startProducer({ most, pauseMs }: { most: number; pauseMs: number }): AsyncDisposable {
+  /** A producer that goes on until the world is drained: bursts of up to `most`, up to `pauseMs` apart. */
+  startProducer({ most, pauseMs }: { most: number; pauseMs: number }): void {
     const producer = new Producer(this.redis.client(SOON_BACK), this.#nextMark());
-    let isStopped = false;
-    const running = (async () => {
-      while (!isStopped) {
-        await producer.push(this.payloads(1 + this.random.below(most)), (sent) => this.#came(sent));
-        await sleep(this.random.below(pauseMs));
-      }
-    })();
-    const stop = () => (isStopped = true, running);
-    const started = { [Symbol.asyncDispose]: stop };
-    this.#producers.push(started);
-    return started;
+    this.#repeat(async () => {
+      await producer.push(this.payloads(1 + this.random.below(most)), (sent) => this.#came(sent));
+      await pause(this.random.below(pauseMs));
+    });
+  }
+
+  /** Somebody who overwrites the leader lease again and again until the world is drained. */
+  startUsurper(): void {
+    const client = this.redis.client(SOON_BACK);
+    this.#repeat(async () => {
+      await pause(this.random.below(USURPER_PAUSE_MS));
+      const fields = this.random.pick(USURPATIONS)(Date.now());
+      await client.hset(STATE, fields).catch(() => {}); // Redis is out of order
+    });
+  }
+
+  /** Lets the lease be over at once, where this instance holds it: it was killed, and nobody is to wait for that. */
+  async expireLease(holder: string): Promise<void> {
+    if (await this.admin.hget(STATE, "leaderName") === holder) await this.admin.hset(STATE, "leaderUntilMs", 0);
   }
 
   /** Somebody takes messages out: `count` from the tail, one from anywhere (`LREM`), or all (`DEL`). @returns how many. */
@@ -171,9 +192,9 @@ export class World implements AsyncDisposable {
     return this.admin.llen(DLQ);
   }
 
-  /** Ends the producers and waits until the DLQ is empty. */
+  /** Ends those who work in the background and waits until the DLQ is empty. */
   async drain({ timeoutMs = 60_000 }: { timeoutMs?: number } = {}): Promise<void> {
-    for (const producer of this.#producers.splice(0)) await producer[Symbol.asyncDispose]();
+    for (const worker of this.#workers.splice(0)) await worker[Symbol.asyncDispose]();
     let agedAtMs = performance.now();
     await waitUntil(async () => {
       if (await this.depth() === 0) return true;
@@ -204,7 +225,15 @@ export class World implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.redis.stop();
     // Their connections are closed now, so that none of them waits any more.
-    for (const producer of this.#producers) await producer[Symbol.asyncDispose]();
+    for (const worker of this.#workers) await worker[Symbol.asyncDispose]();
+  }
+
+  #repeat(turn: () => Promise<void>): void {
+    let isStopped = false;
+    const running = (async () => {
+      while (!isStopped) await turn();
+    })();
+    this.#workers.push({ [Symbol.asyncDispose]: () => (isStopped = true, running) });
   }
 
   #nextMark(): string {
@@ -245,7 +274,7 @@ class Producer {
     const push = ++this.#pushes;
     while (!await this.#try(push, payloads)) {
       if (this.#client.status === "end") return;
-      await sleep(RETRY_MS);
+      await pause(RETRY_MS);
     }
     came(payloads);
   }
@@ -266,8 +295,4 @@ function markOf(producer: number): string {
 
 function ignoreMissing(error: Error): void {
   if (!error.message.includes("no such key")) throw error;
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

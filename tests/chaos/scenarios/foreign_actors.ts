@@ -5,9 +5,10 @@
 import type { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
 import { replay } from "../../../demo/simulator/original.ts";
-import { checkInGroups, pause } from "../harness/checks.ts";
+import { checkInGroups } from "../harness/checks.ts";
 import { Engines } from "../harness/engines.ts";
 import type { Findings } from "../harness/oracle.ts";
+import { pause } from "../harness/pause.ts";
 import type { Scenario, ScenarioContext, ScenarioResult } from "../harness/scenario.ts";
 import { LISTS, World } from "../harness/world.ts";
 
@@ -65,6 +66,7 @@ async function actSeveral(
 ): Promise<Findings> {
   const { random } = world, before = original.moved;
   await using engines = await Engines.start(world, { count: ENGINES, lease });
+  if (lease === "wrong") world.startUsurper();
   world.startProducer({ most: 10, pauseMs: 10 });
   for (let round = 0; round < rounds && !signal.aborted; round++) {
     const name = random.pick(Object.keys(ACTS));
@@ -74,7 +76,7 @@ async function actSeveral(
     acts[name]!++;
   }
   await world.drain();
-  return await world.check({ miscounted: await engines.miscounted(world, { byOthers: original.moved - before }) });
+  return await world.check({ miscounted: await engines.miscounted({ byOthers: original.moved - before }) });
 }
 
 /** MUTT's own service, which says what it has moved. */

@@ -2,10 +2,11 @@
  * What else Redis does to its clients, one thing a round. Counters are exact, but for FLUSHALL: it also wipes out the receipt
  * by which an instance finds out what became of a commit whose reply was lost, so each may hide one commit of each instance.
  */
-import { checkInGroups, pause } from "../harness/checks.ts";
+import { checkInGroups } from "../harness/checks.ts";
 import { Engines } from "../harness/engines.ts";
 import { CHUNK_MESSAGES } from "../harness/instances.ts";
 import type { Findings } from "../harness/oracle.ts";
+import { pause } from "../harness/pause.ts";
 import type { Scenario, ScenarioContext, ScenarioResult } from "../harness/scenario.ts";
 import { World } from "../harness/world.ts";
 
@@ -78,6 +79,7 @@ async function inflictSeveral(
   const { random } = world;
   const options = () => ({ commandTimeoutMs: COMMAND_TIMEOUT_MS });
   await using engines = await Engines.start(world, { count: ENGINES, lease, options });
+  if (lease === "wrong") world.startUsurper();
   world.startProducer({ most: 5, pauseMs: 10 });
   let flushes = 0;
   for (let round = 0; round < rounds && !signal.aborted; round++) {
@@ -90,7 +92,7 @@ async function inflictSeveral(
     if (name === "FLUSHALL") flushes++;
   }
   await world.drain();
-  const miscounted = await engines.miscounted(world, { hidden: flushes * ENGINES * CHUNK_MESSAGES });
+  const miscounted = await engines.miscounted({ hidden: flushes * ENGINES * CHUNK_MESSAGES });
   tally.settled += engines.countSettled();
   return await world.check({ miscounted });
 }

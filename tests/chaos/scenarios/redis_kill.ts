@@ -2,9 +2,10 @@
  * `kill -9` of a Redis that writes everything to disk before it answers. A commit whose reply is lost is looked into, so the
  * counters of all instances together are exact: bound 0.
  */
-import { checkInGroups, pause } from "../harness/checks.ts";
+import { checkInGroups } from "../harness/checks.ts";
 import { Engines } from "../harness/engines.ts";
 import type { Findings } from "../harness/oracle.ts";
+import { pause } from "../harness/pause.ts";
 import type { Scenario, ScenarioContext, ScenarioResult } from "../harness/scenario.ts";
 import { World } from "../harness/world.ts";
 
@@ -36,6 +37,7 @@ async function killSeveral(
 ): Promise<Findings> {
   const { random, redis } = world;
   await using engines = await Engines.start(world, { count: 1 + random.below(MOST_ENGINES), lease });
+  if (lease === "wrong") world.startUsurper();
   world.startProducer({ most: 5, pauseMs: 10 });
   world.startProducer({ most: 5, pauseMs: 10 });
   for (let kill = 0; kill < rounds && !signal.aborted; kill++) {
@@ -47,7 +49,7 @@ async function killSeveral(
     await redis.restart();
   }
   await world.drain();
-  const findings = await world.check({ miscounted: await engines.miscounted(world) });
+  const findings = await world.check({ miscounted: await engines.miscounted() });
   tally.settled += engines.countSettled();
   return findings;
 }

@@ -4,10 +4,11 @@
  */
 import type { Service } from "../../support/service.ts";
 import { waitUntil } from "../../support/wait.ts";
-import { checkInGroups, pause } from "../harness/checks.ts";
+import { checkInGroups } from "../harness/checks.ts";
 import { Engines } from "../harness/engines.ts";
 import { countCommits, countLogged, startInstance } from "../harness/instances.ts";
 import { addFindings, findingOf, type Findings, NOTHING } from "../harness/oracle.ts";
+import { pause } from "../harness/pause.ts";
 import type { Scenario, ScenarioContext, ScenarioResult } from "../harness/scenario.ts";
 import { World } from "../harness/world.ts";
 
@@ -16,6 +17,9 @@ const PROCESSES = 2, ENGINES = 2;
 const MOST_MINUTES_APART = 10;
 /** Engines rest for longer than elsewhere, so that they leave something to the processes. */
 const ENGINE_PAUSE_MS = 300;
+const ONE_RESTART_IN = 4;
+/** A process that stands by has asked for the lease again after so long. */
+const STANDBY_ASKS_MS = 500;
 /** Longer than a command may take; one stop in so many is. */
 const LONG_STOP_MS = 5_500, ONE_LONG_STOP_IN = 40;
 /** Twice as long as the service gives itself. */
@@ -70,10 +74,12 @@ async function signalSeveral(
     return service;
   };
   const running = Array.from({ length: PROCESSES }, start);
+  if (lease === "wrong") world.startUsurper();
   world.startProducer({ most: 10, pauseMs: 20 });
   let findings = NOTHING;
   for (let round = 0; round < rounds && !signal.aborted; round++) {
     const at = random.below(running.length), service = running[at]!;
+    if (random.below(ONE_RESTART_IN) === 0) await engines.restart({ afterMs: lease === "on" ? STANDBY_ASKS_MS : 0 });
     await untilRandomMoment(world, service);
     if (random.below(3) > 0) {
       await stopAndContinue(world, service);
@@ -89,7 +95,7 @@ async function signalSeveral(
   await world.drain();
   for (const service of running) findings = addFindings(findings, (await endCleanly(service)).findings);
   const byProcesses = started.reduce((sum, service) => sum + countLogged(service), 0);
-  const miscounted = await engines.miscounted(world, { byOthers: byProcesses });
+  const miscounted = await engines.miscounted({ byOthers: byProcesses });
   return addFindings(findings, await world.check({ miscounted }));
 }
 

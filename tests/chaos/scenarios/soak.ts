@@ -12,9 +12,9 @@ import { eventText } from "../../support/engine.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
 import type { Service } from "../../support/service.ts";
 import { waitUntil } from "../../support/wait.ts";
-import { pause } from "../harness/checks.ts";
 import { countScraped, startInstance } from "../harness/instances.ts";
 import { addFindings, findingOf, type Findings, NOTHING, Oracle } from "../harness/oracle.ts";
+import { pause } from "../harness/pause.ts";
 import type { Scenario, ScenarioContext, ScenarioResult } from "../harness/scenario.ts";
 
 const ROUND_MS = 1_000;
