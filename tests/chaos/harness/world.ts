@@ -146,7 +146,8 @@ export class World implements AsyncDisposable {
 
   /** Lets the lease be over at once, where this instance holds it: it was killed, and nobody is to wait for that. */
   async expireLease(holder: string): Promise<void> {
-    if (await this.admin.hget(STATE, "leaderName") === holder) await this.admin.hset(STATE, "leaderUntilMs", 0);
+    const name = await this.admin.hget(STATE, "leaderName");
+    if (name?.startsWith(`${holder} (`)) await this.admin.hset(STATE, "leaderUntilMs", 0);
   }
 
   /** Somebody takes messages out: `count` from the tail, one from anywhere (`LREM`), or all (`DEL`). @returns how many. */
@@ -203,7 +204,11 @@ export class World implements AsyncDisposable {
         await this.age();
       }
       return false;
-    }, { what: "the DLQ is drained", timeoutMs });
+    }, { what: "the DLQ is drained", timeoutMs }).catch(async (error: Error) => {
+      throw new Error(
+        `${error.message}; ${await this.depth()} left, record ${Deno.inspect(await this.admin.hgetall(STATE))}`,
+      );
+    });
   }
 
   /** How many messages have been put into target and dead list, whoever took them out since. */

@@ -15,7 +15,7 @@ import { World } from "../harness/world.ts";
 const KILLS_A_CHECK = 25;
 const MOST_INSTANCES = 3;
 /** A leader's lease outlives it; in one of so many kills that is waited for. */
-const ONE_FULL_LEASE_IN = 4;
+const ONE_FULL_LEASE_IN = 8;
 /** A process that has not moved anything after so long has nothing to move; it is killed all the same. */
 const PROGRESS_TIMEOUT_MS = 3_000;
 
