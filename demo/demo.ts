@@ -1,8 +1,8 @@
 /** `deno task demo`: the real service at work for half a minute, and an account of every message. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { type Service, startService } from "../tests/support/service.ts";
 import { addsUp, takeAccount } from "./account.ts";
+import { Fleet } from "./fleet.ts";
 import { type DeadLetter, DEMO_API_KEY, generateDeadLetters } from "./generator.ts";
 import {
   formatAddresses,
@@ -25,20 +25,27 @@ const LATE_SHARE = 0.2, DELIVERIES_PER_LATE = 4;
 const POISON_EVERY = 8;
 /** The account is taken then, whatever is still on its way. */
 const MAX_SECONDS = 48;
-const START_TIMEOUT_MS = 30_000, STOP_TIMEOUT_MS = 5_000;
+/** The leader is killed once this share of the messages is delivered; most poison has ended by then. */
+const KILL_SHARE = 0.65;
+const LEASE_SECONDS = 5;
+const MAX_REPLICAS = 5;
 
 const HELP = `Shows the service at work: own Redis, stand-ins for Moogsoft and the alerter, an account at the end.
 
-Usage: deno task demo [--messages N] [--seed N]
+Usage: deno task demo [--messages N] [--seed N] [--replicas N] [--kill-leader]
 
   --messages N   dead letters in all, ${MIN_MESSAGES} to ${MAX_MESSAGES} (default 300)
   --seed N       other messages (default 1)
+  --replicas N   instances of the service, 1 to ${MAX_REPLICAS} (default 1): one leads, the others stand by
+  --kill-leader  kills the one that leads while it works; at least two are needed
 
 Exit codes: 0 the account adds up; 1 it does not; 2 wrong command line; 130 Ctrl-C.`;
 
 interface Options {
   readonly messages: number;
   readonly seed: number;
+  readonly replicas: number;
+  readonly killLeader: boolean;
 }
 
 /** Runs the demo. Resolves with the exit code when nothing of it is left; a signal ends it early. */
@@ -53,12 +60,18 @@ function parseOptions(args: readonly string[]): Options | number {
   try {
     const { values } = parseArgs({
       args: [...args],
-      options: { help: { type: "boolean" }, messages: { type: "string" }, seed: { type: "string" } },
+      options: {
+        ...{ help: { type: "boolean" }, messages: { type: "string" }, seed: { type: "string" } },
+        ...{ replicas: { type: "string" }, "kill-leader": { type: "boolean" } },
+      },
     });
     if (!values.help) {
+      const killLeader = values["kill-leader"] ?? false;
       return {
         messages: wholeNumber("--messages", values.messages ?? "300", { min: MIN_MESSAGES, max: MAX_MESSAGES }),
         seed: wholeNumber("--seed", values.seed ?? "1", { min: 0, max: 2 ** 32 - 1 }),
+        replicas: wholeNumber("--replicas", values.replicas ?? "1", { min: killLeader ? 2 : 1, max: MAX_REPLICAS }),
+        killLeader,
       };
     }
     console.log(HELP);
@@ -75,22 +88,21 @@ function wholeNumber(flag: string, text: string, { min, max }: { min: number; ma
   throw new RangeError(`${flag} "${text}" is not a whole number from ${min} to ${max}`);
 }
 
-async function play({ messages, seed }: Options, signal: AbortSignal): Promise<number> {
+async function play({ messages, seed, replicas, killLeader }: Options, signal: AbortSignal): Promise<number> {
   const letters = generateDeadLetters({ count: messages, seed });
   console.log(formatOpening(letters, seed));
   await using stage = await openStage(signal);
   const { backlog, late } = splitLate(letters);
   stage.moog.answerWith(503);
   await stage.put(backlog);
-  await using service = startService({ cwd: stage.dir, env: serviceEnvironment(stage) });
-  const { health, metrics } = await service.ports({ timeoutMs: START_TIMEOUT_MS });
-  console.log(formatAddresses({ health, metrics }));
+  await using fleet = await Fleet.start(replicas, { cwd: stage.dir, env: serviceEnvironment(stage) });
+  console.log(formatAddresses(await fleet.ports()));
   console.log(TABLE_HEAD);
-  await runScenes({ stage, service, late, healthPort: health, signal });
-  await stopInOrder({ stage, service });
+  await runScenes({ stage, fleet, late, killAt: killLeader ? KILL_SHARE * messages : Infinity, signal });
+  await stopInOrder({ stage, fleet });
   const found = await stage.collect();
   const account = takeAccount(letters, found);
-  const secrets = countSecrets(letters, service);
+  const secrets = countSecrets(letters, fleet.lines());
   console.log(formatEnding({ account, found, secrets }));
   console.log(formatNext(nameOfDeno()));
   return addsUp(account) && secrets.leaks === 0 ? EXIT.good : EXIT.bad;
@@ -122,29 +134,31 @@ function serviceEnvironment(stage: Stage): Record<string, string> {
     REMEDIATION_BATCH_SIZE: "0",
     LOG_LEVEL: "DEBUG",
     LOG_JSON_ENABLED: "true",
-    POD_NAME: "demo",
+    REMEDIATION_LEASE_DURATION: String(LEASE_SECONDS),
   };
 }
 
 interface Scenes {
   readonly stage: Stage;
-  readonly service: Service;
+  readonly fleet: Fleet;
   readonly late: readonly DeadLetter[];
-  readonly healthPort: number;
+  /** The leader is killed once so many are delivered. */
+  readonly killAt: number;
   readonly signal: AbortSignal;
 }
 
 /** Second by second until all lists but the dead one are empty, or the time is up. */
-async function runScenes({ stage, service, late, healthPort, signal }: Scenes): Promise<void> {
-  const gone = Promise.race([stage.consumer.running, service.exit.then(() => failWithLog(service))]);
+async function runScenes({ stage, fleet, late, killAt, signal }: Scenes): Promise<void> {
+  const gone = Promise.race([stage.consumer.running, fleet.watch()]);
   const startedAtMs = performance.now();
-  const explained = new Set<string>();
+  const explained = new Set<string>(), killing = new Killing(fleet);
   let latePut = 0;
   for (let second = 1; second <= MAX_SECONDS; second++) {
     await Promise.race([sleep(startedAtMs + second * 1_000 - performance.now(), undefined, { signal }), gone]);
     if (second === OUTAGE_SECONDS + 1) endOutage(stage);
-    const [depths, gates] = await Promise.all([stage.measure(), askGates(healthPort)]);
-    console.log(formatLine(second, { depths, gates }));
+    const [depths, { gates, leader }] = await Promise.all([stage.measure(), fleet.ask()]);
+    console.log(formatLine(second, { depths, gates, leader: fleet.size > 1 ? leader : undefined }));
+    if (depths.delivered >= killAt) await killing.step(leader);
     explainOnce(gates ?? [], explained);
     const isQuiet = depths.dlq + depths.ingest + depths.processing === 0;
     if (isQuiet && latePut === late.length) return;
@@ -169,33 +183,38 @@ function explainOnce(gates: readonly GateView[], explained: Set<string>): void {
   }
 }
 
-/** The gates of the source as `/health` shows them; `null` where it does not answer. */
-async function askGates(port: number): Promise<GateView[] | null> {
-  try {
-    const response = await fetch(`http://127.0.0.1:${port}/health`, { headers: { accept: "application/json" } });
-    return (await response.json()).sources[0].gates;
-  } catch {
-    return null;
+/** Kills whoever leads, once, and tells who leads then. */
+class Killing {
+  readonly #fleet: Fleet;
+  #killed: { name: string; atMs: number } | null = null;
+  #isTold = false;
+
+  constructor(fleet: Fleet) {
+    this.#fleet = fleet;
+  }
+
+  async step(leader: string | null): Promise<void> {
+    if (this.#killed && !this.#isTold && leader) {
+      this.#isTold = true;
+      const seconds = ((performance.now() - this.#killed.atMs) / 1_000).toFixed(0);
+      console.log(formatRemark(`${leader} leads, within ${seconds} s of the end of ${this.#killed.name}`));
+    } else if (!this.#killed && leader) {
+      await this.#fleet.kill(leader);
+      this.#killed = { name: leader, atMs: performance.now() };
+      console.log(formatRemark(`${leader} was killed (kill -9). Its lease of ${LEASE_SECONDS} s has to run out first`));
+    }
   }
 }
 
-function failWithLog(service: Service): never {
-  throw new Error(`the service ended by itself\n${service.stderr.slice(-20).join("\n")}`);
-}
-
 /** The service by SIGTERM, as an operator would; then who takes its messages. Afterwards nothing moves any more. */
-async function stopInOrder({ stage, service }: { stage: Stage; service: Service }): Promise<void> {
-  service.signal("SIGTERM");
-  const late = setTimeout(() => service.signal("SIGKILL"), STOP_TIMEOUT_MS);
-  const { code } = await service.exit;
-  clearTimeout(late);
+async function stopInOrder({ stage, fleet }: { stage: Stage; fleet: Fleet }): Promise<void> {
+  const codes = await fleet.stop();
   await stage.consumer.stop();
-  console.log(formatRemark(`the service was told to stop (SIGTERM) and ended with exit code ${code}`));
+  console.log(formatRemark(`the service was told to stop (SIGTERM) and ended with exit code ${codes.join(", ")}`));
 }
 
-function countSecrets(letters: readonly DeadLetter[], service: Service) {
+function countSecrets(letters: readonly DeadLetter[], lines: readonly string[]) {
   const decoder = new TextDecoder();
-  const lines = [...service.stdout, ...service.stderr];
   return {
     messages: letters.filter(({ payload }) => decoder.decode(payload).includes(DEMO_API_KEY)).length,
     logLines: lines.length,

@@ -43,18 +43,27 @@ export function formatOpening(letters: readonly DeadLetter[], seed: number): str
 }
 
 /** Where the service can be asked meanwhile. */
-export function formatAddresses({ health, metrics }: { health: number; metrics: number }): string {
-  return `The service runs: http://127.0.0.1:${health}/health  http://127.0.0.1:${metrics}/metrics\n`;
+export function formatAddresses(services: readonly { name: string; health: number; metrics: number }[]): string {
+  const lines = services.map(({ name, health, metrics }) =>
+    `${services.length === 1 ? "The service" : name} runs: http://127.0.0.1:${health}/health  ` +
+    `http://127.0.0.1:${metrics}/metrics\n`
+  );
+  return lines.join("");
 }
 
 /** Head of the columns of {@link formatLine}. */
 export const TABLE_HEAD = "     s   DLQ  ingest  delivered  dead  gates";
 
-/** One line of the table; gates are `null` where the service did not answer. */
-export function formatLine(second: number, { depths, gates }: { depths: Depths; gates: GateView[] | null }): string {
+/** One line of the table; gates are `null` where the service did not answer. `leader`: who leads, where there are several. */
+export function formatLine(
+  second: number,
+  { depths, gates, leader }: { depths: Depths; gates: GateView[] | null; leader?: string | null | undefined },
+): string {
   const { dlq, ingest, processing, delivered, dead } = depths;
   const columns = [[second, 6], [dlq, 6], [ingest + processing, 8], [delivered, 11], [dead, 6]] as const;
-  return `${columns.map(([value, width]) => String(value).padStart(width)).join("")}  ${formatGates(gates)}`;
+  const numbers = columns.map(([value, width]) => String(value).padStart(width)).join("");
+  if (leader === null) return `${numbers}  nobody leads`;
+  return `${numbers}  ${leader === undefined ? "" : `${leader} leads: `}${formatGates(gates)}`;
 }
 
 function formatGates(gates: GateView[] | null): string {

@@ -124,6 +124,19 @@ Deno.test({
 });
 
 Deno.test({
+  name: "demo: another of three instances takes over from a killed leader, and the account adds up",
+  ignore,
+  fn: async () => {
+    await using demo = await RunningDemo.start("scripts/task.ts", "demo", "--replicas", "3", "--kill-leader");
+    equal(await demo.end(), 0, demo.output);
+    match(demo.output, /-- demo-1 was killed/);
+    match(demo.output, /-- demo-[23] leads, within \d+ s of the end of demo-1/);
+    match(demo.output, /^300 in: .* = 300\. 0 lost, 0 doubled\.$/m);
+    await demo.expectNothingLeft();
+  },
+});
+
+Deno.test({
   name: "demo: Ctrl-C in the middle of the replay leaves nothing running",
   ignore,
   fn: async () => {

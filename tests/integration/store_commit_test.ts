@@ -11,7 +11,7 @@ import { shareRedis } from "../support/redis.ts";
 const server = shareRedis();
 
 const BOUNDS = { messages: 200, bytes: 1_000_000, messageBytes: 1_000_000 };
-const RECORD = { leader: "me", seq: "5", remaining: "10", replayed: "1", dead: "2" };
+const RECORD = { seq: "5", remaining: "10", replayed: "1", dead: "2" };
 /** The receipt of the commits that are made without a store. */
 const RECEIPT = "receipt";
 const KEEP: Move = { to: "target", payload: null };
@@ -315,6 +315,7 @@ const GOOD = ["3", "1,1,1", sha, "0", "5", "this", "9999999999999", "-1", "0", "
 for (const [token, answer] of [["me", "ok"], ["other", "not_leader"], ["", "ok"]] as const) {
   Deno.test(`commit: answers ${answer} to ${token === "" ? "one without a token" : `the token "${token}"`} when "me" leads`, async () => {
     const { client } = await prepare();
+    await client.hset(STATE, "leader", "me");
     const before = await dumpKeys(client);
     const args = GOOD.with(10, token);
     strictEqual(await client.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...args), answer);

@@ -70,6 +70,21 @@ Deno.test("limiterRoom: keeps free what live traffic took of late, beyond the fi
   assert.equal(limiterRoom({ ...peak, livePeak: 50 }, later).answer.room, 4, "the peak has faded");
 });
 
+Deno.test("limiterRoom: does not wait for a clock that was set back", () => {
+  const later = NOW_MS + 3_600_000;
+  const ledger = { grants: [[later, 40]], livePeak: 50, livePeakAtMs: later } as const;
+  const asked = limiterRoom(ledger, READING);
+  assert.equal(asked.answer.room, 4, "as on a source that never replayed");
+  assert.deepEqual(grantReplays(asked.ledger, { nowMs: NOW_MS, count: 4, periodMs: 1_000 }).grants, [[NOW_MS, 4]]);
+});
+
+Deno.test("grantReplays: keeps what another instance entered a moment later than the reading", () => {
+  const entered = (atMs: number) =>
+    grantReplays({ ...EMPTY_LEDGER, grants: [[atMs, 3]] }, { nowMs: NOW_MS, count: 1, periodMs: 1_000 }).grants;
+  assert.deepEqual(entered(NOW_MS + 2), [[NOW_MS + 2, 4]]);
+  assert.deepEqual(entered(NOW_MS + 70), [[NOW_MS + 70, 4]]);
+});
+
 Deno.test("limiterRoom: does not take own replays for live traffic", () => {
   const { ledger } = limiterRoom({ ...EMPTY_LEDGER, grants: [[NOW_MS - 500, 30]] }, { ...READING, used: 35 });
   assert.equal(ledger.livePeak, 5);
