@@ -41,6 +41,8 @@ export interface Chunk {
   readonly oversize: { readonly bytes: number; readonly digest: string } | null;
   /** Whether the message behind the last of these is byte-equal to it. */
   readonly goesOnEqual: boolean;
+  /** Place, from 1 at the oldest, of what was newest when the cycle began; 0: not known, or nothing like it was read. */
+  readonly newestAt: number;
 }
 
 /** Bounds of one read. */
@@ -140,12 +142,12 @@ export class DeadLetterStore {
   async read(bounds: ChunkBounds): Promise<Chunk> {
     const { messages, bytes, messageBytes, skip = 0 } = bounds;
     const reply = await this.#read(this.#dlq, this.#state, messages, bytes, messageBytes, SAMPLE_BYTES, skip);
-    const [sequence, depth, nowMs, large, found, equal] = reply as [
+    const [sequence, depth, nowMs, large, found, equal, newestAt] = reply as [
       ...[sequence: Buffer, depth: number, nowMs: number],
-      ...[large: [number?, Buffer?], found: Buffer[], equal: number],
+      ...[large: [number?, Buffer?], found: Buffer[], equal: number, newestAt: number],
     ];
     const oversize = large.length === 2 ? { bytes: large[0]!, digest: String(large[1]) } : null;
-    return { sequence: String(sequence), depth, nowMs, messages: found, oversize, goesOnEqual: equal === 1 };
+    return { sequence: String(sequence), depth, nowMs, messages: found, oversize, goesOnEqual: equal === 1, newestAt };
   }
 
   /** Begins a cycle of at most `budget` messages if `intervalMs` have passed since the last began (0: at once). */

@@ -79,7 +79,7 @@ export function planChunk(chunk: Chunk, context: PlanContext): Plan {
 
 function planOversize(chunk: Chunk, oversize: NonNullable<Chunk["oversize"]>, context: PlanContext): Plan {
   const { newestBytes, newestDigest } = context.record;
-  const newest = oversize.bytes === newestBytes && oversize.digest === newestDigest;
+  const isLikeNewest = oversize.bytes === newestBytes && oversize.digest === newestDigest;
   const detail = `${oversize.bytes} bytes, more than REMEDIATION_MAX_MESSAGE_BYTES (${context.maxMessageBytes})`;
   return {
     cycle: context.record.cycle,
@@ -89,17 +89,25 @@ function planOversize(chunk: Chunk, oversize: NonNullable<Chunk["oversize"]>, co
     replayed: 0,
     deaths: [{ reason: "oversize", detail, bytes: oversize.bytes, message: null }],
     bytes: oversize.bytes,
-    endsCycle: newest && !chunk.goesOnEqual,
+    endsCycle: isLikeNewest && (chunk.newestAt > 0 ? chunk.newestAt === 1 : !chunk.goesOnEqual),
   };
 }
 
 /**
- * How many messages of the chunk were there when the cycle began: all up to the one that was newest then. Where byte-equal
- * messages stand in a row the last of the row counts, be it in this chunk or a later one.
+ * How many messages of the chunk were there when the cycle began: all up to the one that was newest then. Where its place is
+ * not known, the first that equals it counts, so that nothing newer is taken; of byte-equal messages in a row the last one
+ * does, be it in this chunk or a later one.
  */
-function withinCycle({ messages, goesOnEqual }: Chunk, record: SourceRecord): { count: number; endsCycle: boolean } {
-  const newest = messages.findIndex((message, i) =>
+function withinCycle(chunk: Chunk, record: SourceRecord): { count: number; endsCycle: boolean } {
+  const { messages, newestAt } = chunk;
+  const count = newestAt > 0 ? newestAt : firstLikeNewest(chunk, record) + 1;
+  return count > 0 && count <= messages.length
+    ? { count, endsCycle: true }
+    : { count: messages.length, endsCycle: false };
+}
+
+function firstLikeNewest({ messages, goesOnEqual }: Chunk, record: SourceRecord): number {
+  return messages.findIndex((message, i) =>
     isNewest(message, record) && !(i + 1 < messages.length ? messages[i + 1]!.equals(message) : goesOnEqual)
   );
-  return newest < 0 ? { count: messages.length, endsCycle: false } : { count: newest + 1, endsCycle: true };
 }

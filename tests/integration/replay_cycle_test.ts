@@ -61,6 +61,15 @@ for (const [name, settings] of chunkings) {
     deepStrictEqual(await readLists(server()), { dlq: eventTexts(3, 100), target: stamped(dlq), dead: [] });
   });
 
+  Deno.test(`runOnce: takes all that was there when messages equal to the newest lie between and a chunk is ${name}`, async () => {
+    const dlq = eventTexts(10).flatMap((text) => [text, eventText("same")]);
+    await server().seedList(DLQ, dlq);
+    await using engine = createEngine(server(), { settings });
+    engine.beforeCommit((number) => number === 1 ? server().seedList(DLQ, [eventText("same")]) : undefined);
+    await engine.turn();
+    deepStrictEqual(await readLists(server()), { dlq: [eventText("same")], target: stamped(dlq), dead: [] });
+  });
+
   Deno.test(`runOnce: leaves what came after its start when foreign pops leave room in the bound and a chunk is ${name}`, async () => {
     await server().seedList(DLQ, eventTexts(30));
     await using engine = createEngine(server(), { settings });

@@ -16,11 +16,15 @@ const POLICY: SourcePolicy = {
   required: [],
 };
 
-function plan(messages: string[], { newest, goesOnEqual = false }: { newest: string; goesOnEqual?: boolean }) {
+function plan(messages: string[], { newest, goesOnEqual = false, newestAt = 0 }: {
+  newest: string;
+  goesOnEqual?: boolean;
+  newestAt?: number;
+}) {
   const newestDigest = createHash("sha1").update(newest + newest).digest("hex");
   const record = { ...parseRecord([]), remaining: 100, newestBytes: newest.length, newestDigest };
   const bytes = messages.map((text) => Buffer.from(text));
-  const chunk: Chunk = { sequence: "1", depth: 9, nowMs: 0, messages: bytes, oversize: null, goesOnEqual };
+  const chunk: Chunk = { sequence: "1", depth: 9, nowMs: 0, messages: bytes, oversize: null, goesOnEqual, newestAt };
   const { moves, endsCycle } = planChunk(chunk, {
     policy: POLICY,
     record,
@@ -41,6 +45,11 @@ Deno.test("planChunk: ends the cycle behind the message that was newest when it 
       ["it is the last of the chunk", plan([a, b], { newest: b }), { moves: 2, endsCycle: true }],
       ["equal ones stand in a row", plan([a, b, b, c], { newest: b }), { moves: 3, endsCycle: true }],
       ["the row goes on", plan([a, b, b], { newest: b, goesOnEqual: true }), { moves: 3, endsCycle: false }],
+      ["it is known to be further on", plan([b, a, b], { newest: b, newestAt: 4 }), { moves: 3, endsCycle: false }],
+      ["it is known to be the last of equals", plan([b, a, b, b], { newest: b, newestAt: 3 }), {
+        moves: 3,
+        endsCycle: true,
+      }],
       ["another goes on", plan([b, a], { newest: b, goesOnEqual: true }), { moves: 1, endsCycle: true }],
     ] as const
   ) {
@@ -56,6 +65,7 @@ Deno.test("planChunk: moves an oversize message unread to the dead list, alone",
     messages: [],
     oversize: { bytes: 5_000_000, digest: "x" },
     goesOnEqual: false,
+    newestAt: 0,
   };
   const result = planChunk(chunk, {
     policy: POLICY,
