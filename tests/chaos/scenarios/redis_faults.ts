@@ -52,7 +52,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
 export const REDIS_FAULTS: Scenario = {
   name: "redis-faults",
   about: `${Object.keys(FAULTS).join(", ")}: one of them a round, in mid-commit, under producers`,
-  rounds: { short: 14, full: 700 },
+  rounds: { short: 7, full: 700 },
   run: runFaults,
 };
 

@@ -23,7 +23,7 @@ const PROGRESS_TIMEOUT_MS = 3_000;
 export const SERVICE_KILL: Scenario = {
   name: "service-kill",
   about: "kill -9 of one to three instances at random moments while they drain under producers",
-  rounds: { short: 4, full: 1_000 },
+  rounds: { short: 3, full: 1_000 },
   run: runKills,
 };
 

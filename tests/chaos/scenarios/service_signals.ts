@@ -29,7 +29,7 @@ const EXIT_TIMEOUT_MS = 40_000;
 export const SERVICE_SIGNALS: Scenario = {
   name: "service-signals",
   about: "SIGTERM, and SIGSTOP with SIGCONT, among instances whose clocks are minutes apart",
-  rounds: { short: 6, full: 300 },
+  rounds: { short: 3, full: 300 },
   run: runSignals,
 };
 

@@ -1,0 +1,24 @@
+/** The short form of `deno task chaos`: every scenario under every lease mode, a few rounds each. */
+import assert from "node:assert/strict";
+import { isClean } from "./harness/oracle.ts";
+import { leasesOf, runScenario } from "./harness/run.ts";
+import { SCENARIOS } from "./scenarios/all.ts";
+
+/** `deno task chaos --seed 1 --scale short --only NAME --lease MODE` makes the same choices. */
+const SEED = 1;
+
+for (const scenario of SCENARIOS) {
+  for (const lease of leasesOf(scenario)) {
+    const title =
+      `chaos: ${scenario.name}, lease ${lease}: loses, doubles, misjudges, miscounts nothing (seed ${SEED})`;
+    Deno.test(title, async () => {
+      const said: string[] = [];
+      const { signal } = new AbortController();
+      const row = await runScenario(scenario, {
+        ...{ lease, signal, seed: SEED, rounds: scenario.rounds.short },
+        tell: (line) => said.push(line),
+      });
+      assert.ok(row.result && isClean(row.result.findings), [...said, Deno.inspect(row.result?.findings)].join("\n"));
+    });
+  }
+}
