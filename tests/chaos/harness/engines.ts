@@ -28,6 +28,7 @@ export class Engines implements AsyncDisposable {
   /** All there ever were; the last `count` of them run. */
   readonly #all: Engine[] = [];
   #commits = 0;
+  #beforeNext: (() => Promise<void> | void) | null = null;
 
   private constructor(world: World, options: EnginesOptions) {
     this.#world = world;
@@ -52,6 +53,24 @@ export class Engines implements AsyncDisposable {
   async untilCommit(timeoutMs = 500): Promise<void> {
     const before = this.#commits;
     await waitUntil(() => this.#commits > before, { what: "", timeoutMs }).catch(() => {});
+  }
+
+  /**
+   * Does something between the next commit and the read before it. What is `brief` is over before the commit is sent; what is
+   * not goes on meanwhile. Resolves when it is over; where none of them has anything to do, it is done all the same.
+   */
+  async beforeNextCommit(act: () => Promise<unknown>, { brief }: { brief: boolean }): Promise<void> {
+    const done = Promise.withResolvers<void>();
+    this.#beforeNext = () => {
+      const acting = act().then(() => {});
+      acting.then(done.resolve, done.reject);
+      return brief ? acting : undefined;
+    };
+    await this.untilCommit();
+    const unused = this.#beforeNext;
+    this.#beforeNext = null;
+    await unused?.();
+    await done.promise;
   }
 
   /** How many messages they say that they have moved. */
@@ -101,7 +120,12 @@ export class Engines implements AsyncDisposable {
       ...rest,
       settings: { ...SETTINGS, ...election, ...settings },
     });
-    engine.beforeCommit(() => void this.#commits++);
+    engine.beforeCommit(() => {
+      this.#commits++;
+      const act = this.#beforeNext;
+      this.#beforeNext = null;
+      return act?.();
+    });
     return engine;
   }
 }

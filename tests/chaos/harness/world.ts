@@ -61,13 +61,13 @@ end
 for i = 7, #KEYS do if marks[i] then redis.call('SET', KEYS[i], marks[i]) end end`;
 
 /** Most between two of these. */
-const USURPER_PAUSE_MS = 100;
-/** What somebody makes of a lease: over, given back, taken, taken without a time, not a time at all. */
+const USURPER_PAUSE_MS = 300;
+/** What somebody makes of a lease: over, given back, taken, taken without a time, no number at all. */
 const USURPATIONS: readonly ((nowMs: number) => Record<string, string | number>)[] = [
   () => ({ leaderUntilMs: 0 }),
   () => ({ leader: "", leaderUntilMs: 0 }),
-  (nowMs) => ({ leader: "usurper", leaderName: "usurper", leaderUntilMs: nowMs + 300, leaderForMs: 300 }),
-  () => ({ leader: "usurper" }),
+  (nowMs) => ({ leader: "usurper", leaderName: "usurper", leaderUntilMs: nowMs + 100, leaderForMs: 100 }),
+  () => ({ leader: "usurper", leaderUntilMs: "" }),
   () => ({ leaderUntilMs: "soon" }),
 ];
 
@@ -252,9 +252,11 @@ export class World implements AsyncDisposable {
 
   #payload(): Uint8Array {
     const { random } = this;
-    const kind = random.below(10);
+    const kind = random.below(12);
     if (kind === 0) return bytesOf(eventText("same"));
-    if (kind === 1) return random.pick(this.#odd);
+    // Of one length, so that only their bytes tell them apart.
+    if (kind < 4) return bytesOf(eventText(String(++this.#made).padStart(9, "0")));
+    if (kind === 4) return random.pick(this.#odd);
     return generateDeadLetter(random.pick(KINDS), { random, index: ++this.#made }).payload;
   }
 }

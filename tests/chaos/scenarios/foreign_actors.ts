@@ -71,8 +71,9 @@ async function actSeveral(
   for (let round = 0; round < rounds && !signal.aborted; round++) {
     const name = random.pick(Object.keys(ACTS));
     if (await world.depth() < 30) await world.produce(30);
-    if (random.below(2) === 0) await engines.untilCommit(50);
-    await ACTS[name]!(world, original);
+    const act = () => ACTS[name]!(world, original);
+    if (random.below(2) === 0) await engines.beforeNextCommit(act, { brief: true });
+    else await act();
     acts[name]!++;
   }
   await world.drain();

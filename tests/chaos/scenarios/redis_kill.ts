@@ -40,11 +40,13 @@ async function killSeveral(
   if (lease === "wrong") world.startUsurper();
   world.startProducer({ most: 5, pauseMs: 10 });
   world.startProducer({ most: 5, pauseMs: 10 });
-  for (let kill = 0; kill < rounds && !signal.aborted; kill++) {
+  for (let round = 0; round < rounds && !signal.aborted; round++) {
     await world.produce(60);
-    await engines.untilCommit();
-    await pause(random.below(8));
-    await redis.kill("SIGKILL");
+    const kill = async () => {
+      await pause(random.below(4));
+      await redis.kill("SIGKILL");
+    };
+    await engines.beforeNextCommit(kill, { brief: false });
     await pause(random.below(50));
     await redis.restart();
   }
