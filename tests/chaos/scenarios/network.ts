@@ -1,0 +1,145 @@
+/** The network between service and Redis breaks, at each step of a cycle. */
+import { SeededRandom } from "../../../demo/random.ts";
+import { createEngine, DLQ, type Engine } from "../../support/engine.ts";
+import { startRedis, type TestRedis } from "../../support/redis.ts";
+import { startTcpProxy, type TcpProxy } from "../../support/tcp_proxy.ts";
+import { waitUntil } from "../../support/wait.ts";
+import { addFindings, type Findings, NOTHING } from "../harness/oracle.ts";
+import type { Scenario, ScenarioContext } from "../harness/scenario.ts";
+import { Books, distinctMessages, equalMessages, MAX_MESSAGE_BYTES } from "./network_books.ts";
+import { COMMIT, type Fault, FAULTS, type Step, STEPS, TIMEOUT_MS } from "./network_faults.ts";
+
+/** Rounds at a time, each with a Redis of its own: most of a round is waiting. */
+const LANES = 3;
+/** A round that has not come to its end by then has findings. */
+const ROUND_MS = 20_000;
+
+interface Cell {
+  readonly fault: Fault;
+  readonly step: Step;
+}
+
+/** What one round does. */
+interface Round extends Cell {
+  readonly seed: number;
+  readonly isEqual: boolean;
+  readonly instances: 1 | 3;
+}
+
+interface RoundResult {
+  readonly findings: Findings;
+  /** What a reader should know: faults that hit and that found nothing to hit, commits whose fate was looked into. */
+  readonly happened: readonly string[];
+}
+
+const CELLS: readonly Cell[] = FAULTS.flatMap((fault) => STEPS.map((step) => ({ fault, step })));
+const VARIANTS = [[false, 1], [true, 3], [true, 1], [false, 3]] as const;
+
+/** Fault × step × kind of messages × number of instances, one round each, with details by chance. */
+export const network: Scenario = {
+  name: "network",
+  about: "delays, cuts, stalls and drips connections to Redis at each step of a cycle",
+  rounds: { short: CELLS.length, full: 40 * CELLS.length },
+  leases: ["off"],
+  run: runNetwork,
+};
+
+async function runNetwork(context: ScenarioContext) {
+  const { tell } = context;
+  const rounds = planRounds(context);
+  const figures: Record<string, number> = {};
+  let findings = NOTHING, played = 0;
+  const lane = async () => {
+    const redis = await startRedis();
+    try {
+      for (let round; !context.signal.aborted && (round = rounds.shift());) {
+        const result = await playRound(redis, round);
+        findings = addFindings(findings, result.findings);
+        for (const what of result.happened) figures[what] = (figures[what] ?? 0) + 1;
+        if (++played % 200 === 0) tell(`${played} of ${context.rounds} rounds`);
+      }
+    } finally {
+      await redis.stop();
+    }
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+  return { rounds: played, findings, figures };
+}
+
+/** Every cell once before any comes again, then each time in another variant. */
+function planRounds({ random, rounds }: ScenarioContext): Round[] {
+  const cells = random.shuffle(CELLS), offset = random.below(VARIANTS.length);
+  return Array.from({ length: rounds }, (_, i) => {
+    const [isEqual, instances] = VARIANTS[(Math.floor(i / cells.length) + i + offset) % VARIANTS.length]!;
+    return { ...cells[i % cells.length]!, isEqual, instances, seed: random.below(2 ** 32) };
+  });
+}
+
+async function playRound(redis: TestRedis, round: Round): Promise<RoundResult> {
+  const { fault, step, isEqual, instances, seed } = round;
+  const about = `${fault.name} at ${step.name}, ${
+    isEqual ? "equal" : "distinct"
+  }, ${instances} instances, seed ${seed}`;
+  const random = new SeededRandom(seed);
+  const client = redis.client();
+  await client.flushall();
+  await client.set("mutt:heartbeat:alerter:one", "1");
+  const count = 30 + random.below(50);
+  const messages = (isEqual ? equalMessages : distinctMessages)(count, random);
+  await redis.seedList(DLQ, messages);
+  const books = new Books(messages);
+  const proxy = startTcpProxy(redis);
+  const isShared = random.below(2) === 0, chunkMessages = 3 + random.below(6);
+  const engines = Array.from(
+    { length: instances },
+    (_, i) => createRoundEngine(i === 0 || isShared ? proxy : redis, chunkMessages),
+  );
+  try {
+    await Promise.all(engines.map(({ connections }) => connections.waitUntilReady(5_000)));
+    const hit = inflict(proxy, round, random);
+    for (const engine of engines) await engine.start();
+    await waitUntil(async () => await client.llen(DLQ) === 0, { what: about, timeoutMs: ROUND_MS }).catch(() => {});
+    const wasHit = await hit();
+    proxy.heal();
+    await waitUntil(async () => await books.miscounted(engines) === 0, { what: about }).catch(() => {});
+    await Promise.all(engines.map((engine) => engine[Symbol.asyncDispose]()));
+    const findings = await books.check(redis, { engines, inOrder: instances === 1, about });
+    return { findings, happened: [wasHit ? fault.name : `missed ${step.name}`, ...settlements(engines)] };
+  } catch (error) {
+    throw new Error(about, { cause: error });
+  } finally {
+    await proxy.stop();
+    client.disconnect();
+  }
+}
+
+function createRoundEngine(server: { port: number }, chunkMessages: number): Engine {
+  const settings = {
+    // A cycle ends early at a message that equals the newest one; the next one goes on.
+    intervalSeconds: 0.2,
+    ...{ chunkMessages, maxMessageBytes: MAX_MESSAGE_BYTES, consumerGate: "auto" as const },
+    ...{ targetMaxDepth: 1_000_000, maxPerSecond: "auto" as const, moogRateLimit: 1_000_000 },
+  };
+  return createEngine(server, { settings, commandTimeoutMs: TIMEOUT_MS });
+}
+
+/** Arms the fault. @returns what tells whether it has hit, once it is over. */
+function inflict(proxy: TcpProxy, { fault, step }: Round, random: SeededRandom): () => Promise<boolean> {
+  let hit = false;
+  const request = { texts: step.texts, occurrence: 1 + random.below(step.times) };
+  if (step.afterCut) {
+    const occurrence = 1 + random.below(COMMIT.times);
+    proxy.cut(random.pick(["before_reply", "before_request"]), { texts: COMMIT.texts, occurrence });
+  }
+  const over = fault.inflict({ proxy, request, random });
+  proxy.at(request, () => hit = true);
+  return async () => {
+    if (hit) await over;
+    return hit;
+  };
+}
+
+function settlements(engines: readonly Engine[]): string[] {
+  const lines = engines.flatMap(({ lines }) => lines).filter(({ event }) => event === "commit_settled");
+  return lines.map(({ fields }) => fields.ran ? "settled: had run" : "settled: had not run");
+}
