@@ -3,9 +3,10 @@ import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { SeededRandom } from "../../demo/random.ts";
 import { isClean } from "./harness/oracle.ts";
 import type { Scenario } from "./harness/scenario.ts";
+import { moogsoft } from "./scenarios/moogsoft.ts";
 import { network } from "./scenarios/network.ts";
 
-const SCENARIOS: readonly Scenario[] = [network];
+const SCENARIOS: readonly Scenario[] = [network, moogsoft];
 
 for (const scenario of SCENARIOS) {
   Deno.test(`chaos: nothing is lost, doubled, misjudged or miscounted when ${scenario.name} ${scenario.about}`, async () => {

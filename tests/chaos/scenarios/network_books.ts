@@ -1,6 +1,6 @@
 /** The books of one round: what went into the DLQ, and whether lists, order and counters say what the model says. */
 import type { SeededRandom } from "../../../demo/random.ts";
-import { DEAD, DLQ, type Engine, eventText, TARGET } from "../../support/engine.ts";
+import { DEAD, DLQ, eventText, type Moved, TARGET } from "../../support/engine.ts";
 import { coreOf, judge } from "../../support/model.ts";
 import { bytesOf } from "../../support/payloads.ts";
 import type { TestRedis } from "../../support/redis.ts";
@@ -35,6 +35,11 @@ export function equalMessages(count: number, random: SeededRandom): Uint8Array[]
   return messages.slice(0, count);
 }
 
+/** Who counts what it moves: an engine, or a process that is asked for its metrics. */
+export interface Counting {
+  moved(): Promise<Moved>;
+}
+
 /** Remembers what went in, and compares at the end. */
 export class Books {
   readonly #oracle = new Oracle(RULES);
@@ -53,7 +58,7 @@ export class Books {
   }
 
   /** By how much the counters of all engines together differ from what there was to do. */
-  async miscounted(engines: readonly Engine[]): Promise<number> {
+  async miscounted(engines: readonly Counting[]): Promise<number> {
     const counted = await Promise.all(engines.map((engine) => engine.moved()));
     const deaths = Object.values(this.#dead).reduce((a, b) => a + b, 0);
     const replayed = counted.reduce((sum, moved) => sum + moved.replayed, 0);
@@ -69,7 +74,7 @@ export class Books {
   /** Compares lists and counters. What is still in the DLQ, or out of order where that is asked for, counts as misjudged. */
   async check(
     redis: TestRedis,
-    { engines, inOrder, about }: { engines: readonly Engine[]; inOrder: boolean; about: string },
+    { engines, inOrder, about }: { engines: readonly Counting[]; inOrder: boolean; about: string },
   ): Promise<Findings> {
     const [dlq, target, dead] = await Promise.all([DLQ, TARGET, DEAD].map((key) => redis.readList(key)));
     const findings = this.#oracle.check({ dlq: dlq!, target: target!, dead: dead! }, {
