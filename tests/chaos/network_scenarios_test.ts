@@ -4,9 +4,10 @@ import { SeededRandom } from "../../demo/random.ts";
 import { isClean } from "./harness/oracle.ts";
 import type { Scenario } from "./harness/scenario.ts";
 import { moogsoft } from "./scenarios/moogsoft.ts";
+import { moogsoftService } from "./scenarios/moogsoft_service.ts";
 import { network } from "./scenarios/network.ts";
 
-const SCENARIOS: readonly Scenario[] = [network, moogsoft];
+const SCENARIOS: readonly Scenario[] = [network, moogsoft, moogsoftService];
 
 for (const scenario of SCENARIOS) {
   Deno.test(`chaos: nothing is lost, doubled, misjudged or miscounted when ${scenario.name} ${scenario.about}`, async () => {
