@@ -33,6 +33,8 @@ export interface OnceSummary {
 /** How `once` runs. */
 export interface OnceOptions extends AppOptions {
   readonly dryRun: boolean;
+  /** Take the leader lease from whoever holds it. */
+  readonly force: boolean;
   /** Only the source of this name; `null`: all. */
   readonly source: string | null;
 }
@@ -46,7 +48,13 @@ export type OnceResult =
 export async function runOnce(options: OnceOptions): Promise<OnceResult> {
   const teardown = new Teardown(options);
   try {
-    const core = createCore(options, teardown);
+    const { settings, dryRun } = options;
+    const core = createCore({
+      ...options,
+      // A dry run changes nothing, the lease neither.
+      settings: dryRun ? { ...settings, leaderElection: false } : settings,
+      instanceName: `once on ${settings.podName}`,
+    }, teardown);
     return await withCore(options, { core, sources: createAllParts(core, teardown) });
   } finally {
     await teardown.run(options.settings.shutdownTimeoutSeconds * 1_000);
@@ -73,6 +81,8 @@ async function withCore(
     for (const warning of warnings) log.warning("redis_unknown", warning);
     if (problems.length > 0) return refuse(problems, EXIT.configuration);
     await core.watcher.readOnce();
+    const held = options.dryRun ? [] : await takeLeases(chosen, options);
+    if (held.length > 0) return refuse(held, EXIT.held);
   } catch (error) {
     return refuse([`Redis cannot be used: ${error instanceof Error ? error.message : error}`], EXIT.failed);
   }
@@ -90,6 +100,25 @@ async function withCore(
     ...(options.dryRun ? { dryRun: true as const } : {}),
   };
   return { ok: true, summary, exitCode: exitCodeOf(sources) };
+}
+
+/** Takes the lease of each source and keeps it until the parts are stopped. @returns what another holds */
+async function takeLeases(sources: readonly SourceParts[], { force }: OnceOptions): Promise<string[]> {
+  const held: string[] = [];
+  for (const { leadership, setup } of sources) {
+    if (await leadership.take({ force })) {
+      leadership.start();
+      continue;
+    }
+    const { holder, leftMs } = leadership.status();
+    held.push(
+      `Source ${setup.policy.name} is led by ${holder}, whose lease ends in ${
+        (leftMs / 1_000).toFixed(1)
+      } s unless it is ` +
+        "renewed: stop that instance, or take the lease from it with --force",
+    );
+  }
+  return held;
 }
 
 async function runSource(

@@ -16,7 +16,7 @@ import { REDIS_ERROR_CODES, redisErrorCode } from "../redis/errors.ts";
 import { ReplayLoop } from "../replay/loop.ts";
 import { type Clock } from "../runtime/clock.ts";
 import { readProcessUsage, readTextFile } from "../runtime/process.ts";
-import type { RandomFraction } from "../runtime/random.ts";
+import { createId, type RandomFraction } from "../runtime/random.ts";
 import { EXIT } from "./exit.ts";
 import { inspectRedis } from "./preflight.ts";
 import { createSourceParts, type SourceParts } from "./source_parts.ts";
@@ -39,6 +39,8 @@ export interface AppOptions {
   readonly random: RandomFraction;
   /** Where spans go; default: nowhere. */
   readonly tracer?: Tracer;
+  /** What the holder of a lease is called; default: the pod's name. */
+  readonly instanceName?: string;
   /** Aborted: stop. */
   readonly signal: AbortSignal;
   /** Calls `listener` at each SIGHUP from now on; default: nobody does. */
@@ -93,9 +95,11 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
     onReload: (result) => metrics.configReloads.inc({ result }),
   });
   teardown.add("the dynamic configuration", () => watcher.stop());
+  const token = createId();
+  const instance = { token, name: `${options.instanceName ?? settings.podName} (${token.slice(0, 8)})` };
   const isConfigKnown = () => !settings.dynamicConfigEnabled || watcher.hasRead();
   const createParts = (setup: SourceSetup) =>
-    createSourceParts(setup, { live, isConfigKnown, connections, metrics, log, clock, tracer });
+    createSourceParts(setup, { live, isConfigKnown, connections, instance, metrics, log, clock, tracer });
   return { live, metrics, connections, watcher, setups, createParts };
 }
 
@@ -160,6 +164,7 @@ function buildDriven(
     },
     onBug,
   });
+  parts.leadership.onLead(() => loop.wake());
   return { parts, loop };
 }
 
@@ -273,9 +278,11 @@ function describeHealth(
     details: {
       redis: isReady ? "connected" : "disconnected",
       replay: core.live.current().enabled ? "on" : "off",
-      sources: sources.map(({ parts: { setup, board, replay } }) => ({
+      sources: sources.map(({ parts: { setup, board, replay, leadership } }) => ({
         name: setup.policy.name,
         dlq: setup.policy.dlq,
+        role: leadership.status().role,
+        leader: leadership.status().holder || null,
         depth: replay.lastSnapshot()?.depth ?? null,
         gates: board.last().statuses.map(({ name, open, reason, detail, sinceMs, nextMs }) => ({
           ...{ name, open, reason, detail },

@@ -5,6 +5,7 @@ import { createBreakerGate } from "../gates/breaker.ts";
 import { ConsumerGate } from "../gates/consumer.ts";
 import { createDepthGate } from "../gates/depth.ts";
 import { DownstreamGate } from "../gates/downstream.ts";
+import { createLeaderGate } from "../gates/leader.ts";
 import { createEnabledGate, createRedisGate, createReturnsGate } from "../gates/local.ts";
 import { sendProbe } from "../gates/probe.ts";
 import { createPaceGate } from "../gates/pace.ts";
@@ -14,8 +15,10 @@ import type { Tracer } from "../observability/tracing.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import { DeadLetterStore, type Snapshot } from "../redis/dead_letter_store.ts";
 import { redisErrorCode } from "../redis/errors.ts";
+import { type Instance, LeaseStore } from "../redis/lease_store.ts";
 import { Account } from "../replay/account.ts";
 import { AlertFlow } from "../replay/alert_flow.ts";
+import { Leadership } from "../replay/leadership.ts";
 import type { Watch } from "../replay/watch.ts";
 import { DepthWatch, measuredQueues } from "../replay/depth_watch.ts";
 import { type ReplaySettings, SourceReplay } from "../replay/source_replay.ts";
@@ -29,6 +32,8 @@ export interface SharedParts {
   /** Whether the dynamic configuration has been read, where it is in use. */
   readonly isConfigKnown: () => boolean;
   readonly connections: RedisConnections;
+  /** This process, as the leader lease knows it. */
+  readonly instance: Instance;
   readonly metrics: Metrics;
   readonly log: Log;
   readonly clock: Clock;
@@ -41,23 +46,33 @@ export interface SourceParts {
   readonly store: DeadLetterStore;
   readonly board: GateBoard;
   readonly replay: SourceReplay;
+  readonly leadership: Leadership;
   /** What looks at Redis in the background once the source is driven. */
   readonly watches: readonly Watch[];
   /** Resolves once the gates that look in the background have looked. */
   settled(): Promise<void>;
-  /** Ends what the gates do in the background. */
+  /** Ends what the gates do in the background, and gives the lease back: call it when nothing moves any more. */
   stop(): Promise<void>;
 }
 
 /** Builds a source. Nothing runs until it is driven. */
 export function createSourceParts(setup: SourceSetup, shared: SharedParts): SourceParts {
-  const { live, connections, metrics, clock, tracer } = shared;
+  const { live, connections, instance, metrics, clock, tracer } = shared;
   const { policy } = setup;
   const log = shared.log.child(policy.name);
   const redis = connections.reader;
-  const store = new DeadLetterStore({ reader: redis, committer: connections.committer }, policy);
   const onRedisError = (error: unknown) => metrics.redisErrors.inc({ code: redisErrorCode(error) });
   const settings = live.current();
+  const { committer } = connections;
+  const token = settings.leaderElection ? instance.token : "";
+  const store = new DeadLetterStore({ reader: redis, committer }, policy, { token });
+  const leadership = new Leadership({
+    ...{ clock, log, onRedisError, source: policy.name },
+    store: new LeaseStore(committer, policy.dlq, instance),
+    enabled: settings.leaderElection,
+    durationMs: settings.leaseSeconds * 1_000,
+    onChange: (leads) => metrics.leader.set({ source: policy.name }, leads ? 1 : 0),
+  });
   const probed = { redis, clock, log, onRedisError };
   const downstream = new DownstreamGate({
     ...probed,
@@ -105,6 +120,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
   const gates = [
     createEnabledGate({ isEnabled: () => live.current().enabled, isKnown: shared.isConfigKnown }),
     createRedisGate(connections),
+    createLeaderGate(leadership),
     ...[consumer, downstream, breaker, depth, returns, pace],
   ].filter(({ name }) => setup.gates.includes(name));
   const board = new GateBoard(gates, {
@@ -124,12 +140,13 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     reservePace: (count) => pace.reserve(count),
     paceFields: (count) => pace.fieldsAfter(count),
     finishedWithin: (ms) => setup.provenByAlerts ? alerts.within(ms) : 0,
+    onNotLeader: () => leadership.refused(),
     settings: () => replaySettings(setup, live),
     account: new Account(policy, { metrics, log, clock }),
   });
   const queues = measuredQueues(policy, setup.downstreamQueues);
   return {
-    ...{ setup, store, board, replay },
+    ...{ setup, store, board, replay, leadership },
     watches: [
       new DepthWatch(policy, { redis, store, queues, metrics, clock }),
       ...(setup.provenByAlerts ? [alerts] : []),
@@ -138,7 +155,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
       const asking = [downstream, consumer].filter(({ name }) => setup.gates.includes(name));
       await Promise.all(asking.map((gate) => gate.settled()));
     },
-    stop: async () => void await Promise.all([downstream.stop(), consumer.stop()]),
+    stop: async () => void await Promise.all([downstream.stop(), consumer.stop(), leadership.stop()]),
   };
 }
 

@@ -124,6 +124,7 @@ function isSame(setup: SourceSetup, running: DrivenSource | undefined): boolean 
 }
 
 function start({ parts, loop }: DrivenSource): void {
+  parts.leadership.start();
   loop.start();
   for (const watch of parts.watches) watch.start();
 }

@@ -187,4 +187,4 @@ function declare(name: string, entry: SourceEntry): SourceSetup {
   return { ...setup, healthUrlFrom: fileMember(setup, "healthUrl") };
 }
 
-const DECLARED_GATES: readonly GateName[] = ["enabled", "redis", "depth", "returns", "pace"];
+const DECLARED_GATES: readonly GateName[] = ["enabled", "redis", "leader", "depth", "returns", "pace"];

@@ -10,6 +10,7 @@ import { type CliContext, openLog, settingsOrExit } from "./context.ts";
 interface Flags {
   json?: true;
   dryRun?: true;
+  force?: true;
   source?: string;
 }
 
@@ -19,15 +20,17 @@ export function addOnceCommand(program: Command, context: CliContext): void {
     .description("Run one cycle of every source now, print an account, exit")
     .option("--json", "print the account as one line of JSON")
     .option("--dry-run", "judge the messages and print what would happen; change nothing")
+    .option("--force", "take the lead from the instance that has it, for the time of this run")
     .option("--source <name>", "only this source")
     .addHelpText(
       "after",
       `
 Takes at most REMEDIATION_BATCH_SIZE messages of a source (0: all), through the same gates as the service, whether or not
-the interval has passed. The account goes to standard output, logs to standard error.
+the interval has passed. Where another instance leads a source it does nothing and names it; with --force that instance stands by
+meanwhile. The account goes to standard output, logs to standard error.
 
 Exit codes: 0 done, or something moved; 1 Redis cannot be used; 2 wrong command line; 3 messages were there, none moved, a
-gate was closed; 78 wrong configuration.
+gate was closed, or another instance leads; 78 wrong configuration.
 
 Examples:
   mutt-remediation once --dry-run
@@ -44,6 +47,7 @@ Examples:
         random: SYSTEM_RANDOM,
         signal: context.signal,
         dryRun: flags.dryRun ?? false,
+        force: flags.force ?? false,
         source: flags.source ?? null,
       });
       context.exitCode = result.exitCode;

@@ -4,6 +4,7 @@ import { Secret } from "./secret.ts";
 /** Headings of the pages, in their order. */
 export const GROUPS = [
   "Replay",
+  "Replicas",
   "Lists",
   "Gates",
   "Pace",

@@ -102,6 +102,25 @@ export const FIELDS = {
     doc: "A larger message is never read; it goes to the dead list unread (reason oversize).",
   }),
 
+  leaderElection: boolean({
+    variable: "REMEDIATION_LEADER_ELECTION",
+    group: "Replicas",
+    default: true,
+    doc:
+      "Whether of several instances one at a time moves a source's messages, while the others stand by. With false all of\n" +
+      "them do; that is safe too (docs/reliability.md).",
+  }),
+  leaseSeconds: integer({
+    variable: "REMEDIATION_LEASE_DURATION",
+    group: "Replicas",
+    default: 15,
+    min: 1,
+    max: 300,
+    unit: "seconds",
+    doc:
+      "So long after the last sign of a leader that was killed another instance takes over. Renewed at a third of it.",
+  }),
+
   alerterDlq: redisKey({
     variable: "ALERTER_DLQ_NAME",
     group: "Lists",

@@ -35,13 +35,13 @@ export function spendRate(
   return Math.ceil(savedFrom({ perSecond, nowMs, spentUntilMs }) + count * 1_000 / perSecond);
 }
 
-/** From when unused allowance counts. An instant far ahead (a clock that was set back) is not believed. */
+/** From when unused allowance counts. An instant far ahead (a clock that was set back) reads as on a source that never replayed. */
 function savedFrom({ perSecond, nowMs, spentUntilMs }: { perSecond: number; nowMs: number; spentUntilMs: number }) {
   // Rounded up: instants have too many digits for a fraction to be exact, and a hair less than one message is none.
   const window = Math.max(BURST_MS, Math.ceil(1_000 / perSecond));
   const oldest = nowMs - window;
   // Spending never leads by more than one message's share beyond what was saved, so a larger lead is a moved clock.
-  return spentUntilMs > nowMs + 2 * window ? nowMs : Math.max(spentUntilMs, oldest);
+  return spentUntilMs > nowMs + 2 * window ? oldest : Math.max(spentUntilMs, oldest);
 }
 
 /** What all sources and instances have replayed of late into one rate-limited consumer; shared through Redis. */
@@ -84,6 +84,8 @@ export interface LimiterReading {
  * would find the limit used up.
  */
 const STEPS = 10;
+/** By how much what another instance entered may lead a reading, in milliseconds; farther ahead is a clock that was set back. */
+const MOST_LEAD_MS = 10_000;
 /** How long live traffic's peak is kept in mind: at least so long, and so many periods. */
 const PEAK_MS = 10_000, PEAK_PERIODS = 10;
 
@@ -94,8 +96,9 @@ const PEAK_MS = 10_000, PEAK_PERIODS = 10;
  * the period. Also gives the ledger with the peak brought up to
  * date.
  */
-export function limiterRoom(ledger: PaceLedger, reading: LimiterReading): { answer: PaceAnswer; ledger: PaceLedger } {
+export function limiterRoom(read: PaceLedger, reading: LimiterReading): { answer: PaceAnswer; ledger: PaceLedger } {
   const { limit, periodMs, used, waiting, nowMs } = reading;
+  const ledger = withoutFuture(read, nowMs);
   const share = limit >= 1 ? Math.max(1, Math.floor(ROOM_SHARE * limit)) : 0;
   const taken = used + waiting;
   const live = Math.max(0, taken - countSince(ledger, nowMs - periodMs - UNSEEN_MS));
@@ -117,14 +120,21 @@ export function grantReplays(
   { nowMs, count, periodMs }: { nowMs: number; count: number; periodMs: number },
 ): PaceLedger {
   const keptMs = periodMs + 2 * UNSEEN_MS, widthMs = entryWidthMs(periodMs);
-  const kept = ledger.grants.filter(([atMs]) => atMs <= nowMs && nowMs - atMs <= keptMs);
+  const kept = withoutFuture(ledger, nowMs).grants.filter(([atMs]) => nowMs - atMs <= keptMs);
   const last = kept.at(-1);
-  const isNear = last !== undefined && Math.floor(nowMs / widthMs) === Math.floor(last[0] / widthMs);
   // The later instant counts: an entry must not leave a window too early.
+  const isNear = last !== undefined && Math.floor(nowMs / widthMs) <= Math.floor(last[0] / widthMs);
   const grants = isNear
-    ? [...kept.slice(0, -1), [nowMs, last[1] + count] as const]
+    ? [...kept.slice(0, -1), [Math.max(nowMs, last[0]), last[1] + count] as const]
     : [...kept, [nowMs, count] as const];
   return { ...ledger, grants };
+}
+
+/** The ledger without what a clock that was set back has left in the future. */
+function withoutFuture(ledger: PaceLedger, nowMs: number): PaceLedger {
+  const isPossible = (atMs: number) => atMs <= nowMs + MOST_LEAD_MS;
+  const grants = ledger.grants.filter(([atMs]) => isPossible(atMs));
+  return { ...ledger, grants, livePeak: isPossible(ledger.livePeakAtMs) ? ledger.livePeak : 0 };
 }
 
 /** Time within which grants share an entry. */

@@ -6,12 +6,15 @@ export const MAX_TROUBLED_RANGES = 64;
 /** Ranges of cycle numbers, both ends included, ascending. */
 export type TroubledCycles = readonly (readonly [from: number, to: number])[];
 
-/** Reads the text form. What is not a range is left out: the record may have been edited by hand. */
-export function parseTroubled(text: string): TroubledCycles {
+/**
+ * Reads the text form. The record may have been edited by hand: what is not a range is left out, and so is what lies beyond
+ * `newest`, the last cycle that there was; a range of cycles to come would excuse every failure for ever.
+ */
+export function parseTroubled(text: string, newest: number): TroubledCycles {
   return text.split(",").flatMap((part) => {
     const match = /^(\d{1,15})(?:-(\d{1,15}))?$/.exec(part);
     if (!match) return [];
-    const from = Number(match[1]), to = Number(match[2] ?? match[1]);
+    const from = Number(match[1]), to = Math.min(Number(match[2] ?? match[1]), newest);
     return from <= to ? [[from, to] as const] : [];
   });
 }

@@ -7,8 +7,8 @@ import { FLOW_GATES, type Gate, type GateAnswer, type GateName } from "./gate.ts
 const QUIET_MS = 5_000;
 /** The reason of a gate that is still finding out. */
 const UNKNOWN = "unknown";
-/** The gate that tells of its changes itself, in the words that MUTT's runbooks look for. */
-const SELF_TOLD: GateName = "downstream";
+/** Gates that tell of their changes themselves; `downstream` in the words that MUTT's runbooks look for. */
+const SELF_TOLD: ReadonlySet<GateName> = new Set(["downstream", "leader"]);
 
 /** A gate's last answer, and since when it has been open or closed (milliseconds since the epoch). */
 export interface GateStatus extends GateAnswer {
@@ -140,7 +140,7 @@ export class GateBoard {
     const { reason, detail } = known.answer;
     const isPassing = FLOW_GATES.has(name) || reason === UNKNOWN;
     const isTold = reason === known.toldReason || (reason === UNKNOWN && known.toldReason !== null);
-    if (isTold || name === SELF_TOLD || (isPassing && nowMs - known.sinceMs < QUIET_MS)) return;
+    if (isTold || SELF_TOLD.has(name) || (isPassing && nowMs - known.sinceMs < QUIET_MS)) return;
     known.toldReason = reason;
     const never = known.everOpen ? "" : "; it has not been open since the start";
     this.#deps.log.warning("gate_closed", `Remediation: gate ${name} is closed: ${detail}${never}`, {

@@ -54,7 +54,9 @@ export function createBreakerGate(deps: BreakerGateDeps): Gate {
           warnOnce(`Remediation: the forwarder's circuit breaker has been ${state} for very long and is ignored`);
         }
         if (verdict.kind === "canary") {
-          return answerCanary(verdict.reason, known.record.breakerCanaryAtMs + timeoutMs - nowMs);
+          const waitMs = known.record.breakerCanaryAtMs + timeoutMs - nowMs;
+          // A canary of the future is a clock that was set back.
+          return answerCanary(verdict.reason, waitMs > timeoutMs ? 0 : waitMs);
         }
         const detail = `the forwarder's circuit breaker is ${state ?? "absent"} (${BREAKER_STATE_KEY})`;
         return verdict.kind === "shut"

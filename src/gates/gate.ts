@@ -4,6 +4,7 @@
 export const GATE_NAMES = [
   "enabled",
   "redis",
+  "leader",
   "consumer",
   "downstream",
   "breaker",

@@ -99,6 +99,8 @@ export class Metrics {
   ]);
   /** 1 open, 0 closed. */
   readonly gateOpen = this.#gauge("gate_open", "Whether a gate is open (1) or closed (0).", ["source", "gate"]);
+  /** 1: this instance moves the messages of the source; 0: another one does, or nobody. Without an election always 1. */
+  readonly leader = this.#gauge("leader", "Whether this instance leads a source (1) or stands by (0).", ["source"]);
   /** 1 for the state that a source's brake is in. */
   readonly brakeState = this.#gauge(
     "brake_state",
@@ -160,6 +162,7 @@ export class Metrics {
     this.movedBytes.inc({ source }, 0);
     this.oldestAge.set({ source }, 0);
     this.allowance.set({ source }, -1);
+    this.leader.set({ source }, 0);
     for (const state of BRAKE_STATES) this.brakeState.set({ source, state }, state === "healthy" ? 1 : 0);
     for (const reason of BRAKE_REASONS) this.brakeReason.set({ source, reason }, reason === "none" ? 1 : 0);
     for (const reason of DEAD_REASONS) this.dead.inc({ source, reason }, 0);
@@ -175,6 +178,7 @@ export class Metrics {
   removeSource({ name: source, gates, queues }: MeasuredSource, { keepCounters }: { keepCounters: boolean }): void {
     this.oldestAge.remove({ source });
     this.allowance.remove({ source });
+    this.leader.remove({ source });
     for (const state of BRAKE_STATES) this.brakeState.remove({ source, state });
     for (const reason of BRAKE_REASONS) this.brakeReason.remove({ source, reason });
     for (const gate of gates) this.gateOpen.remove({ source, gate });

@@ -80,6 +80,7 @@ export interface Commit {
 export const COMMIT_RESULTS = [
   "ok",
   "duplicate",
+  "not_leader",
   "stale",
   "expired",
   "bound",
@@ -90,6 +91,9 @@ export const COMMIT_RESULTS = [
 /** One of {@link COMMIT_RESULTS}. */
 export type CommitResult = (typeof COMMIT_RESULTS)[number];
 
+/** What a beginning came to; all but `ok` changed nothing. */
+export type BeginResult = "ok" | "not_leader" | "stale" | "not_due" | "wrong_type";
+
 /** The messages of one source, and its record. Calls reject with the client's errors; nothing is retried here. */
 export class DeadLetterStore {
   readonly #dlq: string;
@@ -97,14 +101,23 @@ export class DeadLetterStore {
   readonly #dead: string;
   readonly #state: string;
   readonly #receipt: string;
+  readonly #token: string;
   readonly #peek: Script;
   readonly #read: Script;
   readonly #begin: Script;
   readonly #commit: Script;
   readonly #settle: Script;
 
-  /** `reader` may resend what it asked; `committer` must not (see `connect`). */
-  constructor({ reader, committer }: { reader: Redis; committer: Redis }, policy: SourcePolicy) {
+  /**
+   * `reader` may resend what it asked; `committer` must not (see `connect`). `token`: refuse what changes anything while
+   * another holds the lease; empty: there is no lease.
+   */
+  constructor(
+    { reader, committer }: { reader: Redis; committer: Redis },
+    policy: SourcePolicy,
+    { token = "" }: { token?: string } = {},
+  ) {
+    this.#token = token;
     this.#dlq = policy.dlq;
     this.#target = policy.target;
     this.#dead = policy.dead;
@@ -143,10 +156,10 @@ export class DeadLetterStore {
       budget: number;
       fields: Readonly<Record<string, string>>;
     },
-  ): Promise<"ok" | "stale" | "not_due" | "wrong_type"> {
+  ): Promise<BeginResult> {
     const extras = Object.entries(fields).flat();
-    const reply = await this.#begin(this.#dlq, this.#state, sequence, intervalMs, budget, SAMPLE_BYTES, ...extras);
-    return String(reply) as "ok" | "stale" | "not_due" | "wrong_type";
+    const details = [sequence, intervalMs, budget, SAMPLE_BYTES, this.#token, ...extras];
+    return String(await this.#begin(this.#dlq, this.#state, ...details)) as BeginResult;
   }
 
   /** Moves a chunk, all of it or nothing. @throws a plain `Error` where the script calls its arguments invalid (a bug). */
@@ -158,7 +171,7 @@ export class DeadLetterStore {
         ...[this.#dlq, this.#target, this.#dead, this.#state, this.#receipt],
         ...[commit.moves.length, ...describe(commit), commit.sequence, commit.id, commit.notAfterMs],
         ...[commit.targetLimit ?? -1, commit.endsCycle ? 1 : 0],
-        ...[commit.moves.map(letterOf).reverse().join(""), extras.length, ...extras.flat(), ...payloads],
+        ...[commit.moves.map(letterOf).reverse().join(""), this.#token, extras.length, ...extras.flat(), ...payloads],
       ),
     );
     if ((COMMIT_RESULTS as readonly string[]).includes(result)) return result as CommitResult;

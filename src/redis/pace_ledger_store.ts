@@ -34,13 +34,13 @@ export class PaceLedgerStore {
       this.#key,
       ...["version", "grants", "livePeak", "livePeakAtMs"],
     );
-    const whole = (text: string | null | undefined) => /^\d{1,15}$/.test(text ?? "") ? Number(text) : 0;
+    const digits = (text: string | null | undefined) => text && /^\d{1,15}$/.test(text) ? text : "0";
     const ledger = {
       grants: parseGrants(grants ?? ""),
-      livePeak: whole(livePeak),
-      livePeakAtMs: whole(livePeakAtMs),
+      livePeak: Number(digits(livePeak)),
+      livePeakAtMs: Number(digits(livePeakAtMs)),
     };
-    return { version: version ?? "0", ledger };
+    return { version: digits(version), ledger };
   }
 
   /** Writes the ledger; false where another instance or source has written since. */

@@ -42,10 +42,13 @@ export function parseRecord(flat: readonly unknown[]): SourceRecord {
   const fields = new Map<string, string>();
   for (let i = 0; i + 1 < flat.length; i += 2) fields.set(String(flat[i]), String(flat[i + 1]));
   const text = (name: string) => fields.get(name) ?? "";
-  const whole = (name: string, fallback = 0) => /^\d{1,15}$/.test(text(name)) ? Number(text(name)) : fallback;
+  const isWhole = (name: string) => /^\d{1,15}$/.test(text(name));
+  const whole = (name: string, fallback = 0) => isWhole(name) ? Number(text(name)) : fallback;
+  const cycle = whole("cycle");
   return {
-    sequence: fields.get("seq") ?? "0",
-    cycle: whole("cycle"),
+    // The scripts read it just so (`whole`): a sequence number that nobody can match would stop the source for ever.
+    sequence: isWhole("seq") ? text("seq") : "0",
+    cycle,
     startedAtMs: whole("startedAtMs"),
     depthAtStart: whole("depthAtStart"),
     remaining: whole("remaining"),
@@ -62,8 +65,8 @@ export function parseRecord(flat: readonly unknown[]): SourceRecord {
       reason: BRAKE_REASONS.find((reason) => reason === text("brakeReason")) ?? RELEASED.reason,
     },
     lastReplayingCycle: whole("lastReplayingCycle"),
-    troubled: parseTroubled(text("troubled")),
-    uncounted: parseTroubled(text("uncounted")),
+    troubled: parseTroubled(text("troubled"), cycle),
+    uncounted: parseTroubled(text("uncounted"), cycle),
     outages: text("outages"),
     breakerCanaryAtMs: whole("breakerCanaryAtMs"),
     spentUntilMs: whole("spentUntilMs"),

@@ -6,7 +6,6 @@ import {
   type BrakeReason,
   type BrakeState,
   brakeState,
-  type BrakeStep,
   type CycleOutcome,
 } from "../domain/brake.ts";
 import { correlationIdOf, previewMessage } from "../domain/preview.ts";
@@ -23,6 +22,13 @@ import type { Death, Plan } from "./plan.ts";
 /** Dead messages that get a line of their own, each cycle; the rest is counted. */
 const MAX_DEATH_LINES = 20;
 
+/** What is told of a brake. */
+interface ToldBrake {
+  readonly state: BrakeState;
+  readonly reason: BrakeReason;
+  readonly allowance: number | null;
+}
+
 /** The account of one source. */
 export class Account {
   readonly #policy: SourcePolicy;
@@ -35,6 +41,8 @@ export class Account {
   #lastError: RedisErrorCode | null = null;
   #failingSinceMs = 0;
   #toldBatch = false;
+  /** The brake as this instance last told or saw it. */
+  #brake: ToldBrake | null = null;
 
   constructor(policy: SourcePolicy, { metrics, log, clock }: { metrics: Metrics; log: Log; clock: Clock }) {
     this.#policy = policy;
@@ -51,6 +59,7 @@ export class Account {
     for (const one of BRAKE_STATES) this.#metrics.brakeState.set({ source, state: one }, one === state ? 1 : 0);
     for (const one of BRAKE_REASONS) this.#metrics.brakeReason.set({ source, reason: one }, one === reason ? 1 : 0);
     this.#metrics.allowance.set({ source }, allowance ?? -1);
+    this.#noteBrake({ state, reason, allowance }, { isOwn: false });
   }
 
   /** A turn ended without a failure: tells the end of an outage, and the next failure is told again, whatever its code. */
@@ -66,7 +75,7 @@ export class Account {
   }
 
   /** A cycle began on what was read. */
-  cycleBegan({ number: cycle, step, last, outages }: NextCycle, { depth, record }: Snapshot): void {
+  cycleBegan({ number: cycle, step, last, outages }: NextCycle, { depth }: Snapshot): void {
     const source = this.#policy.name;
     for (const outage of outages) this.#tellOutage(outage, last);
     const fields = { source, cycle, depth, budget: step.budget, bound_by: step.boundBy, ...last };
@@ -88,19 +97,24 @@ export class Account {
       const message = `Remediation cycle ${cycle}: ${depth} messages in ${this.#policy.dlq}`;
       this.#log[depth > 0 ? "info" : "debug"]("cycle", message, fields);
     }
-    this.#tellBrake({ was: { state: stateOf(record), reason: record.brake.reason }, step });
+    const { brake, budget, boundBy } = step, { allowance, reason } = brake;
+    this.#noteBrake({ state: brakeState(brake, budget === 0 && boundBy === "returns"), reason, allowance }, {
+      isOwn: true,
+    });
   }
 
-  #tellBrake({ was, step }: { was: { state: BrakeState; reason: BrakeReason }; step: BrakeStep }): void {
-    const { brake, budget, boundBy } = step, { allowance, reason } = brake;
-    const state = brakeState(brake, budget === 0 && boundBy === "returns");
-    if (state === was.state && reason === was.reason) return;
+  /** Tells a change, whoever made it: else a log would end with `suspect` where another instance, or `once`, released the brake. */
+  #noteBrake(now: ToldBrake, { isOwn }: { isOwn: boolean }): void {
+    const was = this.#brake, { state, reason, allowance } = now;
+    this.#brake = now;
+    if (!was || (state === was.state && reason === was.reason)) return;
     const source = this.#policy.name, most = allowance === null ? "" : `, at most ${allowance} messages a cycle`;
     const changed = state === was.state ? `is still ${state}` : `was ${was.state} and is ${state}`;
+    const whose = isOwn ? "" : " (another instance began the cycle)";
     this.#log.info(
       "brake",
-      `Remediation: ${source} ${changed}${most}: ${BRAKE_REASON_TEXTS[reason]}`,
-      { source, from: was.state, to: state, reason, allowance },
+      `Remediation: ${source} ${changed}${most}: ${BRAKE_REASON_TEXTS[reason]}${whose}`,
+      { source, from: was.state, to: state, reason, allowance, ...(isOwn ? {} : { other_instance: true }) },
     );
   }
 

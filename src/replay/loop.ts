@@ -78,14 +78,17 @@ export class ReplayLoop {
     }
   }
 
-  /** Pauses; asks the gates meanwhile, so that "why is nothing moving?" is never answered from long ago. */
+  /**
+   * Pauses; asks the gates meanwhile, so that "why is nothing moving?" is never answered from long ago, and so that one that
+   * opens before its time ends the pause (tests/integration/breaker_gate_test.ts).
+   */
   async #rest(signal: AbortSignal): Promise<void> {
     const { clock } = this.#deps;
     while (!signal.aborted && !this.#stop.signal.aborted) {
       const leftMs = this.#wakesAtMs - clock.monotonicMs();
       if (leftMs <= 0) return;
       await clock.sleep(Math.min(leftMs, GATES_EVERY_MS), signal);
-      if (leftMs > GATES_EVERY_MS && !signal.aborted) await this.#source.askGates();
+      if (leftMs > GATES_EVERY_MS && !signal.aborted && await this.#source.askGates()) return;
     }
   }
 

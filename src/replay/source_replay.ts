@@ -18,6 +18,10 @@ import { type Plan, planChunk } from "./plan.ts";
 const COMMIT_DEADLINE_MS = 5_000;
 /** Conflicts of one chunk after which the cycle is left to the next turn. */
 const MAX_CONFLICTS = 5;
+/** Refused beginnings of a cycle after which it is left to the next turn: others commit that quickly, or somebody edits the record. */
+const MAX_REFUSALS = 100;
+/** Pause before something that another instance was quicker with is tried again, in milliseconds. */
+const AGAIN_MS = 5;
 /** First and longest pause after a failure, in milliseconds. */
 const RETRY_MS = 1_000, MAX_RETRY_MS = 30_000;
 
@@ -50,6 +54,8 @@ export interface SourceReplayDeps {
   readonly paceFields: (count: number) => Readonly<Record<string, string>>;
   /** Messages of others that the consumer was seen to finish within the last milliseconds, while messages came back. */
   readonly finishedWithin: (ms: number) => number;
+  /** Told that Redis refused what only the leader may do. */
+  readonly onNotLeader: () => void;
   readonly settings: () => ReplaySettings;
   readonly account: Account;
   readonly clock: Clock;
@@ -89,6 +95,8 @@ export class SourceReplay {
   #unsettled: { id: string; plan: Plan } | null = null;
   #failures = 0;
   #lastProgressMs = 0;
+  /** The gate that held the last turn. */
+  #heldAt: GateStatus["name"] | null = null;
 
   constructor(policy: SourcePolicy, deps: SourceReplayDeps) {
     this.policy = policy;
@@ -126,17 +134,19 @@ export class SourceReplay {
     return this.#snapshot;
   }
 
-  /** Asks the gates without taking a turn. Never rejects. */
-  async askGates(): Promise<void> {
+  /** Asks the gates without taking a turn; true where the one that held the last turn is open now. Never rejects. */
+  async askGates(): Promise<boolean> {
     // The gates look at the source as last read; where it cannot be read they say so themselves.
     await this.look().catch(() => {});
-    await this.#deps.board.ask();
+    const { closed } = await this.#deps.board.ask();
+    return this.#heldAt !== null && closed.every(({ name }) => name !== this.#heldAt);
   }
 
   /** Takes a turn. What Redis does is an outcome (`error`, or the gate `redis`); only a bug rejects. */
   async runOnce(options: TurnOptions): Promise<TurnOutcome> {
     const tally: Tally = { depthBefore: null, replayed: 0, dead: {}, conflicts: 0, began: false };
     let stop: Stop;
+    this.#heldAt = null;
     try {
       stop = await this.#deps.tracer.span(
         "turn",
@@ -160,7 +170,7 @@ export class SourceReplay {
 
   async #turn({ begin, signal }: TurnOptions, tally: Tally): Promise<Stop> {
     await this.#settle(tally);
-    let conflicts = 0;
+    let conflicts = 0, refusals = 0;
     let mayBegin = begin;
     let cycle: number | null = null;
     while (true) {
@@ -179,6 +189,10 @@ export class SourceReplay {
           tally.began = true;
           conflicts = 0;
           if (mayBegin === "now") mayBegin = "never";
+        } else if (++refusals > MAX_REFUSALS) {
+          return this.#contended();
+        } else {
+          await this.#deps.clock.sleep(AGAIN_MS, signal);
         }
         continue;
       }
@@ -193,14 +207,14 @@ export class SourceReplay {
       const step = await this.#step(snapshot, { reading, tally, divisor: 2 ** conflicts });
       if (step === "conflict") {
         tally.conflicts++;
-        if (++conflicts > MAX_CONFLICTS) return { by: "contended", nextInMs: Math.max(RETRY_MS, this.nextCycleInMs()) };
+        if (++conflicts > MAX_CONFLICTS) return this.#contended();
       } else if (step === "moved") {
         conflicts = 0;
       } else if (step === "wrong_type") {
         const { dlq, target, dead } = this.policy;
         throw new Error(`WRONGTYPE one of ${dlq}, ${target}, ${dead} is not a list, or the source's record is no hash`);
       } else if (step === "again") {
-        await this.#deps.clock.sleep(5, signal);
+        await this.#deps.clock.sleep(AGAIN_MS, signal);
       }
     }
   }
@@ -229,6 +243,7 @@ export class SourceReplay {
     if (result === "wrong_type") {
       throw new Error("WRONGTYPE the DLQ or the source's record holds the wrong kind of value");
     }
+    if (result === "not_leader") this.#deps.onNotLeader();
     if (result === "ok") this.#deps.account.cycleBegan(plan, snapshot);
     return result === "ok";
   }
@@ -294,6 +309,7 @@ export class SourceReplay {
       this.#add(plan, tally);
       return "moved";
     }
+    if (result === "not_leader") this.#deps.onNotLeader();
     if (result === "conflict" || result === "wrong_type") return result;
     return "again";
   }
@@ -325,6 +341,10 @@ export class SourceReplay {
     return Math.max(0, reading.limit - others.reduce((a, b) => a + b, 0));
   }
 
+  #contended(): Stop {
+    return { by: "contended", nextInMs: Math.max(RETRY_MS, this.nextCycleInMs()) };
+  }
+
   #ended({ record, depth }: Snapshot): Stop {
     const nextInMs = this.nextCycleInMs();
     if (depth === 0) return { by: "empty", nextInMs };
@@ -336,6 +356,7 @@ export class SourceReplay {
   }
 
   #heldBy({ name, retryInMs }: GateStatus): Stop {
+    this.#heldAt = name;
     return { by: name, nextInMs: Math.max(10, retryInMs ?? RETRY_MS) };
   }
 

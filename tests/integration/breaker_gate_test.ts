@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Settings } from "../../src/config/fields.ts";
+import { stateKey } from "../../src/redis/keys.ts";
 import { createEngine, type Engine } from "../support/engine.ts";
 import { shareRedis } from "../support/redis.ts";
 import { waitUntil } from "../support/wait.ts";
@@ -92,6 +93,47 @@ Deno.test("breaker: does not count canaries, sends different messages, and all w
     assert.equal(await client.llen(TARGET), 3);
     assert.equal(await client.llen("mutt:dlq:dead"), 0);
   }, { breakerTimeoutSeconds: 1 });
+});
+
+const gateIs = (engine: Engine, reason: string) =>
+  waitUntil(() => engine.source.board.last().closed.some((gate) => gate.name === "breaker" && gate.reason === reason), {
+    what: `the gate is closed, reason ${reason}`,
+  });
+
+for (const [state, replayed] of [["CLOSED", 5], ["HALF_OPEN", 1]] as const) {
+  Deno.test(`breaker: ends the loop's pause when the breaker is ${state} long before its timeout`, async () => {
+    await redis().seedList(DLQ, alerts(5));
+    await setBreaker("OPEN", { openedSecondsAgo: 0 });
+    await withEngines(1, async ([engine]) => {
+      await engine!.start();
+      await gateIs(engine!, "open");
+      await setBreaker(state);
+      await waitUntil(async () => await redis().client().llen(TARGET) === replayed, {
+        what: `${replayed} are replayed`,
+      });
+    }, { breakerTimeoutSeconds: 300 });
+  });
+}
+
+Deno.test("breaker: ends the loop's pause when the breaker closes just behind a canary", async () => {
+  await redis().seedList(DLQ, alerts(5));
+  await setBreaker("HALF_OPEN");
+  await redis().client().hset(stateKey(DLQ), "breakerCanaryAtMs", Date.now());
+  await withEngines(1, async ([engine]) => {
+    await engine!.start();
+    await gateIs(engine!, "canary_sent");
+    await setBreaker("CLOSED");
+    await waitUntil(async () => await redis().client().llen(TARGET) === 5, { what: "all are replayed" });
+  }, { breakerTimeoutSeconds: 300 });
+});
+
+Deno.test("breaker: sends a canary when the last one went in the future, by a clock that was set back", async () => {
+  await redis().seedList(DLQ, alerts(5));
+  await setBreaker("HALF_OPEN");
+  await redis().client().hset(stateKey(DLQ), "breakerCanaryAtMs", Date.now() + 3_600_000);
+  await withEngines(1, async ([engine]) => {
+    assert.deepEqual(await stopsAndMoves(engine!), ["breaker", 1]);
+  }, { breakerTimeoutSeconds: 300 });
 });
 
 Deno.test("breaker: is ignored with one warning when CIRCUIT_BREAKER_ENABLED is false", async () => {

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { createDepthGate } from "../../src/gates/depth.ts";
 import { createPaceGate, type PaceSettings } from "../../src/gates/pace.ts";
 import type { Snapshot } from "../../src/redis/dead_letter_store.ts";
+import { paceLedgerKey } from "../../src/redis/keys.ts";
 import { parseRecord } from "../../src/redis/source_record.ts";
+import { ODD_NUMBERS } from "../support/engine.ts";
 import { shareRedis } from "../support/redis.ts";
 
 const redis = shareRedis();
@@ -81,6 +83,16 @@ Deno.test("createPaceGate: shares its room with every other source and instance"
   assert.equal(await two.gate.reserve(1), true);
   const { open, reason } = await one.gate.ask();
   assert.deepEqual([open, reason], [false, "no_room"]);
+});
+
+Deno.test("createPaceGate: takes its room when the version of the shared ledger is no number", async () => {
+  const { client, gate } = pace(AUTO);
+  for (const [, odd] of ODD_NUMBERS) {
+    await client.hset(paceLedgerKey(RATE_KEY), new Map(Object.entries({ version: odd })));
+    await gate.ask();
+    assert.equal(await gate.reserve(1), true, String(odd));
+    assert.equal(await client.hget(paceLedgerKey(RATE_KEY), "version"), "1");
+  }
 });
 
 Deno.test("createPaceGate: is closed when the forwarder's books cannot be read, and says what needs them", async () => {

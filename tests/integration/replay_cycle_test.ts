@@ -10,8 +10,10 @@ import {
   eventText,
   eventTexts,
   idOf,
+  ODD_NUMBERS,
   readLists,
   replayedText,
+  STATE,
   TARGET,
 } from "../support/engine.ts";
 import { shareRedis } from "../support/redis.ts";
@@ -175,6 +177,48 @@ Deno.test("runOnce: tries a chunk six times, each time half of it, and is conten
   ok(nextInMs >= 1_000, `again in ${nextInMs} ms`);
   deepStrictEqual(await engine.commits(), { conflict: 6 });
   deepStrictEqual(await readLists(server()), { dlq: eventTexts(294, 6), target: [], dead: [] });
+});
+
+for (const [name, odd] of ODD_NUMBERS) {
+  Deno.test(`runOnce: replays all when the record's sequence number is ${name}`, async () => {
+    await server().seedList(DLQ, eventTexts(15));
+    await server().client().hset(STATE, new Map(Object.entries({ seq: odd, cycle: odd })));
+    await using engine = createEngine(server());
+    deepStrictEqual(await turnOf(engine), { began: true, replayed: 15, stoppedBy: "empty" });
+    deepStrictEqual((await readLists(server())).target, stamped(eventTexts(15)));
+  });
+}
+
+for (const answer of ["stale", "not_due"] as const) {
+  Deno.test(`runOnce: leaves the cycle to the next turn, with pauses, when its beginning is ${answer} again and again`, async () => {
+    await server().seedList(DLQ, eventTexts(3));
+    await using engine = createEngine(server());
+    const { store } = engine.source, begin = store.begin.bind(store);
+    let asked = 0;
+    store.begin = () => Promise.resolve((asked++, answer));
+    const startedMs = performance.now();
+    const { stoppedBy, nextInMs } = await engine.turn();
+    const tookMs = performance.now() - startedMs;
+    deepStrictEqual([stoppedBy, asked], ["contended", 101]);
+    ok(nextInMs >= 1_000 && tookMs >= 100 * 5, `again in ${nextInMs} ms, after ${tookMs} ms`);
+    store.begin = (details) => asked++ < 104 ? Promise.resolve(answer) : begin(details);
+    deepStrictEqual(await turnOf(engine), { began: true, replayed: 3, stoppedBy: "empty" });
+  });
+}
+
+Deno.test("runOnce: ends a message that always fails when the record calls all cycles to come uncounted", async () => {
+  await server().seedList(DLQ, eventTexts(1));
+  const client = server().client();
+  const endless = "0-999999999999999";
+  await client.hset(STATE, { seq: 1, cycle: 1, uncounted: endless, troubled: endless });
+  await using engine = createEngine(server(), { settings: { maxPoisonRetries: 2 } });
+  let turns = 0;
+  for (; await client.llen(DEAD) === 0; turns++) {
+    ok(turns < 40, "the message ends");
+    await engine.turn({ begin: "now" });
+    for (let back; (back = await client.rpopBuffer(TARGET));) await client.lpush(DLQ, back);
+  }
+  strictEqual(await client.llen(DLQ), 0);
 });
 
 Deno.test("runOnce: goes on with whole chunks when a half that was tried again got through", async () => {

@@ -79,6 +79,29 @@ Deno.test("replay: takes no message twice within an interval when four instances
   deepStrictEqual(moved.reduce((sum, { replayed }) => sum + replayed, 0), consumer.deliveries.length);
 });
 
+Deno.test("replay: tells how the brake changed when another instance began the cycle", async () => {
+  const client = server().client();
+  await server().seedList(DLQ, eventTexts(100));
+  await using first = createEngine(server());
+  await using second = createEngine(server());
+  await first.turn({ begin: "now" });
+  await client.rename(TARGET, DLQ); // all of them come back
+  await first.turn({ begin: "now" });
+  await client.del(TARGET); // the canary group stays away
+  await second.turn({ begin: "now" });
+  await first.source.replay.askGates();
+  const told = ({ lines }: Engine) =>
+    lines.filter(({ event }) => event === "brake").map(({ fields: { from, to, other_instance = false } }) => {
+      return [from, to, other_instance];
+    });
+  deepStrictEqual([told(first), told(second)], [
+    [["healthy", "canary", false], ["canary", "ramping", true]],
+    [["canary", "ramping", false]],
+  ]);
+  const shown = (await first.metrics.brakeState.get()).values.filter(({ value }) => value === 1);
+  deepStrictEqual(shown.map(({ labels }) => labels.state), ["ramping"]);
+});
+
 Deno.test("replay: takes no message twice within an interval when instances are killed and started again", async () => {
   await server().seedList(DLQ, eventTexts(MESSAGES));
   const consumer = new FailingConsumer(server().client());

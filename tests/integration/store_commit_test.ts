@@ -310,7 +310,18 @@ for (
 
 const sha = createHash("sha1").update("cba").digest("hex");
 /** The arguments of a good commit of a, b and c, by position. */
-const GOOD = ["3", "1,1,1", sha, "0", "5", "this", "9999999999999", "-1", "0", "RRR", "0"];
+const GOOD = ["3", "1,1,1", sha, "0", "5", "this", "9999999999999", "-1", "0", "RRR", "", "0"];
+
+for (const [token, answer] of [["me", "ok"], ["other", "not_leader"], ["", "ok"]] as const) {
+  Deno.test(`commit: answers ${answer} to ${token === "" ? "one without a token" : `the token "${token}"`} when "me" leads`, async () => {
+    const { client } = await prepare();
+    await client.hset(STATE, "leader", "me");
+    const before = await dumpKeys(client);
+    const args = GOOD.with(10, token);
+    strictEqual(await client.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...args), answer);
+    if (answer !== "ok") deepStrictEqual(await dumpKeys(client), before);
+  });
+}
 
 const invalid: [name: string, at: Record<number, string>, ...payloads: string[]][] = [
   ["the count is 0", { 0: "0", 9: "" }],
@@ -321,8 +332,8 @@ const invalid: [name: string, at: Record<number, string>, ...payloads: string[]]
   ["a letter is unknown", { 9: "RxR" }],
   ["there is a payload too many", {}, "payload"],
   ["there is a payload too few", { 9: "rRr" }, "payload"],
-  ["the number of fields is no number", { 10: "x" }],
-  ["there are fewer fields than it says", { 10: "1" }],
+  ["the number of fields is no number", { 11: "x" }],
+  ["there are fewer fields than it says", { 11: "1" }],
 ];
 
 Deno.test("commit: answers ok when the arguments are those that the invalid ones are made of", async () => {
@@ -365,7 +376,7 @@ for (const [name, forbidden, others] of [["target", TARGET, DEAD], ["dead list",
     await client.set(RECEIPT, ""); // a try that fails leaves it empty
     const before = await dumpKeys(client);
     const digest = createHash("sha1").update("ba").digest("hex");
-    const args = ["2", "1,1", digest, "0", chunk.sequence, "this", "9999999999999", "-1", "0", "DR", "0"];
+    const args = ["2", "1,1", digest, "0", chunk.sequence, "this", "9999999999999", "-1", "0", "DR", "", "0"];
     const user = server().client({ username: "svc", password: "any" });
     await rejects(
       user.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...args),

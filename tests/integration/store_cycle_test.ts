@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import type { Chunk, Commit } from "../../src/redis/dead_letter_store.ts";
-import { createStore, DLQ, dumpKeys, readLists, STATE } from "../support/engine.ts";
+import { createStore, DLQ, dumpKeys, ODD_NUMBERS, readLists, STATE } from "../support/engine.ts";
 import { shareRedis } from "../support/redis.ts";
 
 const server = shareRedis();
@@ -98,6 +98,39 @@ for (
     const before = await dumpKeys(client);
     strictEqual(await createStore(server()).begin({ ...START, sequence }), "wrong_type");
     deepStrictEqual(await dumpKeys(client), before);
+  });
+}
+
+for (const [name, odd] of ODD_NUMBERS) {
+  Deno.test(`begin: starts anew when the record's numbers are ${name}`, async () => {
+    const client = server().client();
+    await server().seedList(DLQ, ["a", "b"]);
+    const numbers = ["seq", "cycle", "startedAtMs", "remaining", "replayed", "dead"];
+    await client.hset(STATE, new Map(numbers.map((field) => [field, odd])));
+    const store = createStore(server());
+    const { sequence, cycle, startedAtMs, remaining } = (await store.peek()).record;
+    deepStrictEqual({ sequence, cycle, startedAtMs, remaining }, {
+      ...{ sequence: "0", cycle: 0, startedAtMs: 0, remaining: 0 },
+    });
+    strictEqual((await store.read(BOUNDS)).sequence, "0");
+    strictEqual(await store.begin({ ...START, sequence }), "ok");
+    const { seq, cycle: begun, replayed, dead } = await client.hgetall(STATE);
+    deepStrictEqual({ seq, begun, replayed, dead }, { seq: "1", begun: "1", replayed: "0", dead: "0" });
+    strictEqual(await store.commit(commitOf(await store.read(BOUNDS), "mine")), "ok");
+  });
+
+  Deno.test(`commit and settle: count from 0 when the record's numbers are ${name}`, async () => {
+    const client = server().client();
+    await server().seedList(DLQ, ["a", "b"]);
+    const store = createStore(server());
+    const broken = { seq: odd, replayed: odd, dead: odd };
+    await client.hset(STATE, new Map<string, string | Uint8Array>(Object.entries({ ...broken, remaining: "5" })));
+    strictEqual(await store.commit(commitOf(await store.read({ ...BOUNDS, messages: 1 }), "mine")), "ok");
+    deepStrictEqual(await client.hmget(STATE, "seq", "replayed", "dead", "remaining"), ["1", "1", "0", "1"]);
+    await client.hset(STATE, new Map(Object.entries({ ...broken, remaining: odd })));
+    strictEqual(await store.commit(commitOf(await store.read(BOUNDS), "other")), "bound");
+    strictEqual(await store.settle("other"), false);
+    strictEqual(await client.hget(STATE, "seq"), "1");
   });
 }
 

@@ -1,5 +1,5 @@
 /** A source's replay in this process, over real connections to a test's own Redis, with an account to look at. */
-import type { Buffer } from "node:buffer";
+import { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
 import { createSourceParts, type SourceParts } from "../../src/app/source_parts.ts";
 import { createSources } from "../../src/app/sources.ts";
@@ -13,13 +13,14 @@ import { NO_TRACER } from "../../src/observability/tracing.ts";
 import { RedisConnections } from "../../src/redis/connection.ts";
 import { type Commit, COMMIT_RESULTS, type CommitResult, DeadLetterStore } from "../../src/redis/dead_letter_store.ts";
 import { REDIS_ERROR_CODES, type RedisErrorCode } from "../../src/redis/errors.ts";
+import type { Instance } from "../../src/redis/lease_store.ts";
 import { stateKey } from "../../src/redis/keys.ts";
 import { measuredQueues } from "../../src/replay/depth_watch.ts";
 import { ReplayLoop } from "../../src/replay/loop.ts";
 import type { TurnOutcome } from "../../src/replay/outcome.ts";
 import type { TurnOptions } from "../../src/replay/source_replay.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
-import { SYSTEM_RANDOM } from "../../src/runtime/random.ts";
+import { createId, SYSTEM_RANDOM } from "../../src/runtime/random.ts";
 import { waitUntil } from "./wait.ts";
 
 /** Lists of the source that a test's engine drives; oldest first where they are shown. */
@@ -41,12 +42,16 @@ const TEST_SETTINGS: Partial<Settings> = {
   maxPerSecond: 0,
   consumerGate: "off",
   moogHealthCheckEnabled: false,
+  leaderElection: false,
 };
 
 /** How an engine is made. */
 export interface EngineOptions {
   /** Over a test's settings: no limits, no gates, chunks of 10, one cycle over all that is there. */
   readonly settings?: Partial<Settings>;
+  /** Name and token for the leader lease, where `settings` switch it on; default: a token of its own. */
+  readonly name?: string;
+  readonly token?: string;
   /** How long a Redis command may take; default 1,000. */
   readonly commandTimeoutMs?: number;
   /** Password of the Redis user, where `settings` name one. */
@@ -94,11 +99,13 @@ export interface Engine extends AsyncDisposable {
 /** Makes an engine for the source `alerter`. Connecting begins at once; nothing is moved before a turn or `start()`. */
 export function createEngine(
   { port }: { port: number },
-  { settings: given, commandTimeoutMs = 1_000, password, longestPauseMs = LONGEST_PAUSE_MS }: EngineOptions = {},
+  { settings: given, name = "engine", token = createId(), ...options }: EngineOptions = {},
 ): Engine {
   const settings: Settings = { ...DEFAULT_SETTINGS, ...TEST_SETTINGS, redisPort: port, ...given };
+  const { commandTimeoutMs = 1_000, password, longestPauseMs = LONGEST_PAUSE_MS } = options;
   const secret = password === undefined ? null : new Secret(password);
-  return new TestEngine(settings, { commandTimeoutMs, longestPauseMs, password: secret });
+  const instance = { token, name };
+  return new TestEngine(settings, { instance, commandTimeoutMs, longestPauseMs, password: secret });
 }
 
 class TestEngine implements Engine {
@@ -113,7 +120,8 @@ class TestEngine implements Engine {
 
   constructor(
     settings: Settings,
-    { commandTimeoutMs, longestPauseMs, password }: {
+    { instance, commandTimeoutMs, longestPauseMs, password }: {
+      instance: Instance;
       commandTimeoutMs: number;
       longestPauseMs: number;
       password: Secret | null;
@@ -134,7 +142,7 @@ class TestEngine implements Engine {
     const live = new LiveSettings(settings);
     this.source = createSourceParts(setup, {
       ...{ live, metrics, log, isConfigKnown: () => true, connections: this.connections },
-      ...{ clock: SYSTEM_CLOCK, tracer: NO_TRACER },
+      ...{ clock: SYSTEM_CLOCK, tracer: NO_TRACER, instance },
     });
     const sleep = (ms: number, signal?: AbortSignal) => SYSTEM_CLOCK.sleep(Math.min(ms, longestPauseMs), signal);
     this.#loop = new ReplayLoop(this.source.replay, {
@@ -147,11 +155,13 @@ class TestEngine implements Engine {
     { begin = "due", signal = new AbortController().signal }: Partial<TurnOptions> = {},
   ): Promise<TurnOutcome> {
     await this.connections.waitUntilReady(5_000);
+    await this.source.leadership.take();
     return await this.source.replay.runOnce({ begin, signal });
   }
 
   async start(): Promise<void> {
     await this.connections.waitUntilReady(5_000);
+    this.source.leadership.start();
     this.#loop.start();
   }
 
@@ -288,6 +298,19 @@ export function createStore(redis: { client(): Redis }): DeadLetterStore {
   const [setup] = createSources(DEFAULT_SETTINGS);
   return new DeadLetterStore({ reader: redis.client(), committer: redis.client() }, setup!.policy);
 }
+
+/** What somebody may have put where the record has a whole number; each reads as 0. */
+export const ODD_NUMBERS: readonly (readonly [name: string, value: string | Buffer])[] = [
+  ["bytes that are no UTF-8", Buffer.from([0x31, 0xff, 0xfe])],
+  ["nothing", ""],
+  ["nan", "nan"],
+  ["inf", "inf"],
+  ["sixteen digits", "1234567890123456"],
+  ["negative", "-1"],
+  ["a fraction", "1.5"],
+  ["hexadecimal", "0x10"],
+  ["a number with a line feed", "1\n"],
+];
 
 /** Every key that there is, byte for byte (`DUMP`), to tell whether a call changed anything. */
 export async function dumpKeys(client: Redis): Promise<Record<string, string>> {

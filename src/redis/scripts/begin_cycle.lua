@@ -1,20 +1,24 @@
 -- Begins a cycle, if one is due by the server's clock: one bound and one interval for every instance.
 -- KEYS  1 dlq (list)  2 state (hash)
 -- ARGV  1 sequence number that the decision rests on  2 intervalMs (0: due whenever asked)  3 budget (messages)
---       4 sampleBytes  5.. further fields of the record: name, value, …
--- Returns 'ok' | 'stale' | 'not_due' | 'wrong_type'. Bound: reads one message, the newest, to remember its digest.
+--       4 sampleBytes  5 token of the leader lease (empty: not asked for)  6.. further fields of the record: name, value, …
+-- Returns 'ok' | 'not_leader' | 'stale' | 'not_due' | 'wrong_type'. Bound: reads one message, the newest, to remember its digest.
 local dlq, state = KEYS[1], KEYS[2]
 local sequence, intervalMs, budget, sampleBytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local token = ARGV[5]
+-- What is not 1 to 15 digits reads as 0, here as in parseRecord: whatever stands there, the next write repairs it.
+local function whole(text) return text and #text <= 15 and text:match('^%d+$') or '0' end
 
 for _, expected in ipairs({ { dlq, 'list' }, { state, 'hash' } }) do
   local kind = redis.call('TYPE', expected[1]).ok
   if kind ~= 'none' and kind ~= expected[2] then return 'wrong_type' end
 end
-local record = redis.call('HMGET', state, 'seq', 'startedAtMs', 'cycle')
-if (record[1] or '0') ~= sequence then return 'stale' end
+local record = redis.call('HMGET', state, 'seq', 'startedAtMs', 'cycle', 'leader')
+if token ~= '' and record[4] ~= token then return 'not_leader' end
+if whole(record[1]) ~= sequence then return 'stale' end
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
-local elapsedMs = nowMs - (tonumber(record[2] or '') or 0)
+local elapsedMs = nowMs - tonumber(whole(record[2]))
 -- A start in the future is a clock that was set back: due.
 if elapsedMs >= 0 and elapsedMs < intervalMs then return 'not_due' end
 
@@ -23,6 +27,6 @@ local newest = redis.call('LINDEX', dlq, 0) or ''
 local sample = newest:sub(1, sampleBytes) .. newest:sub(-sampleBytes)
 
 redis.call('HSET', state,
-  'seq', (tonumber(sequence) or 0) + 1, 'cycle', (tonumber(record[3] or '') or 0) + 1, 'startedAtMs', nowMs, 'depthAtStart', depth, 'remaining', math.min(budget, depth),
-  'newestBytes', #newest, 'newestDigest', redis.sha1hex(sample), 'replayed', 0, 'dead', 0, unpack(ARGV, 5))
+  'seq', tonumber(sequence) + 1, 'cycle', tonumber(whole(record[3])) + 1, 'startedAtMs', nowMs, 'depthAtStart', depth, 'remaining', math.min(budget, depth),
+  'newestBytes', #newest, 'newestDigest', redis.sha1hex(sample), 'replayed', 0, 'dead', 0, unpack(ARGV, 6))
 return 'ok'

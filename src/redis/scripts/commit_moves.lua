@@ -6,26 +6,30 @@
 --       5 sequence number read before the messages  6 id of this commit  7 notAfterMs (server's clock)
 --       8 most messages that the target may hold afterwards (-1: no limit)  9 1: the cycle ends with this commit, else 0
 --      10 one letter a message, newest first: r replay as sent, R replay as it is, d dead as sent, D dead as it is
---      11 number n of further fields of the record, then n names and values, then the payloads of r and d, newest first
--- Returns 'ok' | 'duplicate' | 'stale' | 'expired' | 'bound' | 'wrong_type' | 'conflict' | 'room' | 'invalid'; nothing
+--      11 token of the leader lease (empty: not asked for)
+--      12 number n of further fields of the record, then n names and values, then the payloads of r and d, newest first
+-- Returns 'ok' | 'duplicate' | 'not_leader' | 'stale' | 'expired' | 'bound' | 'wrong_type' | 'conflict' | 'room' | 'invalid'; nothing
 -- has changed unless 'ok'. Bound: the messages of one chunk.
 local dlq, target, dead, state, receipt = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local count, lengths, digest, sampleBytes = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 local sequence, id, notAfterMs, room, ends = ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9] == '1'
-local letters, extras = ARGV[10], tonumber(ARGV[11])
+local letters, token, extras = ARGV[10], ARGV[11], tonumber(ARGV[12])
 local RECEIPT_SECONDS = 86400
+-- What is not 1 to 15 digits reads as 0, here as in parseRecord: whatever stands there, the next write repairs it.
+local function whole(text) return text and #text <= 15 and text:match('^%d+$') or '0' end
 
 if not count or count < 1 or count > 4000 or #letters ~= count or not extras then return 'invalid' end
 for _, expected in ipairs({ { dlq, 'list' }, { target, 'list' }, { dead, 'list' }, { state, 'hash' }, { receipt, 'string' } }) do
   local kind = redis.call('TYPE', expected[1]).ok
   if kind ~= 'none' and kind ~= expected[2] then return 'wrong_type' end
 end
-local record = redis.call('HMGET', state, 'seq', 'remaining', 'replayed', 'dead')
+local record = redis.call('HMGET', state, 'seq', 'remaining', 'replayed', 'dead', 'leader')
 if redis.call('GET', receipt) == id then return 'duplicate' end
-if (record[1] or '0') ~= sequence then return 'stale' end
+if token ~= '' and record[5] ~= token then return 'not_leader' end
+if whole(record[1]) ~= sequence then return 'stale' end
 local time = redis.call('TIME')
 if time[1] * 1000 + math.floor(time[2] / 1000) > notAfterMs then return 'expired' end
-local remaining = tonumber(record[2] or '') or 0
+local remaining = tonumber(whole(record[2]))
 if remaining < count then return 'bound' end
 
 -- The lengths of the two ends first, so that a list that has moved on does not make this script read large messages.
@@ -56,7 +60,7 @@ for i = count, 1, -1 do
     return 'invalid'
   end
 end
-if payload ~= 11 + 2 * extras then return 'invalid' end
+if payload ~= 12 + 2 * extras then return 'invalid' end
 if room >= 0 and #replays > 0 and redis.call('LLEN', target) + #replays > room then return 'room' end
 
 -- Writes that change nothing show out-of-memory, read-only and missing permissions before anything has moved.
@@ -74,7 +78,7 @@ end
 redis.call('LTRIM', dlq, 0, -(count + 1))
 redis.call('SET', receipt, id, 'EX', RECEIPT_SECONDS)
 redis.call('HSET', state,
-  'seq', (tonumber(sequence) or 0) + 1,
-  'replayed', (tonumber(record[3] or '') or 0) + #replays, 'dead', (tonumber(record[4] or '') or 0) + #deaths,
-  'remaining', ends and 0 or math.min(remaining - count, redis.call('LLEN', dlq)), unpack(ARGV, 12, 11 + 2 * extras))
+  'seq', tonumber(sequence) + 1,
+  'replayed', tonumber(whole(record[3])) + #replays, 'dead', tonumber(whole(record[4])) + #deaths,
+  'remaining', ends and 0 or math.min(remaining - count, redis.call('LLEN', dlq)), unpack(ARGV, 13, 12 + 2 * extras))
 return 'ok'

@@ -7,6 +7,8 @@
 local dlq, state = KEYS[1], KEYS[2]
 local mostMessages, mostBytes, mostMessageBytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local sampleBytes, skip = tonumber(ARGV[4]), tonumber(ARGV[5])
+-- What is not 1 to 15 digits reads as 0, here as in parseRecord: whatever stands there, the next write repairs it.
+local function whole(text) return text and #text <= 15 and text:match('^%d+$') or '0' end
 
 local time = redis.call('TIME')
 local messages, oversize, bytes = {}, {}, 0
@@ -26,6 +28,6 @@ for position = 1, mostMessages + 1 do
   last = message
 end
 return {
-  redis.call('HGET', state, 'seq') or '0', redis.call('LLEN', dlq),
+  whole(redis.call('HGET', state, 'seq')), redis.call('LLEN', dlq),
   time[1] * 1000 + math.floor(time[2] / 1000), oversize, messages, last and message == last and 1 or 0,
 }

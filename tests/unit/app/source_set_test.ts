@@ -29,7 +29,8 @@ function setup(entries: Record<string, SourceEntry>, { release }: { release?: Pr
     build(source) {
       const { name } = source.policy;
       events.push(`build ${name}`);
-      const parts = { setup: source, watches: [part("watch", name)], stop: part("gates", name).stop };
+      const leadership = { start: () => {} };
+      const parts = { setup: source, leadership, watches: [part("watch", name)], stop: part("gates", name).stop };
       return { parts, loop: part("loop", name) } as unknown as DrivenSource;
     },
   });

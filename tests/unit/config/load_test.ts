@@ -109,6 +109,8 @@ Deno.test("parseSettings: gives the original's defaults when nothing is set", ()
       brakeEnabled: true,
       canaryAfterSeconds: 60,
       settleSeconds: null,
+      leaderElection: true,
+      leaseSeconds: 15,
     } satisfies Settings,
   );
   assert.deepEqual(settings, DEFAULT_SETTINGS);
@@ -175,6 +177,7 @@ const OUT_OF_BOUNDS: Readonly<Record<string, readonly string[]>> = {
   CIRCUIT_BREAKER_TIMEOUT: ["0", "86401"],
   REMEDIATION_CANARY_AFTER: ["-1", "86401"],
   REMEDIATION_SETTLE: ["-1", "3601"],
+  REMEDIATION_LEASE_DURATION: ["0", "3601"],
   REMEDIATION_BATCH_SIZE: ["-1", "1000001"],
   MAX_POISON_RETRIES: ["0", "1001"],
   REMEDIATION_CHUNK_MESSAGES: ["0", "4001"],

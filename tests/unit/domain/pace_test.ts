@@ -36,7 +36,14 @@ Deno.test("rateRoom: says when the next message may go when there is no room", (
 
 Deno.test("rateRoom: does not wait for a clock that was set back", () => {
   const nowMs = 1_700_000_000_000;
-  assert.ok(rateRoom({ perSecond: 5, nowMs, spentUntilMs: nowMs + 3_600_000 }).retryInMs <= 200);
+  for (const perSecond of [0.1, 5, 50]) {
+    const later = { perSecond, nowMs, spentUntilMs: nowMs + 3_600_000 };
+    const { room } = rateRoom(later);
+    assert.ok(room > 0, `${perSecond}/s`);
+    assert.equal(room, rateRoom({ ...later, spentUntilMs: 0 }).room, "as on a source that never replayed");
+    const spentUntilMs = spendRate({ ...later, count: room });
+    assert.ok(Math.abs(spentUntilMs - nowMs) <= 1, "the next replays find the moved clock forgotten");
+  }
 });
 
 const EMPTY_LEDGER: PaceLedger = { grants: [], livePeak: 0, livePeakAtMs: 0 };
@@ -61,6 +68,21 @@ Deno.test("limiterRoom: keeps free what live traffic took of late, beyond the fi
   assert.equal(limiterRoom({ ...peak, livePeak: 50 }, { ...READING, used: 24 }).answer.room, 0);
   const later = { ...READING, nowMs: NOW_MS + 10_000, used: 24 };
   assert.equal(limiterRoom({ ...peak, livePeak: 50 }, later).answer.room, 4, "the peak has faded");
+});
+
+Deno.test("limiterRoom: does not wait for a clock that was set back", () => {
+  const later = NOW_MS + 3_600_000;
+  const ledger = { grants: [[later, 40]], livePeak: 50, livePeakAtMs: later } as const;
+  const asked = limiterRoom(ledger, READING);
+  assert.equal(asked.answer.room, 4, "as on a source that never replayed");
+  assert.deepEqual(grantReplays(asked.ledger, { nowMs: NOW_MS, count: 4, periodMs: 1_000 }).grants, [[NOW_MS, 4]]);
+});
+
+Deno.test("grantReplays: keeps what another instance entered a moment later than the reading", () => {
+  const entered = (atMs: number) =>
+    grantReplays({ ...EMPTY_LEDGER, grants: [[atMs, 3]] }, { nowMs: NOW_MS, count: 1, periodMs: 1_000 }).grants;
+  assert.deepEqual(entered(NOW_MS + 2), [[NOW_MS + 2, 4]]);
+  assert.deepEqual(entered(NOW_MS + 70), [[NOW_MS + 70, 4]]);
 });
 
 Deno.test("limiterRoom: does not take own replays for live traffic", () => {

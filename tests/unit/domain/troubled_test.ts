@@ -11,9 +11,14 @@ import {
 Deno.test("parseTroubled: reads what formatTroubled writes, and leaves out what is not a range", () => {
   const cycles: TroubledCycles = [[3, 9], [14, 14], [20, 31]];
   assert.equal(formatTroubled(cycles), "3-9,14,20-31");
-  assert.deepEqual(parseTroubled("3-9,14,20-31"), cycles);
-  assert.deepEqual(parseTroubled(",x,9-3,5,-1,1e3,"), [[5, 5]]);
-  assert.deepEqual(parseTroubled(""), []);
+  assert.deepEqual(parseTroubled("3-9,14,20-31", 31), cycles);
+  assert.deepEqual(parseTroubled(",x,9-3,5,-1,1e3,", 9), [[5, 5]]);
+  assert.deepEqual(parseTroubled("", 9), []);
+});
+
+Deno.test("parseTroubled: leaves out what lies beyond the newest cycle, so that no range excuses cycles to come", () => {
+  assert.deepEqual(parseTroubled("0-999999999999999,13-20,14", 12), [[0, 12]]);
+  assert.deepEqual(parseTroubled("3-9,12,13", 12), [[3, 9], [12, 12]]);
 });
 
 Deno.test("addTroubled: makes one range of an outage, over cycles that replayed nothing", () => {

@@ -1,0 +1,51 @@
+/** The leader lease of one source: fields of its record, on the server's clock. */
+import type { Redis } from "ioredis";
+import { stateKey } from "./keys.ts";
+import { loadScript, type Script } from "./scripts.ts";
+import releaseLease from "./scripts/release_lease.lua" with { type: "text" };
+import takeLease from "./scripts/take_lease.lua" with { type: "text" };
+
+/** Who an instance is to the others. */
+export interface Instance {
+  /** Unique for each process: a pod's name need not be. */
+  readonly token: string;
+  /** For people. */
+  readonly name: string;
+}
+
+/** A lease as it was after an attempt to take it. */
+export interface LeaseReply {
+  readonly isOurs: boolean;
+  /** Name of the instance that holds it. */
+  readonly holder: string;
+  /** For how long it is held still, in milliseconds. */
+  readonly leftMs: number;
+}
+
+/** Takes and gives back one lease. Rejects with the client's errors. */
+export class LeaseStore {
+  readonly #state: string;
+  readonly #instance: Instance;
+  readonly #take: Script;
+  readonly #release: Script;
+
+  constructor(committer: Redis, dlq: string, instance: Instance) {
+    this.#state = stateKey(dlq);
+    this.#instance = instance;
+    this.#take = loadScript(committer, { name: "takeLease", keys: 1, lua: takeLease });
+    this.#release = loadScript(committer, { name: "releaseLease", keys: 1, lua: releaseLease });
+  }
+
+  /** Takes or renews it where nobody else holds it; `force`: whoever does. */
+  async take({ durationMs, force = false }: { durationMs: number; force?: boolean }): Promise<LeaseReply> {
+    const { token, name } = this.#instance;
+    const reply = await this.#take(this.#state, token, name, durationMs, force ? 1 : 0);
+    const [ours, holder, leftMs] = reply as [number, Buffer, number];
+    return { isOurs: ours === 1, holder: String(holder), leftMs };
+  }
+
+  /** Gives it back, if it is ours, so that another instance need not wait until it is over. */
+  async release(): Promise<void> {
+    await this.#release(this.#state, this.#instance.token);
+  }
+}

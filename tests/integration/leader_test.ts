@@ -1,0 +1,182 @@
+/** The leader lease: who moves a source's messages, who takes over, and that a displaced leader is refused by Redis itself. */
+import assert from "node:assert/strict";
+import { createSources } from "../../src/app/sources.ts";
+import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
+import { DeadLetterStore } from "../../src/redis/dead_letter_store.ts";
+import { LeaseStore } from "../../src/redis/lease_store.ts";
+import {
+  createEngine,
+  DLQ,
+  dumpKeys,
+  type Engine,
+  type EngineOptions,
+  eventTexts,
+  readLists,
+  replayedText,
+  STATE,
+  TARGET,
+  waitUntilEmpty,
+} from "../support/engine.ts";
+import { shareRedis } from "../support/redis.ts";
+import { waitUntil } from "../support/wait.ts";
+
+const server = shareRedis();
+/** The lease of a test, in seconds. */
+const LEASE_SECONDS = 1;
+
+function elect(name: string, { settings, ...more }: EngineOptions = {}): Engine {
+  const elected = { leaderElection: true, leaseSeconds: LEASE_SECONDS, intervalSeconds: 1, ...settings };
+  return createEngine(server(), { name, ...more, settings: elected });
+}
+
+const roleOf = (engine: Engine) => engine.source.leadership.status().role;
+
+async function leaderGauge(engine: Engine): Promise<number | undefined> {
+  return (await engine.metrics.leader.get()).values[0]?.value;
+}
+
+function lease(token: string): LeaseStore {
+  return new LeaseStore(server().client(), DLQ, { token, name: token });
+}
+
+Deno.test("leader: a lone instance leads at once, tells so, and gives the lease back when it stops", async () => {
+  await server().seedList(DLQ, eventTexts(20));
+  const engine = elect("a");
+  await engine.start();
+  await waitUntilEmpty(server(), DLQ);
+  assert.equal(roleOf(engine), "leader");
+  assert.equal(await leaderGauge(engine), 1);
+  const { leader, leaderName } = await server().client().hgetall(STATE);
+  assert.equal(leaderName, "a");
+  assert.ok(leader);
+  await engine[Symbol.asyncDispose]();
+  assert.deepEqual(await server().client().hmget(STATE, "leader", "leaderUntilMs"), ["", "0"]);
+});
+
+Deno.test("leader: a standby moves nothing and says who leads, and takes over at once when the leader stops", async () => {
+  await using standby = elect("b", { settings: { leaseSeconds: 3_600 } });
+  const leader = elect("a", { settings: { leaseSeconds: 3_600 } });
+  await leader.turn();
+  await standby.start();
+  await server().seedList(DLQ, eventTexts(20));
+  await waitUntil(() => roleOf(standby) === "standby", { what: "it stands by" });
+  const outcome = await standby.turn({ begin: "now" });
+  assert.deepEqual([outcome.stoppedBy, outcome.replayed, outcome.began], ["leader", 0, false]);
+  const [closed] = standby.source.board.last().closed;
+  assert.match(closed?.detail ?? "", /^a leads; its lease ends in \d+\.\d s/);
+  assert.equal(await leaderGauge(standby), 0);
+  assert.equal((await readLists(server())).dlq.length, 20);
+  await leader[Symbol.asyncDispose]();
+  await waitUntilEmpty(server(), DLQ);
+  assert.equal(roleOf(standby), "leader");
+});
+
+Deno.test("leader: a standby takes over once the lease of a killed leader is over, and nothing is lost or doubled", async () => {
+  const texts = eventTexts(100);
+  const leader = elect("a");
+  await using standby = elect("b");
+  await leader.turn();
+  await standby.start();
+  leader.beforeCommit((number) => number === 4 ? void leader.kill() : undefined);
+  await server().seedList(DLQ, texts);
+  await leader.turn({ begin: "now" }).catch(() => {});
+  await leader.kill();
+  await waitUntilEmpty(server(), DLQ);
+  const { target } = await readLists(server());
+  assert.equal(new Set(target).size, 100);
+  assert.equal(target.length, 100);
+  assert.ok((await standby.moved()).replayed >= 60);
+});
+
+Deno.test("leader: Redis refuses the commit of one who was displaced after its read", async () => {
+  const texts = eventTexts(20);
+  await server().seedList(DLQ, texts);
+  await using engine = elect("a", { settings: { leaseSeconds: 3_600 } });
+  const other = lease("other");
+  engine.beforeCommit(async (number) => {
+    if (number === 2) await other.take({ durationMs: 3_600_000, force: true });
+  });
+  const outcome = await engine.turn();
+  assert.deepEqual([outcome.stoppedBy, outcome.replayed], ["leader", 10]);
+  assert.deepEqual(await engine.commits(), { ok: 1, not_leader: 1 });
+  assert.equal(roleOf(engine), "standby");
+  const { dlq, target } = await readLists(server());
+  assert.deepEqual([dlq, target], [texts.slice(10), texts.slice(0, 10).map((text) => replayedText(text))]);
+  await other.release();
+  await waitUntil(async () => (await engine.turn()).depthAfter === 0, { what: "it leads again and goes on" });
+  assert.deepEqual(await engine.moved(), { replayed: 20, dead: {} });
+});
+
+Deno.test("leader: Redis refuses the beginning of a cycle by one who does not lead, and changes nothing", async () => {
+  await server().seedList(DLQ, eventTexts(2));
+  const [setup] = createSources(DEFAULT_SETTINGS);
+  const client = server().client();
+  await lease("other").take({ durationMs: 60_000 });
+  const before = await dumpKeys(client);
+  const store = new DeadLetterStore({ reader: client, committer: client }, setup!.policy, { token: "mine" });
+  const begin = () => store.begin({ sequence: "0", intervalMs: 0, budget: 1, fields: {} });
+  assert.equal(await begin(), "not_leader");
+  assert.deepEqual(await dumpKeys(client), before);
+  await lease("mine").take({ durationMs: 60_000, force: true });
+  assert.equal(await begin(), "ok");
+});
+
+Deno.test("leader: a lease is kept from others until it is over, renewed by its holder, and taken by force", async () => {
+  const [a, b] = [lease("a"), lease("b")];
+  assert.deepEqual(await a.take({ durationMs: 60_000 }), { isOurs: true, holder: "a", leftMs: 60_000 });
+  const held = await b.take({ durationMs: 60_000 });
+  assert.deepEqual([held.isOurs, held.holder], [false, "a"]);
+  assert.ok(held.leftMs > 50_000 && held.leftMs <= 60_000);
+  await b.release();
+  assert.equal((await b.take({ durationMs: 60_000 })).isOurs, false, "only the holder gives it back");
+  assert.equal((await a.take({ durationMs: 100 })).isOurs, true);
+  await waitUntil(async () => (await b.take({ durationMs: 60_000 })).isOurs, { what: "it is over" });
+  assert.equal((await a.take({ durationMs: 60_000, force: true })).isOurs, true);
+});
+
+for (
+  const [what, fields] of [
+    ["of a clock that was set back", { leaderUntilMs: "9".repeat(14), leaderForMs: "15000" }],
+    ["without an end", { leaderUntilMs: "" }],
+    ["of nonsense", { leaderUntilMs: "inf", leaderForMs: "nan" }],
+    ["without a holder", { leader: "" }],
+  ] as [string, Record<string, string>][]
+) {
+  Deno.test(`leader: a lease ${what} holds nobody up`, async () => {
+    await lease("a").take({ durationMs: 60_000 });
+    await server().client().hset(STATE, fields);
+    assert.equal((await lease("b").take({ durationMs: 60_000 })).isOurs, true);
+  });
+}
+
+Deno.test("leader: what the record says of cycles and canaries is the next leader's too", async () => {
+  const first = elect("a");
+  await server().seedList(DLQ, eventTexts(100));
+  await first.turn();
+  // All of them come back: a common failure.
+  const client = server().client();
+  while (await client.rpoplpush(TARGET, DLQ));
+  await first.turn({ begin: "now" });
+  const { cycle, brake, troubled } = (await first.source.store.peek()).record;
+  assert.equal(brake.suspect, true);
+  await first[Symbol.asyncDispose]();
+  await using second = elect("b");
+  await second.turn({ begin: "never" });
+  const taken = (await second.source.store.peek()).record;
+  assert.deepEqual({ cycle: taken.cycle, brake: taken.brake, troubled: taken.troubled }, { cycle, brake, troubled });
+});
+
+Deno.test("leader: instances with one token move nothing twice, though all of them believe that they lead", async () => {
+  const texts = eventTexts(500);
+  await server().seedList(DLQ, texts);
+  await using one = elect("a", { token: "same" });
+  await using two = elect("b", { token: "same" });
+  await Promise.all([one.start(), two.start()]);
+  await waitUntilEmpty(server(), DLQ);
+  await waitUntil(async () => (await one.moved()).replayed + (await two.moved()).replayed === 500, { what: "counted" });
+  assert.deepEqual(
+    (await readLists(server())).target.map((text) => text.slice(0, 12)).sort(),
+    texts.map((text) => text.slice(0, 12)).sort(),
+  );
+  assert.deepEqual([roleOf(one), roleOf(two)], ["leader", "leader"]);
+});
