@@ -17,6 +17,7 @@ const TASKS: Record<string, Task> = {
   test: async () => await checkTypes() || await needRedis() || await testAll(),
   "test:unit": () => runSuites([SUITES.unit]),
   "test:e2e": async () => await needRedis() || await testEndToEnd(),
+  chaos: async (args) => await needRedis() || await (await import("../tests/chaos/harness/run.ts")).runChaos(args),
   ok: async () => await runGate(),
   compile: () => compile(),
   "check:layers": () => runDeno(["lint", "--rules-tags=", "--rules-include=layers/arrows,layers/rooms", "src"]),

@@ -19,7 +19,7 @@ import { measuredQueues } from "../../src/replay/depth_watch.ts";
 import { ReplayLoop } from "../../src/replay/loop.ts";
 import type { TurnOutcome } from "../../src/replay/outcome.ts";
 import type { TurnOptions } from "../../src/replay/source_replay.ts";
-import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
+import { type Clock, SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { createId, SYSTEM_RANDOM } from "../../src/runtime/random.ts";
 import { waitUntil } from "./wait.ts";
 
@@ -58,6 +58,8 @@ export interface EngineOptions {
   readonly password?: string;
   /** Longest pause of the driven loop; default 20. Infinity: it pauses as the service does. */
   readonly longestPauseMs?: number;
+  /** By how much its clock is ahead of this machine's (behind: negative); default 0. */
+  readonly clockShiftMs?: number;
 }
 
 /** A log line as it was written. */
@@ -102,10 +104,10 @@ export function createEngine(
   { settings: given, name = "engine", token = createId(), ...options }: EngineOptions = {},
 ): Engine {
   const settings: Settings = { ...DEFAULT_SETTINGS, ...TEST_SETTINGS, redisPort: port, ...given };
-  const { commandTimeoutMs = 1_000, password, longestPauseMs = LONGEST_PAUSE_MS } = options;
+  const { commandTimeoutMs = 1_000, password, longestPauseMs = LONGEST_PAUSE_MS, clockShiftMs = 0 } = options;
   const secret = password === undefined ? null : new Secret(password);
   const instance = { token, name };
-  return new TestEngine(settings, { instance, commandTimeoutMs, longestPauseMs, password: secret });
+  return new TestEngine(settings, { instance, commandTimeoutMs, longestPauseMs, password: secret, clockShiftMs });
 }
 
 class TestEngine implements Engine {
@@ -120,13 +122,15 @@ class TestEngine implements Engine {
 
   constructor(
     settings: Settings,
-    { instance, commandTimeoutMs, longestPauseMs, password }: {
+    { instance, commandTimeoutMs, longestPauseMs, password, clockShiftMs }: {
       instance: Instance;
       commandTimeoutMs: number;
       longestPauseMs: number;
       password: Secret | null;
+      clockShiftMs: number;
     },
   ) {
+    const clock: Clock = { ...SYSTEM_CLOCK, nowMs: () => SYSTEM_CLOCK.nowMs() + clockShiftMs };
     const log = recordTo(this.lines);
     const [setup] = createSources(settings);
     if (!setup) throw new Error("there is no source to drive");
@@ -136,17 +140,17 @@ class TestEngine implements Engine {
       ...{ url: settings.redisUrl, host: settings.redisHost, port: settings.redisPort, db: settings.redisDb },
       ...{ username: settings.redisUsername, password, passwordNext: null, tls: false, caCert: "" },
     }, {
-      ...{ clock: SYSTEM_CLOCK, random: SYSTEM_RANDOM, log, commandTimeoutMs },
+      ...{ clock, random: SYSTEM_RANDOM, log, commandTimeoutMs },
       onReconnect: () => metrics.redisReconnects.inc(),
     });
     const live = new LiveSettings(settings);
     this.source = createSourceParts(setup, {
       ...{ live, metrics, log, isConfigKnown: () => true, connections: this.connections },
-      ...{ clock: SYSTEM_CLOCK, tracer: NO_TRACER, instance },
+      ...{ clock, tracer: NO_TRACER, instance },
     });
-    const sleep = (ms: number, signal?: AbortSignal) => SYSTEM_CLOCK.sleep(Math.min(ms, longestPauseMs), signal);
+    const sleep = (ms: number, signal?: AbortSignal) => clock.sleep(Math.min(ms, longestPauseMs), signal);
     this.#loop = new ReplayLoop(this.source.replay, {
-      ...{ clock: { ...SYSTEM_CLOCK, sleep }, intervalMs: () => settings.intervalSeconds * 1_000, onPass: () => {} },
+      ...{ clock: { ...clock, sleep }, intervalMs: () => settings.intervalSeconds * 1_000, onPass: () => {} },
       onBug: (error) => this.#bug = error,
     });
   }

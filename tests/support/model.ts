@@ -254,13 +254,19 @@ export function withMember(bytes: Uint8Array, member: string): Uint8Array {
   return splice(reading, { cut: [], append: member });
 }
 
-/** The number of the cycle in the record of a message, and its `failed_at`; `null` where it has none. */
-export function stampsOf(bytes: Uint8Array): { cycle: number | null; failedAt: string | null } {
+/** What a message carries of the service: the number of the cycle and the reason in its record, and its `failed_at`. */
+export function stampsOf(bytes: Uint8Array): { cycle: number | null; reason: string | null; failedAt: string | null } {
   const reading = read(bytes);
-  if ("problem" in reading) return { cycle: null, failedAt: null };
+  if ("problem" in reading) return { cycle: null, reason: null, failedAt: null };
   const record = lastOf(reading.object, "_remediation"), failedAt = lastOf(reading.object, "failed_at");
-  const cycle = record?.kind === "object" ? asNumber(lastOf(record, "cycle")) : NaN;
-  return { cycle: Number.isNaN(cycle) ? null : cycle, failedAt: failedAt?.kind === "string" ? failedAt.text : null };
+  const inside = record?.kind === "object" ? record : null;
+  const cycle = inside ? asNumber(lastOf(inside, "cycle")) : NaN,
+    reason = inside ? lastOf(inside, "reason") : undefined;
+  return {
+    cycle: Number.isNaN(cycle) ? null : cycle,
+    reason: reason?.kind === "string" ? reason.text : null,
+    failedAt: failedAt?.kind === "string" ? failedAt.text : null,
+  };
 }
 
 /** Top-level members that this service or a consumer puts into a message. */
