@@ -1,13 +1,16 @@
 /** Moogsoft goes wrong while a source is drained: instances in this process, rounds of about a second. */
 import { SeededRandom } from "../../../demo/random.ts";
+import type { Settings } from "../../../src/config/fields.ts";
 import { Secret } from "../../../src/config/secret.ts";
-import { createEngine, DLQ, type Engine, TARGET } from "../../support/engine.ts";
+import { DLQ, type Engine, TARGET } from "../../support/engine.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
 import { waitUntil } from "../../support/wait.ts";
 import { addFindings, type Findings, NOTHING } from "../harness/oracle.ts";
-import type { Scenario, ScenarioContext } from "../harness/scenario.ts";
+import { pause } from "../harness/pause.ts";
+import type { LeaseMode, Scenario, ScenarioContext } from "../harness/scenario.ts";
 import { API_KEY, MOOG_FAULTS, type MoogFault, Moogsoft } from "./moogsoft_faults.ts";
-import { Books, distinctMessages, MAX_MESSAGE_BYTES } from "./network_books.ts";
+import { Books, distinctMessages } from "./network_books.ts";
+import { createRoundEngine } from "./network_engine.ts";
 
 /** Rounds at a time, each with a Redis of its own: most of a round is waiting. */
 const LANES = 3;
@@ -23,14 +26,14 @@ interface Round {
   readonly fault: MoogFault;
   readonly seed: number;
   readonly instances: 1 | 3;
+  readonly lease: LeaseMode;
 }
 
 /** Fault × number of instances, from the start of a cycle or in the midst of it. */
-export const moogsoft: Scenario = {
+export const MOOGSOFT: Scenario = {
   name: "moogsoft",
   about: "lets Moogsoft refuse, reset, hang, flood, redirect and flap while messages wait for it",
   rounds: { short: MOOG_FAULTS.length, full: 30 * MOOG_FAULTS.length },
-  leases: ["off"],
   run: runMoogsoft,
 };
 
@@ -57,17 +60,18 @@ async function runMoogsoft(context: ScenarioContext) {
   return { rounds: played, findings, figures };
 }
 
-function planRounds({ random, rounds }: ScenarioContext): Round[] {
+function planRounds({ random, rounds, lease }: ScenarioContext): Round[] {
   const faults = random.shuffle(MOOG_FAULTS);
   return Array.from({ length: rounds }, (_, i) => ({
     fault: faults[i % faults.length]!,
     instances: random.pick([1, 3]),
+    lease,
     seed: random.below(2 ** 32),
   }));
 }
 
 async function playRound(redis: TestRedis, { moog, round }: { moog: Moogsoft; round: Round }): Promise<Findings> {
-  const { fault, instances, seed } = round;
+  const { fault, instances, lease, seed } = round;
   const about = `Moogsoft ${fault.name}, ${instances} instances, seed ${seed}`;
   const random = new SeededRandom(seed);
   await redis.client().flushall();
@@ -76,11 +80,14 @@ async function playRound(redis: TestRedis, { moog, round }: { moog: Moogsoft; ro
   const books = new Books(messages);
   const isMidway = random.below(2) === 0;
   if (!isMidway) await moog.break(fault);
-  const engines = Array.from({ length: instances }, () => createRoundEngine(redis, { moog, random }));
+  const engines = Array.from(
+    { length: instances },
+    () => createRoundEngine(redis, { lease, settings: settingsOf({ moog, random }) }),
+  );
   try {
     for (const engine of engines) await engine.start();
     if (isMidway) {
-      await sleep(random.below(200));
+      await pause(random.below(200));
       await moog.break(fault);
     }
     const wrong = await holds({ redis, moog, engines, fault, random });
@@ -97,19 +104,18 @@ async function playRound(redis: TestRedis, { moog, round }: { moog: Moogsoft; ro
       examples: wrong.map((what) => `${about}: ${what}`),
     });
   } catch (error) {
+    await Promise.allSettled(engines.map((engine) => engine[Symbol.asyncDispose]()));
     throw new Error(about, { cause: error });
   }
 }
 
-function createRoundEngine(redis: TestRedis, { moog, random }: { moog: Moogsoft; random: SeededRandom }): Engine {
-  const settings = {
+function settingsOf({ moog, random }: { moog: Moogsoft; random: SeededRandom }): Partial<Settings> {
+  return {
     // A cycle of 100 takes long enough for a fault in its midst.
-    ...{ intervalSeconds: 0.2, maxPerSecond: 400, chunkMessages: 3 + random.below(20) },
-    ...{ maxMessageBytes: MAX_MESSAGE_BYTES, moogHealthCheckEnabled: true, moogWebhookUrl: moog.url },
-    ...{ moogApiKey: new Secret(API_KEY), moogHealthCacheSeconds: CACHE_MS / 1_000 },
-    moogHealthTimeoutSeconds: TIMEOUT_MS / 1_000,
+    ...{ maxPerSecond: 400, chunkMessages: 3 + random.below(20) },
+    ...{ moogHealthCheckEnabled: true, moogWebhookUrl: moog.url, moogApiKey: new Secret(API_KEY) },
+    ...{ moogHealthCacheSeconds: CACHE_MS / 1_000, moogHealthTimeoutSeconds: TIMEOUT_MS / 1_000 },
   };
-  return createEngine(redis, { settings });
 }
 
 interface Scene {
@@ -137,7 +143,7 @@ async function holdsShut({ redis, engines, random }: Scene): Promise<string[]> {
   }
   const before = await client.llen(TARGET), untilMs = performance.now() + 100 + random.below(500);
   while (performance.now() < untilMs) {
-    await sleep(10);
+    await pause(10);
     if (!isShut()) wrong.push("a gate opened");
     if (wrong.length > 0) break;
   }
@@ -159,9 +165,9 @@ async function flaps({ redis, moog, fault, random }: Scene): Promise<string[]> {
   const client = redis.client(), untilMs = performance.now() + 3_000;
   while (performance.now() < untilMs && await client.llen(DLQ) > 0) {
     await moog.heal();
-    await sleep(50 + random.below(100));
+    await pause(50 + random.below(100));
     await moog.break(fault);
-    await sleep(50 + random.below(100));
+    await pause(50 + random.below(100));
   }
   return [];
 }
@@ -183,8 +189,4 @@ async function leftBehind(moog: Moogsoft): Promise<string[]> {
     ...(moog.connections > 0 ? [`${moog.connections} connections are left`] : []),
     ...(moog.astray > 0 ? [`${moog.astray} probes went to another host`] : []),
   ];
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

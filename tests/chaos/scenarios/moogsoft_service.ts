@@ -5,6 +5,7 @@ import { startRedis, type TestRedis } from "../../support/redis.ts";
 import { type Service, startService } from "../../support/service.ts";
 import { waitUntil } from "../../support/wait.ts";
 import { addFindings, type Findings, NOTHING } from "../harness/oracle.ts";
+import { pause } from "../harness/pause.ts";
 import type { Scenario, ScenarioContext } from "../harness/scenario.ts";
 import { API_KEY, MOOG_FAULTS, type MoogFault, Moogsoft } from "./moogsoft_faults.ts";
 import { Books, type Counting, distinctMessages, MAX_MESSAGE_BYTES } from "./network_books.ts";
@@ -17,11 +18,11 @@ const HEALTH_MS = 1_000;
 const GROWTH_BYTES = 48e6;
 
 /** Every fault in turn against the real process, a large body first. */
-export const moogsoftService: Scenario = {
+export const MOOGSOFT_SERVICE: Scenario = {
   name: "moogsoft-service",
   about: "lets Moogsoft go wrong under the real process, and watches its memory, its health page and its connections",
   rounds: { short: 2, full: 4 * MOOG_FAULTS.length },
-  leases: ["off"],
+  leases: ["on"],
   run: runService,
 };
 
@@ -179,7 +180,7 @@ async function last({ redis, moog, process, fault, random }: Scene): Promise<str
   const untilMs = performance.now() + 500 + random.below(2_000);
   for (let isBroken = true; performance.now() < untilMs; isBroken = !isBroken) {
     if (fault.kind === "flaps") await (isBroken ? moog.heal() : moog.break(fault));
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await pause(100);
     if (!await process.isHealthy()) problems.add("/health does not say OK");
     if (fault.kind !== "down") continue;
     const replayed = await client.llen(TARGET) + await client.llen(DEAD);

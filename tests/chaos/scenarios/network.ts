@@ -1,16 +1,17 @@
 /** The network between service and Redis breaks, at each step of a cycle. */
 import { SeededRandom } from "../../../demo/random.ts";
-import { createEngine, DLQ, type Engine } from "../../support/engine.ts";
+import { DLQ, type Engine } from "../../support/engine.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
 import { startTcpProxy, type TcpProxy } from "../../support/tcp_proxy.ts";
 import { waitUntil } from "../../support/wait.ts";
 import { addFindings, type Findings, NOTHING } from "../harness/oracle.ts";
-import type { Scenario, ScenarioContext } from "../harness/scenario.ts";
-import { Books, distinctMessages, equalMessages, MAX_MESSAGE_BYTES } from "./network_books.ts";
+import type { LeaseMode, Scenario, ScenarioContext } from "../harness/scenario.ts";
+import { Books, distinctMessages, equalMessages } from "./network_books.ts";
+import { createRoundEngine } from "./network_engine.ts";
 import { COMMIT, type Fault, FAULTS, type Step, STEPS, TIMEOUT_MS } from "./network_faults.ts";
 
 /** Rounds at a time, each with a Redis of its own: most of a round is waiting. */
-const LANES = 3;
+const LANES = 4;
 /** A round that has not come to its end by then has findings. */
 const ROUND_MS = 20_000;
 
@@ -24,6 +25,7 @@ interface Round extends Cell {
   readonly seed: number;
   readonly isEqual: boolean;
   readonly instances: 1 | 3;
+  readonly lease: LeaseMode;
 }
 
 interface RoundResult {
@@ -33,14 +35,21 @@ interface RoundResult {
 }
 
 const CELLS: readonly Cell[] = FAULTS.flatMap((fault) => STEPS.map((step) => ({ fault, step })));
+/** Every gate asks Redis what it can ask; none holds anything. */
+const SETTINGS = {
+  consumerGate: "auto",
+  targetMaxDepth: 1_000_000,
+  maxPerSecond: "auto",
+  moogRateLimit: 1_000_000,
+} as const;
+
 const VARIANTS = [[true, 1], [false, 3], [false, 1], [true, 3]] as const;
 
 /** Fault × step × kind of messages × number of instances, one round each, with details by chance. */
-export const network: Scenario = {
+export const NETWORK: Scenario = {
   name: "network",
   about: "delays, cuts, stalls and drips connections to Redis at each step of a cycle",
   rounds: { short: CELLS.length, full: 40 * CELLS.length },
-  leases: ["off"],
   run: runNetwork,
 };
 
@@ -67,17 +76,18 @@ async function runNetwork(context: ScenarioContext) {
 }
 
 /** Every cell once before any comes again, then each time in another variant; a commit first where it can match twice. */
-function planRounds({ random, rounds }: ScenarioContext): Round[] {
-  const cells = random.shuffle(CELLS), offset = random.below(VARIANTS.length);
+function planRounds({ random, rounds, lease }: ScenarioContext): Round[] {
+  const cells = random.shuffle(CELLS.filter(({ step }) => !step.ofLease || lease !== "off"));
+  const offset = random.below(VARIANTS.length);
   return Array.from({ length: rounds }, (_, i) => {
     const cell = cells[i % cells.length]!, first = cell.step === COMMIT ? 0 : i % cells.length + offset;
     const [isEqual, instances] = VARIANTS[(Math.floor(i / cells.length) + first) % VARIANTS.length]!;
-    return { ...cell, isEqual, instances, seed: random.below(2 ** 32) };
+    return { ...cell, isEqual, instances, lease, seed: random.below(2 ** 32) };
   });
 }
 
 async function playRound(redis: TestRedis, round: Round): Promise<RoundResult> {
-  const { fault, step, isEqual, instances, seed } = round;
+  const { fault, step, isEqual, instances, lease, seed } = round;
   const about = `${fault.name} at ${step.name}, ${
     isEqual ? "equal" : "distinct"
   }, ${instances} instances, seed ${seed}`;
@@ -90,10 +100,10 @@ async function playRound(redis: TestRedis, round: Round): Promise<RoundResult> {
   await redis.seedList(DLQ, messages);
   const books = new Books(messages);
   const proxy = startTcpProxy(redis);
-  const isShared = random.below(2) === 0, chunkMessages = 3 + random.below(6);
+  const isShared = random.below(2) === 0, settings = { ...SETTINGS, chunkMessages: 3 + random.below(6) };
   const engines = Array.from(
     { length: instances },
-    (_, i) => createRoundEngine(i === 0 || isShared ? proxy : redis, chunkMessages),
+    (_, i) => createRoundEngine(i === 0 || isShared ? proxy : redis, { lease, settings, commandTimeoutMs: TIMEOUT_MS }),
   );
   try {
     await Promise.all(engines.map(({ connections }) => connections.waitUntilReady(5_000)));
@@ -107,21 +117,12 @@ async function playRound(redis: TestRedis, round: Round): Promise<RoundResult> {
     const findings = await books.check(redis, { engines, inOrder: instances === 1, about });
     return { findings, happened: [wasHit ? fault.name : `missed ${step.name}`, ...settlements(engines)] };
   } catch (error) {
+    await Promise.allSettled(engines.map((engine) => engine[Symbol.asyncDispose]()));
     throw new Error(about, { cause: error });
   } finally {
     await proxy.stop();
     client.disconnect();
   }
-}
-
-function createRoundEngine(server: { port: number }, chunkMessages: number): Engine {
-  const settings = {
-    // A cycle ends early at a message that equals the newest one; the next one goes on.
-    intervalSeconds: 0.2,
-    ...{ chunkMessages, maxMessageBytes: MAX_MESSAGE_BYTES, consumerGate: "auto" as const },
-    ...{ targetMaxDepth: 1_000_000, maxPerSecond: "auto" as const, moogRateLimit: 1_000_000 },
-  };
-  return createEngine(server, { settings, commandTimeoutMs: TIMEOUT_MS });
 }
 
 /** Arms the fault. @returns what tells whether it has hit, once it is over. */

@@ -6,8 +6,10 @@ import commitMoves from "../../../src/redis/scripts/commit_moves.lua" with { typ
 import peekSource from "../../../src/redis/scripts/peek_source.lua" with { type: "text" };
 import readChunk from "../../../src/redis/scripts/read_chunk.lua" with { type: "text" };
 import settleCommit from "../../../src/redis/scripts/settle_commit.lua" with { type: "text" };
+import takeLease from "../../../src/redis/scripts/take_lease.lua" with { type: "text" };
 import writeLedger from "../../../src/redis/scripts/write_ledger.lua" with { type: "text" };
 import type { RequestMatch, TcpProxy } from "../../support/tcp_proxy.ts";
+import { pause } from "../harness/pause.ts";
 
 /** How long a command may take in these rounds, in milliseconds. */
 export const TIMEOUT_MS = 200;
@@ -19,6 +21,8 @@ export interface Step {
   readonly times: number;
   /** It only comes when a commit was cut. */
   readonly afterCut?: boolean;
+  /** It only comes where there is a lease. */
+  readonly ofLease?: boolean;
 }
 
 /** A script goes with its text first and by its hash then. */
@@ -30,6 +34,7 @@ export const COMMIT: Step = { name: "commit", texts: script(commitMoves), times:
 
 /** Every step: the scripts, what the gates ask, and the greeting of a new connection. */
 export const STEPS: readonly Step[] = [
+  { name: "lease", texts: script(takeLease), times: 1, ofLease: true },
   { name: "peek", texts: script(peekSource), times: 3 },
   { name: "depth", texts: ["llen"], times: 3 },
   { name: "pace", texts: ["zcount"], times: 3 },
@@ -71,7 +76,7 @@ export const FAULTS: readonly Fault[] = [
     inflict: async ({ proxy, request, random }) => {
       const ms = TIMEOUT_MS / 2 + random.below(TIMEOUT_MS);
       await proxy.at(request, () => proxy.delay(ms));
-      await sleep(1 + random.below(TIMEOUT_MS));
+      await pause(1 + random.below(TIMEOUT_MS));
       proxy.heal();
     },
   },
@@ -82,7 +87,7 @@ export const FAULTS: readonly Fault[] = [
     name: "half-open",
     inflict: async ({ proxy, request, random }) => {
       await proxy.at(request, () => proxy.stall());
-      await sleep(TIMEOUT_MS / 2 + random.below(2 * TIMEOUT_MS));
+      await pause(TIMEOUT_MS / 2 + random.below(2 * TIMEOUT_MS));
       proxy.heal();
     },
   },
@@ -90,7 +95,7 @@ export const FAULTS: readonly Fault[] = [
     name: "half-open-replies",
     inflict: async ({ proxy, request, random }) => {
       await proxy.at(request, () => proxy.stall("replies"));
-      await sleep(TIMEOUT_MS / 2 + random.below(2 * TIMEOUT_MS));
+      await pause(TIMEOUT_MS / 2 + random.below(2 * TIMEOUT_MS));
       proxy.heal();
     },
   },
@@ -108,12 +113,8 @@ export const FAULTS: readonly Fault[] = [
     inflict: async ({ proxy, request, random }) => {
       const bytes = 2 ** random.below(7);
       await proxy.at(request, () => proxy.drip(bytes));
-      await sleep(50 + random.below(2 * TIMEOUT_MS));
+      await pause(50 + random.below(2 * TIMEOUT_MS));
       proxy.heal();
     },
   },
 ];
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
