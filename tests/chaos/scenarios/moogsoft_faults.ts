@@ -4,6 +4,9 @@ import { type HttpStub, startHttpStub, type StubAnswer } from "../../support/htt
 /** The key that no other host may see. */
 export const API_KEY = "moogsoft-chaos-key";
 
+/** More of a large body than is read: what the kernel's buffers swallow of each answer. */
+const SWALLOWED_BYTES = 32e6;
+
 /** A way to go wrong. */
 export interface MoogFault {
   readonly name: string;
@@ -58,6 +61,13 @@ export class Moogsoft implements AsyncDisposable {
   get sent(): { requests: number; bytes: number } {
     const { requests, bytes } = this.#before, stub = this.#stub;
     return { requests: requests + (stub?.requests.length ?? 0), bytes: bytes + (stub?.endlessBytes ?? 0) };
+  }
+
+  /** What is wrong where more than the beginning of its answers was read since then. */
+  readTooMuch(before = { requests: 0, bytes: 0 }): string[] {
+    const requests = this.sent.requests - before.requests, bytes = this.sent.bytes - before.bytes;
+    // One that was answered before may go on still.
+    return bytes > (requests + 1) * SWALLOWED_BYTES ? [`${bytes} bytes went out in ${requests} answers`] : [];
   }
 
   /** Connections open to it now. */

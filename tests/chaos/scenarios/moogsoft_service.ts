@@ -46,7 +46,7 @@ async function runService({ random, rounds, signal, tell }: ScenarioContext) {
     const highest = Math.max(0, ...resident);
     if (highest > MOST_RESIDENT_BYTES) findings = addFindings(findings, wrong([`${highest} bytes were resident`]));
     const figures = {
-      ...{ probes: moog.sent.requests, "MB sent of large bodies": toMb(moog.sent.bytes) },
+      ...{ probes: moog.sent.requests, "kB sent of large bodies": Math.round(moog.sent.bytes / 1e3) },
       ...{ "resident MB after 1 round": toMb(resident[0] ?? 0), "halfway": toMb(resident[resident.length >> 1] ?? 0) },
       ...{ "at the end": toMb(resident.at(-1) ?? 0), "highest": toMb(highest) },
     };
@@ -156,13 +156,18 @@ async function playRound(scene: Scene): Promise<Findings> {
   await process.mark();
   const messages = distinctMessages(50 + random.below(100), random), books = new Books(messages);
   await moog.break(fault);
-  const problems: string[] = [];
+  const before = moog.sent, problems: string[] = [];
   if (fault.kind === "down") {
     await waitUntil(() => process.knowsDown(), { what: "it knows", timeoutMs: KNOWN_MS })
       .catch(() => problems.push("it is not known to be down"));
   }
   await redis.seedList(DLQ, messages);
   problems.push(...await last(scene));
+  if (fault.kind === "up") {
+    await waitUntil(() => moog.sent.bytes > before.bytes, { what: "a probe gets a large body" })
+      .catch((error) => problems.push(error.message));
+  }
+  problems.push(...moog.readTooMuch(before));
   await moog.heal();
   await waitUntil(async () => await client.llen(DLQ) === 0, { what: "drained", timeoutMs: DRAINED_MS }).catch(() => {});
   await waitUntil(async () => await books.miscounted([process]) === 0, { what: "counted" }).catch(() => {});
