@@ -181,6 +181,7 @@ class FaultProxy implements TcpProxy {
       pump(server, (data) => this.#toClient(pair, data)).finally(() => closePair(pair)),
     ]);
     this.#pairs.delete(pair);
+    pair.atReply?.(); // what waits for the cut need not wait for a reply that cannot come any more
   }
 
   #arm({ texts, occurrence = 1 }: RequestMatch, then: (pair: Pair) => void): void {

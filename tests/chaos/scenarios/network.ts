@@ -1,6 +1,7 @@
 /** The network between service and Redis breaks, at each step of a cycle. */
 import { SeededRandom } from "../../../demo/random.ts";
 import { DLQ, type Engine } from "../../support/engine.ts";
+import { startHttpStub } from "../../support/http_stub.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
 import { startTcpProxy, type TcpProxy } from "../../support/tcp_proxy.ts";
 import { waitUntil } from "../../support/wait.ts";
@@ -22,6 +23,8 @@ interface Cell {
 
 /** What one round does. */
 interface Round extends Cell {
+  /** A second fault in the same round. */
+  readonly also: Cell | null;
   readonly seed: number;
   readonly isEqual: boolean;
   readonly instances: 1 | 3;
@@ -41,6 +44,8 @@ const SETTINGS = {
   targetMaxDepth: 1_000_000,
   maxPerSecond: "auto",
   moogRateLimit: 1_000_000,
+  moogHealthCheckEnabled: true,
+  moogHealthCacheSeconds: 0.02,
 } as const;
 
 const VARIANTS = [[true, 1], [false, 3], [false, 1], [true, 3]] as const;
@@ -59,38 +64,46 @@ async function runNetwork(context: ScenarioContext) {
   const figures: Record<string, number> = {};
   let findings = NOTHING, played = 0;
   const lane = async () => {
-    const redis = await startRedis();
+    const redis = await startRedis(), moog = await startHttpStub();
     try {
       for (let round; !context.signal.aborted && (round = rounds.shift());) {
-        const result = await playRound(redis, round);
+        const result = await playRound(round, { redis, moogWebhookUrl: moog.url });
         findings = addFindings(findings, result.findings);
         for (const what of result.happened) figures[what] = (figures[what] ?? 0) + 1;
         if (++played % 200 === 0) tell(`${played} of ${context.rounds} rounds`);
       }
     } finally {
       await redis.stop();
+      await moog.stop();
     }
   };
   await Promise.all(Array.from({ length: LANES }, lane));
   return { rounds: played, findings, figures };
 }
 
-/** Every cell once before any comes again, then each time in another variant; a commit first where it can match twice. */
+/**
+ * Every cell once before any comes again, then each time in another variant and now and then with a second fault; a commit
+ * first where it can match twice.
+ */
 function planRounds({ random, rounds, lease }: ScenarioContext): Round[] {
   const cells = random.shuffle(CELLS.filter(({ step }) => !step.ofLease || lease !== "off"));
   const offset = random.below(VARIANTS.length);
   return Array.from({ length: rounds }, (_, i) => {
     const cell = cells[i % cells.length]!, first = cell.step === COMMIT ? 0 : i % cells.length + offset;
     const [isEqual, instances] = VARIANTS[(Math.floor(i / cells.length) + first) % VARIANTS.length]!;
-    return { ...cell, isEqual, instances, lease, seed: random.below(2 ** 32) };
+    const also = i >= cells.length && random.below(3) === 0 ? random.pick(cells) : null;
+    return { ...cell, also, isEqual, instances, lease, seed: random.below(2 ** 32) };
   });
 }
 
-async function playRound(redis: TestRedis, round: Round): Promise<RoundResult> {
-  const { fault, step, isEqual, instances, lease, seed } = round;
-  const about = `${fault.name} at ${step.name}, ${
-    isEqual ? "equal" : "distinct"
-  }, ${instances} instances, seed ${seed}`;
+async function playRound(
+  round: Round,
+  { redis, moogWebhookUrl }: { redis: TestRedis; moogWebhookUrl: string },
+): Promise<RoundResult> {
+  const { also, isEqual, instances, lease, seed } = round;
+  const cells = also ? [round, also] : [round];
+  const faults = cells.map(({ fault, step }) => `${fault.name} at ${step.name}`).join(" and ");
+  const about = `${faults}, ${isEqual ? "equal" : "distinct"}, ${instances} instances, seed ${seed}`;
   const random = new SeededRandom(seed);
   const client = redis.client();
   await client.flushall();
@@ -100,22 +113,23 @@ async function playRound(redis: TestRedis, round: Round): Promise<RoundResult> {
   await redis.seedList(DLQ, messages);
   const books = new Books(messages);
   const proxy = startTcpProxy(redis);
-  const isShared = random.below(2) === 0, settings = { ...SETTINGS, chunkMessages: 3 + random.below(6) };
+  const settings = { ...SETTINGS, moogWebhookUrl, chunkMessages: 3 + random.below(6) };
+  const isShared = random.below(2) === 0;
   const engines = Array.from(
     { length: instances },
     (_, i) => createRoundEngine(i === 0 || isShared ? proxy : redis, { lease, settings, commandTimeoutMs: TIMEOUT_MS }),
   );
   try {
     await Promise.all(engines.map(({ connections }) => connections.waitUntilReady(5_000)));
-    const hit = inflict(proxy, round, random);
+    const wounds = cells.map((cell) => inflict(proxy, cell, random));
     for (const engine of engines) await engine.start();
     await waitUntil(async () => await client.llen(DLQ) === 0, { what: about, timeoutMs: ROUND_MS }).catch(() => {});
-    const wasHit = await hit();
     proxy.heal();
+    const happened = await Promise.all(wounds.map((wound) => wound()));
     await waitUntil(async () => await books.miscounted(engines) === 0, { what: about }).catch(() => {});
     await Promise.all(engines.map((engine) => engine[Symbol.asyncDispose]()));
     const findings = await books.check(redis, { engines, inOrder: instances === 1, about });
-    return { findings, happened: [wasHit ? fault.name : `missed ${step.name}`, ...settlements(engines)] };
+    return { findings, happened: [...happened, ...settlements(engines)] };
   } catch (error) {
     await Promise.allSettled(engines.map((engine) => engine[Symbol.asyncDispose]()));
     throw new Error(about, { cause: error });
@@ -125,8 +139,8 @@ async function playRound(redis: TestRedis, round: Round): Promise<RoundResult> {
   }
 }
 
-/** Arms the fault. @returns what tells whether it has hit, once it is over. */
-function inflict(proxy: TcpProxy, { fault, step }: Round, random: SeededRandom): () => Promise<boolean> {
+/** Arms the fault. @returns what tells how it went, once it is over. */
+function inflict(proxy: TcpProxy, { fault, step }: Cell, random: SeededRandom): () => Promise<string> {
   let hit = false;
   const request = { texts: step.texts, occurrence: 1 + random.below(step.times) };
   if (step.afterCut) {
@@ -136,8 +150,9 @@ function inflict(proxy: TcpProxy, { fault, step }: Round, random: SeededRandom):
   const over = fault.inflict({ proxy, request, random });
   proxy.at(request, () => hit = true);
   return async () => {
-    if (hit) await over;
-    return hit;
+    if (!hit) return `missed ${step.name}`;
+    await over;
+    return fault.name;
   };
 }
 

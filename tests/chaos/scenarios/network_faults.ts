@@ -2,9 +2,11 @@
 import { createHash } from "node:crypto";
 import type { SeededRandom } from "../../../demo/random.ts";
 import beginCycle from "../../../src/redis/scripts/begin_cycle.lua" with { type: "text" };
+import claimProbe from "../../../src/redis/scripts/claim_probe.lua" with { type: "text" };
 import commitMoves from "../../../src/redis/scripts/commit_moves.lua" with { type: "text" };
 import peekSource from "../../../src/redis/scripts/peek_source.lua" with { type: "text" };
 import readChunk from "../../../src/redis/scripts/read_chunk.lua" with { type: "text" };
+import recordProbe from "../../../src/redis/scripts/record_probe.lua" with { type: "text" };
 import settleCommit from "../../../src/redis/scripts/settle_commit.lua" with { type: "text" };
 import takeLease from "../../../src/redis/scripts/take_lease.lua" with { type: "text" };
 import writeLedger from "../../../src/redis/scripts/write_ledger.lua" with { type: "text" };
@@ -40,6 +42,8 @@ export const STEPS: readonly Step[] = [
   { name: "pace", texts: ["zcount"], times: 3 },
   { name: "look", texts: ["scan"], times: 1 },
   { name: "heartbeat", texts: ["exists"], times: 2 },
+  { name: "claim", texts: script(claimProbe), times: 2 },
+  { name: "record", texts: script(recordProbe), times: 2 },
   { name: "begin", texts: script(beginCycle), times: 1 },
   { name: "read", texts: script(readChunk), times: 3 },
   { name: "reserve", texts: script(writeLedger), times: 2 },
