@@ -69,9 +69,11 @@ export interface Fault {
 export const FAULTS: readonly Fault[] = [
   {
     name: "latency",
-    inflict: ({ proxy, request, random }) => {
-      const ms = 1 + random.below(4);
-      return proxy.at(request, () => proxy.delay(ms));
+    inflict: async ({ proxy, request, random }) => {
+      const ms = 1 + random.below(TIMEOUT_MS / 10);
+      await proxy.at(request, () => proxy.delay(ms));
+      await pause(100 + random.below(2 * TIMEOUT_MS));
+      proxy.heal();
     },
   },
   {
