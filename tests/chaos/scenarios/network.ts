@@ -139,7 +139,7 @@ async function playRound(
   }
 }
 
-/** Arms the fault. @returns what tells how it went, once it is over. */
+/** Arms the fault. @returns what tells whether it has hit, once it is over. */
 function inflict(proxy: TcpProxy, { fault, step }: Cell, random: SeededRandom): () => Promise<string> {
   let hit = false;
   const request = { texts: step.texts, occurrence: 1 + random.below(step.times) };
@@ -150,13 +150,13 @@ function inflict(proxy: TcpProxy, { fault, step }: Cell, random: SeededRandom): 
   const over = fault.inflict({ proxy, request, random });
   proxy.at(request, () => hit = true);
   return async () => {
-    if (!hit) return `missed ${step.name}`;
+    if (!hit) return "faults with nothing to hit";
     await over;
-    return fault.name;
+    return "faults that hit";
   };
 }
 
 function settlements(engines: readonly Engine[]): string[] {
   const lines = engines.flatMap(({ lines }) => lines).filter(({ event }) => event === "commit_settled");
-  return lines.map(({ fields }) => fields.ran ? "settled: had run" : "settled: had not run");
+  return lines.map(({ fields }) => fields.ran ? "lost replies: had run" : "lost replies: had not run");
 }
