@@ -35,6 +35,7 @@ function probeOnce(url: URL, timeoutMs = 2000): Promise<ExchangeOutcome> {
 const misbehaviours: [string, StubAnswer, ExchangeOutcome][] = [
   ["never answers", { fault: "hang" }, { kind: "timeout" }],
   ["answers too late", { status: 200, delayMs: 60_000 }, { kind: "timeout" }],
+  ["hangs inside the headers", { fault: "hang_in_headers" }, { kind: "timeout" }],
   ["hangs inside the body", { fault: "hang_in_body" }, { kind: "timeout" }],
   ["resets the connection", { fault: "reset" }, { kind: "unreachable" }],
   ["closes without an answer", { fault: "close" }, { kind: "unreachable" }],

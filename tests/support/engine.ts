@@ -148,7 +148,10 @@ class TestEngine implements Engine {
       ...{ live, metrics, log, isConfigKnown: () => true, connections: this.connections },
       ...{ clock, tracer: NO_TRACER, instance },
     });
-    const sleep = (ms: number, signal?: AbortSignal) => clock.sleep(Math.min(ms, longestPauseMs), signal);
+    const sleep = async (ms: number, signal?: AbortSignal) => {
+      await clock.sleep(Math.min(ms, longestPauseMs), signal);
+      if (ms > longestPauseMs) this.#loop.wake(); // it would go on resting until its time is over
+    };
     this.#loop = new ReplayLoop(this.source.replay, {
       ...{ clock: { ...clock, sleep }, intervalMs: () => settings.intervalSeconds * 1_000, onPass: () => {} },
       onBug: (error) => this.#bug = error,

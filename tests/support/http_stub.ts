@@ -8,9 +8,18 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 
 const HOST = "127.0.0.1";
+const GIGABYTE = 2 ** 30, BLOCK = "x".repeat(16_384);
 
 /** What can go wrong on purpose; see {@link StubAnswer}. */
-export type Fault = "hang" | "hang_in_body" | "reset" | "close" | "endless" | "garbage";
+export type Fault =
+  | "hang"
+  | "hang_in_headers"
+  | "hang_in_body"
+  | "reset"
+  | "close"
+  | "endless"
+  | "gigabyte"
+  | "garbage";
 
 /** One answer. None keeps its connection. */
 export type StubAnswer =
@@ -23,11 +32,14 @@ export type StubAnswer =
   }
   | {
     /**
-     * After the whole request is there: `hang` says nothing. `hang_in_body`: status 200, headers, half a body, nothing
-     * more. `reset` breaks the connection (RST). `close` closes it without a word. `endless`: status 200 and a body that
-     * never ends. `garbage`: bytes that are not HTTP, then the end.
+     * After the whole request is there: `hang` says nothing. `hang_in_headers`: the status and half a header, nothing
+     * more. `hang_in_body`: headers, half a body, nothing more. `reset` breaks the connection (RST). `close` closes it
+     * without a word. `endless`: a body that never ends. `gigabyte`: a body of 1 GiB, as its header says. `garbage`: bytes
+     * that are not HTTP, then the end.
      */
     readonly fault: Fault;
+    /** Of a fault that has one; default 200. */
+    readonly status?: number;
   };
 
 /** A request as it arrived. */
@@ -49,7 +61,7 @@ export interface HttpStub {
   readonly requests: readonly StubRequest[];
   /** Connections open now. */
   readonly connections: number;
-  /** Bytes of `endless` bodies sent so far. */
+  /** Bytes of `endless` and `gigabyte` bodies sent so far. */
   readonly endlessBytes: number;
   /** What is answered from now on: the given ones in turn, the last one for ever. At first `{ status: 200 }`. */
   answer(...answers: [StubAnswer, ...StubAnswer[]]): void;
@@ -128,7 +140,7 @@ class Stub implements HttpStub {
 
   #reply(response: http.ServerResponse): void {
     const answer = (this.#answers.length > 1 ? this.#answers.shift() : this.#answers[0]) as StubAnswer;
-    if ("fault" in answer) return this.#misbehave(response, answer.fault);
+    if ("fault" in answer) return this.#misbehave(response, answer);
     const { status, headers = {}, body = "", delayMs = 0 } = answer;
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
@@ -139,14 +151,17 @@ class Stub implements HttpStub {
     this.#timers.add(timer);
   }
 
-  #misbehave(response: http.ServerResponse, fault: Fault): void {
+  #misbehave(response: http.ServerResponse, { fault, status = 200 }: { fault: Fault; status?: number }): void {
     const socket = response.socket;
     if (!socket) return; // the client has gone
     switch (fault) {
       case "hang":
         return;
+      case "hang_in_headers":
+        socket.write(`HTTP/1.1 ${status} So\r\ncontent-`);
+        return;
       case "hang_in_body":
-        response.writeHead(200, { "content-length": 1_000 }).write("half");
+        response.writeHead(status, { "content-length": 1_000 }).write("half");
         return;
       case "reset":
         socket.resetAndDestroy();
@@ -158,17 +173,21 @@ class Stub implements HttpStub {
         socket.end("this is not HTTP\n\n");
         return;
       case "endless":
-        response.writeHead(200, { "content-type": "text/plain" });
-        return this.#sendForEver(response);
+        response.writeHead(status, { "content-type": "text/plain" });
+        return this.#send(response, Infinity);
+      case "gigabyte":
+        response.writeHead(status, { "content-length": GIGABYTE });
+        return this.#send(response, GIGABYTE);
     }
   }
 
-  /** Each block is sent when the last one has left, until the connection is gone. */
-  #sendForEver(response: http.ServerResponse): void {
-    response.write("x".repeat(16_384), (error) => {
+  /** Each block is sent when the last one has left, until all is sent or the connection is gone. */
+  #send(response: http.ServerResponse, bytes: number): void {
+    if (bytes <= 0) return void response.end();
+    response.write(BLOCK, (error) => {
       if (error || response.destroyed) return;
-      this.endlessBytes += 16_384;
-      this.#sendForEver(response);
+      this.endlessBytes += BLOCK.length;
+      this.#send(response, bytes - BLOCK.length);
     });
   }
 }

@@ -43,7 +43,7 @@ withStub("answer: gives the answers in turn and the last one for ever", async (s
   ]);
 });
 
-for (const fault of ["hang", "hang_in_body", "endless"] as const) {
+for (const fault of ["hang", "hang_in_headers", "hang_in_body", "endless"] as const) {
   withStub(`answer ${fault}: is never over, and ends when the client gives up`, async (stub) => {
     stub.answer({ fault });
     await assert.rejects(ask(stub), { name: "TimeoutError" });
@@ -51,6 +51,14 @@ for (const fault of ["hang", "hang_in_body", "endless"] as const) {
     await waitUntil(() => stub.connections === 0, { what: "the connection is closed" });
   });
 }
+
+withStub("answer gigabyte: sends just that, with the status that is asked for", async (stub) => {
+  stub.answer({ fault: "gigabyte", status: 503 });
+  const response = await fetch(stub.url);
+  let bytes = 0;
+  for await (const part of response.body!) bytes += part.length;
+  assert.deepEqual([response.status, bytes, stub.endlessBytes], [503, 2 ** 30, 2 ** 30]);
+});
 
 for (const fault of ["reset", "close", "garbage"] as const) {
   withStub(`answer ${fault}: the client gets an error`, async (stub) => {

@@ -10,6 +10,7 @@ function withProxy(name: string, body: (parts: { redis: TestRedis; proxy: TcpPro
     const proxy = startTcpProxy(redis);
     const client = new Redis(proxy.port, "127.0.0.1", {
       maxRetriesPerRequest: 0,
+      disconnectTimeout: 20,
       retryStrategy: () => null,
     });
     client.on("error", () => {});
@@ -42,6 +43,48 @@ withProxy("cut before_reply: the server has done it, the client does not know", 
   await assert.rejects(client.incr("n"));
   await cut;
   assert.equal(await redis.client().get("n"), "1");
+});
+
+withProxy(
+  "cut: counts the requests, and knows one whose text comes in two pieces",
+  async ({ redis, proxy, client }) => {
+    const cut = proxy.cut("before_request", { texts: ["rare-word"], occurrence: 2 });
+    using raw = await Deno.connect({ port: proxy.port });
+    for (const piece of ["SET n 1 \r\nGET rare-w", "ord\r\n"]) {
+      await raw.write(new TextEncoder().encode(piece));
+      await raw.read(new Uint8Array(64));
+    }
+    await assert.rejects(client.set("rare-word", "2"));
+    await cut;
+    assert.deepEqual(await redis.client().keys("*"), ["n"]);
+  },
+);
+
+withProxy(
+  "swallow: the server gets the request at heal, though its client has gone",
+  async ({ redis, proxy, client }) => {
+    const swallowed = proxy.swallow({ texts: ["incr"] });
+    const answer = client.incr("n");
+    answer.catch(() => {});
+    await swallowed;
+    client.disconnect();
+    await assert.rejects(answer);
+    const direct = redis.client();
+    assert.equal(await direct.get("n"), null);
+    proxy.heal();
+    await waitUntil(async () => await direct.get("n") === "1", { what: "the server has it" });
+  },
+);
+
+withProxy("at and stall replies: the server does it, the answer waits", async ({ redis, proxy, client }) => {
+  const hit = proxy.at({ texts: ["incr"] }, () => proxy.stall("replies"));
+  let answered = false;
+  const answer = client.incr("n").finally(() => answered = true);
+  await hit;
+  await waitUntil(async () => await redis.client().get("n") === "1", { what: "the server has it" });
+  assert.equal(answered, false);
+  proxy.heal();
+  assert.equal(await answer, 1);
 });
 
 withProxy("stall: the connection stays up, nothing passes until heal", async ({ redis, proxy, client }) => {
