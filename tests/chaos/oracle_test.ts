@@ -19,11 +19,11 @@ function check({ miscounted = 0, ...lists }: Partial<Record<keyof Whereabouts, s
   }, { miscounted });
 }
 
-function numbersOf({ lost, doubled, misjudged, miscounted }: Findings) {
-  return { lost, doubled, misjudged, miscounted };
+function numbersOf({ lost, doubled, misjudged, miscounted, broken }: Findings) {
+  return { lost, doubled, misjudged, miscounted, broken };
 }
 
-const NONE = { lost: 0, doubled: 0, misjudged: 0, miscounted: 0 };
+const NONE = { lost: 0, doubled: 0, misjudged: 0, miscounted: 0, broken: 0 };
 const MOVED = { target: [replayedText(one), replayedText(two)], dead: [buried("unreadable")] };
 const rows: [what: string, found: Findings, expected: typeof NONE][] = [
   ["all is where the model says", check(MOVED), NONE],

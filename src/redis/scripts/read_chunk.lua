@@ -36,7 +36,9 @@ end
 local newestAt = 0
 if isMet then
   local place = tonumber(whole(record[4])) - tonumber(whole(record[5])) - tonumber(whole(record[6])) - skip
-  local newest = place > 0 and redis.call('LINDEX', dlq, -(place + skip))
+  -- By the nearer end: an old Redis goes through a list from the end that the sign says.
+  local fromHead = redis.call('LLEN', dlq) - place - skip
+  local newest = place > 0 and fromHead >= 0 and redis.call('LINDEX', dlq, fromHead < place and fromHead or -(place + skip))
   local isIt = newest and #newest == newestBytes and
     redis.sha1hex(newest:sub(1, sampleBytes) .. newest:sub(-sampleBytes)) == record[3]
   if isIt then newestAt = place end

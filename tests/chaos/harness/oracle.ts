@@ -13,6 +13,8 @@ export interface Findings {
   readonly misjudged: number;
   /** By how much counters differ from what happened, beyond the bound that the scenario states. */
   readonly miscounted: number;
+  /** Other promises of the scenario that were not kept: memory that grew, a connection left, a bad exit. */
+  readonly broken: number;
   /** A few of what is wrong, in words. */
   readonly examples: readonly string[];
 }
@@ -35,7 +37,10 @@ export const FIRST_LOOK: ModelRules = {
 };
 
 /** Findings of nothing. */
-export const NOTHING: Findings = { messages: 0, lost: 0, doubled: 0, misjudged: 0, miscounted: 0, examples: [] };
+export const NOTHING: Findings = {
+  ...{ messages: 0, lost: 0, doubled: 0, misjudged: 0, miscounted: 0, broken: 0 },
+  examples: [],
+};
 
 const MAX_EXAMPLES = 5;
 
@@ -101,13 +106,13 @@ export class Oracle {
       }
     }
     if (miscounted > 0) examples.push(`counters are off by ${miscounted}`);
-    return { messages: this.#messages, lost, doubled, misjudged, miscounted, examples };
+    return { messages: this.#messages, lost, doubled, misjudged, miscounted, broken: 0, examples };
   }
 }
 
-/** Something else that is not as it must be, such as memory that grows; counts as one miscount. */
-export function findingOf(problem: string): Findings {
-  return { ...NOTHING, miscounted: 1, examples: [problem] };
+/** Findings of promises that were not kept, in words. */
+export function brokenPromises(examples: readonly string[]): Findings {
+  return { ...NOTHING, broken: examples.length, examples };
 }
 
 /** Adds findings of several rounds. */
@@ -118,11 +123,12 @@ export function addFindings(a: Findings, b: Findings): Findings {
     doubled: a.doubled + b.doubled,
     misjudged: a.misjudged + b.misjudged,
     miscounted: a.miscounted + b.miscounted,
+    broken: a.broken + b.broken,
     examples: [...a.examples, ...b.examples].slice(0, MAX_EXAMPLES),
   };
 }
 
 /** Whether everything is as it must be. */
-export function isClean({ lost, doubled, misjudged, miscounted }: Findings): boolean {
-  return lost + doubled + misjudged + miscounted === 0;
+export function isClean({ lost, doubled, misjudged, miscounted, broken }: Findings): boolean {
+  return lost + doubled + misjudged + miscounted + broken === 0;
 }

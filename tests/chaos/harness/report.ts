@@ -23,6 +23,7 @@ const HEADINGS = [
   "doubled",
   "misjudged",
   "miscounted",
+  "broken",
   "seconds",
   "figures",
 ];
@@ -44,9 +45,9 @@ export function formatMarkdown(rows: readonly Row[]): string {
 }
 
 function cellsOf({ scenario, lease, seconds, result }: Row): string[] {
-  if (!result) return [scenario, lease, "-", "-", "-", "-", "-", "-", seconds.toFixed(0), "FAILED"];
-  const { messages, lost, doubled, misjudged, miscounted } = result.findings;
-  const counts = [result.rounds, messages, lost, doubled, misjudged, miscounted].map(String);
+  if (!result) return [scenario, lease, "-", "-", "-", "-", "-", "-", "-", seconds.toFixed(0), "FAILED"];
+  const { messages, lost, doubled, misjudged, miscounted, broken } = result.findings;
+  const counts = [result.rounds, messages, lost, doubled, misjudged, miscounted, broken].map(String);
   const figures = Object.entries(result.figures).map(([name, value]) => `${name} ${value}`).join(", ");
   return [scenario, lease, ...counts, seconds.toFixed(0), isClean(result.findings) ? figures : `NOT CLEAN; ${figures}`];
 }

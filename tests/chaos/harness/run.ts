@@ -31,7 +31,7 @@ ${
 The service runs as "deno run", which takes a second to start; a full run (well over an hour) wants the binary:
   deno task compile && MUTT_REMEDIATION_BINARY=dist/mutt-remediation deno task chaos
 
-Exit codes: 0 nothing lost, doubled, misjudged or miscounted; 1 not so, or a scenario failed; 2 wrong command line; 130 Ctrl-C.`;
+Exit codes: 0 nothing lost, doubled, misjudged, miscounted or broken; 1 not so, or a scenario failed; 2 wrong command line; 130 Ctrl-C.`;
 
 interface Options {
   readonly scenarios: readonly Scenario[];

@@ -1,6 +1,9 @@
 /** Every chaos scenario. */
 import type { Scenario } from "../harness/scenario.ts";
 import { FOREIGN_ACTORS } from "./foreign_actors.ts";
+import { MOOGSOFT } from "./moogsoft.ts";
+import { MOOGSOFT_SERVICE } from "./moogsoft_service.ts";
+import { NETWORK } from "./network.ts";
 import { REDIS_FAULTS } from "./redis_faults.ts";
 import { REDIS_KILL } from "./redis_kill.ts";
 import { SERVICE_KILL } from "./service_kill.ts";
@@ -13,6 +16,9 @@ export const SCENARIOS: readonly Scenario[] = [
   SERVICE_SIGNALS,
   REDIS_KILL,
   REDIS_FAULTS,
+  NETWORK,
   FOREIGN_ACTORS,
+  MOOGSOFT,
+  MOOGSOFT_SERVICE,
   SOAK,
 ];

@@ -5,7 +5,7 @@ import { Secret } from "../../../src/config/secret.ts";
 import { DLQ, type Engine, TARGET } from "../../support/engine.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
 import { waitUntil } from "../../support/wait.ts";
-import { addFindings, type Findings, NOTHING } from "../harness/oracle.ts";
+import { addFindings, brokenPromises, type Findings, NOTHING } from "../harness/oracle.ts";
 import { pause } from "../harness/pause.ts";
 import type { LeaseMode, Scenario, ScenarioContext } from "../harness/scenario.ts";
 import { API_KEY, MOOG_FAULTS, type MoogFault, Moogsoft } from "./moogsoft_faults.ts";
@@ -96,11 +96,7 @@ async function playRound(redis: TestRedis, { moog, round }: { moog: Moogsoft; ro
     await Promise.all(engines.map((engine) => engine[Symbol.asyncDispose]()));
     wrong.push(...await leftBehind(moog), ...moog.readTooMuch());
     const findings = await books.check(redis, { engines, inOrder: instances === 1, about });
-    return addFindings(findings, {
-      ...NOTHING,
-      misjudged: wrong.length,
-      examples: wrong.map((what) => `${about}: ${what}`),
-    });
+    return addFindings(findings, brokenPromises(wrong.map((what) => `${about}: ${what}`)));
   } catch (error) {
     await Promise.allSettled(engines.map((engine) => engine[Symbol.asyncDispose]()));
     throw new Error(about, { cause: error });

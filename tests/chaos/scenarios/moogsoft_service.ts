@@ -4,7 +4,7 @@ import { DEAD, DLQ, type Moved, TARGET } from "../../support/engine.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
 import { type Service, startService } from "../../support/service.ts";
 import { waitUntil } from "../../support/wait.ts";
-import { addFindings, type Findings, NOTHING } from "../harness/oracle.ts";
+import { addFindings, brokenPromises, type Findings, NOTHING } from "../harness/oracle.ts";
 import { pause } from "../harness/pause.ts";
 import type { Scenario, ScenarioContext } from "../harness/scenario.ts";
 import { API_KEY, MOOG_FAULTS, type MoogFault, Moogsoft } from "./moogsoft_faults.ts";
@@ -44,7 +44,9 @@ async function runService({ random, rounds, signal, tell }: ScenarioContext) {
       }
     }
     const highest = Math.max(0, ...resident);
-    if (highest > MOST_RESIDENT_BYTES) findings = addFindings(findings, wrong([`${highest} bytes were resident`]));
+    if (highest > MOST_RESIDENT_BYTES) {
+      findings = addFindings(findings, brokenPromises([`${highest} bytes were resident`]));
+    }
     const figures = {
       ...{ probes: moog.sent.requests, "kB sent of large bodies": Math.round(moog.sent.bytes / 1e3) },
       ...{ "resident MB after 1 round": toMb(resident[0] ?? 0), "halfway": toMb(resident[resident.length >> 1] ?? 0) },
@@ -177,7 +179,7 @@ async function playRound(scene: Scene): Promise<Findings> {
   if (!await process.isHealthy()) problems.push("/health does not say OK at the end");
   const about = `Moogsoft ${fault.name}`;
   const findings = await books.check(redis, { engines: [process], inOrder: true, about });
-  return addFindings(findings, wrong(problems.map((what) => `${about}: ${what}`)));
+  return addFindings(findings, brokenPromises(problems.map((what) => `${about}: ${what}`)));
 }
 
 /** Lets the fault last. @returns what is wrong meanwhile. */
@@ -197,8 +199,4 @@ async function last({ redis, moog, process, fault, random }: Scene): Promise<str
 
 function toMb(bytes: number): number {
   return Math.round(bytes / 1e6);
-}
-
-function wrong(examples: readonly string[]): Findings {
-  return { ...NOTHING, misjudged: examples.length, examples };
 }

@@ -54,7 +54,7 @@ const VARIANTS = [[true, 1], [false, 3], [false, 1], [true, 3]] as const;
 export const NETWORK: Scenario = {
   name: "network",
   about: "delays, cuts, stalls and drips connections to Redis at each step of a cycle",
-  rounds: { short: CELLS.length, full: 40 * CELLS.length },
+  rounds: { short: CELLS.length / 3, full: 20 * CELLS.length },
   run: runNetwork,
 };
 

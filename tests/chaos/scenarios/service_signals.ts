@@ -7,7 +7,7 @@ import { waitUntil } from "../../support/wait.ts";
 import { checkInGroups } from "../harness/checks.ts";
 import { Engines } from "../harness/engines.ts";
 import { countCommits, countLogged, startInstance } from "../harness/instances.ts";
-import { addFindings, findingOf, type Findings, NOTHING } from "../harness/oracle.ts";
+import { addFindings, brokenPromises, type Findings, NOTHING } from "../harness/oracle.ts";
 import { pause } from "../harness/pause.ts";
 import type { Scenario, ScenarioContext, ScenarioResult } from "../harness/scenario.ts";
 import { World } from "../harness/world.ts";
@@ -127,6 +127,6 @@ async function endCleanly(service: Service): Promise<{ findings: Findings; tookM
   const { code, signal } = await service.exit;
   clearTimeout(late);
   const isGood = code === 0 || (signal === "SIGTERM" && !hadMoved);
-  const findings = isGood ? NOTHING : findingOf(`SIGTERM ended it with ${code} (${signal})`);
+  const findings = isGood ? NOTHING : brokenPromises([`SIGTERM ended it with ${code} (${signal})`]);
   return { findings, tookMs: performance.now() - sinceMs };
 }
