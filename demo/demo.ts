@@ -36,8 +36,8 @@ Usage: deno task demo [--messages N] [--seed N] [--replicas N] [--kill-leader]
 
   --messages N   dead letters in all, ${MIN_MESSAGES} to ${MAX_MESSAGES} (default 300)
   --seed N       other messages (default 1)
-  --replicas N   instances of the service, 1 to ${MAX_REPLICAS} (default 1): one leads, the others stand by
-  --kill-leader  kills the one that leads while it works; at least two are needed
+  --replicas N   instances of the service, 1 to ${MAX_REPLICAS} (default 1, with --kill-leader 3): one leads
+  --kill-leader  kills the one that leads while it works: another takes over
 
 Exit codes: 0 the account adds up; 1 it does not; 2 wrong command line; 130 Ctrl-C.`;
 
@@ -70,7 +70,10 @@ function parseOptions(args: readonly string[]): Options | number {
       return {
         messages: wholeNumber("--messages", values.messages ?? "300", { min: MIN_MESSAGES, max: MAX_MESSAGES }),
         seed: wholeNumber("--seed", values.seed ?? "1", { min: 0, max: 2 ** 32 - 1 }),
-        replicas: wholeNumber("--replicas", values.replicas ?? "1", { min: killLeader ? 2 : 1, max: MAX_REPLICAS }),
+        replicas: wholeNumber("--replicas", values.replicas ?? (killLeader ? "3" : "1"), {
+          min: killLeader ? 2 : 1,
+          max: MAX_REPLICAS,
+        }),
         killLeader,
       };
     }

@@ -14,6 +14,8 @@ import { Teardown } from "./teardown.ts";
 
 /** How long Redis may take to answer, and a gate that opens by itself to open. */
 const REDIS_WAIT_MS = 5_000, FLOW_WAIT_MS = 5_000;
+/** A lease with less time left than this is waited for, in milliseconds. */
+const ENDING_MS = 300;
 
 /** What became of one source. */
 export interface SourceSummary extends Omit<TurnOutcome, "began" | "nextInMs"> {
@@ -103,14 +105,17 @@ async function withCore(
 }
 
 /** Takes the lease of each source and keeps it until the parts are stopped. @returns what another holds */
-async function takeLeases(sources: readonly SourceParts[], { force }: OnceOptions): Promise<string[]> {
+async function takeLeases(sources: readonly SourceParts[], { force, clock, signal }: OnceOptions): Promise<string[]> {
   const held: string[] = [];
   for (const { leadership, setup } of sources) {
-    if (await leadership.take({ force })) {
-      leadership.start();
-      continue;
+    let reply = await leadership.take({ force });
+    // Its holder would have renewed it long since.
+    if (reply && !reply.isOurs && reply.leftMs <= ENDING_MS) {
+      await clock.sleep(reply.leftMs, signal);
+      reply = await leadership.take({ force });
     }
-    const { holder, leftMs } = leadership.status();
+    if (reply === null || reply.isOurs) continue;
+    const { holder, leftMs } = reply;
     held.push(
       `Source ${setup.policy.name} is led by ${holder}, whose lease ends in ${
         (leftMs / 1_000).toFixed(1)

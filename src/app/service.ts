@@ -164,7 +164,7 @@ function buildDriven(
     },
     onBug,
   });
-  parts.leadership.onLead(() => loop.wake());
+  parts.leadership.serve({ wake: () => loop.wake(), isTurning: () => loop.isTurning() });
   return { parts, loop };
 }
 

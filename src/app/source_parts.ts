@@ -65,14 +65,18 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
   const settings = live.current();
   const { committer } = connections;
   const token = settings.leaderElection ? instance.token : "";
+  const account = new Account(policy, { metrics, log, clock });
   const store = new DeadLetterStore({ reader: redis, committer }, policy, { token });
   const leadership = new Leadership({
-    ...{ clock, log, onRedisError, source: policy.name },
+    ...{ clock, log, source: policy.name },
     store: new LeaseStore(committer, policy.dlq, instance),
     enabled: settings.leaderElection,
     durationMs: settings.leaseSeconds * 1_000,
-    onChange: (leads) => metrics.leader.set({ source: policy.name }, leads ? 1 : 0),
+    isReady: () => connections.isReady(),
+    mayLead: () => live.current().enabled,
+    onRedisError: (error) => account.redisError(redisErrorCode(error), error),
   });
+  metrics.showLeader(policy.name, () => leadership.leads());
   const probed = { redis, clock, log, onRedisError };
   const downstream = new DownstreamGate({
     ...probed,
@@ -142,7 +146,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     finishedWithin: (ms) => setup.provenByAlerts ? alerts.within(ms) : 0,
     onNotLeader: () => leadership.refused(),
     settings: () => replaySettings(setup, live),
-    account: new Account(policy, { metrics, log, clock }),
+    account,
   });
   const queues = measuredQueues(policy, setup.downstreamQueues);
   return {

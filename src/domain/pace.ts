@@ -93,8 +93,7 @@ const PEAK_MS = 10_000, PEAK_PERIODS = 10;
  * Room that a rate-limited consumer has left: `floor(0.8 × limit)` less what it took in the last period, what waits for it,
  * and own replays so young that they may be in nobody's books. Where live traffic was higher of late than it is now, by more
  * than the fifth that is never used, the difference is kept free as well. No more than a tenth of the share goes in a tenth of
- * the period. Also gives the ledger with the peak brought up to
- * date.
+ * the period. Also gives the ledger with the peak brought up to date.
  */
 export function limiterRoom(read: PaceLedger, reading: LimiterReading): { answer: PaceAnswer; ledger: PaceLedger } {
   const { limit, periodMs, used, waiting, nowMs } = reading;

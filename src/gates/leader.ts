@@ -1,20 +1,26 @@
 /** Gate `leader`: of several instances one moves a source's messages, the others stand by. */
 import type { Gate, GateAnswer } from "./gate.ts";
 
+/** What this instance is to a source. `off`: there is no election. `unknown`: not found out yet, or not any more. */
+export type Role = "leader" | "standby" | "unknown" | "off";
+
+/** The role, and who leads. */
+export interface LeadershipStatus {
+  readonly role: Role;
+  /** Name of the instance that leads; empty where that is not known. */
+  readonly holder: string;
+  /** For how long the lease is held still, in milliseconds. */
+  readonly leftMs: number;
+  /** Code of the failed Redis call because of which the role is not known; empty: none. */
+  readonly errorCode: string;
+}
+
 /** What the gate asks. */
 export interface LeaderGateDeps {
   /** Finds out anew where it is time to. Never rejects. */
   refresh(): Promise<void>;
-  status(): {
-    readonly role: "leader" | "standby" | "unknown" | "off";
-    readonly holder: string;
-    readonly leftMs: number;
-    readonly errorCode: string;
-  };
+  status(): LeadershipStatus;
 }
-
-/** How soon a lease whose state is not known is asked for again, in milliseconds. */
-const RETRY_MS = 500;
 
 /** Creates the gate. At most one Redis call an ask, and only where the lease is due to be asked for. */
 export function createLeaderGate(leadership: LeaderGateDeps): Gate {
@@ -31,8 +37,8 @@ export function createLeaderGate(leadership: LeaderGateDeps): Gate {
         const detail = `${holder} leads; its lease ends in ${(leftMs / 1_000).toFixed(1)} s unless it is renewed`;
         return { open: false, reason: "standby", detail, retryInMs: leftMs };
       }
-      const why = errorCode === "" ? "has not been asked for yet" : `could not be taken (${errorCode})`;
-      return { open: false, reason: "unknown", detail: `the lease ${why}`, retryInMs: RETRY_MS };
+      const why = errorCode === "" ? "" : `: Redis refused or did not answer (${errorCode})`;
+      return { open: false, reason: "unknown", detail: `it is not known who leads${why}` };
     },
   };
 }

@@ -99,8 +99,6 @@ export class Metrics {
   ]);
   /** 1 open, 0 closed. */
   readonly gateOpen = this.#gauge("gate_open", "Whether a gate is open (1) or closed (0).", ["source", "gate"]);
-  /** 1: this instance moves the messages of the source; 0: another one does, or nobody. Without an election always 1. */
-  readonly leader = this.#gauge("leader", "Whether this instance leads a source (1) or stands by (0).", ["source"]);
   /** 1 for the state that a source's brake is in. */
   readonly brakeState = this.#gauge(
     "brake_state",
@@ -136,11 +134,18 @@ export class Metrics {
   readonly #buildInfo = this.#gauge("build_info", "Always 1; what is running is in the labels.", ["version", "commit"]);
 
   readonly #commitResults: readonly string[];
+  readonly #leaders = new Map<string, () => boolean>();
 
   constructor(options: MetricsOptions) {
     this.#commitResults = options.commitResults;
     this.#initialise(options);
+    registerLeader(this.#registry, this.#leaders);
     registerProcessMetrics(this.#registry, options.readProcessUsage);
+  }
+
+  /** Has `leads` asked at each scrape: whether this instance moves the messages of a source. Without an election always true. */
+  showLeader(source: string, leads: () => boolean): void {
+    this.#leaders.set(source, leads);
   }
 
   /** Every metric as Prometheus text, in {@link METRICS_CONTENT_TYPE}. */
@@ -162,7 +167,6 @@ export class Metrics {
     this.movedBytes.inc({ source }, 0);
     this.oldestAge.set({ source }, 0);
     this.allowance.set({ source }, -1);
-    this.leader.set({ source }, 0);
     for (const state of BRAKE_STATES) this.brakeState.set({ source, state }, state === "healthy" ? 1 : 0);
     for (const reason of BRAKE_REASONS) this.brakeReason.set({ source, reason }, reason === "none" ? 1 : 0);
     for (const reason of DEAD_REASONS) this.dead.inc({ source, reason }, 0);
@@ -178,7 +182,7 @@ export class Metrics {
   removeSource({ name: source, gates, queues }: MeasuredSource, { keepCounters }: { keepCounters: boolean }): void {
     this.oldestAge.remove({ source });
     this.allowance.remove({ source });
-    this.leader.remove({ source });
+    this.#leaders.delete(source);
     for (const state of BRAKE_STATES) this.brakeState.remove({ source, state });
     for (const reason of BRAKE_REASONS) this.brakeReason.remove({ source, reason });
     for (const gate of gates) this.gateOpen.remove({ source, gate });
@@ -200,6 +204,19 @@ export class Metrics {
   #gauge<Label extends string = never>(name: string, help: string, labelNames: readonly Label[] = []) {
     return new Gauge<Label>({ name: `mutt_remediation_${name}`, help, labelNames, registers: [this.#registry] });
   }
+}
+
+function registerLeader(registry: Registry, leaders: ReadonlyMap<string, () => boolean>): void {
+  new Gauge({
+    name: "mutt_remediation_leader",
+    help: "Whether this instance leads a source (1) or stands by (0).",
+    labelNames: ["source"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [source, leads] of leaders) this.set({ source }, leads() ? 1 : 0);
+    },
+  });
 }
 
 /** By hand: under Deno, prom-client's own process metrics export 0 where they may not read /proc (TOOLCHAIN §3). */

@@ -1,4 +1,5 @@
 /** Whether this instance leads a source. Spares instances the work of others; that nothing is moved twice rests on the commit. */
+import type { LeadershipStatus, Role } from "../gates/leader.ts";
 import type { Log } from "../observability/log.ts";
 import type { LeaseReply, LeaseStore } from "../redis/lease_store.ts";
 import { redisErrorCode } from "../redis/errors.ts";
@@ -9,22 +10,10 @@ import { Watch } from "./watch.ts";
 const STANDBY_MS = 500;
 /** A lease is renewed after this share of it. */
 const RENEWED_AFTER = 1 / 3;
-
-/** What this instance is to a source. `off`: there is no election. `unknown`: not found out yet, or not any more. */
-export const ROLES = ["leader", "standby", "unknown", "off"] as const;
-/** One of {@link ROLES}. */
-export type Role = (typeof ROLES)[number];
-
-/** The role, and who leads. */
-export interface LeadershipStatus {
-  readonly role: Role;
-  /** Name of the instance that leads; empty where that is not known. */
-  readonly holder: string;
-  /** For how long the lease is held still, in milliseconds. */
-  readonly leftMs: number;
-  /** Code of the failed Redis call because of which the role is not known; empty: none. */
-  readonly errorCode: string;
-}
+/** Longest pause after an attempt that failed, in milliseconds; the first is {@link STANDBY_MS}, each next twice as long. */
+const MAX_RETRY_MS = 10_000;
+/** How long stopping waits for the lease to be given back, in milliseconds. */
+const RELEASE_MS = 1_000;
 
 /** What {@link Leadership} needs. */
 export interface LeadershipDeps {
@@ -32,12 +21,14 @@ export interface LeadershipDeps {
   readonly enabled: boolean;
   readonly durationMs: number;
   readonly source: string;
+  /** Whether Redis can be asked now. */
+  readonly isReady: () => boolean;
+  /** Whether this instance could move anything; while not it gives the lease to one that can. */
+  readonly mayLead: () => boolean;
   readonly clock: Clock;
   readonly log: Log;
-  /** Told each failed Redis call, for counting. */
+  /** Told each failed Redis call. */
   readonly onRedisError: (error: unknown) => void;
-  /** Called when this instance begins or ceases to lead. */
-  readonly onChange: (leads: boolean) => void;
 }
 
 /** Holds the lease of one source from `start()` (or a first `take()`) until `stop()`. Nothing is asked for before. */
@@ -48,29 +39,37 @@ export class Leadership extends Watch {
   #askedMs = -Infinity;
   #untilMs = -Infinity;
   #errorCode = "";
+  #failures = 0;
   #isWanted = false;
   #asking: Promise<void> | null = null;
-  #told: Role = "unknown";
-  readonly #listeners: (() => void)[] = [];
+  #told: { role: Role; holder: string } = { role: "unknown", holder: "" };
+  #onLead: () => void = () => {};
+  #isTurning: () => boolean = () => true;
 
   constructor(deps: LeadershipDeps) {
     super(deps.clock);
     this.#deps = deps;
-    if (!deps.enabled) deps.onChange(true);
   }
 
-  /** Has `listener` called whenever this instance begins to lead. */
-  onLead(listener: () => void): void {
-    this.#listeners.push(listener);
+  /** The loop that works while this instance leads: it is woken when that begins, and a stuck one must not keep the lease. */
+  serve({ wake, isTurning }: { wake: () => void; isTurning: () => boolean }): void {
+    this.#onLead = wake;
+    this.#isTurning = isTurning;
   }
 
   /** The role as last found out. A lease that may be over by now is not ours. */
   status(): LeadershipStatus {
-    if (!this.#deps.enabled) return { role: "off", holder: "", leftMs: 0, errorCode: "" };
+    const nothing = { holder: "", leftMs: 0, errorCode: this.#errorCode };
+    if (!this.#deps.enabled) return { ...nothing, role: "off" };
     const leftMs = Math.max(0, this.#untilMs - this.#deps.clock.monotonicMs());
-    if (!this.#reply || leftMs === 0) return { role: "unknown", holder: "", leftMs: 0, errorCode: this.#errorCode };
+    if (!this.#reply || leftMs === 0) return { ...nothing, role: "unknown" };
     const { isOurs, holder } = this.#reply;
-    return { role: isOurs ? "leader" : "standby", holder, leftMs, errorCode: this.#errorCode };
+    return { ...nothing, role: isOurs ? "leader" : "standby", holder, leftMs };
+  }
+
+  /** Whether this instance may move messages, as far as this is concerned. */
+  leads(): boolean {
+    return ["leader", "off"].includes(this.status().role);
   }
 
   override start(): void {
@@ -79,16 +78,15 @@ export class Leadership extends Watch {
     super.start();
   }
 
-  /** Takes the lease now. @returns whether this instance leads. Rejects with the client's errors. */
-  async take({ force = false } = {}): Promise<boolean> {
+  /** Tries to take the lease now. @returns whose it is; `null`: there is no election. Rejects with the client's errors. */
+  async take({ force = false } = {}): Promise<LeaseReply | null> {
     this.#isWanted = this.#deps.enabled;
-    if (this.#isWanted) await this.#take(force);
-    return ["leader", "off"].includes(this.status().role);
+    return this.#isWanted ? await this.#take(force) : null;
   }
 
   /** Finds out anew where it is time to. Never rejects. */
   async refresh(): Promise<void> {
-    if (!this.#isWanted || this.#dueInMs() > 0) return;
+    if (!this.#isWanted || this.#dueInMs() > 0 || !this.#deps.isReady()) return;
     await (this.#asking ??= this.#attempt().finally(() => this.#asking = null));
   }
 
@@ -98,9 +96,8 @@ export class Leadership extends Watch {
 
   /** A script has refused this instance: it is to find out anew before it goes on. */
   refused(): void {
-    this.#reply = null;
-    this.#askedMs = -Infinity;
-    this.#tell();
+    this.#forget();
+    this.wake();
   }
 
   /** Gives the lease back, as far as Redis lets it. Call it when nothing moves any more. Never rejects. */
@@ -109,26 +106,35 @@ export class Leadership extends Watch {
     await this.#asking;
     if (!this.#isWanted) return;
     this.#isWanted = false;
+    const held = this.leads();
     this.#reply = null;
-    await this.#deps.store.release().catch(() => {});
-    this.#deps.onChange(false);
+    if (!held || !this.#deps.isReady()) return;
+    const released = new AbortController();
+    const releasing = this.#deps.store.release().catch(() => {}).finally(() => released.abort());
+    await Promise.race([releasing, this.#deps.clock.sleep(RELEASE_MS, released.signal)]);
   }
 
   protected periodMs(): number {
-    return Math.max(10, this.#dueInMs());
+    return Math.max(10, this.#deps.isReady() ? this.#dueInMs() : STANDBY_MS);
   }
 
   #dueInMs(): number {
-    const { role, leftMs } = this.status();
-    const everyMs = this.#deps.durationMs * RENEWED_AFTER;
-    const pauseMs = role === "leader" ? everyMs : Math.min(STANDBY_MS, everyMs, role === "standby" ? leftMs : Infinity);
-    return this.#askedMs + pauseMs - this.#deps.clock.monotonicMs();
+    return this.#askedMs + this.#pauseMs() - this.#deps.clock.monotonicMs();
+  }
+
+  #pauseMs(): number {
+    const { role, leftMs } = this.status(), everyMs = this.#deps.durationMs * RENEWED_AFTER;
+    if (this.#failures > 0) return Math.min(MAX_RETRY_MS, STANDBY_MS * 2 ** Math.min(this.#failures - 1, 10));
+    return role === "leader" ? everyMs : Math.min(STANDBY_MS, everyMs, role === "standby" ? leftMs : Infinity);
   }
 
   async #attempt(): Promise<void> {
     try {
-      await this.#take(false);
+      if (this.#deps.mayLead() && this.#isTurning()) await this.#take(false);
+      else await this.#giveUp();
+      this.#failures = 0;
     } catch (error) {
+      this.#failures++;
       this.#errorCode = redisErrorCode(error);
       this.#deps.onRedisError(error);
       this.#tell();
@@ -136,27 +142,42 @@ export class Leadership extends Watch {
   }
 
   /** Counts from before the call, so that the server never takes a lease for over before its holder does. */
-  async #take(force: boolean): Promise<void> {
-    this.#askedMs = this.#deps.clock.monotonicMs();
-    const askedMs = this.#askedMs;
-    this.#reply = await this.#deps.store.take({ durationMs: this.#deps.durationMs, force });
-    this.#untilMs = askedMs + this.#reply.leftMs;
+  async #take(force: boolean): Promise<LeaseReply> {
+    const askedMs = this.#askedMs = this.#deps.clock.monotonicMs();
+    const reply = await this.#deps.store.take({ durationMs: this.#deps.durationMs, force });
+    this.#reply = reply;
+    this.#untilMs = askedMs + reply.leftMs;
     this.#errorCode = "";
+    this.#tell();
+    return reply;
+  }
+
+  async #giveUp(): Promise<void> {
+    this.#askedMs = this.#deps.clock.monotonicMs();
+    if (this.status().role !== "leader") return;
+    await this.#deps.store.release();
+    this.#forget();
+  }
+
+  #forget(): void {
+    this.#reply = null;
+    this.#askedMs = -Infinity;
     this.#tell();
   }
 
   #tell(): void {
-    const { role, holder } = this.status(), was = this.#told;
-    if (role === was) return;
-    this.#told = role;
+    const { role, holder, errorCode } = this.status(), was = this.#told;
+    if (role === was.role && holder === was.holder) return;
+    this.#told = { role, holder };
     const { source, log } = this.#deps;
-    if (role === "leader") log.info("leader", `Remediation: leads ${source}`, { source, role });
-    else if (role === "standby") {
+    if (role === "leader") {
+      log.info("leader", `Remediation: leads ${source}`, { source, role });
+      this.#onLead();
+    } else if (role === "standby") {
       log.info("leader", `Remediation: stands by for ${source}; ${holder} leads`, { source, role, holder });
-    } else if (was === "leader") {
-      log.warning("leader", `Remediation: does not know any more whether it leads ${source}`, { source, role });
+    } else if (was.role === "leader") {
+      const why = errorCode === "" ? "" : ` (${errorCode})`;
+      log.info("leader", `Remediation: leads ${source} no longer${why}`, { source, role });
     }
-    if (role === "leader" || was === "leader") this.#deps.onChange(role === "leader");
-    if (role === "leader") this.#listeners.forEach((listener) => listener());
   }
 }

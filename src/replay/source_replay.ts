@@ -154,7 +154,7 @@ export class SourceReplay {
         () => this.#turn(options, tally),
       );
       this.#failures = 0;
-      this.#deps.account.turnSucceeded();
+      if (!this.#isUnknownWhoLeads()) this.#deps.account.turnSucceeded();
       if (stop.by === "shutdown") this.#deps.account.tellUntoldDeaths();
     } catch (error) {
       stop = await this.#failed(error);
@@ -351,8 +351,17 @@ export class SourceReplay {
     if (record.boundBy === "held" || record.boundBy === "returns") return { by: "returns", nextInMs };
     if (record.boundBy === "breaker") return { by: "breaker", nextInMs };
     if (record.boundBy !== "batch_size") return { by: "empty", nextInMs };
-    this.#deps.account.batchEnded({ depth, ...this.#deps.settings() });
+    if (this.#leaderGate()?.open) this.#deps.account.batchEnded({ depth, ...this.#deps.settings() });
     return { by: "batch_size", nextInMs };
+  }
+
+  #leaderGate(): GateStatus | undefined {
+    return this.#deps.board.last().statuses.find(({ name }) => name === "leader");
+  }
+
+  /** Then Redis did not do what was asked, though nothing else was. */
+  #isUnknownWhoLeads(): boolean {
+    return this.#leaderGate()?.reason === "unknown";
   }
 
   #heldBy({ name, retryInMs }: GateStatus): Stop {

@@ -5,6 +5,7 @@ import type { Clock } from "../runtime/clock.ts";
 export abstract class Watch {
   readonly #clock: Clock;
   readonly #stop = new AbortController();
+  #pause = new AbortController();
   #running: Promise<void> | null = null;
 
   constructor(clock: Clock) {
@@ -25,13 +26,20 @@ export abstract class Watch {
   /** Resolves when the last look is over. Safe to call twice, and without start. */
   async stop(): Promise<void> {
     this.#stop.abort();
+    this.wake();
     await this.#running;
+  }
+
+  /** Ends the pause: the next look is due now. */
+  protected wake(): void {
+    this.#pause.abort();
   }
 
   async #run(): Promise<void> {
     while (!this.#stop.signal.aborted) {
+      this.#pause = new AbortController();
       await this.look();
-      await this.#clock.sleep(this.periodMs(), this.#stop.signal);
+      await this.#clock.sleep(this.periodMs(), this.#pause.signal);
     }
   }
 }

@@ -1,6 +1,6 @@
 /** Several instances of the service, as processes: one leads, another takes over, `once` respects the leader. */
 import assert from "node:assert/strict";
-import { eventTexts } from "../support/engine.ts";
+import { eventTexts, STATE } from "../support/engine.ts";
 import { type TestRedis, withRedis } from "../support/redis.ts";
 import { type Service, startService } from "../support/service.ts";
 import { waitUntil } from "../support/wait.ts";
@@ -65,7 +65,7 @@ withRedis(
     });
     await hasRole(service, "leader");
     await waitUntil(
-      async () => await redis.client().hget("mutt:remediation:{mutt:dlq:alerter}:state", "cycle") === "1",
+      async () => await redis.client().hget(STATE, "cycle") === "1",
       {
         what: "the cycle of the start is over",
       },
@@ -89,6 +89,8 @@ withRedis(
     await using forced = startService({ args: ["once", "--json", "--force"], env });
     assert.equal((await forced.exit).code, 0);
     assert.equal(JSON.parse(forced.stdout.join("")).sources[0].replayed, 20);
-    await hasRole(service, "leader");
+    // Given back, or taken again by the service.
+    const holder = await redis.client().hmget(STATE, "leader", "leaderName");
+    assert.ok(holder[0] === "" || holder[1]?.startsWith("pod ("), `${holder}`);
   },
 );

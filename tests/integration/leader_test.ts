@@ -31,8 +31,9 @@ function elect(name: string, { settings, ...more }: EngineOptions = {}): Engine 
 
 const roleOf = (engine: Engine) => engine.source.leadership.status().role;
 
-async function leaderGauge(engine: Engine): Promise<number | undefined> {
-  return (await engine.metrics.leader.get()).values[0]?.value;
+async function leaderGauge(engine: Engine): Promise<number> {
+  const line = /^mutt_remediation_leader\{source="alerter"\} (\d)$/m.exec(await engine.metrics.render());
+  return Number(line?.[1]);
 }
 
 function lease(token: string): LeaseStore {
@@ -148,6 +149,51 @@ for (
     assert.equal((await lease("b").take({ durationMs: 60_000 })).isOurs, true);
   });
 }
+
+Deno.test("leader: an instance whose replay is switched off lets another lead", async () => {
+  await using off = elect("a", { settings: { enabled: false } });
+  await using on = elect("b");
+  await off.start();
+  await on.start();
+  await server().seedList(DLQ, eventTexts(20));
+  await waitUntilEmpty(server(), DLQ);
+  assert.deepEqual([roleOf(on), await leaderGauge(off)], ["leader", 0]);
+});
+
+Deno.test("leader: tells why it cannot lead when Redis refuses the lease, and no recovery before there is one", async () => {
+  const admin = server().client();
+  await server().seedList(DLQ, eventTexts(20));
+  await admin.config("SET", "maxmemory", "1");
+  try {
+    await using engine = elect("a");
+    await engine.start();
+    await waitUntil(async () => ((await engine.errors()).OOM ?? 0) >= 2, { what: "OOM is counted twice" });
+    const told = engine.lines.filter(({ event }) => /^redis_(error|recovered)$/.test(event)).map((
+      { event, fields },
+    ) => [event, fields.code]);
+    assert.deepEqual(told, [["redis_error", "OOM"]]);
+    assert.match(engine.source.board.last().closed[0]?.detail ?? "", /not known who leads.*OOM/);
+    await admin.config("SET", "maxmemory", "0");
+    await waitUntilEmpty(server(), DLQ);
+    await waitUntil(() => engine.lines.some(({ event }) => event === "redis_recovered"), {
+      what: "the recovery is told",
+    });
+  } finally {
+    await admin.config("SET", "maxmemory", "0");
+  }
+});
+
+Deno.test("leader: a displaced leader asks again at once when the lease is given back", async () => {
+  await using engine = elect("a", { settings: { leaseSeconds: 300 } });
+  const other = lease("other");
+  await engine.start();
+  await waitUntil(() => roleOf(engine) === "leader", { what: "it leads" });
+  await other.take({ durationMs: 300_000, force: true });
+  engine.source.leadership.refused();
+  await waitUntil(() => roleOf(engine) === "standby", { what: "it stands by" });
+  await other.release();
+  await waitUntil(() => roleOf(engine) === "leader", { what: "it leads again" });
+});
 
 Deno.test("leader: what the record says of cycles and canaries is the next leader's too", async () => {
   const first = elect("a");

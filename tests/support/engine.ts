@@ -156,6 +156,7 @@ class TestEngine implements Engine {
       ...{ clock: { ...clock, sleep }, intervalMs: () => settings.intervalSeconds * 1_000, onPass: () => {} },
       onBug: (error) => this.#bug = error,
     });
+    this.source.leadership.serve({ wake: () => this.#loop.wake(), isTurning: () => this.#loop.isTurning() });
   }
 
   async turn(

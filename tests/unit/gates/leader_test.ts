@@ -16,12 +16,12 @@ for (
     [{ ...NOTHING, role: "unknown" }, {
       open: false,
       reason: "unknown",
-      detail: "the lease has not been asked for yet",
+      detail: "it is not known who leads",
     }],
     [{ ...NOTHING, role: "unknown", errorCode: "OOM" }, {
       open: false,
       reason: "unknown",
-      detail: "the lease could not be taken (OOM)",
+      detail: "it is not known who leads: Redis refused or did not answer (OOM)",
     }],
   ] as const
 ) {

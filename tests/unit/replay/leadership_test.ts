@@ -11,7 +11,8 @@ const THEIRS: LeaseReply = { isOurs: false, holder: "pod-b", leftMs: 9_000 };
 /** A leadership over answers that a test gives; an error is what the call rejects with, a number delays the reply so long. */
 function setup({ enabled = true } = {}) {
   const clock = new TestClock(), { log, lines } = recordLog();
-  const seen = { takes: 0, releases: 0, errors: 0, changes: [] as boolean[], leads: 0 };
+  const seen = { takes: 0, releases: 0, errors: 0, wakes: 0 };
+  const can = { reachRedis: true, move: true, turn: true };
   const next: { reply: LeaseReply | Error; tookMs: number } = { reply: OURS, tookMs: 0 };
   const store = {
     async take() {
@@ -24,11 +25,12 @@ function setup({ enabled = true } = {}) {
   } as unknown as LeaseStore;
   const leadership = new Leadership({
     ...{ store, enabled, durationMs: DURATION_MS, source: "alerter", clock, log },
+    isReady: () => can.reachRedis,
+    mayLead: () => can.move,
     onRedisError: () => void seen.errors++,
-    onChange: (leads) => void seen.changes.push(leads),
   });
-  leadership.onLead(() => void seen.leads++);
-  return { leadership, clock, lines, seen, next, role: () => leadership.status().role };
+  leadership.serve({ wake: () => void seen.wakes++, isTurning: () => can.turn });
+  return { leadership, clock, lines, seen, next, can, role: () => leadership.status().role };
 }
 
 Deno.test("Leadership: asks for nothing before it is started", async () => {
@@ -41,7 +43,7 @@ Deno.test("Leadership: asks for nothing before it is started", async () => {
 
 Deno.test("Leadership: renews a lease at a third of it, asks for another's every half second, not more often", async () => {
   const { leadership, clock, seen, next } = setup();
-  assert.equal(await leadership.take(), true);
+  assert.deepEqual(await leadership.take(), OURS);
   await clock.advance(DURATION_MS / 3 - 1);
   await leadership.refresh();
   assert.equal(seen.takes, 1);
@@ -55,7 +57,6 @@ Deno.test("Leadership: renews a lease at a third of it, asks for another's every
   await clock.advance(1);
   await leadership.refresh();
   assert.equal(seen.takes, 3);
-  assert.deepEqual(seen.changes, [true, false]);
 });
 
 Deno.test("Leadership: does not lead any more when its lease is over by its own count from before the call", async () => {
@@ -75,7 +76,7 @@ Deno.test("Leadership: does not lead any more when its lease is over by its own 
   assert.deepEqual([seen.errors, leadership.status().errorCode], [2, "TIMEOUT"]);
   assert.deepEqual(lines.map(({ level, message }) => [level, message]), [
     ["INFO", "Remediation: leads alerter"],
-    ["WARNING", "Remediation: does not know any more whether it leads alerter"],
+    ["INFO", "Remediation: leads alerter no longer (TIMEOUT)"],
   ]);
 });
 
@@ -89,7 +90,7 @@ Deno.test("Leadership: finds out anew at once when a script has refused it, and 
   assert.equal(role(), "standby");
   next.reply = OURS;
   await leadership.take();
-  assert.deepEqual([role(), seen.leads, seen.changes], ["leader", 2, [true, false, true]]);
+  assert.deepEqual([role(), seen.wakes], ["leader", 2]);
 });
 
 Deno.test("Leadership: gives the lease back when it stops", async () => {
@@ -97,14 +98,53 @@ Deno.test("Leadership: gives the lease back when it stops", async () => {
   leadership.start();
   await leadership.refresh();
   await leadership.stop();
-  assert.deepEqual([role(), seen.releases, seen.changes], ["unknown", 1, [true, false]]);
+  assert.deepEqual([role(), seen.releases], ["unknown", 1]);
 });
 
 Deno.test("Leadership: without an election every instance works, and Redis is not asked", async () => {
   const { leadership, seen, role } = setup({ enabled: false });
   leadership.start();
-  assert.equal(await leadership.take(), true);
+  assert.equal(await leadership.take(), null);
   await leadership.refresh();
   await leadership.stop();
-  assert.deepEqual([role(), seen.takes, seen.releases, seen.changes], ["off", 0, 0, [true]]);
+  assert.deepEqual([role(), leadership.leads(), seen.takes, seen.releases], ["off", true, 0, 0]);
+});
+
+for (const what of ["move", "turn"] as const) {
+  Deno.test(`Leadership: gives the lease to others once, and takes none, while it cannot ${what}`, async () => {
+    const { leadership, clock, can, seen, role } = setup();
+    await leadership.take();
+    can[what] = false;
+    for (let i = 0; i < 3; i++) {
+      await clock.advance(DURATION_MS / 3);
+      await leadership.refresh();
+    }
+    assert.deepEqual([role(), seen.takes, seen.releases], ["unknown", 1, 1]);
+    can[what] = true;
+    await clock.advance(500);
+    await leadership.refresh();
+    assert.deepEqual([role(), seen.takes], ["leader", 2]);
+  });
+}
+
+Deno.test("Leadership: asks more and more seldom while Redis refuses, and not at all while it is away", async () => {
+  const { leadership, clock, can, next, seen } = setup();
+  leadership.start();
+  await clock.advance(0);
+  next.reply = new Error("READONLY You can't write against a read only replica.");
+  leadership.refused();
+  for (let i = 0; i < 600; i++) {
+    await clock.advance(100);
+    await leadership.refresh();
+  }
+  // At 0, 0.5, 1.5, 3.5, 7.5 s, then each 10 s.
+  assert.equal(seen.errors, 10);
+  can.reachRedis = false;
+  for (let i = 0; i < 600; i++) {
+    await clock.advance(100);
+    await leadership.refresh();
+  }
+  assert.equal(seen.errors, 10);
+  await leadership.stop();
+  assert.equal(seen.releases, 0);
 });
