@@ -1,6 +1,7 @@
 /** Every family, in the order of the report. */
 import type { Family } from "../harness/family.ts";
+import { BYSTANDER } from "./bystander.ts";
 import { DRAIN } from "./drain.ts";
 
 /** For `--only`, `--help` and the short form in the tests. */
-export const FAMILIES: readonly Family[] = [DRAIN];
+export const FAMILIES: readonly Family[] = [DRAIN, BYSTANDER];

@@ -56,3 +56,9 @@ export function median(values: readonly number[]): number | null {
 function valuesOf(runs: readonly Figures[], heading: string): number[] {
   return runs.flatMap((figures) => figures[heading] ?? []);
 }
+
+/** The largest of a figure over all rounds: one stall is not excused by four runs without. */
+export function worstOf(runs: readonly Figures[], heading: string): number | null {
+  const values = valuesOf(runs, heading);
+  return values.length === 0 ? null : Math.max(...values);
+}
