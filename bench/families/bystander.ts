@@ -111,7 +111,7 @@ function tableOf(rounds: Rounds, { load, ours }: { load: Load; ours: Drainer }):
   return {
     title: `Bystander, ${load.count.toLocaleString("en")} messages of ${load.bytes.toLocaleString("en")} bytes`,
     rows: [...rounds.keys()].map((name) => ({ name, figures: figuresOf(name) })),
-    notes: ["Each max is the worst of all runs. Scripts of ours only; the one script over all is a command over 1 ms."],
+    notes: ["Each max is the worst of all runs."],
     targets: load.bytes > MOST_BYTES ? [] : targetsOf(figuresOf(ours.name), size),
   };
 }
