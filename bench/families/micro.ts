@@ -23,7 +23,7 @@ export const MICRO: Family = {
 };
 
 async function measure({ scale, signal }: Bench): Promise<Table> {
-  const flags = ["--json", "--no-check", "--allow-read", "--allow-env", "--no-prompt"];
+  const flags = [`--config=${ROOT}deno.json`, "--json", "--no-check", "--allow-read", "--allow-env", "--no-prompt"];
   const short = scale === "short" ? ["--", "--short"] : [];
   const json = await run([Deno.execPath(), "bench", ...flags, FILE, ...short], { signal });
   const { benches } = JSON.parse(json) as Output;

@@ -113,9 +113,12 @@ async function overSources({ redis, bench, range: { sources, total, idleMs } }: 
   const contenders = sources.map((number) => {
     const names = Array.from({ length: number }, (_, i) => `s${i}`);
     const load = { count: Math.floor(total / number), sources: names, idleMs };
-    return { name: `${number} sources`, run: () => drainByService(redis, load, bench) };
+    return { name: String(number), run: () => drainByService(redis, load, bench) };
   });
-  return tableOf(`Sources, ${total.toLocaleString("en")} messages in all`, await alternate(contenders, bench));
+  return tableOf(
+    `Number of sources, ${total.toLocaleString("en")} messages of ${BYTES} bytes in all`,
+    await alternate(contenders, bench),
+  );
 }
 
 function tableOf(title: string, rounds: Rounds): Table {
