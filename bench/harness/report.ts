@@ -25,8 +25,8 @@ export function formatMarkdown(report: Report): string {
   const targets = targetsOf(tables);
   return [
     `${measured} ${describeMachine(machine).join("; ")}.`,
-    ...targets.length > 0 ? ["## Targets", markTable(targetCells(targets))] : [],
-    ...tables.flatMap(({ title, rows, notes = [] }) => [`## ${title}`, markTable(cellsOf(rows)), ...notes]),
+    ...targets.length > 0 ? ["### Targets", markTable(targetCells(targets))] : [],
+    ...tables.flatMap(({ title, rows, notes = [] }) => [`### ${title}`, markTable(cellsOf(rows)), ...notes]),
   ].join("\n\n");
 }
 
