@@ -26,7 +26,7 @@ export function permissionFlags(): string[] {
 /** Compiles. `DENORT_BIN`, Deno's own variable, may name the base binary. @returns an exit code; a failure is explained on stderr. */
 export async function compile(): Promise<number> {
   await Deno.mkdir(`${ROOT}dist`, { recursive: true });
-  await Deno.writeTextFile(ROOT + COMMIT_FILE, await commitOfTree());
+  await Deno.writeTextFile(ROOT + COMMIT_FILE, await describeCommit());
   try {
     const code = await runDeno([
       "compile",
@@ -50,7 +50,7 @@ function explainFailure(base: string | undefined): string {
 }
 
 /** The commit, `-dirty` behind it where files differ from it; `BUILD_COMMIT` where there is no Git (an image build), else `unknown`. */
-async function commitOfTree(): Promise<string> {
+export async function describeCommit(): Promise<string> {
   try {
     const git = await new Deno.Command("git", { args: ["describe", "--always", "--dirty", "--abbrev=12"], cwd: ROOT })
       .output();

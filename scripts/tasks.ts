@@ -13,6 +13,7 @@ const TASKS: Record<string, Task> = {
   // In this process, so that a signal to the task reaches the demo.
   demo: async (args) => await (await import("../demo/demo.ts")).runDemo(args),
   simulate: async (args) => await (await import("../demo/simulator/simulate.ts")).runSimulation(args),
+  bench: async (args) => await (await import("../bench/run.ts")).runBench(args),
   dev: async (args) => await (await import("./dev.ts")).runDev(args),
   test: async () => await checkTypes() || await needRedis() || await testAll(),
   "test:unit": () => runSuites([SUITES.unit]),

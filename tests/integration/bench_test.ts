@@ -1,0 +1,38 @@
+/** The benchmarks' short form: each family runs, every message arrives (the families see to that), every figure is a number. */
+import { ok } from "node:assert/strict";
+import { FAMILIES } from "../../bench/families/all.ts";
+import { BenchRedis } from "../../bench/harness/bench_redis.ts";
+import { pingWhile } from "../../bench/harness/bystander.ts";
+
+const STALL_MS = 300;
+/** Holds Redis up for so many milliseconds. */
+const BUSY_FOR_MS = `
+  local function now() local time = redis.call('TIME') return time[1] * 1000 + time[2] / 1000 end
+  local untilMs = now() + ARGV[1]
+  while now() < untilMs do end`;
+
+for (const { name, run } of FAMILIES) {
+  Deno.test(`bench: ${name} gives figures in its short form`, async () => {
+    const tables = await run({ scale: "short", rounds: 1, signal: new AbortController().signal, tell: () => {} });
+    ok(tables.length > 0);
+    for (const { title, rows } of tables) {
+      ok(rows.length > 0, title);
+      for (const row of rows) {
+        const figures = Object.entries(row.figures);
+        ok(figures.some(([, value]) => value !== null), `${title}: ${row.name}`);
+        for (const [heading, value] of figures) {
+          ok(value === null || (Number.isFinite(value) && value >= 0), `${title}: ${row.name}: ${heading} is ${value}`);
+        }
+      }
+    }
+  });
+}
+
+Deno.test("bench: a stall is felt by every ping that falls into it", async () => {
+  await using redis = await BenchRedis.start();
+  const pings = await pingWhile(redis, async () => {
+    await redis.client().eval(BUSY_FOR_MS, 0, STALL_MS);
+  });
+  ok(pings.max >= STALL_MS * 0.9, `${pings.max} ms`);
+  ok(pings.p50 > STALL_MS * 0.1, `half of the pings waited ${pings.p50} ms`);
+});
