@@ -38,6 +38,11 @@ export function formatTable(rows: readonly Row[]): string {
   return lines.map(format).join("\n");
 }
 
+/** What one came to, in a line: nothing of it is lost where the run is ended early. */
+export function formatRow(row: Row): string {
+  return `  ${cellsOf(row).map((cell, i) => `${HEADINGS[i]} ${cell}`).slice(2).join(", ")}`;
+}
+
 /** For a page. */
 export function formatMarkdown(rows: readonly Row[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;

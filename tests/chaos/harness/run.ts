@@ -4,7 +4,7 @@ import { SeededRandom } from "../../../demo/random.ts";
 import { EXIT, runInterruptible } from "../../../demo/interruptible.ts";
 import { SCENARIOS } from "../scenarios/all.ts";
 import { isClean } from "./oracle.ts";
-import { formatMarkdown, formatTable, type Row } from "./report.ts";
+import { formatMarkdown, formatRow, formatTable, type Row } from "./report.ts";
 import type { LeaseMode, Scenario } from "./scenario.ts";
 
 const LEASES: readonly LeaseMode[] = ["on", "off", "wrong"];
@@ -59,6 +59,7 @@ async function runAll(options: Options, signal: AbortSignal): Promise<number> {
       const rounds = roundsOf(scenario, scale);
       rows.push(await runScenario(scenario, { lease, rounds, seed, signal, tell: (line) => console.log(line) }));
       signal.throwIfAborted();
+      console.log(formatRow(rows.at(-1)!));
     }
   }
   console.log(`\n${formatTable(rows)}`);
