@@ -106,9 +106,8 @@ export class Leadership extends Watch {
     await this.#asking;
     if (!this.#isWanted) return;
     this.#isWanted = false;
-    const held = this.leads();
     this.#reply = null;
-    if (!held || !this.#deps.isReady()) return;
+    if (!this.#deps.isReady()) return;
     const released = new AbortController();
     const releasing = this.#deps.store.release().catch(() => {}).finally(() => released.abort());
     await Promise.race([releasing, this.#deps.clock.sleep(RELEASE_MS, released.signal)]);
