@@ -1,6 +1,6 @@
 /** `deno task bench`: how fast, and how gentle to Redis. */
 import { parseArgs } from "node:util";
-import { EXIT, runInterruptible } from "../demo/interruptible.ts";
+import { EXIT, pickByName, runInterruptible } from "../scripts/program.ts";
 import { FAMILIES } from "./families/all.ts";
 import type { Family, Scale, Table } from "./harness/family.ts";
 import { describeMachine } from "./harness/machine.ts";
@@ -76,20 +76,11 @@ function parseOptions(args: readonly string[]): Options | number {
       return EXIT.good;
     }
     const { only, scale, json, markdown } = values;
-    return { families: parseOnly(only), scale: parseScale(scale), json, markdown };
+    return { families: pickByName("--only", only, FAMILIES), scale: parseScale(scale), json, markdown };
   } catch (error) {
     console.error(`${(error as Error).message} (see --help)`);
     return EXIT.usage;
   }
-}
-
-function parseOnly(names: string | undefined): readonly Family[] {
-  if (names === undefined) return FAMILIES;
-  return names.split(",").map((name) => {
-    const found = FAMILIES.find((family) => family.name === name);
-    if (found) return found;
-    throw new RangeError(`--only "${name}" is not one of ${FAMILIES.map((family) => family.name).join(", ")}`);
-  });
 }
 
 function parseScale(text: string): Scale {

@@ -14,7 +14,7 @@ import {
   type GateView,
   TABLE_HEAD,
 } from "./screen.ts";
-import { EXIT, runInterruptible } from "./interruptible.ts";
+import { EXIT, runInterruptible } from "../scripts/program.ts";
 import { openStage, type Stage } from "./stage.ts";
 
 const MIN_MESSAGES = 50, MAX_MESSAGES = 400;

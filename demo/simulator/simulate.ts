@@ -1,7 +1,7 @@
 /** `deno task simulate`: the same incident for MUTT's own remediation service and for this one, side by side. */
 import { parseArgs } from "node:util";
 import { setTimeout as sleep } from "node:timers/promises";
-import { EXIT, runInterruptible } from "../interruptible.ts";
+import { EXIT, runInterruptible } from "../../scripts/program.ts";
 import { type Contender, createOriginal, createOurs, defaultSources, INTERVAL_SECONDS, NOBODY } from "./contenders.ts";
 import { type Incident, INCIDENTS } from "./incidents.ts";
 import { isExact } from "./ledger.ts";

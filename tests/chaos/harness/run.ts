@@ -1,7 +1,7 @@
 /** `deno task chaos`: every scenario under every lease mode, judged by the oracle. */
 import { parseArgs } from "node:util";
 import { SeededRandom } from "../../../demo/random.ts";
-import { EXIT, runInterruptible } from "../../../demo/interruptible.ts";
+import { EXIT, pickByName, runInterruptible } from "../../../scripts/program.ts";
 import { SCENARIOS } from "../scenarios/all.ts";
 import { isClean } from "./oracle.ts";
 import { formatMarkdown, formatRow, formatTable, type Row } from "./report.ts";
@@ -143,7 +143,7 @@ function parseOptions(args: readonly string[]): Options | number {
     }
     const { only, lease, scale, seed, json, markdown } = values;
     return {
-      scenarios: parseOnly(only),
+      scenarios: pickByName("--only", only, SCENARIOS),
       leases: parseLease(lease),
       scale: parseScale(scale),
       seed: parseSeed(seed),
@@ -154,15 +154,6 @@ function parseOptions(args: readonly string[]): Options | number {
     console.error(`${(error as Error).message} (see --help)`);
     return EXIT.usage;
   }
-}
-
-function parseOnly(names: string | undefined): readonly Scenario[] {
-  if (names === undefined) return SCENARIOS;
-  return names.split(",").map((name) => {
-    const found = SCENARIOS.find((scenario) => scenario.name === name);
-    if (found) return found;
-    throw new RangeError(`--only "${name}" is not one of ${SCENARIOS.map((scenario) => scenario.name).join(", ")}`);
-  });
 }
 
 function parseLease(text: string): readonly LeaseMode[] {

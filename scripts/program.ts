@@ -1,4 +1,4 @@
-/** What the demo and the simulator share as programs: exit codes, and ending cleanly on a signal. */
+/** What demo, simulator, chaos and benchmarks share as programs: exit codes, flags, and ending cleanly on a signal. */
 
 /** Exit codes. */
 export const EXIT = { good: 0, bad: 1, usage: 2 } as const;
@@ -6,13 +6,14 @@ const SIGNAL_EXITS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 /**
  * Plays until it is over, fails or a signal aborts `signal`; resolves with the exit code once nothing of it is left. `what` names
- * it where it failed.
+ * it where it failed. A second signal ends it at once.
  */
 export async function runInterruptible(what: string, play: (signal: AbortSignal) => Promise<number>): Promise<number> {
   const interrupt = new AbortController();
   let exitCode: number = EXIT.bad;
   for (const [name, code] of Object.entries(SIGNAL_EXITS) as [Deno.Signal, number][]) {
     Deno.addSignalListener(name, () => {
+      if (interrupt.signal.aborted) Deno.exit(code);
       exitCode = code;
       interrupt.abort();
     });
@@ -25,4 +26,18 @@ export async function runInterruptible(what: string, play: (signal: AbortSignal)
     } else console.log("\nInterrupted; nothing is left running.");
     return exitCode;
   }
+}
+
+/** The things of a flag such as `--only a,b`, in the order of the names; all where it was not given. @throws RangeError */
+export function pickByName<T extends { readonly name: string }>(
+  flag: string,
+  names: string | undefined,
+  all: readonly T[],
+): readonly T[] {
+  if (names === undefined) return all;
+  return names.split(",").map((name) => {
+    const found = all.find((one) => one.name === name);
+    if (found) return found;
+    throw new RangeError(`${flag} "${name}" is not one of ${all.map((one) => one.name).join(", ")}`);
+  });
 }
