@@ -2,18 +2,21 @@
 
 /** Exit codes. */
 export const EXIT = { good: 0, bad: 1, usage: 2 } as const;
+/** A Ctrl-C reaches a task twice at once: from the terminal, and through `deno task`. */
+const SAME_SIGNAL_MS = 1_000;
 const SIGNAL_EXITS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 /**
  * Plays until it is over, fails or a signal aborts `signal`; resolves with the exit code once nothing of it is left. `what` names
- * it where it failed. A second signal ends it at once.
+ * it where it failed. A second signal, a while after the first, ends it at once.
  */
 export async function runInterruptible(what: string, play: (signal: AbortSignal) => Promise<number>): Promise<number> {
   const interrupt = new AbortController();
-  let exitCode: number = EXIT.bad;
+  let exitCode: number = EXIT.bad, againAfterMs = Infinity;
   for (const [name, code] of Object.entries(SIGNAL_EXITS) as [Deno.Signal, number][]) {
     Deno.addSignalListener(name, () => {
-      if (interrupt.signal.aborted) Deno.exit(code);
+      if (performance.now() > againAfterMs) Deno.exit(code);
+      againAfterMs = Math.min(againAfterMs, performance.now() + SAME_SIGNAL_MS);
       exitCode = code;
       interrupt.abort();
     });

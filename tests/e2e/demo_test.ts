@@ -142,6 +142,8 @@ Deno.test({
   fn: async () => {
     await using demo = await RunningDemo.start("scripts/task.ts", "demo");
     await demo.waitForOutput(/open, as fast as the pace allows/);
+    // Once from the terminal, once through `deno task`.
+    demo.interruptGroup();
     demo.interruptGroup();
     equal(await demo.end(), 130);
     match(demo.output, /nothing is left running/);
