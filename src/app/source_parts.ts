@@ -139,12 +139,11 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     ...{ dlq: policy.dlq, isRefusalsDlq: policy.target === settings.alertQueue, feedingDlqs: setup.feedingDlqs },
   });
   const replay = new SourceReplay(policy, {
-    ...{ store, board, clock, createId, log, tracer },
+    ...{ store, board, leadership, clock, createId, log, tracer },
     depthReading: () => depth.last(),
     reservePace: (count) => pace.reserve(count),
     paceFields: (count) => pace.fieldsAfter(count),
     finishedWithin: (ms) => setup.provenByAlerts ? alerts.within(ms) : 0,
-    onNotLeader: () => leadership.refused(),
     settings: () => replaySettings(setup, live),
     account,
   });

@@ -5,6 +5,9 @@ import { loadScript, type Script } from "./scripts.ts";
 import releaseLease from "./scripts/release_lease.lua" with { type: "text" };
 import takeLease from "./scripts/take_lease.lua" with { type: "text" };
 
+/** Longest name of a holder that is shown, in characters. */
+const MAX_NAME = 200;
+
 /** Who an instance is to the others. */
 export interface Instance {
   /** Unique for each process: a pod's name need not be. */
@@ -41,11 +44,16 @@ export class LeaseStore {
     const { token, name } = this.#instance;
     const reply = await this.#take(this.#state, token, name, durationMs, force ? 1 : 0);
     const [ours, holder, leftMs] = reply as [number, Buffer, number];
-    return { isOurs: ours === 1, holder: String(holder), leftMs };
+    return { isOurs: ours === 1, holder: toLine(String(holder)), leftMs };
   }
 
   /** Gives it back, if it is ours, so that another instance need not wait until it is over. */
   async release(): Promise<void> {
     await this.#release(this.#state, this.#instance.token);
   }
+}
+
+/** Anybody may have written it: fit for a terminal, and short. */
+function toLine(name: string): string {
+  return name.replace(/\p{Cc}+/gu, " ").slice(0, MAX_NAME);
 }

@@ -72,6 +72,11 @@ export class Leadership extends Watch {
     return ["leader", "off"].includes(this.status().role);
   }
 
+  /** Whether the last attempt failed; what Redis refuses here it refuses the replay as well. */
+  isFailing(): boolean {
+    return this.#errorCode !== "";
+  }
+
   override start(): void {
     if (!this.#deps.enabled) return;
     this.#isWanted = true;
@@ -153,6 +158,7 @@ export class Leadership extends Watch {
 
   async #giveUp(): Promise<void> {
     this.#askedMs = this.#deps.clock.monotonicMs();
+    this.#errorCode = "";
     if (this.status().role !== "leader") return;
     await this.#deps.store.release();
     this.#forget();

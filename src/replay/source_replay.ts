@@ -11,6 +11,7 @@ import { isReplyError, redisErrorCode } from "../redis/errors.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import type { Account } from "./account.ts";
 import { planCycle } from "./cycle.ts";
+import type { Leadership } from "./leadership.ts";
 import type { StoppedBy, TurnOutcome } from "./outcome.ts";
 import { type Plan, planChunk } from "./plan.ts";
 
@@ -54,8 +55,8 @@ export interface SourceReplayDeps {
   readonly paceFields: (count: number) => Readonly<Record<string, string>>;
   /** Messages of others that the consumer was seen to finish within the last milliseconds, while messages came back. */
   readonly finishedWithin: (ms: number) => number;
-  /** Told that Redis refused what only the leader may do. */
-  readonly onNotLeader: () => void;
+  /** Whether this instance leads; told when Redis refused what only the leader may do. */
+  readonly leadership: Pick<Leadership, "refused" | "leads" | "isFailing">;
   readonly settings: () => ReplaySettings;
   readonly account: Account;
   readonly clock: Clock;
@@ -154,7 +155,8 @@ export class SourceReplay {
         () => this.#turn(options, tally),
       );
       this.#failures = 0;
-      if (!this.#isUnknownWhoLeads()) this.#deps.account.turnSucceeded();
+      // Where the lease is refused nothing else was asked.
+      if (!this.#deps.leadership.isFailing()) this.#deps.account.turnSucceeded();
       if (stop.by === "shutdown") this.#deps.account.tellUntoldDeaths();
     } catch (error) {
       stop = await this.#failed(error);
@@ -243,7 +245,7 @@ export class SourceReplay {
     if (result === "wrong_type") {
       throw new Error("WRONGTYPE the DLQ or the source's record holds the wrong kind of value");
     }
-    if (result === "not_leader") this.#deps.onNotLeader();
+    if (result === "not_leader") this.#deps.leadership.refused();
     if (result === "ok") this.#deps.account.cycleBegan(plan, snapshot);
     return result === "ok";
   }
@@ -309,7 +311,7 @@ export class SourceReplay {
       this.#add(plan, tally);
       return "moved";
     }
-    if (result === "not_leader") this.#deps.onNotLeader();
+    if (result === "not_leader") this.#deps.leadership.refused();
     if (result === "conflict" || result === "wrong_type") return result;
     return "again";
   }
@@ -351,17 +353,8 @@ export class SourceReplay {
     if (record.boundBy === "held" || record.boundBy === "returns") return { by: "returns", nextInMs };
     if (record.boundBy === "breaker") return { by: "breaker", nextInMs };
     if (record.boundBy !== "batch_size") return { by: "empty", nextInMs };
-    if (this.#leaderGate()?.open) this.#deps.account.batchEnded({ depth, ...this.#deps.settings() });
+    if (this.#deps.leadership.leads()) this.#deps.account.batchEnded({ depth, ...this.#deps.settings() });
     return { by: "batch_size", nextInMs };
-  }
-
-  #leaderGate(): GateStatus | undefined {
-    return this.#deps.board.last().statuses.find(({ name }) => name === "leader");
-  }
-
-  /** Then Redis did not do what was asked, though nothing else was. */
-  #isUnknownWhoLeads(): boolean {
-    return this.#leaderGate()?.reason === "unknown";
   }
 
   #heldBy({ name, retryInMs }: GateStatus): Stop {

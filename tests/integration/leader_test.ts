@@ -195,6 +195,24 @@ Deno.test("leader: a displaced leader asks again at once when the lease is given
   await waitUntil(() => roleOf(engine) === "leader", { what: "it leads again" });
 });
 
+Deno.test("leader: shows the name of a holder in one short line, whoever wrote it", async () => {
+  await lease("a").take({ durationMs: 60_000 });
+  await server().client().hset(STATE, "leaderName", `\x1b[2Jbad\r\nname${"x".repeat(1_000)}`);
+  const { holder } = await lease("b").take({ durationMs: 60_000 });
+  assert.match(holder, /^ \[2Jbad namex+$/);
+  assert.equal(holder.length, 200);
+});
+
+Deno.test("leader: tells that Redis is back though replay is switched off", async () => {
+  await using engine = elect("a", { settings: { enabled: false }, commandTimeoutMs: 100 });
+  await engine.start();
+  await waitUntil(() => engine.source.replay.lastSnapshot() !== null, { what: "it turns" });
+  await server().client().client("PAUSE", 400, "ALL");
+  const tells = (event: string) => engine.lines.some((line) => line.event === event);
+  await waitUntil(() => tells("redis_error"), { what: "the failure is told" });
+  await waitUntil(() => tells("redis_recovered"), { what: "the recovery is told" });
+});
+
 Deno.test("leader: what the record says of cycles and canaries is the next leader's too", async () => {
   const first = elect("a");
   await server().seedList(DLQ, eventTexts(100));
