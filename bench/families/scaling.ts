@@ -25,14 +25,14 @@ const KIB = 1 << 10, MIB = 1 << 20;
 const RANGES: Readonly<Record<Scale, Range>> = {
   short: {
     ...{ lengths: [500, 1_000], sizes: [300], count: 300, mostBytes: MIB },
-    ...{ chunkMessages: [200], chunkBytes: [100 * KIB], repeatedBelow: 0 },
+    ...{ chunkMessages: [400], chunkBytes: [200 * KIB], repeatedBelow: 0 },
   },
   full: {
     lengths: [1_000, 10_000, 100_000, 1_000_000],
     sizes: [300, KIB, 4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, MIB],
     ...{ count: 100_000, mostBytes: 256 * MIB },
-    chunkMessages: [10, 50, 100, 200, 500, 1_000],
-    chunkBytes: [100 * KIB, 256 * KIB, 512 * KIB, MIB],
+    chunkMessages: [10, 50, 100, 200, 400, 1_000],
+    chunkBytes: [100 * KIB, 200 * KIB, 400 * KIB, MIB],
     repeatedBelow: 20_000,
   },
 };

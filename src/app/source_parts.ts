@@ -66,7 +66,8 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
   const { committer } = connections;
   const token = settings.leaderElection ? instance.token : "";
   const account = new Account(policy, { metrics, log, clock });
-  const store = new DeadLetterStore({ reader: redis, committer }, policy, { token });
+  const mover = connections.openNeeded(`mover:${policy.name}`);
+  const store = new DeadLetterStore({ reader: redis, committer, mover }, policy, { token });
   const leadership = new Leadership({
     ...{ clock, log, source: policy.name },
     store: new LeaseStore(committer, policy.dlq, instance),
@@ -158,7 +159,10 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
       const asking = [downstream, consumer].filter(({ name }) => setup.gates.includes(name));
       await Promise.all(asking.map((gate) => gate.settled()));
     },
-    stop: async () => void await Promise.all([downstream.stop(), consumer.stop(), leadership.stop()]),
+    stop: async () => {
+      await Promise.all([downstream.stop(), consumer.stop(), leadership.stop()]);
+      connections.release(mover);
+    },
   };
 }
 

@@ -21,7 +21,7 @@ export function createEnabledGate({ isEnabled, isKnown }: { isEnabled: () => boo
   };
 }
 
-/** Gate `redis`: whether both connections can take commands. */
+/** Gate `redis`: whether the connections can take commands. */
 export function createRedisGate(connections: { isReady(): boolean; lastErrorCode(): string }): Gate {
   return {
     name: "redis",

@@ -1,4 +1,4 @@
-/** Connections to Redis: one that reads, one that commits, more on request; with back-off, for ever. */
+/** Connections to Redis: one that reads, one that commits, more on request (a source's own, a subscriber's); with back-off, for ever. */
 import { Redis, type RedisOptions } from "ioredis";
 import type { Secret } from "../config/secret.ts";
 import type { Log } from "../observability/log.ts";
@@ -47,7 +47,9 @@ export class RedisConnections {
   readonly committer: Redis;
   readonly #address: RedisAddress;
   readonly #deps: ConnectionDeps;
-  readonly #all: Redis[] = [];
+  readonly #all = new Set<Redis>();
+  /** Without which nothing moves. */
+  readonly #needed = new Set<Redis>();
   #downSinceMs: number | null;
   #everUp = false;
   #lastError = "";
@@ -59,18 +61,38 @@ export class RedisConnections {
     this.#address = address;
     this.#deps = deps;
     this.#downSinceMs = deps.clock.monotonicMs();
-    this.reader = this.open("reader");
-    this.committer = this.open("committer");
+    this.reader = this.openNeeded("reader");
+    this.committer = this.openNeeded("committer");
   }
 
-  /** Whether both connections can take commands. */
+  /** Every connection that is not closed for good. */
+  list(): readonly Redis[] {
+    return [...this.#all];
+  }
+
+  /** Whether every connection that messages need can take commands. */
   isReady(): boolean {
-    return this.reader.status === "ready" && this.committer.status === "ready";
+    for (const { status } of this.#needed) if (status !== "ready") return false;
+    return true;
   }
 
   /** Code of the last failure to connect (`CONNECTION`, `WRONGPASS`, …), empty before any. */
   lastErrorCode(): string {
     return this.#lastError;
+  }
+
+  /** One more connection that messages need: without it nothing is ready. Closed with the others, or by {@link release}. */
+  openNeeded(role: string): Redis {
+    const redis = this.open(role);
+    this.#needed.add(redis);
+    return redis;
+  }
+
+  /** Closes one that was opened, before the others. Safe to call twice. */
+  release(redis: Redis): void {
+    this.#needed.delete(redis);
+    this.#all.delete(redis);
+    if (redis.status !== "end") redis.disconnect();
   }
 
   /** One more connection, for subscriptions; closed with the others. */
@@ -85,13 +107,13 @@ export class RedisConnections {
       reconnectOnError: (error) => this.#isDemoted(error, redis),
     });
     redis.on("error", (error: Error) => this.#failed(redis, error));
-    redis.on("close", () => this.#lost());
+    redis.on("close", () => this.#all.has(redis) && this.#lost());
     redis.on("ready", () => this.#ready());
-    this.#all.push(redis);
+    this.#all.add(redis);
     return redis;
   }
 
-  /** Resolves with whether both connections became ready within `timeoutMs`. */
+  /** Resolves with whether the connections became ready within `timeoutMs`. */
   async waitUntilReady(timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
     const deadlineMs = this.#deps.clock.monotonicMs() + timeoutMs;
     while (!this.isReady()) {

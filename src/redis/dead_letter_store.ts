@@ -1,8 +1,8 @@
 /**
  * The dead-letter store: the only place that moves messages. Every call is one script, so every answer is of one instant.
  *
- * Reads and writes go over different connections: the one that writes never sends a command twice by itself, because a
- * resent commit could match the next, byte-equal chunk.
+ * That the DLQ's tail is still what was read is proven in one of two ways: by WATCH ({@link TailGuard}), or, where that is not
+ * to be had or was broken by somebody's push, by a digest of the bytes in the commit itself.
  */
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
@@ -10,8 +10,9 @@ import type { Redis } from "ioredis";
 import type { SourcePolicy } from "../domain/source.ts";
 import { createId } from "../runtime/random.ts";
 import { receiptKey, stateKey } from "./keys.ts";
-import { loadScript, type Script } from "./scripts.ts";
+import { type BulkScript, loadBulkScript, loadScript, type Script } from "./scripts.ts";
 import { parseRecord, type SourceRecord } from "./source_record.ts";
+import { type Guard, TailGuard } from "./tail_guard.ts";
 import beginCycle from "./scripts/begin_cycle.lua" with { type: "text" };
 import commitMoves from "./scripts/commit_moves.lua" with { type: "text" };
 import peekSource from "./scripts/peek_source.lua" with { type: "text" };
@@ -31,18 +32,17 @@ export interface Snapshot {
 }
 
 /** The oldest messages of a DLQ, not changed by reading them. */
-export interface Chunk {
-  readonly sequence: string;
-  readonly depth: number;
-  readonly nowMs: number;
+export interface Chunk extends Snapshot {
   /** Oldest first; empty where the DLQ is, or where the oldest is oversize. */
   readonly messages: readonly Buffer[];
   /** The oldest message where it is over the limit: described, not read. */
   readonly oversize: { readonly bytes: number; readonly digest: string } | null;
-  /** Whether the message behind the last of these is byte-equal to it. */
+  /** Whether the message behind the last of these is byte-equal to it; only looked for where `newestAt` does not tell. */
   readonly goesOnEqual: boolean;
   /** Place, from 1 at the oldest, of what was newest when the cycle began; 0: not known, or nothing like it was read. */
   readonly newestAt: number;
+  /** What tells a commit of these that nobody has touched the DLQ since; `null`: nothing does. */
+  readonly guard: Guard | null;
 }
 
 /** Bounds of one read. */
@@ -67,6 +67,8 @@ export interface Commit {
   readonly sequence: string;
   readonly messages: readonly Buffer[];
   readonly oversize: Chunk["oversize"];
+  /** Of the chunk that these were read with; default: there is none. */
+  readonly guard?: Guard | null;
   readonly moves: readonly Move[];
   /** The server's clock after which the commit must not run any more. */
   readonly notAfterMs: number;
@@ -105,17 +107,20 @@ export class DeadLetterStore {
   readonly #receipt: string;
   readonly #token: string;
   readonly #peek: Script;
+  readonly #look: Script;
   readonly #read: Script;
   readonly #begin: Script;
-  readonly #commit: Script;
+  readonly #commit: BulkScript;
   readonly #settle: Script;
+  readonly #guard: TailGuard;
 
   /**
-   * `reader` may resend what it asked; `committer` must not (see `connect`). `token`: refuse what changes anything while
+   * `mover` is this store's own: nothing else may be sent there. None of the connections may send a command twice by itself
+   * (see `connect`): a resent commit could match the next, byte-equal chunk. `token`: refuse what changes anything while
    * another holds the lease; empty: there is no lease.
    */
   constructor(
-    { reader, committer }: { reader: Redis; committer: Redis },
+    { reader, committer, mover }: { reader: Redis; committer: Redis; mover: Redis },
     policy: SourcePolicy,
     { token = "" }: { token?: string } = {},
   ) {
@@ -126,10 +131,12 @@ export class DeadLetterStore {
     this.#state = stateKey(policy.dlq);
     this.#receipt = receiptKey(policy.dlq, createId());
     this.#peek = loadScript(reader, { name: "peekSource", keys: 2, lua: peekSource });
-    this.#read = loadScript(reader, { name: "readChunk", keys: 2, lua: readChunk });
+    this.#look = loadScript(reader, { name: "readChunk", keys: 2, lua: readChunk });
+    this.#read = loadScript(mover, { name: "readChunk", keys: 2, lua: readChunk });
     this.#begin = loadScript(committer, { name: "beginCycle", keys: 2, lua: beginCycle });
-    this.#commit = loadScript(committer, { name: "commitMoves", keys: 5, lua: commitMoves });
+    this.#commit = loadBulkScript(mover, { keys: 5, lua: commitMoves });
     this.#settle = loadScript(committer, { name: "settleCommit", keys: 2, lua: settleCommit });
+    this.#guard = new TailGuard(mover, policy.dlq);
   }
 
   /** The record, the depth and the server's clock. Changes nothing. */
@@ -138,16 +145,17 @@ export class DeadLetterStore {
     return { record: parseRecord(flat), depth, nowMs };
   }
 
-  /** The oldest messages within the bounds, at least one where there are any. Changes nothing. */
+  /** The oldest messages within the bounds, at least one where there are any; only to look at. Changes nothing. */
+  async look(bounds: ChunkBounds): Promise<Chunk> {
+    return toChunk(await this.#look(...this.#readArguments(bounds)), null);
+  }
+
+  /** The same, to be committed: what was read before can only be committed at the price of a digest from now on. */
   async read(bounds: ChunkBounds): Promise<Chunk> {
-    const { messages, bytes, messageBytes, skip = 0 } = bounds;
-    const reply = await this.#read(this.#dlq, this.#state, messages, bytes, messageBytes, SAMPLE_BYTES, skip);
-    const [sequence, depth, nowMs, large, found, equal, newestAt] = reply as [
-      ...[sequence: Buffer, depth: number, nowMs: number],
-      ...[large: [number?, Buffer?], found: Buffer[], equal: number, newestAt: number],
-    ];
-    const oversize = large.length === 2 ? { bytes: large[0]!, digest: String(large[1]) } : null;
-    return { sequence: String(sequence), depth, nowMs, messages: found, oversize, goesOnEqual: equal === 1, newestAt };
+    const guard = this.#guard.watch();
+    const reply = await this.#read(...this.#readArguments(guard ? bounds : smaller(bounds)));
+    this.#guard.enter(guard);
+    return toChunk(reply, guard);
   }
 
   /** Begins a cycle of at most `budget` messages if `intervalMs` have passed since the last began (0: at once). */
@@ -166,25 +174,63 @@ export class DeadLetterStore {
 
   /** Moves a chunk, all of it or nothing. @throws a plain `Error` where the script calls its arguments invalid (a bug). */
   async commit(commit: Commit): Promise<CommitResult> {
-    const extras = Object.entries(commit.fields);
-    const payloads = commit.moves.flatMap(({ payload }) => payload === null ? [] : [toBuffer(payload)]).reverse();
-    const result = String(
-      await this.#commit(
-        ...[this.#dlq, this.#target, this.#dead, this.#state, this.#receipt],
-        ...[commit.moves.length, ...describe(commit), commit.sequence, commit.id, commit.notAfterMs],
-        ...[commit.targetLimit ?? -1, commit.endsCycle ? 1 : 0],
-        ...[commit.moves.map(letterOf).reverse().join(""), this.#token, extras.length, ...extras.flat(), ...payloads],
-      ),
-    );
-    if ((COMMIT_RESULTS as readonly string[]).includes(result)) return result as CommitResult;
-    throw new Error(`Cannot commit: the script answered "${result}"`);
+    return (await this.commitAndRead(commit, null)).result;
+  }
+
+  /**
+   * The same, and reads what comes next right behind it, mostly in the same trip to Redis. `next` is `null` where nothing was
+   * to be read, the chunk was not moved, or somebody else was quicker.
+   */
+  async commitAndRead(
+    commit: Commit,
+    bounds: ChunkBounds | null,
+  ): Promise<{ result: CommitResult; next: Chunk | null }> {
+    const readNext = () => bounds && this.read(bounds).catch(() => null);
+    let reply: unknown = null;
+    let reading: Promise<Chunk | null> | null = null;
+    if (!commit.oversize && await this.#guard.isHeldBy(commit.guard ?? null)) {
+      const running = this.#guard.run(() => this.#commit(...this.#commitArguments(commit, NO_PROOF)));
+      reading = readNext();
+      reply = await running;
+    }
+    if (reply === null) {
+      // What was read behind the transaction that did not run is what this one moves.
+      reading = null;
+      this.#guard.leave();
+      reply = await this.#commit(...this.#commitArguments(commit, prove(commit)));
+    }
+    const result = toResult(reply);
+    if (result !== "ok") return { result, next: null };
+    const next = await (reading ?? readNext());
+    return { result, next: next?.record.sequence === follower(commit.sequence) ? next : null };
   }
 
   /** Whether this store's last commit, whose reply was lost, has run. If it has not, it never will: its sequence number is used up. */
   async settle(id: string): Promise<boolean> {
     return await this.#settle(this.#state, this.#receipt, id) === 1;
   }
+
+  #readArguments({ messages, bytes, messageBytes, skip = 0 }: ChunkBounds): (string | number)[] {
+    return [this.#dlq, this.#state, messages, bytes, messageBytes, SAMPLE_BYTES, skip];
+  }
+
+  #commitArguments(commit: Commit, proof: Proof): Parameters<BulkScript> {
+    const { moves, sequence, id, notAfterMs, targetLimit, endsCycle, fields } = commit;
+    const { replays, asTheyAre, payloads } = bySlot(moves);
+    const extras = Object.entries(fields);
+    const keysAndArguments = [
+      ...[this.#dlq, this.#target, this.#dead, this.#state, this.#receipt],
+      ...[moves.length, ...proof, sequence, id, notAfterMs, targetLimit ?? -1, endsCycle ? 1 : 0],
+      ...[replays, this.#token, asTheyAre, extras.length, ...extras.flat()],
+    ];
+    return [keysAndArguments, payloads];
+  }
 }
+
+/** Lengths, digest and size of the sample of what was read, as the commit's script compares them. */
+type Proof = readonly [lengths: string, digest: string, sampleBytes: number];
+/** The transaction around the script proves it. */
+const NO_PROOF: Proof = ["", "", 0];
 
 /** Whether a message is the one whose length and digest the record holds. */
 export function isNewest(message: Buffer, { newestBytes, newestDigest }: SourceRecord): boolean {
@@ -192,24 +238,53 @@ export function isNewest(message: Buffer, { newestBytes, newestDigest }: SourceR
   return sha1([message.subarray(0, SAMPLE_BYTES), message.subarray(-SAMPLE_BYTES)]) === newestDigest;
 }
 
-/** Lengths, digest and size of the sample of what was read, as the script compares them. */
-function describe({ messages, oversize }: Commit): [lengths: string, digest: string, sampleBytes: number] {
+function prove({ messages, oversize }: Commit): Proof {
   if (oversize) return [String(oversize.bytes), oversize.digest, SAMPLE_BYTES];
   const newestFirst = messages.toReversed();
   return [newestFirst.map((message) => message.length).join(","), sha1(newestFirst), 0];
 }
 
-function letterOf({ to, payload }: Move): string {
-  return to === "target" ? (payload ? "r" : "R") : (payload ? "d" : "D");
+/** What a commit must prove by a digest holds Redis up for twice as long, so half as much of it is read. */
+function smaller({ messages, bytes, ...others }: ChunkBounds): ChunkBounds {
+  return { ...others, messages: Math.ceil(messages / 2), bytes: Math.ceil(bytes / 2) };
+}
+
+function toChunk(reply: unknown, guard: Guard | null): Chunk {
+  if (!Array.isArray(reply)) throw new Error(`Cannot read: the script answered "${reply}"`);
+  const [flat, depth, nowMs, large, messages, equal, newestAt] = reply as [
+    ...[flat: unknown[], depth: number, nowMs: number],
+    ...[large: [number?, Buffer?], messages: Buffer[], equal: number, newestAt: number],
+  ];
+  const oversize = large.length === 2 ? { bytes: large[0]!, digest: String(large[1]) } : null;
+  return { record: parseRecord(flat), depth, nowMs, messages, oversize, goesOnEqual: equal === 1, newestAt, guard };
+}
+
+function toResult(reply: unknown): CommitResult {
+  const result = String(reply);
+  if ((COMMIT_RESULTS as readonly string[]).includes(result)) return result as CommitResult;
+  throw new Error(`Cannot commit: the script answered "${result}"`);
+}
+
+/** The sequence number that a commit leaves behind. */
+function follower(sequence: string): string {
+  return String(Number(sequence) + 1);
+}
+
+/** What goes to the target, then the dead, as the commit's script takes them. */
+function bySlot(moves: readonly Move[]) {
+  const replays: number[] = [], deaths: number[] = [];
+  moves.forEach(({ to }, index) => (to === "target" ? replays : deaths).push(index));
+  const payloads: Uint8Array[] = [], asTheyAre: string[] = [];
+  for (const index of [...replays, ...deaths]) {
+    const { payload } = moves[index]!;
+    if (payload) payloads.push(payload);
+    else asTheyAre.push(`${payloads.length + asTheyAre.length + 1}:${index + 1}`);
+  }
+  return { replays: replays.length, asTheyAre: asTheyAre.join(","), payloads };
 }
 
 function sha1(parts: readonly Uint8Array[]): string {
   const hash = createHash("sha1");
   for (const part of parts) hash.update(part);
   return hash.digest("hex");
-}
-
-/** The client stores a bare `Uint8Array` as the text "1,2,255". */
-function toBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -1,5 +1,9 @@
 /** Loads a Lua script as a typed call: EVALSHA, and EVAL where the server does not know it yet. */
+import type { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
+import { BulkCommand } from "./bulk_command.ts";
+import { redisErrorCode } from "./errors.ts";
 
 /** A Lua script as imported text, and how many keys it names. */
 export interface ScriptSource {
@@ -17,4 +21,25 @@ export function loadScript(redis: Redis, { name, keys, lua }: ScriptSource): Scr
   redis.defineCommand(name, { numberOfKeys: keys, lua });
   const commands = redis as unknown as Record<string, Script>;
   return (...keysAndArguments) => commands[`${name}Buffer`]!.apply(redis, keysAndArguments);
+}
+
+/** Calls a script that takes many payloads behind its keys and arguments. */
+export type BulkScript = (
+  keysAndArguments: readonly (string | number)[],
+  payloads: readonly Uint8Array[],
+) => Promise<unknown>;
+
+/** Like {@link loadScript}. The call is sent at once, before anything that is sent after it. */
+export function loadBulkScript(redis: Redis, { keys, lua }: Omit<ScriptSource, "name">): BulkScript {
+  const digest = createHash("sha1").update(lua).digest("hex");
+  return async (keysAndArguments, payloads) => {
+    const send = (command: string, script: string) =>
+      redis.sendCommand(new BulkCommand(command, [script, keys, ...keysAndArguments], payloads));
+    try {
+      return await send("evalsha", digest);
+    } catch (error) {
+      if (redisErrorCode(error) !== "NOSCRIPT") throw error;
+      return await send("eval", lua);
+    }
+  };
 }

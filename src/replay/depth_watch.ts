@@ -86,7 +86,7 @@ export class DepthWatch extends Watch {
     const isKnown = known !== null && nowMs - known.readAtMs < REREAD_MS &&
       (known.sequence === sequence || known.isLarge);
     if (!isKnown) {
-      const { messages: [message], oversize } = await store.read({
+      const { messages: [message], oversize } = await store.look({
         messages: 1,
         bytes: 1,
         messageBytes: MAX_READ_BYTES,

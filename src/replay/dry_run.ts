@@ -39,7 +39,7 @@ export async function dryRun(
   while (seen < budget && !signal.aborted) {
     const messages = Math.min(settings.chunkMessages, budget - seen);
     const { chunkBytes: bytes, maxMessageBytes: messageBytes } = settings;
-    const chunk = await store.read({ messages, bytes, messageBytes, skip: seen });
+    const chunk = await store.look({ messages, bytes, messageBytes, skip: seen });
     const plan = planChunk(chunk, { ...settings, policy, record, failedAt: toIso(clock.nowMs()) });
     if (plan.moves.length === 0) break;
     seen += plan.moves.length;

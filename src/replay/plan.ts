@@ -41,6 +41,13 @@ export interface PlanContext {
   readonly failedAt: string;
 }
 
+/** The chunk as it would have been read with a bound of so many messages. */
+export function firstMessages(chunk: Chunk, count: number): Chunk {
+  const { messages } = chunk, following = messages[count];
+  if (!following) return chunk;
+  return { ...chunk, messages: messages.slice(0, count), goesOnEqual: following.equals(messages[count - 1]!) };
+}
+
 /** Decides every message of a chunk, up to the one that was newest when the cycle began. */
 export function planChunk(chunk: Chunk, context: PlanContext): Plan {
   if (chunk.oversize) return planOversize(chunk, chunk.oversize, context);

@@ -5,7 +5,7 @@ import { canaryStatus } from "../gates/breaker.ts";
 import { FLOW_GATES } from "../gates/gate.ts";
 import type { DepthReading } from "../gates/depth.ts";
 import type { Log } from "../observability/log.ts";
-import type { Commit, CommitResult, DeadLetterStore, Snapshot } from "../redis/dead_letter_store.ts";
+import type { Chunk, ChunkBounds, Commit, DeadLetterStore, Snapshot } from "../redis/dead_letter_store.ts";
 import type { Tracer } from "../observability/tracing.ts";
 import { isReplyError, redisErrorCode } from "../redis/errors.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
@@ -13,7 +13,7 @@ import type { Account } from "./account.ts";
 import { planCycle } from "./cycle.ts";
 import type { Leadership } from "./leadership.ts";
 import type { StoppedBy, TurnOutcome } from "./outcome.ts";
-import { type Plan, planChunk } from "./plan.ts";
+import { firstMessages, type Plan, planChunk } from "./plan.ts";
 
 /** How long after it was sent a commit may still run, in milliseconds of the server's clock. */
 const COMMIT_DEADLINE_MS = 5_000;
@@ -82,6 +82,20 @@ interface Tally {
   began: boolean;
 }
 
+/** A chunk as read, and what is to become of it. */
+interface Draft {
+  readonly chunk: Chunk;
+  readonly plan: Plan;
+  /** When it was made, on the monotonic clock. */
+  readonly madeAtMs: number;
+}
+
+/** What a step came to, and the chunk that was read behind its commit. */
+interface Step {
+  readonly result: "moved" | "conflict" | "again" | "wrong_type";
+  readonly next: Chunk | null;
+}
+
 /** A reason to stop, and when to come back. */
 interface Stop {
   by: StoppedBy;
@@ -129,10 +143,14 @@ export class SourceReplay {
 
   /** Reads the source anew. Rejects with the client's errors. */
   async look(): Promise<Snapshot> {
-    this.#snapshot = await this.#deps.store.peek();
+    return this.#saw(await this.#deps.store.peek());
+  }
+
+  #saw(snapshot: Snapshot): Snapshot {
+    this.#snapshot = snapshot;
     this.#lastProgressMs = this.#deps.clock.monotonicMs();
-    this.#deps.account.seen(this.#snapshot);
-    return this.#snapshot;
+    this.#deps.account.seen(snapshot);
+    return snapshot;
   }
 
   /** Asks the gates without taking a turn; true where the one that held the last turn is open now. Never rejects. */
@@ -175,11 +193,16 @@ export class SourceReplay {
     let conflicts = 0, refusals = 0;
     let mayBegin = begin;
     let cycle: number | null = null;
+    let next: Chunk | null = null;
     while (true) {
       if (signal.aborted) return { by: "shutdown", nextInMs: 0 };
-      const snapshot = await this.look();
+      const snapshot = next ? this.#saw(next) : await this.look();
       tally.depthBefore ??= snapshot.depth;
-      const reading = await this.#deps.board.ask();
+      const asking = this.#deps.board.ask();
+      // Deciding changes nothing, so it need not wait for the gates' answers.
+      const draft = next && this.#draft(next);
+      const reading = await asking;
+      next = null;
       if (mayBegin === "now" || (mayBegin === "due" && this.nextCycleInMs() === 0)) {
         if (tally.began) return this.#ended(snapshot);
         // Gates of flow hold a cycle's chunks; its beginning, which judges the last one, need not wait for them.
@@ -206,16 +229,17 @@ export class SourceReplay {
       const blocking = reading.closed[0] ?? (snapshot.record.boundBy === "breaker" ? undefined : canaryStatus(reading));
       if (blocking) return this.#heldBy(blocking);
 
-      const step = await this.#step(snapshot, { reading, tally, divisor: 2 ** conflicts });
-      if (step === "conflict") {
+      const step = await this.#step(snapshot, { draft, reading, tally, divisor: 2 ** conflicts, signal });
+      next = step.next;
+      if (step.result === "conflict") {
         tally.conflicts++;
         if (++conflicts > MAX_CONFLICTS) return this.#contended();
-      } else if (step === "moved") {
+      } else if (step.result === "moved") {
         conflicts = 0;
-      } else if (step === "wrong_type") {
+      } else if (step.result === "wrong_type") {
         const { dlq, target, dead } = this.policy;
         throw new Error(`WRONGTYPE one of ${dlq}, ${target}, ${dead} is not a list, or the source's record is no hash`);
-      } else if (step === "again") {
+      } else {
         await this.#deps.clock.sleep(AGAIN_MS, signal);
       }
     }
@@ -227,7 +251,8 @@ export class SourceReplay {
     { force, breakerCanary }: { force: boolean; breakerCanary: boolean },
   ): Promise<boolean> {
     const { intervalMs } = this.#deps.settings();
-    const lastedMs = Math.max(0, snapshot.nowMs - snapshot.record.startedAtMs);
+    const seenForMs = this.#deps.clock.monotonicMs() - this.#lastProgressMs;
+    const lastedMs = Math.max(0, snapshot.nowMs - snapshot.record.startedAtMs) + seenForMs;
     const sinceMs = this.#deps.clock.nowMs() - lastedMs;
     const plan = planCycle(snapshot, {
       ...this.#deps.settings(),
@@ -250,70 +275,78 @@ export class SourceReplay {
     return result === "ok";
   }
 
-  /** Reads, decides and commits one chunk. */
+  /** Commits one chunk, and reads the one behind it: what was drafted, or else what is read and decided now. */
   async #step(
     { record }: Snapshot,
-    { reading, tally, divisor }: { reading: BoardReading; tally: Tally; divisor: number },
-  ): Promise<"moved" | "conflict" | "again" | "wrong_type"> {
-    const { store, clock, settings } = this.#deps;
-    const { chunkMessages, chunkBytes, maxMessageBytes, maxPoisonRetries } = settings();
-    const most = Math.min(chunkMessages, record.remaining, reading.room);
-    const startedMs = clock.monotonicMs();
-    const chunk = await store.read({
-      messages: Math.max(1, Math.floor(most / divisor)),
-      bytes: chunkBytes,
-      messageBytes: maxMessageBytes,
-    });
-    if (chunk.sequence !== record.sequence) return "again";
-    if (chunk.messages.length === 0 && !chunk.oversize) return "moved";
-    const plan = planChunk(chunk, {
-      policy: this.policy,
-      record,
-      maxPoisonRetries,
-      maxMessageBytes,
-      failedAt: toIso(clock.nowMs()),
-    });
-    if (plan.replayed > 0 && !await this.#deps.reservePace(plan.replayed)) return "again";
-    const notAfterMs = Math.round(chunk.nowMs + COMMIT_DEADLINE_MS + clock.monotonicMs() - startedMs);
+    { draft, reading, tally, divisor, signal }: {
+      draft: Draft | null;
+      reading: BoardReading;
+      tally: Tally;
+      divisor: number;
+      signal: AbortSignal;
+    },
+  ): Promise<Step> {
+    const bounds = this.#bounds(Math.min(record.remaining, reading.room));
+    const most = Math.max(1, Math.floor(bounds.messages / divisor));
+    const read = draft ?? this.#draft(await this.#deps.store.read({ ...bounds, messages: most }));
+    if (read.chunk.record.sequence !== record.sequence) return { result: "again", next: null };
+    // What was read ahead may be more than the gates allow by now.
+    const { chunk, plan, madeAtMs } = read.plan.moves.length <= most
+      ? read
+      : this.#draft(firstMessages(read.chunk, most));
+    if (plan.moves.length === 0) return { result: "moved", next: null };
+    if (plan.replayed > 0 && !await this.#deps.reservePace(plan.replayed)) return { result: "again", next: null };
+    const left = plan.endsCycle || signal.aborted ? 0 : Math.min(record.remaining, reading.room) - plan.moves.length;
     return await this.#commit(plan, {
-      sequence: chunk.sequence,
-      notAfterMs,
+      sequence: record.sequence,
+      guard: chunk.guard,
+      notAfterMs: Math.round(chunk.nowMs + COMMIT_DEADLINE_MS + this.#deps.clock.monotonicMs() - madeAtMs),
       targetLimit: this.#targetLimit(),
       fields: {
         ...(plan.replayed > 0 ? this.#deps.paceFields(plan.replayed) : {}),
         ...(record.boundBy === "breaker" ? { breakerCanaryAtMs: String(chunk.nowMs) } : {}),
       },
-    }, tally);
+    }, { tally, next: left > 0 ? this.#bounds(left) : null });
+  }
+
+  #bounds(most: number): ChunkBounds {
+    const { chunkMessages, chunkBytes, maxMessageBytes } = this.#deps.settings();
+    return { messages: Math.min(chunkMessages, most), bytes: chunkBytes, messageBytes: maxMessageBytes };
+  }
+
+  #draft(chunk: Chunk): Draft {
+    const { clock, settings } = this.#deps;
+    const madeAtMs = clock.monotonicMs();
+    const { maxPoisonRetries, maxMessageBytes } = settings();
+    const failedAt = toIso(clock.nowMs());
+    const { policy } = this, { record } = chunk;
+    return { chunk, madeAtMs, plan: planChunk(chunk, { policy, record, maxPoisonRetries, maxMessageBytes, failedAt }) };
   }
 
   async #commit(
     plan: Plan,
-    details: Pick<Commit, "sequence" | "notAfterMs" | "targetLimit" | "fields">,
-    tally: Tally,
-  ): Promise<"moved" | "conflict" | "again" | "wrong_type"> {
+    details: Pick<Commit, "sequence" | "guard" | "notAfterMs" | "targetLimit" | "fields">,
+    { tally, next: bounds }: { tally: Tally; next: ChunkBounds | null },
+  ): Promise<Step> {
     const id = this.#deps.createId();
-    let result: CommitResult;
-    try {
-      const { messages, oversize, moves, endsCycle } = plan;
-      result = await this.#deps.tracer.span(
-        "commit",
-        { source: this.policy.name, messages: moves.length },
-        () => this.#deps.store.commit({ id, messages, oversize, moves, endsCycle, ...details }),
-      );
-    } catch (error) {
+    const { messages, oversize, moves, endsCycle } = plan;
+    const { result, next } = await this.#deps.tracer.span(
+      "commit",
+      { source: this.policy.name, messages: moves.length },
+      () => this.#deps.store.commitAndRead({ id, messages, oversize, moves, endsCycle, ...details }, bounds),
+    ).catch((error: unknown) => {
       this.#deps.account.commit("error");
       // A refusal of the server is certain; a reply that never came leaves open whether the commit ran.
       if (!isReplyError(error)) this.#unsettled = { id, plan };
       throw error;
-    }
+    });
     this.#deps.account.commit(result);
     if (result === "ok" || result === "duplicate") {
       this.#add(plan, tally);
-      return "moved";
+      return { result: "moved", next };
     }
     if (result === "not_leader") this.#deps.leadership.refused();
-    if (result === "conflict" || result === "wrong_type") return result;
-    return "again";
+    return { result: result === "conflict" || result === "wrong_type" ? result : "again", next: null };
   }
 
   /** Finds out what became of a commit whose reply was lost, before anything else is done with the source. */

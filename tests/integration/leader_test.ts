@@ -114,7 +114,9 @@ Deno.test("leader: Redis refuses the beginning of a cycle by one who does not le
   const client = server().client();
   await lease("other").take({ durationMs: 60_000 });
   const before = await dumpKeys(client);
-  const store = new DeadLetterStore({ reader: client, committer: client }, setup!.policy, { token: "mine" });
+  const store = new DeadLetterStore({ reader: client, committer: client, mover: server().client() }, setup!.policy, {
+    token: "mine",
+  });
   const begin = () => store.begin({ sequence: "0", intervalMs: 0, budget: 1, fields: {} });
   assert.equal(await begin(), "not_leader");
   assert.deepEqual(await dumpKeys(client), before);

@@ -21,7 +21,7 @@ Deno.test("RedisConnections: leaves no connection behind when closed, be it idle
   });
   await busy.start();
   await killed.promise;
-  strictEqual((await server().clientConnections()).length, 2);
+  strictEqual((await server().clientConnections()).length, 3);
   await idle[Symbol.asyncDispose]();
   await waitUntil(async () => (await server().clientConnections()).length === 0, { what: "no connection is left" });
 });
@@ -31,7 +31,8 @@ Deno.test("RedisConnections: names its connections when connected", async () => 
   await engine.connections.waitUntilReady(5_000);
   const named = () => server().clientConnections().then((all) => all.map(({ name }) => name).sort());
   await waitUntil(async () => (await named()).every((name) => name !== ""), { what: "they have names" });
-  deepStrictEqual(await named(), ["mutt-remediation:committer", "mutt-remediation:reader"]);
+  const roles = ["committer", "mover:alerter", "reader"];
+  deepStrictEqual(await named(), roles.map((role) => `mutt-remediation:${role}`));
 });
 
 Deno.test("replay: goes on over new connections when every one is killed", async () => {

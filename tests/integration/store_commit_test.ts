@@ -19,9 +19,9 @@ const BURY: Move = { to: "dead", payload: null };
 
 /** A commit of what a chunk holds; every message to the target as it is, unless said otherwise. */
 function commitOf(chunk: Chunk, given: Partial<Commit> = {}): Commit {
-  const { messages, oversize, sequence, nowMs } = chunk;
+  const { messages, oversize, guard, record: { sequence }, nowMs } = chunk;
   return {
-    ...{ id: "this", sequence, messages, oversize, notAfterMs: nowMs + 60_000, targetLimit: null },
+    ...{ id: "this", sequence, messages, oversize, guard, notAfterMs: nowMs + 60_000, targetLimit: null },
     ...{ endsCycle: false, fields: {}, moves: oversize ? [BURY] : messages.map(() => KEEP), ...given },
   };
 }
@@ -32,15 +32,27 @@ interface Prepared {
   readonly chunk: Chunk;
 }
 
+/** By what a commit knows that the tail is what was read. */
+const PROOFS = ["WATCH", "digest"] as const;
+
 /** A record, a DLQ, one message in either other list, and the chunk as read. */
-async function prepare(dlq: readonly (string | Uint8Array)[] = ["a", "b", "c"], bounds = BOUNDS): Promise<Prepared> {
+async function prepare(
+  dlq: readonly (string | Uint8Array)[] = ["a", "b", "c"],
+  bounds = BOUNDS,
+  proof: typeof PROOFS[number] = "WATCH",
+): Promise<Prepared> {
   const client = server().client();
   await client.hset(STATE, RECORD);
   await server().seedList(DLQ, dlq);
   await server().seedList(TARGET, ["before-t"]);
   await server().seedList(DEAD, ["before-d"]);
   const store = createStore(server());
-  return { store, client, chunk: await store.read(bounds) };
+  const chunk = await store.read(bounds);
+  return { store, client, chunk: proof === "WATCH" ? chunk : { ...chunk, guard: null } };
+}
+
+function withEachProof<Row>(rows: readonly Row[]) {
+  return rows.flatMap((row) => PROOFS.map((proof) => ({ ...row, proof })));
 }
 
 const bytes = (...values: number[]) => Uint8Array.from(values);
@@ -111,9 +123,9 @@ const moved: {
   },
 ];
 
-for (const { name, dlq, count, moves, after } of moved) {
-  Deno.test(`commit: moves ${name} when the tail is what was read`, async () => {
-    const { store, client, chunk } = await prepare(dlq, { ...BOUNDS, messages: count ?? BOUNDS.messages });
+for (const { name, dlq, count, moves, after, proof } of withEachProof(moved)) {
+  Deno.test(`commit: moves ${name} when the tail is what was read (${proof})`, async () => {
+    const { store, client, chunk } = await prepare(dlq, { ...BOUNDS, messages: count ?? BOUNDS.messages }, proof);
     strictEqual(await store.commit(commitOf(chunk, { moves })), "ok");
     deepStrictEqual(await readLists(server()), {
       dlq: text(after.dlq),
@@ -277,9 +289,9 @@ const refused: { name: string; answer: string; meanwhile?: Meanwhile; commit?: (
   },
 ];
 
-for (const { name, answer, meanwhile, commit } of refused) {
-  Deno.test(`commit: answers ${answer} and changes nothing when ${name}`, async () => {
-    const prepared = await prepare();
+for (const { name, answer, meanwhile, commit, proof } of withEachProof(refused)) {
+  Deno.test(`commit: answers ${answer} and changes nothing when ${name} (${proof})`, async () => {
+    const prepared = await prepare(undefined, BOUNDS, proof);
     await meanwhile?.(prepared);
     const before = await dumpKeys(prepared.client);
     strictEqual(await prepared.store.commit(commitOf(prepared.chunk, commit?.(prepared.chunk))), answer);
@@ -310,7 +322,7 @@ for (
 
 const sha = createHash("sha1").update("cba").digest("hex");
 /** The arguments of a good commit of a, b and c, by position. */
-const GOOD = ["3", "1,1,1", sha, "0", "5", "this", "9999999999999", "-1", "0", "RRR", "", "0"];
+const GOOD = ["3", "1,1,1", sha, "0", "5", "this", "9999999999999", "-1", "0", "3", "", "1:1,2:2,3:3", "0"];
 
 for (const [token, answer] of [["me", "ok"], ["other", "not_leader"], ["", "ok"]] as const) {
   Deno.test(`commit: answers ${answer} to ${token === "" ? "one without a token" : `the token "${token}"`} when "me" leads`, async () => {
@@ -324,16 +336,19 @@ for (const [token, answer] of [["me", "ok"], ["other", "not_leader"], ["", "ok"]
 }
 
 const invalid: [name: string, at: Record<number, string>, ...payloads: string[]][] = [
-  ["the count is 0", { 0: "0", 9: "" }],
+  ["the count is 0", { 0: "0", 9: "0", 11: "" }],
   ["the count is no number", { 0: "x" }],
-  ["the count is over 4,000", { 0: "4001", 9: "R".repeat(4_001) }],
-  ["there are fewer letters than messages", { 9: "RR" }],
-  ["there are more letters than messages", { 9: "RRRR" }],
-  ["a letter is unknown", { 9: "RxR" }],
+  ["the count is over 4,000", { 0: "4001", 11: Array.from({ length: 4_001 }, (_, i) => `${i + 1}:1`).join() }],
+  ["more go to the target than there are", { 9: "4" }],
+  ["fewer than none go to the target", { 9: "-1" }],
+  ["the number that goes to the target is none", { 9: "x" }],
+  ["fewer go as they are than there are, and there is no payload", { 11: "1:1,2:2" }],
+  ["more go as they are than there are", { 11: "1:1,2:2,3:3,3:3" }],
+  ["one that is to go as it is is not there", { 11: "1:1,2:2,3:4" }],
   ["there is a payload too many", {}, "payload"],
-  ["there is a payload too few", { 9: "rRr" }, "payload"],
-  ["the number of fields is no number", { 11: "x" }],
-  ["there are fewer fields than it says", { 11: "1" }],
+  ["there is a payload too few", { 11: "1:1" }, "payload"],
+  ["the number of fields is no number", { 12: "x" }],
+  ["there are fewer fields than it says", { 12: "1" }],
 ];
 
 Deno.test("commit: answers ok when the arguments are those that the invalid ones are made of", async () => {
@@ -376,7 +391,21 @@ for (const [name, forbidden, others] of [["target", TARGET, DEAD], ["dead list",
     await client.set(RECEIPT, ""); // a try that fails leaves it empty
     const before = await dumpKeys(client);
     const digest = createHash("sha1").update("ba").digest("hex");
-    const args = ["2", "1,1", digest, "0", chunk.sequence, "this", "9999999999999", "-1", "0", "DR", "", "0"];
+    const args = [
+      "2",
+      "1,1",
+      digest,
+      "0",
+      chunk.record.sequence,
+      "this",
+      "9999999999999",
+      "-1",
+      "0",
+      "1",
+      "",
+      "1:1,2:2",
+      "0",
+    ];
     const user = server().client({ username: "svc", password: "any" });
     await rejects(
       user.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...args),

@@ -112,7 +112,7 @@ for (const [name, odd] of ODD_NUMBERS) {
     deepStrictEqual({ sequence, cycle, startedAtMs, remaining }, {
       ...{ sequence: "0", cycle: 0, startedAtMs: 0, remaining: 0 },
     });
-    strictEqual((await store.read(BOUNDS)).sequence, "0");
+    strictEqual((await store.read(BOUNDS)).record.sequence, "0");
     strictEqual(await store.begin({ ...START, sequence }), "ok");
     const { seq, cycle: begun, replayed, dead } = await client.hgetall(STATE);
     deepStrictEqual({ seq, begun, replayed, dead }, { seq: "1", begun: "1", replayed: "0", dead: "0" });
@@ -134,7 +134,7 @@ for (const [name, odd] of ODD_NUMBERS) {
   });
 }
 
-function commitOf({ sequence, messages, nowMs }: Chunk, id: string): Commit {
+function commitOf({ record: { sequence }, messages, nowMs }: Chunk, id: string): Commit {
   return {
     ...{ id, sequence, messages, oversize: null, moves: messages.map(() => ({ to: "target", payload: null })) },
     ...{ notAfterMs: nowMs + 60_000, targetLimit: null, endsCycle: false, fields: {} },

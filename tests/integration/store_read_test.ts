@@ -102,7 +102,7 @@ for (const { name, dlq, bounds, messages } of reads) {
     const before = await dumpKeys(client);
     const chunk = await createStore(server()).read({ ...WIDE, ...bounds });
     deepStrictEqual(chunk.messages.map((message) => message.toString("hex")), messages.map(hex));
-    deepStrictEqual([chunk.sequence, chunk.depth, chunk.oversize], ["4", dlq.length, null]);
+    deepStrictEqual([chunk.record.sequence, chunk.depth, chunk.oversize], ["4", dlq.length, null]);
     deepStrictEqual(await dumpKeys(client), before);
   });
 }
@@ -143,6 +143,9 @@ const rows: [name: string, dlq: string[], bounds: Partial<ChunkBounds>, goesOnEq
 for (const [name, dlq, bounds, goesOnEqual] of rows) {
   Deno.test(`read: says ${goesOnEqual ? "that" : "not that"} the row goes on when ${name}`, async () => {
     await server().seedList(DLQ, dlq);
+    // It matters only where what was newest is as long as the last one read, and does not stand where it must.
+    const newestBytes = (dlq[(bounds.messages ?? dlq.length) - 1] ?? "").length;
+    await server().client().hset(STATE, { newestBytes, newestDigest: "none of these" });
     strictEqual((await createStore(server()).read({ ...WIDE, ...bounds })).goesOnEqual, goesOnEqual);
   });
 }

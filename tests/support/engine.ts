@@ -175,10 +175,10 @@ class TestEngine implements Engine {
 
   beforeCommit(hook: (number: number, commit: Commit) => Promise<void> | void): void {
     const { store } = this.source;
-    const commit = store.commit.bind(store);
-    store.commit = async (details) => {
+    const commit = store.commitAndRead.bind(store);
+    store.commitAndRead = async (details, bounds) => {
       await hook(++this.#commits, details);
-      return await commit(details);
+      return await commit(details, bounds);
     };
   }
 
@@ -214,8 +214,7 @@ class TestEngine implements Engine {
 
   /** Waits for what is connected; one that is connecting again never says that it has ended. */
   async #closeConnections(): Promise<void> {
-    const { reader, committer } = this.connections;
-    const connected = [reader, committer].filter(({ status }) => status === "ready" || status === "connect");
+    const connected = this.connections.list().filter(({ status }) => status === "ready" || status === "connect");
     const ended = connected.map((redis) => new Promise<void>((resolve) => redis.once("end", resolve)));
     this.connections.close();
     await Promise.all(ended);
@@ -304,7 +303,8 @@ export async function waitUntilEmpty(
 /** The store of the source `alerter` by itself, over connections of the test's own. */
 export function createStore(redis: { client(): Redis }): DeadLetterStore {
   const [setup] = createSources(DEFAULT_SETTINGS);
-  return new DeadLetterStore({ reader: redis.client(), committer: redis.client() }, setup!.policy);
+  const [reader, committer, mover] = [redis.client(), redis.client(), redis.client()];
+  return new DeadLetterStore({ reader, committer, mover }, setup!.policy);
 }
 
 /** What somebody may have put where the record has a whole number; each reads as 0. */

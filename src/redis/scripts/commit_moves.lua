@@ -1,24 +1,30 @@
 -- Moves the oldest messages of a DLQ to the target or the dead list, if they are still the ones that were read.
 -- All or nothing: every check comes first, because Redis does not undo what a failed script has written.
 -- KEYS  1 dlq (list)  2 target (list)  3 dead (list)  4 state (hash)  5 receipt (string: the caller's last commit)
--- ARGV  1 count (1..4000)  2 their lengths "l1,l2,…", newest first  3 sha1 of the messages joined, newest first
+-- ARGV  1 count (1..4000)  2 their lengths "l1,l2,…", newest first  3 sha1 of the messages joined, newest first (empty:
+--       this runs in a transaction whose WATCH covers the DLQ since it was read, so there is nothing to prove)
 --       4 sampleBytes (0: the digest is of all bytes; else count is 1 and it is of so many first and last bytes)
 --       5 sequence number read before the messages  6 id of this commit  7 notAfterMs (server's clock)
 --       8 most messages that the target may hold afterwards (-1: no limit)  9 1: the cycle ends with this commit, else 0
---      10 one letter a message, newest first: r replay as sent, R replay as it is, d dead as sent, D dead as it is
---      11 token of the leader lease (empty: not asked for)
---      12 number n of further fields of the record, then n names and values, then the payloads of r and d, newest first
+--      10 how many of them go to the target; the others are dead   11 token of the leader lease (empty: not asked for)
+--      12 those that go as they are, "slot:place,…" by slot: the slot counts what goes to the target, then the dead, both
+--       oldest first, from 1; the place counts from the oldest, from 1
+--      13 number n of further fields of the record, then n names and values, then the payloads of all others by slot
 -- Returns 'ok' | 'duplicate' | 'not_leader' | 'stale' | 'expired' | 'bound' | 'wrong_type' | 'conflict' | 'room' | 'invalid'; nothing
 -- has changed unless 'ok'. Bound: the messages of one chunk.
 local dlq, target, dead, state, receipt = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local count, lengths, digest, sampleBytes = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 local sequence, id, notAfterMs, room, ends = ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9] == '1'
-local letters, token, extras = ARGV[10], ARGV[11], tonumber(ARGV[12])
+local replays, token, asTheyAre, extras = tonumber(ARGV[10]), ARGV[11], ARGV[12], tonumber(ARGV[13])
 local RECEIPT_SECONDS = 86400
 -- What is not 1 to 15 digits reads as 0, here as in parseRecord: whatever stands there, the next write repairs it.
 local function whole(text) return text and #text <= 15 and text:match('^%d+$') or '0' end
 
-if not count or count < 1 or count > 4000 or #letters ~= count or not extras then return 'invalid' end
+if not count or count < 1 or count > 4000 or not extras then return 'invalid' end
+if not replays or replays < 0 or replays > count then return 'invalid' end
+local _, kept = asTheyAre:gsub(':', '')
+local before = 13 + 2 * extras
+if #ARGV - before + kept ~= count then return 'invalid' end
 for _, expected in ipairs({ { dlq, 'list' }, { target, 'list' }, { dead, 'list' }, { state, 'hash' }, { receipt, 'string' } }) do
   local kind = redis.call('TYPE', expected[1]).ok
   if kind ~= 'none' and kind ~= expected[2] then return 'wrong_type' end
@@ -32,53 +38,57 @@ if time[1] * 1000 + math.floor(time[2] / 1000) > notAfterMs then return 'expired
 local remaining = tonumber(whole(record[2]))
 if remaining < count then return 'bound' end
 
--- The lengths of the two ends first, so that a list that has moved on does not make this script read large messages.
-local oldest = redis.call('LINDEX', dlq, -1)
-local newest = redis.call('LINDEX', dlq, -count)
-if not oldest or not newest then return 'conflict' end
-if tonumber(lengths:match('%d+$')) ~= #oldest or tonumber(lengths:match('^%d+')) ~= #newest then return 'conflict' end
-local current = redis.call('LRANGE', dlq, -count, -1)
-local found = {}
-for i = 1, #current do found[i] = #current[i] end
-if table.concat(found, ',') ~= lengths then return 'conflict' end
-local sample = sampleBytes > 0 and oldest:sub(1, sampleBytes) .. oldest:sub(-sampleBytes) or table.concat(current)
-if redis.sha1hex(sample) ~= digest then return 'conflict' end
+if digest ~= '' then
+  -- The lengths of the two ends first, so that a list that has moved on does not make this script read large messages.
+  local oldest = redis.call('LINDEX', dlq, -1)
+  local newest = redis.call('LINDEX', dlq, -count)
+  if not oldest or not newest then return 'conflict' end
+  if tonumber(lengths:match('%d+$')) ~= #oldest or tonumber(lengths:match('^%d+')) ~= #newest then return 'conflict' end
+  local current = redis.call('LRANGE', dlq, -count, -1)
+  local found = {}
+  for i = 1, #current do found[i] = #current[i] end
+  if table.concat(found, ',') ~= lengths then return 'conflict' end
+  local sample = sampleBytes > 0 and oldest:sub(1, sampleBytes) .. oldest:sub(-sampleBytes) or table.concat(current)
+  if redis.sha1hex(sample) ~= digest then return 'conflict' end
+elseif redis.call('LLEN', dlq) < count then
+  return 'conflict'
+end
 
-local replays, deaths, payload = {}, {}, #ARGV
-for i = count, 1, -1 do
-  local letter = letters:sub(i, i)
-  local message = current[i]
-  if letter == 'r' or letter == 'd' then
-    message = ARGV[payload]
-    payload = payload - 1
+if room >= 0 and replays > 0 and redis.call('LLEN', target) + replays > room then return 'room' end
+
+-- All that is pushed by slot, behind `before`.
+local pushed = ARGV
+if kept > 0 then
+  pushed = {}
+  for slot, place in asTheyAre:gmatch('(%d+):(%d+)') do
+    pushed[before + slot] = redis.call('LINDEX', dlq, -place)
+    if not pushed[before + slot] then return 'invalid' end
   end
-  if letter == 'r' or letter == 'R' then
-    replays[#replays + 1] = message
-  elseif letter == 'd' or letter == 'D' then
-    deaths[#deaths + 1] = message
-  else
-    return 'invalid'
+  local payload = before
+  for slot = before + 1, before + count do
+    if not pushed[slot] then
+      payload = payload + 1
+      pushed[slot] = ARGV[payload]
+    end
   end
 end
-if payload ~= 12 + 2 * extras then return 'invalid' end
-if room >= 0 and #replays > 0 and redis.call('LLEN', target) + #replays > room then return 'room' end
 
 -- Writes that change nothing show out-of-memory, read-only and missing permissions before anything has moved.
 redis.call('HSET', state, 'seq', sequence)
 redis.call('SET', receipt, '', 'EX', RECEIPT_SECONDS)
 redis.call('LTRIM', dlq, 0, -1)
-if #replays > 0 then redis.call('LPUSH', target, unpack(replays)) end
-if #deaths > 0 then
-  local pushed = redis.pcall('LPUSH', dead, unpack(deaths))
-  if type(pushed) == 'table' and pushed.err then
-    if #replays > 0 then redis.call('LTRIM', target, #replays, -1) end
-    return redis.error_reply(pushed.err)
+if replays > 0 then redis.call('LPUSH', target, unpack(pushed, before + 1, before + replays)) end
+if replays < count then
+  local reply = redis.pcall('LPUSH', dead, unpack(pushed, before + replays + 1, before + count))
+  if type(reply) == 'table' and reply.err then
+    if replays > 0 then redis.call('LTRIM', target, replays, -1) end
+    return redis.error_reply(reply.err)
   end
 end
 redis.call('LTRIM', dlq, 0, -(count + 1))
 redis.call('SET', receipt, id, 'EX', RECEIPT_SECONDS)
 redis.call('HSET', state,
   'seq', tonumber(sequence) + 1,
-  'replayed', tonumber(whole(record[3])) + #replays, 'dead', tonumber(whole(record[4])) + #deaths,
-  'remaining', ends and 0 or math.min(remaining - count, redis.call('LLEN', dlq)), unpack(ARGV, 13, 12 + 2 * extras))
+  'replayed', tonumber(whole(record[3])) + replays, 'dead', tonumber(whole(record[4])) + count - replays,
+  'remaining', ends and 0 or math.min(remaining - count, redis.call('LLEN', dlq)), unpack(ARGV, 14, before))
 return 'ok'

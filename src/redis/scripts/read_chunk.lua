@@ -1,49 +1,69 @@
--- Reads the oldest messages of a DLQ, at least one and no more than the bounds. Changes nothing.
+-- Reads the oldest messages of a DLQ, at least one and no more than the bounds, and the source as of the same instant.
+-- Changes nothing.
 -- KEYS  1 dlq (list)  2 state (hash)
 -- ARGV  1 most messages  2 most bytes  3 bytes over which a message is only described  4 sampleBytes  5 messages to skip
--- Returns sequence number, depth, nowMs, {length, digest of the sample} of an oversize message that is the oldest (or
--- {}), the messages, oldest first, whether the next one is byte-equal to the last of them (1 or 0), and the place, counted
--- from the oldest, of what was newest when the cycle began. That is only looked for where one as long as it was read, and 0
--- where it does not stand where it must: somebody else has taken messages.
--- Bound: the bytes asked for and two messages more.
+-- Returns {record as field, value, …}, depth, nowMs, {length, digest of the sample} of an oversize message that is the
+-- oldest (or {}), the messages, oldest first, whether the next one is byte-equal to the last of them (1 or 0; only looked
+-- for where that can matter), and the place, counted from the oldest, of what was newest when the cycle began. That is only
+-- looked for where one as long as it was read, and 0 where it does not stand where it must: somebody else has taken messages.
+-- Bound: the bytes asked for, MOST_AT_ONCE messages more, and two.
 local dlq, state = KEYS[1], KEYS[2]
 local mostMessages, mostBytes, mostMessageBytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local sampleBytes, skip = tonumber(ARGV[4]), tonumber(ARGV[5])
+-- A call costs as much as some 500 bytes, so small messages are read several at once; few, because the next may be large.
+local MOST_AT_ONCE, BYTES_AT_ONCE = 8, 4096
 -- What is not 1 to 15 digits reads as 0, here as in parseRecord: whatever stands there, the next write repairs it.
 local function whole(text) return text and #text <= 15 and text:match('^%d+$') or '0' end
+local function digest(message) return redis.sha1hex(message:sub(1, sampleBytes) .. message:sub(-sampleBytes)) end
 
 local time = redis.call('TIME')
-local record = redis.call('HMGET', state, 'seq', 'newestBytes', 'newestDigest', 'depthAtStart', 'replayed', 'dead')
-local newestBytes, isMet = tonumber(whole(record[2])), false
-local messages, oversize, bytes = {}, {}, 0
-local last, message
-for position = 1, mostMessages + 1 do
-  message = redis.call('LINDEX', dlq, -(position + skip))
-  if not message or position > mostMessages or #oversize > 0 then break end
-  local length = #message
-  if length > mostMessageBytes then
-    if position > 1 then break end
-    oversize = { length, redis.sha1hex(message:sub(1, sampleBytes) .. message:sub(-sampleBytes)) }
-  else
+local record = redis.call('HMGET', state, 'newestBytes', 'newestDigest', 'depthAtStart', 'replayed', 'dead')
+local newestBytes, isMet = tonumber(whole(record[1])), false
+local messages, oversize, count, bytes, atOnce, isFull, last = {}, {}, 0, 0, 1, false, nil
+while count < mostMessages and not isFull do
+  local from = skip + count + 1
+  local found = redis.call('LRANGE', dlq, -(from + atOnce - 1), -from)
+  isFull = #found < atOnce
+  local longest = 1
+  for i = #found, 1, -1 do
+    local message = found[i]
+    local length = #message
+    local isOversize = length > mostMessageBytes
+    if count > 0 and (isOversize or bytes + length > mostBytes) then
+      isFull = true
+      break
+    end
+    last = message
+    isMet = isMet or length == newestBytes
+    if isOversize then
+      oversize = { length, digest(message) }
+      isFull = true
+      break
+    end
+    count = count + 1
+    messages[count] = message
     bytes = bytes + length
-    if position > 1 and bytes > mostBytes then break end
-    messages[position] = message
+    if length > longest then longest = length end
   end
-  last = message
-  isMet = isMet or length == newestBytes
+  -- What comes next is taken to be as large as these were: where that would not fit, it is left unread.
+  if longest > BYTES_AT_ONCE and bytes + longest > mostBytes then isFull = true end
+  atOnce = math.min(MOST_AT_ONCE, math.max(1, math.floor(BYTES_AT_ONCE / longest)), mostMessages - count)
 end
 
-local newestAt = 0
+local depth, newestAt = redis.call('LLEN', dlq), 0
 if isMet then
-  local place = tonumber(whole(record[4])) - tonumber(whole(record[5])) - tonumber(whole(record[6])) - skip
+  local place = tonumber(whole(record[3])) - tonumber(whole(record[4])) - tonumber(whole(record[5])) - skip
   -- By the nearer end: an old Redis goes through a list from the end that the sign says.
-  local fromHead = redis.call('LLEN', dlq) - place - skip
+  local fromHead = depth - place - skip
   local newest = place > 0 and fromHead >= 0 and redis.call('LINDEX', dlq, fromHead < place and fromHead or -(place + skip))
-  local isIt = newest and #newest == newestBytes and
-    redis.sha1hex(newest:sub(1, sampleBytes) .. newest:sub(-sampleBytes)) == record[3]
-  if isIt then newestAt = place end
+  if newest and #newest == newestBytes and digest(newest) == record[2] then newestAt = place end
+end
+local goesOnEqual = 0
+if newestAt == 0 and last and #last == newestBytes then
+  local taken = skip + math.max(1, count)
+  goesOnEqual = redis.call('LINDEX', dlq, -(taken + 1)) == last and 1 or 0
 end
 return {
-  whole(record[1]), redis.call('LLEN', dlq),
-  time[1] * 1000 + math.floor(time[2] / 1000), oversize, messages, last and message == last and 1 or 0, newestAt,
+  redis.call('HGETALL', state), depth, time[1] * 1000 + math.floor(time[2] / 1000),
+  oversize, messages, goesOnEqual, newestAt,
 }

@@ -24,7 +24,8 @@ function plan(messages: string[], { newest, goesOnEqual = false, newestAt = 0 }:
   const newestDigest = createHash("sha1").update(newest + newest).digest("hex");
   const record = { ...parseRecord([]), remaining: 100, newestBytes: newest.length, newestDigest };
   const bytes = messages.map((text) => Buffer.from(text));
-  const chunk: Chunk = { sequence: "1", depth: 9, nowMs: 0, messages: bytes, oversize: null, goesOnEqual, newestAt };
+  const read = { record, depth: 9, nowMs: 0, messages: bytes, oversize: null, guard: null };
+  const chunk: Chunk = { ...read, goesOnEqual, newestAt };
   const { moves, endsCycle } = planChunk(chunk, {
     policy: POLICY,
     record,
@@ -59,7 +60,8 @@ Deno.test("planChunk: ends the cycle behind the message that was newest when it 
 
 Deno.test("planChunk: moves an oversize message unread to the dead list, alone", () => {
   const chunk: Chunk = {
-    sequence: "1",
+    record: parseRecord([]),
+    guard: null,
     depth: 2,
     nowMs: 0,
     messages: [],

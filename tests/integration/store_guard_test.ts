@@ -1,0 +1,233 @@
+/** The guard of a read: when a commit rests on WATCH, when it falls back on the digest, and what a broken one changes. */
+import assert from "node:assert/strict";
+import type { Redis } from "ioredis";
+import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
+import { createSources } from "../../src/app/sources.ts";
+import { type Chunk, type Commit, DeadLetterStore } from "../../src/redis/dead_letter_store.ts";
+import { DLQ, eventTexts, readLists, STATE } from "../support/engine.ts";
+import { shareRedis } from "../support/redis.ts";
+import { waitUntil } from "../support/wait.ts";
+
+const server = shareRedis();
+
+const BOUNDS = { messages: 4, bytes: 1_000_000, messageBytes: 1_000_000 };
+const MANY = eventTexts(40);
+
+/** A store whose own connection is at hand. */
+function open(
+  options: { username?: string; password?: string; connectionName?: string } = {},
+): { store: DeadLetterStore; mover: Redis } {
+  const [setup] = createSources(DEFAULT_SETTINGS);
+  // As the service connects: whatever was not sent is refused, whatever was sent is never sent again.
+  const mover = server().client({ enableOfflineQueue: false, maxRetriesPerRequest: 0, ...options });
+  const store = new DeadLetterStore(
+    { reader: server().client(), committer: server().client(), mover },
+    setup!.policy,
+  );
+  return { store, mover };
+}
+
+async function prepare(options = {}) {
+  await server().client().hset(STATE, { seq: "0", remaining: "1000" });
+  await server().seedList(DLQ, MANY);
+  const opened = open(options);
+  await ready(opened.mover);
+  return { ...opened, client: server().client() };
+}
+
+async function ready(redis: Redis): Promise<void> {
+  await waitUntil(() => Promise.resolve(redis.status === "ready"), { what: "the connection is ready" });
+}
+
+let id = 0;
+function commitOf({ messages, oversize, guard, record: { sequence }, nowMs }: Chunk): Commit {
+  return {
+    ...{ id: `commit ${id++}`, sequence, messages, oversize, guard, notAfterMs: nowMs + 60_000, targetLimit: null },
+    ...{ endsCycle: false, fields: {}, moves: messages.map(() => ({ to: "target" as const, payload: null })) },
+  };
+}
+
+/** How often commands of that name have run since {@link Redis.config} reset the figures. */
+async function callsOf(client: Redis, command: string): Promise<number> {
+  return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(await client.info("commandstats"))?.[1] ?? 0);
+}
+
+/** Whether the commits since the figures were reset rested on WATCH alone: then no script has hashed the messages. */
+async function proofsOf(client: Redis) {
+  const [exec, scripts] = [
+    await callsOf(client, "exec"),
+    await callsOf(client, "evalsha") + await callsOf(client, "eval"),
+  ];
+  return { transactions: exec, scripts };
+}
+
+async function moved(count: number): Promise<void> {
+  const { dlq, target } = await readLists(server());
+  assert.deepEqual([target, dlq], [MANY.slice(0, count), MANY.slice(count)]);
+}
+
+Deno.test("guard: a commit and the next read are one transaction and one script more when nobody touches the DLQ", async () => {
+  const { store, client } = await prepare();
+  let chunk = await store.read(BOUNDS);
+  // The first one tells Redis the scripts.
+  ({ next: chunk } = await store.commitAndRead(commitOf(chunk), BOUNDS) as { next: Chunk });
+  chunk ??= await store.read(BOUNDS);
+  await client.config("RESETSTAT");
+  for (let i = 0; i < 5; i++) {
+    const { result, next } = await store.commitAndRead(commitOf(chunk), BOUNDS);
+    assert.equal(result, "ok");
+    assert.ok(next?.guard, `chunk ${i}`);
+    chunk = next;
+  }
+  assert.deepEqual(await proofsOf(client), { transactions: 5, scripts: 10 });
+  await moved(24);
+});
+
+Deno.test("guard: a commit falls back on the digest, and moves the chunk, when a producer pushes meanwhile", async () => {
+  const { store, client } = await prepare();
+  assert.equal(await store.commit(commitOf(await store.read(BOUNDS))), "ok");
+  const chunk = await store.read(BOUNDS);
+  await client.config("RESETSTAT");
+  await client.lpush(DLQ, "new");
+  const { result, next } = await store.commitAndRead(commitOf(chunk), BOUNDS);
+  assert.equal(result, "ok");
+  assert.equal(next?.record.sequence, "2");
+  assert.deepEqual(next.messages.map(String), MANY.slice(8, 8 + next.messages.length));
+  assert.equal((await proofsOf(client)).transactions, 1);
+  const { dlq, target } = await readLists(server());
+  assert.deepEqual([target, dlq], [MANY.slice(0, 8), [...MANY.slice(8), "new"]]);
+});
+
+Deno.test("guard: reads are unguarded and smaller for a while after one was broken, then guarded again", async () => {
+  const { store, client } = await prepare();
+  let chunk = await store.read(BOUNDS);
+  await client.lpush(DLQ, "new");
+  const seen: [guarded: boolean, messages: number][] = [];
+  for (let i = 0; i < 4; i++) {
+    const { result, next } = await store.commitAndRead(commitOf(chunk), BOUNDS);
+    assert.equal(result, "ok");
+    chunk = next ?? await store.read(BOUNDS);
+    seen.push([chunk.guard !== null, chunk.messages.length]);
+  }
+  assert.deepEqual(seen, [[false, 2], [true, 4], [true, 4], [true, 4]]);
+});
+
+const foreign: [name: string, take: (client: Redis) => Promise<unknown>][] = [
+  ["took the oldest", (client) => client.rpop(DLQ)],
+  ["took the oldest and put another there", async (client) => {
+    await client.rpop(DLQ);
+    await client.rpush(DLQ, MANY[9]!);
+  }],
+  ["took the list away and filled it anew", async (client) => {
+    await client.del(DLQ);
+    await server().seedList(DLQ, MANY.slice(2));
+  }],
+];
+
+for (const [name, take] of foreign) {
+  Deno.test(`guard: a commit answers conflict and changes nothing when somebody ${name} behind the read`, async () => {
+    const { store, client } = await prepare();
+    const chunk = await store.read(BOUNDS);
+    await take(client);
+    const before = await readLists(server());
+    assert.deepEqual(await store.commitAndRead(commitOf(chunk), BOUNDS), { result: "conflict", next: null });
+    assert.deepEqual(await readLists(server()), before);
+  });
+}
+
+Deno.test("guard: what was read before another read is committed by its digest, and refused where it is gone", async () => {
+  const { store } = await prepare();
+  const first = await store.read(BOUNDS);
+  const second = await store.read({ ...BOUNDS, messages: 2 });
+  assert.equal(await store.commit(commitOf(second)), "ok");
+  assert.equal(await store.commit({ ...commitOf(first), sequence: "1" }), "conflict");
+  await moved(2);
+});
+
+Deno.test("guard: a chunk that was read and left alone hinders neither the next read nor a look", async () => {
+  const { store } = await prepare();
+  await store.read(BOUNDS);
+  await store.look(BOUNDS);
+  const chunk = await store.read(BOUNDS);
+  await store.look(BOUNDS);
+  assert.ok(chunk.guard && await chunk.guard.holds);
+  assert.equal(await store.commit(commitOf(chunk)), "ok");
+  await moved(4);
+});
+
+Deno.test("guard: none outlives its connection: the commit proves the tail by its digest on the next one", async () => {
+  const { store, mover, client } = await prepare({ connectionName: "cut" });
+  const chunk = await store.read(BOUNDS);
+  assert.ok(await chunk.guard!.holds);
+  const connections = String(await client.client("LIST")).split("\n");
+  const movers = connections.filter((line) => line.includes("name=cut ") && line.includes("multi=0"));
+  assert.equal(movers.length, 1, "one connection has entered a transaction");
+  const ended = new Promise((resolve) => mover.once("close", resolve));
+  await client.client("KILL", "ID", /id=(\d+)/.exec(movers[0]!)![1]!);
+  await ended;
+  await client.rpop(DLQ);
+  await client.rpush(DLQ, MANY[0]!.replace("m", "n"));
+  await ready(mover);
+  assert.equal(await store.commit(commitOf(chunk)), "conflict");
+  assert.equal(await store.commit(commitOf(await store.read(BOUNDS))), "ok");
+});
+
+Deno.test("guard: a commit runs when Redis has forgotten the scripts", async () => {
+  const { store, client } = await prepare();
+  for (let i = 1; i <= 3; i++) {
+    const chunk = await store.read(BOUNDS);
+    await client.script("FLUSH");
+    assert.equal(await store.commit(commitOf(chunk)), "ok");
+    await moved(4 * i);
+  }
+});
+
+for (const command of ["watch", "multi", "exec", "discard", "unwatch"]) {
+  Deno.test(`guard: every chunk is moved when the user may not ${command.toUpperCase()}`, async () => {
+    await server().client().acl(
+      "SETUSER",
+      "svc",
+      "reset",
+      "on",
+      "nopass",
+      "allkeys",
+      "allchannels",
+      "+@all",
+      `-${command}`,
+    );
+    const { store, client, mover } = await prepare({ username: "svc", password: "any" });
+    let total = 0;
+    for (let i = 0; i < 6; i++) {
+      // Where leaving a transaction is forbidden, the connection is made anew once.
+      await ready(mover);
+      let chunk = await store.read(BOUNDS).catch(() => null);
+      if (i === 2) chunk = await store.read(BOUNDS).catch(() => null); // the one before is left alone
+      if (i === 3) await client.lpush(DLQ, "pushed");
+      if (!chunk) continue;
+      const { result, next } = await store.commitAndRead(commitOf(chunk), BOUNDS).catch(() => ({
+        result: "",
+        next: null,
+      }));
+      if (result === "ok") total += chunk.messages.length;
+      if (next) await ready(mover);
+    }
+    assert.ok(total >= 8, `${total} messages were moved`);
+    const { dlq, target } = await readLists(server());
+    assert.deepEqual([target, dlq], [MANY.slice(0, total), [...MANY.slice(total), "pushed"]]);
+  });
+}
+
+Deno.test("guard: a transaction that Redis refuses to enter while it may watch never lets a commit run unguarded", async () => {
+  await server().client().acl("SETUSER", "svc", "reset", "on", "nopass", "allkeys", "allchannels", "+@all");
+  const { store, client } = await prepare({ username: "svc", password: "any" });
+  const chunk = await store.read(BOUNDS);
+  assert.ok(await chunk.guard!.holds);
+  assert.equal(await store.commit(commitOf(chunk)), "ok");
+  // The right is taken away while the service runs.
+  await client.acl("SETUSER", "svc", "-multi");
+  const next = await store.read(BOUNDS);
+  await client.rpop(DLQ);
+  const before = await readLists(server());
+  assert.equal(await store.commit(commitOf(next)), "conflict");
+  assert.deepEqual(await readLists(server()), before);
+});
