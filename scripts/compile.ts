@@ -4,6 +4,11 @@ import { ROOT, runDeno } from "./child.ts";
 
 /** The binary, below the repository's root. */
 export const BINARY = "dist/mutt-remediation";
+/**
+ * One small file instead of a tree: 40 ms sooner there, 8 MiB less at rest. A small young generation: the bytes of chunks are
+ * freed soon, so that a drain stays at 105 MiB instead of 160, at 95 % of the rate (docs/benchmarks.md).
+ */
+const LEAN_FLAGS = ["--bundle", "--minify", "--v8-flags=--max-semi-space-size=2"];
 /** Embedded into the binary and read by `src/app/version.ts`; never left behind. */
 const COMMIT_FILE = "dist/commit";
 
@@ -31,6 +36,7 @@ export async function compile(): Promise<number> {
     const code = await runDeno([
       "compile",
       "--no-code-cache", // it would live in a predictable file in /tmp
+      ...LEAN_FLAGS,
       ...permissionFlags(),
       `--include=${COMMIT_FILE}`,
       `--output=${BINARY}`,

@@ -32,14 +32,19 @@ export type BulkScript = (
 /** Like {@link loadScript}. The call is sent at once, before anything that is sent after it. */
 export function loadBulkScript(redis: Redis, { keys, lua }: Omit<ScriptSource, "name">): BulkScript {
   const digest = createHash("sha1").update(lua).digest("hex");
+  let isKnown = false;
   return async (keysAndArguments, payloads) => {
-    const send = (command: string, script: string) =>
-      redis.sendCommand(new BulkCommand(command, [script, keys, ...keysAndArguments], payloads));
+    const send = () => {
+      const script = isKnown ? ["evalsha", digest] as const : ["eval", lua] as const;
+      isKnown = true;
+      return redis.sendCommand(new BulkCommand(script[0], [script[1], keys, ...keysAndArguments], payloads));
+    };
     try {
-      return await send("evalsha", digest);
+      return await send();
     } catch (error) {
       if (redisErrorCode(error) !== "NOSCRIPT") throw error;
-      return await send("eval", lua);
+      isKnown = false;
+      return await send();
     }
   };
 }

@@ -41,14 +41,15 @@ if remaining < count then return 'bound' end
 if digest ~= '' then
   -- The lengths of the two ends first, so that a list that has moved on does not make this script read large messages.
   local oldest = redis.call('LINDEX', dlq, -1)
-  local newest = redis.call('LINDEX', dlq, -count)
+  local newest = count == 1 and oldest or redis.call('LINDEX', dlq, -count)
   if not oldest or not newest then return 'conflict' end
   if tonumber(lengths:match('%d+$')) ~= #oldest or tonumber(lengths:match('^%d+')) ~= #newest then return 'conflict' end
-  local current = redis.call('LRANGE', dlq, -count, -1)
+  local current = count == 1 and { oldest } or redis.call('LRANGE', dlq, -count, -1)
   local found = {}
   for i = 1, #current do found[i] = #current[i] end
   if table.concat(found, ',') ~= lengths then return 'conflict' end
-  local sample = sampleBytes > 0 and oldest:sub(1, sampleBytes) .. oldest:sub(-sampleBytes) or table.concat(current)
+  local bytes = count == 1 and oldest or table.concat(current)
+  local sample = sampleBytes > 0 and oldest:sub(1, sampleBytes) .. oldest:sub(-sampleBytes) or bytes
   if redis.sha1hex(sample) ~= digest then return 'conflict' end
 elseif redis.call('LLEN', dlq) < count then
   return 'conflict'

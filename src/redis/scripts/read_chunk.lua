@@ -5,7 +5,8 @@
 -- Returns {record as field, value, …}, depth, nowMs, {length, digest of the sample} of an oversize message that is the
 -- oldest (or {}), the messages, oldest first, whether the next one is byte-equal to the last of them (1 or 0; only looked
 -- for where that can matter), and the place, counted from the oldest, of what was newest when the cycle began. That is only
--- looked for where one as long as it was read, and 0 where it does not stand where it must: somebody else has taken messages.
+-- looked for where one as long as it (a large one: one like it) was read, and 0 where it does not stand where it must: somebody
+-- else has taken messages.
 -- Bound: the bytes asked for, MOST_AT_ONCE messages more, and two.
 local dlq, state = KEYS[1], KEYS[2]
 local mostMessages, mostBytes, mostMessageBytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -34,7 +35,8 @@ while count < mostMessages and not isFull do
       break
     end
     last = message
-    isMet = isMet or length == newestBytes
+    -- To look at the newest one costs less than to digest each of its length, unless these are large.
+    isMet = isMet or (length == newestBytes and (length < 8 * sampleBytes or digest(message) == record[2]))
     if isOversize then
       oversize = { length, digest(message) }
       isFull = true
@@ -59,7 +61,7 @@ if isMet then
   if newest and #newest == newestBytes and digest(newest) == record[2] then newestAt = place end
 end
 local goesOnEqual = 0
-if newestAt == 0 and last and #last == newestBytes then
+if isMet and newestAt == 0 and #last == newestBytes then
   local taken = skip + math.max(1, count)
   goesOnEqual = redis.call('LINDEX', dlq, -(taken + 1)) == last and 1 or 0
 end
