@@ -37,7 +37,7 @@ export const COMMIT: Step = { name: "commit", texts: script(commitMoves), times:
 /** Every step: the scripts, what the gates ask, and the greeting of a new connection. */
 export const STEPS: readonly Step[] = [
   { name: "lease", texts: script(takeLease), times: 1, ofLease: true },
-  { name: "peek", texts: script(peekSource), times: 3 },
+  { name: "peek", texts: script(peekSource), times: 2 },
   { name: "depth", texts: ["llen"], times: 3 },
   { name: "pace", texts: ["zcount"], times: 3 },
   { name: "look", texts: ["scan"], times: 1 },
@@ -46,8 +46,11 @@ export const STEPS: readonly Step[] = [
   { name: "record", texts: script(recordProbe), times: 2 },
   { name: "begin", texts: script(beginCycle), times: 1 },
   { name: "read", texts: script(readChunk), times: 3 },
+  { name: "watch", texts: ["watch"], times: 2 },
+  { name: "multi", texts: ["MULTI"], times: 2 },
   { name: "reserve", texts: script(writeLedger), times: 2 },
   COMMIT,
+  { name: "exec", texts: ["EXEC"], times: 2 },
   { name: "settle", texts: script(settleCommit), times: 1, afterCut: true },
   { name: "greeting", texts: ["hello"], times: 1, afterCut: true },
 ];
