@@ -11,6 +11,9 @@ export interface MessageEdit {
   readonly append: readonly (readonly [name: string, json: string])[];
 }
 
+const COMMA = ", ";
+const ENCODER = new TextEncoder();
+const APPENDED = new WeakMap<MessageEdit, Uint8Array>();
 /** A run shorter than this is copied byte by byte: quicker than a call. */
 const SHORT_RUN = 24;
 
@@ -29,14 +32,29 @@ export function editMessage(message: JsonObject, edit: MessageEdit): Uint8Array 
   const kept = members.length === 0 ? [] : keptRuns(members, edit.cut);
   const insideStart = members.at(0)?.keyStart ?? message.open + 1;
   const insideEnd = members.at(-1)?.valueEnd ?? message.open + 1;
-  const appended = membersText(edit.append);
-  const ascii = appended !== "" && kept.length > 0 ? `, ${appended}` : appended;
+  const appended = appendedBytes(edit);
   const [first, ...others] = kept;
   // What stands before the members and the first one kept are mostly one run.
   const before = first?.start === insideStart
     ? [{ start: 0, end: first.end }, ...others]
     : [{ start: 0, end: insideStart }, ...kept];
-  return splice(bytes, { before, ascii, after: { start: insideEnd, end: bytes.length } });
+  return splice(bytes, {
+    before,
+    // Without a member before it the comma goes.
+    inserted: kept.length > 0 ? appended : appended.subarray(COMMA.length),
+    after: { start: insideEnd, end: bytes.length },
+  });
+}
+
+/** What an edit appends, with a comma before it; made once, because many messages take the same edit. */
+function appendedBytes(edit: MessageEdit): Uint8Array {
+  let bytes = APPENDED.get(edit);
+  if (!bytes) {
+    const text = membersText(edit.append);
+    bytes = ENCODER.encode(text && COMMA + text);
+    APPENDED.set(edit, bytes);
+  }
+  return bytes;
 }
 
 /** The members that stay, each but the first with the separator before it; neighbours make one run. */
@@ -62,15 +80,15 @@ function isCut(member: JsonMember, cut: readonly string[]): boolean {
   return false;
 }
 
-function splice(bytes: Uint8Array, parts: { before: readonly Run[]; ascii: string; after: Run }): Uint8Array {
-  const { before, ascii, after } = parts;
-  let length = ascii.length + after.end - after.start;
+function splice(bytes: Uint8Array, parts: { before: readonly Run[]; inserted: Uint8Array; after: Run }): Uint8Array {
+  const { before, inserted, after } = parts;
+  let length = inserted.length + after.end - after.start;
   for (const run of before) length += run.end - run.start;
   const whole = allocateBytes(length);
   let at = 0;
   for (const run of before) at = copyRun(bytes, { run, whole, at });
-  for (let i = 0; i < ascii.length; i++) whole[at++] = ascii.charCodeAt(i);
-  copyRun(bytes, { run: after, whole, at });
+  whole.set(inserted, at);
+  copyRun(bytes, { run: after, whole, at: at + inserted.length });
   return whole;
 }
 

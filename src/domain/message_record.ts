@@ -49,6 +49,12 @@ export function findRecord(message: JsonObject): FoundRecord | null {
   };
 }
 
+/** Whether two records say the same. */
+export function isSameRecord(a: ReplayRecord, b: ReplayRecord): boolean {
+  return a.failures === b.failures && a.excused === b.excused && a.sheds === b.sheds && a.cycle === b.cycle &&
+    a.source === b.source;
+}
+
 /** The record as JSON text, as Python would write it; `reason` last, on the dead. A count of sheds stands there only above 0. */
 export function recordText(record: ReplayRecord, reason?: DeadReason): string {
   const sheds = record.sheds > 0 ? `, "sheds": ${record.sheds}` : "";

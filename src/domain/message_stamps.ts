@@ -3,8 +3,8 @@ import { openEnvelope } from "./envelope.ts";
 import type { JsonObject } from "./json_members.ts";
 import { quoteAscii } from "./json_text.ts";
 import { readMessage } from "./message.ts";
-import { editMessage } from "./message_edit.ts";
-import { type Death, recordText, type ReplayRecord } from "./message_record.ts";
+import { editMessage, type MessageEdit } from "./message_edit.ts";
+import { type Death, isSameRecord, recordText, type ReplayRecord } from "./message_record.ts";
 import { FAILED_AT_MEMBER, REMEDIATION_MEMBER } from "./source.ts";
 
 /** The message as it goes back to work: `cut` and every `_remediation` out, the record in as the last member. */
@@ -12,10 +12,17 @@ export function stampReplay(
   message: JsonObject,
   { record, cut }: { record: ReplayRecord; cut: readonly string[] },
 ): Uint8Array {
-  return editMessage(message, {
-    cut: [...cut, REMEDIATION_MEMBER],
-    append: [[REMEDIATION_MEMBER, recordText(record)]],
-  });
+  return editMessage(message, replayEdit(record, cut));
+}
+
+/** The last edit of a replay: most messages of a chunk take the same. */
+let lastReplay: { record: ReplayRecord; cut: readonly string[]; edit: MessageEdit } | null = null;
+
+function replayEdit(record: ReplayRecord, cut: readonly string[]): MessageEdit {
+  if (lastReplay?.cut === cut && isSameRecord(lastReplay.record, record)) return lastReplay.edit;
+  const edit = { cut: [...cut, REMEDIATION_MEMBER], append: [[REMEDIATION_MEMBER, recordText(record)]] as const };
+  lastReplay = { record, cut, edit };
+  return edit;
 }
 
 /** The message as it goes to the dead list: only earlier stamps cut, `failed_at` and the record with its reason last. */
