@@ -67,6 +67,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
   const token = settings.leaderElection ? instance.token : "";
   const account = new Account(policy, { metrics, log, clock });
   const mover = connections.openNeeded(`mover:${policy.name}`);
+  const link = { isReady: () => connections.isReady(mover), lastErrorCode: () => connections.lastErrorCode() };
   const store = new DeadLetterStore({ reader: redis, committer, mover }, policy, { token });
   const leadership = new Leadership({
     ...{ clock, log, source: policy.name },
@@ -124,7 +125,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
   });
   const gates = [
     createEnabledGate({ isEnabled: () => live.current().enabled, isKnown: shared.isConfigKnown }),
-    createRedisGate(connections),
+    createRedisGate(link),
     createLeaderGate(leadership),
     ...[consumer, downstream, breaker, depth, returns, pace],
   ].filter(({ name }) => setup.gates.includes(name));

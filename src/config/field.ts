@@ -235,7 +235,8 @@ export function secret(spec: Omit<Spec<null>, "default">): Field<Secret | null> 
 export function redisUrl(spec: Omit<Spec<null>, "default">): Field<Secret | null> {
   return createField<Secret | null>({ ...spec, default: null }, {
     secret: true,
-    wants: "a redis://, rediss:// or unix:/// URL (special characters of its password are written as %XX)",
+    wants:
+      "a redis://, rediss:// or unix:/// URL without a query (special characters of its password are written as %XX)",
     parse: (value) => isRedisUrl(value.trim()) ? new Secret(withSmallScheme(value.trim())) : undefined,
   });
 }
@@ -249,7 +250,8 @@ function isRedisUrl(value: string): boolean {
   const url = URL.parse(value);
   if (!url || !isDecodable(url.username) || !isDecodable(url.password)) return false;
   if (url.protocol === "unix:") return /^unix:\/\/\/[^?#]+$/.test(value);
-  return /^rediss?:$/.test(url.protocol) && url.hostname !== "" && /^\/?\d*$/.test(url.pathname);
+  // The client would take a query as options of its own, over those that make a commit run at most once.
+  return /^rediss?:$/.test(url.protocol) && url.hostname !== "" && /^\/?\d*$/.test(url.pathname) && url.search === "";
 }
 
 function isDecodable(part: string): boolean {

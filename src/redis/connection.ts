@@ -48,8 +48,9 @@ export class RedisConnections {
   readonly #address: RedisAddress;
   readonly #deps: ConnectionDeps;
   readonly #all = new Set<Redis>();
-  /** Without which nothing moves. */
+  /** Without which nothing moves; `#joining` until it was ready once, so that a new source does not hold the others. */
   readonly #needed = new Set<Redis>();
+  readonly #joining = new Set<Redis>();
   #downSinceMs: number | null;
   #everUp = false;
   #lastError = "";
@@ -61,8 +62,9 @@ export class RedisConnections {
     this.#address = address;
     this.#deps = deps;
     this.#downSinceMs = deps.clock.monotonicMs();
-    this.reader = this.openNeeded("reader");
-    this.committer = this.openNeeded("committer");
+    this.reader = this.open("reader");
+    this.committer = this.open("committer");
+    this.#needed.add(this.reader).add(this.committer);
   }
 
   /** Every connection that is not closed for good. */
@@ -70,10 +72,10 @@ export class RedisConnections {
     return [...this.#all];
   }
 
-  /** Whether every connection that messages need can take commands. */
-  isReady(): boolean {
+  /** Whether every connection that messages need can take commands, and this one of a source's own. */
+  isReady(own?: Redis): boolean {
     for (const { status } of this.#needed) if (status !== "ready") return false;
-    return true;
+    return own === undefined || own.status === "ready";
   }
 
   /** Code of the last failure to connect (`CONNECTION`, `WRONGPASS`, …), empty before any. */
@@ -81,18 +83,20 @@ export class RedisConnections {
     return this.#lastError;
   }
 
-  /** One more connection that messages need: without it nothing is ready. Closed with the others, or by {@link release}. */
+  /** One more connection that messages need. Closed with the others, or by {@link release}. */
   openNeeded(role: string): Redis {
     const redis = this.open(role);
-    this.#needed.add(redis);
+    this.#joining.add(redis);
+    redis.once("ready", () => this.#joining.delete(redis) && this.#needed.add(redis));
     return redis;
   }
 
   /** Closes one that was opened, before the others. Safe to call twice. */
   release(redis: Redis): void {
-    this.#needed.delete(redis);
-    this.#all.delete(redis);
+    for (const connections of [this.#needed, this.#joining, this.#all]) connections.delete(redis);
     if (redis.status !== "end") redis.disconnect();
+    // It may have been the only one that was down.
+    if (!this.#closing) this.#ready();
   }
 
   /** One more connection, for subscriptions; closed with the others. */
@@ -116,7 +120,7 @@ export class RedisConnections {
   /** Resolves with whether the connections became ready within `timeoutMs`. */
   async waitUntilReady(timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
     const deadlineMs = this.#deps.clock.monotonicMs() + timeoutMs;
-    while (!this.isReady()) {
+    while (!this.isReady() || this.#joining.size > 0) {
       const leftMs = deadlineMs - this.#deps.clock.monotonicMs();
       if (leftMs <= 0 || signal?.aborted) return false;
       await this.#deps.clock.sleep(Math.min(20, leftMs), signal);

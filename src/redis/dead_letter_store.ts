@@ -10,7 +10,8 @@ import type { Redis } from "ioredis";
 import type { SourcePolicy } from "../domain/source.ts";
 import { createId } from "../runtime/random.ts";
 import { receiptKey, stateKey } from "./keys.ts";
-import { type BulkScript, loadBulkScript, loadScript, type Script } from "./scripts.ts";
+import { type BulkCall, type BulkScript, loadBulkScript, loadScript, type Script } from "./scripts.ts";
+import { ReadBatch } from "./read_batch.ts";
 import { parseRecord, type SourceRecord } from "./source_record.ts";
 import { type Guard, TailGuard } from "./tail_guard.ts";
 import beginCycle from "./scripts/begin_cycle.lua" with { type: "text" };
@@ -113,6 +114,7 @@ export class DeadLetterStore {
   readonly #commit: BulkScript;
   readonly #settle: Script;
   readonly #guard: TailGuard;
+  readonly #batch = new ReadBatch();
 
   /**
    * `mover` is this store's own: nothing else may be sent there. None of the connections may send a command twice by itself
@@ -147,15 +149,17 @@ export class DeadLetterStore {
 
   /** The oldest messages within the bounds, at least one where there are any; only to look at. Changes nothing. */
   async look(bounds: ChunkBounds): Promise<Chunk> {
-    return toChunk(await this.#look(...this.#readArguments(bounds)), null);
+    return readReply(await this.#look(...this.#readArguments(bounds, 1)), null).chunk;
   }
 
   /** The same, to be committed: what was read before can only be committed at the price of a digest from now on. */
   async read(bounds: ChunkBounds): Promise<Chunk> {
     const guard = this.#guard.watch();
-    const reply = await this.#read(...this.#readArguments(guard ? bounds : smaller(bounds)));
+    const reply = await this.#read(...this.#readArguments(guard ? bounds : smaller(bounds), this.#batch.size()));
     this.#guard.enter(guard);
-    return toChunk(reply, guard);
+    const { chunk, longestBytes } = readReply(reply, guard);
+    this.#batch.note(longestBytes);
+    return chunk;
   }
 
   /** Begins a cycle of at most `budget` messages if `intervalMs` have passed since the last began (0: at once). */
@@ -178,18 +182,18 @@ export class DeadLetterStore {
   }
 
   /**
-   * The same, and reads what comes next right behind it, mostly in the same trip to Redis. `next` is `null` where nothing was
-   * to be read, the chunk was not moved, or somebody else was quicker.
+   * The same, and reads what comes next right behind it, mostly in the same trip to Redis. `next` never rejects; it is `null`
+   * where nothing was to be read or could be, the chunk was not moved, or somebody else was quicker.
    */
   async commitAndRead(
     commit: Commit,
     bounds: ChunkBounds | null,
-  ): Promise<{ result: CommitResult; next: Chunk | null }> {
+  ): Promise<{ result: CommitResult; next: Promise<Chunk | null> }> {
     const readNext = () => bounds && this.read(bounds).catch(() => null);
     let reply: unknown = null;
     let reading: Promise<Chunk | null> | null = null;
     if (!commit.oversize && await this.#guard.isHeldBy(commit.guard ?? null)) {
-      const running = this.#guard.run(() => this.#commit(...this.#commitArguments(commit, NO_PROOF)));
+      const running = this.#guard.run(() => this.#commit({ ...this.#commitCall(commit, NO_PROOF), onlyOnce: true }));
       reading = readNext();
       reply = await running;
     }
@@ -197,12 +201,12 @@ export class DeadLetterStore {
       // What was read behind the transaction that did not run is what this one moves.
       reading = null;
       this.#guard.leave();
-      reply = await this.#commit(...this.#commitArguments(commit, prove(commit)));
+      reply = await this.#commit(this.#commitCall(commit, prove(commit)));
     }
     const result = toResult(reply);
-    if (result !== "ok") return { result, next: null };
-    const next = await (reading ?? readNext());
-    return { result, next: next?.record.sequence === follower(commit.sequence) ? next : null };
+    const read = result === "ok" ? reading ?? readNext() : null;
+    const isNext = (chunk: Chunk | null) => chunk?.record.sequence === follower(commit.sequence);
+    return { result, next: Promise.resolve(read).then((chunk) => isNext(chunk) ? chunk : null) };
   }
 
   /** Whether this store's last commit, whose reply was lost, has run. If it has not, it never will: its sequence number is used up. */
@@ -210,11 +214,11 @@ export class DeadLetterStore {
     return await this.#settle(this.#state, this.#receipt, id) === 1;
   }
 
-  #readArguments({ messages, bytes, messageBytes, skip = 0 }: ChunkBounds): (string | number)[] {
-    return [this.#dlq, this.#state, messages, bytes, messageBytes, SAMPLE_BYTES, skip];
+  #readArguments({ messages, bytes, messageBytes, skip = 0 }: ChunkBounds, atOnce: number): (string | number)[] {
+    return [this.#dlq, this.#state, messages, bytes, messageBytes, SAMPLE_BYTES, skip, atOnce];
   }
 
-  #commitArguments(commit: Commit, proof: Proof): Parameters<BulkScript> {
+  #commitCall(commit: Commit, proof: Proof): BulkCall {
     const { moves, sequence, id, notAfterMs, targetLimit, endsCycle, fields } = commit;
     const { replays, asTheyAre, payloads } = bySlot(moves);
     const extras = Object.entries(fields);
@@ -223,7 +227,7 @@ export class DeadLetterStore {
       ...[moves.length, ...proof, sequence, id, notAfterMs, targetLimit ?? -1, endsCycle ? 1 : 0],
       ...[replays, this.#token, asTheyAre, extras.length, ...extras.flat()],
     ];
-    return [keysAndArguments, payloads];
+    return { keysAndArguments, payloads };
   }
 }
 
@@ -249,14 +253,15 @@ function smaller({ messages, bytes, ...others }: ChunkBounds): ChunkBounds {
   return { ...others, messages: Math.ceil(messages / 2), bytes: Math.ceil(bytes / 2) };
 }
 
-function toChunk(reply: unknown, guard: Guard | null): Chunk {
+function readReply(reply: unknown, guard: Guard | null): { chunk: Chunk; longestBytes: number } {
   if (!Array.isArray(reply)) throw new Error(`Cannot read: the script answered "${reply}"`);
-  const [flat, depth, nowMs, large, messages, equal, newestAt] = reply as [
+  const [flat, depth, nowMs, large, messages, equal, newestAt, longestBytes] = reply as [
     ...[flat: unknown[], depth: number, nowMs: number],
-    ...[large: [number?, Buffer?], messages: Buffer[], equal: number, newestAt: number],
+    ...[large: [number?, Buffer?], messages: Buffer[], equal: number, newestAt: number, longestBytes: number],
   ];
   const oversize = large.length === 2 ? { bytes: large[0]!, digest: String(large[1]) } : null;
-  return { record: parseRecord(flat), depth, nowMs, messages, oversize, goesOnEqual: equal === 1, newestAt, guard };
+  const record = parseRecord(flat), goesOnEqual = equal === 1;
+  return { chunk: { record, depth, nowMs, messages, oversize, goesOnEqual, newestAt, guard }, longestBytes };
 }
 
 function toResult(reply: unknown): CommitResult {

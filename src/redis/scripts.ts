@@ -23,17 +23,22 @@ export function loadScript(redis: Redis, { name, keys, lua }: ScriptSource): Scr
   return (...keysAndArguments) => commands[`${name}Buffer`]!.apply(redis, keysAndArguments);
 }
 
-/** Calls a script that takes many payloads behind its keys and arguments. */
-export type BulkScript = (
-  keysAndArguments: readonly (string | number)[],
-  payloads: readonly Uint8Array[],
-) => Promise<unknown>;
+/** A call of a script that takes many payloads behind its keys and arguments. */
+export interface BulkCall {
+  readonly keysAndArguments: readonly (string | number)[];
+  readonly payloads: readonly Uint8Array[];
+  /** It is not sent again, whatever the answer. */
+  readonly onlyOnce?: boolean;
+}
+
+/** Calls such a script. */
+export type BulkScript = (call: BulkCall) => Promise<unknown>;
 
 /** Like {@link loadScript}. The call is sent at once, before anything that is sent after it. */
 export function loadBulkScript(redis: Redis, { keys, lua }: Omit<ScriptSource, "name">): BulkScript {
   const digest = createHash("sha1").update(lua).digest("hex");
   let isKnown = false;
-  return async (keysAndArguments, payloads) => {
+  return async ({ keysAndArguments, payloads, onlyOnce = false }) => {
     const send = () => {
       const script = isKnown ? ["evalsha", digest] as const : ["eval", lua] as const;
       isKnown = true;
@@ -42,7 +47,7 @@ export function loadBulkScript(redis: Redis, { keys, lua }: Omit<ScriptSource, "
     try {
       return await send();
     } catch (error) {
-      if (redisErrorCode(error) !== "NOSCRIPT") throw error;
+      if (onlyOnce || redisErrorCode(error) !== "NOSCRIPT") throw error;
       isKnown = false;
       return await send();
     }

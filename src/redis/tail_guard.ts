@@ -68,15 +68,18 @@ export class TailGuard {
     this.#guard = null;
     const [sent, replies] = await Promise.allSettled([queued, executed]);
     if (replies.status === "rejected") {
-      this.#isEntered = redisErrorCode(replies.reason) === "NOPERM";
-      if (this.#isEntered) return this.#refuse(replies.reason) || null;
+      // Where EXEC is forbidden, the transaction is still there.
+      if (redisErrorCode(replies.reason) === "NOPERM") {
+        this.#isEntered = true;
+        return this.#refuse(replies.reason) || null;
+      }
       throw sent.status === "rejected" ? sent.reason : replies.reason;
     }
     const reply = Array.isArray(replies.value) ? replies.value[0] : null;
     // A script that Redis has forgotten has not run; sent by itself it is sent whole.
     if (reply instanceof Error && redisErrorCode(reply) === "NOSCRIPT") return null;
     this.#pauseAfter(reply !== null);
-    if (reply instanceof Error) throw reply;
+    if (reply instanceof Error) throw this.#answeredWith(reply);
     return reply;
   }
 
@@ -94,6 +97,12 @@ export class TailGuard {
     }
     this.#isEntered = false;
     this.#guard = null;
+  }
+
+  /** The client asks whether to connect anew only of errors that are not inside a transaction's reply. */
+  #answeredWith(error: Error): Error {
+    if (this.#redis.options.reconnectOnError?.(error)) this.#redis.disconnect(true);
+    return error;
   }
 
   #isGranted(answer: Promise<unknown>): Promise<boolean> {

@@ -93,7 +93,7 @@ interface Draft {
 /** What a step came to, and the chunk that was read behind its commit. */
 interface Step {
   readonly result: "moved" | "conflict" | "again" | "wrong_type";
-  readonly next: Chunk | null;
+  readonly next?: Promise<Chunk | null>;
 }
 
 /** A reason to stop, and when to come back. */
@@ -230,7 +230,7 @@ export class SourceReplay {
       if (blocking) return this.#heldBy(blocking);
 
       const step = await this.#step(snapshot, { draft, reading, tally, divisor: 2 ** conflicts, signal });
-      next = step.next;
+      next = await step.next ?? null;
       if (step.result === "conflict") {
         tally.conflicts++;
         if (++conflicts > MAX_CONFLICTS) return this.#contended();
@@ -289,18 +289,16 @@ export class SourceReplay {
     const bounds = this.#bounds(Math.min(record.remaining, reading.room));
     const most = Math.max(1, Math.floor(bounds.messages / divisor));
     const read = draft ?? this.#draft(await this.#deps.store.read({ ...bounds, messages: most }));
-    if (read.chunk.record.sequence !== record.sequence) return { result: "again", next: null };
+    if (read.chunk.record.sequence !== record.sequence) return { result: "again" };
     // What was read ahead may be more than the gates allow by now.
-    const { chunk, plan, madeAtMs } = read.plan.moves.length <= most
-      ? read
-      : this.#draft(firstMessages(read.chunk, most));
-    if (plan.moves.length === 0) return { result: "moved", next: null };
-    if (plan.replayed > 0 && !await this.#deps.reservePace(plan.replayed)) return { result: "again", next: null };
+    const { chunk, plan } = read.plan.moves.length <= most ? read : this.#draft(firstMessages(read.chunk, most));
+    if (plan.moves.length === 0) return { result: "moved" };
+    if (plan.replayed > 0 && !await this.#deps.reservePace(plan.replayed)) return { result: "again" };
     const left = plan.endsCycle || signal.aborted ? 0 : Math.min(record.remaining, reading.room) - plan.moves.length;
     return await this.#commit(plan, {
       sequence: record.sequence,
       guard: chunk.guard,
-      notAfterMs: Math.round(chunk.nowMs + COMMIT_DEADLINE_MS + this.#deps.clock.monotonicMs() - madeAtMs),
+      notAfterMs: Math.round(chunk.nowMs + COMMIT_DEADLINE_MS + this.#deps.clock.monotonicMs() - read.madeAtMs),
       targetLimit: this.#targetLimit(),
       fields: {
         ...(plan.replayed > 0 ? this.#deps.paceFields(plan.replayed) : {}),
@@ -346,7 +344,7 @@ export class SourceReplay {
       return { result: "moved", next };
     }
     if (result === "not_leader") this.#deps.leadership.refused();
-    return { result: result === "conflict" || result === "wrong_type" ? result : "again", next: null };
+    return { result: result === "conflict" || result === "wrong_type" ? result : "again" };
   }
 
   /** Finds out what became of a commit whose reply was lost, before anything else is done with the source. */

@@ -187,7 +187,7 @@ withRedis("replay: connects anew when Redis says READONLY", { config: [USER] }, 
   const { engine: made, admin } = await prepare(redis);
   await using engine = made;
   const before = new Set((await redis.clientConnections()).map(({ id }) => id));
-  strictEqual(before.size, 2);
+  strictEqual(before.size, 3);
   engine.beforeCommit((number) => number === 2 ? void admin.replicaof("127.0.0.1", 1) : undefined);
   await engine.start();
   await waitUntil(async () => {

@@ -35,6 +35,32 @@ Deno.test("RedisConnections: names its connections when connected", async () => 
   deepStrictEqual(await named(), roles.map((role) => `mutt-remediation:${role}`));
 });
 
+Deno.test("RedisConnections: a source's own holds others up only once it was there, and takes its outage along when released", async () => {
+  const lines: string[] = [];
+  const told = (event: string) => void lines.push(event);
+  const log = { debug: told, info: told, warning: told, error: told, child: () => log };
+  const connections = new RedisConnections({
+    ...{ url: null, host: "127.0.0.1", port: server().port, db: 0, username: "", password: null, passwordNext: null },
+    ...{ tls: false, caCert: "" },
+  }, { clock: SYSTEM_CLOCK, random: () => 1, onReconnect: () => lines.push("counted"), log });
+  try {
+    ok(await connections.waitUntilReady(5_000));
+    const own = connections.openNeeded("mover:new");
+    deepStrictEqual([connections.isReady(), connections.isReady(own)], [true, false]);
+    ok(await connections.waitUntilReady(5_000));
+    strictEqual(connections.isReady(own), true);
+    own.disconnect(true);
+    await waitUntil(() => Promise.resolve(lines.includes("redis_lost")), { what: "its loss is told" });
+    strictEqual(connections.isReady(), false);
+    connections.release(own);
+    strictEqual(connections.isReady(), true);
+    deepStrictEqual(lines, ["redis_ready", "redis_lost", "counted", "redis_ready"]);
+  } finally {
+    connections.close();
+    await SYSTEM_CLOCK.sleep(150); // the client's own timer of 100 ms, where a connection was not there
+  }
+});
+
 Deno.test("replay: goes on over new connections when every one is killed", async () => {
   const texts = eventTexts(100);
   await server().seedList(DLQ, texts);

@@ -68,16 +68,17 @@ async function moved(count: number): Promise<void> {
 
 Deno.test("guard: a commit and the next read are one transaction and one script more when nobody touches the DLQ", async () => {
   const { store, client } = await prepare();
-  let chunk = await store.read(BOUNDS);
   // The first one tells Redis the scripts.
-  ({ next: chunk } = await store.commitAndRead(commitOf(chunk), BOUNDS) as { next: Chunk });
-  chunk ??= await store.read(BOUNDS);
+  const first = await store.commitAndRead(commitOf(await store.read(BOUNDS)), BOUNDS);
+  let chunk = await first.next;
+  assert.ok(chunk);
   await client.config("RESETSTAT");
   for (let i = 0; i < 5; i++) {
     const { result, next } = await store.commitAndRead(commitOf(chunk), BOUNDS);
     assert.equal(result, "ok");
-    assert.ok(next?.guard, `chunk ${i}`);
-    chunk = next;
+    const read = await next;
+    assert.ok(read?.guard, `chunk ${i}`);
+    chunk = read;
   }
   assert.deepEqual(await proofsOf(client), { transactions: 5, scripts: 10 });
   await moved(24);
@@ -91,8 +92,9 @@ Deno.test("guard: a commit falls back on the digest, and moves the chunk, when a
   await client.lpush(DLQ, "new");
   const { result, next } = await store.commitAndRead(commitOf(chunk), BOUNDS);
   assert.equal(result, "ok");
-  assert.equal(next?.record.sequence, "2");
-  assert.deepEqual(next.messages.map(String), MANY.slice(8, 8 + next.messages.length));
+  const read = await next;
+  assert.equal(read?.record.sequence, "2");
+  assert.deepEqual(read.messages.map(String), MANY.slice(8, 8 + read.messages.length));
   assert.equal((await proofsOf(client)).transactions, 1);
   const { dlq, target } = await readLists(server());
   assert.deepEqual([target, dlq], [MANY.slice(0, 8), [...MANY.slice(8), "new"]]);
@@ -106,7 +108,7 @@ Deno.test("guard: reads are unguarded and smaller for a while after one was brok
   for (let i = 0; i < 4; i++) {
     const { result, next } = await store.commitAndRead(commitOf(chunk), BOUNDS);
     assert.equal(result, "ok");
-    chunk = next ?? await store.read(BOUNDS);
+    chunk = await next ?? await store.read(BOUNDS);
     seen.push([chunk.guard !== null, chunk.messages.length]);
   }
   assert.deepEqual(seen, [[false, 2], [true, 4], [true, 4], [true, 4]]);
@@ -130,7 +132,8 @@ for (const [name, take] of foreign) {
     const chunk = await store.read(BOUNDS);
     await take(client);
     const before = await readLists(server());
-    assert.deepEqual(await store.commitAndRead(commitOf(chunk), BOUNDS), { result: "conflict", next: null });
+    const { result, next } = await store.commitAndRead(commitOf(chunk), BOUNDS);
+    assert.deepEqual([result, await next], ["conflict", null]);
     assert.deepEqual(await readLists(server()), before);
   });
 }
@@ -204,12 +207,7 @@ for (const command of ["watch", "multi", "exec", "discard", "unwatch"]) {
       if (i === 2) chunk = await store.read(BOUNDS).catch(() => null); // the one before is left alone
       if (i === 3) await client.lpush(DLQ, "pushed");
       if (!chunk) continue;
-      const { result, next } = await store.commitAndRead(commitOf(chunk), BOUNDS).catch(() => ({
-        result: "",
-        next: null,
-      }));
-      if (result === "ok") total += chunk.messages.length;
-      if (next) await ready(mover);
+      if (await store.commit(commitOf(chunk)).catch(() => "") === "ok") total += chunk.messages.length;
     }
     assert.ok(total >= 8, `${total} messages were moved`);
     const { dlq, target } = await readLists(server());
@@ -230,4 +228,20 @@ Deno.test("guard: a transaction that Redis refuses to enter while it may watch n
   const before = await readLists(server());
   assert.equal(await store.commit(commitOf(next)), "conflict");
   assert.deepEqual(await readLists(server()), before);
+});
+
+Deno.test("read: several messages come with one call while all were small, one by one once a large one was met", async () => {
+  const { store, client } = await prepare();
+  const calls: number[] = [];
+  const read = async (list: readonly string[]) => {
+    await client.del(DLQ);
+    await server().seedList(DLQ, list);
+    await client.config("RESETSTAT");
+    await store.read({ ...BOUNDS, messages: 9 });
+    calls.push(await callsOf(client, "lrange"));
+  };
+  const small = eventTexts(9), mixed = small.with(6, "x".repeat(100_000));
+  for (const list of [small, small, mixed, mixed, small]) await read(list);
+  // One, and then four at a time; the large one is met in the second four.
+  assert.deepEqual(calls, [9, 3, 3, 9, 9]);
 });

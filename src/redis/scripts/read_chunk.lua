@@ -2,17 +2,17 @@
 -- Changes nothing.
 -- KEYS  1 dlq (list)  2 state (hash)
 -- ARGV  1 most messages  2 most bytes  3 bytes over which a message is only described  4 sampleBytes  5 messages to skip
+--       6 most messages in one call, where those before were small: what comes next may be large, and is looked at whole
 -- Returns {record as field, value, …}, depth, nowMs, {length, digest of the sample} of an oversize message that is the
 -- oldest (or {}), the messages, oldest first, whether the next one is byte-equal to the last of them (1 or 0; only looked
 -- for where that can matter), and the place, counted from the oldest, of what was newest when the cycle began. That is only
 -- looked for where one as long as it (a large one: one like it) was read, and 0 where it does not stand where it must: somebody
--- else has taken messages.
--- Bound: the bytes asked for, MOST_AT_ONCE messages more, and two.
+-- else has taken messages. Last, the length of the longest message that was looked at.
+-- Bound: the bytes asked for, the messages of one call more, and two.
 local dlq, state = KEYS[1], KEYS[2]
 local mostMessages, mostBytes, mostMessageBytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local sampleBytes, skip = tonumber(ARGV[4]), tonumber(ARGV[5])
--- A call costs as much as some 500 bytes, so small messages are read several at once; few, because the next may be large.
-local MOST_AT_ONCE, BYTES_AT_ONCE = 8, 4096
+local sampleBytes, skip, mostAtOnce = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local SMALL_BYTES = 4096
 -- What is not 1 to 15 digits reads as 0, here as in parseRecord: whatever stands there, the next write repairs it.
 local function whole(text) return text and #text <= 15 and text:match('^%d+$') or '0' end
 local function digest(message) return redis.sha1hex(message:sub(1, sampleBytes) .. message:sub(-sampleBytes)) end
@@ -20,15 +20,15 @@ local function digest(message) return redis.sha1hex(message:sub(1, sampleBytes) 
 local time = redis.call('TIME')
 local record = redis.call('HMGET', state, 'newestBytes', 'newestDigest', 'depthAtStart', 'replayed', 'dead')
 local newestBytes, isMet = tonumber(whole(record[1])), false
-local messages, oversize, count, bytes, atOnce, isFull, last = {}, {}, 0, 0, 1, false, nil
+local messages, oversize, count, bytes, longest, atOnce, isFull, last = {}, {}, 0, 0, 1, 1, false, nil
 while count < mostMessages and not isFull do
   local from = skip + count + 1
   local found = redis.call('LRANGE', dlq, -(from + atOnce - 1), -from)
   isFull = #found < atOnce
-  local longest = 1
   for i = #found, 1, -1 do
     local message = found[i]
     local length = #message
+    if length > longest then longest = length end
     local isOversize = length > mostMessageBytes
     if count > 0 and (isOversize or bytes + length > mostBytes) then
       isFull = true
@@ -45,11 +45,11 @@ while count < mostMessages and not isFull do
     count = count + 1
     messages[count] = message
     bytes = bytes + length
-    if length > longest then longest = length end
   end
-  -- What comes next is taken to be as large as these were: where that would not fit, it is left unread.
-  if longest > BYTES_AT_ONCE and bytes + longest > mostBytes then isFull = true end
-  atOnce = math.min(MOST_AT_ONCE, math.max(1, math.floor(BYTES_AT_ONCE / longest)), mostMessages - count)
+  -- What comes next is taken to be as large as the last one: where that would not fit, it is left unread.
+  local size = last and #last or 0
+  if size > SMALL_BYTES and bytes + size > mostBytes then isFull = true end
+  atOnce = longest > SMALL_BYTES and 1 or math.min(mostAtOnce, mostMessages - count)
 end
 
 local depth, newestAt = redis.call('LLEN', dlq), 0
@@ -67,5 +67,5 @@ if isMet and newestAt == 0 and #last == newestBytes then
 end
 return {
   redis.call('HGETALL', state), depth, time[1] * 1000 + math.floor(time[2] / 1000),
-  oversize, messages, goesOnEqual, newestAt,
+  oversize, messages, goesOnEqual, newestAt, longest,
 }

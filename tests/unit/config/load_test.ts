@@ -209,7 +209,15 @@ const BAD: Readonly<Record<string, readonly string[]>> = {
   MOOG_HEALTH_SUCCESS_CODES: ["2xx", "200;201", "200,", "99", "600"],
   INGEST_QUEUE_NAME: ["two words", "tab\there", "k".repeat(513)],
   REDIS_HOST: ["redis://db", "db:6379", "a b"],
-  REDIS_URL: ["db:6379", "http://db", "redis://", "redis://db/zero", "redis://:%zz@db", "unix://run/redis.sock"],
+  REDIS_URL: [
+    "db:6379",
+    "http://db",
+    "redis://",
+    "redis://db/zero",
+    "redis://:%zz@db",
+    "unix://run/redis.sock",
+    "redis://db?keyPrefix=p",
+  ],
   REDIS_PASS_CURRENT: ["two\nlines", "windows\r"],
   POD_NAME: ["a\u0000b"],
 };
