@@ -77,7 +77,7 @@ export const FIELDS = {
   chunkMessages: integer({
     variable: "REMEDIATION_CHUNK_MESSAGES",
     group: "Replay",
-    default: 400,
+    default: 200,
     min: 1,
     max: 4_000,
     unit: "messages",
@@ -86,7 +86,7 @@ export const FIELDS = {
   chunkBytes: integer({
     variable: "REMEDIATION_CHUNK_BYTES",
     group: "Replay",
-    default: 204_800,
+    default: 102_400,
     min: 1_024,
     max: 16_777_216,
     unit: "bytes",
