@@ -15,7 +15,7 @@ const HELP = `Measures the replay beside the original's algorithm and a bare LMO
 Usage: deno task bench [--only NAMES] [--scale SCALE] [--json FILE] [--markdown]
 
   --only NAMES   of the families below, with commas between them (default: all)
-  --scale SCALE  short (seconds; its figures mean nothing) or full (default; some twenty minutes, on a machine at rest)
+  --scale SCALE  short (seconds; its figures mean nothing) or full (default; some forty minutes, on a machine at rest)
   --json FILE    also writes every figure to a file
   --markdown     also prints the figures of docs/benchmarks.md
 
