@@ -101,6 +101,8 @@ export interface RedisServerOptions {
   readonly config?: readonly string[];
   /** Default: a free one. */
   readonly port?: number;
+  /** Whether it is a Sentinel; then `config` says what it watches. */
+  readonly sentinel?: boolean;
   /** An existing folder for the server's files; it stays. Default: a new one, removed at `stop()`. */
   readonly dir?: string;
 }
@@ -140,6 +142,7 @@ export async function startRedisServer(options: RedisServerOptions = {}): Promis
         port,
         dir,
         config: options.config ?? [],
+        sentinel: options.sentinel ?? false,
         keepsDir: options.dir !== undefined,
       });
       const problem = await server.start();
@@ -175,6 +178,7 @@ interface OwnServerOptions {
   readonly port: number;
   readonly dir: string;
   readonly config: readonly string[];
+  readonly sentinel: boolean;
   readonly keepsDir: boolean;
 }
 
@@ -208,13 +212,13 @@ class OwnServer implements RedisServer {
 
   /** @returns the end of the log if it did not start. */
   async start(): Promise<string | undefined> {
-    const { program, port, dir, config, keepsDir } = this.#options;
+    const { program, port, dir, config, sentinel, keepsDir } = this.#options;
     await Deno.writeTextFile(`${dir}/redis.conf`, formatConfig({ port, config }));
     await Deno.writeTextFile(this.#log, "");
     // Detached: Ctrl-C in a terminal ends the caller, who then stops the server when it is ready to. Through a shell,
     // which the server replaces, because what is wrong with a configuration is only said on stderr.
     const child = new Deno.Command("sh", {
-      args: ["-c", 'exec "$1" redis.conf >>redis.log 2>&1', "redis", program],
+      args: ["-c", 'exec "$1" redis.conf $2 >>redis.log 2>&1', "redis", program, sentinel ? "--sentinel" : ""],
       cwd: dir,
       stdin: "null",
       stdout: "null",
@@ -237,7 +241,7 @@ class OwnServer implements RedisServer {
     const giveUpAtMs = performance.now() + START_TIMEOUT_MS;
     while (!this.#exited && performance.now() < giveUpAtMs) {
       if (
-        (await Deno.readTextFile(this.#log)).includes("Ready to accept connections") && await answersPing(this.port)
+        (await Deno.readTextFile(this.#log)).includes(this.#readyLine) && await answersPing(this.port)
       ) {
         return true;
       }
@@ -270,6 +274,10 @@ class OwnServer implements RedisServer {
     await this.#child?.status;
     await this.#guard?.dismiss();
     this.#guard = undefined;
+  }
+
+  get #readyLine(): string {
+    return this.#options.sentinel ? "Sentinel ID is" : "Ready to accept connections";
   }
 
   get #log(): string {

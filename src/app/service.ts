@@ -1,7 +1,8 @@
 /** The long-running service: builds the parts in order, runs until told to stop, and takes them down again. */
 import { LiveSettings } from "../config/dynamic.ts";
 import type { Settings } from "../config/fields.ts";
-import { usesTls } from "../config/rules.ts";
+import { parseServers } from "../config/redis_url.ts";
+import { TLS_FILES, usesTls } from "../config/rules.ts";
 import { loadSources } from "../config/load.ts";
 import type { SourcesFile } from "../config/sources_file.ts";
 import { type HealthState, startHealthServer } from "../http/health_server.ts";
@@ -10,7 +11,7 @@ import type { Log } from "../observability/log.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { NO_TRACER, type Tracer } from "../observability/tracing.ts";
 import { ConfigWatcher } from "../redis/config_watcher.ts";
-import { RedisConnections } from "../redis/connection.ts";
+import { RedisConnections, type SentinelGroup } from "../redis/connection.ts";
 import { COMMIT_RESULTS } from "../redis/dead_letter_store.ts";
 import { REDIS_ERROR_CODES, redisErrorCode } from "../redis/errors.ts";
 import { ReplayLoop } from "../replay/loop.ts";
@@ -74,6 +75,8 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
   });
   // The gauge says 1 where Moogsoft is not asked (docs/differences-from-mutt.md).
   if (!setups.some(({ gates }) => gates.includes("downstream"))) metrics.moogHealth.set(1);
+  const readPem = (key: typeof TLS_FILES[number]) =>
+    settings[key] !== "" && usesTls(settings) ? readTextFile(settings[key]) : "";
   const connections = new RedisConnections({
     url: settings.redisUrl,
     host: settings.redisHost,
@@ -83,7 +86,11 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
     password: settings.redisPassword,
     passwordNext: settings.redisPasswordNext,
     tls: settings.redisTls,
-    caCert: settings.redisCaCertPath && usesTls(settings) ? readTextFile(settings.redisCaCertPath) : "",
+    sentinel: sentinelsOf(settings),
+    caCert: readPem("redisCaCertPath"),
+    clientCert: readPem("redisClientCertPath"),
+    clientKey: readPem("redisClientKeyPath"),
+    serverName: settings.redisServerName,
   }, { clock, random, log: log.child("redis"), onReconnect: () => metrics.redisReconnects.inc() });
   teardown.add("the Redis connections", () => connections.close());
   const watcher = new ConfigWatcher({
@@ -101,6 +108,15 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
   const createParts = (setup: SourceSetup) =>
     createSourceParts(setup, { live, isConfigKnown, connections, instance, metrics, log, clock, tracer });
   return { live, metrics, connections, watcher, setups, createParts };
+}
+
+function sentinelsOf(settings: Settings): SentinelGroup {
+  return {
+    servers: parseServers(settings.redisSentinels.join(",")) ?? [],
+    master: settings.redisSentinelMaster,
+    username: settings.redisSentinelUsername,
+    password: settings.redisSentinelPassword,
+  };
 }
 
 /** Builds every source that is switched on, for a command that ends; `teardown` stops them. */

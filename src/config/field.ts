@@ -1,4 +1,5 @@
 /** What a configuration field is, and the kinds of value that one can have. Pure. */
+import { parseRedisUrl, parseServers } from "./redis_url.ts";
 import { Secret } from "./secret.ts";
 
 /** Headings of the pages, in their order. */
@@ -236,29 +237,19 @@ export function redisUrl(spec: Omit<Spec<null>, "default">): Field<Secret | null
   return createField<Secret | null>({ ...spec, default: null }, {
     secret: true,
     wants:
-      "a redis://, rediss:// or unix:/// URL without a query (special characters of its password are written as %XX)",
-    parse: (value) => isRedisUrl(value.trim()) ? new Secret(withSmallScheme(value.trim())) : undefined,
+      "a redis://, rediss://, redis+sentinel:// or unix:/// URL without a query (special characters of its password " +
+      "are written as %XX)",
+    parse: (value) => parseRedisUrl(value.trim()) ? new Secret(value.trim()) : undefined,
   });
 }
 
-/** The client looks for `rediss:` in small letters only, and would speak plainly to `REDISS:`. */
-function withSmallScheme(url: string): string {
-  return url.replace(/^[a-z]+:/i, (scheme) => scheme.toLowerCase());
-}
-
-function isRedisUrl(value: string): boolean {
-  const url = URL.parse(value);
-  if (!url || !isDecodable(url.username) || !isDecodable(url.password)) return false;
-  if (url.protocol === "unix:") return /^unix:\/\/\/[^?#]+$/.test(value);
-  // The client would take a query as options of its own, over those that make a commit run at most once.
-  return /^rediss?:$/.test(url.protocol) && url.hostname !== "" && /^\/?\d*$/.test(url.pathname) && url.search === "";
-}
-
-function isDecodable(part: string): boolean {
-  try {
-    decodeURIComponent(part);
-    return true;
-  } catch {
-    return false;
-  }
+/** Servers, `host:port` with commas between them; none when nothing is set. */
+export function servers(spec: Spec<readonly string[]>): Field<readonly string[]> {
+  return createField<readonly string[]>(spec, {
+    wants: `${NONE}, or one or more of host:port with commas between them (IPv6 in brackets; the port may be left out)`,
+    parse(value) {
+      if (value.trim().toLowerCase() === NONE) return [];
+      return parseServers(value) && value.split(",").map((part) => part.trim());
+    },
+  });
 }

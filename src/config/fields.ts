@@ -16,6 +16,7 @@ import {
   redisKey,
   redisUrl,
   secret,
+  servers,
   statusCodes,
   text,
 } from "./field.ts";
@@ -317,7 +318,34 @@ export const FIELDS = {
   redisUrl: redisUrl({
     variable: "REDIS_URL",
     group: "Redis",
-    doc: "redis://, rediss:// (TLS) or unix:///run/redis/redis.sock; wins over the single variables below.",
+    doc:
+      "redis://, rediss:// (TLS), redis+sentinel://user:password@host:port,host:port/master/database (rediss+sentinel://: " +
+      "TLS), or unix:///run/redis/redis.sock; wins over the single variables below.",
+  }),
+  redisSentinels: servers({
+    variable: "REDIS_SENTINELS",
+    group: "Redis",
+    default: [],
+    doc:
+      "Sentinels, host:port with commas between them; they are asked where the master is, at every connection. Then " +
+      "REDIS_HOST and REDIS_PORT are not used.",
+  }),
+  redisSentinelMaster: text({
+    variable: "REDIS_SENTINEL_MASTER",
+    group: "Redis",
+    default: "mymaster",
+    doc: "Name under which the Sentinels know the master.",
+  }),
+  redisSentinelUsername: text({
+    variable: "REDIS_SENTINEL_USERNAME",
+    group: "Redis",
+    default: "",
+    doc: "ACL user of the Sentinels themselves. Empty: the default user.",
+  }),
+  redisSentinelPassword: secret({
+    variable: "REDIS_SENTINEL_PASSWORD",
+    group: "Redis",
+    doc: "Password of the Sentinels themselves; that of Redis is not sent to them.",
   }),
   redisHost: host({ variable: "REDIS_HOST", group: "Redis", default: "localhost", doc: "Host name or address." }),
   redisPort: integer({
@@ -364,6 +392,24 @@ export const FIELDS = {
     group: "Redis",
     default: "",
     doc: "File with the certificate authority (PEM). Empty: those that the runtime brings.",
+  }),
+  redisClientCertPath: text({
+    variable: "REDIS_CLIENT_CERT_PATH",
+    group: "Redis",
+    default: "",
+    doc: "File with this client's certificate (PEM), where Redis asks for one.",
+  }),
+  redisClientKeyPath: text({
+    variable: "REDIS_CLIENT_KEY_PATH",
+    group: "Redis",
+    default: "",
+    doc: "File with the key of that certificate (PEM).",
+  }),
+  redisServerName: text({
+    variable: "REDIS_TLS_SERVER_NAME",
+    group: "Redis",
+    default: "",
+    doc: "Name that the server's certificate must have. Empty: the name or address that is connected to.",
   }),
 
   metricsPort: integer({

@@ -13,7 +13,7 @@ import {
   parseDotEnv,
 } from "./layers.ts";
 import { quote, redactCredentials } from "./redact.ts";
-import { checkTogether, LIST_SETTINGS, usesTls } from "./rules.ts";
+import { checkTogether, LIST_SETTINGS, TLS_FILES, usesTls } from "./rules.ts";
 import { Secret } from "./secret.ts";
 import {
   MAX_SOURCES_BYTES,
@@ -110,7 +110,7 @@ export function parseSettings(layers: Layers): Loaded {
   const sources = readSources(settings, { readFile: layers.readSourcesFile ?? layers.readFile, isComparable });
   if (sources.ok) notes.warnings.push(...sources.warnings);
   else notes.problems.push(...sources.problems);
-  if (notes.problems.length === 0) notes.problems.push(...checkCaFile(settings, layers));
+  if (notes.problems.length === 0) notes.problems.push(...checkTlsFiles(settings, layers));
   const { problems, warnings } = notes;
   if (!sources.ok || problems.length > 0) return { ok: false, problems, warnings };
   return { ok: true, settings, sourcesFile: sources.file, origins, warnings };
@@ -138,14 +138,15 @@ export function showValue(value: Settings[SettingKey]): string {
   return value === null ? "" : redactCredentials(String(value));
 }
 
-/** The certificate authority is read when the service connects; whether it can be is told with everything else. */
-function checkCaFile(settings: Settings, { readFile }: Layers): string[] {
-  const { redisCaCertPath: path } = settings;
-  if (path === "" || !usesTls(settings)) return [];
-  try {
-    readFile(path);
-    return [];
-  } catch (error) {
-    return [`REDIS_CA_CERT_PATH ${quote(path)} cannot be read: ${errorName(error)}`];
-  }
+/** Certificates and keys are read when the service connects; whether they can be is told with everything else. */
+function checkTlsFiles(settings: Settings, { readFile }: Layers): string[] {
+  if (!usesTls(settings)) return [];
+  return TLS_FILES.filter((key) => settings[key] !== "").flatMap((key) => {
+    try {
+      readFile(settings[key]);
+      return [];
+    } catch (error) {
+      return [`${FIELDS[key].variable} ${quote(settings[key])} cannot be read: ${errorName(error)}`];
+    }
+  });
 }

@@ -1,6 +1,8 @@
 /** Rules that concern several settings at once. Pure. */
 import { FIELDS, type SettingKey, type Settings } from "./fields.ts";
 import type { Origins } from "./layers.ts";
+import { parseRedisUrl, type RedisUrl } from "./redis_url.ts";
+import type { Secret } from "./secret.ts";
 
 /** What is wrong (`problem`) or doubtful (`warning`) about some settings together. */
 export interface Finding {
@@ -17,6 +19,7 @@ export function checkTogether(settings: Settings, origins: Origins): Finding[] {
     ...checkSources(settings),
     ...checkLists(settings),
     ...checkRedisUrl(settings, origins),
+    ...checkSentinels(settings, origins),
     ...checkTls(settings),
     ...checkNextPassword(settings),
   ];
@@ -50,35 +53,67 @@ function checkLists(settings: Settings): Finding[] {
 }
 
 /** What a URL always decides about the connection. User and password it decides only where it carries them. */
-const DECIDED_BY_URL = ["redisHost", "redisPort", "redisDb", "redisTls"] as const;
+const DECIDED_BY_URL = ["redisHost", "redisPort", "redisDb", "redisTls", "redisSentinels"] as const;
 
 function checkRedisUrl({ redisUrl }: Settings, origins: Origins): Finding[] {
   if (!redisUrl) return [];
-  const url = new URL(redisUrl.reveal());
+  const { username, password } = readRedisUrl(redisUrl);
   const decided: SettingKey[] = [...DECIDED_BY_URL];
-  if (url.username) decided.push("redisUsername");
-  if (url.password) decided.push("redisPassword");
+  if (username !== null) decided.push("redisUsername");
+  if (password !== null) decided.push("redisPassword");
   const ignored = decided.filter((key) => origins[key].layer !== "default").map((key) => origins[key].variable);
   const text = `REDIS_URL wins, and what ${ignored.join(", ")} says is ignored`;
   return ignored.length > 0 ? [{ kind: "warning", keys: ["redisUrl"], text }] : [];
 }
 
-/** Whether the connection to Redis has TLS. */
-export function usesTls({ redisUrl, redisTls }: Settings): boolean {
-  return redisUrl ? new URL(redisUrl.reveal()).protocol === "rediss:" : redisTls;
+/** What Sentinels decide, and what is only of use with them. */
+function checkSentinels({ redisUrl, redisSentinels }: Settings, origins: Origins): Finding[] {
+  const given = (keys: readonly SettingKey[]) => keys.filter((key) => origins[key].layer !== "default");
+  const tell = (keys: readonly SettingKey[], why: string): Finding[] => {
+    const names = given(keys).map((key) => origins[key].variable).join(", ");
+    return names === ""
+      ? []
+      : [{ kind: "warning", keys: ["redisSentinels", "redisUrl"], text: `What ${names} says is ignored${why}` }];
+  };
+  const inUrl = redisUrl !== null && readRedisUrl(redisUrl).master !== null;
+  if (inUrl) return [];
+  if (redisSentinels.length === 0 || redisUrl !== null) {
+    return tell(["redisSentinelUsername", "redisSentinelPassword"], ": there are no Sentinels");
+  }
+  return tell(["redisHost", "redisPort"], `: ${nameOf("redisSentinels")} tell where Redis is`);
 }
 
+/** Whether the connection to Redis has TLS. */
+export function usesTls({ redisUrl, redisTls }: Settings): boolean {
+  return redisUrl ? readRedisUrl(redisUrl).tls : redisTls;
+}
+
+/** A setting that was read is a URL of Redis. */
+function readRedisUrl(redisUrl: Secret): RedisUrl {
+  return parseRedisUrl(redisUrl.reveal())!;
+}
+
+/** The settings that name a file of TLS. */
+export const TLS_FILES = ["redisCaCertPath", "redisClientCertPath", "redisClientKeyPath"] as const;
+
 function checkTls(settings: Settings): Finding[] {
-  const { redisUrl, redisTls, redisCaCertPath } = settings;
-  if (usesTls(settings)) return [];
-  const scheme = redisUrl ? new URL(redisUrl.reveal()).protocol : "redis:";
+  const { redisUrl, redisTls, redisClientCertPath, redisClientKeyPath } = settings;
+  if (usesTls(settings)) {
+    if ((redisClientCertPath === "") === (redisClientKeyPath === "")) return [];
+    const text = `${nameOf("redisClientCertPath")} and ${
+      nameOf("redisClientKeyPath")
+    } go together: one of them is not set`;
+    return [{ kind: "problem", keys: ["redisClientCertPath", "redisClientKeyPath"], text }];
+  }
+  const scheme = redisUrl ? readRedisUrl(redisUrl).scheme : "redis:";
   if (redisTls) {
     const text = `REDIS_TLS_ENABLED is true, but REDIS_URL begins with ${scheme}// and not with rediss://`;
     return [{ kind: "problem", keys: ["redisTls", "redisUrl"], text }];
   }
-  if (!redisCaCertPath) return [];
-  const text = `${nameOf("redisCaCertPath")} is ignored, because the connection to Redis has no TLS`;
-  return [{ kind: "warning", keys: ["redisTls", "redisUrl", "redisCaCertPath"], text }];
+  return [...TLS_FILES, "redisServerName" as const].filter((key) => settings[key] !== "").map((key) => {
+    const text = `${nameOf(key)} is ignored, because the connection to Redis has no TLS`;
+    return { kind: "warning", keys: ["redisTls", "redisUrl", key], text };
+  });
 }
 
 function nameOf(key: SettingKey): string {
@@ -87,7 +122,7 @@ function nameOf(key: SettingKey): string {
 
 /** The two passwords take turns; with a URL's own password, or without a first one, there is nothing to take turns with. */
 function checkNextPassword({ redisPassword, redisPasswordNext, redisUrl }: Settings): Finding[] {
-  const inUrl = redisUrl !== null && new URL(redisUrl.reveal()).password !== "";
+  const inUrl = redisUrl !== null && readRedisUrl(redisUrl).password !== null;
   if (!redisPasswordNext || (redisPassword && !inUrl)) return [];
   const text = `${nameOf("redisPasswordNext")} is ignored: it is tried beside ${nameOf("redisPassword")} only`;
   return [{ kind: "warning", keys: ["redisPassword", "redisPasswordNext", "redisUrl"], text }];

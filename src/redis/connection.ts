@@ -1,5 +1,6 @@
 /** Connections to Redis: one that reads, one that commits, more on request (a source's own, a subscriber's); with back-off, for ever. */
 import { Redis, type RedisOptions } from "ioredis";
+import { parseRedisUrl, type Server } from "../config/redis_url.ts";
 import type { Secret } from "../config/secret.ts";
 import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -26,6 +27,22 @@ export interface RedisAddress {
   readonly tls: boolean;
   /** PEM text of the certificate authority; empty: the system's own. */
   readonly caCert: string;
+  /** PEM texts of this client's certificate and its key, where the server asks for one; default: there is none. */
+  readonly clientCert?: string;
+  readonly clientKey?: string;
+  /** Name that the server's certificate must have; default: the name or address that is connected to. */
+  readonly serverName?: string;
+  /** Who knows where the master is; without servers nobody does, and host and port say it. A URL may name others. */
+  readonly sentinel?: SentinelGroup | null;
+}
+
+/** The Sentinels, and how to log in with them. */
+export interface SentinelGroup {
+  readonly servers: readonly Server[];
+  /** Name under which they know the master. */
+  readonly master: string;
+  readonly username: string;
+  readonly password: Secret | null;
 }
 
 /** What {@link RedisConnections} needs. */
@@ -216,29 +233,54 @@ function connect(address: RedisAddress, options: Options): Redis {
     connectTimeout: COMMAND_TIMEOUT_MS,
     disconnectTimeout: 100,
   };
-  const login = {
-    ...(address.username ? { username: address.username } : {}),
-    ...(address.password ? { password: address.password.reveal() } : {}),
-  };
-  if (address.url) {
-    // What the URL itself says about user, password and database wins over these options.
-    const url = address.url.reveal();
-    if (url.startsWith("unix:")) return new Redis({ ...common, ...login, path: url.replace(/^unix:(\/\/)?/, "") });
-    const tls = url.startsWith("rediss:") ? { tls: tlsOptions(address.caCert) } : {};
-    return new Redis(url, { ...common, ...login, ...tls });
+  const { url, username, password, db } = readUrl(address);
+  const tls = (url?.tls ?? address.tls) ? { tls: tlsOptions(address) } : {};
+  const login = { ...(username ? { username } : {}), ...(password ? { password } : {}) };
+  if (url?.path) return new Redis({ ...common, ...login, path: url.path });
+  const named = url?.master ? { servers: url.servers, master: url.master } : null;
+  const sentinel = named ?? (url ? null : address.sentinel);
+  if (sentinel && sentinel.servers.length > 0) {
+    return new Redis({ ...common, ...login, ...tls, db, ...sentinelOptions(sentinel, address, options) });
   }
-  return new Redis({
-    ...common,
-    ...login,
-    host: address.host,
-    port: address.port,
-    db: address.db,
-    ...(address.tls ? { tls: tlsOptions(address.caCert) } : {}),
-  });
+  const [server = { host: address.host, port: address.port }] = url?.servers ?? [];
+  return new Redis({ ...common, ...login, ...tls, ...server, db });
 }
 
-function tlsOptions(caCert: string) {
-  return caCert ? { ca: caCert } : {};
+/** What the URL says about user, password and database wins. */
+function readUrl({ url: text, username, password, db }: RedisAddress) {
+  const url = text ? parseRedisUrl(text.reveal()) : undefined;
+  if (text && !url) throw new RangeError("Cannot connect: the URL is none of Redis");
+  return {
+    ...{ url, db: url?.db ?? (url ? 0 : db) },
+    username: url?.username ?? username,
+    password: url?.password ?? password?.reveal(),
+  };
+}
+
+/** The client's own failover detection is left off: it can end a client for good (ioredis 6). */
+function sentinelOptions(
+  { servers, master }: Pick<SentinelGroup, "servers" | "master">,
+  address: RedisAddress,
+  { retryStrategy, commandTimeout }: Options,
+): Options {
+  const { sentinel, url, tls } = address;
+  const hasTls = url ? parseRedisUrl(url.reveal())?.tls : tls;
+  return {
+    ...{ sentinels: [...servers], name: master, role: "master", failoverDetector: false },
+    ...(sentinel?.username ? { sentinelUsername: sentinel.username } : {}),
+    ...(sentinel?.password ? { sentinelPassword: sentinel.password.reveal() } : {}),
+    ...(hasTls ? { enableTLSForSentinelMode: true, sentinelTLS: tlsOptions(address) } : {}),
+    ...(retryStrategy ? { sentinelRetryStrategy: retryStrategy } : {}),
+    ...(commandTimeout ? { sentinelCommandTimeout: commandTimeout } : {}),
+  };
+}
+
+function tlsOptions({ caCert, clientCert, clientKey, serverName }: RedisAddress) {
+  return {
+    ...(caCert ? { ca: caCert } : {}),
+    ...(clientCert && clientKey ? { cert: clientCert, key: clientKey } : {}),
+    ...(serverName ? { servername: serverName } : {}),
+  };
 }
 
 /** An error's text without what the client may have quoted from a command. */

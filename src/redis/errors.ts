@@ -31,7 +31,7 @@ const SCRIPT_PERMISSION = /user executing the script can't/i;
 const TIMED_OUT = /Command timed out|Socket timeout|\bETIMEDOUT\b/;
 /** ioredis 6: `Redis.js`, `event_handler.js`, `MaxRetriesPerRequestError.js`, and the codes of node:net and node:dns. */
 const DISCONNECTED =
-  /Connection is closed|connection close|isn't writeable|max retries per request|\b(?:ECONN(?:REFUSED|RESET|ABORTED)|EPIPE|ENOTFOUND|ENOENT|EAI_AGAIN|E(?:HOST|NET)UNREACH)\b/;
+  /Connection is closed|sentinels are unreachable|connection close|isn't writeable|max retries per request|\b(?:ECONN(?:REFUSED|RESET|ABORTED)|EPIPE|ENOTFOUND|ENOENT|EAI_AGAIN|E(?:HOST|NET)UNREACH)\b/;
 
 /** The code of a failure that a Redis call was rejected with; `OTHER` for what is not in the set. Pure, never throws. */
 export function redisErrorCode(error: unknown): RedisErrorCode {

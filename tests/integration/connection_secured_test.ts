@@ -3,7 +3,10 @@ import { Secret } from "../../src/config/secret.ts";
 import { COMMAND_TIMEOUT_MS, type RedisAddress, RedisConnections } from "../../src/redis/connection.ts";
 import { createLog } from "../../src/observability/log.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
+import { DLQ, eventTexts, waitUntilEmpty } from "../support/engine.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
+import { startService } from "../support/service.ts";
+import { waitUntil } from "../support/wait.ts";
 
 const TLS = new URL("../support/tls/", import.meta.url);
 const pem = (name: string) => Deno.readTextFileSync(new URL(name, TLS));
@@ -47,7 +50,10 @@ function freePort(): number {
   return listener.addr.port;
 }
 
-async function withTlsRedis(body: (tlsPort: number, redis: TestRedis) => Promise<void>): Promise<void> {
+async function withTlsRedis(
+  body: (tlsPort: number, redis: TestRedis) => Promise<void>,
+  authClients: "yes" | "no" = "no",
+): Promise<void> {
   const tlsPort = freePort();
   const path = (name: string) => new URL(name, TLS).pathname;
   const redis = await startRedis({
@@ -56,7 +62,7 @@ async function withTlsRedis(body: (tlsPort: number, redis: TestRedis) => Promise
       `tls-cert-file ${path("server.crt")}`,
       `tls-key-file ${path("server.key")}`,
       `tls-ca-cert-file ${path("ca.crt")}`,
-      "tls-auth-clients no",
+      `tls-auth-clients ${authClients}`,
     ],
   });
   try {
@@ -80,6 +86,53 @@ Deno.test("RedisConnections: works over TLS when the authority is the server's, 
       });
     }
   });
+});
+
+Deno.test("RedisConnections: shows its certificate to a server that asks for one", async () => {
+  await withTlsRedis(async (port) => {
+    const clientCert = pem("server.crt"), clientKey = pem("server.key");
+    await withConnections(
+      { ...PLAIN, port, tls: true, caCert: pem("ca.crt"), clientCert, clientKey },
+      async ({ connections }) => {
+        assert.ok(await connections.waitUntilReady(5_000));
+        assert.equal(await connections.reader.ping(), "PONG");
+      },
+    );
+  }, "yes");
+});
+
+for (const [serverName, isReady] of [["localhost", true], ["redis.example.com", false]] as const) {
+  Deno.test(`RedisConnections: ${isReady ? "takes" : "refuses"} a certificate of localhost when ${serverName} is wanted`, async () => {
+    await withTlsRedis(async (port) => {
+      await withConnections(
+        { ...PLAIN, port, tls: true, caCert: pem("ca.crt"), serverName },
+        async ({ connections }) => assert.equal(await connections.waitUntilReady(isReady ? 5_000 : 700), isReady),
+      );
+    });
+  });
+}
+
+Deno.test("run: lives on, and works once it may, when Redis demands a certificate and gets none", async () => {
+  await withTlsRedis(async (port, redis) => {
+    await redis.seedList(DLQ, eventTexts(3));
+    await using service = startService({
+      env: {
+        ...{ REDIS_HOST: "127.0.0.1", REDIS_PORT: String(port), REDIS_TLS_ENABLED: "true" },
+        ...{ REDIS_CA_CERT_PATH: new URL("ca.crt", TLS).pathname },
+        ...{ REMEDIATION_CONSUMER_GATE: "off", MOOG_HEALTH_CHECK_ENABLED: "false" },
+      },
+    });
+    const { health } = await service.ports();
+    // Each attempt to connect throws where nobody can catch it.
+    const attempts = async () =>
+      (await Deno.readTextFile(`${redis.dir}/redis.log`)).split("Error accepting a client connection").length - 1;
+    await waitUntil(async () => await attempts() >= 6, { what: "it has tried again and again", timeoutMs: 15_000 });
+    const response = await fetch(`http://127.0.0.1:${health}/readyz`);
+    assert.equal(response.status, 503);
+    assert.match(await response.text(), /Redis cannot be used/);
+    await redis.client().config("SET", "tls-auth-clients", "no");
+    await waitUntilEmpty(redis, DLQ, 15_000);
+  }, "yes");
 });
 
 Deno.test("RedisConnections: refuses a server whose certificate the authority did not sign", async () => {

@@ -92,6 +92,13 @@ Deno.test("parseSettings: gives the original's defaults when nothing is set", ()
       redisPasswordNext: null,
       redisTls: false,
       redisCaCertPath: "",
+      redisClientCertPath: "",
+      redisClientKeyPath: "",
+      redisServerName: "",
+      redisSentinels: [],
+      redisSentinelMaster: "mymaster",
+      redisSentinelUsername: "",
+      redisSentinelPassword: null,
       metricsPort: 8086,
       healthPort: 8087,
       bindAddress: "0.0.0.0",
@@ -149,7 +156,7 @@ const GOOD: readonly (readonly [variable: string, text: string, key: SettingKey,
   ["REDIS_HOST", "fd00::1", "redisHost", "fd00::1"],
   ["REMEDIATION_BIND_ADDRESS", "::", "bindAddress", "::"],
   ["REDIS_URL", "redis://:p%23w@db:6379/2", "redisUrl", "redis://:p%23w@db:6379/2"],
-  ["REDIS_URL", "REDISS://db:6379", "redisUrl", "rediss://db:6379"],
+  ["REDIS_URL", "REDISS://db:6379", "redisUrl", "REDISS://db:6379"],
   ["REDIS_URL", "unix:///run/redis/redis.sock", "redisUrl", "unix:///run/redis/redis.sock"],
   ["REDIS_PASS_CURRENT", " p#w ", "redisPassword", " p#w "],
 ];
@@ -491,6 +498,25 @@ const RULES: Readonly<Record<string, RuleCase>> = {
   "the target is the alert queue": {
     environment: { INGEST_QUEUE_NAME: "mutt:alert_queue" },
     warnings: ['INGEST_QUEUE_NAME and ALERT_QUEUE_NAME are both "mutt:alert_queue": its depth counts twice'],
+  },
+  "Sentinels and a host": {
+    environment: { REDIS_SENTINELS: "a,b:7", REDIS_HOST: "db", REDIS_PORT: "1" },
+    warnings: ["What REDIS_HOST, REDIS_PORT says is ignored: REDIS_SENTINELS tell where Redis is"],
+  },
+  "a password of Sentinels, and no Sentinels": {
+    environment: { REDIS_SENTINEL_PASSWORD: "p" },
+    warnings: ["What REDIS_SENTINEL_PASSWORD says is ignored: there are no Sentinels"],
+  },
+  "a password of Sentinels, and a URL that names some": {
+    environment: { REDIS_URL: "redis+sentinel://a/queues", REDIS_SENTINEL_PASSWORD: "p" },
+  },
+  "a client certificate without its key": {
+    environment: { REDIS_TLS_ENABLED: "true", REDIS_CLIENT_CERT_PATH: "/c" },
+    problems: ["REDIS_CLIENT_CERT_PATH and REDIS_CLIENT_KEY_PATH go together: one of them is not set"],
+  },
+  "a server name without TLS": {
+    environment: { REDIS_TLS_SERVER_NAME: "db" },
+    warnings: ["REDIS_TLS_SERVER_NAME is ignored, because the connection to Redis has no TLS"],
   },
   "URL and host": {
     environment: { REDIS_URL: "redis://db", REDIS_HOST: "other", REDIS_PASSWORD: "p" },
