@@ -234,16 +234,19 @@ function connect(address: RedisAddress, options: Options): Redis {
     disconnectTimeout: 100,
   };
   const { url, username, password, db } = readUrl(address);
-  const tls = (url?.tls ?? address.tls) ? { tls: tlsOptions(address) } : {};
+  const tls = (url?.tls ?? address.tls) ? tlsOptions(address) : null;
+  const withTls = tls ? { tls } : {};
   const login = { ...(username ? { username } : {}), ...(password ? { password } : {}) };
   if (url?.path) return new Redis({ ...common, ...login, path: url.path });
   const named = url?.master ? { servers: url.servers, master: url.master } : null;
   const sentinel = named ?? (url ? null : address.sentinel);
   if (sentinel && sentinel.servers.length > 0) {
-    return new Redis({ ...common, ...login, ...tls, db, ...sentinelOptions(sentinel, address, options) });
+    const { username: name, password: secret } = address.sentinel ?? { username: "", password: null };
+    const group = { ...sentinel, username: name, password: secret };
+    return new Redis({ ...common, ...login, ...withTls, db, ...sentinelOptions(group, { ...options, ...withTls }) });
   }
   const [server = { host: address.host, port: address.port }] = url?.servers ?? [];
-  return new Redis({ ...common, ...login, ...tls, ...server, db });
+  return new Redis({ ...common, ...login, ...withTls, ...server, db });
 }
 
 /** What the URL says about user, password and database wins. */
@@ -259,17 +262,14 @@ function readUrl({ url: text, username, password, db }: RedisAddress) {
 
 /** The client's own failover detection is left off: it can end a client for good (ioredis 6). */
 function sentinelOptions(
-  { servers, master }: Pick<SentinelGroup, "servers" | "master">,
-  address: RedisAddress,
-  { retryStrategy, commandTimeout }: Options,
+  { servers, master, username, password }: SentinelGroup,
+  { retryStrategy, commandTimeout, tls }: Options,
 ): Options {
-  const { sentinel, url, tls } = address;
-  const hasTls = url ? parseRedisUrl(url.reveal())?.tls : tls;
   return {
     ...{ sentinels: [...servers], name: master, role: "master", failoverDetector: false },
-    ...(sentinel?.username ? { sentinelUsername: sentinel.username } : {}),
-    ...(sentinel?.password ? { sentinelPassword: sentinel.password.reveal() } : {}),
-    ...(hasTls ? { enableTLSForSentinelMode: true, sentinelTLS: tlsOptions(address) } : {}),
+    ...(username ? { sentinelUsername: username } : {}),
+    ...(password ? { sentinelPassword: password.reveal() } : {}),
+    ...(tls ? { enableTLSForSentinelMode: true, sentinelTLS: tls } : {}),
     ...(retryStrategy ? { sentinelRetryStrategy: retryStrategy } : {}),
     ...(commandTimeout ? { sentinelCommandTimeout: commandTimeout } : {}),
   };

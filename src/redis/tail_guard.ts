@@ -71,7 +71,8 @@ export class TailGuard {
       // Where EXEC is forbidden, the transaction is still there.
       if (redisErrorCode(replies.reason) === "NOPERM") {
         this.#isEntered = true;
-        return this.#refuse(replies.reason) || null;
+        this.#refuse(replies.reason);
+        return null;
       }
       throw sent.status === "rejected" ? sent.reason : replies.reason;
     }
