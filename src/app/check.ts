@@ -64,13 +64,15 @@ async function checkRedis(
   }
   try {
     const { problems, warnings, facts } = await inspectRedis(connections.reader, setups.map(({ policy }) => policy));
-    const lists = await Promise.all(setups.map((setup) => checkKeys(connections, setup, rateKey)));
-    return [
+    const findings: CheckFinding[] = [
       ...describeServer(facts),
       ...warnings.map((text) => ({ level: "warning" as const, subject: "redis", text })),
       ...problems.map((text) => ({ level: "wrong" as const, subject: "redis", text })),
-      ...lists.flat(),
     ];
+    // Nothing will be moved there, and a cluster may not even let us look.
+    if (problems.length > 0) return findings;
+    const lists = await Promise.all(setups.map((setup) => checkKeys(connections, setup, rateKey)));
+    return [...findings, ...lists.flat()];
   } catch (error) {
     return [{ level: "failed", subject: "redis", text: `it refused or did not answer (${redisErrorCode(error)})` }];
   }

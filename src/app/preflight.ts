@@ -1,7 +1,7 @@
 /** What must be so in Redis before anything is moved, as far as the user may ask. */
 import calculateSlot from "cluster-key-slot";
-import type { Redis } from "ioredis";
 import type { SourcePolicy } from "../domain/source.ts";
+import { masters, type RedisClient } from "../redis/cluster.ts";
 import { type RedisErrorCode, redisErrorCode } from "../redis/errors.ts";
 import { hashTag } from "../redis/keys.ts";
 
@@ -18,20 +18,27 @@ const PASSING: ReadonlySet<RedisErrorCode> = new Set<RedisErrorCode>([
   ...["LOADING", "BUSY", "NOAUTH", "WRONGPASS", "CLUSTERDOWN", "TRYAGAIN", "TIMEOUT", "CONNECTION"] as const,
 ]);
 
-/** Asks Redis. Reads INFO only. Rejects where Redis does not answer; where INFO is not to be had it warns. */
-export async function inspectRedis(redis: Redis, policies: readonly SourcePolicy[]): Promise<Preflight> {
-  let facts: Record<string, string>;
+/** Asks every server. Reads INFO only. Rejects where one does not answer; where INFO is not to be had it warns. */
+export async function inspectRedis(redis: RedisClient, policies: readonly SourcePolicy[]): Promise<Preflight> {
+  const misplaced = redis.isCluster ? policies.flatMap(slotProblems) : [];
+  let servers: readonly Record<string, string>[];
   try {
-    facts = parseInfo(await redis.info());
+    servers = await Promise.all(masters(redis).map(async (server) => parseInfo(await server.info())));
   } catch (error) {
     const code = redisErrorCode(error);
     if (PASSING.has(code)) throw error;
     const warning = `INFO is not to be had (${code}): eviction policy and cluster mode are unknown. ` +
       "Make sure that maxmemory-policy is not allkeys-*, which would evict dead letters";
-    return { problems: [], warnings: [warning], facts: {} };
+    return { problems: misplaced, warnings: [warning], facts: {} };
   }
-  return { problems: [...evictionProblems(facts), ...clusterProblems(facts, policies)], warnings: [], facts };
+  const problems = [...servers.flatMap(evictionProblems), ...misplaced];
+  const [facts = {}] = servers;
+  if (facts.cluster_enabled === "1" && !redis.isCluster) problems.push(UNNAMED_CLUSTER);
+  return { problems: [...new Set(problems)], warnings: [], facts };
 }
+
+const UNNAMED_CLUSTER = "Redis is a cluster, and only one of its nodes is known: give some of them, as host:port, in " +
+  "REDIS_CLUSTER_NODES instead of REDIS_HOST or REDIS_URL";
 
 function evictionProblems({ maxmemory_policy: policy = "" }: Record<string, string>): string[] {
   return policy.startsWith("allkeys-")
@@ -39,22 +46,17 @@ function evictionProblems({ maxmemory_policy: policy = "" }: Record<string, stri
     : [];
 }
 
-function clusterProblems(
-  { cluster_enabled: enabled }: Record<string, string>,
-  policies: readonly SourcePolicy[],
-): string[] {
-  if (enabled !== "1") return [];
-  const unsupported = "Redis is a cluster, which this version cannot use yet: point it at a single server";
-  return [unsupported, ...policies.flatMap(slotProblems)];
-}
-
+/** A script sees only one node, so what it moves must lie there together. */
 function slotProblems({ name, dlq, target, dead }: SourcePolicy): string[] {
   const keys = [dlq, target, dead];
-  if (new Set(keys.map((key) => calculateSlot(key))).size === 1) return [];
-  const tag = hashTag(dlq) ?? "mutt";
+  const slots = keys.map((key) => calculateSlot(key));
+  if (new Set(slots).size === 1) return [];
+  const tag = hashTag(dlq) ?? hashTag(target) ?? hashTag(dead) ?? "mutt";
+  const found = keys.map((key, at) => `${key} (slot ${slots[at]})`).join(", ");
+  const wanted = keys.map((key) => `{${tag}}:${key.replace(/\{[^}]*\}:?/, "").replace(`${tag}:`, "")}`).join(", ");
   return [
-    `The lists of source ${name} lie in different cluster slots (${keys.join(", ")}): give their names one hash tag, ` +
-    `e.g. {${tag}}:${dlq.replace(/[{}]/g, "")}`,
+    `The lists of source ${name} lie in different slots of the cluster: ${found}. Give them one hash tag, here and in ` +
+    `every program that uses them, e.g. ${wanted} (docs/redis.md)`,
   ];
 }
 

@@ -1,7 +1,7 @@
 /** The long-running service: builds the parts in order, runs until told to stop, and takes them down again. */
 import { LiveSettings } from "../config/dynamic.ts";
 import type { Settings } from "../config/fields.ts";
-import { parseServers } from "../config/redis_url.ts";
+import { parseServers, REDIS_PORT } from "../config/redis_url.ts";
 import { TLS_FILES, usesTls } from "../config/rules.ts";
 import { loadSources } from "../config/load.ts";
 import type { SourcesFile } from "../config/sources_file.ts";
@@ -10,8 +10,9 @@ import { startMetricsServer } from "../http/metrics_server.ts";
 import type { Log } from "../observability/log.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { NO_TRACER, type Tracer } from "../observability/tracing.ts";
-import { ConfigWatcher } from "../redis/config_watcher.ts";
-import { RedisConnections, type SentinelGroup } from "../redis/connection.ts";
+import { CONFIG_CHANNEL, ConfigWatcher } from "../redis/config_watcher.ts";
+import type { SentinelGroup } from "../redis/address.ts";
+import { RedisConnections } from "../redis/connection.ts";
 import { COMMIT_RESULTS } from "../redis/dead_letter_store.ts";
 import { REDIS_ERROR_CODES, redisErrorCode } from "../redis/errors.ts";
 import { ReplayLoop } from "../replay/loop.ts";
@@ -87,6 +88,7 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
     passwordNext: settings.redisPasswordNext,
     tls: settings.redisTls,
     sentinel: sentinelsOf(settings),
+    clusterNodes: settings.redisUrl ? [] : parseServers(settings.redisClusterNodes.join(","), REDIS_PORT) ?? [],
     caCert: readPem("redisCaCertPath"),
     clientCert: readPem("redisClientCertPath"),
     clientKey: readPem("redisClientKeyPath"),
@@ -97,7 +99,7 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
     live,
     clock,
     reader: connections.reader,
-    openSubscriber: () => connections.open("subscriber"),
+    openSubscriber: () => connections.open("subscriber", CONFIG_CHANNEL),
     log,
     onReload: (result) => metrics.configReloads.inc({ result }),
   });

@@ -66,7 +66,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
   const { committer } = connections;
   const token = settings.leaderElection ? instance.token : "";
   const account = new Account(policy, { metrics, log, clock });
-  const mover = connections.openNeeded(`mover:${policy.name}`);
+  const mover = connections.openNeeded(`mover:${policy.name}`, policy.dlq);
   const link = { isReady: () => connections.isReady(mover), lastErrorCode: () => connections.lastErrorCode() };
   const store = new DeadLetterStore({ reader: redis, committer, mover }, policy, { token });
   const leadership = new Leadership({
@@ -74,7 +74,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     store: new LeaseStore(committer, policy.dlq, instance),
     enabled: settings.leaderElection,
     durationMs: settings.leaseSeconds * 1_000,
-    isReady: () => connections.isReady(),
+    isReady: link.isReady,
     mayLead: () => live.current().enabled,
     onRedisError: (error) => account.redisError(redisErrorCode(error), error),
   });

@@ -347,6 +347,14 @@ export const FIELDS = {
     group: "Redis",
     doc: "Password of the Sentinels themselves; that of Redis is not sent to them.",
   }),
+  redisClusterNodes: servers({
+    variable: "REDIS_CLUSTER_NODES",
+    group: "Redis",
+    default: [],
+    doc:
+      "Some nodes of a Redis Cluster, host:port with commas between them; the others are found by them. The lists of " +
+      "each source must lie in one slot (docs/redis.md). Then REDIS_HOST and REDIS_PORT are not used.",
+  }),
   redisHost: host({ variable: "REDIS_HOST", group: "Redis", default: "localhost", doc: "Host name or address." }),
   redisPort: integer({
     variable: "REDIS_PORT",

@@ -22,7 +22,9 @@ export interface RedisUrl {
   readonly password: string | null;
 }
 
-const REDIS_PORT = 6_379, SENTINEL_PORT = 26_379;
+/** Port of a server whose URL or name carries none. */
+export const REDIS_PORT = 6_379;
+const SENTINEL_PORT = 26_379;
 
 /** What a text says, `undefined` where it is no URL of Redis. A query is none: the client has no options there. */
 export function parseRedisUrl(text: string): RedisUrl | undefined {

@@ -20,6 +20,7 @@ export function checkTogether(settings: Settings, origins: Origins): Finding[] {
     ...checkLists(settings),
     ...checkRedisUrl(settings, origins),
     ...checkSentinels(settings, origins),
+    ...checkCluster(settings, origins),
     ...checkTls(settings),
     ...checkNextPassword(settings),
   ];
@@ -53,7 +54,14 @@ function checkLists(settings: Settings): Finding[] {
 }
 
 /** What a URL always decides about the connection. User and password it decides only where it carries them. */
-const DECIDED_BY_URL = ["redisHost", "redisPort", "redisDb", "redisTls", "redisSentinels"] as const;
+const DECIDED_BY_URL = [
+  "redisHost",
+  "redisPort",
+  "redisDb",
+  "redisTls",
+  "redisSentinels",
+  "redisClusterNodes",
+] as const;
 
 function checkRedisUrl({ redisUrl }: Settings, origins: Origins): Finding[] {
   if (!redisUrl) return [];
@@ -68,19 +76,42 @@ function checkRedisUrl({ redisUrl }: Settings, origins: Origins): Finding[] {
 
 /** What Sentinels decide, and what is only of use with them. */
 function checkSentinels({ redisUrl, redisSentinels }: Settings, origins: Origins): Finding[] {
-  const given = (keys: readonly SettingKey[]) => keys.filter((key) => origins[key].layer !== "default");
-  const tell = (keys: readonly SettingKey[], why: string): Finding[] => {
-    const names = given(keys).map((key) => origins[key].variable).join(", ");
-    return names === ""
-      ? []
-      : [{ kind: "warning", keys: ["redisSentinels", "redisUrl"], text: `What ${names} says is ignored${why}` }];
-  };
+  const keys = ["redisSentinels", "redisUrl"] as const;
   const inUrl = redisUrl !== null && readRedisUrl(redisUrl).master !== null;
   if (inUrl) return [];
   if (redisSentinels.length === 0 || redisUrl !== null) {
-    return tell(["redisSentinelUsername", "redisSentinelPassword"], ": there are no Sentinels");
+    const ignored = ["redisSentinelUsername", "redisSentinelPassword"] as const;
+    return checkIgnored(ignored, { origins, keys, why: "there are no Sentinels" });
   }
-  return tell(["redisHost", "redisPort"], `: ${nameOf("redisSentinels")} tell where Redis is`);
+  return checkIgnored(SERVER, { origins, keys, why: `${nameOf("redisSentinels")} tell where Redis is` });
+}
+
+/** What says where a single server is. */
+const SERVER = ["redisHost", "redisPort"] as const;
+
+function checkCluster({ redisUrl, redisSentinels, redisClusterNodes, redisDb }: Settings, origins: Origins): Finding[] {
+  if (redisUrl || redisClusterNodes.length === 0) return [];
+  const cluster = nameOf("redisClusterNodes");
+  const both = redisSentinels.length > 0
+    ? [`${cluster} and ${nameOf("redisSentinels")} are both set: a cluster needs no Sentinels; unset one of them`]
+    : [];
+  const db = redisDb === 0 ? [] : [`${nameOf("redisDb")} is ${redisDb}, but a cluster has only database 0`];
+  const keys = ["redisClusterNodes", "redisSentinels", "redisDb", "redisUrl"] as const;
+  return [
+    ...[...both, ...db].map((text) => ({ kind: "problem" as const, keys, text })),
+    ...checkIgnored(SERVER, { origins, keys, why: `${cluster} tells where Redis is` }),
+  ];
+}
+
+/** Warns of settings that are given and of no use. */
+function checkIgnored(
+  settings: readonly SettingKey[],
+  { origins, keys, why }: { origins: Origins; keys: readonly SettingKey[]; why: string },
+): Finding[] {
+  const given = settings.filter((key) => origins[key].layer !== "default").map((key) => origins[key].variable);
+  return given.length === 0
+    ? []
+    : [{ kind: "warning", keys, text: `What ${given.join(", ")} says is ignored: ${why}` }];
 }
 
 /** Whether the connection to Redis has TLS. */

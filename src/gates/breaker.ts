@@ -1,5 +1,5 @@
 /** Gate `breaker`: the forwarder's circuit breaker, read and never written. */
-import type { Redis } from "ioredis";
+import type { RedisClient } from "../redis/cluster.ts";
 import { type BreakerMemory, judgeBreaker, rememberBreaker } from "../domain/breaker.ts";
 import type { Log } from "../observability/log.ts";
 import type { Snapshot } from "../redis/dead_letter_store.ts";
@@ -16,7 +16,7 @@ export const BREAKER_FAILURES_KEY = "mutt:circuit_breaker:moogsoft:failures";
 
 /** What the gate needs. */
 export interface BreakerGateDeps {
-  readonly redis: Redis;
+  readonly redis: RedisClient;
   /** `CIRCUIT_BREAKER_ENABLED`: with false the keys may be stale, and are ignored. */
   readonly enabled: boolean;
   readonly timeoutMs: number;

@@ -1,5 +1,5 @@
 /** The consumer gate: open while the service that reads the target lives. */
-import type { Redis } from "ioredis";
+import type { RedisClient } from "../redis/cluster.ts";
 import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { BackgroundFact } from "./background_fact.ts";
@@ -34,7 +34,7 @@ export interface ConsumerGateOptions {
   readonly healthUrl: URL | undefined;
   /** What sets that URL, for people; default `ALERTER_HEALTH_URL`. */
   readonly healthUrlFrom?: string;
-  readonly redis: Redis;
+  readonly redis: RedisClient;
   readonly clock: Clock;
   readonly log: Log;
   /** Told each failed Redis call, for counting. */

@@ -1,5 +1,5 @@
 /** Gate `depth`: the queues downstream together hold fewer messages than the limit. */
-import type { Redis } from "ioredis";
+import type { RedisClient } from "../redis/cluster.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import type { Gate } from "./gate.ts";
 
@@ -21,7 +21,7 @@ export interface DepthGate extends Gate {
  * decides it; 0 means no limit.
  */
 export function createDepthGate(
-  redis: Redis,
+  redis: RedisClient,
   { queues, limit, onRedisError }: {
     queues: readonly string[];
     limit: () => { limit: number; decidedBy: string };

@@ -1,5 +1,5 @@
 /** The downstream gate: open while the Moogsoft probe says that Moogsoft takes events. */
-import type { Redis } from "ioredis";
+import type { RedisClient } from "../redis/cluster.ts";
 import type { Secret } from "../config/secret.ts";
 import type { Log } from "../observability/log.ts";
 import { redisErrorCode } from "../redis/errors.ts";
@@ -32,7 +32,7 @@ export interface DownstreamGateOptions {
   readonly cacheMs: number;
   /** `MOOG_HEALTH_SUCCESS_CODES`. */
   readonly successCodes: readonly number[];
-  readonly redis: Redis;
+  readonly redis: RedisClient;
   readonly clock: Clock;
   readonly log: Log;
   /** `mutt_remediation_moog_health`: 1 healthy, or not asked; 0 otherwise. */

@@ -1,5 +1,5 @@
 /** A consumer's heartbeats: which keys they are, and whether one is alive. */
-import type { Redis } from "ioredis";
+import { masters, type RedisClient } from "../redis/cluster.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { BackgroundFact, unlessAborted } from "./background_fact.ts";
@@ -25,7 +25,7 @@ export type HeartbeatState = "alive" | "gone" | "never_seen" | "looking" | "forb
 export interface HeartbeatsOptions {
   /** Keys are `<prefix>:<pod>`. */
   readonly prefix: string;
-  readonly redis: Redis;
+  readonly redis: RedisClient;
   readonly clock: Clock;
   readonly onRedisError?: (error: unknown) => void;
 }
@@ -56,7 +56,7 @@ export class Heartbeats {
     return this.#names.length > 0;
   }
 
-  /** The state now. One EXISTS at most; never rejects. */
+  /** The state now. An EXISTS for each known name; never rejects. */
   async ask(): Promise<HeartbeatState> {
     const known = await this.#askKnown();
     if (known !== "gone" && known !== "never_seen") return known;
@@ -78,7 +78,8 @@ export class Heartbeats {
   async #askKnown(): Promise<HeartbeatState> {
     if (!this.everSeen) return "never_seen";
     try {
-      return await this.#options.redis.exists(...this.#names) > 0 ? "alive" : "gone";
+      const found = await Promise.all(this.#names.map((name) => this.#options.redis.exists(name)));
+      return found.includes(1) ? "alive" : "gone";
     } catch (error) {
       return this.#failure(error);
     }
@@ -99,14 +100,16 @@ export class Heartbeats {
   async #lookForNames(signal: AbortSignal): Promise<string[]> {
     const { redis, clock, prefix } = this.#options;
     const names = new Set<string>();
-    let cursor = "0";
-    for (let step = 1; names.size < MAX_NAMES; step++) {
-      const scan = redis.scan(cursor, "MATCH", `${escapeGlob(prefix)}:*`, "COUNT", SCAN_COUNT);
-      const [next, found] = await unlessAborted(scan, signal);
-      for (const name of found) names.add(name);
-      if (next === "0") break;
-      cursor = next;
-      if (step % STEPS_IN_A_ROW === 0) await clock.sleep(PAUSE_MS, signal);
+    for (const server of masters(redis)) {
+      let cursor = "0";
+      for (let step = 1; names.size < MAX_NAMES; step++) {
+        const scan = server.scan(cursor, "MATCH", `${escapeGlob(prefix)}:*`, "COUNT", SCAN_COUNT);
+        const [next, found] = await unlessAborted(scan, signal);
+        for (const name of found) names.add(name);
+        if (next === "0") break;
+        cursor = next;
+        if (step % STEPS_IN_A_ROW === 0) await clock.sleep(PAUSE_MS, signal);
+      }
     }
     return [...names].slice(0, MAX_NAMES);
   }

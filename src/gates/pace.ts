@@ -1,5 +1,5 @@
 /** Gate `pace`: how many messages may be replayed right now, shared by all instances, and with a limiter by all sources. */
-import type { Redis } from "ioredis";
+import type { RedisClient } from "../redis/cluster.ts";
 import { grantReplays, limiterRoom, type PaceAnswer, rateRoom, spendRate } from "../domain/pace.ts";
 import type { Snapshot } from "../redis/dead_letter_store.ts";
 import { redisErrorCode } from "../redis/errors.ts";
@@ -42,7 +42,7 @@ export interface PaceGate extends Gate {
 }
 
 /** Creates the gate. `auto` costs a ZCOUNT, an HMGET and an LLEN a queue an ask; a fixed rate costs nothing to ask. */
-export function createPaceGate(redis: Redis, deps: PaceDeps): PaceGate {
+export function createPaceGate(redis: RedisClient, deps: PaceDeps): PaceGate {
   const store = new PaceLedgerStore(redis, deps.rateKey);
   /** The ledger that the last answer rests on. */
   let asked: ReadLedger | null = null;

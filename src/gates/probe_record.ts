@@ -1,6 +1,6 @@
 /** The probe result that all replicas share: one probe per cache time, by the Redis server's clock. */
 import { createHash } from "node:crypto";
-import type { Redis } from "ioredis";
+import type { RedisClient } from "../redis/cluster.ts";
 import claimLua from "../redis/scripts/claim_probe.lua" with { type: "text" };
 import recordLua from "../redis/scripts/record_probe.lua" with { type: "text" };
 import { loadScript, type Script } from "../redis/scripts.ts";
@@ -17,7 +17,7 @@ export type ProbeClaim =
 
 /** What a {@link ProbeRecord} needs. */
 export interface ProbeRecordOptions {
-  readonly redis: Redis;
+  readonly redis: RedisClient;
   readonly url: URL;
   /** How long a result is fresh. */
   readonly cacheMs: number;

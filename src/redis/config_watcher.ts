@@ -3,6 +3,7 @@ import type { Redis } from "ioredis";
 import { DYNAMIC_KEYS, type LiveSettings, NEIGHBOUR_KEYS } from "../config/dynamic.ts";
 import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
+import type { RedisClient } from "./cluster.ts";
 import { redisErrorCode } from "./errors.ts";
 
 /** MUTT's prefix of the keys. */
@@ -19,7 +20,7 @@ export interface ConfigWatcherDeps {
   /** Receives what is read. */
   readonly live: LiveSettings;
   /** Any connection; it should have a command time-out. */
-  readonly reader: Pick<Redis, "mget">;
+  readonly reader: Pick<RedisClient, "mget">;
   /** Opens a connection for the subscription alone, which connects by itself, for ever. Called by `start`, at most once. */
   readonly openSubscriber: () => Redis;
   readonly clock: Clock;
@@ -73,10 +74,12 @@ export class ConfigWatcher {
     return this.#hasRead;
   }
 
-  /** Reads all keys now, with one MGET, and applies them. Resolves with whether that worked; never rejects. */
+  /** Reads all keys now, and applies them. Resolves with whether that worked; never rejects. */
   async readOnce(): Promise<boolean> {
     try {
-      const texts = await this.#deps.reader.mget(this.#keys.map((key) => CONFIG_KEY_PREFIX + key));
+      // Each by itself, because in a cluster they lie in many slots. Of another type it is `null`, which GET would refuse.
+      const read = async (key: string) => (await this.#deps.reader.mget(CONFIG_KEY_PREFIX + key))[0] ?? null;
+      const texts = await Promise.all(this.#keys.map(read));
       if (this.#stop.signal.aborted) return false;
       this.#keys.forEach((key, at) => this.#apply(key, texts[at] ?? null));
       this.#toldCode = "";

@@ -1,11 +1,12 @@
 /** Connections to Redis: one that reads, one that commits, more on request (a source's own, a subscriber's); with back-off, for ever. */
-import { Redis, type RedisOptions } from "ioredis";
-import { parseRedisUrl, type Server } from "../config/redis_url.ts";
-import type { Secret } from "../config/secret.ts";
+import { type Cluster, Redis } from "ioredis";
 import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { RandomFraction } from "../runtime/random.ts";
-import { redisErrorCode } from "./errors.ts";
+import type { Server } from "../config/redis_url.ts";
+import { type ClientOptions, clientOptions, type RedisAddress } from "./address.ts";
+import { openCluster, type RedisClient, SlotOwner } from "./cluster.ts";
+import { type RedisErrorCode, redisErrorCode } from "./errors.ts";
 
 /** How long a command may take, in milliseconds, before its caller is told that it timed out. */
 export const COMMAND_TIMEOUT_MS = 5_000;
@@ -13,37 +14,6 @@ export const COMMAND_TIMEOUT_MS = 5_000;
 const SOCKET_MARGIN_MS = 1_000;
 /** Longest pause between attempts to connect, in milliseconds. */
 const MAX_RETRY_MS = 5_000;
-
-/** Where Redis is and how to log in. `url` wins over the other fields. */
-export interface RedisAddress {
-  readonly url: Secret | null;
-  readonly host: string;
-  readonly port: number;
-  readonly db: number;
-  readonly username: string;
-  readonly password: Secret | null;
-  /** Tried when `password` is refused, and the other way round. */
-  readonly passwordNext: Secret | null;
-  readonly tls: boolean;
-  /** PEM text of the certificate authority; empty: the system's own. */
-  readonly caCert: string;
-  /** PEM texts of this client's certificate and its key, where the server asks for one; default: there is none. */
-  readonly clientCert?: string;
-  readonly clientKey?: string;
-  /** Name that the server's certificate must have; default: the name or address that is connected to. */
-  readonly serverName?: string;
-  /** Who knows where the master is; without servers nobody does, and host and port say it. A URL may name others. */
-  readonly sentinel?: SentinelGroup | null;
-}
-
-/** The Sentinels, and how to log in with them. */
-export interface SentinelGroup {
-  readonly servers: readonly Server[];
-  /** Name under which they know the master. */
-  readonly master: string;
-  readonly username: string;
-  readonly password: Secret | null;
-}
 
 /** What {@link RedisConnections} needs. */
 export interface ConnectionDeps {
@@ -59,40 +29,47 @@ export interface ConnectionDeps {
 /** The service's connections. They connect in the background from the start, and again whenever they are lost. */
 export class RedisConnections {
   /** For what may be asked twice. */
-  readonly reader: Redis;
-  /** For what must run at most once: nothing is queued while disconnected, nothing is resent. */
-  readonly committer: Redis;
+  readonly reader: RedisClient;
+  /** For what must run at most once: nothing is queued while disconnected, nothing is resent. In a cluster the same. */
+  readonly committer: RedisClient;
   readonly #address: RedisAddress;
   readonly #deps: ConnectionDeps;
-  readonly #all = new Set<Redis>();
+  readonly #cluster: Cluster | null;
+  readonly #all = new Set<RedisClient>();
   /** Without which nothing moves; `#joining` until it was ready once, so that a new source does not hold the others. */
-  readonly #needed = new Set<Redis>();
+  readonly #needed = new Set<RedisClient>();
   readonly #joining = new Set<Redis>();
   #downSinceMs: number | null;
   #everUp = false;
   #lastError = "";
   /** Variable of the password that was last told to be tried. */
   #toldPassword = "";
+  /** What the next connection to a node of the cluster logs in with. */
+  #clusterPassword: string | undefined;
   #closing = false;
 
   constructor(address: RedisAddress, deps: ConnectionDeps) {
     this.#address = address;
     this.#deps = deps;
     this.#downSinceMs = deps.clock.monotonicMs();
-    this.reader = this.open("reader");
-    this.committer = this.open("committer");
+    this.#clusterPassword = address.password?.reveal();
+    const { clusterNodes = [] } = address;
+    this.#cluster = clusterNodes.length > 0 ? this.#openCluster(clusterNodes) : null;
+    this.reader = this.#cluster ?? this.#openServer("reader");
+    this.committer = this.#cluster ?? this.#openServer("committer");
     this.#needed.add(this.reader).add(this.committer);
   }
 
   /** Every connection that is not closed for good. */
-  list(): readonly Redis[] {
+  list(): readonly RedisClient[] {
     return [...this.#all];
   }
 
-  /** Whether every connection that messages need can take commands, and this one of a source's own. */
+  /** Whether every connection that messages need can take commands; with `own`, those that this source's need. */
   isReady(own?: Redis): boolean {
-    for (const { status } of this.#needed) if (status !== "ready") return false;
-    return own === undefined || own.status === "ready";
+    const needed = own ? [this.reader, this.committer, own] : this.#needed;
+    for (const { status } of needed) if (status !== "ready") return false;
+    return true;
   }
 
   /** Code of the last failure to connect (`CONNECTION`, `WRONGPASS`, …), empty before any. */
@@ -100,9 +77,9 @@ export class RedisConnections {
     return this.#lastError;
   }
 
-  /** One more connection that messages need. Closed with the others, or by {@link release}. */
-  openNeeded(role: string): Redis {
-    const redis = this.open(role);
+  /** One more connection that messages need, as {@link open} opens it. Closed with the others, or by {@link release}. */
+  openNeeded(role: string, key: string): Redis {
+    const redis = this.open(role, key);
     this.#joining.add(redis);
     redis.once("ready", () => this.#joining.delete(redis) && this.#needed.add(redis));
     return redis;
@@ -116,22 +93,10 @@ export class RedisConnections {
     if (!this.#closing) this.#ready();
   }
 
-  /** One more connection, for subscriptions; closed with the others. */
-  open(role: string): Redis {
-    const commandTimeout = this.#deps.commandTimeoutMs ?? COMMAND_TIMEOUT_MS;
-    const redis = connect(this.#address, {
-      connectionName: `mutt-remediation:${role}`,
-      commandTimeout,
-      // A path that swallows everything, or a Redis that is stopped: connect again.
-      socketTimeout: commandTimeout + SOCKET_MARGIN_MS,
-      retryStrategy: (attempt) => this.#backoff(attempt),
-      reconnectOnError: (error) => this.#isDemoted(error, redis),
-    });
-    redis.on("error", (error: Error) => this.#failed(redis, error));
-    redis.on("close", () => this.#all.has(redis) && this.#lost());
-    redis.on("ready", () => this.#ready());
-    this.#all.add(redis);
-    return redis;
+  /** One more connection to a single server: in a cluster the owner of `key`, whoever that is. Closed with the others. */
+  open(role: string, key: string): Redis {
+    if (!this.#cluster) return this.#openServer(role);
+    return this.#openServer(role, new SlotOwner(this.#cluster, key));
   }
 
   /** Resolves with whether the connections became ready within `timeoutMs`. */
@@ -152,6 +117,59 @@ export class RedisConnections {
     for (const redis of this.#all) if (redis.status !== "end") redis.disconnect();
   }
 
+  #openServer(role: string, owner?: SlotOwner): Redis {
+    const redis: Redis = new Redis({
+      ...clientOptions(this.#address, this.#options(role)),
+      ...(owner ? { ...owner.server(), lazyConnect: true } : {}),
+      retryStrategy: (attempt) => {
+        if (owner) Object.assign(redis.options, owner.server());
+        return this.#backoff(attempt);
+      },
+      reconnectOnError: (error) => owner ? owner.isElsewhere(error) : this.#isDemoted(error, redis),
+    });
+    redis.on("error", (error: Error) => this.#failed(redis, error));
+    owner?.onceKnown((server) => {
+      Object.assign(redis.options, server);
+      if (redis.status === "wait") redis.connect().catch(() => {});
+    });
+    return this.#watch(redis);
+  }
+
+  #openCluster(nodes: readonly Server[]): Cluster {
+    const cluster = openCluster(nodes, {
+      options: clientOptions(this.#address, this.#options("cluster")),
+      backoff: (attempt) => this.#backoff(attempt),
+    });
+    // It makes its connections anew instead of mending them.
+    cluster.on("+node", (node: Redis) => {
+      if (this.#clusterPassword !== undefined) node.options.password = this.#clusterPassword;
+    });
+    cluster.on("node error", (error: Error, address: string) => {
+      if (!isRefusal(this.#tell(error))) return;
+      const node = cluster.nodes().find(({ options: { host, port } }) => address === `${host}:${port}`);
+      if (node) this.#clusterPassword = this.#takeOtherPassword(node);
+    });
+    cluster.on("error", (error: Error & { lastNodeError?: Error }) => this.#tell(error.lastNodeError ?? error));
+    return this.#watch(cluster);
+  }
+
+  #watch<Client extends RedisClient>(redis: Client): Client {
+    redis.on("close", () => this.#all.has(redis) && this.#lost());
+    redis.on("ready", () => this.#ready());
+    this.#all.add(redis);
+    return redis;
+  }
+
+  #options(role: string): ClientOptions {
+    const commandTimeout = this.#deps.commandTimeoutMs ?? COMMAND_TIMEOUT_MS;
+    return {
+      connectionName: `mutt-remediation:${role}`,
+      commandTimeout,
+      // A path that swallows everything, or a Redis that is stopped: connect again.
+      socketTimeout: commandTimeout + SOCKET_MARGIN_MS,
+    };
+  }
+
   /** A master that became a replica: every connection is made again, to wherever the name leads now. */
   #isDemoted(error: Error, failing: Redis): boolean {
     if (!error.message.includes("READONLY")) return false;
@@ -165,8 +183,14 @@ export class RedisConnections {
   }
 
   #failed(redis: Redis, error: Error): void {
+    const isRefused = isRefusal(this.#tell(error));
+    if (isRefused) this.#takeOtherPassword(redis);
+    // Half a handshake is none: a client whose SELECT was refused would go on in database 0.
+    if (isRefused || redis.status === "connect") redis.disconnect(true);
+  }
+
+  #tell(error: Error): RedisErrorCode {
     const code = redisErrorCode(error);
-    const refused = code === "WRONGPASS" || code === "NOAUTH";
     if (code !== this.#lastError && this.#downSinceMs !== null) {
       this.#deps.log.warning("redis_unreachable", `Redis cannot be used (${code}); trying again`, {
         error_code: code,
@@ -174,20 +198,16 @@ export class RedisConnections {
       });
     }
     this.#lastError = code;
-    if (refused) this.#tryOtherPassword(redis);
-    // Half a handshake is none: a client whose SELECT was refused would go on in database 0.
-    else if (redis.status === "connect") redis.disconnect(true);
+    return code;
   }
 
   /** Each connection alternates for itself, so that two that are refused at once do not undo each other. */
-  #tryOtherPassword(redis: Redis): void {
+  #takeOtherPassword({ options }: Redis): string | undefined {
     const [current, next] = [this.#address.password?.reveal(), this.#address.passwordNext?.reveal()];
-    if (current !== undefined && next !== undefined) {
-      const isCurrent = redis.options.password === current;
-      redis.options.password = isCurrent ? next : current;
-      this.#tellOtherPassword(isCurrent ? "REDIS_PASS_NEXT" : "REDIS_PASS_CURRENT");
-    }
-    redis.disconnect(true);
+    if (current === undefined || next === undefined) return current;
+    const isCurrent = options.password === current;
+    this.#tellOtherPassword(isCurrent ? "REDIS_PASS_NEXT" : "REDIS_PASS_CURRENT");
+    return options.password = isCurrent ? next : current;
   }
 
   #tellOtherPassword(variable: string): void {
@@ -217,70 +237,8 @@ export class RedisConnections {
   }
 }
 
-/** The client's options; without the one that its constructors type more narrowly. */
-type Options = Omit<RedisOptions, "replyMapping">;
-
-/** Opens a client that fails fast while disconnected and never sends a command twice. */
-function connect(address: RedisAddress, options: Options): Redis {
-  const common: Options = {
-    ...options,
-    // The ready check needs INFO, which a careful ACL forbids; a loading server answers LOADING, which is handled.
-    enableReadyCheck: false,
-    disableClientInfo: true,
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 0,
-    autoResendUnfulfilledCommands: false,
-    connectTimeout: COMMAND_TIMEOUT_MS,
-    disconnectTimeout: 100,
-  };
-  const { url, username, password, db } = readUrl(address);
-  const tls = (url?.tls ?? address.tls) ? tlsOptions(address) : null;
-  const withTls = tls ? { tls } : {};
-  const login = { ...(username ? { username } : {}), ...(password ? { password } : {}) };
-  if (url?.path) return new Redis({ ...common, ...login, path: url.path });
-  const named = url?.master ? { servers: url.servers, master: url.master } : null;
-  const sentinel = named ?? (url ? null : address.sentinel);
-  if (sentinel && sentinel.servers.length > 0) {
-    const { username: name, password: secret } = address.sentinel ?? { username: "", password: null };
-    const group = { ...sentinel, username: name, password: secret };
-    return new Redis({ ...common, ...login, ...withTls, db, ...sentinelOptions(group, { ...options, ...withTls }) });
-  }
-  const [server = { host: address.host, port: address.port }] = url?.servers ?? [];
-  return new Redis({ ...common, ...login, ...withTls, ...server, db });
-}
-
-/** What the URL says about user, password and database wins. */
-function readUrl({ url: text, username, password, db }: RedisAddress) {
-  const url = text ? parseRedisUrl(text.reveal()) : undefined;
-  if (text && !url) throw new RangeError("Cannot connect: the URL is none of Redis");
-  return {
-    ...{ url, db: url?.db ?? (url ? 0 : db) },
-    username: url?.username ?? username,
-    password: url?.password ?? password?.reveal(),
-  };
-}
-
-/** The client's own failover detection is left off: it can end a client for good (ioredis 6). */
-function sentinelOptions(
-  { servers, master, username, password }: SentinelGroup,
-  { retryStrategy, commandTimeout, tls }: Options,
-): Options {
-  return {
-    ...{ sentinels: [...servers], name: master, role: "master", failoverDetector: false },
-    ...(username ? { sentinelUsername: username } : {}),
-    ...(password ? { sentinelPassword: password.reveal() } : {}),
-    ...(tls ? { enableTLSForSentinelMode: true, sentinelTLS: tls } : {}),
-    ...(retryStrategy ? { sentinelRetryStrategy: retryStrategy } : {}),
-    ...(commandTimeout ? { sentinelCommandTimeout: commandTimeout } : {}),
-  };
-}
-
-function tlsOptions({ caCert, clientCert, clientKey, serverName }: RedisAddress) {
-  return {
-    ...(caCert ? { ca: caCert } : {}),
-    ...(clientCert && clientKey ? { cert: clientCert, key: clientKey } : {}),
-    ...(serverName ? { servername: serverName } : {}),
-  };
+function isRefusal(code: RedisErrorCode): boolean {
+  return code === "WRONGPASS" || code === "NOAUTH";
 }
 
 /** An error's text without what the client may have quoted from a command. */

@@ -10,6 +10,7 @@ import type { Redis } from "ioredis";
 import type { SourcePolicy } from "../domain/source.ts";
 import { createId } from "../runtime/random.ts";
 import { receiptKey, stateKey } from "./keys.ts";
+import type { RedisClient } from "./cluster.ts";
 import { type BulkCall, type BulkScript, loadBulkScript, loadScript, type Script } from "./scripts.ts";
 import { ReadBatch } from "./read_batch.ts";
 import { parseRecord, type SourceRecord } from "./source_record.ts";
@@ -122,7 +123,7 @@ export class DeadLetterStore {
    * another holds the lease; empty: there is no lease.
    */
   constructor(
-    { reader, committer, mover }: { reader: Redis; committer: Redis; mover: Redis },
+    { reader, committer, mover }: { reader: RedisClient; committer: RedisClient; mover: Redis },
     policy: SourcePolicy,
     { token = "" }: { token?: string } = {},
   ) {

@@ -14,6 +14,8 @@ export const REDIS_ERROR_CODES = [
   "NOREPLICAS",
   "CLUSTERDOWN",
   "TRYAGAIN",
+  "MOVED",
+  "ASK",
   "WRONGTYPE",
   "TIMEOUT",
   "CONNECTION",
@@ -24,14 +26,14 @@ export type RedisErrorCode = (typeof REDIS_ERROR_CODES)[number];
 
 /** The server's own codes; Redis 6 puts them behind `ERR Error running script …: -`, so anywhere in the text. */
 const SERVER_CODE =
-  /\b(OOM|READONLY|LOADING|BUSY|NOSCRIPT|NOPERM|NOAUTH|WRONGPASS|MISCONF|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|WRONGTYPE)\b/;
+  /\b(OOM|READONLY|LOADING|BUSY|NOSCRIPT|NOPERM|NOAUTH|WRONGPASS|MISCONF|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|WRONGTYPE)\b/;
 /** Inside a script, Redis 6 and 7 tell a missing permission in words only. */
 const SCRIPT_PERMISSION = /user executing the script can't/i;
 /** ioredis 6: `Command.js` (command), `Redis.js` (`connect ETIMEDOUT`, `Socket timeout`). */
 const TIMED_OUT = /Command timed out|Socket timeout|\bETIMEDOUT\b/;
 /** ioredis 6: `Redis.js`, `event_handler.js`, `MaxRetriesPerRequestError.js`, and the codes of node:net and node:dns. */
 const DISCONNECTED =
-  /Connection is closed|sentinels are unreachable|connection close|isn't writeable|max retries per request|\b(?:ECONN(?:REFUSED|RESET|ABORTED)|EPIPE|ENOTFOUND|ENOENT|EAI_AGAIN|E(?:HOST|NET)UNREACH)\b/;
+  /Connection is closed|refresh slots cache|startup nodes|Cluster isn't ready|Cluster is (?:ended|disconnect)|sentinels are unreachable|connection close|isn't writeable|max retries per request|\b(?:ECONN(?:REFUSED|RESET|ABORTED)|EPIPE|ENOTFOUND|ENOENT|EAI_AGAIN|E(?:HOST|NET)UNREACH)\b/;
 
 /** The code of a failure that a Redis call was rejected with; `OTHER` for what is not in the set. Pure, never throws. */
 export function redisErrorCode(error: unknown): RedisErrorCode {

@@ -1,5 +1,5 @@
 /** The leader lease of one source: fields of its record, on the server's clock. */
-import type { Redis } from "ioredis";
+import type { RedisClient } from "./cluster.ts";
 import { stateKey } from "./keys.ts";
 import { loadScript, type Script } from "./scripts.ts";
 import releaseLease from "./scripts/release_lease.lua" with { type: "text" };
@@ -32,7 +32,7 @@ export class LeaseStore {
   readonly #take: Script;
   readonly #release: Script;
 
-  constructor(committer: Redis, dlq: string, instance: Instance) {
+  constructor(committer: RedisClient, dlq: string, instance: Instance) {
     this.#state = stateKey(dlq);
     this.#instance = instance;
     this.#take = loadScript(committer, { name: "takeLease", keys: 1, lua: takeLease });

@@ -1,5 +1,5 @@
 /** The pace ledger in Redis: what all sources and instances have replayed of late into one rate-limited consumer. */
-import type { Redis } from "ioredis";
+import type { RedisClient } from "./cluster.ts";
 import { formatGrants, type PaceLedger, parseGrants } from "../domain/pace.ts";
 import { paceLedgerKey } from "./keys.ts";
 import { loadScript, type Script } from "./scripts.ts";
@@ -17,12 +17,12 @@ export interface ReadLedger {
 
 /** Reads and writes the ledger that belongs to a limiter's key. Rejects with the client's errors. */
 export class PaceLedgerStore {
-  readonly #redis: Redis;
+  readonly #redis: RedisClient;
   readonly #key: string;
   readonly #write: Script;
 
   /** `rateKey` is the limiter's own key; the ledger lies beside it. */
-  constructor(redis: Redis, rateKey: string) {
+  constructor(redis: RedisClient, rateKey: string) {
     this.#redis = redis;
     this.#key = paceLedgerKey(rateKey);
     this.#write = loadScript(redis, { name: "writeLedger", keys: 1, lua: writeLedger });

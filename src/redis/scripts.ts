@@ -2,6 +2,7 @@
 import type { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
+import type { RedisClient } from "./cluster.ts";
 import { BulkCommand } from "./bulk_command.ts";
 import { redisErrorCode } from "./errors.ts";
 
@@ -17,7 +18,7 @@ export interface ScriptSource {
 export type Script = (...keysAndArguments: (string | number | Buffer)[]) => Promise<unknown>;
 
 /** Registers a script with a connection. Safe to call again with the same source. */
-export function loadScript(redis: Redis, { name, keys, lua }: ScriptSource): Script {
+export function loadScript(redis: RedisClient, { name, keys, lua }: ScriptSource): Script {
   redis.defineCommand(name, { numberOfKeys: keys, lua });
   const commands = redis as unknown as Record<string, Script>;
   return (...keysAndArguments) => commands[`${name}Buffer`]!.apply(redis, keysAndArguments);

@@ -1,5 +1,5 @@
 /** Watches whether MUTT's consumers get alerts of others through: proof that what comes back has a cause of its own. */
-import type { Redis } from "ioredis";
+import type { RedisClient } from "../redis/cluster.ts";
 import { BREAKER_FAILURES_KEY, BREAKER_STATE_KEY } from "../gates/breaker.ts";
 import { stateKey } from "../redis/keys.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -14,7 +14,7 @@ const NEAR_MS = 5_000;
 
 /** What is looked at. */
 export interface AlertFlowDeps {
-  readonly redis: Redis;
+  readonly redis: RedisClient;
   readonly clock: Clock;
   readonly intervalMs: () => number;
   /** Whether the forwarder's breaker is in use: without it nothing tells an alert that was taken from one that failed. */

@@ -1,5 +1,5 @@
 /** Measures a source's queues and the age of its oldest message, whether or not anything moves. */
-import type { Redis } from "ioredis";
+import type { RedisClient } from "../redis/cluster.ts";
 import { timestampOf } from "../domain/preview.ts";
 import type { SourcePolicy } from "../domain/source.ts";
 import type { Metrics, QueueRole } from "../observability/metrics.ts";
@@ -32,7 +32,7 @@ export function measuredQueues(
 export class DepthWatch extends Watch {
   readonly #policy: SourcePolicy;
   readonly #deps: {
-    readonly redis: Redis;
+    readonly redis: RedisClient;
     readonly store: DeadLetterStore;
     readonly queues: readonly { name: string; role: QueueRole }[];
     readonly metrics: Metrics;
@@ -43,7 +43,7 @@ export class DepthWatch extends Watch {
   constructor(
     policy: SourcePolicy,
     deps: {
-      redis: Redis;
+      redis: RedisClient;
       store: DeadLetterStore;
       queues: readonly { name: string; role: QueueRole }[];
       metrics: Metrics;

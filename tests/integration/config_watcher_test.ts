@@ -1,6 +1,6 @@
 import { Redis } from "ioredis";
 import assert from "node:assert/strict";
-import { LiveSettings } from "../../src/config/dynamic.ts";
+import { LiveSettings, NEIGHBOUR_KEYS } from "../../src/config/dynamic.ts";
 import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
 import { createLog } from "../../src/observability/log.ts";
 import { CONFIG_CHANNEL, CONFIG_KEY_PREFIX, ConfigWatcher } from "../../src/redis/config_watcher.ts";
@@ -70,9 +70,9 @@ async function withWatcher(dynamicConfigEnabled: boolean, body: (bench: Bench) =
   const watcher = new ConfigWatcher({
     live,
     reader: {
-      mget(keys: string[]) {
-        reads++;
-        return reader.mget(keys);
+      mget(key: string) {
+        if (key === `${CONFIG_KEY_PREFIX}${NEIGHBOUR_KEYS[0]}`) reads++;
+        return reader.mget(key);
       },
     } as Pick<Redis, "mget">,
     openSubscriber: () => new Redis({ ...AS_THE_SERVICE, host: "127.0.0.1", port: server.port }),

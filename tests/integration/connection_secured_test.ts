@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Secret } from "../../src/config/secret.ts";
-import { COMMAND_TIMEOUT_MS, type RedisAddress, RedisConnections } from "../../src/redis/connection.ts";
+import type { RedisAddress } from "../../src/redis/address.ts";
+import { COMMAND_TIMEOUT_MS, RedisConnections } from "../../src/redis/connection.ts";
 import { createLog } from "../../src/observability/log.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { DLQ, eventTexts, waitUntilEmpty } from "../support/engine.ts";

@@ -45,7 +45,7 @@ Deno.test("RedisConnections: a source's own holds others up only once it was the
   }, { clock: SYSTEM_CLOCK, random: () => 1, onReconnect: () => lines.push("counted"), log });
   try {
     ok(await connections.waitUntilReady(5_000));
-    const own = connections.openNeeded("mover:new");
+    const own = connections.openNeeded("mover:new", "dlq");
     deepStrictEqual([connections.isReady(), connections.isReady(own)], [true, false]);
     ok(await connections.waitUntilReady(5_000));
     strictEqual(connections.isReady(own), true);
@@ -86,7 +86,8 @@ Deno.test("RedisConnections: waits longer and longer, jittered and never over fi
       ...{ url: null, host: "127.0.0.1", port: 1, db: 0, username: "", password: null, passwordNext: null },
       ...{ tls: false, caCert: "" },
     }, { clock: SYSTEM_CLOCK, random: () => fraction, log: SILENT, onReconnect: () => {} });
-    const pauses = [1, 2, 3, 4, 5, 6, 7, 8, 20, 1_000_000].map((n) => connections.reader.options.retryStrategy!(n));
+    const { retryStrategy } = connections.open("another", "key").options;
+    const pauses = [1, 2, 3, 4, 5, 6, 7, 8, 20, 1_000_000].map((n) => retryStrategy!(n));
     connections.close();
     const longest = [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000, 5_000];
     deepStrictEqual(pauses, longest.map((most) => Math.round(most * (.5 + fraction / 2))));

@@ -5,6 +5,7 @@ import { createSourceParts, type SourceParts } from "../../src/app/source_parts.
 import { createSources } from "../../src/app/sources.ts";
 import { LiveSettings } from "../../src/config/dynamic.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../../src/config/fields.ts";
+import { parseServers } from "../../src/config/redis_url.ts";
 import { Secret } from "../../src/config/secret.ts";
 import { GATE_NAMES } from "../../src/gates/gate.ts";
 import type { Log } from "../../src/observability/log.ts";
@@ -137,6 +138,7 @@ class TestEngine implements Engine {
     const metrics = createMetrics(setup.policy.name, measuredQueues(setup.policy, setup.downstreamQueues));
     this.metrics = metrics;
     this.connections = new RedisConnections({
+      clusterNodes: parseServers(settings.redisClusterNodes.join(",")) ?? [],
       ...{ url: settings.redisUrl, host: settings.redisHost, port: settings.redisPort, db: settings.redisDb },
       ...{ username: settings.redisUsername, password, passwordNext: null, tls: false, caCert: "" },
     }, {

@@ -95,6 +95,7 @@ Deno.test("parseSettings: gives the original's defaults when nothing is set", ()
       redisClientCertPath: "",
       redisClientKeyPath: "",
       redisServerName: "",
+      redisClusterNodes: [],
       redisSentinels: [],
       redisSentinelMaster: "mymaster",
       redisSentinelUsername: "",
@@ -509,6 +510,21 @@ const RULES: Readonly<Record<string, RuleCase>> = {
   },
   "a password of Sentinels, and a URL that names some": {
     environment: { REDIS_URL: "redis+sentinel://a/queues", REDIS_SENTINEL_PASSWORD: "p" },
+  },
+  "nodes of a cluster, a host, Sentinels and a database": {
+    environment: { REDIS_CLUSTER_NODES: "a,b:7", REDIS_HOST: "db", REDIS_SENTINELS: "s", REDIS_DB: "3" },
+    problems: [
+      "REDIS_CLUSTER_NODES and REDIS_SENTINELS are both set: a cluster needs no Sentinels; unset one of them",
+      "REDIS_DB is 3, but a cluster has only database 0",
+    ],
+    warnings: [
+      "What REDIS_HOST says is ignored: REDIS_SENTINELS tell where Redis is",
+      "What REDIS_HOST says is ignored: REDIS_CLUSTER_NODES tells where Redis is",
+    ],
+  },
+  "nodes of a cluster and a URL": {
+    environment: { REDIS_CLUSTER_NODES: "a", REDIS_URL: "redis://db" },
+    warnings: ["REDIS_URL wins, and what REDIS_CLUSTER_NODES says is ignored"],
   },
   "a client certificate without its key": {
     environment: { REDIS_TLS_ENABLED: "true", REDIS_CLIENT_CERT_PATH: "/c" },

@@ -1,0 +1,183 @@
+/** A Redis Cluster: lists with one hash tag, gates that read other slots, a failover and a resharding in the middle of a drain. */
+import assert from "node:assert/strict";
+import calculateSlot from "cluster-key-slot";
+import { EXIT } from "../../src/app/exit.ts";
+import type { Settings } from "../../src/config/fields.ts";
+import { TestCluster } from "../support/cluster.ts";
+import { createEngine, type Engine, type EngineOptions, eventTexts, idOf } from "../support/engine.ts";
+import { startHttpStub } from "../support/http_stub.ts";
+import { startService } from "../support/service.ts";
+import { startRedis } from "../support/redis.ts";
+import { waitUntil } from "../support/wait.ts";
+
+const LISTS = {
+  alerterDlq: "{mutt}:dlq:alerter",
+  moogDlq: "{mutt}:dlq:moog",
+  ingestQueue: "{mutt}:ingest_queue",
+  alertQueue: "{mutt}:alert_queue",
+  deadList: "{mutt}:dlq:dead",
+} satisfies Partial<Settings>;
+const { alerterDlq: DLQ, ingestQueue: TARGET, moogDlq: MOOG_DLQ, alertQueue: ALERTS } = LISTS;
+const NAMES = {
+  ALERTER_DLQ_NAME: LISTS.alerterDlq,
+  MOOG_DLQ_NAME: LISTS.moogDlq,
+  INGEST_QUEUE_NAME: LISTS.ingestQueue,
+  ALERT_QUEUE_NAME: LISTS.alertQueue,
+  DEAD_LETTER_QUEUE: LISTS.deadList,
+};
+const COUNT = 3_000;
+const FAILOVER_MS = 30_000;
+
+function createClusterEngine(cluster: TestCluster, { settings, ...options }: EngineOptions = {}): Engine {
+  const redisClusterNodes = cluster.addresses();
+  return createEngine({ port: 1 }, { settings: { ...LISTS, redisClusterNodes, ...settings }, ...options });
+}
+
+/** Every message is there once, in order. */
+async function checkDrained(cluster: TestCluster): Promise<void> {
+  await waitUntil(async () => await (await cluster.at(DLQ)).llen(DLQ) === 0, {
+    what: "the DLQ is empty",
+    timeoutMs: FAILOVER_MS,
+  });
+  const target = await (await cluster.at(TARGET)).lrange(TARGET, 0, "-1");
+  assert.deepEqual(target.reverse().map(idOf), eventTexts(COUNT).map(idOf));
+}
+
+/** Drains in small steps, so that there is a middle. */
+async function startDrain(cluster: TestCluster): Promise<Engine> {
+  await (await cluster.at(DLQ)).lpush(DLQ, ...eventTexts(COUNT));
+  const engine = createClusterEngine(cluster);
+  engine.beforeCommit(() => new Promise((resolve) => setTimeout(resolve, 2)));
+  await engine.start();
+  await waitUntil(async () => (await engine.moved()).replayed > 100, { what: "the drain is under way" });
+  return engine;
+}
+
+Deno.test("cluster: what has one hash tag is drained, guarded by WATCH, whichever nodes are named", async () => {
+  await using cluster = await TestCluster.start();
+  await (await cluster.at(DLQ)).lpush(DLQ, ...eventTexts(COUNT));
+  const owner = await cluster.owner(DLQ);
+  const [stranger] = cluster.nodes.filter((node) => node !== owner);
+  await using engine = createClusterEngine(cluster, {
+    settings: { redisClusterNodes: [`127.0.0.1:${stranger!.port}`] },
+  });
+  await engine.start();
+  await checkDrained(cluster);
+  assert.deepEqual(await engine.moved(), { replayed: COUNT, dead: {} });
+  assert.deepEqual(await engine.errors(), {});
+  const stats = await cluster.client(owner).info("commandstats");
+  assert.match(stats, /cmdstat_exec:/, "the commits ran in transactions");
+});
+
+Deno.test("cluster: a drain goes on at the replica, and each message is there once, when the owner of the lists dies", async () => {
+  await using cluster = await TestCluster.start({ replicated: DLQ });
+  await using engine = await startDrain(cluster);
+  const before = await cluster.owner(DLQ);
+  await before.kill("SIGKILL");
+  assert.notEqual((await engine.moved()).replayed, COUNT, "it was in the middle");
+  await waitUntil(async () => await cluster.owner(DLQ).catch(() => before) !== before, {
+    what: "the replica has taken over",
+    timeoutMs: FAILOVER_MS,
+  });
+  await checkDrained(cluster);
+});
+
+Deno.test("cluster: a drain waits while its slot is moved to another node, and goes on there; nothing is lost or doubled", async () => {
+  await using cluster = await TestCluster.start();
+  await using engine = await startDrain(cluster);
+  const from = await cluster.owner(DLQ);
+  const to = cluster.nodes.find((node) => node !== from)!;
+  await cluster.moveSlot(calculateSlot(DLQ), {
+    ...{ from, to },
+    between: () => new Promise((resolve) => setTimeout(resolve, 200)),
+  });
+  assert.notEqual((await engine.moved()).replayed, COUNT, "it was in the middle");
+  await checkDrained(cluster);
+  assert.deepEqual(await engine.moved(), { replayed: COUNT, dead: {} });
+});
+
+Deno.test("cluster: gates read what lies in other slots, and both of MUTT's sources are drained by the service", async () => {
+  await using cluster = await TestCluster.start({ password: "of-cluster" });
+  const moogsoft = await startHttpStub();
+  await using _stub = { [Symbol.asyncDispose]: () => moogsoft.stop() };
+  const set = async (key: string, value: string) => void await (await cluster.at(key)).set(key, value);
+  const elsewhere = ["mutt:heartbeat:alerter:a", "mutt:heartbeat:moog:b", "mutt:circuit_breaker:moogsoft:state"];
+  for (const key of elsewhere) await set(key, "CLOSED");
+  const owners = await Promise.all(
+    [DLQ, ...elsewhere, "mutt:config:remediation_batch_size"].map((key) => cluster.owner(key)),
+  );
+  assert.ok(new Set(owners).size > 1, "the keys are not all on one node");
+  await (await cluster.at(DLQ)).lpush(DLQ, ...eventTexts(20));
+  await (await cluster.at(MOOG_DLQ)).lpush(MOOG_DLQ, ...eventTexts(5));
+  const env = {
+    ...NAMES,
+    REDIS_CLUSTER_NODES: cluster.addresses().join(","),
+    REDIS_PASS_CURRENT: "of-the-past",
+    REDIS_PASS_NEXT: "of-cluster",
+    REMEDIATION_SOURCES: "alerter,moog",
+    REMEDIATION_INTERVAL: "1",
+    MOOG_WEBHOOK_URL: `${moogsoft.url}/events`,
+    DYNAMIC_CONFIG_ENABLED: "true",
+  };
+  await using service = startService({ env });
+  const { health } = await service.ports();
+  const readGates = async () => {
+    const response = await fetch(`http://127.0.0.1:${health}/health`, { headers: { accept: "application/json" } });
+    const { sources } = await response.json() as { sources: { gates: { name: string; reason: string }[] }[] };
+    return sources.map(({ gates }) => Object.fromEntries(gates.map(({ name, reason }) => [name, reason])));
+  };
+  await waitUntil(async () => (await (await cluster.at(TARGET)).llen(TARGET)) === 20, {
+    what: "the alerter's are replayed",
+    timeoutMs: 8_000,
+  });
+  await waitUntil(async () => (await (await cluster.at(ALERTS)).llen(ALERTS)) === 5, {
+    what: "the forwarder's are replayed",
+    timeoutMs: 20_000,
+  });
+  const [alerter, moog] = await readGates();
+  assert.deepEqual([alerter?.consumer, moog?.consumer, moog?.breaker], ["alive", "alive", "closed"]);
+  await set("mutt:config:remediation_enabled", "false");
+  await cluster.client(cluster.nodes[0]!).publish("mutt:config:updates", "remediation_enabled");
+  await waitUntil(async () => (await readGates()).every(({ enabled }) => enabled === "switched_off"), {
+    what: "the dynamic configuration is heard",
+  });
+  assert.deepEqual(service.events("redis_error"), []);
+  service.signal("SIGTERM");
+  assert.equal((await service.exit).code, 0);
+  await using check = startService({ args: ["check"], env });
+  assert.equal((await check.exit).code, 0, check.stdout.join("\n"));
+});
+
+const REFUSALS: readonly [name: string, env: (nodes: readonly string[]) => Record<string, string>, RegExp][] = [
+  [
+    "MUTT's own names, which lie in different slots, with what to do",
+    (nodes) => ({ REDIS_CLUSTER_NODES: nodes.join(",") }),
+    /source alerter lie in different slots .*mutt:dlq:alerter \(slot 12970\).*e\.g\. \{mutt\}:dlq:alerter, \{mutt\}:ingest_queue, \{mutt\}:dlq:dead/,
+  ],
+  [
+    "a cluster of which only a server is named",
+    (nodes) => ({ ...NAMES, REDIS_URL: `redis://${nodes[0]}` }),
+    /Redis is a cluster.*REDIS_CLUSTER_NODES/,
+  ],
+];
+
+for (const [name, toEnv, expected] of REFUSALS) {
+  Deno.test(`cluster: refuses ${name}`, async () => {
+    await using cluster = await TestCluster.start();
+    const env = { ...toEnv(cluster.addresses()), REMEDIATION_CONSUMER_GATE: "off" };
+    await using service = startService({ env });
+    assert.equal((await service.exit).code, EXIT.configuration, service.stdout.join("\n"));
+    assert.match(service.events("redis_unsafe").map(({ message }) => message).join("\n"), expected);
+    await using check = startService({ args: ["check"], env });
+    assert.equal((await check.exit).code, EXIT.configuration);
+    assert.match(check.stdout.join("\n"), expected);
+  });
+}
+
+Deno.test("cluster: says that the server named as a node is none, and waits", async () => {
+  const redis = await startRedis();
+  await using service = startService({ env: { ...NAMES, REDIS_CLUSTER_NODES: `127.0.0.1:${redis.port}` } });
+  const told = await service.waitForLine(/redis_unreachable/);
+  assert.match(told, /cluster support disabled/);
+  await redis.stop();
+});
