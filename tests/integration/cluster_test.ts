@@ -148,6 +148,79 @@ Deno.test("cluster: gates read what lies in other slots, and both of MUTT's sour
   assert.equal((await check.exit).code, 0, check.stdout.join("\n"));
 });
 
+Deno.test("cluster: a source goes on while the node of another one is dead, and that one when its node is there again", async () => {
+  await using cluster = await TestCluster.start({ config: ["cluster-require-full-coverage no", "appendonly yes"] });
+  const tags = ["a", "b", "c", "d", "e", "f"];
+  const owners = await Promise.all(tags.map((tag) => cluster.owner(`{${tag}}`)));
+  const other = owners.findIndex((owner) => owner !== owners[0]);
+  const sources = [tags[0]!, tags[other]!];
+  const folder = await Deno.makeTempDir();
+  const path = `${folder}/sources.json`;
+  const describe = (tag: string) => ({
+    dlq: `{${tag}}:dlq`,
+    target: `{${tag}}:queue`,
+    dead: `{${tag}}:dead`,
+  });
+  const file = { sources: Object.fromEntries(sources.map((tag) => [tag, describe(tag)])) };
+  await Deno.writeTextFile(path, JSON.stringify(file));
+  const nodes = cluster.addresses().join(",");
+  const countOf = async (tag: string) => await (await cluster.at(`{${tag}}`)).llen(`{${tag}}:queue`);
+  const drained = (tag: string, count: number) =>
+    waitUntil(async () => await countOf(tag).catch(() => 0) === count, {
+      what: `${tag} is drained`,
+      timeoutMs: FAILOVER_MS,
+    });
+  const push = async (tag: string) => void await (await cluster.at(`{${tag}}`)).lpush(`{${tag}}:dlq`, ...eventTexts(5));
+  await using service = startService({
+    env: {
+      REDIS_CLUSTER_NODES: nodes,
+      REMEDIATION_SOURCES: "none",
+      REMEDIATION_SOURCES_PATH: path,
+      REMEDIATION_INTERVAL: "1",
+    },
+  });
+  await service.ports();
+  for (const tag of sources) await push(tag);
+  for (const tag of sources) await drained(tag, 5);
+  const [alive, hit] = sources as [string, string];
+  const dead = await cluster.owner(`{${hit}}`);
+  await push(hit);
+  await dead.kill("SIGKILL");
+  await waitUntil(() => Promise.resolve(service.events("redis_lost").length > 0), { what: "the loss is told" });
+  // For a moment the others may say that the cluster is down.
+  await waitUntil(() => push(alive).then(() => true, () => false), { what: "the others work", timeoutMs: FAILOVER_MS });
+  await drained(alive, 10);
+  await dead.restart();
+  await drained(hit, 10);
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("cluster: logs in with the next password when every node has got it and has cut every connection", async () => {
+  await using cluster = await TestCluster.start({ password: "the-old" });
+  const push = async () => void await (await cluster.at(DLQ)).lpush(DLQ, ...eventTexts(5));
+  const isDrained = (count: number) => async () => await (await cluster.at(TARGET)).llen(TARGET) === count;
+  await push();
+  await using service = startService({
+    env: {
+      ...NAMES,
+      ...{
+        REDIS_CLUSTER_NODES: cluster.addresses().join(","),
+        REDIS_PASS_CURRENT: "the-old",
+        REDIS_PASS_NEXT: "the-new",
+      },
+      ...{ REMEDIATION_CONSUMER_GATE: "off", MOOG_HEALTH_CHECK_ENABLED: "false", REMEDIATION_INTERVAL: "1" },
+    },
+  });
+  await waitUntil(isDrained(5), { what: "the old password does", timeoutMs: 15_000 });
+  for (const node of cluster.nodes) {
+    await cluster.client(node).config("SET", "requirepass", "the-new");
+    await cluster.client(node).call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+  }
+  await push();
+  await waitUntil(isDrained(10), { what: "the new password does", timeoutMs: 15_000 });
+  assert.deepEqual(service.events("redis_password_refused").at(0)?.variable, "REDIS_PASS_NEXT");
+});
+
 const REFUSALS: readonly [name: string, env: (nodes: readonly string[]) => Record<string, string>, RegExp][] = [
   [
     "MUTT's own names, which lie in different slots, with what to do",
