@@ -29,7 +29,8 @@ export function createRedisGate(connections: { isReady(): boolean; lastErrorCode
       connections.isReady() ? { open: true, reason: "connected", detail: "Redis answers" } : {
         open: false,
         reason: connections.lastErrorCode().toLowerCase() || "connecting",
-        detail: "Redis cannot be used (REDIS_HOST, REDIS_PORT, REDIS_URL)",
+        detail:
+          "Redis cannot be used where REDIS_URL, REDIS_HOST, REDIS_SENTINELS or REDIS_CLUSTER_NODES say that it is",
         retryInMs: 500,
       },
   };
