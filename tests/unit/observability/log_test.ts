@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
 import { createLog, type LogLevel } from "../../../src/observability/log.ts";
+import { watchOutput } from "../../support/secrets_net.ts";
 import { TestClock } from "../../support/test_clock.ts";
 
 function setup(format: "json" | "text", level: LogLevel = "DEBUG") {
   const lines: string[] = [];
-  const write = (line: string) => void lines.push(line);
+  const write = (line: string) => {
+    lines.push(line);
+    watchOutput("log", line);
+  };
   return {
     lines,
     log: createLog({ clock: new TestClock(), write, level, format, podName: "pod-1", version: "1.2.3" }),
