@@ -5,7 +5,7 @@ import type { Secret } from "../config/secret.ts";
 import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { RandomFraction } from "../runtime/random.ts";
-import { redisErrorCode } from "./errors.ts";
+import { describeRedisError, redisErrorCode } from "./errors.ts";
 
 /** How long a command may take, in milliseconds, before its caller is told that it timed out. */
 export const COMMAND_TIMEOUT_MS = 5_000;
@@ -170,7 +170,7 @@ export class RedisConnections {
     if (code !== this.#lastError && this.#downSinceMs !== null) {
       this.#deps.log.warning("redis_unreachable", `Redis cannot be used (${code}); trying again`, {
         error_code: code,
-        reason: describeFailure(error),
+        reason: describeRedisError(error),
       });
     }
     this.#lastError = code;
@@ -281,9 +281,4 @@ function tlsOptions({ caCert, clientCert, clientKey, serverName }: RedisAddress)
     ...(clientCert && clientKey ? { cert: clientCert, key: clientKey } : {}),
     ...(serverName ? { servername: serverName } : {}),
   };
-}
-
-/** An error's text without what the client may have quoted from a command. */
-function describeFailure(error: Error): string {
-  return error.message.split("\n", 1)[0]!.slice(0, 200);
 }
