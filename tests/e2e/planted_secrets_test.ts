@@ -132,8 +132,8 @@ async function runAll<T>(cases: readonly T[], run: (one: T) => Promise<void>): P
   for (const end of ends) if (end.status === "rejected") throw end.reason;
 }
 
-for (const format of ["true", "false"]) {
-  Deno.test(`secrets: the service shows none while all goes wrong that can (LOG_JSON_ENABLED=${format})`, async () => {
+Deno.test("secrets: the service shows none while all goes wrong that can, in either format of its log", async () => {
+  await runAll(["true", "false"], async (format) => {
     const stub = await startEcho();
     const folder = await Deno.makeTempDir();
     const path = `${folder}/sources.json`;
@@ -196,7 +196,7 @@ for (const format of ["true", "false"]) {
       await Deno.remove(folder, { recursive: true });
     }
   });
-}
+});
 
 Deno.test("secrets: no command shows one of a configuration that is full of them", async () => {
   const stub = await startEcho();
@@ -428,7 +428,7 @@ function startQuotingRedis(): Disposable & { port: number } {
 }
 
 /** Commands that meet whatever is wrong with Redis. */
-const ASKING = [["run"], ["once"], ["once", "--dry-run", "--json"], ["check"], ["check", "--json"]] as const;
+const ASKING = [["run"], ["once"], ["check", "--json"]] as const;
 
 /** Runs each against a Redis that refuses; `run` until it has told why. */
 async function meet(
@@ -465,7 +465,7 @@ Deno.test("secrets: none is shown when Redis does not know AUTH, and quotes the 
   try {
     await meet({ ...LOGIN, REDIS_PORT: String(redis.port) }, /OTHER/);
     const url = withCredentials(redis.url, { password: PLANTED.redisPassword });
-    await meet({ REDIS_URL: url }, /OTHER/, [["run"], ["once"]]);
+    await meet({ REDIS_URL: url }, /OTHER/, [["run"]]);
   } finally {
     await redis.stop();
   }
@@ -513,11 +513,9 @@ Deno.test("secrets: none is shown of a key or a certificate that is none, nor of
         { ...tls, REDIS_CA_CERT_PATH: `${folder}/no.crt` },
       ];
       await runAll(cases, async (env) => {
-        for (const args of [["once"], ["check"]]) {
-          await using service = startService({ args, env: { ...TALKATIVE, ...env } });
-          assert.notEqual((await service.exit).code, 0);
-          assert.ok(service.stdout.length + service.stderr.length > 0);
-        }
+        await using service = startService({ args: ["once"], env: { ...TALKATIVE, ...env } });
+        assert.notEqual((await service.exit).code, 0);
+        assert.match(service.stderr.join("\n"), /Redis did not answer/);
       });
     });
   } finally {
