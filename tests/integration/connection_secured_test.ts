@@ -170,7 +170,7 @@ Deno.test("RedisConnections: is not ready, and names the reason, when the passwo
   const redis = await startRedis({ config: [`requirepass ${PLANTED.redisPasswordNext}`] });
   try {
     const password = new Secret(PLANTED.redisPassword);
-    await withConnections({ ...PLAIN, port: redis.port, password }, async ({ connections, lines }) => {
+    await withConnections({ ...PLAIN, port: redis.port, password }, async ({ connections }) => {
       assert.equal(await connections.waitUntilReady(700), false);
       assert.equal(connections.lastErrorCode(), "WRONGPASS");
     });
