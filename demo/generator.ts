@@ -6,7 +6,7 @@ import { membersText, quoteAscii } from "../src/domain/json_text.ts";
 import { SeededRandom } from "./random.ts";
 
 /** A secret that some messages carry in clear, as alerts do; it must turn up in no log. */
-export const DEMO_API_KEY = "demo-key-5f1c9e7ab2d04c36";
+export const DEMO_API_KEY = "demo-key-Pl4nt3dS3cr3t-5f";
 
 /** Length of a `large` message as it lies in the dead-letter queue: 1 MiB. */
 export const LARGE_BYTES = 1024 * 1024;

@@ -1,7 +1,8 @@
 /** One cycle of every source, then an account. */
 import type { BrakeReason, BrakeState } from "../domain/brake.ts";
+import { quote } from "../config/redact.ts";
 import { FLOW_GATES, GATE_NAMES } from "../gates/gate.ts";
-import { isReplyError, redisErrorCode } from "../redis/errors.ts";
+import { describeRedisError, isReplyError, redisErrorCode } from "../redis/errors.ts";
 import { NEW_RECORD } from "../redis/source_record.ts";
 import { stateOf } from "../replay/cycle.ts";
 import { dryRun } from "../replay/dry_run.ts";
@@ -72,7 +73,7 @@ async function withCore(
   const chosen = all.filter(({ setup }) => options.source === null || setup.policy.name === options.source);
   if (chosen.length === 0) {
     const known = all.map(({ setup }) => setup.policy.name).join(", ");
-    return refuse([`There is no source "${options.source}"; known: ${known}`], EXIT.usage);
+    return refuse([`There is no source ${quote(options.source ?? "")}; known: ${known}`], EXIT.usage);
   }
   if (!await core.connections.waitUntilReady(REDIS_WAIT_MS, signal)) {
     const code = core.connections.lastErrorCode() || "CONNECTION";
@@ -86,7 +87,7 @@ async function withCore(
     const held = options.dryRun ? [] : await takeLeases(chosen, options);
     if (held.length > 0) return refuse(held, EXIT.held);
   } catch (error) {
-    return refuse([`Redis cannot be used: ${error instanceof Error ? error.message : error}`], EXIT.failed);
+    return refuse([`Redis cannot be used: ${describeRedisError(error)}`], EXIT.failed);
   }
   const run = options.dryRun ? dryRunSource : runSource;
   let sources: SourceSummary[];
@@ -94,7 +95,7 @@ async function withCore(
     sources = await Promise.all(chosen.map((source) => run(source, options, core)));
   } catch (error) {
     if (!isReplyError(error) && redisErrorCode(error) === "OTHER") throw error;
-    return refuse([`Redis refused or did not answer: ${error instanceof Error ? error.message : error}`], EXIT.failed);
+    return refuse([`Redis refused or did not answer: ${describeRedisError(error)}`], EXIT.failed);
   }
   const summary = {
     sources,

@@ -17,7 +17,7 @@ export async function runCli(
   signals: Pick<CliContext, "signal" | "onHangup">,
 ): Promise<number> {
   const context: CliContext = { ...signals, exitCode: EXIT.done };
-  const program = createProgram(context);
+  const program = createProgram(context, argv);
   try {
     await program.parseAsync([...argv], { from: "user" });
     return context.exitCode;
@@ -27,11 +27,12 @@ export async function runCli(
   }
 }
 
-function createProgram(context: CliContext): Command {
+function createProgram(context: CliContext, argv: readonly string[]): Command {
+  const outputError = (text: string, write: (text: string) => void) => write(hideValues(text, argv));
   const program = new Command("mutt-remediation")
     .description("Replays dead letters of Redis lists when the system behind them can take them again.")
     .version(VERSION, "--version", "print the version")
-    .configureOutput({ writeOut, writeErr })
+    .configureOutput({ writeOut, writeErr, outputError })
     .showHelpAfterError("(see --help)")
     .exitOverride()
     .addHelpText(
@@ -52,7 +53,16 @@ Examples:
   addVersionCommand(program);
   // Subcommands do not inherit these.
   for (const command of program.commands) {
-    command.exitOverride().configureOutput({ writeOut, writeErr }).showHelpAfterError("(see --help)");
+    command.exitOverride().configureOutput({ writeOut, writeErr, outputError }).showHelpAfterError("(see --help)");
   }
   return program;
+}
+
+/** A text about a wrong command line, of whose arguments only those are repeated that look like a command or an option. */
+function hideValues(text: string, argv: readonly string[]): string {
+  const hidden = argv.filter((argument) => !/^-{0,2}[a-z]+(-[a-z]+)*$/i.test(argument));
+  return hidden.reduce(
+    (shown, one) => shown.replaceAll(one, () => `${/^--[a-z-]+=/.exec(one)?.[0] ?? ""}[redacted]`),
+    text,
+  );
 }

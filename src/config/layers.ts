@@ -87,11 +87,16 @@ function readSecretFile(found: Found, { layers, notes }: { layers: Layers; notes
   try {
     const text = layers.readFile(found.text).replace(/\r?\n$/, "");
     if (text.trim() !== "") return { ...found, text };
-    notes.problems.push(`${found.variable} ${quote(found.text)} is an empty file`);
+    notes.problems.push(`${found.variable} ${quotePath(found.text)} is an empty file`);
   } catch (error) {
-    notes.problems.push(`${found.variable} ${quote(found.text)} cannot be read: ${errorName(error)}`);
+    notes.problems.push(`${found.variable} ${quotePath(found.text)} cannot be read: ${errorName(error)}`);
   }
   return undefined;
+}
+
+/** What has no folder may be the secret itself, given where its file's path belongs. */
+function quotePath(text: string): string {
+  return text.includes("/") ? quote(text) : "[redacted]";
 }
 
 /** An error's name; its message is left out because it may repeat what the file's path or content is. */

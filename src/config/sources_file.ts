@@ -2,7 +2,7 @@
 import { findDuplicates } from "../domain/json_duplicates.ts";
 import { findSyntaxError } from "../domain/json_position.ts";
 import { FIELDS, type Settings } from "./fields.ts";
-import { quote } from "./redact.ts";
+import { looksSecret, quote } from "./redact.ts";
 import {
   type JsonPath,
   type Report,
@@ -239,7 +239,8 @@ function showJson(value: unknown): string {
 
 /** `sources.orders.dlq`; a name that is no plain word stands in brackets and quotes, shortened. */
 function formatPath(names: readonly string[]): JsonPath {
-  return names.map((name, at) => /^[\w$-]{1,64}$/.test(name) ? `${at > 0 ? "." : ""}${name}` : `[${quote(name)}]`).join(
+  const isWord = (name: string) => /^[\w$-]{1,64}$/.test(name) && !looksSecret(name);
+  return names.map((name, at) => isWord(name) ? `${at > 0 ? "." : ""}${name}` : `[${quote(name)}]`).join(
     "",
   );
 }

@@ -74,7 +74,7 @@ interface Line {
 
 function formatJson(line: Line, options: LogOptions): string {
   const { error, ...extras } = line.fields;
-  return JSON.stringify({
+  return toJson({
     timestamp: toIso(options.clock.nowMs()).replace("Z", "+00:00"),
     level: line.level,
     message: line.message,
@@ -90,7 +90,15 @@ function formatJson(line: Line, options: LogOptions): string {
     event: line.event,
     ...extras,
     ...(error === undefined ? {} : { error: describeError(error) }),
-  }, (_key, value) => typeof value === "bigint" ? String(value) : value);
+  });
+}
+
+/** An error within a field prints as type, text and trace, without what hangs on it: with a client's that is the command, arguments and all. */
+function toJson(value: unknown): string {
+  return JSON.stringify(value, (_key, one) => {
+    if (typeof one === "bigint") return String(one);
+    return one instanceof Error ? describeError(one) : one;
+  });
 }
 
 /** Characters that could forge a line or drive a terminal. */
@@ -99,7 +107,7 @@ const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
 
 function formatText(line: Line, options: LogOptions): string {
   const extras = Object.entries(line.fields).map(([key, value]) =>
-    `${key}=${value instanceof Error ? JSON.stringify(value.message) : JSON.stringify(value)}`
+    `${key}=${toJson(value instanceof Error ? value.message : value)}`
   ).join(" ");
   const text = `${toIso(options.clock.nowMs())} - ${line.level} - [${line.name}] - ${line.message}${
     extras && ` (${extras})`

@@ -6,7 +6,7 @@ import type { RandomFraction } from "../runtime/random.ts";
 import type { Server } from "../config/redis_url.ts";
 import { type ClientOptions, clientOptions, type RedisAddress } from "./address.ts";
 import { openCluster, type RedisClient, SlotOwner } from "./cluster.ts";
-import { type RedisErrorCode, redisErrorCode } from "./errors.ts";
+import { describeRedisError, type RedisErrorCode, redisErrorCode } from "./errors.ts";
 
 /** How long a command may take, in milliseconds, before its caller is told that it timed out. */
 export const COMMAND_TIMEOUT_MS = 5_000;
@@ -194,7 +194,7 @@ export class RedisConnections {
     if (code !== this.#lastError && this.#downSinceMs !== null) {
       this.#deps.log.warning("redis_unreachable", `Redis cannot be used (${code}); trying again`, {
         error_code: code,
-        reason: describeFailure(error),
+        reason: describeRedisError(error),
       });
     }
     this.#lastError = code;
@@ -239,9 +239,4 @@ export class RedisConnections {
 
 function isRefusal(code: RedisErrorCode): boolean {
   return code === "WRONGPASS" || code === "NOAUTH";
-}
-
-/** An error's text without what the client may have quoted from a command. */
-function describeFailure(error: Error): string {
-  return error.message.split("\n", 1)[0]!.slice(0, 200);
 }

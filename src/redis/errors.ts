@@ -52,6 +52,18 @@ function describe(error: unknown): string {
   return typeof code === "string" ? `${error.message} ${code}` : error.message;
 }
 
+/** Longest text of a failure that is shown, in characters. */
+const SHOWN_CHARACTERS = 300;
+
+/**
+ * A failure's text as it may be shown: one line, without what the server quotes of a command that it does not know. Where AUTH was
+ * renamed, or a proxy has none, that is the password. Pure, never throws.
+ */
+export function describeRedisError(error: unknown): string {
+  const text = error instanceof Error && error.message !== "" ? error.message : describe(error);
+  return text.split(/\r|\n|,? *with args beginning with/i, 1)[0]!.trim().slice(0, SHOWN_CHARACTERS);
+}
+
 /** Whether the server itself answered with an error: then it is certain that the command (or script) changed nothing. */
 export function isReplyError(error: unknown): boolean {
   return error instanceof Error && error.name === "ReplyError";

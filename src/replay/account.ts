@@ -14,7 +14,7 @@ import { isOnPath, type Outage } from "../gates/board.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { CommitResult, Snapshot } from "../redis/dead_letter_store.ts";
-import type { RedisErrorCode } from "../redis/errors.ts";
+import { describeRedisError, type RedisErrorCode } from "../redis/errors.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import { type NextCycle, stateOf } from "./cycle.ts";
 import type { Death, Plan } from "./plan.ts";
@@ -165,7 +165,7 @@ export class Account {
     this.#log.error("redis_error", `Redis refused or did not answer (${code}); nothing was lost, trying again`, {
       source: this.#policy.name,
       code,
-      reason: error instanceof Error ? error.message.slice(0, 300) : String(error),
+      reason: describeRedisError(error),
     });
   }
 

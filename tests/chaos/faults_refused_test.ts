@@ -14,6 +14,7 @@ import {
   TARGET,
   waitUntilEmpty,
 } from "../support/engine.ts";
+import { PLANTED } from "../support/planted_secrets.ts";
 import { type TestRedis, withRedis } from "../support/redis.ts";
 import { waitUntil } from "../support/wait.ts";
 
@@ -109,12 +110,12 @@ const FAULTS: readonly Fault[] = [
   grant("without the DLQ", ...keys(`~${STATE}`, `~${DEAD}`, `~${TARGET}`, "~mutt:alert_queue")),
 ];
 
-const USER = "user svc on >secret ~* &* +@all";
+const USER = `user svc on >${PLANTED.redisPassword} ~* &* +@all`;
 
 async function prepare(redis: TestRedis): Promise<{ engine: Engine; admin: Redis }> {
   const admin = redis.client();
   await redis.seedList(DLQ, SEED);
-  const engine = createEngine(redis, { settings: { redisUsername: "svc" }, password: "secret" });
+  const engine = createEngine(redis, { settings: { redisUsername: "svc" }, password: PLANTED.redisPassword });
   await engine.connections.waitUntilReady(5_000);
   return { engine, admin };
 }

@@ -2,6 +2,7 @@
 import { equal, match, ok } from "node:assert/strict";
 import { startMockMoog } from "../../demo/mock_moog.ts";
 import { ROOT } from "../../scripts/child.ts";
+import { watchOutput } from "../support/secrets_net.ts";
 import { waitUntil } from "../support/wait.ts";
 
 /** A demo that runs in a process group and with a folder for temporary files of its own, so that what it leaves is seen. */
@@ -36,6 +37,7 @@ class RunningDemo implements AsyncDisposable {
   /** Resolves with the exit code once every process that holds its output has ended. */
   async end(): Promise<number> {
     await this.#reading;
+    watchOutput("output of the demo", this.output);
     return (await this.#child.status).code;
   }
 

@@ -6,6 +6,7 @@ import { createLog } from "../../src/observability/log.ts";
 import { CONFIG_CHANNEL, CONFIG_KEY_PREFIX, ConfigWatcher } from "../../src/redis/config_watcher.ts";
 import { type Clock, SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
+import { watchOutput } from "../support/secrets_net.ts";
 import { waitUntil } from "../support/wait.ts";
 
 /** The real clock, but each pause lasts until the test asks for the next poll (or `sleep` is aborted). */
@@ -79,7 +80,10 @@ async function withWatcher(dynamicConfigEnabled: boolean, body: (bench: Bench) =
     clock,
     log: createLog({
       clock,
-      write: (line) => lines.push(line),
+      write: (line) => {
+        lines.push(line);
+        watchOutput("log", line);
+      },
       level: "INFO",
       format: "json",
       podName: "p",

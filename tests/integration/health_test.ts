@@ -99,7 +99,7 @@ Deno.test("health server: takes HEAD, refuses other methods and paths, when aske
 
 Deno.test("health server: answers 500 without internals and logs them when the state cannot be told", async () => {
   const broken = () => {
-    throw new Error("secret inside");
+    throw new Error("internals inside");
   };
   await withServer(broken, async (ask, lines) => {
     const response = await ask("/health");

@@ -9,6 +9,7 @@ import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { type RecordedLine, recordLog } from "../support/recorded_log.ts";
 import { TestClock } from "../support/test_clock.ts";
 import { type HttpStub, startHttpStub, type StubAnswer } from "../support/http_stub.ts";
+import { assertNoSecrets, PLANTED } from "../support/planted_secrets.ts";
 import { withRedis } from "../support/redis.ts";
 import { waitUntil } from "../support/wait.ts";
 
@@ -185,11 +186,13 @@ withRedis("DownstreamGate: answers by the status when Moogsoft answers", async (
 withRedis("DownstreamGate: names no secret when it tells of a failure", async (server) => {
   const redis = server.client();
   await withMoog({ status: 401 }, async (_moog, url) => {
-    const secret = new URL(url.href.replace("//", "//user:passw0rd@") + "?token=t0ken");
-    const { gate, lines } = createGate(redis, { url: secret, apiKey: new Secret("k3y") });
+    const secret = new URL(url.href.replace("//", "//user:@") + `?token=${encodeURIComponent(PLANTED.webhookToken)}`);
+    secret.password = PLANTED.webhookPassword;
+    const { gate, lines } = createGate(redis, { url: secret, apiKey: new Secret(PLANTED.moogApiKey) });
     await gate.settled();
-    const told = JSON.stringify([gate.ask(), lines, await redis.keys("*")]);
-    ok(!/user|passw0rd|t0ken|k3y|events/.test(told), told);
+    const told = JSON.stringify([await gate.ask(), lines, await redis.keys("*")]);
+    assertNoSecrets("the gate, its log and its keys", told);
+    ok(!/user|events/.test(told), told);
     ok(told.includes(url.host));
     await gate.stop();
   });

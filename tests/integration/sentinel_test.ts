@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { Secret } from "../../src/config/secret.ts";
 import { createEngine, DLQ, type Engine, eventTexts, idOf, TARGET } from "../support/engine.ts";
+import { PLANTED } from "../support/planted_secrets.ts";
 import { MASTER, SentinelTrio } from "../support/sentinel.ts";
 import { startService } from "../support/service.ts";
 import type { TestRedis } from "../support/redis.ts";
@@ -67,12 +68,15 @@ for (const [name, begin] of FAILOVERS) {
 }
 
 Deno.test("sentinel: Redis and the Sentinels have passwords of their own, by variables, and neither is told the other's", async () => {
-  await using trio = await SentinelTrio.start({ password: "of-redis", sentinelPassword: "of-sentinel" });
+  await using trio = await SentinelTrio.start({
+    password: PLANTED.redisPassword,
+    sentinelPassword: PLANTED.sentinelPassword,
+  });
   await trio.client(await trio.master()).lpush(DLQ, ...eventTexts(50));
   await using service = startService({
     env: {
       ...{ REDIS_SENTINELS: trio.addresses().join(", "), REDIS_SENTINEL_MASTER: MASTER },
-      ...{ REDIS_PASSWORD: "of-redis", REDIS_SENTINEL_PASSWORD: "of-sentinel" },
+      ...{ REDIS_PASSWORD: PLANTED.redisPassword, REDIS_SENTINEL_PASSWORD: PLANTED.sentinelPassword },
       ...{ REMEDIATION_BATCH_SIZE: "0", REMEDIATION_CONSUMER_GATE: "off", MOOG_HEALTH_CHECK_ENABLED: "false" },
       ...{ REMEDIATION_TARGET_MAX_DEPTH: "0", REMEDIATION_MAX_PER_SECOND: "0" },
     },

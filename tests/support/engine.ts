@@ -22,6 +22,8 @@ import type { TurnOutcome } from "../../src/replay/outcome.ts";
 import type { TurnOptions } from "../../src/replay/source_replay.ts";
 import { type Clock, SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { createId, SYSTEM_RANDOM } from "../../src/runtime/random.ts";
+import { PLANTED } from "./planted_secrets.ts";
+import { watchLogLine, watchOutput } from "./secrets_net.ts";
 import { waitUntil } from "./wait.ts";
 
 /** Lists of the source that a test's engine drives; oldest first where they are shown. */
@@ -43,6 +45,7 @@ const TEST_SETTINGS: Partial<Settings> = {
   maxPerSecond: 0,
   consumerGate: "off",
   moogHealthCheckEnabled: false,
+  moogApiKey: new Secret(PLANTED.moogApiKey),
   leaderElection: false,
 };
 
@@ -206,6 +209,7 @@ class TestEngine implements Engine {
     await this.#loop.stop();
     await this.source.stop();
     await this.#close();
+    watchOutput("metrics of an engine", await this.metrics.render());
     if (this.#bug !== undefined) throw this.#bug;
   }
 
@@ -239,6 +243,7 @@ function createMetrics(source: string, queues: ReturnType<typeof measuredQueues>
 function recordTo(lines: LogLine[]): Log {
   const at = (level: LogLine["level"]) => (event: string, message: string, fields: Record<string, unknown> = {}) => {
     lines.push({ level, event, message, fields });
+    watchLogLine(event, message, fields);
   };
   const log: Log = {
     ...{ debug: at("DEBUG"), info: at("INFO"), warning: at("WARNING"), error: at("ERROR") },
@@ -256,9 +261,11 @@ function occurred(
   );
 }
 
-/** An event that the alerter takes; JSON without white space after its members' commas, unique by `id`. */
+const API_KEY = JSON.stringify(PLANTED.messageApiKey);
+
+/** An event that the alerter takes, unique by `id`; a secret is its first member, as in the alerts that become of it. */
 export function eventText(id: string | number, more = ""): string {
-  return `{"id": "${id}", "hostname": "h", "timestamp": "2025-01-15T14:30:29Z", "message": "m"${more}}`;
+  return `{"api_key": ${API_KEY}, "id": "${id}", "hostname": "h", "timestamp": "2025-01-15T14:30:29Z", "message": "m"${more}}`;
 }
 
 /** So many events with ids from `first`, oldest first. */

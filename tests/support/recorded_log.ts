@@ -1,5 +1,6 @@
 /** A log that keeps its lines for a test to look at. */
 import type { Log } from "../../src/observability/log.ts";
+import { watchLogLine } from "./secrets_net.ts";
 
 /** A recorded line. */
 export interface RecordedLine {
@@ -14,6 +15,7 @@ export function recordLog(): { log: Log; lines: RecordedLine[] } {
   const lines: RecordedLine[] = [];
   const at = (level: string) => (event: string, message: string, fields?: Record<string, unknown>) => {
     lines.push({ level, event, message, fields });
+    watchLogLine(event, message, fields);
   };
   const log: Log = {
     debug: at("DEBUG"),

@@ -2,6 +2,7 @@
 import { Buffer } from "node:buffer";
 import { Redis, type RedisOptions } from "ioredis";
 import { type RedisServer, type RedisServerOptions, startRedisServer } from "../../scripts/redis_server.ts";
+import { watchOutput } from "./secrets_net.ts";
 
 export type { RedisServer, RedisServerOptions };
 
@@ -9,6 +10,8 @@ export type { RedisServer, RedisServerOptions };
 const TEST_CONNECTION = "test-support";
 
 const DISCONNECT_TIMEOUT_MS = 1;
+/** How long a server may take to tell what the service keeps in it. */
+const RECORDS_TIMEOUT_MS = 1_000;
 
 /** A connection as `CLIENT LIST` shows it. */
 export interface ClientConnection {
@@ -109,6 +112,7 @@ class Connected implements TestRedis {
   }
 
   async stop(): Promise<void> {
+    await this.#watchRecords();
     await Promise.all(this.#clients.splice(0).map(close));
     await this.#server.stop();
   }
@@ -128,7 +132,9 @@ class Connected implements TestRedis {
   }
 
   async clientConnections(): Promise<ClientConnection[]> {
-    return parseClientList(String(await this.#helper.client("LIST"))).filter(({ name }) => name !== TEST_CONNECTION);
+    const connections = parseClientList(String(await this.#helper.client("LIST")));
+    for (const { name } of connections) watchOutput("name of a connection", name);
+    return connections.filter(({ name }) => name !== TEST_CONNECTION);
   }
 
   async seedList(key: string, messages: readonly (string | Uint8Array)[]): Promise<void> {
@@ -146,12 +152,40 @@ class Connected implements TestRedis {
 
   /** Only ever called on a server that `startRedis` started. */
   async empty(): Promise<void> {
+    await this.#watchRecords();
     await this.#helper.flushall();
   }
 
   get #helper(): Redis {
     return this.#own ??= this.client();
   }
+
+  /** What the service keeps in Redis for itself passes through the net, where the server still tells. */
+  async #watchRecords(): Promise<void> {
+    const client = [this.#own, ...this.#clients].find((one) => one?.status === "ready");
+    if (!client) return;
+    let over: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<string[]>((resolve) => over = setTimeout(resolve, RECORDS_TIMEOUT_MS, []));
+    // A server that was stopped or cut off by the test tells nothing, and need not.
+    const records = await Promise.race([readOwnRecords(client).catch(() => []), late]);
+    clearTimeout(over);
+    for (const record of records) watchOutput("record in Redis", record);
+  }
+}
+
+/** Key and content of everything that the service keeps for itself. Its records are hashes and strings. */
+async function readOwnRecords(client: Redis): Promise<string[]> {
+  const keys: string[] = [];
+  for (let cursor = "0";;) {
+    const [next, found] = await client.scan(cursor, "MATCH", "mutt:remediation:*", "COUNT", 1_000);
+    keys.push(...found);
+    if (next === "0") break;
+    cursor = next;
+  }
+  return await Promise.all(keys.map(async (key) => {
+    const content = await client.type(key) === "hash" ? await client.hgetall(key) : await client.get(key);
+    return JSON.stringify([key, content]);
+  }));
 }
 
 function parseClientList(text: string): ClientConnection[] {

@@ -1,13 +1,15 @@
 /** The service as a user starts it: a process of its own, with an environment of its own. */
 import { permissionFlags } from "../../scripts/compile.ts";
 import { ROOT } from "../../scripts/child.ts";
+import { PLANTED } from "./planted_secrets.ts";
+import { watchOutput } from "./secrets_net.ts";
 import { waitUntil } from "./wait.ts";
 
 /** How the service is started. */
 export interface ServiceOptions {
   /** Command and flags. Default: none, which is `run`. */
   readonly args?: readonly string[];
-  /** All that it sees of an environment. Ports default to 0 (any free one), the address to loopback. */
+  /** All that it sees of an environment. Ports default to 0 (any free one), the address to loopback, the key to a planted one. */
   readonly env?: Readonly<Record<string, string>>;
   /** Working folder, where it would look for `.env`. Default: the system's folder for temporary files. */
   readonly cwd?: string;
@@ -50,6 +52,7 @@ export function startService({ args = [], env = {}, cwd }: ServiceOptions = {}):
       REMEDIATION_BIND_ADDRESS: "127.0.0.1",
       HEALTH_PORT_REMEDIATION: "0",
       METRICS_PORT_REMEDIATION: "0",
+      MOOG_API_KEY: PLANTED.moogApiKey,
       ...env,
     },
     clearEnv: true,
@@ -84,7 +87,9 @@ class StartedService implements Service {
 
   constructor(child: Deno.ChildProcess) {
     this.#child = child;
-    const read = [collectLines(child.stdout, this.stdout), collectLines(child.stderr, this.stderr)];
+    const read = (["stdout", "stderr"] as const).map((stream) =>
+      collectLines(child[stream], { stream, lines: this[stream] })
+    );
     this.exit = Promise.all([child.status, ...read]).then(([{ code, signal }]) => this.#ended = { code, signal });
   }
 
@@ -149,13 +154,20 @@ function parseLog(line: string): Record<string, unknown> | undefined {
   }
 }
 
-async function collectLines(stream: ReadableStream<Uint8Array>, lines: string[]): Promise<void> {
+async function collectLines(
+  output: ReadableStream<Uint8Array>,
+  { stream, lines }: { stream: string; lines: string[] },
+): Promise<void> {
   const decoder = new TextDecoder();
   let rest = "";
-  for await (const bytes of stream) {
+  const take = (line: string) => {
+    lines.push(line);
+    watchOutput(`${stream} of the service`, line);
+  };
+  for await (const bytes of output) {
     const parts = (rest + decoder.decode(bytes, { stream: true })).split("\n");
     rest = parts.pop() as string;
-    lines.push(...parts);
+    parts.forEach(take);
   }
-  if (rest !== "") lines.push(rest);
+  if (rest !== "") take(rest);
 }

@@ -1,8 +1,9 @@
 /** A stand-in for Moogsoft that goes wrong in every way, and what must hold meanwhile. */
 import { type HttpStub, startHttpStub, type StubAnswer } from "../../support/http_stub.ts";
+import { PLANTED } from "../../support/planted_secrets.ts";
 
 /** The key that no other host may see. */
-export const API_KEY = "moogsoft-chaos-key";
+export const API_KEY = PLANTED.moogApiKey;
 
 /** More of a large body than is read: what the kernel's buffers swallow of each answer. */
 const SWALLOWED_BYTES = 32e6;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { quote, redactCredentials } from "../../../src/config/redact.ts";
+import { looksSecret, quote, redactCredentials } from "../../../src/config/redact.ts";
 
 const TEXTS: readonly (readonly [text: string, shown: string])[] = [
   ["plain", "plain"],
@@ -10,6 +10,14 @@ const TEXTS: readonly (readonly [text: string, shown: string])[] = [
   ["redis://:two\nlines@host", "redis://[redacted]@host"],
   ["user:pw@host", "[redacted]@host"],
   ["a#b?c", "a#b?c"],
+  ["https://user:pw", "https://[redacted]"],
+  ["https://user:12pw/path", "https://[redacted]"],
+  ["https://user:pw\\x", "https://[redacted]"],
+  ["https://host:8080", "https://host:8080"],
+  ["https://host:8080/a:b", "https://host:8080/a:b"],
+  ["http://[::1]:80/x", "http://[::1]:80/x"],
+  ["redis+sentinel://a:1,b:2,c/m", "redis+sentinel://a:1,b:2,c/m"],
+  ["x -----BEGIN PRIVATE KEY-----\nMIGH\n", "x [redacted]"],
 ];
 
 for (const [text, shown] of TEXTS) {
@@ -22,3 +30,25 @@ Deno.test("quote: escapes and shortens", () => {
   assert.equal(quote('a"\n'), '"a\\"\\n"');
   assert.equal(quote("x".repeat(1_000)), `"${"x".repeat(80)}…"`);
 });
+
+for (const text of ["Pl4nt3dS3cr3t", "x of Xk9$mQ2!vLp0", "prefix-0123456789abcdef", "eyJhbGciOiJIUzI1NiJ9.e30.x"]) {
+  Deno.test(`quote: shows nothing of ${text}, which looks like a secret`, () => {
+    assert.equal(looksSecret(text), true);
+    assert.equal(quote(text), '"[redacted]"');
+  });
+}
+
+const HARMLESS = [
+  "300seconds",
+  "1000000000000000",
+  "mutt:dlq:alerter-eu-west-1-2026",
+  "redis-7f9c8d6b5-x2x4q",
+  "tcp://10.0.0.1:6379",
+];
+
+for (const text of [...HARMLESS, "/var/run/a0fab719c9844d94/sources.json", "../a0fab719c9844d94", "[redacted]@host"]) {
+  Deno.test(`quote: shows ${text}, by which a slip is seen`, () => {
+    assert.equal(looksSecret(text), false);
+    assert.equal(quote(text), JSON.stringify(text.replace(/.*@/, "[redacted]@")));
+  });
+}

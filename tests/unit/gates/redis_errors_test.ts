@@ -1,5 +1,5 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
-import { redisErrorCode } from "../../../src/redis/errors.ts";
+import { describeRedisError, redisErrorCode } from "../../../src/redis/errors.ts";
 
 const cases: [string, string][] = [
   ["OOM command not allowed when used memory > 'maxmemory'. script: 1f, on @user_script:1.", "OOM"],
@@ -54,4 +54,28 @@ Deno.test("redisErrorCode: reads the error's code when it has no message", () =>
 
 Deno.test("redisErrorCode: takes anything when it is not an error", () => {
   deepStrictEqual([undefined, null, 1, "OOM x"].map(redisErrorCode), ["OTHER", "OTHER", "OTHER", "OOM"]);
+});
+
+const SHOWN: [message: string, shown: string][] = [
+  ["ERR unknown command 'AUTH', with args beginning with: 'svc' 'hunter2' ", "ERR unknown command 'AUTH'"],
+  ["ERR unknown command `AUTH`, with args beginning with: `hunter2`, ", "ERR unknown command `AUTH`"],
+  [
+    "WRONGPASS invalid username-password pair or user is disabled.",
+    "WRONGPASS invalid username-password pair or user is disabled.",
+  ],
+  ["connect failed\n    at somewhere", "connect failed"],
+  ["x".repeat(1_000), "x".repeat(300)],
+];
+
+for (const [message, shown] of SHOWN) {
+  Deno.test(`describeRedisError: shows ${shown.slice(0, 40)} of ${JSON.stringify(message.slice(0, 40))}`, () => {
+    strictEqual(describeRedisError(new Error(message)), shown);
+  });
+}
+
+Deno.test("describeRedisError: shows the code of an error without a text", () => {
+  strictEqual(
+    describeRedisError(Object.assign(new AggregateError([]), { code: "ECONNREFUSED" })).trim(),
+    "ECONNREFUSED",
+  );
 });

@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
 import { createLog, type LogLevel } from "../../../src/observability/log.ts";
+import { assertNoSecrets, PLANTED } from "../../support/planted_secrets.ts";
+import { watchOutput } from "../../support/secrets_net.ts";
 import { TestClock } from "../../support/test_clock.ts";
 
 function setup(format: "json" | "text", level: LogLevel = "DEBUG") {
   const lines: string[] = [];
-  const write = (line: string) => void lines.push(line);
+  const write = (line: string) => {
+    lines.push(line);
+    watchOutput("log", line);
+  };
   return {
     lines,
     log: createLog({ clock: new TestClock(), write, level, format, podName: "pod-1", version: "1.2.3" }),
@@ -68,4 +73,14 @@ Deno.test("createLog: never throws when a line cannot be written", () => {
   };
   const options = { clock: new TestClock(), write, level: "DEBUG", format: "json", podName: "", version: "" } as const;
   createLog(options).error("x", "x");
+});
+
+Deno.test("createLog: shows nothing that hangs on an error within a field, and tells its text", () => {
+  const error = Object.assign(new Error("refused"), { command: { name: "auth", args: [PLANTED.redisPassword] } });
+  for (const format of ["json", "text"] as const) {
+    const { log, lines } = setup(format);
+    log.warning("event", "text", { error, cause: error, deep: { errors: [error] }, big: { n: 1n } });
+    assert.equal(lines[0]!.match(/refused/g)!.length >= 3, true, lines[0]);
+    assertNoSecrets(format, lines[0]!);
+  }
 });
