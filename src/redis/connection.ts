@@ -167,6 +167,8 @@ export class RedisConnections {
       commandTimeout,
       // A path that swallows everything, or a Redis that is stopped: connect again.
       socketTimeout: commandTimeout + SOCKET_MARGIN_MS,
+      // That of the Sentinels too.
+      retryStrategy: (attempt) => this.#backoff(attempt),
     };
   }
 
@@ -183,10 +185,12 @@ export class RedisConnections {
   }
 
   #failed(redis: Redis, error: Error): void {
-    const isRefused = isRefusal(this.#tell(error));
-    if (isRefused) this.#takeOtherPassword(redis);
+    const code = this.#tell(error);
+    // What fails before is no handshake with Redis, but a Sentinel's refusal: the client, cut then, would have ended for good.
+    if (redis.status !== "connect") return;
+    if (isRefusal(code)) this.#takeOtherPassword(redis);
     // Half a handshake is none: a client whose SELECT was refused would go on in database 0.
-    if (isRefused || redis.status === "connect") redis.disconnect(true);
+    redis.disconnect(true);
   }
 
   #tell(error: Error): RedisErrorCode {
@@ -210,6 +214,12 @@ export class RedisConnections {
     return options.password = isCurrent ? next : current;
   }
 
+  /** Variable of the password that was taken. */
+  #passwordVariable(): string {
+    const taken = this.committer instanceof Redis ? this.committer.options.password : this.#clusterPassword;
+    return taken === this.#address.passwordNext?.reveal() ? "REDIS_PASS_NEXT" : "REDIS_PASS_CURRENT";
+  }
+
   #tellOtherPassword(variable: string): void {
     if (this.#toldPassword !== "") return;
     this.#toldPassword = variable;
@@ -220,6 +230,7 @@ export class RedisConnections {
     if (this.#closing || this.#downSinceMs !== null) return;
     this.#downSinceMs = this.#deps.clock.monotonicMs();
     this.#lastError = "";
+    this.#toldPassword = "";
     this.#deps.log.warning("redis_lost", "The connection to Redis was lost; trying again");
   }
 
@@ -227,11 +238,13 @@ export class RedisConnections {
     if (this.#downSinceMs === null || !this.isReady()) return;
     const outageMs = Math.round(this.#deps.clock.monotonicMs() - this.#downSinceMs);
     this.#downSinceMs = null;
-    this.#toldPassword = "";
     this.#lastError = "";
     if (this.#everUp) this.#deps.onReconnect();
-    this.#deps.log.info("redis_ready", this.#everUp ? "Redis can be used again" : "Connected to Redis", {
+    const message = this.#everUp ? "Redis can be used again" : "Connected to Redis";
+    const variable = this.#toldPassword === "" ? null : this.#passwordVariable();
+    this.#deps.log.info("redis_ready", variable === null ? message : `${message}, with ${variable}`, {
       outage_seconds: outageMs / 1_000,
+      ...(variable === null ? {} : { variable }),
     });
     this.#everUp = true;
   }
@@ -243,5 +256,9 @@ function isRefusal(code: RedisErrorCode): boolean {
 
 /** An error's text without what the client may have quoted from a command. */
 function describeFailure(error: Error): string {
-  return error.message.split("\n", 1)[0]!.slice(0, 200);
+  const text = error.message.split("\n", 1)[0]!.slice(0, 200);
+  return /sentinels are unreachable.*Connection is closed/.test(text) ? text + UNTOLD : text;
 }
+
+/** The client keeps to itself why the connection to a Sentinel failed. */
+const UNTOLD = " (nobody listens there, or with TLS one of the two did not take the other's certificate)";
