@@ -230,6 +230,8 @@ export class AclScenario implements AsyncDisposable {
       ...{ redisUsername: USER, redisPassword: new Secret(AclScenario.PASSWORD) },
       ...{ sources: this.#sources, batchSize: 0, chunkMessages: 5, maxMessageBytes: MAX_MESSAGE_BYTES },
       ...{ intervalSeconds: 1, settleSeconds: 0, dynamicConfigEnabled: this.#dynamic, consumerGate: "auto" },
+      // What waits in the queues counts against it, and nobody takes it.
+      moogRateLimit: 1_000,
       ...{ moogWebhookUrl: this.#moog.url, moogHealthTimeoutSeconds: 1 },
       ...{ bindAddress: "127.0.0.1", metricsPort: 0, healthPort: 0 },
     };
