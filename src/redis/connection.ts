@@ -42,6 +42,7 @@ export class RedisConnections {
   #downSinceMs: number | null;
   #everUp = false;
   #lastError = "";
+  #lastReason = "";
   /** Variable of the password that was last told to be tried. */
   #toldPassword = "";
   /** What the next connection to a node of the cluster logs in with. */
@@ -75,6 +76,11 @@ export class RedisConnections {
   /** Code of the last failure to connect (`CONNECTION`, `WRONGPASS`, …), empty before any. */
   lastErrorCode(): string {
     return this.#lastError;
+  }
+
+  /** The same for people, with what the client said of it; empty before any. */
+  lastFailure(): string {
+    return this.#lastReason === "" ? this.#lastError : `${this.#lastError}: ${this.#lastReason}`;
   }
 
   /** One more connection that messages need, as {@link open} opens it. Closed with the others, or by {@link release}. */
@@ -194,14 +200,13 @@ export class RedisConnections {
   }
 
   #tell(error: Error): RedisErrorCode {
-    const code = redisErrorCode(error);
+    const code = redisErrorCode(error), reason = describeFailure(error);
     if (code !== this.#lastError && this.#downSinceMs !== null) {
-      this.#deps.log.warning("redis_unreachable", `Redis cannot be used (${code}); trying again`, {
-        error_code: code,
-        reason: describeFailure(error),
-      });
+      const message = `Redis cannot be used (${code}); trying again`;
+      this.#deps.log.warning("redis_unreachable", message, { error_code: code, reason });
     }
     this.#lastError = code;
+    this.#lastReason = reason;
     return code;
   }
 
@@ -257,8 +262,14 @@ function isRefusal(code: RedisErrorCode): boolean {
 /** An error's text without what the client may have quoted from a command. */
 function describeFailure(error: Error): string {
   const text = error.message.split("\n", 1)[0]!.slice(0, 200);
-  return /sentinels are unreachable.*Connection is closed/.test(text) ? text + UNTOLD : text;
+  return text + (EXPLANATIONS.find(([failure]) => failure.test(text))?.[1] ?? "");
 }
 
-/** The client keeps to itself why the connection to a Sentinel failed. */
-const UNTOLD = " (nobody listens there, or with TLS one of the two did not take the other's certificate)";
+/** What the client does not tell, and what the program's own permissions are called by the runtime. */
+const EXPLANATIONS: readonly (readonly [failure: RegExp, explanation: string])[] = [
+  [
+    /sentinels are unreachable.*Connection is closed/,
+    " (nobody listens there, or with TLS one of the two did not take the other's certificate)",
+  ],
+  [/Requires write access/, " (the program may use sockets in /run/redis and /var/run/redis only)"],
+];
