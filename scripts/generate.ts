@@ -12,7 +12,7 @@ import { describeRange, type Field, type Group, GROUPS } from "../src/config/fie
 import { SOURCE_FIELDS, SOURCE_MEMBERS } from "../src/config/source_fields.ts";
 import { BUILT_IN_LISTS, MAX_SOURCES, SOURCE_NAME_PATTERN } from "../src/config/sources_file.ts";
 import { environmentPrefixes, FIELDS, SETTING_KEYS } from "../src/config/fields.ts";
-import { aclRules, COMMAND_GRANTS, keyGrants } from "./redis_acl.ts";
+import { aclRules, CLUSTER_GRANT, COMMAND_GRANTS, keyGrants } from "./redis_acl.ts";
 
 const MAKE = "deno run -A scripts/generate.ts";
 
@@ -42,7 +42,7 @@ function renderAcl(): string {
     writes ? "read and write" : "read",
     why,
   ]);
-  const commands = COMMAND_GRANTS.map(({ commands, why, without }) => [
+  const commands = [...COMMAND_GRANTS, CLUSTER_GRANT].map(({ commands, why, without }) => [
     commands.map((command) => code(command.replace("|", "\\|"))).join(" "),
     why,
     without ?? "needed",

@@ -3,7 +3,7 @@
  * can be left out, is held by tests/integration/acl_test.ts.
  */
 import { CONFIG_CHANNEL, CONFIG_KEY_PREFIX } from "../src/redis/config_watcher.ts";
-import { DEFAULT_SETTINGS } from "../src/config/fields.ts";
+import { DEFAULT_SETTINGS, type Settings } from "../src/config/fields.ts";
 import type { BuiltInName } from "../src/config/sources_file.ts";
 
 /** Commands that are needed for one purpose. */
@@ -69,6 +69,13 @@ export const COMMAND_GRANTS: readonly CommandGrant[] = [
   },
 ];
 
+/** What a Redis Cluster needs besides. */
+export const CLUSTER_GRANT: CommandGrant = {
+  commands: ["cluster|slots"],
+  why: "In a Redis Cluster only: which node has what.",
+  without: null,
+};
+
 /** Keys that are needed for one purpose. */
 export interface KeyGrant {
   readonly patterns: readonly string[];
@@ -76,9 +83,12 @@ export interface KeyGrant {
   readonly why: string;
 }
 
-/** The keys of these sources, by their default names. */
-export function keyGrants(sources: readonly BuiltInName[]): readonly KeyGrant[] {
-  const { alerterDlq, moogDlq, ingestQueue, alertQueue, deadList, ...names } = DEFAULT_SETTINGS;
+/** The keys of these sources. */
+export function keyGrants(
+  sources: readonly BuiltInName[],
+  settings: Settings = DEFAULT_SETTINGS,
+): readonly KeyGrant[] {
+  const { alerterDlq, moogDlq, ingestQueue, alertQueue, deadList, ...names } = settings;
   const [hasAlerter, hasMoog] = [sources.includes("alerter"), sources.includes("moog")];
   const heartbeats = [
     ...(hasAlerter ? [names.alerterHeartbeatPrefix] : []),
@@ -104,15 +114,29 @@ export const ACL_DIALECTS = ["7.0", "6.2", "6.0"] as const;
 /** One of {@link ACL_DIALECTS}, and what comes after it. */
 export type AclDialect = (typeof ACL_DIALECTS)[number];
 
+/** What the rules are for. */
+export interface AclOptions {
+  /** Default: that of 7.0. */
+  readonly dialect?: AclDialect;
+  /** Names of lists and keys; default: the defaults. */
+  readonly settings?: Settings;
+  /** Whether it is for a Redis Cluster; default: it is not. */
+  readonly cluster?: boolean;
+}
+
 /** The rules of a user behind its password, as `ACL SETUSER` takes them: keys, channel, commands. */
-export function aclRules(sources: readonly BuiltInName[], dialect: AclDialect = "7.0"): readonly string[] {
-  const keys = keyGrants(sources).flatMap(({ patterns, writes }) => {
+export function aclRules(
+  sources: readonly BuiltInName[],
+  { dialect = "7.0", settings, cluster = false }: AclOptions = {},
+): readonly string[] {
+  const grants = [...COMMAND_GRANTS, ...(cluster ? [CLUSTER_GRANT] : [])];
+  const keys = keyGrants(sources, settings).flatMap(({ patterns, writes }) => {
     const prefix = writes || dialect !== "7.0" ? "~" : "%R~";
     return patterns.map((pattern) => prefix + pattern);
   });
   return [
     ...keys,
     ...(dialect === "6.0" ? [] : ["resetchannels", `&${CONFIG_CHANNEL}`]),
-    ...COMMAND_GRANTS.flatMap(({ commands }) => commands.map((command) => `+${command}`)),
+    ...grants.flatMap(({ commands }) => commands.map((command) => `+${command}`)),
   ];
 }

@@ -1,9 +1,12 @@
 /** The ACL line of docs/redis.md: it suffices for all that the service does, and nothing in it can be left out. */
 import assert from "node:assert/strict";
+import { DEFAULT_SETTINGS, type Settings } from "../../src/config/fields.ts";
 import { ACL_DIALECTS, aclRules, COMMAND_GRANTS } from "../../scripts/redis_acl.ts";
 import { AclScenario, refusals, type Sent, setUser, USER } from "../support/acl_scenario.ts";
+import { TestCluster } from "../support/cluster.ts";
 import { DEAD, DLQ, eventTexts, TARGET } from "../support/engine.ts";
 import { shareRedis, type TestRedis } from "../support/redis.ts";
+import { startService } from "../support/service.ts";
 import { waitUntil } from "../support/wait.ts";
 
 const redis = shareRedis();
@@ -101,10 +104,58 @@ Deno.test("acl: a source of one's own needs its three lists beside what the buil
   assert.deepEqual(await refusals(redis()), []);
 });
 
+/** Lists with one hash tag, by their variables. */
+const TAGGED = {
+  alerterDlq: ["ALERTER_DLQ_NAME", "{mutt}:dlq:alerter"],
+  moogDlq: ["MOOG_DLQ_NAME", "{mutt}:dlq:moog"],
+  ingestQueue: ["INGEST_QUEUE_NAME", "{mutt}:ingest_queue"],
+  alertQueue: ["ALERT_QUEUE_NAME", "{mutt}:alert_queue"],
+  deadList: ["DEAD_LETTER_QUEUE", "{mutt}:dlq:dead"],
+} as const;
+
+Deno.test("acl: in a cluster one command more suffices, and is needed", async (t) => {
+  await using cluster = await TestCluster.start();
+  const names = Object.fromEntries(Object.entries(TAGGED).map(([key, [, list]]) => [key, list]));
+  const settings: Settings = { ...DEFAULT_SETTINGS, ...names };
+  const setEverywhere = (rules: readonly string[]) => Promise.all(cluster.nodes.map((node) => setUser(node, rules)));
+  const refusedAnywhere = async () => (await Promise.all(cluster.nodes.map(refusals))).flat();
+  const start = () =>
+    startService({
+      env: {
+        ...Object.fromEntries(Object.values(TAGGED)),
+        ...{ REDIS_CLUSTER_NODES: cluster.addresses().join(","), REMEDIATION_SOURCES: "alerter,moog" },
+        ...{ REDIS_USERNAME: USER, REDIS_PASS_CURRENT: AclScenario.PASSWORD, DYNAMIC_CONFIG_ENABLED: "true" },
+        ...{ REMEDIATION_INTERVAL: "1", REMEDIATION_SETTLE: "0", REMEDIATION_BATCH_SIZE: "0" },
+      },
+    });
+  await t.step("needs it", async () => {
+    await setEverywhere(aclRules(["alerter", "moog"], { settings }));
+    await using _service = start();
+    await waitUntil(async () => (await refusedAnywhere()).includes("command:cluster|slots"), { what: "it is refused" });
+  });
+  await t.step("suffices", async () => {
+    await setEverywhere(aclRules(["alerter", "moog"], { settings, cluster: true }));
+    await Promise.all(cluster.nodes.map((node) => cluster.client(node).call("ACL", "LOG", "RESET")));
+    const owner = await cluster.at(settings.alerterDlq);
+    for (const dlq of [settings.alerterDlq, settings.moogDlq]) await owner.lpush(dlq, ...eventTexts(5), "not JSON");
+    await using service = start();
+    await waitUntil(async () => await owner.llen(settings.alerterDlq) + await owner.llen(settings.moogDlq) === 0, {
+      what: "the DLQs are empty",
+      timeoutMs: 15_000,
+    });
+    await waitUntil(async () => {
+      const stats = await Promise.all(cluster.nodes.map((node) => cluster.client(node).info("commandstats")));
+      return ["zrevrange", "subscribe", "scan", "mget"].every((name) => stats.join().includes(`cmdstat_${name}:`));
+    }, { what: "all is looked at in the background" });
+    assert.deepEqual(await refusedAnywhere(), []);
+    assert.deepEqual(service.events("redis_unreachable"), []);
+  });
+});
+
 for (const dialect of ACL_DIALECTS.slice(1)) {
   Deno.test(`acl: what is documented for Redis ${dialect} is understood here as well, and suffices`, async () => {
     // Before 6.2 there are no rules for channels; here a new user has none.
-    const rules = [...aclRules(["alerter", "moog"], dialect), ...(dialect === "6.0" ? ["allchannels"] : [])];
+    const rules = [...aclRules(["alerter", "moog"], { dialect }), ...(dialect === "6.0" ? ["allchannels"] : [])];
     await using scenario = await AclScenario.start(redis(), rules);
     await scenario.seed();
     assert.equal(await scenario.run(), 0);

@@ -21,8 +21,8 @@ Deno.test("aclRules: grants what any script calls, on the rarest of its paths to
 
 Deno.test("aclRules: tells reading apart from 7.0 on, and channels from 6.2 on", () => {
   const kinds = (dialect: "7.0" | "6.2" | "6.0") => [
-    aclRules(["alerter"], dialect).some((rule) => rule.startsWith("%R~")),
-    aclRules(["alerter"], dialect).includes("&mutt:config:updates"),
+    aclRules(["alerter"], { dialect }).some((rule) => rule.startsWith("%R~")),
+    aclRules(["alerter"], { dialect }).includes("&mutt:config:updates"),
   ];
   assert.deepEqual([kinds("7.0"), kinds("6.2"), kinds("6.0")], [[true, true], [false, true], [false, false]]);
 });
