@@ -1,6 +1,6 @@
 /**
- * Writes what is made from the tables of settings and sources: `.env.template`, `docs/configuration.md` and
- * `docs/sources.schema.json`.
+ * Writes what is made from tables: `.env.template`, `docs/configuration.md`, `docs/states.md`, `docs/sources.schema.json`, and
+ * the ACL in `docs/redis.md`.
  *
  *     deno run -A scripts/generate.ts           # writes them
  *     deno run -A scripts/generate.ts --check   # exit 1 when they differ from the table
@@ -12,6 +12,7 @@ import { describeRange, type Field, type Group, GROUPS } from "../src/config/fie
 import { SOURCE_FIELDS, SOURCE_MEMBERS } from "../src/config/source_fields.ts";
 import { BUILT_IN_LISTS, MAX_SOURCES, SOURCE_NAME_PATTERN } from "../src/config/sources_file.ts";
 import { environmentPrefixes, FIELDS, SETTING_KEYS } from "../src/config/fields.ts";
+import { aclRules, CLUSTER_GRANT, COMMAND_GRANTS, keyGrants } from "./redis_acl.ts";
 
 const MAKE = "deno run -A scripts/generate.ts";
 
@@ -22,7 +23,55 @@ export function renderFiles(): ReadonlyMap<string, string> {
     ["docs/configuration.md", renderConfigurationPage()],
     ["docs/states.md", renderStatesPage()],
     ["docs/sources.schema.json", renderSourcesSchema()],
+    ["docs/redis.md", renderRedisPage()],
   ]);
+}
+
+const ACL_SECTION = /(<!-- Made from scripts\/redis_acl\.ts by: [^\n]+ -->\n).*(\n<!-- So far\. -->)/s;
+
+/** The page is written by hand but for its ACL. */
+function renderRedisPage(): string {
+  const page = Deno.readTextFileSync(new URL("../docs/redis.md", import.meta.url));
+  if (!ACL_SECTION.test(page)) throw new Error("docs/redis.md has no place for the ACL");
+  return page.replace(ACL_SECTION, (_, begin: string, end: string) => `${begin}\n${renderAcl()}${end}`);
+}
+
+function renderAcl(): string {
+  const keys = keyGrants(["alerter", "moog"]).map(({ patterns, writes, why }) => [
+    patterns.map(code).join(", "),
+    writes ? "read and write" : "read",
+    why,
+  ]);
+  const commands = [...COMMAND_GRANTS, CLUSTER_GRANT].map(({ commands, why, without }) => [
+    commands.map((command) => code(command.replace("|", "\\|"))).join(" "),
+    why,
+    without ?? "needed",
+  ]);
+  return [
+    "For the source `alerter`, on Redis 7.0 or newer (or Valkey):\n",
+    renderSetUser(aclRules(["alerter"])),
+    "With the sources `alerter` and `moog`:\n",
+    renderSetUser(aclRules(["alerter", "moog"])),
+    renderTable(["Keys", "Access", "What for"], keys),
+    renderTable(["Commands", "What for", "Without"], commands),
+  ].join("\n");
+}
+
+/** Rules of one kind to a line, as long as it is short. */
+function renderSetUser(rules: readonly string[]): string {
+  const kinds = [/^[~%]/, /^(resetchannels|&)/, /^\+/].map((kind) => rules.filter((rule) => kind.test(rule)));
+  const lines = kinds.flatMap((kind) => wrap(kind.map((rule) => /[~&|]/.test(rule) ? `'${rule}'` : rule)));
+  return `\`\`\`sh\nredis-cli ACL SETUSER remediation reset on '>PASSWORD' \\\n  ${lines.join(" \\\n  ")}\n\`\`\`\n`;
+}
+
+function wrap(words: readonly string[]): string[] {
+  const lines: string[] = [];
+  for (const word of words) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + word.length < 110) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
 }
 
 function renderStatesPage(): string {

@@ -59,8 +59,8 @@ async function checkRedis(
   { setups, rateKey, signal }: { setups: readonly SourceSetup[]; rateKey: string; signal: AbortSignal },
 ): Promise<CheckFinding[]> {
   if (!await connections.waitUntilReady(REDIS_WAIT_MS, signal)) {
-    const code = connections.lastErrorCode() || "CONNECTION";
-    return [{ level: "failed", subject: "redis", text: `no answer within ${REDIS_WAIT_MS / 1_000} s (${code})` }];
+    const failure = connections.lastFailure() || "CONNECTION";
+    return [{ level: "failed", subject: "redis", text: `no answer within ${REDIS_WAIT_MS / 1_000} s (${failure})` }];
   }
   try {
     const { problems, warnings, facts } = await inspectRedis(connections.reader, setups.map(({ policy }) => policy));

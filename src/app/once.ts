@@ -76,8 +76,8 @@ async function withCore(
     return refuse([`There is no source ${quote(options.source ?? "")}; known: ${known}`], EXIT.usage);
   }
   if (!await core.connections.waitUntilReady(REDIS_WAIT_MS, signal)) {
-    const code = core.connections.lastErrorCode() || "CONNECTION";
-    return refuse([`Redis did not answer within ${REDIS_WAIT_MS / 1_000} s (${code})`], EXIT.failed);
+    const failure = core.connections.lastFailure() || "CONNECTION";
+    return refuse([`Redis did not answer within ${REDIS_WAIT_MS / 1_000} s (${failure})`], EXIT.failed);
   }
   try {
     const { problems, warnings } = await inspectRedis(core.connections.reader, chosen.map(({ setup }) => setup.policy));

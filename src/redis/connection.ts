@@ -42,6 +42,7 @@ export class RedisConnections {
   #downSinceMs: number | null;
   #everUp = false;
   #lastError = "";
+  #lastReason = "";
   /** Variable of the password that was last told to be tried. */
   #toldPassword = "";
   /** What the next connection to a node of the cluster logs in with. */
@@ -75,6 +76,11 @@ export class RedisConnections {
   /** Code of the last failure to connect (`CONNECTION`, `WRONGPASS`, …), empty before any. */
   lastErrorCode(): string {
     return this.#lastError;
+  }
+
+  /** The same for people, with what the client said of it; empty before any. */
+  lastFailure(): string {
+    return this.#lastReason === "" ? this.#lastError : `${this.#lastError}: ${this.#lastReason}`;
   }
 
   /** One more connection that messages need, as {@link open} opens it. Closed with the others, or by {@link release}. */
@@ -167,6 +173,8 @@ export class RedisConnections {
       commandTimeout,
       // A path that swallows everything, or a Redis that is stopped: connect again.
       socketTimeout: commandTimeout + SOCKET_MARGIN_MS,
+      // That of the Sentinels too.
+      retryStrategy: (attempt) => this.#backoff(attempt),
     };
   }
 
@@ -183,21 +191,22 @@ export class RedisConnections {
   }
 
   #failed(redis: Redis, error: Error): void {
-    const isRefused = isRefusal(this.#tell(error));
-    if (isRefused) this.#takeOtherPassword(redis);
+    const code = this.#tell(error);
+    // What fails before is no handshake with Redis, but a Sentinel's refusal: the client, cut then, would have ended for good.
+    if (redis.status !== "connect") return;
+    if (isRefusal(code)) this.#takeOtherPassword(redis);
     // Half a handshake is none: a client whose SELECT was refused would go on in database 0.
-    if (isRefused || redis.status === "connect") redis.disconnect(true);
+    redis.disconnect(true);
   }
 
   #tell(error: Error): RedisErrorCode {
-    const code = redisErrorCode(error);
+    const code = redisErrorCode(error), reason = describeFailure(error);
     if (code !== this.#lastError && this.#downSinceMs !== null) {
-      this.#deps.log.warning("redis_unreachable", `Redis cannot be used (${code}); trying again`, {
-        error_code: code,
-        reason: describeRedisError(error),
-      });
+      const message = `Redis cannot be used (${code}); trying again`;
+      this.#deps.log.warning("redis_unreachable", message, { error_code: code, reason });
     }
     this.#lastError = code;
+    this.#lastReason = reason;
     return code;
   }
 
@@ -210,6 +219,12 @@ export class RedisConnections {
     return options.password = isCurrent ? next : current;
   }
 
+  /** Variable of the password that was taken. */
+  #passwordVariable(): string {
+    const taken = this.committer instanceof Redis ? this.committer.options.password : this.#clusterPassword;
+    return taken === this.#address.passwordNext?.reveal() ? "REDIS_PASS_NEXT" : "REDIS_PASS_CURRENT";
+  }
+
   #tellOtherPassword(variable: string): void {
     if (this.#toldPassword !== "") return;
     this.#toldPassword = variable;
@@ -220,6 +235,7 @@ export class RedisConnections {
     if (this.#closing || this.#downSinceMs !== null) return;
     this.#downSinceMs = this.#deps.clock.monotonicMs();
     this.#lastError = "";
+    this.#toldPassword = "";
     this.#deps.log.warning("redis_lost", "The connection to Redis was lost; trying again");
   }
 
@@ -227,11 +243,13 @@ export class RedisConnections {
     if (this.#downSinceMs === null || !this.isReady()) return;
     const outageMs = Math.round(this.#deps.clock.monotonicMs() - this.#downSinceMs);
     this.#downSinceMs = null;
-    this.#toldPassword = "";
     this.#lastError = "";
     if (this.#everUp) this.#deps.onReconnect();
-    this.#deps.log.info("redis_ready", this.#everUp ? "Redis can be used again" : "Connected to Redis", {
+    const message = this.#everUp ? "Redis can be used again" : "Connected to Redis";
+    const variable = this.#toldPassword === "" ? null : this.#passwordVariable();
+    this.#deps.log.info("redis_ready", variable === null ? message : `${message}, with ${variable}`, {
       outage_seconds: outageMs / 1_000,
+      ...(variable === null ? {} : { variable }),
     });
     this.#everUp = true;
   }
@@ -240,3 +258,17 @@ export class RedisConnections {
 function isRefusal(code: RedisErrorCode): boolean {
   return code === "WRONGPASS" || code === "NOAUTH";
 }
+
+function describeFailure(error: Error): string {
+  const text = describeRedisError(error);
+  return text + (EXPLANATIONS.find(([failure]) => failure.test(text))?.[1] ?? "");
+}
+
+/** What the client does not tell, and what the program's own permissions are called by the runtime. */
+const EXPLANATIONS: readonly (readonly [failure: RegExp, explanation: string])[] = [
+  [
+    /sentinels are unreachable.*Connection is closed/,
+    " (nobody listens there, or with TLS one of the two did not take the other's certificate)",
+  ],
+  [/Requires write access/, " (the program may use sockets in /run/redis and /var/run/redis only)"],
+];

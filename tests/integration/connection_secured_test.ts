@@ -9,6 +9,7 @@ import { startRedis, type TestRedis } from "../support/redis.ts";
 import { PLANTED } from "../support/planted_secrets.ts";
 import { watchOutput } from "../support/secrets_net.ts";
 import { startService } from "../support/service.ts";
+import { freePort, tlsConfig } from "../support/tls.ts";
 import { waitUntil } from "../support/wait.ts";
 
 const TLS = new URL("../support/tls/", import.meta.url);
@@ -51,28 +52,14 @@ async function withConnections(address: RedisAddress, body: (opened: Opened) => 
   }
 }
 
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
-
 async function withTlsRedis(
   body: (tlsPort: number, redis: TestRedis) => Promise<void>,
-  authClients: "yes" | "no" = "no",
+  { demandsCertificate = false }: { demandsCertificate?: boolean } = {},
 ): Promise<void> {
-  const tlsPort = freePort();
-  const path = (name: string) => new URL(name, TLS).pathname;
-  const redis = await startRedis({
-    config: [
-      `tls-port ${tlsPort}`,
-      `tls-cert-file ${path("server.crt")}`,
-      `tls-key-file ${path("server.key")}`,
-      `tls-ca-cert-file ${path("ca.crt")}`,
-      `tls-auth-clients ${authClients}`,
-    ],
-  });
+  const port = freePort();
+  const redis = await startRedis({ config: tlsConfig({ port, certificate: "localhost", demandsCertificate }) });
   try {
-    await body(tlsPort, redis);
+    await body(port, redis);
   } finally {
     await redis.stop();
   }
@@ -104,7 +91,7 @@ Deno.test("RedisConnections: shows its certificate to a server that asks for one
         assert.equal(await connections.reader.ping(), "PONG");
       },
     );
-  }, "yes");
+  }, { demandsCertificate: true });
 });
 
 for (const [serverName, isReady] of [["localhost", true], ["redis.example.com", false]] as const) {
@@ -138,7 +125,7 @@ Deno.test("run: lives on, and works once it may, when Redis demands a certificat
     assert.match(await response.text(), /Redis cannot be used/);
     await redis.client().config("SET", "tls-auth-clients", "no");
     await waitUntilEmpty(redis, DLQ, 15_000);
-  }, "yes");
+  }, { demandsCertificate: true });
 });
 
 Deno.test("RedisConnections: refuses a server whose certificate the authority did not sign", async () => {

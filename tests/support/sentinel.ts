@@ -1,6 +1,7 @@
 /** A master, a replica and three Sentinels that watch them: a test's own, on this machine. */
 import type { Redis } from "ioredis";
 import { startRedis, type TestRedis } from "./redis.ts";
+import { freePort, tlsConfig } from "./tls.ts";
 import { waitUntil } from "./wait.ts";
 
 /** Name of the master. */
@@ -14,35 +15,47 @@ export interface TrioOptions {
   readonly password?: string;
   /** Password of the Sentinels. */
   readonly sentinelPassword?: string;
+  /** Whether all five talk TLS, among one another too; the second server is then at 127.0.0.2. Default: nobody does. */
+  readonly tls?: { readonly demandsCertificate: boolean };
+}
+
+/** One of the five, and where the others and a client find it. */
+interface Node {
+  readonly server: TestRedis;
+  readonly host: string;
+  readonly port: number;
 }
 
 /** The servers. Use it with `await using`. */
 export class SentinelTrio implements AsyncDisposable {
   readonly servers: readonly [TestRedis, TestRedis];
   readonly sentinels: readonly TestRedis[];
+  readonly #nodes: readonly Node[];
   readonly #options: TrioOptions;
   readonly #clients = new Map<TestRedis, Redis>();
 
-  private constructor(servers: readonly [TestRedis, TestRedis], sentinels: readonly TestRedis[], options: TrioOptions) {
-    this.servers = servers;
-    this.sentinels = sentinels;
+  private constructor(servers: readonly [Node, Node], sentinels: readonly Node[], options: TrioOptions) {
+    this.servers = [servers[0].server, servers[1].server];
+    this.sentinels = sentinels.map(({ server }) => server);
+    this.#nodes = [...servers, ...sentinels];
     this.#options = options;
   }
 
   /** Starts all five, and waits until the Sentinels know one another and the replica. */
   static async start(options: TrioOptions = {}): Promise<SentinelTrio> {
-    const { password, sentinelPassword } = options;
+    const { password, sentinelPassword, tls } = options;
     const login = password ? [`requirepass ${password}`, `masterauth ${password}`] : [];
-    const master = await startRedis({ config: login });
-    const replica = await startRedis({ config: [...login, `replicaof 127.0.0.1 ${master.port}`] });
+    const master = await startNode({ config: login, tls });
+    const replicaOf = `replicaof ${master.host} ${master.port}`;
+    const replica = await startNode({ config: [...login, replicaOf], tls, isSecond: true });
     const config = [
-      `sentinel monitor ${MASTER} 127.0.0.1 ${master.port} 2`,
+      `sentinel monitor ${MASTER} ${master.host} ${master.port} 2`,
       `sentinel down-after-milliseconds ${MASTER} ${DOWN_AFTER_MS}`,
       `sentinel failover-timeout ${MASTER} 3000`,
       ...(password ? [`sentinel auth-pass ${MASTER} ${password}`] : []),
       ...(sentinelPassword ? [`requirepass ${sentinelPassword}`] : []),
     ];
-    const sentinels = await Promise.all([0, 1, 2].map(() => startRedis({ sentinel: true, config })));
+    const sentinels = await Promise.all([0, 1, 2].map(() => startNode({ config, tls, isSentinel: true })));
     const trio = new SentinelTrio([master, replica], sentinels, options);
     await waitUntil(() => trio.#isComplete(), { what: "the Sentinels know one another", timeoutMs: 15_000 });
     return trio;
@@ -50,7 +63,7 @@ export class SentinelTrio implements AsyncDisposable {
 
   /** `host:port` of each Sentinel. */
   addresses(): readonly string[] {
-    return this.sentinels.map(({ port }) => `127.0.0.1:${port}`);
+    return this.#nodes.slice(2).map(({ host, port }) => `${host}:${port}`);
   }
 
   /** The server that a Sentinel calls the master. */
@@ -60,7 +73,7 @@ export class SentinelTrio implements AsyncDisposable {
       "GET-MASTER-ADDR-BY-NAME",
       MASTER,
     ) as string[];
-    return this.servers.find((server) => server.port === Number(port))!;
+    return this.#nodes.find((node) => node.port === Number(port))!.server;
   }
 
   /** The connection to one of the five. */
@@ -85,4 +98,30 @@ export class SentinelTrio implements AsyncDisposable {
     const link = await this.client(this.servers[1]).info("replication").catch(() => "");
     return seen.every(Boolean) && link.includes("master_link_status:up");
   }
+}
+
+/** With TLS it is found by its TLS port; a test asks by the plain one. */
+async function startNode(
+  { config, tls, isSecond = false, isSentinel = false }: {
+    config: readonly string[];
+    tls: TrioOptions["tls"];
+    isSecond?: boolean;
+    isSentinel?: boolean;
+  },
+): Promise<Node> {
+  if (!tls) {
+    const server = await startRedis({ config, sentinel: isSentinel });
+    return { server, host: "127.0.0.1", port: server.port };
+  }
+  const host = isSecond ? "127.0.0.2" : "127.0.0.1", port = freePort();
+  const certificate = isSecond ? "node_2" : "node_1";
+  const server = await startRedis({
+    sentinel: isSentinel,
+    config: [
+      ...tlsConfig({ ...tls, port, certificate, amongServers: true }),
+      ...(isSecond ? ["bind 127.0.0.1 127.0.0.2", `replica-announce-ip ${host}`] : []),
+      ...config,
+    ],
+  });
+  return { server, host, port };
 }

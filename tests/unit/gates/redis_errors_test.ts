@@ -38,6 +38,9 @@ const cases: [string, string][] = [
   ["Reached the max retries per request limit (which is 0). Refer to …", "CONNECTION"],
   ["connect ECONNREFUSED 127.0.0.1:6379", "CONNECTION"],
   ["getaddrinfo ENOTFOUND redis", "CONNECTION"],
+  ["connect ENOENT /run/redis/redis.sock", "CONNECTION"],
+  ["connect EACCES /run/redis/redis.sock", "CONNECTION"],
+  ['Requires write access to "/tmp/redis.sock", run again with the --allow-write flag', "CONNECTION"],
   ["ERR unknown command", "OTHER"],
   ["", "OTHER"],
 ];

@@ -1,0 +1,142 @@
+/**
+ * What a Redis user needs for the built-in sources: the table behind docs/redis.md. That it suffices, and that nothing in it
+ * can be left out, is held by tests/integration/acl_test.ts.
+ */
+import { CONFIG_CHANNEL, CONFIG_KEY_PREFIX } from "../src/redis/config_watcher.ts";
+import { DEFAULT_SETTINGS, type Settings } from "../src/config/fields.ts";
+import type { BuiltInName } from "../src/config/sources_file.ts";
+
+/** Commands that are needed for one purpose. */
+export interface CommandGrant {
+  readonly commands: readonly string[];
+  readonly why: string;
+  /** What happens without any one of them; `null`: nothing moves. */
+  readonly without: string | null;
+}
+
+/** Every command that the service sends, and those that its scripts call: Redis asks the ACL for these as well. */
+export const COMMAND_GRANTS: readonly CommandGrant[] = [
+  { commands: ["eval", "evalsha"], why: "Every move is a script, and most of what is read.", without: null },
+  {
+    commands: [
+      ...["type", "time", "llen", "lindex", "lrange", "lpush", "ltrim", "get", "set"],
+      ...["hget", "hgetall", "hmget", "hset", "pexpire"],
+    ],
+    why: "What the scripts call; some are sent by themselves too.",
+    without: null,
+  },
+  {
+    commands: ["mget"],
+    why: "Dynamic keys.",
+    without:
+      "with `DYNAMIC_CONFIG_ENABLED` nothing moves; else one warning, and MUTT's limits are those of the variables",
+  },
+  { commands: ["zcount"], why: "The pace: what the forwarders have sent of late.", without: null },
+  {
+    commands: ["watch", "multi", "exec", "discard", "unwatch"],
+    why: "Guard what was read until it is moved.",
+    without: "each commit proves by a digest that nothing has changed: as safe, at more of Redis' time",
+  },
+  {
+    commands: ["scan", "exists"],
+    why: "The consumers' heartbeats. SCAN shows the names of all keys of the database, never a value.",
+    without: "one warning; gate `consumer` is `unknown`, and open unless `REMEDIATION_CONSUMER_GATE` is `required`",
+  },
+  {
+    commands: ["zrevrange"],
+    why: "Watch live alerts get through.",
+    without: "no proof that the consumer works: a source to which as much comes back as goes keeps to canary groups",
+  },
+  {
+    commands: ["info"],
+    why: "Eviction policy and cluster mode, at the start.",
+    without: "one warning that they are unknown",
+  },
+  {
+    commands: ["subscribe"],
+    why: "Changes of dynamic keys, at once.",
+    without: "one warning; they are only polled, every 5 s",
+  },
+  {
+    commands: ["client|setname"],
+    why: "Names of the connections in `CLIENT LIST`.",
+    without: "they have none",
+  },
+  {
+    commands: ["select"],
+    why: "Only for a database other than 0.",
+    without: "with `REDIS_DB` 0 nothing; with another one nothing moves",
+  },
+];
+
+/** What a Redis Cluster needs besides. */
+export const CLUSTER_GRANT: CommandGrant = {
+  commands: ["cluster|slots"],
+  why: "In a Redis Cluster only: which node has what.",
+  without: null,
+};
+
+/** Keys that are needed for one purpose. */
+export interface KeyGrant {
+  readonly patterns: readonly string[];
+  readonly writes: boolean;
+  readonly why: string;
+}
+
+/** The keys of these sources. */
+export function keyGrants(
+  sources: readonly BuiltInName[],
+  settings: Settings = DEFAULT_SETTINGS,
+): readonly KeyGrant[] {
+  const { alerterDlq, moogDlq, ingestQueue, alertQueue, deadList, ...names } = settings;
+  const [hasAlerter, hasMoog] = [sources.includes("alerter"), sources.includes("moog")];
+  const heartbeats = [
+    ...(hasAlerter ? [names.alerterHeartbeatPrefix] : []),
+    ...(hasMoog ? [names.moogHeartbeatPrefix] : []),
+  ];
+  return [
+    ...(hasAlerter
+      ? [{ patterns: [alerterDlq, ingestQueue], writes: true, why: "The lists of the source `alerter`." }]
+      : []),
+    ...(hasMoog ? [{ patterns: [moogDlq, alertQueue], writes: true, why: "The lists of the source `moog`." }] : []),
+    { patterns: [deadList], writes: true, why: "The dead list." },
+    { patterns: ["mutt:remediation:*"], writes: true, why: "The service's own records." },
+    ...(hasMoog ? [] : [{ patterns: [alertQueue], writes: false, why: "Depth and pace." }]),
+    { patterns: [names.moogRateLimitKey], writes: false, why: "The forwarders' rate limit: the pace." },
+    { patterns: ["mutt:circuit_breaker:moogsoft:*"], writes: false, why: "The forwarders' circuit breaker." },
+    { patterns: heartbeats.map((prefix) => `${prefix}:*`), writes: false, why: "The consumers' heartbeats." },
+    { patterns: [`${CONFIG_KEY_PREFIX}*`], writes: false, why: "Dynamic keys." },
+  ];
+}
+
+/** Redis versions that write rules differently: what may only be read is told apart from 7.0 on, channels from 6.2 on. */
+export const ACL_DIALECTS = ["7.0", "6.2", "6.0"] as const;
+/** One of {@link ACL_DIALECTS}, and what comes after it. */
+export type AclDialect = (typeof ACL_DIALECTS)[number];
+
+/** What the rules are for. */
+export interface AclOptions {
+  /** Default: that of 7.0. */
+  readonly dialect?: AclDialect;
+  /** Names of lists and keys; default: the defaults. */
+  readonly settings?: Settings;
+  /** Whether it is for a Redis Cluster; default: it is not. */
+  readonly cluster?: boolean;
+}
+
+/** The rules of a user behind its password, as `ACL SETUSER` takes them: keys, channel, commands. */
+export function aclRules(
+  sources: readonly BuiltInName[],
+  { dialect = "7.0", settings, cluster = false }: AclOptions = {},
+): readonly string[] {
+  const grants = [...COMMAND_GRANTS, ...(cluster ? [CLUSTER_GRANT] : [])];
+  const keys = keyGrants(sources, settings).flatMap(({ patterns, writes }) => {
+    const prefix = writes || dialect !== "7.0" ? "~" : "%R~";
+    return patterns.map((pattern) => prefix + pattern);
+  });
+  return [
+    ...keys,
+    ...(dialect === "6.0" ? [] : ["resetchannels", `&${CONFIG_CHANNEL}`]),
+    ...grants.flatMap(({ commands }) => commands.map((command) => `+${command}`)),
+  ];
+}

@@ -1,0 +1,154 @@
+/** Every form of REDIS_URL against a real server: who is logged in, to which database. */
+import assert from "node:assert/strict";
+import { Secret } from "../../src/config/secret.ts";
+import { createLog } from "../../src/observability/log.ts";
+import type { RedisAddress } from "../../src/redis/address.ts";
+import { RedisConnections } from "../../src/redis/connection.ts";
+import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
+import { SYSTEM_RANDOM } from "../../src/runtime/random.ts";
+import { DLQ, eventTexts, waitUntilEmpty } from "../support/engine.ts";
+import { startRedis, type TestRedis } from "../support/redis.ts";
+import { MASTER, SentinelTrio } from "../support/sentinel.ts";
+import { startService } from "../support/service.ts";
+import { certificateFiles, freePort, tlsConfig } from "../support/tls.ts";
+
+const PASSWORD = "p@ss:w/o?r#d%[é]", ENCODED = encodeURIComponent(PASSWORD);
+const USERS = [`user default on >${PASSWORD} ~* &* +@all`, `user who on >${PASSWORD} ~* &* +@all`];
+
+/** What else is set: the URL wins, but for user and password that it does not carry. */
+const BESIDE: RedisAddress = {
+  url: null,
+  host: "192.0.2.1",
+  port: 1,
+  db: 7,
+  username: "who",
+  password: new Secret(PASSWORD),
+  passwordNext: null,
+  tls: false,
+  caCert: Deno.readTextFileSync(certificateFiles("localhost").authority),
+};
+
+/** Who is logged in where, as `user database`; or why nobody is. */
+async function connect(url: string, { timeoutMs = 10_000 }: { timeoutMs?: number } = {}): Promise<string> {
+  const log = createLog({
+    clock: SYSTEM_CLOCK,
+    write() {},
+    level: "ERROR",
+    format: "json",
+    podName: "t",
+    version: "t",
+  });
+  const deps = { clock: SYSTEM_CLOCK, random: SYSTEM_RANDOM, log, onReconnect() {} };
+  const connections = new RedisConnections({ ...BESIDE, url: new Secret(url) }, deps);
+  try {
+    if (!await connections.waitUntilReady(timeoutMs)) return connections.lastFailure();
+    const info = String(await connections.reader.call("CLIENT", "INFO"));
+    return `${/ user=(\S+)/.exec(info)?.[1]} ${/ db=(\d+)/.exec(info)?.[1]}`;
+  } finally {
+    connections.close();
+    await SYSTEM_CLOCK.sleep(connections.isReady() ? 0 : 150);
+  }
+}
+
+const HAS_IPV6 = Deno.networkInterfaces().some(({ address }) => address === "::1");
+
+const FORMS: readonly [url: (at: { redis: TestRedis; tlsPort: number }) => string, loggedIn: string][] = [
+  [({ redis: { port } }) => `redis://who:${ENCODED}@127.0.0.1:${port}/3`, "who 3"],
+  [({ redis: { port } }) => `redis://who:${ENCODED}@127.0.0.1:${port}`, "who 0"],
+  [({ redis: { port } }) => `redis://default:${ENCODED}@localhost:${port}/`, "default 0"],
+  [({ redis: { port } }) => `redis://:${ENCODED}@127.0.0.1:${port}/2`, "who 2"],
+  [({ redis: { port } }) => `redis://127.0.0.1:${port}/2`, "who 2"],
+  [({ redis: { port } }) => `REDIS://[::1]:${port}/4`, "who 4"],
+  [({ tlsPort }) => `rediss://default:${ENCODED}@localhost:${tlsPort}/5`, "default 5"],
+  [({ redis: { dir } }) => `unix://${dir}/redis.sock`, "who 0"],
+];
+
+Deno.test("REDIS_URL: logs in as whom it names, where it says, whatever else is set", async (t) => {
+  const tlsPort = freePort();
+  const config = [
+    ...USERS,
+    "bind 127.0.0.1 -::1",
+    "unixsocket redis.sock",
+    ...tlsConfig({ port: tlsPort, certificate: "localhost" }),
+  ];
+  const redis = await startRedis({ config });
+  try {
+    for (const [url, loggedIn] of FORMS) {
+      const shown = url({ redis: { port: 6379, dir: "/folder" } as TestRedis, tlsPort: 6380 }).replace(ENCODED, "…");
+      await t.step({
+        name: shown,
+        ignore: shown.includes("[::1]") && !HAS_IPV6,
+        fn: async () => assert.equal(await connect(url({ redis, tlsPort })), loggedIn),
+      });
+    }
+    await t.step("a wrong password is refused, and not shown", async () => {
+      const failure = await connect(`redis://who:wrong-one@127.0.0.1:${redis.port}`, { timeoutMs: 700 });
+      assert.match(failure, /^WRONGPASS: /);
+      assert.ok(!failure.includes("wrong-one"));
+    });
+  } finally {
+    await redis.stop();
+  }
+});
+
+Deno.test("REDIS_URL: of Sentinels carries Redis' own login and database", async () => {
+  await using trio = await SentinelTrio.start({ password: PASSWORD });
+  for (const server of trio.servers) {
+    await trio.client(server).call("ACL", "SETUSER", "who", "on", `>${PASSWORD}`, "~*", "&*", "+@all");
+  }
+  const hosts = trio.addresses().join(",");
+  assert.equal(await connect(`redis+sentinel://default:${ENCODED}@${hosts}/${MASTER}/6`), "default 6");
+  assert.equal(await connect(`redis+sentinel://${hosts}/${MASTER}`), "who 0");
+});
+
+const SOCKETS = "/run/redis";
+
+/** Whether a server of a test may have its socket where the program may use one. */
+function hasSockets(): boolean {
+  try {
+    Deno.mkdirSync(SOCKETS, { recursive: true });
+    const path = `${SOCKETS}/test-${Deno.pid}`;
+    Deno.writeTextFileSync(path, "");
+    Deno.removeSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+Deno.test({
+  name: "run: works over a Unix socket with the permissions that it is shipped with",
+  ignore: !hasSockets(),
+  fn: async () => {
+    const path = `${SOCKETS}/test-${Deno.pid}.sock`;
+    const redis = await startRedis({ config: [`unixsocket ${path}`, `requirepass ${PASSWORD}`] });
+    try {
+      const client = redis.client({ password: PASSWORD, enableReadyCheck: false });
+      await client.lpush(DLQ, ...eventTexts(3));
+      await using _service = startService({
+        env: {
+          ...{ REDIS_URL: `unix://${path}`, REDIS_PASS_CURRENT: PASSWORD },
+          ...{ REMEDIATION_CONSUMER_GATE: "off", MOOG_HEALTH_CHECK_ENABLED: "false" },
+        },
+      });
+      await waitUntilEmpty({ client: () => client }, DLQ, 15_000);
+    } finally {
+      await redis.stop();
+      await Deno.remove(path).catch(() => {});
+    }
+  },
+});
+
+for (
+  const [path, reason] of [
+    [`${SOCKETS}/nobody-is-here.sock`, /ENOENT .*nobody-is-here\.sock|EACCES/],
+    ["/tmp/redis.sock", /may use sockets in \/run\/redis and \/var\/run\/redis only/],
+  ] as const
+) {
+  Deno.test(`check: says why ${path} cannot be used`, async () => {
+    await using check = startService({ args: ["check"], env: { REDIS_URL: `unix://${path}` } });
+    assert.equal((await check.exit).code, 1);
+    assert.match(check.stdout.join("\n"), /failed +redis: no answer within 5 s \(CONNECTION: /);
+    assert.match(check.stdout.join("\n"), reason);
+  });
+}

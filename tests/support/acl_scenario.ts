@@ -1,0 +1,240 @@
+/** All that the service asks of Redis, as one user, in a few seconds: what its ACL line is measured by. */
+import type { Redis } from "ioredis";
+import { checkInstallation } from "../../src/app/check.ts";
+import { runOnce } from "../../src/app/once.ts";
+import { type AppOptions, runService } from "../../src/app/service.ts";
+import { DEFAULT_SETTINGS, type Settings } from "../../src/config/fields.ts";
+import type { BuiltInName, SourcesFile } from "../../src/config/sources_file.ts";
+import { Secret } from "../../src/config/secret.ts";
+import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
+import { SYSTEM_RANDOM } from "../../src/runtime/random.ts";
+import { createStore, DEAD, DLQ, eventText, eventTexts, TARGET } from "./engine.ts";
+import { type HttpStub, startHttpStub } from "./http_stub.ts";
+import { type RecordedLine, recordLog } from "./recorded_log.ts";
+import type { TestRedis } from "./redis.ts";
+import { startTcpProxy, type TcpProxy } from "./tcp_proxy.ts";
+import { waitUntil } from "./wait.ts";
+
+/** The user. */
+export const USER = "remediation";
+const DLQS = { alerter: DLQ, moog: DEFAULT_SETTINGS.moogDlq };
+const ALERT_QUEUE = DEFAULT_SETTINGS.alertQueue;
+const RATE_KEY = DEFAULT_SETTINGS.moogRateLimitKey;
+const MAX_MESSAGE_BYTES = 4_096;
+const DRAIN_MS = 20_000;
+
+/** What a scenario differs in. */
+export interface ScenarioOptions {
+  /** Default: not 0. */
+  readonly db?: number;
+  /** Default: both. */
+  readonly sources?: readonly BuiltInName[];
+  /** Whether the dynamic keys count; default true. */
+  readonly dynamic?: boolean;
+  /** Lists of a source of one's own; default: there is none. */
+  readonly own?: { readonly dlq: string; readonly target: string; readonly dead: string } | null;
+}
+
+/** What a record ends with. */
+const END_OF_RECORD = "end of the record";
+
+/** A command as Redis ran it, arguments shortened. */
+export type Sent = readonly string[];
+
+/** Creates the user anew, with these rules and no others. */
+export async function setUser(redis: TestRedis, rules: readonly string[]): Promise<void> {
+  await redis.client().call("ACL", "SETUSER", USER, "reset", "on", `>${AclScenario.PASSWORD}`, ...rules);
+}
+
+/** What the user was refused, as `ACL LOG` has it: `command:flushall`, `key:secret`, `channel:c`. */
+export async function refusals(redis: TestRedis): Promise<string[]> {
+  const entries = await redis.client().call("ACL", "LOG", 128) as unknown[][];
+  return entries.flatMap((flat) => {
+    const entry = new Map(flat.map((value, at) => [String(value), flat[at + 1]]));
+    return entry.get("username") === USER ? [`${entry.get("reason")}:${entry.get("object")}`] : [];
+  }).sort();
+}
+
+/** One server, a stand-in for Moogsoft and MUTT's own keys. Use it with `await using`. */
+export class AclScenario implements AsyncDisposable {
+  static readonly PASSWORD = "acl-scenario-password";
+  /** Not 0, so that SELECT is among what is sent. */
+  static readonly DB = 1;
+  readonly lines: RecordedLine[];
+  readonly #redis: TestRedis;
+  readonly #client: Redis;
+  readonly #db: number;
+  readonly #sources: readonly BuiltInName[];
+  readonly #dynamic: boolean;
+  readonly #file: SourcesFile;
+  readonly #moog: HttpStub;
+  readonly #proxy: TcpProxy;
+  readonly #log: AppOptions["log"];
+
+  private constructor(
+    redis: TestRedis,
+    { moog, db, sources, dynamic, own }: { moog: HttpStub } & Required<ScenarioOptions>,
+  ) {
+    this.#redis = redis;
+    this.#db = db;
+    this.#sources = sources;
+    this.#dynamic = dynamic;
+    this.#file = new Map(own ? [["own", own]] : []);
+    this.#client = redis.client({ db });
+    this.#moog = moog;
+    this.#proxy = startTcpProxy({ port: redis.port });
+    const { log, lines } = recordLog();
+    this.#log = log;
+    this.lines = lines;
+  }
+
+  /** Puts everything in its place; nothing runs yet. */
+  static async start(
+    redis: TestRedis,
+    rules: readonly string[],
+    { db = AclScenario.DB, sources = ["alerter", "moog"], dynamic = true, own = null }: ScenarioOptions = {},
+  ): Promise<AclScenario> {
+    const scenario = new AclScenario(redis, { moog: await startHttpStub(), db, sources, dynamic, own });
+    const client = scenario.#client;
+    await client.mset({
+      ...{ "mutt:heartbeat:alerter:pod": "1", "mutt:heartbeat:moog:pod": "1" },
+      ...{ "mutt:circuit_breaker:moogsoft:state": "CLOSED", "mutt:circuit_breaker:moogsoft:failures": "0" },
+      "mutt:config:moog_rate_limit": "1000",
+    });
+    await client.zadd(RATE_KEY, 1, "long-ago");
+    await setUser(redis, rules);
+    await client.call("ACL", "LOG", "RESET");
+    await client.config("RESETSTAT");
+    return scenario;
+  }
+
+  /** Messages of every fate in each DLQ: some are replayed, one is unreadable, one is too large. */
+  async seed(): Promise<void> {
+    const large = eventText("large", `, "padding": "${"x".repeat(MAX_MESSAGE_BYTES)}"`);
+    for (const source of this.#sources) {
+      await this.#client.lpush(DLQS[source], ...eventTexts(12), "not JSON", large, ...eventTexts(12, 12));
+    }
+  }
+
+  /** Messages by list. */
+  async depths(): Promise<Record<string, number>> {
+    const lists = [DLQS.alerter, DLQS.moog, TARGET, ALERT_QUEUE, DEAD];
+    return Object.fromEntries(await Promise.all(lists.map(async (key) => [key, await this.#client.llen(key)])));
+  }
+
+  /**
+   * Runs the service until both DLQs are empty and it has looked at all that it looks at in the background, or, on request,
+   * until something was refused. The reply of one commit is lost. Resolves with how often it counted NOPERM.
+   */
+  async run({ until = "drained" }: { until?: "drained" | "refused" } = {}): Promise<number> {
+    const stop = new AbortController();
+    if (until === "drained") void this.#proxy.cut("before_reply", { texts: ['"id": "7"'] });
+    const running = runService(this.#options(stop.signal));
+    try {
+      const isDone = until === "refused"
+        ? async () => (await refusals(this.#redis)).length > 0
+        : async () => await this.#isDrained() && await this.#hasLooked();
+      await waitUntil(isDone, {
+        what: until === "refused" ? "something is refused" : "the DLQs are empty",
+        timeoutMs: DRAIN_MS,
+      });
+      return await this.#countNoperm();
+    } finally {
+      stop.abort();
+      await running;
+    }
+  }
+
+  /** `check --probe`. */
+  async check(): Promise<string[]> {
+    const { findings } = await checkInstallation({ ...this.#options(), warnings: [], probe: true });
+    return findings.map(({ level, subject, text }) => `${level} ${subject}: ${text}`);
+  }
+
+  /** `once`, or `once --dry-run`. */
+  async once({ dryRun }: { dryRun: boolean }): Promise<string> {
+    const result = await runOnce({ ...this.#options(), dryRun, force: false, source: null });
+    return result.ok ? "ok" : result.problems.join("; ");
+  }
+
+  /** A read that fails, and the next one, which has to give up what guarded the first. */
+  async failRead(): Promise<void> {
+    await this.#client.set(DLQ, "no list");
+    const login = {
+      username: USER,
+      password: AclScenario.PASSWORD,
+      db: this.#db,
+      enableReadyCheck: false,
+      disableClientInfo: true,
+    };
+    const store = createStore({ client: () => this.#redis.client(login) });
+    const bounds = { messages: 1, bytes: 1, messageBytes: 1 };
+    for (let i = 0; i < 2; i++) await store.read(bounds).catch(() => {});
+    await this.#client.del(DLQ);
+  }
+
+  /** Records what Redis runs for the user while the body runs, in scripts too. */
+  async record(body: () => Promise<void>): Promise<Sent[]> {
+    const monitor = await this.#redis.client().monitor();
+    const sent = new Map<string, Sent>();
+    let isUsers = false, isOver = false;
+    const own = await this.#addresses();
+    monitor.on("monitor", (_time: string, args: string[], source: string) => {
+      isOver ||= args[0]?.toLowerCase() === "echo" && args[1] === END_OF_RECORD;
+      // What a script calls comes behind the call of the script.
+      if (source !== "lua") isUsers = !own.has(source);
+      if (!isUsers) return;
+      const short = args.map((arg) => arg.slice(0, 64));
+      sent.set(JSON.stringify(short), short);
+    });
+    await body();
+    await this.#client.echo(END_OF_RECORD);
+    await waitUntil(() => isOver, { what: "all is recorded" });
+    monitor.disconnect();
+    return [...sent.values()];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.#moog.stop(), this.#proxy.stop()]);
+  }
+
+  async #addresses(): Promise<ReadonlySet<string>> {
+    const text = String(await this.#client.client("LIST"));
+    return new Set([...text.matchAll(/ addr=(\S+)/g)].map(([, address]) => address!));
+  }
+
+  async #isDrained(): Promise<boolean> {
+    return await this.#client.llen(DLQS.alerter) + await this.#client.llen(DLQS.moog) === 0;
+  }
+
+  /** What the background does last: live alerts are looked at for the second time, and dynamic keys are listened for. */
+  async #hasLooked(): Promise<boolean> {
+    const stats = await this.#client.info("commandstats");
+    const count = (name: string) => {
+      const fields = new RegExp(`cmdstat_${name}:calls=(\\d+).*rejected_calls=(\\d+)`).exec(stats);
+      return Number(fields?.[1] ?? 0) + Number(fields?.[2] ?? 0);
+    };
+    return count("zrevrange") >= 2 && count("subscribe") >= (this.#dynamic ? 1 : 0);
+  }
+
+  async #countNoperm(): Promise<number> {
+    const listening = this.lines.findLast(({ event }) => event === "listening");
+    const text = await (await fetch(`http://127.0.0.1:${listening?.fields?.metrics_port}/metrics`)).text();
+    return Number(/^mutt_remediation_redis_errors_total\{code="NOPERM"\} (\d+)/m.exec(text)?.[1] ?? NaN);
+  }
+
+  #options(signal: AbortSignal = new AbortController().signal): AppOptions {
+    const settings: Settings = {
+      ...DEFAULT_SETTINGS,
+      ...{ redisHost: "127.0.0.1", redisPort: this.#proxy.port, redisDb: this.#db },
+      ...{ redisUsername: USER, redisPassword: new Secret(AclScenario.PASSWORD) },
+      ...{ sources: this.#sources, batchSize: 0, chunkMessages: 5, maxMessageBytes: MAX_MESSAGE_BYTES },
+      ...{ intervalSeconds: 1, settleSeconds: 0, dynamicConfigEnabled: this.#dynamic, consumerGate: "auto" },
+      // What waits in the queues counts against it, and nobody takes it.
+      moogRateLimit: 1_000,
+      ...{ moogWebhookUrl: this.#moog.url, moogHealthTimeoutSeconds: 1 },
+      ...{ bindAddress: "127.0.0.1", metricsPort: 0, healthPort: 0 },
+    };
+    return { settings, sourcesFile: this.#file, log: this.#log, clock: SYSTEM_CLOCK, random: SYSTEM_RANDOM, signal };
+  }
+}

@@ -1,0 +1,52 @@
+/** Servers of a test that talk TLS: their certificates, and what they are configured with. */
+
+const FOLDER = new URL("./tls/", import.meta.url);
+
+/**
+ * A certificate with its key and the authority that signed it. `localhost` is good for that name and 127.0.0.1. The nodes are
+ * good for 127.0.0.1 (the first), 127.0.0.2 (the second), and for {@link SHARED_NAME}.
+ */
+export type Certificate = "localhost" | "node_1" | "node_2";
+
+/** The name that the certificates of both nodes have. */
+export const SHARED_NAME = "redis.test";
+
+const FILES: Readonly<Record<Certificate, { readonly name: string; readonly authority: string }>> = {
+  localhost: { name: "server", authority: "ca.crt" },
+  node_1: { name: "nodes/node_1", authority: "nodes/ca.crt" },
+  node_2: { name: "nodes/node_2", authority: "nodes/ca.crt" },
+};
+
+/** Paths of the PEM files. */
+export function certificateFiles(certificate: Certificate): { cert: string; key: string; authority: string } {
+  const { name, authority } = FILES[certificate];
+  const path = (file: string) => new URL(file, FOLDER).pathname;
+  return { cert: path(`${name}.crt`), key: path(`${name}.key`), authority: path(authority) };
+}
+
+/** A server's TLS beside its plain port. */
+export interface TlsOptions {
+  readonly port: number;
+  readonly certificate: Certificate;
+  /** Whether clients have to show a certificate too; default false. */
+  readonly demandsCertificate?: boolean;
+  /** Whether it goes by TLS to its master, or as a Sentinel to all; default false. */
+  readonly amongServers?: boolean;
+}
+
+/** Lines of its configuration. */
+export function tlsConfig(
+  { port, certificate, demandsCertificate = false, amongServers = false }: TlsOptions,
+): string[] {
+  const { cert, key, authority } = certificateFiles(certificate);
+  return [
+    ...[`tls-port ${port}`, `tls-cert-file ${cert}`, `tls-key-file ${key}`, `tls-ca-cert-file ${authority}`],
+    ...[`tls-auth-clients ${demandsCertificate ? "yes" : "no"}`, `tls-replication ${amongServers ? "yes" : "no"}`],
+  ];
+}
+
+/** A port that nobody listens on now. */
+export function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
