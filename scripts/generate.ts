@@ -48,7 +48,7 @@ function renderAcl(): string {
     without ?? "needed",
   ]);
   return [
-    "For the source `alerter`, on Redis 7.0 or newer (or Valkey):\n",
+    "For the source `alerter`, on Redis 7.0 or newer (tried on 7.0.15; no newer one and no Valkey was at hand):\n",
     renderSetUser(aclRules(["alerter"])),
     "With the sources `alerter` and `moog`:\n",
     renderSetUser(aclRules(["alerter", "moog"])),
