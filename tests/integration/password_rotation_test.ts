@@ -2,13 +2,14 @@
 import assert from "node:assert/strict";
 import type { Redis } from "ioredis";
 import { DLQ, eventTexts, idOf, TARGET } from "../support/engine.ts";
+import { PLANTED } from "../support/planted_secrets.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { MASTER, SentinelTrio } from "../support/sentinel.ts";
 import { type Service, startService } from "../support/service.ts";
 import { certificateFiles, freePort, tlsConfig } from "../support/tls.ts";
 import { waitUntil } from "../support/wait.ts";
 
-const CURRENT = "the-current-one", NEXT = "the-next-one", THIRD = "a-third-one";
+const { redisPassword: CURRENT, redisPasswordNext: NEXT } = PLANTED, THIRD = "a-third-one";
 const COUNT = 500;
 /** How long a change may take to be seen, and the drain to go on. */
 const PAUSE_MS = 15_000, DRAIN_MS = 30_000;

@@ -1,12 +1,12 @@
 /** Every form of REDIS_URL against a real server: who is logged in, to which database. */
 import assert from "node:assert/strict";
 import { Secret } from "../../src/config/secret.ts";
-import { createLog } from "../../src/observability/log.ts";
 import type { RedisAddress } from "../../src/redis/address.ts";
 import { RedisConnections } from "../../src/redis/connection.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { SYSTEM_RANDOM } from "../../src/runtime/random.ts";
 import { DLQ, eventTexts, waitUntilEmpty } from "../support/engine.ts";
+import { recordLog } from "../support/recorded_log.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { MASTER, SentinelTrio } from "../support/sentinel.ts";
 import { startService } from "../support/service.ts";
@@ -30,15 +30,7 @@ const BESIDE: RedisAddress = {
 
 /** Who is logged in where, as `user database`; or why nobody is. */
 async function connect(url: string, { timeoutMs = 10_000 }: { timeoutMs?: number } = {}): Promise<string> {
-  const log = createLog({
-    clock: SYSTEM_CLOCK,
-    write() {},
-    level: "ERROR",
-    format: "json",
-    podName: "t",
-    version: "t",
-  });
-  const deps = { clock: SYSTEM_CLOCK, random: SYSTEM_RANDOM, log, onReconnect() {} };
+  const deps = { clock: SYSTEM_CLOCK, random: SYSTEM_RANDOM, log: recordLog().log, onReconnect() {} };
   const connections = new RedisConnections({ ...BESIDE, url: new Secret(url) }, deps);
   try {
     if (!await connections.waitUntilReady(timeoutMs)) return connections.lastFailure();

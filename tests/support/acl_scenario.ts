@@ -10,6 +10,7 @@ import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { SYSTEM_RANDOM } from "../../src/runtime/random.ts";
 import { createStore, DEAD, DLQ, eventText, eventTexts, TARGET } from "./engine.ts";
 import { type HttpStub, startHttpStub } from "./http_stub.ts";
+import { PLANTED } from "./planted_secrets.ts";
 import { type RecordedLine, recordLog } from "./recorded_log.ts";
 import type { TestRedis } from "./redis.ts";
 import { startTcpProxy, type TcpProxy } from "./tcp_proxy.ts";
@@ -57,7 +58,7 @@ export async function refusals(redis: TestRedis): Promise<string[]> {
 
 /** One server, a stand-in for Moogsoft and MUTT's own keys. Use it with `await using`. */
 export class AclScenario implements AsyncDisposable {
-  static readonly PASSWORD = "acl-scenario-password";
+  static readonly PASSWORD = PLANTED.redisPassword;
   /** Not 0, so that SELECT is among what is sent. */
   static readonly DB = 1;
   readonly lines: RecordedLine[];
