@@ -189,7 +189,8 @@ export function httpUrl(spec: Spec<string>): Field<string> {
     wants: "an http:// or https:// URL",
     parse(value) {
       const trimmed = value.trim();
-      return /^https?:\/\//i.test(trimmed) && URL.canParse(trimmed) ? trimmed : undefined;
+      // `URL` would drop line feeds and tabs in silence.
+      return /^https?:\/\/[^\p{Cc}]+$/iu.test(trimmed) && URL.canParse(trimmed) ? trimmed : undefined;
     },
   });
 }
