@@ -105,6 +105,12 @@ export const SOURCES_FILES: Corpus<RegExp | null, File> = [
     text: () => '{"sources": {"a\\r\\n{\\"level\\": 1}\\u2028\\u009b": {}}}',
   },
   {
+    name: "forged log lines as the name of a source that shares a list",
+    why: "found: shown as it was",
+    wanted: /^sources\["\\r\\n"\]/,
+    text: () => '{"sources": {"\\r\\n": {"dlq": "a", "target": "a", "dead": "a"}}}',
+  },
+  {
     name: "a name of 100 KB",
     why: "shown shortened",
     wanted: /^sources\["a{80}…"\] is not a source's name/,

@@ -19,7 +19,7 @@ function bytesOfRaw(raw: Raw): Uint8Array {
 }
 
 /** `good` mostly, `bad` one time in so many: one slip in a message is more telling than ten. */
-function mostly<T>(good: fc.Arbitrary<T>, bad: fc.Arbitrary<T>, oneIn = 40): fc.Arbitrary<T> {
+export function mostly<T>(good: fc.Arbitrary<T>, bad: fc.Arbitrary<T>, oneIn = 40): fc.Arbitrary<T> {
   return fc.oneof({ weight: oneIn - 1, arbitrary: good }, { weight: 1, arbitrary: bad });
 }
 

@@ -6,7 +6,8 @@ import { TestClock } from "./test_clock.ts";
 /** What ends a line or drives a terminal somewhere. */
 // deno-lint-ignore no-control-regex
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
-const LONGEST = 1_000;
+/** Three names or values, each of 80 characters that take six to escape, with words between them, and a quoted text quoted. */
+const LONGEST = 3_000;
 
 /** Problems and warnings are one line each, of bounded length, and do not show the secret. */
 export function checkTold(
