@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { openEnvelope } from "../../src/domain/envelope.ts";
-import { readMessage } from "../../src/domain/message.ts";
+import { type ReadableMessage, readMessage } from "../../src/domain/message.ts";
 import { editMessage } from "../../src/domain/message_edit.ts";
 import { withoutStamps } from "../../src/domain/message_stamps.ts";
 import { correlationIdOf, MAX_PREVIEW_CHARACTERS, previewMessage, timestampOf } from "../../src/domain/preview.ts";
 import { decide, type VerdictContext } from "../../src/domain/verdict.ts";
+import { textOf } from "./payloads.ts";
 
 /** A verdict of the built-in source `alerter` that requires no members. */
 export const CONTEXT: VerdictContext = {
@@ -59,11 +60,19 @@ export function checkMessage(bytes: Uint8Array): void {
     assert.ok(same(openEnvelope(verdict.payload)!, bytes));
     assert.match(verdict.detail, /^(JSON, but not an object|n[ \w-]+)$|^an integer of more than \d+ digits$/);
   }
+  const opened = openEnvelope(bytes);
+  if (opened !== null) assert.ok([textOf(opened), opened.toBase64()].includes(payloadOf(bytes)));
   const preview = previewMessage(bytes);
   assert.ok(preview.length <= MAX_PREVIEW_CHARACTERS && !/[\p{C}\p{Zl}\p{Zp}]/u.test(preview), preview);
   assert.ok((correlationIdOf(bytes) ?? "").length <= 128);
   timestampOf(bytes);
   assert.ok(same(bytes, before), "the bytes were changed");
+}
+
+/** The last member's value, where it is a string, as `JSON.parse` reads it. */
+function payloadOf(bytes: Uint8Array): string {
+  const { bytes: whole, valueStart, valueEnd } = (readMessage(bytes) as ReadableMessage).members.at(-1)!;
+  return JSON.parse(textOf(whole.subarray(valueStart, valueEnd)));
 }
 
 /** Bytes that count how often one of them is looked at. A scan's work, where its time would depend on the machine. */
