@@ -7,12 +7,14 @@
  *     deno run -A scripts/generate.ts --env     # prints the prefixes for --allow-env
  */
 import { BRAKE_REASON_TEXTS, BRAKE_REASONS, BRAKE_STATES, BRAKE_TRANSITIONS } from "../src/domain/brake.ts";
-import { NEIGHBOUR_FIELDS } from "../src/config/dynamic.ts";
+import { MAX_DYNAMIC_BYTES, NEIGHBOUR_FIELDS } from "../src/config/dynamic.ts";
 import { describeRange, type Field, type Group, GROUPS } from "../src/config/field.ts";
+import { MAX_VALUE_CHARACTERS } from "../src/config/layers.ts";
 import { SOURCE_FIELDS, SOURCE_MEMBERS } from "../src/config/source_fields.ts";
 import { BUILT_IN_LISTS, MAX_SOURCES, SOURCE_NAME_PATTERN } from "../src/config/sources_file.ts";
 import { environmentPrefixes, FIELDS, SETTING_KEYS } from "../src/config/fields.ts";
 import { aclRules, CLUSTER_GRANT, COMMAND_GRANTS, keyGrants } from "./redis_acl.ts";
+import { MAX_FILE_BYTES } from "../src/runtime/process.ts";
 
 const MAKE = "deno run -A scripts/generate.ts";
 
@@ -161,6 +163,9 @@ aliases; where two of them say different things, a warning says which one is ign
 **Problems.** All of them are reported at once, each with variable, value and what is wanted; then the service ends with
 exit status 78 and nothing was started. Warnings do not stop it: a \`REMEDIATION_…\` name that nothing reads, a name that
 is one slip away from a known one, settings that shadow each other.
+
+**Bounds**: a value has at most ${MAX_VALUE_CHARACTERS} characters, \`.env\` and the file of a secret or certificate at most
+${MAX_FILE_BYTES} bytes, a dynamic key at most ${MAX_DYNAMIC_BYTES}. A variable must be UTF-8.
 
 **Secrets** never appear in messages, nor do credentials inside URLs. Each can also be given as a file: the variable's
 name with \`_FILE\` behind it holds the path, and one newline at the file's end is not a part of the secret.

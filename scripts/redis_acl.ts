@@ -19,17 +19,11 @@ export const COMMAND_GRANTS: readonly CommandGrant[] = [
   { commands: ["eval", "evalsha"], why: "Every move is a script, and most of what is read.", without: null },
   {
     commands: [
-      ...["type", "time", "llen", "lindex", "lrange", "lpush", "ltrim", "get", "set"],
+      ...["type", "time", "llen", "lindex", "lrange", "lpush", "ltrim", "get", "getrange", "set"],
       ...["hget", "hgetall", "hmget", "hset", "pexpire"],
     ],
     why: "What the scripts call; some are sent by themselves too.",
     without: null,
-  },
-  {
-    commands: ["mget"],
-    why: "Dynamic keys.",
-    without:
-      "with `DYNAMIC_CONFIG_ENABLED` nothing moves; else one warning, and MUTT's limits are those of the variables",
   },
   { commands: ["zcount"], why: "The pace: what the forwarders have sent of late.", without: null },
   {

@@ -16,6 +16,9 @@ const SETTING_BY_DYNAMIC_KEY: ReadonlyMap<string, SettingKey> = new Map(
 /** The keys that override a setting, without their `mutt:config:`. */
 export const DYNAMIC_KEYS: readonly string[] = [...SETTING_BY_DYNAMIC_KEY.keys()];
 
+/** Longest value of a key in Redis that is read, in bytes; the good ones are words and numbers. */
+export const MAX_DYNAMIC_BYTES = 1_024;
+
 /** Parses the text of a dynamic key by the rules of its setting: same bounds, any case, white space around it is fine. */
 export function parseDynamic(key: string, text: string): Parsed<Settings[SettingKey]> {
   const setting = SETTING_BY_DYNAMIC_KEY.get(key);
@@ -127,13 +130,17 @@ export class LiveSettings {
 
   /**
    * Takes the text of a dynamic or a neighbour's key; `null` and empty text mean that it is not set. A bad text changes
-   * nothing: the last good value stays. Safe to call again with the same text.
+   * nothing: the last good value stays. Of one longer than {@link MAX_DYNAMIC_BYTES} the beginning is enough, one byte more than
+   * that. Safe to call again with the same text.
    */
   apply(key: string, text: string | null): Applied {
-    const given = text?.trim() ? text : null;
+    const given = text?.trim() || isTooLong(text) ? text : null;
     if (given === (this.#texts.get(key) ?? null)) return UNCHANGED;
     if (given === null) this.#texts.delete(key);
     else this.#texts.set(key, given);
+    if (isTooLong(given)) {
+      return { result: "rejected", problem: `${key} is longer than ${MAX_DYNAMIC_BYTES} bytes` };
+    }
     return NEIGHBOUR_BY_KEY.has(key) ? this.#applyNeighbour(key, given) : this.#applySetting(key, given);
   }
 
@@ -159,6 +166,10 @@ export class LiveSettings {
     for (const listener of this.#listeners) listener();
     return { result: "applied" };
   }
+}
+
+function isTooLong(text: string | null): boolean {
+  return text !== null && new TextEncoder().encode(text).length > MAX_DYNAMIC_BYTES;
 }
 
 function valueOf<T>(value: T): Parsed<T> {

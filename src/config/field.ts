@@ -168,7 +168,8 @@ export function redisKey(spec: Spec<string>): Field<string> {
 /** Host name or address, without port, scheme or brackets. */
 export function host(spec: Spec<string>): Field<string> {
   return matching(spec, {
-    pattern: /^([\w.-]{1,253}|[0-9a-f.]*:[0-9a-f:.]*:[0-9a-f:.%\w]*)$/i,
+    // Looks at the length first: over a long run of colons the rest takes time by its square.
+    pattern: /^(?=.{1,255}$)([\w.-]{1,253}|[0-9a-f.]*:[0-9a-f:.]*:[0-9a-f:.%\w]*)$/i,
     wants: "a host name or IP address",
   });
 }
@@ -189,7 +190,8 @@ export function httpUrl(spec: Spec<string>): Field<string> {
     wants: "an http:// or https:// URL",
     parse(value) {
       const trimmed = value.trim();
-      return /^https?:\/\//i.test(trimmed) && URL.canParse(trimmed) ? trimmed : undefined;
+      // `URL` would drop line feeds and tabs in silence.
+      return /^https?:\/\/[^\p{Cc}]+$/iu.test(trimmed) && URL.canParse(trimmed) ? trimmed : undefined;
     },
   });
 }

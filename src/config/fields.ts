@@ -20,6 +20,7 @@ import {
   statusCodes,
   text,
 } from "./field.ts";
+import { MAX_DB } from "./redis_url.ts";
 
 /** Every setting, by the name that the code uses, in the order of the pages. */
 export const FIELDS = {
@@ -369,7 +370,7 @@ export const FIELDS = {
     group: "Redis",
     default: 0,
     min: 0,
-    max: 65_535,
+    max: MAX_DB,
     doc: "Number of the database.",
   }),
   redisUsername: text({

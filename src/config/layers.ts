@@ -70,11 +70,15 @@ function readVariable(variable: string, layer: LayerName, layers: Layers): Found
   return { variable, layer, text: values[variable]! };
 }
 
+/** Longest value of a setting, in characters: nobody writes one, and patterns take long over it. */
+export const MAX_VALUE_CHARACTERS = 8_192;
+
 /** Tidies a found text, and reads the file where it names one. */
 function resolve(
   found: Found,
   { field, layers, notes }: { field: Field<unknown>; layers: Layers; notes: Notes },
 ): Found | undefined {
+  if (isTooLong(found, notes)) return undefined;
   const isFile = field.secret && found.variable.endsWith("_FILE");
   const text = found.layer === "environment"
     ? tidy(found, { commentable: field.commentable || isFile, notes })
@@ -86,6 +90,7 @@ function resolve(
 function readSecretFile(found: Found, { layers, notes }: { layers: Layers; notes: Notes }): Found | undefined {
   try {
     const text = layers.readFile(found.text).replace(/\r?\n$/, "");
+    if (isTooLong({ ...found, text }, notes)) return undefined;
     if (text.trim() !== "") return { ...found, text };
     notes.problems.push(`${found.variable} ${quotePath(found.text)} is an empty file`);
   } catch (error) {
@@ -97,6 +102,16 @@ function readSecretFile(found: Found, { layers, notes }: { layers: Layers; notes
 /** What has no folder may be the secret itself, given where its file's path belongs. */
 function quotePath(text: string): string {
   return text.includes("/") ? quote(text) : "[redacted]";
+}
+
+function isTooLong({ variable, text }: Found, notes: Notes): boolean {
+  const isLong = text.length > MAX_VALUE_CHARACTERS;
+  if (isLong) {
+    notes.problems.push(
+      `${variable} is ${text.length} characters long, more than a setting may have (${MAX_VALUE_CHARACTERS})`,
+    );
+  }
+  return isLong;
 }
 
 /** An error's name; its message is left out because it may repeat what the file's path or content is. */
@@ -111,7 +126,7 @@ export function errorName(error: unknown): string {
 function tidy(found: Found, { commentable, notes }: { commentable: boolean; notes: Notes }): string {
   const { variable, text } = found;
   const quoted = /^\s*(["'])(.*)\1\s*(?:#.*)?$/s.exec(text);
-  const tidied = quoted ? quoted[2]! : text.replace(/(^|\s)\s*#.*$/s, "");
+  const tidied = quoted ? quoted[2]! : text.replace(/(?<!\S)#.*$/s, "").trimEnd();
   if (tidied.trim() === text.trim()) return text;
   if (!commentable && !/^\s*#\s/.test(text)) {
     notes.warnings.push(
@@ -138,7 +153,8 @@ export function parseDotEnv(text: string): { readonly variables: Variables; read
   const cut = [...text.matchAll(/^[ \t]*(?:export[ \t]+)?(\w+)[ \t]*=(?![ \t]*['"`])[^#\r\n]*(?<=\S)#/gm)]
     .map((match) => match[1]!).filter((name) => known.has(name));
   return {
-    variables: parse(text),
+    // Without blank lines and indents: over a run of them the library takes time by its square.
+    variables: parse(text.replace(/[\r\n]\s+/g, "\n")),
     warnings: cut.map((name) => `${name} in .env is cut at its "#": put the value in quotes if the "#" belongs to it`),
   };
 }

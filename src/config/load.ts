@@ -1,7 +1,13 @@
 /** Reads the settings: pure in {@link parseSettings}, with its IO in {@link loadSettings}. */
-import { readEnvironment, readSmallTextFile, readTextFile, readTextFileIfAny } from "../runtime/process.ts";
+import {
+  findUnreadable,
+  readEnvironment,
+  readSmallTextFile,
+  readTextFile,
+  readTextFileIfAny,
+} from "../runtime/process.ts";
 import { type Field, NONE } from "./field.ts";
-import { FIELDS, SETTING_KEYS, type SettingKey, type Settings } from "./fields.ts";
+import { FIELDS, knownVariables, SETTING_KEYS, type SettingKey, type Settings } from "./fields.ts";
 import {
   errorName,
   findText,
@@ -50,7 +56,11 @@ export function loadSettings(): Loaded {
     readFile: readTextFile,
     readSourcesFile,
   });
-  return { ...loaded, warnings: [...warnings, ...dotEnv.warnings, ...loaded.warnings] };
+  const told = [...warnings, ...dotEnv.warnings, ...loaded.warnings];
+  // Neither shown nor taken for unset: the right password or another Redis may be meant.
+  const unreadable = findUnreadable(knownVariables()).map((name) => `${name} is not text in UTF-8`);
+  if (unreadable.length === 0) return { ...loaded, warnings: told };
+  return { ok: false, problems: [...unreadable, ...loaded.ok ? [] : loaded.problems], warnings: told };
 }
 
 const FILE_WANTS = `a regular file of at most ${MAX_SOURCES_BYTES} bytes that this user may read`;

@@ -34,5 +34,10 @@ export function looksSecret(text: string): boolean {
  */
 export function quote(text: string): string {
   const shown = looksSecret(redactCredentials(text)) ? HIDDEN : redactCredentials(text);
-  return JSON.stringify(shown.length > SHOWN_CHARACTERS ? `${shown.slice(0, SHOWN_CHARACTERS)}…` : shown);
+  const json = JSON.stringify(shown.length > SHOWN_CHARACTERS ? `${shown.slice(0, SHOWN_CHARACTERS)}…` : shown);
+  // Those that `JSON.stringify` lets through.
+  return json.replace(
+    /[\u007f-\u009f\u2028\u2029]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }

@@ -26,8 +26,16 @@ export interface RedisUrl {
 export const REDIS_PORT = 6_379;
 const SENTINEL_PORT = 26_379;
 
-/** What a text says, `undefined` where it is no URL of Redis. A query is none: the client has no options there. */
+/** Highest number of a database; Redis itself has as many as its `databases` says. */
+export const MAX_DB = 65_535;
+
+/**
+ * What a text says, `undefined` where it is no URL of Redis. One with a query is none (the client has no options there), nor is
+ * one with a fragment: a password with a `#` that is not written as `%23` would name another host.
+ */
 export function parseRedisUrl(text: string): RedisUrl | undefined {
+  // `URL` would drop line feeds and tabs in silence.
+  if (/[\p{Cc}#]/u.test(text)) return undefined;
   const scheme = /^[a-z+]+:/i.exec(text)?.[0].toLowerCase();
   if (scheme === "unix:") return parseSocket(text);
   if (scheme === "redis:" || scheme === "rediss:") return parseServer(text, scheme);
@@ -50,7 +58,8 @@ function parseSocket(text: string): RedisUrl | undefined {
 function parseServer(text: string, scheme: string): RedisUrl | undefined {
   const url = URL.parse(text);
   const db = /^\/?(\d*)$/.exec(url?.pathname ?? "?")?.[1];
-  if (!url || url.hostname === "" || url.search !== "" || db === undefined) return undefined;
+  if (!url || url.hostname === "" || url.port === "0" || url.search !== "") return undefined;
+  if (db === undefined || Number(db) > MAX_DB) return undefined;
   const [username, password] = [decode(url.username), decode(url.password)];
   if (username === undefined || password === undefined) return undefined;
   const host = url.hostname.replace(/^\[|\]$/g, "");
@@ -68,6 +77,7 @@ function parseSentinels(text: string, scheme: string): RedisUrl | undefined {
   const username = decode(colon < 0 ? login : login.slice(0, colon));
   const password = decode(colon < 0 ? "" : login.slice(colon + 1));
   if (!servers || !master || username === undefined || password === undefined) return undefined;
+  if (Number(db) > MAX_DB) return undefined;
   return { ...NOTHING, scheme, tls: scheme.startsWith("rediss"), servers, master, db: toDb(db), username, password };
 }
 

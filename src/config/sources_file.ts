@@ -186,7 +186,7 @@ function checkLists(entries: SourcesFile, settings: Settings): string[] {
     // The one that the file names is told first; what it does not name at all the settings' own rules tell.
     const [first, second] = other.from.startsWith("sources") ? [other, one] : [one, other];
     if (!first.from.startsWith("sources")) return [];
-    const role = `the ${ROLE_WORDS[second.role]} of source ${second.source} (${second.from})`;
+    const role = `the ${ROLE_WORDS[second.role]} of source ${formatPath([second.source])} (${second.from})`;
     return [`${first.from} ${quote(first.key)} is also ${role}: it needs a list of its own`];
   });
 }

@@ -1,5 +1,9 @@
 /** Names of variables that look like ours and are not: warnings with the nearest known name. Pure. */
 import { environmentPrefixes, knownVariables } from "./fields.ts";
+import { quote } from "./redact.ts";
+
+/** Most variables that are told one by one. */
+const MAX_TOLD = 100;
 
 /**
  * Warns of variables that nothing reads: every unknown `REMEDIATION_…`, and names that differ from a known one by a slip. The
@@ -8,17 +12,27 @@ import { environmentPrefixes, knownVariables } from "./fields.ts";
 export function warnOfUnknown(names: readonly string[]): string[] {
   const known = new Set(knownVariables());
   const prefixes = environmentPrefixes().map((prefix) => prefix.slice(0, -1));
-  return [...new Set(names)]
-    .filter((name) => !known.has(name) && prefixes.some((prefix) => name.startsWith(prefix)) && !isServiceLink(name))
-    .flatMap((name) => warnOf(name, known));
+  const candidates = [...new Set(names)]
+    .filter((name) => !known.has(name) && prefixes.some((prefix) => name.startsWith(prefix)) && !isServiceLink(name));
+  const warnings: string[] = [];
+  for (const name of candidates) {
+    if (warnings.length === MAX_TOLD) return [...warnings, "there may be more variables that are not known"];
+    warnings.push(...warnOf(name, known));
+  }
+  return warnings;
 }
 
 function warnOf(name: string, known: ReadonlySet<string>): string[] {
   const isOurs = name.startsWith("REMEDIATION_");
-  const [nearest, edits] = nearestTo(name, known);
-  const isNear = edits <= (isOurs ? name.length / 4 : Math.min(2, name.length / 8));
-  if (isNear) return [`${name} is not known and is ignored: is ${nearest} meant?`];
-  return isOurs ? [`${name} is not known and is ignored`] : [];
+  const nearest = nearestTo(name, { known, maxEdits: isOurs ? name.length / 4 : Math.min(2, name.length / 8) });
+  const shown = shortenName(name);
+  if (nearest !== null) return [`${shown} is not known and is ignored: is ${nearest} meant?`];
+  return isOurs ? [`${shown} is not known and is ignored`] : [];
+}
+
+/** A variable may be named anything but `=` and NUL. */
+function shortenName(name: string): string {
+  return /^\w{1,100}$/.test(name) ? name : quote(name);
 }
 
 /** `REMEDIATION_SERVICE_HOST`, `REMEDIATION_PORT_8086_TCP_ADDR` and the like. */
@@ -26,9 +40,17 @@ function isServiceLink(name: string): boolean {
   return /_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP)(_|$)/.test(name);
 }
 
-function nearestTo(name: string, known: ReadonlySet<string>): readonly [string, number] {
-  return [...known].map((one) => [one, countEdits(name, one)] as const)
-    .reduce((best, one) => one[1] < best[1] ? one : best);
+function nearestTo(
+  name: string,
+  { known, maxEdits }: { known: ReadonlySet<string>; maxEdits: number },
+): string | null {
+  let nearest: string | null = null, fewest = Math.floor(maxEdits) + 1;
+  for (const one of known) {
+    if (Math.abs(one.length - name.length) >= fewest) continue;
+    const edits = countEdits(name, one);
+    if (edits < fewest) [nearest, fewest] = [one, edits];
+  }
+  return nearest;
 }
 
 /** How many letters must be put in, taken out or replaced to turn one word into the other (Levenshtein). */

@@ -72,7 +72,7 @@ function isContainer(first: number): boolean {
   return first === 0x7b || first === 0x5b;
 }
 
-/** Cuts at `max` UTF-16 units, with `…` as the last one where something went. */
+/** Cuts at `max` UTF-16 units, never inside a character, with `…` as the last one where something went. */
 function shorten(text: string, max: number): string {
-  return text.length <= max ? text : `${text.slice(0, max - 1)}…`;
+  return text.length <= max ? text : `${text.slice(0, max - 1).replace(/[\ud800-\udbff]$/, "")}…`;
 }

@@ -10,6 +10,13 @@ import type { Gate, GateAnswer } from "./gate.ts";
 /** The breaker of MUTT's forwarder (contract §7). */
 export const BREAKER_STATE_KEY = "mutt:circuit_breaker:moogsoft:state";
 const OPEN_TIME_KEY = "mutt:circuit_breaker:moogsoft:open_time";
+/** Words and numbers are what the breaker's keys hold; no more than this is read of them, in bytes. */
+const MAX_TEXT_BYTES = 64;
+
+/** The beginning of one of the breaker's keys; empty where there is none. Rejects with the client's errors. */
+export function readBreakerKey(redis: RedisClient, key: string): Promise<string> {
+  return redis.getrange(key, 0, MAX_TEXT_BYTES - 1);
+}
 
 /** Failures in a row that the breaker has counted; a success sets 0 (contract §7). */
 export const BREAKER_FAILURES_KEY = "mutt:circuit_breaker:moogsoft:failures";
@@ -27,7 +34,7 @@ export interface BreakerGateDeps {
   readonly onRedisError?: (error: unknown) => void;
 }
 
-/** Creates the gate. Two GETs an ask. While the breaker wants a canary it answers room 1, once a timeout for all replicas. */
+/** Creates the gate. Two reads an ask. While the breaker wants a canary it answers room 1, once a timeout for all replicas. */
 export function createBreakerGate(deps: BreakerGateDeps): Gate {
   const { redis, enabled, timeoutMs, snapshot, log } = deps;
   let memory: BreakerMemory | null = null;
@@ -46,7 +53,10 @@ export function createBreakerGate(deps: BreakerGateDeps): Gate {
       const known = snapshot();
       if (!known) return { open: false, reason: "unknown", detail: "the source has not been read yet", retryInMs: 250 };
       try {
-        const [state, openTime] = await Promise.all([redis.get(BREAKER_STATE_KEY), redis.get(OPEN_TIME_KEY)]);
+        const [state, openTime] = await Promise.all([
+          readBreakerKey(redis, BREAKER_STATE_KEY),
+          readBreakerKey(redis, OPEN_TIME_KEY),
+        ]);
         const { nowMs } = known;
         memory = rememberBreaker(memory, { reading: { state, openTime }, nowMs });
         const verdict = judgeBreaker(memory, { nowMs, timeoutMs });
@@ -58,7 +68,7 @@ export function createBreakerGate(deps: BreakerGateDeps): Gate {
           // A canary of the future is a clock that was set back.
           return answerCanary(verdict.reason, waitMs > timeoutMs ? 0 : waitMs);
         }
-        const detail = `the forwarder's circuit breaker is ${state ?? "absent"} (${BREAKER_STATE_KEY})`;
+        const detail = `the forwarder's circuit breaker is ${state || "absent"} (${BREAKER_STATE_KEY})`;
         return verdict.kind === "shut"
           ? { open: false, reason: verdict.reason, detail, retryInMs: verdict.retryInMs }
           : { open: true, reason: verdict.reason, detail };

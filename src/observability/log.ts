@@ -37,7 +37,10 @@ export interface LogOptions {
   readonly version: string;
 }
 
-/** Creates the service's root logger. A line that cannot be written is dropped: logging never stops the service. */
+/**
+ * Creates the service's root logger. A line that cannot be written is dropped, and of one whose fields cannot be shown the
+ * fields are: logging never stops the service. Whatever a text holds, a line is one line, in JSON one object.
+ */
 export function createLog(options: LogOptions): Log {
   return loggerNamed("remediation", options);
 }
@@ -46,11 +49,9 @@ function loggerNamed(name: string, options: LogOptions): Log {
   const lowest = LOG_LEVELS.indexOf(options.level);
   const at = (level: LogLevel) => (event: string, message: string, fields: LogFields = {}) => {
     if (LOG_LEVELS.indexOf(level) < lowest) return;
-    const line = options.format === "json"
-      ? formatJson({ level, name, event, message, fields }, options)
-      : formatText({ level, name, event, message, fields }, options);
+    const line = { level, name, event, message, fields };
     try {
-      options.write(line + "\n");
+      options.write(`${formatSafely(line, options)}\n`);
     } catch {
       // A closed pipe or a full disk: nothing better can be done from here.
     }
@@ -72,9 +73,19 @@ interface Line {
   fields: LogFields;
 }
 
+/** Fields are whatever a caller had at hand: one that refers to itself, or throws when it is read, must not cost the line. */
+function formatSafely(line: Line, options: LogOptions): string {
+  const format = options.format === "json" ? formatJson : formatText;
+  try {
+    return format(line, options);
+  } catch {
+    return format({ ...line, fields: { fields_dropped: true } }, options);
+  }
+}
+
 function formatJson(line: Line, options: LogOptions): string {
   const { error, ...extras } = line.fields;
-  return toJson({
+  return escapeControls(toJson({
     timestamp: toIso(options.clock.nowMs()).replace("Z", "+00:00"),
     level: line.level,
     message: line.message,
@@ -90,7 +101,7 @@ function formatJson(line: Line, options: LogOptions): string {
     event: line.event,
     ...extras,
     ...(error === undefined ? {} : { error: describeError(error) }),
-  });
+  }));
 }
 
 /** An error within a field prints as type, text and trace, without what hangs on it: with a client's that is the command, arguments and all. */
@@ -101,7 +112,7 @@ function toJson(value: unknown): string {
   });
 }
 
-/** Characters that could forge a line or drive a terminal. */
+/** Characters that could forge a line or drive a terminal; `JSON.stringify` escapes only those below U+0020. */
 // deno-lint-ignore no-control-regex
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
 
@@ -109,10 +120,16 @@ function formatText(line: Line, options: LogOptions): string {
   const extras = Object.entries(line.fields).map(([key, value]) =>
     `${key}=${toJson(value instanceof Error ? value.message : value)}`
   ).join(" ");
-  const text = `${toIso(options.clock.nowMs())} - ${line.level} - [${line.name}] - ${line.message}${
-    extras && ` (${extras})`
-  }`;
-  return text.replace(CONTROLS, (character) => JSON.stringify(character).slice(1, -1));
+  return escapeControls(
+    `${toIso(options.clock.nowMs())} - ${line.level} - [${line.name}] - ${line.message}${extras && ` (${extras})`}`,
+  );
+}
+
+function escapeControls(text: string): string {
+  return text.replace(CONTROLS, (character) => {
+    const escaped = JSON.stringify(character).slice(1, -1);
+    return escaped === character ? `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}` : escaped;
+  });
 }
 
 function describeError(error: unknown): { type: string; message: string; traceback: string } {

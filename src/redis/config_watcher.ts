@@ -1,6 +1,6 @@
 /** Follows MUTT's dynamic configuration: keys `mutt:config:<key>`, with changes told on a channel (contract §4). */
 import type { Redis } from "ioredis";
-import { DYNAMIC_KEYS, type LiveSettings, NEIGHBOUR_KEYS } from "../config/dynamic.ts";
+import { DYNAMIC_KEYS, type LiveSettings, MAX_DYNAMIC_BYTES, NEIGHBOUR_KEYS } from "../config/dynamic.ts";
 import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { RedisClient } from "./cluster.ts";
@@ -20,7 +20,7 @@ export interface ConfigWatcherDeps {
   /** Receives what is read. */
   readonly live: LiveSettings;
   /** Any connection; it should have a command time-out. */
-  readonly reader: Pick<RedisClient, "mget">;
+  readonly reader: Pick<RedisClient, "getrange">;
   /** Opens a connection for the subscription alone, which connects by itself, for ever. Called by `start`, at most once. */
   readonly openSubscriber: () => Redis;
   readonly clock: Clock;
@@ -74,20 +74,29 @@ export class ConfigWatcher {
     return this.#hasRead;
   }
 
-  /** Reads all keys now, and applies them. Resolves with whether that worked; never rejects. */
+  /** Reads the beginning of each key now and applies them. Resolves with whether that worked; never rejects. */
   async readOnce(): Promise<boolean> {
     try {
-      // Each by itself, because in a cluster they lie in many slots. Of another type it is `null`, which GET would refuse.
-      const read = async (key: string) => (await this.#deps.reader.mget(CONFIG_KEY_PREFIX + key))[0] ?? null;
-      const texts = await Promise.all(this.#keys.map(read));
+      const texts = await Promise.all(this.#keys.map((key) => this.#readText(key)));
       if (this.#stop.signal.aborted) return false;
-      this.#keys.forEach((key, at) => this.#apply(key, texts[at] ?? null));
+      this.#keys.forEach((key, at) => this.#apply(key, texts[at]!));
       this.#toldCode = "";
       this.#hasRead = true;
       return true;
     } catch (error) {
       this.#tell("The dynamic configuration cannot be read; the last values stay", error);
       return false;
+    }
+  }
+
+  /** Anybody may have put anything there, so no more is read than is needed to refuse it. A missing key reads as empty. */
+  async #readText(key: string): Promise<string> {
+    try {
+      return await this.#deps.reader.getrange(CONFIG_KEY_PREFIX + key, 0, MAX_DYNAMIC_BYTES);
+    } catch (error) {
+      // A list or hash under that name holds no value; MUTT's own reader passes over it too.
+      if (redisErrorCode(error) === "WRONGTYPE") return "";
+      throw error;
     }
   }
 

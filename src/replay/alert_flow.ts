@@ -1,6 +1,6 @@
 /** Watches whether MUTT's consumers get alerts of others through: proof that what comes back has a cause of its own. */
 import type { RedisClient } from "../redis/cluster.ts";
-import { BREAKER_FAILURES_KEY, BREAKER_STATE_KEY } from "../gates/breaker.ts";
+import { BREAKER_FAILURES_KEY, BREAKER_STATE_KEY, readBreakerKey } from "../gates/breaker.ts";
 import { stateKey } from "../redis/keys.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { Watch } from "./watch.ts";
@@ -109,8 +109,8 @@ export class AlertFlow extends Watch {
     const [taken, newest, breaker, failures, ...feeds] = await Promise.all([
       newestBefore === null ? 0 : redis.zcount(rateKey, `(${newestBefore}`, "+inf"),
       redis.zrevrange(rateKey, 0, 0, "WITHSCORES"),
-      redis.get(BREAKER_STATE_KEY),
-      redis.get(BREAKER_FAILURES_KEY),
+      readBreakerKey(redis, BREAKER_STATE_KEY),
+      readBreakerKey(redis, BREAKER_FAILURES_KEY),
       ...feedingDlqs.map((name) => this.#readCounts(name)),
     ]);
     const look = {

@@ -6,9 +6,28 @@ export function readEnvironment(): Record<string, string> {
   return Deno.env.toObject();
 }
 
-/** A file's text. @throws what the runtime throws (`NotFound`, `PermissionDenied`, …). */
+/** Those of the variables that are set to what is not UTF-8: {@link readEnvironment} leaves them out. */
+export function findUnreadable(names: readonly string[]): string[] {
+  return names.filter((name) => {
+    try {
+      Deno.env.has(name);
+      return false;
+    } catch (error) {
+      // Its message holds the value, so it goes nowhere.
+      return error instanceof Deno.errors.InvalidData;
+    }
+  });
+}
+
+/** Most bytes of a file that is read whole: settings, a secret, certificates. */
+export const MAX_FILE_BYTES = 1_048_576;
+
+/**
+ * The text of a file of at most {@link MAX_FILE_BYTES}; a pipe is read to its end. What is not UTF-8 becomes U+FFFD. @throws
+ * what the runtime throws (`NotFound`, `PermissionDenied`, …), or an error named `FileTooLarge`.
+ */
 export function readTextFile(path: string): string {
-  return Deno.readTextFileSync(path);
+  return readAtMost(path, MAX_FILE_BYTES);
 }
 
 /**
@@ -17,13 +36,17 @@ export function readTextFile(path: string): string {
  */
 export function readSmallTextFile(path: string, maxBytes: number): string {
   if (!Deno.statSync(path).isFile) throw named("NotAFile");
+  return readAtMost(path, maxBytes);
+}
+
+function readAtMost(path: string, maxBytes: number): string {
   using file = Deno.openSync(path);
   const bytes = new Uint8Array(maxBytes + 1);
   let length = 0;
   for (let read: number | null = 0; read !== null && length < bytes.length; length += read ?? 0) {
     read = file.readSync(bytes.subarray(length));
   }
-  if (length > maxBytes) throw named("FileTooLarge");
+  if (length > maxBytes) throw named(`FileTooLarge (more than ${maxBytes} bytes)`);
   return new TextDecoder().decode(bytes.subarray(0, length));
 }
 
@@ -31,10 +54,10 @@ function named(name: string): Error {
   return Object.assign(new Error(name), { name });
 }
 
-/** A file's text, or `undefined` where there is no such file. Other failures are thrown. */
+/** {@link readTextFile}, or `undefined` where there is no such file. */
 export function readTextFileIfAny(path: string): string | undefined {
   try {
-    return Deno.readTextFileSync(path);
+    return readTextFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;

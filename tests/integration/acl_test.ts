@@ -13,7 +13,7 @@ const redis = shareRedis();
 
 const RULES = aclRules(["alerter", "moog"]);
 /** Commands that some settings need and others do not. */
-const DEPENDING = ["select", "mget"];
+const DEPENDING = ["select"];
 const OPTIONAL = COMMAND_GRANTS.flatMap(({ commands, without }) => without === null ? [] : commands)
   .filter((command) => !DEPENDING.includes(command));
 const DRAINED = {
@@ -145,7 +145,7 @@ Deno.test("acl: in a cluster one command more suffices, and is needed", async (t
     });
     await waitUntil(async () => {
       const stats = await Promise.all(cluster.nodes.map((node) => cluster.client(node).info("commandstats")));
-      return ["zrevrange", "subscribe", "scan", "mget"].every((name) => stats.join().includes(`cmdstat_${name}:`));
+      return ["zrevrange", "subscribe", "scan", "getrange"].every((name) => stats.join().includes(`cmdstat_${name}:`));
     }, { what: "all is looked at in the background" });
     assert.deepEqual(await refusedAnywhere(), []);
     assert.deepEqual(service.events("redis_unreachable"), []);
@@ -168,7 +168,7 @@ for (
     ["+evalsha", "command:evalsha"],
     ["+lpush", "command:lpush"],
     ["+pexpire", "command:pexpire"],
-    ["+mget", "command:mget"],
+    ["+getrange", "command:getrange"],
     ["~mutt:dlq:dead", "key:mutt:dlq:dead"],
     ["%R~mutt:rate_limit:moog", "key:mutt:rate_limit:moog"],
     ["&mutt:config:updates", "channel:mutt:config:updates"],
@@ -216,14 +216,6 @@ Deno.test("acl: without select nothing moves in another database, and all does i
   assert.equal(await scenario.run(), 0);
   assert.deepEqual(await scenario.depths(), DRAINED);
   assert.deepEqual(await refusals(redis()), []);
-});
-
-Deno.test("acl: without mget all moves where dynamic keys do not count, and the log says that they are not read", async () => {
-  await using scenario = await AclScenario.start(redis(), without(RULES, "+mget"), { dynamic: false });
-  await scenario.seed();
-  await scenario.run();
-  assert.deepEqual(await scenario.depths(), DRAINED);
-  assert.deepEqual(complaints(scenario), ["config_unreadable"]);
 });
 
 Deno.test("acl: the user can do nothing else, not even inside a script", async () => {

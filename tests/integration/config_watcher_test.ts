@@ -1,6 +1,6 @@
 import { Redis } from "ioredis";
 import assert from "node:assert/strict";
-import { LiveSettings, NEIGHBOUR_KEYS } from "../../src/config/dynamic.ts";
+import { LiveSettings } from "../../src/config/dynamic.ts";
 import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
 import { createLog } from "../../src/observability/log.ts";
 import { CONFIG_CHANNEL, CONFIG_KEY_PREFIX, ConfigWatcher } from "../../src/redis/config_watcher.ts";
@@ -71,11 +71,11 @@ async function withWatcher(dynamicConfigEnabled: boolean, body: (bench: Bench) =
   const watcher = new ConfigWatcher({
     live,
     reader: {
-      mget(key: string) {
-        if (key === `${CONFIG_KEY_PREFIX}${NEIGHBOUR_KEYS[0]}`) reads++;
-        return reader.mget(key);
+      getrange(...range: [key: string, start: number, end: number]) {
+        reads++;
+        return reader.getrange(...range);
       },
-    } as Pick<Redis, "mget">,
+    } as Pick<Redis, "getrange">,
     openSubscriber: () => new Redis({ ...AS_THE_SERVICE, host: "127.0.0.1", port: server.port }),
     clock,
     log: createLog({
@@ -170,6 +170,21 @@ Deno.test("ConfigWatcher: keeps the last good value and warns once when a bad on
     ]);
   }));
 
+Deno.test("ConfigWatcher: refuses a value of 100 MB without reading it, however often it looks", () =>
+  withWatcher(true, async ({ operator, live, clock, logged }) => {
+    await operator.setrange(key("remediation_interval"), 100_000_000, "0");
+    await operator.set(key("moog_rate_limit"), "9".repeat(1_025));
+    const sent = async () => Number(/total_net_output_bytes:(\d+)/.exec(await operator.info("stats"))![1]);
+    const before = await sent();
+    for (let polls = 0; polls < 3; polls++) await clock.poll();
+    assert.ok(await sent() - before < 100_000, "some kilobytes a look");
+    assert.deepEqual([live.current().intervalSeconds, live.neighbours().moogRateLimit], [300, null]);
+    assert.deepEqual(logged().map((line) => line.message), [
+      "Remediation: remediation_interval is longer than 1024 bytes; the last good value stays",
+      "Remediation: moog_rate_limit is longer than 1024 bytes; the last good value stays",
+    ]);
+  }));
+
 Deno.test("ConfigWatcher: survives a restart of Redis, keeps its values meanwhile, and hears changes again", () =>
   withWatcher(true, async ({ server, operator, live, clock, logged, isSubscribed }) => {
     await operator.set(key("remediation_interval"), "60");
@@ -208,9 +223,9 @@ Deno.test("ConfigWatcher: reads only the neighbours and subscribes to nothing wh
 
 Deno.test("ConfigWatcher: tells a missing permission once, and goes on when it is given", () =>
   withWatcher(true, async ({ operator, live, clock, logged }) => {
-    await operator.call("ACL", "SETUSER", "default", "-mget");
+    await operator.call("ACL", "SETUSER", "default", "-getrange");
     for (let polls = 0; polls < 3; polls++) await clock.poll();
-    await operator.call("ACL", "SETUSER", "default", "+mget");
+    await operator.call("ACL", "SETUSER", "default", "+getrange");
     await operator.set(key("remediation_interval"), "60");
     await clock.poll();
     assert.equal(live.current().intervalSeconds, 60);

@@ -50,7 +50,7 @@ const BAD_FILES: readonly [what: string, prepare: Prepare, problem: RegExp][] = 
   ["a file of 100 MB", (path) => {
     write("{}")(path);
     Deno.truncateSync(path, 100_000_000);
-  }, /cannot be read: FileTooLarge \(wanted: a regular file of at most 1048576 bytes/],
+  }, /cannot be read: FileTooLarge \(more than 1048576 bytes\) \(wanted: a regular file/],
   ["one byte too many", write(GOOD.padEnd(MAX_SOURCES_BYTES + 1)), /cannot be read: FileTooLarge/],
   ["an empty file", write(""), /it is empty and not an object \{"sources": \{…\}\}$/],
   ["nothing but a byte order mark", write("\uFEFF"), /it is empty and not an object/],

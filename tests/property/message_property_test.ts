@@ -3,34 +3,14 @@ import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { readMessage } from "../../src/domain/message.ts";
 import { editMessage } from "../../src/domain/message_edit.ts";
-import { withoutStamps } from "../../src/domain/message_stamps.ts";
-import { correlationIdOf, MAX_PREVIEW_CHARACTERS, previewMessage, timestampOf } from "../../src/domain/preview.ts";
-import { openEnvelope } from "../../src/domain/envelope.ts";
-import { decide, type VerdictContext } from "../../src/domain/verdict.ts";
-import { ANY_PAYLOAD, bytesOf, EVENT_TEXT, KNOWN_MEMBERS, OBJECT_TEXT, propertyRuns } from "../support/payloads.ts";
+import { openEnvelope, sealEnvelope } from "../../src/domain/envelope.ts";
+import { correlationIdOf, previewMessage } from "../../src/domain/preview.ts";
+import { decide } from "../../src/domain/verdict.ts";
+import { ANY_BYTES, HOSTILE_JSON, HOSTILE_NAMES, HOSTILE_TEXT } from "../support/hostile_json.ts";
+import { checkMessage, CONTEXT, countingBytes, same } from "../support/message_checks.ts";
+import { bytesOf, EVENT_TEXT, KNOWN_MEMBERS, nestedObject, OBJECT_TEXT, propertyRuns } from "../support/payloads.ts";
 
-const CONTEXT: VerdictContext = {
-  policy: {
-    name: "alerter",
-    dlq: "d",
-    target: "t",
-    dead: "x",
-    counter: "_moog_retry_count",
-    cutOnReplay: ["_retry_count", "shedding_reason"],
-    required: [],
-  },
-  maxPoisonRetries: 3,
-  maxExcuses: 5,
-  cycle: 412,
-  isTroubled: (cycle) => cycle === 411,
-  isUncounted: () => false,
-  failedAt: "2026-01-02T03:04:05.678Z",
-};
 const NAMES = fc.subarray([...KNOWN_MEMBERS]);
-
-function same(a: Uint8Array, b: Uint8Array): boolean {
-  return Buffer.from(a).equals(b);
-}
 
 function cut(bytes: Uint8Array, names: readonly string[]): Uint8Array {
   const message = readMessage(bytes);
@@ -54,7 +34,7 @@ function membersOf(bytes: Uint8Array): [key: string, raw: string][] {
 
 Deno.test("readMessage: agrees with JSON.parse wherever that reads an object", () => {
   fc.assert(
-    fc.property(ANY_PAYLOAD, (bytes) => {
+    fc.property(ANY_BYTES, (bytes) => {
       let value: unknown;
       try {
         value = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
@@ -98,21 +78,8 @@ Deno.test("editMessage: cuts give the same bytes at once, one after the other, i
   );
 });
 
-Deno.test("decide: keeps every byte of every message but stamps and the members to cut", () => {
-  fc.assert(
-    fc.property(ANY_PAYLOAD, (bytes) => {
-      const before = bytes.slice();
-      const verdict = decide(bytes, CONTEXT);
-      assert.ok(same(bytes, before));
-      const extra = verdict.action === "replay" ? CONTEXT.policy.cutOnReplay : [];
-      const message = readMessage(bytes);
-      if (!message.readable) return same(openEnvelope(verdict.payload)!, bytes);
-      assert.ok(readMessage(verdict.payload).readable);
-      const names = ["_remediation", "failed_at", ...extra];
-      return same(withoutStamps(verdict.payload, extra), cut(bytes, names));
-    }),
-    propertyRuns(3_000),
-  );
+Deno.test("decide: keeps every byte of every message but stamps and the members to cut, and shows little of it", () => {
+  fc.assert(fc.property(ANY_BYTES, checkMessage), propertyRuns(6_000));
 });
 
 Deno.test("decide: counts on from its own record when the message comes back, until it is dead", () => {
@@ -130,12 +97,102 @@ Deno.test("decide: counts on from its own record when the message comes back, un
   );
 });
 
-Deno.test("previewMessage, correlationIdOf, timestampOf: never throw and never exceed their bounds", () => {
+Deno.test("editMessage: cut leaves exactly the other members of hostile JSON, and appended ones come last", () => {
   fc.assert(
-    fc.property(ANY_PAYLOAD, (bytes) => {
-      timestampOf(bytes);
-      return previewMessage(bytes).length <= MAX_PREVIEW_CHARACTERS && (correlationIdOf(bytes) ?? "").length <= 128;
-    }),
-    propertyRuns(1_000),
+    fc.property(
+      HOSTILE_JSON,
+      fc.subarray([...HOSTILE_NAMES]),
+      fc.constantFrom(...HOSTILE_NAMES),
+      (bytes, names, name) => {
+        const message = readMessage(bytes);
+        fc.pre(message.readable);
+        const edited = editMessage(message, { cut: names, append: [[name, "[]"], ["a", "1"]] });
+        const kept = membersOf(bytes).filter(([key]) => !(names as string[]).includes(key));
+        assert.deepEqual(membersOf(edited), [...kept, [name, "[]"], ["a", "1"]]);
+      },
+    ),
+    propertyRuns(3_000),
   );
+});
+
+Deno.test("openEnvelope: gives back what was sealed, whatever it was, and opens nothing but envelopes", () => {
+  const record = { failures: 0, excused: 0, sheds: 0, cycle: 1, source: "alerter" };
+  const death = { reason: "unreadable", failedAt: CONTEXT.failedAt } as const;
+  const ends = fc.constantFrom("", "\ufeff", "\u0000", '"', "\\", '{"payload": "x"}').map(bytesOf);
+  fc.assert(
+    fc.property(
+      fc.oneof(ANY_BYTES, fc.uint8Array({ maxLength: 100 }), HOSTILE_TEXT.map(bytesOf)),
+      ends,
+      (bytes, end) => {
+        const whole = Uint8Array.from([...end, ...bytes, ...end]);
+        assert.ok(same(openEnvelope(sealEnvelope(whole, { record, death }))!, whole));
+        const opened = openEnvelope(bytes);
+        // What opens was an envelope: three members, the last of them the payload.
+        if (opened !== null) {
+          assert.match(
+            membersOf(bytes).map(([key]) => key).join(),
+            /^failed_at,_remediation,payload(_b64)?$/,
+          );
+        }
+      },
+    ),
+    propertyRuns(3_000),
+  );
+});
+
+/** How `api_key` may be written. */
+const API_KEY = fc.constantFrom('"api_key"', '"\\u0061pi_key"', '"api\\u005Fkey"', '"API_KEY"', '"api_key\\u0000"');
+const SECRET = "k3y-that-is-secret";
+
+Deno.test("previewMessage, correlationIdOf, decide: never tell an api_key, wherever it stands", () => {
+  const wrap = fc.constantFrom(
+    (member: string) => member,
+    ...["hostname", "severity", "source", "timestamp", "_correlation_id", "message", "a"].flatMap((name) => [
+      (member: string) => `"${name}": {${member}}`,
+      (member: string) => `"${name}": [{${member}}]`,
+    ]),
+  );
+  fc.assert(
+    fc.property(OBJECT_TEXT, API_KEY, wrap, fc.boolean(), fc.nat(3), (text, key, put, isFirst, lost) => {
+      const inside = text.trim().slice(1, -1).trim();
+      const member = put(`${key}: "${SECRET}"`);
+      const whole = `{${(isFirst ? [member, inside] : [inside, member]).filter((part) => part !== "").join(",")}}`;
+      const bytes = bytesOf(whole.slice(0, whole.length - lost));
+      const verdict = decide(bytes, { ...CONTEXT, policy: { ...CONTEXT.policy, required: ["hostname", "message"] } });
+      const told = [
+        previewMessage(bytes),
+        correlationIdOf(bytes) ?? "",
+        verdict.action === "dead" ? verdict.detail : "",
+      ];
+      assert.ok(!told.join().includes(SECRET), told.join());
+    }),
+    propertyRuns(2_000),
+  );
+});
+
+/** Looks at a byte that a scan takes at most; the largest seen is in the comment of its test. */
+const MAX_LOOKS = 8;
+
+// A string's byte is looked at once, an opening bracket five times.
+Deno.test("readMessage: looks at each byte a few times at most, whatever the message", () => {
+  const count = (bytes: Uint8Array) => {
+    const counting = countingBytes(bytes);
+    readMessage(counting.bytes);
+    assert.ok(counting.reads() <= MAX_LOOKS * bytes.length + 16, `${counting.reads()} looks at ${bytes.length} bytes`);
+  };
+  fc.assert(fc.property(ANY_BYTES, count), propertyRuns(1_000));
+  const shapes = ["[", '{"a":', "[[],", '{"a":{},', "9", " ", "\\", '"', '\\u0041"', "é", "\x00", "[1,", "1e", "-"];
+  for (const shape of shapes) {
+    for (const start of ["", "{", '{"a":', '{"a":"', '{"a":[', "["]) count(bytesOf(start + shape.repeat(10_000)));
+  }
+  for (const depth of [499, 500, 501, 10_000]) count(bytesOf(nestedObject(depth)));
+});
+
+Deno.test("readMessage: takes memory in proportion when 4 MiB are nothing but members", () => {
+  const bytes = bytesOf(`{${'"":0,'.repeat(838_000)}"":0}`);
+  const before = Deno.memoryUsage().heapUsed;
+  const message = readMessage(bytes);
+  const grown = Deno.memoryUsage().heapUsed - before;
+  assert.ok(message.readable && message.members.length === 838_001);
+  assert.ok(grown < 32 * bytes.length, `${(grown / bytes.length).toFixed(1)} bytes of heap a byte`);
 });

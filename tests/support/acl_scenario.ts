@@ -30,8 +30,6 @@ export interface ScenarioOptions {
   readonly db?: number;
   /** Default: both. */
   readonly sources?: readonly BuiltInName[];
-  /** Whether the dynamic keys count; default true. */
-  readonly dynamic?: boolean;
   /** Lists of a source of one's own; default: there is none. */
   readonly own?: { readonly dlq: string; readonly target: string; readonly dead: string } | null;
 }
@@ -66,7 +64,6 @@ export class AclScenario implements AsyncDisposable {
   readonly #client: Redis;
   readonly #db: number;
   readonly #sources: readonly BuiltInName[];
-  readonly #dynamic: boolean;
   readonly #file: SourcesFile;
   readonly #moog: HttpStub;
   readonly #proxy: TcpProxy;
@@ -74,12 +71,11 @@ export class AclScenario implements AsyncDisposable {
 
   private constructor(
     redis: TestRedis,
-    { moog, db, sources, dynamic, own }: { moog: HttpStub } & Required<ScenarioOptions>,
+    { moog, db, sources, own }: { moog: HttpStub } & Required<ScenarioOptions>,
   ) {
     this.#redis = redis;
     this.#db = db;
     this.#sources = sources;
-    this.#dynamic = dynamic;
     this.#file = new Map(own ? [["own", own]] : []);
     this.#client = redis.client({ db });
     this.#moog = moog;
@@ -93,9 +89,9 @@ export class AclScenario implements AsyncDisposable {
   static async start(
     redis: TestRedis,
     rules: readonly string[],
-    { db = AclScenario.DB, sources = ["alerter", "moog"], dynamic = true, own = null }: ScenarioOptions = {},
+    { db = AclScenario.DB, sources = ["alerter", "moog"], own = null }: ScenarioOptions = {},
   ): Promise<AclScenario> {
-    const scenario = new AclScenario(redis, { moog: await startHttpStub(), db, sources, dynamic, own });
+    const scenario = new AclScenario(redis, { moog: await startHttpStub(), db, sources, own });
     const client = scenario.#client;
     await client.mset({
       ...{ "mutt:heartbeat:alerter:pod": "1", "mutt:heartbeat:moog:pod": "1" },
@@ -215,7 +211,7 @@ export class AclScenario implements AsyncDisposable {
       const fields = new RegExp(`cmdstat_${name}:calls=(\\d+).*rejected_calls=(\\d+)`).exec(stats);
       return Number(fields?.[1] ?? 0) + Number(fields?.[2] ?? 0);
     };
-    return count("zrevrange") >= 2 && count("subscribe") >= (this.#dynamic ? 1 : 0);
+    return count("zrevrange") >= 2 && count("subscribe") >= 1;
   }
 
   async #countNoperm(): Promise<number> {
@@ -230,7 +226,7 @@ export class AclScenario implements AsyncDisposable {
       ...{ redisHost: "127.0.0.1", redisPort: this.#proxy.port, redisDb: this.#db },
       ...{ redisUsername: USER, redisPassword: new Secret(AclScenario.PASSWORD) },
       ...{ sources: this.#sources, batchSize: 0, chunkMessages: 5, maxMessageBytes: MAX_MESSAGE_BYTES },
-      ...{ intervalSeconds: 1, settleSeconds: 0, dynamicConfigEnabled: this.#dynamic, consumerGate: "auto" },
+      ...{ intervalSeconds: 1, settleSeconds: 0, dynamicConfigEnabled: true, consumerGate: "auto" },
       // What waits in the queues counts against it, and nobody takes it.
       moogRateLimit: 1_000,
       ...{ moogWebhookUrl: this.#moog.url, moogHealthTimeoutSeconds: 1 },

@@ -316,8 +316,20 @@ export const ANY_PAYLOAD: fc.Arbitrary<Uint8Array> = fc.oneof(
   fc.constantFrom(...HOSTILE_PAYLOADS.filter((bytes) => bytes.length < 10_000)),
 );
 
-/** Parameters for `fc.assert`: the seed is `FC_SEED` where that is set; fast-check prints the one it used on failure. */
+/** Whether tests take their time: `MUTT_TEST_FULL=1`. */
+export function isLongForm(): boolean {
+  return Deno.env.get("MUTT_TEST_FULL") !== undefined;
+}
+
+/** So many times as many runs has the long form. */
+const LONG_FORM = 20;
+
+/**
+ * Parameters for `fc.assert`: the seed is `FC_SEED` where that is set; fast-check prints the one it used on failure. The long
+ * form has twenty times the runs.
+ */
 export function propertyRuns(numRuns: number): { numRuns: number; seed?: number } {
+  const runs = isLongForm() ? numRuns * LONG_FORM : numRuns;
   const seed = Deno.env.get("FC_SEED");
-  return seed === undefined ? { numRuns } : { numRuns, seed: Number(seed) };
+  return seed === undefined ? { numRuns: runs } : { numRuns: runs, seed: Number(seed) };
 }

@@ -36,3 +36,17 @@ Deno.test("parseDotEnv: warns where a value of ours is cut inside a word", () =>
   assert.deepEqual(parseDotEnv(TEXT).warnings, warnings);
   assert.deepEqual(parseDotEnv(TEXT.replaceAll("\n", "\r\n")).warnings, warnings);
 });
+
+Deno.test("parseDotEnv: reads a text of the largest size, however odd, in a moment", () => {
+  const size = 1_000_000;
+  const texts = ["\n", "\r\n", " \n", "'", '"\n', "A='\n", "A=`\nB='\n", "A=\\'", "export ", "#", "A ", "A=1#"]
+    .map((part) => part.repeat(size / part.length));
+  for (
+    const text of [...texts, `A='${"x".repeat(size)}'`, `A="${"\\n".repeat(size / 2)}"`, `A= ${" ".repeat(size)}'`]
+  ) {
+    const startedMs = performance.now();
+    assert.equal(parseDotEnv(`${text}\nREDIS_DB=7\n`).warnings.length, 0);
+    assert.ok(performance.now() - startedMs < 5_000, JSON.stringify(text.slice(0, 20)));
+  }
+  assert.equal(parseDotEnv(`A=1\n${"\n".repeat(size)}  REDIS_DB=7`).variables.REDIS_DB, "7");
+});

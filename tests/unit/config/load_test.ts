@@ -591,3 +591,27 @@ Deno.test("parseSettings: is not confused by odd names", () => {
   assert.deepEqual(settings, DEFAULT_SETTINGS);
   assert.deepEqual(warnings, ["REMEDIATION_ is not known and is ignored"]);
 });
+
+for (const fill of ["x", " ", ":", "'", " #", "[", "é"]) {
+  Deno.test(`parseSettings: names the limit, and not the value, when every setting is long (${JSON.stringify(fill)})`, () => {
+    for (const variable of ["REDIS_HOST", "REDIS_URL", "MOOG_API_KEY"]) {
+      const text = fill.repeat(100_000_000 / fill.length);
+      const limit = `${variable} is 100000000 characters long, more than a setting may have (8192)`;
+      assert.deepEqual(problemsOf({ [variable]: text }), [limit]);
+      assert.deepEqual(problemsOf({}, { [variable]: text }), [limit]);
+    }
+  });
+}
+
+Deno.test("parseSettings: takes no time over a value of the largest size", () => {
+  const startedMs = performance.now();
+  const fills = [" ", ":", "'", "[", "1,", "a=", "%", "://@"].map((fill) => fill.repeat(8_190 / fill.length));
+  for (const key of SETTING_KEYS) {
+    for (const fill of fills) parse({ [FIELDS[key].variable]: `${fill}!` });
+  }
+  assert.ok(performance.now() - startedMs < 20_000);
+});
+
+Deno.test("parseSettings: refuses a URL with a line feed in it", () => {
+  assert.equal(problemsOf({ MOOG_WEBHOOK_URL: "http://moog\n.example/" }).length, 1);
+});

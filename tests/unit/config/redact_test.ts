@@ -28,6 +28,7 @@ for (const [text, shown] of TEXTS) {
 
 Deno.test("quote: escapes and shortens", () => {
   assert.equal(quote('a"\n'), '"a\\"\\n"');
+  assert.equal(quote("\u009b31m\u2028\u007f\ud800"), '"\\u009b31m\\u2028\\u007f\\ud800"');
   assert.equal(quote("x".repeat(1_000)), `"${"x".repeat(80)}…"`);
 });
 

@@ -41,10 +41,14 @@ const bad = [
     "redis+sentinel://a/q?role=slave",
     "redis+sentinel://a b/q",
   ],
+  // A `#` in a password would make `me` the host.
+  ...["redis://me:12#4@host:6379", "redis://db#x", "redis+sentinel://me:1#2@a/q", "unix:///run#x"],
+  ...["redis://d\nb", "redis://d\tb", "unix:///a\nb", "redis+sentinel://a/q\n", "redis+sentinel://a/q\r/1"],
+  ...["redis://db:0", "redis://db:65536", "redis://db/65536", "redis+sentinel://a/q/65536"],
 ];
 
 for (const url of bad) {
-  Deno.test(`parseRedisUrl: refuses "${url}"`, () => assert.equal(parseRedisUrl(url), undefined));
+  Deno.test(`parseRedisUrl: refuses ${JSON.stringify(url)}`, () => assert.equal(parseRedisUrl(url), undefined));
 }
 
 Deno.test("parseServers: reads hosts with and without a port, and refuses what is none", () => {

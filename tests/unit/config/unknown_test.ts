@@ -28,6 +28,17 @@ Deno.test("warnOfUnknown: says nothing of MUTT's other variables", () => {
   assert.deepEqual(warnOfUnknown(Object.keys(MUTT_ENVIRONMENT)), []);
 });
 
+Deno.test("warnOfUnknown: names a hundred at most, and shows no whole name that is none", () => {
+  const names = Array.from({ length: 20_000 }, (_, at) => `REMEDIATION_${at}_SOMETHING`);
+  const warnings = warnOfUnknown(names);
+  assert.equal(warnings.length, 101);
+  assert.equal(warnings.at(-1), "there may be more variables that are not known");
+  assert.deepEqual(warnOfUnknown([`REMEDIATION_${"A".repeat(1_000_000)}`, "REMEDIATION_\r\n\u2028"]), [
+    `"REMEDIATION_${"A".repeat(68)}…" is not known and is ignored`,
+    '"REMEDIATION_\\r\\n\\u2028" is not known and is ignored',
+  ]);
+});
+
 Deno.test("countEdits: counts letters put in, taken out and replaced", () => {
   assert.deepEqual(
     [["", ""], ["", "abc"], ["abc", ""], ["kitten", "sitting"], ["flaw", "lawn"], ["same", "same"]]

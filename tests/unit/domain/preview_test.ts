@@ -27,6 +27,8 @@ Deno.test("previewMessage: stays short and on one line when values are long or o
   assert.ok(preview.includes(`hostname="${"x".repeat(78)}… `));
   const odd = previewMessage(bytesOf('{"hostname":"a\\n\\u001b[31m\u202e\u2028\u007fä"}'));
   assert.equal(odd.slice(odd.indexOf("hostname")), 'hostname="a\\n\\u001b[31m???ä"');
+  const cut = previewMessage(bytesOf(`{"hostname":"${"x".repeat(77)}\u{1f600}${"x".repeat(20)}"}`));
+  assert.equal(cut.slice(cut.indexOf("hostname")), `hostname="${"x".repeat(77)}…`);
   for (const bytes of HOSTILE_PAYLOADS) {
     const line = previewMessage(bytes);
     assert.ok(line.length <= MAX_PREVIEW_CHARACTERS && !/[\p{C}\p{Zl}\p{Zp}]/u.test(line), line);

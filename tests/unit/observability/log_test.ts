@@ -60,10 +60,23 @@ Deno.test("createLog: drops lines below its level", () => {
 Deno.test("createLog: writes one line whatever the text holds, in both formats", () => {
   for (const format of ["json", "text"] as const) {
     const { log, lines } = setup(format);
-    log.info("x", "first\r\nsecond\u2028\u001b[31m", { key: "a\nb" });
+    log.info("x", "first\r\nsecond\u2028\u001b[31m\u009b31m\u0085\u007f", { "a\nb\u2029": "a\nb\u0085" });
     assert.equal(lines.length, 1);
     // deno-lint-ignore no-control-regex
-    assert.match(lines[0]!, /^[^\u0000-\u0009\u000b-\u001f\n]*\n$/, format);
+    assert.match(lines[0]!, /^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*\n$/, format);
+    assert.ok(lines[0]!.includes("second\\u2028\\u001b[31m\\u009b31m\\u0085\\u007f"), lines[0]);
+  }
+});
+
+Deno.test("createLog: writes the line without its fields when they cannot be shown", () => {
+  const circle: Record<string, unknown> = {};
+  circle.self = circle;
+  for (const format of ["json", "text"] as const) {
+    const { log, lines } = setup(format);
+    log.info("x", "it happened", { circle });
+    log.info("x", "counted", { big: 10n });
+    assert.match(lines[0]!, /it happened.*fields_dropped/, format);
+    assert.match(lines[1]!, /counted.*"10"/, format);
   }
 });
 

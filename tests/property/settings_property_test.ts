@@ -1,0 +1,283 @@
+/** Whatever stands in the environment, in `.env`, in the sources file or behind a dynamic key: no throw, no secret, no forged line. */
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { DYNAMIC_KEYS, LiveSettings, NEIGHBOUR_FIELDS, NEIGHBOUR_KEYS } from "../../src/config/dynamic.ts";
+import {
+  DEFAULT_SETTINGS,
+  FIELDS,
+  knownVariables,
+  SETTING_KEYS,
+  type SettingKey,
+  type Settings,
+} from "../../src/config/fields.ts";
+import { parseDotEnv } from "../../src/config/layers.ts";
+import { type Loaded, parseSettings, showValue } from "../../src/config/load.ts";
+import { MAX_DB, parseRedisUrl, parseServers } from "../../src/config/redis_url.ts";
+import { Secret } from "../../src/config/secret.ts";
+import { SOURCE_MEMBERS } from "../../src/config/source_fields.ts";
+import { MAX_PROBLEMS, MAX_SOURCES, parseSources, SOURCE_NAME_PATTERN } from "../../src/config/sources_file.ts";
+import { HOSTILE_JSON, HOSTILE_NAMES, HOSTILE_TEXT } from "../support/hostile_json.ts";
+import { propertyRuns, textOf } from "../support/payloads.ts";
+import { checkTold } from "../support/told.ts";
+
+const SECRET = "s3cr3t-marker";
+const SECRETS = new Set(
+  SETTING_KEYS.map((key) => FIELDS[key]).filter(({ secret }) => secret).flatMap((
+    { variable, aliases },
+  ) => [variable, ...aliases]),
+);
+const NUMBER_TEXT = fc.oneof(fc.integer().map(String), fc.double().map(String), fc.bigInt().map(String));
+const URL_TEXT = fc.tuple(
+  fc.constantFrom(
+    "redis://",
+    "rediss://",
+    "redis+sentinel://",
+    "unix://",
+    "http://",
+    "https://",
+    "tcp://",
+    "HTTP://",
+    "",
+  ),
+  fc.constantFrom("", `me:${SECRET}@`, `:${SECRET}#@`, `${SECRET}@`, `me:${SECRET}%@`, `a@b:${SECRET}/@`),
+  fc.oneof(fc.constantFrom("host", "host:1", "host:0", "[::1]:7", "a,b:7", "", "h ost", "host:99999"), HOSTILE_TEXT),
+  fc.oneof(fc.constantFrom("", "/", "/0", "/q", "/q/3", "/run/x.sock"), HOSTILE_TEXT),
+).map((parts) => parts.join(""));
+const WORD = fc.constantFrom(
+  "true",
+  "FALSE",
+  "auto",
+  "none",
+  "alerter,moog",
+  "INFO",
+  "json",
+  "0",
+  "1",
+  "3",
+  "60",
+  "65535",
+);
+const DRESSED = fc.tuple(
+  fc.constantFrom("", " ", '"', "'", "\ufeff"),
+  fc.oneof(WORD, NUMBER_TEXT, URL_TEXT),
+  fc.constantFrom("", " # why", " #", '"', "'", '" # why', "\r\n", "\u0000"),
+).map((parts) => parts.join(""));
+const VALUE = fc.oneof(WORD, NUMBER_TEXT, URL_TEXT, HOSTILE_TEXT, DRESSED);
+const NAME = fc.oneof(
+  { weight: 8, arbitrary: fc.constantFrom(...knownVariables()) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(...HOSTILE_NAMES, "REMEDIATION_", "REMEDIATION_INTERVALL", "MOOG_", "REDIS_PASS_"),
+  },
+  { weight: 1, arbitrary: HOSTILE_TEXT.map((text) => `REMEDIATION_${text}`) },
+);
+/** A secret is a secret where one belongs, or before an `@`. */
+const VARIABLE = NAME.chain((name) => {
+  const isSecret = SECRETS.has(name);
+  const value = isSecret ? fc.oneof(VALUE, VALUE.map((text) => `${SECRET}${text}`)) : VALUE;
+  return fc.tuple(fc.constant(name), value);
+});
+/** As JSON would make it: `__proto__` is a name like any other. */
+const VARIABLES = fc.array(VARIABLE, { maxLength: 8 })
+  .map((entries): Record<string, string> => Object.fromEntries(entries));
+
+/** Every problem names a variable that was set, or one that a rule is about; no text shows a secret. */
+function checkLoaded(loaded: Loaded): void {
+  checkTold(loaded, { secret: SECRET });
+  if (!loaded.ok) {
+    for (const problem of loaded.problems) {
+      assert.ok(knownVariables().some((variable) => problem.includes(variable)), problem);
+    }
+    return;
+  }
+  for (const key of SETTING_KEYS) {
+    const value: Settings[SettingKey] = loaded.settings[key];
+    const shown = showValue(value);
+    const at = `${FIELDS[key].variable}: ${JSON.stringify(shown)}`;
+    assert.ok(!(value instanceof Secret) || shown === "[redacted]", at);
+    if (FIELDS[key].secret || loaded.origins[key].layer === "default" || shown.includes("[redacted]")) continue;
+    // What was taken is taken again: no value is out of its bounds.
+    assert.deepEqual(FIELDS[key].parse(shown), value, at);
+  }
+}
+
+Deno.test("parseSettings: reads or refuses any variables, names each problem's, and shows no secret", () => {
+  const readFile = (path: string) => {
+    if (path.includes("x")) throw new Error(SECRET);
+    return `${SECRET}\u0000${path}`;
+  };
+  fc.assert(
+    fc.property(
+      VARIABLES,
+      VARIABLES,
+      (environment, dotEnv) => checkLoaded(parseSettings({ environment, dotEnv, readFile })),
+    ),
+    propertyRuns(2_500),
+  );
+});
+
+Deno.test("parseDotEnv: reads any text, and gives a quoted value back as it was", () => {
+  const lines = fc.array(fc.oneof(HOSTILE_TEXT, fc.tuple(NAME, VALUE).map(([name, value]) => `${name}=${value}`)));
+  fc.assert(
+    fc.property(lines, fc.constantFrom("\n", "\r\n", "\r"), HOSTILE_TEXT, (before, end, text) => {
+      parseDotEnv(before.join(end));
+      const value = text.replace(/['\r\n]/g, "");
+      const { variables } = parseDotEnv(`A=1${end}${end}  export REDIS_USERNAME='${value}' # why${end}B=2`);
+      assert.deepEqual(variables, { A: "1", REDIS_USERNAME: value, B: "2" });
+    }),
+    propertyRuns(1_500),
+  );
+});
+
+const LABEL = fc.stringMatching(/^[a-z][a-z0-9-]{0,10}$/);
+const SERVER = fc.record({ host: LABEL, port: fc.integer({ min: 1, max: 65_535 }) }, { noNullPrototype: true });
+/** Well-formed: what is not can not be written as %XX. */
+const LOGIN = fc.string({ maxLength: 20, unit: "binary" }).map((text) => text.toWellFormed());
+const LOGINS = fc.option(fc.record({ username: LOGIN, password: LOGIN }));
+const DB = fc.option(fc.integer({ min: 0, max: MAX_DB }));
+/** As strict as a URL can be: `encodeURIComponent` leaves some marks. */
+const escape = (text: string) =>
+  encodeURIComponent(text).replace(/[!'()*]/g, (mark) => `%${mark.charCodeAt(0).toString(16)}`);
+
+Deno.test("parseRedisUrl: gives back what a URL was made of, and agrees with URL about ordinary ones", () => {
+  fc.assert(
+    fc.property(
+      fc.boolean(),
+      LOGINS,
+      fc.array(SERVER, { minLength: 1, maxLength: 3 }),
+      DB,
+      LABEL,
+      (tls, login, servers, db, master) => {
+        const user = login === null ? "" : `${escape(login.username)}:${escape(login.password)}@`;
+        const [scheme, path] = [tls ? "rediss" : "redis", db === null ? "" : `/${db}`];
+        const [{ host, port }] = servers as [typeof servers[0]];
+        const said = { username: login?.username || null, password: login?.password || null, db, tls };
+        const text = `${scheme}://${user}${host}:${port}${path}`;
+        assert.deepEqual(parseRedisUrl(text), {
+          ...said,
+          ...{ scheme: `${scheme}:`, servers: [{ host, port }], master: null, path: null },
+        });
+        const url = new URL(text);
+        assert.deepEqual([url.hostname, url.port, url.pathname], [host, String(port), path]);
+        const all = servers.map((one) => `${one.host}:${one.port}`).join();
+        assert.deepEqual(parseRedisUrl(`${scheme}+sentinel://${user}${all}/${master}${path}`), {
+          ...said,
+          ...{ scheme: `${scheme}+sentinel:`, servers, master, path: null },
+        });
+      },
+    ),
+    propertyRuns(1_000),
+  );
+});
+
+Deno.test("parseRedisUrl, parseServers: take no text that names no server, and never throw", () => {
+  fc.assert(
+    fc.property(fc.oneof(URL_TEXT, HOSTILE_TEXT, URL_TEXT.map((text) => text.replace("@", "#@"))), (text) => {
+      const url = parseRedisUrl(text);
+      const servers = [...url?.servers ?? [], ...parseServers(text) ?? []];
+      for (const { host, port } of servers) {
+        assert.ok(host !== "" && !/[\s\p{Cc}@/?#]/u.test(host), host);
+        assert.ok(Number.isInteger(port) && port >= 1 && port <= 65_535, String(port));
+      }
+      if (url === undefined) return;
+      assert.ok(url.db === null || (url.db >= 0 && url.db <= MAX_DB));
+      assert.ok(url.servers.length > 0 !== (url.path !== null));
+      assert.ok(!url.servers.some(({ host }) => host.includes(SECRET)) || text.split(SECRET).length > 2, text);
+    }),
+    propertyRuns(3_000),
+  );
+});
+
+const KEY_TEXT = fc.oneof(fc.constantFrom("a", "b:c", "mutt:dlq:alerter", "mutt:ingest_queue"), HOSTILE_TEXT);
+const LIST = fc.array(fc.oneof(fc.constantFrom("id", "attempts", "_remediation", "__proto__"), HOSTILE_TEXT), {
+  maxLength: 4,
+});
+const ODD = fc.oneof(fc.jsonValue({ maxDepth: 2 }), HOSTILE_TEXT, fc.double(), fc.constant({ secret: SECRET }));
+const ENTRY = fc.record(
+  {
+    dlq: fc.oneof(KEY_TEXT, ODD),
+    target: fc.oneof(KEY_TEXT, ODD),
+    dead: fc.oneof(KEY_TEXT, ODD),
+    counter: fc.oneof(HOSTILE_TEXT, fc.constant(null), ODD),
+    cutOnReplay: fc.oneof(LIST, ODD),
+    required: fc.oneof(LIST, ODD),
+    maxReplays: fc.oneof(fc.integer({ min: -1, max: 1_001 }), ODD),
+    maxPerSecond: fc.oneof(fc.double({ min: 0, max: 2 }), fc.constant("auto"), ODD),
+    targetMaxDepth: fc.oneof(fc.nat(), ODD),
+    healthUrl: fc.oneof(URL_TEXT, ODD),
+    ["__proto__"]: ODD,
+    constructor: ODD,
+  },
+  { requiredKeys: ["dlq", "target", "dead"] },
+);
+const SOURCES_TEXT = fc.tuple(
+  fc.array(
+    fc.tuple(fc.oneof(fc.constantFrom("orders", "alerter", "moog", ...HOSTILE_NAMES), HOSTILE_TEXT), ENTRY),
+    { maxLength: 4 },
+  ),
+  fc.constantFrom("", '"$schema": 1,', '"sources": {},', '"__proto__": {"sources": {}},'),
+).map(([entries, before]) =>
+  `{${before}"sources": {${entries.map(([name, entry]) => `${JSON.stringify(name)}: ${JSON.stringify(entry)}`)}}}`
+);
+
+Deno.test("parseSources: takes or refuses any text, with few short problems that show no secret", () => {
+  const text = fc.oneof(
+    SOURCES_TEXT,
+    HOSTILE_JSON.map(textOf),
+    HOSTILE_JSON.map((bytes) => `{"sources": ${textOf(bytes)}}`),
+    HOSTILE_TEXT,
+  );
+  fc.assert(
+    fc.property(text, (json) => {
+      for (const settings of [DEFAULT_SETTINGS, null]) {
+        const parsed = parseSources(json, settings);
+        checkTold(parsed, { secret: SECRET });
+        if (!parsed.ok) {
+          assert.ok(parsed.problems.length <= MAX_PROBLEMS + 1);
+          continue;
+        }
+        assert.ok(parsed.file.size <= MAX_SOURCES);
+        for (const [name, entry] of parsed.file) {
+          assert.match(name, new RegExp(SOURCE_NAME_PATTERN));
+          assert.ok(Object.keys(entry).every((member) => (SOURCE_MEMBERS as readonly string[]).includes(member)));
+          assert.equal(Object.getPrototypeOf(entry), Object.prototype);
+        }
+      }
+    }),
+    propertyRuns(2_500),
+  );
+});
+
+/** What each key may be at most; the neighbours' by their own table. */
+const BOUNDS = new Map(Object.values(NEIGHBOUR_FIELDS).map((field) => [field.key, field]));
+
+Deno.test("LiveSettings: stays within bounds whatever is set, in any order, and comes back when it is deleted", () => {
+  const key = fc.oneof(
+    { weight: 8, arbitrary: fc.constantFrom(...DYNAMIC_KEYS, ...NEIGHBOUR_KEYS) },
+    { weight: 1, arbitrary: fc.constantFrom("redis_host", "__proto__", "constructor", "toString") },
+  );
+  const text = fc.oneof(WORD, NUMBER_TEXT, HOSTILE_TEXT, DRESSED, fc.constant(null), fc.constant("9".repeat(2_000)));
+  fc.assert(
+    fc.property(fc.array(fc.tuple(key, text), { maxLength: 20 }), (changes) => {
+      const live = new LiveSettings(DEFAULT_SETTINGS);
+      for (const [name, value] of changes) {
+        const applied = live.apply(name, value);
+        if (applied.result === "rejected") checkTold({ ok: false, problems: [applied.problem] }, { secret: SECRET });
+        const settings = live.current();
+        for (const one of SETTING_KEYS) {
+          if (FIELDS[one].dynamicKey === null) assert.equal(settings[one], DEFAULT_SETTINGS[one]);
+          else assert.equal(FIELDS[one].parse(String(settings[one])), settings[one]);
+        }
+        for (const [neighbour, { key: own }] of Object.entries(NEIGHBOUR_FIELDS)) {
+          const now = live.neighbours()[neighbour as keyof typeof NEIGHBOUR_FIELDS];
+          const { min, max } = BOUNDS.get(own)!;
+          assert.ok(now === null || (Number.isInteger(now) && now >= min && now <= max), `${own}: ${now}`);
+        }
+      }
+      for (const name of [...DYNAMIC_KEYS, ...NEIGHBOUR_KEYS]) live.apply(name, null);
+      assert.deepEqual(live.current(), DEFAULT_SETTINGS);
+      assert.ok(Object.values(live.neighbours()).every((value) => value === null));
+    }),
+    propertyRuns(1_500),
+  );
+});

@@ -1,0 +1,40 @@
+/** Both ports of the service, with their real pages, for a file of tests. */
+import assert from "node:assert/strict";
+import { type HealthState, startHealthServer } from "../../src/http/health_server.ts";
+import type { Listener } from "../../src/http/listener.ts";
+import { startMetricsServer } from "../../src/http/metrics_server.ts";
+import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
+import { recordLog } from "./recorded_log.ts";
+
+/** One of the ports. */
+export interface TestListener {
+  readonly port: number;
+  /** Whether `/health` is answered with 200. */
+  isAlive(): Promise<boolean>;
+}
+
+const GOOD: HealthState = { live: { ok: true, reason: "" }, ready: { ok: true, reason: "" }, details: {} };
+
+/** Starts them before the file's tests and stops them behind; nothing may have been logged by then. */
+export function shareListeners(): () => readonly TestListener[] {
+  const { log, lines } = recordLog();
+  let listeners: Listener[] = [];
+  Deno.test.beforeAll(() => {
+    const common = { bindAddress: "127.0.0.1", port: 0, clock: SYSTEM_CLOCK, log };
+    listeners = [
+      startHealthServer({ ...common, health: () => GOOD, version: "1.2.3", podName: "pod" }),
+      startMetricsServer({ ...common, metrics: { render: () => Promise.resolve("up 1\n") } }),
+    ];
+  });
+  Deno.test.afterAll(async () => {
+    for (const listener of listeners) await listener.stop();
+    assert.deepEqual(lines, [], "a page threw, or a request was logged");
+  });
+  return () => listeners.map(({ port }) => ({ port, isAlive: () => isAlive(port) }));
+}
+
+async function isAlive(port: number): Promise<boolean> {
+  const response = await fetch(`http://127.0.0.1:${port}/health`, { headers: { connection: "close" } });
+  await response.body?.cancel();
+  return response.status === 200;
+}

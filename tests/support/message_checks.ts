@@ -1,0 +1,89 @@
+/** What must hold of any bytes in a dead-letter queue, whoever wrote them. */
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { openEnvelope } from "../../src/domain/envelope.ts";
+import { type ReadableMessage, readMessage } from "../../src/domain/message.ts";
+import { editMessage } from "../../src/domain/message_edit.ts";
+import { withoutStamps } from "../../src/domain/message_stamps.ts";
+import { correlationIdOf, MAX_PREVIEW_CHARACTERS, previewMessage, timestampOf } from "../../src/domain/preview.ts";
+import { decide, type VerdictContext } from "../../src/domain/verdict.ts";
+import { textOf } from "./payloads.ts";
+
+/** A verdict of the built-in source `alerter` that requires no members. */
+export const CONTEXT: VerdictContext = {
+  policy: {
+    name: "alerter",
+    dlq: "d",
+    target: "t",
+    dead: "x",
+    counter: "_moog_retry_count",
+    cutOnReplay: ["_retry_count", "shedding_reason"],
+    required: [],
+  },
+  maxPoisonRetries: 3,
+  maxExcuses: 5,
+  cycle: 412,
+  isTroubled: (cycle) => cycle === 411,
+  isUncounted: () => false,
+  failedAt: "2026-01-02T03:04:05.678Z",
+};
+
+/** What {@link readMessage} says of bytes. */
+export type Reading = "readable" | "malformed" | "unreadable";
+
+/** The reading in one word. */
+export function readingOf(bytes: Uint8Array): Reading {
+  const message = readMessage(bytes);
+  return message.readable ? "readable" : message.reason;
+}
+
+/** Whether two byte strings are equal. */
+export function same(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}
+
+/**
+ * The bytes are left alone; a readable message keeps every byte but stamps and the members to cut, and can be read again; any
+ * other one lies whole in its envelope, dead for what it is. What is shown of it is short and drives no terminal.
+ */
+export function checkMessage(bytes: Uint8Array): void {
+  const before = bytes.slice();
+  const message = readMessage(bytes);
+  const verdict = decide(bytes, CONTEXT);
+  assert.ok(readMessage(verdict.payload).readable);
+  if (message.readable) {
+    const extra = verdict.action === "replay" ? CONTEXT.policy.cutOnReplay : [];
+    const rest = editMessage(message, { cut: ["_remediation", "failed_at", ...extra], append: [] });
+    assert.ok(same(withoutStamps(verdict.payload, extra), rest));
+  } else {
+    assert.ok(verdict.action === "dead" && verdict.reason === message.reason);
+    assert.ok(same(openEnvelope(verdict.payload)!, bytes));
+    assert.match(verdict.detail, /^(JSON, but not an object|n[ \w-]+)$|^an integer of more than \d+ digits$/);
+  }
+  const opened = openEnvelope(bytes);
+  if (opened !== null) assert.ok([textOf(opened), opened.toBase64()].includes(payloadOf(bytes)));
+  const preview = previewMessage(bytes);
+  assert.ok(preview.length <= MAX_PREVIEW_CHARACTERS && !/[\p{C}\p{Zl}\p{Zp}]/u.test(preview), preview);
+  assert.ok((correlationIdOf(bytes) ?? "").length <= 128);
+  timestampOf(bytes);
+  assert.ok(same(bytes, before), "the bytes were changed");
+}
+
+/** The last member's value, where it is a string, as `JSON.parse` reads it. */
+function payloadOf(bytes: Uint8Array): string {
+  const { bytes: whole, valueStart, valueEnd } = (readMessage(bytes) as ReadableMessage).members.at(-1)!;
+  return JSON.parse(textOf(whole.subarray(valueStart, valueEnd)));
+}
+
+/** Bytes that count how often one of them is looked at. A scan's work, where its time would depend on the machine. */
+export function countingBytes(bytes: Uint8Array): { readonly bytes: Uint8Array; reads(): number } {
+  let reads = 0;
+  const counting = new Proxy(bytes, {
+    get(target, name) {
+      if (typeof name === "string" && /^\d+$/.test(name)) reads++;
+      const value: unknown = Reflect.get(target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  return { bytes: counting, reads: () => reads };
+}

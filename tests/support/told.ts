@@ -1,0 +1,43 @@
+/** What people and machines are told: texts that nobody can forge, nor read a secret from. */
+import assert from "node:assert/strict";
+import { createLog } from "../../src/observability/log.ts";
+import { TestClock } from "./test_clock.ts";
+
+/** What ends a line or drives a terminal somewhere. */
+// deno-lint-ignore no-control-regex
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
+/** Three names or values, each of 80 characters that take six to escape, with words between them, and a quoted text quoted. */
+const LONGEST = 3_000;
+
+/** Problems and warnings are one line each, of bounded length, and do not show the secret. */
+export function checkTold(
+  result: { readonly ok: boolean; readonly problems?: readonly string[]; readonly warnings?: readonly string[] },
+  { secret }: { secret?: string } = {},
+): void {
+  if (!result.ok) assert.ok(result.problems!.length > 0, "refused, and nobody is told why");
+  for (const text of [...result.problems ?? [], ...result.warnings ?? []]) {
+    assert.ok(!CONTROLS.test(text), JSON.stringify(text));
+    assert.ok(text.length <= LONGEST, `${text.length} characters: ${text.slice(0, 200)}`);
+    if (secret !== undefined) assert.ok(!text.includes(secret), text);
+  }
+}
+
+/** Logs the text in every place where one may stand; each line is one line, and in JSON holds it whole. */
+export function checkLine(text: string): void {
+  for (const format of ["json", "text"] as const) {
+    const written: string[] = [];
+    const write = (line: string) => void written.push(line);
+    const log = createLog({ clock: new TestClock(), write, level: "DEBUG", format, podName: text, version: text });
+    log.child(text).warning(text, text, { [`f_${text}`]: text, [text]: { [text]: [text] }, error: new Error(text) });
+    assert.equal(written.length, 1);
+    const line = written[0]!;
+    assert.ok(line.endsWith("\n") && !CONTROLS.test(line.slice(0, -1)), JSON.stringify(line).slice(0, 300));
+    if (format === "text") continue;
+    const read = JSON.parse(line);
+    assert.deepEqual([read.logger, read[`f_${text}`]], [`remediation.${text}`, text]);
+    // A field may be named like one of the line's own.
+    if (!Object.hasOwn({ message: 0, event: 0, function: 0 }, text)) {
+      assert.deepEqual([read.message, read.event], [text, text]);
+    }
+  }
+}
