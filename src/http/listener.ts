@@ -97,23 +97,25 @@ class HttpListener implements Listener {
     while (!this.#stopping.signal.aborted) {
       const socket = await this.#listener.accept().catch((error: Error) => error);
       if (!(socket instanceof Error)) {
+        if (this.#open.size >= MAX_CONNECTIONS) await this.#makeRoom();
         this.#take(socket);
       } else if (!this.#stopping.signal.aborted) {
         this.#tellFailure(socket);
-        this.#cutOldest(); // no file descriptor left, most likely
-        await this.#options.clock.sleep(ACCEPT_RETRY_MS, this.#stopping.signal);
+        // No file descriptor left, most likely; perhaps somebody else has them.
+        if (this.#open.size > 0) await this.#makeRoom();
+        else await this.#options.clock.sleep(ACCEPT_RETRY_MS, this.#stopping.signal);
       }
     }
   }
 
   #take(socket: Deno.TcpConn): void {
+    if (this.#stopping.signal.aborted) return socket.close();
     const { clock, connectionMs, onCut } = this.#options;
     const connection = new HttpConnection(socket, {
       clock,
       answer: (request) => this.#answer(request),
       ...connectionMs !== undefined && { limitMs: connectionMs },
     });
-    if (this.#open.size >= MAX_CONNECTIONS) this.#cutOldest();
     this.#open.set(
       connection,
       connection.serve().then(({ isLate }) => {
@@ -121,6 +123,12 @@ class HttpListener implements Listener {
         if (isLate && connection.stage !== "answered") onCut?.("slow");
       }),
     );
+  }
+
+  /** With a turn for the runtime: only then it gives up the descriptor, and a burst would use up all there are. */
+  #makeRoom(): Promise<void> {
+    this.#cutOldest();
+    return this.#options.clock.sleep(0);
   }
 
   /** Who has had the longest time is the likeliest to waste it: a client that means it is answered in milliseconds. */

@@ -9,6 +9,8 @@ export interface ServiceOptions {
   readonly args?: readonly string[];
   /** All that it sees of an environment. Ports default to 0 (any free one), the address to loopback. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Most file descriptors that it may have. Default: as many as this process. */
+  readonly fileDescriptors?: number;
   /** Working folder, where it would look for `.env`. Default: the system's folder for temporary files. */
   readonly cwd?: string;
 }
@@ -41,10 +43,13 @@ export interface Service extends AsyncDisposable {
 const DENO_NEEDS = ["HOME", "DENO_DIR", "XDG_CACHE_HOME"];
 
 /** Starts the binary that `MUTT_REMEDIATION_BINARY` names, else `src/main.ts` under the permissions of the compile. */
-export function startService({ args = [], env = {}, cwd }: ServiceOptions = {}): Service {
+export function startService({ args = [], env = {}, fileDescriptors, cwd }: ServiceOptions = {}): Service {
   const { program, prefix, needs } = howToRun();
-  const child = new Deno.Command(program, {
-    args: [...prefix, ...args],
+  const limited = fileDescriptors === undefined
+    ? [program]
+    : ["/bin/sh", "-c", `ulimit -n ${fileDescriptors} && exec "$0" "$@"`, program];
+  const child = new Deno.Command(limited[0]!, {
+    args: [...limited.slice(1), ...prefix, ...args],
     env: {
       ...needs,
       REMEDIATION_BIND_ADDRESS: "127.0.0.1",
