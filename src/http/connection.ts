@@ -62,7 +62,7 @@ export class HttpConnection {
   /** Resolves when the connection is closed, with whether its time ran out. Whatever the client does, it does not reject. Call it once. */
   async serve(): Promise<{ isLate: boolean }> {
     const { clock, limitMs = LIMIT_MS } = this.#options;
-    // Deno before 2.7 lets a write hang that waits while its socket is closed: the race ends all the same.
+    // Deno 2.6 lets a write hang that waits while its socket is closed: the race ends all the same.
     const limit = clock.sleep(limitMs, this.#cut.signal).then(() => !this.#cut.signal.aborted);
     try {
       return { isLate: await Promise.race([this.#exchange().then(() => false), limit]) };
@@ -83,8 +83,9 @@ export class HttpConnection {
     if (head === null) return;
     this.#stage = "answering";
     const isWritten = await this.#write(await this.#encode(await this.#answer(head)));
+    if (!isWritten) return;
     this.#stage = "answered";
-    if (isWritten) await this.#linger();
+    await this.#linger();
   }
 
   /** The head as Latin-1 text; "too long" where it is; `null` where the client went without one. */
