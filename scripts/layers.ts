@@ -44,7 +44,7 @@ const RUNTIME_GLOBALS: Readonly<Record<string, true | readonly string[]>> = {
 
 /** What other layers may use all the same. */
 const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
-  http: ["Deno.serve"],
+  http: ["Deno.listen"],
   cli: ["AbortSignal.timeout"], // a command of its own that asks once and ends
   main: [
     "Deno.addSignalListener",

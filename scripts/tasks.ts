@@ -21,6 +21,7 @@ const TASKS: Record<string, Task> = {
   chaos: async (args) => await needRedis() || await (await import("../tests/chaos/harness/run.ts")).runChaos(args),
   ok: async () => await runGate(),
   compile: () => compile(),
+  audit: async () => await (await import("./audit.ts")).runAudit(),
   "check:layers": () => runDeno(["lint", "--rules-tags=", "--rules-include=layers/arrows,layers/rooms", "src"]),
   fmt: (args) => runDeno(["fmt", ...args]),
   generate: (args) => runDeno(["run", "-A", "scripts/generate.ts", ...args]),

@@ -8,7 +8,7 @@ import type { SourcesFile } from "../config/sources_file.ts";
 import { type HealthState, startHealthServer } from "../http/health_server.ts";
 import { startMetricsServer } from "../http/metrics_server.ts";
 import type { Log } from "../observability/log.ts";
-import { Metrics } from "../observability/metrics.ts";
+import { type CutReason, type HTTP_PORTS, Metrics } from "../observability/metrics.ts";
 import { NO_TRACER, type Tracer } from "../observability/tracing.ts";
 import { CONFIG_CHANNEL, ConfigWatcher } from "../redis/config_watcher.ts";
 import type { SentinelGroup } from "../redis/address.ts";
@@ -208,11 +208,18 @@ function listen(
   { core, sources, teardown }: { core: Core; sources: SourceSet; teardown: Teardown },
 ): void {
   const common = { bindAddress: settings.bindAddress, clock, log: log.child("http") };
-  const metrics = startMetricsServer({ ...common, port: settings.metricsPort, metrics: core.metrics });
+  const count = (port: typeof HTTP_PORTS[number]) => (reason: CutReason) => core.metrics.httpCut.inc({ port, reason });
+  const metrics = startMetricsServer({
+    ...common,
+    port: settings.metricsPort,
+    metrics: core.metrics,
+    onCut: count("metrics"),
+  });
   teardown.add("the metrics port", () => metrics.stop());
   const health = startHealthServer({
     ...common,
     port: settings.healthPort,
+    onCut: count("health"),
     health: () => describeHealth({ core, sources: sources.list(), signal }),
     version: VERSION,
     podName: settings.podName,

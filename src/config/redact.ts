@@ -17,15 +17,19 @@ export function redactCredentials(text: string): string {
   return /^[a-z][a-z0-9+.-]*:/i.test(text) ? withoutUser.replace(/[?#].*/s, `?${HIDDEN}`) : withoutUser;
 }
 
-/** Letters and digits mixed, so many without a mark between them that it is no word. */
-const SECRET_RUN = /(?=[^\s._:/,;"'-]{12})(?=[^\s._:/,;"'-]*\d)(?=[^\s._:/,;"'-]*[a-z])[^\s._:/,;"'-]{12}/i;
+/** What stands between two marks. */
+const RUN = /[^\s._:/,;"'-]+/g;
+/** A run so long is no word any more. */
+const SECRET_CHARACTERS = 12;
 
 /**
- * Whether a text looks like a password or key that somebody put in the wrong place. A path does not, whatever its folders are
- * called. Passwords that are words or short cannot be told from other values.
+ * Whether a text looks like a password or key that somebody put in the wrong place: letters and digits mixed, without a mark
+ * between them. A path does not, whatever its folders are called. Passwords that are words or short cannot be told from other values.
  */
 export function looksSecret(text: string): boolean {
-  return !/^\.{0,2}\//.test(text) && SECRET_RUN.test(text);
+  if (/^\.{0,2}\//.test(text)) return false;
+  const runs = text.match(RUN) ?? [];
+  return runs.some((run) => run.length >= SECRET_CHARACTERS && /\d/.test(run) && /[a-z]/i.test(run));
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Port 8087: whether the service lives and is ready, as text for probes and as JSON for people. */
 import { type Listener, type ListenerOptions, startListener } from "./listener.ts";
 import { jsonReply, type Pages, type Reply, textReply, wantsJson } from "./reply.ts";
+import type { PageRequest } from "./request_head.ts";
 
 /** One question's answer; `reason` is what `/health` says while it is not `ok`. */
 export interface HealthCheck {
@@ -35,7 +36,7 @@ type CheckName = "live" | "ready";
 function healthPages(options: HealthServerOptions): Pages {
   const page = (summary: string, checks: readonly CheckName[]) => ({
     summary,
-    answer: (request: Request) => answerHealth(request, { options, checks }),
+    answer: (request: PageRequest) => answerHealth(request, { options, checks }),
   });
   return {
     "/health": page("OK while live and ready; JSON by Accept: application/json", ["live", "ready"]),
@@ -45,7 +46,7 @@ function healthPages(options: HealthServerOptions): Pages {
 }
 
 function answerHealth(
-  request: Request,
+  request: PageRequest,
   { options, checks }: { options: HealthServerOptions; checks: readonly CheckName[] },
 ): Reply {
   const state = options.health();

@@ -1,4 +1,5 @@
 /** What a page answers, and how requests find their page. Pure: nothing here does IO. */
+import type { PageRequest } from "./request_head.ts";
 
 /** An answer, before it becomes an HTTP response. */
 export interface Reply {
@@ -13,7 +14,7 @@ export interface Reply {
 export interface Page {
   /** One line for the index. */
   readonly summary: string;
-  answer(request: Request): Reply | Promise<Reply>;
+  answer(request: PageRequest): Reply | Promise<Reply>;
 }
 
 /** Pages by their exact path. */
@@ -32,23 +33,19 @@ export function jsonReply(value: unknown, status = 200): Reply {
 }
 
 /** Whether the request asks for JSON by name; a wildcard gets text, as the original's clients expect. */
-export function wantsJson(request: Request): boolean {
+export function wantsJson(request: PageRequest): boolean {
   return /\bapplication\/json(?![\w.+-])(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/i.test(request.headers.get("accept") ?? "");
 }
 
 /** Answers a request with the page at its path; `/` lists them. Rejects with what a page throws. */
-export async function route(pages: Pages, request: Request): Promise<Response> {
+export async function route(pages: Pages, request: PageRequest): Promise<Response> {
+  const path = URL.parse(request.url)?.pathname ?? request.url;
+  const page = Object.hasOwn(pages, path) ? pages[path] : path === "/" ? indexOf(pages) : undefined;
+  if (page === undefined) return toResponse(textReply(`Not found. Here is:\n${listPages(pages)}`, 404));
   if (request.method !== "GET" && request.method !== "HEAD") {
     return toResponse({ ...textReply("Method not allowed: use GET or HEAD\n", 405), headers: { allow: "GET, HEAD" } });
   }
-  const path = URL.parse(request.url)?.pathname ?? request.url;
-  const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
-  const reply = page !== undefined
-    ? await page.answer(request)
-    : path === "/"
-    ? textReply(listPages(pages))
-    : textReply(`Not found. Here is:\n${listPages(pages)}`, 404);
-  return toResponse(reply, request.method === "HEAD");
+  return toResponse(await page.answer(request), request.method === "HEAD");
 }
 
 /** The HTTP response of a reply; for HEAD without its body. */
@@ -63,6 +60,10 @@ export function toResponse(reply: Reply, headOnly = false): Response {
       ...reply.headers,
     },
   });
+}
+
+function indexOf(pages: Pages): Page {
+  return { summary: "", answer: () => textReply(listPages(pages)) };
 }
 
 function listPages(pages: Pages): string {

@@ -30,6 +30,13 @@ export const RELOAD_RESULTS = ["applied", "rejected"] as const;
 /** One of {@link RELOAD_RESULTS}. */
 export type ReloadResult = (typeof RELOAD_RESULTS)[number];
 
+/** The ports that answer HTTP. */
+export const HTTP_PORTS = ["metrics", "health"] as const;
+/** Why an HTTP client was cut off: it took too long, or was the oldest of too many. */
+export const CUT_REASONS = ["slow", "crowded"] as const;
+/** One of {@link CUT_REASONS}. */
+export type CutReason = (typeof CUT_REASONS)[number];
+
 /** A list that a source measures. */
 export interface MeasuredQueue {
   /** The full Redis key. */
@@ -125,6 +132,15 @@ export class Metrics {
   readonly commits = this.#counter("commits_total", "Commits of a chunk, by source and result.", ["source", "result"]);
   /** Bytes of payload, as they were in the DLQ. */
   readonly movedBytes = this.#counter("moved_bytes_total", "Bytes of the messages moved, by source.", ["source"]);
+  /** By one of {@link HTTP_PORTS} and one of {@link CUT_REASONS}. */
+  readonly httpCut = this.#counter(
+    "http_cut_total",
+    "HTTP clients cut off without a whole answer, by port and reason.",
+    [
+      "port",
+      "reason",
+    ],
+  );
   /** By one of {@link RELOAD_RESULTS}. */
   readonly configReloads = this.#counter("config_reloads_total", "Configuration changes, by result.", ["result"]);
   /** By one of `REDIS_ERROR_CODES`. */
@@ -156,6 +172,7 @@ export class Metrics {
   #initialise({ sources, redisErrorCodes, version, commit }: MetricsOptions): void {
     for (const reason of REPLAY_FAIL_REASONS) this.replayFail.inc({ reason }, 0);
     for (const result of RELOAD_RESULTS) this.configReloads.inc({ result }, 0);
+    for (const port of HTTP_PORTS) for (const reason of CUT_REASONS) this.httpCut.inc({ port, reason }, 0);
     for (const code of redisErrorCodes) this.redisErrors.inc({ code }, 0);
     for (const source of sources) this.addSource(source);
     this.#buildInfo.set({ version, commit }, 1);

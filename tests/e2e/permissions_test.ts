@@ -2,6 +2,9 @@
 import assert from "node:assert/strict";
 import { ROOT } from "../../scripts/child.ts";
 import { permissionFlags } from "../../scripts/compile.ts";
+import { environmentPrefixes, FIELDS } from "../../src/config/fields.ts";
+import { startRedis, type TestRedis, withRedis } from "../support/redis.ts";
+import { type Exit, type ServiceOptions, startService } from "../support/service.ts";
 
 const BINARY = Deno.env.get("MUTT_REMEDIATION_BINARY");
 
@@ -39,6 +42,273 @@ Deno.test({
       prompt: false,
     });
   },
+});
+
+/** The flags of the compile without one of them, or without one thing of a list: `--allow-write=/run/redis`. */
+function without(part: string): string[] {
+  const [name, value] = part.split("=") as [string, string?];
+  const flags = permissionFlags();
+  const at = flags.findIndex((flag) => value === undefined ? flag === name : flag.startsWith(`${name}=`));
+  assert.notEqual(at, -1, `${part} is not granted`);
+  const rest = (flags[at]!.split("=")[1] ?? "").split(",").filter((one) => one !== value);
+  assert.ok(value === undefined || rest.length > 0, `${part}: give the flag without its value`);
+  return flags.toSpliced(at, 1, ...value === undefined ? [] : [`${name}=${rest.join(",")}`]);
+}
+
+/** Every part of the flags by its test below: one that is granted anew fails the last test until it has its own. */
+const shown = new Set<string>();
+
+async function runToEnd(options: ServiceOptions): Promise<Exit & { stdout: string; stderr: string }> {
+  await using service = startService(options);
+  const exit = await service.exit;
+  return { ...exit, stdout: service.stdout.join("\n"), stderr: service.stderr.join("\n") };
+}
+
+/** Registers a test that needs `part`: works with all that the compile grants, and fails `how` without that one. */
+function needs(part: string, options: {
+  readonly what: string;
+  readonly ignore?: string | undefined;
+  readonly works: (permissions: string[]) => Promise<void>;
+  readonly fails: (permissions: string[]) => Promise<void>;
+}): void {
+  shown.add(part);
+  if (BINARY) return; // what it carries is compared above, and cannot be taken from it
+  Deno.test({
+    name: `permissionFlags: ${part} is needed: ${options.what}${options.ignore ? ` (ignored: ${options.ignore})` : ""}`,
+    ignore: options.ignore !== undefined,
+    fn: async () => {
+      await options.works(permissionFlags());
+      await options.fails(without(part));
+    },
+  });
+}
+
+needs("--allow-net", {
+  what: "the ports are listened on",
+  works: async (permissions) => {
+    await using service = startService({ permissions, env: { REDIS_PORT: "1" } });
+    const { health } = await service.ports();
+    assert.equal(await (await fetch(`http://127.0.0.1:${health}/livez`)).text(), "OK");
+  },
+  fails: async (permissions) => {
+    const { code, stderr } = await runToEnd({ permissions, env: { REDIS_PORT: "1" } });
+    assert.equal(code, 1);
+    assert.match(stderr, /Requires net access/);
+  },
+});
+
+needs("--ignore-env", {
+  what: "a library looks at variables that are none of ours",
+  works: async (permissions) => assert.equal((await runToEnd({ permissions, args: ["config"] })).code, 0),
+  fails: async (permissions) => {
+    const { code, stderr } = await runToEnd({ permissions, args: ["config"] });
+    assert.equal(code, 1);
+    assert.match(stderr, /NotCapable: Requires env access/);
+  },
+});
+
+needs("--allow-read", {
+  what: "the operator chooses the paths of .env, secrets, certificates and sources",
+  works: (permissions) =>
+    withFiles((options) => runToEnd({ permissions, ...options }), ({ code, stdout }) => {
+      assert.equal(code, 0);
+      const settings: { variable: string; origin: string }[] = JSON.parse(stdout).settings;
+      const found = Object.fromEntries(settings.map(({ variable, origin }) => [variable, origin]));
+      assert.match(found.MOOG_WEBHOOK_URL!, /\.env/);
+      assert.match(found.REDIS_PASS_CURRENT!, /REDIS_PASS_CURRENT_FILE/);
+    }),
+  fails: (permissions) =>
+    withFiles((options) => runToEnd({ permissions, ...options }), ({ code, stderr }) => {
+      assert.notEqual(code, 0);
+      assert.match(stderr, /Requires read access/);
+    }),
+});
+
+/** A folder with a `.env`, a secret and a sources file, all of them named to `config`. */
+async function withFiles(
+  start: (options: ServiceOptions) => ReturnType<typeof runToEnd>,
+  judge: (result: Awaited<ReturnType<typeof runToEnd>>) => void,
+): Promise<void> {
+  const cwd = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${cwd}/.env`, "MOOG_WEBHOOK_URL=http://127.0.0.1:1/\n");
+    await Deno.writeTextFile(`${cwd}/secret`, "planted\n");
+    await Deno.writeTextFile(`${cwd}/sources.json`, '{"sources": {}}');
+    const env = { REDIS_PASS_CURRENT_FILE: `${cwd}/secret`, REMEDIATION_SOURCES_PATH: `${cwd}/sources.json` };
+    judge(await start({ cwd, env, args: ["config", "--json"] }));
+  } finally {
+    await Deno.remove(cwd, { recursive: true });
+  }
+}
+
+/** A variable of each prefix that has a default, with that default. */
+const examples = environmentPrefixes().map((prefix) => {
+  const field = Object.values(FIELDS).find(({ variable, initialText }) =>
+    variable.startsWith(prefix.replace("*", "")) && (initialText ?? "") !== ""
+  )!;
+  return { prefix, variable: field.variable, value: field.initialText! };
+});
+
+for (const { prefix, variable } of examples) {
+  const env = Object.fromEntries(examples.map(({ variable, value }) => [variable, value]));
+  const originOf = async (permissions: string[]) =>
+    (await readSettings({ permissions, env })).find((one) => one.variable === variable)!.origin;
+  needs(`--allow-env=${prefix}`, {
+    what: `${variable} is read`,
+    works: async (permissions) => assert.equal(await originOf(permissions), "environment"),
+    fails: async (permissions) => assert.equal(await originOf(permissions), "default"),
+  });
+}
+
+async function readSettings(
+  options: ServiceOptions,
+): Promise<{ variable: string; value: string; origin: string }[]> {
+  const { code, stdout, stderr } = await runToEnd({ args: ["config", "--json"], ...options });
+  assert.equal(code, 0, stderr);
+  return JSON.parse(stdout).settings;
+}
+
+/** Where Redis' Unix sockets are; a folder that is not there is made where that is allowed, and taken away again. */
+for (const folder of ["/run/redis", "/var/run/redis"]) {
+  const socket = `${folder}/mutt-remediation-test-${Deno.pid}.sock`;
+  const once = { args: ["once", "--json"], env: { REDIS_URL: `unix://${socket}` } };
+  needs(`--allow-write=${folder}`, {
+    what: "to connect to a Unix socket is to write to it",
+    ignore: canWriteTo(folder) ? undefined : `no file can be made below ${folder}`,
+    works: (permissions) =>
+      withSocket(socket, async (redis) => {
+        const { code, stderr } = await runToEnd({ permissions, ...once });
+        assert.equal(code, 0, stderr);
+        assert.equal(await redis.client().llen("mutt:ingest_queue"), 1);
+      }),
+    fails: (permissions) =>
+      withSocket(socket, async (redis) => {
+        const { code, stderr } = await runToEnd({ permissions, ...once });
+        assert.notEqual(code, 0);
+        assert.match(stderr, /Requires write access/);
+        assert.equal(await redis.client().llen("mutt:ingest_queue"), 0);
+      }),
+  });
+}
+
+function canWriteTo(folder: string): boolean {
+  const probe = `${folder}/mutt-remediation-test-${Deno.pid}`;
+  const isThere = isFolder(folder);
+  try {
+    Deno.mkdirSync(probe, { recursive: true });
+    Deno.removeSync(probe);
+    if (!isThere) Deno.removeSync(folder);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+/** A Redis with one message, on a Unix socket too. */
+async function withSocket(socket: string, use: (redis: TestRedis) => Promise<void>): Promise<void> {
+  const folder = socket.slice(0, socket.lastIndexOf("/"));
+  const isThere = isFolder(folder);
+  await Deno.mkdir(folder, { recursive: true });
+  const redis = await startRedis({ config: [`unixsocket ${socket}`] });
+  try {
+    await redis.seedList("mutt:dlq:alerter", ['{"timestamp":"t","hostname":"h","message":"m"}']);
+    await use(redis);
+  } finally {
+    await redis.stop();
+    await Deno.remove(socket).catch(() => {});
+    if (!isThere) await Deno.remove(folder);
+  }
+}
+
+/** Runs a command on a terminal of its own for some seconds. @returns what it wrote there. */
+async function onTerminal(command: readonly string[], env: Record<string, string>): Promise<string> {
+  const quoted = command.map((word) => `'${word}'`).join(" ");
+  const { stdout } = await new Deno.Command("timeout", {
+    args: ["--kill-after=1", "8", "script", "-qec", quoted, "/dev/null"],
+    env: { TERM: "xterm", NO_COLOR: "1", ...env },
+    stdin: "null",
+  }).output();
+  return new TextDecoder().decode(stdout);
+}
+
+const NO_TERMINAL = await hasProgram("script") && await hasProgram("timeout") ? undefined : "no script or timeout here";
+
+async function hasProgram(program: string): Promise<boolean> {
+  try {
+    return (await new Deno.Command(program, { args: ["--version"], stdout: "null", stderr: "null" }).output()).success;
+  } catch {
+    return false;
+  }
+}
+
+needs("--no-prompt", {
+  what: "on a terminal nobody is asked to allow more",
+  ignore: NO_TERMINAL,
+  works: async (permissions) => assert.match(await probeOnTerminal(permissions), /"writes a file":"NotCapable"/),
+  fails: async (permissions) => assert.match(await probeOnTerminal(permissions), /Allow\?/),
+});
+
+function probeOnTerminal(permissions: string[]): Promise<string> {
+  const probe = `${ROOT}tests/support/permissions_probe.ts`;
+  return onTerminal([Deno.execPath(), "run", "--no-config", "--no-lock", ...permissions, probe], {});
+}
+
+Deno.test({
+  name: `binary: asks nobody on a terminal when it may not do something${
+    NO_TERMINAL ? ` (ignored: ${NO_TERMINAL})` : ""
+  }`,
+  ignore: !BINARY || NO_TERMINAL !== undefined,
+  fn: async () => {
+    const binary = BINARY!.startsWith("/") ? BINARY! : ROOT + BINARY;
+    const output = await onTerminal([binary, "once"], { REDIS_URL: "unix:///tmp/no-redis-here.sock" });
+    assert.match(output, /Redis did not answer/);
+    assert.doesNotMatch(output, /Allow\?/);
+  },
+});
+
+Deno.test("permissionFlags: every part is shown to be needed", () => {
+  const parts = permissionFlags().flatMap((flag) => {
+    const [name, values] = flag.split("=");
+    return values === undefined ? [flag] : values.split(",").map((value) => `${name}=${value}`);
+  });
+  assert.deepEqual(parts.toSorted(), [...shown].sort());
+});
+
+withRedis("permissions: a drain asks for variables, the network and the named files only", async (redis) => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/.env`, "MOOG_API_KEY_FILE=secret\n");
+    await Deno.writeTextFile(`${folder}/secret`, "planted\n");
+    await redis.seedList("mutt:dlq:alerter", ['{"timestamp":"t","hostname":"h","message":"m"}']);
+    const { code, stderr } = await runToEnd({
+      permissions: permissionFlags(),
+      args: ["once"],
+      cwd: folder,
+      env: { REDIS_HOST: "127.0.0.1", REDIS_PORT: String(redis.port), DENO_AUDIT_PERMISSIONS: `${folder}/asked` },
+    });
+    assert.equal(code, 0, stderr);
+    const asked: { permission: string; value: string | null }[] = (await Deno.readTextFile(`${folder}/asked`)).trim()
+      .split("\n").map((line) => JSON.parse(line));
+    const of = (
+      kind: string,
+    ) => [...new Set(asked.filter(({ permission }) => permission === kind).map((one) => one.value))];
+    assert.deepEqual(of("read").toSorted(), [".env", `${ROOT}dist/commit`, "secret"].toSorted());
+    assert.deepEqual(of("net"), [`127.0.0.1:${redis.port}`]);
+    const kinds = new Set(asked.map(({ permission }) => permission));
+    // Deno 2.9 writes down "write" for a file that is opened for reading.
+    assert.deepEqual([...kinds].filter((kind) => !["env", "read", "net", "write"].includes(kind)), []);
+    assert.deepEqual(of("write").filter((path) => !of("read").includes(path)), []);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 /** The `permissions` object out of the metadata that `deno compile` writes into a binary, as JSON; an empty list is "all". */

@@ -11,6 +11,10 @@ export interface ServiceOptions {
   readonly args?: readonly string[];
   /** All that it sees of an environment. Ports default to 0 (any free one), the address to loopback, the key to a planted one. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Flags of `deno run` in place of those of the compile; then it is run from source, whatever there is of a binary. */
+  readonly permissions?: readonly string[];
+  /** Most file descriptors that it may have. Default: as many as this process. */
+  readonly fileDescriptors?: number;
   /** Working folder, where it would look for `.env`. Default: the system's folder for temporary files. */
   readonly cwd?: string;
 }
@@ -43,10 +47,13 @@ export interface Service extends AsyncDisposable {
 const DENO_NEEDS = ["HOME", "DENO_DIR", "XDG_CACHE_HOME"];
 
 /** Starts the binary that `MUTT_REMEDIATION_BINARY` names, else `src/main.ts` under the permissions of the compile. */
-export function startService({ args = [], env = {}, cwd }: ServiceOptions = {}): Service {
-  const { program, prefix, needs } = howToRun();
-  const child = new Deno.Command(program, {
-    args: [...prefix, ...args],
+export function startService({ args = [], env = {}, permissions, fileDescriptors, cwd }: ServiceOptions = {}): Service {
+  const { program, prefix, needs } = howToRun(permissions);
+  const limited = fileDescriptors === undefined
+    ? [program]
+    : ["/bin/sh", "-c", `ulimit -n ${fileDescriptors} && exec "$0" "$@"`, program];
+  const child = new Deno.Command(limited[0]!, {
+    args: [...limited.slice(1), ...prefix, ...args],
     env: {
       ...needs,
       REMEDIATION_BIND_ADDRESS: "127.0.0.1",
@@ -64,16 +71,20 @@ export function startService({ args = [], env = {}, cwd }: ServiceOptions = {}):
   return new StartedService(child);
 }
 
-function howToRun(): { program: string; prefix: string[]; needs: Record<string, string> } {
+function howToRun(
+  permissions?: readonly string[],
+): { program: string; prefix: string[]; needs: Record<string, string> } {
   const binary = Deno.env.get("MUTT_REMEDIATION_BINARY");
-  if (binary) return { program: binary.startsWith("/") ? binary : ROOT + binary, prefix: [], needs: {} };
+  if (binary && !permissions) {
+    return { program: binary.startsWith("/") ? binary : ROOT + binary, prefix: [], needs: {} };
+  }
   const needs = DENO_NEEDS.flatMap((name) => {
     const value = Deno.env.get(name);
     return value === undefined ? [] : [[name, value]];
   });
   return {
     program: Deno.execPath(),
-    prefix: ["run", `--config=${ROOT}deno.json`, ...permissionFlags(), `${ROOT}src/main.ts`],
+    prefix: ["run", `--config=${ROOT}deno.json`, ...permissions ?? permissionFlags(), `${ROOT}src/main.ts`],
     needs: { ...Object.fromEntries(needs), NO_COLOR: "1" },
   };
 }

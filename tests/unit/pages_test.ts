@@ -6,7 +6,7 @@ import denoJson from "../../deno.json" with { type: "json" };
 const ROOT = new URL("../../", import.meta.url);
 const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
 const docs = [...Deno.readDirSync(new URL("docs/", ROOT))].filter(({ name }) => name.endsWith(".md"));
-const PAGES = ["README.md", "CHANGELOG.md", ...docs.map(({ name }) => `docs/${name}`)];
+const PAGES = ["README.md", "CHANGELOG.md", "SECURITY.md", ...docs.map(({ name }) => `docs/${name}`)];
 
 Deno.test("pages: name the pinned version of Deno wherever they name one", () => {
   const pinned = read(".deno-version").trim();
@@ -26,7 +26,7 @@ Deno.test("pages: link only to files that are there", () => {
 
 Deno.test("pages: name only variables that are read", () => {
   const known = new Set(knownVariables());
-  for (const page of ["README.md", "docs/differences-from-mutt.md"]) {
+  for (const page of ["README.md", "docs/differences-from-mutt.md", "docs/security.md"]) {
     for (const [name] of read(page).matchAll(/\b(?:REMEDIATION|REDIS|MOOG|ALERTER|MAX_POISON|LOG)_[A-Z_]+\b/g)) {
       assert.ok(known.has(name), `${page} names ${name}`);
     }
@@ -39,4 +39,10 @@ Deno.test("pages: list every gate in the README", () => {
 
 Deno.test("pages: tell in the changelog what the version brought", () => {
   assert.ok(read("CHANGELOG.md").includes(`## ${denoJson.version}`));
+});
+
+Deno.test("pages: name only tests that are there on the page about security", () => {
+  const named = [...read("docs/security.md").matchAll(/`(tests\/[\w/]+\.ts)`/g)].map(([, path]) => path!);
+  assert.ok(named.length >= 5);
+  for (const path of named) assert.ok(Deno.statSync(new URL(path, ROOT)).isFile, path);
 });

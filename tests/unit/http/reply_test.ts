@@ -39,6 +39,11 @@ Deno.test("route: says which methods it takes when asked by another", async () =
   }
 });
 
+Deno.test("route: says that a page is not there before it says which methods it takes", async () => {
+  strictEqual((await ask("/none", "POST")).status, 404);
+  strictEqual((await ask("/", "POST")).status, 405);
+});
+
 Deno.test("route: lists the paths when there is none such", async () => {
   for (const path of ["/none", "/one/", "/toString", "/__proto__"]) {
     const response = await ask(path);

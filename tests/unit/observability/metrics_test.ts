@@ -81,6 +81,8 @@ Deno.test("Metrics: has every closed label at 0 when nothing happened yet", asyn
     'moved_bytes_total{source="alerter"}',
     'config_reloads_total{result="applied"}',
     'config_reloads_total{result="rejected"}',
+    'http_cut_total{port="health",reason="slow"}',
+    'http_cut_total{port="metrics",reason="crowded"}',
     'redis_errors_total{code="OOM"}',
     'redis_errors_total{code="OTHER"}',
     "redis_reconnects_total",

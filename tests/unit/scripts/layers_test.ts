@@ -55,7 +55,7 @@ const RIGHT: readonly (readonly [path: string, text: string])[] = [
   ["gates/a.ts", `import lua from "../redis/scripts/x.lua" with { type: "text" };`],
   ["app/version.ts", `import denoJson from "../../deno.json" with { type: "json" };`],
   ["main.ts", `import { x } from "./cli/run.ts";\nDeno.exit(0);`],
-  ["http/a.ts", `const server: Deno.HttpServer = Deno.serve(() => new Response("x"));`],
+  ["http/a.ts", `const listener: Deno.TcpListener = Deno.listen({ port: 0 });`],
   [
     "runtime/a.ts",
     `const x = Date.now() + performance.now() + Math.random(); Deno.env.get("A"); setTimeout(() => {}, 1);`,

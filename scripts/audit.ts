@@ -1,0 +1,54 @@
+/** Asks npm's registry whether a package in `deno.lock` has a known vulnerability. */
+import { ROOT } from "./child.ts";
+import { formatTally, type Tally } from "./test_run.ts";
+
+/** An audit that takes longer has no network worth the name. */
+const LIMIT_MS = 60_000;
+
+/** What is known afterwards; `unknown` where the registry could not be asked. */
+export type AuditResult = "clean" | "vulnerable" | "unknown";
+
+const TALLIES: Readonly<Record<AuditResult, Tally>> = {
+  clean: { passed: 1, failed: 0, skipped: 0 },
+  vulnerable: { passed: 0, failed: 1, skipped: 0 },
+  unknown: { passed: 0, failed: 0, skipped: 1 },
+};
+
+/** Reads what `deno audit` says; its exit code alone is 1 for a vulnerability and for a missing network. */
+export function judgeAudit({ code, stdout }: { readonly code: number; readonly stdout: string }): AuditResult {
+  if (code === 0) return "clean";
+  return /^Found \d+ vulnerabilit/m.test(stdout) ? "vulnerable" : "unknown";
+}
+
+/** Asks, with `env` on top of this process' own variables. `told` is for people. */
+export async function audit(
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ readonly result: AuditResult; readonly told: string }> {
+  const output = await new Deno.Command(Deno.execPath(), {
+    args: ["audit", "--level=high"],
+    cwd: ROOT,
+    env: { NO_COLOR: "1", ...env },
+    stdin: "null",
+    signal: AbortSignal.timeout(LIMIT_MS),
+  }).output();
+  const [stdout, stderr] = [output.stdout, output.stderr].map((bytes) => new TextDecoder().decode(bytes).trim());
+  const result = judgeAudit({ code: output.code, stdout: stdout! });
+  return { result, told: result === "unknown" ? `could not be reached, skipped (${causeOf(stderr!)})` : stdout! };
+}
+
+/** The first cause that is given; the error itself names the registry's address. */
+function causeOf(stderr: string): string {
+  const [first = ""] = (stderr.split("Caused by:")[1] ?? "").trim().split("\n");
+  return first.replace(/^0: /, "") || "no answer";
+}
+
+/**
+ * Audits, tells what it found, and ends with a tally as the last line. Fails for what is high or critical; lower ones are only
+ * told, and so is a registry that cannot be asked. @returns an exit code.
+ */
+export async function runAudit(): Promise<number> {
+  const { result, told } = await audit();
+  console.log(`audit, the registry's list of known vulnerabilities: ${told}`);
+  console.log(formatTally(TALLIES[result]));
+  return result === "vulnerable" ? 1 : 0;
+}
