@@ -1,6 +1,6 @@
 /**
- * Writes what is made from the tables of settings and sources: `.env.template`, `docs/configuration.md` and
- * `docs/sources.schema.json`.
+ * Writes what is made from the tables of settings and sources (`.env.template`, `docs/configuration.md`, `docs/states.md` and
+ * `docs/sources.schema.json`) and from Prometheus' rules (`k8s/components/monitoring/prometheusrule.yaml`).
  *
  *     deno run -A scripts/generate.ts           # writes them
  *     deno run -A scripts/generate.ts --check   # exit 1 when they differ from the table
@@ -12,6 +12,8 @@ import { describeRange, type Field, type Group, GROUPS } from "../src/config/fie
 import { SOURCE_FIELDS, SOURCE_MEMBERS } from "../src/config/source_fields.ts";
 import { BUILT_IN_LISTS, MAX_SOURCES, SOURCE_NAME_PATTERN } from "../src/config/sources_file.ts";
 import { environmentPrefixes, FIELDS, SETTING_KEYS } from "../src/config/fields.ts";
+import { parse, stringify } from "yaml";
+import { filesIn, ROOT } from "./child.ts";
 
 const MAKE = "deno run -A scripts/generate.ts";
 
@@ -22,7 +24,22 @@ export function renderFiles(): ReadonlyMap<string, string> {
     ["docs/configuration.md", renderConfigurationPage()],
     ["docs/states.md", renderStatesPage()],
     ["docs/sources.schema.json", renderSourcesSchema()],
+    ["k8s/components/monitoring/prometheusrule.yaml", renderPrometheusRule()],
   ]);
+}
+
+const RULES = "monitoring/prometheus/rules";
+
+/** What Prometheus itself reads as files, as one object for the Prometheus operator. */
+function renderPrometheusRule(): string {
+  const groups = filesIn(RULES, ".yml").flatMap((path) => parse(Deno.readTextFileSync(ROOT + path)).groups);
+  const rule = {
+    apiVersion: "monitoring.coreos.com/v1",
+    kind: "PrometheusRule",
+    metadata: { name: "mutt-remediation", namespace: "mutt", labels: { app: "mutt", component: "remediation" } },
+    spec: { groups },
+  };
+  return `# Made from ${RULES} by: ${MAKE}\n${stringify(rule, { lineWidth: 0 })}`;
 }
 
 function renderStatesPage(): string {
