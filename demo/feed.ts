@@ -8,10 +8,12 @@
 import { Buffer } from "node:buffer";
 import { Redis } from "ioredis";
 import { LISTS, startConsumer } from "./consumer.ts";
-import { DEMO_MIX, generateDeadLetters } from "./generator.ts";
+import { DEMO_MIX, generateDeadLetters, type Mix } from "./generator.ts";
 
-/** Without messages of 1 MiB: one is in every batch, however small. */
-const { large: _, ...FEED_MIX } = DEMO_MIX;
+const { large: _, ...withoutLarge } = DEMO_MIX;
+
+/** The demo's mix without messages of 1 MiB: one would be in every batch, however small. */
+export const FEED_MIX: Mix = withoutLarge;
 
 /** What {@link runFeed} needs. */
 export interface FeedOptions {
