@@ -112,6 +112,19 @@ Deno.test({
   },
 });
 
+Deno.test("README.md: has the lines that MUTT's operators know", () => {
+  const readme = Deno.readTextFileSync(`${ROOT}README.md`);
+  for (
+    const line of [
+      `kubectl apply -f ${MANIFEST}`,
+      "kubectl get pods -n mutt -l component=remediation",
+      "kubectl logs -n mutt -l component=remediation -f",
+      "docker compose up -d remediation",
+      "docker compose logs -f remediation",
+    ]
+  ) assert.match(readme, new RegExp(`^${line}( |$)`, "m"));
+});
+
 /** Every folder that is rendered; the last one is all there is, on top of each other. */
 const FOLDERS = ["base", "overlays/ha", "overlays/monitoring", "../tests/deploy/everything"];
 
