@@ -30,8 +30,11 @@ export interface Consumer {
   stop(): Promise<void>;
 }
 
-/** Starts it against that Redis; it is known to be alive (by its heartbeat) once this resolves. */
-export async function startConsumer(redisUrl: string): Promise<Consumer> {
+/**
+ * Starts it against that Redis; it is known to be alive (by its heartbeat) once this resolves. With `keepsBooks` false (default
+ * true) it forgets what it took, so that it can run for ever.
+ */
+export async function startConsumer(redisUrl: string, { keepsBooks = true } = {}): Promise<Consumer> {
   const redis = new Redis(redisUrl, { maxRetriesPerRequest: 0 });
   redis.on("error", () => {}); // commands reject all the same
   const beat = () => redis.setex(HEARTBEAT_KEY, HEARTBEAT_TTL_SECONDS, "alive");
@@ -39,7 +42,7 @@ export async function startConsumer(redisUrl: string): Promise<Consumer> {
   const heart = setInterval(() => void beat().catch(() => {}), HEARTBEAT_EVERY_MS);
   const books = { delivered: [] as Uint8Array[], discarded: [] as Uint8Array[] };
   const stopping = new AbortController();
-  const running = consume(redis, { books, signal: stopping.signal }).finally(() => {
+  const running = consume(redis, { books, keepsBooks, signal: stopping.signal }).finally(() => {
     clearInterval(heart);
     redis.disconnect();
   });
@@ -59,13 +62,17 @@ interface Books {
   readonly discarded: Uint8Array[];
 }
 
-async function consume(redis: Redis, { books, signal }: { books: Books; signal: AbortSignal }): Promise<void> {
+async function consume(
+  redis: Redis,
+  { books, keepsBooks, signal }: { books: Books; keepsBooks: boolean; signal: AbortSignal },
+): Promise<void> {
   while (!signal.aborted) {
     const message = await redis.brpoplpushBuffer(LISTS.ingest, LISTS.processing, POP_TIMEOUT_SECONDS);
     if (message === null) continue;
     await new Promise((resolve) => setTimeout(resolve, WORK_MS));
     await handle(message, { redis, books });
     await redis.lrem(LISTS.processing, 1, message);
+    if (!keepsBooks) books.delivered.length = books.discarded.length = 0;
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * Writes what is made from tables: `.env.template`, `docs/configuration.md`, `docs/states.md`, `docs/sources.schema.json`, and
- * the ACL in `docs/redis.md`.
+ * Writes what is made from the tables of settings, sources and the ACL (`.env.template`, `docs/configuration.md`, `docs/states.md`,
+ * `docs/sources.schema.json`, a part of `docs/redis.md`) and from Prometheus' rules (`k8s/components/monitoring/prometheusrule.yaml`).
  *
  *     deno run -A scripts/generate.ts           # writes them
  *     deno run -A scripts/generate.ts --check   # exit 1 when they differ from the table
@@ -15,6 +15,8 @@ import { BUILT_IN_LISTS, MAX_SOURCES, SOURCE_NAME_PATTERN } from "../src/config/
 import { environmentPrefixes, FIELDS, SETTING_KEYS } from "../src/config/fields.ts";
 import { aclRules, CLUSTER_GRANT, COMMAND_GRANTS, keyGrants } from "./redis_acl.ts";
 import { MAX_FILE_BYTES } from "../src/runtime/process.ts";
+import { parse, stringify } from "yaml";
+import { filesIn, ROOT } from "./child.ts";
 
 const MAKE = "deno run -A scripts/generate.ts";
 
@@ -26,6 +28,7 @@ export function renderFiles(): ReadonlyMap<string, string> {
     ["docs/states.md", renderStatesPage()],
     ["docs/sources.schema.json", renderSourcesSchema()],
     ["docs/redis.md", renderRedisPage()],
+    ["k8s/components/monitoring/prometheusrule.yaml", renderPrometheusRule()],
   ]);
 }
 
@@ -74,6 +77,20 @@ function wrap(words: readonly string[]): string[] {
     else lines.push(word);
   }
   return lines;
+}
+
+const RULES = "monitoring/prometheus/rules";
+
+/** What Prometheus itself reads as files, as one object for the Prometheus operator. */
+function renderPrometheusRule(): string {
+  const groups = filesIn(RULES, ".yml").flatMap((path) => parse(Deno.readTextFileSync(ROOT + path)).groups);
+  const rule = {
+    apiVersion: "monitoring.coreos.com/v1",
+    kind: "PrometheusRule",
+    metadata: { name: "mutt-remediation", namespace: "mutt", labels: { app: "mutt", component: "remediation" } },
+    spec: { groups },
+  };
+  return `# Made from ${RULES} by: ${MAKE}\n${stringify(rule, { lineWidth: 0 })}`;
 }
 
 function renderStatesPage(): string {

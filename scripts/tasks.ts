@@ -1,6 +1,7 @@
 /** What each task of `deno.json` does. Loaded by `task.ts` once Deno is known to be new enough. */
 import { compile, permissionFlags } from "./compile.ts";
 import { filesIn, runDeno, type RunOptions } from "./child.ts";
+import { renderManifest } from "./manifest.ts";
 import { findRedisServer } from "./redis_server.ts";
 import { runSuites, SUITES } from "./test_run.ts";
 
@@ -24,7 +25,7 @@ const TASKS: Record<string, Task> = {
   audit: async () => await (await import("./audit.ts")).runAudit(),
   "check:layers": () => runDeno(["lint", "--rules-tags=", "--rules-include=layers/arrows,layers/rooms", "src"]),
   fmt: (args) => runDeno(["fmt", ...args]),
-  generate: (args) => runDeno(["run", "-A", "scripts/generate.ts", ...args]),
+  generate: async (args) => await runDeno(["run", "-A", "scripts/generate.ts", ...args]) || await renderManifest(),
 };
 
 /** Runs a task by name. @returns the exit code: 2 for an unknown name. */
@@ -52,7 +53,7 @@ async function needRedis(): Promise<number> {
 
 function testAll(): Promise<number> {
   sayWhatEndToEndTests();
-  return runSuites([SUITES.unit, SUITES.property, SUITES.integration, SUITES.chaos, SUITES.e2e]);
+  return runSuites([SUITES.unit, SUITES.property, SUITES.integration, SUITES.deploy, SUITES.chaos, SUITES.e2e]);
 }
 
 function testEndToEnd(): Promise<number> {
@@ -78,7 +79,7 @@ async function runGate(): Promise<number> {
     ["types", () => checkTypes(quiet)],
     ["generated files", () => runDeno(["run", "-A", "scripts/generate.ts", "--check"], quiet)],
     ["redis", needRedis],
-    ["tests", () => runSuites([SUITES.unit, SUITES.property, SUITES.integration])],
+    ["tests", () => runSuites([SUITES.unit, SUITES.property, SUITES.integration, SUITES.deploy])],
   ];
   const failed: string[] = [];
   for (const [name, step] of steps) {

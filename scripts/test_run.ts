@@ -30,6 +30,7 @@ export const SUITES = {
   unit: { name: "unit", parallel: true, permissions: NO_IO },
   property: { name: "property", parallel: true, permissions: EVERYTHING },
   integration: { name: "integration", parallel: true, permissions: EVERYTHING },
+  deploy: { name: "deploy", parallel: true, permissions: EVERYTHING },
   chaos: { name: "chaos", parallel: false, permissions: EVERYTHING },
   e2e: { name: "e2e", parallel: false, permissions: EVERYTHING },
 } as const satisfies Record<string, Suite>;

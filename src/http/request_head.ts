@@ -19,7 +19,7 @@ export function parseHead(text: string): ParsedHead {
   if (method === undefined || target === undefined) return { refusal: 400 };
   if (major !== "1") return { refusal: 505 };
   const headers = parseHeaders(lines);
-  if (headers === undefined) return { refusal: 400 };
+  if (headers === undefined || !hasClearEnd(headers)) return { refusal: 400 };
   return { request: { method, url: target.startsWith("/") ? `http://service${target}` : target, headers } };
 }
 
@@ -35,6 +35,13 @@ function parseHeaders(lines: readonly string[]): Headers | undefined {
     }
   }
   return headers;
+}
+
+/** Bodies are never read, but a request whose end two readers could see in two places is refused all the same. */
+function hasClearEnd(headers: Headers): boolean {
+  const length = headers.get("content-length"), encoding = headers.get("transfer-encoding");
+  if (encoding !== null) return length === null && encoding.toLowerCase() === "chunked";
+  return length === null || /^(\d{1,15})(?:, \1)*$/.test(length);
 }
 
 /** Where the empty line that ends a head begins, or -1 where it is not there yet. `from`: where new bytes begin. */

@@ -20,9 +20,7 @@ import { checkMessage, readingOf } from "../support/message_checks.ts";
 import { checkLine, checkTold } from "../support/told.ts";
 import { isLongForm } from "../support/payloads.ts";
 import { sendRaw } from "../support/raw_http.ts";
-import { shareListeners } from "../support/listeners.ts";
-
-const listeners = shareListeners();
+import { withListeners } from "../support/listeners.ts";
 
 testCorpus("messages.ts", MESSAGES, ({ bytes, wanted, isHuge }) => {
   const message = bytes();
@@ -82,25 +80,26 @@ testCorpus("redis_values.ts", BREAKERS, ({ state, openTime, wanted }) => {
 
 testCorpus("log_texts.ts", LOG_TEXTS, ({ text }) => checkLine(text));
 
-testCorpus("http_requests.ts", HTTP_REQUESTS, async ({ raw, wanted }) => {
-  const request = Uint8Array.from(Buffer.from(raw(), "latin1"));
-  // The ports differ in their pages alone, so the largest need not go to both.
-  for (const { port, isAlive } of listeners().slice(0, request.length > 10_000_000 ? 1 : 2)) {
-    const { statuses, text, isClosed } = await sendRaw(port, request);
-    assert.ok(isClosed, "it holds the connection open");
-    assert.ok(!/set-cookie|forged|hidden|passwd/i.test(text), "it repeats what was sent");
-    const isRefused = statuses.every((status) => (status >= 400 && status < 500) || status === 501 || status === 505);
-    const isAnswered = statuses.length === 1 && statuses[0] === 200;
-    // 100: leave to send a body, before the refusal.
-    const outcome = isAnswered
-      ? "answered"
-      : isRefused || (statuses[0] === 100 && wanted === "refused")
-      ? "refused"
-      : "neither";
-    assert.ok(outcome === wanted || (wanted === "either" && outcome !== "neither"), `${outcome}: ${statuses}`);
-    assert.ok(await isAlive(), "it does not answer any more");
-  }
-});
+testCorpus("http_requests.ts", HTTP_REQUESTS, ({ raw, wanted }) =>
+  withListeners(async (listeners) => {
+    const request = Uint8Array.from(Buffer.from(raw(), "latin1"));
+    // The ports differ in their pages alone, so the largest need not go to both.
+    for (const { port, isAlive } of listeners.slice(0, request.length > 10_000_000 ? 1 : 2)) {
+      const { statuses, text, isClosed } = await sendRaw(port, request);
+      assert.ok(isClosed, "it holds the connection open");
+      assert.ok(!/set-cookie|forged|hidden|passwd/i.test(text), "it repeats what was sent");
+      const isRefused = statuses.every((status) => (status >= 400 && status < 500) || status === 501 || status === 505);
+      const isAnswered = statuses.length === 1 && statuses[0] === 200;
+      // 100: leave to send a body, before the refusal.
+      const outcome = isAnswered
+        ? "answered"
+        : isRefused || (statuses[0] === 100 && wanted === "refused")
+        ? "refused"
+        : "neither";
+      assert.ok(outcome === wanted || (wanted === "either" && outcome !== "neither"), `${outcome}: ${statuses}`);
+      assert.ok(await isAlive(), "it does not answer any more");
+    }
+  }));
 
 Deno.test("corpus: every input of every file was run, and passed", async () => {
   const passed = passedOfCorpus();

@@ -5,11 +5,9 @@ import fc from "fast-check";
 import { exchange } from "../../src/gates/exchange.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { HOSTILE_TEXT, mostly } from "../support/hostile_json.ts";
-import { shareListeners } from "../support/listeners.ts";
+import { withListeners } from "../support/listeners.ts";
 import { isLongForm, propertyRuns } from "../support/payloads.ts";
 import { sendRaw } from "../support/raw_http.ts";
-
-const listeners = shareListeners();
 
 /** Each character a byte. */
 const BYTES = fc.oneof(
@@ -80,33 +78,34 @@ const PIPELINE = fc.tuple(
 
 const AT_ONCE = 24;
 
-Deno.test("listeners: answer 2xx or 4xx to any requests, or close, repeat nothing, and go on answering", async () => {
-  const marker = "x-0f3a9";
-  const seen = new Set<number>();
-  const pipelines = PIPELINE.map((bytes) =>
-    Buffer.concat([bytes, Buffer.from(`GET /${marker} HTTP/1.1\r\nX: ${marker}\r\n\r\n`)])
-  );
-  await fc.assert(
-    fc.asyncProperty(fc.array(pipelines, { minLength: AT_ONCE, maxLength: AT_ONCE }), async (requests) => {
-      for (const { port, isAlive } of listeners()) {
-        const answers = await Promise.all(requests.map((request) => sendRaw(port, request)));
-        for (const [at, { statuses, text, isClosed }] of answers.entries()) {
-          const about = JSON.stringify([requests[at]!.toString("latin1"), text]);
-          assert.ok(isClosed, `held open: ${about}`);
-          assert.ok(!text.includes(marker), `repeated: ${about}`);
-          for (const status of statuses) {
-            seen.add(status);
-            assert.ok([100, 200, 501, 505].includes(status) || (status >= 400 && status < 500), about);
+Deno.test("listeners: answer 2xx or 4xx to any requests, or close, repeat nothing, and go on answering", () =>
+  withListeners(async (listeners) => {
+    const marker = "x-0f3a9";
+    const seen = new Set<number>();
+    const pipelines = PIPELINE.map((bytes) =>
+      Buffer.concat([bytes, Buffer.from(`GET /${marker} HTTP/1.1\r\nX: ${marker}\r\n\r\n`)])
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(pipelines, { minLength: AT_ONCE, maxLength: AT_ONCE }), async (requests) => {
+        for (const { port, isAlive } of listeners) {
+          const answers = await Promise.all(requests.map((request) => sendRaw(port, request)));
+          for (const [at, { statuses, text, isClosed }] of answers.entries()) {
+            const about = JSON.stringify([requests[at]!.toString("latin1"), text]);
+            assert.ok(isClosed, `held open: ${about}`);
+            assert.ok(!text.includes(marker), `repeated: ${about}`);
+            for (const status of statuses) {
+              seen.add(status);
+              assert.ok([100, 200, 501, 505].includes(status) || (status >= 400 && status < 500), about);
+            }
           }
+          assert.ok(await isAlive());
         }
-        assert.ok(await isAlive());
-      }
-    }),
-    // A failure is small already: each of its requests is.
-    { ...propertyRuns(1), numRuns: isLongForm() ? 200 : 8, endOnFailure: true },
-  );
-  for (const status of [200, 400, 404, 405]) assert.ok(seen.has(status), `too tame, or too wild: no ${status}`);
-});
+      }),
+      // A failure is small already: each of its requests is.
+      { ...propertyRuns(1), numRuns: isLongForm() ? 200 : 8, endOnFailure: true },
+    );
+    for (const status of [200, 400, 404, 405]) assert.ok(seen.has(status), `too tame, or too wild: no ${status}`);
+  }));
 
 const ANSWER = fc.tuple(
   mostly(

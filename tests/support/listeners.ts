@@ -1,4 +1,4 @@
-/** Both ports of the service, with their real pages, for a file of tests. */
+/** Both ports of the service, with their real pages, for a test. */
 import assert from "node:assert/strict";
 import { type HealthState, startHealthServer } from "../../src/http/health_server.ts";
 import type { Listener } from "../../src/http/listener.ts";
@@ -15,22 +15,20 @@ export interface TestListener {
 
 const GOOD: HealthState = { live: { ok: true, reason: "" }, ready: { ok: true, reason: "" }, details: {} };
 
-/** Starts them before the file's tests and stops them behind; nothing may have been logged by then. */
-export function shareListeners(): () => readonly TestListener[] {
+/** Starts them for the body; nothing may have been logged when it is done. */
+export async function withListeners(body: (listeners: readonly TestListener[]) => Promise<void>): Promise<void> {
   const { log, lines } = recordLog();
-  let listeners: Listener[] = [];
-  Deno.test.beforeAll(() => {
-    const common = { bindAddress: "127.0.0.1", port: 0, clock: SYSTEM_CLOCK, log };
-    listeners = [
-      startHealthServer({ ...common, health: () => GOOD, version: "1.2.3", podName: "pod" }),
-      startMetricsServer({ ...common, metrics: { render: () => Promise.resolve("up 1\n") } }),
-    ];
-  });
-  Deno.test.afterAll(async () => {
+  const common = { bindAddress: "127.0.0.1", port: 0, clock: SYSTEM_CLOCK, log };
+  const listeners: readonly Listener[] = [
+    startHealthServer({ ...common, health: () => GOOD, version: "1.2.3", podName: "pod" }),
+    startMetricsServer({ ...common, metrics: { render: () => Promise.resolve("up 1\n") } }),
+  ];
+  try {
+    await body(listeners.map(({ port }) => ({ port, isAlive: () => isAlive(port) })));
+  } finally {
     for (const listener of listeners) await listener.stop();
-    assert.deepEqual(lines, [], "a page threw, or a request was logged");
-  });
-  return () => listeners.map(({ port }) => ({ port, isAlive: () => isAlive(port) }));
+  }
+  assert.deepEqual(lines, [], "a page threw, or a request was logged");
 }
 
 async function isAlive(port: number): Promise<boolean> {

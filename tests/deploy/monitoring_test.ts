@@ -1,0 +1,129 @@
+/** `monitoring/`: what compose.yaml's Prometheus, Alertmanager and Grafana read, by their own tools and against compose.yaml. */
+import assert from "node:assert/strict";
+import { filesIn, ROOT } from "../../scripts/child.ts";
+import type { ComposeFile } from "../support/compose.ts";
+import { startRedis } from "../support/redis.ts";
+import { startService } from "../support/service.ts";
+import { waitUntil } from "../support/wait.ts";
+import { readYaml } from "../support/yaml.ts";
+
+const { services } = readYaml<ComposeFile>("compose.yaml")[0]!;
+const PROMETHEUS = "monitoring/prometheus/prometheus.yml";
+const ALERTMANAGER = "monitoring/alertmanager/alertmanager.yml";
+
+async function isThere(program: string): Promise<boolean> {
+  try {
+    return (await new Deno.Command(program, { args: ["--version"], stdout: "null", stderr: "null" }).output()).success;
+  } catch {
+    return false;
+  }
+}
+
+/** Registers a test that needs a program. */
+async function withProgram(program: string, name: string, fn: () => Promise<void>): Promise<void> {
+  const ignore = !await isThere(program);
+  Deno.test({ name: `${name}${ignore ? ` (ignored: ${program} is not on PATH)` : ""}`, ignore, fn });
+}
+
+async function run(program: string, ...args: string[]): Promise<void> {
+  const { success, stdout, stderr } = await new Deno.Command(program, { args, cwd: ROOT }).output();
+  assert.ok(success, new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr));
+}
+
+await withProgram(
+  "promtool",
+  "monitoring/prometheus: promtool takes configuration and rules",
+  () => run("promtool", "check", "config", PROMETHEUS),
+);
+
+await withProgram(
+  "amtool",
+  "monitoring/alertmanager: amtool takes the configuration",
+  () => run("amtool", "check-config", ALERTMANAGER),
+);
+
+interface PrometheusFile {
+  readonly rule_files: readonly string[];
+  readonly scrape_configs: readonly { readonly job_name: string; readonly static_configs: readonly Targets[] }[];
+  readonly alerting: { readonly alertmanagers: readonly { readonly static_configs: readonly Targets[] }[] };
+}
+
+interface Targets {
+  readonly targets: readonly string[];
+}
+
+Deno.test("monitoring: every address in it is a service of compose.yaml, at its port", () => {
+  const prometheus = readYaml<PrometheusFile>(PROMETHEUS)[0]!;
+  const [grafana] = readYaml<{ datasources: { url: string }[] }>(
+    "monitoring/grafana/provisioning/datasources/prometheus.yml",
+  );
+  const addresses = [
+    ...[...prometheus.scrape_configs, ...prometheus.alerting.alertmanagers]
+      .flatMap(({ static_configs }) => static_configs.flatMap(({ targets }) => targets)),
+    ...grafana!.datasources.map(({ url }) => new URL(url).host),
+  ].map((address) => address.replace("localhost", "prometheus"));
+  assert.ok(addresses.includes("remediation:8086"));
+  for (const address of addresses) {
+    const [name = "", port] = address.split(":");
+    const published = services[name]?.ports?.map((one) => one.split(":").at(-1)) ?? [];
+    assert.ok(published.includes(port), `${address} is nowhere`);
+  }
+});
+
+Deno.test("monitoring: whatever a service is told to read is mounted, and a file in its place is found", () => {
+  const mounted = (service: string, path: string) => {
+    const mounts = services[service]!.volumes!.map((volume) => volume.split(":"));
+    const [source = "", target = ""] = mounts.find(([, to]) => path.startsWith(`${to}/`)) ?? [];
+    return source.replace(/^\.\//, "") + path.slice(target.length);
+  };
+  assert.equal(mounted("prometheus", "/etc/prometheus/prometheus.yml"), PROMETHEUS);
+  assert.equal(mounted("alertmanager", "/etc/alertmanager/alertmanager.yml"), ALERTMANAGER);
+  const provisioning = mounted("grafana", services.grafana!.environment!.GF_PATHS_PROVISIONING!);
+  assert.deepEqual(filesIn(provisioning, ".yml"), [
+    "monitoring/grafana/provisioning/dashboards/mutt.yml",
+    "monitoring/grafana/provisioning/datasources/prometheus.yml",
+  ]);
+  const [dashboards] = readYaml<{ providers: { options: { path: string } }[] }>(`${provisioning}/dashboards/mutt.yml`);
+  assert.equal(mounted("grafana", dashboards!.providers[0]!.options.path), "monitoring/grafana/dashboards");
+  // Relative to the file that says so, where Kubernetes' PrometheusRule is made from as well.
+  assert.deepEqual(readYaml<PrometheusFile>(PROMETHEUS)[0]!.rule_files, ["rules/*.yml"]);
+});
+
+const SCRAPED = 'mutt_remediation_loops_total and on (job) up{job="mutt-remediation"} == 1';
+
+await withProgram("prometheus", "monitoring/prometheus: a real Prometheus under it scrapes the service", async () => {
+  const redis = await startRedis();
+  await using service = startService({ env: { REDIS_URL: redis.url } });
+  const { metrics } = await service.ports();
+  const dir = `${redis.dir}/prometheus`, address = `127.0.0.1:${freePort()}`;
+  await Deno.mkdir(dir);
+  const config = Deno.readTextFileSync(ROOT + PROMETHEUS).replace("remediation:8086", `127.0.0.1:${metrics}`);
+  await Deno.writeTextFile(`${dir}/prometheus.yml`, config);
+  const prometheus = new Deno.Command("prometheus", {
+    args: [
+      `--config.file=${dir}/prometheus.yml`,
+      `--storage.tsdb.path=${dir}/data`,
+      `--web.listen-address=${address}`,
+    ],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  try {
+    await waitUntil(async () => {
+      const response = await fetch(`http://${address}/api/v1/query?query=${encodeURIComponent(SCRAPED)}`)
+        .catch(() => undefined);
+      if (response?.ok) return (await response.json()).data.result.length === 1;
+      await response?.body?.cancel();
+    }, { what: "Prometheus has scraped the service", timeoutMs: 30_000 });
+  } finally {
+    prometheus.kill("SIGKILL");
+    await prometheus.status;
+    await redis.stop();
+  }
+});
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
