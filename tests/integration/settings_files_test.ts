@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { permissionFlags } from "../../scripts/compile.ts";
 import { ROOT } from "../../scripts/child.ts";
+import { watchOutput } from "../support/secrets_net.ts";
 import { MAX_FILE_BYTES, readTextFile } from "../../src/runtime/process.ts";
 
 /** Runs `config` by a shell, which can set variables to any bytes. The script ends before the command. */
@@ -10,7 +11,9 @@ async function showConfig(script: string, cwd = ROOT): Promise<{ code: number; t
   const command = `exec '${Deno.execPath()}' run --config='${ROOT}deno.json' ${flags} '${ROOT}src/main.ts' config`;
   const { code, stdout, stderr } = await new Deno.Command("sh", { args: ["-c", `${script}\n${command}`], cwd })
     .output();
-  return { code, told: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr) };
+  const told = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  watchOutput("config", told);
+  return { code, told };
 }
 
 async function withFolder(body: (folder: string) => Promise<void> | void): Promise<void> {

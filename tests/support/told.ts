@@ -1,6 +1,7 @@
 /** What people and machines are told: texts that nobody can forge, nor read a secret from. */
 import assert from "node:assert/strict";
 import { createLog } from "../../src/observability/log.ts";
+import { watchOutput } from "./secrets_net.ts";
 import { TestClock } from "./test_clock.ts";
 
 /** What ends a line or drives a terminal somewhere. */
@@ -26,7 +27,10 @@ export function checkTold(
 export function checkLine(text: string): void {
   for (const format of ["json", "text"] as const) {
     const written: string[] = [];
-    const write = (line: string) => void written.push(line);
+    const write = (line: string) => {
+      written.push(line);
+      watchOutput(`log (${format})`, line);
+    };
     const log = createLog({ clock: new TestClock(), write, level: "DEBUG", format, podName: text, version: text });
     log.child(text).warning(text, text, { [`f_${text}`]: text, [text]: { [text]: [text] }, error: new Error(text) });
     assert.equal(written.length, 1);

@@ -85,10 +85,11 @@ const WAYS_AROUND: readonly (readonly [way: RegExp, files: readonly string[]])[]
     "tests/integration/config_watcher_test.ts",
     "tests/integration/connection_secured_test.ts",
     "tests/support/secrets_net.ts",
+    "tests/support/told.ts",
     "tests/unit/observability/log_test.ts",
   ]],
   [/: Log = \{/, ["tests/support/engine.ts", "tests/support/recorded_log.ts"]],
-  [/src\/main\.ts/, ["tests/support/service.ts"]],
+  [/src\/main\.ts/, ["tests/integration/settings_files_test.ts", "tests/support/service.ts"]],
   [/\brunCli\(/, []],
 ];
 
