@@ -20,7 +20,7 @@ const TASKS: Record<string, Task> = {
   "test:e2e": async () => await needRedis() || await testEndToEnd(),
   chaos: async (args) => await needRedis() || await (await import("../tests/chaos/harness/run.ts")).runChaos(args),
   ok: async () => await runGate(),
-  compile: () => compile(),
+  compile: (args) => compile(args),
   "check:layers": () => runDeno(["lint", "--rules-tags=", "--rules-include=layers/arrows,layers/rooms", "src"]),
   fmt: (args) => runDeno(["fmt", ...args]),
   generate: (args) => runDeno(["run", "-A", "scripts/generate.ts", ...args]),
