@@ -18,6 +18,7 @@ const TASKS: Record<string, Task> = {
   test: async () => await checkTypes() || await needRedis() || await testAll(),
   "test:unit": () => runSuites([SUITES.unit]),
   "test:e2e": async () => await needRedis() || await testEndToEnd(),
+  "test:image": async () => await needRedis() || await (await import("./image.ts")).testImage(),
   chaos: async (args) => await needRedis() || await (await import("../tests/chaos/harness/run.ts")).runChaos(args),
   ok: async () => await runGate(),
   compile: (args) => compile(args),
