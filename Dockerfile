@@ -3,18 +3,29 @@
 ARG DENO_IMAGE=denoland/deno:2.9.6
 ARG BASE_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 
-FROM --platform=$BUILDPLATFORM ${DENO_IMAGE} AS build
+# Packages in a stage of their own, made anew when their list changes. "--frozen": only what the lock file says.
+FROM --platform=$BUILDPLATFORM ${DENO_IMAGE} AS packages
 ENV DENO_DIR=/deno-dir
 WORKDIR /build
-# Packages in a layer of their own, made anew when their list changes. "--frozen": only what the lock file says.
 COPY deno.json deno.lock ./
 RUN --mount=type=cache,target=/deno-dir,sharing=locked deno install --frozen
+
+FROM packages AS build
 COPY scripts scripts
 COPY src src
 # The engine says which platform; empty where it does not: the builder's own.
 ARG TARGETPLATFORM
 ARG BUILD_COMMIT=unknown
 RUN --mount=type=cache,target=/deno-dir,sharing=locked deno run -A scripts/compile.ts --platform="$TARGETPLATFORM"
+
+# For compose.yaml: the mock Moogsoft and the generator run from source. Nothing of it is in the image below.
+FROM ${DENO_IMAGE} AS demo
+ENV DENO_DIR=/deno-dir
+WORKDIR /app
+COPY --from=packages /build ./
+COPY src src
+COPY demo demo
+USER 1000:1000
 
 FROM ${BASE_IMAGE} AS remediation
 ARG VERSION=0.1.0

@@ -8,13 +8,20 @@ export function hasApt(): boolean {
 
 /** Installs packages without what they only recommend. The caller has made sure that it may. @throws Error with the command to try by hand. */
 export async function installPackages(packages: readonly string[]): Promise<void> {
-  await apt(["update", "-qq"]);
+  await refreshPackageLists();
   await apt(["install", "-y", "-qq", "--no-install-recommends", ...packages]);
 }
 
-/** Downloads packages as they come from Debian and unpacks them into a folder; nothing is installed. @throws Error */
-export async function unpackPackages(packages: readonly string[], folder: string): Promise<void> {
+/** Asks Debian which packages there are. @throws Error */
+export async function refreshPackageLists(): Promise<void> {
   await apt(["update", "-qq"]);
+}
+
+/**
+ * Downloads packages, which {@link refreshPackageLists} has found, and unpacks them into a folder; nothing is installed.
+ * @throws Error
+ */
+export async function unpackPackages(packages: readonly string[], folder: string): Promise<void> {
   const dir = await Deno.makeTempDir();
   try {
     await apt(["-o", "APT::Sandbox::User=root", "download", "-qq", ...packages], dir);

@@ -7,20 +7,22 @@
  */
 import { onPath, ROOT, run } from "./child.ts";
 import { describeCommit, PLATFORMS } from "./compile.ts";
-import { hasApt, installPackages, unpackPackages } from "./debian.ts";
+import { hasApt, installPackages, refreshPackageLists, unpackPackages } from "./debian.ts";
 import { formatTally, runSuites, SUITES } from "./test_run.ts";
 
-const IMAGE = "mutt-remediation:test";
+/** The Dockerfile's stages, and how their images are tagged for the tests. */
+const IMAGES = { remediation: "mutt-remediation:test", demo: "mutt-remediation-demo:test" };
 
-/** What a distroless "cc" image holds, as far as a program notices; and a shell, which the image that compiles has. */
-const BASE_PACKAGES = ["base-files", "ca-certificates", "libc6", "libgcc-s1", "netbase", "tzdata"];
-const BUILD_PACKAGES = [...BASE_PACKAGES, "dash"];
+/** What a distroless "cc" image holds, as far as a program notices. */
+const BASE_PACKAGES = ["base-files", "libc6", "libgcc-s1", "netbase", "tzdata"];
+/** What the image that compiles has on top: a shell. */
+const BUILD_PACKAGES = ["dash"];
 /** The users of a distroless image. */
 const PASSWD = "root:x:0:0:root:/root:/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin\n" +
   "nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n";
 const GROUP = "root:x:0:\nnobody:x:65534:\nnonroot:x:65532:\n";
 /** The certificates that this machine trusts, so that a build behind a proxy with its own gets its packages too. */
-const CERTIFICATES = "etc/ssl/certs/ca-certificates.crt";
+const CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt", BUILD_CERTIFICATES = "/etc/certificates.pem";
 
 /** What the decision about an engine rests on. */
 export interface Surroundings {
@@ -99,16 +101,19 @@ async function buildAndTest(
   { engine, env, commit }: { engine: string; env: Record<string, string>; commit: string },
 ): Promise<number> {
   const startedAtMs = performance.now();
-  const args = ["--target", "remediation", "--platform", ownPlatform(), "--build-arg", `BUILD_COMMIT=${commit}`];
-  if (await run([engine, "build", ...args, "--tag", IMAGE, "."], { env }) !== 0) {
-    console.error(`${engine} could not build the image`);
-    return 1;
+  for (const [stage, image] of Object.entries(IMAGES)) {
+    const args = ["--target", stage, "--platform", ownPlatform(), "--build-arg", `BUILD_COMMIT=${commit}`];
+    if (await run([engine, "build", ...args, "--tag", image, "."], { env }) !== 0) {
+      console.error(`${engine} could not build the stage "${stage}"`);
+      return 1;
+    }
   }
   console.log(`Built in ${((performance.now() - startedAtMs) / 1000).toFixed(0)} s`);
   return await runSuites([SUITES.image], {
     ...env,
     MUTT_REMEDIATION_ENGINE: engine,
-    MUTT_REMEDIATION_IMAGE: IMAGE,
+    MUTT_REMEDIATION_IMAGE: IMAGES.remediation,
+    MUTT_REMEDIATION_DEMO_IMAGE: IMAGES.demo,
     MUTT_REMEDIATION_COMMIT: commit,
   });
 }
@@ -121,21 +126,32 @@ function ownPlatform(): string {
 /** Settings with which Podman keeps everything below a folder, and needs no more of the machine than it must. */
 async function storeIn(dir: string): Promise<Record<string, string>> {
   const settings = `${dir}/storage.conf`;
-  await Deno.writeTextFile(settings, `[storage]\ndriver = "vfs"\ngraphroot = "${dir}/store"\nrunroot = "${dir}/run"\n`);
+  const driver = await canOverlay(dir) ? "overlay" : "vfs"; // the other one copies every layer
+  const store = `driver = "${driver}"\ngraphroot = "${dir}/store"\nrunroot = "${dir}/run"`;
+  await Deno.writeTextFile(settings, `[storage]\n${store}\n`);
   await Deno.mkdir(`${dir}/tmp`);
   return {
     CONTAINERS_STORAGE_CONF: settings,
     TMPDIR: `${dir}/tmp`, // the build's cache
     BUILDAH_ISOLATION: "chroot",
-    BUILDAH_LAYERS: "false",
     BUILDAH_FORMAT: "docker", // the other format knows no HEALTHCHECK
   };
+}
+
+/** Whether folders there can be laid over each other: not where that folder is itself such a layer, as in a container. */
+async function canOverlay(dir: string): Promise<boolean> {
+  const layers = ["lower", "upper", "work", "merged"].map((name) => `${dir}/overlay-${name}`);
+  for (const layer of layers) await Deno.mkdir(layer);
+  const [lower, upper, work, merged] = layers as [string, string, string, string];
+  const options = `lowerdir=${lower},upperdir=${upper},workdir=${work}`;
+  return await succeeds("unshare", ["--mount", "mount", "-t", "overlay", "overlay", "-o", options, merged]);
 }
 
 /** Makes images with the names of the Dockerfile's bases. @returns an exit code. */
 async function makeStandIns(dir: string, env: Record<string, string>): Promise<number> {
   const dockerfile = await Deno.readTextFile(`${ROOT}Dockerfile`);
   const nameOf = (arg: string) => new RegExp(`^ARG ${arg}=(\\S+)$`, "m").exec(dockerfile)?.[1] ?? "";
+  await refreshPackageLists();
 
   const base = `${dir}/base`;
   await unpackPackages(BASE_PACKAGES, base);
@@ -144,18 +160,25 @@ async function makeStandIns(dir: string, env: Record<string, string>): Promise<n
 
   const build = `${dir}/build`, denort = Deno.env.get("DENORT_BIN");
   await unpackPackages(BUILD_PACKAGES, build);
+  for (const folder of ["etc", "usr/bin"]) await Deno.mkdir(`${build}/${folder}`, { recursive: true });
   await Deno.copyFile(Deno.execPath(), `${build}/usr/bin/deno`);
-  await Deno.copyFile(`/${CERTIFICATES}`, `${build}/${CERTIFICATES}`);
+  await Deno.copyFile(CERTIFICATES, build + BUILD_CERTIFICATES);
   if (denort) await Deno.copyFile(denort, `${build}/usr/bin/denort`);
-  const variables = `ENV DENO_CERT=/${CERTIFICATES}${denort ? " DENORT_BIN=/usr/bin/denort" : ""}\n`;
+  const variables = `ENV DENO_CERT=${BUILD_CERTIFICATES}${denort ? " DENORT_BIN=/usr/bin/denort" : ""}`;
 
-  return await makeImage({ name: nameOf("BASE_IMAGE"), folder: base, more: "", env }) ||
-    await makeImage({ name: nameOf("DENO_IMAGE"), folder: build, more: variables, env });
+  const baseName = nameOf("BASE_IMAGE");
+  return await makeImage({ name: baseName, folder: base, dockerfile: "FROM scratch\nCOPY / /\n", env }) ||
+    await makeImage({
+      name: nameOf("DENO_IMAGE"),
+      folder: build,
+      dockerfile: `FROM ${baseName}\nCOPY / /\n${variables}\n`,
+      env,
+    });
 }
 
 async function makeImage(
-  { name, folder, more, env }: { name: string; folder: string; more: string; env: Record<string, string> },
+  { name, folder, dockerfile, env }: { name: string; folder: string; dockerfile: string; env: Record<string, string> },
 ): Promise<number> {
-  await Deno.writeTextFile(`${folder}.Dockerfile`, `FROM scratch\nCOPY / /\n${more}`);
+  await Deno.writeTextFile(`${folder}.Dockerfile`, dockerfile);
   return await run(["podman", "build", "--quiet", "--file", `${folder}.Dockerfile`, "--tag", name, folder], { env });
 }

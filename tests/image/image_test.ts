@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import denoJson from "../../deno.json" with { type: "json" };
 import { withoutStamps } from "../../src/domain/message_stamps.ts";
-import { AS_DEPLOYED, Container, engine, IMAGE, inspect, WRITABLE } from "../support/container.ts";
+import { AS_DEPLOYED, Container, DEMO_IMAGE, engine, IMAGE, inspect, WRITABLE } from "../support/container.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { waitUntil } from "../support/wait.ts";
 
@@ -121,4 +121,23 @@ test("image: writes nothing even where it could", async () => {
   } finally {
     await redis.stop();
   }
+});
+
+test("demo image: runs the mock Moogsoft that compose.yaml has, on a read-only root", async () => {
+  const port = String(freePort());
+  await using container = await Container.start({
+    image: DEMO_IMAGE,
+    flags: AS_DEPLOYED,
+    env: { PORT: port },
+    args: ["deno", "run", "--no-config", "--allow-net", "--allow-env=PORT", "demo/mock_moog.ts"],
+  });
+  assert.equal((await inspect("image", DEMO_IMAGE)).Config.User, "1000:1000");
+  const post = () =>
+    fetch(`http://127.0.0.1:${port}/webhook`, { method: "POST", body: "{}" }).then((response) => response.text())
+      .catch(() => undefined);
+  const answer = await waitUntil(post, { what: "the mock takes an event", timeoutMs: 20_000 })
+    .catch(async (error) => assert.fail(`${error.message}\n${await container.logs()}`));
+  assert.equal(answer, `{"status":"accepted"}`);
+  await container.stop();
+  assert.equal((await container.inspect()).State.ExitCode, 0);
 });

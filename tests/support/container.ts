@@ -1,7 +1,9 @@
 /** Containers of the image that `deno task test:image` has built (scripts/image.ts). */
 
-/** What the task says about the image; empty where it did not build one. */
+/** What the task has tagged the image as; empty where it did not build one. */
 export const IMAGE: string = Deno.env.get("MUTT_REMEDIATION_IMAGE") ?? "";
+/** The same for the image of `compose.yaml`'s mock Moogsoft. */
+export const DEMO_IMAGE: string = Deno.env.get("MUTT_REMEDIATION_DEMO_IMAGE") ?? "";
 const ENGINE = Deno.env.get("MUTT_REMEDIATION_ENGINE") ?? "";
 
 /**
@@ -63,16 +65,17 @@ export class Container implements AsyncDisposable {
     this.#id = id;
   }
 
-  /** Starts the image. @throws Error with what the engine says. */
+  /** Starts an image. @throws Error with what the engine says. */
   static async start(
-    { flags, env = {}, args = [] }: {
+    { image = IMAGE, flags, env = {}, args = [] }: {
+      image?: string;
       flags: readonly string[];
       env?: Readonly<Record<string, string>>;
       args?: readonly string[];
     },
   ): Promise<Container> {
     const variables = Object.entries(env).map(([name, value]) => `--env=${name}=${value}`);
-    const { code, stdout, stderr } = await engine("run", "--detach", ...flags, ...variables, IMAGE, ...args);
+    const { code, stdout, stderr } = await engine("run", "--detach", ...flags, ...variables, image, ...args);
     if (code !== 0) throw new Error(`The container did not start: ${stderr}`);
     return new Container(stdout.trim());
   }
