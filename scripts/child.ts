@@ -47,6 +47,21 @@ export function runDeno(args: readonly string[], options?: RunOptions): Promise<
   return run([Deno.execPath(), ...args], options);
 }
 
+/** Path of a program that is on `PATH`. */
+export function onPath(program: string): string | undefined {
+  const folders = (Deno.env.get("PATH") ?? "").split(":").filter((folder) => folder !== "");
+  return folders.map((folder) => `${folder}/${program}`).find(isExecutable);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    const { isFile, mode } = Deno.statSync(path);
+    return isFile && ((mode ?? 0) & 0o111) !== 0;
+  } catch {
+    return false;
+  }
+}
+
 /** Files below a folder of the repository whose name ends so, sorted. A folder that is not there holds none. */
 export function filesIn(folder: string, ending: string): string[] {
   try {

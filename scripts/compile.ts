@@ -1,9 +1,28 @@
 /** Makes `dist/mutt-remediation`, and says what the program is allowed, for whoever runs it from source. */
+import { parseArgs } from "node:util";
 import { environmentPrefixes } from "../src/config/fields.ts";
 import { ROOT, runDeno } from "./child.ts";
+import { EXIT } from "./program.ts";
 
-/** The binary, below the repository's root. */
+/** The binary, below the repository's root, unless `--output` says otherwise. */
 export const BINARY = "dist/mutt-remediation";
+/** What the binary can be made for, on any of them: the name that Docker has for it, and Deno's. */
+export const PLATFORMS = {
+  "linux/amd64": "x86_64-unknown-linux-gnu",
+  "linux/arm64": "aarch64-unknown-linux-gnu",
+  "darwin/amd64": "x86_64-apple-darwin",
+  "darwin/arm64": "aarch64-apple-darwin",
+} as const;
+
+const HELP = `Makes the binary.
+
+Usage: deno task compile [--platform PLATFORM] [--output FILE]
+
+  --platform PLATFORM  ${Object.keys(PLATFORMS).join(", ")}; empty or not given: this machine's
+  --output FILE        default ${BINARY}
+
+Exit codes: 0 it is made; 1 it is not; 2 wrong command line.`;
+
 /**
  * One small file instead of a tree: 40 ms sooner there, 8 MiB less at rest. A small young generation: the bytes of chunks are
  * freed soon, so that a drain stays at 105 MiB instead of 160, at 95 % of the rate (docs/benchmarks.md).
@@ -28,8 +47,13 @@ export function permissionFlags(): string[] {
   ];
 }
 
-/** Compiles. `DENORT_BIN`, Deno's own variable, may name the base binary. @returns an exit code; a failure is explained on stderr. */
-export async function compile(): Promise<number> {
+/**
+ * Compiles as the command line says. `DENORT_BIN`, Deno's own variable, may name the base binary.
+ * @returns an exit code; a failure is explained on stderr.
+ */
+export async function compile(args: readonly string[]): Promise<number> {
+  const wanted = parseOptions(args);
+  if (typeof wanted === "number") return wanted;
   await Deno.mkdir(`${ROOT}dist`, { recursive: true });
   await Deno.writeTextFile(ROOT + COMMIT_FILE, await describeCommit());
   try {
@@ -38,8 +62,9 @@ export async function compile(): Promise<number> {
       "--no-code-cache", // it would live in a predictable file in /tmp
       ...LEAN_FLAGS,
       ...permissionFlags(),
+      ...targetFlags(wanted.platform),
       `--include=${COMMIT_FILE}`,
-      `--output=${BINARY}`,
+      `--output=${wanted.output}`,
       "src/main.ts",
     ]);
     if (code !== 0) console.error(explainFailure(Deno.env.get("DENORT_BIN")));
@@ -47,6 +72,42 @@ export async function compile(): Promise<number> {
   } finally {
     await Deno.remove(ROOT + COMMIT_FILE);
   }
+}
+
+interface Options {
+  readonly platform: string;
+  readonly output: string;
+}
+
+/** @returns an exit code where there is nothing to compile. */
+function parseOptions(args: readonly string[]): Options | number {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        platform: { type: "string", default: "" },
+        output: { type: "string", default: BINARY },
+        help: { type: "boolean", default: false },
+      },
+    });
+    if (values.help) {
+      console.log(HELP);
+      return EXIT.good;
+    }
+    targetFlags(values.platform);
+    return values;
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${HELP}`);
+    return EXIT.usage;
+  }
+}
+
+/** Names the platform to `deno compile`; nothing for this machine's own (an empty name). @throws RangeError for one that is not known. */
+export function targetFlags(platform: string): string[] {
+  if (platform === "") return [];
+  const known = platform.replace(/^(linux\/arm64)\/v8$/, "$1"); // an engine may name the variant, which there is only one of
+  if (Object.hasOwn(PLATFORMS, known)) return [`--target=${PLATFORMS[known as keyof typeof PLATFORMS]}`];
+  throw new RangeError(`--platform "${platform}" is not one of ${Object.keys(PLATFORMS).join(", ")}`);
 }
 
 function explainFailure(base: string | undefined): string {
@@ -67,4 +128,4 @@ export async function describeCommit(): Promise<string> {
   return Deno.env.get("BUILD_COMMIT") ?? "unknown";
 }
 
-if (import.meta.main) Deno.exit(await compile());
+if (import.meta.main) Deno.exit(await compile(Deno.args));

@@ -1,4 +1,6 @@
 /** Finds Redis, and runs own servers for tests, the demo and development. Never touches a server that it did not start. */
+import { onPath } from "./child.ts";
+import { hasApt, installPackages } from "./debian.ts";
 
 const HOST = "127.0.0.1";
 const START_TIMEOUT_MS = 10_000;
@@ -56,7 +58,7 @@ function lookAround(): Surroundings {
     os: Deno.build.os,
     isRoot: Deno.uid() === 0,
     hasTerminal: Deno.stdin.isTerminal(),
-    hasApt: onPath("apt-get") !== undefined,
+    hasApt: hasApt(),
   };
 }
 
@@ -64,35 +66,9 @@ function findProgram(): string | undefined {
   return PROGRAMS.map(onPath).find((path) => path !== undefined);
 }
 
-function onPath(program: string): string | undefined {
-  const folders = (Deno.env.get("PATH") ?? "").split(":").filter((folder) => folder !== "");
-  return folders.map((folder) => `${folder}/${program}`).find(isExecutable);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    const { isFile, mode } = Deno.statSync(path);
-    return isFile && ((mode ?? 0) & 0o111) !== 0;
-  } catch {
-    return false;
-  }
-}
-
 async function installRedisTools(): Promise<void> {
   console.error("No Redis server program here: installing Debian's redis-tools (it starts no service)");
-  await runApt(["update", "-qq"]);
-  await runApt(["install", "-y", "-qq", "--no-install-recommends", "redis-tools"]);
-}
-
-async function runApt(args: string[]): Promise<void> {
-  const { success } = await new Deno.Command("apt-get", {
-    args: ["-o", "DPkg::Lock::Timeout=120", ...args],
-    env: { DEBIAN_FRONTEND: "noninteractive" },
-    stdin: "null",
-    stdout: "null",
-    stderr: "inherit",
-  }).spawn().status;
-  if (!success) throw new Error(`"apt-get ${args.join(" ")}" failed: install Debian's redis-tools by hand`);
+  await installPackages(["redis-tools"]);
 }
 
 /** How an own server is to be. */

@@ -33,17 +33,21 @@ export const SUITES = {
   deploy: { name: "deploy", parallel: true, permissions: EVERYTHING },
   chaos: { name: "chaos", parallel: false, permissions: EVERYTHING },
   e2e: { name: "e2e", parallel: false, permissions: EVERYTHING },
+  image: { name: "image", parallel: false, permissions: EVERYTHING },
 } as const satisfies Record<string, Suite>;
 
-/** Runs the suites in order, all of them whatever happens, and ends with the sum as the last line on stdout. @returns an exit code. */
-export async function runSuites(suites: readonly Suite[]): Promise<number> {
+/**
+ * Runs the suites in order, all of them whatever happens, and ends with the sum as the last line on stdout. `env`: variables that
+ * the tests see on top of this process' own. @returns an exit code.
+ */
+export async function runSuites(suites: readonly Suite[], env: Record<string, string> = {}): Promise<number> {
   let sum: Tally = { passed: 0, failed: 0, skipped: 0 };
-  for (const suite of suites) sum = add(sum, await runSuite(suite));
+  for (const suite of suites) sum = add(sum, await runSuite(suite, env));
   console.log(formatTally(sum));
   return sum.failed === 0 && sum.passed > 0 ? 0 : 1;
 }
 
-async function runSuite(suite: Suite): Promise<Tally> {
+async function runSuite(suite: Suite, env: Record<string, string>): Promise<Tally> {
   const files = filesIn(`tests/${suite.name}`, "_test.ts");
   console.log(`\n── ${suite.name} (${files.length} files)`);
   if (files.length === 0) return { passed: 0, failed: 0, skipped: 0 };
@@ -58,7 +62,7 @@ async function runSuite(suite: Suite): Promise<Tally> {
       ...suite.parallel ? ["--parallel"] : [],
       `--junit-path=${report}`,
       ...files,
-    ], { limitMs: SUITE_LIMIT_MS });
+    ], { env, limitMs: SUITE_LIMIT_MS });
     return judge(parseJunit(await Deno.readTextFile(report)), code);
   } finally {
     await Deno.remove(report);

@@ -5,6 +5,8 @@ import { readTextFileIfAny } from "../runtime/process.ts";
 
 /** The version; `CHANGELOG.md` says what it brought. */
 export const VERSION: string = denoJson.version;
-/** The commit that the binary was compiled from (`scripts/compile.ts` embeds the file); `unknown` where it runs from source. */
-export const COMMIT: string = readTextFileIfAny(fileURLToPath(new URL("../../dist/commit", import.meta.url))) ??
-  "unknown";
+/**
+ * The commit that the binary was compiled from (`scripts/compile.ts` embeds the file); `unknown` where it runs from source. The
+ * path is the binary's: there all modules are one file, which lies at the root beside `dist`.
+ */
+export const COMMIT: string = readTextFileIfAny(fileURLToPath(new URL("dist/commit", import.meta.url))) ?? "unknown";

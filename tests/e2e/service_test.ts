@@ -336,6 +336,14 @@ withRedis("once: exits 0 when there is nothing to do, 2 for a wrong command line
   }
 });
 
+Deno.test("version: names the commit that a binary was compiled from, and none where it runs from source", async () => {
+  await using service = startService({ args: ["version"] });
+  assert.equal((await service.exit).code, 0);
+  const commit = /^mutt-remediation \d+\.\d+\.\d+ \((.+)\)$/.exec(service.stdout[0] ?? "")?.[1] ?? "";
+  const isBinary = Deno.env.get("MUTT_REMEDIATION_BINARY") !== undefined;
+  assert.match(commit, isBinary ? /^[0-9a-f]{12}(-dirty)?$/ : /^unknown$/);
+});
+
 Deno.test("once: exits 1 when Redis does not answer", async () => {
   await using service = startService({ args: ["once"], env: envFor({ port: 9 }) });
   assert.equal((await service.exit).code, 1);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { permissionFlags } from "../../../scripts/compile.ts";
+import { permissionFlags, PLATFORMS, targetFlags } from "../../../scripts/compile.ts";
 import { namesRedis } from "../../../scripts/dev.ts";
 
 Deno.test("permissionFlags: grants network, reading, the known variables, Redis' sockets, and nothing else", () => {
@@ -13,6 +13,20 @@ Deno.test("permissionFlags: grants network, reading, the known variables, Redis'
     "--allow-write=/run/redis,/var/run/redis",
   ]);
   assert.match(environment, /^--allow-env=[A-Z][A-Z_*]+(,[A-Z][A-Z_*]+)*$/);
+});
+
+Deno.test("targetFlags: names each platform as Deno does, and leaves this machine's own to Deno", () => {
+  assert.deepEqual(Object.keys(PLATFORMS).map(targetFlags), [
+    ["--target=x86_64-unknown-linux-gnu"],
+    ["--target=aarch64-unknown-linux-gnu"],
+    ["--target=x86_64-apple-darwin"],
+    ["--target=aarch64-apple-darwin"],
+  ]);
+  assert.deepEqual(targetFlags("linux/arm64/v8"), targetFlags("linux/arm64"));
+  assert.deepEqual(targetFlags(""), []);
+  for (const unknown of ["linux/386", "linux/amd64/v3", "toString"]) {
+    assert.throws(() => targetFlags(unknown), { name: "RangeError", message: /is not one of linux\/amd64, / });
+  }
 });
 
 Deno.test("namesRedis: an own Redis is started only where none is named", () => {

@@ -1,0 +1,184 @@
+/**
+ * `deno task test:image`: builds the image as the Dockerfile says, and runs `tests/image` on it.
+ *
+ * Where Docker answers, the build takes the bases that the Dockerfile names. Elsewhere it is Podman's (its builder is Buildah), as
+ * root on Debian, in a store of its own that is gone afterwards: no registry of images need be reachable, since stand-ins for both
+ * bases, made from Debian's packages and this Deno, have the names of the real ones. `docs/install.md` says what that does not show.
+ */
+import { onPath, ROOT, run } from "./child.ts";
+import { describeCommit, PLATFORMS } from "./compile.ts";
+import { hasApt, installPackages, refreshPackageLists, unpackPackages } from "./debian.ts";
+import { formatTally, runSuites, SUITES } from "./test_run.ts";
+
+/** The Dockerfile's stages, and how their images are tagged for the tests. */
+const IMAGES = { remediation: "mutt-remediation:test", demo: "mutt-remediation-demo:test" };
+
+/** What a distroless "cc" image holds, as far as a program notices. */
+const BASE_PACKAGES = ["base-files", "libc6", "libgcc-s1", "netbase", "tzdata"];
+/** What the image that compiles has on top: a shell. */
+const BUILD_PACKAGES = ["dash"];
+/** The users of a distroless image. */
+const PASSWD = "root:x:0:0:root:/root:/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin\n" +
+  "nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n";
+const GROUP = "root:x:0:\nnobody:x:65534:\nnonroot:x:65532:\n";
+/** The certificates that this machine trusts, so that a build behind a proxy with its own gets its packages too. */
+const CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt", BUILD_CERTIFICATES = "/etc/certificates.pem";
+
+/** What the decision about an engine rests on. */
+export interface Surroundings {
+  readonly os: typeof Deno.build.os;
+  readonly dockerAnswers: boolean;
+  readonly hasPodman: boolean;
+  readonly hasApt: boolean;
+  readonly isRoot: boolean;
+  /** Whether a person may be sitting there. */
+  readonly hasTerminal: boolean;
+  /** Whether the system lets processes have mounts and process numbers of their own: a container may not. */
+  readonly hasNamespaces: boolean;
+}
+
+/** Which engine builds and runs the image. */
+export type Decision =
+  | { readonly kind: "docker" | "podman" | "install" }
+  | { readonly kind: "skip"; readonly why: string };
+
+/** Decides; pure. Installs only as root without a terminal, as for Redis: nobody else's machine is changed. */
+export function decideEngine(around: Surroundings): Decision {
+  if (around.os !== "linux") return skip("containers must reach this machine's Redis, and do so only on Linux");
+  if (around.dockerAnswers) return { kind: "docker" };
+  if (!around.isRoot || !around.hasApt) return skip("this needs Docker, or to be root on Debian");
+  if (!around.hasNamespaces) return skip("this needs Docker, or a system that allows namespaces (unshare)");
+  if (around.hasPodman) return { kind: "podman" };
+  return around.hasTerminal
+    ? skip("this needs Docker, or Podman: run  apt-get install podman runc")
+    : { kind: "install" };
+}
+
+function skip(why: string): Decision {
+  return { kind: "skip", why };
+}
+
+/** Builds and tests, or says why not; the last line on stdout counts the tests. @returns an exit code. */
+export async function testImage(): Promise<number> {
+  const decision = decideEngine(await lookAround());
+  if (decision.kind === "skip") {
+    console.log(`The image is not built: ${decision.why}\n${formatTally({ passed: 0, failed: 0, skipped: 1 })}`);
+    return 0;
+  }
+  const commit = await describeCommit();
+  if (decision.kind === "docker") return await buildAndTest({ engine: "docker", env: {}, commit });
+  if (decision.kind === "install") {
+    console.log("No container engine here: installing Debian's podman and runc");
+    await installPackages(["podman", "runc"]);
+  }
+  const dir = await Deno.makeTempDir({ prefix: "image-" });
+  try {
+    const engine = { engine: "podman", env: await storeIn(dir), commit };
+    console.log("The bases of the image are stand-ins made from Debian's packages, not the real ones");
+    return await makeStandIns(dir, engine.env) || await buildAndTest(engine);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+async function lookAround(): Promise<Surroundings> {
+  return {
+    os: Deno.build.os,
+    dockerAnswers: onPath("docker") !== undefined && await succeeds("docker", ["version"]),
+    hasPodman: onPath("podman") !== undefined,
+    hasApt: hasApt(),
+    isRoot: Deno.uid() === 0,
+    hasTerminal: Deno.stdin.isTerminal(),
+    hasNamespaces: onPath("unshare") !== undefined && await succeeds("unshare", ["--mount", "--pid", "--fork", "true"]),
+  };
+}
+
+async function succeeds(program: string, args: string[]): Promise<boolean> {
+  return (await new Deno.Command(program, { args, stdin: "null" }).output()).success;
+}
+
+async function buildAndTest(
+  { engine, env, commit }: { engine: string; env: Record<string, string>; commit: string },
+): Promise<number> {
+  const startedAtMs = performance.now();
+  for (const [stage, image] of Object.entries(IMAGES)) {
+    const args = ["--target", stage, "--platform", ownPlatform(), "--build-arg", `BUILD_COMMIT=${commit}`];
+    if (await run([engine, "build", ...args, "--tag", image, "."], { env }) !== 0) {
+      console.error(`${engine} could not build the stage "${stage}"`);
+      return 1;
+    }
+  }
+  console.log(`Built in ${((performance.now() - startedAtMs) / 1000).toFixed(0)} s`);
+  return await runSuites([SUITES.image], {
+    ...env,
+    MUTT_REMEDIATION_ENGINE: engine,
+    MUTT_REMEDIATION_IMAGE: IMAGES.remediation,
+    MUTT_REMEDIATION_DEMO_IMAGE: IMAGES.demo,
+    MUTT_REMEDIATION_COMMIT: commit,
+  });
+}
+
+function ownPlatform(): string {
+  const { arch } = Deno.build;
+  return Object.entries(PLATFORMS).find(([name, target]) => name.startsWith("linux/") && target.startsWith(arch))![0];
+}
+
+/** Settings with which Podman keeps everything below a folder, and needs no more of the machine than it must. */
+async function storeIn(dir: string): Promise<Record<string, string>> {
+  const settings = `${dir}/storage.conf`;
+  const driver = await canOverlay(dir) ? "overlay" : "vfs"; // the other one copies every layer
+  const store = `driver = "${driver}"\ngraphroot = "${dir}/store"\nrunroot = "${dir}/run"`;
+  await Deno.writeTextFile(settings, `[storage]\n${store}\n`);
+  await Deno.mkdir(`${dir}/tmp`);
+  return {
+    CONTAINERS_STORAGE_CONF: settings,
+    TMPDIR: `${dir}/tmp`, // the build's cache
+    BUILDAH_ISOLATION: "chroot",
+    BUILDAH_FORMAT: "docker", // the other format knows no HEALTHCHECK
+  };
+}
+
+/** Whether folders there can be laid over each other: not where that folder is itself such a layer, as in a container. */
+async function canOverlay(dir: string): Promise<boolean> {
+  const layers = ["lower", "upper", "work", "merged"].map((name) => `${dir}/overlay-${name}`);
+  for (const layer of layers) await Deno.mkdir(layer);
+  const [lower, upper, work, merged] = layers as [string, string, string, string];
+  const options = `lowerdir=${lower},upperdir=${upper},workdir=${work}`;
+  return await succeeds("unshare", ["--mount", "mount", "-t", "overlay", "overlay", "-o", options, merged]);
+}
+
+/** Makes images with the names of the Dockerfile's bases. @returns an exit code. */
+async function makeStandIns(dir: string, env: Record<string, string>): Promise<number> {
+  const dockerfile = await Deno.readTextFile(`${ROOT}Dockerfile`);
+  const nameOf = (arg: string) => new RegExp(`^ARG ${arg}=(\\S+)$`, "m").exec(dockerfile)?.[1] ?? "";
+  await refreshPackageLists();
+
+  const base = `${dir}/base`;
+  await unpackPackages(BASE_PACKAGES, base);
+  await Deno.writeTextFile(`${base}/etc/passwd`, PASSWD);
+  await Deno.writeTextFile(`${base}/etc/group`, GROUP);
+
+  const build = `${dir}/build`, denort = Deno.env.get("DENORT_BIN");
+  await unpackPackages(BUILD_PACKAGES, build);
+  for (const folder of ["etc", "usr/bin"]) await Deno.mkdir(`${build}/${folder}`, { recursive: true });
+  await Deno.copyFile(Deno.execPath(), `${build}/usr/bin/deno`);
+  await Deno.copyFile(CERTIFICATES, build + BUILD_CERTIFICATES);
+  if (denort) await Deno.copyFile(denort, `${build}/usr/bin/denort`);
+  const variables = `ENV DENO_CERT=${BUILD_CERTIFICATES}${denort ? " DENORT_BIN=/usr/bin/denort" : ""}`;
+
+  const baseName = nameOf("BASE_IMAGE");
+  return await makeImage({ name: baseName, folder: base, dockerfile: "FROM scratch\nCOPY / /\n", env }) ||
+    await makeImage({
+      name: nameOf("DENO_IMAGE"),
+      folder: build,
+      dockerfile: `FROM ${baseName}\nCOPY / /\n${variables}\n`,
+      env,
+    });
+}
+
+async function makeImage(
+  { name, folder, dockerfile, env }: { name: string; folder: string; dockerfile: string; env: Record<string, string> },
+): Promise<number> {
+  await Deno.writeTextFile(`${folder}.Dockerfile`, dockerfile);
+  return await run(["podman", "build", "--quiet", "--file", `${folder}.Dockerfile`, "--tag", name, folder], { env });
+}
