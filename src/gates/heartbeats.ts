@@ -1,4 +1,5 @@
 /** A consumer's heartbeats: which keys they are, and whether one is alive. */
+import { Buffer } from "node:buffer";
 import { masters, type RedisClient } from "../redis/cluster.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -39,6 +40,7 @@ type Look = "looked" | "forbidden" | "failed";
 export class Heartbeats {
   readonly #options: HeartbeatsOptions;
   readonly #look: BackgroundFact<Look>;
+  /** Each character a byte: a name need not be text. */
   #names: readonly string[] = [];
 
   constructor(options: HeartbeatsOptions) {
@@ -78,7 +80,9 @@ export class Heartbeats {
   async #askKnown(): Promise<HeartbeatState> {
     if (!this.everSeen) return "never_seen";
     try {
-      const found = await Promise.all(this.#names.map((name) => this.#options.redis.exists(name)));
+      const found = await Promise.all(
+        this.#names.map((name) => this.#options.redis.exists(Buffer.from(name, "latin1"))),
+      );
       return found.includes(1) ? "alive" : "gone";
     } catch (error) {
       return this.#failure(error);
@@ -103,11 +107,11 @@ export class Heartbeats {
     for (const server of masters(redis)) {
       let cursor = "0";
       for (let step = 1; names.size < MAX_NAMES; step++) {
-        const scan = server.scan(cursor, "MATCH", `${escapeGlob(prefix)}:*`, "COUNT", SCAN_COUNT);
+        const scan = server.scanBuffer(cursor, "MATCH", `${escapeGlob(prefix)}:*`, "COUNT", SCAN_COUNT);
         const [next, found] = await unlessAborted(scan, signal);
-        for (const name of found) names.add(name);
-        if (next === "0") break;
-        cursor = next;
+        for (const name of found) names.add(name.toString("latin1"));
+        cursor = String(next);
+        if (cursor === "0") break;
         if (step % STEPS_IN_A_ROW === 0) await clock.sleep(PAUSE_MS, signal);
       }
     }

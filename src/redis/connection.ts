@@ -47,7 +47,9 @@ export class RedisConnections {
   #toldPassword = "";
   /** What the next connection to a node of the cluster logs in with. */
   #clusterPassword: string | undefined;
-  #closing = false;
+  /** Attempts to connect what the client has ended. */
+  #revivals = 0;
+  readonly #closed = new AbortController();
 
   constructor(address: RedisAddress, deps: ConnectionDeps) {
     this.#address = address;
@@ -96,7 +98,7 @@ export class RedisConnections {
     for (const connections of [this.#needed, this.#joining, this.#all]) connections.delete(redis);
     if (redis.status !== "end") redis.disconnect();
     // It may have been the only one that was down.
-    if (!this.#closing) this.#ready();
+    if (!this.#closed.signal.aborted) this.#ready();
   }
 
   /** One more connection to a single server: in a cluster the owner of `key`, whoever that is. Closed with the others. */
@@ -118,7 +120,7 @@ export class RedisConnections {
 
   /** Closes every connection at once. What is in flight rejects. Safe to call twice. */
   close(): void {
-    this.#closing = true;
+    this.#closed.abort();
     // A second disconnect of a client that has ended leaves a timer behind (ioredis 6).
     for (const redis of this.#all) if (redis.status !== "end") redis.disconnect();
   }
@@ -162,8 +164,16 @@ export class RedisConnections {
   #watch<Client extends RedisClient>(redis: Client): Client {
     redis.on("close", () => this.#all.has(redis) && this.#lost());
     redis.on("ready", () => this.#ready());
+    redis.on("end", () => this.#revive(redis));
     this.#all.add(redis);
     return redis;
+  }
+
+  /** The client has given a connection up for good, which is not its to decide (a certificate's text that throws does it). */
+  async #revive(redis: RedisClient): Promise<void> {
+    await this.#deps.clock.sleep(this.#backoff(++this.#revivals), this.#closed.signal);
+    if (this.#closed.signal.aborted || !this.#all.has(redis) || redis.status !== "end") return;
+    await redis.connect().catch((error) => this.#tell(error));
   }
 
   #options(role: string): ClientOptions {
@@ -232,7 +242,7 @@ export class RedisConnections {
   }
 
   #lost(): void {
-    if (this.#closing || this.#downSinceMs !== null) return;
+    if (this.#closed.signal.aborted || this.#downSinceMs !== null) return;
     this.#downSinceMs = this.#deps.clock.monotonicMs();
     this.#lastError = "";
     this.#toldPassword = "";
@@ -243,6 +253,7 @@ export class RedisConnections {
     if (this.#downSinceMs === null || !this.isReady()) return;
     const outageMs = Math.round(this.#deps.clock.monotonicMs() - this.#downSinceMs);
     this.#downSinceMs = null;
+    this.#revivals = 0;
     this.#lastError = "";
     if (this.#everUp) this.#deps.onReconnect();
     const message = this.#everUp ? "Redis can be used again" : "Connected to Redis";

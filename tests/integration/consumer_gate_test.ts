@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import type { Redis } from "ioredis";
 import { CONSUMER_REASONS, ConsumerGate, type ConsumerGateOptions } from "../../src/gates/consumer.ts";
@@ -86,6 +87,16 @@ for (const mode of ["auto", "required"] as const) {
     deepStrictEqual(lines, [], "what changes is told by the board");
   });
 }
+
+Deno.test("ConsumerGate: sees a heartbeat whose name is not UTF-8", async () => {
+  const redis = server().client();
+  await redis.setex(Buffer.from(`${PREFIX}:p\xffd`, "latin1"), 30, "alive");
+  const { gate } = createGate(redis, { mode: "required" });
+  await asked(gate);
+  await gate.settled();
+  strictEqual(await asked(gate), "open alive");
+  await gate.stop();
+});
 
 Deno.test("ConsumerGate: keeps to its own prefix when others have heartbeats", async () => {
   const redis = server().client();

@@ -80,6 +80,27 @@ Deno.test("replay: goes on over new connections when every one is killed", async
   deepStrictEqual([lost >= 1, events.filter((event) => event === "redis_ready").length], [true, lost + 1]);
 });
 
+Deno.test("RedisConnections: connects anew what the client has ended for good", async () => {
+  const address = {
+    ...{ url: null, host: "127.0.0.1", port: server().port, db: 0, username: "", password: null, passwordNext: null },
+    ...{ tls: false, caCert: "" },
+  };
+  const connections = new RedisConnections(address, {
+    ...{ clock: SYSTEM_CLOCK, random: () => .5, log: SILENT, onReconnect: () => {} },
+  });
+  try {
+    ok(await connections.waitUntilReady(5_000));
+    const { reader, committer } = connections;
+    for (const redis of [reader, committer]) redis.disconnect();
+    await waitUntil(() => Promise.resolve(reader.status === "end"), { what: "it has ended" });
+    ok(await connections.waitUntilReady(5_000));
+    strictEqual(await reader.ping(), "PONG");
+  } finally {
+    connections.close();
+    await SYSTEM_CLOCK.sleep(150); // the client's own timers of 100 ms
+  }
+});
+
 Deno.test("RedisConnections: waits longer and longer, jittered and never over five seconds, when Redis stays away", () => {
   for (const fraction of [0, .5, .999]) {
     const connections = new RedisConnections({
