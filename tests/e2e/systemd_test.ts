@@ -7,16 +7,22 @@ import { waitUntil } from "../support/wait.ts";
 const DLQ = "mutt:dlq:alerter", TARGET = "mutt:ingest_queue";
 const UNIT = "mutt-remediation";
 const PAGE = Deno.readTextFileSync(`${ROOT}docs/install.md`);
+const MIGRATION = Deno.readTextFileSync(`${ROOT}docs/migration.md`);
 
-/** The page's blocks of code below a heading of its section on systemd. */
-function blocks(heading: string, language = "sh"): string[] {
-  const section = PAGE.split(/^## /m).find((text) => text.startsWith("systemd\n")) ?? "";
-  const part = section.split(/^### /m).find((text) => text.startsWith(`${heading}\n`));
+/** The blocks of code below a heading, by default of the install page's section on systemd. */
+function blocks(heading: string, { page = sectionOf("systemd"), language = "sh" } = {}): string[] {
+  const part = page.split(/^##+ /m).find((text) => text.startsWith(`${heading}\n`));
   assert.ok(part, heading);
   return [...part.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, "gms"))].map(([, text]) => text!);
 }
 
-const [INSTALL] = blocks("Install it"), [CHECK, LOGS] = blocks("Check it"), [CREDENTIALS] = blocks("Run it", "ini");
+function sectionOf(heading: string): string {
+  return PAGE.split(/^## /m).find((text) => text.startsWith(`${heading}\n`)) ?? "";
+}
+
+const [INSTALL] = blocks("Install it"),
+  [CHECK, LOGS] = blocks("Check it"),
+  [CREDENTIALS] = blocks("Run it", { language: "ini" });
 const [UPGRADE] = blocks("Upgrade"), [ROLL_BACK] = blocks("Roll back"), [UNINSTALL] = blocks("Uninstall");
 
 const event = (id: number) =>
@@ -153,6 +159,20 @@ withSystemd("a reload, kill -9, a stop in the middle and a restart lose nothing"
   await waitUntil(async () => await redis.llen(DLQ) === 0, { what: "all is drained", timeoutMs: 60_000 });
   const ids = (await redis.lrange(TARGET, 0, -1)).map(idOf).reverse();
   assert.deepEqual(ids, all.map(idOf));
+});
+
+withSystemd("the migration page's commands replace a unit of the same name, and bring it back", async (systemd) => {
+  const redis = await systemd.startRedis();
+  const python = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n";
+  systemd.write(`/etc/systemd/system/${UNIT}.service`, python);
+  await systemd.shell(`systemctl daemon-reload && systemctl enable --now ${UNIT}`);
+  const [away] = blocks("systemd", { page: MIGRATION }), [back] = blocks("Roll back", { page: MIGRATION });
+  await systemd.shell(`${away}${INSTALL}`);
+  await redis.lpush(DLQ, ...events(5));
+  await waitUntil(async () => await redis.llen(TARGET) === 5, { what: "it drains", timeoutMs: 30_000 });
+  await systemd.shell(back!);
+  assert.match(await systemd.property(UNIT, "ExecStart"), /path=\/bin\/sleep/);
+  assert.equal(await systemd.property(UNIT, "ActiveState"), "active");
 });
 
 withSystemd("a wrong configuration ends it with 78, and systemd leaves it at that", async (systemd) => {
