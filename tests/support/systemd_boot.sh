@@ -13,7 +13,8 @@ if [ "$1" != inside ]; then
   mkdir "$branch"
   echo $$ > "$branch/cgroup.procs"
   echo "$branch"
-  exec unshare --mount --pid --fork --kill-child --cgroup --uts --ipc --net "$0" inside "$@"
+  # Whoever started this and dies takes it along.
+  exec setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --cgroup --uts --ipc --net "$0" inside "$@"
 fi
 
 root="$2"
