@@ -148,7 +148,9 @@ export async function runService(options: AppOptions): Promise<number> {
     });
     teardown.add("the gates", () => sources.stop());
     const reloader = settings.sourcesPath === "" ? null : createReloader(options, { core, sources, onBug });
-    if (reloader) options.onHangup?.(() => reloader.ask());
+    const nothingToReload =
+      "Remediation: SIGHUP, but there is nothing to read again (REMEDIATION_SOURCES_PATH is not set)";
+    options.onHangup?.(() => reloader ? reloader.ask() : log.info("nothing_to_reload", nothingToReload));
     listen(options, { core, sources, teardown });
     core.watcher.start();
     core.live.onChange(() => sources.list().forEach(({ loop }) => loop.wake()));

@@ -29,7 +29,7 @@ function writeSources(text: string) {
   };
 }
 
-function envFor(redis: { port: number }, more: Record<string, string>): Record<string, string> {
+function envFor(redis: { port: number }, more: Record<string, string> = {}): Record<string, string> {
   return { REDIS_HOST: "127.0.0.1", REDIS_PORT: String(redis.port), REMEDIATION_INTERVAL: "1", ...more };
 }
 
@@ -163,3 +163,14 @@ withRedis(
     assert.deepEqual(await service.exit, { code: 0, signal: null });
   },
 );
+
+withRedis("run: goes on after SIGHUP when there is no sources file", async (redis) => {
+  await using service = startService({ env: envFor(redis) });
+  await service.waitForLine(/"redis_ready"/);
+  service.signal("SIGHUP");
+  await service.waitForLine(/"nothing_to_reload"/);
+  await redis.seedList("mutt:dlq:alerter", [`{"timestamp": 1, "hostname": "h", "message": "m"}`]);
+  await waitUntil(async () => await redis.client().llen("mutt:ingest_queue") === 1, { what: "it replays" });
+  service.signal("SIGTERM");
+  assert.deepEqual(await service.exit, { code: 0, signal: null });
+});
