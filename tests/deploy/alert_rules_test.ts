@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { stringify } from "yaml";
-import { filesIn, ROOT } from "../../scripts/child.ts";
+import { filesIn } from "../../scripts/child.ts";
 import { GATE_NAMES } from "../../src/gates/gate.ts";
 import { runProgram, withProgram } from "../support/prometheus.ts";
 import { readYaml } from "../support/yaml.ts";
