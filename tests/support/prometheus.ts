@@ -120,7 +120,8 @@ class Started implements TestPrometheus {
   }
 }
 
-function freePort(): number {
+/** A port of loopback that was free a moment ago. */
+export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
 }
