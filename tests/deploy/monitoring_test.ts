@@ -91,3 +91,21 @@ withProgram("prometheus", "monitoring/prometheus: a real Prometheus under it scr
     await redis.stop();
   }
 });
+
+Deno.test("monitoring/alertmanager: what silences others, and what is silenced, are alerts that there are", () => {
+  const { inhibit_rules } = readYaml<{ inhibit_rules: { source_matchers: string[]; target_matchers: string[] }[] }>(
+    ALERTMANAGER,
+  )[0]!;
+  const rules = readYaml<{ groups: { rules: { alert: string; labels: Record<string, string> }[] }[] }>(
+    "monitoring/prometheus/rules/remediation.yml",
+  )[0]!.groups.flatMap(({ rules }) => rules);
+  const matchers = inhibit_rules.flatMap((
+    { source_matchers, target_matchers },
+  ) => [...source_matchers, ...target_matchers]);
+  assert.ok(matchers.length >= 4);
+  for (const matcher of matchers) {
+    const [, label = "", values = ""] = /^(\w+) (?:=|!=|=~) "?([\w|]+)"?$/.exec(matcher) ?? [];
+    const known = rules.map(({ alert, labels }) => label === "alertname" ? alert : labels[label]);
+    for (const value of values.split("|")) assert.ok(known.includes(value), matcher);
+  }
+});

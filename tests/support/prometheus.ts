@@ -1,4 +1,4 @@
-/** Prometheus' own programs in tests: checks by promtool, and a real Prometheus that scrapes and answers. */
+/** Prometheus' own programs in tests: checks by promtool and a real Prometheus that scrapes and answers. */
 import assert from "node:assert/strict";
 import { onPath, ROOT } from "../../scripts/child.ts";
 import { waitUntil } from "./wait.ts";
@@ -58,9 +58,7 @@ export async function startPrometheus(config: string, dir: string): Promise<Test
       `--storage.tsdb.path=${dir}/data`,
       `--web.listen-address=${address}`,
     ],
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
+    ...{ stdin: "null", stdout: "null", stderr: "null" },
   }).spawn();
   const prometheus = new Started(child, `http://${address}`);
   try {
