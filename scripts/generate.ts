@@ -1,6 +1,7 @@
 /**
  * Writes what is made from the tables of settings, sources and the ACL (`.env.template`, `docs/configuration.md`, `docs/states.md`,
- * `docs/sources.schema.json`, a part of `docs/redis.md`) and from Prometheus' rules (`k8s/components/monitoring/prometheusrule.yaml`).
+ * `docs/sources.schema.json`, a part of `docs/redis.md`), from Prometheus' rules (`k8s/components/monitoring/prometheusrule.yaml`), and
+ * the Grafana dashboard (`monitoring/grafana/dashboards/mutt-remediation.json`, from `dashboard.ts`).
  *
  *     deno run -A scripts/generate.ts           # writes them
  *     deno run -A scripts/generate.ts --check   # exit 1 when they differ from the table
@@ -17,6 +18,7 @@ import { aclRules, CLUSTER_GRANT, COMMAND_GRANTS, keyGrants } from "./redis_acl.
 import { MAX_FILE_BYTES } from "../src/runtime/process.ts";
 import { parse, stringify } from "yaml";
 import { filesIn, ROOT } from "./child.ts";
+import { renderDashboard } from "./dashboard.ts";
 
 const MAKE = "deno run -A scripts/generate.ts";
 
@@ -29,6 +31,7 @@ export function renderFiles(): ReadonlyMap<string, string> {
     ["docs/sources.schema.json", renderSourcesSchema()],
     ["docs/redis.md", renderRedisPage()],
     ["k8s/components/monitoring/prometheusrule.yaml", renderPrometheusRule()],
+    ["monitoring/grafana/dashboards/mutt-remediation.json", renderDashboard()],
   ]);
 }
 

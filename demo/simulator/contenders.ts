@@ -29,9 +29,17 @@ export interface Contender {
   start(setting: Setting): Promise<Worker>;
 }
 
-/** This service, as a process of its own, draining these sources. `logFile` gets its log at the end; absent: nothing. */
-export function createOurs(sources: string, { logFile }: { logFile?: string | undefined } = {}): Contender {
-  return { name: "ours", title: `ours (${sources})`, start: (setting) => startOurs(setting, { sources, logFile }) };
+/** How this service is started. */
+export interface OursOptions {
+  /** Gets its log at the end; absent: nothing. */
+  readonly logFile?: string | undefined;
+  /** Variables on top of those that an incident needs. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** This service, as a process of its own, draining these sources. */
+export function createOurs(sources: string, options: OursOptions = {}): Contender {
+  return { name: "ours", title: `ours (${sources})`, start: (setting) => startOurs(setting, { sources, ...options }) };
 }
 
 /** The original, with its default batch or the one that its runbook suggests for a large backlog. */
@@ -86,9 +94,9 @@ const START_TIMEOUT_MS = 30_000, STOP_TIMEOUT_MS = 5_000;
 
 async function startOurs(
   setting: Setting,
-  { sources, logFile }: { sources: string; logFile?: string | undefined },
+  { sources, logFile, env = {} }: OursOptions & { sources: string },
 ): Promise<Worker> {
-  const service = startService({ cwd: setting.dir, env: environmentOf(setting, sources) });
+  const service = startService({ cwd: setting.dir, env: { ...environmentOf(setting, sources), ...env } });
   try {
     await service.ports({ timeoutMs: START_TIMEOUT_MS });
   } catch (error) {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { filesIn, ROOT } from "../../scripts/child.ts";
 import type { ComposeFile } from "../support/compose.ts";
+import { runProgram, startPrometheus, withProgram } from "../support/prometheus.ts";
 import { startRedis } from "../support/redis.ts";
 import { startService } from "../support/service.ts";
 import { waitUntil } from "../support/wait.ts";
@@ -11,35 +12,16 @@ const { services } = readYaml<ComposeFile>("compose.yaml")[0]!;
 const PROMETHEUS = "monitoring/prometheus/prometheus.yml";
 const ALERTMANAGER = "monitoring/alertmanager/alertmanager.yml";
 
-async function isThere(program: string): Promise<boolean> {
-  try {
-    return (await new Deno.Command(program, { args: ["--version"], stdout: "null", stderr: "null" }).output()).success;
-  } catch {
-    return false;
-  }
-}
-
-/** Registers a test that needs a program. */
-async function withProgram(program: string, name: string, fn: () => Promise<void>): Promise<void> {
-  const ignore = !await isThere(program);
-  Deno.test({ name: `${name}${ignore ? ` (ignored: ${program} is not on PATH)` : ""}`, ignore, fn });
-}
-
-async function run(program: string, ...args: string[]): Promise<void> {
-  const { success, stdout, stderr } = await new Deno.Command(program, { args, cwd: ROOT }).output();
-  assert.ok(success, new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr));
-}
-
-await withProgram(
+withProgram(
   "promtool",
   "monitoring/prometheus: promtool takes configuration and rules",
-  () => run("promtool", "check", "config", PROMETHEUS),
+  () => runProgram("promtool", "check", "config", PROMETHEUS),
 );
 
-await withProgram(
+withProgram(
   "amtool",
   "monitoring/alertmanager: amtool takes the configuration",
-  () => run("amtool", "check-config", ALERTMANAGER),
+  () => runProgram("amtool", "check-config", ALERTMANAGER),
 );
 
 interface PrometheusFile {
@@ -91,39 +73,39 @@ Deno.test("monitoring: whatever a service is told to read is mounted, and a file
 
 const SCRAPED = 'mutt_remediation_loops_total and on (job) up{job="mutt-remediation"} == 1';
 
-await withProgram("prometheus", "monitoring/prometheus: a real Prometheus under it scrapes the service", async () => {
+withProgram("prometheus", "monitoring/prometheus: a real Prometheus under it scrapes the service", async () => {
   const redis = await startRedis();
-  await using service = startService({ env: { REDIS_URL: redis.url } });
-  const { metrics } = await service.ports();
-  const dir = `${redis.dir}/prometheus`, address = `127.0.0.1:${freePort()}`;
-  await Deno.mkdir(dir);
-  const config = Deno.readTextFileSync(ROOT + PROMETHEUS).replace("remediation:8086", `127.0.0.1:${metrics}`);
-  await Deno.writeTextFile(`${dir}/prometheus.yml`, config);
-  const prometheus = new Deno.Command("prometheus", {
-    args: [
-      `--config.file=${dir}/prometheus.yml`,
-      `--storage.tsdb.path=${dir}/data`,
-      `--web.listen-address=${address}`,
-    ],
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
   try {
-    await waitUntil(async () => {
-      const response = await fetch(`http://${address}/api/v1/query?query=${encodeURIComponent(SCRAPED)}`)
-        .catch(() => undefined);
-      if (response?.ok) return (await response.json()).data.result.length === 1;
-      await response?.body?.cancel();
-    }, { what: "Prometheus has scraped the service", timeoutMs: 30_000 });
+    await using service = startService({ env: { REDIS_URL: redis.url } });
+    const { metrics } = await service.ports();
+    const dir = `${redis.dir}/prometheus`;
+    await Deno.mkdir(dir);
+    const config = Deno.readTextFileSync(ROOT + PROMETHEUS).replace("remediation:8086", `127.0.0.1:${metrics}`)
+      .replace("rules/*.yml", `${ROOT}monitoring/prometheus/rules/*.yml`);
+    await using prometheus = await startPrometheus(config, dir);
+    await waitUntil(async () => (await prometheus.query(SCRAPED)).length === 1, {
+      what: "Prometheus has scraped the service",
+      timeoutMs: 30_000,
+    });
   } finally {
-    prometheus.kill("SIGKILL");
-    await prometheus.status;
     await redis.stop();
   }
 });
 
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
+Deno.test("monitoring/alertmanager: what silences others, and what is silenced, are alerts that there are", () => {
+  const { inhibit_rules } = readYaml<{ inhibit_rules: { source_matchers: string[]; target_matchers: string[] }[] }>(
+    ALERTMANAGER,
+  )[0]!;
+  const rules = readYaml<{ groups: { rules: { alert: string; labels: Record<string, string> }[] }[] }>(
+    "monitoring/prometheus/rules/remediation.yml",
+  )[0]!.groups.flatMap(({ rules }) => rules);
+  const matchers = inhibit_rules.flatMap((
+    { source_matchers, target_matchers },
+  ) => [...source_matchers, ...target_matchers]);
+  assert.ok(matchers.length >= 4);
+  for (const matcher of matchers) {
+    const [, label = "", values = ""] = /^(\w+) (?:=|!=|=~) "?([\w|]+)"?$/.exec(matcher) ?? [];
+    const known = rules.map(({ alert, labels }) => label === "alertname" ? alert : labels[label]);
+    for (const value of values.split("|")) assert.ok(known.includes(value), matcher);
+  }
+});

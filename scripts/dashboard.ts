@@ -1,0 +1,533 @@
+/**
+ * The Grafana dashboard: what it asks Prometheus and how it shows that. `deno task generate` writes it to
+ * `monitoring/grafana/dashboards/mutt-remediation.json`; `tests/e2e/monitoring_test.ts` asks every query of it.
+ */
+import { BRAKE_STATES, type BrakeState } from "../src/domain/brake.ts";
+
+/** One query of a panel. */
+export interface Query {
+  readonly expr: string;
+  /** With `{{label}}`. */
+  readonly legend: string;
+}
+
+type Unit = "short" | "s" | "bytes" | "Bps" | "percentunit";
+type Colour = "green" | "yellow" | "orange" | "red" | "blue";
+
+/** What a value is called, and its colour. */
+interface Meaning {
+  readonly value: number;
+  readonly text: string;
+  readonly colour: Colour;
+}
+
+/** One panel. */
+export interface Panel {
+  readonly title: string;
+  /** What it tells, what it should look like; behind the panel's (i). */
+  readonly help: string;
+  /** `stat`: the last value, large. `lines`: over time. `states`: over time, as coloured bars. `table`: labels of now. */
+  readonly kind: "stat" | "lines" | "states" | "table";
+  /** Of 24. */
+  readonly width: number;
+  readonly queries: readonly Query[];
+  /** Default `short`: a plain number. */
+  readonly unit?: Unit;
+  /** From which value on it is yellow, and red. */
+  readonly limits?: readonly [yellow: number, red: number];
+  readonly meanings?: readonly Meaning[];
+  /** Alerts that go by what it shows; it links to their part of the runbook. */
+  readonly alerts?: readonly string[];
+}
+
+/** Panels below a heading, from left to right. */
+export interface Row {
+  readonly title: string;
+  readonly height: number;
+  readonly panels: readonly Panel[];
+}
+
+const ANYWHERE = 'namespace=~"$namespace"';
+const OF_SOURCE = `${ANYWHERE},source=~"$source"`;
+const JOB = 'job="mutt-remediation"';
+
+/** As the instance tells it that leads the source; while none does, the worst that any tells (as rules/recording.yml). */
+function asLeader(
+  worst: "max" | "min",
+  expr: string,
+  by: readonly string[] = [],
+): string {
+  const group = `${worst} by (${["namespace", "source", ...by].join(", ")})`;
+  return `${group} (${expr} and on (namespace, job, instance, source) mutt_remediation_leader == 1)\n` +
+    `or ${group} (${expr})`;
+}
+
+/** A counter's increase a minute over all instances. */
+function perMinute(counter: string, by: readonly string[], matchers: string): string {
+  return `60 * sum by (${["namespace", ...by].join(", ")}) (rate(${counter}{${matchers}}[$__rate_interval]))`;
+}
+
+function durationQuantile(quantile: number): string {
+  const buckets = `mutt_remediation_loop_duration_seconds_bucket{${ANYWHERE}}`;
+  return `histogram_quantile(${quantile}, sum by (namespace, le) (rate(${buckets}[$__rate_interval])))`;
+}
+
+const GATES = asLeader("min", `mutt_remediation_gate_open{${OF_SOURCE},gate!="leader"}`, ["gate"]);
+/** These two open and close all the time while messages flow: no event each. */
+const STEADY_GATES = asLeader("min", `mutt_remediation_gate_open{${OF_SOURCE},gate!~"leader|depth|pace"}`, ["gate"]);
+
+const STATE_COLOURS: Readonly<Record<BrakeState, Colour>> = {
+  healthy: "green",
+  suspect: "red",
+  canary: "orange",
+  ramping: "yellow",
+};
+const STATES: readonly Meaning[] = BRAKE_STATES.map((text, value) => ({ value, text, colour: STATE_COLOURS[text] }));
+/** The number of the state that a source is in. */
+const BRAKE = asLeader(
+  "max",
+  "(" + BRAKE_STATES.map((state, value) => `${value} * mutt_remediation_brake_state{${OF_SOURCE},state="${state}"}`)
+    .join(" + ignoring (state) ") +
+    ")",
+);
+
+const OPEN_OR_CLOSED: readonly Meaning[] = [
+  { value: 0, text: "closed", colour: "red" },
+  { value: 1, text: "open", colour: "green" },
+];
+const yesOrNo = (yes: string, no: string, noColour: Colour): Meaning[] => [
+  { value: 0, text: no, colour: noColour },
+  { value: 1, text: yes, colour: "green" },
+];
+
+/** The whole dashboard. */
+export const ROWS: readonly Row[] = [
+  {
+    title: "Is it healing?",
+    height: 7,
+    panels: [
+      {
+        title: "Dead letters",
+        help: "Messages in the dead-letter queue. Should trend toward 0.",
+        ...{ kind: "stat", width: 5, limits: [500, 1_000] },
+        queries: [{
+          expr: asLeader("max", `mutt_remediation_queue_depth{${OF_SOURCE},role="dlq"}`),
+          legend: "{{source}} {{namespace}}",
+        }],
+        alerts: ["MUTTRemediationDLQGrows"],
+      },
+      {
+        title: "Oldest dead letter",
+        help: "How long the oldest dead letter has waited, by its own time. 0: none waits.",
+        ...{ kind: "stat", width: 5, unit: "s", limits: [900, 3_600] },
+        queries: [{
+          expr: asLeader("max", `mutt_remediation_oldest_age_seconds{${OF_SOURCE}}`),
+          legend: "{{source}} {{namespace}}",
+        }],
+        alerts: ["MUTTRemediationOldestAge"],
+      },
+      {
+        title: "Replayed a minute",
+        help: "Messages put back into their work queue. Rises when dead letters wait and the gates are open.",
+        ...{ kind: "lines", width: 7 },
+        queries: [{
+          expr: perMinute("mutt_remediation_replayed_total", ["source"], OF_SOURCE),
+          legend: "{{source}} {{namespace}}",
+        }],
+        alerts: ["MUTTRemediationStuck"],
+      },
+      {
+        title: "Died a minute, by reason",
+        help:
+          "Messages moved to the dead list: poison failed too often; the others can never be read. Should be about 0.",
+        ...{ kind: "lines", width: 7 },
+        queries: [{
+          expr: perMinute("mutt_remediation_dead_total", ["source", "reason"], OF_SOURCE),
+          legend: "{{reason}} {{source}} {{namespace}}",
+        }],
+        alerts: ["MUTTRemediationPoison", "MUTTHighPoisonMessageRate"],
+      },
+      {
+        title: "Gates",
+        help:
+          "Why does nothing move? One that is closed (red) says it. depth and pace open and close while messages flow.",
+        ...{ kind: "states", width: 12, meanings: OPEN_OR_CLOSED },
+        queries: [{ expr: GATES, legend: "{{source}} {{gate}} {{namespace}}" }],
+        alerts: [
+          "MUTTRemediationSwitchedOff",
+          "MUTTRemediationRedisUnusable",
+          "MUTTRemediationConsumerGone",
+          "MUTTRemediationMoogsoftUnhealthy",
+          "MUTTRemediationBreakerOpen",
+          "MUTTRemediationQueuesFull",
+          "MUTTRemediationRateLimitUsedUp",
+        ],
+      },
+      {
+        title: "Canary and ramp",
+        help:
+          "healthy: all that the gates allow goes. suspect, canary: what was replayed comes back, so only canary groups go. " +
+          "ramping: they stayed away, and more goes each cycle.",
+        ...{ kind: "states", width: 6, meanings: STATES },
+        queries: [{ expr: BRAKE, legend: "{{source}} {{namespace}}" }],
+        alerts: ["MUTTRemediationReturns"],
+      },
+      {
+        title: "Most messages of a cycle",
+        help: "While canaries go or the ramp grows. -1: no bound.",
+        ...{ kind: "lines", width: 6 },
+        queries: [{
+          expr: asLeader("max", `mutt_remediation_allowance{${OF_SOURCE}}`),
+          legend: "{{source}} {{namespace}}",
+        }],
+      },
+    ],
+  },
+  {
+    title: "Lists",
+    height: 8,
+    panels: [
+      {
+        title: "Dead-letter queues and dead lists",
+        help: "A dead list only grows: somebody has to look at it.",
+        ...{ kind: "lines", width: 12 },
+        queries: [{
+          expr: asLeader("max", `mutt_remediation_queue_depth{${OF_SOURCE},role=~"dlq|dead"}`, ["queue", "role"]),
+          legend: "{{queue}} ({{role}} of {{source}}) {{namespace}}",
+        }],
+        alerts: ["MUTTRemediationDeadListGrows"],
+      },
+      {
+        title: "Work queues behind",
+        help: "What replays go to, and what comes after. Gate depth closes at their limit.",
+        ...{ kind: "lines", width: 12 },
+        queries: [{
+          expr: asLeader("max", `mutt_remediation_queue_depth{${OF_SOURCE},role=~"target|downstream"}`, [
+            "queue",
+            "role",
+          ]),
+          legend: "{{queue}} ({{role}} of {{source}}) {{namespace}}",
+        }],
+      },
+    ],
+  },
+  {
+    title: "Cycles",
+    height: 7,
+    panels: [
+      {
+        title: "Commits a minute, by result",
+        help:
+          "ok, and now and then another, is as it should be. Many conflicts: somebody else takes from the dead-letter queue.",
+        ...{ kind: "lines", width: 8 },
+        queries: [{
+          expr: `${perMinute("mutt_remediation_commits_total", ["source", "result"], OF_SOURCE)} > 0 or ` +
+            perMinute("mutt_remediation_commits_total", ["source", "result"], `${OF_SOURCE},result="ok"`),
+          legend: "{{result}} {{source}} {{namespace}}",
+        }],
+        alerts: ["MUTTRemediationConflicts"],
+      },
+      {
+        title: "Duration of a cycle",
+        help: "From its beginning to its end; one that is held by a gate takes next to nothing.",
+        ...{ kind: "lines", width: 6, unit: "s" },
+        queries: [0.5, 0.95].map((quantile) => ({
+          expr: durationQuantile(quantile),
+          legend: `${quantile * 100} % take less {{namespace}}`,
+        })),
+      },
+      {
+        title: "Passes a minute",
+        help: "Over all sources and instances. None: the loop stands still.",
+        ...{ kind: "lines", width: 5 },
+        queries: [{ expr: perMinute("mutt_remediation_loops_total", [], ANYWHERE), legend: "passes {{namespace}}" }],
+      },
+      {
+        title: "Moved",
+        help: "Bytes of the messages moved, each second.",
+        ...{ kind: "lines", width: 5, unit: "Bps" },
+        queries: [{
+          expr: `sum by (namespace, source) (rate(mutt_remediation_moved_bytes_total{${OF_SOURCE}}[$__rate_interval]))`,
+          legend: "{{source}} {{namespace}}",
+        }],
+      },
+    ],
+  },
+  {
+    title: "Moogsoft and Redis",
+    height: 6,
+    panels: [
+      {
+        title: "Moogsoft",
+        help: "Whether it takes the probe, as each instance was last told. Also healthy where it is not asked.",
+        ...{ kind: "states", width: 8, meanings: yesOrNo("healthy", "unhealthy", "red") },
+        queries: [{ expr: `mutt_remediation_moog_health{${ANYWHERE}}`, legend: "{{instance}} {{namespace}}" }],
+        alerts: ["MUTTRemediationProbeFlaps"],
+      },
+      {
+        title: "Failed Redis calls a minute, by code",
+        help: "Each is tried again and loses nothing.",
+        ...{ kind: "lines", width: 6 },
+        queries: [{
+          expr:
+            `sum by (namespace, code) (60 * rate(mutt_remediation_redis_errors_total{${ANYWHERE}}[$__rate_interval]))`,
+          legend: "{{code}} {{namespace}}",
+        }],
+      },
+      {
+        title: "Reconnects in 15 minutes",
+        help: "Connections to Redis made again after a loss. One is a failover; many are trouble.",
+        ...{ kind: "lines", width: 5 },
+        queries: [{
+          expr: `increase(mutt_remediation_redis_reconnects_total{${ANYWHERE}}[15m])`,
+          legend: "{{instance}} {{namespace}}",
+        }],
+        alerts: ["MUTTRemediationRedisReconnects"],
+      },
+      {
+        title: "Configuration changes in an hour",
+        help: "Dynamic keys and the sources file. rejected: the last good value stayed; the log says why.",
+        ...{ kind: "lines", width: 5 },
+        queries: [{
+          expr: `max by (namespace, result) (increase(mutt_remediation_config_reloads_total{${ANYWHERE}}[1h]))`,
+          legend: "{{result}} {{namespace}}",
+        }],
+        alerts: ["MUTTRemediationConfigRejected"],
+      },
+    ],
+  },
+  {
+    title: "Instances",
+    height: 6,
+    panels: [
+      {
+        title: "Up",
+        help: "Whether Prometheus reaches each instance.",
+        ...{ kind: "states", width: 6, meanings: yesOrNo("up", "down", "red") },
+        queries: [{ expr: `up{${JOB},${ANYWHERE}}`, legend: "{{instance}} {{namespace}}" }],
+        alerts: ["MUTTRemediationDown", "MUTTRemediationInstanceDown"],
+      },
+      {
+        title: "Leader",
+        help: "Which instance moves the messages of a source; the others stand by.",
+        ...{ kind: "states", width: 6, meanings: yesOrNo("leads", "stands by", "blue") },
+        queries: [{ expr: `mutt_remediation_leader{${OF_SOURCE}}`, legend: "{{source}} {{instance}} {{namespace}}" }],
+        alerts: ["MUTTRemediationNoLeader", "MUTTRemediationTwoLeaders"],
+      },
+      {
+        title: "Running since",
+        help: "Uptime of each instance. Back to 0 again and again: it ends and is started anew.",
+        ...{ kind: "lines", width: 6, unit: "s" },
+        queries: [{
+          expr: `time() - process_start_time_seconds{${JOB},${ANYWHERE}}`,
+          legend: "{{instance}} {{namespace}}",
+        }],
+      },
+      {
+        title: "Version",
+        help: "What is running.",
+        ...{ kind: "table", width: 6 },
+        queries: [{
+          expr: `max by (namespace, instance, version, commit) (mutt_remediation_build_info{${ANYWHERE}})`,
+          legend: "",
+        }],
+      },
+      {
+        title: "CPU",
+        help: "Share of one processor.",
+        ...{ kind: "lines", width: 8, unit: "percentunit" },
+        queries: [{
+          expr: `rate(process_cpu_seconds_total{${JOB},${ANYWHERE}}[$__rate_interval])`,
+          legend: "{{instance}} {{namespace}}",
+        }],
+      },
+      {
+        title: "Memory",
+        help: "Resident.",
+        ...{ kind: "lines", width: 8, unit: "bytes" },
+        queries: [{
+          expr: `process_resident_memory_bytes{${JOB},${ANYWHERE}}`,
+          legend: "{{instance}} {{namespace}}",
+        }],
+      },
+      {
+        title: "HTTP clients cut off a minute",
+        help: "By port and reason: too slow, or the oldest of too many. Scrapes and probes should not be among them.",
+        ...{ kind: "lines", width: 8 },
+        queries: [{
+          expr: perMinute("mutt_remediation_http_cut_total", ["port", "reason"], ANYWHERE),
+          legend: "{{port}} {{reason}} {{namespace}}",
+        }],
+      },
+    ],
+  },
+];
+
+/** Events drawn across all panels, while their expression is over 0. */
+export const ANNOTATIONS = [
+  {
+    name: "Gates",
+    expr: `(${STEADY_GATES}) == bool 0`,
+    colour: "orange",
+    title: "{{source}}: gate {{gate}} is closed",
+    tags: "source,gate",
+  },
+  {
+    name: "Alerts",
+    expr: `ALERTS{alertname=~"MUTT.+",alertstate="firing",${ANYWHERE}}`,
+    colour: "red",
+    title: "{{alertname}} {{source}}",
+    tags: "severity",
+  },
+] as const satisfies readonly { name: string; expr: string; colour: Colour; title: string; tags: string }[];
+
+/** What can be chosen at the top: a label of a metric, and what "All" matches (a label that is not there too, with `.*`). */
+export const CHOICES = [
+  { name: "namespace", label: "Namespace", metric: "mutt_remediation_build_info", all: ".*" },
+  { name: "source", label: "Source", metric: `mutt_remediation_replayed_total{${ANYWHERE}}`, all: ".+" },
+] as const;
+
+const DATASOURCE = { type: "prometheus", uid: "${datasource}" };
+const RUNBOOK = "${runbooks}/docs/operations.md";
+const COLUMNS = 24;
+
+/** The file's text. */
+export function renderDashboard(): string {
+  const dashboard = {
+    uid: "mutt-remediation",
+    title: "MUTT remediation",
+    description: "Made from scripts/dashboard.ts by: deno run -A scripts/generate.ts",
+    tags: ["mutt"],
+    schemaVersion: 41,
+    editable: true,
+    graphTooltip: 1, // one crosshair over all panels
+    refresh: "10s",
+    time: { from: "now-1h", to: "now" },
+    timezone: "browser",
+    links: [link("Runbook", RUNBOOK)],
+    templating: { list: renderVariables() },
+    annotations: { list: ANNOTATIONS.map(renderAnnotation) },
+    panels: renderRows(),
+  };
+  return `${JSON.stringify(dashboard, null, 2)}\n`;
+}
+
+function link(title: string, url: string) {
+  const plain = { type: "link", icon: "doc", tooltip: "", tags: [], asDropdown: false };
+  return { ...plain, title, url, targetBlank: true, includeVars: false, keepTime: false };
+}
+
+function renderVariables() {
+  const choices = CHOICES.map(({ name, label, metric, all }) => {
+    const query = `label_values(${metric}, ${name})`;
+    return {
+      ...{ type: "query", name, label, datasource: DATASOURCE, definition: query, query: { query, refId: name } },
+      ...{ includeAll: true, multi: true, allValue: all, current: { text: ["All"], value: ["$__all"] } },
+      ...{ refresh: 2, sort: 1, options: [] }, // anew when the time range changes
+    };
+  });
+  const base = "https://git.example.com/mutt-remediation/blob/main";
+  return [
+    { type: "datasource", name: "datasource", label: "Prometheus", query: "prometheus", refresh: 1, options: [] },
+    ...choices,
+    {
+      ...{ type: "textbox", name: "runbooks", label: "Runbook at", query: base },
+      ...{ current: { text: base, value: base }, options: [] },
+    },
+  ];
+}
+
+function renderAnnotation({ name, expr, colour, title, tags }: typeof ANNOTATIONS[number]) {
+  return {
+    ...{ name, enable: true, datasource: DATASOURCE, iconColor: colour, titleFormat: title, tagKeys: tags },
+    ...{ expr, target: { refId: "Anno", expr } },
+  };
+}
+
+function renderRows(): unknown[] {
+  const panels: unknown[] = [];
+  let y = 0;
+  for (const { title, height, panels: specs } of ROWS) {
+    panels.push(
+      {
+        id: panels.length + 1,
+        type: "row",
+        title,
+        collapsed: false,
+        panels: [],
+        gridPos: { x: 0, y, w: COLUMNS, h: 1 },
+      },
+    );
+    y++;
+    let x = 0;
+    for (const spec of specs) {
+      if (x + spec.width > COLUMNS) {
+        x = 0;
+        y += height;
+      }
+      panels.push({ id: panels.length + 1, ...renderPanel(spec), gridPos: { x, y, w: spec.width, h: height } });
+      x += spec.width;
+    }
+    y += height;
+  }
+  return panels;
+}
+
+const TYPES = { stat: "stat", lines: "timeseries", states: "state-timeline", table: "table" } as const;
+
+function renderPanel({ title, help, kind, queries, unit = "short", limits, meanings, alerts = [] }: Panel) {
+  return {
+    type: TYPES[kind],
+    title,
+    description: help,
+    datasource: DATASOURCE,
+    targets: queries.map(({ expr, legend }, at) => ({
+      ...{ refId: "ABC"[at], datasource: DATASOURCE, editorMode: "code", expr },
+      ...kind === "table" ? { instant: true, range: false, format: "table" } : { range: true, legendFormat: legend },
+    })),
+    fieldConfig: {
+      defaults: {
+        ...{ unit, noValue: "no data" },
+        ...kind === "lines" && { custom: { fillOpacity: 10, showPoints: "never", axisSoftMin: 0 } },
+        ...kind === "states" && { custom: { fillOpacity: 80, lineWidth: 0 } },
+        ...meanings && { mappings: [renderMeanings(meanings)] },
+        ...limits && { color: { mode: "thresholds" }, thresholds: renderLimits(limits) },
+      },
+      overrides: [],
+    },
+    options: OPTIONS[kind],
+    ...kind === "table" && { transformations: [ONLY_LABELS] },
+    ...alerts.length > 0 && { links: alerts.map((alert) => link(alert, `${RUNBOOK}#${alert.toLowerCase()}`)) },
+  };
+}
+
+const LEGEND = { showLegend: true, displayMode: "list", placement: "bottom", calcs: [] };
+const OPTIONS = {
+  stat: {
+    ...{ graphMode: "area", colorMode: "value", justifyMode: "auto", textMode: "auto", wideLayout: true },
+    ...{ orientation: "auto", showPercentChange: false, percentChangeColorMode: "standard" },
+    reduceOptions: { calcs: ["lastNotNull"], values: false },
+  },
+  lines: { legend: LEGEND, tooltip: { mode: "multi", sort: "desc" } },
+  states: {
+    ...{ showValue: "never", rowHeight: 0.9, mergeValues: true, alignValue: "left" },
+    ...{ legend: LEGEND, tooltip: { mode: "single", sort: "none" } },
+  },
+  table: { showHeader: true, frameIndex: 0, cellHeight: "sm" },
+} as const satisfies Record<Panel["kind"], unknown>;
+
+const ONLY_LABELS = { id: "organize", options: { excludeByName: { Time: true, Value: true } } };
+
+function renderMeanings(meanings: readonly Meaning[]) {
+  const options = meanings.map(({ value, text, colour }, index) => [String(value), { text, color: colour, index }]);
+  return { type: "value", options: Object.fromEntries(options) };
+}
+
+function renderLimits([yellow, red]: readonly [number, number]) {
+  const steps = [
+    { color: "green", value: null },
+    { color: "yellow", value: yellow },
+    { color: "red", value: red },
+  ];
+  return { mode: "absolute", steps };
+}
