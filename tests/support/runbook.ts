@@ -41,11 +41,15 @@ function parseBlock(text: string): RunbookBlock {
   return { script: lines.slice(0, end).join("\n"), expected: lines.slice(end).map((line) => line.slice(2)) };
 }
 
-/** Whether the output is, line by line, what the block says that it prints. White space at the ends of lines does not count. */
+/** Whether the output is, line by line, what the block says that it prints. However wide a column is: blanks count as one. */
 export function isAsDocumented(output: string, { expected }: RunbookBlock): boolean {
-  const pattern = expected.map((line) => line === "…" ? "(?:.*\n)*" : `${linePattern(line.trimEnd())}\n`).join("");
-  const text = output.trimEnd().split("\n").map((line) => `${line.trimEnd()}\n`).join("");
+  const pattern = expected.map((line) => line === "…" ? "(?:.*\n)*" : `${linePattern(narrow(line))}\n`).join("");
+  const text = output.trimEnd().split("\n").map((line) => `${narrow(line)}\n`).join("");
   return new RegExp(`^${pattern}$`).test(text);
+}
+
+function narrow(line: string): string {
+  return line.trimEnd().replace(/ +/g, " ");
 }
 
 function linePattern(line: string): string {

@@ -38,6 +38,8 @@ for (
   const [expected, output, isIt] of [
     [["a (1)"], "a (1)\n", true],
     [["a (1)"], "a (1)  \n\n", true],
+    [["a   1"], "a 1\n", true],
+    [["a 1"], "a1\n", false],
     [["a (1)"], "a (2)\n", false],
     [["a"], "a\nb\n", false],
     [["a"], "", false],
