@@ -179,14 +179,14 @@ for (const folder of ["/run/redis", "/var/run/redis"]) {
       withSocket(socket, async (redis) => {
         const { code, stderr } = await runToEnd({ permissions, ...once });
         assert.equal(code, 0, stderr);
-        assert.equal(await redis.client().llen("mutt:ingest_queue"), 1);
+        assert.equal(await redis.depth("mutt:ingest_queue"), 1);
       }),
     fails: (permissions) =>
       withSocket(socket, async (redis) => {
         const { code, stderr } = await runToEnd({ permissions, ...once });
         assert.notEqual(code, 0);
         assert.match(stderr, /Requires write access/);
-        assert.equal(await redis.client().llen("mutt:ingest_queue"), 0);
+        assert.equal(await redis.depth("mutt:ingest_queue"), 0);
       }),
   });
 }

@@ -79,7 +79,7 @@ withRedis(
         once.stderr.join("\n"),
         /Source alerter is led by pod \([0-9a-f]{8}\), whose lease ends in \d+\.\d s/,
       );
-      assert.equal(await redis.client().llen(DLQ), 20);
+      assert.equal(await redis.depth(DLQ), 20);
     }
     {
       await using dry = startService({ args: ["once", "--json", "--dry-run"], env });

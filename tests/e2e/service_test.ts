@@ -32,10 +32,6 @@ function bare(text: string): string {
   return new TextDecoder().decode(withoutStamps(new TextEncoder().encode(text), ["_retry_count"]));
 }
 
-async function depth(redis: TestRedis, key: string): Promise<number> {
-  return (await redis.client().llen(key));
-}
-
 async function healthOf(service: Service): Promise<{ status: number; text: string }> {
   const { health } = await service.ports();
   const response = await fetch(`http://127.0.0.1:${health}/health`);
@@ -53,7 +49,7 @@ withRedis("run: drains a queue in order, tells it in metrics, and leaves every b
   const sent = Array.from({ length: 500 }, (_, i) => message(i));
   await redis.seedList(DLQ, [...sent, "not json", message(-1).replace('"hostname": "h-1", ', "")]);
   await using service = startService({ env: envFor(redis, UNBOUND) });
-  await waitUntil(async () => await depth(redis, DLQ) === 0, { what: "the DLQ is empty", timeoutMs: 15_000 });
+  await waitUntil(async () => await redis.depth(DLQ) === 0, { what: "the DLQ is empty", timeoutMs: 15_000 });
   await waitUntil(async () => await metric(service, "mutt_remediation_replay_success_total") === 500, {
     what: "counted",
   });
@@ -73,7 +69,7 @@ withRedis("run: accounts for 100,000 mixed messages, every one", async (redis) =
   );
   await redis.seedList(DLQ, sent);
   await using service = startService({ env: envFor(redis, { ...UNBOUND, LOG_LEVEL: "ERROR" }) });
-  await waitUntil(async () => await depth(redis, DLQ) === 0, { what: "the DLQ is empty", timeoutMs: 120_000 });
+  await waitUntil(async () => await redis.depth(DLQ) === 0, { what: "the DLQ is empty", timeoutMs: 120_000 });
   const [target, dead] = [await originals(redis, TARGET), await originals(redis, DEAD)];
   assert.equal(target.length + dead.length, count);
   assert.deepEqual([...target, ...dead].sort(), sent.map((text) => text.startsWith("{") ? bare(text) : text).sort());
@@ -88,15 +84,15 @@ withRedis("run: loses and doubles nothing when it is killed in the middle of a d
   const env = envFor(redis, { ...UNBOUND, LOG_LEVEL: "ERROR", REMEDIATION_CHUNK_MESSAGES: "20" });
   for (let kill = 1; kill <= 4; kill++) {
     await using service = startService({ env });
-    const before = await depth(redis, DLQ);
-    await waitUntil(async () => await depth(redis, DLQ) < before - 500, { what: "it moves", timeoutMs: 20_000 });
+    const before = await redis.depth(DLQ);
+    await waitUntil(async () => await redis.depth(DLQ) < before - 500, { what: "it moves", timeoutMs: 20_000 });
     service.signal("SIGKILL");
     await service.exit;
-    assert.ok(await depth(redis, DLQ) > 0, "it was killed too late for the test to mean something");
-    assert.equal(await depth(redis, DLQ) + await depth(redis, TARGET), count);
+    assert.ok(await redis.depth(DLQ) > 0, "it was killed too late for the test to mean something");
+    assert.equal(await redis.depth(DLQ) + await redis.depth(TARGET), count);
   }
   await using last = startService({ env });
-  await waitUntil(async () => await depth(redis, DLQ) === 0, { what: "the rest is drained", timeoutMs: 60_000 });
+  await waitUntil(async () => await redis.depth(DLQ) === 0, { what: "the rest is drained", timeoutMs: 60_000 });
   assert.deepEqual(await originals(redis, TARGET), sent.map(bare));
   assert.deepEqual(await redis.readTexts(DEAD), []);
   last.signal("SIGTERM");
@@ -107,11 +103,11 @@ withRedis("run: ends within its time on SIGTERM while it drains, with everything
   const count = 30_000;
   await redis.seedList(DLQ, Array.from({ length: count }, (_, i) => message(i)));
   await using service = startService({ env: envFor(redis, { ...UNBOUND, LOG_LEVEL: "WARNING" }) });
-  await waitUntil(async () => await depth(redis, TARGET) > 1_000, { what: "it moves", timeoutMs: 15_000 });
+  await waitUntil(async () => await redis.depth(TARGET) > 1_000, { what: "it moves", timeoutMs: 15_000 });
   service.signal("SIGTERM");
   assert.deepEqual(await service.exit, { code: 0, signal: null });
-  assert.ok(await depth(redis, DLQ) > 0, "it drained all before the signal");
-  assert.equal(await depth(redis, DLQ) + await depth(redis, TARGET), count);
+  assert.ok(await redis.depth(DLQ) > 0, "it drained all before the signal");
+  assert.equal(await redis.depth(DLQ) + await redis.depth(TARGET), count);
 });
 
 withRedis("run: ends on SIGTERM although Redis hangs and a client keeps its connection open", async (redis) => {
@@ -154,10 +150,10 @@ Deno.test("run: waits for a Redis that is absent at start, and goes on after it 
   const redis = await startRedis({ port, config: ["appendonly yes", "appendfsync always"] });
   try {
     await redis.seedList(DLQ, [message(1)]);
-    await waitUntil(async () => await depth(redis, TARGET) === 1, { what: "it drains", timeoutMs: 15_000 });
+    await waitUntil(async () => await redis.depth(TARGET) === 1, { what: "it drains", timeoutMs: 15_000 });
     await redis.restart();
     await redis.seedList(DLQ, [message(2)]);
-    await waitUntil(async () => await depth(redis, TARGET) === 2, { what: "it drains again", timeoutMs: 20_000 });
+    await waitUntil(async () => await redis.depth(TARGET) === 2, { what: "it drains again", timeoutMs: 20_000 });
     await waitUntil(async () => (await healthOf(service)).status === 200, { what: "it is healthy again" });
     assert.ok(await metric(service, "mutt_remediation_redis_reconnects_total") >= 1);
     service.signal("SIGTERM");
@@ -212,7 +208,7 @@ withRedis("run: starts unchanged with the original's environment file", async (r
   await using service = startService({
     env: { ...ORIGINAL_ENVIRONMENT, ...envFor(redis), REMEDIATION_INTERVAL: "1 # s" },
   });
-  await waitUntil(async () => await depth(redis, TARGET) === 1, { what: "it drains", timeoutMs: 15_000 });
+  await waitUntil(async () => await redis.depth(TARGET) === 1, { what: "it drains", timeoutMs: 15_000 });
   service.signal("SIGTERM");
   assert.equal((await service.exit).code, 0);
 });
@@ -224,7 +220,7 @@ withRedis("run: refuses a Redis that evicts queues, with exit 78 and what to do"
   await using service = startService({ env: envFor(redis) });
   assert.equal((await service.exit).code, 78);
   assert.match(service.stderr.join("\n"), /allkeys-lru.*noeviction/);
-  assert.equal(await depth(redis, DLQ), 1);
+  assert.equal(await redis.depth(DLQ), 1);
 });
 
 withRedis("run: says which variable names a port that is in use", async (redis) => {
@@ -243,7 +239,7 @@ withRedis("run: with REMEDIATION_ENABLED=false stays up and healthy, and moves n
   });
   assert.equal((await healthOf(service)).status, 200);
   assert.equal(await metric(service, 'mutt_remediation_gate_open{source="alerter",gate="enabled"}'), 0);
-  assert.equal(await depth(redis, DLQ), 1);
+  assert.equal(await redis.depth(DLQ), 1);
 });
 
 withRedis("run: follows the dynamic keys", async (redis) => {
@@ -252,10 +248,10 @@ withRedis("run: follows the dynamic keys", async (redis) => {
   await redis.seedList(DLQ, [message(1)]);
   await using service = startService({ env: envFor(redis, { DYNAMIC_CONFIG_ENABLED: "true" }) });
   await service.waitForLine((line) => line.includes("gate enabled is closed"));
-  assert.equal(await depth(redis, DLQ), 1);
+  assert.equal(await redis.depth(DLQ), 1);
   await client.set("mutt:config:remediation_enabled", "True");
   await client.publish("mutt:config:updates", "remediation_enabled");
-  await waitUntil(async () => await depth(redis, TARGET) === 1, { what: "it drains", timeoutMs: 10_000 });
+  await waitUntil(async () => await redis.depth(TARGET) === 1, { what: "it drains", timeoutMs: 10_000 });
 });
 
 withRedis("once: prints the account as JSON and nothing else on standard output", async (redis) => {
@@ -313,7 +309,7 @@ withRedis("once: exits 3 when messages are there and a gate is closed", async (r
     assert.equal((await service.exit).code, 3, `gate ${gate}`);
     assert.equal(JSON.parse(service.stdout[0]!).sources[0].stoppedBy, gate);
   }
-  assert.equal(await depth(redis, DLQ), 1);
+  assert.equal(await redis.depth(DLQ), 1);
 });
 
 withRedis("once: exits 0 when there is nothing to do, 2 for a wrong command line", async (redis) => {
@@ -380,7 +376,7 @@ withRedis("once: touches no other database when the one it is to use cannot be s
     await using service = startService({ args: ["once"], env });
     assert.equal((await service.exit).code, 1, service.stderr.join("\n"));
   }
-  assert.equal(await depth(redis, DLQ), 1);
+  assert.equal(await redis.depth(DLQ), 1);
 });
 
 withRedis("run: is not ready while Redis hangs, and is again afterwards", async (redis) => {

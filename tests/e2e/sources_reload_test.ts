@@ -80,7 +80,7 @@ withRedis(
           ...{ REMEDIATION_SOURCES: "none", REMEDIATION_INTERVAL: "1", REMEDIATION_BATCH_SIZE: "100" },
         },
       });
-      const length = (list: string) => redis.client().llen(list);
+      const length = (list: string) => redis.depth(list);
       const grows = async (list: string) => {
         const before = await length(list);
         await waitUntil(async () => await length(list) > before, { what: `${list} grows`, timeoutMs: 20_000 });

@@ -58,8 +58,8 @@ withRedis("run: drains a declared source beside a built-in one, and tells it in 
   await redis.seedList("orders:dlq", ORDERS!);
   await redis.seedList("other:dlq", [`{"timestamp": 1, "hostname": "h", "message": "m"}`]);
   await using service = startService({ env: envFor(redis, { REMEDIATION_SOURCES_PATH: file.path }) });
-  await waitUntil(async () => await redis.client().llen("orders:dead") === 3, { what: "the orders are judged" });
-  await waitUntil(async () => await redis.client().llen("mutt:ingest_queue") === 1, { what: "the alert is replayed" });
+  await waitUntil(async () => await redis.depth("orders:dead") === 3, { what: "the orders are judged" });
+  await waitUntil(async () => await redis.depth("mutt:ingest_queue") === 1, { what: "the alert is replayed" });
   const { metrics, health } = await service.ports();
   const text = await (await fetch(`http://127.0.0.1:${metrics}/metrics`)).text();
   assert.match(text, /^mutt_remediation_replayed_total\{source="orders"\} 1$/m);
@@ -81,12 +81,12 @@ withRedis(
     await redis.seedList("mutt:dlq:alerter", [`{"timestamp": 1, "hostname": "h", "message": "m"}`]);
     const env = envFor(redis, { REMEDIATION_SOURCES: "none", MOOG_WEBHOOK_URL: "http://127.0.0.1:9/" });
     await using service = startService({ env: { ...env, REMEDIATION_SOURCES_PATH: file.path } });
-    await waitUntil(async () => await redis.client().llen("orders:dead") === 3, { what: "the orders are judged" });
+    await waitUntil(async () => await redis.depth("orders:dead") === 3, { what: "the orders are judged" });
     const { metrics } = await service.ports();
     const text = await (await fetch(`http://127.0.0.1:${metrics}/metrics`)).text();
     assert.doesNotMatch(text, /source="(alerter|moog)"/);
     assert.match(text, /^mutt_remediation_moog_health 1$/m);
-    assert.equal(await redis.client().llen("mutt:dlq:alerter"), 1);
+    assert.equal(await redis.depth("mutt:dlq:alerter"), 1);
     // Nor does a reload leave it without any.
     file.write(`{"sources": {"alerter": {}}}`);
     service.signal("SIGHUP");
@@ -111,9 +111,9 @@ withRedis("run: holds a declared source while its health URL does not answer 200
   await using service = startService({ env: envFor(redis, { REMEDIATION_SOURCES_PATH: file.path }) });
   const line = await service.waitForLine(/"gate_closed".*health_url_failed/);
   assert.match(line, /sources\.orders\.healthUrl/);
-  assert.equal(await redis.client().llen("orders:dlq"), 4);
+  assert.equal(await redis.depth("orders:dlq"), 4);
   status = 200;
-  await waitUntil(async () => await redis.client().llen("orders:dlq") === 0, { what: "it goes on", timeoutMs: 30_000 });
+  await waitUntil(async () => await redis.depth("orders:dlq") === 0, { what: "it goes on", timeoutMs: 30_000 });
 });
 
 Deno.test("run: starts nothing under a sources file that is wrong, and tells every problem", async () => {
@@ -133,7 +133,7 @@ withRedis(
     using file = writeSources(EXAMPLE);
     await using service = startService({ env: envFor(redis, { REMEDIATION_SOURCES_PATH: file.path }) });
     await service.waitForLine(/"redis_ready"/);
-    const depth = (key: string) => redis.client().llen(key);
+    const depth = (key: string) => redis.depth(key);
     const metricsText = async () => {
       const { metrics } = await service.ports();
       return await (await fetch(`http://127.0.0.1:${metrics}/metrics`)).text();
@@ -170,7 +170,7 @@ withRedis("run: goes on after SIGHUP when there is no sources file", async (redi
   service.signal("SIGHUP");
   await service.waitForLine(/"nothing_to_reload"/);
   await redis.seedList("mutt:dlq:alerter", [`{"timestamp": 1, "hostname": "h", "message": "m"}`]);
-  await waitUntil(async () => await redis.client().llen("mutt:ingest_queue") === 1, { what: "it replays" });
+  await waitUntil(async () => await redis.depth("mutt:ingest_queue") === 1, { what: "it replays" });
   service.signal("SIGTERM");
   assert.deepEqual(await service.exit, { code: 0, signal: null });
 });

@@ -74,7 +74,7 @@ test("image: drains a queue on a read-only root, without capabilities, and ends 
     await using container = await Container.start({ flags: AS_DEPLOYED, env });
     const { Config, State: { Pid } } = await container.inspect();
 
-    await waitUntil(async () => await redis.client().llen(DLQ) === 0, { what: "the DLQ is empty", timeoutMs: 30_000 })
+    await waitUntil(async () => await redis.depth(DLQ) === 0, { what: "the DLQ is empty", timeoutMs: 30_000 })
       .catch(async (error) => assert.fail(`${error.message}\n${await container.logs()}`));
     assert.deepEqual(
       (await redis.readList(TARGET)).map(bare),

@@ -64,7 +64,7 @@ Deno.test("breaker: lets one message through a timeout, for all replicas togethe
     const turns = await Promise.all(engines.map((engine) => engine.turn({ begin: "now" })));
     assert.equal(turns.reduce((sum, { replayed }) => sum + replayed, 0), 1);
     assert.deepEqual(await stopsAndMoves(engines[0]!), ["breaker", 0]);
-    assert.equal(await redis().client().llen(TARGET), 1);
+    assert.equal(await redis().depth(TARGET), 1);
   }, { breakerTimeoutSeconds: 300 });
 });
 
@@ -108,7 +108,7 @@ for (const [state, replayed] of [["CLOSED", 5], ["HALF_OPEN", 1]] as const) {
       await engine!.start();
       await gateIs(engine!, "open");
       await setBreaker(state);
-      await waitUntil(async () => await redis().client().llen(TARGET) === replayed, {
+      await waitUntil(async () => await redis().depth(TARGET) === replayed, {
         what: `${replayed} are replayed`,
       });
     }, { breakerTimeoutSeconds: 300 });
@@ -123,7 +123,7 @@ Deno.test("breaker: ends the loop's pause when the breaker closes just behind a 
     await engine!.start();
     await gateIs(engine!, "canary_sent");
     await setBreaker("CLOSED");
-    await waitUntil(async () => await redis().client().llen(TARGET) === 5, { what: "all are replayed" });
+    await waitUntil(async () => await redis().depth(TARGET) === 5, { what: "all are replayed" });
   }, { breakerTimeoutSeconds: 300 });
 });
 

@@ -46,7 +46,7 @@ Deno.test("forwarder: of a burst of 200 at a limit of 50, 50 are sent and 150 ar
   const moog = moogsoft(() => 200);
   const rate = { limit: 50, periodSeconds: 3_000 };
   const forwarder = startForwarder({ redisUrl: server().url, clock, ledger, rate, pod: "a", ...moog });
-  await waitUntil(async () => await server().client().llen(KEYS.alerts) === 0, { what: "the queue is empty" });
+  await waitUntil(async () => await server().depth(KEYS.alerts) === 0, { what: "the queue is empty" });
   await forwarder.stop();
   equal(moog.posted.length, 50);
   const { fates, unaccounted } = ledger.close(NOTHING_LEFT);
@@ -126,7 +126,7 @@ Deno.test("alerter: while the database is down each event is tried four times an
   const { clock, ledger, texts } = openBooks(minute("healthy", 3));
   await server().seedList(KEYS.ingest, texts);
   const alerter = startAlerter({ redisUrl: server().url, clock, ledger, isDatabaseUp: () => false });
-  await waitUntil(async () => await server().client().llen(KEYS.dlqAlerter) === 3, { what: "all are dead-lettered" });
+  await waitUntil(async () => await server().depth(KEYS.dlqAlerter) === 3, { what: "all are dead-lettered" });
   await alerter.stop();
   const expected = texts.map((text) => `${text.slice(0, -1)}, "_retry_count": 4}`);
   deepEqual(await server().readTexts(KEYS.dlqAlerter), expected);
@@ -140,7 +140,7 @@ Deno.test("alerter: makes alerts, throws away what it cannot use, stays stuck wi
   const alerter = startAlerter({ redisUrl: server().url, clock, ledger, isDatabaseUp: () => true });
   const stuck = `${KEYS.processingAlerter}:sim`;
   await waitUntil(async () => {
-    const [queued, held] = [await server().client().llen(KEYS.ingest), await server().client().llen(stuck)];
+    const [queued, held] = [await server().depth(KEYS.ingest), await server().depth(stuck)];
     return queued === 0 && held === 2;
   }, { what: "all are handled" });
   await alerter.stop();
@@ -155,13 +155,13 @@ Deno.test("alerter: sheds over 2,000 alerts, and does no other work meanwhile", 
   await server().seedList(KEYS.alerts, Array<string>(2_001).fill("{}"));
   await server().seedList(KEYS.ingest, texts);
   const alerter = startAlerter({ redisUrl: server().url, clock, ledger, isDatabaseUp: () => true });
-  await waitUntil(async () => await server().client().llen(KEYS.dlqAlerter) === 6, { what: "all are shed" });
+  await waitUntil(async () => await server().depth(KEYS.dlqAlerter) === 6, { what: "all are shed" });
   await alerter.stop();
   const expected = texts.map((text) =>
     text.startsWith("[") ? text : `${text.slice(0, -1)}, "shedding_reason": "queue_depth_exceeded:2001>2000"}`
   );
   deepEqual(await server().readTexts(KEYS.dlqAlerter), expected);
-  equal(await server().client().llen(KEYS.alerts), 2_001);
+  equal(await server().depth(KEYS.alerts), 2_001);
 });
 
 Deno.test("original: what is no object stops all that is behind it, for ever", async () => {

@@ -30,6 +30,8 @@ export interface TestRedis extends RedisServer {
   clientConnections(): Promise<ClientConnection[]>;
   /** Appends messages behind (newer than) what the list holds. */
   seedList(key: string, messages: readonly (string | Uint8Array)[]): Promise<void>;
+  /** How many messages the list holds. */
+  depth(key: string): Promise<number>;
   /** The whole list. A key that is not there is an empty list. */
   readList(key: string): Promise<Buffer[]>;
   /** {@link TestRedis.readList} as text, for messages known to be UTF-8. */
@@ -140,6 +142,10 @@ class Connected implements TestRedis {
   async seedList(key: string, messages: readonly (string | Uint8Array)[]): Promise<void> {
     const values = messages.map((message) => Buffer.from(message as Uint8Array));
     for (let at = 0; at < values.length; at += 1_000) await this.#helper.lpush(key, ...values.slice(at, at + 1_000));
+  }
+
+  depth(key: string): Promise<number> {
+    return this.#helper.llen(key);
   }
 
   async readList(key: string): Promise<Buffer[]> {

@@ -71,7 +71,8 @@ export function startService({ args = [], env = {}, permissions, fileDescriptors
   return new StartedService(child);
 }
 
-function howToRun(
+/** The program to start, what stands before its arguments, and the variables that the runtime itself needs. */
+export function howToRun(
   permissions?: readonly string[],
 ): { program: string; prefix: string[]; needs: Record<string, string> } {
   const binary = Deno.env.get("MUTT_REMEDIATION_BINARY");

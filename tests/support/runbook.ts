@@ -1,0 +1,57 @@
+/** A page of commands: its blocks in `sh` with what stands at their end as their output, and whether a run printed that. */
+
+/** A block in `sh`. */
+export interface RunbookBlock {
+  readonly script: string;
+  /** The comment lines at its end, without `# `: what it prints. `…` stands for anything; alone on a line, for any lines. */
+  readonly expected: readonly string[];
+}
+
+/** A heading with the blocks up to the next one. */
+export interface RunbookSection {
+  readonly heading: string;
+  readonly level: number;
+  readonly blocks: readonly RunbookBlock[];
+}
+
+/** The sections of a page in Markdown, in order; what stands before the first heading is left out. */
+export function parseRunbook(page: string): RunbookSection[] {
+  return withoutFencedHeadings(page).map(({ level, heading, body }) => ({
+    ...{ heading, level },
+    blocks: [...body.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, text]) => parseBlock(text!)),
+  }));
+}
+
+/** A `#` inside a fence is a comment of the shell. */
+function withoutFencedHeadings(page: string): { level: number; heading: string; body: string }[] {
+  const sections: { level: number; heading: string; body: string }[] = [];
+  let isFenced = false;
+  for (const line of page.split("\n")) {
+    if (line.startsWith("```")) isFenced = !isFenced;
+    const [, marks, heading] = (!isFenced && /^(#+) (.*)$/.exec(line)) || [];
+    if (heading !== undefined) sections.push({ level: marks!.length, heading, body: "" });
+    else if (sections.length > 0) sections.at(-1)!.body += `${line}\n`;
+  }
+  return sections;
+}
+
+function parseBlock(text: string): RunbookBlock {
+  const lines = text.trimEnd().split("\n");
+  const end = lines.findLastIndex((line) => !/^#(?: |$)/.test(line)) + 1;
+  return { script: lines.slice(0, end).join("\n"), expected: lines.slice(end).map((line) => line.slice(2)) };
+}
+
+/** Whether the output is, line by line, what the block says that it prints. However wide a column is: blanks count as one. */
+export function isAsDocumented(output: string, { expected }: RunbookBlock): boolean {
+  const pattern = expected.map((line) => line === "…" ? "(?:.*\n)*" : `${linePattern(narrow(line))}\n`).join("");
+  const text = output.trimEnd().split("\n").map((line) => `${narrow(line)}\n`).join("");
+  return new RegExp(`^${pattern}$`).test(text);
+}
+
+function narrow(line: string): string {
+  return line.trimEnd().replace(/ +/g, " ");
+}
+
+function linePattern(line: string): string {
+  return line.split("…").map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join(".*");
+}
