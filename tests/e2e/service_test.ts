@@ -81,7 +81,8 @@ withRedis("run: loses and doubles nothing when it is killed in the middle of a d
   const count = 20_000;
   const sent = Array.from({ length: count }, (_, i) => message(i));
   await redis.seedList(DLQ, sent);
-  const env = envFor(redis, { ...UNBOUND, LOG_LEVEL: "ERROR", REMEDIATION_CHUNK_MESSAGES: "20" });
+  const quick = { REMEDIATION_CHUNK_MESSAGES: "20", REMEDIATION_LEASE_DURATION: "2" };
+  const env = envFor(redis, { ...UNBOUND, ...quick, LOG_LEVEL: "ERROR" });
   for (let kill = 1; kill <= 4; kill++) {
     await using service = startService({ env });
     const before = await redis.depth(DLQ);
