@@ -120,6 +120,13 @@ Deno.test("parseSettings: gives the original's defaults when nothing is set", ()
       settleSeconds: null,
       leaderElection: true,
       leaseSeconds: 15,
+      sloWindowHours: 24,
+      sloDrainSeconds: 3_600,
+      sloDrainTarget: 0.95,
+      sloOldestAgeSeconds: 14_400,
+      sloOldestAgeTarget: 0.95,
+      sloRedriveTarget: 0.95,
+      sloDownstreamTarget: 0.99,
     } satisfies Settings,
   );
   assert.deepEqual(settings, DEFAULT_SETTINGS);
