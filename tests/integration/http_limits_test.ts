@@ -54,7 +54,7 @@ const requests: [string, string, number][] = [
   [
     "a body beside a chunked one",
     "GET /page HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0",
-    200,
+    400,
   ],
   ["two at once", GET + GET, 200],
   ["HTTP/2 with prior knowledge", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505],
