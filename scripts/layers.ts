@@ -12,6 +12,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["redis"],
   ["gates"],
   ["replay"],
+  ["slo"],
   ["http"],
   ["app"],
   ["cli"],

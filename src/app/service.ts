@@ -5,6 +5,7 @@ import { parseServers, REDIS_PORT } from "../config/redis_url.ts";
 import { TLS_FILES, usesTls } from "../config/rules.ts";
 import { loadSources } from "../config/load.ts";
 import type { SourcesFile } from "../config/sources_file.ts";
+import type { SloName } from "../domain/slo.ts";
 import { type HealthState, startHealthServer } from "../http/health_server.ts";
 import { startMetricsServer } from "../http/metrics_server.ts";
 import type { Log } from "../observability/log.ts";
@@ -19,6 +20,7 @@ import { ReplayLoop } from "../replay/loop.ts";
 import { type Clock } from "../runtime/clock.ts";
 import { readProcessUsage, readTextFile } from "../runtime/process.ts";
 import { createId, type RandomFraction } from "../runtime/random.ts";
+import { SloMonitor } from "../slo/monitor.ts";
 import { EXIT } from "./exit.ts";
 import { inspectRedis } from "./preflight.ts";
 import { createSourceParts, type SourceParts } from "./source_parts.ts";
@@ -72,6 +74,7 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
     redisErrorCodes: REDIS_ERROR_CODES,
     version: VERSION,
     commit: COMMIT,
+    sloTargets: sloTargets(settings),
     readProcessUsage,
   });
   // The gauge says 1 where Moogsoft is not asked (docs/differences-from-mutt.md).
@@ -110,6 +113,15 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
   const createParts = (setup: SourceSetup) =>
     createSourceParts(setup, { live, isConfigKnown, connections, instance, metrics, log, clock, tracer });
   return { live, metrics, connections, watcher, setups, createParts };
+}
+
+function sloTargets(settings: Settings): Readonly<Record<SloName, number>> {
+  return {
+    time_to_drain: settings.sloDrainTarget,
+    oldest_age: settings.sloOldestAgeTarget,
+    redrive_success: settings.sloRedriveTarget,
+    downstream_availability: settings.sloDownstreamTarget,
+  };
 }
 
 function sentinelsOf(settings: Settings): SentinelGroup {
@@ -151,7 +163,10 @@ export async function runService(options: AppOptions): Promise<number> {
     const nothingToReload =
       "Remediation: SIGHUP, but there is nothing to read again (REMEDIATION_SOURCES_PATH is not set)";
     options.onHangup?.(() => reloader ? reloader.ask() : log.info("nothing_to_reload", nothingToReload));
-    listen(options, { core, sources, teardown });
+    const slos = createSloMonitor(options, { core, sources });
+    teardown.add("the objectives", () => slos.stop());
+    slos.start();
+    listen(options, { core, sources, slos, teardown });
     core.watcher.start();
     core.live.onChange(() => sources.list().forEach(({ loop }) => loop.wake()));
     const running = { core, sources, reloader, teardown };
@@ -204,10 +219,25 @@ function createReloader(
   });
 }
 
+function createSloMonitor(
+  { settings, clock }: AppOptions,
+  { core, sources }: { core: Core; sources: SourceSet },
+): SloMonitor {
+  return new SloMonitor({
+    ...{ clock, counters: core.metrics.slo, targets: sloTargets(settings), podName: settings.podName },
+    thresholdSeconds: { time_to_drain: settings.sloDrainSeconds, oldest_age: settings.sloOldestAgeSeconds },
+    windowMs: () => core.live.current().sloWindowHours * 3_600_000,
+    sources: () =>
+      sources.list().map(({ parts: { setup, indicators, leadership } }) => ({
+        ...{ name: setup.policy.name, indicators, role: () => leadership.status().role },
+      })),
+  });
+}
+
 /** Starts the two ports. @throws what binding throws, before anything has moved. */
 function listen(
   { settings, log, clock, signal }: AppOptions,
-  { core, sources, teardown }: { core: Core; sources: SourceSet; teardown: Teardown },
+  { core, sources, slos, teardown }: { core: Core; sources: SourceSet; slos: SloMonitor; teardown: Teardown },
 ): void {
   const common = { bindAddress: settings.bindAddress, clock, log: log.child("http") };
   const count = (port: typeof HTTP_PORTS[number]) => (reason: CutReason) => core.metrics.httpCut.inc({ port, reason });
@@ -223,6 +253,7 @@ function listen(
     port: settings.healthPort,
     onCut: count("health"),
     health: () => describeHealth({ core, sources: sources.list(), signal }),
+    slo: () => slos.report(),
     version: VERSION,
     podName: settings.podName,
   });

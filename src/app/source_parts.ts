@@ -24,6 +24,7 @@ import { DepthWatch, measuredQueues } from "../replay/depth_watch.ts";
 import { type ReplaySettings, SourceReplay } from "../replay/source_replay.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createId } from "../runtime/random.ts";
+import { SourceIndicators } from "../slo/indicators.ts";
 import { fileMember, type SourceSetup } from "./sources.ts";
 
 /** What every source shares. */
@@ -47,6 +48,8 @@ export interface SourceParts {
   readonly board: GateBoard;
   readonly replay: SourceReplay;
   readonly leadership: Leadership;
+  /** What its service level objectives count; somebody has to take the samples. */
+  readonly indicators: SourceIndicators;
   /** What looks at Redis in the background once the source is driven. */
   readonly watches: readonly Watch[];
   /** Resolves once the gates that look in the background have looked. */
@@ -149,11 +152,22 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     settings: () => replaySettings(setup, live),
     account,
   });
+  const indicators = new SourceIndicators(policy.name, {
+    ...{ clock, counters: metrics.slo },
+    drainMs: settings.sloDrainSeconds * 1_000,
+    oldestAgeMs: settings.sloOldestAgeSeconds * 1_000,
+    gates: () => board.last().statuses,
+    leads: () => leadership.leads(),
+    moved: () => account.movedSoFar(),
+  });
   const queues = measuredQueues(policy, setup.downstreamQueues);
   return {
-    ...{ setup, store, board, replay, leadership },
+    ...{ setup, store, board, replay, leadership, indicators },
     watches: [
-      new DepthWatch(policy, { redis, store, queues, metrics, clock }),
+      new DepthWatch(policy, {
+        ...{ redis, store, queues, metrics, clock },
+        onMeasured: (measurement) => indicators.measured(measurement),
+      }),
       ...(setup.provenByAlerts ? [alerts] : []),
     ],
     settled: async () => {

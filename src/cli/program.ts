@@ -9,6 +9,7 @@ import { addConfigCommand } from "./config.ts";
 import { addHealthCommand } from "./health.ts";
 import { addOnceCommand } from "./once.ts";
 import { addRunCommand } from "./run.ts";
+import { addSloCommand } from "./slo.ts";
 import { addVersionCommand } from "./version.ts";
 
 /** Runs a command line. Resolves with the exit code; rejects only for a bug. */
@@ -48,6 +49,7 @@ Examples:
   addRunCommand(program, context);
   addOnceCommand(program, context);
   addHealthCommand(program, context);
+  addSloCommand(program, context);
   addCheckCommand(program, context);
   addConfigCommand(program, context);
   addVersionCommand(program);

@@ -11,6 +11,7 @@ export const GROUPS = [
   "Pace",
   "Moogsoft",
   "Redis",
+  "Objectives",
   "Ports and process",
   "Logs",
 ] as const;
@@ -105,6 +106,15 @@ export function integer<D extends number | null>(spec: Spec<D> & Range): Field<n
     unit: spec.unit ?? "",
     wants: describeRange("a whole number", spec),
     parse: (text) => parseInteger(text, spec),
+  });
+}
+
+/** A number from `min` to `max`, with or without decimals. */
+export function decimal(spec: Spec<number> & Range): Field<number> {
+  return createField<number>(spec, {
+    unit: spec.unit ?? "",
+    wants: describeRange("a number", spec),
+    parse: (text) => /^\s*\d+(\.\d+)?\s*$/.test(text) ? within(Number(text), spec.min, spec.max) : undefined,
   });
 }
 

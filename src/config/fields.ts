@@ -9,6 +9,7 @@ import {
   boolean,
   choice,
   choicesOrNone,
+  decimal,
   type Field,
   host,
   httpUrl,
@@ -21,6 +22,9 @@ import {
   text,
 } from "./field.ts";
 import { MAX_DB } from "./redis_url.ts";
+
+/** Of the shares that an objective aims at: without a budget there is nothing to burn. */
+const SLO_TARGET = { group: "Objectives", min: 0.5, max: 0.9999, unit: "share of good events" } as const;
 
 /** Every setting, by the name that the code uses, in the order of the pages. */
 export const FIELDS = {
@@ -421,6 +425,59 @@ export const FIELDS = {
     doc: "Name that the server's certificate must have. Empty: the name or address that is connected to.",
   }),
 
+  sloWindowHours: decimal({
+    variable: "REMEDIATION_SLO_WINDOW_HOURS",
+    group: "Objectives",
+    default: 24,
+    min: 0.001,
+    max: 720,
+    unit: "hours",
+    dynamicKey: "slo_window_hours",
+    doc: "What the objectives look back on (docs/slos.md). The dynamic key is MUTT's own, for its objectives as well.",
+  }),
+  sloDrainSeconds: integer({
+    variable: "REMEDIATION_SLO_TIME_TO_DRAIN",
+    group: "Objectives",
+    default: 3_600,
+    min: 1,
+    max: 2_592_000,
+    unit: "seconds",
+    doc: "In so long what lies in a DLQ is to have left it, the time not counted in which nothing may be replayed.",
+  }),
+  sloDrainTarget: decimal({
+    ...SLO_TARGET,
+    variable: "REMEDIATION_SLO_TIME_TO_DRAIN_TARGET",
+    default: 0.95,
+    doc: "Share of the time in which that is to hold.",
+  }),
+  sloOldestAgeSeconds: integer({
+    variable: "REMEDIATION_SLO_OLDEST_AGE",
+    group: "Objectives",
+    default: 14_400,
+    min: 1,
+    max: 31_536_000,
+    unit: "seconds",
+    doc: "Older than this the oldest message of a DLQ is not to be, by its own timestamp.",
+  }),
+  sloOldestAgeTarget: decimal({
+    ...SLO_TARGET,
+    variable: "REMEDIATION_SLO_OLDEST_AGE_TARGET",
+    default: 0.95,
+    doc: "Share of the time in which that is to hold.",
+  }),
+  sloRedriveTarget: decimal({
+    ...SLO_TARGET,
+    variable: "REMEDIATION_SLO_REDRIVE_SUCCESS_TARGET",
+    default: 0.95,
+    doc: "Share of replayed messages that are not to come back.",
+  }),
+  sloDownstreamTarget: decimal({
+    ...SLO_TARGET,
+    variable: "REMEDIATION_SLO_DOWNSTREAM_AVAILABILITY_TARGET",
+    default: 0.99,
+    doc: "Share of the time in which Moogsoft is to take events, as its probe sees it.",
+  }),
+
   metricsPort: integer({
     variable: "METRICS_PORT_REMEDIATION",
     group: "Ports and process",
@@ -435,7 +492,7 @@ export const FIELDS = {
     default: 8087,
     min: 0,
     max: 65_535,
-    doc: "Port of /health, /livez and /readyz. 0: any free port.",
+    doc: "Port of /health, /livez, /readyz and /api/v1/slo. 0: any free port.",
   }),
   bindAddress: host({
     variable: "REMEDIATION_BIND_ADDRESS",

@@ -1,4 +1,5 @@
 /** Rules that concern several settings at once. Pure. */
+import { eventsToJudge, samplePeriodMs } from "../domain/slo.ts";
 import { FIELDS, type SettingKey, type Settings } from "./fields.ts";
 import type { Origins } from "./layers.ts";
 import { parseRedisUrl, type RedisUrl } from "./redis_url.ts";
@@ -23,6 +24,7 @@ export function checkTogether(settings: Settings, origins: Origins): Finding[] {
     ...checkCluster(settings, origins),
     ...checkTls(settings),
     ...checkNextPassword(settings),
+    ...checkObjectives(settings),
   ];
 }
 
@@ -157,4 +159,22 @@ function checkNextPassword({ redisPassword, redisPasswordNext, redisUrl }: Setti
   if (!redisPasswordNext || (redisPassword && !inUrl)) return [];
   const text = `${nameOf("redisPasswordNext")} is ignored: it is tried beside ${nameOf("redisPassword")} only`;
   return [{ kind: "warning", keys: ["redisPassword", "redisPasswordNext", "redisUrl"], text }];
+}
+
+/** The targets of objectives whose events are samples. */
+const SAMPLED_TARGETS = ["sloDrainTarget", "sloOldestAgeTarget", "sloDownstreamTarget"] as const;
+
+/** Objectives that cannot be met, or never be told. */
+function checkObjectives(settings: Settings): Finding[] {
+  const { sloWindowHours, sloDrainSeconds, intervalSeconds } = settings;
+  const windowMs = sloWindowHours * 3_600_000, samples = Math.floor(windowMs / samplePeriodMs(windowMs));
+  const untold = SAMPLED_TARGETS.filter((key) => eventsToJudge(settings[key]) > samples).map((key) => {
+    const text = `${nameOf(key)} is ${settings[key]}: it takes ${eventsToJudge(settings[key])} samples to tell, and ` +
+      `${nameOf("sloWindowHours")} (${sloWindowHours}) holds ${samples}`;
+    return { kind: "warning" as const, keys: [key, "sloWindowHours"] as const, text };
+  });
+  if (sloDrainSeconds >= intervalSeconds) return untold;
+  const text = `${nameOf("sloDrainSeconds")} (${sloDrainSeconds}) is shorter than ${nameOf("intervalSeconds")} ` +
+    `(${intervalSeconds}): it cannot be met`;
+  return [...untold, { kind: "warning", keys: ["sloDrainSeconds", "intervalSeconds"], text }];
 }

@@ -28,7 +28,12 @@ export interface VerdictContext {
 }
 
 /** What to do with a message, and the bytes to do it with. */
-export type Verdict =
+export type Verdict = Judgement & {
+  /** The cycle of this source that replayed it before; `null`: none did, as far as it is known. */
+  readonly cameBackFrom: number | null;
+};
+
+type Judgement =
   | { readonly action: "replay"; readonly payload: Uint8Array; readonly record: ReplayRecord }
   | {
     readonly action: "dead";
@@ -41,8 +46,19 @@ export type Verdict =
 /** Judges one message. Pure: never throws, whatever the bytes, and leaves them as they are; linear in their number. */
 export function decide(bytes: Uint8Array, context: VerdictContext): Verdict {
   const message = readMessage(bytes);
-  if (!message.readable) return enclose(bytes, { reason: message.reason, detail: message.detail, context });
-  const record = nextRecord(message, context);
+  if (!message.readable) {
+    return { ...enclose(bytes, { reason: message.reason, detail: message.detail, context }), cameBackFrom: null };
+  }
+  const found = findRecord(message);
+  const cameBackFrom = found?.source === context.policy.name ? found.cycle : null;
+  return { ...judge(message, { found, context }), cameBackFrom };
+}
+
+function judge(
+  message: JsonObject,
+  { found, context }: { found: FoundRecord | null; context: VerdictContext },
+): Judgement {
+  const record = nextRecord(message, { found, context });
   const lacking = findLacking(message, context.policy.required);
   if (lacking !== null) return bury(message, { reason: "malformed", detail: lacking, record, context });
   const failures = Math.max(record.failures, readCounter(message, context.policy.counter));
@@ -61,9 +77,11 @@ export function readCounter(message: JsonObject, name: string | null): number {
 }
 
 /** The record that the message is to carry from now on: the one it came with, and its return accounted for. */
-function nextRecord(message: JsonObject, context: VerdictContext): ReplayRecord {
+function nextRecord(
+  message: JsonObject,
+  { found, context }: { found: FoundRecord | null; context: VerdictContext },
+): ReplayRecord {
   const { cycle, policy } = context;
-  const found = findRecord(message);
   const counts = found === null ? { failures: 0, excused: 0, sheds: 0 } : countReturn(message, { found, context });
   return { ...counts, cycle, source: policy.name };
 }
@@ -116,12 +134,12 @@ interface Burial {
   readonly context: VerdictContext;
 }
 
-function bury(message: JsonObject, { reason, detail, record, context }: Burial): Verdict {
+function bury(message: JsonObject, { reason, detail, record, context }: Burial): Judgement {
   const payload = stampDeath(message, { record, death: { reason, failedAt: context.failedAt } });
   return { action: "dead", reason, payload, detail };
 }
 
-function enclose(bytes: Uint8Array, { reason, detail, context }: Omit<Burial, "record">): Verdict {
+function enclose(bytes: Uint8Array, { reason, detail, context }: Omit<Burial, "record">): Judgement {
   const record = { failures: 0, excused: 0, sheds: 0, cycle: context.cycle, source: context.policy.name };
   const payload = sealEnvelope(bytes, { record, death: { reason, failedAt: context.failedAt } });
   return { action: "dead", reason, payload, detail };

@@ -1,4 +1,5 @@
-/** Port 8087: whether the service lives and is ready, as text for probes and as JSON for people. */
+/** Port 8087: whether the service lives and is ready, as text for probes and as JSON for people; and its objectives. */
+import type { SloReport } from "../slo/monitor.ts";
 import { type Listener, type ListenerOptions, startListener } from "./listener.ts";
 import { jsonReply, type Pages, type Reply, textReply, wantsJson } from "./reply.ts";
 import type { PageRequest } from "./request_head.ts";
@@ -22,11 +23,12 @@ export interface HealthState {
 /** What {@link startHealthServer} needs. */
 export interface HealthServerOptions extends Omit<ListenerOptions, "pages" | "portVariable"> {
   readonly health: () => HealthState;
+  readonly slo: () => SloReport;
   readonly version: string;
   readonly podName: string;
 }
 
-/** Serves `/health`, `/livez` and `/readyz`. @throws {ListenError} where the port cannot be listened on. */
+/** Serves `/health`, `/livez`, `/readyz` and `/api/v1/slo`. @throws {ListenError} where the port cannot be listened on. */
 export function startHealthServer(options: HealthServerOptions): Listener {
   return startListener({ ...options, portVariable: "HEALTH_PORT_REMEDIATION", pages: healthPages(options) });
 }
@@ -42,6 +44,10 @@ function healthPages(options: HealthServerOptions): Pages {
     "/health": page("OK while live and ready; JSON by Accept: application/json", ["live", "ready"]),
     "/livez": page("whether the loop turns", ["live"]),
     "/readyz": page("whether Redis is reachable, the configuration good, and no stop under way", ["ready"]),
+    "/api/v1/slo": {
+      summary: "where the service level objectives stand, as JSON",
+      answer: () => jsonReply(options.slo()),
+    },
   };
 }
 

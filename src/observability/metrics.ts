@@ -7,7 +7,9 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { BRAKE_REASONS, BRAKE_STATES } from "../domain/brake.ts";
 import { DEAD_REASONS } from "../domain/source.ts";
+import { SLO_NAMES, type SloName } from "../domain/slo.ts";
 import type { ProcessUsage } from "../runtime/process.ts";
+import { SloCounters } from "./slo_counters.ts";
 
 /** Content type of {@link Metrics.render}. */
 export const METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -56,6 +58,8 @@ export interface MetricsOptions {
   readonly sources: readonly MeasuredSource[];
   readonly commitResults: readonly string[];
   readonly redisErrorCodes: readonly string[];
+  /** Shares of good events that are aimed at; default: none are shown. */
+  readonly sloTargets?: Readonly<Record<SloName, number>>;
   readonly version: string;
   /** The commit it was built from; `unknown` where nobody said. */
   readonly commit: string;
@@ -147,14 +151,23 @@ export class Metrics {
   readonly redisErrors = this.#counter("redis_errors_total", "Failed Redis calls, by code.", ["code"]);
   /** Connections made again after a loss. */
   readonly redisReconnects = this.#counter("redis_reconnects_total", "Redis connections that were made again.");
+  /** Events of the service level objectives: `slo_events_total` and `slo_bad_events_total`. */
+  readonly slo = new SloCounters();
+  readonly #sloTarget = this.#gauge("slo_target", "Share of good events that a service level objective aims at.", [
+    "source",
+    "slo",
+  ]);
   readonly #buildInfo = this.#gauge("build_info", "Always 1; what is running is in the labels.", ["version", "commit"]);
 
   readonly #commitResults: readonly string[];
+  readonly #sloTargets: Readonly<Record<SloName, number>> | undefined;
   readonly #leaders = new Map<string, () => boolean>();
 
   constructor(options: MetricsOptions) {
     this.#commitResults = options.commitResults;
+    this.#sloTargets = options.sloTargets;
     this.#initialise(options);
+    registerSlos(this.#registry, this.slo);
     registerLeader(this.#registry, this.#leaders);
     registerProcessMetrics(this.#registry, options.readProcessUsage);
   }
@@ -180,6 +193,8 @@ export class Metrics {
 
   /** Starts a source's series at 0; counters that are there already stay. */
   addSource({ name: source, gates, queues }: MeasuredSource): void {
+    this.slo.addSource(source);
+    for (const slo of SLO_NAMES) if (this.#sloTargets) this.#sloTarget.set({ source, slo }, this.#sloTargets[slo]);
     this.replayed.inc({ source }, 0);
     this.movedBytes.inc({ source }, 0);
     this.oldestAge.set({ source }, 0);
@@ -200,6 +215,7 @@ export class Metrics {
     this.oldestAge.remove({ source });
     this.allowance.remove({ source });
     this.#leaders.delete(source);
+    for (const slo of SLO_NAMES) this.#sloTarget.remove({ source, slo });
     for (const state of BRAKE_STATES) this.brakeState.remove({ source, state });
     for (const reason of BRAKE_REASONS) this.brakeReason.remove({ source, reason });
     for (const gate of gates) this.gateOpen.remove({ source, gate });
@@ -208,6 +224,7 @@ export class Metrics {
       if (role === "dlq") this.dlqDepth.remove({ dlq_name: queue });
     }
     if (keepCounters) return;
+    this.slo.removeSource(source);
     this.replayed.remove({ source });
     this.movedBytes.remove({ source });
     for (const reason of DEAD_REASONS) this.dead.remove({ source, reason });
@@ -221,6 +238,22 @@ export class Metrics {
   #gauge<Label extends string = never>(name: string, help: string, labelNames: readonly Label[] = []) {
     return new Gauge<Label>({ name: `mutt_remediation_${name}`, help, labelNames, registers: [this.#registry] });
   }
+}
+
+function registerSlos(registry: Registry, counters: SloCounters): void {
+  const register = (name: string, help: string, which: "events" | "bad") =>
+    new Counter({
+      name: `mutt_remediation_${name}`,
+      help,
+      labelNames: ["source", "slo"],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const { source, slo, [which]: count } of counters.all()) this.inc({ source, slo }, count);
+      },
+    });
+  register("slo_events_total", "Events of a service level objective.", "events");
+  register("slo_bad_events_total", "Bad events of a service level objective.", "bad");
 }
 
 function registerLeader(registry: Registry, leaders: ReadonlyMap<string, () => boolean>): void {

@@ -41,6 +41,7 @@ export class Account {
   #lastError: RedisErrorCode | null = null;
   #failingSinceMs = 0;
   #toldBatch = false;
+  #moved = 0;
   /** The brake as this instance last told or saw it. */
   #brake: ToldBrake | null = null;
 
@@ -75,8 +76,9 @@ export class Account {
   }
 
   /** A cycle began on what was read. */
-  cycleBegan({ number: cycle, step, last, outages }: NextCycle, { depth }: Snapshot): void {
+  cycleBegan({ number: cycle, step, last, cameBack, outages }: NextCycle, { depth }: Snapshot): void {
     const source = this.#policy.name;
+    this.#metrics.slo.add(source, "redrive_success", { bad: cameBack });
     for (const outage of outages) this.#tellOutage(outage, last);
     const fields = { source, cycle, depth, budget: step.budget, bound_by: step.boundBy, ...last };
     if (step.proven) {
@@ -137,6 +139,8 @@ export class Account {
     if (plan.cycle !== this.#deathCycle) this.#turnPage(plan.cycle);
     const { name: source, dlq, target, dead } = this.#policy;
     const byReason = countReasons(plan.deaths);
+    this.#moved += plan.moves.length;
+    this.#metrics.slo.add(source, "redrive_success", { events: plan.replayed, bad: plan.cameBack });
     this.#metrics.replaySuccess.inc(plan.replayed);
     this.#metrics.replayed.inc({ source }, plan.replayed);
     this.#metrics.poisonMessages.inc(plan.deaths.length);
@@ -153,6 +157,11 @@ export class Account {
       `Replaying from ${dlq}: ${plan.replayed} to ${target}${deaths && `, ${deaths} to ${dead}`}`,
       { source, replayed: plan.replayed, dead: byReason, bytes: plan.bytes },
     );
+  }
+
+  /** Messages that this instance has taken out of the DLQ so far. */
+  movedSoFar(): number {
+    return this.#moved;
   }
 
   /** A Redis call failed. Logged when the code changes, counted always. */

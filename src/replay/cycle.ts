@@ -20,6 +20,11 @@ export interface NextCycle {
   readonly step: BrakeStep;
   /** What the cycle before it did, and what has arrived since that one began. */
   readonly last: CycleOutcome;
+  /**
+   * Of the last cycle's replays those that came back, where the cause was common: known by what arrived, long before the last of
+   * them is read again. Of any other cycle each return is counted when it is read (`Plan.cameBack`).
+   */
+  readonly cameBack: number;
   readonly troubled: TroubledCycles;
   /** The outages that count for it, longest first. */
   readonly outages: readonly Outage[];
@@ -81,7 +86,9 @@ export function planCycle(
   const previous = record.replayed > 0 ? record.cycle : record.lastReplayingCycle;
   const uncounted = breakerCanary ? addTroubled(record.uncounted, { cycle: number, previous }) : record.uncounted;
   return {
-    ...{ number, step, last, troubled, outages, budget: breakerCanary ? Math.min(1, step.budget) : step.budget },
+    ...{ number, step, last, troubled, outages },
+    cameBack: isExcused ? Math.max(0, Math.min(last.replayed, last.arrived)) : 0,
+    ...{ budget: breakerCanary ? Math.min(1, step.budget) : step.budget },
     fields: {
       ...brakeFields(step.brake),
       troubled: formatTroubled(troubled),

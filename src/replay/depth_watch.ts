@@ -28,6 +28,13 @@ export function measuredQueues(
   ];
 }
 
+/** A source's dead-letter queue as it was measured. */
+export interface Measurement {
+  readonly depth: number;
+  /** Age of the oldest message, 0 where there is none. */
+  readonly oldestAgeMs: number;
+}
+
 /** Sets `queue_depth`, `dlq_depth` and `oldest_age_seconds` every few seconds. Failures leave the last values. */
 export class DepthWatch extends Watch {
   readonly #policy: SourcePolicy;
@@ -37,6 +44,7 @@ export class DepthWatch extends Watch {
     readonly queues: readonly { name: string; role: QueueRole }[];
     readonly metrics: Metrics;
     readonly clock: Clock;
+    readonly onMeasured: (measurement: Measurement) => void;
   };
   #oldest: Oldest | null = null;
 
@@ -48,6 +56,7 @@ export class DepthWatch extends Watch {
       queues: readonly { name: string; role: QueueRole }[];
       metrics: Metrics;
       clock: Clock;
+      onMeasured: (measurement: Measurement) => void;
     },
   ) {
     super(deps.clock);
@@ -65,13 +74,15 @@ export class DepthWatch extends Watch {
   }
 
   async #measure(): Promise<void> {
-    const { redis, queues, metrics } = this.#deps;
+    const { redis, queues, metrics, onMeasured } = this.#deps;
     const source = this.#policy.name;
     const depths = await Promise.all(queues.map(({ name }) => redis.llen(name)));
     queues.forEach(({ name: queue, role }, i) => metrics.queueDepth.set({ source, queue, role }, depths[i]!));
     metrics.dlqDepth.set({ dlq_name: this.#policy.dlq }, depths[0]!);
     if (depths[0] === 0) this.#oldest = null;
-    metrics.oldestAge.set({ source }, depths[0] === 0 ? 0 : await this.#oldestAgeSeconds());
+    const ageSeconds = depths[0] === 0 ? 0 : await this.#oldestAgeSeconds();
+    metrics.oldestAge.set({ source }, ageSeconds);
+    onMeasured({ depth: depths[0]!, oldestAgeMs: ageSeconds * 1_000 });
   }
 
   /**

@@ -25,6 +25,8 @@ export interface Plan {
   readonly moves: readonly Move[];
   readonly replayed: number;
   readonly deaths: readonly Death[];
+  /** Messages that came back from a replay of this source and have not been counted as a whole with it (`NextCycle.cameBack`). */
+  readonly cameBack: number;
   /** Bytes of the messages as they were read. */
   readonly bytes: number;
   /** Whether what was newest when the cycle began is behind these moves. */
@@ -64,8 +66,10 @@ export function planChunk(chunk: Chunk, context: PlanContext): Plan {
   };
   const moves: Move[] = [];
   const deaths: Death[] = [];
+  let cameBack = 0;
   for (const message of messages) {
     const decision = decide(message, verdict);
+    if (decision.cameBackFrom !== null && !verdict.isTroubled(decision.cameBackFrom)) cameBack++;
     moves.push({ to: decision.action === "replay" ? "target" : "dead", payload: decision.payload });
     if (decision.action === "dead") {
       deaths.push({ reason: decision.reason, detail: decision.detail, bytes: message.length, message });
@@ -79,6 +83,7 @@ export function planChunk(chunk: Chunk, context: PlanContext): Plan {
     moves,
     replayed: moves.length - deaths.length,
     deaths,
+    cameBack,
     bytes,
     endsCycle,
   };
@@ -95,6 +100,7 @@ function planOversize(chunk: Chunk, oversize: NonNullable<Chunk["oversize"]>, co
     moves: [{ to: "dead", payload: null }],
     replayed: 0,
     deaths: [{ reason: "oversize", detail, bytes: oversize.bytes, message: null }],
+    cameBack: 0,
     bytes: oversize.bytes,
     endsCycle: isLikeNewest && (chunk.newestAt > 0 ? chunk.newestAt === 1 : !chunk.goesOnEqual),
   };

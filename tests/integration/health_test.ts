@@ -3,6 +3,7 @@ import { type HealthState, startHealthServer } from "../../src/http/health_serve
 import { ListenError, startListener } from "../../src/http/listener.ts";
 import { textReply } from "../../src/http/reply.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
+import { NO_OBJECTIVES } from "../support/listeners.ts";
 import { recordLog } from "../support/recorded_log.ts";
 import { waitUntil } from "../support/wait.ts";
 
@@ -18,7 +19,7 @@ const NO_REDIS: HealthState = {
 };
 const STUCK: HealthState = { ...NO_REDIS, live: { ok: false, reason: "loop_stuck" } };
 
-const common = { bindAddress: "127.0.0.1", port: 0, clock: SYSTEM_CLOCK };
+const common = { bindAddress: "127.0.0.1", port: 0, clock: SYSTEM_CLOCK, slo: () => NO_OBJECTIVES };
 
 /** Runs a health server, asks it, and stops it. */
 async function withServer(

@@ -4,6 +4,7 @@ import { type HealthState, startHealthServer } from "../../src/http/health_serve
 import type { Listener } from "../../src/http/listener.ts";
 import { startMetricsServer } from "../../src/http/metrics_server.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
+import type { SloReport } from "../../src/slo/monitor.ts";
 import { recordLog } from "./recorded_log.ts";
 
 /** One of the ports. */
@@ -13,6 +14,12 @@ export interface TestListener {
   isAlive(): Promise<boolean>;
 }
 
+/** Of a service without sources. */
+export const NO_OBJECTIVES: SloReport = {
+  ...{ window_hours: 24, components: {}, state: "insufficient_data" },
+  ...{ pod: "pod", since: "2026-11-20T10:00:00.000Z" },
+};
+
 const GOOD: HealthState = { live: { ok: true, reason: "" }, ready: { ok: true, reason: "" }, details: {} };
 
 /** Starts them for the body; nothing may have been logged when it is done. */
@@ -20,7 +27,7 @@ export async function withListeners(body: (listeners: readonly TestListener[]) =
   const { log, lines } = recordLog();
   const common = { bindAddress: "127.0.0.1", port: 0, clock: SYSTEM_CLOCK, log };
   const listeners: readonly Listener[] = [
-    startHealthServer({ ...common, health: () => GOOD, version: "1.2.3", podName: "pod" }),
+    startHealthServer({ ...common, health: () => GOOD, slo: () => NO_OBJECTIVES, version: "1.2.3", podName: "pod" }),
     startMetricsServer({ ...common, metrics: { render: () => Promise.resolve("up 1\n") } }),
   ];
   try {

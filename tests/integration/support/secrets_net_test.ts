@@ -8,6 +8,7 @@ import { SYSTEM_CLOCK } from "../../../src/runtime/clock.ts";
 import { ROOT } from "../../../scripts/child.ts";
 import { createEngine, DLQ, eventText } from "../../support/engine.ts";
 import { startHttpStub } from "../../support/http_stub.ts";
+import { NO_OBJECTIVES } from "../../support/listeners.ts";
 import { PLANTED } from "../../support/planted_secrets.ts";
 import { recordLog } from "../../support/recorded_log.ts";
 import { startRedis, withRedis } from "../../support/redis.ts";
@@ -45,7 +46,7 @@ Deno.test("secrets net: catches what the service answers on either port, and no 
   const health = startHealthServer({
     ...OPTIONS,
     health: () => ({ live: check, ready: check, details: { redis: PLANTED.redisPassword } }),
-    ...{ version: "v", podName: "p" },
+    ...{ slo: () => NO_OBJECTIVES, version: "v", podName: "p" },
   });
   const metrics = startMetricsServer({ ...OPTIONS, metrics: { render: () => Promise.resolve(PLANTED.messageApiKey) } });
   const stub = await startHttpStub();

@@ -18,12 +18,13 @@ Deno.test("LiveSettings: gives the dynamic interval when the key remediation_int
   assert.equal(live.current().intervalSeconds, 300);
 });
 
-Deno.test("DYNAMIC_KEYS: are MUTT's four", () => {
+Deno.test("DYNAMIC_KEYS: are MUTT's four, and the one of its objectives", () => {
   assert.deepEqual([...DYNAMIC_KEYS].sort(), [
     "max_poison_retries",
     "remediation_batch_size",
     "remediation_enabled",
     "remediation_interval",
+    "slo_window_hours",
   ]);
 });
 
@@ -36,6 +37,8 @@ const GOOD: readonly (readonly [key: string, text: string, value: unknown])[] = 
   ["remediation_batch_size", "0", 0],
   ["remediation_batch_size", "1000000", 1_000_000],
   ["max_poison_retries", "1000", 1_000],
+  ["slo_window_hours", "48", 48],
+  ["slo_window_hours", "0.5", 0.5],
 ];
 
 for (const [key, text, value] of GOOD) {
@@ -53,6 +56,10 @@ const BAD: readonly (readonly [key: string, text: string])[] = [
   ["remediation_batch_size", "-1"],
   ["remediation_batch_size", "1000001"],
   ["max_poison_retries", "0"],
+  ["slo_window_hours", "0"],
+  ["slo_window_hours", "721"],
+  ["slo_window_hours", ".5"],
+  ["slo_window_hours", "1e1"],
   ["max_poison_retries", "1001"],
   ["max_poison_retries", "\ufffd"],
   ["redis_host", "evil"],

@@ -120,6 +120,13 @@ Deno.test("parseSettings: gives the original's defaults when nothing is set", ()
       settleSeconds: null,
       leaderElection: true,
       leaseSeconds: 15,
+      sloWindowHours: 24,
+      sloDrainSeconds: 3_600,
+      sloDrainTarget: 0.95,
+      sloOldestAgeSeconds: 14_400,
+      sloOldestAgeTarget: 0.95,
+      sloRedriveTarget: 0.95,
+      sloDownstreamTarget: 0.99,
     } satisfies Settings,
   );
   assert.deepEqual(settings, DEFAULT_SETTINGS);
@@ -201,6 +208,13 @@ const OUT_OF_BOUNDS: Readonly<Record<string, readonly string[]>> = {
   MOOG_HEALTH_CACHE_SECONDS: ["0", "86401"],
   REDIS_PORT: ["0", "65536"],
   REDIS_DB: ["-1", "65536"],
+  REMEDIATION_SLO_WINDOW_HOURS: ["0", "0.0009", "720.1"],
+  REMEDIATION_SLO_TIME_TO_DRAIN: ["0", "2592001"],
+  REMEDIATION_SLO_OLDEST_AGE: ["0", "31536001"],
+  REMEDIATION_SLO_TIME_TO_DRAIN_TARGET: ["0.49", "0.99991", "1", "95"],
+  REMEDIATION_SLO_OLDEST_AGE_TARGET: ["0.49", "0.99991"],
+  REMEDIATION_SLO_REDRIVE_SUCCESS_TARGET: ["0.49", "0.99991"],
+  REMEDIATION_SLO_DOWNSTREAM_AVAILABILITY_TARGET: ["0.49", "0.99991"],
   METRICS_PORT_REMEDIATION: ["-1", "65536"],
   HEALTH_PORT_REMEDIATION: ["-1", "65536"],
 };
@@ -211,6 +225,7 @@ const BAD: Readonly<Record<string, readonly string[]>> = {
   REMEDIATION_ENABLED: ["tru", "ja", "2", "null"],
   LOG_JSON_ENABLED: ["json"],
   REMEDIATION_MAX_PER_SECOND: ["fast", "1e3", "NaN", "Infinity", "."],
+  REMEDIATION_SLO_WINDOW_HOURS: ["a day", "1e1", ".5", "24h"],
   REMEDIATION_CONSUMER_GATE: ["true"],
   LOG_LEVEL: ["TRACE", "constructor", "__proto__"],
   MOOG_WEBHOOK_URL: ["moog.example", "ftp://moog.example", "http://", "javascript:alert(1)", "https:moog"],
@@ -242,7 +257,7 @@ for (const [variable, texts] of [...Object.entries(OUT_OF_BOUNDS), ...Object.ent
 }
 
 Deno.test("parseSettings: the tests above leave no number's bounds out", () => {
-  const numbers = SETTING_KEYS.map((key) => FIELDS[key]).filter((field) => / from \d+ to \d+/.test(field.wants));
+  const numbers = SETTING_KEYS.map((key) => FIELDS[key]).filter((field) => / from [\d.]+ to \d+/.test(field.wants));
   const tested = new Set([...Object.keys(OUT_OF_BOUNDS), "MOOG_HEALTH_SUCCESS_CODES"]);
   assert.deepEqual(numbers.map((field) => field.variable).filter((name) => !tested.has(name)), []);
 });
@@ -487,6 +502,27 @@ const RULES: Readonly<Record<string, RuleCase>> = {
   "both ports are equal": {
     environment: { METRICS_PORT_REMEDIATION: "9000", HEALTH_PORT_REMEDIATION: "9000" },
     problems: ["METRICS_PORT_REMEDIATION and HEALTH_PORT_REMEDIATION are both 9000: each needs its own"],
+  },
+  "an objective that cannot be met": {
+    environment: { REMEDIATION_SLO_TIME_TO_DRAIN: "299" },
+    warnings: ["REMEDIATION_SLO_TIME_TO_DRAIN (299) is shorter than REMEDIATION_INTERVAL (300): it cannot be met"],
+  },
+  "an objective that can just be met": { environment: { REMEDIATION_SLO_TIME_TO_DRAIN: "300" } },
+  "a window too short to tell of an objective": {
+    environment: { REMEDIATION_SLO_WINDOW_HOURS: "0.1", REMEDIATION_SLO_OLDEST_AGE_TARGET: "0.999" },
+    warnings: [
+      "REMEDIATION_SLO_OLDEST_AGE_TARGET is 0.999: it takes 1000 samples to tell, and REMEDIATION_SLO_WINDOW_HOURS " +
+      "(0.1) holds 240",
+    ],
+  },
+  "a window just long enough for the highest target": {
+    environment: { REMEDIATION_SLO_WINDOW_HOURS: "13.9", REMEDIATION_SLO_DOWNSTREAM_AVAILABILITY_TARGET: "0.9999" },
+  },
+  "a target that leaves no budget": {
+    environment: { REMEDIATION_SLO_REDRIVE_SUCCESS_TARGET: "1" },
+    problems: [
+      'REMEDIATION_SLO_REDRIVE_SUCCESS_TARGET "1" is not a number from 0.5 to 0.9999 (share of good events)',
+    ],
   },
   "both ports are any free one": { environment: { METRICS_PORT_REMEDIATION: "0", HEALTH_PORT_REMEDIATION: "0" } },
   "the dead list is the target": {

@@ -1,4 +1,5 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { SLO_NAMES } from "../../../src/domain/slo.ts";
 import { DEAD_REASONS } from "../../../src/domain/source.ts";
 import { Metrics } from "../../../src/observability/metrics.ts";
 
@@ -17,6 +18,7 @@ function createMetrics() {
       ],
     }],
     commitResults: ["ok", "error"],
+    sloTargets: { time_to_drain: 0.95, oldest_age: 0.95, redrive_success: 0.95, downstream_availability: 0.95 },
     redisErrorCodes: ["OOM", "OTHER"],
     version: "1.2.3",
     commit: "abc",
@@ -89,6 +91,33 @@ Deno.test("Metrics: has every closed label at 0 when nothing happened yet", asyn
   ];
   for (const name of names) strictEqual(all.get(`mutt_remediation_${name}`), "0", name);
   strictEqual(all.get('mutt_remediation_build_info{version="1.2.3",commit="abc"}'), "1");
+});
+
+Deno.test("Metrics: has the events and the target of every objective, and counts what is added", async () => {
+  const metrics = createMetrics();
+  metrics.slo.add("alerter", "redrive_success", { events: 7, bad: 2 });
+  metrics.slo.add("alerter", "redrive_success", { bad: 1 });
+  metrics.slo.add("nobody", "redrive_success", { events: 1 });
+  await metrics.render(); // a scrape counts nothing
+  const all = await samples(metrics);
+  for (const slo of SLO_NAMES) {
+    const labels = `{source="alerter",slo="${slo}"}`, isCounted = slo === "redrive_success";
+    strictEqual(all.get(`mutt_remediation_slo_events_total${labels}`), isCounted ? "7" : "0");
+    strictEqual(all.get(`mutt_remediation_slo_bad_events_total${labels}`), isCounted ? "3" : "0");
+    strictEqual(all.get(`mutt_remediation_slo_target${labels}`), "0.95");
+  }
+  strictEqual([...all.keys()].filter((name) => name.includes("nobody")).length, 0);
+});
+
+Deno.test("Metrics: forgets the objectives of a source that is gone, and keeps the counts of one that comes back", async () => {
+  const metrics = createMetrics(), source = { name: "alerter", gates: [], queues: [] };
+  const shown = async () => [...await samples(metrics)].filter(([name]) => name.includes("_slo_events_total"));
+  metrics.slo.add("alerter", "oldest_age", { events: 3 });
+  metrics.removeSource(source, { keepCounters: true });
+  metrics.addSource(source);
+  deepStrictEqual((await shown()).map(([, value]) => value), ["0", "3", "0", "0"]);
+  metrics.removeSource(source, { keepCounters: false });
+  deepStrictEqual([...(await samples(metrics)).keys()].filter((name) => name.includes("_slo_")), []);
 });
 
 // Original tests 23 to 25 (contract §10): this part of them; the engine's tests hold that it counts.

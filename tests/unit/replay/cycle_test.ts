@@ -13,6 +13,22 @@ Deno.test("planCycle: counts what arrived from the start of the last cycle, so t
   assert.equal(step.troubled, true);
 });
 
+Deno.test("planCycle: counts returns as a whole only where the cause was common, and never more than were replayed", () => {
+  const outage = { gate: "downstream" as GateName, reason: "unhealthy", fromMs: 0, untilMs: 1, isOver: false };
+  const cameBack = (depth: number, { outages = [] as typeof outage[], boundBy = "" } = {}) =>
+    planCycle({
+      ...{ depth, nowMs: 0 },
+      record: { ...NEW_RECORD, cycle: 4, depthAtStart: 1_000, replayed: 100, boundBy },
+    }, { batchSize: 0, intervalMs: 300_000, outages }).cameBack;
+  assert.equal(cameBack(1_000), 100, "all");
+  assert.equal(cameBack(995), 95, "most");
+  assert.equal(cameBack(1_400), 100, "and others as well");
+  assert.equal(cameBack(950), 0, "half of them: not common, each is counted when it is read");
+  assert.equal(cameBack(950, { outages: [outage] }), 50, "half of them, amid an outage");
+  assert.equal(cameBack(800, { outages: [outage] }), 0, "others took more out than came back");
+  assert.equal(cameBack(1_000, { boundBy: "breaker" }), 0, "a breaker's canary is not judged");
+});
+
 Deno.test("planCycle: counts the dead as gone, not as arrived", () => {
   assert.deepEqual(at(900, { depthAtStart: 1_000, replayed: 60, dead: 40 }).last, {
     ...{ replayed: 60, arrived: 0, proof: 0 },

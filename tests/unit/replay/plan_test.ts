@@ -58,6 +58,28 @@ Deno.test("planChunk: ends the cycle behind the message that was newest when it 
   }
 });
 
+Deno.test("planChunk: counts what came back from this source's replays, but for cycles that were counted as a whole", () => {
+  const replayed = (source: string, cycle: number | string) =>
+    `{"a": 1, "_remediation": {"failures": 1, "excused": 0, "cycle": ${cycle}, "source": "${source}"}}`;
+  const cases: readonly (readonly [string, string, number])[] = [
+    ["never replayed", a, 0],
+    ["replayed by this source", replayed("alerter", 7), 1],
+    ["in a cycle whose returns are counted already", replayed("alerter", 5), 0],
+    ["by the source before this one", replayed("moog", 7), 0],
+    ["a record that is not believed", replayed("alerter", -1), 0],
+    ["not readable", `${replayed("alerter", 7)}x`, 0],
+    ["dead, having come back", replayed("alerter", 7).replace('"failures": 1', '"failures": 9'), 1],
+  ];
+  const record = { ...parseRecord([]), cycle: 9, remaining: 100, troubled: [[4, 6]] as const };
+  const planOf = (messages: readonly string[]) =>
+    planChunk({
+      ...{ record, depth: 9, nowMs: 0, messages: messages.map((text) => Buffer.from(text)), oversize: null },
+      ...{ guard: null, goesOnEqual: false, newestAt: 9 },
+    }, { policy: POLICY, record, maxPoisonRetries: 3, maxMessageBytes: 1_000_000, failedAt: "" });
+  for (const [what, text, cameBack] of cases) assert.equal(planOf([text]).cameBack, cameBack, what);
+  assert.equal(planOf(cases.map(([, text]) => text)).cameBack, 2);
+});
+
 Deno.test("planChunk: moves an oversize message unread to the dead list, alone", () => {
   const chunk: Chunk = {
     record: parseRecord([]),

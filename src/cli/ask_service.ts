@@ -1,0 +1,50 @@
+/** Asks the service that runs on this machine, on its health port. */
+import { get } from "node:http";
+import type { Settings } from "../config/fields.ts";
+
+/** How long the service may take to answer. */
+const TIMEOUT_MS = 5_000;
+
+/** What it answered, or one line about why there is no answer. */
+export type ServiceAnswer =
+  | { readonly ok: true; readonly status: number; readonly text: string }
+  | { readonly ok: false; readonly why: string };
+
+/** Asks for a page. Never rejects. */
+export async function askService(
+  { bindAddress, healthPort }: Pick<Settings, "bindAddress" | "healthPort">,
+  { path, accept }: { path: string; accept: string },
+): Promise<ServiceAnswer> {
+  const url = `http://${loopbackFor(bindAddress)}:${healthPort}${path}`;
+  try {
+    return { ok: true, ...await ask(url, accept) };
+  } catch (error) {
+    const isLate = error instanceof Error && error.message === LATE;
+    const why = isLate ? `no answer within ${TIMEOUT_MS / 1_000} s` : "nothing listens there";
+    return { ok: false, why: `Cannot ask ${url}: ${why} (HEALTH_PORT_REMEDIATION, REMEDIATION_BIND_ADDRESS)` };
+  }
+}
+
+const LATE = "late";
+
+/** Asks directly: `fetch` would go through a proxy that the environment names, and take its answer for the service's. */
+function ask(url: string, accept: string): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const request = get(url, { headers: { accept }, agent: false }, (response) => {
+      let text = "";
+      response.setEncoding("utf8");
+      response.on("data", (part: string) => text += part);
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
+      response.on("error", reject);
+    });
+    request.setTimeout(TIMEOUT_MS, () => request.destroy(new Error(LATE)));
+    request.on("error", reject);
+  });
+}
+
+/** Where a service bound to that address is reached from this machine. */
+function loopbackFor(bindAddress: string): string {
+  if (bindAddress === "0.0.0.0" || bindAddress === "") return "127.0.0.1";
+  if (bindAddress === "::") return "[::1]";
+  return bindAddress.includes(":") ? `[${bindAddress}]` : bindAddress;
+}

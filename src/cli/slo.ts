@@ -1,0 +1,81 @@
+/** `mutt-remediation slo`: where the objectives stand, as the running service on this machine counts them. */
+import type { Command } from "commander";
+import { EXIT } from "../app/exit.ts";
+import { writeErr, writeOut } from "../runtime/process.ts";
+import type { SloComponent, SloReport } from "../slo/monitor.ts";
+import { askService } from "./ask_service.ts";
+import { type CliContext, settingsOrExit } from "./context.ts";
+
+/** Adds the command. */
+export function addSloCommand(program: Command, context: CliContext): void {
+  program.command("slo")
+    .description("Ask the service that runs on this machine where its service level objectives stand")
+    .option("--json", "print the whole answer, as /api/v1/slo gives it")
+    .addHelpText(
+      "after",
+      `
+Asks /api/v1/slo on the loopback address and HEALTH_PORT_REMEDIATION; docs/slos.md says what each number means.
+
+Exit codes: 0 no objective is critical; 1 one is; 69 no answer, or one that is not understood.
+
+Examples:
+  mutt-remediation slo
+  mutt-remediation slo --json | jq '.components[] | select(.state == "critical")'`,
+    )
+    .action(async ({ json }: { json?: true }) => {
+      const loaded = settingsOrExit(context);
+      if (!loaded) return;
+      const answer = await askService(loaded.settings, { path: "/api/v1/slo", accept: "application/json" });
+      const report = answer.ok && answer.status === 200 ? readReport(answer.text) : null;
+      if (!report) {
+        const why = answer.ok ? `The service answered ${answer.status}, and not with its objectives` : answer.why;
+        writeErr(`${why}\n`);
+        context.exitCode = EXIT.unavailable;
+        return;
+      }
+      context.exitCode = report.state === "critical" ? EXIT.failed : EXIT.done;
+      writeOut(json ? `${JSON.stringify(report)}\n` : formatReport(report));
+    });
+}
+
+/** What stands behind the port may be an older version, or something else. */
+function readReport(text: string): SloReport | null {
+  try {
+    const report = JSON.parse(text);
+    return typeof report?.state === "string" && typeof report.components === "object" && report.components !== null
+      ? report
+      : null;
+  } catch {
+    return null;
+  }
+}
+
+const HEAD = ["state", "objective", "target", "actual", "burn", "recently", "budget left", "events"];
+
+function formatReport({ state, components, window_hours, pod, since }: SloReport): string {
+  const rows = [HEAD, ...Object.entries(components).map(([name, component]) => formatRow(name, component))];
+  const widths = HEAD.map((_, at) => Math.max(...rows.map((row) => row[at]!.length)));
+  const lines = rows.map((row) => row.map((cell, at) => cell.padEnd(widths[at]!)).join("  ").trimEnd());
+  return [...lines, `${state}: the last ${window_hours} h as ${pod} counted them, from ${since} on`, ""].join("\n");
+}
+
+function formatRow(name: string, component: SloComponent): string[] {
+  const { state, target, availability, burn_rate, recent_burn_rate, error_budget_remaining, role } = component;
+  const { events, bad_events, events_needed } = component;
+  const few = events < events_needed ? `, needs ${events_needed}` : "";
+  return [
+    ...[state, name, percent(target), percent(availability), times(burn_rate), times(recent_burn_rate)],
+    ...[
+      percent(error_budget_remaining),
+      `${bad_events} bad of ${events}${few}${role === "standby" ? ", standby" : ""}`,
+    ],
+  ];
+}
+
+function percent(share: number | null): string {
+  return share === null ? "-" : `${Math.round(share * 10_000) / 100} %`;
+}
+
+function times(rate: number | null): string {
+  return rate === null ? "-" : `${Math.round(rate * 100) / 100}x`;
+}

@@ -1,0 +1,129 @@
+import assert from "node:assert/strict";
+import type { SloName } from "../../../src/domain/slo.ts";
+import type { Role } from "../../../src/gates/leader.ts";
+import { SloCounters } from "../../../src/observability/slo_counters.ts";
+import { type MonitoredSource, SloMonitor } from "../../../src/slo/monitor.ts";
+import { TestClock, turn } from "../../support/test_clock.ts";
+
+const HOUR_MS = 3_600_000;
+const TARGETS = { time_to_drain: 0.95, oldest_age: 0.9, redrive_success: 0.95, downstream_availability: 0.99 };
+
+function setup(names: readonly string[] = ["alerter"]) {
+  const clock = new TestClock(), counters = new SloCounters();
+  const world = { windowMs: 24 * HOUR_MS, role: "leader" as Role, samples: 0, sources: [] as MonitoredSource[] };
+  const add = (name: string) => {
+    counters.addSource(name);
+    world.sources.push({ name, indicators: { sample: () => void world.samples++ }, role: () => world.role });
+  };
+  names.forEach(add);
+  const monitor = new SloMonitor({
+    ...{ clock, counters, targets: TARGETS, podName: "pod-1", thresholdSeconds: { oldest_age: 600 } },
+    sources: () => world.sources,
+    windowMs: () => world.windowMs,
+  });
+  /** Lets hours go by, six minutes a step, in each of which so much is counted. */
+  const hours = async (count: number, slo: SloName, step: { events: number; bad: number }) => {
+    for (let i = 0; i < count * 10; i++) {
+      await clock.advance(HOUR_MS / 10);
+      counters.add("alerter", slo, step);
+      await monitor.look();
+    }
+  };
+  return { clock, counters, world, add, monitor, hours };
+}
+
+const of = (monitor: SloMonitor, slo: SloName, source = "alerter") => monitor.report().components[`${source}.${slo}`]!;
+
+Deno.test("SloMonitor: answers in MUTT's shape, and that it knows nothing, right after the start", () => {
+  const { monitor, clock } = setup();
+  const report = monitor.report();
+  assert.deepEqual(Object.keys(report.components), [
+    "alerter.time_to_drain",
+    "alerter.oldest_age",
+    "alerter.redrive_success",
+    "alerter.downstream_availability",
+  ]);
+  assert.deepEqual({ ...report, components: {} }, {
+    ...{ window_hours: 24, components: {}, state: "insufficient_data", pod: "pod-1" },
+    since: new Date(clock.nowMs()).toISOString(),
+  });
+  assert.deepEqual(report.components["alerter.oldest_age"], {
+    ...{ target: 0.9, availability: null, error_budget_remaining: null, burn_rate: null, state: "insufficient_data" },
+    ...{ window_hours: 24, observed_hours: 0, recent_burn_rate: null, events: 0, bad_events: 0, events_needed: 10 },
+    ...{ threshold_seconds: 600, source: "alerter", slo: "oldest_age", role: "leader" },
+  });
+});
+
+Deno.test("SloMonitor: goes from ok to critical and back as the bad hours enter and leave the window", async () => {
+  const { monitor, hours } = setup();
+  await hours(30, "redrive_success", { events: 10, bad: 0 });
+  const good = of(monitor, "redrive_success");
+  assert.deepEqual([good.state, good.availability, good.error_budget_remaining, good.burn_rate], ["ok", 1, 1, 0]);
+  assert.deepEqual([good.events, good.observed_hours], [2_400, 24]);
+  await hours(3, "redrive_success", { events: 10, bad: 10 });
+  const bad = of(monitor, "redrive_success");
+  assert.deepEqual([bad.state, bad.availability, bad.burn_rate], ["critical", 0.875, 2.5]);
+  assert.deepEqual([bad.error_budget_remaining, bad.recent_burn_rate], [-1.5, 20]);
+  assert.equal(monitor.report().state, "critical");
+  await hours(22, "redrive_success", { events: 10, bad: 0 });
+  const better = of(monitor, "redrive_success");
+  assert.deepEqual([better.state, better.bad_events, better.recent_burn_rate], ["warn", 200, 0]);
+  await hours(3, "redrive_success", { events: 10, bad: 0 });
+  assert.deepEqual(of(monitor, "redrive_success").state, "ok");
+  assert.equal(monitor.report().state, "ok");
+});
+
+Deno.test("SloMonitor: says how little it has seen, and is not critical for a few events", async () => {
+  const { monitor, hours } = setup();
+  await hours(1, "redrive_success", { events: 1, bad: 1 });
+  const { state, events, events_needed, observed_hours } = of(monitor, "redrive_success");
+  assert.deepEqual([state, events, events_needed, observed_hours], ["insufficient_data", 10, 20, 1]);
+  await hours(1, "redrive_success", { events: 1, bad: 1 });
+  assert.equal(of(monitor, "redrive_success").state, "critical");
+});
+
+Deno.test("SloMonitor: counts a source from when it is there, and forgets it when it is gone", async () => {
+  const { counters, monitor, world, add, clock } = setup();
+  await clock.advance(HOUR_MS);
+  add("orders");
+  counters.add("orders", "redrive_success", { events: 500, bad: 500 });
+  await monitor.look();
+  assert.equal(of(monitor, "redrive_success", "orders").events, 0, "what was counted before it was seen");
+  await clock.advance(HOUR_MS);
+  counters.add("orders", "redrive_success", { events: 20, bad: 20 });
+  const { events, observed_hours, state } = of(monitor, "redrive_success", "orders");
+  assert.deepEqual([events, observed_hours, state], [20, 1, "critical"]);
+  world.sources.pop();
+  assert.deepEqual(Object.values(monitor.report().components).filter(({ source }) => source === "orders"), []);
+  assert.equal(monitor.report().state, "insufficient_data");
+});
+
+Deno.test("SloMonitor: says what this instance is to each source", () => {
+  const { monitor, world } = setup();
+  for (const role of ["leader", "standby", "unknown", "off"] as const) {
+    world.role = role;
+    assert.equal(of(monitor, "oldest_age").role, role);
+  }
+});
+
+Deno.test("SloMonitor: follows a window that is changed while it runs", async () => {
+  const { monitor, hours, world } = setup();
+  await hours(10, "redrive_success", { events: 10, bad: 0 });
+  await hours(2, "redrive_success", { events: 10, bad: 5 });
+  assert.equal(of(monitor, "redrive_success").events, 1_200);
+  world.windowMs = 2 * HOUR_MS;
+  const { events, bad_events, window_hours } = of(monitor, "redrive_success");
+  assert.deepEqual([events, bad_events, window_hours], [200, 100, 2]);
+});
+
+Deno.test("SloMonitor: samples every source every 5 s while it runs, and ends at once", async () => {
+  const { monitor, clock, world } = setup(["alerter", "moog"]);
+  monitor.start();
+  await turn();
+  assert.equal(world.samples, 2);
+  for (let i = 0; i < 12; i++) await clock.advance(5_000);
+  assert.equal(world.samples, 2 + 24);
+  await monitor.stop();
+  await clock.advance(60_000);
+  assert.equal(world.samples, 2 + 24);
+});
