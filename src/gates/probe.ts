@@ -1,7 +1,7 @@
 /** The Moogsoft probe: one harmless event, and what its answer says. */
 import type { Secret } from "../config/secret.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
-import { exchange, type ExchangeOutcome } from "./exchange.ts";
+import { exchange, type ExchangeOutcome } from "../runtime/exchange.ts";
 
 /** The `source` of a probe's event; Moogsoft is to auto-close on it (seed, "Note for Operations"). */
 export const PROBE_SOURCE = "MUTT_HEALTH_CHECK";
