@@ -1,5 +1,6 @@
 /** What a configuration field is, and the kinds of value that one can have. Pure. */
 import { parseRedisUrl, parseServers } from "./redis_url.ts";
+import { parsePairs } from "./pairs.ts";
 import { Secret } from "./secret.ts";
 
 /** Headings of the pages, in their order. */
@@ -13,6 +14,7 @@ export const GROUPS = [
   "Redis",
   "Ports and process",
   "Logs",
+  "Tracing",
 ] as const;
 /** One of {@link GROUPS}. */
 export type Group = (typeof GROUPS)[number];
@@ -38,6 +40,11 @@ export interface Field<T> {
   readonly secret: boolean;
   /** Whether text after white space and `#` can be cut as a comment: true of all but passwords and keys. */
   readonly commentable: boolean;
+  /**
+   * Whether a value that is no good is only warned of, and the default holds: so the standard wants it for tracing, and a
+   * file shared with other services may say what only those understand.
+   */
+  readonly lenient: boolean;
   /** What a good value is, to be read after "is not". */
   readonly wants: string;
   /** The value that a text stands for, `undefined` when it stands for none. The text is never empty. */
@@ -51,6 +58,7 @@ interface Spec<D> {
   readonly doc: string;
   readonly default: D;
   readonly dynamicKey?: string;
+  readonly lenient?: boolean;
 }
 
 interface Kind<T> {
@@ -73,6 +81,7 @@ function createField<T>(spec: Spec<T>, kind: Kind<T>): Field<T> {
     unit: kind.unit ?? "",
     secret: kind.secret ?? false,
     commentable: kind.commentable ?? true,
+    lenient: spec.lenient ?? false,
     wants: kind.wants,
     parse: kind.parse,
   };
@@ -140,10 +149,10 @@ export function autoOrNumber(
 }
 
 /** One word out of a closed set, in any case. `synonyms` maps further words, in lower case. */
-export function choice<T extends string>(
-  spec: Spec<T> & { choices: readonly T[]; synonyms?: ReadonlyMap<string, T> },
-): Field<T> {
-  return createField<T>(spec, {
+export function choice<T extends string, D extends T | null = T>(
+  spec: Spec<D> & { choices: readonly T[]; synonyms?: ReadonlyMap<string, T> },
+): Field<T | D> {
+  return createField<T | D>(spec, {
     wants: `one of ${spec.choices.join(", ")}`,
     parse(text) {
       const word = text.trim().toLowerCase();
@@ -192,6 +201,40 @@ export function httpUrl(spec: Spec<string>): Field<string> {
       const trimmed = value.trim();
       // `URL` would drop line feeds and tabs in silence.
       return /^https?:\/\/[^\p{Cc}]+$/iu.test(trimmed) && URL.canParse(trimmed) ? trimmed : undefined;
+    },
+  });
+}
+
+/** A share from 0 to 1, in decimal digits. */
+export function share(spec: Spec<number>): Field<number> {
+  return createField<number>(spec, {
+    wants: "a number from 0 to 1",
+    parse: (value) => /^\s*(\d+(\.\d*)?|\.\d+)\s*$/.test(value) ? within(Number(value), 0, 1) : undefined,
+  });
+}
+
+const PAIRS = "name=value with commas between them (special characters of a value are written as %XX)";
+
+/** Names and values, as {@link parsePairs} reads them. */
+export function pairs(spec: Spec<string>): Field<string> {
+  return createField<string>(spec, {
+    wants: PAIRS,
+    parse: (value) => parsePairs(value) && value.trim(),
+  });
+}
+
+/** HTTP headers that may carry a key, as {@link parsePairs} reads them. */
+export function secretHeaders(spec: Omit<Spec<null>, "default">): Field<Secret | null> {
+  return createField<Secret | null>({ ...spec, default: null }, {
+    secret: true,
+    commentable: false,
+    wants: `headers: ${PAIRS}`,
+    parse(value) {
+      const headers = parsePairs(value);
+      const isGood = headers?.every(([name, one]) =>
+        /^[\w!#$%&'*+.^`|~-]+$/.test(name) && /^[\t\x20-\x7e]*$/.test(one)
+      );
+      return isGood ? new Secret(value.trim()) : undefined;
     },
   });
 }

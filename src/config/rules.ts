@@ -3,6 +3,7 @@ import { FIELDS, type SettingKey, type Settings } from "./fields.ts";
 import type { Origins } from "./layers.ts";
 import { parseRedisUrl, type RedisUrl } from "./redis_url.ts";
 import type { Secret } from "./secret.ts";
+import { spanTarget, TARGET_SETTINGS, wantsSpans } from "./tracing.ts";
 
 /** What is wrong (`problem`) or doubtful (`warning`) about some settings together. */
 export interface Finding {
@@ -23,6 +24,7 @@ export function checkTogether(settings: Settings, origins: Origins): Finding[] {
     ...checkCluster(settings, origins),
     ...checkTls(settings),
     ...checkNextPassword(settings),
+    ...checkTracing(settings),
   ];
 }
 
@@ -157,4 +159,21 @@ function checkNextPassword({ redisPassword, redisPasswordNext, redisUrl }: Setti
   if (!redisPasswordNext || (redisPassword && !inUrl)) return [];
   const text = `${nameOf("redisPasswordNext")} is ignored: it is tried beside ${nameOf("redisPassword")} only`;
   return [{ kind: "warning", keys: ["redisPassword", "redisPasswordNext", "redisUrl"], text }];
+}
+
+/** A collector that cannot be reached is no reason not to heal. */
+function checkTracing(settings: Settings): Finding[] {
+  if (!wantsSpans(settings)) return [];
+  const target = spanTarget(settings);
+  const { otelMaxBatchSize: batch, otelMaxQueueSize: queue } = settings;
+  return [
+    ...(target.ok ? [] : [{ kind: "warning" as const, keys: TARGET_SETTINGS, text: target.problem }]),
+    ...(batch <= queue ? [] : [{
+      kind: "warning" as const,
+      keys: ["otelMaxBatchSize", "otelMaxQueueSize"] as const,
+      text: `${nameOf("otelMaxBatchSize")} is more than ${
+        nameOf("otelMaxQueueSize")
+      }: a batch is as large as the queue`,
+    }]),
+  ];
 }
