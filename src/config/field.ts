@@ -239,6 +239,17 @@ export function secretHeaders(spec: Omit<Spec<null>, "default">): Field<Secret |
   });
 }
 
+/**
+ * Where a collector of OpenTelemetry is: an http: or https: URL. Also taken is what means gRPC (other schemes, `host:port`), so
+ * that there can be said what to set instead.
+ */
+export function collector(spec: Spec<string>): Field<string> {
+  return matching(spec, {
+    pattern: /^([a-z][a-z0-9+.-]*:\/\/[^\s\p{Cc}]+|[\w.-]{1,253}:\d{1,5}|\[[0-9a-f:.]+\]:\d{1,5})$/iu,
+    wants: "an http:// or https:// URL",
+  });
+}
+
 /** The word for a list of nothing: an empty value counts as unset. */
 export const NONE = "none";
 

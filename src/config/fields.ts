@@ -9,6 +9,7 @@ import {
   boolean,
   choice,
   choicesOrNone,
+  collector,
   type Field,
   host,
   httpUrl,
@@ -504,7 +505,7 @@ export const FIELDS = {
     lenient: true,
     doc: "Where spans go. none: nowhere, as if tracing were off.",
   }),
-  otelEndpoint: text({
+  otelEndpoint: collector({
     variable: "OTEL_EXPORTER_OTLP_ENDPOINT",
     group: "Tracing",
     default: "http://localhost:4318",
@@ -513,7 +514,7 @@ export const FIELDS = {
       "The collector, an http:// or https:// URL; spans are posted to /v1/traces below it. Not the port for gRPC, 4317,\n" +
       "that MUTT's own settings name: nothing is traced then, and a warning says so.",
   }),
-  otelTracesEndpoint: text({
+  otelTracesEndpoint: collector({
     variable: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     group: "Tracing",
     default: "",

@@ -1,6 +1,6 @@
 /** What the settings say about tracing: whether, where to, and what of the standard is not supported. Pure. */
 import { FIELDS, type SettingKey, type Settings } from "./fields.ts";
-import { quote } from "./redact.ts";
+import { looksSecret, quote } from "./redact.ts";
 
 /** Where spans go, or why they cannot and what to set instead. */
 export type SpanTarget =
@@ -57,7 +57,8 @@ function suggestUrl(text: string): string {
   const [, scheme, host] =
     /^(?:([a-z]+):\/\/)?(?:[^@/]*@)?([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d+)?(?:[/?#]|$)/i.exec(text) ??
       [];
-  return `${scheme?.toLowerCase() === "https" ? "https" : "http"}://${host ?? "COLLECTOR"}:${HTTP_PORT}`;
+  const known = host === undefined || looksSecret(host) ? "COLLECTOR" : host;
+  return `${scheme?.toLowerCase() === "https" ? "https" : "http"}://${known}:${HTTP_PORT}`;
 }
 
 /** Parts of the standard that would change what is sent, and are not supported. */
