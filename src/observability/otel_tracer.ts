@@ -27,7 +27,7 @@ import { exchange, type ExchangeOutcome } from "../runtime/exchange.ts";
 import type { Log } from "./log.ts";
 import type { Span, SpanAttributes, SpanDropReason, SpanIds, SpanSpec, Tracer } from "./tracing.ts";
 
-/** How long the exit may wait for the collector to take what is left. */
+/** What `lastSendMs` is by default: a collector that is well takes a batch in a fraction of it. */
 const LAST_SEND_MS = 500;
 /** Pause before a batch is sent again, growing by half from time to time. */
 const FIRST_PAUSE_MS = 1_000;
@@ -51,6 +51,8 @@ export interface OtelTracerOptions {
   readonly scheduleDelayMs: number;
   readonly maxQueueSize: number;
   readonly maxBatchSize: number;
+  /** How long {@link OtelTracer.stop} may wait for the collector to take what is left; default 500. */
+  readonly lastSendMs?: number;
   /** The word for what made work fail, out of a small set. */
   readonly errorType: (error: unknown) => string;
   readonly version: string;
@@ -75,7 +77,7 @@ export class OtelTracer implements Tracer {
       maxQueueSize,
       maxExportBatchSize: Math.min(maxBatchSize, maxQueueSize),
       scheduledDelayMillis: scheduleDelayMs,
-      exportTimeoutMillis: timeoutMs + LAST_SEND_MS, // never before the exporter's own
+      exportTimeoutMillis: timeoutMs + 1_000, // never before the exporter's own
     });
     this.#provider = new TracerProvider({
       resource: defaultResource().merge(resourceFromAttributes(resource)),
@@ -121,9 +123,10 @@ export class OtelTracer implements Tracer {
   }
 
   async #stop(): Promise<void> {
+    const { clock, lastSendMs = LAST_SEND_MS } = this.#options;
     const done = new AbortController();
     // Where the last batch failed there is nothing to hope for.
-    const late = this.#options.clock.sleep(this.#exporter.isFailing() ? 0 : LAST_SEND_MS, done.signal)
+    const late = clock.sleep(this.#exporter.isFailing() ? 0 : lastSendMs, done.signal)
       .then(() => this.#exporter.giveUp());
     await this.#provider.shutdown().catch(() => {}); // what failed is counted and told
     await this.#exporter.shutdown();
