@@ -125,7 +125,8 @@ export class OtelTracer implements Tracer {
   async #stop(): Promise<void> {
     const { clock, lastSendMs = LAST_SEND_MS } = this.#options;
     const done = new AbortController();
-    // Where the last batch failed there is nothing to hope for.
+    this.#exporter.finish();
+    // Where the last attempt failed there is nothing to hope for.
     const late = clock.sleep(this.#exporter.isFailing() ? 0 : lastSendMs, done.signal)
       .then(() => this.#exporter.giveUp());
     await this.#provider.shutdown().catch(() => {}); // what failed is counted and told
@@ -235,14 +236,22 @@ class Exporter implements SpanExporter {
   readonly #stop = new AbortController();
   readonly #sending = new Set<Promise<void>>();
   #failingSinceMs: number | undefined;
+  #hasFailed = false;
+  #isFinishing = false;
   dropped = 0;
 
   constructor(options: OtelTracerOptions) {
     this.#options = options;
   }
 
+  /** Whether the last attempt, of a batch that may yet be sent again, has failed. */
   isFailing(): boolean {
-    return this.#failingSinceMs !== undefined;
+    return this.#hasFailed;
+  }
+
+  /** From now on each batch has one attempt. */
+  finish(): void {
+    this.#isFinishing = true;
   }
 
   /** Breaks off what is being sent, and sends nothing more. */
@@ -266,7 +275,7 @@ class Exporter implements SpanExporter {
 
   async #send(spans: ReadableSpan[]): Promise<boolean> {
     const outcome = await this.#post(spans);
-    const isSent = outcome.kind === "answered" && outcome.status >= 200 && outcome.status < 300;
+    const isSent = isTaken(outcome);
     if (isSent) this.#tellSuccess();
     else {
       this.dropped += spans.length;
@@ -288,8 +297,9 @@ class Exporter implements SpanExporter {
         headers: { ...revealed, "content-type": encoding === "json" ? "application/json" : "application/x-protobuf" },
         timeoutMs: Math.max(0, endMs - clock.monotonicMs()),
       });
+      this.#hasFailed = !isTaken(outcome);
       if (signal.aborted && outcome.kind !== "answered") return { kind: "timeout" };
-      if (!isTemporary(outcome) || signal.aborted || clock.monotonicMs() + pauseMs >= endMs) return outcome;
+      if (!isTemporary(outcome) || this.#isFinishing || clock.monotonicMs() + pauseMs >= endMs) return outcome;
       await clock.sleep(pauseMs, signal);
     }
   }
@@ -327,6 +337,10 @@ const EXPLAINED = {
   timeout: "no answer in time",
   unreachable: "it cannot be reached, or speaks no HTTP there; OTLP/HTTP is on port 4318",
 };
+
+function isTaken(outcome: ExchangeOutcome): boolean {
+  return outcome.kind === "answered" && outcome.status >= 200 && outcome.status < 300;
+}
 
 function isTemporary(outcome: ExchangeOutcome): boolean {
   return outcome.kind === "unreachable" || (outcome.kind === "answered" && TEMPORARY.includes(outcome.status));

@@ -302,6 +302,13 @@ Deno.test("OtelTracer: tells an outage of the collector and its end once each, i
   await tracer.stop();
 });
 
+Deno.test("OtelTracer: does not try twice at the exit", async () => {
+  const { tracer, lines } = trace(`http://127.0.0.1:${closedPort()}`, { timeoutMs: LATER_MS, lastSendMs: LATER_MS });
+  await runSpans(tracer, 1);
+  await tracer.stop();
+  deepStrictEqual([tracer.dropped("not_sent"), lines.length], [1, 1]);
+});
+
 Deno.test("OtelTracer: waits for nothing at the exit where the last batch failed", async () => {
   await withStub(async (stub) => {
     stub.answer({ status: 500 }, { fault: "hang" });
