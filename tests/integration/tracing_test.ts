@@ -1,7 +1,7 @@
 /** The tracer against a real OTLP/HTTP receiver, and against those that are none. */
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import { Secret } from "../../src/config/secret.ts";
-import { createLog } from "../../src/observability/log.ts";
+import { createLog, type Log } from "../../src/observability/log.ts";
 import { OtelTracer, type OtelTracerOptions } from "../../src/observability/otel_tracer.ts";
 import type { SpanSpec } from "../../src/observability/tracing.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
@@ -17,28 +17,30 @@ const LATER_MS = 600_000;
 
 interface Traced {
   readonly tracer: OtelTracer;
-  /** Its log lines so far. */
+  /** The service's log, whose lines know their span. */
+  readonly log: Log;
+  /** Lines so far. */
   readonly lines: Record<string, unknown>[];
 }
 
 function trace(url: string, options: Partial<OtelTracerOptions> = {}): Traced {
   const lines: Record<string, unknown>[] = [];
-  const tracer: OtelTracer = new OtelTracer({
+  const log = createLog({
+    ...{ clock: SYSTEM_CLOCK, level: "DEBUG", format: "json", podName: "pod", version: "1.2.3" },
+    currentSpan: () => tracer.current(),
+    write(line) {
+      lines.push(JSON.parse(line));
+      watchOutput("log", line);
+    },
+  });
+  const tracer = new OtelTracer({
     ...{ url: new URL(`${url}/v1/traces`), encoding: "protobuf", headers: {}, timeoutMs: 5_000 },
     ...{ resource: { "service.name": "test" }, sampler: "parentbased_always_on", sampledShare: 1 },
     ...{ lastSendMs: 10_000, scheduleDelayMs: LATER_MS, maxQueueSize: 100, maxBatchSize: 50, version: "1.2.3" },
-    ...{ errorType: (error) => (error as Error).name, clock: SYSTEM_CLOCK },
-    log: createLog({
-      ...{ clock: SYSTEM_CLOCK, level: "DEBUG", format: "json", podName: "pod", version: "1.2.3" },
-      currentSpan: () => tracer.current(),
-      write(line) {
-        lines.push(JSON.parse(line));
-        watchOutput("log", line);
-      },
-    }),
+    ...{ errorType: (error) => (error as Error).name, clock: SYSTEM_CLOCK, log },
     ...options,
   });
-  return { tracer, lines };
+  return { tracer, log, lines };
 }
 
 async function withStub(body: (stub: HttpStub) => Promise<void>): Promise<void> {
@@ -150,12 +152,7 @@ Deno.test("OtelTracer: what goes on behind the end of a span is not within it", 
 
 Deno.test("OtelTracer: tells a line its span, each of two at the same time its own", async () => {
   await using otlp = await startOtlpReceiver();
-  const { tracer, lines } = trace(otlp.url);
-  const log = createLog({
-    ...{ clock: SYSTEM_CLOCK, level: "DEBUG", format: "json", podName: "pod", version: "1" },
-    currentSpan: () => tracer.current(),
-    write: (line) => lines.push(JSON.parse(line)),
-  });
+  const { tracer, log, lines } = trace(otlp.url);
   log.info("outside", "before");
   await Promise.all(["one", "two"].map((name) =>
     tracer.span({ ...SPAN, name }, async () => {
