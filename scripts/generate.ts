@@ -182,7 +182,8 @@ aliases; where two of them say different things, a warning says which one is ign
 
 **Problems.** All of them are reported at once, each with variable, value and what is wanted; then the service ends with
 exit status 78 and nothing was started. Warnings do not stop it: a \`REMEDIATION_…\` name that nothing reads, a name that
-is one slip away from a known one, settings that shadow each other.
+is one slip away from a known one, settings that shadow each other. So does no \`OTEL_…\` variable of the standard: where
+one is no good its default holds, with a warning if tracing is on at all.
 
 **Bounds**: a value has at most ${MAX_VALUE_CHARACTERS} characters, \`.env\` and the file of a secret or certificate at most
 ${MAX_FILE_BYTES} bytes, a dynamic key at most ${MAX_DYNAMIC_BYTES}. A variable must be UTF-8.

@@ -41,7 +41,7 @@ export interface AppOptions {
   readonly log: Log;
   readonly clock: Clock;
   readonly random: RandomFraction;
-  /** Where spans go; default: nowhere. */
+  /** Where spans go; default: nowhere. It is stopped with the rest. */
   readonly tracer?: Tracer;
   /** What the holder of a lease is called; default: the pod's name. */
   readonly instanceName?: string;
@@ -66,6 +66,7 @@ export interface Core {
 /** Builds the parts; connecting begins in the background. What must be undone is added to `teardown`. */
 export function createCore(options: AppOptions, teardown: Teardown): Core {
   const { settings, sourcesFile, log, clock, random, tracer = NO_TRACER } = options;
+  teardown.add("the spans", () => tracer.stop());
   const live = new LiveSettings(settings);
   const setups = createSources(settings, sourcesFile);
   const metrics = new Metrics({
@@ -77,6 +78,7 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
     sloTargets: sloTargets(settings),
     readProcessUsage,
   });
+  metrics.showDroppedSpans((reason) => tracer.dropped(reason));
   // The gauge says 1 where Moogsoft is not asked (docs/differences-from-mutt.md).
   if (!setups.some(({ gates }) => gates.includes("downstream"))) metrics.moogHealth.set(1);
   const readPem = (key: typeof TLS_FILES[number]) =>

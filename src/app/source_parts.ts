@@ -11,6 +11,7 @@ import { sendProbe } from "../gates/probe.ts";
 import { createPaceGate } from "../gates/pace.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import { probeSpan } from "../observability/spans.ts";
 import type { Tracer } from "../observability/tracing.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import { DeadLetterStore, type Snapshot } from "../redis/dead_letter_store.ts";
@@ -92,7 +93,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     cacheMs: settings.moogHealthCacheSeconds * 1_000,
     successCodes: setup.successCodes,
     healthGauge: metrics.moogHealth,
-    sendProbe: (request) => tracer.span("probe", { host: request.url.host }, () => sendProbe(request)),
+    sendProbe: (request) => tracer.span(probeSpan(request.url), (span) => sendProbe({ ...request, span })),
   });
   const consumer = new ConsumerGate({
     ...probed,

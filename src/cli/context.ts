@@ -2,8 +2,10 @@
 import { type Loaded, loadSettings } from "../config/load.ts";
 import type { Settings } from "../config/fields.ts";
 import { EXIT } from "../app/exit.ts";
+import { startTracing } from "../app/tracing.ts";
 import { VERSION } from "../app/version.ts";
-import { createLog, type Log } from "../observability/log.ts";
+import { createLog, type Log, type LogOptions } from "../observability/log.ts";
+import { NO_TRACER, type Tracer } from "../observability/tracing.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { isErrTerminal, writeErr } from "../runtime/process.ts";
 
@@ -27,7 +29,11 @@ export function settingsOrExit(context: CliContext): Extract<Loaded, { ok: true 
 }
 
 /** The logger that the settings ask for, on standard error; tells the configuration's warnings. */
-export function openLog(settings: Settings, warnings: readonly string[]): Log {
+export function openLog(
+  settings: Settings,
+  warnings: readonly string[],
+  { currentSpan }: Pick<LogOptions, "currentSpan"> = {},
+): Log {
   const log = createLog({
     clock: SYSTEM_CLOCK,
     write: writeErr,
@@ -35,7 +41,18 @@ export function openLog(settings: Settings, warnings: readonly string[]): Log {
     format: settings.logJson ?? !isErrTerminal() ? "json" : "text",
     podName: settings.podName,
     version: VERSION,
+    ...(currentSpan ? { currentSpan } : {}),
   });
   for (const warning of warnings) log.warning("config_warning", warning);
   return log;
+}
+
+/** {@link openLog}, and the tracer that the settings ask for, whose ids the lines carry. Whoever runs with them stops the tracer. */
+export async function openObservers(
+  { settings, warnings }: Pick<Extract<Loaded, { ok: true }>, "settings" | "warnings">,
+): Promise<{ log: Log; tracer: Tracer }> {
+  let tracer = NO_TRACER;
+  const log = openLog(settings, warnings, settings.otelEnabled ? { currentSpan: () => tracer.current() } : {});
+  tracer = await startTracing(settings, { log, clock: SYSTEM_CLOCK });
+  return { log, tracer };
 }

@@ -5,7 +5,7 @@ import { BRAKE_REASON_TEXTS } from "../domain/brake.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
 import { SYSTEM_RANDOM } from "../runtime/random.ts";
-import { type CliContext, openLog, settingsOrExit } from "./context.ts";
+import { type CliContext, openObservers, settingsOrExit } from "./context.ts";
 
 interface Flags {
   json?: true;
@@ -42,7 +42,7 @@ Examples:
       const result = await runOnce({
         settings: loaded.settings,
         sourcesFile: loaded.sourcesFile,
-        log: openLog(loaded.settings, loaded.warnings),
+        ...await openObservers(loaded),
         clock: SYSTEM_CLOCK,
         random: SYSTEM_RANDOM,
         signal: context.signal,

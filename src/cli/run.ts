@@ -5,7 +5,7 @@ import { runService } from "../app/service.ts";
 import { ListenError } from "../http/listener.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { SYSTEM_RANDOM } from "../runtime/random.ts";
-import { type CliContext, openLog, settingsOrExit } from "./context.ts";
+import { type CliContext, openObservers, settingsOrExit } from "./context.ts";
 
 /** Adds the command; it is the default. */
 export function addRunCommand(program: Command, context: CliContext): void {
@@ -27,12 +27,12 @@ Examples:
       if (args.length > 0) program.error(`error: unknown command '${args[0]}'`);
       const loaded = settingsOrExit(context);
       if (!loaded) return;
-      const log = openLog(loaded.settings, loaded.warnings);
+      const { log, tracer } = await openObservers(loaded);
       try {
         context.exitCode = await runService({
           settings: loaded.settings,
           sourcesFile: loaded.sourcesFile,
-          log,
+          ...{ log, tracer },
           clock: SYSTEM_CLOCK,
           random: SYSTEM_RANDOM,
           signal: context.signal,

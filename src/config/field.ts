@@ -1,5 +1,6 @@
 /** What a configuration field is, and the kinds of value that one can have. Pure. */
 import { parseRedisUrl, parseServers } from "./redis_url.ts";
+import { parsePairs } from "./pairs.ts";
 import { Secret } from "./secret.ts";
 
 /** Headings of the pages, in their order. */
@@ -14,6 +15,7 @@ export const GROUPS = [
   "Objectives",
   "Ports and process",
   "Logs",
+  "Tracing",
 ] as const;
 /** One of {@link GROUPS}. */
 export type Group = (typeof GROUPS)[number];
@@ -39,6 +41,11 @@ export interface Field<T> {
   readonly secret: boolean;
   /** Whether text after white space and `#` can be cut as a comment: true of all but passwords and keys. */
   readonly commentable: boolean;
+  /**
+   * Whether a value that is no good is only warned of, and the default holds: so the standard wants it for tracing, and a
+   * file shared with other services may say what only those understand.
+   */
+  readonly lenient: boolean;
   /** What a good value is, to be read after "is not". */
   readonly wants: string;
   /** The value that a text stands for, `undefined` when it stands for none. The text is never empty. */
@@ -52,6 +59,7 @@ interface Spec<D> {
   readonly doc: string;
   readonly default: D;
   readonly dynamicKey?: string;
+  readonly lenient?: boolean;
 }
 
 interface Kind<T> {
@@ -74,6 +82,7 @@ function createField<T>(spec: Spec<T>, kind: Kind<T>): Field<T> {
     unit: kind.unit ?? "",
     secret: kind.secret ?? false,
     commentable: kind.commentable ?? true,
+    lenient: spec.lenient ?? false,
     wants: kind.wants,
     parse: kind.parse,
   };
@@ -150,10 +159,10 @@ export function autoOrNumber(
 }
 
 /** One word out of a closed set, in any case. `synonyms` maps further words, in lower case. */
-export function choice<T extends string>(
-  spec: Spec<T> & { choices: readonly T[]; synonyms?: ReadonlyMap<string, T> },
-): Field<T> {
-  return createField<T>(spec, {
+export function choice<T extends string, D extends T | null = T>(
+  spec: Spec<D> & { choices: readonly T[]; synonyms?: ReadonlyMap<string, T> },
+): Field<T | D> {
+  return createField<T | D>(spec, {
     wants: `one of ${spec.choices.join(", ")}`,
     parse(text) {
       const word = text.trim().toLowerCase();
@@ -203,6 +212,51 @@ export function httpUrl(spec: Spec<string>): Field<string> {
       // `URL` would drop line feeds and tabs in silence.
       return /^https?:\/\/[^\p{Cc}]+$/iu.test(trimmed) && URL.canParse(trimmed) ? trimmed : undefined;
     },
+  });
+}
+
+/** A share from 0 to 1, in decimal digits. */
+export function share(spec: Spec<number>): Field<number> {
+  return createField<number>(spec, {
+    wants: "a number from 0 to 1",
+    parse: (value) => /^\s*(\d+(\.\d*)?|\.\d+)\s*$/.test(value) ? within(Number(value), 0, 1) : undefined,
+  });
+}
+
+const PAIRS = "name=value with commas between them (special characters of a value are written as %XX)";
+
+/** Names and values, as {@link parsePairs} reads them. */
+export function pairs(spec: Spec<string>): Field<string> {
+  return createField<string>(spec, {
+    wants: PAIRS,
+    parse: (value) => parsePairs(value) && value.trim(),
+  });
+}
+
+/** HTTP headers that may carry a key, as {@link parsePairs} reads them. */
+export function secretHeaders(spec: Omit<Spec<null>, "default">): Field<Secret | null> {
+  return createField<Secret | null>({ ...spec, default: null }, {
+    secret: true,
+    commentable: false,
+    wants: `headers: ${PAIRS}`,
+    parse(value) {
+      const headers = parsePairs(value);
+      const isGood = headers?.every(([name, one]) =>
+        /^[\w!#$%&'*+.^`|~-]+$/.test(name) && /^[\t\x20-\x7e]*$/.test(one)
+      );
+      return isGood ? new Secret(value.trim()) : undefined;
+    },
+  });
+}
+
+/**
+ * Where a collector of OpenTelemetry is: an http: or https: URL. Also taken is what means gRPC (other schemes, `host:port`), so
+ * that there can be said what to set instead.
+ */
+export function collector(spec: Spec<string>): Field<string> {
+  return matching(spec, {
+    pattern: /^([a-z][a-z0-9+.-]*:\/\/[^\s\p{Cc}]+|[\w.-]{1,253}:\d{1,5}|\[[0-9a-f:.]+\]:\d{1,5})$/iu,
+    wants: "an http:// or https:// URL",
   });
 }
 

@@ -28,6 +28,7 @@ import {
   parseSources,
   type SourcesFile,
 } from "./sources_file.ts";
+import { wantsSpans, warnOfUnsupported } from "./tracing.ts";
 import { warnOfUnknown } from "./unknown.ts";
 
 /** Settings, or all that is wrong with them. No text in it shows a secret. */
@@ -109,8 +110,10 @@ function readDotEnv(): { text: string; warnings: string[] } {
 export function parseSettings(layers: Layers): Loaded {
   const notes: Notes = { problems: [], warnings: [] };
   const read = SETTING_KEYS.map((key) => ({ key, ...readField(FIELDS[key], layers, notes) }));
-  notes.warnings.push(...warnOfUnknown([...Object.keys(layers.environment), ...Object.keys(layers.dotEnv)]));
+  const names = [...Object.keys(layers.environment), ...Object.keys(layers.dotEnv)];
+  notes.warnings.push(...warnOfUnknown(names));
   const settings = Object.freeze(Object.fromEntries(read.map(({ key, value }) => [key, value]))) as Settings;
+  if (wantsSpans(settings)) notes.warnings.push(...read.flatMap(({ doubts }) => doubts), ...warnOfUnsupported(names));
   const origins = Object.fromEntries(read.map(({ key, origin }) => [key, origin])) as Origins;
   const bad = new Set(read.filter((one) => one.isBad).map((one) => one.key));
   for (const { kind, keys, text } of checkTogether(settings, origins)) {
@@ -126,14 +129,19 @@ export function parseSettings(layers: Layers): Loaded {
   return { ok: true, settings, sourcesFile: sources.file, origins, warnings };
 }
 
-/** A field's value, or its default where nothing is set or (`isBad`) what is set is no good. */
+/** A field's value, or its default where nothing is set or what is set is no good (`isBad`, `doubts` of a lenient field). */
 function readField(field: Field<unknown>, layers: Layers, notes: Notes) {
   const found = findText(field, layers, notes);
-  const origin: Origin = found ?? { layer: "default", variable: field.variable };
-  const value = found ? field.parse(found.text) : field.initial;
+  const value = found && field.parse(found.text);
+  if (!found || (value === undefined && field.lenient)) {
+    const doubts = found ? [`${describeProblem(field, found)}; the default holds`] : [];
+    const origin: Origin = { layer: "default", variable: field.variable };
+    return { value: field.initial, origin, isBad: false, doubts };
+  }
   const isBad = value === undefined;
-  if (found && isBad) notes.problems.push(describeProblem(field, found));
-  return { value: isBad ? field.initial : value, origin: { layer: origin.layer, variable: origin.variable }, isBad };
+  if (isBad) notes.problems.push(describeProblem(field, found));
+  const origin: Origin = { layer: found.layer, variable: found.variable };
+  return { value: isBad ? field.initial : value, origin, isBad, doubts: [] };
 }
 
 function describeProblem(field: Field<unknown>, { variable, text }: Found): string {

@@ -4,6 +4,7 @@ import { FIELDS, type SettingKey, type Settings } from "./fields.ts";
 import type { Origins } from "./layers.ts";
 import { parseRedisUrl, type RedisUrl } from "./redis_url.ts";
 import type { Secret } from "./secret.ts";
+import { spanTarget, TARGET_SETTINGS, wantsSpans } from "./tracing.ts";
 
 /** What is wrong (`problem`) or doubtful (`warning`) about some settings together. */
 export interface Finding {
@@ -25,6 +26,7 @@ export function checkTogether(settings: Settings, origins: Origins): Finding[] {
     ...checkTls(settings),
     ...checkNextPassword(settings),
     ...checkObjectives(settings),
+    ...checkTracing(settings),
   ];
 }
 
@@ -177,4 +179,21 @@ function checkObjectives(settings: Settings): Finding[] {
   const text = `${nameOf("sloDrainSeconds")} (${sloDrainSeconds}) is shorter than ${nameOf("intervalSeconds")} ` +
     `(${intervalSeconds}): it cannot be met`;
   return [...untold, { kind: "warning", keys: ["sloDrainSeconds", "intervalSeconds"], text }];
+}
+
+/** A collector that cannot be reached is no reason not to heal. */
+function checkTracing(settings: Settings): Finding[] {
+  if (!wantsSpans(settings)) return [];
+  const target = spanTarget(settings);
+  const { otelMaxBatchSize: batch, otelMaxQueueSize: queue } = settings;
+  return [
+    ...(target.ok ? [] : [{ kind: "warning" as const, keys: TARGET_SETTINGS, text: target.problem }]),
+    ...(batch <= queue ? [] : [{
+      kind: "warning" as const,
+      keys: ["otelMaxBatchSize", "otelMaxQueueSize"] as const,
+      text: `${nameOf("otelMaxBatchSize")} is more than ${
+        nameOf("otelMaxQueueSize")
+      }: a batch is as large as the queue`,
+    }]),
+  ];
 }

@@ -13,7 +13,8 @@ export function warnOfUnknown(names: readonly string[]): string[] {
   const known = new Set(knownVariables());
   const prefixes = environmentPrefixes().map((prefix) => prefix.slice(0, -1));
   const candidates = [...new Set(names)]
-    .filter((name) => !known.has(name) && prefixes.some((prefix) => name.startsWith(prefix)) && !isServiceLink(name));
+    .filter((name) => !known.has(name) && prefixes.some((prefix) => name.startsWith(prefix)))
+    .filter((name) => !isServiceLink(name) && !isOtelLogs(name));
   const warnings: string[] = [];
   for (const name of candidates) {
     if (warnings.length === MAX_TOLD) return [...warnings, "there may be more variables that are not known"];
@@ -38,6 +39,11 @@ function shortenName(name: string): string {
 /** `REMEDIATION_SERVICE_HOST`, `REMEDIATION_PORT_8086_TCP_ADDR` and the like. */
 function isServiceLink(name: string): boolean {
   return /_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP)(_|$)/.test(name);
+}
+
+/** The standard's variables for logs: an `L` away from those for spans. */
+function isOtelLogs(name: string): boolean {
+  return name.startsWith("OTEL_BLRP_");
 }
 
 function nearestTo(

@@ -3,7 +3,7 @@ import type { RedisClient } from "../redis/cluster.ts";
 import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { BackgroundFact } from "./background_fact.ts";
-import { exchange, type ExchangeOutcome } from "./exchange.ts";
+import { exchange, type ExchangeOutcome } from "../runtime/exchange.ts";
 import type { Gate, GateAnswer } from "./gate.ts";
 import { Heartbeats, type HeartbeatState } from "./heartbeats.ts";
 

@@ -5,7 +5,7 @@ import type { Log } from "../observability/log.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { BackgroundFact, type Finding, unlessAborted } from "./background_fact.ts";
-import type { ExchangeOutcome } from "./exchange.ts";
+import type { ExchangeOutcome } from "../runtime/exchange.ts";
 import type { Gate, GateAnswer } from "./gate.ts";
 import { OutageLog } from "./outage_log.ts";
 import { type DownstreamReason, judgeProbe, PROBE_SOURCE, type ProbeVerdict, sendProbe } from "./probe.ts";

@@ -1,7 +1,9 @@
 /** The Moogsoft probe: one harmless event, and what its answer says. */
 import type { Secret } from "../config/secret.ts";
+import { answeredWith } from "../observability/spans.ts";
+import type { Span } from "../observability/tracing.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
-import { exchange, type ExchangeOutcome } from "./exchange.ts";
+import { exchange, type ExchangeOutcome } from "../runtime/exchange.ts";
 
 /** The `source` of a probe's event; Moogsoft is to auto-close on it (seed, "Note for Operations"). */
 export const PROBE_SOURCE = "MUTT_HEALTH_CHECK";
@@ -29,21 +31,29 @@ export interface ProbeRequest {
   readonly timeoutMs: number;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** The span that it is sent in; default: none. */
+  readonly span?: Span;
   /** Replaced in tests. */
   readonly fetch?: typeof fetch;
 }
 
 /** Posts one probe event, with the payload of the original. Never rejects; takes at most `timeoutMs`. */
-export function sendProbe({ apiKey, ...request }: ProbeRequest): Promise<ExchangeOutcome> {
-  const authorization: Record<string, string> = apiKey === undefined
-    ? {}
-    : { authorization: `Bearer ${apiKey.reveal()}` };
-  return exchange({
+export async function sendProbe({ apiKey, span, ...request }: ProbeRequest): Promise<ExchangeOutcome> {
+  const traceparent = span?.traceparent();
+  const outcome = await exchange({
     ...request,
     method: "POST",
-    headers: { "content-type": "application/json", ...authorization },
+    headers: {
+      "content-type": "application/json",
+      ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey.reveal()}` }),
+      ...(traceparent === undefined ? {} : { traceparent }),
+    },
     body: formatProbe(request.clock.nowMs()),
   });
+  if (outcome.kind === "answered") span?.set(answeredWith(outcome.status));
+  const isFailure = outcome.kind !== "answered" || outcome.status >= 400;
+  if (isFailure) span?.fail(outcome.kind === "answered" ? String(outcome.status) : outcome.kind);
+  return outcome;
 }
 
 /** The probe's event as JSON. */

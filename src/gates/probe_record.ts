@@ -5,7 +5,7 @@ import claimLua from "../redis/scripts/claim_probe.lua" with { type: "text" };
 import recordLua from "../redis/scripts/record_probe.lua" with { type: "text" };
 import { loadScript, type Script } from "../redis/scripts.ts";
 import { createId } from "../runtime/random.ts";
-import type { ExchangeOutcome } from "./exchange.ts";
+import type { ExchangeOutcome } from "../runtime/exchange.ts";
 
 /** What a claim was answered with. */
 export type ProbeClaim =

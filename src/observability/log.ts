@@ -5,6 +5,7 @@
  * the libraries at hand configure one logger for the whole process. Swap it here, nowhere else.
  */
 import { type Clock, toIso } from "../runtime/clock.ts";
+import type { SpanIds } from "./tracing.ts";
 
 /** Levels by Python's names, which MUTT's tools expect, low to high. */
 export const LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] as const;
@@ -35,6 +36,8 @@ export interface LogOptions {
   readonly format: "json" | "text";
   readonly podName: string;
   readonly version: string;
+  /** The span that a line is written in; a JSON line carries its ids. Default: none. */
+  readonly currentSpan?: () => SpanIds | undefined;
 }
 
 /**
@@ -85,6 +88,7 @@ function formatSafely(line: Line, options: LogOptions): string {
 
 function formatJson(line: Line, options: LogOptions): string {
   const { error, ...extras } = line.fields;
+  const span = options.currentSpan?.();
   return escapeControls(toJson({
     timestamp: toIso(options.clock.nowMs()).replace("Z", "+00:00"),
     level: line.level,
@@ -98,6 +102,7 @@ function formatJson(line: Line, options: LogOptions): string {
     version: options.version,
     pod_name: options.podName,
     correlation_id: "system",
+    ...(span === undefined ? {} : { trace_id: span.traceId, span_id: span.spanId }),
     event: line.event,
     ...extras,
     ...(error === undefined ? {} : { error: describeError(error) }),

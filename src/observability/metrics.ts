@@ -8,6 +8,7 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { BRAKE_REASONS, BRAKE_STATES } from "../domain/brake.ts";
 import { DEAD_REASONS } from "../domain/source.ts";
 import { SLO_NAMES, type SloName } from "../domain/slo.ts";
+import { SPAN_DROP_REASONS, type SpanDropReason } from "./tracing.ts";
 import type { ProcessUsage } from "../runtime/process.ts";
 import { SloCounters } from "./slo_counters.ts";
 
@@ -162,6 +163,7 @@ export class Metrics {
   readonly #commitResults: readonly string[];
   readonly #sloTargets: Readonly<Record<SloName, number>> | undefined;
   readonly #leaders = new Map<string, () => boolean>();
+  #droppedSpans: (reason: SpanDropReason) => number = () => 0;
 
   constructor(options: MetricsOptions) {
     this.#commitResults = options.commitResults;
@@ -169,12 +171,18 @@ export class Metrics {
     this.#initialise(options);
     registerSlos(this.#registry, this.slo);
     registerLeader(this.#registry, this.#leaders);
+    registerDroppedSpans(this.#registry, (reason) => this.#droppedSpans(reason));
     registerProcessMetrics(this.#registry, options.readProcessUsage);
   }
 
   /** Has `leads` asked at each scrape: whether this instance moves the messages of a source. Without an election always true. */
   showLeader(source: string, leads: () => boolean): void {
     this.#leaders.set(source, leads);
+  }
+
+  /** Has `dropped` asked at each scrape: spans that were never delivered. Without it there are none. */
+  showDroppedSpans(dropped: (reason: SpanDropReason) => number): void {
+    this.#droppedSpans = dropped;
   }
 
   /** Every metric as Prometheus text, in {@link METRICS_CONTENT_TYPE}. */
@@ -265,6 +273,19 @@ function registerLeader(registry: Registry, leaders: ReadonlyMap<string, () => b
     collect() {
       this.reset();
       for (const [source, leads] of leaders) this.set({ source }, leads() ? 1 : 0);
+    },
+  });
+}
+
+function registerDroppedSpans(registry: Registry, dropped: (reason: SpanDropReason) => number): void {
+  new Counter({
+    name: "mutt_remediation_spans_dropped_total",
+    help: "Trace spans that were not delivered, by reason.",
+    labelNames: ["reason"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const reason of SPAN_DROP_REASONS) this.inc({ reason }, dropped(reason));
     },
   });
 }

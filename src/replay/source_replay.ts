@@ -6,7 +6,8 @@ import { FLOW_GATES } from "../gates/gate.ts";
 import type { DepthReading } from "../gates/depth.ts";
 import type { Log } from "../observability/log.ts";
 import type { Chunk, ChunkBounds, Commit, DeadLetterStore, Snapshot } from "../redis/dead_letter_store.ts";
-import type { Tracer } from "../observability/tracing.ts";
+import { commitResult, commitSpan, cycleFacts, cycleSpan } from "../observability/spans.ts";
+import type { Span, Tracer } from "../observability/tracing.ts";
 import { isReplyError, redisErrorCode } from "../redis/errors.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import type { Account } from "./account.ts";
@@ -167,11 +168,7 @@ export class SourceReplay {
     let stop: Stop;
     this.#heldAt = null;
     try {
-      stop = await this.#deps.tracer.span(
-        "turn",
-        { source: this.policy.name },
-        () => this.#turn(options, tally),
-      );
+      stop = await this.#deps.tracer.span(cycleSpan(this.policy), (span) => this.#tracedTurn(options, tally, span));
       this.#failures = 0;
       // Where the lease is refused nothing else was asked.
       if (!this.#deps.leadership.isFailing()) this.#deps.account.turnSucceeded();
@@ -188,7 +185,23 @@ export class SourceReplay {
     };
   }
 
-  async #turn({ begin, signal }: TurnOptions, tally: Tally): Promise<Stop> {
+  async #tracedTurn(options: TurnOptions, tally: Tally, span: Span): Promise<Stop> {
+    let stoppedBy: StoppedBy = "error";
+    try {
+      const stop = await this.#turn(options, tally, span);
+      stoppedBy = stop.by;
+      return stop;
+    } finally {
+      const { depthBefore, replayed, dead, conflicts } = tally;
+      span.set(cycleFacts({
+        ...{ replayed, conflicts, stoppedBy, cycle: this.#snapshot?.record.cycle ?? 0, depth: depthBefore ?? 0 },
+        dead: Object.values(dead).reduce((sum, count) => sum + count, 0),
+      }));
+    }
+  }
+
+  async #turn({ begin, signal }: TurnOptions, tally: Tally, span: Span): Promise<Stop> {
+    if (this.hasUnsettled()) span.begin();
     await this.#settle(tally);
     let conflicts = 0, refusals = 0;
     let mayBegin = begin;
@@ -208,6 +221,7 @@ export class SourceReplay {
         // Gates of flow hold a cycle's chunks; its beginning, which judges the last one, need not wait for them.
         const closed = reading.closed.find(({ name }) => name !== "returns" && !FLOW_GATES.has(name));
         if (closed) return this.#heldBy(closed);
+        if (snapshot.depth > 0) span.begin();
         if (
           await this.#begin(snapshot, { force: mayBegin === "now", breakerCanary: canaryStatus(reading) !== undefined })
         ) {
@@ -229,6 +243,7 @@ export class SourceReplay {
       const blocking = reading.closed[0] ?? (snapshot.record.boundBy === "breaker" ? undefined : canaryStatus(reading));
       if (blocking) return this.#heldBy(blocking);
 
+      span.begin();
       const step = await this.#step(snapshot, { draft, reading, tally, divisor: 2 ** conflicts, signal });
       next = await step.next ?? null;
       if (step.result === "conflict") {
@@ -328,11 +343,15 @@ export class SourceReplay {
   ): Promise<Step> {
     const id = this.#deps.createId();
     const { messages, oversize, moves, endsCycle } = plan;
-    const { result, next } = await this.#deps.tracer.span(
-      "commit",
-      { source: this.policy.name, messages: moves.length },
-      () => this.#deps.store.commitAndRead({ id, messages, oversize, moves, endsCycle, ...details }, bounds),
-    ).catch((error: unknown) => {
+    const chunk = { replayed: plan.replayed, dead: plan.deaths.length, bytes: plan.bytes };
+    const { result, next } = await this.#deps.tracer.span(commitSpan(this.policy, chunk), async (span) => {
+      const done = await this.#deps.store.commitAndRead(
+        { id, messages, oversize, moves, endsCycle, ...details },
+        bounds,
+      );
+      span.set(commitResult(done.result));
+      return done;
+    }).catch((error: unknown) => {
       this.#deps.account.commit("error");
       // A refusal of the server is certain; a reply that never came leaves open whether the commit ran.
       if (!isReplyError(error)) this.#unsettled = { id, plan };

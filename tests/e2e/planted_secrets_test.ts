@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { type HttpStub, startHttpStub } from "../support/http_stub.ts";
+import { type OtlpReceiver, startOtlpReceiver } from "../support/otlp_receiver.ts";
 import { PLANTED, withCredentials } from "../support/planted_secrets.ts";
 import { startRedis, type TestRedis, withRedis } from "../support/redis.ts";
 import { watchOutput } from "../support/secrets_net.ts";
@@ -85,6 +86,16 @@ function secretEnvironment(redis: { port: number }, stub: { url: string }): Reco
   };
 }
 
+/** Spans to a collector that wants a password and a key; all that it is sent passes the net. */
+function tracedTo({ url }: OtlpReceiver): Record<string, string> {
+  return {
+    OTEL_ENABLED: "true",
+    OTEL_EXPORTER_OTLP_ENDPOINT: withCredentials(url, { password: PLANTED.otlpPassword }),
+    OTEL_EXPORTER_OTLP_HEADERS: `x-key=${encodeURIComponent(PLANTED.otlpKey)}`,
+    OTEL_BSP_SCHEDULE_DELAY: "100",
+  };
+}
+
 /** Asks for every page of both ports, known and unknown, in every way; the net looks at the answers. */
 async function askEverything(service: Service): Promise<void> {
   const ports = Object.values(await service.ports());
@@ -136,6 +147,8 @@ async function runAll<T>(cases: readonly T[], run: (one: T) => Promise<void>): P
 Deno.test("secrets: the service shows none while all goes wrong that can, in either format of its log", async () => {
   await runAll(["true", "false"], async (format) => {
     const stub = await startEcho();
+    await using otlp = await startOtlpReceiver();
+    otlp.answer(401);
     const folder = await Deno.makeTempDir();
     const path = `${folder}/sources.json`;
     const orders = { dlq: "orders:dlq", target: "orders", dead: "orders:dead" };
@@ -152,6 +165,7 @@ Deno.test("secrets: the service shows none while all goes wrong that can, in eit
           env: {
             ...{ ...secretEnvironment(redis, stub), ...TALKATIVE, LOG_JSON_ENABLED: format },
             ...{ REMEDIATION_SOURCES_PATH: path, REMEDIATION_CONSUMER_GATE: "auto" },
+            ...tracedTo(otlp),
           },
         });
         const shows = (text: string, timeoutMs = 30_000) =>
@@ -159,6 +173,8 @@ Deno.test("secrets: the service shows none while all goes wrong that can, in eit
         await shows(format === "true" ? '"listening"' : "listens on");
         if (format === "true") await askEverything(service);
         await shows("is not a whole number"); // the dynamic keys
+        await shows("does not take the spans");
+        otlp.answer(200);
         // The health URL and the probe go wrong in every way first; when they no longer do, all is drained.
         await waitUntil(async () => await client.llen(DLQ) === 0, { what: "all is drained", timeoutMs: 90_000 });
         assert.equal(await client.llen(TARGET) + await client.llen(DEAD), READABLE.length + UNREADABLE.length + 1);
@@ -189,6 +205,12 @@ Deno.test("secrets: the service shows none while all goes wrong that can, in eit
         service.signal("SIGTERM");
         assert.equal((await service.exit).code, 0);
       });
+      const { authorization, "x-key": key } = otlp.requests[0]!.headers;
+      assert.equal(authorization, `Basic ${Buffer.from(`svc:${PLANTED.otlpPassword}`).toString("base64")}`);
+      assert.equal(key, PLANTED.otlpKey);
+      for (const name of ["POST", `cycle ${DLQ}`, `commit ${TARGET}`]) {
+        assert.ok(otlp.spans.some((span) => span.name === name), `no span ${name}`);
+      }
       assert.ok(stub.requests.some(({ headers }) => headers.authorization === `Bearer ${PLANTED.moogApiKey}`));
       const basic = `Basic ${Buffer.from(`svc:${PLANTED.healthPassword}`).toString("base64")}`;
       assert.ok(stub.requests.some(({ headers }) => headers.authorization === basic));
@@ -205,7 +227,11 @@ Deno.test("secrets: no command shows one of a configuration that is full of them
     await withSecretRedis(async (redis) => {
       const client = redis.client({ password: PLANTED.redisPassword });
       await client.lpush(DLQ, ...[...READABLE, ...UNREADABLE].map((one) => Buffer.from(one as Uint8Array)));
-      const env = { ...secretEnvironment(redis, stub), ...TALKATIVE, MOOG_HEALTH_CACHE_SECONDS: "60" };
+      await using otlp = await startOtlpReceiver();
+      const env = {
+        ...{ ...secretEnvironment(redis, stub), ...TALKATIVE, MOOG_HEALTH_CACHE_SECONDS: "60" },
+        ...tracedTo(otlp),
+      };
       const commands = [
         ...["config", "config --json", "check", "check --json", "check --probe", "check --probe --json"],
         ...["once --dry-run", "once --dry-run --json", "once", "once --json", "once --force", "once --source nothing"],
@@ -304,6 +330,17 @@ const BAD_VALUES: readonly (readonly [variable: string, value: string])[] = [
   ["MOOG_WEBHOOK_URL", `https:/moog.example/?token=${PLANTED.webhookToken}`],
   ["ALERTER_HEALTH_URL", `Authorization: Basic ${Buffer.from(`svc:${PLANTED.healthPassword}`).toString("base64")}`],
   ["ALERTER_HEALTH_URL", `alerter:8082/health?key=${PLANTED.misplaced}`],
+  ["OTEL_EXPORTER_OTLP_ENDPOINT", `grpc://svc:${PLANTED.otlpPassword}@otel:4317`],
+  ["OTEL_EXPORTER_OTLP_ENDPOINT", withCredentials("https://otel:4317", { password: PLANTED.otlpPassword })],
+  ["OTEL_EXPORTER_OTLP_ENDPOINT", `https://svc:${PLANTED.misplaced}`],
+  ["OTEL_EXPORTER_OTLP_ENDPOINT", PLANTED.misplaced],
+  ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", `https:/otel/?key=${PLANTED.otlpKey}`],
+  ["OTEL_EXPORTER_OTLP_HEADERS", PLANTED.misplaced],
+  ["OTEL_EXPORTER_OTLP_HEADERS", `authorization: Bearer ${PLANTED.otlpKey}`],
+  ["OTEL_EXPORTER_OTLP_HEADERS_FILE", `authorization=${PLANTED.misplaced}`],
+  ["OTEL_EXPORTER_OTLP_PROTOCOL", PLANTED.misplaced],
+  ["OTEL_RESOURCE_ATTRIBUTES", PLANTED.misplaced],
+  ["OTEL_TRACES_SAMPLER_ARG", PLANTED.misplaced],
   ["LOG_LEVEL", PLANTED.misplaced],
   ["REMEDIATION_INTERVAL", PLANTED.misplaced],
   ["REMEDIATION_ENABLED", PLANTED.moogApiKey],
@@ -334,6 +371,8 @@ Deno.test("secrets: no bad value shows one, in the environment or in .env", asyn
         ? { ...tls, ...CERTIFICATE }
         : variable.endsWith("CERT_PATH")
         ? tls
+        : variable.startsWith("OTEL_")
+        ? { OTEL_ENABLED: "true" }
         : {};
       const envs = value.includes("\u0000") ? [] : [{ ...more, [variable]: value }, more];
       for (const env of envs) {

@@ -2,7 +2,7 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import type { Redis } from "ioredis";
 import { Secret } from "../../src/config/secret.ts";
 import { DownstreamGate, type DownstreamGateOptions } from "../../src/gates/downstream.ts";
-import { exchange, type ExchangeOutcome } from "../../src/gates/exchange.ts";
+import { exchange, type ExchangeOutcome } from "../../src/runtime/exchange.ts";
 import { DOWNSTREAM_REASONS, sendProbe } from "../../src/gates/probe.ts";
 import { probeKey, ProbeRecord } from "../../src/gates/probe_record.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";

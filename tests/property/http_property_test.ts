@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
-import { exchange } from "../../src/gates/exchange.ts";
+import { exchange } from "../../src/runtime/exchange.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { HOSTILE_TEXT, mostly } from "../support/hostile_json.ts";
 import { withListeners } from "../support/listeners.ts";

@@ -23,6 +23,8 @@ export const PLANTED = {
   webhookPassword: plant("webhook-password", "@:/?#%25 é"),
   webhookToken: plant("webhook-token", "+/="),
   healthPassword: plant("health-password", ":@/#"),
+  otlpKey: plant("otlp-key", "=,%;/+"),
+  otlpPassword: plant("otlp-password", ":@/?#"),
   messageApiKey: plant("message-api-key", "/+'<&>"),
   /** For the place of a value that cannot be a secret: what an operator pasted into the wrong variable. */
   misplaced: plant("misplaced", "9f8e7d6c"),

@@ -1,6 +1,6 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Secret } from "../../../src/config/secret.ts";
-import type { ExchangeOutcome } from "../../../src/gates/exchange.ts";
+import type { ExchangeOutcome } from "../../../src/runtime/exchange.ts";
 import { formatProbe, judgeProbe, sendProbe } from "../../../src/gates/probe.ts";
 import { TestClock } from "../../support/test_clock.ts";
 

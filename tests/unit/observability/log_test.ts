@@ -97,3 +97,25 @@ Deno.test("createLog: shows nothing that hangs on an error within a field, and t
     assertNoSecrets(format, lines[0]!);
   }
 });
+
+Deno.test("createLog: a line within a span carries its ids, as JSON only, and one outside carries none", () => {
+  const ids = { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331" };
+  let span: typeof ids | undefined = ids;
+  const lines = (["json", "text"] as const).map((format) => {
+    const lines: string[] = [];
+    const write = (line: string) => lines.push(line);
+    const log = createLog({
+      ...{ clock: new TestClock(), write, level: "INFO", format, podName: "pod-1", version: "1.2.3" },
+      currentSpan: () => span,
+    });
+    span = ids;
+    log.child("within").info("event", "told");
+    span = undefined;
+    log.info("event", "told");
+    return lines;
+  });
+  const [within, outside] = lines[0]!.map((line) => JSON.parse(line));
+  assert.deepEqual([within.trace_id, within.span_id], [ids.traceId, ids.spanId]);
+  assert.ok(!("trace_id" in outside) && !("span_id" in outside));
+  assert.ok(!lines[1]!.join("").includes(ids.traceId));
+});

@@ -88,6 +88,8 @@ Deno.test("Metrics: has every closed label at 0 when nothing happened yet", asyn
     'redis_errors_total{code="OOM"}',
     'redis_errors_total{code="OTHER"}',
     "redis_reconnects_total",
+    'spans_dropped_total{reason="queue_full"}',
+    'spans_dropped_total{reason="not_sent"}',
   ];
   for (const name of names) strictEqual(all.get(`mutt_remediation_${name}`), "0", name);
   strictEqual(all.get('mutt_remediation_build_info{version="1.2.3",commit="abc"}'), "1");
@@ -144,6 +146,19 @@ Deno.test("Metrics: reads the process anew when scraped twice", async () => {
   deepStrictEqual(
     ["process_resident_memory_bytes", "process_cpu_seconds_total", "process_start_time_seconds"].map((n) => all.get(n)),
     ["1000", "1.5", "1700000000"],
+  );
+});
+
+Deno.test("Metrics: asks for the spans that were dropped at each scrape", async () => {
+  const metrics = createMetrics();
+  let dropped = 3;
+  metrics.showDroppedSpans((reason) => reason === "not_sent" ? dropped : 0);
+  await metrics.render();
+  dropped = 5;
+  const all = await samples(metrics);
+  deepStrictEqual(
+    ["queue_full", "not_sent"].map((reason) => all.get(`mutt_remediation_spans_dropped_total{reason="${reason}"}`)),
+    ["0", "5"],
   );
 });
 

@@ -84,6 +84,7 @@ const WAYS_AROUND: readonly (readonly [way: RegExp, files: readonly string[]])[]
   [/\bcreateLog\(/, [
     "tests/integration/config_watcher_test.ts",
     "tests/integration/connection_secured_test.ts",
+    "tests/integration/tracing_test.ts",
     "tests/support/secrets_net.ts",
     "tests/support/told.ts",
     "tests/unit/observability/log_test.ts",

@@ -1,6 +1,6 @@
 /** One bounded HTTP exchange: never longer than its time, never more than a few KiB, never another address. */
 import { unescape } from "node:querystring";
-import type { Clock } from "../runtime/clock.ts";
+import type { Clock } from "./clock.ts";
 
 /** Most of an answer's body that is read; only its status counts. */
 const MAX_BODY_BYTES = 4096;
@@ -19,7 +19,7 @@ export interface ExchangeRequest {
   readonly url: URL;
   readonly method: "GET" | "POST";
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | Uint8Array<ArrayBuffer>;
   /** For the whole exchange. */
   readonly timeoutMs: number;
   readonly clock: Clock;

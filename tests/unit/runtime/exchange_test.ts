@@ -1,5 +1,5 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
-import { exchange, type ExchangeRequest } from "../../../src/gates/exchange.ts";
+import { exchange, type ExchangeRequest } from "../../../src/runtime/exchange.ts";
 import { TestClock } from "../../support/test_clock.ts";
 
 function request(overrides: Partial<ExchangeRequest> & { fetch: typeof fetch }): ExchangeRequest {

@@ -1,0 +1,99 @@
+/**
+ * The service's spans and their attributes, by OpenTelemetry's conventions for messaging and HTTP clients (semantic conventions
+ * 1.45; those for messaging are not stable yet). What they have no name for begins with `mutt.remediation.`. docs/tracing.md
+ * shows them all.
+ */
+import type { SourcePolicy } from "../domain/source.ts";
+import type { SpanAttributes, SpanSpec } from "./tracing.ts";
+
+const SYSTEM = { "messaging.system": "redis" };
+
+/** One turn of a source that does something: begins a cycle on what is there, or moves messages. */
+export function cycleSpan({ name, dlq }: SourcePolicy): SpanSpec {
+  return {
+    name: `cycle ${dlq}`,
+    kind: "internal",
+    isLazy: true,
+    attributes: {
+      ...SYSTEM,
+      "messaging.operation.name": "cycle",
+      "messaging.operation.type": "process",
+      "messaging.destination.name": dlq,
+      "mutt.remediation.source": name,
+    },
+  };
+}
+
+/** What a turn came to. */
+export interface CycleFacts {
+  readonly cycle: number;
+  readonly depth: number;
+  readonly replayed: number;
+  readonly dead: number;
+  readonly conflicts: number;
+  readonly stoppedBy: string;
+}
+
+/** The attributes of a turn's end. */
+export function cycleFacts({ cycle, depth, replayed, dead, conflicts, stoppedBy }: CycleFacts): SpanAttributes {
+  return {
+    "messaging.batch.message_count": replayed + dead,
+    "mutt.remediation.cycle": cycle,
+    "mutt.remediation.depth": depth,
+    "mutt.remediation.replayed": replayed,
+    "mutt.remediation.dead": dead,
+    "mutt.remediation.conflicts": conflicts,
+    "mutt.remediation.stopped_by": stoppedBy,
+  };
+}
+
+/** The commit of one chunk. Its destination is the target, or the dead list where nothing goes to the target. */
+export function commitSpan(
+  { name, dlq, target, dead }: SourcePolicy,
+  chunk: { readonly replayed: number; readonly dead: number; readonly bytes: number },
+): SpanSpec {
+  const destination = chunk.replayed > 0 ? target : dead;
+  return {
+    name: `commit ${destination}`,
+    kind: "client",
+    attributes: {
+      ...SYSTEM,
+      "messaging.operation.name": "commit",
+      "messaging.operation.type": "send",
+      "messaging.destination.name": destination,
+      "messaging.batch.message_count": chunk.replayed + chunk.dead,
+      "mutt.remediation.source": name,
+      "mutt.remediation.dlq": dlq,
+      "mutt.remediation.replayed": chunk.replayed,
+      "mutt.remediation.dead": chunk.dead,
+      "mutt.remediation.bytes": chunk.bytes,
+    },
+  };
+}
+
+/** How a commit ended. */
+export function commitResult(result: string): SpanAttributes {
+  return { "mutt.remediation.result": result };
+}
+
+/** One probe: a trace of its own, because its answer serves every source and replica. */
+export function probeSpan(url: URL): SpanSpec {
+  const { protocol, hostname, pathname, port } = url;
+  return {
+    name: "POST",
+    kind: "client",
+    isRoot: true,
+    attributes: {
+      "http.request.method": "POST",
+      // Neither credentials nor the query, which may hold a key.
+      "url.full": `${protocol}//${url.host}${pathname}`,
+      "server.address": hostname,
+      "server.port": Number(port || (protocol === "https:" ? 443 : 80)),
+    },
+  };
+}
+
+/** The status that a probe was answered with. */
+export function answeredWith(status: number): SpanAttributes {
+  return { "http.response.status_code": status };
+}
