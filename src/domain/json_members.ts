@@ -17,6 +17,13 @@ export interface JsonMember {
   readonly valueEnd: number;
 }
 
+/** Members in order; an array is one. */
+export interface MemberList extends Iterable<JsonMember> {
+  readonly length: number;
+  /** Counted from the end where `index` is negative. */
+  at(index: number): JsonMember | undefined;
+}
+
 /** An object inside `bytes`: where its braces are, and its own members in order. Nested ones are not among them. */
 export interface JsonObject {
   readonly bytes: Uint8Array;
@@ -24,7 +31,7 @@ export interface JsonObject {
   readonly open: number;
   /** Offset of `}`. */
   readonly close: number;
-  readonly members: readonly JsonMember[];
+  readonly members: MemberList;
 }
 
 /**
@@ -34,27 +41,78 @@ export interface JsonObject {
 export function scanObject(scanner: JsonScanner): JsonObject | null {
   const { bytes } = scanner;
   const open = scanner.at;
-  const members: JsonMember[] = [];
   scanner.at++;
   scanner.skipSpace();
-  if (bytes[scanner.at] !== CLOSE_BRACE && !scanMembers(scanner, members)) return null;
+  const members = bytes[scanner.at] === CLOSE_BRACE ? [] : scanMembers(scanner);
+  if (members === null) return null;
   const close = scanner.at;
   scanner.at++;
   return { bytes, open, close, members };
 }
 
-/** Adds to `members` all that stands before the closing brace, and stops there. */
-function scanMembers(scanner: JsonScanner, members: JsonMember[]): boolean {
+/** All that stands before the closing brace; stops there. */
+function scanMembers(scanner: JsonScanner): MemberList | null {
+  const few: JsonMember[] = [];
+  let many: PackedMembers | null = null;
   for (;;) {
     const member = scanMember(scanner);
-    if (member === null) return false;
-    members.push(member);
+    if (member === null) return null;
+    if (few.length < FEW) few.push(member);
+    else (many ??= new PackedMembers(few)).push(member);
     scanner.skipSpace();
     const byte = scanner.bytes[scanner.at];
-    if (byte === CLOSE_BRACE) return true;
-    if (byte !== COMMA) return scanner.fail();
+    if (byte === CLOSE_BRACE) return many ?? few;
+    if (byte !== COMMA) {
+      scanner.fail();
+      return null;
+    }
     scanner.at++;
     scanner.skipSpace();
+  }
+}
+
+/** More members than this are kept as bare offsets: 16 bytes each instead of some 80, for messages that are nothing but members. */
+const FEW = 4_096;
+
+/** Members of which all but the first are made when they are asked for. */
+class PackedMembers implements MemberList {
+  readonly #first: readonly JsonMember[];
+  #offsets = new Int32Array(4 * FEW);
+  #packed = 0;
+
+  constructor(first: readonly JsonMember[]) {
+    this.#first = first;
+  }
+
+  get length(): number {
+    return this.#first.length + this.#packed;
+  }
+
+  push({ keyStart, keyEnd, valueStart, valueEnd }: JsonMember): void {
+    const at = 4 * this.#packed++;
+    if (at === this.#offsets.length) {
+      const grown = new Int32Array(2 * at);
+      grown.set(this.#offsets);
+      this.#offsets = grown;
+    }
+    this.#offsets[at] = keyStart;
+    this.#offsets[at + 1] = keyEnd;
+    this.#offsets[at + 2] = valueStart;
+    this.#offsets[at + 3] = valueEnd;
+  }
+
+  at(index: number): JsonMember | undefined {
+    const place = index < 0 ? this.length + index : index;
+    if (place < this.#first.length) return this.#first[place];
+    if (place >= this.length) return undefined;
+    const at = 4 * (place - this.#first.length);
+    const [keyStart, keyEnd] = [this.#offsets[at]!, this.#offsets[at + 1]!];
+    const [valueStart, valueEnd] = [this.#offsets[at + 2]!, this.#offsets[at + 3]!];
+    return { bytes: this.#first[0]!.bytes, keyStart, keyEnd, valueStart, valueEnd };
+  }
+
+  *[Symbol.iterator](): Generator<JsonMember> {
+    for (let index = 0; index < this.length; index++) yield this.at(index)!;
   }
 }
 
@@ -72,7 +130,8 @@ function scanMember(scanner: JsonScanner): JsonMember | null {
 export function findMember(object: JsonObject, name: string): JsonMember | null {
   const { members } = object;
   for (let i = members.length - 1; i >= 0; i--) {
-    if (isNamed(members[i]!, name)) return members[i]!;
+    const member = members.at(i)!;
+    if (isNamed(member, name)) return member;
   }
   return null;
 }

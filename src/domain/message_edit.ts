@@ -1,6 +1,6 @@
 /** The lossless edit: top-level members cut from and appended to a message, every other byte as it was. */
 import { allocateBytes, viewBytes } from "./byte_slab.ts";
-import { isNamed, type JsonMember, type JsonObject } from "./json_members.ts";
+import { isNamed, type JsonMember, type JsonObject, type MemberList } from "./json_members.ts";
 import { membersText } from "./json_text.ts";
 
 /** What to change. Both parts may be empty. */
@@ -33,17 +33,12 @@ export function editMessage(message: JsonObject, edit: MessageEdit): Uint8Array 
   const insideStart = members.at(0)?.keyStart ?? message.open + 1;
   const insideEnd = members.at(-1)?.valueEnd ?? message.open + 1;
   const appended = appendedBytes(edit);
-  const [first, ...others] = kept;
+  // Without a member before it the comma goes.
+  const inserted = kept.length > 0 ? appended : appended.subarray(COMMA.length);
   // What stands before the members and the first one kept are mostly one run.
-  const before = first?.start === insideStart
-    ? [{ start: 0, end: first.end }, ...others]
-    : [{ start: 0, end: insideStart }, ...kept];
-  return splice(bytes, {
-    before,
-    // Without a member before it the comma goes.
-    inserted: kept.length > 0 ? appended : appended.subarray(COMMA.length),
-    after: { start: insideEnd, end: bytes.length },
-  });
+  if (kept[0]?.start === insideStart) kept[0] = { start: 0, end: kept[0].end };
+  else kept.unshift({ start: 0, end: insideStart });
+  return splice(bytes, { before: kept, inserted, after: { start: insideEnd, end: bytes.length } });
 }
 
 /** What an edit appends, with a comma before it; made once, because many messages take the same edit. */
@@ -58,7 +53,7 @@ function appendedBytes(edit: MessageEdit): Uint8Array {
 }
 
 /** The members that stay, each but the first with the separator before it; neighbours make one run. */
-function keptRuns(members: readonly JsonMember[], cut: readonly string[]): Run[] {
+function keptRuns(members: MemberList, cut: readonly string[]): Run[] {
   const runs: Run[] = [];
   let last: Run | undefined;
   let behindPrevious = 0;

@@ -2,6 +2,7 @@
 import { Buffer } from "node:buffer";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { DEAD, DLQ, eventText, TARGET } from "../support/engine.ts";
+import { peakResidentBytes } from "../support/process_facts.ts";
 import { startRedis } from "../support/redis.ts";
 import { startService } from "../support/service.ts";
 import { waitUntil } from "../support/wait.ts";
@@ -46,7 +47,7 @@ Deno.test(`service: drains ${MESSAGES} messages of 1 MiB and one of 100 MiB and 
     strictEqual(readMetric(page, "mutt_remediation_replay_success_total"), MESSAGES);
     strictEqual(readMetric(page, 'mutt_remediation_dead_total{source="alerter",reason="oversize"}'), 1);
     const resident = readMetric(page, "process_resident_memory_bytes");
-    const most = await readPeakBytes(service.pid);
+    const most = peakResidentBytes(service.pid);
     ok(resident > 10 * MIB && resident < MOST_BYTES, `resident ${resident / MIB} MiB`);
     ok(most >= resident / 2 && most < MOST_BYTES, `at most ${most / MIB} MiB were resident`);
   } finally {
@@ -57,10 +58,4 @@ Deno.test(`service: drains ${MESSAGES} messages of 1 MiB and one of 100 MiB and 
 function readMetric(page: string, name: string): number {
   const line = page.split("\n").find((one) => one.startsWith(`${name} `));
   return Number(line?.slice(name.length + 1));
-}
-
-/** The most that was ever resident, by the kernel. */
-async function readPeakBytes(pid: number): Promise<number> {
-  const status = await Deno.readTextFile(`/proc/${pid}/status`);
-  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
 }

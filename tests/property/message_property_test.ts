@@ -29,7 +29,7 @@ function membersOf(bytes: Uint8Array): [key: string, raw: string][] {
   const message = readMessage(bytes);
   assert.ok(message.readable);
   const text = (start: number, end: number) => Buffer.from(bytes).toString("utf8", start, end);
-  return message.members.map((m) => [JSON.parse(text(m.keyStart, m.keyEnd)), text(m.valueStart, m.valueEnd)]);
+  return [...message.members].map((m) => [JSON.parse(text(m.keyStart, m.keyEnd)), text(m.valueStart, m.valueEnd)]);
 }
 
 Deno.test("readMessage: agrees with JSON.parse wherever that reads an object", () => {

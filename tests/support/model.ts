@@ -224,10 +224,12 @@ export function render(bytes: Uint8Array, fate: Fate, { rules, failedAt }: { rul
 function payloadMember(bytes: Uint8Array): string {
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-    return `"payload": ${JSON.stringify(text)}`;
+    const json = JSON.stringify(text);
+    if (encode(json).length - 2 <= 4 / 3 * bytes.length + 1_024) return `"payload": ${json}`;
   } catch {
-    return `"payload_b64": "${btoa(String.fromCharCode(...bytes))}"`;
+    // Not UTF-8.
   }
+  return `"payload_b64": "${btoa(String.fromCharCode(...bytes))}"`;
 }
 
 /** Members are cut with the separator before them (the first one left: none), and new ones put behind the last. */

@@ -5,8 +5,17 @@ export const HAS_PROC = Deno.build.os === "linux";
 
 /** Bytes of memory that it holds. */
 export function residentBytes(pid: number): number {
-  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(Deno.readTextFileSync(`/proc/${pid}/status`))?.[1];
-  return Number(kilobytes) * 1024;
+  return statusBytes(pid, "VmRSS");
+}
+
+/** Most bytes of memory that it ever held. */
+export function peakResidentBytes(pid: number): number {
+  return statusBytes(pid, "VmHWM");
+}
+
+function statusBytes(pid: number, name: "VmRSS" | "VmHWM"): number {
+  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+  return Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) * 1024;
 }
 
 /** How many file descriptors it has open. */

@@ -22,6 +22,19 @@ Deno.test("sealEnvelope: writes text as an escaped string, other bytes as Base64
   for (const [bytes, payload] of table) assert.equal(textOf(sealEnvelope(bytes, STAMPS)), HEAD + payload);
 });
 
+Deno.test("sealEnvelope: takes Base64 where a text of control characters would grow more, and only there", () => {
+  const member = (bytes: Uint8Array) => /"(payload(?:_b64)?)": /.exec(textOf(sealEnvelope(bytes, STAMPS)))![1];
+  for (const text of ["\u0001".repeat(100_000), `${"\u0001".repeat(300)}${"x".repeat(10)}`, '"'.repeat(4_000)]) {
+    const bytes = bytesOf(text), sealed = sealEnvelope(bytes, STAMPS);
+    assert.equal(member(bytes), "payload_b64");
+    assert.ok(sealed.length < 4 / 3 * bytes.length + 300);
+    assert.ok(Buffer.from(openEnvelope(sealed)!).equals(bytes));
+  }
+  for (const text of ["\u0001".repeat(200), "a line\n".repeat(100_000), '"'.repeat(1_000)]) {
+    assert.equal(member(bytesOf(text)), "payload");
+  }
+});
+
 Deno.test("openEnvelope: gives the exact bytes back when they were anything at all", () => {
   const more = [
     ...["\u0000", "\u2028\u2029\u007f", "\ufeff", "\ufeff\ufeffä", "\u{1f600}"].map(bytesOf),

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { findMember, isNamed } from "../../../src/domain/json_members.ts";
+import { findMember, isNamed, type JsonMember } from "../../../src/domain/json_members.ts";
 import { rawValueOf } from "../../../src/domain/json_values.ts";
 import { readMessage } from "../../../src/domain/message.ts";
-import { bytesOf } from "../../support/payloads.ts";
+import { bytesOf, textOf } from "../../support/payloads.ts";
 
 function valueIn(text: string, name: string): string | null {
   const message = readMessage(bytesOf(text));
@@ -41,6 +41,23 @@ Deno.test("findMember: matches a name however its key is escaped when it holds a
   }
   assert.equal(valueIn('{"_moog_retry_coun\\u0074":9}', "_moog_retry_count"), "9");
   assert.equal(valueIn('{"\\/":1}', "/"), "1");
+});
+
+Deno.test("readMessage: keeps every member of an object that is nothing but members", () => {
+  for (const count of [4_095, 4_096, 4_097, 8_192, 8_193, 20_000]) {
+    const message = readMessage(bytesOf(`{${Array.from({ length: count }, (_, i) => `"k${i}": ${i}`).join(", ")}}`));
+    assert.ok(message.readable);
+    const { members } = message;
+    assert.equal(members.length, count);
+    assert.deepEqual([members.at(count), members.at(-count - 1)], [undefined, undefined]);
+    const valueOf = (member: JsonMember) => textOf(member.bytes.subarray(member.valueStart, member.valueEnd));
+    assert.deepEqual([...members].map(valueOf), Array.from({ length: count }, (_, i) => String(i)));
+    for (const place of [0, 4_094, count - 1]) {
+      assert.equal(valueOf(members.at(place)!), String(place));
+      assert.equal(valueOf(members.at(place - count)!), String(place));
+      assert.equal(valueOf(findMember(message, `k${place}`)!), String(place));
+    }
+  }
 });
 
 Deno.test("isNamed: says no when the name only begins like the key", () => {

@@ -7,7 +7,7 @@ import { bytesOf } from "../../support/payloads.ts";
 function memberWith(json: string): JsonMember {
   const message = readMessage(bytesOf(`{"v": ${json} }`));
   assert.ok(message.readable, json);
-  return message.members[0]!;
+  return message.members.at(0)!;
 }
 
 Deno.test("isFalsy: agrees with Python's bool when given any kind of value", () => {

@@ -62,7 +62,7 @@ Deno.test("readMessage: gives the places of braces, keys and values when members
   assert.equal(slice(message.open, message.open + 1), "{");
   assert.equal(slice(message.close, message.close + 1), "}");
   assert.equal(message.close, bytes.length - 2);
-  const members = message.members.map((m) => [slice(m.keyStart, m.keyEnd), slice(m.valueStart, m.valueEnd)]);
+  const members = [...message.members].map((m) => [slice(m.keyStart, m.keyEnd), slice(m.valueStart, m.valueEnd)]);
   assert.deepEqual(members, [['"a"', '{"b": [1, "}"]}'], ['"\\u0063"', '"é"']]);
 });
 

@@ -1,0 +1,41 @@
+/** Messages made to fill the memory of whoever reads them: the service stays within the limit that it is deployed with. */
+import assert from "node:assert/strict";
+import { HAS_PROC, peakResidentBytes } from "../support/process_facts.ts";
+import { withRedis } from "../support/redis.ts";
+import { startService } from "../support/service.ts";
+import { waitUntil } from "../support/wait.ts";
+
+const MIB = 2 ** 20;
+const COUNT = 20;
+const DLQ = "mutt:dlq:alerter";
+/** Kubernetes' limit (`k8s/base/deployment.yaml`) for the binary; from source V8 is not told to keep its young generation small. */
+const MOST_MIB = Deno.env.get("MUTT_REMEDIATION_BINARY") ? 256 : 512;
+
+/** As large as is read at all, and of what takes the most memory to judge or to move. */
+const HOSTILE: Readonly<Record<string, string>> = {
+  "members only": `{${'"a":1,'.repeat(680_000)}"b":1}`,
+  "members to keep and to cut by turns": `{${'"a":1,"_retry_count":{},'.repeat(170_000)}"hostname":"h"}`,
+  "members replayed, half of them cut": `{${
+    '"a":1,"_retry_count":0,'.repeat(170_000)
+  }"hostname":"h","timestamp":1,"message":"m"}`,
+  "control characters": "\x01".repeat(4_100_000),
+  "containers": `{"a":[${"[],".repeat(1_300_000)}1]}`,
+};
+
+for (const [name, message] of Object.entries(HOSTILE)) {
+  withRedis(`memory: at most ${MOST_MIB} MiB while ${COUNT} messages of 4 MB are ${name}`, async (redis) => {
+    await redis.seedList(DLQ, Array.from({ length: COUNT }, () => message));
+    await using service = startService({
+      env: {
+        ...{ REDIS_HOST: "127.0.0.1", REDIS_PORT: String(redis.port), REMEDIATION_BATCH_SIZE: "0" },
+        ...{ REMEDIATION_CONSUMER_GATE: "off", REMEDIATION_TARGET_MAX_DEPTH: "0", REMEDIATION_MAX_PER_SECOND: "0" },
+      },
+    });
+    await waitUntil(async () => await redis.depth(DLQ) === 0, { what: "the DLQ is empty", timeoutMs: 90_000 });
+    const moved = await redis.depth("mutt:ingest_queue") + await redis.depth("mutt:dlq:dead");
+    assert.equal(moved, COUNT);
+    if (!HAS_PROC) return;
+    const most = peakResidentBytes(service.pid) / MIB;
+    assert.ok(most > 10 && most < MOST_MIB, `${most} MiB`);
+  });
+}
