@@ -124,7 +124,7 @@ export class SourceReplay {
     return this.#snapshot;
   }
 
-  /** When Redis last answered a turn, on the monotonic clock. */
+  /** When the turn whose question Redis last answered asked it, on the monotonic clock. */
   lastProgressMs(): number {
     return this.#lastProgressMs;
   }
@@ -144,12 +144,14 @@ export class SourceReplay {
 
   /** Reads the source anew. Rejects with the client's errors. */
   async look(): Promise<Snapshot> {
-    return this.#saw(await this.#deps.store.peek());
+    // Its instant lies somewhere between asking and the answer; a pause of ours in between must not make a cycle look shorter.
+    const askedAtMs = this.#deps.clock.monotonicMs();
+    return this.#saw(await this.#deps.store.peek(), askedAtMs);
   }
 
-  #saw(snapshot: Snapshot): Snapshot {
+  #saw(snapshot: Snapshot, atMs = this.#deps.clock.monotonicMs()): Snapshot {
     this.#snapshot = snapshot;
-    this.#lastProgressMs = this.#deps.clock.monotonicMs();
+    this.#lastProgressMs = atMs;
     this.#deps.account.seen(snapshot);
     return snapshot;
   }
