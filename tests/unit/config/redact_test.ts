@@ -32,12 +32,12 @@ Deno.test("quote: escapes and shortens", () => {
   assert.equal(quote("x".repeat(1_000)), `"${"x".repeat(80)}…"`);
 });
 
-for (const text of ["Pl4nt3dS3cr3t", "x of Xk9$mQ2!vLp0", "prefix-0123456789abcdef", "eyJhbGciOiJIUzI1NiJ9.e30.x"]) {
-  Deno.test(`quote: shows nothing of ${text}, which looks like a secret`, () => {
+Deno.test("quote: shows nothing of what looks like a secret", () => {
+  for (const text of ["Pl4nt3dS3cr3t", "x of Xk9$mQ2!vLp0", "prefix-0123456789abcdef", "eyJhbGciOiJIUzI1NiJ9.e30.x"]) {
     assert.equal(looksSecret(text), true);
     assert.equal(quote(text), '"[redacted]"');
-  });
-}
+  }
+});
 
 const HARMLESS = [
   "300seconds",
