@@ -7,6 +7,7 @@ import { stringify } from "yaml";
 import { judgeSlo, SLO_NAMES } from "../../src/domain/slo.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
 import { ROOT } from "../../scripts/child.ts";
+import { runProgram, withProgram } from "../support/prometheus.ts";
 import { readYaml } from "../support/yaml.ts";
 
 const FILE = "monitoring/prometheus/rules/slo.yml";
@@ -126,35 +127,19 @@ function sumOf(counted: readonly Minutes[], lastMinutes: number) {
   return { events, bad };
 }
 
-async function isThere(program: string): Promise<boolean> {
-  try {
-    return (await new Deno.Command(program, { args: ["--version"], stdout: "null", stderr: "null" }).output()).success;
-  } catch {
-    return false;
-  }
-}
-
-const ignore = !await isThere("promtool");
-
 /** Registers a test for which promtool is told a test of the rules. */
 function withPromtool(name: string, tests: () => unknown[]): void {
-  Deno.test({
-    name: `${FILE}: ${name}${ignore ? " (ignored: promtool is not on PATH)" : ""}`,
-    ignore,
-    fn: async () => {
-      const file = await Deno.makeTempFile({ suffix: ".yml" });
-      try {
-        // Without an order promtool takes the groups as they come, and an alert may see what was recorded the time before.
-        const group_eval_order = GROUPS.map(({ name }) => name);
-        const rules = { rule_files: [ROOT + FILE], evaluation_interval: "5m", group_eval_order };
-        await Deno.writeTextFile(file, stringify({ ...rules, tests: tests() }));
-        const args = ["test", "rules", file];
-        const { success, stdout, stderr } = await new Deno.Command("promtool", { args }).output();
-        assert.ok(success, new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr));
-      } finally {
-        await Deno.remove(file);
-      }
-    },
+  withProgram("promtool", `${FILE}: ${name}`, async () => {
+    const file = await Deno.makeTempFile({ suffix: ".yml" });
+    try {
+      // Without an order promtool takes the groups as they come, and an alert may see what was recorded the time before.
+      const group_eval_order = GROUPS.map(({ name }) => name);
+      const rules = { rule_files: [ROOT + FILE], evaluation_interval: "5m", group_eval_order };
+      await Deno.writeTextFile(file, stringify({ ...rules, tests: tests() }));
+      await runProgram("promtool", "test", "rules", file);
+    } finally {
+      await Deno.remove(file);
+    }
   });
 }
 

@@ -6,6 +6,7 @@ import { COMMIT_RESULTS } from "../../src/redis/dead_letter_store.ts";
 import { REDIS_ERROR_CODES } from "../../src/redis/errors.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { readProcessUsage } from "../../src/runtime/process.ts";
+import { withProgram } from "../support/prometheus.ts";
 import { recordLog } from "../support/recorded_log.ts";
 
 /** What Prometheus 2.42 sends with each scrape. */
@@ -104,20 +105,6 @@ async function runPromtool(text: string): Promise<{ code: number; output: string
   return { code, output: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr) };
 }
 
-async function hasPromtool(): Promise<boolean> {
-  try {
-    return (await new Deno.Command("promtool", { args: ["--version"], stdout: "null", stderr: "null" }).output())
-      .success;
-  } catch {
-    return false;
-  }
-}
-
-const promtool = await hasPromtool();
-Deno.test({
-  name: `Metrics: pass promtool check metrics when rendered${promtool ? "" : " (ignored: promtool is not on PATH)"}`,
-  ignore: !promtool,
-  fn: async () => {
-    deepStrictEqual(await runPromtool(await createMetrics().render()), { code: 0, output: "" });
-  },
+withProgram("promtool", "Metrics: pass promtool check metrics when rendered", async () => {
+  deepStrictEqual(await runPromtool(await createMetrics().render()), { code: 0, output: "" });
 });

@@ -11,6 +11,7 @@ import { findRecord } from "../../src/domain/message_record.ts";
 import type { SourcePolicy } from "../../src/domain/source.ts";
 import { decide, readCounter, type Verdict, type VerdictContext } from "../../src/domain/verdict.ts";
 import { MESSAGES } from "../corpus/messages.ts";
+import { CONTEXT as COMMON } from "../support/message_checks.ts";
 import { ANY_BYTES, HOSTILE_JSON, HOSTILE_NAMES } from "../support/hostile_json.ts";
 import {
   bytesOf,
@@ -122,24 +123,8 @@ for line in sys.stdin:
 `;
 
 const LIMITS = [0.5, 1, 2, 3, 1000];
-const POLICY: SourcePolicy = {
-  name: "älerter",
-  dlq: "d",
-  target: "t",
-  dead: "x",
-  counter: "_moog_retry_count",
-  cutOnReplay: ["_retry_count", "shedding_reason"],
-  required: ["hostname"],
-};
-const CONTEXT: VerdictContext = {
-  policy: POLICY,
-  maxPoisonRetries: 3,
-  maxExcuses: 5,
-  cycle: 412,
-  isTroubled: (cycle) => cycle === 411,
-  isUncounted: () => false,
-  failedAt: "2026-01-02T03:04:05.678Z",
-};
+const POLICY: SourcePolicy = { ...COMMON.policy, required: ["hostname"] };
+const CONTEXT: VerdictContext = { ...COMMON, policy: POLICY };
 
 interface Answer {
   readonly kind: "refused" | "object" | "other";
