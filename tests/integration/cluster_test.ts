@@ -69,18 +69,21 @@ Deno.test("cluster: what has one hash tag is drained, guarded by WATCH, whicheve
   assert.match(stats, /cmdstat_exec:/, "the commits ran in transactions");
 });
 
-Deno.test("cluster: a drain goes on at the replica, and each message is there once, when the owner of the lists dies", async () => {
-  await using cluster = await TestCluster.start({ replicated: DLQ });
-  await using engine = await startDrain(cluster);
-  const before = await cluster.owner(DLQ);
-  await before.kill("SIGKILL");
-  assert.notEqual((await engine.moved()).replayed, COUNT, "it was in the middle");
-  await waitUntil(async () => await cluster.owner(DLQ).catch(() => before) !== before, {
-    what: "the replica has taken over",
-    timeoutMs: FAILOVER_MS,
+for (const [what, signal] of [["dies", "SIGKILL"], ["hangs", "SIGSTOP"]] as const) {
+  Deno.test(`cluster: a drain goes on at the replica, and each message is there once, when the owner of the lists ${what}`, async () => {
+    await using cluster = await TestCluster.start({ replicated: DLQ });
+    await using engine = await startDrain(cluster);
+    const before = await cluster.owner(DLQ);
+    await before.kill(signal);
+    assert.notEqual((await engine.moved()).replayed, COUNT, "it was in the middle");
+    await waitUntil(async () => await cluster.owner(DLQ).catch(() => before) !== before, {
+      what: "the replica has taken over",
+      timeoutMs: FAILOVER_MS,
+    });
+    await checkDrained(cluster);
+    if (signal === "SIGSTOP") await before.kill("SIGCONT");
   });
-  await checkDrained(cluster);
-});
+}
 
 Deno.test("cluster: a drain waits while its slot is moved to another node, and goes on there; nothing is lost or doubled", async () => {
   await using cluster = await TestCluster.start();
