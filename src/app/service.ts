@@ -105,6 +105,7 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
     clock,
     reader: connections.reader,
     openSubscriber: () => connections.open("subscriber", CONFIG_CHANNEL),
+    closeSubscriber: (subscriber) => connections.release(subscriber),
     log,
     onReload: (result) => metrics.configReloads.inc({ result }),
   });

@@ -77,6 +77,7 @@ async function withWatcher(dynamicConfigEnabled: boolean, body: (bench: Bench) =
       },
     } as Pick<Redis, "getrange">,
     openSubscriber: () => new Redis({ ...AS_THE_SERVICE, host: "127.0.0.1", port: server.port }),
+    closeSubscriber: (subscriber) => subscriber.disconnect(),
     clock,
     log: createLog({
       clock,
