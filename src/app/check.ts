@@ -69,9 +69,12 @@ async function checkRedis(
       ...warnings.map((text) => ({ level: "warning" as const, subject: "redis", text })),
       ...problems.map((text) => ({ level: "wrong" as const, subject: "redis", text })),
     ];
-    // Nothing will be moved there, and a cluster may not even let us look.
-    if (problems.length > 0) return findings;
-    const lists = await Promise.all(setups.map((setup) => checkKeys(connections, setup, rateKey)));
+    const looking = Promise.all(setups.map((setup) => checkKeys(connections, setup, rateKey)));
+    const lists = await looking.catch((error) => {
+      // A cluster of which only one server is known does not even let us look.
+      if (problems.length === 0) throw error;
+      return [];
+    });
     return [...findings, ...lists.flat()];
   } catch (error) {
     return [{ level: "failed", subject: "redis", text: `it refused or did not answer (${redisErrorCode(error)})` }];

@@ -224,6 +224,17 @@ withRedis("run: refuses a Redis that evicts queues, with exit 78 and what to do"
   assert.equal(await redis.depth(DLQ), 1);
 });
 
+withRedis("check: tells all that is wrong in Redis at once, the server's settings and the lists'", {
+  config: ["maxmemory-policy allkeys-lru"],
+}, async (redis) => {
+  await redis.client().set(DLQ, "no list");
+  await using service = startService({ args: ["check"], env: envFor(redis) });
+  assert.equal((await service.exit).code, 78);
+  const told = service.stdout.join("\n");
+  assert.match(told, /allkeys-lru.*noeviction/);
+  assert.match(told, /DLQ mutt:dlq:alerter is a string and must be a list/);
+});
+
 withRedis("run: says which variable names a port that is in use", async (redis) => {
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   await using service = startService({ env: envFor(redis, { HEALTH_PORT_REMEDIATION: String(taken.addr.port) }) });
