@@ -1,6 +1,6 @@
 /** What the program is granted is all it gets: the flags of the compile, and where there is a binary, what is baked into it. */
 import assert from "node:assert/strict";
-import { ROOT } from "../../scripts/child.ts";
+import { onPath, ROOT } from "../../scripts/child.ts";
 import { permissionFlags } from "../../scripts/compile.ts";
 import { environmentPrefixes, FIELDS } from "../../src/config/fields.ts";
 import { startRedis, type TestRedis, withRedis } from "../support/redis.ts";
@@ -239,15 +239,7 @@ async function onTerminal(command: readonly string[], env: Record<string, string
   return new TextDecoder().decode(stdout);
 }
 
-const NO_TERMINAL = await hasProgram("script") && await hasProgram("timeout") ? undefined : "no script or timeout here";
-
-async function hasProgram(program: string): Promise<boolean> {
-  try {
-    return (await new Deno.Command(program, { args: ["--version"], stdout: "null", stderr: "null" }).output()).success;
-  } catch {
-    return false;
-  }
-}
+const NO_TERMINAL = onPath("script") && onPath("timeout") ? undefined : "no script or timeout here";
 
 needs("--no-prompt", {
   what: "on a terminal nobody is asked to allow more",

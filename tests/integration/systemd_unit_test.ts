@@ -1,6 +1,6 @@
 /** The unit file as systemd reads it, and as the rest of this repository must agree with it. */
 import assert from "node:assert/strict";
-import { ROOT } from "../../scripts/child.ts";
+import { onPath, ROOT } from "../../scripts/child.ts";
 import { FIELDS } from "../../src/config/fields.ts";
 import { parseSettings } from "../../src/config/load.ts";
 import { EXIT } from "../../src/app/exit.ts";
@@ -14,16 +14,7 @@ const valuesOf = (key: string) => [...UNIT.matchAll(new RegExp(`^${key}=(.*)$`, 
 /** Highest exposure that `systemd-analyze security` may tell: 0 is locked up, 10 open. The page says which it is. */
 const MAX_EXPOSURE = 1.4;
 
-const hasAnalyze = await hasSystemdAnalyze();
-
-async function hasSystemdAnalyze(): Promise<boolean> {
-  try {
-    return (await new Deno.Command("systemd-analyze", { args: ["--version"], stdout: "null", stderr: "null" }).output())
-      .success;
-  } catch {
-    return false;
-  }
-}
+const hasAnalyze = onPath("systemd-analyze") !== undefined;
 
 /** `systemd-analyze` over a copy whose program is one that is there. */
 async function analyze(args: readonly string[]): Promise<{ code: number; text: string }> {
