@@ -116,7 +116,7 @@ Deno.test("editMessage: cut leaves exactly the other members of hostile JSON, an
 });
 
 Deno.test("openEnvelope: gives back what was sealed, whatever it was, and opens nothing but envelopes", () => {
-  const record = { failures: 0, excused: 0, sheds: 0, cycle: 1, source: "alerter" };
+  const record = { failures: 0, evidence: 0, sheds: 0, since: 1_764_000_000, cycle: 1, source: "alerter" };
   const death = { reason: "unreadable", failedAt: CONTEXT.failedAt } as const;
   const ends = fc.constantFrom("", "\ufeff", "\u0000", '"', "\\", '{"payload": "x"}').map(bytesOf);
   fc.assert(
