@@ -11,8 +11,11 @@ import { type DeadReason, SHED_MEMBER, type SourcePolicy } from "./source.ts";
 /** Every so many sheds count as one failure, so that shedding is bounded too. */
 const SHEDS_PER_FAILURE = 10;
 
-/** Evidence that makes a message poison, in bits: a thousand to one against chance. */
-export const POISON_EVIDENCE = 10;
+/**
+ * Evidence that makes a message poison, in bits: a thousand to one against chance (9.97), less what rounding takes. Three times the
+ * only one of ten that came back is enough: more than ten do not go in a cycle by default.
+ */
+export const POISON_EVIDENCE = 9.9;
 /**
  * Where nothing can be compared there is no evidence; then so many failures over so long make a message poison all the same, so
  * that replays of it are limited. No outage of up to that time, in milliseconds, kills a message without evidence.

@@ -5,8 +5,7 @@
  */
 import { Buffer } from "node:buffer";
 import type { SourcePolicy } from "../../src/domain/source.ts";
-import type { ChunkBounds, NewestMessages } from "../../src/redis/dead_letter_store.ts";
-import type { Chunk } from "../../src/redis/dead_letter_store.ts";
+import type { Chunk, ChunkBounds, DeadLetterStore, NewestMessages } from "../../src/redis/dead_letter_store.ts";
 import { parseRecord, type SourceRecord } from "../../src/redis/source_record.ts";
 import { planCycle } from "../../src/replay/cycle.ts";
 import { readEnds } from "../../src/replay/ends.ts";
@@ -64,6 +63,8 @@ const POLICY: SourcePolicy = {
   ...{ name: "alerter", dlq: "dlq", target: "target", dead: "dead", counter: null, cutOnReplay: [], required: [] },
 };
 const CHUNK: ChunkBounds = { messages: 200, bytes: 102_400, messageBytes: 1_048_576 };
+
+type ReadOnlyStore = Pick<DeadLetterStore, "look" | "browse">;
 
 interface Fate {
   readonly poison: boolean;
@@ -151,7 +152,7 @@ class Simulation {
     return planCycle(this.#snapshot(), { ...settings, returns: found }).judgement !== "came_back";
   }
 
-  async #move(store: ReturnType<Simulation["#store"]>): Promise<boolean> {
+  async #move(store: ReadOnlyStore): Promise<boolean> {
     const { record, depth, nowMs } = this.#snapshot();
     if (record.remaining === 0 || depth === 0) return false;
     const context = { policy: POLICY, record, nowMs, maxPoisonRetries: 3, maxMessageBytes: 1_048_576, failedAt: "" };
@@ -163,7 +164,7 @@ class Simulation {
     return true;
   }
 
-  async #pick(store: ReturnType<Simulation["#store"]>, context: PlanContext): Promise<Plan | null> {
+  async #pick(store: ReadOnlyStore, context: PlanContext): Promise<Plan | null> {
     const replays = Math.min(CHUNK.messages, context.record.remaining);
     const { candidates, oldest } = await readEnds(store, {
       ...{ bounds: CHUNK, wanted: replays, createJudge: () => createJudge(context) },
@@ -209,7 +210,7 @@ class Simulation {
     return { record: parseRecord(Object.entries(this.#fields).flat()), depth: this.#dlq.length, nowMs: this.#nowMs() };
   }
 
-  #store() {
+  #store(): ReadOnlyStore {
     return {
       look: ({ messages, bytes }: ChunkBounds): Promise<Chunk> => {
         const { record, depth, nowMs } = this.#snapshot();

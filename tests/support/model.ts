@@ -193,7 +193,7 @@ export function judge(bytes: Uint8Array, rules: ModelRules): Fate {
   const carried = asNumber(lastOf(object, rules.counter));
   const { failures, evidence, since } = counts, longAgo = since !== null && since < Date.now() / 1_000 - 12 * 3_600;
   const isPoison = carried >= rules.maxPoisonRetries ||
-    (failures >= rules.maxPoisonRetries && (evidence >= 10 || (failures >= 24 && longAgo)));
+    (failures >= rules.maxPoisonRetries && (evidence >= 9.9 || (failures >= 24 && longAgo)));
   return { deadBy: isPoison ? "poison" : null, ...counts };
 }
 

@@ -3,7 +3,7 @@ import { readMessage } from "../../../src/domain/message.ts";
 import { findRecord, type FoundRecord, recordText } from "../../../src/domain/message_record.ts";
 import { bytesOf } from "../../support/payloads.ts";
 
-const NOTHING: FoundRecord = { failures: 0, evidence: 0, sheds: 0, since: 1_764_000_000, cycle: null, source: null };
+const NOTHING: FoundRecord = { failures: 0, evidence: 0, sheds: 0, since: null, cycle: null, source: null };
 
 function recordIn(text: string): FoundRecord | null {
   const message = readMessage(bytesOf(text));

@@ -184,7 +184,7 @@ Deno.test("decide: replays a message that always fails three times and then says
   const last = decide(bytes, context(4));
   const why = "failed 3 times, limit 3, while some 95 % of the others got through";
   assert.equal(last.action === "dead" && `${last.reason}: ${last.detail}`, `poison: ${why}`);
-  const record = '"_remediation": {"failures": 3.0, "evidence": 13.09, "since": 1764000000, "cycle": 412, ' +
+  const record = '"_remediation": {"failures": 3.0, "evidence": 13.1, "since": 1764000000, "cycle": 412, ' +
     '"source": "alerter", "reason": "poison"}';
   assert.equal(textOf(last.payload), alerterMessage(`"_retry_count": 4, "failed_at": "${FAILED_AT}", ${record}`));
 });
@@ -219,9 +219,9 @@ Deno.test("decide: weighs a failure by how few of the cycle's first-timers came 
 Deno.test("decide: says poison for failures and evidence together, and without evidence only after half a day", () => {
   const HOURS = 3_600, now = CALM.nowMs / 1_000;
   const table: [failures: number, evidence: number, hoursAgo: number, word: string][] = [
-    [2, 9.9, 0, "replay"],
+    [2, 9.89, 0, "replay"],
     [1, 100, 0, "replay"],
-    [2, 10, 0, "poison"],
+    [2, 9.9, 0, "poison"],
     [23, 0, 11.9, "replay"],
     [1_000, 9, 11.9, "replay"],
     [22, 0, 100, "replay"],
@@ -314,14 +314,14 @@ Deno.test("readCounter: gives 0 unless the member is a number above 0", () => {
 
 Deno.test("decide: does not count the return of a breaker's canary, however often", () => {
   let text = alerterMessage(
-    '"_remediation": {"failures": 2.0, "evidence": 9.9, "since": 1, "cycle": 411, "source": "alerter"}',
+    '"_remediation": {"failures": 2.0, "evidence": 9.5, "since": 1, "cycle": 411, "source": "alerter"}',
   );
   for (let i = 0; i < 50; i++) {
     const verdict = decideText(text, { tallyOf: tallyOf(0, { says: "uncounted" }) });
     assert.equal(verdict.action, "replay");
     text = textOf(verdict.payload);
   }
-  assert.match(text, /"failures": 2\.0, "evidence": 9\.9/);
+  assert.match(text, /"failures": 2\.0, "evidence": 9\.5/);
   assert.equal(decideText(text, { tallyOf: tallyOf(0) }).action, "dead");
 });
 
