@@ -139,7 +139,7 @@ Deno.test("stamps: survive and count on when the consumer is Python's loads and 
   await server().seedList(DLQ, [eventText("ä€😀", ', "n": [1.0, 1e5, 12345678901234567890], "nan": NaN')]);
   for (let cycle = 0; cycle < 4; cycle++) {
     await server().seedList(DLQ, eventTexts(30, 100 * cycle));
-    await pipeline.force((message) => idOf(message) === "ä€😀" ? throughPython(message) : null);
+    await pipeline.force((message) => message.includes('"n": [') ? throughPython(message) : null);
   }
   const [dead] = await server().readTexts(DEAD);
   assert.match(

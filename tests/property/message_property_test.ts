@@ -93,7 +93,7 @@ Deno.test("decide: counts on from its own record when the message comes back, un
   fc.assert(
     fc.property(EVENT_TEXT.map(bytesOf), fc.integer({ min: 1, max: 5 }), (bytes, maxPoisonRetries) => {
       let payload = bytes;
-      for (let look = 0; look <= maxPoisonRetries; look++) {
+      for (let look = 0; look <= maxPoisonRetries + 1; look++) {
         // It alone of 1,025 comes back each time: ten bits a failure.
         const verdict = decide(payload, { ...CONTEXT, maxPoisonRetries, tallyOf: aloneOf(1_025) });
         if (verdict.action === "dead") return verdict.reason === "poison";
