@@ -151,28 +151,31 @@ withRedis("healing: a consumer that drops the stamp is told by name in log, metr
   assert.equal(await redis.depth(DEAD), 0);
 });
 
-withRedis("healing: takes over messages and a record of version 0.1 under way, and kills none", async (redis) => {
-  const stamp = (failures: number, excused: number, cycle: number) =>
-    `, "_remediation": {"failures": ${failures}, "excused": ${excused}, "cycle": ${cycle}, "source": "alerter"}`;
-  const texts = Array.from({ length: 60 }, (_, i) => eventText(i, stamp(i % 3, i % 6, 1 + i % 7)));
-  await redis.seedList(DLQ, texts);
-  await redis.client().hset(STATE, {
-    ...{ seq: "31", cycle: "7", startedAtMs: "1", depthAtStart: "60", remaining: "12", replayed: "20", dead: "0" },
-    ...{
-      newestBytes: "-1",
-      newestDigest: "",
-      boundBy: "returns",
-      suspect: "1",
-      distance: "2",
-      wait: "1",
-      allowance: "2",
-    },
-    ...{ brakeReason: "returns", troubled: "2-6", uncounted: "", lastReplayingCycle: "6", outages: "" },
-  });
-  await using service = start(redis);
-  let given = 0;
-  await using loop = new ConsumerLoop(redis, (message) => given++ < 2 ? message : null);
-  await isDelivered(loop, 60);
-  assert.equal(await redis.depth(DEAD), 0);
-  assert.equal(service.events("dead").length, 0);
-});
+withRedis(
+  "healing: takes over messages and a record of a build without evidence under way, and kills none",
+  async (redis) => {
+    const stamp = (failures: number, excused: number, cycle: number) =>
+      `, "_remediation": {"failures": ${failures}, "excused": ${excused}, "cycle": ${cycle}, "source": "alerter"}`;
+    const texts = Array.from({ length: 60 }, (_, i) => eventText(i, stamp(i % 3, i % 6, 1 + i % 7)));
+    await redis.seedList(DLQ, texts);
+    await redis.client().hset(STATE, {
+      ...{ seq: "31", cycle: "7", startedAtMs: "1", depthAtStart: "60", remaining: "12", replayed: "20", dead: "0" },
+      ...{
+        newestBytes: "-1",
+        newestDigest: "",
+        boundBy: "returns",
+        suspect: "1",
+        distance: "2",
+        wait: "1",
+        allowance: "2",
+      },
+      ...{ brakeReason: "returns", troubled: "2-6", uncounted: "", lastReplayingCycle: "6", outages: "" },
+    });
+    await using service = start(redis);
+    let given = 0;
+    await using loop = new ConsumerLoop(redis, (message) => given++ < 2 ? message : null);
+    await isDelivered(loop, 60);
+    assert.equal(await redis.depth(DEAD), 0);
+    assert.equal(service.events("dead").length, 0);
+  },
+);
