@@ -76,14 +76,18 @@ export class Account {
   }
 
   /** A cycle began on what was read. */
-  cycleBegan(next: NextCycle, { depth, record }: Snapshot): void {
+  cycleBegan(next: NextCycle, { depth, record, nowMs }: Snapshot): void {
     const { number: cycle, step, last, outages, judgement, troubled, newlyReturned } = next;
     const source = this.#policy.name;
     this.#metrics.slo.add(source, "redrive_success", { bad: newlyReturned });
     this.#metrics.returned.inc({ source }, newlyReturned);
     if (next.stampsDropped !== record.stampsDropped) this.#tellStamps(next.stampsDropped);
     for (const outage of outages) this.#tellOutage(outage, last);
-    const fields = { source, cycle, depth, budget: step.budget, bound_by: step.boundBy, ...last };
+    const seconds = record.cycle === 0 ? null : Math.round((nowMs - record.startedAtMs) / 1_000);
+    const fields = {
+      ...{ source, cycle, depth, budget: step.budget, bound_by: step.boundBy, ...last },
+      ...(seconds === null ? {} : { last_cycle_seconds_ago: seconds }),
+    };
     const whole = troubled &&
       `${troubled.returned} of ${troubled.replayed} messages that cycle ${troubled.cycle} replayed ` +
         (next.stampsDropped ? "may have come back (as many arrived; the consumer drops the stamps)" : "came back");
