@@ -221,6 +221,8 @@ export class SourceReplay {
       stoppedBy = stop.by;
       return stop;
     } finally {
+      // A gate of flow lets the cycle go on in a moment.
+      if (!FLOW_GATES.has(stoppedBy)) this.#deps.account.tellMoves();
       const { depthBefore, replayed, dead, conflicts } = tally;
       span.set(cycleFacts({
         ...{ replayed, conflicts, stoppedBy, cycle: this.#snapshot?.record.cycle ?? 0, depth: depthBefore ?? 0 },
