@@ -61,14 +61,15 @@ export function isSameRecord(a: ReplayRecord, b: ReplayRecord): boolean {
 }
 
 /**
- * The record as JSON text, as Python would write it; `reason` last, on the dead. A count of sheds stands there only above 0.
+ * The record as JSON text, as Python would write it; `reason` last, on the dead, and the message's own `failed_at` as JSON text. A count of sheds stands there only above 0.
  * `failures` is written as `3.0`: builds that knew no `evidence`, and for which three failures are death whatever the outage, read
  * that as 0. So the way back kills nothing either.
  */
-export function recordText(record: ReplayRecord, reason?: DeadReason): string {
+export function recordText(record: ReplayRecord, reason?: DeadReason, failedAt: string | null = null): string {
   const { failures, evidence, since, cycle, source } = record;
   const sheds = record.sheds > 0 ? `, "sheds": ${record.sheds}` : "";
-  const ending = reason === undefined ? "" : `, "reason": ${quoteAscii(reason)}`;
+  const own = failedAt === null ? "" : `, "failed_at": ${failedAt}`;
+  const ending = reason === undefined ? "" : `, "reason": ${quoteAscii(reason)}${own}`;
   return `{"failures": ${
     failures === 0 ? 0 : failures.toFixed(1)
   }, "evidence": ${evidence}${sheds}, "since": ${since}, ` +

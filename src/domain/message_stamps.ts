@@ -1,6 +1,7 @@
 /** The stamps that this service puts into messages that can be read, and how they come off again. */
 import { openEnvelope } from "./envelope.ts";
-import type { JsonObject } from "./json_members.ts";
+import { findMember, type JsonObject } from "./json_members.ts";
+import { objectOf, rawValueOf } from "./json_values.ts";
 import { quoteAscii } from "./json_text.ts";
 import { readMessage } from "./message.ts";
 import { editMessage, type MessageEdit } from "./message_edit.ts";
@@ -25,7 +26,10 @@ function replayEdit(record: ReplayRecord, cut: readonly string[]): MessageEdit {
   return edit;
 }
 
-/** The message as it goes to the dead list: only earlier stamps cut, `failed_at` and the record with its reason last. */
+/**
+ * The message as it goes to the dead list: only earlier stamps cut, `failed_at` and the record with its reason last. A `failed_at` of its
+ * own stands in the record from then on, as it was: MUTT's retention reads the top-level one.
+ */
 export function stampDeath(
   message: JsonObject,
   { record, death }: { record: ReplayRecord; death: Death },
@@ -34,9 +38,20 @@ export function stampDeath(
     cut: [FAILED_AT_MEMBER, REMEDIATION_MEMBER],
     append: [
       [FAILED_AT_MEMBER, quoteAscii(death.failedAt)],
-      [REMEDIATION_MEMBER, recordText(record, death.reason)],
+      [REMEDIATION_MEMBER, recordText(record, death.reason, ownFailedAt(message))],
     ],
   });
+}
+
+/** The JSON text of the message's own `failed_at`; null where it has none, or an earlier burial of ours has put it there. */
+function ownFailedAt(message: JsonObject): string | null {
+  const failedAt = findMember(message, FAILED_AT_MEMBER), stamp = findMember(message, REMEDIATION_MEMBER);
+  const record = stamp && objectOf(stamp), isBuried = record !== null && findMember(record, "reason") !== null;
+  if (isBuried) {
+    const kept = findMember(record, FAILED_AT_MEMBER);
+    return kept && rawValueOf(kept);
+  }
+  return failedAt && rawValueOf(failedAt);
 }
 
 /**

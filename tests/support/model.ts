@@ -40,6 +40,7 @@ type Value =
 export interface ModelMember {
   readonly name: string;
   readonly value: Value;
+  readonly valueStart: number;
   readonly start: number;
   readonly end: number;
 }
@@ -125,8 +126,9 @@ class Reader {
       const name = this.string();
       this.must(":");
       this.take(SPACE);
+      const valueStart = this.at;
       const value = this.value(depth + 1);
-      members.push({ name, value, start, end: this.at });
+      members.push({ name, value, valueStart, start, end: this.at });
       if (this.mark("}")) break;
       this.must(",");
     }
@@ -225,15 +227,28 @@ export function render(
 ) {
   if (fate.deadBy === "oversize") return bytes;
   const sheds = fate.sheds > 0 ? `, "sheds": ${fate.sheds}` : "";
-  const reason = fate.deadBy === null ? "" : `, "reason": "${fate.deadBy}"`;
+  const reading = read(bytes);
+  const own = fate.deadBy === null || "problem" in reading ? null : ownFailedAt(reading);
+  const reason = fate.deadBy === null
+    ? ""
+    : `, "reason": "${fate.deadBy}"${own === null ? "" : `, "failed_at": ${own}`}`;
   const failures = fate.failures === 0 ? "0" : `${fate.failures}.0`;
   const record = `"_remediation": {"failures": ${failures}, "evidence": ${fate.evidence}${sheds}, ` +
     `"since": ${fate.since ?? lookedAt}, "cycle": ${rules.cycle}, "source": "${rules.source}"${reason}}`;
-  const reading = read(bytes);
   if ("problem" in reading) return encode(`{"failed_at": "${failedAt}", ${record}, ${payloadMember(bytes)}}`);
   return fate.deadBy === null
     ? splice(reading, { cut: [...rules.cut, "_remediation"], append: record })
     : splice(reading, { cut: ["failed_at", "_remediation"], append: `"failed_at": "${failedAt}", ${record}` });
+}
+
+/** The text of a `failed_at` that is not of an earlier burial, or that such a one kept. */
+function ownFailedAt({ text, object }: Extract<Reading, { text: string }>): string | null {
+  const textOf = (inside: ModelObject) => {
+    const member = inside.members.findLast(({ name }) => name === "failed_at");
+    return member ? text.slice(member.valueStart, member.end) : null;
+  };
+  const record = lastOf(object, "_remediation");
+  return textOf(record?.kind === "object" && lastOf(record, "reason") !== undefined ? record : object);
 }
 
 function payloadMember(bytes: Uint8Array): string {

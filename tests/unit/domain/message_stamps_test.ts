@@ -12,6 +12,9 @@ const DEATH =
   '"failed_at": "2026-01-02T03:04:05.678Z", "_remediation": {"failures": 1.0, "evidence": 0, "since": 1764000000, "cycle": 412, ' +
   '"source": "alerter", "reason": "poison"}';
 
+/** The stamps of a dead message that had a `failed_at` of its own. */
+const keeping = (failedAt: string) => DEATH.replace('"poison"}', `"poison", "failed_at": ${failedAt}}`);
+
 function read(text: string) {
   const message = readMessage(bytesOf(text));
   assert.ok(message.readable, text);
@@ -35,7 +38,15 @@ Deno.test("stampDeath: cuts earlier stamps only, and puts failed_at and the reco
   const table: [before: string, after: string][] = [
     ["{}", `{${DEATH}}`],
     ['{"_retry_count": 4, "a": 1}', `{"_retry_count": 4, "a": 1, ${DEATH}}`],
-    ['{"failed_at": 1, "_remediation": {}, "a": 1, "faile\\u0064_at": 2}', `{"a": 1, ${DEATH}}`],
+    [
+      '{"failed_at": 1, "_remediation": {}, "a": 1, "faile\\u0064_at": {"x": 2.0}}',
+      `{"a": 1, ${keeping('{"x": 2.0}')}}`,
+    ],
+    ['{"a": 1, "failed_at": "ours", "_remediation": {"reason": "poison"}}', `{"a": 1, ${DEATH}}`],
+    [
+      '{"failed_at": "ours", "_remediation": {"reason": "poison", "failed_at": "its \\u00e4"}}',
+      `{${keeping('"its \\u00e4"')}}`,
+    ],
   ];
   for (const [before, after] of table) {
     assert.equal(textOf(stampDeath(read(before), { record, death })), after, before);

@@ -152,7 +152,8 @@ Deno.test("decide: stamps the dead and cuts nothing else from them", () => {
   assert.equal(
     textOf(verdict.payload),
     `{"_retry_count": 4, "shedding_reason": 1, "failed_at": "${FAILED_AT}", "_remediation": {"failures": 1.0, ` +
-      '"evidence": 0, "sheds": 1, "since": 1764000300, "cycle": 412, "source": "alerter", "reason": "malformed"}}',
+      '"evidence": 0, "sheds": 1, "since": 1764000300, "cycle": 412, "source": "alerter", "reason": "malformed", ' +
+      '"failed_at": "never"}}',
   );
 });
 
