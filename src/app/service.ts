@@ -3,7 +3,8 @@ import { LiveSettings } from "../config/dynamic.ts";
 import type { Settings } from "../config/fields.ts";
 import { parseServers, REDIS_PORT } from "../config/redis_url.ts";
 import { TLS_FILES, usesTls } from "../config/rules.ts";
-import { loadSources } from "../config/load.ts";
+import { loadSources, type ReadSecret } from "../config/load.ts";
+import { createProxyChoice } from "../config/proxy.ts";
 import type { SourcesFile } from "../config/sources_file.ts";
 import type { SloName } from "../domain/slo.ts";
 import { type HealthState, startHealthServer } from "../http/health_server.ts";
@@ -22,6 +23,7 @@ import { readProcessUsage, readTextFile } from "../runtime/process.ts";
 import { createId, type RandomFraction } from "../runtime/random.ts";
 import { SloMonitor } from "../slo/monitor.ts";
 import { EXIT } from "./exit.ts";
+import { MoogAccess } from "./moog_access.ts";
 import { inspectRedis } from "./preflight.ts";
 import { createSourceParts, type SourceParts } from "./source_parts.ts";
 import { describeForMetrics, type DrivenSource, SourceSet } from "./source_set.ts";
@@ -43,6 +45,8 @@ export interface AppOptions {
   readonly random: RandomFraction;
   /** Where spans go; default: nowhere. It is stopped with the rest. */
   readonly tracer?: Tracer;
+  /** Reads `MOOG_API_KEY` as it is set now; default: what the settings say. */
+  readonly readMoogKey?: () => ReadSecret;
   /** What the holder of a lease is called; default: the pod's name. */
   readonly instanceName?: string;
   /** Aborted: stop. */
@@ -113,8 +117,10 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
   const token = createId();
   const instance = { token, name: `${options.instanceName ?? settings.podName} (${token.slice(0, 8)})` };
   const isConfigKnown = () => !settings.dynamicConfigEnabled || watcher.hasRead();
+  const moog = new MoogAccess({ settings, readKey: options.readMoogKey, log });
+  const asking = { moogAccess: () => moog.now(), chooseProxy: createProxyChoice(settings) };
   const createParts = (setup: SourceSetup) =>
-    createSourceParts(setup, { live, isConfigKnown, connections, instance, metrics, log, clock, tracer });
+    createSourceParts(setup, { live, isConfigKnown, connections, instance, metrics, log, clock, tracer, ...asking });
   return { live, metrics, connections, watcher, setups, createParts };
 }
 

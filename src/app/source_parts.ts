@@ -1,5 +1,6 @@
 /** Builds what one source is made of; the same for `run` and `once`. */
 import type { LiveSettings } from "../config/dynamic.ts";
+import type { ChooseProxy } from "../config/proxy.ts";
 import { GateBoard } from "../gates/board.ts";
 import { createBreakerGate } from "../gates/breaker.ts";
 import { ConsumerGate } from "../gates/consumer.ts";
@@ -7,7 +8,7 @@ import { createDepthGate } from "../gates/depth.ts";
 import { DownstreamGate } from "../gates/downstream.ts";
 import { createLeaderGate } from "../gates/leader.ts";
 import { createEnabledGate, createRedisGate, createReturnsGate } from "../gates/local.ts";
-import { sendProbe } from "../gates/probe.ts";
+import { type ProbeAccess, sendProbe } from "../gates/probe.ts";
 import { createPaceGate } from "../gates/pace.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
@@ -40,6 +41,9 @@ export interface SharedParts {
   readonly log: Log;
   readonly clock: Clock;
   readonly tracer: Tracer;
+  /** Reads what Moogsoft's probe is sent with, as it is now. */
+  readonly moogAccess: () => ProbeAccess;
+  readonly chooseProxy: ChooseProxy;
 }
 
 /** One source, ready to be driven. */
@@ -83,12 +87,12 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     onRedisError: (error) => account.redisError(redisErrorCode(error), error),
   });
   metrics.showLeader(policy.name, () => leadership.leads());
-  const probed = { redis, clock, log, onRedisError };
+  const probed = { redis, clock, log, onRedisError, chooseProxy: shared.chooseProxy };
   const downstream = new DownstreamGate({
     ...probed,
     enabled: settings.moogHealthCheckEnabled,
     url: toUrl(settings.moogWebhookUrl),
-    apiKey: settings.moogApiKey ?? undefined,
+    access: shared.moogAccess,
     timeoutMs: settings.moogHealthTimeoutSeconds * 1_000,
     cacheMs: settings.moogHealthCacheSeconds * 1_000,
     successCodes: setup.successCodes,
