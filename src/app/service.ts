@@ -17,8 +17,9 @@ import type { SentinelGroup } from "../redis/address.ts";
 import { RedisConnections } from "../redis/connection.ts";
 import { COMMIT_RESULTS } from "../redis/dead_letter_store.ts";
 import { REDIS_ERROR_CODES, redisErrorCode } from "../redis/errors.ts";
+import type { OldestMessage } from "../replay/depth_watch.ts";
 import { ReplayLoop } from "../replay/loop.ts";
-import { type Clock } from "../runtime/clock.ts";
+import { type Clock, toIso } from "../runtime/clock.ts";
 import { readProcessUsage, readTextFile } from "../runtime/process.ts";
 import { createId, type RandomFraction } from "../runtime/random.ts";
 import { SloMonitor } from "../slo/monitor.ts";
@@ -325,6 +326,12 @@ function tellRefusal(error: unknown, { core, log }: { core: Core; log: Log }): v
   }
 }
 
+/** The oldest dead letter, in ISO 8601: since when it waits here, and the time that it gives of itself. */
+function describeOldest(oldest: OldestMessage | null) {
+  const toText = (atMs: number | null) => atMs === null ? null : toIso(atMs);
+  return oldest && { waiting_since: toText(oldest.sinceMs), event_time: toText(oldest.eventAtMs) };
+}
+
 function describeHealth(
   { core, sources, signal }: {
     core: Core;
@@ -345,12 +352,13 @@ function describeHealth(
     details: {
       redis: isReady ? "connected" : "disconnected",
       replay: core.live.current().enabled ? "on" : "off",
-      sources: sources.map(({ parts: { setup, board, replay, leadership } }) => ({
+      sources: sources.map(({ parts: { setup, board, replay, leadership, oldest } }) => ({
         name: setup.policy.name,
         dlq: setup.policy.dlq,
         role: leadership.status().role,
         leader: leadership.status().holder || null,
         depth: replay.lastSnapshot()?.depth ?? null,
+        oldest: describeOldest(oldest()),
         gates: board.last().statuses.map(({ name, open, reason, detail, sinceMs, nextMs }) => ({
           ...{ name, open, reason, detail },
           since: new Date(sinceMs).toISOString(),

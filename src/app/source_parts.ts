@@ -22,7 +22,7 @@ import { Account } from "../replay/account.ts";
 import { AlertFlow } from "../replay/alert_flow.ts";
 import { Leadership } from "../replay/leadership.ts";
 import type { Watch } from "../replay/watch.ts";
-import { DepthWatch, measuredQueues } from "../replay/depth_watch.ts";
+import { DepthWatch, measuredQueues, type OldestMessage } from "../replay/depth_watch.ts";
 import { type ReplaySettings, SourceReplay } from "../replay/source_replay.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createId } from "../runtime/random.ts";
@@ -55,6 +55,8 @@ export interface SourceParts {
   readonly leadership: Leadership;
   /** What its service level objectives count; somebody has to take the samples. */
   readonly indicators: SourceIndicators;
+  /** The oldest message of its DLQ as it was last seen; `null` where there is none. Does no IO. */
+  oldest(): OldestMessage | null;
   /** What looks at Redis in the background once the source is driven. */
   readonly watches: readonly Watch[];
   /** Resolves once the gates that look in the background have looked. */
@@ -166,15 +168,14 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     moved: () => account.movedSoFar(),
   });
   const queues = measuredQueues(policy, setup.downstreamQueues);
+  const depths = new DepthWatch(policy, {
+    ...{ redis, store, queues, metrics, clock },
+    onMeasured: (measurement) => indicators.measured(measurement),
+  });
   return {
     ...{ setup, store, board, replay, leadership, indicators },
-    watches: [
-      new DepthWatch(policy, {
-        ...{ redis, store, queues, metrics, clock },
-        onMeasured: (measurement) => indicators.measured(measurement),
-      }),
-      ...(setup.provenByAlerts ? [alerts] : []),
-    ],
+    oldest: () => depths.oldest(),
+    watches: [depths, ...(setup.provenByAlerts ? [alerts] : [])],
     settled: async () => {
       const asking = [downstream, consumer].filter(({ name }) => setup.gates.includes(name));
       await Promise.all(asking.map((gate) => gate.settled()));
