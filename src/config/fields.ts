@@ -498,7 +498,7 @@ export const FIELDS = {
     min: 1,
     max: 31_536_000,
     unit: "seconds",
-    doc: "Older than this the oldest message of a DLQ is not to be, by its own timestamp.",
+    doc: "Longest time that a message may wait in a DLQ, from when it was first seen there.",
   }),
   sloOldestAgeTarget: decimal({
     ...SLO_TARGET,

@@ -60,43 +60,53 @@ const times: [timestamp: string | number, eventMs: number | null][] = [
 ];
 
 for (const [timestamp, eventMs] of times) {
-  withRedis(`oldest age: counts from when it was seen when the timestamp is ${JSON.stringify(timestamp)}`, async (redis) => {
-    const beganMs = Date.now();
-    await redis.seedList(DLQ, [message(timestamp)]);
-    await using service = start(redis);
-    const { age, eventAge, oldest } = await waitFor(service, (told) => told.oldest !== null, "it was seen");
-    const livedSeconds = (Date.now() - beganMs) / 1_000;
-    assert.ok(age! <= livedSeconds, `${age} s`);
-    assert.equal(oldest!.event_time, eventMs === null ? null : new Date(eventMs).toISOString());
-    if (eventMs === null) assert.equal(eventAge, null);
-    else assert.ok(Math.abs(eventAge! - (Date.now() - eventMs) / 1_000) <= livedSeconds, `${eventAge} s`);
-  });
+  withRedis(
+    `oldest age: counts from when it was seen when the timestamp is ${JSON.stringify(timestamp)}`,
+    async (redis) => {
+      const beganMs = Date.now();
+      await redis.seedList(DLQ, [message(timestamp)]);
+      await using service = start(redis);
+      const { age, eventAge, oldest } = await waitFor(service, (told) => told.oldest !== null, "it was seen");
+      const livedSeconds = (Date.now() - beganMs) / 1_000;
+      assert.ok(age! <= livedSeconds, `${age} s`);
+      assert.equal(oldest!.event_time, eventMs === null ? null : new Date(eventMs).toISOString());
+      if (eventMs === null) assert.equal(eventAge, null);
+      else assert.ok(Math.abs(eventAge! - (Date.now() - eventMs) / 1_000) <= livedSeconds, `${eventAge} s`);
+    },
+  );
 }
 
-withRedis("oldest age: goes on after a restart and on another instance, and ends with a message that others take", async (redis) => {
-  const client = redis.client();
-  await redis.seedList(DLQ, [message("2026-01-01T00:00:00Z")]);
-  let seenAtMs: number;
-  {
-    await using first = start(redis);
-    const { oldest } = await waitFor(first, (told) => told.oldest !== null, "it was seen");
-    seenAtMs = Date.parse(oldest!.waiting_since);
-    // Seen as the second one, some seconds later.
-    await client.lpush(DLQ, message("2026-01-02T00:00:00Z", 2));
-    const marks = await client.get(`${stateKey(DLQ)}:waiting`);
-    await waitUntil(async () => await client.get(`${stateKey(DLQ)}:waiting`) !== marks, {
-      what: "the second one was seen",
-      timeoutMs: 60_000,
-    });
-  }
-  await using second = start(redis);
-  const after = await waitFor(second, (told) => told.oldest !== null, "it was seen again");
-  // Both clocks are this machine's; what is between them is the time of a reply.
-  assert.ok(Math.abs(Date.parse(after.oldest!.waiting_since) - seenAtMs) < 1_000, after.oldest!.waiting_since);
-  await client.rpop(DLQ);
-  const next = await waitFor(second, (told) => told.oldest?.event_time === "2026-01-02T00:00:00.000Z", "it is forgotten");
-  assert.ok(Date.parse(next.oldest!.waiting_since) > seenAtMs + 1_000, next.oldest!.waiting_since);
-  await client.del(DLQ);
-  const none = await waitFor(second, (told) => told.oldest === null, "there is none");
-  assert.deepEqual(none, { age: 0, eventAge: null, oldest: null });
-});
+withRedis(
+  "oldest age: goes on after a restart and on another instance, and ends with a message that others take",
+  async (redis) => {
+    const client = redis.client();
+    await redis.seedList(DLQ, [message("2026-01-01T00:00:00Z")]);
+    let seenAtMs: number;
+    {
+      await using first = start(redis);
+      const { oldest } = await waitFor(first, (told) => told.oldest !== null, "it was seen");
+      seenAtMs = Date.parse(oldest!.waiting_since);
+      // Seen as the second one, some seconds later.
+      await client.lpush(DLQ, message("2026-01-02T00:00:00Z", 2));
+      const marks = await client.get(`${stateKey(DLQ)}:waiting`);
+      await waitUntil(async () => await client.get(`${stateKey(DLQ)}:waiting`) !== marks, {
+        what: "the second one was seen",
+        timeoutMs: 60_000,
+      });
+    }
+    await using second = start(redis);
+    const after = await waitFor(second, (told) => told.oldest !== null, "it was seen again");
+    // Both clocks are this machine's; what is between them is the time of a reply.
+    assert.ok(Math.abs(Date.parse(after.oldest!.waiting_since) - seenAtMs) < 1_000, after.oldest!.waiting_since);
+    await client.rpop(DLQ);
+    const next = await waitFor(
+      second,
+      (told) => told.oldest?.event_time === "2026-01-02T00:00:00.000Z",
+      "it is forgotten",
+    );
+    assert.ok(Date.parse(next.oldest!.waiting_since) > seenAtMs + 1_000, next.oldest!.waiting_since);
+    await client.del(DLQ);
+    const none = await waitFor(second, (told) => told.oldest === null, "there is none");
+    assert.deepEqual(none, { age: 0, eventAge: null, oldest: null });
+  },
+);

@@ -136,7 +136,10 @@ const strange: [what: string, write: (redis: Redis) => Promise<unknown>][] = [
   ["text", (redis) => redis.set(waitingKey(DLQ), "not ours")],
   ["a megabyte", (redis) => redis.set(waitingKey(DLQ), "1 ".repeat(500_000))],
   ["a time to come", (redis) => redis.set(waitingKey(DLQ), "0 0 1 1 aa aa 99999999999999;0:99999999999999")],
-  ["a place beyond reason", (redis) => redis.set(waitingKey(DLQ), `0 0 ${"9".repeat(400)} 1 aa aa 1;${"9".repeat(400)}:1`)],
+  [
+    "a place beyond reason",
+    (redis) => redis.set(waitingKey(DLQ), `0 0 ${"9".repeat(400)} 1 aa aa 1;${"9".repeat(400)}:1`),
+  ],
 ];
 
 for (const [what, write] of strange) {
