@@ -27,13 +27,14 @@ interface Told {
 
 async function tell(service: Service): Promise<Told> {
   const { metrics, health } = await service.ports();
+  const response = await fetch(`http://127.0.0.1:${health}/health`, { headers: { accept: "application/json" } });
+  const { sources: [source] } = await response.json();
+  // Set together with what health tells, so asked after it.
   const text = await (await fetch(`http://127.0.0.1:${metrics}/metrics`)).text();
   const series = (name: string) => {
     const [, value] = new RegExp(`^mutt_remediation_${name}\\{source="alerter"\\} (.*)$`, "m").exec(text) ?? [];
     return value === undefined ? null : Number(value);
   };
-  const response = await fetch(`http://127.0.0.1:${health}/health`, { headers: { accept: "application/json" } });
-  const { sources: [source] } = await response.json();
   return { age: series("oldest_age_seconds"), eventAge: series("oldest_event_age_seconds"), oldest: source.oldest };
 }
 
