@@ -11,7 +11,7 @@
 local dlq, state, waiting = KEYS[1], KEYS[2], KEYS[3]
 local sampleBytes, mostMarks, keepMs = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local lastSeen, knownDigest, mostBytes = ARGV[4], ARGV[5], tonumber(ARGV[6])
-local MOST_TEXT, SEARCH, SEARCH_BYTES, SMALL_BYTES = 8191, 400, 262144, 4096
+local MOST_TEXT, SEARCH, SEARCH_BYTES, SMALL_BYTES = 8191, 200, 262144, 4096
 -- What is not 1 to 15 digits reads as 0.
 local function whole(text) return tonumber(text and #text <= 15 and text:match('^%d+$') or '0') end
 local function digest(message)
