@@ -1,8 +1,9 @@
 /** What the probe of Moogsoft is sent with, read again while the service runs. */
 import { readAuthority } from "../config/authority.ts";
 import { FIELDS, type Settings } from "../config/fields.ts";
-import type { ReadSecret } from "../config/load.ts";
+import type { SecretReader } from "../config/load.ts";
 import { usesMoogAuthority } from "../config/rules.ts";
+import { Secret } from "../config/secret.ts";
 import type { ProbeAccess } from "../gates/probe.ts";
 import type { Log } from "../observability/log.ts";
 import { readTextFile } from "../runtime/process.ts";
@@ -10,8 +11,8 @@ import { readTextFile } from "../runtime/process.ts";
 /** What a {@link MoogAccess} needs. */
 export interface MoogAccessOptions {
   readonly settings: Settings;
-  /** Reads `MOOG_API_KEY` as it is set now; default: what the settings say. */
-  readonly readKey?: (() => ReadSecret) | undefined;
+  /** Reads a secret as it is set now; `null`: it cannot have changed. Default: what the settings say. */
+  readonly readSecret?: SecretReader | undefined;
   readonly log: Log;
 }
 
@@ -24,7 +25,7 @@ export class MoogAccess {
 
   constructor(options: MoogAccessOptions) {
     this.#options = options;
-    this.#last = { apiKey: options.settings.moogApiKey ?? undefined, caCert: undefined };
+    this.#last = { apiKey: copyOf(options.settings.moogApiKey), caCert: undefined };
     this.#last = this.#read();
   }
 
@@ -41,10 +42,10 @@ export class MoogAccess {
   }
 
   #readKey(): ProbeAccess["apiKey"] {
-    const read = this.#options.readKey?.();
-    if (read === undefined) return this.#last.apiKey;
+    const { settings, readSecret } = this.#options;
+    const read = readSecret?.("moogApiKey") ?? { ok: true, value: null };
     this.#tellTrouble(FIELDS.moogApiKey.variable, read.ok ? undefined : read.problem);
-    return read.ok ? read.value ?? undefined : this.#last.apiKey;
+    return read.ok ? copyOf(read.value ?? settings.moogApiKey) : this.#last.apiKey;
   }
 
   #readAuthority(): string | undefined {
@@ -68,4 +69,10 @@ export class MoogAccess {
     const text = `Remediation: ${variable} has changed; Moogsoft is probed anew`;
     this.#options.log.info("moog_access_changed", text, { variable });
   }
+}
+
+/** As it is now: who keeps a secret may replace it. An empty one is none. */
+function copyOf(secret: Secret | null): Secret | undefined {
+  const text = secret?.reveal() ?? "";
+  return text === "" ? undefined : new Secret(text);
 }

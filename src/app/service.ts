@@ -3,7 +3,7 @@ import { LiveSettings } from "../config/dynamic.ts";
 import type { Settings } from "../config/fields.ts";
 import { parseServers, REDIS_PORT } from "../config/redis_url.ts";
 import { TLS_FILES, usesTls } from "../config/rules.ts";
-import { loadSources, type ReadSecret } from "../config/load.ts";
+import { loadSources, type SecretReader } from "../config/load.ts";
 import { createProxyChoice } from "../config/proxy.ts";
 import type { SourcesFile } from "../config/sources_file.ts";
 import type { SloName } from "../domain/slo.ts";
@@ -46,8 +46,8 @@ export interface AppOptions {
   readonly random: RandomFraction;
   /** Where spans go; default: nowhere. It is stopped with the rest. */
   readonly tracer?: Tracer;
-  /** Reads `MOOG_API_KEY` as it is set now; default: what the settings say. */
-  readonly readMoogKey?: () => ReadSecret;
+  /** Reads a secret as it is set now; default: what the settings say. */
+  readonly readSecret?: SecretReader;
   /** What the holder of a lease is called; default: the pod's name. */
   readonly instanceName?: string;
   /** Aborted: stop. */
@@ -118,7 +118,7 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
   const token = createId();
   const instance = { token, name: `${options.instanceName ?? settings.podName} (${token.slice(0, 8)})` };
   const isConfigKnown = () => !settings.dynamicConfigEnabled || watcher.hasRead();
-  const moog = new MoogAccess({ settings, readKey: options.readMoogKey, log });
+  const moog = new MoogAccess({ settings, readSecret: options.readSecret, log });
   const asking = { moogAccess: () => moog.now(), chooseProxy: createProxyChoice(settings) };
   const createParts = (setup: SourceSetup) =>
     createSourceParts(setup, { live, isConfigKnown, connections, instance, metrics, log, clock, tracer, ...asking });

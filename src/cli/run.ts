@@ -34,7 +34,7 @@ Examples:
           settings: loaded.settings,
           sourcesFile: loaded.sourcesFile,
           ...{ log, tracer },
-          readMoogKey: () => loadSecret("moogApiKey"),
+          readSecret: loadSecret,
           clock: SYSTEM_CLOCK,
           random: SYSTEM_RANDOM,
           signal: context.signal,

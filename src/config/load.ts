@@ -96,27 +96,23 @@ function readSources(
     : { ok: false, problems: parsed.problems.map((one) => `${file}: ${one}`) };
 }
 
-/** A secret as it is set now. */
-export type ReadSecret = { readonly ok: true; readonly value: Secret | null } | {
-  readonly ok: false;
-  readonly problem: string;
-};
-
 /** Settings whose value is a secret. */
 export type SecretKey = { [Key in SettingKey]: Settings[Key] extends Secret | null ? Key : never }[SettingKey];
 
-/**
- * Reads one secret again: the file that a `NAME_FILE` variable names, and `.env`; the environment of a process does not change.
- * Does not throw.
- */
-export function loadSecret(key: SecretKey): ReadSecret {
+/** Reads a secret as it is set now; `null`: it cannot have changed. Does not throw, and shows no secret. */
+export type SecretReader = (
+  key: SecretKey,
+) => { readonly ok: true; readonly value: Secret | null } | { readonly ok: false; readonly problem: string } | null;
+
+/** Reads one secret again: the file that a `NAME_FILE` variable names, and `.env`; the environment of a process does not change. */
+export const loadSecret: SecretReader = (key) => {
   const notes: Notes = { problems: [], warnings: [] };
   const dotEnv = parseDotEnv(readDotEnv().text).variables;
   const layers = { environment: readEnvironment(), dotEnv, readFile: readTextFile };
   const { value } = readField(FIELDS[key], layers, notes);
   const [problem] = notes.problems;
   return problem === undefined ? { ok: true, value: value as Secret | null } : { ok: false, problem };
-}
+};
 
 function readDotEnv(): { text: string; warnings: string[] } {
   try {

@@ -6,7 +6,6 @@ import {
   type BrakeReason,
   type BrakeState,
   brakeState,
-  type CycleOutcome,
 } from "../domain/brake.ts";
 import { correlationIdOf, previewMessage } from "../domain/preview.ts";
 import type { DeadReason, SourcePolicy } from "../domain/source.ts";
@@ -16,7 +15,7 @@ import type { Metrics } from "../observability/metrics.ts";
 import type { CommitResult, Snapshot } from "../redis/dead_letter_store.ts";
 import { describeRedisError, type RedisErrorCode } from "../redis/errors.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
-import { type NextCycle, stateOf } from "./cycle.ts";
+import { type CycleOutcome, type NextCycle, stateOf } from "./cycle.ts";
 import type { Death, Plan } from "./plan.ts";
 
 /** Dead messages that get a line of their own, each cycle; the rest is counted. */
@@ -60,6 +59,7 @@ export class Account {
     for (const one of BRAKE_STATES) this.#metrics.brakeState.set({ source, state: one }, one === state ? 1 : 0);
     for (const one of BRAKE_REASONS) this.#metrics.brakeReason.set({ source, reason: one }, one === reason ? 1 : 0);
     this.#metrics.allowance.set({ source }, allowance ?? -1);
+    this.#metrics.stampsDropped.set({ source }, record.stampsDropped ? 1 : 0);
     this.#noteBrake({ state, reason, allowance }, { isOwn: false });
   }
 
@@ -76,25 +76,25 @@ export class Account {
   }
 
   /** A cycle began on what was read. */
-  cycleBegan({ number: cycle, step, last, cameBack, outages }: NextCycle, { depth }: Snapshot): void {
+  cycleBegan(next: NextCycle, { depth, record }: Snapshot): void {
+    const { number: cycle, step, last, outages, judgement, troubled, newlyReturned } = next;
     const source = this.#policy.name;
-    this.#metrics.slo.add(source, "redrive_success", { bad: cameBack });
+    this.#metrics.slo.add(source, "redrive_success", { bad: newlyReturned });
+    this.#metrics.returned.inc({ source }, newlyReturned);
+    if (next.stampsDropped !== record.stampsDropped) this.#tellStamps(next.stampsDropped);
     for (const outage of outages) this.#tellOutage(outage, last);
     const fields = { source, cycle, depth, budget: step.budget, bound_by: step.boundBy, ...last };
-    if (step.proven) {
-      this.#log.warning(
-        "messages_fail",
-        `Remediation: ${last.arrived} messages arrived after ${last.replayed} were replayed, while ${last.proof} alerts of ` +
-          "others got through: the cause lies with the messages",
-        fields,
-      );
-    } else if (step.troubled) {
-      this.#log.warning(
-        "common_failure",
-        `Remediation: ${last.arrived} messages arrived after ${last.replayed} were replayed: the cause is common, ` +
-          `the messages are not to blame; ${step.budget === 0 ? "waiting" : `at most ${step.budget} go`}`,
-        fields,
-      );
+    const whole = troubled &&
+      `${troubled.returned} of ${troubled.replayed} messages that cycle ${troubled.cycle} replayed ` +
+        (next.stampsDropped ? "may have come back (as many arrived; the consumer drops the stamps)" : "came back");
+    if (judgement === "consumer_works") {
+      const text =
+        `Remediation: ${whole}, while ${troubled?.others} live alerts got through: the cause lies with the messages`;
+      this.#log.warning("messages_fail", text, fields);
+    } else if (judgement === "came_back") {
+      const then = step.budget === 0 ? "waiting" : `at most ${step.budget} go`;
+      const text = `Remediation: ${whole}: the cause is common, the messages are not to blame; ${then}`;
+      this.#log.warning("common_failure", text, fields);
     } else {
       const message = `Remediation cycle ${cycle}: ${depth} messages in ${this.#policy.dlq}`;
       this.#log[depth > 0 ? "info" : "debug"]("cycle", message, fields);
@@ -103,6 +103,22 @@ export class Account {
     this.#noteBrake({ state: brakeState(brake, budget === 0 && boundBy === "returns"), reason, allowance }, {
       isOwn: true,
     });
+  }
+
+  #tellStamps(areDropped: boolean): void {
+    const source = this.#policy.name;
+    if (areDropped) {
+      this.#log.warning(
+        "stamps_dropped",
+        `Remediation: what ${source}'s consumer dead-letters lacks the member _remediation that it was replayed with. Whatever ` +
+          `arrives in ${this.#policy.dlq} is now taken for a return, and no message can become poison: let the consumer keep it`,
+        { source },
+      );
+    } else {
+      this.#log.info("stamps_kept", `Remediation: ${source}'s consumer keeps the member _remediation again`, {
+        source,
+      });
+    }
   }
 
   /** Tells a change, whoever made it: else a log would end with `suspect` where another instance, or `once`, released the brake. */
@@ -123,7 +139,7 @@ export class Account {
   #tellOutage(outage: Outage, { replayed }: CycleOutcome): void {
     const { gate, reason, fromMs, untilMs } = outage;
     const seconds = Math.round((untilMs - fromMs) / 1_000);
-    const excuse = isOnPath(outage) ? ": what was replayed meanwhile and came back is excused" : "";
+    const excuse = isOnPath(outage) ? ": what was replayed meanwhile and comes back is not held against it" : "";
     this.#log.info("outage", `Remediation: gate ${gate} was closed for ${seconds} s${excuse}`, {
       ...{ source: this.#policy.name, gate, reason, since: toIso(fromMs), outage_seconds: seconds, replayed },
     });
@@ -140,7 +156,7 @@ export class Account {
     const { name: source, dlq, target, dead } = this.#policy;
     const byReason = countReasons(plan.deaths);
     this.#moved += plan.moves.length;
-    this.#metrics.slo.add(source, "redrive_success", { events: plan.replayed, bad: plan.cameBack });
+    this.#metrics.slo.add(source, "redrive_success", { events: plan.replayed });
     this.#metrics.replaySuccess.inc(plan.replayed);
     this.#metrics.replayed.inc({ source }, plan.replayed);
     this.#metrics.poisonMessages.inc(plan.deaths.length);
