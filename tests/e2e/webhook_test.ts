@@ -85,17 +85,39 @@ withRedis("check --probe: says what is wrong with the certificate, and takes MOO
 interface Gate {
   readonly name: string;
   readonly reason: string;
+  readonly detail: string;
 }
 
-/** Waits until gate downstream of the service has the reason; asks while it waits. */
-async function waitForReason(service: Service, reason: string): Promise<void> {
+/** Waits until a gate of the service (default: downstream) has the reason; asks while it waits. */
+async function waitForReason(service: Service, reason: string, gate = "downstream"): Promise<Gate> {
   const { health } = await service.ports();
-  await waitUntil(async () => {
+  return await waitUntil(async () => {
     const response = await fetch(`http://127.0.0.1:${health}/health`, { headers: { accept: "application/json" } });
     const { sources } = await response.json() as { sources: { gates: Gate[] }[] };
-    return sources[0]!.gates.find(({ name }) => name === "downstream")?.reason === reason;
-  }, { what: `gate downstream is ${reason}`, timeoutMs: 60_000 });
+    return sources[0]!.gates.find(({ name, reason: now }) => name === gate && now === reason);
+  }, { what: `gate ${gate} is ${reason}`, timeoutMs: 60_000 });
 }
+
+withRedis("run: asks the alerter on loopback directly, and one elsewhere through the proxy", async (redis) => {
+  await withStubs(async (alerter, proxy) => {
+    const env = { REDIS_HOST: "127.0.0.1", REDIS_PORT: String(redis.port), HTTP_PROXY: proxy.url };
+    const heartbeat = "mutt:heartbeat:alerter:pod-1";
+    await redis.client().set(heartbeat, "1");
+    const url = `http://localhost:${alerter.port}/health`;
+    {
+      await using direct = startService({ env: { ...env, ALERTER_HEALTH_URL: url } });
+      await waitUntil(() => alerter.requests.length > 0, { what: "the alerter is asked", timeoutMs: 60_000 });
+      const { detail } = await waitForReason(direct, "alive", "consumer");
+      assert.equal(detail, `localhost:${alerter.port} answered 200`);
+      assert.equal(proxy.requests.length, 0);
+    }
+    proxy.answer({ status: 503 });
+    await using through = startService({ env: { ...env, ALERTER_HEALTH_URL: "http://alerter.invalid/health" } });
+    const { detail } = await waitForReason(through, "health_url_failed", "consumer");
+    const seen = `alerter.invalid (through the proxy 127.0.0.1:${proxy.port}) answered 503 (ALERTER_HEALTH_URL)`;
+    assert.equal(detail, seen);
+  });
+});
 
 withRedis(
   "run: probes with a renewed key or authority without a restart, long before its answer is over",
