@@ -81,13 +81,21 @@ export function countReturns(
   const counted = tallies.map((tally) => {
     const more = found.get(tally.cycle);
     if (!more) return tally;
-    // A look that took a sample may have estimated too many.
-    const returned = Math.min(tally.replayed, tally.returned + Math.round(more.returned));
-    const firstsReturned = Math.min(tally.firsts, returned, tally.firstsReturned + Math.round(more.firsts));
+    const returned = addUpTo(tally.replayed, tally.returned, more.returned);
+    const firstsReturned = Math.min(returned, addUpTo(tally.firsts, tally.firstsReturned, more.firsts));
     total += returned - tally.returned;
     return { ...tally, returned, firstsReturned };
   });
   return { tallies: counted, returned: total };
+}
+
+/**
+ * More than went cannot come back: then some were seen before (somebody has moved the list away and back), or a sample has estimated
+ * too many.
+ */
+function addUpTo(most: number, known: number, more: number): number {
+  const sum = known + Math.round(more);
+  return sum <= most ? sum : Math.min(most, Math.max(known, Math.round(more)));
 }
 
 /**

@@ -44,7 +44,7 @@ export function findRecord(message: JsonObject): FoundRecord | null {
   if (record === null) return null;
   const source = findMember(record, "source");
   return {
-    // Up to version 0.1 a failure was counted here or there, and what it tells was not known.
+    // Stamps without `evidence` counted a failure in one of two members, and did not say what it tells.
     failures: Math.min(MAX_COUNT, countIn(record, "failures") + countIn(record, "excused")),
     evidence: evidenceIn(record),
     sheds: countIn(record, "sheds"),
@@ -62,7 +62,8 @@ export function isSameRecord(a: ReplayRecord, b: ReplayRecord): boolean {
 
 /**
  * The record as JSON text, as Python would write it; `reason` last, on the dead. A count of sheds stands there only above 0.
- * `failures` is written as `3.0`: versions up to 0.1, for which three failures are death whatever the outage, read that as 0.
+ * `failures` is written as `3.0`: builds that knew no `evidence`, and for which three failures are death whatever the outage, read
+ * that as 0. So the way back kills nothing either.
  */
 export function recordText(record: ReplayRecord, reason?: DeadReason): string {
   const { failures, evidence, since, cycle, source } = record;

@@ -21,6 +21,18 @@ import type { Death, Plan } from "./plan.ts";
 /** Dead messages that get a line of their own, each cycle; the rest is counted. */
 const MAX_DEATH_LINES = 20;
 
+/** A cycle that goes on for longer tells of its progress so often, in milliseconds. */
+const PROGRESS_MS = 60_000;
+
+/** What was moved and is not told yet. */
+interface Moves {
+  readonly cycle: number;
+  readonly sinceMs: number;
+  replayed: number;
+  dead: Partial<Record<DeadReason, number>>;
+  bytes: number;
+}
+
 /** What is told of a brake. */
 interface ToldBrake {
   readonly state: BrakeState;
@@ -41,6 +53,7 @@ export class Account {
   #failingSinceMs = 0;
   #toldBatch = false;
   #moved = 0;
+  #untold: Moves | null = null;
   /** The brake as this instance last told or saw it. */
   #brake: ToldBrake | null = null;
 
@@ -76,14 +89,18 @@ export class Account {
   }
 
   /** A cycle began on what was read. */
-  cycleBegan(next: NextCycle, { depth, record }: Snapshot): void {
+  cycleBegan(next: NextCycle, { depth, record, nowMs }: Snapshot): void {
     const { number: cycle, step, last, outages, judgement, troubled, newlyReturned } = next;
     const source = this.#policy.name;
     this.#metrics.slo.add(source, "redrive_success", { bad: newlyReturned });
     this.#metrics.returned.inc({ source }, newlyReturned);
     if (next.stampsDropped !== record.stampsDropped) this.#tellStamps(next.stampsDropped);
     for (const outage of outages) this.#tellOutage(outage, last);
-    const fields = { source, cycle, depth, budget: step.budget, bound_by: step.boundBy, ...last };
+    const seconds = record.cycle === 0 ? null : Math.round((nowMs - record.startedAtMs) / 1_000);
+    const fields = {
+      ...{ source, cycle, depth, budget: step.budget, bound_by: step.boundBy, ...last },
+      ...(seconds === null ? {} : { last_cycle_seconds_ago: seconds }),
+    };
     const whole = troubled &&
       `${troubled.returned} of ${troubled.replayed} messages that cycle ${troubled.cycle} replayed ` +
         (next.stampsDropped ? "may have come back (as many arrived; the consumer drops the stamps)" : "came back");
@@ -153,7 +170,7 @@ export class Account {
   /** A chunk was moved. */
   moved(plan: Plan): void {
     if (plan.cycle !== this.#deathCycle) this.#turnPage(plan.cycle);
-    const { name: source, dlq, target, dead } = this.#policy;
+    const { name: source } = this.#policy;
     const byReason = countReasons(plan.deaths);
     this.#moved += plan.moves.length;
     this.#metrics.slo.add(source, "redrive_success", { events: plan.replayed });
@@ -167,12 +184,33 @@ export class Account {
       if (reason !== "poison") this.#metrics.replayFail.inc({ reason: "processing_error" }, count);
     }
     for (const death of plan.deaths) this.#tellDeath(death);
+    this.#log.debug("commit", this.#describeMoves({ replayed: plan.replayed, dead: byReason }), {
+      ...{ source, replayed: plan.replayed, dead: byReason, bytes: plan.bytes },
+    });
+    this.#untold ??= { cycle: plan.cycle, replayed: 0, dead: {}, bytes: 0, sinceMs: this.#clock.monotonicMs() };
+    this.#untold.replayed += plan.replayed;
+    this.#untold.bytes += plan.bytes;
+    for (const [reason, count] of Object.entries(byReason) as [DeadReason, number][]) {
+      this.#untold.dead[reason] = (this.#untold.dead[reason] ?? 0) + count;
+    }
+    if (this.#clock.monotonicMs() - this.#untold.sinceMs >= PROGRESS_MS) this.tellMoves();
+  }
+
+  /** Tells what was moved since it was last told: once a cycle, and now and then in a long one. */
+  tellMoves(): void {
+    if (this.#untold === null) return;
+    const { cycle, replayed, dead, bytes } = this.#untold;
+    this.#untold = null;
+    this.#log.info("replayed", this.#describeMoves({ replayed, dead }), {
+      ...{ source: this.#policy.name, cycle, replayed, dead, bytes },
+    });
+  }
+
+  /** In words that MUTT's runbooks look for. */
+  #describeMoves({ replayed, dead: byReason }: Pick<Moves, "replayed" | "dead">): string {
+    const { dlq, target, dead } = this.#policy;
     const deaths = Object.entries(byReason).map(([reason, count]) => `${count} ${reason}`).join(", ");
-    this.#log.info(
-      "commit",
-      `Replaying from ${dlq}: ${plan.replayed} to ${target}${deaths && `, ${deaths} to ${dead}`}`,
-      { source, replayed: plan.replayed, dead: byReason, bytes: plan.bytes },
-    );
+    return `Replaying from ${dlq}: ${replayed} to ${target}${deaths && `, ${deaths} to ${dead}`}`;
   }
 
   /** Messages that this instance has taken out of the DLQ so far. */
@@ -228,6 +266,7 @@ export class Account {
 
   /** What was left untold of the last cycle is counted, and the next may have lines again. */
   #turnPage(cycle: number): void {
+    this.tellMoves();
     this.tellUntoldDeaths();
     this.#deathCycle = cycle;
     this.#deathLines = 0;

@@ -37,6 +37,9 @@ const RETRY_MS = 1_000, MAX_RETRY_MS = 30_000;
  */
 const STEP_MS = 3_000, STEP_POLL_MS = 500;
 
+/** A process that starts to lead begins a cycle at once, unless one began within this time, in milliseconds. */
+const RESTART_MS = 5_000;
+
 /** What neither Redis nor the client answers with. */
 const BUGS = [TypeError, RangeError, ReferenceError];
 
@@ -131,6 +134,8 @@ export class SourceReplay {
   readonly #droppedStamps: DroppedStamps;
   /** Since when the target has been empty behind a cycle while little may go, on the monotonic clock. */
   #taken: { cycle: number; atMs: number } | null = null;
+  /** Whether this process has begun a cycle, or found one in hand to go on with. */
+  #hasBegun = false;
   /** The cycle that came back when its step was to be judged early, and the one of which nothing is left to pick. */
   #judgedBad = -1;
   #exhausted = -1;
@@ -216,6 +221,8 @@ export class SourceReplay {
       stoppedBy = stop.by;
       return stop;
     } finally {
+      // A gate of flow lets the cycle go on in a moment.
+      if (!FLOW_GATES.has(stoppedBy)) this.#deps.account.tellMoves();
       const { depthBefore, replayed, dead, conflicts } = tally;
       span.set(cycleFacts({
         ...{ replayed, conflicts, stoppedBy, cycle: this.#snapshot?.record.cycle ?? 0, depth: depthBefore ?? 0 },
@@ -240,7 +247,8 @@ export class SourceReplay {
       const draft = next && this.#draft(next);
       const reading = await asking;
       next = null;
-      const isDue = mayBegin === "now" || (mayBegin === "due" && this.nextCycleInMs() === 0);
+      const isDue = mayBegin === "now" ||
+        (mayBegin === "due" && (this.nextCycleInMs() === 0 || this.#isRestarted(snapshot)));
       const step = mayBegin === "due" && !isDue ? await this.#judgeStep(snapshot) : null;
       if (isDue || step) {
         if (tally.began) return this.#ended(snapshot);
@@ -250,11 +258,12 @@ export class SourceReplay {
         if (snapshot.depth > 0) span.begin();
         if (
           await this.#begin(snapshot, {
-            ...{ force: mayBegin === "now" || step !== null, returns: step },
+            ...{ force: mayBegin === "now" || this.nextCycleInMs() > 0, returns: step },
             breakerCanary: canaryStatus(reading) !== undefined,
           })
         ) {
           tally.began = true;
+          this.#hasBegun = true;
           conflicts = 0;
           if (mayBegin === "now") mayBegin = "never";
         } else if (++refusals > MAX_REFUSALS) {
@@ -294,6 +303,19 @@ export class SourceReplay {
         await this.#deps.clock.sleep(AGAIN_MS, signal);
       }
     }
+  }
+
+  /**
+   * Whether this process has just started: people restart it to have a change take effect. A cycle in hand goes on, and a source in
+   * trouble keeps its canary groups' distance.
+   */
+  #isRestarted({ record, depth, nowMs }: Snapshot): boolean {
+    if (this.#hasBegun || record.cycle === 0) return false;
+    if (!this.#isOver({ record, depth }) || record.brake.suspect) {
+      this.#hasBegun = true;
+      return false;
+    }
+    return nowMs - record.startedAtMs >= RESTART_MS;
   }
 
   /**

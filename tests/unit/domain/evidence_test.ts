@@ -91,6 +91,12 @@ Deno.test("countReturns: counts to the cycle that a stamp names, never more than
   assert.deepEqual(counted.tallies.map(({ returned, firstsReturned }) => [returned, firstsReturned]), [[5, 4], [4, 2]]);
 });
 
+Deno.test("countReturns: does not count messages twice that were moved away and back", () => {
+  const tally = { ...TALLY, replayed: 100, firsts: 100, returned: 60, firstsReturned: 60 };
+  const { tallies, returned } = countReturns([tally], new Map([[7, { returned: 60, firsts: 60 }]]));
+  assert.deepEqual([tallies[0]!.returned, tallies[0]!.firstsReturned, returned], [60, 60, 0]);
+});
+
 Deno.test("pendingOf: is what waits, and all that went more recently than the consumer needs", () => {
   const tally = { ...TALLY, firstsReturned: 5, movedAtMs: 10_000 };
   const at = (nowMs: number, waiting: number) => pendingOf(tally, { nowMs, lagMs: 2_000, waiting });

@@ -67,7 +67,7 @@ Deno.test("recordText: writes Python's format, sheds only when there were some, 
   );
 });
 
-Deno.test("recordText: writes failures so that versions up to 0.1, for which three are death, read none", () => {
+Deno.test("recordText: writes failures so that builds without evidence, for which three are death, read none", () => {
   const text = recordText({ failures: 3, evidence: 1, sheds: 0, since: 0, cycle: 1, source: "alerter" });
   // They believe digits alone.
   assert.doesNotMatch(text, /"failures": \d+[,}]/);
