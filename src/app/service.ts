@@ -330,7 +330,7 @@ function tellRefusal(error: unknown, { core, log }: { core: Core; log: Log }): v
 /** The oldest dead letter, in ISO 8601: since when it waits here, and the time that it gives of itself. */
 function describeOldest(oldest: OldestMessage | null) {
   const toText = (atMs: number | null) => atMs === null ? null : toIso(atMs);
-  return oldest && { waiting_since: toText(oldest.sinceMs), event_time: toText(oldest.eventAtMs) };
+  return oldest && { waitingSince: toText(oldest.sinceMs), eventTime: toText(oldest.eventAtMs) };
 }
 
 function describeHealth(

@@ -22,7 +22,7 @@ interface Told {
   /** Seconds; `null`: no series. */
   readonly age: number | null;
   readonly eventAge: number | null;
-  readonly oldest: { readonly waiting_since: string; readonly event_time: string | null } | null;
+  readonly oldest: { readonly waitingSince: string; readonly eventTime: string | null } | null;
 }
 
 async function tell(service: Service): Promise<Told> {
@@ -70,7 +70,7 @@ for (const [timestamp, eventMs] of times) {
       const { age, eventAge, oldest } = await waitFor(service, (told) => told.oldest !== null, "it was seen");
       const livedSeconds = (Date.now() - beganMs) / 1_000;
       assert.ok(age! <= livedSeconds, `${age} s`);
-      assert.equal(oldest!.event_time, eventMs === null ? null : new Date(eventMs).toISOString());
+      assert.equal(oldest!.eventTime, eventMs === null ? null : new Date(eventMs).toISOString());
       if (eventMs === null) assert.equal(eventAge, null);
       else assert.ok(Math.abs(eventAge! - (Date.now() - eventMs) / 1_000) <= livedSeconds, `${eventAge} s`);
     },
@@ -86,7 +86,7 @@ withRedis(
     {
       await using first = start(redis);
       const { oldest } = await waitFor(first, (told) => told.oldest !== null, "it was seen");
-      seenAtMs = Date.parse(oldest!.waiting_since);
+      seenAtMs = Date.parse(oldest!.waitingSince);
       // Seen as the second one, some seconds later.
       await client.lpush(DLQ, message("2026-01-02T00:00:00Z", 2));
       const marks = await client.get(`${stateKey(DLQ)}:waiting`);
@@ -98,14 +98,14 @@ withRedis(
     await using second = start(redis);
     const after = await waitFor(second, (told) => told.oldest !== null, "it was seen again");
     // Both clocks are this machine's; what is between them is the time of a reply.
-    assert.ok(Math.abs(Date.parse(after.oldest!.waiting_since) - seenAtMs) < 1_000, after.oldest!.waiting_since);
+    assert.ok(Math.abs(Date.parse(after.oldest!.waitingSince) - seenAtMs) < 1_000, after.oldest!.waitingSince);
     await client.rpop(DLQ);
     const next = await waitFor(
       second,
-      (told) => told.oldest?.event_time === "2026-01-02T00:00:00.000Z",
+      (told) => told.oldest?.eventTime === "2026-01-02T00:00:00.000Z",
       "it is forgotten",
     );
-    assert.ok(Date.parse(next.oldest!.waiting_since) > seenAtMs + 1_000, next.oldest!.waiting_since);
+    assert.ok(Date.parse(next.oldest!.waitingSince) > seenAtMs + 1_000, next.oldest!.waitingSince);
     await client.del(DLQ);
     const none = await waitFor(second, (told) => told.oldest === null, "there is none");
     assert.deepEqual(none, { age: 0, eventAge: null, oldest: null });
