@@ -118,7 +118,7 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "Oldest dead letter",
-        help: "How long the oldest dead letter has waited, by its own time. 0: none waits.",
+        help: "How long the oldest dead letter has waited in its queue, since it was first seen there. 0: none waits.",
         ...{ kind: "stat", width: 5, unit: "s", limits: [900, 3_600] },
         queries: [{
           expr: asLeader("max", `mutt_remediation_oldest_age_seconds{${OF_SOURCE}}`),

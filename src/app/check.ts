@@ -1,9 +1,11 @@
 /** Looks at an installation without changing it. */
-import { judgeProbe, sendProbe } from "../gates/probe.ts";
+import { createProxyChoice } from "../config/proxy.ts";
+import { type DownstreamReason, judgeProbe, sendProbe } from "../gates/probe.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import { stateKey } from "../redis/keys.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import { EXIT } from "./exit.ts";
+import { MoogAccess } from "./moog_access.ts";
 import { inspectRedis } from "./preflight.ts";
 import { type AppOptions, createCore } from "./service.ts";
 import type { SourceSetup } from "./sources.ts";
@@ -13,6 +15,8 @@ import { Teardown } from "./teardown.ts";
 const REDIS_WAIT_MS = 5_000;
 /** Oldest server whose commands suffice. */
 const OLDEST_VERSION = [6, 0];
+/** What Moogsoft's probe finds and only a change mends. */
+const WAITING_IS_NO_HELP: ReadonlySet<DownstreamReason> = new Set(["probe_rejected", "tls"]);
 
 /** One thing that was looked at. `wrong` must be changed before replay is safe, `failed` could not be reached. */
 export interface CheckFinding {
@@ -132,15 +136,18 @@ async function checkStamps({ reader }: RedisConnections, { policy }: SourceSetup
   return [{ level: "warning", subject: `source ${name}`, text }];
 }
 
-async function checkMoogsoft({ settings, clock, signal }: CheckOptions): Promise<CheckFinding> {
+async function checkMoogsoft({ settings, clock, signal, log }: CheckOptions): Promise<CheckFinding> {
   const subject = "moogsoft";
   if (settings.moogWebhookUrl === "") {
     return { level: "warning", subject, text: "MOOG_WEBHOOK_URL is empty: never asked" };
   }
   const url = new URL(settings.moogWebhookUrl);
   const timeoutMs = settings.moogHealthTimeoutSeconds * 1_000;
-  const outcome = await sendProbe({ url, apiKey: settings.moogApiKey ?? undefined, timeoutMs, clock, signal });
-  const { reason, detail } = judgeProbe(outcome, { successCodes: settings.moogHealthSuccessCodes, address: url.host });
-  const level = reason === "healthy" ? "ok" : reason === "probe_rejected" ? "wrong" : "failed";
+  const proxy = createProxyChoice(settings)(url);
+  const access = new MoogAccess({ settings, log }).now();
+  const outcome = await sendProbe({ url, ...access, proxy: proxy?.url, timeoutMs, clock, signal });
+  const { moogHealthSuccessCodes: successCodes } = settings;
+  const { reason, detail } = judgeProbe(outcome, { successCodes, address: url.host, proxy });
+  const level = reason === "healthy" ? "ok" : WAITING_IS_NO_HELP.has(reason) ? "wrong" : "failed";
   return { level, subject, text: detail };
 }

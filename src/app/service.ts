@@ -3,7 +3,8 @@ import { LiveSettings } from "../config/dynamic.ts";
 import type { Settings } from "../config/fields.ts";
 import { parseServers, REDIS_PORT } from "../config/redis_url.ts";
 import { TLS_FILES, usesTls } from "../config/rules.ts";
-import { loadSources } from "../config/load.ts";
+import { loadSources, type SecretReader } from "../config/load.ts";
+import { createProxyChoice } from "../config/proxy.ts";
 import type { SourcesFile } from "../config/sources_file.ts";
 import type { SloName } from "../domain/slo.ts";
 import { type HealthState, startHealthServer } from "../http/health_server.ts";
@@ -16,13 +17,15 @@ import type { SentinelGroup } from "../redis/address.ts";
 import { RedisConnections } from "../redis/connection.ts";
 import { COMMIT_RESULTS } from "../redis/dead_letter_store.ts";
 import { REDIS_ERROR_CODES, redisErrorCode } from "../redis/errors.ts";
+import type { OldestMessage } from "../replay/depth_watch.ts";
 import { ReplayLoop } from "../replay/loop.ts";
 import type { SourceReplay } from "../replay/source_replay.ts";
-import { type Clock } from "../runtime/clock.ts";
+import { type Clock, toIso } from "../runtime/clock.ts";
 import { readProcessUsage, readTextFile } from "../runtime/process.ts";
 import { createId, type RandomFraction } from "../runtime/random.ts";
 import { SloMonitor } from "../slo/monitor.ts";
 import { EXIT } from "./exit.ts";
+import { MoogAccess } from "./moog_access.ts";
 import { inspectRedis } from "./preflight.ts";
 import { createSourceParts, type SourceParts } from "./source_parts.ts";
 import { describeForMetrics, type DrivenSource, SourceSet } from "./source_set.ts";
@@ -44,6 +47,8 @@ export interface AppOptions {
   readonly random: RandomFraction;
   /** Where spans go; default: nowhere. It is stopped with the rest. */
   readonly tracer?: Tracer;
+  /** Reads a secret as it is set now; default: what the settings say. */
+  readonly readSecret?: SecretReader;
   /** What the holder of a lease is called; default: the pod's name. */
   readonly instanceName?: string;
   /** Aborted: stop. */
@@ -114,8 +119,10 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
   const token = createId();
   const instance = { token, name: `${options.instanceName ?? settings.podName} (${token.slice(0, 8)})` };
   const isConfigKnown = () => !settings.dynamicConfigEnabled || watcher.hasRead();
+  const moog = new MoogAccess({ settings, readSecret: options.readSecret, log });
+  const asking = { moogAccess: () => moog.now(), chooseProxy: createProxyChoice(settings) };
   const createParts = (setup: SourceSetup) =>
-    createSourceParts(setup, { live, isConfigKnown, connections, instance, metrics, log, clock, tracer });
+    createSourceParts(setup, { live, isConfigKnown, connections, instance, metrics, log, clock, tracer, ...asking });
   return { live, metrics, connections, watcher, setups, createParts };
 }
 
@@ -320,6 +327,12 @@ function tellRefusal(error: unknown, { core, log }: { core: Core; log: Log }): v
   }
 }
 
+/** The oldest dead letter, in ISO 8601: since when it waits here, and the time that it gives of itself. */
+function describeOldest(oldest: OldestMessage | null) {
+  const toText = (atMs: number | null) => atMs === null ? null : toIso(atMs);
+  return oldest && { waitingSince: toText(oldest.sinceMs), eventTime: toText(oldest.eventAtMs) };
+}
+
 function describeHealth(
   { core, sources, signal }: {
     core: Core;
@@ -340,12 +353,13 @@ function describeHealth(
     details: {
       redis: isReady ? "connected" : "disconnected",
       replay: core.live.current().enabled ? "on" : "off",
-      sources: sources.map(({ parts: { setup, board, replay, leadership } }) => ({
+      sources: sources.map(({ parts: { setup, board, replay, leadership, oldest } }) => ({
         name: setup.policy.name,
         dlq: setup.policy.dlq,
         role: leadership.status().role,
         leader: leadership.status().holder || null,
         depth: replay.lastSnapshot()?.depth ?? null,
+        oldest: describeOldest(oldest()),
         ...describeCycles(replay),
         gates: board.last().statuses.map(({ name, open, reason, detail, sinceMs, nextMs }) => ({
           ...{ name, open, reason, detail },

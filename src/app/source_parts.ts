@@ -1,5 +1,6 @@
 /** Builds what one source is made of; the same for `run` and `once`. */
 import type { LiveSettings } from "../config/dynamic.ts";
+import type { ChooseProxy } from "../config/proxy.ts";
 import { GateBoard } from "../gates/board.ts";
 import { createBreakerGate } from "../gates/breaker.ts";
 import { ConsumerGate } from "../gates/consumer.ts";
@@ -7,7 +8,7 @@ import { createDepthGate } from "../gates/depth.ts";
 import { DownstreamGate } from "../gates/downstream.ts";
 import { createLeaderGate } from "../gates/leader.ts";
 import { createEnabledGate, createRedisGate, createReturnsGate } from "../gates/local.ts";
-import { sendProbe } from "../gates/probe.ts";
+import { type ProbeAccess, sendProbe } from "../gates/probe.ts";
 import { createPaceGate } from "../gates/pace.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
@@ -21,7 +22,7 @@ import { Account } from "../replay/account.ts";
 import { AlertFlow } from "../replay/alert_flow.ts";
 import { Leadership } from "../replay/leadership.ts";
 import type { Watch } from "../replay/watch.ts";
-import { DepthWatch, measuredQueues } from "../replay/depth_watch.ts";
+import { DepthWatch, measuredQueues, type OldestMessage } from "../replay/depth_watch.ts";
 import { type ReplaySettings, SourceReplay } from "../replay/source_replay.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createId } from "../runtime/random.ts";
@@ -40,6 +41,9 @@ export interface SharedParts {
   readonly log: Log;
   readonly clock: Clock;
   readonly tracer: Tracer;
+  /** Reads what Moogsoft's probe is sent with, as it is now. */
+  readonly moogAccess: () => ProbeAccess;
+  readonly chooseProxy: ChooseProxy;
 }
 
 /** One source, ready to be driven. */
@@ -51,6 +55,8 @@ export interface SourceParts {
   readonly leadership: Leadership;
   /** What its service level objectives count; somebody has to take the samples. */
   readonly indicators: SourceIndicators;
+  /** The oldest message of its DLQ as it was last seen; `null` where there is none. Does no IO. */
+  oldest(): OldestMessage | null;
   /** What looks at Redis in the background once the source is driven. */
   readonly watches: readonly Watch[];
   /** Resolves once the gates that look in the background have looked. */
@@ -83,12 +89,12 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     onRedisError: (error) => account.redisError(redisErrorCode(error), error),
   });
   metrics.showLeader(policy.name, () => leadership.leads());
-  const probed = { redis, clock, log, onRedisError };
+  const probed = { redis, clock, log, onRedisError, chooseProxy: shared.chooseProxy };
   const downstream = new DownstreamGate({
     ...probed,
     enabled: settings.moogHealthCheckEnabled,
     url: toUrl(settings.moogWebhookUrl),
-    apiKey: settings.moogApiKey ?? undefined,
+    access: shared.moogAccess,
     timeoutMs: settings.moogHealthTimeoutSeconds * 1_000,
     cacheMs: settings.moogHealthCacheSeconds * 1_000,
     successCodes: setup.successCodes,
@@ -162,15 +168,14 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     moved: () => account.movedSoFar(),
   });
   const queues = measuredQueues(policy, setup.downstreamQueues);
+  const depths = new DepthWatch(policy, {
+    ...{ redis, store, queues, metrics, clock },
+    onMeasured: (measurement) => indicators.measured(measurement),
+  });
   return {
     ...{ setup, store, board, replay, leadership, indicators },
-    watches: [
-      new DepthWatch(policy, {
-        ...{ redis, store, queues, metrics, clock },
-        onMeasured: (measurement) => indicators.measured(measurement),
-      }),
-      ...(setup.provenByAlerts ? [alerts] : []),
-    ],
+    oldest: () => depths.oldest(),
+    watches: [depths, ...(setup.provenByAlerts ? [alerts] : [])],
     settled: async () => {
       const asking = [downstream, consumer].filter(({ name }) => setup.gates.includes(name));
       await Promise.all(asking.map((gate) => gate.settled()));

@@ -1,6 +1,7 @@
 /** Starts tracing where the settings want it; where they do not, nothing of it is loaded. */
 import type { Settings } from "../config/fields.ts";
 import { parsePairs } from "../config/pairs.ts";
+import { createProxyChoice } from "../config/proxy.ts";
 import { Secret } from "../config/secret.ts";
 import { spanTarget, wantsSpans } from "../config/tracing.ts";
 import type { Log } from "../observability/log.ts";
@@ -19,6 +20,7 @@ export async function startTracing(settings: Settings, { log, clock }: { log: Lo
   const { otelSampler, otelTimeoutMs, otelExportTimeoutMs } = settings;
   return new OtelTracer({
     ...{ url, encoding, clock, log: log.child("tracing"), version: VERSION, errorType: redisErrorCode },
+    proxy: createProxyChoice(settings)(url)?.url,
     headers: readHeaders(settings),
     timeoutMs: Math.min(otelTimeoutMs, otelExportTimeoutMs),
     resource: describeService(settings),

@@ -1,6 +1,7 @@
 /** `mutt-remediation run`: the long-running service. */
 import type { Command } from "commander";
 import { EXIT } from "../app/exit.ts";
+import { loadSecret } from "../config/load.ts";
 import { runService } from "../app/service.ts";
 import { ListenError } from "../http/listener.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
@@ -33,6 +34,7 @@ Examples:
           settings: loaded.settings,
           sourcesFile: loaded.sourcesFile,
           ...{ log, tracer },
+          readSecret: loadSecret,
           clock: SYSTEM_CLOCK,
           random: SYSTEM_RANDOM,
           signal: context.signal,

@@ -1,6 +1,7 @@
 /** What a configuration field is, and the kinds of value that one can have. Pure. */
 import { parseRedisUrl, parseServers } from "./redis_url.ts";
 import { parsePairs } from "./pairs.ts";
+import { parseProxyUrl } from "./proxy.ts";
 import { Secret } from "./secret.ts";
 
 /** Headings of the pages, in their order. */
@@ -11,6 +12,7 @@ export const GROUPS = [
   "Gates",
   "Pace",
   "Moogsoft",
+  "HTTP proxy",
   "Redis",
   "Objectives",
   "Ports and process",
@@ -212,6 +214,14 @@ export function httpUrl(spec: Spec<string>): Field<string> {
       // `URL` would drop line feeds and tabs in silence.
       return /^https?:\/\/[^\p{Cc}]+$/iu.test(trimmed) && URL.canParse(trimmed) ? trimmed : undefined;
     },
+  });
+}
+
+/** A proxy, as {@link parseProxyUrl} reads it; `""` when nothing is set. */
+export function proxyUrl(spec: Omit<Spec<string>, "default" | "group">): Field<string> {
+  return createField<string>({ ...spec, group: "HTTP proxy", default: "" }, {
+    wants: "a proxy: an http://, https:// or socks5:// URL without a path, or host:port",
+    parse: (value) => parseProxyUrl(value.trim()) && value.trim(),
   });
 }
 

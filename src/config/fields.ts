@@ -16,6 +16,7 @@ import {
   httpUrl,
   integer,
   pairs,
+  proxyUrl,
   redisKey,
   redisUrl,
   secret,
@@ -323,7 +324,43 @@ export const FIELDS = {
   moogApiKey: secret({
     variable: "MOOG_API_KEY",
     group: "Moogsoft",
-    doc: "Sent with the probe as a Bearer token, as the forwarder does.",
+    doc:
+      "Sent with the probe as a Bearer token, as the forwarder does. Its file is read again while the service runs\n" +
+      "(docs/webhook.md).",
+  }),
+  moogCaCertPath: text({
+    variable: "MOOG_CA_CERT_PATH",
+    group: "Moogsoft",
+    default: "",
+    doc:
+      "File with the certificate authority (PEM) that signed Moogsoft's certificate. It is trusted beside those that the\n" +
+      "runtime brings, and read again while the service runs.",
+  }),
+
+  httpProxy: proxyUrl({
+    variable: "HTTP_PROXY",
+    aliases: ["http_proxy"],
+    doc:
+      "Proxy for http:// URLs: the probe, ALERTER_HEALTH_URL and tracing (docs/webhook.md). Loopback is asked directly.",
+  }),
+  httpsProxy: proxyUrl({
+    variable: "HTTPS_PROXY",
+    aliases: ["https_proxy"],
+    doc: "Proxy for https:// URLs.",
+  }),
+  allProxy: proxyUrl({
+    variable: "ALL_PROXY",
+    aliases: ["all_proxy"],
+    doc: "Proxy for URLs that have none of the two above.",
+  }),
+  noProxy: text({
+    variable: "NO_PROXY",
+    aliases: ["no_proxy"],
+    group: "HTTP proxy",
+    default: "",
+    doc:
+      "What is asked directly, with commas between: * for all, a host (with all names below it) or address, either also as\n" +
+      "host:port, or a network such as 10.0.0.0/8.",
   }),
 
   redisUrl: redisUrl({
@@ -463,7 +500,7 @@ export const FIELDS = {
     min: 1,
     max: 31_536_000,
     unit: "seconds",
-    doc: "Older than this the oldest message of a DLQ is not to be, by its own timestamp.",
+    doc: "Longest time that a message may wait in a DLQ, from when it was first seen there.",
   }),
   sloOldestAgeTarget: decimal({
     ...SLO_TARGET,

@@ -19,7 +19,8 @@ import {
   parseDotEnv,
 } from "./layers.ts";
 import { quote, redactCredentials } from "./redact.ts";
-import { checkTogether, LIST_SETTINGS, TLS_FILES, usesTls } from "./rules.ts";
+import { readAuthority } from "./authority.ts";
+import { checkTogether, LIST_SETTINGS, TLS_FILES, usesMoogAuthority, usesTls } from "./rules.ts";
 import { Secret } from "./secret.ts";
 import {
   MAX_SOURCES_BYTES,
@@ -95,6 +96,24 @@ function readSources(
     : { ok: false, problems: parsed.problems.map((one) => `${file}: ${one}`) };
 }
 
+/** Settings whose value is a secret. */
+export type SecretKey = { [Key in SettingKey]: Settings[Key] extends Secret | null ? Key : never }[SettingKey];
+
+/** Reads a secret as it is set now; `null`: it cannot have changed. Does not throw, and shows no secret. */
+export type SecretReader = (
+  key: SecretKey,
+) => { readonly ok: true; readonly value: Secret | null } | { readonly ok: false; readonly problem: string } | null;
+
+/** Reads one secret again: the file that a `NAME_FILE` variable names, and `.env`; the environment of a process does not change. */
+export const loadSecret: SecretReader = (key) => {
+  const notes: Notes = { problems: [], warnings: [] };
+  const dotEnv = parseDotEnv(readDotEnv().text).variables;
+  const layers = { environment: readEnvironment(), dotEnv, readFile: readTextFile };
+  const { value } = readField(FIELDS[key], layers, notes);
+  const [problem] = notes.problems;
+  return problem === undefined ? { ok: true, value: value as Secret | null } : { ok: false, problem };
+};
+
 function readDotEnv(): { text: string; warnings: string[] } {
   try {
     return { text: readTextFileIfAny(".env") ?? "", warnings: [] };
@@ -124,6 +143,7 @@ export function parseSettings(layers: Layers): Loaded {
   if (sources.ok) notes.warnings.push(...sources.warnings);
   else notes.problems.push(...sources.problems);
   if (notes.problems.length === 0) notes.problems.push(...checkTlsFiles(settings, layers));
+  if (notes.problems.length === 0) notes.problems.push(...checkMoogAuthority(settings, layers));
   const { problems, warnings } = notes;
   if (!sources.ok || problems.length > 0) return { ok: false, problems, warnings };
   return { ok: true, settings, sourcesFile: sources.file, origins, warnings };
@@ -167,4 +187,10 @@ function checkTlsFiles(settings: Settings, { readFile }: Layers): string[] {
       return [`${FIELDS[key].variable} ${quote(settings[key])} cannot be read: ${errorName(error)}`];
     }
   });
+}
+
+function checkMoogAuthority(settings: Settings, { readFile }: Layers): string[] {
+  if (!usesMoogAuthority(settings)) return [];
+  const { problem } = readAuthority(settings.moogCaCertPath, readFile);
+  return problem === undefined ? [] : [problem];
 }

@@ -24,6 +24,7 @@ export function checkTogether(settings: Settings, origins: Origins): Finding[] {
     ...checkSentinels(settings, origins),
     ...checkCluster(settings, origins),
     ...checkTls(settings),
+    ...checkWebhookAuthority(settings),
     ...checkNextPassword(settings),
     ...checkObjectives(settings),
     ...checkTracing(settings),
@@ -149,6 +150,17 @@ function checkTls(settings: Settings): Finding[] {
     const text = `${nameOf(key)} is ignored, because the connection to Redis has no TLS`;
     return { kind: "warning", keys: ["redisTls", "redisUrl", key], text };
   });
+}
+
+/** Whether Moogsoft's certificate is verified by an authority of its own. */
+export function usesMoogAuthority({ moogWebhookUrl, moogCaCertPath }: Settings): boolean {
+  return moogCaCertPath !== "" && /^https:/i.test(moogWebhookUrl);
+}
+
+function checkWebhookAuthority(settings: Settings): Finding[] {
+  if (settings.moogCaCertPath === "" || usesMoogAuthority(settings)) return [];
+  const text = `${nameOf("moogCaCertPath")} is ignored, because ${nameOf("moogWebhookUrl")} is not https://`;
+  return [{ kind: "warning", keys: ["moogCaCertPath", "moogWebhookUrl"], text }];
 }
 
 function nameOf(key: SettingKey): string {

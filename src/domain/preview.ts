@@ -1,6 +1,7 @@
 /** The little that may be shown of a message: a redacted preview, its correlation id, its age. Never its text or a key. */
 import { findMember, type JsonMember, type JsonObject } from "./json_members.ts";
-import { stringOf } from "./json_values.ts";
+import { MAX_TIME_CHARACTERS, parseEventTime } from "./event_time.ts";
+import { numberOf, stringOf } from "./json_values.ts";
 import { readMessage } from "./message.ts";
 import { FAILED_AT_MEMBER } from "./source.ts";
 
@@ -8,7 +9,6 @@ import { FAILED_AT_MEMBER } from "./source.ts";
 export const MAX_PREVIEW_CHARACTERS = 300;
 const MAX_VALUE_CHARACTERS = 80;
 const MAX_ID_CHARACTERS = 128;
-const MAX_TIMESTAMP_CHARACTERS = 64;
 /** `\uXXXX` for one character is the longest that a string literal gets. */
 const MAX_ESCAPE_BYTES = 6;
 const CORRELATION_ID = "_correlation_id";
@@ -32,27 +32,33 @@ export function correlationIdOf(bytes: Uint8Array): string | undefined {
 }
 
 /**
- * Milliseconds since the epoch at which the message says it failed (`failed_at`), else at which its event happened
- * (`timestamp`); undefined where neither is a string that `Date.parse` understands
- * (one without a zone is taken as local time). For ages that people look at only.
+ * The event's own time in milliseconds since the epoch: what the message gives as `timestamp`, else as `failed_at`; undefined where
+ * neither is a time (`parseEventTime`). Anybody may have written it: for people to look at only.
  */
-export function timestampOf(bytes: Uint8Array): number | undefined {
+export function eventTimeOf(bytes: Uint8Array, nowMs: number): number | undefined {
   const message = readMessage(bytes);
   if (!message.readable) return undefined;
-  return instantIn(message, FAILED_AT_MEMBER) ?? instantIn(message, "timestamp");
+  return instantIn(message, "timestamp", nowMs) ?? instantIn(message, FAILED_AT_MEMBER, nowMs);
 }
 
-function instantIn(message: JsonObject, name: string): number | undefined {
-  const atMs = Date.parse(shortStringIn(message, { name, max: MAX_TIMESTAMP_CHARACTERS }) ?? "");
-  return Number.isNaN(atMs) ? undefined : atMs;
+function instantIn(message: JsonObject, name: string, nowMs: number): number | undefined {
+  const member = findMember(message, name);
+  if (member === null || isLongerThan(member, MAX_TIME_CHARACTERS)) return undefined;
+  const value = stringOf(member) ?? numberOf(member);
+  return value === null ? undefined : parseEventTime(value, nowMs);
 }
 
 /** The string under that name unless it is longer than `max` characters; a huge one is not even decoded. */
 function shortStringIn(message: JsonObject, { name, max }: { name: string; max: number }): string | undefined {
   const member = findMember(message, name);
-  if (member === null || member.valueEnd - member.valueStart > max * MAX_ESCAPE_BYTES + 2) return undefined;
+  if (member === null || isLongerThan(member, max)) return undefined;
   const text = stringOf(member);
   return text !== null && text.length <= max ? text : undefined;
+}
+
+/** Surely longer than `characters`, whatever is escaped in it. */
+function isLongerThan({ valueStart, valueEnd }: JsonMember, characters: number): boolean {
+  return valueEnd - valueStart > characters * MAX_ESCAPE_BYTES + 2;
 }
 
 function previewMember(message: JsonObject, name: string): string[] {

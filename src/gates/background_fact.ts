@@ -24,6 +24,8 @@ export class BackgroundFact<T> {
   readonly #stop = new AbortController();
   #known: { readonly value: T; readonly freshUntilMs: number } | undefined;
   #search: Promise<void> | undefined;
+  /** Counts what made a search pointless that had begun before. */
+  #expiries = 0;
 
   constructor(options: BackgroundFactOptions<T>) {
     this.#options = options;
@@ -36,6 +38,13 @@ export class BackgroundFact<T> {
     this.#startSearch();
     if (known === undefined) return undefined;
     return -this.freshForMs() < this.#options.graceMs(known.value) ? known.value : undefined;
+  }
+
+  /** Makes the value stale, and that of a search that is under way: what it depends on has changed. */
+  expire(): void {
+    this.#expiries++;
+    const nowMs = this.#options.clock.monotonicMs();
+    if (this.#known) this.#known = { ...this.#known, freshUntilMs: Math.min(this.#known.freshUntilMs, nowMs) };
   }
 
   /** For how long the value is fresh still; 0 or less when it is stale or none is known. */
@@ -62,9 +71,11 @@ export class BackgroundFact<T> {
 
   async #run(): Promise<void> {
     const { clock, freshMs, find } = this.#options;
+    const expiries = this.#expiries;
     try {
       const { value, ageMs } = await find(this.#stop.signal);
-      this.#known = { value, freshUntilMs: clock.monotonicMs() + freshMs - ageMs };
+      const freshForMs = expiries === this.#expiries ? freshMs - ageMs : 0;
+      this.#known = { value, freshUntilMs: clock.monotonicMs() + freshForMs };
     } catch (error) {
       if (!this.#stop.signal.aborted) throw error;
     }

@@ -1,9 +1,11 @@
 /** The consumer gate: open while the service that reads the target lives. */
+import type { ChooseProxy } from "../config/proxy.ts";
 import type { RedisClient } from "../redis/cluster.ts";
 import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { BackgroundFact } from "./background_fact.ts";
 import { exchange, type ExchangeOutcome } from "../runtime/exchange.ts";
+import { type Asked, describeAnswer, describeFailure } from "./exchange_words.ts";
 import type { Gate, GateAnswer } from "./gate.ts";
 import { Heartbeats, type HeartbeatState } from "./heartbeats.ts";
 
@@ -34,6 +36,8 @@ export interface ConsumerGateOptions {
   readonly healthUrl: URL | undefined;
   /** What sets that URL, for people; default `ALERTER_HEALTH_URL`. */
   readonly healthUrlFrom?: string;
+  /** Which proxy that URL is asked through; default: none. */
+  readonly chooseProxy?: ChooseProxy;
   readonly redis: RedisClient;
   readonly clock: Clock;
   readonly log: Log;
@@ -144,18 +148,20 @@ function closed(reason: ConsumerReason, detail: string, retryInMs: number): Cons
 /** Asks the consumer's health URL beside the loop. */
 class HealthUrl {
   readonly fact: BackgroundFact<ExchangeOutcome>;
-  readonly #host: string;
+  readonly #asked: Asked;
   readonly #from: string;
 
-  constructor({ clock, fetch, healthUrlFrom = "ALERTER_HEALTH_URL" }: ConsumerGateOptions, url: URL) {
-    this.#host = url.host;
+  constructor({ clock, fetch, healthUrlFrom = "ALERTER_HEALTH_URL", chooseProxy }: ConsumerGateOptions, url: URL) {
+    const proxy = chooseProxy?.(url);
+    this.#asked = { address: url.host, proxy };
     this.#from = healthUrlFrom;
     this.fact = new BackgroundFact({
       clock,
       freshMs: HEALTH_URL_EVERY_MS,
       graceMs: (outcome) => isOk(outcome) ? HEALTH_URL_EVERY_MS + HEALTH_URL_TIMEOUT_MS : Infinity,
       find: async (signal) => {
-        const request = { url, method: "GET", timeoutMs: HEALTH_URL_TIMEOUT_MS, clock, signal } as const;
+        const timeoutMs = HEALTH_URL_TIMEOUT_MS;
+        const request = { url, method: "GET", timeoutMs, clock, signal, proxy: proxy?.url } as const;
         const value = await exchange(fetch === undefined ? request : { ...request, fetch });
         signal.throwIfAborted();
         return { value, ageMs: 0 };
@@ -165,15 +171,21 @@ class HealthUrl {
 
   answer(): ConsumerAnswer {
     const outcome = this.fact.current();
-    if (outcome === undefined) return closed("unknown", `${this.#host} has not answered yet`, UNKNOWN_RETRY_MS);
-    if (isOk(outcome)) return { open: true, reason: "alive", detail: `${this.#host} answered 200` };
-    const seen = outcome.kind === "answered" ? `answered ${outcome.status}` : OUTCOME_WORDS[outcome.kind];
+    if (outcome === undefined) {
+      return closed("unknown", `${this.#asked.address} has not answered yet`, UNKNOWN_RETRY_MS);
+    }
+    if (isOk(outcome)) return { open: true, reason: "alive", detail: describeAnswer(200, this.#asked) };
+    const seen = outcome.kind === "answered"
+      ? `${describeAnswer(outcome.status, this.#asked)} (${this.#from})`
+      : describeFailure(outcome, {
+        ...this.#asked,
+        url: this.#from,
+        timeout: `${HEALTH_URL_TIMEOUT_MS / 1_000} s (${this.#from})`,
+      });
     const retryInMs = Math.max(UNKNOWN_RETRY_MS, Math.ceil(this.fact.freshForMs()));
-    return closed("health_url_failed", `${this.#host} ${seen} (${this.#from})`, retryInMs);
+    return closed("health_url_failed", seen, retryInMs);
   }
 }
-
-const OUTCOME_WORDS = { timeout: "did not answer in time", unreachable: "cannot be reached" } as const;
 
 function isOk(outcome: ExchangeOutcome): boolean {
   return outcome.kind === "answered" && outcome.status === 200;

@@ -1,6 +1,6 @@
 /** The downstream gate: open while the Moogsoft probe says that Moogsoft takes events. */
 import type { RedisClient } from "../redis/cluster.ts";
-import type { Secret } from "../config/secret.ts";
+import type { ChooseProxy, ChosenProxy } from "../config/proxy.ts";
 import type { Log } from "../observability/log.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -8,13 +8,22 @@ import { BackgroundFact, type Finding, unlessAborted } from "./background_fact.t
 import type { ExchangeOutcome } from "../runtime/exchange.ts";
 import type { Gate, GateAnswer } from "./gate.ts";
 import { OutageLog } from "./outage_log.ts";
-import { type DownstreamReason, judgeProbe, PROBE_SOURCE, type ProbeVerdict, sendProbe } from "./probe.ts";
-import { type ProbeClaim, ProbeRecord } from "./probe_record.ts";
+import {
+  type DownstreamReason,
+  judgeProbe,
+  PROBE_SOURCE,
+  type ProbeAccess,
+  type ProbeVerdict,
+  sendProbe,
+} from "./probe.ts";
+import { type Asking, type ProbeClaim, probeKey, ProbeRecord } from "./probe_record.ts";
 
 /** When to ask again while the first result is on its way. */
 const UNKNOWN_RETRY_MS = 100;
 /** How often a replica looks whether another one's probe has ended. */
 const WATCH_MS = 100;
+/** How often a replica looks whether key or certificate were renewed. */
+const LOOK_EVERY_MS = 2_000;
 /** What a claim's lease is longer than a probe: time for the reply to reach Redis. */
 const LEASE_MARGIN_MS = 1000;
 
@@ -24,8 +33,10 @@ export interface DownstreamGateOptions {
   readonly enabled: boolean;
   /** `MOOG_WEBHOOK_URL`; `undefined` where it is empty. */
   readonly url: URL | undefined;
-  /** `MOOG_API_KEY`. */
-  readonly apiKey: Secret | undefined;
+  /** Reads what the probe is sent with, as it is now. Called every few seconds; must not throw. */
+  readonly access: () => ProbeAccess;
+  /** Which proxy the probe goes through; default: none. */
+  readonly chooseProxy?: ChooseProxy;
   /** `MOOG_HEALTH_TIMEOUT`, in milliseconds. */
   readonly timeoutMs: number;
   /** `MOOG_HEALTH_CACHE_SECONDS`, in milliseconds. */
@@ -89,6 +100,10 @@ class Prober {
   readonly #url: URL;
   readonly #record: ProbeRecord;
   readonly #outages: OutageLog;
+  readonly #proxy: ChosenProxy | undefined;
+  #asking: Asking;
+  #key: string;
+  #lookedAtMs: number;
   #everHealthy = false;
   #sharing = true;
 
@@ -96,7 +111,11 @@ class Prober {
     const { clock, log, timeoutMs, cacheMs, redis } = options;
     this.#options = options;
     this.#url = url;
-    this.#record = new ProbeRecord({ redis, url, cacheMs, leaseMs: timeoutMs + LEASE_MARGIN_MS });
+    this.#proxy = options.chooseProxy?.(url);
+    this.#asking = { ...options.access(), url, proxy: this.#proxy?.url };
+    this.#key = probeKey(this.#asking);
+    this.#lookedAtMs = clock.monotonicMs();
+    this.#record = new ProbeRecord({ redis, cacheMs, leaseMs: timeoutMs + LEASE_MARGIN_MS });
     this.#outages = new OutageLog({ clock, log, event: "moog_health", subject: "moog health" });
     this.fact = new BackgroundFact({
       clock,
@@ -107,6 +126,7 @@ class Prober {
   }
 
   answer(): GateAnswer {
+    this.#lookForChanges();
     const verdict = this.fact.current();
     if (verdict === undefined) {
       const detail = `the probe of ${this.#url.host} has no result yet (MOOG_WEBHOOK_URL)`;
@@ -116,35 +136,58 @@ class Prober {
     return { open: false, ...verdict, retryInMs: Math.max(UNKNOWN_RETRY_MS, Math.ceil(this.fact.freshForMs())) };
   }
 
+  /** What was answered to another key, or by other trust, holds no more. */
+  #lookForChanges(): void {
+    const { clock, access } = this.#options;
+    const nowMs = clock.monotonicMs();
+    if (nowMs - this.#lookedAtMs < LOOK_EVERY_MS) return;
+    this.#lookedAtMs = nowMs;
+    const asking = { ...this.#asking, ...access() }, key = probeKey(asking);
+    if (key === this.#key) return;
+    this.#asking = asking;
+    this.#key = key;
+    this.fact.expire();
+  }
+
   async #find(signal: AbortSignal): Promise<Finding<ProbeVerdict>> {
-    const { outcome, ageMs } = await this.#findOutcome(signal);
-    const verdict = judgeProbe(outcome, { successCodes: this.#options.successCodes, address: this.#url.host });
+    this.#lookForChanges();
+    const { outcome, ageMs } = await this.#findOutcome({ asking: this.#asking, key: this.#key }, signal);
+    const { successCodes } = this.#options;
+    const verdict = judgeProbe(outcome, { successCodes, address: this.#url.host, proxy: this.#proxy });
     this.#account(verdict);
     return { value: verdict, ageMs };
   }
 
   /** The shared result, another replica's once it is there, or our own. A lease ends, so this does too. */
-  async #findOutcome(signal: AbortSignal): Promise<{ outcome: ExchangeOutcome; ageMs: number }> {
+  async #findOutcome(
+    { asking, key }: { asking: Asking; key: string },
+    signal: AbortSignal,
+  ): Promise<{ outcome: ExchangeOutcome; ageMs: number }> {
     for (;;) {
-      const claim = await this.#claim(signal);
+      const claim = await this.#claim(key, signal);
       if (claim?.kind === "fresh") return claim;
-      if (claim?.kind !== "probing") return { outcome: await this.#probe(claim?.token, signal), ageMs: 0 };
+      if (claim?.kind !== "probing") {
+        return { outcome: await this.#probe(asking, { key, token: claim?.token, signal }), ageMs: 0 };
+      }
       await this.#options.clock.sleep(WATCH_MS, signal);
     }
   }
 
   /** `undefined`: Redis cannot be asked, so this replica is on its own. */
-  #claim(signal: AbortSignal): Promise<ProbeClaim | undefined> {
-    return this.#viaRedis(() => this.#record.claim(), signal);
+  #claim(key: string, signal: AbortSignal): Promise<ProbeClaim | undefined> {
+    return this.#viaRedis(() => this.#record.claim(key), signal);
   }
 
-  async #probe(token: string | undefined, signal: AbortSignal): Promise<ExchangeOutcome> {
-    const { apiKey, timeoutMs, clock } = this.#options;
+  async #probe(
+    asking: Asking,
+    { key, token, signal }: { key: string; token: string | undefined; signal: AbortSignal },
+  ): Promise<ExchangeOutcome> {
+    const { timeoutMs, clock } = this.#options;
     const send = this.#options.sendProbe ?? sendProbe;
-    const outcome = await send({ url: this.#url, apiKey, timeoutMs, clock, signal });
+    const outcome = await send({ ...asking, timeoutMs, clock, signal });
     // A probe that was broken off says nothing about Moogsoft.
     signal.throwIfAborted();
-    if (token !== undefined) await this.#viaRedis(() => this.#record.write(token, outcome), signal);
+    if (token !== undefined) await this.#viaRedis(() => this.#record.write({ key, token }, outcome), signal);
     return outcome;
   }
 

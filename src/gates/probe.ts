@@ -3,7 +3,9 @@ import type { Secret } from "../config/secret.ts";
 import { answeredWith } from "../observability/spans.ts";
 import type { Span } from "../observability/tracing.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
-import { exchange, type ExchangeOutcome } from "../runtime/exchange.ts";
+import type { ChosenProxy } from "../config/proxy.ts";
+import { exchange, EXCHANGE_FAILURES, type ExchangeOutcome } from "../runtime/exchange.ts";
+import { describeAnswer, describeFailure } from "./exchange_words.ts";
 
 /** The `source` of a probe's event; Moogsoft is to auto-close on it (seed, "Note for Operations"). */
 export const PROBE_SOURCE = "MUTT_HEALTH_CHECK";
@@ -17,17 +19,29 @@ export const DOWNSTREAM_REASONS = [
   "probe_rejected",
   "probe_202",
   "unhealthy",
-  "timeout",
-  "unreachable",
+  ...EXCHANGE_FAILURES,
+  "tls",
 ] as const;
 /** One of {@link DOWNSTREAM_REASONS}. */
 export type DownstreamReason = (typeof DOWNSTREAM_REASONS)[number];
+
+/** What changes under a running service, as it is now. */
+export interface ProbeAccess {
+  /** `MOOG_API_KEY`. */
+  readonly apiKey: Secret | undefined;
+  /** The text of `MOOG_CA_CERT_PATH`. */
+  readonly caCert: string | undefined;
+}
 
 /** What {@link sendProbe} needs. */
 export interface ProbeRequest {
   readonly url: URL;
   /** Sent as `Authorization: Bearer`, as MUTT's forwarder does; it wins over credentials in the URL. */
   readonly apiKey: Secret | undefined;
+  /** See {@link ExchangeRequest.caCert}. */
+  readonly caCert?: string | undefined;
+  /** See {@link ExchangeRequest.proxy}. */
+  readonly proxy?: URL | undefined;
   readonly timeoutMs: number;
   readonly clock: Clock;
   readonly signal: AbortSignal;
@@ -70,39 +84,37 @@ export function formatProbe(nowMs: number): string {
 /** What a probe's outcome means. */
 export interface ProbeVerdict {
   readonly reason: DownstreamReason;
-  /** Names host and port only: never credentials, path or query. */
+  /** Names hosts and ports only: never credentials, path or query. */
   readonly detail: string;
 }
 
 /** Judges an outcome. `address` is the `host:port` that was asked. Pure. */
-export function judgeProbe(outcome: ExchangeOutcome, { successCodes, address }: {
+export function judgeProbe(outcome: ExchangeOutcome, { successCodes, address, proxy }: {
   readonly successCodes: readonly number[];
   readonly address: string;
+  readonly proxy?: ChosenProxy | undefined;
 }): ProbeVerdict {
-  if (outcome.kind === "timeout") {
-    return { reason: "timeout", detail: `${address} did not answer within MOOG_HEALTH_TIMEOUT` };
-  }
-  if (outcome.kind === "unreachable") {
-    return {
-      reason: "unreachable",
-      detail: `${address} cannot be reached, or broke the connection off (MOOG_WEBHOOK_URL)`,
-    };
+  if (outcome.kind !== "answered") {
+    const detail = describeFailure(outcome, { ...PROBE_SETTINGS, address, proxy });
+    return { reason: outcome.kind, detail };
   }
   const { status } = outcome;
-  if (successCodes.includes(status)) return { reason: "healthy", detail: `${address} answered ${status}` };
-  if (status === 202) {
-    return { reason: "probe_202", detail: `${address} answered 202, which its consumer takes for a failure` };
-  }
-  const check = whatToCheck(status);
+  const seen = describeAnswer(status, { address, proxy });
+  if (successCodes.includes(status)) return { reason: "healthy", detail: seen };
+  if (status === 202) return { reason: "probe_202", detail: `${seen}, which its consumer takes for a failure` };
+  const check = whatToCheck(status, proxy);
   return check === undefined
-    ? { reason: "unhealthy", detail: `${address} answered ${status} (MOOG_WEBHOOK_URL)` }
-    : { reason: "probe_rejected", detail: `${address} answered ${status}; check ${check}` };
+    ? { reason: "unhealthy", detail: `${seen} (MOOG_WEBHOOK_URL)` }
+    : { reason: "probe_rejected", detail: `${seen}; check ${check}` };
 }
 
+const PROBE_SETTINGS = { url: "MOOG_WEBHOOK_URL", timeout: "MOOG_HEALTH_TIMEOUT", authority: "MOOG_CA_CERT_PATH" };
+
 /** The setting behind an answer that waiting will not change; `undefined` for any other answer. */
-function whatToCheck(status: number): string | undefined {
+function whatToCheck(status: number, proxy: ChosenProxy | undefined): string | undefined {
   if (status === 401 || status === 403) return "MOOG_API_KEY";
   if (status === 404) return "the path of MOOG_WEBHOOK_URL";
+  if (status === 407 && proxy) return `the proxy's user and password in ${proxy.variable}`;
   if (status >= 300 && status < 400) return "MOOG_WEBHOOK_URL: it redirects, and redirects are not followed";
   return undefined;
 }

@@ -5,7 +5,8 @@ import claimLua from "../redis/scripts/claim_probe.lua" with { type: "text" };
 import recordLua from "../redis/scripts/record_probe.lua" with { type: "text" };
 import { loadScript, type Script } from "../redis/scripts.ts";
 import { createId } from "../runtime/random.ts";
-import type { ExchangeOutcome } from "../runtime/exchange.ts";
+import { EXCHANGE_FAILURES, type ExchangeOutcome, TLS_FLAWS } from "../runtime/exchange.ts";
+import type { ProbeAccess } from "./probe.ts";
 
 /** What a claim was answered with. */
 export type ProbeClaim =
@@ -18,7 +19,6 @@ export type ProbeClaim =
 /** What a {@link ProbeRecord} needs. */
 export interface ProbeRecordOptions {
   readonly redis: RedisClient;
-  readonly url: URL;
   /** How long a result is fresh. */
   readonly cacheMs: number;
   /** How long a claim keeps others off: a little longer than a probe can take. */
@@ -28,46 +28,58 @@ export interface ProbeRecordOptions {
 /** Reads and writes the shared record. Every method is one Redis call and rejects with the client's errors. */
 export class ProbeRecord {
   readonly #options: ProbeRecordOptions;
-  readonly #key: string;
   readonly #claim: Script;
   readonly #record: Script;
 
   constructor(options: ProbeRecordOptions) {
     this.#options = options;
-    this.#key = probeKey(options.url);
     this.#claim = loadScript(options.redis, { name: "claimProbe", keys: 1, lua: claimLua });
     this.#record = loadScript(options.redis, { name: "recordProbe", keys: 1, lua: recordLua });
   }
 
   /** The fresh result if there is one, else who probes. A record that cannot be read counts as none. */
-  async claim(): Promise<ProbeClaim> {
+  async claim(key: string): Promise<ProbeClaim> {
     const { cacheMs, leaseMs } = this.#options;
     const token = createId();
-    const reply = await this.#claim(this.#key, cacheMs, leaseMs, token) as Buffer[];
+    const reply = await this.#claim(key, cacheMs, leaseMs, token) as Buffer[];
     const [verdict, text = "", ageMs] = reply.map(String);
     if (verdict === "probing") return { kind: "probing" };
     const outcome = verdict === "fresh" ? parseOutcome(text) : undefined;
     return outcome === undefined ? { kind: "claimed", token } : { kind: "fresh", outcome, ageMs: Number(ageMs) };
   }
 
-  /** Shares a result, unless the claim was lost to another replica meanwhile. */
-  async write(token: string, outcome: ExchangeOutcome): Promise<void> {
+  /** Shares a result, unless the claim on the key was lost to another replica meanwhile. */
+  async write({ key, token }: { key: string; token: string }, outcome: ExchangeOutcome): Promise<void> {
     const { cacheMs, leaseMs } = this.#options;
-    await this.#record(this.#key, token, formatOutcome(outcome), cacheMs + leaseMs);
+    await this.#record(key, token, formatOutcome(outcome), cacheMs + leaseMs);
   }
 }
 
-/** The record's key: another URL has another result. Credentials are left out of the digest. */
-export function probeKey(url: URL): string {
-  const digest = createHash("sha256").update(`${url.origin}${url.pathname}${url.search}`).digest("hex");
-  return `mutt:remediation:probe:${digest.slice(0, 16)}`;
+/** What was asked, and with what. */
+export interface Asking extends ProbeAccess {
+  readonly url: URL;
+  /** The proxy's URL. */
+  readonly proxy: URL | undefined;
+}
+
+/**
+ * The record's key: a fingerprint of all that the answer depends on, so that a result holds for those that ask alike, and for
+ * nobody after a key or certificate was renewed. Of a secret it holds 64 bits of a digest over everything together, no more.
+ */
+export function probeKey({ url, apiKey, caCert, proxy }: Asking): string {
+  const asked = JSON.stringify([url.href, apiKey?.reveal() ?? null, caCert ?? null, proxy?.href ?? null]);
+  return `mutt:remediation:probe:${createHash("sha256").update(asked).digest("hex").slice(0, 16)}`;
 }
 
 function formatOutcome(outcome: ExchangeOutcome): string {
-  return outcome.kind === "answered" ? String(outcome.status) : outcome.kind;
+  if (outcome.kind === "answered") return String(outcome.status);
+  return outcome.kind === "tls" ? `tls:${outcome.flaw}` : outcome.kind;
 }
 
 function parseOutcome(text: string): ExchangeOutcome | undefined {
-  if (text === "timeout" || text === "unreachable") return { kind: text };
+  const kind = EXCHANGE_FAILURES.find((one) => one === text);
+  if (kind !== undefined) return { kind };
+  const flaw = TLS_FLAWS.find((one) => `tls:${one}` === text);
+  if (flaw !== undefined) return { kind: "tls", flaw };
   return /^[1-5]\d\d$/.test(text) ? { kind: "answered", status: Number(text) } : undefined;
 }

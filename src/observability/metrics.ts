@@ -106,9 +106,17 @@ export class Metrics {
     "role",
   ]);
   /** Seconds; 0 where the DLQ is empty. */
-  readonly oldestAge = this.#gauge("oldest_age_seconds", "Age of the oldest dead letter of a source, 0 if none.", [
-    "source",
-  ]);
+  readonly oldestAge = this.#gauge(
+    "oldest_age_seconds",
+    "How long the oldest dead letter of a source has waited in the queue, 0 if there is none.",
+    ["source"],
+  );
+  /** Seconds; no series where the DLQ is empty, or the message gives no time. */
+  readonly oldestEventAge = this.#gauge(
+    "oldest_event_age_seconds",
+    "Age of the oldest dead letter of a source by its own time, where it gives one that is understood.",
+    ["source"],
+  );
   /** 1 open, 0 closed. */
   readonly gateOpen = this.#gauge("gate_open", "Whether a gate is open (1) or closed (0).", ["source", "gate"]);
   /** 1 for the state that a source's brake is in. */
@@ -233,6 +241,7 @@ export class Metrics {
   /** Forgets the series of a source that runs no more; `keepCounters`: it comes back at once, so only its gauges go. */
   removeSource({ name: source, gates, queues }: MeasuredSource, { keepCounters }: { keepCounters: boolean }): void {
     this.oldestAge.remove({ source });
+    this.oldestEventAge.remove({ source });
     this.allowance.remove({ source });
     this.returned.remove({ source });
     this.stampsDropped.remove({ source });

@@ -38,6 +38,8 @@ const TEMPORARY = [429, 502, 503, 504];
 export interface OtelTracerOptions {
   /** Where batches are posted to. */
   readonly url: URL;
+  /** The proxy that they go through; default: none. */
+  readonly proxy?: URL | undefined;
   readonly encoding: "protobuf" | "json";
   /** Sent with each batch; the values may be keys. */
   readonly headers: Readonly<Record<string, Secret>>;
@@ -285,7 +287,7 @@ class Exporter implements SpanExporter {
   }
 
   async #post(spans: ReadableSpan[]): Promise<ExchangeOutcome> {
-    const { url, encoding, timeoutMs, clock, headers } = this.#options;
+    const { url, proxy, encoding, timeoutMs, clock, headers } = this.#options;
     const serializer = encoding === "json" ? JsonTraceSerializer : ProtobufTraceSerializer;
     const body = new Uint8Array(serializer.serializeRequest(spans) ?? []);
     const endMs = clock.monotonicMs() + timeoutMs;
@@ -293,7 +295,7 @@ class Exporter implements SpanExporter {
     const revealed = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, value.reveal()]));
     for (let pauseMs = FIRST_PAUSE_MS;; pauseMs *= 1.5) {
       const outcome = await exchange({
-        ...{ url, method: "POST", body, clock, signal },
+        ...{ url, proxy, method: "POST", body, clock, signal },
         headers: { ...revealed, "content-type": encoding === "json" ? "application/json" : "application/x-protobuf" },
         timeoutMs: Math.max(0, endMs - clock.monotonicMs()),
       });
@@ -333,8 +335,12 @@ class Exporter implements SpanExporter {
   }
 }
 
-const EXPLAINED = {
+const EXPLAINED: Readonly<Record<Exclude<ExchangeOutcome["kind"], "answered">, string>> = {
   timeout: "no answer in time",
+  dns: "its name, or its proxy's, is not known to DNS",
+  refused: "nothing listens there, or where its proxy should be",
+  proxy: "its proxy does not connect to it",
+  tls: "its certificate is not trusted, or it speaks no TLS there",
   unreachable: "it cannot be reached, or speaks no HTTP there; OTLP/HTTP is on port 4318",
 };
 
@@ -343,5 +349,5 @@ function isTaken(outcome: ExchangeOutcome): boolean {
 }
 
 function isTemporary(outcome: ExchangeOutcome): boolean {
-  return outcome.kind === "unreachable" || (outcome.kind === "answered" && TEMPORARY.includes(outcome.status));
+  return outcome.kind === "answered" ? TEMPORARY.includes(outcome.status) : outcome.kind !== "timeout";
 }

@@ -21,6 +21,11 @@ export function receiptKey(dlq: string, instance: string): string {
   return `${stateKey(dlq)}:receipt:${instance}`;
 }
 
+/** Since when messages have waited in a DLQ (string, expires). In the slot of the source's record. */
+export function waitingKey(dlq: string): string {
+  return `${stateKey(dlq)}:waiting`;
+}
+
 /** The part of a key that decides its cluster slot (between the first `{` and the next `}`), if it has one. */
 export function hashTag(key: string): string | undefined {
   const open = key.indexOf("{");

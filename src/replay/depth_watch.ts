@@ -1,18 +1,19 @@
 /** Measures a source's queues and the age of its oldest message, whether or not anything moves. */
 import type { RedisClient } from "../redis/cluster.ts";
-import { timestampOf } from "../domain/preview.ts";
+import { eventTimeOf } from "../domain/preview.ts";
 import type { SourcePolicy } from "../domain/source.ts";
 import type { Metrics, QueueRole } from "../observability/metrics.ts";
 import type { DeadLetterStore } from "../redis/dead_letter_store.ts";
+import { WaitingStore } from "../redis/waiting_store.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { Watch } from "./watch.ts";
 
 /** How often the queues are measured. */
 const PERIOD_MS = 5_000;
-/** How long the oldest message is remembered while nothing of ours moves (others may pop it), in milliseconds. */
-const REREAD_MS = 600_000;
-/** A message over this size is not read for its age. */
-const MAX_READ_BYTES = 65_536;
+/** A message over this size is not asked for its time; to look at one at all holds Redis up. */
+const LARGE_BYTES = 65_536;
+/** So, where either end of the queue is one, it is not looked at again for so long while nothing seems to change. */
+const LARGE_PERIOD_MS = 600_000;
 
 /** Every queue that belongs to a source, with its role; each key once. */
 export function measuredQueues(
@@ -31,11 +32,19 @@ export function measuredQueues(
 /** A source's dead-letter queue as it was measured. */
 export interface Measurement {
   readonly depth: number;
-  /** Age of the oldest message, 0 where there is none. */
+  /** How long the oldest message has waited in the queue, as far as this service has seen; 0 where there is none. */
   readonly oldestAgeMs: number;
 }
 
-/** Sets `queue_depth`, `dlq_depth` and `oldest_age_seconds` every few seconds. Failures leave the last values. */
+/** The oldest message of a dead-letter queue, for people. */
+export interface OldestMessage {
+  /** When it was first seen in the queue; milliseconds since the epoch, by this machine's clock. */
+  readonly sinceMs: number;
+  /** The time that it gives of itself; `null`: none that is understood. */
+  readonly eventAtMs: number | null;
+}
+
+/** Sets `queue_depth`, `dlq_depth` and the ages of the oldest message every few seconds. Failures leave the last values. */
 export class DepthWatch extends Watch {
   readonly #policy: SourcePolicy;
   readonly #deps: {
@@ -46,7 +55,8 @@ export class DepthWatch extends Watch {
     readonly clock: Clock;
     readonly onMeasured: (measurement: Measurement) => void;
   };
-  #oldest: Oldest | null = null;
+  readonly #waiting: WaitingStore;
+  #last: Look | null = null;
 
   constructor(
     policy: SourcePolicy,
@@ -62,6 +72,14 @@ export class DepthWatch extends Watch {
     super(deps.clock);
     this.#policy = policy;
     this.#deps = deps;
+    this.#waiting = new WaitingStore(deps.redis, policy.dlq);
+  }
+
+  /** The oldest message as it was last seen; `null` where there is none, or nothing was seen yet. Does no IO. */
+  oldest(): OldestMessage | null {
+    const last = this.#last;
+    if (last === null || last.digest === "") return null;
+    return { sinceMs: this.#deps.clock.nowMs() - this.#ageMs(last), eventAtMs: last.eventAtMs };
   }
 
   async look(): Promise<void> {
@@ -74,53 +92,53 @@ export class DepthWatch extends Watch {
   }
 
   async #measure(): Promise<void> {
-    const { redis, queues, metrics, onMeasured } = this.#deps;
+    const { redis, queues, metrics, clock, onMeasured } = this.#deps;
     const source = this.#policy.name;
     const depths = await Promise.all(queues.map(({ name }) => redis.llen(name)));
     queues.forEach(({ name: queue, role }, i) => metrics.queueDepth.set({ source, queue, role }, depths[i]!));
     metrics.dlqDepth.set({ dlq_name: this.#policy.dlq }, depths[0]!);
-    if (depths[0] === 0) this.#oldest = null;
-    const ageSeconds = depths[0] === 0 ? 0 : await this.#oldestAgeSeconds();
-    metrics.oldestAge.set({ source }, ageSeconds);
-    onMeasured({ depth: depths[0]!, oldestAgeMs: ageSeconds * 1_000 });
+    const last = this.#last = await this.#lookAtOldest(depths[0]!);
+    const oldestAgeMs = this.#ageMs(last);
+    metrics.oldestAge.set({ source }, oldestAgeMs / 1_000);
+    if (last.eventAtMs === null) metrics.oldestEventAge.remove({ source });
+    else metrics.oldestEventAge.set({ source }, (clock.nowMs() - last.eventAtMs) / 1_000);
+    onMeasured({ depth: depths[0]!, oldestAgeMs });
   }
 
-  /**
-   * Age by the oldest message's own time, else by when it was first seen. It is read again only when something has moved, and
-   * a large one only every ten minutes: reading it holds Redis up.
-   */
-  async #oldestAgeSeconds(): Promise<number> {
+  async #lookAtOldest(depth: number): Promise<Look> {
     const { store, clock } = this.#deps;
-    const nowMs = clock.nowMs();
-    const { record: { sequence } } = await store.peek();
-    const known = this.#oldest;
-    const isKnown = known !== null && nowMs - known.readAtMs < REREAD_MS &&
-      (known.sequence === sequence || known.isLarge);
-    if (!isKnown) {
-      const { messages: [message], oversize } = await store.look({
-        messages: 1,
-        bytes: 1,
-        messageBytes: MAX_READ_BYTES,
-      });
-      const isSame = known !== null && known.bytes === (message?.length ?? oversize?.bytes ?? 0);
-      this.#oldest = {
-        sequence,
-        bytes: message?.length ?? oversize?.bytes ?? 0,
-        isLarge: !message,
-        sinceMs: (message && timestampOf(message)) ?? (isSame ? known.sinceMs : nowMs),
-        readAtMs: nowMs,
-      };
+    const last = this.#last, atMs = clock.monotonicMs();
+    if (last?.isLarge && last.depth === depth && atMs - last.atMs < LARGE_PERIOD_MS) {
+      const { record } = await store.peek();
+      if (record.sequence === last.sequence) return last;
     }
-    return Math.max(0, (nowMs - this.#oldest!.sinceMs) / 1_000);
+    const seen = await this.#waiting.look({ mostBytes: LARGE_BYTES });
+    const isSame = last !== null && seen.digest === last.digest;
+    const eventAtMs = seen.oldest && eventTimeOf(seen.oldest, clock.nowMs());
+    return {
+      ...{ depth: seen.depth, sequence: seen.sequence, digest: seen.digest, atMs },
+      isLarge: seen.longestBytes > LARGE_BYTES,
+      ageMs: Math.max(0, seen.nowMs - seen.sinceMs),
+      eventAtMs: eventAtMs ?? (isSame ? last.eventAtMs : null),
+    };
+  }
+
+  #ageMs({ digest, ageMs, atMs }: Look): number {
+    return digest === "" ? 0 : ageMs + this.#deps.clock.monotonicMs() - atMs;
   }
 }
 
-/** The oldest message as it was last read. */
-interface Oldest {
+/** A queue as it was looked at. */
+interface Look {
+  readonly depth: number;
   readonly sequence: string;
-  readonly bytes: number;
-  /** Over {@link MAX_READ_BYTES}: described, not read. */
+  /** Of the oldest message; `""`: there is none. */
+  readonly digest: string;
+  /** Whether it costs Redis much to look again. */
   readonly isLarge: boolean;
-  readonly sinceMs: number;
-  readonly readAtMs: number;
+  /** How long the oldest message had waited. */
+  readonly ageMs: number;
+  readonly eventAtMs: number | null;
+  /** By the monotonic clock. */
+  readonly atMs: number;
 }

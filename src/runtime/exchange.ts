@@ -5,13 +5,33 @@ import type { Clock } from "./clock.ts";
 /** Most of an answer's body that is read; only its status counts. */
 const MAX_BODY_BYTES = 4096;
 
+/** What can be wrong with TLS. Closed set. */
+export const TLS_FLAWS = [
+  "unknown_authority",
+  "self_signed",
+  "expired",
+  "not_yet_valid",
+  "wrong_name",
+  "not_tls",
+  "other",
+] as const;
+/** One of {@link TLS_FLAWS}. */
+export type TlsFlaw = (typeof TLS_FLAWS)[number];
+
+/** How an exchange can fail, but for TLS. Closed set. */
+export const EXCHANGE_FAILURES = ["timeout", "dns", "refused", "proxy", "unreachable"] as const;
+
 /** How an exchange ended. */
 export type ExchangeOutcome =
   | { readonly kind: "answered"; readonly status: number }
-  /** Not finished in time, answer's body included. */
-  | { readonly kind: "timeout" }
-  /** No connection, or one that broke before the answer was whole. */
-  | { readonly kind: "unreachable" };
+  /**
+   * `timeout`: not finished in time, answer's body included. `dns`: the host's name has no address. `refused`: nothing
+   * listens there. `proxy`: the proxy does not connect us. `unreachable`: anything else, as a connection that broke before
+   * the answer was whole. Through a proxy `dns` and `refused` are the proxy's own.
+   */
+  | { readonly kind: (typeof EXCHANGE_FAILURES)[number] }
+  /** No TLS with the other side, or none that can be trusted. */
+  | { readonly kind: "tls"; readonly flaw: TlsFlaw };
 
 /** What {@link exchange} sends, and its bounds. */
 export interface ExchangeRequest {
@@ -25,6 +45,10 @@ export interface ExchangeRequest {
   readonly clock: Clock;
   /** Gives the exchange up; its outcome is then `unreachable`. */
   readonly signal: AbortSignal;
+  /** The proxy to go through, with its credentials; default: none. */
+  readonly proxy?: URL | undefined;
+  /** A certificate authority (PEM) that is trusted beside those of the runtime; default: none. */
+  readonly caCert?: string | undefined;
   /** Replaced in tests. */
   readonly fetch?: typeof fetch;
 }
@@ -41,23 +65,64 @@ export async function exchange(request: ExchangeRequest): Promise<ExchangeOutcom
     timedOut = !over.signal.aborted;
     over.abort();
   });
+  let client: Deno.HttpClient | undefined;
   try {
+    client = openClient(request);
     const response = await (request.fetch ?? fetch)(address(request.url), {
       method: request.method,
       headers: headersOf(request),
       redirect: "manual",
       signal: AbortSignal.any([over.signal, request.signal]),
       ...(request.body === undefined ? {} : { body: request.body }),
+      ...(client === undefined ? {} : { client }),
     });
     await skimBody(response);
     return { kind: "answered", status: response.status };
-  } catch {
-    // The error's text names the URL with its query, so it goes nowhere.
-    return { kind: timedOut ? "timeout" : "unreachable" };
+  } catch (error) {
+    if (timedOut) return { kind: "timeout" };
+    return request.signal.aborted ? { kind: "unreachable" } : readFailure(error);
   } finally {
     over.abort();
+    client?.close();
     await deadline;
   }
+}
+
+/** `undefined`: the runtime's own will do. */
+function openClient({ proxy, caCert }: ExchangeRequest): Deno.HttpClient | undefined {
+  if (proxy === undefined && caCert === undefined) return undefined;
+  return Deno.createHttpClient({
+    ...(proxy === undefined ? {} : { proxy: { url: proxy.href } }),
+    ...(caCert === undefined ? {} : { caCerts: [caCert] }),
+  });
+}
+
+/** The texts of the runtime (reqwest, hyper, rustls), the first that matches. Deno 2.9.6 and 2.6.10 say the same. */
+const FAILURES: readonly (readonly [RegExp, ExchangeOutcome])[] = [
+  [/UnknownIssuer/, { kind: "tls", flaw: "unknown_authority" }],
+  [/CaUsedAsEndEntity/, { kind: "tls", flaw: "self_signed" }],
+  [/certificate expired|\bExpired\b/, { kind: "tls", flaw: "expired" }],
+  [/certificate not valid yet|NotValidYet/, { kind: "tls", flaw: "not_yet_valid" }],
+  [/not valid for name|NotValidForName/, { kind: "tls", flaw: "wrong_name" }],
+  [/InvalidContentType/, { kind: "tls", flaw: "not_tls" }],
+  [/invalid peer certificate|tls handshake|fatal alert|corrupt message|peer is incompatible|peer misbehaved/i, {
+    kind: "tls",
+    flaw: "other",
+  }],
+  [/dns error/, { kind: "dns" }],
+  [/Connection refused/, { kind: "refused" }],
+  [/proxy authentication required|unsuccessful tunnel|tunnel error|unexpected eof while tunneling|socks/i, {
+    kind: "proxy",
+  }],
+];
+
+/** Only a kind: the error's text names the URL with its query, so it goes nowhere. */
+function readFailure(error: unknown): ExchangeOutcome {
+  const texts: string[] = [];
+  for (let at = error; at instanceof Error; at = at.cause) texts.push(at.message);
+  // Without the URL, which may say anything.
+  const text = texts.join("\n").replace(/\bhttps?:\/\/\S+/g, "");
+  return FAILURES.find(([pattern]) => pattern.test(text))?.[1] ?? { kind: "unreachable" };
 }
 
 function headersOf({ url, headers }: ExchangeRequest): Record<string, string> {

@@ -1,9 +1,26 @@
 /** The only place that knows the environment, files and the process itself. */
 import { cpuUsage } from "node:process";
 
-/** Every environment variable that the process may see. */
+/** Names by which the runtime's own `fetch` finds a proxy. It asks loopback through it, and knows no `host:port` in `NO_PROXY`. */
+const PROXY_VARIABLES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"].flatMap((name) => [
+  name,
+  name.toLowerCase(),
+]);
+/** Those that were taken out of the environment. */
+const taken: Record<string, string> = {};
+
+/**
+ * Every environment variable that the process may see. Those that name a proxy are taken out of the process' environment
+ * on the way: which requests go through it is ours to say, by the settings that they become.
+ */
 export function readEnvironment(): Record<string, string> {
-  return Deno.env.toObject();
+  const environment = Deno.env.toObject();
+  for (const name of PROXY_VARIABLES) {
+    if (!Object.hasOwn(environment, name)) continue;
+    taken[name] = environment[name]!;
+    Deno.env.delete(name);
+  }
+  return { ...environment, ...taken };
 }
 
 /** Those of the variables that are set to what is not UTF-8: {@link readEnvironment} leaves them out. */

@@ -134,10 +134,13 @@ withRedis("slo: an old message and a backlog that does not drain are told, and t
   await redis.seedList(TARGET, Array.from({ length: 10 }, () => "{}"));
   await redis.seedList(DLQ, [message(1, "2020-01-01T00:00:00Z")]);
   await using service = startService({
-    env: envFor(redis, { REMEDIATION_TARGET_MAX_DEPTH: "10", REMEDIATION_SLO_TIME_TO_DRAIN: "1" }),
+    env: envFor(redis, {
+      ...{ REMEDIATION_TARGET_MAX_DEPTH: "10", REMEDIATION_SLO_TIME_TO_DRAIN: "1" },
+      REMEDIATION_SLO_OLDEST_AGE: "1",
+    }),
   });
   const { health } = await service.ports();
-  assert.equal((await waitFor(service, "oldest_age", "critical")).threshold_seconds, 14_400);
+  assert.equal((await waitFor(service, "oldest_age", "critical")).threshold_seconds, 1);
   const late = await waitFor(service, "time_to_drain", "critical");
   assert.equal(late.threshold_seconds, 1);
   assert.equal((await runCommand(health)).code, 1);
@@ -146,6 +149,15 @@ withRedis("slo: an old message and a backlog that does not drain are told, and t
   await waitFor(service, "time_to_drain", "ok");
   assert.equal(await client.llen(DLQ), 0);
   assert.equal((await runCommand(health)).code, 0);
+});
+
+withRedis("slo: an event of long ago that has just died spends nothing", async (redis) => {
+  await redis.seedList(TARGET, Array.from({ length: 10 }, () => "{}"));
+  await redis.seedList(DLQ, [message(1, "2019-01-01T00:00:00Z")]);
+  await using service = startService({ env: envFor(redis, { REMEDIATION_TARGET_MAX_DEPTH: "10" }) });
+  const { bad_events } = await waitFor(service, "oldest_age", "ok");
+  assert.equal(bad_events, 0);
+  assert.equal(await redis.client().llen(DLQ), 1);
 });
 
 withRedis("slo: a standby says so, and judges only what it can see", async (redis) => {

@@ -261,7 +261,7 @@ Deno.test("ConsumerGate: asks the health URL every 10 s and gives it 5 s when as
   await gate.settled();
   strictEqual(await asked(gate), "closed health_url_failed");
   const { detail } = await gate.ask();
-  match(detail, /did not answer in time \(ALERTER_HEALTH_URL\)/);
+  match(detail, /did not answer within 5 s \(ALERTER_HEALTH_URL\)/);
   await gate.stop();
   await alerter.stop();
 });

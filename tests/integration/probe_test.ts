@@ -2,7 +2,7 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import type { Redis } from "ioredis";
 import { Secret } from "../../src/config/secret.ts";
 import { DownstreamGate, type DownstreamGateOptions } from "../../src/gates/downstream.ts";
-import { exchange, type ExchangeOutcome } from "../../src/runtime/exchange.ts";
+import { exchange, EXCHANGE_FAILURES, type ExchangeOutcome, TLS_FLAWS } from "../../src/runtime/exchange.ts";
 import { DOWNSTREAM_REASONS, sendProbe } from "../../src/gates/probe.ts";
 import { probeKey, ProbeRecord } from "../../src/gates/probe_record.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
@@ -11,6 +11,7 @@ import { TestClock } from "../support/test_clock.ts";
 import { type HttpStub, startHttpStub, type StubAnswer } from "../support/http_stub.ts";
 import { assertNoSecrets, PLANTED } from "../support/planted_secrets.ts";
 import { withRedis } from "../support/redis.ts";
+import { certificateFiles } from "../support/tls.ts";
 import { waitUntil } from "../support/wait.ts";
 
 /** A Moogsoft that answers as told, for the time of `use`. */
@@ -26,6 +27,13 @@ async function withMoog(
   } finally {
     await moog.stop();
   }
+}
+
+/** Without a key, an authority or a proxy. */
+const PLAIN = { apiKey: undefined, caCert: undefined };
+
+function plainKey(url: URL): string {
+  return probeKey({ ...PLAIN, url, proxy: undefined });
 }
 
 function probeOnce(url: URL, timeoutMs = 2000): Promise<ExchangeOutcome> {
@@ -68,11 +76,11 @@ Deno.test("sendProbe: takes no more than some KiB and hangs up when the body has
   });
 });
 
-Deno.test("sendProbe: says unreachable when nobody listens", async () => {
+Deno.test("sendProbe: says refused when nobody listens", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const url = new URL(`http://127.0.0.1:${listener.addr.port}/`);
   listener.close();
-  deepStrictEqual(await probeOnce(url), { kind: "unreachable" });
+  deepStrictEqual(await probeOnce(url), { kind: "refused" });
 });
 
 // Original test 5 (contract §10).
@@ -120,7 +128,7 @@ function createGate(redis: Redis, overrides: Partial<DownstreamGateOptions>): Ga
   const gate = new DownstreamGate({
     enabled: true,
     url: undefined,
-    apiKey: undefined,
+    access: () => PLAIN,
     timeoutMs: 1000,
     cacheMs: 60_000,
     successCodes: [200, 201, 202],
@@ -188,7 +196,11 @@ withRedis("DownstreamGate: names no secret when it tells of a failure", async (s
   await withMoog({ status: 401 }, async (_moog, url) => {
     const secret = new URL(url.href.replace("//", "//user:@") + `?token=${encodeURIComponent(PLANTED.webhookToken)}`);
     secret.password = PLANTED.webhookPassword;
-    const { gate, lines } = createGate(redis, { url: secret, apiKey: new Secret(PLANTED.moogApiKey) });
+    const { gate, lines } = createGate(redis, {
+      url: secret,
+      access: () => ({ ...PLAIN, apiKey: new Secret(PLANTED.moogApiKey) }),
+      chooseProxy: () => undefined,
+    });
     await gate.settled();
     const told = JSON.stringify([await gate.ask(), lines, await redis.keys("*")]);
     assertNoSecrets("the gate, its log and its keys", told);
@@ -250,7 +262,7 @@ withRedis("DownstreamGate: judges a shared result by its own codes when they dif
 withRedis("DownstreamGate: probes after the lease when the prober died", async (server) => {
   const redis = server.client();
   await withMoog({ status: 200 }, async (_moog, url) => {
-    await new ProbeRecord({ redis, url, cacheMs: 60_000, leaseMs: 300 }).claim();
+    await new ProbeRecord({ redis, cacheMs: 60_000, leaseMs: 300 }).claim(plainKey(url));
     const { gate } = createGate(redis, { url, timeoutMs: 200 });
     gate.ask();
     await gate.settled();
@@ -262,7 +274,7 @@ withRedis("DownstreamGate: probes after the lease when the prober died", async (
 withRedis("DownstreamGate: probes with its own cache, with one warning, when Redis fails", async (server) => {
   const redis = server.client();
   await withMoog({ status: 200 }, async ({ requests }, url) => {
-    await redis.set(probeKey(url), "not a hash");
+    await redis.set(plainKey(url), "not a hash");
     const { gate, lines, redisErrors } = createGate(redis, { url, cacheMs: 200 });
     await gate.settled();
     strictEqual(gate.ask().reason, "healthy");
@@ -316,7 +328,7 @@ withRedis("DownstreamGate.stop: breaks the probe off when Moogsoft hangs", async
     await waitUntil(() => requests.length === 1, { what: "the probe was sent" });
     await gate.stop();
     deepStrictEqual([lines, gauge], [[], []]);
-    strictEqual(await redis.hget(probeKey(url), "outcome"), null);
+    strictEqual(await redis.hget(plainKey(url), "outcome"), null);
   });
 });
 
@@ -371,32 +383,32 @@ withRedis("DownstreamGate: logs changes, an outage's length and the auto-close h
   });
 });
 
+const KEY = plainKey(new URL("http://moog/"));
+
 withRedis("ProbeRecord: lets one claim, then shares what it wrote, when several ask", async (server) => {
   const redis = server.client();
-  const record = new ProbeRecord({ redis, url: new URL("http://moog/"), cacheMs: 60_000, leaseMs: 60_000 });
-  const claims = await Promise.all(Array.from({ length: 5 }, () => record.claim()));
+  const record = new ProbeRecord({ redis, cacheMs: 60_000, leaseMs: 60_000 });
+  const claims = await Promise.all(Array.from({ length: 5 }, () => record.claim(KEY)));
   deepStrictEqual(claims.map(({ kind }) => kind), ["claimed", "probing", "probing", "probing", "probing"]);
   const [claim] = claims;
   ok(claim?.kind === "claimed");
-  await record.write(claim.token, { kind: "timeout" });
-  const fresh = await record.claim();
+  await record.write({ key: KEY, token: claim.token }, { kind: "timeout" });
+  const fresh = await record.claim(KEY);
   ok(fresh.kind === "fresh" && fresh.ageMs >= 0 && fresh.ageMs < 5000);
   deepStrictEqual(fresh.outcome, { kind: "timeout" });
 });
 
 withRedis("ProbeRecord: ignores a result when its claim was lost", async (server) => {
   const redis = server.client();
-  const url = new URL("http://moog/");
-  const record = new ProbeRecord({ redis, url, cacheMs: 60_000, leaseMs: 60_000 });
-  await record.claim();
-  await record.write("another token", { kind: "answered", status: 200 });
-  deepStrictEqual(await record.claim(), { kind: "probing" });
+  const record = new ProbeRecord({ redis, cacheMs: 60_000, leaseMs: 60_000 });
+  await record.claim(KEY);
+  await record.write({ key: KEY, token: "another token" }, { kind: "answered", status: 200 });
+  deepStrictEqual(await record.claim(KEY), { kind: "probing" });
 });
 
 withRedis("ProbeRecord: claims when the record is from the future, or cannot be read", async (server) => {
   const redis = server.client();
-  const url = new URL("http://moog/");
-  const record = new ProbeRecord({ redis, url, cacheMs: 60_000, leaseMs: 1000 });
+  const record = new ProbeRecord({ redis, cacheMs: 60_000, leaseMs: 1000 });
   const future = String(Date.now() + 3_600_000);
   for (
     const fields of [
@@ -405,19 +417,89 @@ withRedis("ProbeRecord: claims when the record is from the future, or cannot be 
       { outcome: "bad", atMs: String(Date.now()) },
     ]
   ) {
-    await redis.del(probeKey(url));
-    await redis.hset(probeKey(url), fields);
-    strictEqual((await record.claim()).kind, "claimed", JSON.stringify(fields));
+    await redis.del(KEY);
+    await redis.hset(KEY, fields);
+    strictEqual((await record.claim(KEY)).kind, "claimed", JSON.stringify(fields));
   }
 });
 
 withRedis("ProbeRecord: leaves nothing behind for ever when it was used", async (server) => {
   const redis = server.client();
-  const url = new URL("http://moog/");
-  const record = new ProbeRecord({ redis, url, cacheMs: 60_000, leaseMs: 6000 });
-  const claim = await record.claim();
-  ok(claim.kind === "claimed" && await redis.pttl(probeKey(url)) > 0);
-  await record.write(claim.token, { kind: "unreachable" });
-  const leftMs = await redis.pttl(probeKey(url));
+  const record = new ProbeRecord({ redis, cacheMs: 60_000, leaseMs: 6000 });
+  const claim = await record.claim(KEY);
+  ok(claim.kind === "claimed" && await redis.pttl(KEY) > 0);
+  await record.write({ key: KEY, token: claim.token }, { kind: "unreachable" });
+  const leftMs = await redis.pttl(KEY);
   ok(leftMs > 0 && leftMs <= 66_000);
+});
+
+withRedis("ProbeRecord: shares each outcome as it was", async (server) => {
+  const record = new ProbeRecord({ redis: server.client(), cacheMs: 60_000, leaseMs: 60_000 });
+  const outcomes: ExchangeOutcome[] = [
+    { kind: "answered", status: 207 },
+    ...EXCHANGE_FAILURES.map((kind) => ({ kind })),
+    ...TLS_FLAWS.map((flaw) => ({ kind: "tls" as const, flaw })),
+  ];
+  for (const [at, outcome] of outcomes.entries()) {
+    const key = `${KEY}:${at}`;
+    const claim = await record.claim(key);
+    ok(claim.kind === "claimed");
+    await record.write({ key, token: claim.token }, outcome);
+    const shared = await record.claim(key);
+    deepStrictEqual(shared.kind === "fresh" && shared.outcome, outcome);
+  }
+});
+
+withRedis("DownstreamGate: has a result of its own when key, authority or credentials differ", async (server) => {
+  const redis = server.client();
+  await withMoog({ status: 200 }, async (moog, url) => {
+    const withUser = new URL(url);
+    withUser.username = "u";
+    const askings: Partial<DownstreamGateOptions>[] = [
+      { url },
+      { url, access: () => ({ ...PLAIN, apiKey: new Secret("old") }) },
+      { url, access: () => ({ ...PLAIN, apiKey: new Secret("new") }) },
+      { url, access: () => ({ ...PLAIN, caCert: Deno.readTextFileSync(certificateFiles("localhost").authority) }) },
+      { url: withUser },
+    ];
+    for (const asking of [...askings, ...askings]) {
+      const { gate } = createGate(redis, asking);
+      await gate.settled();
+      strictEqual(gate.ask().reason, "healthy");
+      await gate.stop();
+    }
+    strictEqual(moog.requests.length, askings.length);
+  });
+});
+
+withRedis("DownstreamGate: asks again within seconds when the key was renewed", async (server) => {
+  const redis = server.client();
+  const clock = new TestClock();
+  let key = "old";
+  const sent: (string | undefined)[] = [];
+  const { gate, lines } = createGate(redis, {
+    url: new URL("http://moog/"),
+    cacheMs: 3_600_000,
+    clock,
+    access: () => ({ ...PLAIN, apiKey: new Secret(key) }),
+    sendProbe: ({ apiKey }) => {
+      sent.push(apiKey?.reveal());
+      return Promise.resolve({ kind: "answered", status: apiKey?.reveal() === "new" ? 200 : 401 });
+    },
+  });
+  await gate.settled();
+  strictEqual(gate.ask().reason, "probe_rejected");
+  key = "new";
+  await clock.advance(1_999);
+  strictEqual(gate.ask().reason, "probe_rejected");
+  await gate.settled();
+  deepStrictEqual(sent, ["old"]);
+  await clock.advance(1);
+  // The old answer stands until there is a new one.
+  strictEqual(gate.ask().reason, "probe_rejected");
+  await gate.settled();
+  strictEqual(gate.ask().reason, "healthy");
+  deepStrictEqual(sent, ["old", "new"]);
+  ok(!JSON.stringify(lines).includes("new"));
+  await gate.stop();
 });

@@ -123,7 +123,8 @@ const VALUE = fc.oneof(
 Deno.test("ProbeRecord, PaceLedgerStore: read any hash as a result or as none, and never reject", async () => {
   const client = redis().client();
   const url = new URL("http://moog.example/");
-  const probes = new ProbeRecord({ redis: client, url, cacheMs: 60_000, leaseMs: 1_000 });
+  const probe = probeKey({ url, apiKey: undefined, caCert: undefined, proxy: undefined });
+  const probes = new ProbeRecord({ redis: client, cacheMs: 60_000, leaseMs: 1_000 });
   const ledgers = new PaceLedgerStore(client, "rate");
   const name = fc.constantFrom(
     "outcome",
@@ -137,10 +138,10 @@ Deno.test("ProbeRecord, PaceLedgerStore: read any hash as a result or as none, a
   );
   await fc.assert(
     fc.asyncProperty(fc.array(fc.tuple(name, VALUE), { minLength: 1, maxLength: 8 }), async (fields) => {
-      const keys = [probeKey(url), paceLedgerKey("rate")];
+      const keys = [probe, paceLedgerKey("rate")];
       await client.del(...keys);
       for (const key of keys) await client.hset(key, ...fields.flat());
-      const claim = await probes.claim();
+      const claim = await probes.claim(probe);
       if (claim.kind === "fresh") assert.ok(claim.ageMs >= 0 && claim.ageMs < 60_000);
       const { version, ledger } = await ledgers.read();
       assert.match(version, /^\d{1,15}$/);

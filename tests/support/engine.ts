@@ -151,7 +151,8 @@ class TestEngine implements Engine {
     const live = new LiveSettings(settings);
     this.source = createSourceParts(setup, {
       ...{ live, metrics, log, isConfigKnown: () => true, connections: this.connections },
-      ...{ clock, tracer: NO_TRACER, instance },
+      ...{ clock, tracer: NO_TRACER, instance, chooseProxy: () => undefined },
+      moogAccess: () => ({ apiKey: settings.moogApiKey ?? undefined, caCert: undefined }),
     });
     const sleep = async (ms: number, signal?: AbortSignal) => {
       await clock.sleep(Math.min(ms, longestPauseMs), signal);

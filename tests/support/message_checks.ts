@@ -5,7 +5,7 @@ import { openEnvelope } from "../../src/domain/envelope.ts";
 import { type ReadableMessage, readMessage } from "../../src/domain/message.ts";
 import { editMessage } from "../../src/domain/message_edit.ts";
 import { withoutStamps } from "../../src/domain/message_stamps.ts";
-import { correlationIdOf, MAX_PREVIEW_CHARACTERS, previewMessage, timestampOf } from "../../src/domain/preview.ts";
+import { correlationIdOf, eventTimeOf, MAX_PREVIEW_CHARACTERS, previewMessage } from "../../src/domain/preview.ts";
 import { decide, type VerdictContext } from "../../src/domain/verdict.ts";
 import { textOf } from "./payloads.ts";
 
@@ -65,7 +65,8 @@ export function checkMessage(bytes: Uint8Array): void {
   const preview = previewMessage(bytes);
   assert.ok(preview.length <= MAX_PREVIEW_CHARACTERS && !/[\p{C}\p{Zl}\p{Zp}]/u.test(preview), preview);
   assert.ok((correlationIdOf(bytes) ?? "").length <= 128);
-  timestampOf(bytes);
+  const atMs = eventTimeOf(bytes, 1_795_000_000_000);
+  assert.ok(atMs === undefined || Number.isSafeInteger(atMs));
   assert.ok(same(bytes, before), "the bytes were changed");
 }
 

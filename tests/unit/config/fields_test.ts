@@ -51,7 +51,7 @@ Deno.test("FIELDS: every default is within its own bounds", () => {
 
 Deno.test("environmentPrefixes: covers every variable, its file, and a slip at its end", () => {
   const prefixes = environmentPrefixes();
-  assert.ok(prefixes.every((prefix) => /^[A-Z_]+\*$/.test(prefix)), prefixes.join());
+  assert.ok(prefixes.every((prefix) => /^[A-Za-z_]+\*$/.test(prefix)), prefixes.join());
   for (const name of knownVariables().flatMap((one) => [one, `${one}_FILE`, `${one}S`, "REMEDIATION_PORT"])) {
     assert.ok(prefixes.some((prefix) => name.startsWith(prefix.slice(0, -1))), name);
   }

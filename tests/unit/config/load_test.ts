@@ -84,6 +84,8 @@ Deno.test("parseSettings: gives the original's defaults when nothing is set", ()
       moogHealthCacheSeconds: 60,
       moogHealthSuccessCodes: [200, 201, 202],
       moogApiKey: null,
+      moogCaCertPath: "",
+      ...{ httpProxy: "", httpsProxy: "", allProxy: "", noProxy: "" },
       redisUrl: null,
       redisHost: "localhost",
       redisPort: 6379,
@@ -618,6 +620,14 @@ const RULES: Readonly<Record<string, RuleCase>> = {
     environment: { REDIS_CA_CERT_PATH: "/ca.pem", REDIS_URL: "rediss://db" },
     problems: ['REDIS_CA_CERT_PATH "/ca.pem" cannot be read: NotFound'],
   },
+  "an authority for a webhook without TLS": {
+    environment: { MOOG_CA_CERT_PATH: "/ca.pem", MOOG_WEBHOOK_URL: "http://moog/" },
+    warnings: ["MOOG_CA_CERT_PATH is ignored, because MOOG_WEBHOOK_URL is not https://"],
+  },
+  "an authority for a webhook that is not there": {
+    environment: { MOOG_CA_CERT_PATH: "/ca.pem", MOOG_WEBHOOK_URL: "https://moog/" },
+    problems: ['MOOG_CA_CERT_PATH "/ca.pem" cannot be read: NotFound (wanted: a file with a certificate in PEM)'],
+  },
 };
 
 for (const [when, { environment, problems = [], warnings = [] }] of Object.entries(RULES)) {
@@ -671,4 +681,23 @@ Deno.test("parseSettings: takes no time over a value of the largest size", () =>
 
 Deno.test("parseSettings: refuses a URL with a line feed in it", () => {
   assert.equal(problemsOf({ MOOG_WEBHOOK_URL: "http://moog\n.example/" }).length, 1);
+});
+
+const PROXIES: [environment: Variables, text: string][] = [
+  [{ HTTPS_PROXY: "socks4://proxy" }, 'HTTPS_PROXY "socks4://proxy" is not a proxy: an http://, '],
+  [{ http_proxy: "http://u:hunter2@proxy/path" }, 'http_proxy "http://[redacted]@proxy/path" is not a proxy: '],
+];
+
+for (const [environment, text] of PROXIES) {
+  Deno.test(`parseSettings: refuses a proxy like ${JSON.stringify(environment)} without showing its password`, () => {
+    const [problem, ...others] = problemsOf(environment);
+    assert.ok(problem?.startsWith(text), problem);
+    assert.deepEqual(others, []);
+  });
+}
+
+Deno.test("parseSettings: reads a proxy's small name, and shows it without user and password", () => {
+  const { settings } = parseGood({ https_proxy: "http://user:secret@proxy:3128" });
+  assert.equal(settings.httpsProxy, "http://user:secret@proxy:3128");
+  assert.equal(showValue(settings.httpsProxy), "http://[redacted]@proxy:3128");
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { correlationIdOf, MAX_PREVIEW_CHARACTERS, previewMessage, timestampOf } from "../../../src/domain/preview.ts";
+import { correlationIdOf, eventTimeOf, MAX_PREVIEW_CHARACTERS, previewMessage } from "../../../src/domain/preview.ts";
 import { alerterMessage, bytesOf, HOSTILE_PAYLOADS } from "../../support/payloads.ts";
 
 Deno.test("previewMessage: shows the allowed members and nothing else", () => {
@@ -57,21 +57,29 @@ Deno.test("correlationIdOf: gives the id when it is a string of at most 128 char
   for (const [text, id] of table) assert.equal(correlationIdOf(bytesOf(text)), id, text);
 });
 
-Deno.test("timestampOf: reads failed_at, else timestamp, when Date.parse understands it", () => {
+Deno.test("eventTimeOf: reads timestamp, else failed_at, as text or number", () => {
   const atMs = Date.UTC(2025, 0, 15, 14, 30, 29);
   const at = '"2025-01-15T14:30:29Z"';
   const table: [text: string, atMs: number | undefined][] = [
     [`{"timestamp": ${at}}`, atMs],
-    [`{"timestamp": "2025-01-15T14:30:29.000000+00:00"}`, atMs],
-    [`{"timestamp": ${at}, "failed_at": "2025-01-15T14:30:30.500Z"}`, atMs + 1500],
-    [`{"timestamp": ${at}, "failed_at": "soon"}`, atMs],
-    [`{"timestamp": ${at}, "failed_at": 5}`, atMs],
-    ['{"timestamp": 1736951429}', undefined],
+    [`{"failed_at": ${at}}`, atMs],
+    [`{"timestamp": ${at}, "failed_at": "2025-01-15T14:30:30.500Z"}`, atMs],
+    [`{"timestamp": "soon", "failed_at": ${at}}`, atMs],
+    ['{"timestamp": 1736951429}', atMs],
+    ['{"timestamp": 1736951429.0}', atMs],
+    ['{"timestamp": 1736951429000}', atMs],
+    ['{"timestamp": 1.736951429e9}', atMs],
+    ['{"timestamp": 7}', undefined],
+    ['{"timestamp": NaN}', undefined],
+    ['{"timestamp": true}', undefined],
+    ['{"timestamp": [1736951429]}', undefined],
     ['{"timestamp": "yesterday"}', undefined],
     [`{"timestamp": "${"2".repeat(65)}"}`, undefined],
     ['{"timestamp": ""}', undefined],
     ["{}", undefined],
     ["not JSON", undefined],
   ];
-  for (const [text, expected] of table) assert.equal(timestampOf(bytesOf(text)), expected, text);
+  for (const [text, expected] of table) {
+    assert.equal(eventTimeOf(bytesOf(text), Date.UTC(2026, 0, 1)), expected, text);
+  }
 });

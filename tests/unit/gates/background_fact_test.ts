@@ -97,3 +97,21 @@ Deno.test("unlessAborted: passes outcome and failure on when nothing aborts", as
   strictEqual(await unlessAborted(Promise.resolve(1), signal), 1);
   await rejects(unlessAborted(Promise.reject(new Error("no")), signal), { message: "no" });
 });
+
+Deno.test("BackgroundFact.expire: makes a fresh value stale, which counts until there is another", async () => {
+  const { fact, searches } = await setUpKnown();
+  fact.expire();
+  deepStrictEqual([fact.current(), searches.length], ["a", 2]);
+  searches[1]!.found("b");
+  await turn();
+  deepStrictEqual([fact.current(), searches.length], ["b", 2]);
+});
+
+Deno.test("BackgroundFact.expire: makes what a search finds stale that had begun before", async () => {
+  const { fact, searches } = setUp();
+  fact.current();
+  fact.expire();
+  searches[0]!.found("a");
+  await turn();
+  deepStrictEqual([fact.current(), searches.length], ["a", 2]);
+});

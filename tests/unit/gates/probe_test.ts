@@ -21,7 +21,17 @@ const verdicts: [ExchangeOutcome, string, RegExp][] = [
   [{ kind: "answered", status: 500 }, "unhealthy", /answered 500/],
   [{ kind: "answered", status: 503 }, "unhealthy", /answered 503/],
   [{ kind: "timeout" }, "timeout", /MOOG_HEALTH_TIMEOUT/],
-  [{ kind: "unreachable" }, "unreachable", /cannot be reached/],
+  [{ kind: "unreachable" }, "unreachable", /cannot be reached.*MOOG_WEBHOOK_URL/],
+  [{ kind: "dns" }, "dns", /DNS.*MOOG_WEBHOOK_URL/],
+  [{ kind: "refused" }, "refused", /refuses.*MOOG_WEBHOOK_URL/],
+  [{ kind: "proxy" }, "proxy", /does not connect/],
+  [{ kind: "tls", flaw: "unknown_authority" }, "tls", /not trusted.*MOOG_CA_CERT_PATH/],
+  [{ kind: "tls", flaw: "self_signed" }, "tls", /self-signed.*MOOG_CA_CERT_PATH/],
+  [{ kind: "tls", flaw: "expired" }, "tls", /expired/],
+  [{ kind: "tls", flaw: "not_yet_valid" }, "tls", /not valid yet/],
+  [{ kind: "tls", flaw: "wrong_name" }, "tls", /another name.*MOOG_WEBHOOK_URL/],
+  [{ kind: "tls", flaw: "not_tls" }, "tls", /no TLS.*MOOG_WEBHOOK_URL/],
+  [{ kind: "tls", flaw: "other" }, "tls", /handshake.*MOOG_WEBHOOK_URL/],
 ];
 
 for (const [outcome, reason, detail] of verdicts) {
@@ -29,6 +39,28 @@ for (const [outcome, reason, detail] of verdicts) {
     const verdict = judgeProbe(outcome, SUCCESS);
     strictEqual(verdict.reason, reason);
     ok(detail.test(verdict.detail) && verdict.detail.includes("moog:8888"), verdict.detail);
+  });
+}
+
+const PROXY = { url: new URL(`http://user:${encodeURIComponent("p@ss")}@proxy.test:3128`), variable: "HTTPS_PROXY" };
+const throughProxy: [ExchangeOutcome, string, RegExp][] = [
+  [{ kind: "answered", status: 200 }, "healthy", /^moog:8888 \(through the proxy proxy\.test:3128\) answered 200$/],
+  [{ kind: "answered", status: 407 }, "probe_rejected", /user and password in HTTPS_PROXY/],
+  [{ kind: "answered", status: 503 }, "unhealthy", /through the proxy proxy\.test:3128/],
+  [{ kind: "timeout" }, "timeout", /through the proxy proxy\.test:3128/],
+  [{ kind: "dns" }, "dns", /^the proxy proxy\.test:3128 has a name.*HTTPS_PROXY/],
+  [{ kind: "refused" }, "refused", /^the proxy proxy\.test:3128 refuses.*HTTPS_PROXY/],
+  [{ kind: "proxy" }, "proxy", /^the proxy proxy\.test:3128 does not connect to moog:8888.*HTTPS_PROXY/],
+  [{ kind: "unreachable" }, "unreachable", /through the proxy proxy\.test:3128.*HTTPS_PROXY/],
+  [{ kind: "tls", flaw: "expired" }, "tls", /through the proxy proxy\.test:3128.*expired/],
+];
+
+for (const [outcome, reason, detail] of throughProxy) {
+  Deno.test(`judgeProbe: names the proxy when the outcome through it is ${JSON.stringify(outcome)}`, () => {
+    const verdict = judgeProbe(outcome, { ...SUCCESS, proxy: PROXY });
+    strictEqual(verdict.reason, reason);
+    ok(detail.test(verdict.detail), verdict.detail);
+    ok(!/user:|p@ss|p%40ss/.test(verdict.detail), verdict.detail);
   });
 }
 

@@ -1,0 +1,35 @@
+/** The file with the certificate authority that signed Moogsoft's certificate. */
+import { X509Certificate } from "node:crypto";
+import { FIELDS } from "./fields.ts";
+import { errorName } from "./layers.ts";
+import { quote } from "./redact.ts";
+
+/** One certificate of a PEM file. */
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+/** What is wrong with the file is told by name; else `pem` is its text. */
+export type Authority =
+  | { readonly pem: string; readonly problem?: undefined }
+  | { readonly pem?: undefined; readonly problem: string };
+
+/** Reads and checks the file: the runtime takes one without a certificate for one that names no authority. Does not throw. */
+export function readAuthority(path: string, readFile: (path: string) => string): Authority {
+  const file = `${FIELDS.moogCaCertPath.variable} ${quote(path)}`;
+  let pem: string;
+  try {
+    pem = readFile(path);
+  } catch (error) {
+    return { problem: `${file} cannot be read: ${errorName(error)} (wanted: a file with a certificate in PEM)` };
+  }
+  const certificates = pem.match(CERTIFICATE) ?? [];
+  if (certificates.length > 0 && certificates.every(isCertificate)) return { pem };
+  return { problem: `${file} holds no certificate in PEM (-----BEGIN CERTIFICATE-----), or one that is broken` };
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).serialNumber !== "";
+  } catch {
+    return false;
+  }
+}

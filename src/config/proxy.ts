@@ -1,0 +1,97 @@
+/**
+ * Which proxy a request goes through. The rules are ours, so that they hold for every way in which the runtime is started:
+ *
+ * - Loopback is asked directly.
+ * - `HTTPS_PROXY` is for https:// URLs, `HTTP_PROXY` for http:// ones, `ALL_PROXY` for what has none of its own.
+ * - `NO_PROXY` lists what is asked directly: `*`, a host with all names below it, an address, a network (`10.0.0.0/8`), each but
+ *   a network and `*` also with a port.
+ */
+import { BlockList, isIP } from "node:net";
+import type { Settings } from "./fields.ts";
+
+/** The proxy for a URL, and the variable that names it. */
+export interface ChosenProxy {
+  /** With its credentials, where it has some. */
+  readonly url: URL;
+  readonly variable: string;
+}
+
+/** Chooses the proxy for a URL; `undefined`: it is asked directly. */
+export type ChooseProxy = (url: URL) => ChosenProxy | undefined;
+
+/** The settings that say which proxy. */
+export type ProxySettings = Pick<Settings, "httpProxy" | "httpsProxy" | "allProxy" | "noProxy">;
+
+const SCHEMES = /^(?:https?|socks5h?):\/\//i;
+const DEFAULT_PORTS: Readonly<Record<string, string>> = { "http:": "80", "https:": "443" };
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet("127.0.0.0", 8, "ipv4");
+LOOPBACK.addSubnet("::ffff:127.0.0.0", 104, "ipv6");
+LOOPBACK.addAddress("::1", "ipv6");
+
+/** A proxy's URL; `host:port` means `http://host:port`, as it does elsewhere. `undefined`: it is none. Pure. */
+export function parseProxyUrl(text: string): URL | undefined {
+  const whole = SCHEMES.test(text) ? text : `http://${text}`;
+  if (/[\p{Cc}\s]/u.test(text) || !URL.canParse(whole) || /:\/\/.*:\/\//.test(whole)) return undefined;
+  const url = new URL(whole);
+  const isBare = /^\/?$/.test(url.pathname) && url.search === "" && url.hash === "";
+  return url.hostname !== "" && isBare ? url : undefined;
+}
+
+/** The choice that the settings make. Pure. */
+export function createProxyChoice({ httpProxy, httpsProxy, allProxy, noProxy }: ProxySettings): ChooseProxy {
+  const all = choose(allProxy, "ALL_PROXY");
+  const bySchema = {
+    "http:": choose(httpProxy, "HTTP_PROXY") ?? all,
+    "https:": choose(httpsProxy, "HTTPS_PROXY") ?? all,
+  };
+  const exceptions = noProxy.toLowerCase().split(/[\s,]+/).filter((one) => one !== "");
+  return (url) => {
+    const host = hostOf(url), port = url.port || DEFAULT_PORTS[url.protocol] || "";
+    if (isLoopback(host) || exceptions.some((one) => covers(one, { host, port }))) return undefined;
+    return bySchema[url.protocol as keyof typeof bySchema];
+  };
+}
+
+function choose(text: string, variable: string): ChosenProxy | undefined {
+  const url = text === "" ? undefined : parseProxyUrl(text);
+  return url && { url, variable };
+}
+
+/** The host without brackets and a dot at its end. */
+function hostOf({ hostname }: URL): string {
+  return hostname.toLowerCase().replace(/^\[|\]$/g, "").replace(/\.$/, "");
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host.endsWith(".localhost") || isIn(LOOPBACK, host);
+}
+
+function isIn(list: BlockList, host: string): boolean {
+  const version = isIP(host);
+  return version !== 0 && list.check(host, version === 4 ? "ipv4" : "ipv6");
+}
+
+function covers(exception: string, { host, port }: { host: string; port: string }): boolean {
+  if (exception === "*") return true;
+  if (exception.includes("/")) return coversNetwork(exception, host);
+  const [, bracketed, named, onlyPort] = /^(?:\[(.+)\]|([^:]*|.*:.*:.*))(?::(\d+))?$/.exec(exception) ?? [];
+  const wanted = (bracketed ?? named ?? "").replace(/^\*?\./, "").replace(/\.$/, "");
+  if (wanted === "" || (onlyPort !== undefined && onlyPort !== port)) return false;
+  return host === wanted || (isIP(host) === 0 && host.endsWith(`.${wanted}`)) || isSameAddress(host, wanted);
+}
+
+/** An IPv6 address has several spellings. */
+function isSameAddress(host: string, wanted: string): boolean {
+  return isIP(host) === 6 && isIP(wanted) === 6 && hostOf(new URL(`http://[${wanted}]`)) === host;
+}
+
+function coversNetwork(network: string, host: string): boolean {
+  const [address = "", bits = ""] = network.split("/");
+  const version = isIP(address), longest = version === 4 ? 32 : 128;
+  if (version === 0 || version !== isIP(host) || !/^\d{1,3}$/.test(bits) || Number(bits) > longest) return false;
+  const list = new BlockList();
+  list.addSubnet(address, Number(bits), version === 4 ? "ipv4" : "ipv6");
+  return isIn(list, host);
+}

@@ -1,0 +1,106 @@
+-- Finds since when the oldest message of a DLQ has been seen there, and keeps that for all instances.
+-- A list knows no times, so marks are kept: how many messages are newer than the one that was newest at some instant. What
+-- lies deeper than a mark was there at its instant. Marks sink as messages are pushed, and are gone when they sink out of the list.
+-- KEYS  1 dlq (list)  2 state (hash: how many messages this service has moved)  3 waiting (string, expires)
+-- ARGV  1 sampleBytes  2 most marks  3 keepMs  4 what `waiting` held as the caller saw it last: where Redis takes no
+--       writes, it stands for what is kept  5 digest of the oldest message as the caller knows it
+--       6 bytes over which the oldest message is not returned
+-- Returns depth, nowMs, sinceMs, sequence, digest of the oldest message, length of the longer of the two ends, what `waiting` should
+-- hold, and the oldest message ('' where the caller knows it, or it is too long).
+-- Bound: both ends; SEARCH messages and SEARCH_BYTES and one more, where others have taken messages since the last look.
+local dlq, state, waiting = KEYS[1], KEYS[2], KEYS[3]
+local sampleBytes, mostMarks, keepMs = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local lastSeen, knownDigest, mostBytes = ARGV[4], ARGV[5], tonumber(ARGV[6])
+local MOST_TEXT, SEARCH, SEARCH_BYTES, SMALL_BYTES = 8191, 200, 262144, 4096
+-- What is not 1 to 15 digits reads as 0.
+local function whole(text) return tonumber(text and #text <= 15 and text:match('^%d+$') or '0') end
+local function digest(message)
+  return redis.sha1hex(#message .. ':' .. message:sub(1, sampleBytes) .. message:sub(-sampleBytes))
+end
+
+local time = redis.call('TIME')
+local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
+local depth = redis.call('LLEN', dlq)
+local record = redis.call('HMGET', state, 'seq', 'cycle', 'replayed', 'dead')
+local sequence, cycle, moved = whole(record[1]), whole(record[2]), whole(record[3]) + whole(record[4])
+-- A value of another kind, or longer than any of ours, counts as none.
+local kept = redis.pcall('GETRANGE', waiting, 0, MOST_TEXT)
+local isKept = type(kept) == 'string' and kept ~= ''
+if not isKept then kept = lastSeen end
+
+-- Where it cannot be written, the caller keeps it.
+local function keep(text)
+  if not isKept or text ~= kept then redis.pcall('SET', waiting, text, 'PX', keepMs) end
+end
+if depth == 0 then
+  if isKept then keep('empty') end
+  return { 0, nowMs, nowMs, sequence, '', 0, 'empty', '' }
+end
+
+local newest = redis.call('LINDEX', dlq, 0)
+local oldest = depth == 1 and newest or redis.call('LINDEX', dlq, -1)
+local longest = math.max(#newest, #oldest)
+local newestDigest, oldestDigest = digest(newest), digest(oldest)
+local before = {}
+before.cycle, before.moved, before.depth, before.bytes, before.newest, before.oldest, before.since, before.marks =
+  kept:match('^(%d+) (%d+) (%d+) (%d+) (%x+) (%x+) (%d+);([%d:,]*)$')
+
+-- How many messages were pushed since the last look: the place of what was newest then; nil where it is not found.
+local function findPushed(least)
+  local length = whole(before.bytes)
+  local function isIt(message) return #message == length and digest(message) == before.newest end
+  local expected = least == 0 and newest or redis.call('LINDEX', dlq, least)
+  if expected and isIt(expected) then return least end
+  -- Others have taken messages too, or have pushed at the other end.
+  local bytes, step = 0, longest > SMALL_BYTES and 1 or 20
+  for _, from in ipairs({ least + 1, 0 }) do
+    local to = from == 0 and math.min(least, SEARCH) or from + SEARCH
+    for at = from, to - 1, step do
+      local found = redis.call('LRANGE', dlq, at, math.min(at + step, to) - 1)
+      for i = 1, #found do
+        if isIt(found[i]) then return at + i - 1 end
+        bytes = bytes + #found[i]
+      end
+      if #found == 0 or bytes > SEARCH_BYTES then break end
+    end
+  end
+  return nil
+end
+
+local marks = {}
+if before.depth then
+  -- At least so many, where a cycle has ended meanwhile.
+  local taken = whole(before.cycle) == cycle and math.max(0, moved - whole(before.moved)) or moved
+  local pushed = findPushed(math.max(0, depth - whole(before.depth) + taken))
+  if pushed then
+    if pushed > 0 then marks[1] = { 0, nowMs } end
+    for place, sinceMs in before.marks:gmatch('(%d+):(%d+)') do
+      local mark = { whole(place) + pushed, whole(sinceMs) }
+      local last = marks[#marks]
+      local isLater = not last or (mark[1] > last[1] and mark[2] <= last[2])
+      if isLater and mark[1] < depth and mark[2] > 0 and mark[2] <= nowMs then marks[#marks + 1] = mark end
+    end
+  elseif taken == 0 and before.oldest == oldestDigest and whole(before.since) > 0 and whole(before.since) <= nowMs then
+    if depth > 1 then marks[1] = { 0, nowMs } end
+    marks[#marks + 1] = { depth - 1, whole(before.since) }
+  end
+end
+if #marks == 0 then marks[1] = { 0, nowMs } end
+-- Of too many, the one whose loss makes an age wrong by the smallest part.
+while #marks > mostMarks do
+  local least, smallest = 2, math.huge
+  for i = 2, #marks - 1 do
+    local part = (marks[i - 1][2] - marks[i][2]) / (nowMs - marks[i][2] + 1)
+    if part < smallest then least, smallest = i, part end
+  end
+  table.remove(marks, least)
+end
+
+local sinceMs = marks[#marks][2]
+local shown = {}
+for i = 1, #marks do shown[i] = string.format('%.0f:%.0f', marks[i][1], marks[i][2]) end
+local text = string.format('%.0f %.0f %.0f %.0f %s %s %.0f;%s', cycle, moved, depth, #newest, newestDigest, oldestDigest,
+  sinceMs, table.concat(shown, ','))
+keep(text)
+local isWanted = oldestDigest ~= knownDigest and #oldest <= mostBytes
+return { depth, nowMs, sinceMs, tostring(sequence), oldestDigest, longest, text, isWanted and oldest or '' }
