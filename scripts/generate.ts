@@ -269,7 +269,8 @@ stays.
 `;
 
 const NEIGHBOUR_INTRODUCTION =
-  `Keys of the services beside this one are only read, whatever \`DYNAMIC_CONFIG_ENABLED\` says:
+  `Keys of the services beside this one are only read, and only with \`DYNAMIC_CONFIG_ENABLED=true\`, as MUTT's alerter and
+forwarder read them. Where it is \`false\`, MUTT's limits are those of the variables, whatever Redis holds.
 `;
 
 function renderConfigurationPage(): string {

@@ -264,7 +264,9 @@ export const FIELDS = {
     min: 0,
     max: 1_000_000,
     unit: "alerts a period",
-    doc: "The forwarder's limit, which the automatic pace stays under. The dynamic key moog_rate_limit wins over it.",
+    doc:
+      "The forwarder's limit, which the automatic pace stays under. With DYNAMIC_CONFIG_ENABLED=true the dynamic key\n" +
+      "moog_rate_limit wins over it, here as in the forwarder.",
   }),
   moogRatePeriodSeconds: integer({
     variable: "MOOG_RATE_PERIOD",
@@ -273,7 +275,7 @@ export const FIELDS = {
     min: 1,
     max: 86_400,
     unit: "seconds",
-    doc: "The period of that limit. The dynamic key moog_rate_period wins over it.",
+    doc: "The period of that limit; dynamic key moog_rate_period, likewise.",
   }),
   moogRateLimitKey: redisKey({
     variable: "MOOG_RATE_LIMIT_KEY",
@@ -517,7 +519,7 @@ export const FIELDS = {
     variable: "DYNAMIC_CONFIG_ENABLED",
     group: "Ports and process",
     default: false,
-    doc: "Whether the dynamic keys in Redis override settings at run time.",
+    doc: "Whether the dynamic keys in Redis override settings at run time; without it none is read, MUTT's neither.",
   }),
   podName: text({
     variable: "POD_NAME",
