@@ -1,11 +1,12 @@
 /** Looks at an installation without changing it. */
+import { warnOfNoWebhook } from "../config/rules.ts";
 import { judgeProbe, sendProbe } from "../gates/probe.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import { stateKey } from "../redis/keys.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import { EXIT } from "./exit.ts";
 import { inspectRedis } from "./preflight.ts";
-import { type AppOptions, createCore } from "./service.ts";
+import { type AppOptions, createCore, needsMoogsoft } from "./service.ts";
 import type { SourceSetup } from "./sources.ts";
 import { Teardown } from "./teardown.ts";
 
@@ -37,11 +38,13 @@ export async function checkInstallation(
   try {
     const { connections, setups } = createCore(options, teardown);
     const { moogRateLimitKey: rateKey } = options.settings;
+    const noWebhook = needsMoogsoft(setups) ? warnOfNoWebhook(options.settings) : null;
+    const warnings = [...options.warnings, ...(noWebhook === null ? [] : [noWebhook])];
     const findings: CheckFinding[] = [
       { level: "ok", subject: "configuration", text: "every value is good" },
-      ...options.warnings.map((text) => ({ level: "warning" as const, subject: "configuration", text })),
+      ...warnings.map((text) => ({ level: "warning" as const, subject: "configuration", text })),
       ...await checkRedis(connections, { setups, rateKey, signal: options.signal }),
-      ...(options.probe ? [await checkMoogsoft(options)] : []),
+      ...(options.probe && options.settings.moogWebhookUrl !== "" ? [await checkMoogsoft(options)] : []),
     ];
     return { findings, exitCode: exitCodeOf(findings) };
   } finally {
@@ -123,9 +126,6 @@ async function checkKeys(
 
 async function checkMoogsoft({ settings, clock, signal }: CheckOptions): Promise<CheckFinding> {
   const subject = "moogsoft";
-  if (settings.moogWebhookUrl === "") {
-    return { level: "warning", subject, text: "MOOG_WEBHOOK_URL is empty: never asked" };
-  }
   const url = new URL(settings.moogWebhookUrl);
   const timeoutMs = settings.moogHealthTimeoutSeconds * 1_000;
   const outcome = await sendProbe({ url, apiKey: settings.moogApiKey ?? undefined, timeoutMs, clock, signal });

@@ -2,7 +2,7 @@
 import { LiveSettings } from "../config/dynamic.ts";
 import type { Settings } from "../config/fields.ts";
 import { parseServers, REDIS_PORT } from "../config/redis_url.ts";
-import { TLS_FILES, usesTls } from "../config/rules.ts";
+import { TLS_FILES, usesTls, warnOfNoWebhook, whyMoogsoftIsNotAsked } from "../config/rules.ts";
 import { loadSources } from "../config/load.ts";
 import type { SourcesFile } from "../config/sources_file.ts";
 import type { SloName } from "../domain/slo.ts";
@@ -80,7 +80,9 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
   });
   metrics.showDroppedSpans((reason) => tracer.dropped(reason));
   // The gauge says 1 where Moogsoft is not asked (docs/differences-from-mutt.md).
-  if (!setups.some(({ gates }) => gates.includes("downstream"))) metrics.moogHealth.set(1);
+  const noWebhook = warnOfNoWebhook(settings);
+  if (!needsMoogsoft(setups)) metrics.moogHealth.set(1);
+  else if (noWebhook !== null) log.warning("moogsoft_not_asked", `Remediation: ${noWebhook}`);
   const readPem = (key: typeof TLS_FILES[number]) =>
     settings[key] !== "" && usesTls(settings) ? readTextFile(settings[key]) : "";
   const connections = new RedisConnections({
@@ -116,6 +118,11 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
   const createParts = (setup: SourceSetup) =>
     createSourceParts(setup, { live, isConfigKnown, connections, instance, metrics, log, clock, tracer });
   return { live, metrics, connections, watcher, setups, createParts };
+}
+
+/** Whether a source is replayed only while Moogsoft takes events. */
+export function needsMoogsoft(setups: readonly SourceSetup[]): boolean {
+  return setups.some(({ gates }) => gates.includes("downstream"));
 }
 
 function sloTargets(settings: Settings): Readonly<Record<SloName, number>> {
@@ -339,6 +346,7 @@ function describeHealth(
     details: {
       redis: isReady ? "connected" : "disconnected",
       replay: core.live.current().enabled ? "on" : "off",
+      moogsoft: whyMoogsoftIsNotAsked(core.live.current()) ?? "asked",
       sources: sources.map(({ parts: { setup, board, replay, leadership } }) => ({
         name: setup.policy.name,
         dlq: setup.policy.dlq,

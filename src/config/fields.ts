@@ -26,6 +26,7 @@ import {
   text,
 } from "./field.ts";
 import { MAX_DB } from "./redis_url.ts";
+import { UNREAD_TEMPLATE_NAMES } from "./template_names.ts";
 
 /** Of the shares that an objective aims at: without a budget there is nothing to burn. */
 const SLO_TARGET = { group: "Objectives", min: 0.5, max: 0.9999, unit: "share of good events" } as const;
@@ -294,7 +295,7 @@ export const FIELDS = {
     variable: "MOOG_WEBHOOK_URL",
     group: "Moogsoft",
     default: "",
-    doc: "Where the probe is posted to. Empty: Moogsoft is taken to be healthy.",
+    doc: "Where the probe is posted to. Empty: Moogsoft is not asked and is taken to be healthy; a warning says so.",
   }),
   moogHealthTimeoutSeconds: integer({
     variable: "MOOG_HEALTH_TIMEOUT",
@@ -726,7 +727,8 @@ export function knownVariables(): readonly string[] {
 
 /**
  * The prefixes for `--allow-env`, each with its `*`: wide enough that misspelt names are seen and can be warned of. A first
- * word that several variables share stands for all of them; other variables are cut behind their second word.
+ * word that several variables share stands for all of them; other variables are cut behind their second word. The names that
+ * MUTT's template has in vain are among them, whole.
  */
 export function environmentPrefixes(): readonly string[] {
   const names = SETTING_KEYS.flatMap((key) => [FIELDS[key].variable, ...FIELDS[key].aliases]);
@@ -735,5 +737,6 @@ export function environmentPrefixes(): readonly string[] {
     const [first, second] = name.split("_");
     return families.get(first)!.length > 1 ? `${first}_*` : `${first}_${second}*`;
   });
-  return [...new Set(prefixes)].sort();
+  const isSeen = (name: string) => prefixes.some((prefix) => name.startsWith(prefix.slice(0, -1)));
+  return [...new Set([...prefixes, ...[...UNREAD_TEMPLATE_NAMES.keys()].filter((name) => !isSeen(name))])].sort();
 }

@@ -57,6 +57,23 @@ function checkLists(settings: Settings): Finding[] {
   });
 }
 
+/** Why Moogsoft is not asked whether it takes events, which lets every replay through; `null` where it is asked. */
+export function whyMoogsoftIsNotAsked(
+  { moogHealthCheckEnabled, moogWebhookUrl }: Pick<Settings, "moogHealthCheckEnabled" | "moogWebhookUrl">,
+): string | null {
+  const taken = "Moogsoft is not asked, and is taken to be healthy";
+  if (!moogHealthCheckEnabled) return `${nameOf("moogHealthCheckEnabled")} is false: ${taken}`;
+  return moogWebhookUrl === "" ? `${nameOf("moogWebhookUrl")} is empty: ${taken}` : null;
+}
+
+/** What to say at the start where only the address is missing; who switched the check off knows it. `null`: nothing. */
+export function warnOfNoWebhook(settings: Settings): string | null {
+  const why = whyMoogsoftIsNotAsked(settings);
+  if (why === null || !settings.moogHealthCheckEnabled) return null;
+  return `${why}, so dead letters are replayed into an outage too. Set it, or ${nameOf("moogHealthCheckEnabled")}=false ` +
+    "if that is meant";
+}
+
 /** What a URL always decides about the connection. User and password it decides only where it carries them. */
 const DECIDED_BY_URL = [
   "redisHost",

@@ -1,19 +1,32 @@
 /** Names of variables that look like ours and are not: warnings with the nearest known name. Pure. */
 import { environmentPrefixes, knownVariables } from "./fields.ts";
 import { quote } from "./redact.ts";
+import { UNREAD_TEMPLATE_NAMES } from "./template_names.ts";
 
 /** Most variables that are told one by one. */
 const MAX_TOLD = 100;
 
 /**
  * Warns of variables that nothing reads: every unknown `REMEDIATION_…`, and names that differ from a known one by a slip. The
- * many other variables of a shared MUTT environment file cause no warning, nor do those that Kubernetes sets for a Service.
+ * many other variables of a shared MUTT environment file cause no warning, nor do those that Kubernetes sets for a Service;
+ * those of {@link UNREAD_TEMPLATE_NAMES} do, as long as what is read instead is not set.
  */
 export function warnOfUnknown(names: readonly string[]): string[] {
+  return [...warnOfTemplateNames(new Set(names)), ...warnOfSlips(names)];
+}
+
+function warnOfTemplateNames(names: ReadonlySet<string>): string[] {
+  return [...UNREAD_TEMPLATE_NAMES].filter(([name, meant]) => names.has(name) && !names.has(meant)).map((
+    [name, meant],
+  ) => `${name} is ignored, as by MUTT's own code, though MUTT's template has it: ${meant} is read`);
+}
+
+function warnOfSlips(names: readonly string[]): string[] {
   const known = new Set(knownVariables());
   const prefixes = environmentPrefixes().map((prefix) => prefix.slice(0, -1));
   const candidates = [...new Set(names)]
-    .filter((name) => !known.has(name) && prefixes.some((prefix) => name.startsWith(prefix)))
+    .filter((name) => !known.has(name) && !UNREAD_TEMPLATE_NAMES.has(name))
+    .filter((name) => prefixes.some((prefix) => name.startsWith(prefix)))
     .filter((name) => !isServiceLink(name) && !isOtelLogs(name));
   const warnings: string[] = [];
   for (const name of candidates) {

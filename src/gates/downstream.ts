@@ -1,5 +1,6 @@
 /** The downstream gate: open while the Moogsoft probe says that Moogsoft takes events. */
 import type { RedisClient } from "../redis/cluster.ts";
+import { whyMoogsoftIsNotAsked } from "../config/rules.ts";
 import type { Secret } from "../config/secret.ts";
 import type { Log } from "../observability/log.ts";
 import { redisErrorCode } from "../redis/errors.ts";
@@ -62,9 +63,9 @@ export class DownstreamGate implements Gate {
   /** Answers without IO; starts a probe in the background where the result is stale. */
   ask(): GateAnswer {
     if (this.#prober !== undefined) return this.#prober.answer();
-    return this.#options.enabled
-      ? openBecause("no_url", "MOOG_WEBHOOK_URL is empty, so Moogsoft is not asked")
-      : openBecause("disabled", "MOOG_HEALTH_CHECK_ENABLED is false, so Moogsoft is not asked");
+    const { enabled, url } = this.#options;
+    const why = whyMoogsoftIsNotAsked({ moogHealthCheckEnabled: enabled, moogWebhookUrl: String(url ?? "") });
+    return openBecause(enabled ? "no_url" : "disabled", why ?? "");
   }
 
   /** Resolves once a fresh result is known (at most about a probe's timeout), at once where nothing is asked. */

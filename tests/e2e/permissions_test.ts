@@ -142,7 +142,7 @@ async function withFiles(
 }
 
 /** A variable of each prefix that has a default, with that default. */
-const examples = environmentPrefixes().map((prefix) => {
+const examples = environmentPrefixes().filter((prefix) => prefix.endsWith("*")).map((prefix) => {
   const field = Object.values(FIELDS).find(({ variable, initialText }) =>
     variable.startsWith(prefix.replace("*", "")) && (initialText ?? "") !== ""
   )!;
@@ -157,6 +157,19 @@ for (const { prefix, variable } of examples) {
     what: `${variable} is read`,
     works: async (permissions) => assert.equal(await originOf(permissions), "environment"),
     fails: async (permissions) => assert.equal(await originOf(permissions), "default"),
+  });
+}
+
+for (const name of environmentPrefixes().filter((prefix) => !prefix.endsWith("*"))) {
+  const warningsOf = async (permissions: string[]) => {
+    const { code, stdout, stderr } = await runToEnd({ args: ["config", "--json"], permissions, env: { [name]: "1" } });
+    assert.equal(code, 0, stderr);
+    return JSON.parse(stdout).warnings.join();
+  };
+  needs(`--allow-env=${name}`, {
+    what: `${name} of MUTT's template is warned of`,
+    works: async (permissions) => assert.ok((await warningsOf(permissions)).includes(name)),
+    fails: async (permissions) => assert.ok(!(await warningsOf(permissions)).includes(name)),
   });
 }
 

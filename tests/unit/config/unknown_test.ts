@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { knownVariables } from "../../../src/config/fields.ts";
+import { UNREAD_TEMPLATE_NAMES } from "../../../src/config/template_names.ts";
 import { countEdits, warnOfUnknown } from "../../../src/config/unknown.ts";
 import { MUTT_ENVIRONMENT } from "./mutt_environment.ts";
 
@@ -24,9 +26,26 @@ for (const [name, warning] of NAMES) {
   });
 }
 
-Deno.test("warnOfUnknown: says nothing of MUTT's other variables", () => {
-  assert.deepEqual(warnOfUnknown(Object.keys(MUTT_ENVIRONMENT)), []);
+Deno.test("warnOfUnknown: of MUTT's other variables warns of those that its template has, its code does not read, and mean something here", () => {
+  const read = [
+    ...["RATE_LIMIT_KEY, MOOG_RATE_LIMIT_KEY", "RATE_LIMIT_MAX_REQUESTS, MOOG_RATE_LIMIT"],
+    ...["RATE_LIMIT_WINDOW_SECONDS, MOOG_RATE_PERIOD", "REDIS_TLS_CA_CERT, REDIS_CA_CERT_PATH"],
+    ...["REDIS_TLS_CLIENT_CERT, REDIS_CLIENT_CERT_PATH", "REDIS_TLS_CLIENT_KEY, REDIS_CLIENT_KEY_PATH"],
+    ...["ALERTER_QUEUE_WARN_THRESHOLD, REMEDIATION_TARGET_MAX_DEPTH", "LOG_FORMAT, LOG_JSON_ENABLED"],
+  ].map((pair) => pair.replace(", ", " is ignored, as by MUTT's own code, though MUTT's template has it: ") + " is read");
+  assert.deepEqual(warnOfUnknown(Object.keys(MUTT_ENVIRONMENT)).toSorted(), read.toSorted());
 });
+
+for (const [name, meant] of UNREAD_TEMPLATE_NAMES) {
+  Deno.test(`warnOfUnknown: warns of ${name}, which MUTT's template has in vain, until ${meant} is set`, () => {
+    assert.ok(knownVariables().includes(meant), meant);
+    assert.ok(!knownVariables().includes(name), name);
+    assert.deepEqual(warnOfUnknown([name]), [
+      `${name} is ignored, as by MUTT's own code, though MUTT's template has it: ${meant} is read`,
+    ]);
+    assert.deepEqual(warnOfUnknown([name, meant]), []);
+  });
+}
 
 Deno.test("warnOfUnknown: names a hundred at most, and shows no whole name that is none", () => {
   const names = Array.from({ length: 20_000 }, (_, at) => `REMEDIATION_${at}_SOMETHING`);
