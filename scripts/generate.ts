@@ -161,7 +161,7 @@ function renderVariable(field: Field<unknown>): string {
   const facts = [
     `Takes ${field.wants}.`,
     ...(field.aliases.length > 0 ? [`Also read: ${field.aliases.join(", ")}.`] : []),
-    ...(field.secret ? [`Or a file's path in ${field.variable}_FILE.`] : []),
+    ...(field.inFile ? [`Or a file's path in ${field.variable}_FILE.`] : []),
     ...(field.dynamicKey ? [`Dynamic key: mutt:config:${field.dynamicKey}`] : []),
   ];
   const comments = [...field.doc.split("\n"), ...facts].map((line) => `# ${line}\n`).join("");

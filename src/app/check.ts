@@ -9,6 +9,7 @@ import { inspectRedis } from "./preflight.ts";
 import { type AppOptions, createCore, needsMoogsoft } from "./service.ts";
 import type { SourceSetup } from "./sources.ts";
 import { Teardown } from "./teardown.ts";
+import { type VaultState, withVault } from "./vault.ts";
 
 /** How long Redis may take to answer, in milliseconds. */
 const REDIS_WAIT_MS = 5_000;
@@ -32,10 +33,11 @@ export interface CheckOptions extends AppOptions {
 
 /** Looks at everything and says what was found. Does not reject for what Redis or Moogsoft do; writes nothing. */
 export async function checkInstallation(
-  options: CheckOptions,
+  given: CheckOptions,
 ): Promise<{ findings: readonly CheckFinding[]; exitCode: number }> {
-  const teardown = new Teardown(options);
+  const teardown = new Teardown(given);
   try {
+    const options = await withVault(given, teardown);
     const { connections, setups } = createCore(options, teardown);
     const { moogRateLimitKey: rateKey } = options.settings;
     const noWebhook = needsMoogsoft(setups) ? warnOfNoWebhook(options.settings) : null;
@@ -43,18 +45,23 @@ export async function checkInstallation(
     const findings: CheckFinding[] = [
       { level: "ok", subject: "configuration", text: "every value is good" },
       ...warnings.map((text) => ({ level: "warning" as const, subject: "configuration", text })),
+      ...describeVault(options.vault?.state()),
       ...await checkRedis(connections, { setups, rateKey, signal: options.signal }),
       ...(options.probe && options.settings.moogWebhookUrl !== "" ? [await checkMoogsoft(options)] : []),
     ];
     return { findings, exitCode: exitCodeOf(findings) };
   } finally {
-    await teardown.run(options.settings.shutdownTimeoutSeconds * 1_000);
+    await teardown.run(given.settings.shutdownTimeoutSeconds * 1_000);
   }
 }
 
 function exitCodeOf(findings: readonly CheckFinding[]): number {
   if (findings.some(({ level }) => level === "wrong")) return EXIT.configuration;
   return findings.some(({ level }) => level === "failed") ? EXIT.failed : EXIT.done;
+}
+
+function describeVault(state?: VaultState): CheckFinding[] {
+  return state ? [{ level: state.ok ? "ok" : "failed", subject: "vault", text: state.detail }] : [];
 }
 
 async function checkRedis(

@@ -28,6 +28,7 @@ import { describeForMetrics, type DrivenSource, SourceSet } from "./source_set.t
 import { createSources, type SourceSetup } from "./sources.ts";
 import { SourcesReloader } from "./sources_reloader.ts";
 import { Teardown } from "./teardown.ts";
+import { type VaultSecrets, withVault } from "./vault.ts";
 import { COMMIT, VERSION } from "./version.ts";
 
 /** Pause before Redis is looked at again where it refused to answer, in milliseconds. */
@@ -49,6 +50,8 @@ export interface AppOptions {
   readonly signal: AbortSignal;
   /** Calls `listener` at each SIGHUP from now on; default: nobody does. */
   readonly onHangup?: (listener: () => void) => void;
+  /** Where secrets of the settings come from, told when Redis refuses one; default: nowhere else. */
+  readonly vault?: VaultSecrets;
 }
 
 /** Parts that `run` and `once` both need. */
@@ -100,7 +103,11 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
     clientCert: readPem("redisClientCertPath"),
     clientKey: readPem("redisClientKeyPath"),
     serverName: settings.redisServerName,
-  }, { clock, random, log: log.child("redis"), onReconnect: () => metrics.redisReconnects.inc() });
+  }, {
+    ...{ clock, random, log: log.child("redis") },
+    onReconnect: () => metrics.redisReconnects.inc(),
+    onRefused: () => options.vault?.wake(),
+  });
   teardown.add("the Redis connections", () => connections.close());
   const watcher = new ConfigWatcher({
     live,
@@ -153,12 +160,13 @@ export function createAllParts({ setups, createParts }: Core, teardown: Teardown
 }
 
 /** Runs the service until the signal. Resolves with the exit code. */
-export async function runService(options: AppOptions): Promise<number> {
-  const { settings, log, clock, signal } = options;
+export async function runService(given: AppOptions): Promise<number> {
+  const { settings, log, clock, signal } = given;
   const teardown = new Teardown({ clock, log });
   const ending = new AbortController();
   const failed = Promise.withResolvers<number>();
   try {
+    const options = await withVault(given, teardown);
     const core = createCore(options, teardown);
     const onBug = (error: unknown) => {
       log.error("bug", "The replay loop failed for a reason that is none of Redis or the messages", { error });
@@ -172,7 +180,11 @@ export async function runService(options: AppOptions): Promise<number> {
     const reloader = settings.sourcesPath === "" ? null : createReloader(options, { core, sources, onBug });
     const nothingToReload =
       "Remediation: SIGHUP, but there is nothing to read again (REMEDIATION_SOURCES_PATH is not set)";
-    options.onHangup?.(() => reloader ? reloader.ask() : log.info("nothing_to_reload", nothingToReload));
+    options.onHangup?.(() => {
+      options.vault?.wake();
+      if (reloader) reloader.ask();
+      else if (!options.vault) log.info("nothing_to_reload", nothingToReload);
+    });
     const slos = createSloMonitor(options, { core, sources });
     teardown.add("the objectives", () => slos.stop());
     slos.start();
@@ -246,7 +258,7 @@ function createSloMonitor(
 
 /** Starts the two ports. @throws what binding throws, before anything has moved. */
 function listen(
-  { settings, log, clock, signal }: AppOptions,
+  { settings, log, clock, signal, vault }: AppOptions,
   { core, sources, slos, teardown }: { core: Core; sources: SourceSet; slos: SloMonitor; teardown: Teardown },
 ): void {
   const common = { bindAddress: settings.bindAddress, clock, log: log.child("http") };
@@ -262,7 +274,7 @@ function listen(
     ...common,
     port: settings.healthPort,
     onCut: count("health"),
-    health: () => describeHealth({ core, sources: sources.list(), signal }),
+    health: () => describeHealth({ core, sources: sources.list(), signal, vault }),
     slo: () => slos.report(),
     version: VERSION,
     podName: settings.podName,
@@ -327,10 +339,11 @@ function tellRefusal(error: unknown, { core, log }: { core: Core; log: Log }): v
 }
 
 function describeHealth(
-  { core, sources, signal }: {
+  { core, sources, signal, vault }: {
     core: Core;
     sources: readonly DrivenSource[];
     signal: AbortSignal;
+    vault: VaultSecrets | undefined;
   },
 ): HealthState {
   const isReady = core.connections.isReady();
@@ -347,6 +360,7 @@ function describeHealth(
       redis: isReady ? "connected" : "disconnected",
       replay: core.live.current().enabled ? "on" : "off",
       moogsoft: whyMoogsoftIsNotAsked(core.live.current()) ?? "asked",
+      vault: vault?.state().detail ?? "not asked",
       sources: sources.map(({ parts: { setup, board, replay, leadership } }) => ({
         name: setup.policy.name,
         dlq: setup.policy.dlq,

@@ -24,6 +24,7 @@ import {
   share,
   statusCodes,
   text,
+  vaultPath,
 } from "./field.ts";
 import { MAX_DB } from "./redis_url.ts";
 import { UNREAD_TEMPLATE_NAMES } from "./template_names.ts";
@@ -432,6 +433,64 @@ export const FIELDS = {
     doc: "Name that the server's certificate must have. Empty: the name or address that is connected to.",
   }),
 
+  vaultAddr: httpUrl({
+    variable: "VAULT_ADDR",
+    group: "Vault",
+    default: "",
+    doc:
+      "Vault, where MUTT keeps secrets: REDIS_PASS_CURRENT, REDIS_PASS_NEXT and MOOG_API_KEY are read from it where they\n" +
+      "are not set, at the start and again while the service runs. Asked only with VAULT_ROLE_ID.",
+  }),
+  vaultRoleId: secret({
+    variable: "VAULT_ROLE_ID",
+    group: "Vault",
+    doc: "Role that logs in to Vault (AppRole).",
+  }),
+  vaultSecretId: secret({
+    variable: "VAULT_SECRET_ID",
+    group: "Vault",
+    inFile: false,
+    doc: "Secret id of that role. Wins over VAULT_SECRET_ID_FILE, the way of MUTT's own services.",
+  }),
+  vaultSecretIdPath: text({
+    variable: "VAULT_SECRET_ID_FILE",
+    group: "Vault",
+    default: "/etc/mutt/secrets/vault_secret_id",
+    doc: "File with that secret id, read at every login.",
+  }),
+  vaultSecretsPath: vaultPath({
+    variable: "VAULT_SECRETS_PATH",
+    group: "Vault",
+    default: "secret/mutt",
+    doc:
+      "The secret (KV version 2), below the mount secret: as MUTT's client, secret/mutt reads /v1/secret/data/secret/mutt.\n" +
+      "For what was written by vault kv put secret/mutt/prod set mutt/prod.",
+  }),
+  vaultRenewThresholdSeconds: integer({
+    variable: "VAULT_TOKEN_RENEW_THRESHOLD",
+    group: "Vault",
+    default: 3_600,
+    min: 0,
+    max: 31_536_000,
+    unit: "seconds",
+    doc: "A token that lives for less than this is renewed.",
+  }),
+  vaultCheckSeconds: integer({
+    variable: "VAULT_RENEW_CHECK_INTERVAL",
+    group: "Vault",
+    default: 300,
+    min: 1,
+    max: 86_400,
+    unit: "seconds",
+    doc: "Time between two looks at the token and the secrets; also once Redis refuses a password from Vault.",
+  }),
+  vaultCaCertPath: text({
+    variable: "VAULT_CACERT",
+    group: "Vault",
+    default: "",
+    doc: "File with the authority of Vault's certificate (PEM), beside those that the runtime brings.",
+  }),
+
   sloWindowHours: decimal({
     variable: "REMEDIATION_SLO_WINDOW_HOURS",
     group: "Objectives",
@@ -712,7 +771,7 @@ export const DEFAULT_SETTINGS: Settings = Object.freeze(
 /** Every variable that gives a setting its value, strongest first; a secret's `NAME_FILE` stands behind its name. */
 export function variablesOf(field: Field<unknown>): readonly string[] {
   const names = [field.variable, ...field.aliases];
-  return field.secret ? names.flatMap((name) => [name, fileVariable(name)]) : names;
+  return field.inFile ? names.flatMap((name) => [name, fileVariable(name)]) : names;
 }
 
 /** The variable that names the file with a secret's value. */

@@ -5,6 +5,7 @@ import type { Origins } from "./layers.ts";
 import { parseRedisUrl, type RedisUrl } from "./redis_url.ts";
 import type { Secret } from "./secret.ts";
 import { spanTarget, TARGET_SETTINGS, wantsSpans } from "./tracing.ts";
+import { vaultTargets } from "./vault.ts";
 
 /** What is wrong (`problem`) or doubtful (`warning`) about some settings together. */
 export interface Finding {
@@ -70,7 +71,9 @@ export function whyMoogsoftIsNotAsked(
 export function warnOfNoWebhook(settings: Settings): string | null {
   const why = whyMoogsoftIsNotAsked(settings);
   if (why === null || !settings.moogHealthCheckEnabled) return null;
-  return `${why}, so dead letters are replayed into an outage too. Set it, or ${nameOf("moogHealthCheckEnabled")}=false ` +
+  return `${why}, so dead letters are replayed into an outage too. Set it, or ${
+    nameOf("moogHealthCheckEnabled")
+  }=false ` +
     "if that is meant";
 }
 
@@ -173,8 +176,10 @@ function nameOf(key: SettingKey): string {
 }
 
 /** The two passwords take turns; with a URL's own password, or without a first one, there is nothing to take turns with. */
-function checkNextPassword({ redisPassword, redisPasswordNext, redisUrl }: Settings): Finding[] {
+function checkNextPassword(settings: Settings): Finding[] {
+  const { redisPassword, redisPasswordNext, redisUrl } = settings;
   const inUrl = redisUrl !== null && readRedisUrl(redisUrl).password !== null;
+  if (vaultTargets(settings).includes("redisPassword")) return [];
   if (!redisPasswordNext || (redisPassword && !inUrl)) return [];
   const text = `${nameOf("redisPasswordNext")} is ignored: it is tried beside ${nameOf("redisPassword")} only`;
   return [{ kind: "warning", keys: ["redisPassword", "redisPasswordNext", "redisUrl"], text }];

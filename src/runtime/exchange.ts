@@ -1,13 +1,19 @@
 /** One bounded HTTP exchange: never longer than its time, never more than a few KiB, never another address. */
+import { Buffer } from "node:buffer";
 import { unescape } from "node:querystring";
 import type { Clock } from "./clock.ts";
 
-/** Most of an answer's body that is read; only its status counts. */
+/** Most of an answer's body that is read where only its status counts. */
 const MAX_BODY_BYTES = 4096;
 
 /** How an exchange ended. */
 export type ExchangeOutcome =
-  | { readonly kind: "answered"; readonly status: number }
+  | {
+    readonly kind: "answered";
+    readonly status: number;
+    /** The body's text, cut behind `bodyBytes`; only where that was asked for. */
+    readonly body?: string;
+  }
   /** Not finished in time, answer's body included. */
   | { readonly kind: "timeout" }
   /** No connection, or one that broke before the answer was whole. */
@@ -20,6 +26,10 @@ export interface ExchangeRequest {
   readonly method: "GET" | "POST";
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array<ArrayBuffer>;
+  /** Most bytes of the body that the outcome is to have (one network read more at most); default: it has none. */
+  readonly bodyBytes?: number;
+  /** PEM text of authorities that are accepted beside those that the runtime brings. */
+  readonly caCert?: string;
   /** For the whole exchange. */
   readonly timeoutMs: number;
   readonly clock: Clock;
@@ -31,7 +41,7 @@ export interface ExchangeRequest {
 
 /**
  * Sends one request and waits for the answer's status. Redirects are not followed (3xx is an answer), at most some 4 KiB
- * of the body are read (one network read more at most), and the connection is not kept. Never rejects, whatever the
+ * of the body are read or `bodyBytes` (one network read more at most), and the connection is not kept. Never rejects, whatever the
  * other side does; tests/integration/probe_test.ts has the other sides.
  */
 export async function exchange(request: ExchangeRequest): Promise<ExchangeOutcome> {
@@ -41,20 +51,26 @@ export async function exchange(request: ExchangeRequest): Promise<ExchangeOutcom
     timedOut = !over.signal.aborted;
     over.abort();
   });
+  let client: Deno.HttpClient | undefined;
   try {
+    client = request.caCert ? Deno.createHttpClient({ caCerts: [request.caCert] }) : undefined;
     const response = await (request.fetch ?? fetch)(address(request.url), {
       method: request.method,
       headers: headersOf(request),
       redirect: "manual",
       signal: AbortSignal.any([over.signal, request.signal]),
       ...(request.body === undefined ? {} : { body: request.body }),
+      ...(client === undefined ? {} : { client }),
     });
-    await skimBody(response);
-    return { kind: "answered", status: response.status };
+    const { bodyBytes } = request, bytes = await readBody(response, bodyBytes ?? MAX_BODY_BYTES);
+    const { status } = response;
+    if (bodyBytes === undefined) return { kind: "answered", status };
+    return { kind: "answered", status, body: new TextDecoder().decode(bytes.subarray(0, bodyBytes)) };
   } catch {
     // The error's text names the URL with its query, so it goes nowhere.
     return { kind: timedOut ? "timeout" : "unreachable" };
   } finally {
+    client?.close();
     over.abort();
     await deadline;
   }
@@ -80,13 +96,17 @@ function address(url: URL): URL {
   return plain;
 }
 
-async function skimBody(response: Response): Promise<void> {
-  if (response.body === null) return;
+/** The beginning of the body: a little more than `maxBytes` where it is longer. */
+async function readBody(response: Response, maxBytes: number): Promise<Uint8Array> {
+  if (response.body === null) return new Uint8Array();
   const reader = response.body.getReader();
-  for (let bytes = 0; bytes < MAX_BODY_BYTES;) {
+  const parts: Uint8Array[] = [];
+  for (let bytes = 0; bytes < maxBytes;) {
     const { done, value } = await reader.read();
-    if (done) return;
+    if (done) return Buffer.concat(parts);
+    parts.push(value);
     bytes += value.byteLength;
   }
   await reader.cancel();
+  return Buffer.concat(parts);
 }

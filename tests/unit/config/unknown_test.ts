@@ -32,7 +32,9 @@ Deno.test("warnOfUnknown: of MUTT's other variables warns of those that its temp
     ...["RATE_LIMIT_WINDOW_SECONDS, MOOG_RATE_PERIOD", "REDIS_TLS_CA_CERT, REDIS_CA_CERT_PATH"],
     ...["REDIS_TLS_CLIENT_CERT, REDIS_CLIENT_CERT_PATH", "REDIS_TLS_CLIENT_KEY, REDIS_CLIENT_KEY_PATH"],
     ...["ALERTER_QUEUE_WARN_THRESHOLD, REMEDIATION_TARGET_MAX_DEPTH", "LOG_FORMAT, LOG_JSON_ENABLED"],
-  ].map((pair) => pair.replace(", ", " is ignored, as by MUTT's own code, though MUTT's template has it: ") + " is read");
+  ].map((pair) =>
+    pair.replace(", ", " is ignored, as by MUTT's own code, though MUTT's template has it: ") + " is read"
+  );
   assert.deepEqual(warnOfUnknown(Object.keys(MUTT_ENVIRONMENT)).toSorted(), read.toSorted());
 });
 
