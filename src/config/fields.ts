@@ -236,7 +236,9 @@ export const FIELDS = {
     variable: "ALERTER_HEALTH_URL",
     group: "Gates",
     default: "",
-    doc: "Asked by the consumer gate where set; it must answer 200. Example: http://localhost:8082/health",
+    doc:
+      "The alerter's health page, asked by the consumer gate where set; it must answer 200. Its port is HEALTH_PORT_ALERTER: 8082\n" +
+      "by MUTT's code, 8081 in its compose file and installation guide. Not its metrics port, which answers any path with 200.",
   }),
   targetMaxDepth: integer({
     variable: "REMEDIATION_TARGET_MAX_DEPTH",
