@@ -21,6 +21,8 @@ import type { Teardown } from "./teardown.ts";
 const TIMEOUT_MS = 5_000, ANSWER_BYTES = 65_536;
 /** Shortest time between two looks, whatever asks for one. */
 const SHORTEST_PAUSE_MS = 5_000;
+/** A token with less than this is given up, in seconds: it might not live until the next look. */
+const SHORTEST_LIFE_SECONDS = 2 * SHORTEST_PAUSE_MS / 1_000;
 /** The mount that MUTT's client takes where none is named. */
 const MOUNT = "secret";
 
@@ -159,21 +161,30 @@ export class VaultSecrets {
   /** The token that there is, renewed where that is due; `null` where a login is. */
   async #keepToken(): Promise<Token | null> {
     if (this.#token === null) return null;
-    const { text } = this.#token, { vaultRenewThresholdSeconds } = this.settings;
+    const { text } = this.#token;
     try {
       const data = memberOf(await this.#ask("lookup", "auth/token/lookup-self", { token: text }), "data");
       const token = tokenOf(text, { renewable: memberOf(data, "renewable"), seconds: memberOf(data, "ttl") });
-      if (!token.renewable || token.leftSeconds >= vaultRenewThresholdSeconds) return isEnding(token) ? null : token;
-      const auth = memberOf(await this.#ask("renewal", "auth/token/renew-self", { token: text, body: {} }), "auth");
-      const renewed = tokenOf(text, {
-        renewable: memberOf(auth, "renewable"),
-        seconds: memberOf(auth, "lease_duration"),
-      });
-      // Ending all the same: it has come to its longest life.
-      return isEnding(renewed) ? null : renewed;
+      const isDue = token.renewable && token.leftSeconds < this.settings.vaultRenewThresholdSeconds;
+      const kept = isDue ? await this.#renew(token) : token;
+      // Ending after a renewal too: it has come to its longest life.
+      return kept.leftSeconds < SHORTEST_LIFE_SECONDS ? null : kept;
     } catch (error) {
       // Revoked or expired: a login tells whether that can be helped.
       if (error instanceof VaultFailure && error.reason === "denied") return null;
+      throw error;
+    }
+  }
+
+  /** What is refused to a token that lives is no failure yet. */
+  async #renew(token: Token): Promise<Token> {
+    try {
+      const path = "auth/token/renew-self";
+      const auth = memberOf(await this.#ask("renewal", path, { token: token.text, body: {} }), "auth");
+      const seconds = memberOf(auth, "lease_duration");
+      return tokenOf(token.text, { renewable: memberOf(auth, "renewable"), seconds });
+    } catch (error) {
+      if (error instanceof VaultFailure && (error.reason === "denied" || error.reason === "odd")) return token;
       throw error;
     }
   }
@@ -317,15 +328,16 @@ export class VaultSecrets {
 }
 
 /** The options with the secrets that Vault has, which has been asked once; as they are where it is not to be asked. */
-export async function withVault<Options extends VaultDeps & { readonly settings: Settings }>(
-  options: Options,
-  teardown: Teardown,
-): Promise<Options & { readonly vault?: VaultSecrets }> {
-  const { settings, clock, log } = options;
+export async function withVault<
+  Options extends VaultDeps & { readonly settings: Settings; readonly signal: AbortSignal },
+>(options: Options, teardown: Teardown): Promise<Options & { readonly vault?: VaultSecrets }> {
+  const { settings, clock, log, signal } = options;
   const targets = vaultTargets(settings);
   if (targets.length === 0) return options;
   const vault = new VaultSecrets(settings, targets, { clock, log });
   teardown.add("Vault", () => vault.stop());
+  // A stop does not wait for a Vault that hangs.
+  signal.addEventListener("abort", () => void vault.stop(), { once: true });
   await vault.readOnce();
   vault.start();
   return { ...options, settings: vault.settings, vault };
@@ -339,11 +351,6 @@ function fileFailure(key: "vaultSecretIdPath" | "vaultCaCertPath", path: string,
 function tokenOf(text: Secret, { renewable, seconds }: { renewable: unknown; seconds: unknown }): Token {
   const isNumber = typeof seconds === "number" && seconds > 0;
   return { text, renewable: renewable === true, leftSeconds: isNumber ? seconds : Infinity };
-}
-
-/** Whether a token would not outlive the next look by much. */
-function isEnding({ leftSeconds }: Token): boolean {
-  return leftSeconds < 2 * SHORTEST_PAUSE_MS / 1_000;
 }
 
 function memberOf(value: unknown, name: string): unknown {

@@ -1,10 +1,11 @@
 /** Secrets from Vault, as MUTT's services read them: by the protocol, with the program as it is started, and a real Redis behind a password. */
 import assert from "node:assert/strict";
-import { VaultSecrets } from "../../src/app/vault.ts";
+import { Teardown } from "../../src/app/teardown.ts";
+import { VaultSecrets, withVault } from "../../src/app/vault.ts";
 import { parseSettings } from "../../src/config/load.ts";
 import { vaultTargets } from "../../src/config/vault.ts";
 import type { Log } from "../../src/observability/log.ts";
-import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
+import { type Clock, SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { readTextFile } from "../../src/runtime/process.ts";
 import { type HttpStub, startHttpStub } from "../support/http_stub.ts";
 import { PLANTED } from "../support/planted_secrets.ts";
@@ -124,12 +125,51 @@ Deno.test("run: renews its token while it runs, and logs in again when it has co
     vault.longestSeconds = 1;
     await isAsked(LOGIN, 2);
     vault.longestSeconds = Infinity;
+    // Between two looks.
+    await waitUntil(() => vault.asked().at(-1) === READ, { what: "it has read", timeoutMs: WAIT_MS });
+    const logins = vault.asked().filter((one) => one === LOGIN).length;
     vault.revokeTokens();
-    await isAsked(LOGIN, 3);
+    await isAsked(LOGIN, logins + 1);
     vault.renewable = false;
     await checkHeals(scene);
-    assert.deepEqual(service.events("vault").length, 1);
+    assert.equal(service.events("vault").at(-1)?.reason, "readable");
   }));
+
+Deno.test("VaultSecrets: a renewal that is refused is no failure as long as the token lives", async () => {
+  await using vault = await TestVault.start();
+  vault.secrets.set(PATH, { REDIS_PASS_CURRENT: PASSWORD, MOOG_API_KEY: KEY });
+  [vault.tokenSeconds, vault.refusesRenewal] = [60, true];
+  const secrets = openSecrets(vault.env, recordLog().log);
+  for (let looks = 0; looks < 3; looks++) await secrets.readOnce();
+  assert.equal(secrets.state().ok, true, secrets.state().detail);
+  assert.deepEqual(vault.asked(), [LOGIN, READ, LOOKUP, RENEWAL, READ, LOOKUP, RENEWAL, READ]);
+});
+
+Deno.test("withVault: does not wait for a Vault that hangs once it is to stop", async () => {
+  const stub = await startHttpStub();
+  stub.answer({ fault: "hang" });
+  const stop = new AbortController();
+  // No time passes, so that nothing but the signal ends it.
+  const clock: Clock = {
+    ...SYSTEM_CLOCK,
+    sleep: (_ms, signal) => new Promise((resolve) => signal?.addEventListener("abort", () => resolve())),
+  };
+  const { log, lines } = recordLog();
+  const { settings } = openSecrets({ VAULT_ADDR: stub.url, VAULT_ROLE_ID: "r", VAULT_SECRET_ID: "s" }, log);
+  const bare = { ...settings, redisPassword: null, redisPasswordNext: null, moogApiKey: null };
+  const teardown = new Teardown({ clock: SYSTEM_CLOCK, log });
+  try {
+    const opening = withVault({ settings: bare, clock, log, signal: stop.signal }, teardown);
+    await waitUntil(() => stub.requests.length > 0, { what: "Vault is asked", timeoutMs: WAIT_MS });
+    stop.abort();
+    const { vault } = await opening;
+    assert.equal(vault?.state().ok, false);
+    assert.deepEqual(lines, []);
+  } finally {
+    await teardown.run(WAIT_MS);
+    await stub.stop();
+  }
+});
 
 Deno.test("run: takes a new password and a new key over when Vault has them, without a restart", () =>
   withScene(async (scene) => {
@@ -249,8 +289,16 @@ const FAILURES: Readonly<
   },
   "the version was deleted": { spoil: (vault) => vault.secrets.set(PATH, null), tells: /there is nothing at/ },
   "the role may not read": {
+    spoil: (vault) => vault.deniesReads = true,
+    tells: /the read with 403: the role may not read \/v1\/secret\/data\/secret\/mutt \(VAULT_SECRETS_PATH; for/,
+  },
+  "AppRole is forbidden": {
     spoil: (vault) => vault.always = { status: 403 },
     tells: /the login with 403: VAULT_ROLE_ID/,
+  },
+  "there is no AppRole": {
+    spoil: (vault) => vault.always = { status: 404 },
+    tells: /the login with 404: it has no AppRole at auth\/approle, or is no Vault/,
   },
   "it is sealed": { spoil: (vault) => vault.always = { status: 503 }, tells: /the login with 503: it is sealed/ },
   "it redirects": {

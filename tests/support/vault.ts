@@ -32,6 +32,9 @@ export class TestVault implements AsyncDisposable {
   tokenSeconds = 3_600;
   longestSeconds = Infinity;
   renewable = true;
+  refusesRenewal = false;
+  /** Whether the role's policy keeps it from the secrets. */
+  deniesReads = false;
   /** Answers every request so while it is set; a text is sent as it is. */
   always: { readonly status: number; readonly headers?: Record<string, string>; readonly text?: string } | null = null;
   readonly #server: http.Server;
@@ -107,11 +110,12 @@ export class TestVault implements AsyncDisposable {
       return { status: 200, body: { data: { ttl, renewable: this.renewable, policies: ["default", "mutt"] } } };
     }
     if (asked === "POST /v1/auth/token/renew-self") {
-      if (!this.renewable) return { status: 400 };
+      if (!this.renewable || this.refusesRenewal) return { status: 400 };
       life.endsMs = Math.min(performance.now() + this.tokenSeconds * 1_000, life.bornMs + this.longestSeconds * 1_000);
       return { status: 200, body: { auth: this.#describe(token, life.endsMs) } };
     }
     const path = /^GET \/v1\/secret\/data\/(.+)$/.exec(asked)?.[1];
+    if (path !== undefined && this.deniesReads) return { status: 403 };
     const secret = path === undefined ? undefined : this.secrets.get(path);
     if (secret === undefined) return { status: 404 };
     return { status: secret === null ? 404 : 200, body: { data: { data: secret, metadata: { version: 1 } } } };
