@@ -15,10 +15,12 @@ export function warnOfUnknown(names: readonly string[]): string[] {
   return [...warnOfTemplateNames(new Set(names)), ...warnOfSlips(names)];
 }
 
+/** One warning for all of them: a file made from the template has most. */
 function warnOfTemplateNames(names: ReadonlySet<string>): string[] {
-  return [...UNREAD_TEMPLATE_NAMES].filter(([name, meant]) => names.has(name) && !names.has(meant)).map((
-    [name, meant],
-  ) => `${name} is ignored, as by MUTT's own code, though MUTT's template has it: ${meant} is read`);
+  const unread = [...UNREAD_TEMPLATE_NAMES].filter(([name, meant]) => names.has(name) && !names.has(meant));
+  if (unread.length === 0) return [];
+  const told = unread.map(([name, meant]) => `${name} (read is ${meant})`).join(", ");
+  return [`MUTT's template has names that none of MUTT's code reads, and that are ignored here too: ${told}`];
 }
 
 function warnOfSlips(names: readonly string[]): string[] {

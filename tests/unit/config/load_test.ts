@@ -638,7 +638,8 @@ for (const [when, { environment, problems = [], warnings = [] }] of Object.entri
 }
 
 /** What is wrong with MUTT's template, whoever reads it. */
-const TEMPLATE_WARNING = /is ignored, as by MUTT's own code|^VAULT_ADDR is set and VAULT_ROLE_ID is not/;
+const TEMPLATE_WARNING =
+  /^MUTT's template has names that none of MUTT's code reads|^VAULT_ADDR is set and VAULT_ROLE_ID is not/;
 
 Deno.test("parseSettings: loads MUTT's whole environment file, and warns of nothing but what its template has in vain", () => {
   const { settings, warnings } = parseGood({}, MUTT_ENVIRONMENT);
