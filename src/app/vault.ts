@@ -221,8 +221,7 @@ export class VaultSecrets {
     path: string,
     { token, body }: { token?: Secret; body?: Readonly<Record<string, string>> },
   ): Promise<unknown> {
-    const { vaultAddr, vaultCaCertPath } = this.settings;
-    const url = new URL(vaultAddr);
+    const url = new URL(this.settings.vaultAddr);
     url.pathname = `${url.pathname.replace(/\/+$/, "")}/v1/${path}`;
     url.search = url.hash = "";
     const outcome = await exchange({
@@ -235,7 +234,7 @@ export class VaultSecrets {
         ...(body === undefined ? {} : { "content-type": "application/json" }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      ...(vaultCaCertPath === "" ? {} : { caCert: this.#readFile("vaultCaCertPath", vaultCaCertPath) }),
+      ...this.#authority(),
       ...{ bodyBytes: ANSWER_BYTES, timeoutMs: TIMEOUT_MS, clock: this.#deps.clock, signal: this.#stop.signal },
     });
     if (outcome.kind !== "answered") {
@@ -251,6 +250,15 @@ export class VaultSecrets {
     const answer = parseJson(outcome.body ?? "");
     if (!isObject(answer)) throw this.#odd(step);
     return answer;
+  }
+
+  /** Read anew each time, as the secret id. The runtime would pass over a file without a certificate in silence. */
+  #authority(): { caCert?: string } {
+    const { vaultCaCertPath } = this.settings;
+    if (vaultCaCertPath === "") return {};
+    const caCert = this.#readFile("vaultCaCertPath", vaultCaCertPath);
+    if (caCert.includes("-----BEGIN CERTIFICATE-----")) return { caCert };
+    throw fileFailure("vaultCaCertPath", vaultCaCertPath, "holds no certificate (PEM)");
   }
 
   #refusal(step: Step, status: number): VaultFailure {

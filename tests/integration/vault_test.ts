@@ -321,6 +321,14 @@ const FAILURES: Readonly<
     spoil: (vault) => vault.secrets.set(PATH, { REDIS_PASS_CURRENT: PASSWORD, MOOG_API_KEY: [KEY] }),
     tells: /MOOG_API_KEY at \/v1\/secret\/data\/secret\/mutt of Vault is not one line of text/,
   },
+  "the authority's file is not there": {
+    env: { VAULT_CACERT: "/nowhere/ca.crt" },
+    tells: /VAULT_CACERT "\/nowhere\/ca\.crt" cannot be read: NotFound/,
+  },
+  "the authority's file holds none": {
+    env: { VAULT_CACERT: "/etc/hostname" },
+    tells: /VAULT_CACERT "\/etc\/hostname" holds no certificate \(PEM\)/,
+  },
   "its certificate is not known": { env: { VAULT_CACERT: "" }, tells: /has a certificate that is not trusted/ },
 };
 

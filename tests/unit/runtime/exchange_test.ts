@@ -69,8 +69,3 @@ Deno.test("exchange: hands over as much of the body as was asked for, and none w
   const empty = () => Promise.resolve(new Response(null, { status: 204 }));
   deepStrictEqual(await exchange(request({ fetch: empty, bodyBytes: 4 })), { kind: "answered", status: 204, body: "" });
 });
-
-Deno.test("exchange: says unreachable when the authority that it is to trust is none", async () => {
-  const fetch = () => Promise.resolve(new Response("never asked"));
-  deepStrictEqual(await exchange(request({ fetch, caCert: "no certificate" })), { kind: "unreachable" });
-});
