@@ -19,7 +19,7 @@ export const COMMAND_GRANTS: readonly CommandGrant[] = [
   { commands: ["eval", "evalsha"], why: "Every move is a script, and most of what is read.", without: null },
   {
     commands: [
-      ...["type", "time", "llen", "lindex", "lrange", "lpush", "ltrim", "get", "getrange", "set"],
+      ...["type", "time", "llen", "lindex", "lrange", "lpush", "lrem", "ltrim", "get", "getrange", "set"],
       ...["hget", "hgetall", "hmget", "hset", "pexpire"],
     ],
     why: "What the scripts call; some are sent by themselves too.",

@@ -4,7 +4,7 @@
 -- Returns how many were moved. Bound: ARGV[1].
 local dlq, target, dead = KEYS[1], KEYS[2], KEYS[3]
 local most, limit, failedAt = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
-local RECORD = ', "_remediation": {"failures": 0, "excused": 0, "cycle": 1, "source": "alerter"'
+local RECORD = ', "_remediation": {"failures": 0, "evidence": 0, "since": 1764000000, "cycle": 1, "source": "alerter"'
 
 local batch, replays, deaths = redis.call('LRANGE', dlq, -most, -1), {}, {}
 for i = #batch, 1, -1 do

@@ -10,7 +10,7 @@ import { register, SIZES } from "./register.ts";
 const CONTEXT: VerdictContext = {
   policy: createSources(DEFAULT_SETTINGS)[0]!.policy,
   maxPoisonRetries: DEFAULT_SETTINGS.maxPoisonRetries,
-  ...{ maxExcuses: 5, cycle: 1, isTroubled: () => false, isUncounted: () => false },
+  ...{ cycle: 1, cycleStartedAtMs: 1_764_000_000_000, nowMs: 1_764_000_300_000, tallyOf: () => undefined },
   failedAt: "2026-01-15T14:30:00.000Z",
 };
 const EDIT = { cut: ["_retry_count", "shedding_reason"], append: [["_remediation", '{"failures": 0}']] } as const;

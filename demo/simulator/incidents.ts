@@ -9,6 +9,8 @@ export interface World {
   /** How long it takes to answer, in simulated milliseconds. */
   readonly moogLatencyMs: number;
   readonly isDatabaseUp: boolean;
+  /** Share of INSERTs that fail while it is up, whatever the event. */
+  readonly failedInserts: number;
 }
 
 /** A change of the world. */
@@ -34,7 +36,7 @@ export interface Incident {
   readonly endsAtMinute: number;
 }
 
-const HEALTHY: World = { moogStatus: 200, moogLatencyMs: 300, isDatabaseUp: true };
+const HEALTHY: World = { moogStatus: 200, moogLatencyMs: 300, isDatabaseUp: true, failedInserts: 0 };
 /** MUTT's default limit, 50 per 1 s, over a minute, because the service counts whole seconds: never reached by one forwarder. */
 const WIDE: RateLimit = { limit: 3_000, periodSeconds: 60 };
 /** A limit that three forwarders together can exceed, so that what is over it is destroyed. */
@@ -108,6 +110,27 @@ export const INCIDENTS: readonly Incident[] = [
       { atMinute: 13, world: {}, says: "no more poison comes in" },
     ],
     ...{ faultEndsAtMinute: 13, endsAtMinute: 90 },
+  },
+  {
+    ...{ name: "steady-inflow", title: "Postgres fails 60 % of all INSERTs, for 40 minutes" },
+    ...THREE,
+    streams: [steady(60, 60)],
+    changes: [
+      { atMinute: 3, world: { failedInserts: 0.6 }, says: "Postgres fails 60 % of all INSERTs" },
+      { atMinute: 43, world: { failedInserts: 0 }, says: "Postgres is well" },
+    ],
+    ...{ faultEndsAtMinute: 43, endsAtMinute: 60 },
+  },
+  {
+    ...{ name: "poison-first", title: "60 poison events, and behind them what Postgres misses in 3 minutes" },
+    ...THREE,
+    streams: [steady(40, 60), { fromMinute: 1, toMinute: 3, perMinute: 30, kind: "poison" }],
+    changes: [
+      { atMinute: 1, world: {}, says: "poison comes in" },
+      { atMinute: 3, world: { isDatabaseUp: false }, says: "Postgres is down" },
+      { atMinute: 6, world: { isDatabaseUp: true }, says: "Postgres is back" },
+    ],
+    ...{ faultEndsAtMinute: 6, endsAtMinute: 60 },
   },
   {
     ...{ name: "key-rotated", title: "The API key is rotated: Moogsoft answers 401 for half an hour" },

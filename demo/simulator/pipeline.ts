@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
 import { startRedisServer } from "../../scripts/redis_server.ts";
 import { type MockMoog, startMockMoog } from "../mock_moog.ts";
+import { SeededRandom } from "../random.ts";
 import { startAlerter } from "./alerter.ts";
 import type { Contender } from "./contenders.ts";
 import { type CountingProxy, startCountingProxy } from "./counting_proxy.ts";
@@ -87,13 +88,16 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
   parts.defer(() => proxy.stop());
   const world: World = { ...incident.world };
   setWorld(moog, { clock, world });
-  const common = { redisUrl: server.url, clock, ledger };
+  const common = { redisUrl: server.url, clock, ledger }, random = new SeededRandom(1);
   const post = (event: string): Promise<MoogAnswer> => {
     if (judgeAnswer(world.moogStatus) === "delivered") ledger.delivered(event);
     return Promise.resolve(world.moogStatus);
   };
   const consumers = [
-    startAlerter({ ...common, isDatabaseUp: () => world.isDatabaseUp }),
+    startAlerter({
+      ...common,
+      isDatabaseUp: () => world.isDatabaseUp && random.below(100) >= 100 * world.failedInserts,
+    }),
     ...Array.from(
       { length: incident.forwarders },
       (_, i) =>

@@ -80,7 +80,8 @@ async function checkRedis(
       ...problems.map((text) => ({ level: "wrong" as const, subject: "redis", text })),
     ];
     const looking = Promise.all(setups.map((setup) => checkKeys(connections, setup, rateKey)));
-    const lists = await looking.catch((error) => {
+    const stamps = Promise.all(setups.map((setup) => checkStamps(connections, setup)));
+    const lists = await Promise.all([looking, stamps]).then((both) => both.flat()).catch((error) => {
       // A cluster of which only one server is known does not even let us look.
       if (problems.length === 0) throw error;
       return [];
@@ -129,6 +130,16 @@ async function checkKeys(
     const size = kind === "list" ? `holds ${await reader.llen(key)} messages` : "is there";
     return { level: "ok", subject, text: `${role} ${key} ${size}` };
   }));
+}
+
+/** What the running service has noticed of a source's consumer. */
+async function checkStamps({ reader }: RedisConnections, { policy }: SourceSetup): Promise<CheckFinding[]> {
+  const { name, dlq } = policy, key = stateKey(dlq);
+  if (await reader.type(key) !== "hash" || await reader.hget(key, "stampsDropped") !== "1") return [];
+  const text =
+    `its consumer dead-letters messages without the member _remediation that they were replayed with, so whatever ` +
+    `arrives in ${dlq} is taken for a return and no message can become poison: let the consumer keep it`;
+  return [{ level: "warning", subject: `source ${name}`, text }];
 }
 
 async function checkMoogsoft({ settings, clock, signal }: CheckOptions): Promise<CheckFinding> {

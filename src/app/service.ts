@@ -17,6 +17,7 @@ import { RedisConnections } from "../redis/connection.ts";
 import { COMMIT_RESULTS } from "../redis/dead_letter_store.ts";
 import { REDIS_ERROR_CODES, redisErrorCode } from "../redis/errors.ts";
 import { ReplayLoop } from "../replay/loop.ts";
+import type { SourceReplay } from "../replay/source_replay.ts";
 import { type Clock } from "../runtime/clock.ts";
 import { readProcessUsage, readTextFile } from "../runtime/process.ts";
 import { createId, type RandomFraction } from "../runtime/random.ts";
@@ -367,6 +368,7 @@ function describeHealth(
         role: leadership.status().role,
         leader: leadership.status().holder || null,
         depth: replay.lastSnapshot()?.depth ?? null,
+        ...describeCycles(replay),
         gates: board.last().statuses.map(({ name, open, reason, detail, sinceMs, nextMs }) => ({
           ...{ name, open, reason, detail },
           since: new Date(sinceMs).toISOString(),
@@ -374,5 +376,16 @@ function describeHealth(
         })),
       })),
     },
+  };
+}
+
+/** When the last cycle began and the next one is due, by Redis' clock; null where that is not known. */
+function describeCycles(replay: SourceReplay): { lastCycle: string | null; nextCycle: string | null } {
+  const snapshot = replay.lastSnapshot();
+  if (!snapshot || snapshot.record.cycle === 0) return { lastCycle: null, nextCycle: null };
+  const { nowMs, record } = snapshot;
+  return {
+    lastCycle: new Date(record.startedAtMs).toISOString(),
+    nextCycle: new Date(nowMs + replay.nextCycleInMs()).toISOString(),
   };
 }

@@ -142,7 +142,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
   const alerts = new AlertFlow({
     ...{ redis, clock, intervalMs: () => replaySettings(setup, live).intervalMs },
     ...{ breakerEnabled: settings.breakerEnabled, rateKey: settings.moogRateLimitKey, alertQueue: settings.alertQueue },
-    ...{ dlq: policy.dlq, isRefusalsDlq: policy.target === settings.alertQueue, feedingDlqs: setup.feedingDlqs },
+    ...{ dlq: policy.dlq, isRefusalsDlq: policy.target === settings.alertQueue, otherDlqs: setup.otherAlertDlqs },
   });
   const replay = new SourceReplay(policy, {
     ...{ store, board, leadership, clock, createId, log, tracer },
@@ -183,12 +183,12 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
 }
 
 /** The settings of a source's turn, as they are now. */
-export function replaySettings({ maxReplays, settleMs }: SourceSetup, live: LiveSettings): ReplaySettings {
+export function replaySettings({ maxReplays, ...setup }: SourceSetup, live: LiveSettings): ReplaySettings {
   const { intervalSeconds, canaryAfterSeconds, settleSeconds, ...settings } = live.current();
-  const shortestMs = settleSeconds === null ? settleMs : settleSeconds * 1_000;
+  const settleMs = settleSeconds === null ? setup.settleMs : settleSeconds * 1_000;
   return {
-    ...settings,
-    intervalMs: Math.max(intervalSeconds * 1_000, shortestMs),
+    ...{ ...settings, settleMs },
+    intervalMs: Math.max(intervalSeconds * 1_000, settleMs),
     canaryAfterMs: canaryAfterSeconds * 1_000,
     maxPoisonRetries: maxReplays ?? settings.maxPoisonRetries,
   };

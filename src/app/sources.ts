@@ -33,8 +33,8 @@ export interface SourceSetup {
   readonly successCodes: readonly number[];
   /** Whether its consumers are MUTT's, so that live alerts that get through prove that they work. */
   readonly provenByAlerts: boolean;
-  /** DLQs of all sources that are replayed towards the forwarder. */
-  readonly feedingDlqs: readonly string[];
+  /** DLQs of other sources that are replayed into the queue before the forwarder. */
+  readonly otherAlertDlqs: readonly string[];
   /** How long its consumer may take until what fails is back: shortest time from cycle to cycle. */
   readonly settleMs: number;
 }
@@ -65,10 +65,12 @@ export function createSources(settings: Settings, file: SourcesFile = NO_SOURCES
   const builtIn = settings.sources.map((name) => override(BUILT_IN[name](settings), file.get(name) ?? {}));
   const declared = [...file].filter(([name]) => !isBuiltIn(name)).map(([name, entry]) => declare(name, entry));
   const sources = [...builtIn, ...declared];
-  const feeding = sources.filter(({ policy }) => [settings.ingestQueue, settings.alertQueue].includes(policy.target));
-  // Another process may run the built-in ones.
-  const dlqs = new Set([settings.alerterDlq, settings.moogDlq, ...feeding.map(({ policy }) => policy.dlq)]);
-  return sources.map((source) => source.provenByAlerts ? { ...source, feedingDlqs: [...dlqs].sort() } : source);
+  // Another process may run the built-in one.
+  const feeding = sources.filter(({ policy }) => policy.target === settings.alertQueue).map(({ policy }) => policy.dlq);
+  const dlqs = [...new Set([settings.moogDlq, ...feeding])].sort();
+  return sources.map((source) =>
+    source.provenByAlerts ? { ...source, otherAlertDlqs: dlqs.filter((dlq) => dlq !== source.policy.dlq) } : source
+  );
 }
 
 /** How the sources file calls a member of a source. */
@@ -114,7 +116,7 @@ const BUILT_IN: Readonly<Record<BuiltInName, (settings: Settings) => SourceSetup
 
 const BUILT_IN_DEFAULTS = {
   provenByAlerts: true,
-  feedingDlqs: [],
+  otherAlertDlqs: [],
   maxReplays: null,
   maxPerSecond: null,
   healthUrlFrom: "ALERTER_HEALTH_URL",
@@ -181,7 +183,7 @@ function declare(name: string, entry: SourceEntry): SourceSetup {
       successCodes: [],
       settleMs: 0,
       provenByAlerts: false,
-      feedingDlqs: [],
+      otherAlertDlqs: [],
     },
   };
   return { ...setup, healthUrlFrom: fileMember(setup, "healthUrl") };

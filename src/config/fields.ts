@@ -69,7 +69,9 @@ export const FIELDS = {
     max: 1_000,
     unit: "failures",
     dynamicKey: "max_poison_retries",
-    doc: "A message that failed this often is poison and goes to the dead list.",
+    doc:
+      "Fewest failures of a poison message. It goes to the dead list when most others of its cycles got through, so that it\n" +
+      "failed by itself, or after 24 failures over 12 hours (docs/states.md).",
   }),
   sources: choicesOrNone({
     variable: "REMEDIATION_SOURCES",
@@ -180,7 +182,7 @@ export const FIELDS = {
     group: "Gates",
     default: true,
     doc:
-      "Whether a source in trouble is held back: canary groups after a common failure or an outage, then an allowance\n" +
+      "Whether a source in trouble is held back: canary groups after nearly all came back or an outage, then an allowance\n" +
       "that grows (docs/states.md). With false every cycle takes its whole batch.",
   }),
   canaryAfterSeconds: integer({

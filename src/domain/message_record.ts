@@ -1,7 +1,7 @@
 /** This service's own record inside a message: how often it was replayed and what came of it. */
 import { findMember, type JsonObject } from "./json_members.ts";
 import { quoteAscii } from "./json_text.ts";
-import { objectOf, stringOf, wholeNumberOf } from "./json_values.ts";
+import { numberOf, objectOf, stringOf, wholeNumberOf } from "./json_values.ts";
 import { type DeadReason, REMEDIATION_MEMBER } from "./source.ts";
 
 /** Highest count that is believed or written; a higher one in a message is somebody else's and reads as 0. */
@@ -9,12 +9,14 @@ export const MAX_COUNT = 1000;
 
 /** The record that a message is given: counts of 0-1,000, and the replay whose outcome is open. */
 export interface ReplayRecord {
-  /** Returns that counted against the message. */
+  /** How often it came back. */
   readonly failures: number;
-  /** Returns that were put down to a common outage. */
-  readonly excused: number;
+  /** What these failures tell against the message rather than the consumer, in bits (`weigh`); hundredths. */
+  readonly evidence: number;
   /** Returns because the consumer shed load. */
   readonly sheds: number;
+  /** When it was first replayed, in seconds since the epoch, by the server's clock. */
+  readonly since: number;
   /** Number of the cycle that replayed it, 0 to 2^53-1. */
   readonly cycle: number;
   /** Name of the source that replayed it. */
@@ -22,7 +24,8 @@ export interface ReplayRecord {
 }
 
 /** A record found in a message, as far as it is believed: counts that are not are 0, the rest null. */
-export interface FoundRecord extends Omit<ReplayRecord, "cycle" | "source"> {
+export interface FoundRecord extends Omit<ReplayRecord, "cycle" | "source" | "since"> {
+  readonly since: number | null;
   readonly cycle: number | null;
   readonly source: string | null;
 }
@@ -41,9 +44,11 @@ export function findRecord(message: JsonObject): FoundRecord | null {
   if (record === null) return null;
   const source = findMember(record, "source");
   return {
-    failures: wholeNumberIn(record, { name: "failures", max: MAX_COUNT }) ?? 0,
-    excused: wholeNumberIn(record, { name: "excused", max: MAX_COUNT }) ?? 0,
-    sheds: wholeNumberIn(record, { name: "sheds", max: MAX_COUNT }) ?? 0,
+    // Stamps without `evidence` counted a failure in one of two members, and did not say what it tells.
+    failures: Math.min(MAX_COUNT, countIn(record, "failures") + countIn(record, "excused")),
+    evidence: evidenceIn(record),
+    sheds: countIn(record, "sheds"),
+    since: wholeNumberIn(record, { name: "since", max: Number.MAX_SAFE_INTEGER }),
     cycle: wholeNumberIn(record, { name: "cycle", max: Number.MAX_SAFE_INTEGER }),
     source: source === null ? null : stringOf(source),
   };
@@ -51,16 +56,33 @@ export function findRecord(message: JsonObject): FoundRecord | null {
 
 /** Whether two records say the same. */
 export function isSameRecord(a: ReplayRecord, b: ReplayRecord): boolean {
-  return a.failures === b.failures && a.excused === b.excused && a.sheds === b.sheds && a.cycle === b.cycle &&
-    a.source === b.source;
+  return a.failures === b.failures && a.evidence === b.evidence && a.sheds === b.sheds && a.since === b.since &&
+    a.cycle === b.cycle && a.source === b.source;
 }
 
-/** The record as JSON text, as Python would write it; `reason` last, on the dead. A count of sheds stands there only above 0. */
+/**
+ * The record as JSON text, as Python would write it; `reason` last, on the dead. A count of sheds stands there only above 0.
+ * `failures` is written as `3.0`: builds that knew no `evidence`, and for which three failures are death whatever the outage, read
+ * that as 0. So the way back kills nothing either.
+ */
 export function recordText(record: ReplayRecord, reason?: DeadReason): string {
+  const { failures, evidence, since, cycle, source } = record;
   const sheds = record.sheds > 0 ? `, "sheds": ${record.sheds}` : "";
   const ending = reason === undefined ? "" : `, "reason": ${quoteAscii(reason)}`;
-  return `{"failures": ${record.failures}, "excused": ${record.excused}${sheds}, "cycle": ${record.cycle}, ` +
-    `"source": ${quoteAscii(record.source)}${ending}}`;
+  return `{"failures": ${
+    failures === 0 ? 0 : failures.toFixed(1)
+  }, "evidence": ${evidence}${sheds}, "since": ${since}, ` +
+    `"cycle": ${cycle}, "source": ${quoteAscii(source)}${ending}}`;
+}
+
+function countIn(record: JsonObject, name: string): number {
+  const count = findMember(record, name), value = count === null ? null : numberOf(count);
+  return value !== null && Number.isInteger(value) && value >= 0 && value <= MAX_COUNT ? value : 0;
+}
+
+function evidenceIn(record: JsonObject): number {
+  const evidence = findMember(record, "evidence"), value = evidence === null ? null : numberOf(evidence);
+  return value !== null && value >= 0 && value <= MAX_COUNT ? value : 0;
 }
 
 function wholeNumberIn(record: JsonObject, { name, max }: { name: string; max: number }): number | null {

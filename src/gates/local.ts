@@ -51,7 +51,7 @@ export function createReturnsGate(record: () => { record: SourceRecord; nextCycl
         return {
           open: false,
           reason: "common_failure",
-          detail: "about as many messages came back as were replayed; the next canary group waits",
+          detail: "what was replayed came back; the next canary group waits",
           retryInMs: Math.max(0, known.nextCycleInMs),
         };
       }

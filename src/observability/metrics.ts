@@ -133,6 +133,16 @@ export class Metrics {
       "source",
     ],
   );
+  /** Messages seen in the DLQ with the stamp of a replay. */
+  readonly returned = this.#counter("returned_total", "Replayed messages seen to have come back, by source.", [
+    "source",
+  ]);
+  /** 1 where they are dropped: arrivals are taken for returns. */
+  readonly stampsDropped = this.#gauge(
+    "stamps_dropped",
+    "Whether the consumer of a source drops the stamp of a replay (1) or keeps it (0).",
+    ["source"],
+  );
   /** By one of {@link COMMIT_RESULTS}. */
   readonly commits = this.#counter("commits_total", "Commits of a chunk, by source and result.", ["source", "result"]);
   /** Bytes of payload, as they were in the DLQ. */
@@ -207,6 +217,8 @@ export class Metrics {
     this.movedBytes.inc({ source }, 0);
     this.oldestAge.set({ source }, 0);
     this.allowance.set({ source }, -1);
+    this.returned.inc({ source }, 0);
+    this.stampsDropped.set({ source }, 0);
     for (const state of BRAKE_STATES) this.brakeState.set({ source, state }, state === "healthy" ? 1 : 0);
     for (const reason of BRAKE_REASONS) this.brakeReason.set({ source, reason }, reason === "none" ? 1 : 0);
     for (const reason of DEAD_REASONS) this.dead.inc({ source, reason }, 0);
@@ -222,6 +234,8 @@ export class Metrics {
   removeSource({ name: source, gates, queues }: MeasuredSource, { keepCounters }: { keepCounters: boolean }): void {
     this.oldestAge.remove({ source });
     this.allowance.remove({ source });
+    this.returned.remove({ source });
+    this.stampsDropped.remove({ source });
     this.#leaders.delete(source);
     for (const slo of SLO_NAMES) this.#sloTarget.remove({ source, slo });
     for (const state of BRAKE_STATES) this.brakeState.remove({ source, state });

@@ -15,6 +15,7 @@ import { type BulkCall, type BulkScript, loadBulkScript, loadScript, type Script
 import { ReadBatch } from "./read_batch.ts";
 import { parseRecord, type SourceRecord } from "./source_record.ts";
 import { type Guard, TailGuard } from "./tail_guard.ts";
+import browseNewest from "./scripts/browse_newest.lua" with { type: "text" };
 import beginCycle from "./scripts/begin_cycle.lua" with { type: "text" };
 import commitMoves from "./scripts/commit_moves.lua" with { type: "text" };
 import peekSource from "./scripts/peek_source.lua" with { type: "text" };
@@ -53,8 +54,16 @@ export interface ChunkBounds {
   readonly bytes: number;
   /** A message over so many bytes is not read. */
   readonly messageBytes: number;
-  /** How many of the oldest messages to pass over; for looking only. */
+  /** How many messages to pass over, from the end that is read; for looking only. */
   readonly skip?: number;
+}
+
+/** The newest messages of a DLQ, not changed by reading them. */
+export interface NewestMessages {
+  /** Messages in the DLQ. */
+  readonly depth: number;
+  /** Newest first; `null` in place of one that is over the limit. */
+  readonly messages: readonly (Buffer | null)[];
 }
 
 /** Where one message goes: the edited bytes, or `null` as it is. */
@@ -76,6 +85,12 @@ export interface Commit {
   readonly notAfterMs: number;
   /** Most messages that the target may hold afterwards; `null`: no limit. */
   readonly targetLimit: number | null;
+  /** Their places, counted from the oldest, from 1; `null`: they are the oldest in a row. Each must be near an end. */
+  readonly places?: readonly number[] | null;
+  /** How many of them use up the cycle's bound; default: all. */
+  readonly spent?: number;
+  /** How many of them are replayed for the first time; default: none. */
+  readonly firsts?: number;
   /** Whether the cycle ends with this chunk, whatever its bound says. */
   readonly endsCycle: boolean;
   /** Further fields of the record. */
@@ -110,6 +125,7 @@ export class DeadLetterStore {
   readonly #token: string;
   readonly #peek: Script;
   readonly #look: Script;
+  readonly #browse: Script;
   readonly #read: Script;
   readonly #begin: Script;
   readonly #commit: BulkScript;
@@ -135,6 +151,7 @@ export class DeadLetterStore {
     this.#receipt = receiptKey(policy.dlq, createId());
     this.#peek = loadScript(reader, { name: "peekSource", keys: 2, lua: peekSource });
     this.#look = loadScript(reader, { name: "readChunk", keys: 2, lua: readChunk });
+    this.#browse = loadScript(reader, { name: "browseNewest", keys: 1, lua: browseNewest });
     this.#read = loadScript(mover, { name: "readChunk", keys: 2, lua: readChunk });
     this.#begin = loadScript(committer, { name: "beginCycle", keys: 2, lua: beginCycle });
     this.#commit = loadBulkScript(mover, { keys: 5, lua: commitMoves });
@@ -153,7 +170,16 @@ export class DeadLetterStore {
     return readReply(await this.#look(...this.#readArguments(bounds, 1)), null).chunk;
   }
 
-  /** The same, to be committed: what was read before can only be committed at the price of a digest from now on. */
+  /** The newest messages within the bounds, at least one where there are any behind `skip`. Changes nothing. */
+  async browse({ messages, bytes, messageBytes, skip = 0 }: ChunkBounds): Promise<NewestMessages> {
+    const [depth, found] = await this.#browse(this.#dlq, skip, messages, bytes, messageBytes) as [
+      number,
+      (Buffer | null)[],
+    ];
+    return { depth, messages: found };
+  }
+
+  /** The same as {@link look}, to be committed: what was read before can only be committed at the price of a digest from now on. */
   async read(bounds: ChunkBounds): Promise<Chunk> {
     const guard = this.#guard.watch();
     const reply = await this.#read(...this.#readArguments(guard ? bounds : smaller(bounds), this.#batch.size()));
@@ -193,7 +219,7 @@ export class DeadLetterStore {
     const readNext = () => bounds && this.read(bounds).catch(() => null);
     let reply: unknown = null;
     let reading: Promise<Chunk | null> | null = null;
-    if (!commit.oversize && await this.#guard.isHeldBy(commit.guard ?? null)) {
+    if (!commit.oversize && !commit.places && await this.#guard.isHeldBy(commit.guard ?? null)) {
       const running = this.#guard.run(() => this.#commit({ ...this.#commitCall(commit, NO_PROOF), onlyOnce: true }));
       reading = readNext();
       reply = await running;
@@ -220,13 +246,15 @@ export class DeadLetterStore {
   }
 
   #commitCall(commit: Commit, proof: Proof): BulkCall {
-    const { moves, sequence, id, notAfterMs, targetLimit, endsCycle, fields } = commit;
+    const { moves, sequence, id, notAfterMs, targetLimit, endsCycle, fields, spent = moves.length, firsts = 0 } =
+      commit;
+    const places = commit.places?.toReversed().join(",") ?? "";
     const { replays, asTheyAre, payloads } = bySlot(moves);
     const extras = Object.entries(fields);
     const keysAndArguments = [
       ...[this.#dlq, this.#target, this.#dead, this.#state, this.#receipt],
       ...[moves.length, ...proof, sequence, id, notAfterMs, targetLimit ?? -1, endsCycle ? 1 : 0],
-      ...[replays, this.#token, asTheyAre, extras.length, ...extras.flat()],
+      ...[replays, this.#token, asTheyAre, spent, firsts, places, extras.length, ...extras.flat()],
     ];
     return { keysAndArguments, payloads };
   }

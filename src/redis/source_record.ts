@@ -1,6 +1,6 @@
 /** A source's record in Redis: the cycle in hand, the brake and the pace. */
 import { type Brake, BRAKE_REASONS, RELEASED } from "../domain/brake.ts";
-import { parseTroubled, type TroubledCycles } from "../domain/troubled.ts";
+import { type CycleTally, parseTallies } from "../domain/evidence.ts";
 
 /** What the record says. Fields that are missing or not understood read as on a source that was never worked on. */
 export interface SourceRecord {
@@ -24,11 +24,17 @@ export interface SourceRecord {
   /** What set the bound of the cycle. */
   readonly boundBy: string;
   readonly brake: Brake;
-  /** Last cycle that replayed anything before the one in hand. */
-  readonly lastReplayingCycle: number;
-  readonly troubled: TroubledCycles;
-  /** Cycles whose replays were canaries for a breaker: their failures do not count. */
-  readonly uncounted: TroubledCycles;
+  /** Messages that the cycle has replayed for the first time, and when it last replayed any, by the server's clock. */
+  readonly firsts: number;
+  readonly movedAtMs: number;
+  /** What became of the last cycles that replayed anything, oldest first; the one in hand is not among them. */
+  readonly tallies: readonly CycleTally[];
+  /** Length of the DLQ at the last look for returns; `null`: there was none. */
+  readonly scannedDepth: number | null;
+  /** How long the consumer was seen to take until what fails is back, in milliseconds. */
+  readonly lagMs: number;
+  /** Whether the consumer was seen to drop our stamp: then arrivals are taken for returns. */
+  readonly stampsDropped: boolean;
   /** The last outages of gates that a cycle met, newest last, as text (`addOutages`). */
   readonly outages: string;
   /** When the last canary for a breaker went, by the server's clock; 0: never. */
@@ -64,13 +70,26 @@ export function parseRecord(flat: readonly unknown[]): SourceRecord {
       allowance: text("allowance") === "" ? null : Math.max(1, whole("allowance", 1)),
       reason: BRAKE_REASONS.find((reason) => reason === text("brakeReason")) ?? RELEASED.reason,
     },
-    lastReplayingCycle: whole("lastReplayingCycle"),
-    troubled: parseTroubled(text("troubled"), cycle),
-    uncounted: parseTroubled(text("uncounted"), cycle),
+    firsts: whole("firsts"),
+    movedAtMs: whole("movedAtMs"),
+    tallies: parseTalliesOnce(text("tallies"), cycle),
+    scannedDepth: isWhole("scannedDepth") ? whole("scannedDepth") : null,
+    lagMs: whole("lagMs"),
+    stampsDropped: text("stampsDropped") === "1",
     outages: text("outages"),
     breakerCanaryAtMs: whole("breakerCanaryAtMs"),
     spentUntilMs: whole("spentUntilMs"),
   };
+}
+
+/** The last text that was parsed: it changes with each cycle, and is read with each chunk. */
+let lastParsed: { text: string; newest: number; tallies: readonly CycleTally[] } | null = null;
+
+function parseTalliesOnce(text: string, newest: number): readonly CycleTally[] {
+  if (lastParsed?.text !== text || lastParsed.newest !== newest) {
+    lastParsed = { text, newest, tallies: parseTallies(text, newest) };
+  }
+  return lastParsed.tallies;
 }
 
 /** The brake as fields of the record, for `begin`. */

@@ -6,7 +6,6 @@ import {
   type BrakeReason,
   type BrakeState,
   brakeState,
-  type CycleOutcome,
 } from "../domain/brake.ts";
 import { correlationIdOf, previewMessage } from "../domain/preview.ts";
 import type { DeadReason, SourcePolicy } from "../domain/source.ts";
@@ -16,11 +15,23 @@ import type { Metrics } from "../observability/metrics.ts";
 import type { CommitResult, Snapshot } from "../redis/dead_letter_store.ts";
 import { describeRedisError, type RedisErrorCode } from "../redis/errors.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
-import { type NextCycle, stateOf } from "./cycle.ts";
+import { type CycleOutcome, type NextCycle, stateOf } from "./cycle.ts";
 import type { Death, Plan } from "./plan.ts";
 
 /** Dead messages that get a line of their own, each cycle; the rest is counted. */
 const MAX_DEATH_LINES = 20;
+
+/** A cycle that goes on for longer tells of its progress so often, in milliseconds. */
+const PROGRESS_MS = 60_000;
+
+/** What was moved and is not told yet. */
+interface Moves {
+  readonly cycle: number;
+  readonly sinceMs: number;
+  replayed: number;
+  dead: Partial<Record<DeadReason, number>>;
+  bytes: number;
+}
 
 /** What is told of a brake. */
 interface ToldBrake {
@@ -42,6 +53,7 @@ export class Account {
   #failingSinceMs = 0;
   #toldBatch = false;
   #moved = 0;
+  #untold: Moves | null = null;
   /** The brake as this instance last told or saw it. */
   #brake: ToldBrake | null = null;
 
@@ -60,6 +72,7 @@ export class Account {
     for (const one of BRAKE_STATES) this.#metrics.brakeState.set({ source, state: one }, one === state ? 1 : 0);
     for (const one of BRAKE_REASONS) this.#metrics.brakeReason.set({ source, reason: one }, one === reason ? 1 : 0);
     this.#metrics.allowance.set({ source }, allowance ?? -1);
+    this.#metrics.stampsDropped.set({ source }, record.stampsDropped ? 1 : 0);
     this.#noteBrake({ state, reason, allowance }, { isOwn: false });
   }
 
@@ -76,25 +89,29 @@ export class Account {
   }
 
   /** A cycle began on what was read. */
-  cycleBegan({ number: cycle, step, last, cameBack, outages }: NextCycle, { depth }: Snapshot): void {
+  cycleBegan(next: NextCycle, { depth, record, nowMs }: Snapshot): void {
+    const { number: cycle, step, last, outages, judgement, troubled, newlyReturned } = next;
     const source = this.#policy.name;
-    this.#metrics.slo.add(source, "redrive_success", { bad: cameBack });
+    this.#metrics.slo.add(source, "redrive_success", { bad: newlyReturned });
+    this.#metrics.returned.inc({ source }, newlyReturned);
+    if (next.stampsDropped !== record.stampsDropped) this.#tellStamps(next.stampsDropped);
     for (const outage of outages) this.#tellOutage(outage, last);
-    const fields = { source, cycle, depth, budget: step.budget, bound_by: step.boundBy, ...last };
-    if (step.proven) {
-      this.#log.warning(
-        "messages_fail",
-        `Remediation: ${last.arrived} messages arrived after ${last.replayed} were replayed, while ${last.proof} alerts of ` +
-          "others got through: the cause lies with the messages",
-        fields,
-      );
-    } else if (step.troubled) {
-      this.#log.warning(
-        "common_failure",
-        `Remediation: ${last.arrived} messages arrived after ${last.replayed} were replayed: the cause is common, ` +
-          `the messages are not to blame; ${step.budget === 0 ? "waiting" : `at most ${step.budget} go`}`,
-        fields,
-      );
+    const seconds = record.cycle === 0 ? null : Math.round((nowMs - record.startedAtMs) / 1_000);
+    const fields = {
+      ...{ source, cycle, depth, budget: step.budget, bound_by: step.boundBy, ...last },
+      ...(seconds === null ? {} : { last_cycle_seconds_ago: seconds }),
+    };
+    const whole = troubled &&
+      `${troubled.returned} of ${troubled.replayed} messages that cycle ${troubled.cycle} replayed ` +
+        (next.stampsDropped ? "may have come back (as many arrived; the consumer drops the stamps)" : "came back");
+    if (judgement === "consumer_works") {
+      const text =
+        `Remediation: ${whole}, while ${troubled?.others} live alerts got through: the cause lies with the messages`;
+      this.#log.warning("messages_fail", text, fields);
+    } else if (judgement === "came_back") {
+      const then = step.budget === 0 ? "waiting" : `at most ${step.budget} go`;
+      const text = `Remediation: ${whole}: the cause is common, the messages are not to blame; ${then}`;
+      this.#log.warning("common_failure", text, fields);
     } else {
       const message = `Remediation cycle ${cycle}: ${depth} messages in ${this.#policy.dlq}`;
       this.#log[depth > 0 ? "info" : "debug"]("cycle", message, fields);
@@ -103,6 +120,22 @@ export class Account {
     this.#noteBrake({ state: brakeState(brake, budget === 0 && boundBy === "returns"), reason, allowance }, {
       isOwn: true,
     });
+  }
+
+  #tellStamps(areDropped: boolean): void {
+    const source = this.#policy.name;
+    if (areDropped) {
+      this.#log.warning(
+        "stamps_dropped",
+        `Remediation: what ${source}'s consumer dead-letters lacks the member _remediation that it was replayed with. Whatever ` +
+          `arrives in ${this.#policy.dlq} is now taken for a return, and no message can become poison: let the consumer keep it`,
+        { source },
+      );
+    } else {
+      this.#log.info("stamps_kept", `Remediation: ${source}'s consumer keeps the member _remediation again`, {
+        source,
+      });
+    }
   }
 
   /** Tells a change, whoever made it: else a log would end with `suspect` where another instance, or `once`, released the brake. */
@@ -123,7 +156,7 @@ export class Account {
   #tellOutage(outage: Outage, { replayed }: CycleOutcome): void {
     const { gate, reason, fromMs, untilMs } = outage;
     const seconds = Math.round((untilMs - fromMs) / 1_000);
-    const excuse = isOnPath(outage) ? ": what was replayed meanwhile and came back is excused" : "";
+    const excuse = isOnPath(outage) ? ": what was replayed meanwhile and comes back is not held against it" : "";
     this.#log.info("outage", `Remediation: gate ${gate} was closed for ${seconds} s${excuse}`, {
       ...{ source: this.#policy.name, gate, reason, since: toIso(fromMs), outage_seconds: seconds, replayed },
     });
@@ -137,10 +170,10 @@ export class Account {
   /** A chunk was moved. */
   moved(plan: Plan): void {
     if (plan.cycle !== this.#deathCycle) this.#turnPage(plan.cycle);
-    const { name: source, dlq, target, dead } = this.#policy;
+    const { name: source } = this.#policy;
     const byReason = countReasons(plan.deaths);
     this.#moved += plan.moves.length;
-    this.#metrics.slo.add(source, "redrive_success", { events: plan.replayed, bad: plan.cameBack });
+    this.#metrics.slo.add(source, "redrive_success", { events: plan.replayed });
     this.#metrics.replaySuccess.inc(plan.replayed);
     this.#metrics.replayed.inc({ source }, plan.replayed);
     this.#metrics.poisonMessages.inc(plan.deaths.length);
@@ -151,12 +184,33 @@ export class Account {
       if (reason !== "poison") this.#metrics.replayFail.inc({ reason: "processing_error" }, count);
     }
     for (const death of plan.deaths) this.#tellDeath(death);
+    this.#log.debug("commit", this.#describeMoves({ replayed: plan.replayed, dead: byReason }), {
+      ...{ source, replayed: plan.replayed, dead: byReason, bytes: plan.bytes },
+    });
+    this.#untold ??= { cycle: plan.cycle, replayed: 0, dead: {}, bytes: 0, sinceMs: this.#clock.monotonicMs() };
+    this.#untold.replayed += plan.replayed;
+    this.#untold.bytes += plan.bytes;
+    for (const [reason, count] of Object.entries(byReason) as [DeadReason, number][]) {
+      this.#untold.dead[reason] = (this.#untold.dead[reason] ?? 0) + count;
+    }
+    if (this.#clock.monotonicMs() - this.#untold.sinceMs >= PROGRESS_MS) this.tellMoves();
+  }
+
+  /** Tells what was moved since it was last told: once a cycle, and now and then in a long one. */
+  tellMoves(): void {
+    if (this.#untold === null) return;
+    const { cycle, replayed, dead, bytes } = this.#untold;
+    this.#untold = null;
+    this.#log.info("replayed", this.#describeMoves({ replayed, dead }), {
+      ...{ source: this.#policy.name, cycle, replayed, dead, bytes },
+    });
+  }
+
+  /** In words that MUTT's runbooks look for. */
+  #describeMoves({ replayed, dead: byReason }: Pick<Moves, "replayed" | "dead">): string {
+    const { dlq, target, dead } = this.#policy;
     const deaths = Object.entries(byReason).map(([reason, count]) => `${count} ${reason}`).join(", ");
-    this.#log.info(
-      "commit",
-      `Replaying from ${dlq}: ${plan.replayed} to ${target}${deaths && `, ${deaths} to ${dead}`}`,
-      { source, replayed: plan.replayed, dead: byReason, bytes: plan.bytes },
-    );
+    return `Replaying from ${dlq}: ${replayed} to ${target}${deaths && `, ${deaths} to ${dead}`}`;
   }
 
   /** Messages that this instance has taken out of the DLQ so far. */
@@ -212,6 +266,7 @@ export class Account {
 
   /** What was left untold of the last cycle is counted, and the next may have lines again. */
   #turnPage(cycle: number): void {
+    this.tellMoves();
     this.tellUntoldDeaths();
     this.#deathCycle = cycle;
     this.#deathLines = 0;

@@ -27,8 +27,8 @@ export interface AlertFlowDeps {
   readonly dlq: string;
   /** Whether what the forwarder refuses comes to that DLQ. */
   readonly isRefusalsDlq: boolean;
-  /** Every DLQ that is replayed towards the forwarder. */
-  readonly feedingDlqs: readonly string[];
+  /** DLQs of other sources that are replayed into the queue before the forwarder: their alerts prove nothing here. */
+  readonly otherDlqs: readonly string[];
 }
 
 /** What was found at one look. */
@@ -36,10 +36,8 @@ interface Look {
   /** Score of the newest entry in the forwarder's books; -Infinity: none. */
   readonly newest: number;
   readonly waiting: number;
-  /** Cycles of the sources that feed the forwarder: after a change their counts begin anew. */
-  readonly cycles: string;
-  /** Their replays in these cycles. */
-  readonly replayed: number;
+  /** What the other sources have ever replayed into the queue before the forwarder. */
+  readonly othersReplayed: number;
   /** Length of the DLQ, its source's cycle, and what that has moved. */
   readonly depth: number;
   readonly cycle: string;
@@ -52,31 +50,31 @@ interface Look {
 interface Interval {
   /** When it ended, by the monotonic clock. */
   readonly atMs: number;
-  /** Alerts of others that got through. */
+  /** Alerts that got through. */
   readonly count: number;
   /** Whether messages came to the DLQ. */
   readonly grew: boolean;
 }
 
 /**
- * Counts, look by look, the alerts that the forwarder took beyond those that had waited and those that were replayed: MUTT has
- * made them since, from events of others. A lower bound. Only what got through about when messages came back to the DLQ counts:
- * a consumer that was down for just as long as the replays were with it proves nothing later. Held by
- * tests/integration/alert_flow_test.ts.
+ * Counts, look by look, the alerts that the forwarder took beyond those that had waited and those that other sources put there: MUTT
+ * has made them since. Replays of this source may be among them; whoever judges a cycle takes off what stayed away. Only what got
+ * through about when messages came to the DLQ counts: a consumer that was down for just as long as the replays were with it proves
+ * nothing later. Held by tests/integration/alert_flow_test.ts.
  */
 export class AlertFlow extends Watch {
   readonly #deps: AlertFlowDeps;
   readonly #intervals: Interval[] = [];
   #last: Look | null = null;
-  /** Replays whose alerts have not been seen yet. */
-  #owed = 0;
+  /** Alerts that other sources have replayed and the forwarder has not taken yet. Each of them becomes an entry in its books. */
+  #othersWaiting = 0;
 
   constructor(deps: AlertFlowDeps) {
     super(deps.clock);
     this.#deps = deps;
   }
 
-  /** Alerts of others that got through while messages came back, in the last `ms` milliseconds, at least. */
+  /** Alerts that got through while messages came to the DLQ, in the last `ms` milliseconds, at least. */
   within(ms: number): number {
     const fromMs = this.#deps.clock.monotonicMs() - ms;
     const since = this.#intervals.filter(({ atMs }) => atMs >= fromMs);
@@ -102,21 +100,20 @@ export class AlertFlow extends Watch {
 
   /** `null` where no message waits and none was moved: nothing can come back. */
   async #read(newestBefore: number | null): Promise<{ look: Look; taken: number } | null> {
-    const { redis, rateKey, alertQueue, dlq, feedingDlqs } = this.#deps;
+    const { redis, rateKey, alertQueue, dlq, otherDlqs } = this.#deps;
     const [waiting, depth, own] = await Promise.all([redis.llen(alertQueue), redis.llen(dlq), this.#readCounts(dlq)]);
     if (depth === 0 && own.replayed + own.dead === 0) return null;
     // In this order: what comes between two reads is left out, or counts as having waited or as replayed.
-    const [taken, newest, breaker, failures, ...feeds] = await Promise.all([
+    const [taken, newest, breaker, failures, ...others] = await Promise.all([
       newestBefore === null ? 0 : redis.zcount(rateKey, `(${newestBefore}`, "+inf"),
       redis.zrevrange(rateKey, 0, 0, "WITHSCORES"),
       readBreakerKey(redis, BREAKER_STATE_KEY),
       readBreakerKey(redis, BREAKER_FAILURES_KEY),
-      ...feedingDlqs.map((name) => this.#readCounts(name)),
+      ...otherDlqs.map((name) => redis.hget(stateKey(name), "replayedTotal")),
     ]);
     const look = {
       ...{ newest: newest[1] === undefined ? -Infinity : Number(newest[1]), waiting },
-      cycles: feeds.map(({ cycle }) => cycle).join(),
-      replayed: feeds.reduce((sum, { replayed }) => sum + replayed, 0),
+      othersReplayed: others.reduce((sum, total) => sum + wholeOf(total), 0),
       ...{ depth, cycle: own.cycle, moved: own.replayed + own.dead },
       isTaken: breaker === "CLOSED" && failures === "0",
     };
@@ -131,17 +128,12 @@ export class AlertFlow extends Watch {
   #compare(before: Look, { look, taken }: { look: Look; taken: number }): Interval {
     const { clock, breakerEnabled, isRefusalsDlq } = this.#deps;
     const atMs = clock.monotonicMs(), arrived = countArrived(before, look);
-    if (look.cycles !== before.cycles) {
-      // Nobody knows what the cycles before have replayed last.
-      this.#owed = look.replayed;
-      return { atMs, count: 0, grew: arrived > 0 };
-    }
-    this.#owed += Math.max(0, look.replayed - before.replayed);
-    const others = Math.max(0, taken - before.waiting - this.#owed);
-    this.#owed = Math.max(0, this.#owed - taken);
+    this.#othersWaiting += Math.max(0, look.othersReplayed - before.othersReplayed);
+    const made = Math.max(0, taken - before.waiting - this.#othersWaiting);
+    this.#othersWaiting = Math.max(0, this.#othersWaiting - taken);
     const isProof = breakerEnabled && before.isTaken && look.isTaken;
     const refused = isRefusalsDlq ? Math.max(0, arrived) : 0;
-    return { atMs, count: isProof ? Math.max(0, others - refused) : 0, grew: arrived > 0 };
+    return { atMs, count: isProof ? Math.max(0, made - refused) : 0, grew: arrived > 0 };
   }
 }
 

@@ -7,7 +7,9 @@ import type { DeadLetterStore } from "../redis/dead_letter_store.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import { planCycle } from "./cycle.ts";
 import type { StoppedBy, TurnOutcome } from "./outcome.ts";
-import { planChunk } from "./plan.ts";
+import { createJudge, isCareful, type Plan, planChunk, planPicks } from "./plan.ts";
+import { readEnds } from "./ends.ts";
+import { lookForReturns } from "./returns.ts";
 import type { ReplaySettings, SourceReplay } from "./source_replay.ts";
 
 /** What {@link dryRun} needs. */
@@ -32,19 +34,36 @@ export async function dryRun(
   const reading = await board.ask();
   const closed = reading.closed.find(({ name }) => name !== "returns" && !FLOW_GATES.has(name));
   const breakerCanary = canaryStatus(reading) !== undefined;
-  const { number, budget, step, troubled } = planCycle(snapshot, { ...settings, breakerCanary });
-  const record = { ...snapshot.record, cycle: number, troubled, remaining: budget, newestBytes: -1 };
+  const { chunkMessages, chunkBytes: bytes, maxMessageBytes: messageBytes } = settings;
+  const returns = await lookForReturns({ store, policy, maxMessageBytes: messageBytes }, snapshot);
+  const { number, budget, step, tallies } = planCycle(snapshot, { ...settings, returns, breakerCanary });
+  const began = { cycle: number, depthAtStart: snapshot.depth, replayed: 0, dead: 0, firsts: 0, brake: step.brake };
+  const record = { ...snapshot.record, ...began, tallies, remaining: budget, newestBytes: -1 };
+  const contextAt = (nowMs: number) => ({ ...settings, policy, record, nowMs, failedAt: toIso(clock.nowMs()) });
   const dead: Partial<Record<DeadReason, number>> = {};
   let seen = 0, replayed = 0;
-  while (seen < budget && !signal.aborted) {
-    const messages = Math.min(settings.chunkMessages, budget - seen);
-    const { chunkBytes: bytes, maxMessageBytes: messageBytes } = settings;
-    const chunk = await store.look({ messages, bytes, messageBytes, skip: seen });
-    const plan = planChunk(chunk, { ...settings, policy, record, failedAt: toIso(clock.nowMs()) });
-    if (plan.moves.length === 0) break;
+  const count = (plan: Plan) => {
     seen += plan.moves.length;
     replayed += plan.replayed;
     for (const { reason } of plan.deaths) dead[reason] = (dead[reason] ?? 0) + 1;
+  };
+  if (isCareful(record) && budget > 0) {
+    const ends = await readEnds(store, {
+      ...{ bounds: { messages: chunkMessages, bytes, messageBytes }, wanted: budget },
+      createJudge: ({ nowMs }) => createJudge(contextAt(nowMs)),
+    });
+    const context = { ...contextAt(ends.oldest.nowMs), depth: ends.oldest.depth };
+    const plan = ends.oldest.oversize
+      ? planChunk(ends.oldest, context)
+      : planPicks(ends.candidates, context, { replays: budget, messages: Infinity, bytes: Infinity });
+    if (plan) count(plan);
+  }
+  while (!isCareful(record) && seen < budget && !signal.aborted) {
+    const messages = Math.min(chunkMessages, budget - seen);
+    const chunk = await store.look({ messages, bytes, messageBytes, skip: seen });
+    const plan = planChunk(chunk, contextAt(chunk.nowMs));
+    if (plan.moves.length === 0) break;
+    count(plan);
   }
   const { depth } = snapshot;
   const byBound: StoppedBy = breakerCanary ? "breaker" : step.boundBy === "depth" ? "empty" : step.boundBy;

@@ -9,12 +9,16 @@ import type { Chunk, ChunkBounds, Commit, DeadLetterStore, Snapshot } from "../r
 import { commitResult, commitSpan, cycleFacts, cycleSpan } from "../observability/spans.ts";
 import type { Span, Tracer } from "../observability/tracing.ts";
 import { isReplyError, redisErrorCode } from "../redis/errors.ts";
+import type { SourceRecord } from "../redis/source_record.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import type { Account } from "./account.ts";
 import { planCycle } from "./cycle.ts";
+import { DroppedStamps } from "./dropped_stamps.ts";
+import { readEnds } from "./ends.ts";
 import type { Leadership } from "./leadership.ts";
 import type { StoppedBy, TurnOutcome } from "./outcome.ts";
-import { firstMessages, type Plan, planChunk } from "./plan.ts";
+import { createJudge, firstMessages, isCareful, type Plan, planChunk, type PlanContext, planPicks } from "./plan.ts";
+import { lookForReturns, type Returns } from "./returns.ts";
 
 /** How long after it was sent a commit may still run, in milliseconds of the server's clock. */
 const COMMIT_DEADLINE_MS = 5_000;
@@ -27,12 +31,23 @@ const AGAIN_MS = 5;
 /** First and longest pause after a failure, in milliseconds. */
 const RETRY_MS = 1_000, MAX_RETRY_MS = 30_000;
 
+/**
+ * The consumer's time once it has taken a canary group or a step of the ramp, at least: then the next step need not wait for the
+ * interval. And how often the target is looked at until then. In milliseconds.
+ */
+const STEP_MS = 3_000, STEP_POLL_MS = 500;
+
+/** A process that starts to lead begins a cycle at once, unless one began within this time, in milliseconds. */
+const RESTART_MS = 5_000;
+
 /** What neither Redis nor the client answers with. */
 const BUGS = [TypeError, RangeError, ReferenceError];
 
 /** Settings of a turn, read anew each time. */
 export interface ReplaySettings {
   readonly intervalMs: number;
+  /** How long the consumer may take until what fails is back. */
+  readonly settleMs: number;
   readonly batchSize: number;
   /** An outage on the messages' path of so long is followed by a canary group; 0: none is. */
   readonly canaryAfterMs: number;
@@ -54,7 +69,7 @@ export interface SourceReplayDeps {
   readonly reservePace: (count: number) => Promise<boolean>;
   /** Fields of the record that tell the pace of `count` replays. */
   readonly paceFields: (count: number) => Readonly<Record<string, string>>;
-  /** Messages of others that the consumer was seen to finish within the last milliseconds, while messages came back. */
+  /** Live messages that the consumer was seen to get through within the last milliseconds, while messages came back. */
   readonly finishedWithin: (ms: number) => number;
   /** Whether this instance leads; told when Redis refused what only the leader may do. */
   readonly leadership: Pick<Leadership, "refused" | "leads" | "isFailing">;
@@ -93,9 +108,12 @@ interface Draft {
 
 /** What a step came to, and the chunk that was read behind its commit. */
 interface Step {
-  readonly result: "moved" | "conflict" | "again" | "wrong_type";
+  readonly result: "moved" | "conflict" | "again" | "wrong_type" | "exhausted";
   readonly next?: Promise<Chunk | null>;
 }
+
+/** What a commit says beside what it moves. */
+type CommitDetails = Pick<Commit, "sequence" | "guard" | "notAfterMs" | "targetLimit" | "fields">;
 
 /** A reason to stop, and when to come back. */
 interface Stop {
@@ -113,10 +131,19 @@ export class SourceReplay {
   #lastProgressMs = 0;
   /** The gate that held the last turn. */
   #heldAt: GateStatus["name"] | null = null;
+  readonly #droppedStamps: DroppedStamps;
+  /** Since when the target has been empty behind a cycle while little may go, on the monotonic clock. */
+  #taken: { cycle: number; atMs: number } | null = null;
+  /** Whether this process has begun a cycle, or found one in hand to go on with. */
+  #hasBegun = false;
+  /** The cycle that came back when its step was to be judged early, and the one of which nothing is left to pick. */
+  #judgedBad = -1;
+  #exhausted = -1;
 
   constructor(policy: SourcePolicy, deps: SourceReplayDeps) {
     this.policy = policy;
     this.#deps = deps;
+    this.#droppedStamps = new DroppedStamps(policy);
   }
 
   /** The source as last read; `null` before the first read. */
@@ -194,6 +221,8 @@ export class SourceReplay {
       stoppedBy = stop.by;
       return stop;
     } finally {
+      // A gate of flow lets the cycle go on in a moment.
+      if (!FLOW_GATES.has(stoppedBy)) this.#deps.account.tellMoves();
       const { depthBefore, replayed, dead, conflicts } = tally;
       span.set(cycleFacts({
         ...{ replayed, conflicts, stoppedBy, cycle: this.#snapshot?.record.cycle ?? 0, depth: depthBefore ?? 0 },
@@ -211,23 +240,30 @@ export class SourceReplay {
     let next: Chunk | null = null;
     while (true) {
       if (signal.aborted) return { by: "shutdown", nextInMs: 0 };
-      const snapshot = next ? this.#saw(next) : await this.look();
+      const snapshot: Snapshot = next ? this.#saw(next) : await this.look();
       tally.depthBefore ??= snapshot.depth;
       const asking = this.#deps.board.ask();
       // Deciding changes nothing, so it need not wait for the gates' answers.
       const draft = next && this.#draft(next);
       const reading = await asking;
       next = null;
-      if (mayBegin === "now" || (mayBegin === "due" && this.nextCycleInMs() === 0)) {
+      const isDue = mayBegin === "now" ||
+        (mayBegin === "due" && (this.nextCycleInMs() === 0 || this.#isRestarted(snapshot)));
+      const step = mayBegin === "due" && !isDue ? await this.#judgeStep(snapshot) : null;
+      if (isDue || step) {
         if (tally.began) return this.#ended(snapshot);
         // Gates of flow hold a cycle's chunks; its beginning, which judges the last one, need not wait for them.
         const closed = reading.closed.find(({ name }) => name !== "returns" && !FLOW_GATES.has(name));
         if (closed) return this.#heldBy(closed);
         if (snapshot.depth > 0) span.begin();
         if (
-          await this.#begin(snapshot, { force: mayBegin === "now", breakerCanary: canaryStatus(reading) !== undefined })
+          await this.#begin(snapshot, {
+            ...{ force: mayBegin === "now" || this.nextCycleInMs() > 0, returns: step },
+            breakerCanary: canaryStatus(reading) !== undefined,
+          })
         ) {
           tally.began = true;
+          this.#hasBegun = true;
           conflicts = 0;
           if (mayBegin === "now") mayBegin = "never";
         } else if (++refusals > MAX_REFUSALS) {
@@ -240,20 +276,27 @@ export class SourceReplay {
       // `once` works on the cycle that it began; a newer one belongs to somebody else.
       if (begin === "now" && cycle !== null && cycle !== snapshot.record.cycle) return this.#ended(snapshot);
       cycle = snapshot.record.cycle;
-      if (snapshot.depth === 0 || snapshot.record.remaining === 0) return this.#ended(snapshot);
+      if (this.#isOver(snapshot)) return this.#ended(snapshot);
       // A breaker's canary goes in a cycle of its own, so that its return can be told from a failure.
       const blocking = reading.closed[0] ?? (snapshot.record.boundBy === "breaker" ? undefined : canaryStatus(reading));
       if (blocking) return this.#heldBy(blocking);
 
       span.begin();
-      const step = await this.#step(snapshot, { draft, reading, tally, divisor: 2 ** conflicts, signal });
-      next = await step.next ?? null;
-      if (step.result === "conflict") {
+      const details = { draft, reading, tally, divisor: 2 ** conflicts, signal };
+      const moved: Step = isCareful(snapshot.record)
+        ? await this.#carefulStep(snapshot, details)
+        : await this.#step(snapshot, details);
+      next = await moved.next ?? null;
+      if (moved.result === "exhausted") {
+        this.#exhausted = snapshot.record.cycle;
+        return this.#ended(snapshot);
+      }
+      if (moved.result === "conflict") {
         tally.conflicts++;
         if (++conflicts > MAX_CONFLICTS) return this.#contended();
-      } else if (step.result === "moved") {
+      } else if (moved.result === "moved") {
         conflicts = 0;
-      } else if (step.result === "wrong_type") {
+      } else if (moved.result === "wrong_type") {
         const { dlq, target, dead } = this.policy;
         throw new Error(`WRONGTYPE one of ${dlq}, ${target}, ${dead} is not a list, or the source's record is no hash`);
       } else {
@@ -262,21 +305,82 @@ export class SourceReplay {
     }
   }
 
+  /**
+   * Whether this process has just started: people restart it to have a change take effect. A cycle in hand goes on, and a source in
+   * trouble keeps its canary groups' distance.
+   */
+  #isRestarted({ record, depth, nowMs }: Snapshot): boolean {
+    if (this.#hasBegun || record.cycle === 0) return false;
+    if (!this.#isOver({ record, depth }) || record.brake.suspect) {
+      this.#hasBegun = true;
+      return false;
+    }
+    return nowMs - record.startedAtMs >= RESTART_MS;
+  }
+
+  /**
+   * Judges a canary group or a step of the ramp as soon as the consumer has had its time: what it was given is taken from the
+   * target, and what fails would be back. @returns what came back, where the next step may begin; `null`: not now
+   */
+  async #judgeStep({ record, depth }: Snapshot): Promise<Returns | null> {
+    if (!this.#isStepOpen({ record, depth }) || record.cycle === this.#judgedBad) return null;
+    const nowMs = this.#deps.clock.monotonicMs();
+    if (this.#waiting() > 0) this.#taken = null;
+    else if (this.#taken?.cycle !== record.cycle) this.#taken = { cycle: record.cycle, atMs: nowMs };
+    if (this.#taken === null || nowMs - this.#taken.atMs < this.#stepMs(record)) return null;
+    const snapshot = this.#snapshot!, returns = await this.#lookForReturns(snapshot);
+    if (this.#plan(snapshot, { returns, breakerCanary: false }).judgement !== "came_back") return returns;
+    // Canary groups keep their distance.
+    this.#judgedBad = record.cycle;
+    return null;
+  }
+
+  /** Whether the cycle in hand is a step whose outcome is worth knowing before the interval is over. */
+  #isStepOpen({ record, depth }: Pick<Snapshot, "record" | "depth">): boolean {
+    return isCareful(record) && record.replayed > 0 && record.boundBy !== "breaker" && this.#isOver({ record, depth });
+  }
+
+  /** Whether the cycle in hand has nothing more to take. */
+  #isOver({ record, depth }: Pick<Snapshot, "record" | "depth">): boolean {
+    return depth === 0 || record.remaining === 0 || record.cycle === this.#exhausted;
+  }
+
+  /** A canary group has all the time that the source's consumer may take; a step of the ramp follows one that stayed away. */
+  #stepMs({ brake, lagMs }: SourceRecord): number {
+    return brake.suspect ? Math.max(STEP_MS, lagMs, this.#deps.settings().settleMs) : STEP_MS;
+  }
+
+  /** Messages in the target, by the last reading of the depth gate; unknown is many. */
+  #waiting(): number {
+    return this.#deps.depthReading()?.depths[0] ?? Infinity;
+  }
+
+  #lookForReturns(snapshot: Snapshot): Promise<Returns> {
+    const { store, settings } = this.#deps;
+    return lookForReturns({ store, policy: this.policy, maxMessageBytes: settings().maxMessageBytes }, snapshot);
+  }
+
+  /** What a cycle may do that begins now. */
+  #plan(snapshot: Snapshot, { returns, breakerCanary }: { returns: Returns; breakerCanary: boolean }) {
+    const { clock, board, settings, finishedWithin } = this.#deps, { record, nowMs } = snapshot;
+    const seenForMs = clock.monotonicMs() - this.#lastProgressMs;
+    const lastedMs = Math.max(0, nowMs - record.startedAtMs) + seenForMs;
+    const dropped = this.#droppedStamps.looked({ stamped: returns.found.size, unstamped: returns.unstampedRead });
+    return planCycle(snapshot, {
+      ...settings(),
+      ...{ returns, breakerCanary, waiting: this.#waiting(), stampsDropped: dropped ?? record.stampsDropped },
+      outages: record.cycle === 0 ? [] : board.outagesSince(clock.nowMs() - lastedMs),
+      proof: finishedWithin(lastedMs),
+    });
+  }
+
   /** Begins a cycle; false where another instance was quicker. */
   async #begin(
     snapshot: Snapshot,
-    { force, breakerCanary }: { force: boolean; breakerCanary: boolean },
+    { force, breakerCanary, returns }: { force: boolean; breakerCanary: boolean; returns: Returns | null },
   ): Promise<boolean> {
     const { intervalMs } = this.#deps.settings();
-    const seenForMs = this.#deps.clock.monotonicMs() - this.#lastProgressMs;
-    const lastedMs = Math.max(0, snapshot.nowMs - snapshot.record.startedAtMs) + seenForMs;
-    const sinceMs = this.#deps.clock.nowMs() - lastedMs;
-    const plan = planCycle(snapshot, {
-      ...this.#deps.settings(),
-      breakerCanary,
-      outages: snapshot.record.cycle === 0 ? [] : this.#deps.board.outagesSince(sinceMs),
-      proof: this.#deps.finishedWithin(lastedMs),
-    });
+    const plan = this.#plan(snapshot, { returns: returns ?? await this.#lookForReturns(snapshot), breakerCanary });
     const { budget, fields } = plan;
     const result = await this.#deps.store.begin({
       sequence: snapshot.record.sequence,
@@ -290,6 +394,45 @@ export class SourceReplay {
     if (result === "not_leader") this.#deps.leadership.refused();
     if (result === "ok") this.#deps.account.cycleBegan(plan, snapshot);
     return result === "ok";
+  }
+
+  /** Commits what is picked from both ends while little may go. */
+  async #carefulStep(
+    { record }: Snapshot,
+    { reading, tally, divisor }: { reading: BoardReading; tally: Tally; divisor: number },
+  ): Promise<Step> {
+    const { clock, settings, reservePace, store } = this.#deps, { chunkMessages, chunkBytes } = settings();
+    const startedAtMs = clock.monotonicMs();
+    const replays = Math.max(1, Math.floor(Math.min(record.remaining, reading.room, chunkMessages) / divisor));
+    const { oldest, candidates } = await readEnds(store, {
+      ...{ bounds: this.#bounds(Infinity), wanted: replays },
+      createJudge: (chunk) => createJudge(this.#context(chunk)),
+    });
+    if (oldest.record.sequence !== record.sequence) return { result: "again" };
+    const bounds = { replays, messages: chunkMessages, bytes: chunkBytes };
+    const plan = oldest.oversize
+      ? planChunk(oldest, this.#context(oldest))
+      : planPicks(candidates, { ...this.#context(oldest), depth: oldest.depth }, bounds);
+    if (plan === null) return { result: "exhausted" };
+    if (plan.replayed > 0 && !await reservePace(plan.replayed)) return { result: "again" };
+    const details = this.#commitDetails(plan, { record, nowMs: oldest.nowMs, readAtMs: startedAtMs });
+    return await this.#commit(plan, details, { tally, next: null });
+  }
+
+  #commitDetails(
+    { replayed }: Plan,
+    { record, nowMs, readAtMs }: { record: SourceRecord; nowMs: number; readAtMs: number },
+  ): CommitDetails {
+    const { clock, paceFields } = this.#deps;
+    return {
+      sequence: record.sequence,
+      notAfterMs: Math.round(nowMs + COMMIT_DEADLINE_MS + clock.monotonicMs() - readAtMs),
+      targetLimit: this.#targetLimit(),
+      fields: {
+        ...(replayed > 0 ? paceFields(replayed) : {}),
+        ...(record.boundBy === "breaker" ? { breakerCanaryAtMs: String(nowMs) } : {}),
+      },
+    };
   }
 
   /** Commits one chunk, and reads the one behind it: what was drafted, or else what is read and decided now. */
@@ -312,16 +455,11 @@ export class SourceReplay {
     if (plan.moves.length === 0) return { result: "moved" };
     if (plan.replayed > 0 && !await this.#deps.reservePace(plan.replayed)) return { result: "again" };
     const left = plan.endsCycle || signal.aborted ? 0 : Math.min(record.remaining, reading.room) - plan.moves.length;
-    return await this.#commit(plan, {
-      sequence: record.sequence,
-      guard: chunk.guard,
-      notAfterMs: Math.round(chunk.nowMs + COMMIT_DEADLINE_MS + this.#deps.clock.monotonicMs() - read.madeAtMs),
-      targetLimit: this.#targetLimit(),
-      fields: {
-        ...(plan.replayed > 0 ? this.#deps.paceFields(plan.replayed) : {}),
-        ...(record.boundBy === "breaker" ? { breakerCanaryAtMs: String(chunk.nowMs) } : {}),
-      },
-    }, { tally, next: left > 0 ? this.#bounds(left) : null });
+    const details = this.#commitDetails(plan, { record, nowMs: chunk.nowMs, readAtMs: read.madeAtMs });
+    return await this.#commit(plan, { ...details, guard: chunk.guard }, {
+      tally,
+      next: left > 0 ? this.#bounds(left) : null,
+    });
   }
 
   #bounds(most: number): ChunkBounds {
@@ -330,25 +468,26 @@ export class SourceReplay {
   }
 
   #draft(chunk: Chunk): Draft {
-    const { clock, settings } = this.#deps;
-    const madeAtMs = clock.monotonicMs();
-    const { maxPoisonRetries, maxMessageBytes } = settings();
-    const failedAt = toIso(clock.nowMs());
-    const { policy } = this, { record } = chunk;
-    return { chunk, madeAtMs, plan: planChunk(chunk, { policy, record, maxPoisonRetries, maxMessageBytes, failedAt }) };
+    return { chunk, madeAtMs: this.#deps.clock.monotonicMs(), plan: planChunk(chunk, this.#context(chunk)) };
+  }
+
+  /** What messages are judged by that were read at an instant. */
+  #context({ record, nowMs }: Snapshot): PlanContext {
+    const { clock, settings } = this.#deps, { maxPoisonRetries, maxMessageBytes } = settings();
+    return { policy: this.policy, record, nowMs, maxPoisonRetries, maxMessageBytes, failedAt: toIso(clock.nowMs()) };
   }
 
   async #commit(
     plan: Plan,
-    details: Pick<Commit, "sequence" | "guard" | "notAfterMs" | "targetLimit" | "fields">,
+    details: CommitDetails,
     { tally, next: bounds }: { tally: Tally; next: ChunkBounds | null },
   ): Promise<Step> {
     const id = this.#deps.createId();
-    const { messages, oversize, moves, endsCycle } = plan;
+    const { messages, oversize, moves, endsCycle, places, spent, firsts } = plan;
     const chunk = { replayed: plan.replayed, dead: plan.deaths.length, bytes: plan.bytes };
     const { result, next } = await this.#deps.tracer.span(commitSpan(this.policy, chunk), async (span) => {
       const done = await this.#deps.store.commitAndRead(
-        { id, messages, oversize, moves, endsCycle, ...details },
+        { id, messages, oversize, moves, endsCycle, places, spent, firsts, ...details },
         bounds,
       );
       span.set(commitResult(done.result));
@@ -384,6 +523,7 @@ export class SourceReplay {
   #add(plan: Plan, tally: Tally): void {
     tally.replayed += plan.replayed;
     for (const { reason } of plan.deaths) tally.dead[reason] = (tally.dead[reason] ?? 0) + 1;
+    this.#droppedStamps.replayed(plan.cycle, plan.messages.filter((_, i) => plan.moves[i]!.to === "target"));
     this.#deps.account.moved(plan);
   }
 
@@ -400,7 +540,8 @@ export class SourceReplay {
   }
 
   #ended({ record, depth }: Snapshot): Stop {
-    const nextInMs = this.nextCycleInMs();
+    const isOpen = this.#isStepOpen({ record, depth }) && record.cycle !== this.#judgedBad;
+    const nextInMs = isOpen ? Math.min(STEP_POLL_MS, this.nextCycleInMs()) : this.nextCycleInMs();
     if (depth === 0) return { by: "empty", nextInMs };
     if (record.boundBy === "held" || record.boundBy === "returns") return { by: "returns", nextInMs };
     if (record.boundBy === "breaker") return { by: "breaker", nextInMs };

@@ -6,7 +6,7 @@ import { type Findings, isClean, Oracle, type Whereabouts } from "./harness/orac
 const [one, two] = [eventText(1), eventText(2)] as const;
 const UNREADABLE = "not JSON";
 const buried = (reason: string) =>
-  `{"failed_at": "2026-01-01T00:00:00.000Z", "_remediation": {"failures": 0, "excused": 0, "cycle": 1, ` +
+  `{"failed_at": "2026-01-01T00:00:00.000Z", "_remediation": {"failures": 0, "evidence": 0, "since": 0, "cycle": 1, ` +
   `"source": "alerter", "reason": "${reason}"}, "payload": "${UNREADABLE}"}`;
 
 /** What the oracle says of these lists, after the two events and the unreadable one went in. */

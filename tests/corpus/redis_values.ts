@@ -128,10 +128,10 @@ export const RECORDS: Corpus<Partial<SourceRecord>, Fields> = [
     fields: [["suspect", "1"], ["distance", "0"], ["allowance", "0"], ["brakeReason", "returns"]],
   },
   {
-    name: "troubled cycles to come",
-    why: "would excuse every failure for ever",
-    wanted: { troubled: [[3, 7]] },
-    fields: [["cycle", "7"], ["troubled", "3-999999999999999,8-9,5-4,x,-,1e3"]],
+    name: "tallies of cycles to come, and no tallies",
+    why: "would weigh what has not happened",
+    wanted: { tallies: [] },
+    fields: [["cycle", "7"], ["tallies", "8:1:1:1:1:0:0:0:1:a,7:1:1,7:1:1:1:1:0:0:0:1:x,x,-,1e3"]],
   },
 ];
 

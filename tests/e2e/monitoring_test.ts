@@ -13,7 +13,7 @@ import { freePort, type Series, startPrometheus, type TestPrometheus, withProgra
 import { waitUntil } from "../support/wait.ts";
 import { readYaml } from "../support/yaml.ts";
 
-const HEALTHY: World = { moogStatus: 200, moogLatencyMs: 300, isDatabaseUp: true };
+const HEALTHY: World = { moogStatus: 200, moogLatencyMs: 300, isDatabaseUp: true, failedInserts: 0 };
 
 /** The alerter's database and Moogsoft are away at the same time: dead letters come, and cannot go. */
 const INCIDENT: Incident = {

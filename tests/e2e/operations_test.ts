@@ -34,7 +34,7 @@ const ALERTS = [6, null].map((retries) =>
 );
 const POISON = `{"timestamp": "2026-11-21T02:30:29Z", "hostname": "core-fra-1", "message": "m", "load": 1.0, ` +
   `"_correlation_id": "0f6e9c1e-0000-4000-8000-000000000001", "_retry_count": 4, ` +
-  `"_remediation": {"failures": 2, "excused": 0, "cycle": 400, "source": "alerter"}}`;
+  `"_remediation": {"failures": 2.0, "evidence": 10.4, "since": 1764000000, "cycle": 400, "source": "alerter"}}`;
 const MALFORMED = `{"api_key": "${DEMO_API_KEY}", "timestamp": "2026-11-21T02:30:29Z", "message": "m", ` +
   `"_correlation_id": "0f6e9c1e-0000-4000-8000-000000000002", "_retry_count": 4}`;
 const UNREADABLE = `{'api_key': '${DEMO_API_KEY}'}`;
@@ -44,9 +44,8 @@ const VERDICT: VerdictContext = {
     ...{ name: "alerter", dlq: DLQ, target: "mutt:ingest_queue", dead: DEAD, counter: "_moog_retry_count" },
     ...{ cutOnReplay: ["_retry_count", "shedding_reason"], required: ["hostname", "timestamp", "message"] },
   },
-  ...{ maxPoisonRetries: 3, maxExcuses: 5, cycle: 412, failedAt: "2026-11-21T03:12:44.120Z" },
-  isTroubled: () => false,
-  isUncounted: () => false,
+  ...{ maxPoisonRetries: 3, cycle: 412, failedAt: "2026-11-21T03:12:44.120Z" },
+  ...{ cycleStartedAtMs: 1_764_000_000_000, nowMs: 1_764_000_300_000, tallyOf: () => undefined },
 };
 const DEAD_MESSAGES = [POISON, MALFORMED, UNREADABLE].map((text) =>
   decide(new TextEncoder().encode(text), VERDICT).payload
@@ -193,7 +192,10 @@ const EFFECTS: Readonly<Record<string, (scene: Scene) => Promise<void>>> = {
     const [revived] = await redis.readTexts("mutt:ingest_queue");
     // Every other byte as it was.
     assert.ok(revived!.startsWith(POISON.replace(/, "_retry_count".*/, "")), revived);
-    assert.match(revived!, /"_remediation": \{"failures": 4, "excused": 0, "cycle": 1, "source": "revive"\}\}$/);
+    assert.match(
+      revived!,
+      /"_remediation": \{"failures": 4\.0, "evidence": 10\.4, "since": 1764000000, "cycle": 1, "source": "revive"\}\}$/,
+    );
     assert.deepEqual(await redis.readList(DEAD), DEAD_MESSAGES.slice(1).map((bytes) => Buffer.from(bytes)));
   },
   "How do I correct a message?": async ({ redis }) => {

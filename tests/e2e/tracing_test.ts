@@ -86,7 +86,7 @@ for (const protocol of ["http/protobuf", "http/json"]) {
       const { "service.name": name, "service.instance.id": instance, team, "deployment.environment": environment } =
         cycle!.resource;
       assert.deepEqual([name, instance, team, environment], ["remediation-eu", "pod-7", "noc", "production"]);
-      for (const event of ["cycle", "commit", "dead"]) {
+      for (const event of ["cycle", "replayed", "dead"]) {
         const [line] = service.events(event);
         assert.deepEqual([line!.trace_id, line!.span_id], [cycle!.traceId, cycle!.spanId], event);
       }
@@ -167,7 +167,7 @@ withRedis("tracing: without OTEL_ENABLED nothing is sent, loaded or told", async
     const env = envFor(redis, { OTEL_EXPORTER_OTLP_ENDPOINT: otlp.url, OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" });
     await using service = startService({ env: { ...env, MOOG_WEBHOOK_URL: moog.url } });
     await drained(redis);
-    await waitUntil(() => service.events("commit").length > 0, { what: "it is told" });
+    await waitUntil(() => service.events("replayed").length > 0, { what: "it is told" });
     await stop(service);
     assert.deepEqual([otlp.requests.length, moog.requests[0]!.headers.traceparent], [0, undefined]);
     const lines = service.stderr.join("\n");

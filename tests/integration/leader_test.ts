@@ -223,13 +223,14 @@ Deno.test("leader: what the record says of cycles and canaries is the next leade
   const client = server().client();
   while (await client.rpoplpush(TARGET, DLQ));
   await first.turn({ begin: "now" });
-  const { cycle, brake, troubled } = (await first.source.store.peek()).record;
+  const { cycle, brake, tallies } = (await first.source.store.peek()).record;
   assert.equal(brake.suspect, true);
   await first[Symbol.asyncDispose]();
   await using second = elect("b");
   await second.turn({ begin: "never" });
   const taken = (await second.source.store.peek()).record;
-  assert.deepEqual({ cycle: taken.cycle, brake: taken.brake, troubled: taken.troubled }, { cycle, brake, troubled });
+  assert.deepEqual({ cycle: taken.cycle, brake: taken.brake, tallies: taken.tallies }, { cycle, brake, tallies });
+  assert.equal(tallies[0]?.returned, 100);
 });
 
 Deno.test("leader: instances with one token move nothing twice, though all of them believe that they lead", async () => {

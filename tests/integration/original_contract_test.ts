@@ -135,7 +135,7 @@ Deno.test("original 16: a message over the limit goes to the dead list, every by
   assert.deepEqual([outcome.replayed, outcome.dead], [0, { poison: 1 }]);
   assert.deepEqual([lists.dlq, lists.target, lists.dead.map(withoutInstant)], [[], [], [
     `${message.slice(0, -1)}, "failed_at": "…", "_remediation": ` +
-    '{"failures": 0, "excused": 0, "cycle": 1, "source": "alerter", "reason": "poison"}}',
+    '{"failures": 0, "evidence": 0, "since": 0, "cycle": 1, "source": "alerter", "reason": "poison"}}',
   ]]);
 });
 

@@ -177,7 +177,7 @@ Deno.test("original: what is no object stops all that is behind it, for ever", a
 const SHORT: Incident = {
   ...{ name: "short", title: "A refused key for two minutes" },
   ...{ forwarders: 2, rate: { limit: 300, periodSeconds: 60 } },
-  world: { moogStatus: 200, moogLatencyMs: 300, isDatabaseUp: true },
+  world: { moogStatus: 200, moogLatencyMs: 300, isDatabaseUp: true, failedInserts: 0 },
   streams: [
     { fromMinute: 0, toMinute: 7, perMinute: 20, kind: "healthy" },
     { fromMinute: 0, toMinute: 2, perMinute: 2, kind: "poison" },

@@ -1,7 +1,7 @@
 /** commit_moves.lua by itself: every answer, and what is in every key afterwards. */
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import { deepStrictEqual, rejects, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import type { Redis } from "ioredis";
 import commitMoves from "../../src/redis/scripts/commit_moves.lua" with { type: "text" };
 import type { Chunk, Commit, DeadLetterStore, Move } from "../../src/redis/dead_letter_store.ts";
@@ -132,8 +132,12 @@ for (const { name, dlq, count, moves, after, proof } of withEachProof(moved)) {
       target: ["before-t", ...after.target],
       dead: ["before-d", ...after.dead],
     });
-    deepStrictEqual(await client.hgetall(STATE), {
+    const { movedAtMs, ...record } = await client.hgetall(STATE);
+    ok(Number(movedAtMs) >= chunk.nowMs, movedAtMs);
+    deepStrictEqual(record, {
       seq: "6",
+      firsts: "0",
+      replayedTotal: String(after.target.length),
       // Never more than there is: others may have popped what the cycle was to take.
       remaining: String(Math.min(10 - moves.length, after.dlq.length)),
       replayed: String(1 + after.target.length),
@@ -159,6 +163,116 @@ Deno.test("commit: moves 4,000 messages at once when the chunk is at its maximum
     target: ["before-t", ...shown.filter((_, i) => i % 3 !== 0)],
     dead: ["before-d", ...shown.filter((_, i) => i % 3 === 0)],
   });
+});
+
+/** Messages picked by their places from both ends of a DLQ; those at `dead` are buried. */
+const picked: readonly {
+  name: string;
+  dlq: readonly (string | Uint8Array)[];
+  places: readonly number[];
+  dead?: readonly number[];
+  after: { dlq: readonly (string | Uint8Array)[]; target: readonly string[]; dead: readonly string[] };
+}[] = [
+  { name: "the newest", dlq: ["a", "b", "c"], places: [3], after: { dlq: ["a", "b"], target: ["c!"], dead: [] } },
+  { name: "the oldest", dlq: ["a", "b", "c"], places: [1], after: { dlq: ["b", "c"], target: ["a!"], dead: [] } },
+  {
+    name: "some of both ends",
+    dlq: ["a", "b", "c", "d", "e", "f", "g"],
+    places: [2, 4, 7],
+    dead: [4],
+    after: { dlq: ["a", "c", "e", "f"], target: ["b!", "g!"], dead: ["d!"] },
+  },
+  { name: "all", dlq: ["a", "b"], places: [1, 2], dead: [1], after: { dlq: [], target: ["b!"], dead: ["a!"] } },
+  {
+    name: "one of byte-equal ones",
+    dlq: ["same", "b", "same", "c", "same"],
+    places: [5],
+    after: { dlq: ["same", "b", "same", "c"], target: ["same!"], dead: [] },
+  },
+  {
+    name: "byte-equal ones at both ends",
+    dlq: ["same", "b", "same", "c", "same"],
+    places: [1, 5],
+    after: { dlq: ["b", "same", "c"], target: ["same!", "same!"], dead: [] },
+  },
+  {
+    name: "numbers, empty strings and bytes that are no UTF-8",
+    dlq: ["7", "", bytes(0, 255), "x", "7"],
+    places: [1, 2, 3],
+    after: { dlq: ["x", "7"], target: ["7!", "!", "\u0000\u00ff!"], dead: [] },
+  },
+];
+
+for (const { name, dlq, places, dead = [], after } of picked) {
+  Deno.test(`commit: picks ${name}, and leaves the rest in its order`, async () => {
+    const { store, client, chunk } = await prepare(dlq);
+    // Places are counted from the oldest, so that a push does not shift them.
+    await client.lpush(DLQ, "pushed");
+    const moves = places.map((place): Move => ({
+      to: dead.includes(place) ? "dead" : "target",
+      payload: Buffer.concat([chunk.messages[place - 1]!, Buffer.from("!")]),
+    }));
+    const messages = places.map((place) => chunk.messages[place - 1]!);
+    const commit = commitOf(chunk, { messages, moves, places, spent: moves.length - dead.length, firsts: 1 });
+    strictEqual(await store.commit(commit), "ok");
+    deepStrictEqual(await readLists(server()), {
+      dlq: text([...after.dlq, "pushed"]),
+      target: ["before-t", ...after.target],
+      dead: ["before-d", ...after.dead],
+    });
+    const { remaining, firsts } = await client.hgetall(STATE);
+    const left = Math.min(10 - moves.length + dead.length, after.dlq.length + 1);
+    deepStrictEqual({ remaining, firsts }, { remaining: String(left), firsts: "1" });
+    strictEqual(await store.commit(commit), "duplicate");
+  });
+}
+
+Deno.test("commit: answers conflict and changes nothing when another message stands in a picked one's place", async () => {
+  for (const change of ["pop", "replace"] as const) {
+    await server().client().flushall();
+    const { store, client, chunk } = await prepare(["a", "b", "c", "d"]);
+    if (change === "pop") await client.rpop(DLQ);
+    else await client.lset(DLQ, 0, "x");
+    const before = await dumpKeys(client);
+    const commit = commitOf(chunk, {
+      messages: [chunk.messages[3]!],
+      moves: [{ to: "target", payload: bytes(1) }],
+      places: [4],
+    });
+    strictEqual(await store.commit(commit), "conflict", change);
+    deepStrictEqual(await dumpKeys(client), before);
+  }
+});
+
+Deno.test("commit: takes back what it has pushed when the user may not take picked messages out", async () => {
+  const { client } = await prepare(["a", "b", "c"]);
+  await client.acl("SETUSER", "svc", "reset", "on", "nopass", "+@all", "-lrem", "allkeys");
+  await client.set(RECEIPT, "");
+  const before = await dumpKeys(client);
+  const digest = createHash("sha1").update("ca").digest("hex");
+  const args = [
+    "2",
+    "1,1",
+    digest,
+    "0",
+    "5",
+    "this",
+    "9999999999999",
+    "-1",
+    "0",
+    "1",
+    "",
+    "",
+    "2",
+    "0",
+    "3,1",
+    "0",
+    "A",
+    "C",
+  ];
+  const user = server().client({ username: "svc", password: "any" });
+  await rejects(user.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...args), /can't run this command/);
+  deepStrictEqual(await dumpKeys(client), before);
 });
 
 Deno.test("commit: moves a message that was only described, whole, when it is oversize", async () => {
@@ -322,7 +436,9 @@ for (
 
 const sha = createHash("sha1").update("cba").digest("hex");
 /** The arguments of a good commit of a, b and c, by position. */
-const GOOD = ["3", "1,1,1", sha, "0", "5", "this", "9999999999999", "-1", "0", "3", "", "1:1,2:2,3:3", "0"];
+const GOOD = [
+  ...["3", "1,1,1", sha, "0", "5", "this", "9999999999999", "-1", "0", "3", "", "1:1,2:2,3:3", "3", "0", "", "0"],
+];
 
 for (const [token, answer] of [["me", "ok"], ["other", "not_leader"], ["", "ok"]] as const) {
   Deno.test(`commit: answers ${answer} to ${token === "" ? "one without a token" : `the token "${token}"`} when "me" leads`, async () => {
@@ -347,8 +463,14 @@ const invalid: [name: string, at: Record<number, string>, ...payloads: string[]]
   ["one that is to go as it is is not there", { 11: "1:1,2:2,3:4" }],
   ["there is a payload too many", {}, "payload"],
   ["there is a payload too few", { 11: "1:1" }, "payload"],
-  ["the number of fields is no number", { 12: "x" }],
-  ["there are fewer fields than it says", { 12: "1" }],
+  ["what it uses up is no number", { 12: "x" }],
+  ["it uses up less than nothing", { 12: "-1" }],
+  ["the number of first ones is none", { 13: "x" }],
+  ["there are fewer places than messages", { 14: "3,1" }],
+  ["picked messages are to go as they are", { 14: "3,2,1" }],
+  ["picked messages are proven by nothing", { 2: "", 11: "", 14: "3,2,1" }, "a", "b", "c"],
+  ["the number of fields is no number", { 15: "x" }],
+  ["there are fewer fields than it says", { 15: "1" }],
 ];
 
 Deno.test("commit: answers ok when the arguments are those that the invalid ones are made of", async () => {
@@ -404,6 +526,9 @@ for (const [name, forbidden, others] of [["target", TARGET, DEAD], ["dead list",
       "1",
       "",
       "1:1,2:2",
+      "2",
+      "0",
+      "",
       "0",
     ];
     const user = server().client({ username: "svc", password: "any" });

@@ -15,7 +15,7 @@ Deno.test("begin: records number, start, bound and the newest message when there
   strictEqual(await store.begin({ ...START, fields: { boundBy: "depth", suspect: "0" } }), "ok");
   const { startedAtMs, ...record } = await server().client().hgetall(STATE);
   deepStrictEqual(record, {
-    ...{ cycle: "1", seq: "1", depthAtStart: "2", remaining: "2", replayed: "0", dead: "0" },
+    ...{ cycle: "1", seq: "1", depthAtStart: "2", remaining: "2", replayed: "0", dead: "0", firsts: "0" },
     ...{ newestBytes: "3", newestDigest: createHash("sha1").update("newnew").digest("hex") },
     ...{ boundBy: "depth", suspect: "0" },
   });

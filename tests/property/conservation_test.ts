@@ -1,17 +1,9 @@
 import { Buffer } from "node:buffer";
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import type { CycleTally } from "../../src/domain/evidence.ts";
 import { createEngine, DEAD, DLQ, type Engine, eventText, STATE, TARGET } from "../support/engine.ts";
-import {
-  coreOf,
-  judge,
-  MODEL_EXCUSES,
-  ModelBrake,
-  type ModelRules,
-  render,
-  stampsOf,
-  withMember,
-} from "../support/model.ts";
+import { coreOf, judge, ModelBrake, type ModelRules, render, stampsOf, withMember } from "../support/model.ts";
 import { ANY_PAYLOAD, bytesOf, EVENT_TEXT, textOf } from "../support/payloads.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 
@@ -43,7 +35,8 @@ type Step = Event | Turn | Grind;
 const answer: fc.Arbitrary<Answer> = fc.constantFrom("accept", "return", "return", "retry", "shed");
 const forged = fc.record({
   failures: fc.constantFrom(0, 0, 1, 2, 3, 1_000),
-  excused: fc.nat({ max: 6 }),
+  evidence: fc.constantFrom(0, 3.3, 9.89, 9.9, 1_001),
+  since: fc.constantFrom(0, 1_764_000_000, 4_000_000_000),
   sheds: fc.constantFrom(0, 8, 9, 19, 1_000),
   cycle: fc.nat({ max: 12 }),
   source: fc.constantFrom("alerter", "moog"),
@@ -198,32 +191,40 @@ class World {
   }
 }
 
-/** Which cycles were troubled, as each cycle knew it when it moved something. */
-type Knowledge = Map<number, readonly (readonly [number, number])[]>;
+/** What each cycle knew when it moved something: when it began, and what had become of those before it. */
+type Knowledge = Map<number, { readonly startedAtMs: readonly number[]; readonly tallies: readonly CycleTally[] }>;
 
 /** Where each arrival went: an index in the list, or none where it is in the DLQ still. */
 type Way = { readonly to: "target" | "dead" | "taken"; readonly index: number; readonly cycle: number | null };
 
-function rulesOf(cycle: number, known: Knowledge): ModelRules | null {
-  const troubled = known.get(cycle);
-  return troubled === undefined ? null : {
+function rulesOf(cycle: number, known: Knowledge, since: number | null): ModelRules | null {
+  const facts = known.get(cycle), starts = facts?.startedAtMs.map((ms) => Math.floor(ms / 1_000)) ?? [];
+  return facts === undefined ? null : {
     ...{ source: "alerter", counter: "_moog_retry_count", cut: ["_retry_count", "shedding_reason"] },
     ...{ required: ["hostname", "timestamp", "message"], maxPoisonRetries: MAX_POISON_RETRIES },
     ...{ maxMessageBytes: MAX_MESSAGE_BYTES, cycle },
-    isTroubled: (number) => troubled.some(([from, to]) => from <= number && number <= to),
+    // Somebody may have set the cycle's start back (`age`) amid it.
+    since: [...starts, 0].find((start) => start === since) ?? starts[0]!,
+    bitsOf: (number, isFirst) => {
+      const tally = facts.tallies.find((one) => one.cycle === number);
+      if (!tally) return 0;
+      const count = Math.max(0, tally.firsts - (isFirst ? 1 : 0));
+      const failed = Math.min(count, Math.max(0, tally.firstsReturned + tally.pending - (isFirst ? 1 : 0)));
+      return Math.log2((count + 1) / (failed + 1));
+    },
   };
 }
 
 /** Whether `found` is exactly what the model makes of `bytes`, in the list that the model says. */
 function isMadeOf(bytes: Uint8Array, { found, to, known }: { found: Uint8Array; to: Way["to"]; known: Knowledge }) {
   if (to === "taken" || bytes.length > MAX_MESSAGE_BYTES) return to !== "target" && Buffer.compare(bytes, found) === 0;
-  const { cycle, failedAt } = stampsOf(found);
-  const rules = cycle === null ? null : rulesOf(cycle, known);
+  const { cycle, failedAt, since } = stampsOf(found);
+  const rules = cycle === null ? null : rulesOf(cycle, known, since);
   if (rules === null) return false;
   const fate = judge(bytes, rules);
   if ((fate.deadBy === null) !== (to === "target")) return false;
   if (to === "dead" && !/^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(failedAt ?? "")) return false;
-  return Buffer.compare(render(bytes, fate, { rules, failedAt: failedAt ?? "" }), found) === 0;
+  return Buffer.compare(render(bytes, fate, { rules, failedAt: failedAt ?? "", lookedAt: since }), found) === 0;
 }
 
 /**
@@ -287,9 +288,6 @@ function checkLives(world: World, ways: readonly Way[]): number {
     if (before !== undefined && way?.cycle !== null && way !== undefined && world.taken.length === 0) {
       assert.ok(way.cycle > ways[before]!.cycle!, `cycle ${way.cycle} ate its own failures`);
     }
-    const bound = MAX_POISON_RETRIES + MODEL_EXCUSES + life.sheds;
-    assert.ok(life.replays <= bound, `replayed ${life.replays} times, at most ${bound} are allowed`);
-    assert.ok(life.sheds <= 10 * MAX_POISON_RETRIES);
     most = Math.max(most, life.replays);
   });
   return most;
@@ -319,14 +317,14 @@ class Arena implements AsyncDisposable {
   readonly #engines: Engine[][];
   #world: World;
 
-  constructor(redis: TestRedis) {
+  constructor(redis: TestRedis, { brakeEnabled }: { brakeEnabled: boolean }) {
     this.#redis = redis;
     this.#client = redis.client();
     this.#world = new World(redis, this.#client);
     this.world = () => this.#world;
     this.#engines = Array.from({ length: REPLICAS }, () =>
       CUTS.map(([batchSize, chunkMessages, chunkBytes]) => {
-        const rest = { maxPoisonRetries: MAX_POISON_RETRIES, maxMessageBytes: MAX_MESSAGE_BYTES };
+        const rest = { maxPoisonRetries: MAX_POISON_RETRIES, maxMessageBytes: MAX_MESSAGE_BYTES, brakeEnabled };
         const engine = createEngine(redis, { settings: { batchSize, chunkMessages, chunkBytes, ...rest } });
         engine.beforeCommit(() => this.#beforeCommit(engine));
         return engine;
@@ -359,10 +357,11 @@ class Arena implements AsyncDisposable {
   }
 
   async #beforeCommit(engine: Engine): Promise<void> {
-    const { cycle, troubled } = engine.source.replay.lastSnapshot()!.record;
+    const { cycle, tallies, startedAtMs } = engine.source.replay.lastSnapshot()!.record;
     const known = this.known.get(cycle);
-    if (known) assert.deepEqual(troubled, known, "two replicas know different things of one cycle");
-    this.known.set(cycle, troubled);
+    if (known) assert.deepEqual(tallies, known.tallies, "two replicas know different things of one cycle");
+    // Somebody may have changed it amid the cycle.
+    this.known.set(cycle, { tallies, startedAtMs: [...known?.startedAtMs ?? [], startedAtMs] });
     const next = this.meanwhile.shift();
     if (next) await this.#world.happen(next);
   }
@@ -391,17 +390,25 @@ async function take(step: Step, arena: Arena): Promise<void> {
   }
 }
 
-async function withArena(body: (arena: Arena) => Promise<void>): Promise<void> {
-  await using arena = new Arena(await startRedis());
+async function withArena(
+  options: { brakeEnabled: boolean },
+  body: (arena: Arena) => Promise<void>,
+): Promise<void> {
+  await using arena = new Arena(await startRedis(), options);
   await body(arena);
 }
 
+/** Anything, in any order. */
+function anySteps() {
+  return fc.array(
+    fc.oneof({ weight: 5, arbitrary: event }, { weight: 5, arbitrary: turn }, { weight: 1, arbitrary: grind }),
+    { minLength: 3, maxLength: 9 },
+  );
+}
+
 Deno.test(`conservation: every message is where the model says, byte for byte, when anything happens in any order (seed ${SEED})`, () =>
-  withArena(async (arena) => {
-    const steps = fc.array(
-      fc.oneof({ weight: 5, arbitrary: event }, { weight: 5, arbitrary: turn }, { weight: 1, arbitrary: grind }),
-      { minLength: 3, maxLength: 9 },
-    );
+  withArena({ brakeEnabled: false }, async (arena) => {
+    const steps = anySteps();
     const seen = { rounds: 0, messages: 0, target: 0, dead: 0, taken: 0, mostReplaysOfOne: 0 };
     await assertRounds(steps, async (all) => {
       const world = await arena.reset();
@@ -420,37 +427,88 @@ Deno.test(`conservation: every message is where the model says, byte for byte, w
     assert.ok(rounds >= 10 && target > rounds && dead > rounds && taken > rounds / 4, Deno.inspect(seen));
   }));
 
+/** What is picked from both ends leaves in no order; what stays keeps its own. */
+function checkPicked(world: World, lists: Awaited<ReturnType<World["lists"]>>, known: Knowledge): void {
+  const byCore = Map.groupBy(world.arrivals, ({ bytes }) => coreOf(bytes));
+  for (const [to, found] of [["target", [...world.consumed, ...lists.target]], ["dead", lists.dead]] as const) {
+    for (const message of found) {
+      const isMade = (byCore.get(coreOf(message)) ?? []).some(({ bytes }) =>
+        isMadeOf(bytes, { found: message, to, known })
+      );
+      assert.ok(isMade, `no arrival becomes ${textOf(message).slice(0, 500)} in ${to}`);
+    }
+  }
+  let at = 0;
+  for (const bytes of lists.dlq) {
+    while (at < world.arrivals.length && Buffer.compare(world.arrivals[at]!.bytes, bytes) !== 0) at++;
+    assert.ok(at++ < world.arrivals.length, "what is left in the DLQ is in the order in which it came");
+  }
+}
+
+Deno.test(`conservation: nothing is lost, doubled, changed or reordered while canary groups are picked from both ends (seed ${SEED})`, () =>
+  withArena({ brakeEnabled: true }, async (arena) => {
+    const seen = { rounds: 0, messages: 0, careful: 0 };
+    await assertRounds(anySteps(), async (all) => {
+      const world = await arena.reset();
+      for (const step of all) {
+        await take(step, arena);
+        if (arena.engine(0, 0).source.replay.lastSnapshot()?.record.brake.allowance !== null) seen.careful++;
+      }
+      const lists = await world.lists();
+      checkConserved(world, lists);
+      if (world.restored().size === 0) checkPicked(world, lists, arena.known);
+      seen.rounds++;
+      seen.messages += world.arrivals.length;
+    });
+    console.log(`picks: seed ${SEED}: ${JSON.stringify({ ...seen, commits: await arena.commits() })}`);
+    assert.ok(seen.rounds >= 10 && seen.careful > seen.rounds / 4, Deno.inspect(seen));
+  }));
+
 Deno.test(`conservation: a cycle takes what the simulation's brake allows, when nothing interferes (seed ${SEED})`, () =>
-  withArena(async (arena) => {
-    const { seen, steps } = { seen: { rounds: 0, cycles: 0, held: 0, troubled: 0 }, steps: quietSteps() };
+  withArena({ brakeEnabled: true }, async (arena) => {
+    const { seen, steps } = { seen: { rounds: 0, cycles: 0, held: 0, troubled: 0, careful: 0 }, steps: quietSteps() };
     await assertRounds(steps, async (all) => {
       const world = await arena.reset();
       const brake = new ModelBrake();
-      let last = { replayed: 0, depthAfter: 0, cycle: 0 };
+      let last = 0, told = 0;
       for (const step of all) {
         if (step.kind !== "turn") {
           await world.happen(step);
           continue;
         }
+        for (const { bytes } of world.arrivals.slice(told)) {
+          const { cycle, source, isFirst } = stampsOf(bytes);
+          if (source === "alerter" && cycle !== null && cycle <= last) brake.returned(cycle, isFirst);
+        }
+        told = world.arrivals.length;
         const engine = arena.engine(0, step.cut), { dlq } = await world.lists();
-        const allowed = brake.next({
-          ...{ replayed: last.replayed, grown: dlq.length - last.depthAfter },
-          ...{ depth: dlq.length, batch: CUTS[step.cut]![0] },
-        });
+        const allowed = brake.next({ last, depth: dlq.length, batch: CUTS[step.cut]![0] });
         const outcome = await engine.turn({ begin: "now" });
         const { record } = engine.source.replay.lastSnapshot()!;
-        const isTroubled = record.troubled.some(([from, to]) => from <= last.cycle && last.cycle <= to);
-        assert.equal(isTroubled, allowed.troubled, `cycle ${last.cycle} counts as troubled`);
-        const moved = outcome.replayed + Object.values(outcome.dead).reduce((a, b) => a + b, 0);
-        // A copy of the newest message further down ends the cycle early: which of the two it was cannot be told.
-        const copies = dlq.slice(0, -1).some((message) => message.equals(dlq.at(-1)!));
-        assert.ok(copies ? moved <= allowed.budget : moved === allowed.budget, `${moved} for ${allowed.budget}`);
-        last = { replayed: outcome.replayed, depthAfter: outcome.depthAfter, cycle: record.cycle };
+        const begun = engine.lines.findLast(({ event }) => event === "common_failure" || event === "cycle");
+        const isTroubled = begun?.event === "common_failure";
+        assert.equal(isTroubled, allowed.isTroubled, `cycle ${record.cycle} begins after one that came back`);
+        if (allowed.isCareful) {
+          const rules = rulesOf(record.cycle, new Map([[record.cycle, { ...record, startedAtMs: [0] }]]), null)!;
+          const alive = dlq.filter((bytes) => judge(bytes, rules).deadBy === null).length;
+          assert.ok(outcome.replayed <= allowed.budget, `${outcome.replayed} for ${allowed.budget}`);
+          if (allowed.budget > 0) assert.equal(outcome.replayed, Math.min(allowed.budget, alive));
+          seen.careful++;
+        } else {
+          const moved = outcome.replayed + Object.values(outcome.dead).reduce((a, b) => a + b, 0);
+          // A copy of the newest message further down ends the cycle early: which of the two it was cannot be told.
+          const copies = dlq.slice(0, -1).some((message) => message.equals(dlq.at(-1)!));
+          assert.ok(copies ? moved <= allowed.budget : moved === allowed.budget, `${moved} for ${allowed.budget}`);
+        }
+        last = record.cycle;
+        brake.replayed(last, { replayed: outcome.replayed, firsts: record.firsts });
         seen.cycles++;
         if (allowed.budget === 0 && dlq.length > 0) seen.held++;
-        if (allowed.troubled) seen.troubled++;
+        if (allowed.isTroubled) seen.troubled++;
       }
-      explain(world, await world.lists(), arena.known);
+      const lists = await world.lists();
+      checkConserved(world, lists);
+      checkPicked(world, lists, arena.known);
       seen.rounds++;
     });
     console.log(`brake: seed ${SEED}: ${JSON.stringify(seen)}`);
@@ -459,9 +517,12 @@ Deno.test(`conservation: a cycle takes what the simulation's brake allows, when 
 
 /** A backlog, then cycles one after the other; behind each the consumer works off what it was given, mostly in one way. */
 function quietSteps() {
+  // Never the same twice: what was replayed just now and is pushed again looks as if a consumer had dropped its stamp.
+  const unique = fc.nat({ max: 1_000_000_000 }).map((id) => bytesOf(eventText(id)));
+  const one = fc.oneof({ weight: 5, arbitrary: unique }, { weight: 1, arbitrary: ANY_PAYLOAD });
   const produce = fc.record({
     kind: fc.constant("produce" as const),
-    payloads: fc.array(payload, { minLength: 1, maxLength: 30 }),
+    payloads: fc.array(one, { minLength: 1, maxLength: 30 }),
   });
   const cycle = fc.record({ kind: fc.constant("turn" as const), cut: fc.nat({ max: CUTS.length - 1 }) });
   const consume = fc.oneof(

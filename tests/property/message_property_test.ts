@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { readMessage } from "../../src/domain/message.ts";
 import { editMessage } from "../../src/domain/message_edit.ts";
+import type { CycleTally } from "../../src/domain/evidence.ts";
 import { openEnvelope, sealEnvelope } from "../../src/domain/envelope.ts";
 import { correlationIdOf, previewMessage } from "../../src/domain/preview.ts";
 import { decide } from "../../src/domain/verdict.ts";
@@ -82,12 +83,19 @@ Deno.test("decide: keeps every byte of every message but stamps and the members 
   fc.assert(fc.property(ANY_BYTES, checkMessage), propertyRuns(6_000));
 });
 
+/** A cycle in which so many others went and stayed away. */
+const aloneOf = (firsts: number) => (cycle: number): CycleTally => ({
+  ...{ cycle, replayed: firsts, firsts, returned: 1, firstsReturned: 1, pending: 0, others: 0, othersFailed: 0 },
+  ...{ movedAtMs: 0, says: "all", isTroubled: false },
+});
+
 Deno.test("decide: counts on from its own record when the message comes back, until it is dead", () => {
   fc.assert(
     fc.property(EVENT_TEXT.map(bytesOf), fc.integer({ min: 1, max: 5 }), (bytes, maxPoisonRetries) => {
       let payload = bytes;
-      for (let look = 0; look <= maxPoisonRetries; look++) {
-        const verdict = decide(payload, { ...CONTEXT, maxPoisonRetries });
+      for (let look = 0; look <= maxPoisonRetries + 1; look++) {
+        // It alone of 1,025 comes back each time: ten bits a failure.
+        const verdict = decide(payload, { ...CONTEXT, maxPoisonRetries, tallyOf: aloneOf(1_025) });
         if (verdict.action === "dead") return verdict.reason === "poison";
         payload = verdict.payload;
       }
@@ -116,7 +124,7 @@ Deno.test("editMessage: cut leaves exactly the other members of hostile JSON, an
 });
 
 Deno.test("openEnvelope: gives back what was sealed, whatever it was, and opens nothing but envelopes", () => {
-  const record = { failures: 0, excused: 0, sheds: 0, cycle: 1, source: "alerter" };
+  const record = { failures: 0, evidence: 0, sheds: 0, since: 1_764_000_000, cycle: 1, source: "alerter" };
   const death = { reason: "unreadable", failedAt: CONTEXT.failedAt } as const;
   const ends = fc.constantFrom("", "\ufeff", "\u0000", '"', "\\", '{"payload": "x"}').map(bytesOf);
   fc.assert(

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { BRAKE_REASONS } from "../../src/domain/brake.ts";
 import { judgeBreaker, rememberBreaker } from "../../src/domain/breaker.ts";
 import { formatGrants, parseGrants } from "../../src/domain/pace.ts";
-import { formatTroubled, isTroubled, parseTroubled } from "../../src/domain/troubled.ts";
+import { formatTallies, MAX_TALLIES, parseTallies, weigh } from "../../src/domain/evidence.ts";
 import { probeKey, ProbeRecord } from "../../src/gates/probe_record.ts";
 import { BREAKER_STATE_KEY } from "../../src/gates/breaker.ts";
 import { paceLedgerKey } from "../../src/redis/keys.ts";
@@ -37,11 +37,17 @@ const DIGITS = fc.oneof(
 );
 const RANGES = fc.array(fc.oneof(DIGITS, fc.tuple(DIGITS, DIGITS).map((pair) => pair.join("-"))), { maxLength: 6 })
   .map((parts) => parts.join());
-const TEXT = fc.oneof(DIGITS, RANGES, HOSTILE_TEXT);
+const TALLIES = fc.array(
+  fc.tuple(fc.array(DIGITS, { minLength: 9, maxLength: 9 }), fc.constantFrom("a", "at", "n", "ut", "", "x"))
+    .map(([numbers, says]) => `${numbers.join(":")}:${says}`),
+  { maxLength: 70 },
+).map((parts) => parts.join());
+const TEXT = fc.oneof(DIGITS, RANGES, TALLIES, HOSTILE_TEXT);
 const FIELD = fc.oneof(
   fc.constantFrom("seq", "cycle", "remaining", "startedAtMs", "depthAtStart", "replayed", "dead", "newestBytes"),
   fc.constantFrom("newestDigest", "boundBy", "suspect", "distance", "wait", "allowance", "brakeReason", "spentUntilMs"),
-  fc.constantFrom("troubled", "uncounted", "outages", "lastReplayingCycle", "breakerCanaryAtMs", ...HOSTILE_NAMES),
+  fc.constantFrom("tallies", "firsts", "movedAtMs", "scannedDepth", "lagMs", "stampsDropped", "outages"),
+  fc.constantFrom("breakerCanaryAtMs", ...HOSTILE_NAMES),
 );
 const FIELDS = fc.array(fc.tuple(FIELD, TEXT), { maxLength: 24 });
 
@@ -49,18 +55,21 @@ Deno.test("parseRecord: believes only what this service may have written, whatev
   fc.assert(
     fc.property(FIELDS, (fields) => {
       const record = parseRecord(fields.flat());
-      const { brake, troubled, uncounted, sequence, newestBytes, ...rest } = record;
+      const { brake, tallies, sequence, newestBytes, ...rest } = record;
       assert.match(sequence, /^\d{1,15}$/);
       assert.deepEqual(Object.keys(record), Object.keys(NEW_RECORD));
       const numbers = Object.values(rest).filter((value) => typeof value === "number");
       const counts = [...numbers, newestBytes + 1, brake.wait, brake.distance - 1, (brake.allowance ?? 1) - 1];
       assert.ok(counts.every((count) => Number.isSafeInteger(count) && count >= 0), JSON.stringify(record));
       assert.ok(BRAKE_REASONS.includes(brake.reason));
-      for (const [from, to] of [...troubled, ...uncounted]) assert.ok(from <= to && to <= record.cycle);
+      assert.ok(tallies.length <= MAX_TALLIES);
+      for (const tally of tallies) {
+        assert.ok(tally.cycle <= record.cycle);
+        for (const isFirst of [true, false]) assert.ok(weigh(tally, { isFirst }) >= 0);
+      }
       // What it writes it reads again.
       assert.deepEqual(parseRecord(Object.entries(brakeFields(brake)).flat()).brake, brake);
-      assert.deepEqual(parseTroubled(formatTroubled(troubled), record.cycle), troubled);
-      assert.equal(isTroubled(troubled, record.cycle + 1), false);
+      assert.deepEqual(parseTallies(formatTallies(tallies), record.cycle), tallies);
     }),
     propertyRuns(3_000),
   );

@@ -8,6 +8,7 @@ import type { BuiltInName, SourcesFile } from "../../src/config/sources_file.ts"
 import { Secret } from "../../src/config/secret.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { SYSTEM_RANDOM } from "../../src/runtime/random.ts";
+import { stateKey } from "../../src/redis/keys.ts";
 import { createStore, DEAD, DLQ, eventText, eventTexts, TARGET } from "./engine.ts";
 import { type HttpStub, startHttpStub } from "./http_stub.ts";
 import { PLANTED } from "./planted_secrets.ts";
@@ -99,6 +100,8 @@ export class AclScenario implements AsyncDisposable {
       "mutt:config:moog_rate_limit": "1000",
     });
     await client.zadd(RATE_KEY, 1, "long-ago");
+    // As after an outage, so that a canary group is picked.
+    await client.hset(stateKey(DLQS.alerter), { suspect: "1", allowance: "4", brakeReason: "outage" });
     await setUser(redis, rules);
     await client.call("ACL", "LOG", "RESET");
     await client.config("RESETSTAT");

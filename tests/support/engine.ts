@@ -273,12 +273,18 @@ export function eventTexts(count: number, first = 0): string[] {
   return Array.from({ length: count }, (_, i) => eventText(first + i));
 }
 
-/** The event as a cycle replays it. */
+/** A text whose stamps say that each message was first replayed at the epoch, so that it can be compared. */
+export function withoutInstants(text: string): string {
+  return text.replaceAll(/"since": \d+/g, '"since": 0');
+}
+
+/** The event as a cycle replays it, but for the instant ({@link withoutInstants}). */
 export function replayedText(
   text: string,
-  { failures = 0, excused = 0, cycle = 1 }: { failures?: number; excused?: number; cycle?: number } = {},
+  { failures = 0, evidence = 0, cycle = 1 }: { failures?: number; evidence?: number; cycle?: number } = {},
 ): string {
-  const record = `{"failures": ${failures}, "excused": ${excused}, "cycle": ${cycle}, "source": "alerter"}`;
+  const count = failures === 0 ? 0 : failures.toFixed(1);
+  const record = `{"failures": ${count}, "evidence": ${evidence}, "since": 0, "cycle": ${cycle}, "source": "alerter"}`;
   return `${text.slice(0, -1)}, "_remediation": ${record}}`;
 }
 
@@ -295,10 +301,10 @@ export interface Lists {
   readonly dead: readonly string[];
 }
 
-/** Reads every list. */
+/** Reads every list; stamps as {@link withoutInstants} has them. */
 export async function readLists(redis: { readList(key: string): Promise<Buffer[]> }): Promise<Lists> {
   const [dlq, target, dead] = await Promise.all([DLQ, TARGET, DEAD].map((key) => redis.readList(key)));
-  const show = (list: Buffer[]) => list.map((bytes) => bytes.toString("latin1"));
+  const show = (list: Buffer[]) => list.map((bytes) => withoutInstants(bytes.toString("latin1")));
   return { dlq: show(dlq!), target: show(target!), dead: show(dead!) };
 }
 

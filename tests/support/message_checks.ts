@@ -21,10 +21,10 @@ export const CONTEXT: VerdictContext = {
     required: [],
   },
   maxPoisonRetries: 3,
-  maxExcuses: 5,
   cycle: 412,
-  isTroubled: (cycle) => cycle === 411,
-  isUncounted: () => false,
+  cycleStartedAtMs: 1_764_000_000_999,
+  nowMs: 1_764_000_300_000,
+  tallyOf: () => undefined,
   failedAt: "2026-01-02T03:04:05.678Z",
 };
 

@@ -3,9 +3,6 @@
  * on decoded text, by a grammar of regular expressions. Tests compare the real thing with it, byte for byte.
  */
 
-/** Failures that one message may be excused for. */
-export const MODEL_EXCUSES = 5;
-
 /** The rules of one source, and the cycle that judges. */
 export interface ModelRules {
   readonly source: string;
@@ -15,7 +12,10 @@ export interface ModelRules {
   readonly maxPoisonRetries: number;
   readonly maxMessageBytes: number;
   readonly cycle: number;
-  readonly isTroubled: (cycle: number) => boolean;
+  /** When the cycle began, in seconds since the epoch. */
+  readonly since: number;
+  /** What it tells, in bits, that a message came back from a cycle; 0 where nothing is known of it. */
+  readonly bitsOf: (cycle: number, isFirst: boolean) => number;
 }
 
 /** What a message is to become, and what it carries from now on. */
@@ -23,8 +23,10 @@ export interface Fate {
   /** `null`: replayed. */
   readonly deadBy: "poison" | "malformed" | "unreadable" | "oversize" | null;
   readonly failures: number;
-  readonly excused: number;
+  readonly evidence: number;
   readonly sheds: number;
+  /** `null`: the instant at which it was looked at. */
+  readonly since: number | null;
 }
 
 type Value =
@@ -166,8 +168,8 @@ function asNumber(value: Value | undefined): number {
 
 function count(record: ModelObject, name: string): number {
   const value = lastOf(record, name);
-  const isWhole = value?.kind === "number" && /^[0-9]+$/.test(value.literal);
-  return isWhole && asNumber(value) <= HIGHEST_COUNT ? asNumber(value) : 0;
+  const number = value?.kind === "number" ? asNumber(value) : NaN;
+  return Number.isInteger(number) && number >= 0 && number <= HIGHEST_COUNT ? number : 0;
 }
 
 function isFalsy(value: Value | undefined): boolean {
@@ -180,7 +182,7 @@ function isFalsy(value: Value | undefined): boolean {
 
 /** What becomes of a message under the rules. */
 export function judge(bytes: Uint8Array, rules: ModelRules): Fate {
-  const none = { failures: 0, excused: 0, sheds: 0 };
+  const none = { failures: 0, evidence: 0, sheds: 0, since: rules.since };
   if (bytes.length > rules.maxMessageBytes) return { deadBy: "oversize", ...none };
   const reading = read(bytes);
   if ("problem" in reading) return { deadBy: reading.problem, ...none };
@@ -189,31 +191,44 @@ export function judge(bytes: Uint8Array, rules: ModelRules): Fate {
   const counts = record?.kind === "object" ? countReturn(object, record, rules) : none;
   if (rules.required.some((name) => isFalsy(lastOf(object, name)))) return { deadBy: "malformed", ...counts };
   const carried = asNumber(lastOf(object, rules.counter));
-  const worst = Math.max(counts.failures, carried > 0 ? carried : 0);
-  return { deadBy: worst >= rules.maxPoisonRetries ? "poison" : null, ...counts };
+  const { failures, evidence, since } = counts, longAgo = since !== null && since < Date.now() / 1_000 - 12 * 3_600;
+  const isPoison = carried >= rules.maxPoisonRetries ||
+    (failures >= rules.maxPoisonRetries && (evidence >= 9.9 || (failures >= 24 && longAgo)));
+  return { deadBy: isPoison ? "poison" : null, ...counts };
 }
 
 function countReturn(object: ModelObject, record: ModelObject, rules: ModelRules): Omit<Fate, "deadBy"> {
   const more = (value: number) => Math.min(value + 1, HIGHEST_COUNT);
-  const failures = count(record, "failures"), excused = count(record, "excused"), sheds = count(record, "sheds");
+  const sheds = count(record, "sheds"), told = asNumber(lastOf(record, "evidence"));
+  const failures = Math.min(HIGHEST_COUNT, count(record, "failures") + count(record, "excused"));
+  const evidence = told >= 0 && told <= HIGHEST_COUNT ? told : 0, since = wholeOf(lastOf(record, "since"));
   if (lastOf(object, "shedding_reason") !== undefined) {
-    return { excused, sheds: more(sheds), failures: more(sheds) % 10 === 0 ? more(failures) : failures };
+    return { evidence, since, sheds: more(sheds), failures: more(sheds) % 10 === 0 ? more(failures) : failures };
   }
-  const source = lastOf(record, "source"), cycle = lastOf(record, "cycle");
-  const isKnown = cycle?.kind === "number" && /^[0-9]+$/.test(cycle.literal) && source?.kind === "string" &&
-    source.text === rules.source;
-  return isKnown && excused < MODEL_EXCUSES && rules.isTroubled(Number(cycle.literal))
-    ? { failures, excused: more(excused), sheds }
-    : { failures: more(failures), excused, sheds };
+  const source = lastOf(record, "source"), cycle = wholeOf(lastOf(record, "cycle"));
+  const isKnown = cycle !== null && cycle <= rules.cycle && source?.kind === "string" && source.text === rules.source;
+  const bits = isKnown ? rules.bitsOf(cycle, failures === 0 && sheds === 0) : 0;
+  return { failures: more(failures), evidence: Math.floor(100 * (evidence + bits)) / 100, sheds, since };
+}
+
+function wholeOf(value: Value | undefined): number | null {
+  return value?.kind === "number" && /^[0-9]+$/.test(value.literal) && Number.isSafeInteger(asNumber(value))
+    ? asNumber(value)
+    : null;
 }
 
 /** The exact bytes that a message of this fate is to have in the target or the dead list. */
-export function render(bytes: Uint8Array, fate: Fate, { rules, failedAt }: { rules: ModelRules; failedAt: string }) {
+export function render(
+  bytes: Uint8Array,
+  fate: Fate,
+  { rules, failedAt, lookedAt }: { rules: ModelRules; failedAt: string; lookedAt: number | null },
+) {
   if (fate.deadBy === "oversize") return bytes;
   const sheds = fate.sheds > 0 ? `, "sheds": ${fate.sheds}` : "";
   const reason = fate.deadBy === null ? "" : `, "reason": "${fate.deadBy}"`;
-  const record = `"_remediation": {"failures": ${fate.failures}, "excused": ${fate.excused}${sheds}, ` +
-    `"cycle": ${rules.cycle}, "source": "${rules.source}"${reason}}`;
+  const failures = fate.failures === 0 ? "0" : `${fate.failures}.0`;
+  const record = `"_remediation": {"failures": ${failures}, "evidence": ${fate.evidence}${sheds}, ` +
+    `"since": ${fate.since ?? lookedAt}, "cycle": ${rules.cycle}, "source": "${rules.source}"${reason}}`;
   const reading = read(bytes);
   if ("problem" in reading) return encode(`{"failed_at": "${failedAt}", ${record}, ${payloadMember(bytes)}}`);
   return fate.deadBy === null
@@ -256,15 +271,21 @@ export function withMember(bytes: Uint8Array, member: string): Uint8Array {
   return splice(reading, { cut: [], append: member });
 }
 
-/** What a message carries of the service: the number of the cycle and the reason in its record, and its `failed_at`. */
-export function stampsOf(bytes: Uint8Array): { cycle: number | null; reason: string | null; failedAt: string | null } {
+/** What a message carries of the service: what its record says, and its `failed_at`. */
+export function stampsOf(bytes: Uint8Array) {
   const reading = read(bytes);
-  if ("problem" in reading) return { cycle: null, reason: null, failedAt: null };
+  if ("problem" in reading) {
+    return { cycle: null, reason: null, failedAt: null, since: null, source: null, isFirst: false };
+  }
   const record = lastOf(reading.object, "_remediation"), failedAt = lastOf(reading.object, "failed_at");
   const inside = record?.kind === "object" ? record : null;
   const cycle = inside ? asNumber(lastOf(inside, "cycle")) : NaN,
-    reason = inside ? lastOf(inside, "reason") : undefined;
+    reason = inside ? lastOf(inside, "reason") : undefined,
+    source = inside ? lastOf(inside, "source") : undefined;
   return {
+    since: inside ? wholeOf(lastOf(inside, "since")) : null,
+    source: source?.kind === "string" ? source.text : null,
+    isFirst: inside !== null && count(inside, "failures") + count(inside, "excused") + count(inside, "sheds") === 0,
     cycle: Number.isNaN(cycle) ? null : cycle,
     reason: reason?.kind === "string" ? reason.text : null,
     failedAt: failedAt?.kind === "string" ? failedAt.text : null,
@@ -295,26 +316,44 @@ function encode(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
-/** The common-failure rule as `excuse_simulation.py` has it: told what came of the last cycle, says what the next may take. */
+/** The brake as the reference simulation has it: told what came back, says what the next cycle may replay. */
 export class ModelBrake {
   #suspect = false;
   #distance = 1;
   #wait = 0;
   #allowance: number | null = null;
+  readonly #tallies = new Map<
+    number,
+    { replayed: number; firsts: number; back: number; firstsBack: number; bad: boolean }
+  >();
 
-  /** `grown`: by how much the DLQ has grown since the last cycle ended; `batch` 0: all. */
-  next(
-    { replayed, grown, depth, batch }: { replayed: number; grown: number; depth: number; batch: number },
-  ): { troubled: boolean; budget: number } {
-    let troubled = false;
-    if (this.#wait === 0 && replayed > 0) {
-      troubled = grown >= 0.9 * replayed;
-      if (troubled) {
-        this.#distance = this.#suspect ? Math.min(this.#distance * 2, 3) : 1;
-        this.#suspect = true;
-        this.#wait = this.#distance - 1;
-        this.#allowance = Math.max(1, Math.ceil(0.02 * depth));
-      } else if (this.#suspect) {
+  /** A cycle is over. */
+  replayed(cycle: number, { replayed, firsts }: { replayed: number; firsts: number }): void {
+    if (replayed > 0) this.#tallies.set(cycle, { replayed, firsts, back: 0, firstsBack: 0, bad: false });
+  }
+
+  /** A message with our stamp of that cycle arrived. */
+  returned(cycle: number, isFirst: boolean): void {
+    const tally = this.#tallies.get(cycle);
+    if (!tally || tally.back === tally.replayed) return;
+    tally.back++;
+    if (isFirst && tally.firstsBack < tally.firsts) tally.firstsBack++;
+  }
+
+  /** `last`: the last cycle, and whether it replayed anything; `batch` 0: all. */
+  next({ last, depth, batch }: { last: number; depth: number; batch: number }) {
+    const bad = [...this.#tallies.values()].filter(({ replayed, firsts, back, firstsBack, bad }) =>
+      !bad && back >= 0.9 * replayed && firstsBack >= 0.9 * firsts
+    );
+    for (const tally of bad) tally.bad = true;
+    const isTroubled = bad.length > 0;
+    if (this.#wait === 0 && isTroubled) {
+      this.#distance = this.#suspect ? Math.min(this.#distance * 2, 3) : 1;
+      this.#suspect = true;
+      this.#wait = this.#distance - 1;
+      this.#allowance = Math.max(1, Math.ceil(0.02 * depth));
+    } else if (this.#wait === 0 && this.#tallies.has(last)) {
+      if (this.#suspect) {
         this.#suspect = false;
         this.#distance = 1;
         this.#allowance = Math.max(4, (this.#allowance ?? 1) * 4);
@@ -322,11 +361,11 @@ export class ModelBrake {
     }
     if (this.#wait > 0) {
       this.#wait--;
-      return { troubled, budget: 0 };
+      return { isTroubled, budget: 0, isCareful: true };
     }
     const full = batch === 0 ? depth : Math.min(batch, depth);
     const budget = Math.min(full, this.#allowance ?? Infinity);
     if (!this.#suspect && this.#allowance !== null && this.#allowance >= Math.max(batch, depth)) this.#allowance = null;
-    return { troubled, budget };
+    return { isTroubled, budget, isCareful: this.#allowance !== null };
   }
 }

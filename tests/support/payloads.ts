@@ -263,7 +263,7 @@ function objectText(value: fc.Arbitrary<string>, key: fc.Arbitrary<string> = ANY
 const SCALAR_TEXT = fc.oneof(NUMBER_TEXT, ANY_STRING, fc.constantFrom("null", "true", "false", '""', "[]", "{ }"));
 const RECORD_TEXT = objectText(
   fc.oneof(NUMBER_TEXT, fc.constantFrom('"alerter"', '"moog"', "411", "412", "null")),
-  literalOf(fc.constantFrom("failures", "excused", "sheds", "cycle", "source", "reason")),
+  literalOf(fc.constantFrom("failures", "excused", "evidence", "sheds", "since", "cycle", "source", "reason")),
 );
 const { value: VALUE_TEXT } = fc.letrec<{ value: string; array: string }>((tie) => ({
   value: fc.oneof(

@@ -28,5 +28,6 @@ local sample = newest:sub(1, sampleBytes) .. newest:sub(-sampleBytes)
 
 redis.call('HSET', state,
   'seq', tonumber(sequence) + 1, 'cycle', tonumber(whole(record[3])) + 1, 'startedAtMs', nowMs, 'depthAtStart', depth, 'remaining', math.min(budget, depth),
-  'newestBytes', #newest, 'newestDigest', redis.sha1hex(sample), 'replayed', 0, 'dead', 0, unpack(ARGV, 6))
+  'newestBytes', #newest, 'newestDigest', redis.sha1hex(sample), 'replayed', 0, 'dead', 0, 'firsts', 0,
+  unpack(ARGV, 6))
 return 'ok'

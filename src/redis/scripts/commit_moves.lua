@@ -1,4 +1,5 @@
--- Moves the oldest messages of a DLQ to the target or the dead list, if they are still the ones that were read.
+-- Moves messages of a DLQ to the target or the dead list, if they are still the ones that were read: the oldest in a row, or
+-- some by their places near either end.
 -- All or nothing: every check comes first, because Redis does not undo what a failed script has written.
 -- KEYS  1 dlq (list)  2 target (list)  3 dead (list)  4 state (hash)  5 receipt (string: the caller's last commit)
 -- ARGV  1 count (1..4000)  2 their lengths "l1,l2,…", newest first  3 sha1 of the messages joined, newest first (empty:
@@ -9,49 +10,67 @@
 --      10 how many of them go to the target; the others are dead   11 token of the leader lease (empty: not asked for)
 --      12 those that go as they are, "slot:place,…" by slot: the slot counts what goes to the target, then the dead, both
 --       oldest first, from 1; the place counts from the oldest, from 1
---      13 number n of further fields of the record, then n names and values, then the payloads of all others by slot
+--      13 how many of them use up the cycle's bound   14 how many of them are replayed for the first time
+--      15 their places, counted from the oldest, from 1, "p1,p2,…", newest first; each must be near an end (empty: 1..count)
+--      16 number n of further fields of the record, then n names and values, then the payloads of all others by slot
 -- Returns 'ok' | 'duplicate' | 'not_leader' | 'stale' | 'expired' | 'bound' | 'wrong_type' | 'conflict' | 'room' | 'invalid'; nothing
--- has changed unless 'ok'. Bound: the messages of one chunk.
+-- has changed unless 'ok'. Bound: the messages of one chunk, and those between a picked one and its end.
 local dlq, target, dead, state, receipt = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local count, lengths, digest, sampleBytes = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 local sequence, id, notAfterMs, room, ends = ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9] == '1'
-local replays, token, asTheyAre, extras = tonumber(ARGV[10]), ARGV[11], ARGV[12], tonumber(ARGV[13])
+local replays, token, asTheyAre, spent = tonumber(ARGV[10]), ARGV[11], ARGV[12], tonumber(ARGV[13])
+local firsts, picked, extras = tonumber(ARGV[14]), ARGV[15], tonumber(ARGV[16])
 local RECEIPT_SECONDS = 86400
 -- What is not 1 to 15 digits reads as 0, here as in parseRecord: whatever stands there, the next write repairs it.
 local function whole(text) return text and #text <= 15 and text:match('^%d+$') or '0' end
 
-if not count or count < 1 or count > 4000 or not extras then return 'invalid' end
-if not replays or replays < 0 or replays > count then return 'invalid' end
+if not count or count < 1 or count > 4000 or not extras or not firsts then return 'invalid' end
+if not replays or replays < 0 or replays > count or not spent or spent < 0 then return 'invalid' end
 local _, kept = asTheyAre:gsub(':', '')
-local before = 13 + 2 * extras
+local before = 16 + 2 * extras
 if #ARGV - before + kept ~= count then return 'invalid' end
+local places = {}
+for place in picked:gmatch('%d+') do places[#places + 1] = tonumber(place) end
+if #places > 0 and (#places ~= count or kept > 0 or digest == '') then return 'invalid' end
 for _, expected in ipairs({ { dlq, 'list' }, { target, 'list' }, { dead, 'list' }, { state, 'hash' }, { receipt, 'string' } }) do
   local kind = redis.call('TYPE', expected[1]).ok
   if kind ~= 'none' and kind ~= expected[2] then return 'wrong_type' end
 end
-local record = redis.call('HMGET', state, 'seq', 'remaining', 'replayed', 'dead', 'leader')
+local record = redis.call('HMGET', state, 'seq', 'remaining', 'replayed', 'dead', 'leader', 'firsts', 'replayedTotal')
 if redis.call('GET', receipt) == id then return 'duplicate' end
 if token ~= '' and record[5] ~= token then return 'not_leader' end
 if whole(record[1]) ~= sequence then return 'stale' end
 local time = redis.call('TIME')
-if time[1] * 1000 + math.floor(time[2] / 1000) > notAfterMs then return 'expired' end
+local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
+if nowMs > notAfterMs then return 'expired' end
 local remaining = tonumber(whole(record[2]))
-if remaining < count then return 'bound' end
+if remaining < spent then return 'bound' end
 
+local depth, current = redis.call('LLEN', dlq), nil
+if #places > 0 then
+  current = {}
+  for i, place in ipairs(places) do
+    -- By the nearer end: an old Redis goes through a list from the end that the sign says.
+    local fromHead = depth - place
+    if fromHead < 0 then return 'conflict' end
+    current[i] = redis.call('LINDEX', dlq, fromHead < place and fromHead or -place)
+    if not current[i] then return 'conflict' end
+  end
+end
 if digest ~= '' then
   -- The lengths of the two ends first, so that a list that has moved on does not make this script read large messages.
-  local oldest = redis.call('LINDEX', dlq, -1)
-  local newest = count == 1 and oldest or redis.call('LINDEX', dlq, -count)
+  local oldest = current and current[count] or redis.call('LINDEX', dlq, -1)
+  local newest = current and current[1] or count == 1 and oldest or redis.call('LINDEX', dlq, -count)
   if not oldest or not newest then return 'conflict' end
   if tonumber(lengths:match('%d+$')) ~= #oldest or tonumber(lengths:match('^%d+')) ~= #newest then return 'conflict' end
-  local current = count == 1 and { oldest } or redis.call('LRANGE', dlq, -count, -1)
+  current = current or count == 1 and { oldest } or redis.call('LRANGE', dlq, -count, -1)
   local found = {}
   for i = 1, #current do found[i] = #current[i] end
   if table.concat(found, ',') ~= lengths then return 'conflict' end
   local bytes = count == 1 and oldest or table.concat(current)
   local sample = sampleBytes > 0 and oldest:sub(1, sampleBytes) .. oldest:sub(-sampleBytes) or bytes
   if redis.sha1hex(sample) ~= digest then return 'conflict' end
-elseif redis.call('LLEN', dlq) < count then
+elseif depth < count then
   return 'conflict'
 end
 
@@ -79,17 +98,29 @@ redis.call('HSET', state, 'seq', sequence)
 redis.call('SET', receipt, '', 'EX', RECEIPT_SECONDS)
 redis.call('LTRIM', dlq, 0, -1)
 if replays > 0 then redis.call('LPUSH', target, unpack(pushed, before + 1, before + replays)) end
+-- What was pushed is taken back where the rest is forbidden.
+local function refuse(reply, deaths)
+  if replays > 0 then redis.call('LTRIM', target, replays, -1) end
+  if deaths > 0 then redis.call('LTRIM', dead, deaths, -1) end
+  return redis.error_reply(reply.err)
+end
 if replays < count then
   local reply = redis.pcall('LPUSH', dead, unpack(pushed, before + replays + 1, before + count))
-  if type(reply) == 'table' and reply.err then
-    if replays > 0 then redis.call('LTRIM', target, replays, -1) end
-    return redis.error_reply(reply.err)
-  end
+  if type(reply) == 'table' and reply.err then return refuse(reply, 0) end
 end
-redis.call('LTRIM', dlq, 0, -(count + 1))
+if #places > 0 then
+  for i, place in ipairs(places) do
+    -- It stands where it was verified, so the search ends there at the latest.
+    local reply = redis.pcall('LREM', dlq, depth - place < place and 1 or -1, current[i])
+    if type(reply) == 'table' and reply.err then return refuse(reply, count - replays) end
+  end
+else
+  redis.call('LTRIM', dlq, 0, -(count + 1))
+end
 redis.call('SET', receipt, id, 'EX', RECEIPT_SECONDS)
 redis.call('HSET', state,
   'seq', tonumber(sequence) + 1,
   'replayed', tonumber(whole(record[3])) + replays, 'dead', tonumber(whole(record[4])) + count - replays,
-  'remaining', ends and 0 or math.min(remaining - count, redis.call('LLEN', dlq)), unpack(ARGV, 14, before))
+  'remaining', ends and 0 or math.min(remaining - spent, redis.call('LLEN', dlq)), 'firsts', tonumber(whole(record[6])) + firsts,
+  'replayedTotal', tonumber(whole(record[7])) + replays, 'movedAtMs', nowMs, unpack(ARGV, 17, before))
 return 'ok'

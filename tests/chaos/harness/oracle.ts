@@ -33,7 +33,7 @@ export interface Whereabouts {
 export const FIRST_LOOK: ModelRules = {
   ...{ source: "alerter", counter: "_moog_retry_count", cut: ["_retry_count", "shedding_reason"] },
   ...{ required: ["hostname", "timestamp", "message"], maxPoisonRetries: 3, maxMessageBytes: 4 * 1024 * 1024 },
-  ...{ cycle: 1, isTroubled: () => false },
+  ...{ cycle: 1, since: 0, bitsOf: () => 0 },
 };
 
 /** Findings of nothing. */

@@ -61,8 +61,8 @@ Deno.test("isMet: takes the limit itself for met, and what was not measured for 
 
 Deno.test("makeMessage: gives JSON of exactly that size, and every twentieth is poison", () => {
   const context = {
-    ...{ policy: createSources(DEFAULT_SETTINGS)[0]!.policy, maxPoisonRetries: 3, maxExcuses: 5, cycle: 1 },
-    ...{ isTroubled: () => false, isUncounted: () => false, failedAt: "2026-01-15T14:30:00.000Z" },
+    ...{ policy: createSources(DEFAULT_SETTINGS)[0]!.policy, maxPoisonRetries: 3, cycle: 1 },
+    ...{ cycleStartedAtMs: 0, nowMs: 0, tallyOf: () => undefined, failedAt: "2026-01-15T14:30:00.000Z" },
   };
   for (const bytes of [300, 301, 302, 1_024, 65_536]) {
     const messages = Array.from({ length: 41 }, (_, i) => makeMessage(i, bytes));

@@ -263,7 +263,7 @@ Deno.test("createSources: overrides single members of a built-in source, and swi
     policy: { ...plain!.policy, target: "t", counter: null },
     maxPerSecond: 10,
     provenByAlerts: false,
-    feedingDlqs: [],
+    otherAlertDlqs: [],
     downstreamQueues: ["t", "mutt:alert_queue"],
   });
 });

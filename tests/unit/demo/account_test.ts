@@ -6,7 +6,7 @@ import { readMessage } from "../../../src/domain/message.ts";
 import { stampDeath, stampReplay } from "../../../src/domain/message_stamps.ts";
 import type { DeadReason } from "../../../src/domain/source.ts";
 
-const RECORD = { failures: 1, excused: 0, sheds: 0, cycle: 3, source: "alerter" };
+const RECORD = { failures: 1, evidence: 0, sheds: 0, since: 1_764_000_000, cycle: 3, source: "alerter" };
 const FAILED_AT = "2026-01-15T14:30:00.000Z";
 const LETTERS = generateDeadLetters({ count: 50 });
 

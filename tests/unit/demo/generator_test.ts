@@ -24,10 +24,10 @@ const CONTEXT = {
     required: ["hostname", "timestamp", "message"],
   },
   maxPoisonRetries: 3,
-  maxExcuses: 5,
   cycle: 1,
-  isTroubled: () => false,
-  isUncounted: () => false,
+  cycleStartedAtMs: 0,
+  nowMs: 0,
+  tallyOf: () => undefined,
   failedAt: "2026-01-15T14:30:00.000Z",
 };
 

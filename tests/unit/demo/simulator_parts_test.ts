@@ -66,7 +66,7 @@ Deno.test("INCIDENTS: each fits its bounds, and its traffic goes on to the end",
     equal(Math.max(...streams.map(({ toMinute }) => toMinute)), endsAtMinute, name);
     ok(rate.periodSeconds % 60 === 0, `${name}: the service counts whole seconds`);
   }
-  equal(new Set(INCIDENTS.map(({ name }) => name)).size, 7);
+  equal(new Set(INCIDENTS.map(({ name }) => name)).size, 9);
 });
 
 Deno.test("environmentOf: every duration is compressed alike, and every name is one that the service reads", () => {

@@ -5,10 +5,11 @@ import { readMessage } from "../../../src/domain/message.ts";
 import { bytesOf, HOSTILE_PAYLOADS, nestedObject, textOf } from "../../support/payloads.ts";
 
 const STAMPS = {
-  record: { failures: 0, excused: 0, sheds: 0, cycle: 412, source: "alerter" },
+  record: { failures: 0, evidence: 0, sheds: 0, since: 1_764_000_000, cycle: 412, source: "alerter" },
   death: { reason: "unreadable", failedAt: "2026-01-02T03:04:05.678Z" },
 } as const;
-const HEAD = '{"failed_at": "2026-01-02T03:04:05.678Z", "_remediation": {"failures": 0, "excused": 0, "cycle": 412, ' +
+const HEAD =
+  '{"failed_at": "2026-01-02T03:04:05.678Z", "_remediation": {"failures": 0, "evidence": 0, "since": 1764000000, "cycle": 412, ' +
   '"source": "alerter", "reason": "unreadable"}, ';
 
 Deno.test("sealEnvelope: writes text as an escaped string, other bytes as Base64", () => {

@@ -3,7 +3,7 @@ import { readMessage } from "../../../src/domain/message.ts";
 import { findRecord, type FoundRecord, recordText } from "../../../src/domain/message_record.ts";
 import { bytesOf } from "../../support/payloads.ts";
 
-const NOTHING: FoundRecord = { failures: 0, excused: 0, sheds: 0, cycle: null, source: null };
+const NOTHING: FoundRecord = { failures: 0, evidence: 0, sheds: 0, since: null, cycle: null, source: null };
 
 function recordIn(text: string): FoundRecord | null {
   const message = readMessage(bytesOf(text));
@@ -27,20 +27,22 @@ Deno.test("findRecord: reads the record of the last top-level member when it is 
     ['{"_remediation": {"failures": 1, "failures": "x"}}', NOTHING],
     ['{"_remediation": {"x": {"failures": 1}}}', NOTHING],
     [
-      '{"_remediation":{"failures":1,"excused":2,"sheds":3,"cycle":412,"source":"\\u0061lerter"}}',
-      { failures: 1, excused: 2, sheds: 3, cycle: 412, source: "alerter" },
+      '{"_remediation":{"failures":1.0,"evidence":4.25,"sheds":3,"since":7,"cycle":412,"source":"\\u0061lerter"}}',
+      { failures: 1, evidence: 4.25, sheds: 3, since: 7, cycle: 412, source: "alerter" },
     ],
+    ['{"_remediation": {"failures": 1, "excused": 2, "cycle": 412}}', { ...NOTHING, failures: 3, cycle: 412 }],
   ];
   for (const [text, record] of table) assert.deepEqual(recordIn(text), record, text);
 });
 
 Deno.test("findRecord: believes counts only when they are whole numbers from 0 to 1,000", () => {
-  for (const json of ["-1", "1.0", "1e2", "1001", '"5"', "null", "true", "NaN", "Infinity", "[5]", "9".repeat(30)]) {
-    const text = `{"_remediation": {"failures": ${json}, "excused": ${json}, "sheds": ${json}}}`;
+  for (const json of ["-1", "-0.5", "1001", '"5"', "null", "true", "NaN", "Infinity", "[5]", "9".repeat(30)]) {
+    const text = `{"_remediation": {"failures": ${json}, "excused": ${json}, "evidence": ${json}, "sheds": ${json}}}`;
     assert.deepEqual(recordIn(text), NOTHING, json);
   }
-  const full = '{"_remediation": {"failures": 1000, "excused": 1000, "sheds": 1000}}';
-  assert.deepEqual(recordIn(full), { ...NOTHING, failures: 1000, excused: 1000, sheds: 1000 });
+  assert.deepEqual(recordIn('{"_remediation": {"failures": 1.5, "sheds": 2.5}}'), NOTHING);
+  const full = '{"_remediation": {"failures": 1000, "excused": 1000, "evidence": 1000, "sheds": 1000}}';
+  assert.deepEqual(recordIn(full), { ...NOTHING, failures: 1000, evidence: 1000, sheds: 1000 });
 });
 
 Deno.test("findRecord: believes cycle and source only when they are a whole number and a string", () => {
@@ -54,10 +56,20 @@ Deno.test("findRecord: believes cycle and source only when they are a whole numb
 });
 
 Deno.test("recordText: writes Python's format, sheds only when there were some, the reason last", () => {
-  const record = { failures: 1, excused: 0, sheds: 0, cycle: 412, source: "alerter" };
-  assert.equal(recordText(record), '{"failures": 1, "excused": 0, "cycle": 412, "source": "alerter"}');
+  const record = { failures: 1, evidence: 0, sheds: 0, since: 1_764_000_000, cycle: 412, source: "alerter" };
   assert.equal(
-    recordText({ ...record, sheds: 7, source: "ä" }, "poison"),
-    '{"failures": 1, "excused": 0, "sheds": 7, "cycle": 412, "source": "\\u00e4", "reason": "poison"}',
+    recordText(record),
+    '{"failures": 1.0, "evidence": 0, "since": 1764000000, "cycle": 412, "source": "alerter"}',
   );
+  assert.equal(
+    recordText({ ...record, evidence: 6.58, sheds: 7, source: "ä" }, "poison"),
+    '{"failures": 1.0, "evidence": 6.58, "sheds": 7, "since": 1764000000, "cycle": 412, "source": "\\u00e4", "reason": "poison"}',
+  );
+});
+
+Deno.test("recordText: writes failures so that builds without evidence, for which three are death, read none", () => {
+  const text = recordText({ failures: 3, evidence: 1, sheds: 0, since: 0, cycle: 1, source: "alerter" });
+  // They believe digits alone.
+  assert.doesNotMatch(text, /"failures": \d+[,}]/);
+  assert.equal(JSON.parse(text).failures, 3);
 });

@@ -4,10 +4,12 @@ import { readMessage } from "../../../src/domain/message.ts";
 import { stampDeath, stampReplay, withoutStamps } from "../../../src/domain/message_stamps.ts";
 import { bytesOf, textOf } from "../../support/payloads.ts";
 
-const record = { failures: 1, excused: 0, sheds: 0, cycle: 412, source: "alerter" };
+const record = { failures: 1, evidence: 0, sheds: 0, since: 1_764_000_000, cycle: 412, source: "alerter" };
 const death = { reason: "poison", failedAt: "2026-01-02T03:04:05.678Z" } as const;
-const RECORD = '"_remediation": {"failures": 1, "excused": 0, "cycle": 412, "source": "alerter"}';
-const DEATH = '"failed_at": "2026-01-02T03:04:05.678Z", "_remediation": {"failures": 1, "excused": 0, "cycle": 412, ' +
+const RECORD =
+  '"_remediation": {"failures": 1.0, "evidence": 0, "since": 1764000000, "cycle": 412, "source": "alerter"}';
+const DEATH =
+  '"failed_at": "2026-01-02T03:04:05.678Z", "_remediation": {"failures": 1.0, "evidence": 0, "since": 1764000000, "cycle": 412, ' +
   '"source": "alerter", "reason": "poison"}';
 
 function read(text: string) {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { CycleTally } from "../../../src/domain/evidence.ts";
 import { openEnvelope } from "../../../src/domain/envelope.ts";
 import type { SourcePolicy } from "../../../src/domain/source.ts";
 import { decide, readCounter, type VerdictContext } from "../../../src/domain/verdict.ts";
@@ -34,12 +35,27 @@ const FAILED_AT = "2026-01-02T03:04:05.678Z";
 const CALM: VerdictContext = {
   policy: ALERTER,
   maxPoisonRetries: 3,
-  maxExcuses: 5,
   cycle: 412,
-  isTroubled: () => false,
-  isUncounted: () => false,
+  cycleStartedAtMs: 1_764_000_000_999,
+  nowMs: 1_764_000_300_000,
+  tallyOf: () => undefined,
   failedAt: FAILED_AT,
 };
+
+/** Of 20 first-timers of each cycle so many came back. */
+const tallyOf = (firstsReturned: number, more: Partial<CycleTally> = {}) => (cycle: number): CycleTally => ({
+  ...{
+    cycle,
+    replayed: 20,
+    firsts: 20,
+    returned: firstsReturned,
+    firstsReturned,
+    pending: 0,
+    others: 0,
+    othersFailed: 0,
+  },
+  ...{ movedAtMs: 0, says: "all", isTroubled: false, ...more },
+});
 
 function decideText(text: string, context: Partial<VerdictContext> = {}) {
   return decide(bytesOf(text), { ...CALM, ...context });
@@ -51,27 +67,29 @@ function wordFor(text: string, context: Partial<VerdictContext> = {}): string {
   return verdict.action === "replay" ? "replay" : verdict.reason;
 }
 
-/** What the next record counts, as `failures/excused/sheds`, for a message that came back with that record. */
+/** What the next record counts, as `failures/evidence/sheds`, for a message that came back with that record. */
 function countsAfter(record: string, context: Partial<VerdictContext> = {}, more = ""): string {
   const verdict = decideText(alerterMessage(`"_remediation": ${record}${more}`), {
     maxPoisonRetries: 1001,
     ...context,
   });
   assert.equal(verdict.action, "replay");
-  const { failures, excused, sheds } = verdict.action === "replay" ? verdict.record : assert.fail();
-  return `${failures}/${excused}/${sheds}`;
+  const { failures, evidence, sheds } = verdict.action === "replay" ? verdict.record : assert.fail();
+  return `${failures}/${evidence}/${sheds}`;
 }
 
 Deno.test("decide: replays with the retry members cut and the record last when nothing speaks against it", () => {
   const verdict = decideText(
     alerterMessage('"_retry_count": 4, "shedding_reason": "queue", "big": 12345678901234567890'),
   );
-  const stamp = '"_remediation": {"failures": 0, "excused": 0, "cycle": 412, "source": "alerter"}';
+  const stamp =
+    '"_remediation": {"failures": 0, "evidence": 0, "since": 1764000000, "cycle": 412, "source": "alerter"}';
   assert.equal(textOf(verdict.payload), alerterMessage(`"big": 12345678901234567890, ${stamp}`));
   assert.deepEqual(verdict.action === "replay" && verdict.record, {
     failures: 0,
-    excused: 0,
+    evidence: 0,
     sheds: 0,
+    since: 1_764_000_000,
     cycle: 412,
     source: "alerter",
   });
@@ -83,7 +101,7 @@ Deno.test("decide: leaves retry members of other sources alone", () => {
   assert.equal(
     textOf(verdict.payload),
     '{"api_key": "k", "_retry_count": 4, "raw_json": {"_moog_retry_count": 6}, ' +
-      '"_remediation": {"failures": 0, "excused": 0, "cycle": 412, "source": "moog"}}',
+      '"_remediation": {"failures": 0, "evidence": 0, "since": 1764000000, "cycle": 412, "source": "moog"}}',
   );
 });
 
@@ -103,7 +121,7 @@ Deno.test("decide: puts into an envelope, exact bytes inside, what no consumer r
   }
   assert.equal(
     textOf(decideText("nonsense").payload),
-    `{"failed_at": "${FAILED_AT}", "_remediation": {"failures": 0, "excused": 0, "cycle": 412, "source": "alerter", ` +
+    `{"failed_at": "${FAILED_AT}", "_remediation": {"failures": 0, "evidence": 0, "since": 1764000000, "cycle": 412, "source": "alerter", ` +
       '"reason": "unreadable"}, "payload": "nonsense"}',
   );
 });
@@ -133,8 +151,8 @@ Deno.test("decide: stamps the dead and cuts nothing else from them", () => {
   );
   assert.equal(
     textOf(verdict.payload),
-    `{"_retry_count": 4, "shedding_reason": 1, "failed_at": "${FAILED_AT}", "_remediation": {"failures": 1, ` +
-      '"excused": 0, "sheds": 1, "cycle": 412, "source": "alerter", "reason": "malformed"}}',
+    `{"_retry_count": 4, "shedding_reason": 1, "failed_at": "${FAILED_AT}", "_remediation": {"failures": 1.0, ` +
+      '"evidence": 0, "sheds": 1, "since": 1764000300, "cycle": 412, "source": "alerter", "reason": "malformed"}}',
   );
 });
 
@@ -154,81 +172,108 @@ Deno.test("decide: says poison when the counter that the source reads is at the 
   assert.equal(wordFor(alerterMessage('"_moog_retry_count": 9'), { policy: MOOG }), "replay");
 });
 
-Deno.test("decide: replays a message that always fails three times and then says poison, whatever its consumer does", () => {
+Deno.test("decide: replays a message that always fails three times and then says poison, whatever its consumer adds, while others get through", () => {
   let bytes = bytesOf(alerterMessage());
+  // The first time it is one of the 20.
+  const context = (look: number) => ({ ...CALM, tallyOf: tallyOf(look === 2 ? 1 : 0) });
   for (let look = 1; look <= 3; look++) {
-    const verdict = decide(bytes, CALM);
+    const verdict = decide(bytes, context(look));
     assert.equal(verdict.action, "replay", `look ${look}`);
     bytes = bytesOf(textOf(verdict.payload).replace(/\}$/, ', "_retry_count": 4}'));
   }
-  const last = decide(bytes, CALM);
-  assert.equal(last.action === "dead" && `${last.reason}: ${last.detail}`, "poison: failed 3 times, limit 3");
-  const record = '"_remediation": {"failures": 3, "excused": 0, "cycle": 412, "source": "alerter", "reason": "poison"}';
+  const last = decide(bytes, context(4));
+  const why = "failed 3 times, limit 3, while some 95 % of the others got through";
+  assert.equal(last.action === "dead" && `${last.reason}: ${last.detail}`, `poison: ${why}`);
+  const record = '"_remediation": {"failures": 3.0, "evidence": 13.1, "since": 1764000000, "cycle": 412, ' +
+    '"source": "alerter", "reason": "poison"}';
   assert.equal(textOf(last.payload), alerterMessage(`"_retry_count": 4, "failed_at": "${FAILED_AT}", ${record}`));
 });
 
-Deno.test("decide: counts a return as a failure unless its cycle was troubled and excuses are left", () => {
-  const isTroubled = (cycle: number) => cycle === 411;
-  const table: [record: string, counts: string][] = [
-    ['{"failures": 1, "excused": 2, "cycle": 411, "source": "alerter"}', "1/3/0"],
-    ['{"failures": 1, "excused": 4, "cycle": 411, "source": "alerter"}', "1/5/0"],
-    ['{"failures": 1, "excused": 5, "cycle": 411, "source": "alerter"}', "2/5/0"],
-    ['{"failures": 1, "excused": 2, "cycle": 410, "source": "alerter"}', "2/2/0"],
-    ['{"failures": 1, "excused": 2, "cycle": 411, "source": "moog"}', "2/2/0"],
-    ['{"failures": 1, "excused": 2, "cycle": 411}', "2/2/0"],
-    ['{"failures": 1, "excused": 2, "cycle": "411", "source": "alerter"}', "2/2/0"],
-    ['{"failures": 1, "excused": 2, "cycle": 411.0, "source": "alerter"}', "2/2/0"],
-    ['{"failures": 1, "excused": 2, "source": "alerter"}', "2/2/0"],
-    ["{}", "1/0/0"],
-    ['{"failures": -1, "excused": 1001, "sheds": 2.0}', "1/0/0"],
-    ['{"failures": 1000, "excused": 1000, "sheds": 1000}', "1000/1000/1000"],
-    ["[]", "0/0/0"],
-    ["null", "0/0/0"],
-    ['"x"', "0/0/0"],
+Deno.test("decide: weighs a failure by how few of the cycle's first-timers came back, itself among them", () => {
+  const known = '"cycle": 411, "source": "alerter"';
+  const table: [record: string, tally: ReturnType<typeof tallyOf>, counts: string][] = [
+    [`{"failures": 0, ${known}}`, tallyOf(1), "1/4.32/0"],
+    [`{"failures": 0, ${known}}`, tallyOf(20), "1/0/0"],
+    [`{"failures": 0, ${known}}`, tallyOf(10), "1/1/0"],
+    [`{"failures": 2.0, "evidence": 3.5, ${known}}`, tallyOf(0), "3/7.89/0"],
+    [`{"failures": 2.0, "evidence": 3.5, ${known}}`, tallyOf(20), "3/3.5/0"],
+    [`{"failures": 1.0, ${known}}`, tallyOf(0, { firsts: 0 }), "2/0/0"],
+    [`{"failures": 1.0, ${known}}`, tallyOf(0, { firsts: 0, others: 63 }), "2/6/0"],
+    [`{"failures": 1.0, ${known}}`, tallyOf(0, { pending: 20 }), "2/0/0"],
+    [`{"failures": 1.0, ${known}}`, tallyOf(0, { says: "nothing" }), "2/0/0"],
+    [`{"failures": 1, "excused": 3, ${known}}`, tallyOf(0), "5/4.39/0"],
+    ['{"failures": 1.0, "cycle": 411, "source": "moog"}', tallyOf(0), "2/0/0"],
+    ['{"failures": 1.0, "cycle": 413, "source": "alerter"}', tallyOf(0), "2/0/0"],
+    ['{"failures": 1.0, "cycle": 411}', tallyOf(0), "2/0/0"],
+    ['{"failures": 1.0, "cycle": "411", "source": "alerter"}', tallyOf(0), "2/0/0"],
+    ['{"failures": -3, "source": "alerter"}', tallyOf(0), "1/0/0"],
+    ["{}", tallyOf(0), "1/0/0"],
+    ['{"failures": 1000, "excused": 1000, "sheds": 1000}', tallyOf(0), "1000/0/1000"],
+    ["[]", tallyOf(0), "0/0/0"],
+    ["null", tallyOf(0), "0/0/0"],
+    ['"x"', tallyOf(0), "0/0/0"],
   ];
-  for (const [record, counts] of table) assert.equal(countsAfter(record, { isTroubled }), counts, record);
+  for (const [record, tally, counts] of table) assert.equal(countsAfter(record, { tallyOf: tally }), counts, record);
+});
+
+Deno.test("decide: says poison for failures and evidence together, and without evidence only after half a day", () => {
+  const HOURS = 3_600, now = CALM.nowMs / 1_000;
+  const table: [failures: number, evidence: number, hoursAgo: number, word: string][] = [
+    [2, 9.89, 0, "replay"],
+    [1, 100, 0, "replay"],
+    [2, 9.9, 0, "poison"],
+    [23, 0, 11.9, "replay"],
+    [1_000, 9, 11.9, "replay"],
+    [22, 0, 100, "replay"],
+    [23, 0, 12.1, "poison"],
+  ];
+  for (const [failures, evidence, hoursAgo, word] of table) {
+    const since = Math.floor(now - hoursAgo * HOURS);
+    const record =
+      `{"failures": ${failures}.0, "evidence": ${evidence}, "since": ${since}, "cycle": 1, "source": "alerter"}`;
+    assert.equal(wordFor(alerterMessage(`"_remediation": ${record}`)), word, record);
+  }
+  const old = decideText(alerterMessage(`"_remediation": {"failures": 23.0, "since": ${now - 13 * HOURS}}`));
+  assert.match(old.action === "dead" ? old.detail : "", /^failed 24 times in 13 h, with too few others to tell/);
 });
 
 Deno.test("decide: counts a shed message's return as a shed, and every tenth of them as a failure too", () => {
   const shed = ', "shedding_reason": "queue_depth_exceeded:2001>2000"';
-  const isTroubled = () => true;
   const table: [record: string, counts: string][] = [
     ["{}", "0/0/1"],
     ['{"sheds": 8}', "0/0/9"],
     ['{"sheds": 9}', "1/0/10"],
-    ['{"failures": 1, "excused": 2, "sheds": 10, "cycle": 411, "source": "alerter"}', "1/2/11"],
-    ['{"failures": 1, "excused": 2, "sheds": 19, "cycle": 411, "source": "alerter"}', "2/2/20"],
+    ['{"failures": 1.0, "evidence": 2, "sheds": 10, "cycle": 411, "source": "alerter"}', "1/2/11"],
+    ['{"failures": 1.0, "evidence": 2, "sheds": 19, "cycle": 411, "source": "alerter"}', "2/2/20"],
     ['{"failures": 1000, "sheds": 1000}', "1000/0/1000"],
   ];
-  for (const [record, counts] of table) assert.equal(countsAfter(record, { isTroubled }, shed), counts, record);
+  for (const [record, counts] of table) {
+    assert.equal(countsAfter(record, { tallyOf: tallyOf(0) }, shed), counts, record);
+  }
   assert.equal(wordFor(alerterMessage('"shedding_reason": "x"')), "replay");
 });
 
-Deno.test("decide: bounds the replays when every return is a shed, an excuse or a failure", () => {
-  const table: [name: string, more: string, isTroubled: boolean, replays: number][] = [
-    ["failures", "", false, 3],
-    ["excuses, then failures", "", true, 8],
-    ["sheds", ', "shedding_reason": "x"', false, 30],
-  ];
-  for (const [name, more, isTroubled, replays] of table) {
-    let text = alerterMessage("");
-    let count = 0;
+Deno.test("decide: bounds the replays of a message that is shed, or fails with nothing to compare it with", () => {
+  for (const [more, replays] of [["", 24], [', "shedding_reason": "x"', 240]] as const) {
+    let text = alerterMessage(""), count = 0;
     for (;;) {
-      const verdict = decideText(text, { isTroubled: () => isTroubled });
+      // An hour from look to look.
+      const verdict = decideText(text, { nowMs: CALM.nowMs + count * 3_600_000 });
       if (verdict.action === "dead") break;
       count++;
       text = textOf(verdict.payload).replace(/\}$/, `${more}}`);
     }
-    assert.equal(count, replays, name);
+    assert.equal(count, replays, more);
   }
 });
 
 Deno.test("decide: writes one own record only when a client sent its own", () => {
-  const text = alerterMessage('"_remediatio\\u006e": {"failures": 0}, "x": 1, "_remediation": {"failures": 2}')
+  const own = '"_remediation": {"failures": 2, "evidence": 10, "since": 7}';
+  const text = alerterMessage(`"_remediatio\\u006e": {"failures": 0}, "x": 1, ${own}`)
     .replace("{", '{"_remediation": {"failures": -9}, ');
   assert.equal(wordFor(text), "poison");
   const verdict = decideText(text, { maxPoisonRetries: 4 });
-  const stamp = '"_remediation": {"failures": 3, "excused": 0, "cycle": 412, "source": "alerter"}';
+  const stamp = '"_remediation": {"failures": 3.0, "evidence": 10, "since": 7, "cycle": 412, "source": "alerter"}';
   assert.equal(textOf(verdict.payload), alerterMessage(`"x": 1, ${stamp}`));
 });
 
@@ -236,20 +281,18 @@ Deno.test("decide: asks a context that is a class instance", () => {
   class Context implements VerdictContext {
     policy = ALERTER;
     maxPoisonRetries = 3;
-    maxExcuses = 5;
     cycle = 412;
+    cycleStartedAtMs = 0;
+    nowMs = 0;
     failedAt = FAILED_AT;
-    #troubled = new Set([411]);
-    isTroubled(cycle: number) {
-      return this.#troubled.has(cycle);
-    }
-    isUncounted(cycle: number) {
-      return !this.#troubled.has(cycle);
+    #tallies = new Map([[411, tallyOf(10)(411)]]);
+    tallyOf(cycle: number) {
+      return this.#tallies.get(cycle);
     }
   }
   const text = alerterMessage('"_remediation": {"cycle": 411, "source": "alerter"}');
   const verdict = decide(bytesOf(text), new Context());
-  assert.equal(verdict.action === "replay" && verdict.record.excused, 1);
+  assert.equal(verdict.action === "replay" && verdict.record.evidence, 1);
 });
 
 Deno.test("readCounter: gives 0 unless the member is a number above 0", () => {
@@ -269,13 +312,29 @@ Deno.test("readCounter: gives 0 unless the member is a number above 0", () => {
   }
 });
 
-Deno.test("decide: does not count the return of a canary, however often", () => {
-  let text = alerterMessage('"_remediation": {"failures": 2, "excused": 5, "cycle": 411, "source": "alerter"}');
+Deno.test("decide: does not count the return of a breaker's canary, however often", () => {
+  let text = alerterMessage(
+    '"_remediation": {"failures": 2.0, "evidence": 9.5, "since": 1, "cycle": 411, "source": "alerter"}',
+  );
   for (let i = 0; i < 50; i++) {
-    const verdict = decideText(text, { isUncounted: () => true });
+    const verdict = decideText(text, { tallyOf: tallyOf(0, { says: "uncounted" }) });
     assert.equal(verdict.action, "replay");
     text = textOf(verdict.payload);
   }
-  assert.match(text, /"failures": 2, "excused": 5/);
-  assert.equal(decideText(text, {}).action, "dead");
+  assert.match(text, /"failures": 2\.0, "evidence": 9\.5/);
+  assert.equal(decideText(text, { tallyOf: tallyOf(0) }).action, "dead");
+});
+
+Deno.test("decide: tells how often a message was tried, and the cycle of ours that it came back from", () => {
+  const table: [record: string, tries: number, cycle: number | null][] = [
+    ["1", 0, null],
+    ['{"failures": 0, "cycle": 411, "source": "alerter"}', 1, 411],
+    ['{"failures": 2.0, "sheds": 3, "cycle": 412, "source": "alerter"}', 6, 412],
+    ['{"failures": 2.0, "cycle": 413, "source": "alerter"}', 3, null],
+    ['{"failures": 2.0, "cycle": 411, "source": "moog"}', 3, null],
+  ];
+  for (const [record, tries, cycle] of table) {
+    const verdict = decideText(alerterMessage(`"_remediation": ${record}`));
+    assert.deepEqual([verdict.tries, verdict.cameBackFrom], [tries, cycle], record);
+  }
 });

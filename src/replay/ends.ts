@@ -1,0 +1,48 @@
+/** Reads both ends of a DLQ, so that a canary group need not be taken from the oldest end alone. */
+import type { Buffer } from "node:buffer";
+import type { Chunk, ChunkBounds, DeadLetterStore } from "../redis/dead_letter_store.ts";
+import type { Verdict } from "../domain/verdict.ts";
+import type { Candidate } from "./plan.ts";
+
+/** Most of the newest messages that are looked at, in messages and bytes: what came back may lie above what is new. */
+const MOST_NEWEST = 1_000, MOST_NEWEST_BYTES = 1_048_576;
+
+/** What lies at both ends. */
+export interface Ends {
+  /** The oldest messages, and the source as of that instant. */
+  readonly oldest: Chunk;
+  /** The messages of both ends, each once. Those too large to be read are left out. */
+  readonly candidates: readonly Candidate[];
+}
+
+/**
+ * Reads the oldest messages, and from the newest on until `wanted` were found that were never tried. `judge` is made for the source as
+ * it was read. Rejects with the client's errors.
+ */
+export async function readEnds(
+  store: Pick<DeadLetterStore, "look" | "browse">,
+  { bounds, wanted, createJudge }: {
+    bounds: ChunkBounds;
+    wanted: number;
+    createJudge: (oldest: Chunk) => (message: Buffer) => Verdict;
+  },
+): Promise<Ends> {
+  const oldest = await store.look(bounds);
+  const judge = createJudge(oldest);
+  const candidates = new Map<number, Candidate>();
+  const add = (place: number, message: Buffer | null) => {
+    if (message && !candidates.has(place)) candidates.set(place, { place, message, verdict: judge(message) });
+  };
+  oldest.messages.forEach((message, i) => add(i + 1, message));
+  let skip = 0, bytes = 0, untried = 0;
+  while (skip < MOST_NEWEST && bytes < MOST_NEWEST_BYTES && untried < wanted) {
+    const { depth, messages } = await store.browse({ ...bounds, skip });
+    if (messages.length === 0) break;
+    messages.forEach((message, i) => add(depth - skip - i, message));
+    untried = [...candidates.values()].filter(({ verdict }) => verdict.tries === 0).length - oldest.messages.length;
+    bytes += messages.reduce((sum, message) => sum + (message?.length ?? 0), 0);
+    skip += messages.length;
+    if (depth - skip <= oldest.messages.length) break;
+  }
+  return { oldest, candidates: [...candidates.values()] };
+}

@@ -1,0 +1,70 @@
+/** Looks for what came back: reads what arrived in a DLQ since the last look, or a sample of it, and whose stamp it bears. */
+import type { Buffer } from "node:buffer";
+import type { FoundReturns } from "../domain/evidence.ts";
+import { readMessage } from "../domain/message.ts";
+import { findRecord } from "../domain/message_record.ts";
+import type { SourcePolicy } from "../domain/source.ts";
+import { cycleOf, isFirstReturn } from "../domain/verdict.ts";
+import type { ChunkBounds, DeadLetterStore, Snapshot } from "../redis/dead_letter_store.ts";
+
+/** A look reads at most so many blocks of so many messages and bytes; more arrivals are a sample, spread evenly. */
+const MAX_BLOCKS = 20, BLOCK_MESSAGES = 100, BLOCK_BYTES = 65_536;
+
+/** What a look found. Counts are estimates where it took a sample. */
+export interface Returns {
+  /** Messages that arrived since the last look, whoever pushed them. */
+  readonly arrived: number;
+  /** Those that bear our stamp, by the cycle that it names. */
+  readonly found: ReadonlyMap<number, FoundReturns>;
+  /** Those that bear none: inflow. */
+  readonly unstamped: number;
+  /** Those of them that were read. */
+  readonly unstampedRead: readonly Buffer[];
+  /** Length of the DLQ at the look. */
+  readonly depth: number;
+}
+
+/**
+ * Looks for returns. They lie at the newest end: producers push there, and this service takes from the other, or takes what
+ * lies behind. Rejects with the client's errors.
+ */
+export async function lookForReturns(
+  { store, policy, maxMessageBytes }: {
+    store: Pick<DeadLetterStore, "browse">;
+    policy: SourcePolicy;
+    maxMessageBytes: number;
+  },
+  { record }: Snapshot,
+): Promise<Returns> {
+  const bounds: ChunkBounds = { messages: BLOCK_MESSAGES, bytes: BLOCK_BYTES, messageBytes: maxMessageBytes };
+  let newest = await store.browse(bounds);
+  const { depth } = newest;
+  const arrived = Math.max(0, depth - (record.scannedDepth ?? record.depthAtStart) + record.replayed + record.dead);
+  const blocks = Math.min(MAX_BLOCKS, Math.ceil(arrived / BLOCK_MESSAGES));
+  const found = new Map<number, { returned: number; firsts: number }>();
+  const unstampedRead: Buffer[] = [];
+  let unstamped = 0;
+  for (let block = 0; block < blocks; block++) {
+    const from = Math.floor(block * arrived / blocks), span = Math.floor((block + 1) * arrived / blocks) - from;
+    // What was pushed since the first block lies before it.
+    if (block > 0) newest = await store.browse({ ...bounds, skip: from + Math.max(0, newest.depth - depth) });
+    const messages = newest.messages.slice(0, span);
+    const each = span / Math.max(1, messages.length);
+    for (const message of messages) {
+      const stamp = message && stampOf(message), cycle = cycleOf(stamp || null, { policy, cycle: record.cycle });
+      if (stamp && cycle !== null) {
+        const { returned, firsts } = found.get(cycle) ?? { returned: 0, firsts: 0 };
+        found.set(cycle, { returned: returned + each, firsts: firsts + (isFirstReturn(stamp) ? each : 0) });
+      } else {
+        unstamped += each;
+        if (message) unstampedRead.push(message);
+      }
+    }
+  }
+  return { arrived, found, unstamped: Math.round(unstamped), unstampedRead, depth };
+}
+
+function stampOf(bytes: Buffer): ReturnType<typeof findRecord> {
+  const message = readMessage(bytes);
+  return message.readable ? findRecord(message) : null;
+}

@@ -1,0 +1,299 @@
+/**
+ * Who heals, who dies, how long it takes: the very code that judges and picks, over an in-memory DLQ of real bytes and a consumer
+ * whose faults are known. Time is counted in intervals of 300 s. The cases are those of the rule that was built before
+ * (docs/healing.md shows both side by side).
+ */
+import { Buffer } from "node:buffer";
+import type { SourcePolicy } from "../../src/domain/source.ts";
+import type { Chunk, ChunkBounds, DeadLetterStore, NewestMessages } from "../../src/redis/dead_letter_store.ts";
+import { parseRecord, type SourceRecord } from "../../src/redis/source_record.ts";
+import { planCycle } from "../../src/replay/cycle.ts";
+import { readEnds } from "../../src/replay/ends.ts";
+import { createJudge, isCareful, type Plan, planChunk, type PlanContext, planPicks } from "../../src/replay/plan.ts";
+import { lookForReturns } from "../../src/replay/returns.ts";
+
+/** What happens. Instants and lengths in intervals. */
+export interface Scenario {
+  /** Dead letters at the start. */
+  readonly waiting?: number;
+  /** Most messages of a cycle; 0: all that are there. */
+  readonly batch?: number;
+  /** When the consumer fails everything. */
+  readonly down?: readonly (readonly [from: number, to: number])[];
+  /** When it fails a share of what it is given, whichever message. */
+  readonly flaky?: readonly (readonly [from: number, to: number, share: number])[];
+  /** How many of those waiting always fail; `front`: they are the oldest, else spread at random. */
+  readonly poison?: number;
+  readonly front?: boolean;
+  /** Dead letters an interval that would succeed, such while it is down, and such that always fail. */
+  readonly inflow?: number;
+  readonly failing?: number;
+  readonly bad?: number;
+  /** Healthy ones that arrive at time 20. */
+  readonly late?: number;
+  /** Live messages of others an interval, of which the consumer is seen to get through those that do not fail. */
+  readonly live?: number;
+  /** Longest time that the consumer takes to fail a message; it is random. Default: it fails at once. */
+  readonly slow?: number;
+  /** Whether the consumer drops the stamp, which is known. */
+  readonly strips?: boolean;
+  readonly until?: number;
+  readonly seed?: number;
+}
+
+/** What became of it. */
+export interface Outcome {
+  readonly healthyDead: number;
+  readonly poisonDead: number;
+  readonly delivered: number;
+  readonly healthyLeft: number;
+  readonly poisonLeft: number;
+  /** Intervals from the end of the last outage to an empty DLQ; `null`: it is not empty. */
+  readonly healedAfter: number | null;
+  /** Longest time from a healthy message's arrival to its delivery. */
+  readonly longestWait: number;
+  /** Most looks that a poison message took until it was dead, the first included; 0: none died. */
+  readonly looks: number;
+  /** Most canary groups or steps that went from a healthy arrival to its delivery while the consumer worked. */
+  readonly mostSteps: number;
+}
+
+const INTERVAL_MS = 300_000, STEP = 0.05, START_MS = 1_764_000_000_000;
+const POLICY: SourcePolicy = {
+  ...{ name: "alerter", dlq: "dlq", target: "target", dead: "dead", counter: null, cutOnReplay: [], required: [] },
+};
+const CHUNK: ChunkBounds = { messages: 200, bytes: 102_400, messageBytes: 1_048_576 };
+
+type ReadOnlyStore = Pick<DeadLetterStore, "look" | "browse">;
+
+interface Fate {
+  readonly poison: boolean;
+  readonly bornAt: number;
+  looks: number;
+  /** Cycles that had replayed anything when it arrived. */
+  readonly stepsBefore: number;
+}
+
+class Simulation {
+  readonly #given: Scenario;
+  readonly #random: () => number;
+  readonly #fates: Fate[] = [];
+  /** Oldest first. */
+  #dlq: Buffer[] = [];
+  #fields: Record<string, string> = {};
+  #at = 0;
+  #steps = 0;
+  #delivered = 0;
+  #longestWait = 0;
+  #mostSteps = 0;
+  #looks = 0;
+  #lastOk = 0;
+  /** What the consumer has in hand and is going to fail. */
+  #failing: { readonly message: Buffer; readonly at: number }[] = [];
+  readonly #dead: Fate[] = [];
+  readonly #carry = { inflow: 0, failing: 0, bad: 0 };
+
+  constructor(given: Scenario) {
+    this.#given = given;
+    this.#random = randomFrom(given.seed ?? 1);
+    const { waiting = 0, poison = 0, front = false } = given;
+    const kinds = Array.from({ length: waiting }, (_, i) => i < poison);
+    if (!front) shuffle(kinds, this.#random);
+    for (const isPoison of kinds) this.#arrive(isPoison);
+  }
+
+  async run(): Promise<Outcome> {
+    const { until = 600, late = 0, inflow = 0, bad = 0, down = [], flaky = [] } = this.#given;
+    const end = Math.max(0, ...down.map(([, to]) => to));
+    const lastFault = Math.max(end, ...flaky.map(([, to]) => to));
+    let isLate = false;
+    while (this.#at < until) {
+      if (late > 0 && !isLate && this.#at >= 20) {
+        isLate = true;
+        for (let i = 0; i < late; i++) this.#arrive(false);
+      }
+      const span = await this.#cycle() ? STEP : 1;
+      this.#flow(span);
+      this.#at += span;
+      this.#giveBack();
+      const isQuiet = inflow === 0 && bad === 0 && this.#at >= lastFault && (late === 0 || isLate);
+      if (this.#dlq.length === 0 && this.#failing.length === 0 && isQuiet) break;
+    }
+    const left = this.#dlq.map((message) => this.#fates[idOf(message)]!);
+    return {
+      healthyDead: this.#dead.filter(({ poison }) => !poison).length,
+      poisonDead: this.#dead.filter(({ poison }) => poison).length,
+      ...{ delivered: this.#delivered, longestWait: round(this.#longestWait), looks: this.#looks },
+      mostSteps: this.#mostSteps,
+      healthyLeft: left.filter(({ poison }) => !poison).length,
+      poisonLeft: left.filter(({ poison }) => poison).length,
+      healedAfter: left.length === 0 ? round(this.#at - end) : null,
+    };
+  }
+
+  /** One cycle. @returns whether the next step may follow at once */
+  async #cycle(): Promise<boolean> {
+    const { batch = 10 } = this.#given;
+    const store = this.#store();
+    const before = this.#snapshot();
+    const settings = { batchSize: batch, intervalMs: INTERVAL_MS, ...this.#proof() };
+    const returns = await lookForReturns({ store, policy: POLICY, maxMessageBytes: 1_048_576 }, before);
+    const plan = planCycle(before, { ...settings, returns, ...(this.#given.strips ? { stampsDropped: true } : {}) });
+    const depth = this.#dlq.length;
+    Object.assign(this.#fields, plan.fields, {
+      ...{ cycle: String(plan.number), startedAtMs: String(this.#nowMs()), depthAtStart: String(depth) },
+      ...{ remaining: String(Math.min(plan.budget, depth)), replayed: "0", dead: "0", firsts: "0" },
+    });
+    while (await this.#move(store)) { /* until the cycle is over */ }
+    const { record } = this.#snapshot();
+    if (record.replayed > 0) this.#steps++;
+    if (record.replayed === 0 || !isCareful(record)) return false;
+    const found = await lookForReturns({ store, policy: POLICY, maxMessageBytes: 1_048_576 }, this.#snapshot());
+    return planCycle(this.#snapshot(), { ...settings, returns: found }).judgement !== "came_back";
+  }
+
+  async #move(store: ReadOnlyStore): Promise<boolean> {
+    const { record, depth, nowMs } = this.#snapshot();
+    if (record.remaining === 0 || depth === 0) return false;
+    const context = { policy: POLICY, record, nowMs, maxPoisonRetries: 3, maxMessageBytes: 1_048_576, failedAt: "" };
+    const plan = isCareful(record)
+      ? await this.#pick(store, context)
+      : planChunk(await store.look({ ...CHUNK, messages: Math.min(CHUNK.messages, record.remaining) }), context);
+    if (plan === null || plan.moves.length === 0) return false;
+    this.#commit(plan, record);
+    return true;
+  }
+
+  async #pick(store: ReadOnlyStore, context: PlanContext): Promise<Plan | null> {
+    const replays = Math.min(CHUNK.messages, context.record.remaining);
+    const { candidates, oldest } = await readEnds(store, {
+      ...{ bounds: CHUNK, wanted: replays, createJudge: () => createJudge(context) },
+    });
+    return planPicks(candidates, { ...context, depth: oldest.depth }, { replays, messages: 200, bytes: 102_400 });
+  }
+
+  /** What `commit_moves.lua` does, and then the consumer, at once. */
+  #commit({ moves, messages, places, replayed, deaths, firsts, spent, endsCycle }: Plan, record: SourceRecord): void {
+    const taken = new Set(places ?? messages.map((_, i) => i + 1));
+    this.#dlq = this.#dlq.filter((_, i) => !taken.has(i + 1));
+    Object.assign(this.#fields, {
+      replayed: String(record.replayed + replayed),
+      dead: String(record.dead + deaths.length),
+      firsts: String(record.firsts + firsts),
+      remaining: String(endsCycle ? 0 : Math.min(record.remaining - spent, this.#dlq.length)),
+      movedAtMs: String(this.#nowMs()),
+    });
+    moves.forEach(({ to, payload }, i) => {
+      const fate = this.#fates[idOf(messages[i]!)]!;
+      fate.looks++;
+      if (to === "dead") {
+        this.#dead.push(fate);
+        if (fate.poison) this.#looks = Math.max(this.#looks, fate.looks);
+      } else if (fate.poison || this.#fails()) {
+        const message = this.#given.strips ? messages[i]! : Buffer.from(payload!);
+        this.#failing.push({ message, at: this.#at + (this.#given.slow ?? 0) * this.#random() });
+      } else {
+        this.#delivered++;
+        this.#longestWait = Math.max(this.#longestWait, this.#at - fate.bornAt);
+        this.#mostSteps = Math.max(this.#mostSteps, this.#steps + 1 - fate.stepsBefore);
+      }
+    });
+    this.#giveBack();
+  }
+
+  #giveBack(): void {
+    for (const { message, at } of this.#failing) if (at <= this.#at) this.#dlq.push(message);
+    this.#failing = this.#failing.filter(({ at }) => at > this.#at);
+  }
+
+  #snapshot() {
+    return { record: parseRecord(Object.entries(this.#fields).flat()), depth: this.#dlq.length, nowMs: this.#nowMs() };
+  }
+
+  #store(): ReadOnlyStore {
+    return {
+      look: ({ messages, bytes }: ChunkBounds): Promise<Chunk> => {
+        const { record, depth, nowMs } = this.#snapshot();
+        const taken = within(this.#dlq.slice(0, messages), bytes);
+        const place = record.depthAtStart - record.replayed - record.dead;
+        const newestAt = place <= taken.length ? place : 0;
+        return Promise.resolve({
+          ...{ record, depth, nowMs, messages: taken, oversize: null, goesOnEqual: false, newestAt, guard: null },
+        });
+      },
+      browse: ({ messages, bytes, skip = 0 }: ChunkBounds): Promise<NewestMessages> => {
+        const depth = this.#dlq.length, to = Math.max(0, depth - skip);
+        const newest = this.#dlq.slice(Math.max(0, to - messages), to).reverse();
+        return Promise.resolve({ depth, messages: within(newest, bytes) });
+      },
+    };
+  }
+
+  #nowMs(): number {
+    return START_MS + Math.round(this.#at * INTERVAL_MS);
+  }
+
+  #fails(): boolean {
+    const { down = [], flaky = [] } = this.#given, at = this.#at;
+    if (down.some(([from, to]) => from <= at && at < to)) return true;
+    return flaky.some(([from, to, share]) => from <= at && at < to && this.#random() < share);
+  }
+
+  /** Live events: those that fail are dead letters, the others are seen to get through. */
+  #flow(span: number): void {
+    const { inflow = 0, failing = 0, bad = 0, live = 0, down = [] } = this.#given, at = this.#at;
+    const rates = { inflow, failing: down.some(([from, to]) => from <= at && at < to) ? failing : 0, bad };
+    for (const kind of ["inflow", "failing", "bad"] as const) {
+      this.#carry[kind] += rates[kind] * span;
+      for (; this.#carry[kind] >= 1; this.#carry[kind]--) this.#arrive(kind === "bad");
+    }
+    this.#lastOk = 0;
+    for (let i = 0; i < live * span; i++) {
+      if (this.#fails()) this.#arrive(false);
+      else this.#lastOk++;
+    }
+  }
+
+  #proof(): { proof?: number } {
+    return this.#given.live ? { proof: this.#lastOk } : {};
+  }
+
+  #arrive(poison: boolean): void {
+    const id = this.#fates.push({ poison, bornAt: this.#at, looks: 0, stepsBefore: this.#steps }) - 1;
+    this.#dlq.push(Buffer.from(`{"id": ${id}}`));
+  }
+}
+
+/** Runs a scenario. The same seed gives the same outcome. */
+export function simulate(given: Scenario): Promise<Outcome> {
+  return new Simulation(given).run();
+}
+
+function within(messages: Buffer[], most: number): Buffer[] {
+  let bytes = 0;
+  const end = messages.findIndex((message, i) => (bytes += message.length) > most && i > 0);
+  return end < 0 ? messages : messages.slice(0, end);
+}
+
+function idOf(message: Buffer): number {
+  return Number(/"id": (\d+)/.exec(message.toString())![1]);
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}
+
+/** Park and Miller's generator: good enough here, and the same everywhere. */
+function randomFrom(seed: number): () => number {
+  let state = seed * 7_919 + 12_345;
+  const next = () => (state = state * 48_271 % 2_147_483_647) / 2_147_483_647;
+  for (let i = 0; i < 20; i++) next();
+  return next;
+}
+
+function shuffle<T>(items: T[], random: () => number): void {
+  for (let i = items.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    [items[i], items[j]] = [items[j]!, items[i]!];
+  }
+}

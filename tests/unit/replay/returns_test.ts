@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import type { SourcePolicy } from "../../../src/domain/source.ts";
+import type { ChunkBounds } from "../../../src/redis/dead_letter_store.ts";
+import { NEW_RECORD, type SourceRecord } from "../../../src/redis/source_record.ts";
+import { lookForReturns } from "../../../src/replay/returns.ts";
+
+const POLICY: SourcePolicy = {
+  ...{ name: "alerter", dlq: "dlq", target: "target", dead: "dead", counter: null, cutOnReplay: [], required: [] },
+};
+const stamped = (cycle: number, { failures = 0, source = "alerter" } = {}) =>
+  `{"a": 1, "_remediation": {"failures": ${failures}, "evidence": 0, "since": 1, "cycle": ${cycle}, "source": "${source}"}}`;
+const NEW = '{"a": 1}';
+
+/** Looks at a DLQ, oldest first. A message of 1 MiB or more is not read. */
+async function look(dlq: readonly (string | null)[], record: Partial<SourceRecord>, { pushes = 0 } = {}) {
+  const newestFirst = dlq.toReversed().map((text) => text === null ? null : Buffer.from(text));
+  let calls = 0, most = 0;
+  const store = {
+    browse({ messages, skip = 0 }: ChunkBounds) {
+      // Somebody pushes behind the first call.
+      const more = calls++ === 0 ? 0 : pushes;
+      const now = [...Array(more).fill(Buffer.from(NEW)), ...newestFirst];
+      most = Math.max(most, messages);
+      return Promise.resolve({ depth: now.length, messages: now.slice(skip, skip + messages) });
+    },
+  };
+  const snapshot = { record: { ...NEW_RECORD, cycle: 9, ...record }, depth: dlq.length, nowMs: 0 };
+  const found = await lookForReturns({ store, policy: POLICY, maxMessageBytes: 1_048_576 }, snapshot);
+  return { ...found, found: Object.fromEntries(found.found), calls, most };
+}
+
+Deno.test("lookForReturns: tells what came back by its stamp from what is new, among what arrived since the last look", async () => {
+  const old = Array(50).fill(stamped(8));
+  const arrived = [stamped(9), NEW, stamped(9, { failures: 2 }), stamped(7), "no JSON", null];
+  const seen = await look([...old, ...arrived], { scannedDepth: 60, replayed: 7, dead: 3 });
+  assert.deepEqual(seen.found, { 9: { returned: 2, firsts: 1 }, 7: { returned: 1, firsts: 1 } });
+  assert.deepEqual([seen.arrived, seen.unstamped, seen.unstampedRead.length, seen.depth], [6, 3, 2, 56]);
+});
+
+Deno.test("lookForReturns: believes a stamp only where it could be ours", async () => {
+  const arrived = [stamped(10), stamped(9, { source: "moog" }), stamped(-1), stamped(1e15)];
+  const seen = await look(arrived, { scannedDepth: 0 });
+  assert.deepEqual([seen.found, seen.unstamped], [{}, 4]);
+});
+
+Deno.test("lookForReturns: counts from the cycle's start where nothing was looked at, and never less than none", async () => {
+  assert.equal((await look([NEW, NEW, NEW], { depthAtStart: 4, replayed: 2 })).arrived, 1);
+  assert.equal((await look([NEW], { scannedDepth: 5 })).arrived, 0, "somebody else has taken messages");
+});
+
+Deno.test("lookForReturns: takes an evenly spread sample of many, and holds Redis up for no more than that", async () => {
+  const dlq = Array.from({ length: 50_000 }, (_, i) => i < 40_000 && i % 2 === 0 ? stamped(9) : NEW);
+  const seen = await look(dlq, { scannedDepth: 0 }, { pushes: 7 });
+  assert.deepEqual([seen.arrived, seen.calls, seen.most], [50_000, 20, 100]);
+  assert.ok(Math.abs(seen.found[9]!.returned - 20_000) < 500, `${seen.found[9]!.returned} estimated`);
+  assert.ok(Math.abs(seen.unstamped - 30_000) < 500, `${seen.unstamped} estimated`);
+});
+
+Deno.test("lookForReturns: counts exactly where it can read all", async () => {
+  const dlq = Array.from({ length: 1_999 }, (_, i) => i % 3 === 0 ? stamped(9) : NEW);
+  const seen = await look(dlq, { scannedDepth: 0 });
+  assert.equal(Math.round(seen.found[9]!.returned), 667);
+});
