@@ -238,9 +238,10 @@ export class VaultSecrets {
       ...{ bodyBytes: ANSWER_BYTES, timeoutMs: TIMEOUT_MS, clock: this.#deps.clock, signal: this.#stop.signal },
     });
     if (outcome.kind !== "answered") {
+      const isLate = outcome.kind === "timeout";
       throw new VaultFailure(
-        outcome.kind,
-        outcome.kind === "timeout"
+        isLate ? "timeout" : "unreachable",
+        isLate
           ? `Vault at ${url.host} did not answer the ${step} within ${TIMEOUT_MS / 1_000} s (VAULT_ADDR)`
           : `Vault at ${url.host} cannot be reached, broke the connection off, or has a certificate that is not trusted ` +
             "(VAULT_ADDR, VAULT_CACERT)",
