@@ -49,7 +49,8 @@ export interface Row {
 
 const ANYWHERE = 'namespace=~"$namespace"';
 const OF_SOURCE = `${ANYWHERE},source=~"$source"`;
-const JOB = 'job="mutt-remediation"';
+/** Of metrics that every program has, those of this service: it need not have a job of its own. */
+const OURS = "and on (job, namespace, instance) last_over_time(mutt_remediation_build_info[1d])";
 
 /** As the instance tells it that leads the source; while none does, the worst that any tells (as rules/recording.yml). */
 function asLeader(
@@ -304,7 +305,7 @@ export const ROWS: readonly Row[] = [
         title: "Up",
         help: "Whether Prometheus reaches each instance.",
         ...{ kind: "states", width: 6, meanings: yesOrNo("up", "down", "red") },
-        queries: [{ expr: `up{${JOB},${ANYWHERE}}`, legend: "{{instance}} {{namespace}}" }],
+        queries: [{ expr: `up{${ANYWHERE}} ${OURS}`, legend: "{{instance}} {{namespace}}" }],
         alerts: ["MUTTRemediationDown", "MUTTRemediationInstanceDown"],
       },
       {
@@ -319,7 +320,7 @@ export const ROWS: readonly Row[] = [
         help: "Uptime of each instance. Back to 0 again and again: it ends and is started anew.",
         ...{ kind: "lines", width: 6, unit: "s" },
         queries: [{
-          expr: `time() - process_start_time_seconds{${JOB},${ANYWHERE}}`,
+          expr: `time() - process_start_time_seconds{${ANYWHERE}} ${OURS}`,
           legend: "{{instance}} {{namespace}}",
         }],
       },
@@ -337,7 +338,7 @@ export const ROWS: readonly Row[] = [
         help: "Share of one processor.",
         ...{ kind: "lines", width: 8, unit: "percentunit" },
         queries: [{
-          expr: `rate(process_cpu_seconds_total{${JOB},${ANYWHERE}}[$__rate_interval])`,
+          expr: `rate(process_cpu_seconds_total{${ANYWHERE}}[$__rate_interval]) ${OURS}`,
           legend: "{{instance}} {{namespace}}",
         }],
       },
@@ -346,7 +347,7 @@ export const ROWS: readonly Row[] = [
         help: "Resident.",
         ...{ kind: "lines", width: 8, unit: "bytes" },
         queries: [{
-          expr: `process_resident_memory_bytes{${JOB},${ANYWHERE}}`,
+          expr: `process_resident_memory_bytes{${ANYWHERE}} ${OURS}`,
           legend: "{{instance}} {{namespace}}",
         }],
       },

@@ -190,7 +190,7 @@ function renderVariable(field: Field<unknown>): string {
   const facts = [
     `Takes ${field.wants}.`,
     ...(field.aliases.length > 0 ? [`Also read: ${field.aliases.join(", ")}.`] : []),
-    ...(field.secret ? [`Or a file's path in ${field.variable}_FILE.`] : []),
+    ...(field.inFile ? [`Or a file's path in ${field.variable}_FILE.`] : []),
     ...(field.dynamicKey ? [`Dynamic key: mutt:config:${field.dynamicKey}`] : []),
   ];
   const comments = [...field.doc.split("\n"), ...facts].map((line) => `# ${line}\n`).join("");
@@ -298,7 +298,8 @@ stays.
 `;
 
 const NEIGHBOUR_INTRODUCTION =
-  `Keys of the services beside this one are only read, whatever \`DYNAMIC_CONFIG_ENABLED\` says:
+  `Keys of the services beside this one are only read, and only with \`DYNAMIC_CONFIG_ENABLED=true\`, as MUTT's alerter and
+forwarder read them. Where it is \`false\`, MUTT's limits are those of the variables, whatever Redis holds.
 `;
 
 function renderConfigurationPage(): string {

@@ -1,5 +1,6 @@
 /** Looks at an installation without changing it. */
 import { createProxyChoice } from "../config/proxy.ts";
+import { warnOfNoWebhook } from "../config/rules.ts";
 import { type DownstreamReason, judgeProbe, sendProbe } from "../gates/probe.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import { stateKey } from "../redis/keys.ts";
@@ -7,9 +8,10 @@ import { redisErrorCode } from "../redis/errors.ts";
 import { EXIT } from "./exit.ts";
 import { MoogAccess } from "./moog_access.ts";
 import { inspectRedis } from "./preflight.ts";
-import { type AppOptions, createCore } from "./service.ts";
+import { type AppOptions, createCore, needsMoogsoft } from "./service.ts";
 import type { SourceSetup } from "./sources.ts";
 import { Teardown } from "./teardown.ts";
+import { type VaultState, withVault } from "./vault.ts";
 
 /** How long Redis may take to answer, in milliseconds. */
 const REDIS_WAIT_MS = 5_000;
@@ -35,27 +37,35 @@ export interface CheckOptions extends AppOptions {
 
 /** Looks at everything and says what was found. Does not reject for what Redis or Moogsoft do; writes nothing. */
 export async function checkInstallation(
-  options: CheckOptions,
+  given: CheckOptions,
 ): Promise<{ findings: readonly CheckFinding[]; exitCode: number }> {
-  const teardown = new Teardown(options);
+  const teardown = new Teardown(given);
   try {
+    const options = await withVault(given, teardown);
     const { connections, setups } = createCore(options, teardown);
     const { moogRateLimitKey: rateKey } = options.settings;
+    const noWebhook = needsMoogsoft(setups) ? warnOfNoWebhook(options.settings) : null;
+    const warnings = [...options.warnings, ...(noWebhook === null ? [] : [noWebhook])];
     const findings: CheckFinding[] = [
       { level: "ok", subject: "configuration", text: "every value is good" },
-      ...options.warnings.map((text) => ({ level: "warning" as const, subject: "configuration", text })),
+      ...warnings.map((text) => ({ level: "warning" as const, subject: "configuration", text })),
+      ...describeVault(options.vault?.state()),
       ...await checkRedis(connections, { setups, rateKey, signal: options.signal }),
-      ...(options.probe ? [await checkMoogsoft(options)] : []),
+      ...(options.probe && options.settings.moogWebhookUrl !== "" ? [await checkMoogsoft(options)] : []),
     ];
     return { findings, exitCode: exitCodeOf(findings) };
   } finally {
-    await teardown.run(options.settings.shutdownTimeoutSeconds * 1_000);
+    await teardown.run(given.settings.shutdownTimeoutSeconds * 1_000);
   }
 }
 
 function exitCodeOf(findings: readonly CheckFinding[]): number {
   if (findings.some(({ level }) => level === "wrong")) return EXIT.configuration;
   return findings.some(({ level }) => level === "failed") ? EXIT.failed : EXIT.done;
+}
+
+function describeVault(state?: VaultState): CheckFinding[] {
+  return state ? [{ level: state.ok ? "ok" : "failed", subject: "vault", text: state.detail }] : [];
 }
 
 async function checkRedis(
@@ -138,9 +148,6 @@ async function checkStamps({ reader }: RedisConnections, { policy }: SourceSetup
 
 async function checkMoogsoft({ settings, clock, signal, log }: CheckOptions): Promise<CheckFinding> {
   const subject = "moogsoft";
-  if (settings.moogWebhookUrl === "") {
-    return { level: "warning", subject, text: "MOOG_WEBHOOK_URL is empty: never asked" };
-  }
   const url = new URL(settings.moogWebhookUrl);
   const timeoutMs = settings.moogHealthTimeoutSeconds * 1_000;
   const proxy = createProxyChoice(settings)(url);

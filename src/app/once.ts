@@ -12,6 +12,7 @@ import { inspectRedis } from "./preflight.ts";
 import { type AppOptions, type Core, createAllParts, createCore } from "./service.ts";
 import { replaySettings, type SourceParts } from "./source_parts.ts";
 import { Teardown } from "./teardown.ts";
+import { withVault } from "./vault.ts";
 
 /** How long Redis may take to answer, and a gate that opens by itself to open. */
 const REDIS_WAIT_MS = 5_000, FLOW_WAIT_MS = 5_000;
@@ -48,9 +49,10 @@ export type OnceResult =
   | { readonly ok: false; readonly problems: readonly string[]; readonly exitCode: number };
 
 /** Runs one cycle of every source, whether or not the interval has passed. Never rejects for what Redis does. */
-export async function runOnce(options: OnceOptions): Promise<OnceResult> {
-  const teardown = new Teardown(options);
+export async function runOnce(given: OnceOptions): Promise<OnceResult> {
+  const teardown = new Teardown(given);
   try {
+    const options = await withVault(given, teardown);
     const { settings, dryRun } = options;
     const core = createCore({
       ...options,
@@ -60,7 +62,7 @@ export async function runOnce(options: OnceOptions): Promise<OnceResult> {
     }, teardown);
     return await withCore(options, { core, sources: createAllParts(core, teardown) });
   } finally {
-    await teardown.run(options.settings.shutdownTimeoutSeconds * 1_000);
+    await teardown.run(given.settings.shutdownTimeoutSeconds * 1_000);
   }
 }
 

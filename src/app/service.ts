@@ -2,7 +2,7 @@
 import { LiveSettings } from "../config/dynamic.ts";
 import type { Settings } from "../config/fields.ts";
 import { parseServers, REDIS_PORT } from "../config/redis_url.ts";
-import { TLS_FILES, usesTls } from "../config/rules.ts";
+import { TLS_FILES, usesTls, warnOfNoWebhook, whyMoogsoftIsNotAsked } from "../config/rules.ts";
 import { loadSources, type SecretReader } from "../config/load.ts";
 import { createProxyChoice } from "../config/proxy.ts";
 import type { SourcesFile } from "../config/sources_file.ts";
@@ -32,6 +32,7 @@ import { describeForMetrics, type DrivenSource, SourceSet } from "./source_set.t
 import { createSources, type SourceSetup } from "./sources.ts";
 import { SourcesReloader } from "./sources_reloader.ts";
 import { Teardown } from "./teardown.ts";
+import { type VaultSecrets, withVault } from "./vault.ts";
 import { COMMIT, VERSION } from "./version.ts";
 
 /** Pause before Redis is looked at again where it refused to answer, in milliseconds. */
@@ -55,6 +56,8 @@ export interface AppOptions {
   readonly signal: AbortSignal;
   /** Calls `listener` at each SIGHUP from now on; default: nobody does. */
   readonly onHangup?: (listener: () => void) => void;
+  /** Where secrets of the settings come from, told when Redis refuses one; default: nowhere else. */
+  readonly vault?: VaultSecrets;
 }
 
 /** Parts that `run` and `once` both need. */
@@ -86,7 +89,9 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
   });
   metrics.showDroppedSpans((reason) => tracer.dropped(reason));
   // The gauge says 1 where Moogsoft is not asked (docs/differences-from-mutt.md).
-  if (!setups.some(({ gates }) => gates.includes("downstream"))) metrics.moogHealth.set(1);
+  const noWebhook = warnOfNoWebhook(settings);
+  if (!needsMoogsoft(setups)) metrics.moogHealth.set(1);
+  else if (noWebhook !== null) log.warning("moogsoft_not_asked", `Remediation: ${noWebhook}`);
   const readPem = (key: typeof TLS_FILES[number]) =>
     settings[key] !== "" && usesTls(settings) ? readTextFile(settings[key]) : "";
   const connections = new RedisConnections({
@@ -104,7 +109,11 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
     clientCert: readPem("redisClientCertPath"),
     clientKey: readPem("redisClientKeyPath"),
     serverName: settings.redisServerName,
-  }, { clock, random, log: log.child("redis"), onReconnect: () => metrics.redisReconnects.inc() });
+  }, {
+    ...{ clock, random, log: log.child("redis") },
+    onReconnect: () => metrics.redisReconnects.inc(),
+    onRefused: () => options.vault?.wake(),
+  });
   teardown.add("the Redis connections", () => connections.close());
   const watcher = new ConfigWatcher({
     live,
@@ -124,6 +133,11 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
   const createParts = (setup: SourceSetup) =>
     createSourceParts(setup, { live, isConfigKnown, connections, instance, metrics, log, clock, tracer, ...asking });
   return { live, metrics, connections, watcher, setups, createParts };
+}
+
+/** Whether a source is replayed only while Moogsoft takes events. */
+export function needsMoogsoft(setups: readonly SourceSetup[]): boolean {
+  return setups.some(({ gates }) => gates.includes("downstream"));
 }
 
 function sloTargets(settings: Settings): Readonly<Record<SloName, number>> {
@@ -154,12 +168,13 @@ export function createAllParts({ setups, createParts }: Core, teardown: Teardown
 }
 
 /** Runs the service until the signal. Resolves with the exit code. */
-export async function runService(options: AppOptions): Promise<number> {
-  const { settings, log, clock, signal } = options;
+export async function runService(given: AppOptions): Promise<number> {
+  const { settings, log, clock, signal } = given;
   const teardown = new Teardown({ clock, log });
   const ending = new AbortController();
   const failed = Promise.withResolvers<number>();
   try {
+    const options = await withVault(given, teardown);
     const core = createCore(options, teardown);
     const onBug = (error: unknown) => {
       log.error("bug", "The replay loop failed for a reason that is none of Redis or the messages", { error });
@@ -173,7 +188,11 @@ export async function runService(options: AppOptions): Promise<number> {
     const reloader = settings.sourcesPath === "" ? null : createReloader(options, { core, sources, onBug });
     const nothingToReload =
       "Remediation: SIGHUP, but there is nothing to read again (REMEDIATION_SOURCES_PATH is not set)";
-    options.onHangup?.(() => reloader ? reloader.ask() : log.info("nothing_to_reload", nothingToReload));
+    options.onHangup?.(() => {
+      options.vault?.wake();
+      if (reloader) reloader.ask();
+      else if (!options.vault) log.info("nothing_to_reload", nothingToReload);
+    });
     const slos = createSloMonitor(options, { core, sources });
     teardown.add("the objectives", () => slos.stop());
     slos.start();
@@ -247,7 +266,7 @@ function createSloMonitor(
 
 /** Starts the two ports. @throws what binding throws, before anything has moved. */
 function listen(
-  { settings, log, clock, signal }: AppOptions,
+  { settings, log, clock, signal, vault }: AppOptions,
   { core, sources, slos, teardown }: { core: Core; sources: SourceSet; slos: SloMonitor; teardown: Teardown },
 ): void {
   const common = { bindAddress: settings.bindAddress, clock, log: log.child("http") };
@@ -263,7 +282,7 @@ function listen(
     ...common,
     port: settings.healthPort,
     onCut: count("health"),
-    health: () => describeHealth({ core, sources: sources.list(), signal }),
+    health: () => describeHealth({ core, sources: sources.list(), signal, vault }),
     slo: () => slos.report(),
     version: VERSION,
     podName: settings.podName,
@@ -334,10 +353,11 @@ function describeOldest(oldest: OldestMessage | null) {
 }
 
 function describeHealth(
-  { core, sources, signal }: {
+  { core, sources, signal, vault }: {
     core: Core;
     sources: readonly DrivenSource[];
     signal: AbortSignal;
+    vault: VaultSecrets | undefined;
   },
 ): HealthState {
   const isReady = core.connections.isReady();
@@ -353,6 +373,8 @@ function describeHealth(
     details: {
       redis: isReady ? "connected" : "disconnected",
       replay: core.live.current().enabled ? "on" : "off",
+      moogsoft: whyMoogsoftIsNotAsked(core.live.current()) ?? "asked",
+      vault: vault?.state().detail ?? "not asked",
       sources: sources.map(({ parts: { setup, board, replay, leadership, oldest } }) => ({
         name: setup.policy.name,
         dlq: setup.policy.dlq,

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { FIELDS, SETTING_KEYS } from "../config/fields.ts";
 import { type Loaded, showValue } from "../config/load.ts";
 import { redactCredentials } from "../config/redact.ts";
+import { vaultTargets } from "../config/vault.ts";
 import { isBuiltIn } from "../config/sources_file.ts";
 import { createSources } from "../app/sources.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
@@ -58,16 +59,18 @@ function formatSource({ name, dlq, target, dead, gates, origin }: ReturnType<typ
 interface DescribedSetting {
   readonly variable: string;
   readonly value: unknown;
-  /** `default`, or the layer and the variable that was read. */
+  /** `default`, the layer and the variable that was read, or Vault, which this command does not ask. */
   readonly origin: string;
   readonly dynamicKey: string | null;
 }
 
 function describeSettings({ settings, origins }: Extract<Loaded, { ok: true }>): DescribedSetting[] {
+  const fromVault: ReadonlySet<string> = new Set(vaultTargets(settings));
   return SETTING_KEYS.map((key) => {
     const { variable, dynamicKey } = FIELDS[key];
     const { layer, variable: used } = origins[key];
-    const origin = layer === "default" ? layer : used === variable ? layer : `${layer}, ${used}`;
+    const unset = fromVault.has(key) ? "Vault, asked at the start" : layer;
+    const origin = layer === "default" ? unset : used === variable ? layer : `${layer}, ${used}`;
     return { variable, value: showValue(settings[key]), origin, dynamicKey };
   });
 }

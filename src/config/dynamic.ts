@@ -30,7 +30,7 @@ export function parseDynamic(key: string, text: string): Parsed<Settings[Setting
     : { ok: true, value };
 }
 
-/** Keys of the services beside this one, which it reads and never overrides a setting with. */
+/** Keys of the services beside this one, which it reads as they do: with `DYNAMIC_CONFIG_ENABLED` only. */
 export interface Neighbours {
   /** Alerts that the forwarders may send in a period, `null` when the key is not set. */
   readonly moogRateLimit: number | null;

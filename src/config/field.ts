@@ -14,6 +14,7 @@ export const GROUPS = [
   "Moogsoft",
   "HTTP proxy",
   "Redis",
+  "Vault",
   "Objectives",
   "Ports and process",
   "Logs",
@@ -39,8 +40,10 @@ export interface Field<T> {
   readonly initialText: string | null;
   /** Name behind `mutt:config:` that overrides the value at run time, or `null`. */
   readonly dynamicKey: string | null;
-  /** Whether the value is never shown and can also be given as a file (`NAME_FILE`). */
+  /** Whether the value is never shown. */
   readonly secret: boolean;
+  /** Whether it can also be given as a file (`NAME_FILE`): true of secrets but where that name is a setting of its own. */
+  readonly inFile: boolean;
   /** Whether text after white space and `#` can be cut as a comment: true of all but passwords and keys. */
   readonly commentable: boolean;
   /**
@@ -62,6 +65,7 @@ interface Spec<D> {
   readonly default: D;
   readonly dynamicKey?: string;
   readonly lenient?: boolean;
+  readonly inFile?: false;
 }
 
 interface Kind<T> {
@@ -83,6 +87,7 @@ function createField<T>(spec: Spec<T>, kind: Kind<T>): Field<T> {
     dynamicKey: spec.dynamicKey ?? null,
     unit: kind.unit ?? "",
     secret: kind.secret ?? false,
+    inFile: spec.inFile ?? kind.secret ?? false,
     commentable: kind.commentable ?? true,
     lenient: spec.lenient ?? false,
     wants: kind.wants,
@@ -192,6 +197,14 @@ export function host(spec: Spec<string>): Field<string> {
     // Looks at the length first: over a long run of colons the rest takes time by its square.
     pattern: /^(?=.{1,255}$)([\w.-]{1,253}|[0-9a-f.]*:[0-9a-f:.]*:[0-9a-f:.%\w]*)$/i,
     wants: "a host name or IP address",
+  });
+}
+
+/** A path of Vault, as it stands in a URL: no part of it may lead elsewhere. */
+export function vaultPath(spec: Spec<string>): Field<string> {
+  return matching(spec, {
+    pattern: /^(?!.*(?:^|\/)(?:\.{0,2})(?:\/|$))[\w./-]{1,512}$/,
+    wants: "a path of letters, digits, _, -, . and single / between, such as secret/mutt",
   });
 }
 

@@ -25,8 +25,10 @@ import {
   share,
   statusCodes,
   text,
+  vaultPath,
 } from "./field.ts";
 import { MAX_DB } from "./redis_url.ts";
+import { UNREAD_TEMPLATE_NAMES } from "./template_names.ts";
 
 /** Of the shares that an objective aims at: without a budget there is nothing to burn. */
 const SLO_TARGET = { group: "Objectives", min: 0.5, max: 0.9999, unit: "share of good events" } as const;
@@ -237,7 +239,9 @@ export const FIELDS = {
     variable: "ALERTER_HEALTH_URL",
     group: "Gates",
     default: "",
-    doc: "Asked by the consumer gate where set; it must answer 200. Example: http://localhost:8082/health",
+    doc:
+      "The alerter's health page, asked by the consumer gate where set; it must answer 200. Its port is HEALTH_PORT_ALERTER: 8082\n" +
+      "by MUTT's code, 8081 in its compose file and installation guide. Not its metrics port, which answers any path with 200.",
   }),
   targetMaxDepth: integer({
     variable: "REMEDIATION_TARGET_MAX_DEPTH",
@@ -267,7 +271,9 @@ export const FIELDS = {
     min: 0,
     max: 1_000_000,
     unit: "alerts a period",
-    doc: "The forwarder's limit, which the automatic pace stays under. The dynamic key moog_rate_limit wins over it.",
+    doc:
+      "The forwarder's limit, which the automatic pace stays under. With DYNAMIC_CONFIG_ENABLED=true the dynamic key\n" +
+      "moog_rate_limit wins over it, here as in the forwarder.",
   }),
   moogRatePeriodSeconds: integer({
     variable: "MOOG_RATE_PERIOD",
@@ -276,7 +282,7 @@ export const FIELDS = {
     min: 1,
     max: 86_400,
     unit: "seconds",
-    doc: "The period of that limit. The dynamic key moog_rate_period wins over it.",
+    doc: "The period of that limit; dynamic key moog_rate_period, likewise.",
   }),
   moogRateLimitKey: redisKey({
     variable: "MOOG_RATE_LIMIT_KEY",
@@ -295,7 +301,7 @@ export const FIELDS = {
     variable: "MOOG_WEBHOOK_URL",
     group: "Moogsoft",
     default: "",
-    doc: "Where the probe is posted to. Empty: Moogsoft is taken to be healthy.",
+    doc: "Where the probe is posted to. Empty: Moogsoft is not asked and is taken to be healthy; a warning says so.",
   }),
   moogHealthTimeoutSeconds: integer({
     variable: "MOOG_HEALTH_TIMEOUT",
@@ -468,6 +474,64 @@ export const FIELDS = {
     doc: "Name that the server's certificate must have. Empty: the name or address that is connected to.",
   }),
 
+  vaultAddr: httpUrl({
+    variable: "VAULT_ADDR",
+    group: "Vault",
+    default: "",
+    doc:
+      "Vault, where MUTT keeps secrets: REDIS_PASS_CURRENT, REDIS_PASS_NEXT and MOOG_API_KEY are read from it where they\n" +
+      "are not set, at the start and again while the service runs. Asked only with VAULT_ROLE_ID.",
+  }),
+  vaultRoleId: secret({
+    variable: "VAULT_ROLE_ID",
+    group: "Vault",
+    doc: "Role that logs in to Vault (AppRole).",
+  }),
+  vaultSecretId: secret({
+    variable: "VAULT_SECRET_ID",
+    group: "Vault",
+    inFile: false,
+    doc: "Secret id of that role. Wins over VAULT_SECRET_ID_FILE, the way of MUTT's own services.",
+  }),
+  vaultSecretIdPath: text({
+    variable: "VAULT_SECRET_ID_FILE",
+    group: "Vault",
+    default: "/etc/mutt/secrets/vault_secret_id",
+    doc: "File with that secret id, read at every login.",
+  }),
+  vaultSecretsPath: vaultPath({
+    variable: "VAULT_SECRETS_PATH",
+    group: "Vault",
+    default: "secret/mutt",
+    doc:
+      "The secret (KV version 2), below the mount secret: as MUTT's client, secret/mutt reads /v1/secret/data/secret/mutt.\n" +
+      "For what was written by vault kv put secret/mutt/prod set mutt/prod.",
+  }),
+  vaultRenewThresholdSeconds: integer({
+    variable: "VAULT_TOKEN_RENEW_THRESHOLD",
+    group: "Vault",
+    default: 3_600,
+    min: 0,
+    max: 31_536_000,
+    unit: "seconds",
+    doc: "A token that lives for less than this is renewed.",
+  }),
+  vaultCheckSeconds: integer({
+    variable: "VAULT_RENEW_CHECK_INTERVAL",
+    group: "Vault",
+    default: 300,
+    min: 1,
+    max: 86_400,
+    unit: "seconds",
+    doc: "Time between two looks at the token and the secrets; also once Redis refuses a password from Vault.",
+  }),
+  vaultCaCertPath: text({
+    variable: "VAULT_CACERT",
+    group: "Vault",
+    default: "",
+    doc: "File with the authority of Vault's certificate (PEM), beside those that the runtime brings.",
+  }),
+
   sloWindowHours: decimal({
     variable: "REMEDIATION_SLO_WINDOW_HOURS",
     group: "Objectives",
@@ -556,7 +620,7 @@ export const FIELDS = {
     variable: "DYNAMIC_CONFIG_ENABLED",
     group: "Ports and process",
     default: false,
-    doc: "Whether the dynamic keys in Redis override settings at run time.",
+    doc: "Whether the dynamic keys in Redis override settings at run time; without it none is read, MUTT's neither.",
   }),
   podName: text({
     variable: "POD_NAME",
@@ -748,7 +812,7 @@ export const DEFAULT_SETTINGS: Settings = Object.freeze(
 /** Every variable that gives a setting its value, strongest first; a secret's `NAME_FILE` stands behind its name. */
 export function variablesOf(field: Field<unknown>): readonly string[] {
   const names = [field.variable, ...field.aliases];
-  return field.secret ? names.flatMap((name) => [name, fileVariable(name)]) : names;
+  return field.inFile ? names.flatMap((name) => [name, fileVariable(name)]) : names;
 }
 
 /** The variable that names the file with a secret's value. */
@@ -763,7 +827,8 @@ export function knownVariables(): readonly string[] {
 
 /**
  * The prefixes for `--allow-env`, each with its `*`: wide enough that misspelt names are seen and can be warned of. A first
- * word that several variables share stands for all of them; other variables are cut behind their second word.
+ * word that several variables share stands for all of them; other variables are cut behind their second word. The names that
+ * MUTT's template has in vain are among them, whole.
  */
 export function environmentPrefixes(): readonly string[] {
   const names = SETTING_KEYS.flatMap((key) => [FIELDS[key].variable, ...FIELDS[key].aliases]);
@@ -772,5 +837,6 @@ export function environmentPrefixes(): readonly string[] {
     const [first, second] = name.split("_");
     return families.get(first)!.length > 1 ? `${first}_*` : `${first}_${second}*`;
   });
-  return [...new Set(prefixes)].sort();
+  const isSeen = (name: string) => prefixes.some((prefix) => name.startsWith(prefix.slice(0, -1)));
+  return [...new Set([...prefixes, ...[...UNREAD_TEMPLATE_NAMES.keys()].filter((name) => !isSeen(name))])].sort();
 }

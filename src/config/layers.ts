@@ -79,7 +79,7 @@ function resolve(
   { field, layers, notes }: { field: Field<unknown>; layers: Layers; notes: Notes },
 ): Found | undefined {
   if (isTooLong(found, notes)) return undefined;
-  const isFile = field.secret && found.variable.endsWith("_FILE");
+  const isFile = field.inFile && found.variable.endsWith("_FILE");
   const text = found.layer === "environment"
     ? tidy(found, { commentable: field.commentable || isFile, notes })
     : found.text;
@@ -99,8 +99,8 @@ function readSecretFile(found: Found, { layers, notes }: { layers: Layers; notes
   return undefined;
 }
 
-/** What has no folder may be the secret itself, given where its file's path belongs. */
-function quotePath(text: string): string {
+/** The path of a secret's file, for people. What has no folder may be the secret itself, given where its file's path belongs. */
+export function quotePath(text: string): string {
   return text.includes("/") ? quote(text) : "[redacted]";
 }
 

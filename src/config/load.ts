@@ -31,6 +31,7 @@ import {
 } from "./sources_file.ts";
 import { wantsSpans, warnOfUnsupported } from "./tracing.ts";
 import { warnOfUnknown } from "./unknown.ts";
+import { warnOfVault } from "./vault.ts";
 
 /** Settings, or all that is wrong with them. No text in it shows a secret. */
 export type Loaded =
@@ -142,7 +143,10 @@ export function parseSettings(layers: Layers): Loaded {
   const sources = readSources(settings, { readFile: layers.readSourcesFile ?? layers.readFile, isComparable });
   if (sources.ok) notes.warnings.push(...sources.warnings);
   else notes.problems.push(...sources.problems);
-  if (notes.problems.length === 0) notes.problems.push(...checkTlsFiles(settings, layers));
+  if (notes.problems.length === 0) {
+    notes.warnings.push(...warnOfVault(settings));
+    notes.problems.push(...checkTlsFiles(settings, layers));
+  }
   if (notes.problems.length === 0) notes.problems.push(...checkMoogAuthority(settings, layers));
   const { problems, warnings } = notes;
   if (!sources.ok || problems.length > 0) return { ok: false, problems, warnings };

@@ -5,6 +5,7 @@ import type { Origins } from "./layers.ts";
 import { parseRedisUrl, type RedisUrl } from "./redis_url.ts";
 import type { Secret } from "./secret.ts";
 import { spanTarget, TARGET_SETTINGS, wantsSpans } from "./tracing.ts";
+import { vaultTargets } from "./vault.ts";
 
 /** What is wrong (`problem`) or doubtful (`warning`) about some settings together. */
 export interface Finding {
@@ -56,6 +57,25 @@ function checkLists(settings: Settings): Finding[] {
       ? { kind: "warning", keys: [role, other], text: `${same}: its depth counts twice` }
       : { kind: "problem", keys: [role, other], text: `${same}: each role needs a list of its own` };
   });
+}
+
+/** Why Moogsoft is not asked whether it takes events, which lets every replay through; `null` where it is asked. */
+export function whyMoogsoftIsNotAsked(
+  { moogHealthCheckEnabled, moogWebhookUrl }: Pick<Settings, "moogHealthCheckEnabled" | "moogWebhookUrl">,
+): string | null {
+  const taken = "Moogsoft is not asked, and is taken to be healthy";
+  if (!moogHealthCheckEnabled) return `${nameOf("moogHealthCheckEnabled")} is false: ${taken}`;
+  return moogWebhookUrl === "" ? `${nameOf("moogWebhookUrl")} is empty: ${taken}` : null;
+}
+
+/** What to say at the start where only the address is missing; who switched the check off knows it. `null`: nothing. */
+export function warnOfNoWebhook(settings: Settings): string | null {
+  const why = whyMoogsoftIsNotAsked(settings);
+  if (why === null || !settings.moogHealthCheckEnabled) return null;
+  return `${why}, so dead letters are replayed into an outage too. Set it, or ${
+    nameOf("moogHealthCheckEnabled")
+  }=false ` +
+    "if that is meant";
 }
 
 /** What a URL always decides about the connection. User and password it decides only where it carries them. */
@@ -168,8 +188,10 @@ function nameOf(key: SettingKey): string {
 }
 
 /** The two passwords take turns; with a URL's own password, or without a first one, there is nothing to take turns with. */
-function checkNextPassword({ redisPassword, redisPasswordNext, redisUrl }: Settings): Finding[] {
+function checkNextPassword(settings: Settings): Finding[] {
+  const { redisPassword, redisPasswordNext, redisUrl } = settings;
   const inUrl = redisUrl !== null && readRedisUrl(redisUrl).password !== null;
+  if (vaultTargets(settings).includes("redisPassword")) return [];
   if (!redisPasswordNext || (redisPassword && !inUrl)) return [];
   const text = `${nameOf("redisPasswordNext")} is ignored: it is tried beside ${nameOf("redisPassword")} only`;
   return [{ kind: "warning", keys: ["redisPassword", "redisPasswordNext", "redisUrl"], text }];

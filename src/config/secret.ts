@@ -29,3 +29,23 @@ export class Secret {
     return "[redacted]";
   }
 }
+
+/** A secret that its owner may replace: whoever holds it reveals what it is by then. Empty until it is known. */
+export class LiveSecret extends Secret {
+  #now = "";
+
+  constructor() {
+    super("");
+  }
+
+  /** Replaces the secret. @returns whether it is another one now */
+  set(value: string): boolean {
+    const isOther = value !== this.#now;
+    this.#now = value;
+    return isOther;
+  }
+
+  override reveal(): string {
+    return this.#now;
+  }
+}

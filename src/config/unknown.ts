@@ -1,19 +1,34 @@
 /** Names of variables that look like ours and are not: warnings with the nearest known name. Pure. */
 import { environmentPrefixes, knownVariables } from "./fields.ts";
 import { quote } from "./redact.ts";
+import { UNREAD_TEMPLATE_NAMES } from "./template_names.ts";
 
 /** Most variables that are told one by one. */
 const MAX_TOLD = 100;
 
 /**
  * Warns of variables that nothing reads: every unknown `REMEDIATION_…`, and names that differ from a known one by a slip. The
- * many other variables of a shared MUTT environment file cause no warning, nor do those that Kubernetes sets for a Service.
+ * many other variables of a shared MUTT environment file cause no warning, nor do those that Kubernetes sets for a Service;
+ * those of {@link UNREAD_TEMPLATE_NAMES} do, as long as what is read instead is not set.
  */
 export function warnOfUnknown(names: readonly string[]): string[] {
+  return [...warnOfTemplateNames(new Set(names)), ...warnOfSlips(names)];
+}
+
+/** One warning for all of them: a file made from the template has most. */
+function warnOfTemplateNames(names: ReadonlySet<string>): string[] {
+  const unread = [...UNREAD_TEMPLATE_NAMES].filter(([name, meant]) => names.has(name) && !names.has(meant));
+  if (unread.length === 0) return [];
+  const told = unread.map(([name, meant]) => `${name} (read is ${meant})`).join(", ");
+  return [`MUTT's template has names that none of MUTT's code reads, and that are ignored here too: ${told}`];
+}
+
+function warnOfSlips(names: readonly string[]): string[] {
   const known = new Set(knownVariables());
   const prefixes = environmentPrefixes().map((prefix) => prefix.slice(0, -1));
   const candidates = [...new Set(names)]
-    .filter((name) => !known.has(name) && prefixes.some((prefix) => name.startsWith(prefix)))
+    .filter((name) => !known.has(name) && !UNREAD_TEMPLATE_NAMES.has(name))
+    .filter((name) => prefixes.some((prefix) => name.startsWith(prefix)))
     .filter((name) => !isServiceLink(name) && !isOtelLogs(name));
   const warnings: string[] = [];
   for (const name of candidates) {

@@ -1,6 +1,7 @@
 /** The downstream gate: open while the Moogsoft probe says that Moogsoft takes events. */
 import type { RedisClient } from "../redis/cluster.ts";
 import type { ChooseProxy, ChosenProxy } from "../config/proxy.ts";
+import { whyMoogsoftIsNotAsked } from "../config/rules.ts";
 import type { Log } from "../observability/log.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -73,9 +74,9 @@ export class DownstreamGate implements Gate {
   /** Answers without IO; starts a probe in the background where the result is stale. */
   ask(): GateAnswer {
     if (this.#prober !== undefined) return this.#prober.answer();
-    return this.#options.enabled
-      ? openBecause("no_url", "MOOG_WEBHOOK_URL is empty, so Moogsoft is not asked")
-      : openBecause("disabled", "MOOG_HEALTH_CHECK_ENABLED is false, so Moogsoft is not asked");
+    const { enabled, url } = this.#options;
+    const why = whyMoogsoftIsNotAsked({ moogHealthCheckEnabled: enabled, moogWebhookUrl: String(url ?? "") });
+    return openBecause(enabled ? "no_url" : "disabled", why ?? "");
   }
 
   /** Resolves once a fresh result is known (at most about a probe's timeout), at once where nothing is asked. */

@@ -54,12 +54,14 @@ export interface ProbeRequest {
 /** Posts one probe event, with the payload of the original. Never rejects; takes at most `timeoutMs`. */
 export async function sendProbe({ apiKey, span, ...request }: ProbeRequest): Promise<ExchangeOutcome> {
   const traceparent = span?.traceparent();
+  // Empty: Vault, which has it, has not been read yet.
+  const key = apiKey?.reveal() ?? "";
   const outcome = await exchange({
     ...request,
     method: "POST",
     headers: {
       "content-type": "application/json",
-      ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey.reveal()}` }),
+      ...(key === "" ? {} : { authorization: `Bearer ${key}` }),
       ...(traceparent === undefined ? {} : { traceparent }),
     },
     body: formatProbe(request.clock.nowMs()),

@@ -32,14 +32,15 @@ export interface ConfigWatcherDeps {
 }
 
 /**
- * Polls the keys and re-reads them when a change is told. With `dynamicConfigEnabled` false it reads only the keys of the
- * neighbours, and subscribes to nothing. An outage of Redis changes no value and ends nothing.
+ * Polls the keys and re-reads them when a change is told. With `dynamicConfigEnabled` false it reads nothing: MUTT's alerter and
+ * forwarder pass over every key then, the ones that this service takes from them included. An outage of Redis changes no value
+ * and ends nothing.
  */
 export class ConfigWatcher {
   readonly #deps: ConfigWatcherDeps;
   readonly #log: Log;
+  /** None where dynamic configuration is off. */
   readonly #keys: readonly string[];
-  readonly #isDynamic: boolean;
   readonly #stop = new AbortController();
   #pause = new AbortController();
   #running: Promise<void> | null = null;
@@ -51,14 +52,13 @@ export class ConfigWatcher {
   constructor(deps: ConfigWatcherDeps) {
     this.#deps = deps;
     this.#log = deps.log.child("config");
-    this.#isDynamic = deps.live.current().dynamicConfigEnabled;
-    this.#keys = this.#isDynamic ? [...DYNAMIC_KEYS, ...NEIGHBOUR_KEYS] : NEIGHBOUR_KEYS;
+    this.#keys = deps.live.current().dynamicConfigEnabled ? [...DYNAMIC_KEYS, ...NEIGHBOUR_KEYS] : [];
   }
 
   /** Starts in the background and returns at once. Safe to call twice; does nothing after `stop`. */
   start(): void {
-    if (this.#stop.signal.aborted || this.#running) return;
-    if (this.#isDynamic) this.#subscribe(this.#deps.openSubscriber());
+    if (this.#stop.signal.aborted || this.#running || this.#keys.length === 0) return;
+    this.#subscribe(this.#deps.openSubscriber());
     this.#running = this.#run();
   }
 

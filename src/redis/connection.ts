@@ -6,6 +6,7 @@ import type { RandomFraction } from "../runtime/random.ts";
 import type { Server } from "../config/redis_url.ts";
 import { type ClientOptions, clientOptions, type RedisAddress } from "./address.ts";
 import { openCluster, type RedisClient, SlotOwner } from "./cluster.ts";
+import { HOW_TO_LOG_IN } from "../config/vault.ts";
 import { describeRedisError, type RedisErrorCode, redisErrorCode } from "./errors.ts";
 
 /** How long a command may take, in milliseconds, before its caller is told that it timed out. */
@@ -22,6 +23,8 @@ export interface ConnectionDeps {
   readonly log: Log;
   /** Called each time a connection that was lost is there again. */
   readonly onReconnect: () => void;
+  /** Called each time that Redis refuses a login: whoever gave the password may know another by now. */
+  readonly onRefused?: () => void;
   /** How long a command may take; default {@link COMMAND_TIMEOUT_MS}. */
   readonly commandTimeoutMs?: number;
 }
@@ -155,7 +158,7 @@ export class RedisConnections {
     cluster.on("node error", (error: Error, address: string) => {
       if (!isRefusal(this.#tell(error))) return;
       const node = cluster.nodes().find(({ options: { host, port } }) => address === `${host}:${port}`);
-      if (node) this.#clusterPassword = this.#takeOtherPassword(node);
+      if (node) this.#clusterPassword = this.#refused(node);
     });
     cluster.on("error", (error: Error & { lastNodeError?: Error }) => this.#tell(error.lastNodeError ?? error));
     return this.#watch(cluster);
@@ -204,7 +207,7 @@ export class RedisConnections {
     const code = this.#tell(error);
     // What fails before is no handshake with Redis, but a Sentinel's refusal: the client, cut then, would have ended for good.
     if (redis.status !== "connect") return;
-    if (isRefusal(code)) this.#takeOtherPassword(redis);
+    if (isRefusal(code)) this.#refused(redis);
     // Half a handshake is none: a client whose SELECT was refused would go on in database 0.
     redis.disconnect(true);
   }
@@ -220,10 +223,19 @@ export class RedisConnections {
     return code;
   }
 
-  /** Each connection alternates for itself, so that two that are refused at once do not undo each other. */
+  #refused(redis: Redis): string | undefined {
+    this.#deps.onRefused?.();
+    return this.#takeOtherPassword(redis);
+  }
+
+  /**
+   * Each connection alternates for itself, so that two that are refused at once do not undo each other. A password that is none of
+   * the two any more was replaced since. @returns what to log in with
+   */
   #takeOtherPassword({ options }: Redis): string | undefined {
-    const [current, next] = [this.#address.password?.reveal(), this.#address.passwordNext?.reveal()];
-    if (current === undefined || next === undefined) return current;
+    const current = this.#address.password?.reveal(), next = this.#address.passwordNext?.reveal();
+    if (!current) return undefined;
+    if (!next || (options.password !== current && options.password !== next)) return options.password = current;
     const isCurrent = options.password === current;
     this.#tellOtherPassword(isCurrent ? "REDIS_PASS_NEXT" : "REDIS_PASS_CURRENT");
     return options.password = isCurrent ? next : current;
@@ -281,5 +293,6 @@ const EXPLANATIONS: readonly (readonly [failure: RegExp, explanation: string])[]
     /sentinels are unreachable.*Connection is closed/,
     " (nobody listens there, or with TLS one of the two did not take the other's certificate)",
   ],
+  [/\bNOAUTH\b/, ` (${HOW_TO_LOG_IN})`],
   [/Requires write access/, " (the program may use sockets in /run/redis and /var/run/redis only)"],
 ];

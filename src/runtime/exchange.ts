@@ -1,8 +1,9 @@
 /** One bounded HTTP exchange: never longer than its time, never more than a few KiB, never another address. */
+import { Buffer } from "node:buffer";
 import { unescape } from "node:querystring";
 import type { Clock } from "./clock.ts";
 
-/** Most of an answer's body that is read; only its status counts. */
+/** Most of an answer's body that is read where only its status counts. */
 const MAX_BODY_BYTES = 4096;
 
 /** What can be wrong with TLS. Closed set. */
@@ -23,7 +24,12 @@ export const EXCHANGE_FAILURES = ["timeout", "dns", "refused", "proxy", "unreach
 
 /** How an exchange ended. */
 export type ExchangeOutcome =
-  | { readonly kind: "answered"; readonly status: number }
+  | {
+    readonly kind: "answered";
+    readonly status: number;
+    /** The body's text, cut behind `bodyBytes`; only where that was asked for. */
+    readonly body?: string;
+  }
   /**
    * `timeout`: not finished in time, answer's body included. `dns`: the host's name has no address. `refused`: nothing
    * listens there. `proxy`: the proxy does not connect us. `unreachable`: anything else, as a connection that broke before
@@ -40,6 +46,8 @@ export interface ExchangeRequest {
   readonly method: "GET" | "POST";
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array<ArrayBuffer>;
+  /** Most bytes of the body that the outcome is to have (one network read more at most); default: it has none. */
+  readonly bodyBytes?: number;
   /** For the whole exchange. */
   readonly timeoutMs: number;
   readonly clock: Clock;
@@ -55,7 +63,7 @@ export interface ExchangeRequest {
 
 /**
  * Sends one request and waits for the answer's status. Redirects are not followed (3xx is an answer), at most some 4 KiB
- * of the body are read (one network read more at most), and the connection is not kept. Never rejects, whatever the
+ * of the body are read or `bodyBytes` (one network read more at most), and the connection is not kept. Never rejects, whatever the
  * other side does; tests/integration/probe_test.ts has the other sides.
  */
 export async function exchange(request: ExchangeRequest): Promise<ExchangeOutcome> {
@@ -76,9 +84,12 @@ export async function exchange(request: ExchangeRequest): Promise<ExchangeOutcom
       ...(request.body === undefined ? {} : { body: request.body }),
       ...(client === undefined ? {} : { client }),
     });
-    await skimBody(response);
-    return { kind: "answered", status: response.status };
+    const { bodyBytes } = request, bytes = await readBody(response, bodyBytes ?? MAX_BODY_BYTES);
+    const { status } = response;
+    if (bodyBytes === undefined) return { kind: "answered", status };
+    return { kind: "answered", status, body: new TextDecoder().decode(bytes.subarray(0, bodyBytes)) };
   } catch (error) {
+    // The error's text names the URL with its query, so it goes nowhere.
     if (timedOut) return { kind: "timeout" };
     return request.signal.aborted ? { kind: "unreachable" } : readFailure(error);
   } finally {
@@ -90,10 +101,10 @@ export async function exchange(request: ExchangeRequest): Promise<ExchangeOutcom
 
 /** `undefined`: the runtime's own will do. */
 function openClient({ proxy, caCert }: ExchangeRequest): Deno.HttpClient | undefined {
-  if (proxy === undefined && caCert === undefined) return undefined;
+  if (proxy === undefined && !caCert) return undefined;
   return Deno.createHttpClient({
     ...(proxy === undefined ? {} : { proxy: { url: proxy.href } }),
-    ...(caCert === undefined ? {} : { caCerts: [caCert] }),
+    ...(caCert ? { caCerts: [caCert] } : {}),
   });
 }
 
@@ -145,13 +156,17 @@ function address(url: URL): URL {
   return plain;
 }
 
-async function skimBody(response: Response): Promise<void> {
-  if (response.body === null) return;
+/** The beginning of the body: a little more than `maxBytes` where it is longer. */
+async function readBody(response: Response, maxBytes: number): Promise<Uint8Array> {
+  if (response.body === null) return new Uint8Array();
   const reader = response.body.getReader();
-  for (let bytes = 0; bytes < MAX_BODY_BYTES;) {
+  const parts: Uint8Array[] = [];
+  for (let bytes = 0; bytes < maxBytes;) {
     const { done, value } = await reader.read();
-    if (done) return;
+    if (done) return Buffer.concat(parts);
+    parts.push(value);
     bytes += value.byteLength;
   }
   await reader.cancel();
+  return Buffer.concat(parts);
 }

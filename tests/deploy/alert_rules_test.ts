@@ -38,7 +38,7 @@ interface Case {
   readonly when: string;
   readonly series: readonly Series[];
   readonly minute: number;
-  /** Labels of each firing alert beyond its own and the job; none: it does not fire. */
+  /** Labels of each firing alert beyond its own and the job (`""`: it has none); none: it does not fire. */
   readonly fires?: readonly Labels[];
 }
 
@@ -51,7 +51,12 @@ function series(metric: string, labels: Labels, values: string): Series {
 }
 
 const alerter = { source: "alerter" }, a = { instance: "a" }, b = { instance: "b" };
+/** What the service exports as long as it is scraped; a scrape that fails ends it at once, as Prometheus does. */
+const info = (instance: Labels, values: string) =>
+  series("mutt_remediation_build_info", { ...instance, version: "0.1.0", commit: "c" }, values);
 const up = (instance: Labels, values: string) => series("up", instance, values);
+/** The job of all pods that are found by their annotations. */
+const pods: Labels = { job: "kubernetes-pods", namespace: "mutt" };
 const leader = (instance: Labels, values = "1x200", source: Labels = alerter) =>
   series("mutt_remediation_leader", { ...instance, ...source }, values);
 const gate = (name: string, instance: Labels, values: string, source: Labels = alerter) =>
@@ -144,27 +149,65 @@ const STUCK = [leader(a), depth(a, "5x200"), gate("redis", a, "1x200"), gate("de
 
 const CASES: Readonly<Record<string, readonly Case[]>> = {
   MUTTRemediationDown: [
-    { when: "the only instance is down for 2 minutes", series: [up(a, "1 0x9")], minute: 3, fires: [{}] },
-    { when: "there is no instance at all", series: [], minute: 2, fires: [{}] },
-    { when: "it is down for a minute", series: [up(a, "1 0x9")], minute: 2 },
-    { when: "one of two is down", series: [up(a, "0x9"), up(b, "1x9")], minute: 9 },
+    { when: "the only instance is down for 2 minutes", series: [info(a, "1 stale")], minute: 3, fires: [{}] },
+    { when: "there is no instance at all", series: [up(a, "0x9")], minute: 2, fires: [{ job: "" }] },
+    {
+      when: "the last one was seen more than a day ago",
+      series: [info(a, "1 stale")],
+      minute: 1_444,
+      fires: [{ job: "" }],
+    },
+    { when: "it is down for a minute", series: [info(a, "1 stale")], minute: 2 },
+    { when: "it runs on after an update", series: [info(a, "1x3 stale"), info(b, "_x4 1x9")], minute: 9 },
+    { when: "one of two is down", series: [info(a, "1 stale"), info(b, "1x9")], minute: 9 },
     {
       when: "it is down in one of two namespaces",
-      series: [up(inNamespace("one"), "0x9"), up(inNamespace("two"), "1x9")],
+      series: [info(inNamespace("one"), "1 stale"), info(inNamespace("two"), "1x9")],
       minute: 5,
       fires: [{ namespace: "one" }],
     },
+    {
+      when: "pods are found by their annotations, and ours runs",
+      series: [up({ ...a, ...pods }, "1x9"), up({ ...b, ...pods }, "1x9"), info({ ...a, ...pods }, "1x9")],
+      minute: 9,
+    },
+    {
+      when: "pods are found by their annotations, and ours is gone",
+      series: [up({ ...b, ...pods }, "1x9"), info({ ...a, ...pods }, "1 stale")],
+      minute: 5,
+      fires: [pods],
+    },
   ],
   MUTTRemediationInstanceDown: [
-    { when: "one of two is down", series: [up(a, "0x9"), up(b, "1x9")], minute: 5, fires: [a] },
+    {
+      when: "one of two is down",
+      series: [up(a, "1 0x9"), info(a, "1 stale"), up(b, "1x9"), info(b, "1x9")],
+      minute: 6,
+      fires: [a],
+    },
+    {
+      when: "one of two is down, found as a pod among others' that are down too",
+      series: [a, b, { instance: "other" }].map((one) => up({ ...one, ...pods }, one === b ? "1x9" : "1 0x9"))
+        .concat([info({ ...a, ...pods }, "1 stale"), info({ ...b, ...pods }, "1x9")]),
+      minute: 6,
+      fires: [{ ...a, ...pods }],
+    },
     {
       when: "one of two cannot use Redis",
       series: [gate("redis", a, "0x9"), gate("redis", b, "1x9")],
       minute: 5,
       fires: [a],
     },
-    { when: "one of two is down for 4 minutes", series: [up(a, "0x9"), up(b, "1x9")], minute: 4 },
-    { when: "both are down", series: [up(a, "0x9"), up(b, "0x9")], minute: 9 },
+    {
+      when: "one of two is down for 4 minutes",
+      series: [up(a, "1 0x9"), info(a, "1 stale"), up(b, "1x9"), info(b, "1x9")],
+      minute: 5,
+    },
+    {
+      when: "both are down",
+      series: [a, b].flatMap((one) => [up(one, "1 0x9"), info(one, "1 stale")]),
+      minute: 9,
+    },
     { when: "none can use Redis", series: [gate("redis", a, "0x9"), gate("redis", b, "0x9")], minute: 9 },
   ],
   MUTTRemediationNoLeader: [
@@ -462,6 +505,11 @@ async function testRules(tests: unknown[], { annotated }: { annotated: boolean }
   }
 }
 
+/** A label without a value is none. */
+function withoutEmpty(labels: Labels): Labels {
+  return Object.fromEntries(Object.entries(labels).filter(([, value]) => value !== ""));
+}
+
 function promtoolTest(alert: string, { when, series, minute, fires = [] }: Case) {
   const { labels } = ALERTS.find((one) => one.alert === alert)!;
   return {
@@ -471,7 +519,7 @@ function promtoolTest(alert: string, { when, series, minute, fires = [] }: Case)
     alert_rule_test: [{
       eval_time: `${minute}m`,
       alertname: alert,
-      exp_alerts: fires.map((own) => ({ exp_labels: { job: JOB, ...own, ...labels } })),
+      exp_alerts: fires.map((own) => ({ exp_labels: withoutEmpty({ job: JOB, ...own, ...labels }) })),
     }],
   };
 }

@@ -112,3 +112,42 @@ Deno.test("k8s/remediation-deployment.yaml: probes and scrapes are answered, and
     await redis.stop();
   }
 });
+
+const beside = await renderFolder("overlays/mutt");
+
+/** Keys of MUTT's own `configmap.yaml` and `secrets-example.yaml`, with what has to be added before its forwarder starts. */
+const MUTT_OBJECTS = {
+  "mutt-config": {
+    ...{ SERVER_PORT_ALERTER: "8081", REDIS_HOST: "redis.example", REDIS_PORT: "6380", REDIS_TLS_ENABLED: "false" },
+    ...{ DB_HOST: "postgres", VAULT_ADDR: "https://vault:8200", VAULT_SECRETS_PATH: "secret/mutt/prod" },
+    MOOG_WEBHOOK_URL: "https://moogsoft.example/webhook",
+  },
+  "mutt-secrets": {
+    ...{ VAULT_ROLE_ID: "your-role-id", VAULT_SECRET_ID_FILE: "/etc/mutt/secrets/vault_secret_id" },
+    ...{ REDIS_PASS_CURRENT: "dev-redis-pass", DB_PASS_CURRENT: "dev-db-pass" },
+  },
+} as const;
+
+Deno.test({
+  name: `k8s/overlays/mutt: reads MUTT's own ConfigMap and Secret, and ours wins${
+    beside === undefined ? " (ignored)" : ""
+  }`,
+  ignore: beside === undefined,
+  fn: async () => {
+    const objects = parseYaml<KubeObject>(beside!);
+    const { container } = podOf(objects);
+    const names = (container.envFrom ?? []).map(({ configMapRef, secretRef }) => (configMapRef ?? secretRef)!.name);
+    assert.deepEqual(names, ["mutt-config", "mutt-secrets", "mutt-remediation"]);
+    const env = { ...MUTT_OBJECTS["mutt-config"], ...MUTT_OBJECTS["mutt-secrets"], ...environmentOf(objects) };
+    const { origins, warnings } = await configOf({ ...env, MOOG_API_KEY: "" });
+    assert.deepEqual(warnings, []);
+    const { REDIS_HOST, REDIS_PORT, MOOG_WEBHOOK_URL } = env;
+    assert.deepEqual({ REDIS_HOST, REDIS_PORT, MOOG_WEBHOOK_URL }, {
+      REDIS_HOST: "redis.example",
+      REDIS_PORT: "6380",
+      MOOG_WEBHOOK_URL: "https://moogsoft.example/webhook",
+    });
+    assert.equal(origins.get("REDIS_PASS_CURRENT"), "environment");
+    assert.equal(origins.get("MOOG_API_KEY"), "Vault, asked at the start");
+  },
+});

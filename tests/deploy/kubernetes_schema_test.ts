@@ -73,10 +73,12 @@ const FILES = [
   "k8s/components/monitoring/prometheusrule.yaml",
 ];
 const everything = await renderFolder("../tests/deploy/everything");
+const beside = await renderFolder("overlays/mutt");
 /** Every object and where it is. */
 const OBJECTS: readonly (readonly [where: string, object: KubeObject])[] = [
   ...FILES.flatMap((path) => readYaml<KubeObject>(path).map((object) => [path, object] as const)),
   ...parseYaml<KubeObject>(everything ?? "").map((object) => ["tests/deploy/everything", object] as const),
+  ...parseYaml<KubeObject>(beside ?? "").map((object) => ["k8s/overlays/mutt", object] as const),
 ];
 const WITHOUT = everything === undefined ? ", but not with what is patched in: there is no kustomize" : "";
 

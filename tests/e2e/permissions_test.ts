@@ -142,7 +142,7 @@ async function withFiles(
 }
 
 /** A variable of each prefix with a value: its default, or where it has none what any proxy may be. */
-const examples = environmentPrefixes().map((prefix) => {
+const examples = environmentPrefixes().filter((prefix) => prefix.endsWith("*")).map((prefix) => {
   const named = Object.values(FIELDS).flatMap((field) =>
     [field.variable, ...field.aliases].map((name) => ({ field, name, value: field.initialText || "proxy.test:3128" }))
   );
@@ -160,6 +160,19 @@ for (const { prefix, name, value, field } of examples) {
     what: `${name} is read`,
     works: async (permissions) => assert.match(await originOf(permissions), /^environment/),
     fails: async (permissions) => assert.equal(await originOf(permissions), "default"),
+  });
+}
+
+for (const name of environmentPrefixes().filter((prefix) => !prefix.endsWith("*"))) {
+  const warningsOf = async (permissions: string[]) => {
+    const { code, stdout, stderr } = await runToEnd({ args: ["config", "--json"], permissions, env: { [name]: "1" } });
+    assert.equal(code, 0, stderr);
+    return JSON.parse(stdout).warnings.join();
+  };
+  needs(`--allow-env=${name}`, {
+    what: `${name} of MUTT's template is warned of`,
+    works: async (permissions) => assert.ok((await warningsOf(permissions)).includes(name)),
+    fails: async (permissions) => assert.ok(!(await warningsOf(permissions)).includes(name)),
   });
 }
 

@@ -161,19 +161,41 @@ withSystemd("a reload, kill -9, a stop in the middle and a restart lose nothing"
   assert.deepEqual(ids, all.map(idOf));
 });
 
-withSystemd("the migration page's commands replace a unit of the same name, and bring it back", async (systemd) => {
-  const redis = await systemd.startRedis();
-  const python = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n";
-  systemd.write(`/etc/systemd/system/${UNIT}.service`, python);
-  await systemd.shell(`systemctl daemon-reload && systemctl enable --now ${UNIT}`);
-  const [away] = blocks("systemd", { page: MIGRATION }), [back] = blocks("Roll back", { page: MIGRATION });
-  await systemd.shell(`${away}${INSTALL}`);
-  await redis.lpush(DLQ, ...events(5));
-  await waitUntil(async () => await redis.llen(TARGET) === 5, { what: "it drains", timeoutMs: 30_000 });
-  await systemd.shell(back!);
-  assert.match(await systemd.property(UNIT, "ExecStart"), /path=\/bin\/sleep/);
-  assert.equal(await systemd.property(UNIT, "ActiveState"), "active");
-});
+withSystemd(
+  "the migration page's commands look, replace a unit of the same name for good, and bring it back",
+  async (systemd) => {
+    const redis = await systemd.startRedis();
+    const python = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n";
+    systemd.write(`/etc/systemd/system/${UNIT}.service`, python);
+    await systemd.shell(`systemctl daemon-reload && systemctl enable --now ${UNIT}`);
+    const [look, change, restore] = blocks("systemd", { page: MIGRATION });
+    const [back] = blocks("Roll back", { page: MIGRATION });
+    await systemd.shell("id mutt || useradd --system --user-group mutt");
+    assert.match(await systemd.shell(look!), /^ok +redis: (.|\n)*Dry run: nothing was changed/m);
+    assert.match(await systemd.property(UNIT, "ExecStart"), /path=\/bin\/sleep/);
+
+    await systemd.shell(change!);
+    configure(systemd, FAST);
+    const drains = async (count: number) => {
+      await redis.lpush(DLQ, ...events(5));
+      await waitUntil(async () => await redis.llen(TARGET) === count, { what: "it drains", timeoutMs: 30_000 });
+    };
+    await drains(5);
+
+    // As MUTT's deploy scripts do it; then the host is started anew.
+    systemd.write(`/etc/systemd/system/${UNIT}.service`, python);
+    await systemd.shell(`systemctl daemon-reload && systemctl enable ${UNIT} && systemctl restart ${UNIT}`);
+    assert.match(await systemd.property(UNIT, "ExecStart"), /path=\/usr\/local\/bin\/mutt-remediation/);
+    await drains(10);
+    await systemd.shell(restore!);
+    await drains(15);
+    assert.match(await systemd.property(UNIT, "ProtectSystem"), /strict/);
+
+    await systemd.shell(back!);
+    assert.match(await systemd.property(UNIT, "ExecStart"), /path=\/bin\/sleep/);
+    assert.equal(await systemd.property(UNIT, "ActiveState"), "active");
+  },
+);
 
 withSystemd("a wrong configuration ends it with 78, and systemd leaves it at that", async (systemd) => {
   await systemd.shell(INSTALL!);

@@ -25,6 +25,9 @@ export const PLANTED = {
   healthPassword: plant("health-password", ":@/#"),
   otlpKey: plant("otlp-key", "=,%;/+"),
   otlpPassword: plant("otlp-password", ":@/?#"),
+  vaultRoleId: plant("vault-role-id", '/+"%'),
+  vaultSecretId: plant("vault-secret-id", "/+'\\"),
+  vaultToken: plant("vault-token", "+/=.%"),
   messageApiKey: plant("message-api-key", "/+'<&>"),
   /** For the place of a value that cannot be a secret: what an operator pasted into the wrong variable. */
   misplaced: plant("misplaced", "9f8e7d6c"),

@@ -7,6 +7,7 @@ import {
   knownVariables,
   SETTING_KEYS,
 } from "../../../src/config/fields.ts";
+import { UNREAD_TEMPLATE_NAMES } from "../../../src/config/template_names.ts";
 import { parseDotEnv } from "../../../src/config/layers.ts";
 import { parseSettings } from "../../../src/config/load.ts";
 
@@ -51,9 +52,12 @@ Deno.test("FIELDS: every default is within its own bounds", () => {
 
 Deno.test("environmentPrefixes: covers every variable, its file, and a slip at its end", () => {
   const prefixes = environmentPrefixes();
-  assert.ok(prefixes.every((prefix) => /^[A-Za-z_]+\*$/.test(prefix)), prefixes.join());
+  assert.ok(prefixes.every((prefix) => /^[A-Za-z_]+\*?$/.test(prefix)), prefixes.join());
   for (const name of knownVariables().flatMap((one) => [one, `${one}_FILE`, `${one}S`, "REMEDIATION_PORT"])) {
     assert.ok(prefixes.some((prefix) => name.startsWith(prefix.slice(0, -1))), name);
+  }
+  for (const name of UNREAD_TEMPLATE_NAMES.keys()) {
+    assert.ok(prefixes.some((prefix) => prefix === name || name.startsWith(prefix.slice(0, -1))), name);
   }
   assert.ok(!prefixes.some((prefix) => "PATH".startsWith(prefix.slice(0, -1))));
 });

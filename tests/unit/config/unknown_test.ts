@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { knownVariables } from "../../../src/config/fields.ts";
+import { UNREAD_TEMPLATE_NAMES } from "../../../src/config/template_names.ts";
 import { countEdits, warnOfUnknown } from "../../../src/config/unknown.ts";
 import { MUTT_ENVIRONMENT } from "./mutt_environment.ts";
 
@@ -24,9 +26,31 @@ for (const [name, warning] of NAMES) {
   });
 }
 
-Deno.test("warnOfUnknown: says nothing of MUTT's other variables", () => {
-  assert.deepEqual(warnOfUnknown(Object.keys(MUTT_ENVIRONMENT)), []);
+Deno.test("warnOfUnknown: of MUTT's other variables warns of those that its template has, its code does not read, and mean something here", () => {
+  const [warning = "", ...others] = warnOfUnknown(Object.keys(MUTT_ENVIRONMENT));
+  assert.deepEqual(others, []);
+  assert.deepEqual(warning.slice(IGNORED.length).split(", ").toSorted(), [
+    "ALERTER_QUEUE_WARN_THRESHOLD (read is REMEDIATION_TARGET_MAX_DEPTH)",
+    "LOG_FORMAT (read is LOG_JSON_ENABLED)",
+    "RATE_LIMIT_KEY (read is MOOG_RATE_LIMIT_KEY)",
+    "RATE_LIMIT_MAX_REQUESTS (read is MOOG_RATE_LIMIT)",
+    "RATE_LIMIT_WINDOW_SECONDS (read is MOOG_RATE_PERIOD)",
+    "REDIS_TLS_CA_CERT (read is REDIS_CA_CERT_PATH)",
+    "REDIS_TLS_CLIENT_CERT (read is REDIS_CLIENT_CERT_PATH)",
+    "REDIS_TLS_CLIENT_KEY (read is REDIS_CLIENT_KEY_PATH)",
+  ]);
 });
+
+const IGNORED = "MUTT's template has names that none of MUTT's code reads, and that are ignored here too: ";
+
+for (const [name, meant] of UNREAD_TEMPLATE_NAMES) {
+  Deno.test(`warnOfUnknown: warns of ${name}, which MUTT's template has in vain, until ${meant} is set`, () => {
+    assert.ok(knownVariables().includes(meant), meant);
+    assert.ok(!knownVariables().includes(name), name);
+    assert.deepEqual(warnOfUnknown([name]), [`${IGNORED}${name} (read is ${meant})`]);
+    assert.deepEqual(warnOfUnknown([name, meant]), []);
+  });
+}
 
 Deno.test("warnOfUnknown: names a hundred at most, and shows no whole name that is none", () => {
   const names = Array.from({ length: 20_000 }, (_, at) => `REMEDIATION_${at}_SOMETHING`);

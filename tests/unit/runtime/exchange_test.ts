@@ -57,3 +57,15 @@ Deno.test("exchange: stops reading and cancels when the body is larger than some
   strictEqual(chunks, 4);
   strictEqual(cancelled, true);
 });
+
+Deno.test("exchange: hands over as much of the body as was asked for, and none where it was not", async () => {
+  const fetch = () => Promise.resolve(new Response("0123456789", { status: 201 }));
+  deepStrictEqual(await exchange(request({ fetch, bodyBytes: 4 })), { kind: "answered", status: 201, body: "0123" });
+  deepStrictEqual(await exchange(request({ fetch, bodyBytes: 99 })), {
+    ...{ kind: "answered", status: 201 },
+    body: "0123456789",
+  });
+  deepStrictEqual(await exchange(request({ fetch })), { kind: "answered", status: 201 });
+  const empty = () => Promise.resolve(new Response(null, { status: 204 }));
+  deepStrictEqual(await exchange(request({ fetch: empty, bodyBytes: 4 })), { kind: "answered", status: 204, body: "" });
+});
