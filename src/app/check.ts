@@ -2,9 +2,10 @@
 import { judgeProbe, sendProbe } from "../gates/probe.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import { stateKey } from "../redis/keys.ts";
-import { redisErrorCode } from "../redis/errors.ts";
+import { explainRedisError } from "../redis/advice.ts";
+import { tryMovesOnce } from "../redis/move_trial.ts";
 import { EXIT } from "./exit.ts";
-import { inspectRedis } from "./preflight.ts";
+import { inspectRedis, PASSING } from "./preflight.ts";
 import { type AppOptions, createCore } from "./service.ts";
 import type { SourceSetup } from "./sources.ts";
 import { Teardown } from "./teardown.ts";
@@ -69,26 +70,38 @@ async function checkRedis(
       ...warnings.map((text) => ({ level: "warning" as const, subject: "redis", text })),
       ...problems.map((text) => ({ level: "wrong" as const, subject: "redis", text })),
     ];
+    // A cluster of which only one server is known lets nothing be moved, and tells of it already.
+    const trials = problems.length > 0 ? [] : await Promise.all(setups.map((setup) => checkMoves(connections, setup)));
+    findings.push(...trials);
     const looking = Promise.all(setups.map((setup) => checkKeys(connections, setup, rateKey)));
     const lists = await looking.catch((error) => {
-      // A cluster of which only one server is known does not even let us look.
-      if (problems.length === 0) throw error;
+      // Who may not move messages is often not even let look.
+      if (findings.every(({ level }) => level !== "wrong" && level !== "failed")) throw error;
       return [];
     });
     return [...findings, ...lists.flat()];
   } catch (error) {
-    return [{ level: "failed", subject: "redis", text: `it refused or did not answer (${redisErrorCode(error)})` }];
+    return [{ level: "failed", subject: "redis", text: `it refused or did not answer: ${explainRedisError(error)}` }];
   }
 }
 
+/** Whether a message could be moved, by trying all that moving one takes. */
+async function checkMoves({ committer }: RedisConnections, { policy }: SourceSetup): Promise<CheckFinding> {
+  const subject = `source ${policy.name}`;
+  const refusal = await tryMovesOnce(committer, policy);
+  return refusal === null
+    ? { level: "ok", subject, text: "Redis lets messages be moved (tried with a key that is gone again)" }
+    : { level: PASSING.has(refusal.code) ? "failed" : "wrong", subject, text: `nothing can be moved: ${refusal.text}` };
+}
+
 function describeServer(facts: Readonly<Record<string, string>>): CheckFinding[] {
-  const { redis_version: version, redis_mode: mode, maxmemory_policy: policy, maxmemory_human: memory } = facts;
+  const { redis_version: version, redis_mode: mode, role, maxmemory_policy: policy, maxmemory_human: memory } = facts;
   if (!version) return [];
   const [major = 0, minor = 0] = version.split(".").map(Number);
   const isOld = major < OLDEST_VERSION[0]! || (major === OLDEST_VERSION[0] && minor < OLDEST_VERSION[1]!);
-  const text = `version ${version}, ${mode ?? "mode unknown"}, maxmemory ${memory ?? "unknown"}, policy ${
-    policy ?? "unknown"
-  }`;
+  const text =
+    `version ${version}, ${mode ?? "mode unknown"}, ${role === "slave" ? "a replica" : role ?? "role unknown"}, ` +
+    `maxmemory ${memory ?? "unknown"}, policy ${policy ?? "unknown"}`;
   return [{ level: isOld ? "wrong" : "ok", subject: "redis", text: isOld ? `${text}; 6.0 or newer is needed` : text }];
 }
 

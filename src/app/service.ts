@@ -13,6 +13,7 @@ import { type CutReason, type HTTP_PORTS, Metrics } from "../observability/metri
 import { NO_TRACER, type Tracer } from "../observability/tracing.ts";
 import { CONFIG_CHANNEL, ConfigWatcher } from "../redis/config_watcher.ts";
 import type { SentinelGroup } from "../redis/address.ts";
+import { explainRedisError } from "../redis/advice.ts";
 import { RedisConnections } from "../redis/connection.ts";
 import { COMMIT_RESULTS } from "../redis/dead_letter_store.ts";
 import { REDIS_ERROR_CODES, redisErrorCode } from "../redis/errors.ts";
@@ -289,7 +290,10 @@ async function drive(
     try {
       const { problems, warnings } = await inspectRedis(connections.reader, core.setups.map(({ policy }) => policy));
       for (const warning of warnings) log.warning("redis_unknown", warning);
-      for (const problem of problems) log.error("redis_unsafe", problem);
+      // The journal is where a unit's user looks; what follows are the lines of the stop.
+      for (const problem of problems) {
+        log.error("redis_unsafe", `Remediation does not start (exit ${EXIT.configuration}): ${problem}`);
+      }
       if (problems.length > 0) return EXIT.configuration;
       inspected = true;
     } catch (error) {
@@ -315,7 +319,8 @@ function tellRefusal(error: unknown, { core, log }: { core: Core; log: Log }): v
   const code = redisErrorCode(error);
   core.metrics.redisErrors.inc({ code });
   if (code !== "CONNECTION") {
-    log.warning("redis_refuses", `Redis cannot be looked at yet (${code}); trying again`, { code });
+    const message = `Redis cannot be looked at yet (${code}: ${explainRedisError(error)}); trying again`;
+    log.warning("redis_refuses", message, { code });
   }
 }
 
@@ -327,12 +332,16 @@ function describeHealth(
   },
 ): HealthState {
   const isReady = core.connections.isReady();
+  // Answers, but lets nothing be moved: as of the last time that somebody asked.
+  const refusing = sources.flatMap(({ parts: { board } }) => board.last().closed).find(({ name }) => name === "redis");
   const started = sources.every(({ loop }) => loop.isStarted());
   const turning = sources.every(({ loop }) => loop.isTurning());
   return {
     live: { ok: turning, reason: turning ? "turning" : "the replay loop does not turn" },
     ready: signal.aborted
       ? { ok: false, reason: "stopping" }
+      : isReady && refusing
+      ? { ok: false, reason: `Redis cannot be used (${refusing.reason.toUpperCase()}): ${refusing.detail}` }
       : isReady
       ? { ok: started, reason: started ? "ready" : "Redis has not been looked at yet" }
       : { ok: false, reason: `Redis cannot be used (${core.connections.lastErrorCode() || "CONNECTING"})` },

@@ -4,9 +4,11 @@ import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { RandomFraction } from "../runtime/random.ts";
 import type { Server } from "../config/redis_url.ts";
-import { type ClientOptions, clientOptions, type RedisAddress } from "./address.ts";
+import { type ClientOptions, clientOptions, hasTls, passwordsOf, type RedisAddress } from "./address.ts";
+import { explainRedisError } from "./advice.ts";
 import { openCluster, type RedisClient, SlotOwner } from "./cluster.ts";
-import { describeRedisError, type RedisErrorCode, redisErrorCode } from "./errors.ts";
+import { type RedisErrorCode, redisErrorCode } from "./errors.ts";
+import { KeepAlive } from "./keep_alive.ts";
 
 /** How long a command may take, in milliseconds, before its caller is told that it timed out. */
 export const COMMAND_TIMEOUT_MS = 5_000;
@@ -24,6 +26,8 @@ export interface ConnectionDeps {
   readonly onReconnect: () => void;
   /** How long a command may take; default {@link COMMAND_TIMEOUT_MS}. */
   readonly commandTimeoutMs?: number;
+  /** After how long without a command a connection is kept alive; default that of {@link KeepAlive}. */
+  readonly idleMs?: number;
 }
 
 /** The service's connections. They connect in the background from the start, and again whenever they are lost. */
@@ -45,8 +49,10 @@ export class RedisConnections {
   #lastReason = "";
   /** Variable of the password that was last told to be tried. */
   #toldPassword = "";
-  /** What the next connection to a node of the cluster logs in with. */
-  #clusterPassword: string | undefined;
+  /** Whoever logs in with the next password instead of the current one: a connection, or the whole cluster. */
+  readonly #onNext = new WeakSet<RedisClient>();
+  /** Commands that Redis has refused. */
+  #refusals = 0;
   /** Attempts to connect what the client has ended. */
   #revivals = 0;
   readonly #closed = new AbortController();
@@ -55,12 +61,13 @@ export class RedisConnections {
     this.#address = address;
     this.#deps = deps;
     this.#downSinceMs = deps.clock.monotonicMs();
-    this.#clusterPassword = address.password?.reveal();
     const { clusterNodes = [] } = address;
     this.#cluster = clusterNodes.length > 0 ? this.#openCluster(clusterNodes) : null;
     this.reader = this.#cluster ?? this.#openServer("reader");
     this.committer = this.#cluster ?? this.#openServer("committer");
     this.#needed.add(this.reader).add(this.committer);
+    new KeepAlive({ clock: deps.clock, connections: () => this.#all, ...(deps.idleMs ? { idleMs: deps.idleMs } : {}) })
+      .run(this.#closed.signal);
   }
 
   /** Every connection that is not closed for good. */
@@ -83,6 +90,11 @@ export class RedisConnections {
   /** The same for people, with what the client said of it; empty before any. */
   lastFailure(): string {
     return this.#lastReason === "" ? this.#lastError : `${this.#lastError}: ${this.#lastReason}`;
+  }
+
+  /** How many commands Redis has refused so far, on all connections together. */
+  refusals(): number {
+    return this.#refusals;
   }
 
   /** One more connection that messages need, as {@link open} opens it. Closed with the others, or by {@link release}. */
@@ -126,14 +138,18 @@ export class RedisConnections {
   }
 
   #openServer(role: string, owner?: SlotOwner): Redis {
+    // Before each connection, that to the Sentinels too.
+    const retryStrategy = (attempt: number) => {
+      Object.assign(redis.options, this.#login(redis), owner?.server());
+      return this.#backoff(attempt);
+    };
     const redis: Redis = new Redis({
-      ...clientOptions(this.#address, this.#options(role)),
+      ...clientOptions(this.#address, { ...this.#options(role), retryStrategy }),
       ...(owner ? { ...owner.server(), lazyConnect: true } : {}),
-      retryStrategy: (attempt) => {
-        if (owner) Object.assign(redis.options, owner.server());
-        return this.#backoff(attempt);
+      reconnectOnError: (error) => {
+        this.#refusals++;
+        return owner ? owner.isElsewhere(error) : this.#isDemoted(error, redis);
       },
-      reconnectOnError: (error) => owner ? owner.isElsewhere(error) : this.#isDemoted(error, redis),
     });
     redis.on("error", (error: Error) => this.#failed(redis, error));
     owner?.onceKnown((server) => {
@@ -149,13 +165,11 @@ export class RedisConnections {
       backoff: (attempt) => this.#backoff(attempt),
     });
     // It makes its connections anew instead of mending them.
-    cluster.on("+node", (node: Redis) => {
-      if (this.#clusterPassword !== undefined) node.options.password = this.#clusterPassword;
-    });
+    cluster.on("+node", (node: Redis) => Object.assign(node.options, this.#login(cluster)));
     cluster.on("node error", (error: Error, address: string) => {
       if (!isRefusal(this.#tell(error))) return;
       const node = cluster.nodes().find(({ options: { host, port } }) => address === `${host}:${port}`);
-      if (node) this.#clusterPassword = this.#takeOtherPassword(node);
+      if (node) this.#takeOtherPassword(node, cluster);
     });
     cluster.on("error", (error: Error & { lastNodeError?: Error }) => this.#tell(error.lastNodeError ?? error));
     return this.#watch(cluster);
@@ -183,8 +197,6 @@ export class RedisConnections {
       commandTimeout,
       // A path that swallows everything, or a Redis that is stopped: connect again.
       socketTimeout: commandTimeout + SOCKET_MARGIN_MS,
-      // That of the Sentinels too.
-      retryStrategy: (attempt) => this.#backoff(attempt),
     };
   }
 
@@ -204,13 +216,13 @@ export class RedisConnections {
     const code = this.#tell(error);
     // What fails before is no handshake with Redis, but a Sentinel's refusal: the client, cut then, would have ended for good.
     if (redis.status !== "connect") return;
-    if (isRefusal(code)) this.#takeOtherPassword(redis);
+    if (isRefusal(code)) this.#takeOtherPassword(redis, redis);
     // Half a handshake is none: a client whose SELECT was refused would go on in database 0.
     redis.disconnect(true);
   }
 
   #tell(error: Error): RedisErrorCode {
-    const code = redisErrorCode(error), reason = describeFailure(error);
+    const code = redisErrorCode(error), reason = explainRedisError(error);
     if (code !== this.#lastError && this.#downSinceMs !== null) {
       const message = `Redis cannot be used (${code}); trying again`;
       this.#deps.log.warning("redis_unreachable", message, { error_code: code, reason });
@@ -220,19 +232,30 @@ export class RedisConnections {
     return code;
   }
 
+  /** What a connection logs in with now; what is not set is not among it. */
+  #login(owner: RedisClient): ClientOptions {
+    const { current, next } = passwordsOf(this.#address);
+    const password = this.#onNext.has(owner) ? next ?? current : current;
+    const sentinelPassword = this.#address.sentinel?.password?.reveal();
+    return {
+      ...(password === undefined ? {} : { password }),
+      ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
+    };
+  }
+
   /** Each connection alternates for itself, so that two that are refused at once do not undo each other. */
-  #takeOtherPassword({ options }: Redis): string | undefined {
-    const [current, next] = [this.#address.password?.reveal(), this.#address.passwordNext?.reveal()];
-    if (current === undefined || next === undefined) return current;
-    const isCurrent = options.password === current;
-    this.#tellOtherPassword(isCurrent ? "REDIS_PASS_NEXT" : "REDIS_PASS_CURRENT");
-    return options.password = isCurrent ? next : current;
+  #takeOtherPassword({ options }: Redis, owner: RedisClient): void {
+    const { current, next } = passwordsOf(this.#address);
+    if (current === undefined || next === undefined) return;
+    // What was refused may be in no file any more: then the current one is tried.
+    if (options.password === current) this.#onNext.add(owner);
+    else this.#onNext.delete(owner);
+    this.#tellOtherPassword(this.#passwordVariable(owner));
   }
 
   /** Variable of the password that was taken. */
-  #passwordVariable(): string {
-    const taken = this.committer instanceof Redis ? this.committer.options.password : this.#clusterPassword;
-    return taken === this.#address.passwordNext?.reveal() ? "REDIS_PASS_NEXT" : "REDIS_PASS_CURRENT";
+  #passwordVariable(owner: RedisClient): string {
+    return this.#onNext.has(owner) ? "REDIS_PASS_NEXT" : "REDIS_PASS_CURRENT";
   }
 
   #tellOtherPassword(variable: string): void {
@@ -257,7 +280,7 @@ export class RedisConnections {
     this.#lastError = "";
     if (this.#everUp) this.#deps.onReconnect();
     const message = this.#everUp ? "Redis can be used again" : "Connected to Redis";
-    const variable = this.#toldPassword === "" ? null : this.#passwordVariable();
+    const variable = this.#toldPassword === "" ? null : this.#passwordVariable(this.committer);
     this.#deps.log.info("redis_ready", variable === null ? message : `${message}, with ${variable}`, {
       outage_seconds: outageMs / 1_000,
       ...(variable === null ? {} : { variable }),
@@ -269,17 +292,3 @@ export class RedisConnections {
 function isRefusal(code: RedisErrorCode): boolean {
   return code === "WRONGPASS" || code === "NOAUTH";
 }
-
-function describeFailure(error: Error): string {
-  const text = describeRedisError(error);
-  return text + (EXPLANATIONS.find(([failure]) => failure.test(text))?.[1] ?? "");
-}
-
-/** What the client does not tell, and what the program's own permissions are called by the runtime. */
-const EXPLANATIONS: readonly (readonly [failure: RegExp, explanation: string])[] = [
-  [
-    /sentinels are unreachable.*Connection is closed/,
-    " (nobody listens there, or with TLS one of the two did not take the other's certificate)",
-  ],
-  [/Requires write access/, " (the program may use sockets in /run/redis and /var/run/redis only)"],
-];
