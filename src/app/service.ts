@@ -2,8 +2,7 @@
 import { LiveSettings } from "../config/dynamic.ts";
 import type { Settings } from "../config/fields.ts";
 import { parseServers, REDIS_PORT } from "../config/redis_url.ts";
-import { TLS_FILES, usesTls } from "../config/rules.ts";
-import { loadSources } from "../config/load.ts";
+import { loadSources, type SecretReader } from "../config/load.ts";
 import type { SourcesFile } from "../config/sources_file.ts";
 import type { SloName } from "../domain/slo.ts";
 import { type HealthState, startHealthServer } from "../http/health_server.ts";
@@ -19,11 +18,12 @@ import { COMMIT_RESULTS } from "../redis/dead_letter_store.ts";
 import { REDIS_ERROR_CODES, redisErrorCode } from "../redis/errors.ts";
 import { ReplayLoop } from "../replay/loop.ts";
 import { type Clock } from "../runtime/clock.ts";
-import { readProcessUsage, readTextFile } from "../runtime/process.ts";
+import { readProcessUsage } from "../runtime/process.ts";
 import { createId, type RandomFraction } from "../runtime/random.ts";
 import { SloMonitor } from "../slo/monitor.ts";
 import { EXIT } from "./exit.ts";
 import { inspectRedis } from "./preflight.ts";
+import { RenewedFiles } from "./renewed_files.ts";
 import { createSourceParts, type SourceParts } from "./source_parts.ts";
 import { describeForMetrics, type DrivenSource, SourceSet } from "./source_set.ts";
 import { createSources, type SourceSetup } from "./sources.ts";
@@ -37,6 +37,8 @@ const PREFLIGHT_RETRY_MS = 1_000;
 /** What the outside gives to a service. */
 export interface AppOptions {
   readonly settings: Settings;
+  /** Reads a secret's file again; default: secrets stay as they are. */
+  readonly readSecret?: SecretReader;
   /** What the sources file says; default: there is none. */
   readonly sourcesFile?: SourcesFile;
   readonly log: Log;
@@ -57,6 +59,8 @@ export interface Core {
   readonly live: LiveSettings;
   readonly metrics: Metrics;
   readonly connections: RedisConnections;
+  /** What connections are made with. */
+  readonly files: RenewedFiles;
   readonly watcher: ConfigWatcher;
   /** The sources that are switched on. */
   readonly setups: readonly SourceSetup[];
@@ -82,22 +86,33 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
   metrics.showDroppedSpans((reason) => tracer.dropped(reason));
   // The gauge says 1 where Moogsoft is not asked (docs/differences-from-mutt.md).
   if (!setups.some(({ gates }) => gates.includes("downstream"))) metrics.moogHealth.set(1);
-  const readPem = (key: typeof TLS_FILES[number]) =>
-    settings[key] !== "" && usesTls(settings) ? readTextFile(settings[key]) : "";
+  const files = new RenewedFiles({ settings, readSecret: options.readSecret, log: log.child("redis") });
   const connections = new RedisConnections({
-    url: settings.redisUrl,
+    get url() {
+      return files.secret("redisUrl");
+    },
     host: settings.redisHost,
     port: settings.redisPort,
     db: settings.redisDb,
     username: settings.redisUsername,
-    password: settings.redisPassword,
-    passwordNext: settings.redisPasswordNext,
+    get password() {
+      return files.secret("redisPassword");
+    },
+    get passwordNext() {
+      return files.secret("redisPasswordNext");
+    },
     tls: settings.redisTls,
-    sentinel: sentinelsOf(settings),
+    sentinel: sentinelsOf(settings, files),
     clusterNodes: settings.redisUrl ? [] : parseServers(settings.redisClusterNodes.join(","), REDIS_PORT) ?? [],
-    caCert: readPem("redisCaCertPath"),
-    clientCert: readPem("redisClientCertPath"),
-    clientKey: readPem("redisClientKeyPath"),
+    get caCert() {
+      return files.caCert();
+    },
+    get clientCert() {
+      return files.clientPair().cert;
+    },
+    get clientKey() {
+      return files.clientPair().key;
+    },
     serverName: settings.redisServerName,
   }, { clock, random, log: log.child("redis"), onReconnect: () => metrics.redisReconnects.inc() });
   teardown.add("the Redis connections", () => connections.close());
@@ -116,7 +131,7 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
   const isConfigKnown = () => !settings.dynamicConfigEnabled || watcher.hasRead();
   const createParts = (setup: SourceSetup) =>
     createSourceParts(setup, { live, isConfigKnown, connections, instance, metrics, log, clock, tracer });
-  return { live, metrics, connections, watcher, setups, createParts };
+  return { live, metrics, connections, files, watcher, setups, createParts };
 }
 
 function sloTargets(settings: Settings): Readonly<Record<SloName, number>> {
@@ -128,12 +143,14 @@ function sloTargets(settings: Settings): Readonly<Record<SloName, number>> {
   };
 }
 
-function sentinelsOf(settings: Settings): SentinelGroup {
+function sentinelsOf(settings: Settings, files: RenewedFiles): SentinelGroup {
   return {
     servers: parseServers(settings.redisSentinels.join(",")) ?? [],
     master: settings.redisSentinelMaster,
     username: settings.redisSentinelUsername,
-    password: settings.redisSentinelPassword,
+    get password() {
+      return files.secret("redisSentinelPassword");
+    },
   };
 }
 
@@ -165,8 +182,12 @@ export async function runService(options: AppOptions): Promise<number> {
     teardown.add("the gates", () => sources.stop());
     const reloader = settings.sourcesPath === "" ? null : createReloader(options, { core, sources, onBug });
     const nothingToReload =
-      "Remediation: SIGHUP, but there is nothing to read again (REMEDIATION_SOURCES_PATH is not set)";
-    options.onHangup?.(() => reloader ? reloader.ask() : log.info("nothing_to_reload", nothingToReload));
+      "Remediation: SIGHUP, but there is nothing to read again: no sources, certificates or secrets in files";
+    options.onHangup?.(() => {
+      const hasFiles = core.files.readAll();
+      if (reloader) reloader.ask();
+      else if (!hasFiles) log.info("nothing_to_reload", nothingToReload);
+    });
     const slos = createSloMonitor(options, { core, sources });
     teardown.add("the objectives", () => slos.stop());
     slos.start();

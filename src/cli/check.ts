@@ -30,6 +30,7 @@ Examples:
       const { findings, exitCode } = await checkInstallation({
         settings: loaded.settings,
         sourcesFile: loaded.sourcesFile,
+        readSecret: loaded.readSecret,
         warnings: loaded.warnings,
         // What goes wrong with Redis is a finding here; the log stays for the service.
         log: openLog({ ...loaded.settings, logLevel: "CRITICAL" }, []),

@@ -32,6 +32,7 @@ Examples:
         context.exitCode = await runService({
           settings: loaded.settings,
           sourcesFile: loaded.sourcesFile,
+          readSecret: loaded.readSecret,
           ...{ log, tracer },
           clock: SYSTEM_CLOCK,
           random: SYSTEM_RANDOM,
