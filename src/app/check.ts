@@ -60,7 +60,7 @@ async function checkRedis(
   { setups, rateKey, signal }: { setups: readonly SourceSetup[]; rateKey: string; signal: AbortSignal },
 ): Promise<CheckFinding[]> {
   if (!await connections.waitUntilReady(REDIS_WAIT_MS, signal)) {
-    const failure = connections.lastFailure() || "CONNECTION";
+    const failure = await connections.explainFailure() || "CONNECTION";
     return [{ level: "failed", subject: "redis", text: `no answer within ${REDIS_WAIT_MS / 1_000} s (${failure})` }];
   }
   try {

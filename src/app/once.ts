@@ -2,7 +2,8 @@
 import type { BrakeReason, BrakeState } from "../domain/brake.ts";
 import { quote } from "../config/redact.ts";
 import { FLOW_GATES, GATE_NAMES } from "../gates/gate.ts";
-import { describeRedisError, isReplyError, redisErrorCode } from "../redis/errors.ts";
+import { explainRedisError } from "../redis/advice.ts";
+import { isReplyError, redisErrorCode } from "../redis/errors.ts";
 import { NEW_RECORD } from "../redis/source_record.ts";
 import { stateOf } from "../replay/cycle.ts";
 import { dryRun } from "../replay/dry_run.ts";
@@ -76,7 +77,7 @@ async function withCore(
     return refuse([`There is no source ${quote(options.source ?? "")}; known: ${known}`], EXIT.usage);
   }
   if (!await core.connections.waitUntilReady(REDIS_WAIT_MS, signal)) {
-    const failure = core.connections.lastFailure() || "CONNECTION";
+    const failure = await core.connections.explainFailure() || "CONNECTION";
     return refuse([`Redis did not answer within ${REDIS_WAIT_MS / 1_000} s (${failure})`], EXIT.failed);
   }
   try {
@@ -87,7 +88,7 @@ async function withCore(
     const held = options.dryRun ? [] : await takeLeases(chosen, options);
     if (held.length > 0) return refuse(held, EXIT.held);
   } catch (error) {
-    return refuse([`Redis cannot be used: ${describeRedisError(error)}`], EXIT.failed);
+    return refuse([`Redis cannot be used: ${explainRedisError(error)}`], EXIT.failed);
   }
   const run = options.dryRun ? dryRunSource : runSource;
   let sources: SourceSummary[];
@@ -95,7 +96,7 @@ async function withCore(
     sources = await Promise.all(chosen.map((source) => run(source, options, core)));
   } catch (error) {
     if (!isReplyError(error) && redisErrorCode(error) === "OTHER") throw error;
-    return refuse([`Redis refused or did not answer: ${describeRedisError(error)}`], EXIT.failed);
+    return refuse([`Redis refused or did not answer: ${explainRedisError(error)}`], EXIT.failed);
   }
   const summary = {
     sources,

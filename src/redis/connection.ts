@@ -9,11 +9,17 @@ import { explainRedisError } from "./advice.ts";
 import { openCluster, type RedisClient, SlotOwner } from "./cluster.ts";
 import { type RedisErrorCode, redisErrorCode } from "./errors.ts";
 import { KeepAlive } from "./keep_alive.ts";
+import { findConnectionFault } from "./connection_fault.ts";
 
 /** How long a command may take, in milliseconds, before its caller is told that it timed out. */
 export const COMMAND_TIMEOUT_MS = 5_000;
 /** How much longer than a command a connection may be without any data that it waits for, in milliseconds. */
 const SOCKET_MARGIN_MS = 1_000;
+/** How long what was found out about a failed handshake holds, in milliseconds. */
+const FAULT_MS = 10_000;
+/** Codes of failures that tell nothing of their cause, and what tells it all the same. */
+const OPAQUE: ReadonlySet<string> = new Set<RedisErrorCode>(["TLS", "TIMEOUT", "CONNECTION"]);
+const TELLING = /\b(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|E(?:HOST|NET)UNREACH)\b/;
 /** Longest pause between attempts to connect, in milliseconds. */
 const MAX_RETRY_MS = 5_000;
 
@@ -51,6 +57,10 @@ export class RedisConnections {
   #toldPassword = "";
   /** Whoever logs in with the next password instead of the current one: a connection, or the whole cluster. */
   readonly #onNext = new WeakSet<RedisClient>();
+  /** The look at a server to which no connection comes about, what was found, and when it ended. */
+  #looking: Promise<string | null> | null = null;
+  #fault: string | null = null;
+  #lookedAtMs = -Infinity;
   /** Commands that Redis has refused. */
   #refusals = 0;
   /** Attempts to connect what the client has ended. */
@@ -89,7 +99,17 @@ export class RedisConnections {
 
   /** The same for people, with what the client said of it; empty before any. */
   lastFailure(): string {
-    return this.#lastReason === "" ? this.#lastError : `${this.#lastError}: ${this.#lastReason}`;
+    const isSaid = this.#lastReason === "" || this.#lastReason.startsWith(this.#lastError);
+    return isSaid ? this.#lastReason || this.#lastError : `${this.#lastError}: ${this.#lastReason}`;
+  }
+
+  /** {@link lastFailure}, after a look at what may be wrong with TLS where that is not known. Never rejects. */
+  async explainFailure(): Promise<string> {
+    const [redis] = [...this.#all].filter((one) => one instanceof Redis && one.status !== "ready");
+    if (redis instanceof Redis && this.#isOpaque(redis)) {
+      await this.#lookAt(redis, new Error(`Connection is closed ${this.#lastReason}`));
+    }
+    return this.lastFailure();
   }
 
   /** How many commands Redis has refused so far, on all connections together. */
@@ -152,6 +172,10 @@ export class RedisConnections {
       },
     });
     redis.on("error", (error: Error) => this.#failed(redis, error));
+    let wasReady = false;
+    redis.on("ready", () => wasReady = true);
+    // A server that hangs up during the handshake says nothing at all.
+    redis.on("close", () => wasReady ? wasReady = false : this.#lookAt(redis, new Error("Connection is closed")));
     owner?.onceKnown((server) => {
       Object.assign(redis.options, server);
       if (redis.status === "wait") redis.connect().catch(() => {});
@@ -213,7 +237,10 @@ export class RedisConnections {
   }
 
   #failed(redis: Redis, error: Error): void {
-    const code = this.#tell(error);
+    const isHandshake = redis.status !== "ready" && hasTls(this.#address) &&
+      ["TLS", "TIMEOUT"].includes(redisErrorCode(error));
+    if (isHandshake) this.#lookAt(redis, error);
+    const code = isHandshake ? redisErrorCode(error) : this.#tell(error);
     // What fails before is no handshake with Redis, but a Sentinel's refusal: the client, cut then, would have ended for good.
     if (redis.status !== "connect") return;
     if (isRefusal(code)) this.#takeOtherPassword(redis, redis);
@@ -221,7 +248,37 @@ export class RedisConnections {
     redis.disconnect(true);
   }
 
-  #tell(error: Error): RedisErrorCode {
+  /** Whether only a look can tell why there is no connection. */
+  #isOpaque({ options }: Redis): boolean {
+    const isKnown = this.#closed.signal.aborted || this.#downSinceMs === null || options.sentinels || options.path;
+    return !isKnown && (this.#lastError === "" || OPAQUE.has(this.#lastError)) && !TELLING.test(this.#lastReason);
+  }
+
+  #hasLooked(): boolean {
+    return this.#deps.clock.monotonicMs() - this.#lookedAtMs < FAULT_MS;
+  }
+
+  /** Looks at the server, one look at a time and not too often, and tells what was found; else the failure as it is. */
+  async #lookAt(redis: Redis, failure: Error): Promise<void> {
+    if (this.#looking) return void await this.#looking;
+    if (!this.#isOpaque(redis) || this.#hasLooked()) return;
+    const { clock } = this.#deps, { host = "", port = 0 } = redis.options;
+    this.#looking = findConnectionFault({ host, port }, {
+      ...{ clock, wantsTls: hasTls(this.#address), name: this.#address.serverName || host },
+      ...{ caCert: this.#address.caCert, clientCert: this.#address.clientCert ?? "", signal: this.#closed.signal },
+    });
+    this.#fault = await this.#looking;
+    this.#looking = null;
+    this.#lookedAtMs = clock.monotonicMs();
+    if (this.#isOpaque(redis) && (this.#fault !== null || redisErrorCode(failure) !== "CONNECTION")) {
+      this.#tell(failure);
+    }
+  }
+
+  #tell(failure: Error): RedisErrorCode {
+    const isFound = this.#fault !== null && this.#hasLooked() && OPAQUE.has(redisErrorCode(failure)) &&
+      !TELLING.test(failure.message);
+    const error = isFound ? new Error(this.#fault!) : failure;
     const code = redisErrorCode(error), reason = explainRedisError(error);
     if (code !== this.#lastError && this.#downSinceMs !== null) {
       const message = `Redis cannot be used (${code}); trying again`;

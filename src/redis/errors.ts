@@ -34,7 +34,7 @@ const SERVER_CODE =
 const SCRIPT_PERMISSION = /user executing the script can't|ACL failure in script/i;
 /** Redis: `networking.c`, sent before the connection is closed. */
 const TOO_MANY_CLIENTS = /max number of clients/i;
-/** A handshake that failed: by the codes of node:tls, in rustls' words, as Deno 2.6 has it (`write UNKNOWN`), as `tls_fault.ts` explains it. */
+/** A handshake that failed: by the codes of node:tls, in rustls' words, as Deno 2.6 has it (`write UNKNOWN`), as `connection_fault.ts` explains it. */
 const NO_TLS =
   /\bERR_(?:TLS|SSL|OSSL)_|\bCERT_|SELF_SIGNED_CERT|UNABLE_TO_(?:VERIFY|GET)_|received fatal alert|corrupt message|write UNKNOWN|^TLS: /;
 /** ioredis 6: `Command.js` (command), `Redis.js` (`connect ETIMEDOUT`, `Socket timeout`). */
