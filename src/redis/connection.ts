@@ -239,8 +239,10 @@ export class RedisConnections {
   #failed(redis: Redis, error: Error): void {
     const isHandshake = redis.status !== "ready" && hasTls(this.#address) &&
       ["TLS", "TIMEOUT"].includes(redisErrorCode(error));
-    if (isHandshake) this.#lookAt(redis, error);
-    const code = isHandshake ? redisErrorCode(error) : this.#tell(error);
+    // Told once it was looked at.
+    const isLookedAt = isHandshake && this.#isOpaque(redis);
+    if (isLookedAt) this.#lookAt(redis, error);
+    const code = isLookedAt ? redisErrorCode(error) : this.#tell(error);
     // What fails before is no handshake with Redis, but a Sentinel's refusal: the client, cut then, would have ended for good.
     if (redis.status !== "connect") return;
     if (isRefusal(code)) this.#takeOtherPassword(redis, redis);
