@@ -56,7 +56,7 @@ function renderAcl(): string {
     without ?? "needed",
   ]);
   return [
-    "For the source `alerter`, on Redis 7.0 or newer (tried on 7.0.15; no newer one and no Valkey was at hand):\n",
+    "For the source `alerter`, on Redis 7.0 or newer (tried on 7.0.15, and once on 8.0.2 and Valkey 8.1.1):\n",
     renderSetUser(aclRules(["alerter"])),
     "With the sources `alerter` and `moog`:\n",
     renderSetUser(aclRules(["alerter", "moog"])),

@@ -70,9 +70,9 @@ async function checkRedis(
       ...warnings.map((text) => ({ level: "warning" as const, subject: "redis", text })),
       ...problems.map((text) => ({ level: "wrong" as const, subject: "redis", text })),
     ];
-    // A cluster of which only one server is known lets nothing be moved, and tells of it already.
-    const trials = problems.length > 0 ? [] : await Promise.all(setups.map((setup) => checkMoves(connections, setup)));
-    findings.push(...trials);
+    // Where lists lie in different slots, or only one server is known, nothing can be moved: that is told already.
+    const isMisplaced = facts.cluster_enabled === "1" && problems.length > 0;
+    findings.push(...await Promise.all((isMisplaced ? [] : setups).map((setup) => checkMoves(connections, setup))));
     const looking = Promise.all(setups.map((setup) => checkKeys(connections, setup, rateKey)));
     const lists = await looking.catch((error) => {
       // Who may not move messages is often not even let look.

@@ -13,6 +13,7 @@ const ADVICE: readonly (readonly [failure: RegExp | RedisErrorCode, advice: stri
     "EVAL or EVALSHA was renamed or switched off, and every move is a script: take the rename-command out of redis.conf, or " +
     "connect to Redis itself where a proxy refuses scripts",
   ],
+  [/^MASTERDOWN/, "this is a replica that has lost its master: connect to the master, or let REDIS_SENTINELS find it"],
   ["READONLY", "this is a replica: connect to the master, or let REDIS_SENTINELS find it"],
   [
     "NOREPLICAS",
@@ -24,6 +25,9 @@ const ADVICE: readonly (readonly [failure: RegExp | RedisErrorCode, advice: stri
     "tells why",
   ],
   ["OOM", "Redis uses more memory than maxmemory allows: raise maxmemory, or free memory"],
+  ["BUSY", "somebody's script does not end: SCRIPT KILL ends it"],
+  ["LOADING", "Redis reads its data from disk: wait"],
+  ["CLUSTERDOWN", "a slot has no owner: look at CLUSTER INFO"],
   ["NOPERM", "the ACL forbids it: docs/redis.md has the line for the user"],
   ["NOAUTH", "set REDIS_PASS_CURRENT; MUTT keeps it in Vault"],
   ["WRONGPASS", "look at REDIS_USERNAME and REDIS_PASS_CURRENT; MUTT keeps the password in Vault"],

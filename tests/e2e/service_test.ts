@@ -215,7 +215,7 @@ withRedis("run: starts unchanged with the original's environment file", async (r
 });
 
 withRedis("run: refuses a Redis that evicts queues, with exit 78 and what to do", {
-  config: ["maxmemory-policy allkeys-lru"],
+  config: ["maxmemory-policy allkeys-lru", "maxmemory 100mb"],
 }, async (redis) => {
   await redis.seedList(DLQ, [message(1)]);
   await using service = startService({ env: envFor(redis) });
@@ -225,7 +225,7 @@ withRedis("run: refuses a Redis that evicts queues, with exit 78 and what to do"
 });
 
 withRedis("check: tells all that is wrong in Redis at once, the server's settings and the lists'", {
-  config: ["maxmemory-policy allkeys-lru"],
+  config: ["maxmemory-policy allkeys-lru", "maxmemory 100mb"],
 }, async (redis) => {
   await redis.client().set(DLQ, "no list");
   await using service = startService({ args: ["check"], env: envFor(redis) });

@@ -1,4 +1,5 @@
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { explainRedisError } from "../../../src/redis/advice.ts";
 import { describeRedisError, redisErrorCode } from "../../../src/redis/errors.ts";
 
 const cases: [string, string][] = [
@@ -71,6 +72,32 @@ Deno.test("redisErrorCode: reads the error's code when it has no message", () =>
 Deno.test("redisErrorCode: takes anything when it is not an error", () => {
   deepStrictEqual([undefined, null, 1, "OOM x"].map(redisErrorCode), ["OTHER", "OTHER", "OTHER", "OOM"]);
 });
+
+const EXPLAINED: [message: string, advice: RegExp | null][] = [
+  ["READONLY You can't write against a read only replica.", /connect to the master/],
+  ["ERR Error running script (call to f_1): @user_script:3: -READONLY You can't write", /connect to the master/],
+  ["MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", /connect to the master/],
+  ["ERR unknown command 'EVALSHA', with args beginning with: 'abc' 'hunter2'", /EVAL or EVALSHA was renamed/],
+  ["ERR unknown command `eval`, with args beginning with: `return 1`, ", /EVAL or EVALSHA was renamed/],
+  ["NOREPLICAS Not enough good replicas to write.", /min-replicas-to-write/],
+  ["MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.", /make room/],
+  ["OOM command not allowed when used memory > 'maxmemory'.", /raise maxmemory/],
+  ["ERR ACL failure in script: No permissions to access a key", /docs\/redis\.md/],
+  ["BUSY Redis is busy running a script.", /SCRIPT KILL/],
+  ["NOAUTH Authentication required.", /set REDIS_PASS_CURRENT; MUTT keeps it in Vault/],
+  ["DENIED Redis is running in protected mode", /set a password/],
+  ["ERR max number of clients reached", /raise maxclients/],
+  ["connect ECONNREFUSED 127.0.0.1:6379", null],
+];
+
+for (const [message, advice] of EXPLAINED) {
+  Deno.test(`explainRedisError: says ${advice ?? "nothing more"} of ${JSON.stringify(message.slice(0, 50))}`, () => {
+    const explained = explainRedisError(new Error(message));
+    if (advice === null) strictEqual(explained, message);
+    else match(explained, advice);
+    ok(!explained.includes("hunter2"));
+  });
+}
 
 const SHOWN: [message: string, shown: string][] = [
   ["ERR unknown command 'AUTH', with args beginning with: 'svc' 'hunter2' ", "ERR unknown command 'AUTH'"],
