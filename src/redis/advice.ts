@@ -4,6 +4,12 @@ import { describeRedisError, type RedisErrorCode, redisErrorCode } from "./error
 /** The first that fits holds: a text before its code. */
 const ADVICE: readonly (readonly [failure: RegExp | RedisErrorCode, advice: string])[] = [
   [
+    // All that Deno 2.6 says of a certificate; behind Sentinels and in a cluster nobody looks closer.
+    /write UNKNOWN/,
+    "a certificate was not taken: it has expired, is for another name (REDIS_TLS_SERVER_NAME), or its authority is not in " +
+    "REDIS_CA_CERT_PATH",
+  ],
+  [
     /sentinels are unreachable.*Connection is closed/,
     "nobody listens there, or with TLS one of the two did not take the other's certificate",
   ],

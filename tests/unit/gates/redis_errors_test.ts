@@ -87,6 +87,10 @@ const EXPLAINED: [message: string, advice: RegExp | null][] = [
   ["NOAUTH Authentication required.", /set REDIS_PASS_CURRENT; MUTT keeps it in Vault/],
   ["DENIED Redis is running in protected mode", /set a password/],
   ["ERR max number of clients reached", /raise maxclients/],
+  [
+    "All sentinels are unreachable. Retrying from scratch after 50ms. Last error: write UNKNOWN",
+    /REDIS_TLS_SERVER_NAME/,
+  ],
   ["connect ECONNREFUSED 127.0.0.1:6379", null],
 ];
 
