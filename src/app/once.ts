@@ -4,6 +4,7 @@ import { quote } from "../config/redact.ts";
 import { FLOW_GATES, GATE_NAMES } from "../gates/gate.ts";
 import { explainRedisError } from "../redis/advice.ts";
 import { isReplyError, redisErrorCode } from "../redis/errors.ts";
+import { tryMovesOnce } from "../redis/move_trial.ts";
 import { NEW_RECORD } from "../redis/source_record.ts";
 import { stateOf } from "../replay/cycle.ts";
 import { dryRun } from "../replay/dry_run.ts";
@@ -84,6 +85,8 @@ async function withCore(
     const { problems, warnings } = await inspectRedis(core.connections.reader, chosen.map(({ setup }) => setup.policy));
     for (const warning of warnings) log.warning("redis_unknown", warning);
     if (problems.length > 0) return refuse(problems, EXIT.configuration);
+    const refused = options.dryRun ? [] : await tryMoves(chosen, core);
+    if (refused.length > 0) return refuse(refused, EXIT.failed);
     await core.watcher.readOnce();
     const held = options.dryRun ? [] : await takeLeases(chosen, options);
     if (held.length > 0) return refuse(held, EXIT.held);
@@ -104,6 +107,14 @@ async function withCore(
     ...(options.dryRun ? { dryRun: true as const } : {}),
   };
   return { ok: true, summary, exitCode: exitCodeOf(sources) };
+}
+
+/** @returns what Redis would refuse, of each source */
+async function tryMoves(sources: readonly SourceParts[], { connections }: Core): Promise<string[]> {
+  const refusals = await Promise.all(sources.map(({ setup }) => tryMovesOnce(connections.committer, setup.policy)));
+  return refusals.flatMap((refusal, at) =>
+    refusal ? [`Source ${sources[at]!.setup.policy.name}: Redis lets nothing be moved: ${refusal.text}`] : []
+  );
 }
 
 /** Takes the lease of each source and keeps it until the parts are stopped. @returns what another holds */
@@ -173,7 +184,8 @@ function refuse(problems: readonly string[], exitCode: number): OnceResult {
 
 function exitCodeOf(sources: readonly SourceSummary[]): number {
   const failed = sources.some((source) =>
-    source.stoppedBy === "error" || (source.stoppedBy === "contended" && countMoved(source) === 0)
+    source.stoppedBy === "error" || source.stoppedBy === "redis" ||
+    (source.stoppedBy === "contended" && countMoved(source) === 0)
   );
   if (failed) return EXIT.failed;
   const isHeld = (stoppedBy: StoppedBy) => (GATE_NAMES as readonly string[]).includes(stoppedBy);

@@ -37,7 +37,8 @@ export async function tryMovesOnce(
   const refused = answers.find((answer) => answer.status === "rejected");
   if (!refused) return null;
   onRedisError(refused.reason);
-  return { code: redisErrorCode(refused.reason), text: explainRedisError(refused.reason) };
+  const code = redisErrorCode(refused.reason), text = explainRedisError(refused.reason);
+  return { code, text: text.startsWith(code) || code === "OTHER" ? text : `${code}: ${text}` };
 }
 
 /** What a {@link MoveTrial} needs. */

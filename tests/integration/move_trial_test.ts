@@ -146,6 +146,21 @@ for (const fault of FAULTS) {
 }
 
 withRedis(
+  "once: exits 1 and says what Redis refuses, and moves nothing",
+  { config: [`${USER} -lpush`] },
+  async (redis) => {
+    await redis.seedList(DLQ, eventTexts(3));
+    const login = { REDIS_USERNAME: "svc", REDIS_PASS_CURRENT: PLANTED.redisPassword };
+    for (const args of [["once"], ["once", "--dry-run"]]) {
+      await using service = startService({ args, env: { REDIS_URL: redis.url, ...login, ...DRAINS } });
+      assert.equal((await service.exit).code, EXIT.failed, args.join(" "));
+      assert.match([...service.stdout, ...service.stderr].join("\n"), /NOPERM.*docs\/redis\.md/);
+    }
+    assert.equal(await redis.depth(DLQ), 3);
+  },
+);
+
+withRedis(
   "run: /readyz and /health say what Redis refuses, and OK once it does not",
   { config: [USER] },
   async (redis) => {
