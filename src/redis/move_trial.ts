@@ -11,8 +11,10 @@ import { type RedisErrorCode, redisErrorCode } from "./errors.ts";
 import { stateKey, trialKey } from "./keys.ts";
 import tryMoves from "./scripts/try_moves.lua" with { type: "text" };
 
-/** How long a trial that went well holds while Redis refuses nothing, and how long one that was refused, in milliseconds. */
-const GOOD_MS = 30_000, REFUSED_MS = 1_000;
+/** How long a trial that went well holds while Redis refuses nothing, in milliseconds. */
+const GOOD_MS = 30_000;
+/** How long one that was refused holds, doubled each time in a row: a replica is connected to anew by each. */
+const REFUSED_MS = 1_000, LONGEST_REFUSED_MS = 10_000;
 
 const DIGEST = createHash("sha1").update(tryMoves).digest("hex");
 
@@ -56,6 +58,7 @@ export class MoveTrial {
   readonly #deps: MoveTrialDeps;
   readonly #policy: SourcePolicy;
   #last: Refusal | null = null;
+  #refusedInARow = 0;
   /** When the last one began, and how many refusals there were then; `null`: none was made. */
   #made: { readonly atMs: number; readonly refusals: number } | null = null;
   #running: Promise<Refusal | null> | null = null;
@@ -82,12 +85,20 @@ export class MoveTrial {
     if (this.#made === null) return true;
     const ageMs = this.#deps.clock.monotonicMs() - this.#made.atMs;
     const isDoubtful = this.#last !== null || this.#made.refusals !== this.#deps.refusals();
-    return ageMs >= (isDoubtful ? REFUSED_MS : GOOD_MS);
+    const refusedMs = REFUSED_MS * 2 ** Math.max(0, this.#refusedInARow - 1);
+    return ageMs >= (isDoubtful ? Math.min(LONGEST_REFUSED_MS, refusedMs) : GOOD_MS);
   }
 
   async #try(): Promise<Refusal | null> {
     const { redis, clock, refusals, onRedisError } = this.#deps;
     this.#made = { atMs: clock.monotonicMs(), refusals: refusals() };
-    return this.#last = await tryMovesOnce(redis, this.#policy, onRedisError);
+    const refusal = await tryMovesOnce(redis, this.#policy, onRedisError);
+    // The connection broke under it: that says nothing about moves.
+    if (refusal?.code === "CONNECTION") {
+      this.#made = null;
+      return this.#last ?? refusal;
+    }
+    this.#refusedInARow = refusal ? this.#refusedInARow + 1 : 0;
+    return this.#last = refusal;
   }
 }
