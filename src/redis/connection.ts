@@ -250,9 +250,10 @@ export class RedisConnections {
     redis.disconnect(true);
   }
 
-  /** Whether only a look can tell why there is no connection. */
+  /** Whether only a look can tell why there is no connection. Who names the server to the client is not looked at. */
   #isOpaque({ options }: Redis): boolean {
-    const isKnown = this.#closed.signal.aborted || this.#downSinceMs === null || options.sentinels || options.path;
+    const isNamed = this.#cluster === null && !options.sentinels && !options.path;
+    const isKnown = this.#closed.signal.aborted || this.#downSinceMs === null || !isNamed;
     return !isKnown && (this.#lastError === "" || OPAQUE.has(this.#lastError)) && !TELLING.test(this.#lastReason);
   }
 
