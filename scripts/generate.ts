@@ -57,7 +57,7 @@ function renderAcl(): string {
     without ?? "needed",
   ]);
   return [
-    "For the source `alerter`, on Redis 7.0 or newer (tried on 7.0.15; no newer one and no Valkey was at hand):\n",
+    "For the source `alerter`, on Redis 7.0 or newer (tried on 7.0.15, and once on 8.0.2 and Valkey 8.1.1):\n",
     renderSetUser(aclRules(["alerter"])),
     "With the sources `alerter` and `moog`:\n",
     renderSetUser(aclRules(["alerter", "moog"])),
@@ -218,7 +218,8 @@ one is no good its default holds, with a warning if tracing is on at all.
 ${MAX_FILE_BYTES} bytes, a dynamic key at most ${MAX_DYNAMIC_BYTES}. A variable must be UTF-8.
 
 **Secrets** never appear in messages, nor do credentials inside URLs. Each can also be given as a file: the variable's
-name with \`_FILE\` behind it holds the path, and one newline at the file's end is not a part of the secret.
+name with \`_FILE\` behind it holds the path, and one newline at the file's end is not a part of the secret. The files of
+Redis' secrets are read again whenever a connection is made ([redis.md](redis.md#passwords)).
 
 **Comments and quotes.** systemd and Docker keep what follows a value: \`REMEDIATION_INTERVAL=300  # five minutes\`
 arrives with its comment. Text from white space and \`#\` on is cut, and quotes around the whole value are taken off, each

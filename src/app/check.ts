@@ -4,10 +4,11 @@ import { warnOfNoWebhook } from "../config/rules.ts";
 import { type DownstreamReason, judgeProbe, sendProbe } from "../gates/probe.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import { stateKey } from "../redis/keys.ts";
-import { redisErrorCode } from "../redis/errors.ts";
+import { explainRedisError } from "../redis/advice.ts";
+import { tryMovesOnce } from "../redis/move_trial.ts";
 import { EXIT } from "./exit.ts";
 import { MoogAccess } from "./moog_access.ts";
-import { inspectRedis } from "./preflight.ts";
+import { inspectRedis, PASSING } from "./preflight.ts";
 import { type AppOptions, createCore, needsMoogsoft } from "./service.ts";
 import type { SourceSetup } from "./sources.ts";
 import { Teardown } from "./teardown.ts";
@@ -73,7 +74,7 @@ async function checkRedis(
   { setups, rateKey, signal }: { setups: readonly SourceSetup[]; rateKey: string; signal: AbortSignal },
 ): Promise<CheckFinding[]> {
   if (!await connections.waitUntilReady(REDIS_WAIT_MS, signal)) {
-    const failure = connections.lastFailure() || "CONNECTION";
+    const failure = await connections.explainFailure() || "CONNECTION";
     return [{ level: "failed", subject: "redis", text: `no answer within ${REDIS_WAIT_MS / 1_000} s (${failure})` }];
   }
   try {
@@ -83,27 +84,39 @@ async function checkRedis(
       ...warnings.map((text) => ({ level: "warning" as const, subject: "redis", text })),
       ...problems.map((text) => ({ level: "wrong" as const, subject: "redis", text })),
     ];
+    // Where lists lie in different slots, or only one server is known, nothing can be moved: that is told already.
+    const isMisplaced = facts.cluster_enabled === "1" && problems.length > 0;
+    findings.push(...await Promise.all((isMisplaced ? [] : setups).map((setup) => checkMoves(connections, setup))));
     const looking = Promise.all(setups.map((setup) => checkKeys(connections, setup, rateKey)));
     const stamps = Promise.all(setups.map((setup) => checkStamps(connections, setup)));
     const lists = await Promise.all([looking, stamps]).then((both) => both.flat()).catch((error) => {
-      // A cluster of which only one server is known does not even let us look.
-      if (problems.length === 0) throw error;
+      // Who may not move messages is often not even let look.
+      if (findings.every(({ level }) => level !== "wrong" && level !== "failed")) throw error;
       return [];
     });
     return [...findings, ...lists.flat()];
   } catch (error) {
-    return [{ level: "failed", subject: "redis", text: `it refused or did not answer (${redisErrorCode(error)})` }];
+    return [{ level: "failed", subject: "redis", text: `it refused or did not answer: ${explainRedisError(error)}` }];
   }
 }
 
+/** Whether a message could be moved, by trying all that moving one takes. */
+async function checkMoves({ committer }: RedisConnections, { policy }: SourceSetup): Promise<CheckFinding> {
+  const subject = `source ${policy.name}`;
+  const refusal = await tryMovesOnce(committer, policy);
+  return refusal === null
+    ? { level: "ok", subject, text: "Redis lets messages be moved (tried with a key that is gone again)" }
+    : { level: PASSING.has(refusal.code) ? "failed" : "wrong", subject, text: `nothing can be moved: ${refusal.text}` };
+}
+
 function describeServer(facts: Readonly<Record<string, string>>): CheckFinding[] {
-  const { redis_version: version, redis_mode: mode, maxmemory_policy: policy, maxmemory_human: memory } = facts;
+  const { redis_version: version, redis_mode: mode, role, maxmemory_policy: policy, maxmemory_human: memory } = facts;
   if (!version) return [];
   const [major = 0, minor = 0] = version.split(".").map(Number);
   const isOld = major < OLDEST_VERSION[0]! || (major === OLDEST_VERSION[0] && minor < OLDEST_VERSION[1]!);
-  const text = `version ${version}, ${mode ?? "mode unknown"}, maxmemory ${memory ?? "unknown"}, policy ${
-    policy ?? "unknown"
-  }`;
+  const text =
+    `version ${version}, ${mode ?? "mode unknown"}, ${role === "slave" ? "a replica" : role ?? "role unknown"}, ` +
+    `maxmemory ${memory ?? "unknown"}, policy ${policy ?? "unknown"}`;
   return [{ level: isOld ? "wrong" : "ok", subject: "redis", text: isOld ? `${text}; 6.0 or newer is needed` : text }];
 }
 

@@ -2,7 +2,9 @@
 import type { BrakeReason, BrakeState } from "../domain/brake.ts";
 import { quote } from "../config/redact.ts";
 import { FLOW_GATES, GATE_NAMES } from "../gates/gate.ts";
-import { describeRedisError, isReplyError, redisErrorCode } from "../redis/errors.ts";
+import { explainRedisError } from "../redis/advice.ts";
+import { isReplyError, redisErrorCode } from "../redis/errors.ts";
+import { tryMovesOnce } from "../redis/move_trial.ts";
 import { NEW_RECORD } from "../redis/source_record.ts";
 import { stateOf } from "../replay/cycle.ts";
 import { dryRun } from "../replay/dry_run.ts";
@@ -78,18 +80,20 @@ async function withCore(
     return refuse([`There is no source ${quote(options.source ?? "")}; known: ${known}`], EXIT.usage);
   }
   if (!await core.connections.waitUntilReady(REDIS_WAIT_MS, signal)) {
-    const failure = core.connections.lastFailure() || "CONNECTION";
+    const failure = await core.connections.explainFailure() || "CONNECTION";
     return refuse([`Redis did not answer within ${REDIS_WAIT_MS / 1_000} s (${failure})`], EXIT.failed);
   }
   try {
     const { problems, warnings } = await inspectRedis(core.connections.reader, chosen.map(({ setup }) => setup.policy));
     for (const warning of warnings) log.warning("redis_unknown", warning);
     if (problems.length > 0) return refuse(problems, EXIT.configuration);
+    const refused = options.dryRun ? [] : await tryMoves(chosen, core);
+    if (refused.length > 0) return refuse(refused, EXIT.failed);
     await core.watcher.readOnce();
     const held = options.dryRun ? [] : await takeLeases(chosen, options);
     if (held.length > 0) return refuse(held, EXIT.held);
   } catch (error) {
-    return refuse([`Redis cannot be used: ${describeRedisError(error)}`], EXIT.failed);
+    return refuse([`Redis cannot be used: ${explainRedisError(error)}`], EXIT.failed);
   }
   const run = options.dryRun ? dryRunSource : runSource;
   let sources: SourceSummary[];
@@ -97,7 +101,7 @@ async function withCore(
     sources = await Promise.all(chosen.map((source) => run(source, options, core)));
   } catch (error) {
     if (!isReplyError(error) && redisErrorCode(error) === "OTHER") throw error;
-    return refuse([`Redis refused or did not answer: ${describeRedisError(error)}`], EXIT.failed);
+    return refuse([`Redis refused or did not answer: ${explainRedisError(error)}`], EXIT.failed);
   }
   const summary = {
     sources,
@@ -105,6 +109,14 @@ async function withCore(
     ...(options.dryRun ? { dryRun: true as const } : {}),
   };
   return { ok: true, summary, exitCode: exitCodeOf(sources) };
+}
+
+/** @returns what Redis would refuse, of each source */
+async function tryMoves(sources: readonly SourceParts[], { connections }: Core): Promise<string[]> {
+  const refusals = await Promise.all(sources.map(({ setup }) => tryMovesOnce(connections.committer, setup.policy)));
+  return refusals.flatMap((refusal, at) =>
+    refusal ? [`Source ${sources[at]!.setup.policy.name}: Redis lets nothing be moved: ${refusal.text}`] : []
+  );
 }
 
 /** Takes the lease of each source and keeps it until the parts are stopped. @returns what another holds */
@@ -174,7 +186,8 @@ function refuse(problems: readonly string[], exitCode: number): OnceResult {
 
 function exitCodeOf(sources: readonly SourceSummary[]): number {
   const failed = sources.some((source) =>
-    source.stoppedBy === "error" || (source.stoppedBy === "contended" && countMoved(source) === 0)
+    source.stoppedBy === "error" || source.stoppedBy === "redis" ||
+    (source.stoppedBy === "contended" && countMoved(source) === 0)
   );
   if (failed) return EXIT.failed;
   const isHeld = (stoppedBy: StoppedBy) => (GATE_NAMES as readonly string[]).includes(stoppedBy);

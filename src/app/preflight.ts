@@ -14,7 +14,7 @@ export interface Preflight {
 }
 
 /** What passes by waiting: then Redis is asked again. Any other refusal of INFO leaves its facts unknown. */
-const PASSING: ReadonlySet<RedisErrorCode> = new Set<RedisErrorCode>([
+export const PASSING: ReadonlySet<RedisErrorCode> = new Set<RedisErrorCode>([
   ...["LOADING", "BUSY", "NOAUTH", "WRONGPASS", "CLUSTERDOWN", "TRYAGAIN", "TIMEOUT", "CONNECTION"] as const,
 ]);
 
@@ -34,15 +34,35 @@ export async function inspectRedis(redis: RedisClient, policies: readonly Source
   const problems = [...servers.flatMap(evictionProblems), ...misplaced];
   const [facts = {}] = servers;
   if (facts.cluster_enabled === "1" && !redis.isCluster) problems.push(UNNAMED_CLUSTER);
-  return { problems: [...new Set(problems)], warnings: [], facts };
+  return { problems: [...new Set(problems)], warnings: [...new Set(servers.flatMap(evictionWarnings))], facts };
 }
 
 const UNNAMED_CLUSTER = "Redis is a cluster, and only one of its nodes is known: give some of them, as host:port, in " +
   "REDIS_CLUSTER_NODES instead of REDIS_HOST or REDIS_URL";
 
-function evictionProblems({ maxmemory_policy: policy = "" }: Record<string, string>): string[] {
-  return policy.startsWith("allkeys-")
-    ? [`Redis evicts keys at will (maxmemory-policy ${policy}), whole queues included; set it to noeviction`]
+/** A policy that takes any key. Without `maxmemory` it never comes to that. */
+function evictsAtWill({ maxmemory_policy: policy = "" }: Record<string, string>): boolean {
+  return policy.startsWith("allkeys-");
+}
+
+function evictionProblems(facts: Record<string, string>): string[] {
+  const { maxmemory_policy: policy, maxmemory, maxmemory_human: human } = facts;
+  return evictsAtWill(facts) && maxmemory !== "0"
+    ? [
+      `Redis evicts keys at will (maxmemory-policy ${policy}, maxmemory ${
+        human ?? "unknown"
+      }), whole queues included; set ` +
+      "maxmemory-policy to noeviction",
+    ]
+    : [];
+}
+
+function evictionWarnings(facts: Record<string, string>): string[] {
+  const { maxmemory_policy: policy, maxmemory } = facts;
+  return evictsAtWill(facts) && maxmemory === "0"
+    ? [
+      `maxmemory-policy is ${policy}. It evicts nothing while maxmemory is 0, and whole queues once that is set: set it to noeviction`,
+    ]
     : [];
 }
 

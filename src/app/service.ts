@@ -2,7 +2,7 @@
 import { LiveSettings } from "../config/dynamic.ts";
 import type { Settings } from "../config/fields.ts";
 import { parseServers, REDIS_PORT } from "../config/redis_url.ts";
-import { TLS_FILES, usesTls, warnOfNoWebhook, whyMoogsoftIsNotAsked } from "../config/rules.ts";
+import { warnOfNoWebhook, whyMoogsoftIsNotAsked } from "../config/rules.ts";
 import { loadSources, type SecretReader } from "../config/load.ts";
 import { createProxyChoice } from "../config/proxy.ts";
 import type { SourcesFile } from "../config/sources_file.ts";
@@ -14,6 +14,7 @@ import { type CutReason, type HTTP_PORTS, Metrics } from "../observability/metri
 import { NO_TRACER, type Tracer } from "../observability/tracing.ts";
 import { CONFIG_CHANNEL, ConfigWatcher } from "../redis/config_watcher.ts";
 import type { SentinelGroup } from "../redis/address.ts";
+import { explainRedisError } from "../redis/advice.ts";
 import { RedisConnections } from "../redis/connection.ts";
 import { COMMIT_RESULTS } from "../redis/dead_letter_store.ts";
 import { REDIS_ERROR_CODES, redisErrorCode } from "../redis/errors.ts";
@@ -21,12 +22,13 @@ import type { OldestMessage } from "../replay/depth_watch.ts";
 import { ReplayLoop } from "../replay/loop.ts";
 import type { SourceReplay } from "../replay/source_replay.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
-import { readProcessUsage, readTextFile } from "../runtime/process.ts";
+import { readProcessUsage } from "../runtime/process.ts";
 import { createId, type RandomFraction } from "../runtime/random.ts";
 import { SloMonitor } from "../slo/monitor.ts";
 import { EXIT } from "./exit.ts";
 import { MoogAccess } from "./moog_access.ts";
 import { inspectRedis } from "./preflight.ts";
+import { RenewedFiles } from "./renewed_files.ts";
 import { createSourceParts, type SourceParts } from "./source_parts.ts";
 import { describeForMetrics, type DrivenSource, SourceSet } from "./source_set.ts";
 import { createSources, type SourceSetup } from "./sources.ts";
@@ -41,6 +43,8 @@ const PREFLIGHT_RETRY_MS = 1_000;
 /** What the outside gives to a service. */
 export interface AppOptions {
   readonly settings: Settings;
+  /** Reads a secret's file again; default: secrets stay as they are. */
+  readonly readSecret?: SecretReader;
   /** What the sources file says; default: there is none. */
   readonly sourcesFile?: SourcesFile;
   readonly log: Log;
@@ -48,8 +52,6 @@ export interface AppOptions {
   readonly random: RandomFraction;
   /** Where spans go; default: nowhere. It is stopped with the rest. */
   readonly tracer?: Tracer;
-  /** Reads a secret as it is set now; default: what the settings say. */
-  readonly readSecret?: SecretReader;
   /** What the holder of a lease is called; default: the pod's name. */
   readonly instanceName?: string;
   /** Aborted: stop. */
@@ -65,6 +67,8 @@ export interface Core {
   readonly live: LiveSettings;
   readonly metrics: Metrics;
   readonly connections: RedisConnections;
+  /** What connections are made with. */
+  readonly files: RenewedFiles;
   readonly watcher: ConfigWatcher;
   /** The sources that are switched on. */
   readonly setups: readonly SourceSetup[];
@@ -92,22 +96,33 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
   const noWebhook = warnOfNoWebhook(settings);
   if (!needsMoogsoft(setups)) metrics.moogHealth.set(1);
   else if (noWebhook !== null) log.warning("moogsoft_not_asked", `Remediation: ${noWebhook}`);
-  const readPem = (key: typeof TLS_FILES[number]) =>
-    settings[key] !== "" && usesTls(settings) ? readTextFile(settings[key]) : "";
+  const files = new RenewedFiles({ settings, readSecret: options.readSecret, log: log.child("redis") });
   const connections = new RedisConnections({
-    url: settings.redisUrl,
+    get url() {
+      return files.secret("redisUrl");
+    },
     host: settings.redisHost,
     port: settings.redisPort,
     db: settings.redisDb,
     username: settings.redisUsername,
-    password: settings.redisPassword,
-    passwordNext: settings.redisPasswordNext,
+    get password() {
+      return files.secret("redisPassword");
+    },
+    get passwordNext() {
+      return files.secret("redisPasswordNext");
+    },
     tls: settings.redisTls,
-    sentinel: sentinelsOf(settings),
+    sentinel: sentinelsOf(settings, files),
     clusterNodes: settings.redisUrl ? [] : parseServers(settings.redisClusterNodes.join(","), REDIS_PORT) ?? [],
-    caCert: readPem("redisCaCertPath"),
-    clientCert: readPem("redisClientCertPath"),
-    clientKey: readPem("redisClientKeyPath"),
+    get caCert() {
+      return files.caCert();
+    },
+    get clientCert() {
+      return files.clientPair().cert;
+    },
+    get clientKey() {
+      return files.clientPair().key;
+    },
     serverName: settings.redisServerName,
   }, {
     ...{ clock, random, log: log.child("redis") },
@@ -132,7 +147,7 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
   const asking = { moogAccess: () => moog.now(), chooseProxy: createProxyChoice(settings) };
   const createParts = (setup: SourceSetup) =>
     createSourceParts(setup, { live, isConfigKnown, connections, instance, metrics, log, clock, tracer, ...asking });
-  return { live, metrics, connections, watcher, setups, createParts };
+  return { live, metrics, connections, files, watcher, setups, createParts };
 }
 
 /** Whether a source is replayed only while Moogsoft takes events. */
@@ -149,12 +164,14 @@ function sloTargets(settings: Settings): Readonly<Record<SloName, number>> {
   };
 }
 
-function sentinelsOf(settings: Settings): SentinelGroup {
+function sentinelsOf(settings: Settings, files: RenewedFiles): SentinelGroup {
   return {
     servers: parseServers(settings.redisSentinels.join(",")) ?? [],
     master: settings.redisSentinelMaster,
     username: settings.redisSentinelUsername,
-    password: settings.redisSentinelPassword,
+    get password() {
+      return files.secret("redisSentinelPassword");
+    },
   };
 }
 
@@ -187,11 +204,12 @@ export async function runService(given: AppOptions): Promise<number> {
     teardown.add("the gates", () => sources.stop());
     const reloader = settings.sourcesPath === "" ? null : createReloader(options, { core, sources, onBug });
     const nothingToReload =
-      "Remediation: SIGHUP, but there is nothing to read again (REMEDIATION_SOURCES_PATH is not set)";
+      "Remediation: SIGHUP, but there is nothing to read again: no sources, certificates or secrets in files, and no Vault";
     options.onHangup?.(() => {
+      const hasFiles = core.files.readAll();
       options.vault?.wake();
       if (reloader) reloader.ask();
-      else if (!options.vault) log.info("nothing_to_reload", nothingToReload);
+      else if (!hasFiles && !options.vault) log.info("nothing_to_reload", nothingToReload);
     });
     const slos = createSloMonitor(options, { core, sources });
     teardown.add("the objectives", () => slos.stop());
@@ -316,7 +334,10 @@ async function drive(
     try {
       const { problems, warnings } = await inspectRedis(connections.reader, core.setups.map(({ policy }) => policy));
       for (const warning of warnings) log.warning("redis_unknown", warning);
-      for (const problem of problems) log.error("redis_unsafe", problem);
+      // The journal is where a unit's user looks; what follows are the lines of the stop.
+      for (const problem of problems) {
+        log.error("redis_unsafe", `Remediation does not start (exit ${EXIT.configuration}): ${problem}`);
+      }
       if (problems.length > 0) return EXIT.configuration;
       inspected = true;
     } catch (error) {
@@ -342,7 +363,8 @@ function tellRefusal(error: unknown, { core, log }: { core: Core; log: Log }): v
   const code = redisErrorCode(error);
   core.metrics.redisErrors.inc({ code });
   if (code !== "CONNECTION") {
-    log.warning("redis_refuses", `Redis cannot be looked at yet (${code}); trying again`, { code });
+    const message = `Redis cannot be looked at yet (${code}: ${explainRedisError(error)}); trying again`;
+    log.warning("redis_refuses", message, { code });
   }
 }
 
@@ -361,12 +383,16 @@ function describeHealth(
   },
 ): HealthState {
   const isReady = core.connections.isReady();
+  // Answers, but lets nothing be moved: as of the last time that somebody asked.
+  const refusing = sources.flatMap(({ parts: { board } }) => board.last().closed).find(({ name }) => name === "redis");
   const started = sources.every(({ loop }) => loop.isStarted());
   const turning = sources.every(({ loop }) => loop.isTurning());
   return {
     live: { ok: turning, reason: turning ? "turning" : "the replay loop does not turn" },
     ready: signal.aborted
       ? { ok: false, reason: "stopping" }
+      : isReady && refusing
+      ? { ok: false, reason: `Redis cannot be used (${refusing.reason.toUpperCase()}): ${refusing.detail}` }
       : isReady
       ? { ok: started, reason: started ? "ready" : "Redis has not been looked at yet" }
       : { ok: false, reason: `Redis cannot be used (${core.connections.lastErrorCode() || "CONNECTING"})` },

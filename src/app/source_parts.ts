@@ -18,6 +18,7 @@ import type { RedisConnections } from "../redis/connection.ts";
 import { DeadLetterStore, type Snapshot } from "../redis/dead_letter_store.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import { type Instance, LeaseStore } from "../redis/lease_store.ts";
+import { MoveTrial } from "../redis/move_trial.ts";
 import { Account } from "../replay/account.ts";
 import { AlertFlow } from "../replay/alert_flow.ts";
 import { Leadership } from "../replay/leadership.ts";
@@ -77,7 +78,17 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
   const token = settings.leaderElection ? instance.token : "";
   const account = new Account(policy, { metrics, log, clock });
   const mover = connections.openNeeded(`mover:${policy.name}`, policy.dlq);
-  const link = { isReady: () => connections.isReady(mover), lastErrorCode: () => connections.lastErrorCode() };
+  const link = {
+    isReady: () => connections.isReady(mover),
+    lastErrorCode: () => connections.lastErrorCode(),
+    lastFailure: () => connections.lastFailure(),
+  };
+  const trial = new MoveTrial(policy, {
+    redis: committer,
+    clock,
+    refusals: () => connections.refusals(),
+    onRedisError,
+  });
   const store = new DeadLetterStore({ reader: redis, committer, mover }, policy, { token });
   const leadership = new Leadership({
     ...{ clock, log, source: policy.name },
@@ -135,7 +146,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
   });
   const gates = [
     createEnabledGate({ isEnabled: () => live.current().enabled, isKnown: shared.isConfigKnown }),
-    createRedisGate(link),
+    createRedisGate(link, trial),
     createLeaderGate(leadership),
     ...[consumer, downstream, breaker, depth, returns, pace],
   ].filter(({ name }) => setup.gates.includes(name));

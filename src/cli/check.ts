@@ -16,7 +16,7 @@ export function addCheckCommand(program: Command, context: CliContext): void {
       "after",
       `
 Looks at the configuration, whether Redis answers, its version and eviction policy, the types and depths of the lists, and
-on a cluster their hash slots. Writes nothing to Redis.
+on a cluster their hash slots. Tries whether messages could be moved, with a key of its own that is gone again at once.
 
 Exit codes: 0 all is well; 1 Redis or (--probe) Moogsoft cannot be used; 78 something must be changed first.
 
@@ -30,6 +30,7 @@ Examples:
       const { findings, exitCode } = await checkInstallation({
         settings: loaded.settings,
         sourcesFile: loaded.sourcesFile,
+        readSecret: loaded.readSecret,
         warnings: loaded.warnings,
         // What goes wrong with Redis is a finding here; the log stays for the service.
         log: openLog({ ...loaded.settings, logLevel: "CRITICAL" }, []),

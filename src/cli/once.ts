@@ -42,6 +42,7 @@ Examples:
       const result = await runOnce({
         settings: loaded.settings,
         sourcesFile: loaded.sourcesFile,
+        readSecret: loaded.readSecret,
         ...await openObservers(loaded),
         clock: SYSTEM_CLOCK,
         random: SYSTEM_RANDOM,

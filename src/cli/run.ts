@@ -1,7 +1,6 @@
 /** `mutt-remediation run`: the long-running service. */
 import type { Command } from "commander";
 import { EXIT } from "../app/exit.ts";
-import { loadSecret } from "../config/load.ts";
 import { runService } from "../app/service.ts";
 import { ListenError } from "../http/listener.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
@@ -33,8 +32,8 @@ Examples:
         context.exitCode = await runService({
           settings: loaded.settings,
           sourcesFile: loaded.sourcesFile,
+          readSecret: loaded.readSecret,
           ...{ log, tracer },
-          readSecret: loadSecret,
           clock: SYSTEM_CLOCK,
           random: SYSTEM_RANDOM,
           signal: context.signal,

@@ -453,19 +453,21 @@ export const FIELDS = {
     variable: "REDIS_CA_CERT_PATH",
     group: "Redis",
     default: "",
-    doc: "File with the certificate authority (PEM). Empty: those that the runtime brings.",
+    doc:
+      "File with the certificate authority (PEM). Empty: those that the runtime brings. It is read again whenever a connection is made.",
   }),
   redisClientCertPath: text({
     variable: "REDIS_CLIENT_CERT_PATH",
     group: "Redis",
     default: "",
-    doc: "File with this client's certificate (PEM), where Redis asks for one.",
+    doc:
+      "File with this client's certificate (PEM), where Redis asks for one. It is read again whenever a connection is made.",
   }),
   redisClientKeyPath: text({
     variable: "REDIS_CLIENT_KEY_PATH",
     group: "Redis",
     default: "",
-    doc: "File with the key of that certificate (PEM).",
+    doc: "File with the key of that certificate (PEM, not encrypted). It is read again together with it.",
   }),
   redisServerName: text({
     variable: "REDIS_TLS_SERVER_NAME",

@@ -15,6 +15,8 @@ export interface Layers {
   readonly dotEnv: Variables;
   /** Reads the file that a `NAME_FILE` variable names. Throws when it cannot. */
   readonly readFile: (path: string) => string;
+  /** Reads it again while the service runs. Throws when it cannot. Default: `readFile`. */
+  readonly readFileAgain?: (path: string) => string;
   /** Reads the sources file. Throws when it cannot. Default: `readFile`. */
   readonly readSourcesFile?: (path: string) => string;
 }

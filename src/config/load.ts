@@ -1,6 +1,7 @@
 /** Reads the settings: pure in {@link parseSettings}, with its IO in {@link loadSettings}. */
 import {
   findUnreadable,
+  MAX_FILE_BYTES,
   readEnvironment,
   readSmallTextFile,
   readTextFile,
@@ -18,6 +19,7 @@ import {
   type Origins,
   parseDotEnv,
 } from "./layers.ts";
+import { certificateProblem, pairProblem } from "./pem.ts";
 import { quote, redactCredentials } from "./redact.ts";
 import { readAuthority } from "./authority.ts";
 import { checkTogether, LIST_SETTINGS, TLS_FILES, usesMoogAuthority, usesTls } from "./rules.ts";
@@ -42,8 +44,14 @@ export type Loaded =
     readonly sourcesFile: SourcesFile;
     readonly origins: Origins;
     readonly warnings: readonly string[];
+    readonly readSecret: SecretReader;
   }
   | { readonly ok: false; readonly problems: readonly string[]; readonly warnings: readonly string[] };
+
+/** Reads a secret again from the file that it came from; `null`: it came from none. Does not throw, and shows no secret. */
+export type SecretReader = (
+  key: SettingKey,
+) => { readonly ok: true; readonly value: Secret | null } | { readonly ok: false; readonly problem: string } | null;
 
 /**
  * Reads the process's environment over the file `.env` in the working directory, and the files that `NAME_FILE` variables
@@ -57,6 +65,8 @@ export function loadSettings(): Loaded {
     environment: readEnvironment(),
     dotEnv: dotEnv.variables,
     readFile: readTextFile,
+    // Never a pipe: it was read to its end, and nobody may be writing there any more.
+    readFileAgain: (path) => readSmallTextFile(path, MAX_FILE_BYTES),
     readSourcesFile,
   });
   const told = [...warnings, ...dotEnv.warnings, ...loaded.warnings];
@@ -97,24 +107,6 @@ function readSources(
     : { ok: false, problems: parsed.problems.map((one) => `${file}: ${one}`) };
 }
 
-/** Settings whose value is a secret. */
-export type SecretKey = { [Key in SettingKey]: Settings[Key] extends Secret | null ? Key : never }[SettingKey];
-
-/** Reads a secret as it is set now; `null`: it cannot have changed. Does not throw, and shows no secret. */
-export type SecretReader = (
-  key: SecretKey,
-) => { readonly ok: true; readonly value: Secret | null } | { readonly ok: false; readonly problem: string } | null;
-
-/** Reads one secret again: the file that a `NAME_FILE` variable names, and `.env`; the environment of a process does not change. */
-export const loadSecret: SecretReader = (key) => {
-  const notes: Notes = { problems: [], warnings: [] };
-  const dotEnv = parseDotEnv(readDotEnv().text).variables;
-  const layers = { environment: readEnvironment(), dotEnv, readFile: readTextFile };
-  const { value } = readField(FIELDS[key], layers, notes);
-  const [problem] = notes.problems;
-  return problem === undefined ? { ok: true, value: value as Secret | null } : { ok: false, problem };
-};
-
 function readDotEnv(): { text: string; warnings: string[] } {
   try {
     return { text: readTextFileIfAny(".env") ?? "", warnings: [] };
@@ -150,7 +142,19 @@ export function parseSettings(layers: Layers): Loaded {
   if (notes.problems.length === 0) notes.problems.push(...checkMoogAuthority(settings, layers));
   const { problems, warnings } = notes;
   if (!sources.ok || problems.length > 0) return { ok: false, problems, warnings };
-  return { ok: true, settings, sourcesFile: sources.file, origins, warnings };
+  const readSecret = createSecretReader({ ...layers, readFile: layers.readFileAgain ?? layers.readFile }, origins);
+  return { ok: true, settings, sourcesFile: sources.file, origins, warnings, readSecret };
+}
+
+function createSecretReader(layers: Layers, origins: Origins): SecretReader {
+  return (key) => {
+    const field: Field<unknown> = FIELDS[key];
+    if (!field.secret || !origins[key].variable.endsWith("_FILE")) return null;
+    const notes: Notes = { problems: [], warnings: [] };
+    const { value } = readField(field, layers, notes);
+    const [problem] = notes.problems;
+    return problem === undefined ? { ok: true, value: value as Secret | null } : { ok: false, problem };
+  };
 }
 
 /** A field's value, or its default where nothing is set or what is set is no good (`isBad`, `doubts` of a lenient field). */
@@ -180,17 +184,27 @@ export function showValue(value: Settings[SettingKey]): string {
   return value === null ? "" : redactCredentials(String(value));
 }
 
-/** Certificates and keys are read when the service connects; whether they can be is told with everything else. */
+/** Certificates and keys are read whenever the service connects; whether they are any good is told with everything else. */
 function checkTlsFiles(settings: Settings, { readFile }: Layers): string[] {
   if (!usesTls(settings)) return [];
-  return TLS_FILES.filter((key) => settings[key] !== "").flatMap((key) => {
+  const problems: string[] = [], texts = new Map<typeof TLS_FILES[number], string>();
+  const complain = (key: typeof TLS_FILES[number], problem: string) =>
+    problems.push(`${FIELDS[key].variable} ${quote(settings[key])} ${problem}`);
+  for (const key of TLS_FILES.filter((key) => settings[key] !== "")) {
     try {
-      readFile(settings[key]);
-      return [];
+      texts.set(key, readFile(settings[key]));
     } catch (error) {
-      return [`${FIELDS[key].variable} ${quote(settings[key])} cannot be read: ${errorName(error)}`];
+      complain(key, `cannot be read: ${errorName(error)}`);
     }
-  });
+  }
+  const [ca, cert, key] = TLS_FILES.map((one) => texts.get(one));
+  const caProblem = ca === undefined ? null : certificateProblem(ca);
+  if (caProblem !== null) complain("redisCaCertPath", `cannot be used: ${caProblem}`);
+  const pair = cert === undefined || key === undefined ? null : pairProblem(cert, key);
+  if (pair) {
+    complain(pair.file === "cert" ? "redisClientCertPath" : "redisClientKeyPath", `cannot be used: ${pair.text}`);
+  }
+  return problems;
 }
 
 function checkMoogAuthority(settings: Settings, { readFile }: Layers): string[] {

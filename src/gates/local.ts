@@ -1,4 +1,5 @@
 /** Gates that need nothing but what the process already knows: switched on, connected, and the brake. */
+import type { MoveTrial } from "../redis/move_trial.ts";
 import type { SourceRecord } from "../redis/source_record.ts";
 import type { Gate } from "./gate.ts";
 
@@ -21,18 +22,35 @@ export function createEnabledGate({ isEnabled, isKnown }: { isEnabled: () => boo
   };
 }
 
-/** Gate `redis`: whether the connections can take commands. */
-export function createRedisGate(connections: { isReady(): boolean; lastErrorCode(): string }): Gate {
+/**
+ * Gate `redis`: whether the connections can take commands, and whether Redis would let messages move, found by trying. A
+ * refusal holds until a trial says otherwise, also while the connections are made anew because of it.
+ */
+export function createRedisGate(
+  connections: { isReady(): boolean; lastErrorCode(): string; lastFailure(): string },
+  trial: Pick<MoveTrial, "ask" | "last">,
+): Gate {
   return {
     name: "redis",
-    ask: () =>
-      connections.isReady() ? { open: true, reason: "connected", detail: "Redis answers" } : {
+    async ask() {
+      const isReady = connections.isReady();
+      const isBetween = !isReady && connections.lastErrorCode() === "";
+      const refusal = isReady ? await trial.ask() : isBetween ? trial.last() : null;
+      if (refusal) {
+        const detail = `Redis lets nothing be moved: ${refusal.text}`;
+        return { open: false, reason: refusal.code.toLowerCase(), detail, retryInMs: 500 };
+      }
+      if (isReady) return { open: true, reason: "connected", detail: "Redis answers" };
+      const failure = connections.lastFailure();
+      return {
         open: false,
         reason: connections.lastErrorCode().toLowerCase() || "connecting",
         detail:
-          "Redis cannot be used where REDIS_URL, REDIS_HOST, REDIS_SENTINELS or REDIS_CLUSTER_NODES say that it is",
+          "Redis cannot be used where REDIS_URL, REDIS_HOST, REDIS_SENTINELS or REDIS_CLUSTER_NODES say that it is" +
+          (failure === "" ? "" : ` (${failure})`),
         retryInMs: 500,
-      },
+      };
+    },
   };
 }
 

@@ -6,7 +6,10 @@ import type { Secret } from "../config/secret.ts";
 /** How long connecting may take, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 5_000;
 
-/** Where Redis is and how to log in. `url` wins over the other fields. */
+/**
+ * Where Redis is and how to log in. `url` wins over the other fields. Secrets, certificates and keys may be getters of what a
+ * file holds now: they are read whenever a connection is made, `caCert`, `clientCert` and `clientKey` in this order.
+ */
 export interface RedisAddress {
   readonly url: Secret | null;
   readonly host: string;
@@ -56,7 +59,7 @@ export function clientOptions(address: RedisAddress, options: ClientOptions): Cl
     disconnectTimeout: 100,
   };
   const { url, username, password, db } = readUrl(address);
-  const tls = (url?.tls ?? address.tls) ? tlsOptions(address) : null;
+  const tls = hasTls(address) ? tlsOptions(address) : null;
   const withTls = tls ? { tls } : {};
   const login = { ...(username ? { username } : {}), ...(password ? { password } : {}) };
   if (address.clusterNodes?.length) return { ...common, ...login, ...withTls };
@@ -70,6 +73,16 @@ export function clientOptions(address: RedisAddress, options: ClientOptions): Cl
   }
   const [server = { host: address.host, port: address.port }] = url?.servers ?? [];
   return { ...common, ...login, ...withTls, ...server, db };
+}
+
+/** Whether the connections have TLS. */
+export function hasTls(address: RedisAddress): boolean {
+  return readUrl(address).url?.tls ?? address.tls;
+}
+
+/** The passwords as they are now; `next` is tried when `current` is refused, and the other way round. */
+export function passwordsOf(address: RedisAddress): { current: string | undefined; next: string | undefined } {
+  return { current: readUrl(address).password, next: address.passwordNext?.reveal() };
 }
 
 /** What the URL says about user, password and database wins. */
@@ -98,10 +111,18 @@ function sentinelOptions(
   };
 }
 
-function tlsOptions({ caCert, clientCert, clientKey, serverName }: RedisAddress) {
+/** The client copies these whenever it connects (ioredis 6, `StandaloneConnector.js`), so each connection gets what the files hold then. */
+function tlsOptions(address: RedisAddress) {
   return {
-    ...(caCert ? { ca: caCert } : {}),
-    ...(clientCert && clientKey ? { cert: clientCert, key: clientKey } : {}),
-    ...(serverName ? { servername: serverName } : {}),
+    get ca() {
+      return address.caCert || undefined;
+    },
+    get cert() {
+      return address.clientCert || undefined;
+    },
+    get key() {
+      return address.clientKey || undefined;
+    },
+    ...(address.serverName ? { servername: address.serverName } : {}),
   };
 }

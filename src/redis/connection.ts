@@ -4,15 +4,22 @@ import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { RandomFraction } from "../runtime/random.ts";
 import type { Server } from "../config/redis_url.ts";
-import { type ClientOptions, clientOptions, type RedisAddress } from "./address.ts";
+import { type ClientOptions, clientOptions, hasTls, passwordsOf, type RedisAddress } from "./address.ts";
+import { explainRedisError } from "./advice.ts";
 import { openCluster, type RedisClient, SlotOwner } from "./cluster.ts";
-import { HOW_TO_LOG_IN } from "../config/vault.ts";
-import { describeRedisError, type RedisErrorCode, redisErrorCode } from "./errors.ts";
+import { type RedisErrorCode, redisErrorCode } from "./errors.ts";
+import { KeepAlive } from "./keep_alive.ts";
+import { findConnectionFault } from "./connection_fault.ts";
 
 /** How long a command may take, in milliseconds, before its caller is told that it timed out. */
 export const COMMAND_TIMEOUT_MS = 5_000;
 /** How much longer than a command a connection may be without any data that it waits for, in milliseconds. */
 const SOCKET_MARGIN_MS = 1_000;
+/** How long what was found out about a failed handshake holds, in milliseconds. */
+const FAULT_MS = 10_000;
+/** Codes of failures that tell nothing of their cause, and what tells it all the same. */
+const OPAQUE: ReadonlySet<string> = new Set<RedisErrorCode>(["TLS", "TIMEOUT", "CONNECTION"]);
+const TELLING = /\b(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|E(?:HOST|NET)UNREACH)\b/;
 /** Longest pause between attempts to connect, in milliseconds. */
 const MAX_RETRY_MS = 5_000;
 
@@ -27,6 +34,8 @@ export interface ConnectionDeps {
   readonly onRefused?: () => void;
   /** How long a command may take; default {@link COMMAND_TIMEOUT_MS}. */
   readonly commandTimeoutMs?: number;
+  /** After how long without a command a connection is kept alive; default that of {@link KeepAlive}. */
+  readonly idleMs?: number;
 }
 
 /** The service's connections. They connect in the background from the start, and again whenever they are lost. */
@@ -48,8 +57,14 @@ export class RedisConnections {
   #lastReason = "";
   /** Variable of the password that was last told to be tried. */
   #toldPassword = "";
-  /** What the next connection to a node of the cluster logs in with. */
-  #clusterPassword: string | undefined;
+  /** Whoever logs in with the next password instead of the current one: a connection, or the whole cluster. */
+  readonly #onNext = new WeakSet<RedisClient>();
+  /** The look at a server to which no connection comes about, what was found, and when it ended. */
+  #looking: Promise<string | null> | null = null;
+  #fault: string | null = null;
+  #lookedAtMs = -Infinity;
+  /** Commands that Redis has refused. */
+  #refusals = 0;
   /** Attempts to connect what the client has ended. */
   #revivals = 0;
   readonly #closed = new AbortController();
@@ -58,12 +73,13 @@ export class RedisConnections {
     this.#address = address;
     this.#deps = deps;
     this.#downSinceMs = deps.clock.monotonicMs();
-    this.#clusterPassword = address.password?.reveal();
     const { clusterNodes = [] } = address;
     this.#cluster = clusterNodes.length > 0 ? this.#openCluster(clusterNodes) : null;
     this.reader = this.#cluster ?? this.#openServer("reader");
     this.committer = this.#cluster ?? this.#openServer("committer");
     this.#needed.add(this.reader).add(this.committer);
+    new KeepAlive({ clock: deps.clock, connections: () => this.#all, ...(deps.idleMs ? { idleMs: deps.idleMs } : {}) })
+      .run(this.#closed.signal);
   }
 
   /** Every connection that is not closed for good. */
@@ -85,7 +101,22 @@ export class RedisConnections {
 
   /** The same for people, with what the client said of it; empty before any. */
   lastFailure(): string {
-    return this.#lastReason === "" ? this.#lastError : `${this.#lastError}: ${this.#lastReason}`;
+    const isSaid = this.#lastReason === "" || this.#lastReason.startsWith(this.#lastError);
+    return isSaid ? this.#lastReason || this.#lastError : `${this.#lastError}: ${this.#lastReason}`;
+  }
+
+  /** {@link lastFailure}, after a look at what may be wrong with TLS where that is not known. Never rejects. */
+  async explainFailure(): Promise<string> {
+    const [redis] = [...this.#all].filter((one) => one instanceof Redis && one.status !== "ready");
+    if (redis instanceof Redis && this.#isOpaque(redis)) {
+      await this.#lookAt(redis, new Error(`Connection is closed ${this.#lastReason}`));
+    }
+    return this.lastFailure();
+  }
+
+  /** How many commands Redis has refused so far, on all connections together. */
+  refusals(): number {
+    return this.#refusals;
   }
 
   /** One more connection that messages need, as {@link open} opens it. Closed with the others, or by {@link release}. */
@@ -129,16 +160,24 @@ export class RedisConnections {
   }
 
   #openServer(role: string, owner?: SlotOwner): Redis {
+    // Before each connection, that to the Sentinels too.
+    const retryStrategy = (attempt: number) => {
+      Object.assign(redis.options, this.#login(redis), owner?.server());
+      return this.#backoff(attempt);
+    };
     const redis: Redis = new Redis({
-      ...clientOptions(this.#address, this.#options(role)),
+      ...clientOptions(this.#address, { ...this.#options(role), retryStrategy }),
       ...(owner ? { ...owner.server(), lazyConnect: true } : {}),
-      retryStrategy: (attempt) => {
-        if (owner) Object.assign(redis.options, owner.server());
-        return this.#backoff(attempt);
+      reconnectOnError: (error) => {
+        this.#refusals++;
+        return owner ? owner.isElsewhere(error) : this.#isDemoted(error, redis);
       },
-      reconnectOnError: (error) => owner ? owner.isElsewhere(error) : this.#isDemoted(error, redis),
     });
     redis.on("error", (error: Error) => this.#failed(redis, error));
+    let wasReady = false;
+    redis.on("ready", () => wasReady = true);
+    // A server that hangs up during the handshake says nothing at all.
+    redis.on("close", () => wasReady ? wasReady = false : this.#lookAt(redis, new Error("Connection is closed")));
     owner?.onceKnown((server) => {
       Object.assign(redis.options, server);
       if (redis.status === "wait") redis.connect().catch(() => {});
@@ -152,13 +191,11 @@ export class RedisConnections {
       backoff: (attempt) => this.#backoff(attempt),
     });
     // It makes its connections anew instead of mending them.
-    cluster.on("+node", (node: Redis) => {
-      if (this.#clusterPassword !== undefined) node.options.password = this.#clusterPassword;
-    });
+    cluster.on("+node", (node: Redis) => Object.assign(node.options, this.#login(cluster)));
     cluster.on("node error", (error: Error, address: string) => {
       if (!isRefusal(this.#tell(error))) return;
       const node = cluster.nodes().find(({ options: { host, port } }) => address === `${host}:${port}`);
-      if (node) this.#clusterPassword = this.#refused(node);
+      if (node) this.#refused(node, cluster);
     });
     cluster.on("error", (error: Error & { lastNodeError?: Error }) => this.#tell(error.lastNodeError ?? error));
     return this.#watch(cluster);
@@ -186,8 +223,6 @@ export class RedisConnections {
       commandTimeout,
       // A path that swallows everything, or a Redis that is stopped: connect again.
       socketTimeout: commandTimeout + SOCKET_MARGIN_MS,
-      // That of the Sentinels too.
-      retryStrategy: (attempt) => this.#backoff(attempt),
     };
   }
 
@@ -204,16 +239,52 @@ export class RedisConnections {
   }
 
   #failed(redis: Redis, error: Error): void {
-    const code = this.#tell(error);
+    const isHandshake = redis.status !== "ready" && hasTls(this.#address) &&
+      ["TLS", "TIMEOUT"].includes(redisErrorCode(error));
+    // Told once it was looked at.
+    const isLookedAt = isHandshake && this.#isOpaque(redis);
+    if (isLookedAt) this.#lookAt(redis, error);
+    const code = isLookedAt ? redisErrorCode(error) : this.#tell(error);
     // What fails before is no handshake with Redis, but a Sentinel's refusal: the client, cut then, would have ended for good.
     if (redis.status !== "connect") return;
-    if (isRefusal(code)) this.#refused(redis);
+    if (isRefusal(code)) this.#refused(redis, redis);
     // Half a handshake is none: a client whose SELECT was refused would go on in database 0.
     redis.disconnect(true);
   }
 
-  #tell(error: Error): RedisErrorCode {
-    const code = redisErrorCode(error), reason = describeFailure(error);
+  /** Whether only a look can tell why there is no connection. Who names the server to the client is not looked at. */
+  #isOpaque({ options }: Redis): boolean {
+    const isNamed = this.#cluster === null && !options.sentinels && !options.path;
+    const isKnown = this.#closed.signal.aborted || this.#downSinceMs === null || !isNamed;
+    return !isKnown && (this.#lastError === "" || OPAQUE.has(this.#lastError)) && !TELLING.test(this.#lastReason);
+  }
+
+  #hasLooked(): boolean {
+    return this.#deps.clock.monotonicMs() - this.#lookedAtMs < FAULT_MS;
+  }
+
+  /** Looks at the server, one look at a time and not too often, and tells what was found; else the failure as it is. */
+  async #lookAt(redis: Redis, failure: Error): Promise<void> {
+    if (this.#looking) return void await this.#looking;
+    if (!this.#isOpaque(redis) || this.#hasLooked()) return;
+    const { clock } = this.#deps, { host = "", port = 0 } = redis.options;
+    this.#looking = findConnectionFault({ host, port }, {
+      ...{ clock, wantsTls: hasTls(this.#address), name: this.#address.serverName || host },
+      ...{ caCert: this.#address.caCert, clientCert: this.#address.clientCert ?? "", signal: this.#closed.signal },
+    });
+    this.#fault = await this.#looking;
+    this.#looking = null;
+    this.#lookedAtMs = clock.monotonicMs();
+    if (this.#isOpaque(redis) && (this.#fault !== null || redisErrorCode(failure) !== "CONNECTION")) {
+      this.#tell(failure);
+    }
+  }
+
+  #tell(failure: Error): RedisErrorCode {
+    const isFound = this.#fault !== null && this.#hasLooked() && OPAQUE.has(redisErrorCode(failure)) &&
+      !TELLING.test(failure.message);
+    const error = isFound ? new Error(this.#fault!) : failure;
+    const code = redisErrorCode(error), reason = explainRedisError(error);
     if (code !== this.#lastError && this.#downSinceMs !== null) {
       const message = `Redis cannot be used (${code}); trying again`;
       this.#deps.log.warning("redis_unreachable", message, { error_code: code, reason });
@@ -223,28 +294,35 @@ export class RedisConnections {
     return code;
   }
 
-  #refused(redis: Redis): string | undefined {
-    this.#deps.onRefused?.();
-    return this.#takeOtherPassword(redis);
+  /** What a connection logs in with now; what is not set is not among it. */
+  #login(owner: RedisClient): ClientOptions {
+    const { current, next } = passwordsOf(this.#address);
+    const password = this.#onNext.has(owner) ? next ?? current : current;
+    const sentinelPassword = this.#address.sentinel?.password?.reveal();
+    return {
+      ...(password === undefined ? {} : { password }),
+      ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
+    };
   }
 
-  /**
-   * Each connection alternates for itself, so that two that are refused at once do not undo each other. A password that is none of
-   * the two any more was replaced since. @returns what to log in with
-   */
-  #takeOtherPassword({ options }: Redis): string | undefined {
-    const current = this.#address.password?.reveal(), next = this.#address.passwordNext?.reveal();
-    if (!current) return undefined;
-    if (!next || (options.password !== current && options.password !== next)) return options.password = current;
-    const isCurrent = options.password === current;
-    this.#tellOtherPassword(isCurrent ? "REDIS_PASS_NEXT" : "REDIS_PASS_CURRENT");
-    return options.password = isCurrent ? next : current;
+  #refused(redis: Redis, owner: RedisClient): void {
+    this.#deps.onRefused?.();
+    this.#takeOtherPassword(redis, owner);
+  }
+
+  /** Each connection alternates for itself, so that two that are refused at once do not undo each other. */
+  #takeOtherPassword({ options }: Redis, owner: RedisClient): void {
+    const { current, next } = passwordsOf(this.#address);
+    if (current === undefined || next === undefined) return;
+    // What was refused may be in no file any more: then the current one is tried.
+    if (options.password === current) this.#onNext.add(owner);
+    else this.#onNext.delete(owner);
+    this.#tellOtherPassword(this.#passwordVariable(owner));
   }
 
   /** Variable of the password that was taken. */
-  #passwordVariable(): string {
-    const taken = this.committer instanceof Redis ? this.committer.options.password : this.#clusterPassword;
-    return taken === this.#address.passwordNext?.reveal() ? "REDIS_PASS_NEXT" : "REDIS_PASS_CURRENT";
+  #passwordVariable(owner: RedisClient): string {
+    return this.#onNext.has(owner) ? "REDIS_PASS_NEXT" : "REDIS_PASS_CURRENT";
   }
 
   #tellOtherPassword(variable: string): void {
@@ -269,7 +347,7 @@ export class RedisConnections {
     this.#lastError = "";
     if (this.#everUp) this.#deps.onReconnect();
     const message = this.#everUp ? "Redis can be used again" : "Connected to Redis";
-    const variable = this.#toldPassword === "" ? null : this.#passwordVariable();
+    const variable = this.#toldPassword === "" ? null : this.#passwordVariable(this.committer);
     this.#deps.log.info("redis_ready", variable === null ? message : `${message}, with ${variable}`, {
       outage_seconds: outageMs / 1_000,
       ...(variable === null ? {} : { variable }),
@@ -281,18 +359,3 @@ export class RedisConnections {
 function isRefusal(code: RedisErrorCode): boolean {
   return code === "WRONGPASS" || code === "NOAUTH";
 }
-
-function describeFailure(error: Error): string {
-  const text = describeRedisError(error);
-  return text + (EXPLANATIONS.find(([failure]) => failure.test(text))?.[1] ?? "");
-}
-
-/** What the client does not tell, and what the program's own permissions are called by the runtime. */
-const EXPLANATIONS: readonly (readonly [failure: RegExp, explanation: string])[] = [
-  [
-    /sentinels are unreachable.*Connection is closed/,
-    " (nobody listens there, or with TLS one of the two did not take the other's certificate)",
-  ],
-  [/\bNOAUTH\b/, ` (${HOW_TO_LOG_IN})`],
-  [/Requires write access/, " (the program may use sockets in /run/redis and /var/run/redis only)"],
-];

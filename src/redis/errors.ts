@@ -17,6 +17,9 @@ export const REDIS_ERROR_CODES = [
   "MOVED",
   "ASK",
   "WRONGTYPE",
+  "DENIED",
+  "MAXCLIENTS",
+  "TLS",
   "TIMEOUT",
   "CONNECTION",
   "OTHER",
@@ -26,9 +29,14 @@ export type RedisErrorCode = (typeof REDIS_ERROR_CODES)[number];
 
 /** The server's own codes; Redis 6 puts them behind `ERR Error running script …: -`, so anywhere in the text. */
 const SERVER_CODE =
-  /\b(OOM|READONLY|LOADING|BUSY|NOSCRIPT|NOPERM|NOAUTH|WRONGPASS|MISCONF|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|WRONGTYPE)\b/;
-/** Inside a script, Redis 6 and 7 tell a missing permission in words only. */
-const SCRIPT_PERMISSION = /user executing the script can't/i;
+  /\b(OOM|READONLY|LOADING|BUSY|NOSCRIPT|NOPERM|NOAUTH|WRONGPASS|MISCONF|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|WRONGTYPE|DENIED)\b/;
+/** Inside a script a missing permission is told in words only: Redis 6 and 7.0, then 7.2, 8 and Valkey. */
+const SCRIPT_PERMISSION = /user executing the script can't|ACL failure in script/i;
+/** Redis: `networking.c`, sent before the connection is closed. */
+const TOO_MANY_CLIENTS = /max number of clients/i;
+/** A handshake that failed: by the codes of node:tls, in rustls' words, as Deno 2.6 has it (`write UNKNOWN`), as `connection_fault.ts` explains it. */
+const NO_TLS =
+  /\bERR_(?:TLS|SSL|OSSL)_|\bCERT_|SELF_SIGNED_CERT|UNABLE_TO_(?:VERIFY|GET)_|received fatal alert|corrupt message|write UNKNOWN|^TLS: /;
 /** ioredis 6: `Command.js` (command), `Redis.js` (`connect ETIMEDOUT`, `Socket timeout`). */
 const TIMED_OUT = /Command timed out|Socket timeout|\bETIMEDOUT\b/;
 /** ioredis 6: `Redis.js`, `event_handler.js`, `MaxRetriesPerRequestError.js`, and the codes of node:net and node:dns; Deno of a socket. */
@@ -41,6 +49,8 @@ export function redisErrorCode(error: unknown): RedisErrorCode {
   const code = SERVER_CODE.exec(text)?.[1];
   if (code !== undefined) return code as RedisErrorCode;
   if (SCRIPT_PERMISSION.test(text)) return "NOPERM";
+  if (TOO_MANY_CLIENTS.test(text)) return "MAXCLIENTS";
+  if (NO_TLS.test(text)) return "TLS";
   if (TIMED_OUT.test(text)) return "TIMEOUT";
   return DISCONNECTED.test(text) ? "CONNECTION" : "OTHER";
 }

@@ -26,6 +26,11 @@ export function waitingKey(dlq: string): string {
   return `${stateKey(dlq)}:waiting`;
 }
 
+/** What a trial of a source's moves is made with: it is gone again within the script. In the slot of the source's record. */
+export function trialKey(dlq: string): string {
+  return `${stateKey(dlq)}:trial`;
+}
+
 /** The part of a key that decides its cluster slot (between the first `{` and the next `}`), if it has one. */
 export function hashTag(key: string): string | undefined {
   const open = key.indexOf("{");

@@ -34,6 +34,7 @@ export class TailGuard {
     this.#redis = redis;
     this.#key = key;
     redis.on("close", () => this.#forget());
+    redis.on("idle", () => this.leave());
   }
 
   /** Sends what guards a read that is sent next, and leaves a transaction that was entered for another. `null`: nothing does. */

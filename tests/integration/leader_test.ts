@@ -174,7 +174,8 @@ Deno.test("leader: tells why it cannot lead when Redis refuses the lease, and no
       { event, fields },
     ) => [event, fields.code]);
     assert.deepEqual(told, [["redis_error", "OOM"]]);
-    assert.match(engine.source.board.last().closed[0]?.detail ?? "", /not known who leads.*OOM/);
+    const closed = engine.source.board.last().closed.find(({ name }) => name === "leader");
+    assert.match(closed?.detail ?? "", /not known who leads.*OOM/);
     await admin.config("SET", "maxmemory", "0");
     await waitUntilEmpty(server(), DLQ);
     await waitUntil(() => engine.lines.some(({ event }) => event === "redis_recovered"), {

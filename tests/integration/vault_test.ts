@@ -329,7 +329,10 @@ const FAILURES: Readonly<
     env: { VAULT_CACERT: "/etc/hostname" },
     tells: /VAULT_CACERT "\/etc\/hostname" holds no certificate \(PEM\)/,
   },
-  "its certificate is not known": { env: { VAULT_CACERT: "" }, tells: /has a certificate of an authority that is not trusted/ },
+  "its certificate is not known": {
+    env: { VAULT_CACERT: "" },
+    tells: /has a certificate of an authority that is not trusted/,
+  },
 };
 
 for (const [what, { spoil = () => {}, env: own = {}, tells }] of Object.entries(FAILURES)) {

@@ -4,9 +4,10 @@ const FOLDER = new URL("./tls/", import.meta.url);
 
 /**
  * A certificate with its key and the authority that signed it. `localhost` is good for that name and 127.0.0.1. The nodes are
- * good for 127.0.0.1 (the first), 127.0.0.2 (the second), and for {@link SHARED_NAME}.
+ * good for 127.0.0.1 (the first), 127.0.0.2 (the second), and for {@link SHARED_NAME}. `expired` was good for `localhost` and
+ * 127.0.0.1 until 2021, `elsewhere` is good for elsewhere.example.
  */
-export type Certificate = "localhost" | "node_1" | "node_2";
+export type Certificate = "localhost" | "node_1" | "node_2" | "expired" | "elsewhere";
 
 /** The name that the certificates of both nodes have. */
 export const SHARED_NAME = "redis.test";
@@ -15,6 +16,8 @@ const FILES: Readonly<Record<Certificate, { readonly name: string; readonly auth
   localhost: { name: "server", authority: "ca.crt" },
   node_1: { name: "nodes/node_1", authority: "nodes/ca.crt" },
   node_2: { name: "nodes/node_2", authority: "nodes/ca.crt" },
+  expired: { name: "faults/expired", authority: "faults/ca.crt" },
+  elsewhere: { name: "faults/elsewhere", authority: "faults/ca.crt" },
 };
 
 /** Paths of the PEM files. */

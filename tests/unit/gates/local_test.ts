@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type Brake, RELEASED } from "../../../src/domain/brake.ts";
 import { createEnabledGate, createRedisGate, createReturnsGate } from "../../../src/gates/local.ts";
 import type { GateAnswer } from "../../../src/gates/gate.ts";
+import type { Refusal } from "../../../src/redis/move_trial.ts";
 import { parseRecord } from "../../../src/redis/source_record.ts";
 
 const verdict = (answer: GateAnswer | Promise<GateAnswer>) => {
@@ -17,12 +18,20 @@ Deno.test("createEnabledGate: is open when replay is switched on and that is kno
   assert.deepEqual(ask(true, false), [false, "unknown"]);
 });
 
-Deno.test("createRedisGate: names the code of the failure when Redis cannot be used", () => {
-  const ask = (ready: boolean, code: string) =>
-    verdict(createRedisGate({ isReady: () => ready, lastErrorCode: () => code }).ask());
-  assert.deepEqual(ask(true, ""), [true, "connected"]);
-  assert.deepEqual(ask(false, ""), [false, "connecting"]);
-  assert.deepEqual(ask(false, "WRONGPASS"), [false, "wrongpass"]);
+Deno.test("createRedisGate: names the code of the failure when Redis cannot be used, and what was refused when it can", async () => {
+  const ask = async (ready: boolean, code: string, refused: Refusal | null = null) => {
+    const link = { isReady: () => ready, lastErrorCode: () => code, lastFailure: () => code && `${code}: it says so` };
+    return await createRedisGate(link, { ask: () => Promise.resolve(refused), last: () => refused }).ask();
+  };
+  const refusal: Refusal = { code: "OOM", text: "raise maxmemory" };
+  assert.deepEqual(verdict(await ask(true, "")), [true, "connected"]);
+  assert.deepEqual(verdict(await ask(false, "")), [false, "connecting"]);
+  assert.deepEqual(verdict(await ask(false, "WRONGPASS")), [false, "wrongpass"]);
+  assert.match((await ask(false, "WRONGPASS")).detail, /WRONGPASS: it says so/);
+  assert.deepEqual(verdict(await ask(true, "", refusal)), [false, "oom"]);
+  assert.match((await ask(true, "", refusal)).detail, /raise maxmemory/);
+  assert.deepEqual(verdict(await ask(false, "", refusal)), [false, "oom"], "the connections are made anew");
+  assert.deepEqual(verdict(await ask(false, "CONNECTION", refusal)), [false, "connection"]);
 });
 
 Deno.test("createReturnsGate: is closed only while a suspect source waits for its next canary group", () => {

@@ -1,4 +1,5 @@
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { explainRedisError } from "../../../src/redis/advice.ts";
 import { describeRedisError, redisErrorCode } from "../../../src/redis/errors.ts";
 
 const cases: [string, string][] = [
@@ -17,6 +18,19 @@ const cases: [string, string][] = [
     "ERR Error running script (call to f_1): @user_script:1: The user executing the script can't run this command",
     "NOPERM",
   ],
+  ["ERR ACL failure in script: User remediation has no permissions to run the 'lpush' command", "NOPERM"],
+  ["ERR ACL failure in script: No permissions to access a key script: 1f, on @user_script:1.", "NOPERM"],
+  ["DENIED Redis is running in protected mode because protected mode is enabled and no password is set", "DENIED"],
+  ["-DENIED Redis is running in protected mode", "DENIED"],
+  ["ERR max number of clients reached", "MAXCLIENTS"],
+  ["ERR max number of clients + cluster connections reached", "MAXCLIENTS"],
+  ["Hostname/IP does not match certificate's altnames ERR_TLS_CERT_ALTNAME_INVALID", "TLS"],
+  ["unable to verify the first certificate UNABLE_TO_VERIFY_LEAF_SIGNATURE", "TLS"],
+  ["self-signed certificate in certificate chain SELF_SIGNED_CERT_IN_CHAIN", "TLS"],
+  ["received fatal alert: CertificateRequired", "TLS"],
+  ["certificate has expired CERT_HAS_EXPIRED", "TLS"],
+  ["write UNKNOWN", "TLS"],
+  ["TLS: that port does not talk TLS", "TLS"],
   ["NOAUTH Authentication required.", "NOAUTH"],
   ["WRONGPASS invalid username-password pair or user is disabled.", "WRONGPASS"],
   ["MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.", "MISCONF"],
@@ -58,6 +72,36 @@ Deno.test("redisErrorCode: reads the error's code when it has no message", () =>
 Deno.test("redisErrorCode: takes anything when it is not an error", () => {
   deepStrictEqual([undefined, null, 1, "OOM x"].map(redisErrorCode), ["OTHER", "OTHER", "OTHER", "OOM"]);
 });
+
+const EXPLAINED: [message: string, advice: RegExp | null][] = [
+  ["READONLY You can't write against a read only replica.", /connect to the master/],
+  ["ERR Error running script (call to f_1): @user_script:3: -READONLY You can't write", /connect to the master/],
+  ["MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", /connect to the master/],
+  ["ERR unknown command 'EVALSHA', with args beginning with: 'abc' 'hunter2'", /EVAL or EVALSHA was renamed/],
+  ["ERR unknown command `eval`, with args beginning with: `return 1`, ", /EVAL or EVALSHA was renamed/],
+  ["NOREPLICAS Not enough good replicas to write.", /min-replicas-to-write/],
+  ["MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.", /make room/],
+  ["OOM command not allowed when used memory > 'maxmemory'.", /raise maxmemory/],
+  ["ERR ACL failure in script: No permissions to access a key", /docs\/redis\.md/],
+  ["BUSY Redis is busy running a script.", /SCRIPT KILL/],
+  ["NOAUTH Authentication required.", /set REDIS_PASS_CURRENT; MUTT keeps it in Vault/],
+  ["DENIED Redis is running in protected mode", /set a password/],
+  ["ERR max number of clients reached", /raise maxclients/],
+  [
+    "All sentinels are unreachable. Retrying from scratch after 50ms. Last error: write UNKNOWN",
+    /REDIS_TLS_SERVER_NAME/,
+  ],
+  ["connect ECONNREFUSED 127.0.0.1:6379", null],
+];
+
+for (const [message, advice] of EXPLAINED) {
+  Deno.test(`explainRedisError: says ${advice ?? "nothing more"} of ${JSON.stringify(message.slice(0, 50))}`, () => {
+    const explained = explainRedisError(new Error(message));
+    if (advice === null) strictEqual(explained, message);
+    else match(explained, advice);
+    ok(!explained.includes("hunter2"));
+  });
+}
 
 const SHOWN: [message: string, shown: string][] = [
   ["ERR unknown command 'AUTH', with args beginning with: 'svc' 'hunter2' ", "ERR unknown command 'AUTH'"],

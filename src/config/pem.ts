@@ -1,0 +1,45 @@
+/** Whether a file's text is the certificate or key that TLS takes. Pure, never throws. */
+import { createPrivateKey, createPublicKey, X509Certificate } from "node:crypto";
+
+const KEY_WANTED = "a private key in PEM that is not encrypted, e.g. by openssl pkey -in KEY -out PLAIN";
+
+/** What is wrong with a file of certificates, for people; `null`: nothing. One that is being written is cut off. */
+export function certificateProblem(text: string): string | null {
+  const [begins, ends] = ["BEGIN", "END"].map((edge) => text.split(`-----${edge} CERTIFICATE-----`).length - 1);
+  if (begins === 0) return "it holds no certificate in PEM";
+  if (begins !== ends) return "its last certificate is cut off";
+  return readable(() => new X509Certificate(text)) === null ? "its certificate cannot be read" : null;
+}
+
+/** What is wrong with a client's certificate and its key together; `file` says whose fault it is. `null`: nothing. */
+export function pairProblem(cert: string, key: string): { file: "cert" | "key"; text: string } | null {
+  const text = certificateProblem(cert);
+  if (text !== null) return { file: "cert", text };
+  if (/BEGIN ENCRYPTED PRIVATE KEY|^Proc-Type: 4,ENCRYPTED/m.test(key)) {
+    return {
+      file: "key",
+      text: `its key is encrypted, and nobody is there to give the passphrase (wanted: ${KEY_WANTED})`,
+    };
+  }
+  if (!/-----BEGIN (?:\w+ )?PRIVATE KEY-----[^]*-----END (?:\w+ )?PRIVATE KEY-----/.test(key)) {
+    return { file: "key", text: `it holds no whole key (wanted: ${KEY_WANTED})` };
+  }
+  // The runtime of the binary ends the process on a key that belongs to another certificate (Deno 2.6, ext/tls).
+  const ofCert = readable(() => spki(createPublicKey(cert))),
+    ofKey = readable(() => spki(createPublicKey(createPrivateKey(key))));
+  return ofCert !== null && ofKey !== null && ofCert !== ofKey
+    ? { file: "key", text: "it is not the key of the client certificate" }
+    : null;
+}
+
+function spki(key: ReturnType<typeof createPublicKey>): string {
+  return key.export({ type: "spki", format: "der" }).toString("base64");
+}
+
+function readable<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch {
+    return null;
+  }
+}
