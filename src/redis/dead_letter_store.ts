@@ -139,7 +139,7 @@ export class DeadLetterStore {
     this.#begin = loadScript(committer, { name: "beginCycle", keys: 2, lua: beginCycle });
     this.#commit = loadBulkScript(mover, { keys: 5, lua: commitMoves });
     this.#settle = loadScript(committer, { name: "settleCommit", keys: 2, lua: settleCommit });
-    this.#guard = new TailGuard(mover, policy.dlq);
+    this.#guard = new TailGuard(mover, { key: policy.dlq, other: committer });
   }
 
   /** The record, the depth and the server's clock. Changes nothing. */

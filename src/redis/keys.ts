@@ -21,6 +21,11 @@ export function receiptKey(dlq: string, instance: string): string {
   return `${stateKey(dlq)}:receipt:${instance}`;
 }
 
+/** What one instance watches and changes to see whether WATCH guards (string, expires). In the slot of the DLQ. */
+export function proofKey(dlq: string, instance: string): string {
+  return `${stateKey(dlq)}:proof:${instance}`;
+}
+
 /** The part of a key that decides its cluster slot (between the first `{` and the next `}`), if it has one. */
 export function hashTag(key: string): string | undefined {
   const open = key.indexOf("{");

@@ -4,12 +4,24 @@
  *
  * The transaction is entered (MULTI) before the commit is sent, and the commit is only sent once both were answered: a commit
  * that ran outside of one would be guarded by nothing.
+ *
+ * That WATCH guards is proven once per connection: a proxy may answer OK and run the transaction on another connection to
+ * Redis. The guard watches a key of its own, changes it by another connection, and must see EXEC refused. Until then, and where
+ * it is not refused, nothing is guarded.
  */
 import type { Redis } from "ioredis";
+import { createId } from "../runtime/random.ts";
+import type { RedisClient } from "./cluster.ts";
 import { redisErrorCode } from "./errors.ts";
+import { proofKey } from "./keys.ts";
 
 /** Reads that go unguarded after a guard was broken, doubled each time in a row: others push, so the next would break too. */
 const MAX_PAUSE = 64;
+/** How long the key that a proof changes is kept, in milliseconds. */
+const PROOF_KEY_MS = 10_000;
+
+/** Whether WATCH guards on the connection in hand. */
+type Proof = "unknown" | "running" | "guards" | "does_not";
 
 /** What one read is guarded by, until the next read, a commit, or the end of the connection. */
 export interface Guard {
@@ -21,25 +33,33 @@ export interface Guard {
 export class TailGuard {
   readonly #redis: Redis;
   readonly #key: string;
+  readonly #other: RedisClient;
+  readonly #proofKey: string;
   /** That of the last read. */
   #guard: Guard | null = null;
   /** Whether MULTI was sent and neither EXEC nor DISCARD. */
   #isEntered = false;
   /** Redis refuses what this needs, by its ACL or because it is a proxy that has no transactions. */
   #isRefused = false;
+  #proof: Proof = "unknown";
+  /** The connection that the proof is for, by number. */
+  #connection = 0;
   #pause = 0;
   #nextPause = 1;
 
-  constructor(redis: Redis, key: string) {
+  /** `other`: a connection that is not `redis`, to the same server. */
+  constructor(redis: Redis, { key, other }: { key: string; other: RedisClient }) {
     this.#redis = redis;
     this.#key = key;
+    this.#other = other;
+    this.#proofKey = proofKey(key, createId());
     redis.on("close", () => this.#forget());
   }
 
   /** Sends what guards a read that is sent next, and leaves a transaction that was entered for another. `null`: nothing does. */
   watch(): Guard | null {
     this.leave();
-    if (this.#isRefused || --this.#pause >= 0) return null;
+    if (this.#isRefused || !this.#isProven() || --this.#pause >= 0) return null;
     this.#pause = 0;
     return this.#guard = { holds: this.#isGranted(this.#redis.watch(this.#key)) };
   }
@@ -76,7 +96,10 @@ export class TailGuard {
       }
       throw sent.status === "rejected" ? sent.reason : replies.reason;
     }
-    const reply = Array.isArray(replies.value) ? replies.value[0] : null;
+    // A transaction without replies has run nothing: a proxy has refused the script before it was queued.
+    const isEmpty = Array.isArray(replies.value) && replies.value.length === 0;
+    if (isEmpty) this.#proof = "does_not";
+    const reply = Array.isArray(replies.value) && !isEmpty ? replies.value[0] : null;
     // A script that Redis has forgotten has not run; sent by itself it is sent whole.
     if (reply instanceof Error && redisErrorCode(reply) === "NOSCRIPT") return null;
     this.#pauseAfter(reply !== null);
@@ -100,6 +123,38 @@ export class TailGuard {
     this.#guard = null;
   }
 
+  /** Whether WATCH has been seen to guard on this connection; where nobody knows, finds out in the background. */
+  #isProven(): boolean {
+    if (this.#proof === "unknown") this.#prove();
+    return this.#proof === "guards";
+  }
+
+  /** Reads and commits may be sent meanwhile: the transaction goes out in one piece. Never rejects. */
+  async #prove(): Promise<void> {
+    const connection = this.#connection;
+    this.#proof = "running";
+    const proof = await this.#tryOut().catch((error): Proof => {
+      this.#refuse(error);
+      return "unknown";
+    });
+    if (connection === this.#connection) this.#proof = proof;
+  }
+
+  async #tryOut(): Promise<Proof> {
+    await this.#redis.watch(this.#proofKey);
+    await this.#other.set(this.#proofKey, "changed", "PX", PROOF_KEY_MS);
+    const sent = ["MULTI", "GET", "EXEC"].map((command) =>
+      this.#redis.call(command, ...(command === "GET" ? [this.#proofKey] : []))
+    );
+    const [entered, , executed] = await Promise.allSettled(sent);
+    if (executed!.status === "fulfilled") return executed!.value === null ? "guards" : "does_not";
+    if (entered!.status === "fulfilled" && redisErrorCode(executed!.reason) === "NOPERM") {
+      this.#isEntered = true;
+      this.leave();
+    }
+    throw entered!.status === "rejected" ? entered!.reason : executed!.reason;
+  }
+
   /** The client asks whether to connect anew only of errors that are not inside a transaction's reply. */
   #answeredWith(error: Error): Error {
     if (this.#redis.options.reconnectOnError?.(error)) this.#redis.disconnect(true);
@@ -117,6 +172,8 @@ export class TailGuard {
 
   /** The server forgets with the connection. */
   #forget(): void {
+    this.#connection++;
+    this.#proof = "unknown";
     this.#isEntered = false;
     this.#guard = null;
   }
