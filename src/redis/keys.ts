@@ -21,7 +21,7 @@ export function receiptKey(dlq: string, instance: string): string {
   return `${stateKey(dlq)}:receipt:${instance}`;
 }
 
-/** What one instance watches and changes to see whether WATCH guards (string, expires). In the slot of the DLQ. */
+/** What one instance watches and changes to see whether WATCH guards (never kept). In the slot of the DLQ. */
 export function proofKey(dlq: string, instance: string): string {
   return `${stateKey(dlq)}:proof:${instance}`;
 }

@@ -14,11 +14,11 @@ import { createId } from "../runtime/random.ts";
 import type { RedisClient } from "./cluster.ts";
 import { redisErrorCode } from "./errors.ts";
 import { proofKey } from "./keys.ts";
+import { loadScript, type Script } from "./scripts.ts";
+import touchKey from "./scripts/touch_key.lua" with { type: "text" };
 
 /** Reads that go unguarded after a guard was broken, doubled each time in a row: others push, so the next would break too. */
 const MAX_PAUSE = 64;
-/** How long the key that a proof changes is kept, in milliseconds. */
-const PROOF_KEY_MS = 10_000;
 
 /** Whether WATCH guards on the connection in hand. */
 type Proof = "unknown" | "running" | "guards" | "does_not";
@@ -33,7 +33,7 @@ export interface Guard {
 export class TailGuard {
   readonly #redis: Redis;
   readonly #key: string;
-  readonly #other: RedisClient;
+  readonly #touch: Script;
   readonly #proofKey: string;
   /** That of the last read. */
   #guard: Guard | null = null;
@@ -51,15 +51,21 @@ export class TailGuard {
   constructor(redis: Redis, { key, other }: { key: string; other: RedisClient }) {
     this.#redis = redis;
     this.#key = key;
-    this.#other = other;
+    this.#touch = loadScript(other, { name: "touchKey", keys: 1, lua: touchKey });
     this.#proofKey = proofKey(key, createId());
     redis.on("close", () => this.#forget());
   }
 
-  /** Sends what guards a read that is sent next, and leaves a transaction that was entered for another. `null`: nothing does. */
+  /**
+   * Sends what guards a read that is sent next, and leaves a transaction that was entered for another. `null`: nothing does.
+   * Until WATCH is proven the guard never holds.
+   */
   watch(): Guard | null {
     this.leave();
-    if (this.#isRefused || !this.#isProven() || --this.#pause >= 0) return null;
+    if (this.#isRefused || this.#proof === "does_not") return null;
+    if (this.#proof === "unknown") this.#prove();
+    if (this.#proof !== "guards") return { holds: Promise.resolve(false) };
+    if (--this.#pause >= 0) return null;
     this.#pause = 0;
     return this.#guard = { holds: this.#isGranted(this.#redis.watch(this.#key)) };
   }
@@ -123,13 +129,7 @@ export class TailGuard {
     this.#guard = null;
   }
 
-  /** Whether WATCH has been seen to guard on this connection; where nobody knows, finds out in the background. */
-  #isProven(): boolean {
-    if (this.#proof === "unknown") this.#prove();
-    return this.#proof === "guards";
-  }
-
-  /** Reads and commits may be sent meanwhile: the transaction goes out in one piece. Never rejects. */
+  /** Finds out whether WATCH guards on this connection. Reads and commits may be sent meanwhile: the transaction goes out in one piece. Never rejects. */
   async #prove(): Promise<void> {
     const connection = this.#connection;
     this.#proof = "running";
@@ -142,7 +142,7 @@ export class TailGuard {
 
   async #tryOut(): Promise<Proof> {
     await this.#redis.watch(this.#proofKey);
-    await this.#other.set(this.#proofKey, "changed", "PX", PROOF_KEY_MS);
+    await this.#touch(this.#proofKey);
     const sent = ["MULTI", "GET", "EXEC"].map((command) =>
       this.#redis.call(command, ...(command === "GET" ? [this.#proofKey] : []))
     );
