@@ -155,6 +155,7 @@ export class DeadLetterStore {
 
   /** The same, to be committed: what was read before can only be committed at the price of a digest from now on. */
   async read(bounds: ChunkBounds): Promise<Chunk> {
+    if (!this.#guard.isTried()) await this.#guard.prove();
     const guard = this.#guard.watch();
     const reply = await this.#read(...this.#readArguments(guard ? bounds : smaller(bounds), this.#batch.size()));
     this.#guard.enter(guard);

@@ -21,7 +21,7 @@ import touchKey from "./scripts/touch_key.lua" with { type: "text" };
 const MAX_PAUSE = 64;
 
 /** Whether WATCH guards on the connection in hand. */
-type Proof = "unknown" | "running" | "guards" | "does_not";
+type Proof = "unknown" | "guards" | "does_not";
 
 /** What one read is guarded by, until the next read, a commit, or the end of the connection. */
 export interface Guard {
@@ -56,16 +56,25 @@ export class TailGuard {
     redis.on("close", () => this.#forget());
   }
 
-  /**
-   * Sends what guards a read that is sent next, and leaves a transaction that was entered for another. `null`: nothing does.
-   * Until WATCH is proven the guard never holds.
-   */
+  /** Whether {@link prove} has nothing to find out on the connection in hand. */
+  isTried(): boolean {
+    return this.#isRefused || this.#proof !== "unknown";
+  }
+
+  /** Finds out whether WATCH guards on the connection in hand. Call it while nothing else is sent there. Never rejects. */
+  async prove(): Promise<void> {
+    const connection = this.#connection;
+    const proof = await this.#tryOut().catch((error): Proof => {
+      this.#refuse(error);
+      return "unknown";
+    });
+    if (connection === this.#connection) this.#proof = proof;
+  }
+
+  /** Sends what guards a read that is sent next, and leaves a transaction that was entered for another. `null`: nothing does. */
   watch(): Guard | null {
     this.leave();
-    if (this.#isRefused || this.#proof === "does_not") return null;
-    if (this.#proof === "unknown") this.#prove();
-    if (this.#proof !== "guards") return { holds: Promise.resolve(false) };
-    if (--this.#pause >= 0) return null;
+    if (this.#isRefused || this.#proof !== "guards" || --this.#pause >= 0) return null;
     this.#pause = 0;
     return this.#guard = { holds: this.#isGranted(this.#redis.watch(this.#key)) };
   }
@@ -127,17 +136,6 @@ export class TailGuard {
     }
     this.#isEntered = false;
     this.#guard = null;
-  }
-
-  /** Finds out whether WATCH guards on this connection. Reads and commits may be sent meanwhile: the transaction goes out in one piece. Never rejects. */
-  async #prove(): Promise<void> {
-    const connection = this.#connection;
-    this.#proof = "running";
-    const proof = await this.#tryOut().catch((error): Proof => {
-      this.#refuse(error);
-      return "unknown";
-    });
-    if (connection === this.#connection) this.#proof = proof;
   }
 
   async #tryOut(): Promise<Proof> {
