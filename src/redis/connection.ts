@@ -5,8 +5,10 @@ import type { Clock } from "../runtime/clock.ts";
 import type { RandomFraction } from "../runtime/random.ts";
 import type { Server } from "../config/redis_url.ts";
 import { type ClientOptions, clientOptions, type RedisAddress } from "./address.ts";
-import { openCluster, type RedisClient, SlotOwner } from "./cluster.ts";
+import { Attempts, CUTS_AT_ONCE } from "./attempts.ts";
+import { openCluster, type RedisClient, SlotOwner, unowned } from "./cluster.ts";
 import { describeRedisError, type RedisErrorCode, redisErrorCode } from "./errors.ts";
+import { MasterWatch } from "./master_watch.ts";
 
 /** How long a command may take, in milliseconds, before its caller is told that it timed out. */
 export const COMMAND_TIMEOUT_MS = 5_000;
@@ -14,6 +16,11 @@ export const COMMAND_TIMEOUT_MS = 5_000;
 const SOCKET_MARGIN_MS = 1_000;
 /** Longest pause between attempts to connect, in milliseconds. */
 const MAX_RETRY_MS = 5_000;
+
+/** Where nobody listens (RFC 6761): a connection that does not know its server yet must not go to the client's default. */
+const NOWHERE: Server = { host: "unknown.invalid", port: 1 };
+/** An outage that tells that a server may not be the master any more. */
+const NO_MASTER = /READONLY|MASTERDOWN/;
 
 /** What {@link RedisConnections} needs. */
 export interface ConnectionDeps {
@@ -49,6 +56,7 @@ export class RedisConnections {
   #clusterPassword: string | undefined;
   /** Attempts to connect what the client has ended. */
   #revivals = 0;
+  readonly #masterWatch: MasterWatch | null;
   readonly #closed = new AbortController();
 
   constructor(address: RedisAddress, deps: ConnectionDeps) {
@@ -61,6 +69,7 @@ export class RedisConnections {
     this.reader = this.#cluster ?? this.#openServer("reader");
     this.committer = this.#cluster ?? this.#openServer("committer");
     this.#needed.add(this.reader).add(this.committer);
+    this.#masterWatch = this.#watchMaster();
   }
 
   /** Every connection that is not closed for good. */
@@ -104,7 +113,7 @@ export class RedisConnections {
   /** One more connection to a single server: in a cluster the owner of `key`, whoever that is. Closed with the others. */
   open(role: string, key: string): Redis {
     if (!this.#cluster) return this.#openServer(role);
-    return this.#openServer(role, new SlotOwner(this.#cluster, key));
+    return this.#openServer(role, new SlotOwner(this.#cluster, key), key);
   }
 
   /** Resolves with whether the connections became ready within `timeoutMs`. */
@@ -125,29 +134,73 @@ export class RedisConnections {
     for (const redis of this.#all) if (redis.status !== "end") redis.disconnect();
   }
 
-  #openServer(role: string, owner?: SlotOwner): Redis {
+  #openServer(role: string, owner?: SlotOwner, key = ""): Redis {
+    const attempts = new Attempts(this.#deps.clock);
     const redis: Redis = new Redis({
       ...clientOptions(this.#address, this.#options(role)),
-      ...(owner ? { ...owner.server(), lazyConnect: true } : {}),
-      retryStrategy: (attempt) => {
+      ...(owner ? { ...NOWHERE, lazyConnect: true } : {}),
+      retryStrategy: () => {
         if (owner) Object.assign(redis.options, owner.server());
-        return this.#backoff(attempt);
+        return this.#next(attempts, role);
       },
-      reconnectOnError: (error) => owner ? owner.isElsewhere(error) : this.#isDemoted(error, redis),
+      reconnectOnError: (error) => {
+        if (!owner) return this.#isDemoted(error, redis);
+        const isElsewhere = owner.isElsewhere(error, redis.options.host!);
+        if (isElsewhere) attempts.reset();
+        return isElsewhere;
+      },
     });
+    redis.on("ready", () => attempts.ready());
+    this.#negotiate(redis);
     redis.on("error", (error: Error) => this.#failed(redis, error));
-    owner?.onceKnown((server) => {
+    owner?.whenKnown((server) => {
       Object.assign(redis.options, server);
       if (redis.status === "wait") redis.connect().catch(() => {});
-    });
+    }, () => this.#tell(unowned(key)));
     return this.#watch(redis);
   }
 
+  /** A proxy that does not know HELLO may close the connection instead of saying so: RESP 2 and 3 are tried in turn. */
+  #negotiate(redis: Redis): void {
+    const { options } = redis;
+    let isSilent = false;
+    redis.on("connect", () => isSilent = redis.status === "connect");
+    redis.on("ready", () => isSilent = false);
+    redis.on("error", (error) => isSilent &&= redisErrorCode(error) === "CONNECTION");
+    redis.on("close", () => {
+      if (isSilent) options.protocol = options.protocol === 2 ? 3 : 2;
+      isSilent = false;
+    });
+  }
+
+  #watchMaster(): MasterWatch | null {
+    const { clock, log } = this.#deps, options = clientOptions(this.#address, this.#options("sentinel"));
+    if (!options.sentinels?.length) return null;
+    const watch = new MasterWatch({
+      ...{ clock, options },
+      connectedTo: () => {
+        const { status, stream } = this.committer as Redis;
+        const { remoteAddress: host, remotePort: port } = stream as { remoteAddress?: string; remotePort?: number };
+        return status === "ready" && host && port ? { host, port } : null;
+      },
+      onElsewhere: (master, connectedTo) => {
+        const message = `The Sentinels name ${master} as the master, connected is ${connectedTo}; connecting anew`;
+        log.warning("redis_master_elsewhere", message, { master, connected_to: connectedTo });
+        for (const redis of this.#all) if (redis.status === "ready") redis.disconnect(true);
+      },
+    });
+    watch.run(this.#closed.signal);
+    return watch;
+  }
+
   #openCluster(nodes: readonly Server[]): Cluster {
+    const attempts = new Attempts(this.#deps.clock);
     const cluster = openCluster(nodes, {
       options: clientOptions(this.#address, this.#options("cluster")),
-      backoff: (attempt) => this.#backoff(attempt),
+      backoff: () => this.#next(attempts, "cluster"),
+      onReplaced: (known) => this.#tellReplaced(known),
     });
+    cluster.on("ready", () => attempts.ready());
     // It makes its connections anew instead of mending them.
     cluster.on("+node", (node: Redis) => {
       if (this.#clusterPassword !== undefined) node.options.password = this.#clusterPassword;
@@ -190,9 +243,31 @@ export class RedisConnections {
 
   /** A master that became a replica: every connection is made again, to wherever the name leads now. */
   #isDemoted(error: Error, failing: Redis): boolean {
-    if (!error.message.includes("READONLY")) return false;
+    if (error.message.includes("NOREPLICAS")) this.#masterWatch?.hint();
+    if (!NO_MASTER.test(error.message)) return false;
     for (const redis of this.#all) if (redis !== failing && redis.status === "ready") redis.disconnect(true);
     return true;
+  }
+
+  #next(attempts: Attempts, role: string): number {
+    const attempt = attempts.lost();
+    if (attempts.cuts() === CUTS_AT_ONCE) {
+      const message = `Redis, or a proxy before it, has closed the connection ${role} soon after it was made, ` +
+        `${CUTS_AT_ONCE} times in a row; trying again ever more rarely. Look into its log, at maxclients, ` +
+        "client-output-buffer-limit, maxmemory-clients and timeout";
+      this.#deps.log.warning("redis_cut", message, { connection: role });
+    }
+    return this.#backoff(attempt);
+  }
+
+  #tellReplaced(known: readonly string[] | null): void {
+    if (known === null) {
+      return this.#deps.log.info("redis_nodes_named", "A node that REDIS_CLUSTER_NODES names is in the cluster again");
+    }
+    const message =
+      "No node that REDIS_CLUSTER_NODES names is in the cluster any more, and a restart would not find it; " +
+      `name some of these: ${known.join(", ")}`;
+    this.#deps.log.warning("redis_nodes_replaced", message, { nodes: known });
   }
 
   #backoff(attempt: number): number {
@@ -205,6 +280,8 @@ export class RedisConnections {
     // What fails before is no handshake with Redis, but a Sentinel's refusal: the client, cut then, would have ended for good.
     if (redis.status !== "connect") return;
     if (isRefusal(code)) this.#takeOtherPassword(redis);
+    // A proxy that refuses HELLO in words of its own.
+    if (code === "OTHER" && !/max number of clients/i.test(error.message)) redis.options.protocol = 2;
     // Half a handshake is none: a client whose SELECT was refused would go on in database 0.
     redis.disconnect(true);
   }

@@ -4,6 +4,7 @@
 export const REDIS_ERROR_CODES = [
   "OOM",
   "READONLY",
+  "MASTERDOWN",
   "LOADING",
   "BUSY",
   "NOSCRIPT",
@@ -26,7 +27,7 @@ export type RedisErrorCode = (typeof REDIS_ERROR_CODES)[number];
 
 /** The server's own codes; Redis 6 puts them behind `ERR Error running script …: -`, so anywhere in the text. */
 const SERVER_CODE =
-  /\b(OOM|READONLY|LOADING|BUSY|NOSCRIPT|NOPERM|NOAUTH|WRONGPASS|MISCONF|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|WRONGTYPE)\b/;
+  /\b(OOM|READONLY|MASTERDOWN|LOADING|BUSY|NOSCRIPT|NOPERM|NOAUTH|WRONGPASS|MISCONF|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|WRONGTYPE)\b/;
 /** Inside a script, Redis 6 and 7 tell a missing permission in words only. */
 const SCRIPT_PERMISSION = /user executing the script can't/i;
 /** ioredis 6: `Command.js` (command), `Redis.js` (`connect ETIMEDOUT`, `Socket timeout`). */
