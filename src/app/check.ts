@@ -81,14 +81,15 @@ async function checkRedis(
   }
 }
 
-function describeServer(facts: Readonly<Record<string, string>>): CheckFinding[] {
-  const { redis_version: version, redis_mode: mode, maxmemory_policy: policy, maxmemory_human: memory } = facts;
+/** What INFO says of the server. Valkey names the Redis that it is compatible with, and itself. */
+export function describeServer(facts: Readonly<Record<string, string>>): CheckFinding[] {
+  const { redis_version: version, maxmemory_policy: policy, maxmemory_human: memory, valkey_version: valkey } = facts;
+  const mode = facts.server_mode ?? facts.redis_mode;
   if (!version) return [];
   const [major = 0, minor = 0] = version.split(".").map(Number);
   const isOld = major < OLDEST_VERSION[0]! || (major === OLDEST_VERSION[0] && minor < OLDEST_VERSION[1]!);
-  const text = `version ${version}, ${mode ?? "mode unknown"}, maxmemory ${memory ?? "unknown"}, policy ${
-    policy ?? "unknown"
-  }`;
+  const name = valkey ? `Valkey ${valkey} (compatible with Redis ${version})` : `version ${version}`;
+  const text = `${name}, ${mode ?? "mode unknown"}, maxmemory ${memory ?? "unknown"}, policy ${policy ?? "unknown"}`;
   return [{ level: isOld ? "wrong" : "ok", subject: "redis", text: isOld ? `${text}; 6.0 or newer is needed` : text }];
 }
 
@@ -105,8 +106,8 @@ async function checkKeys(
     { role: "record", key: stateKey(policy.dlq), kind: "hash" },
     { role: "forwarder's rate limit", key: rateKey, kind: "zset" },
   ];
-  return await Promise.all(keys.map(async ({ role, key, kind }): Promise<CheckFinding> => {
-    const subject = `source ${policy.name}`;
+  const subject = `source ${policy.name}`;
+  const look = async ({ role, key, kind }: typeof keys[number]): Promise<CheckFinding> => {
     const found = await reader.type(key);
     if (found === "none") return { level: "ok", subject, text: `${role} ${key} does not exist yet` };
     if (found !== kind) {
@@ -118,7 +119,18 @@ async function checkKeys(
     }
     const size = kind === "list" ? `holds ${await reader.llen(key)} messages` : "is there";
     return { level: "ok", subject, text: `${role} ${key} ${size}` };
-  }));
+  };
+  return await Promise.all(keys.map((key) =>
+    look(key).catch((error): CheckFinding => {
+      // Of a cluster one node may be down and the others not.
+      if (!reader.isCluster) throw error;
+      return {
+        level: "failed",
+        subject,
+        text: `${key.role} ${key.key} cannot be looked at (${redisErrorCode(error)})`,
+      };
+    })
+  ));
 }
 
 async function checkMoogsoft({ settings, clock, signal }: CheckOptions): Promise<CheckFinding> {

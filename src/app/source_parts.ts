@@ -49,6 +49,8 @@ export interface SourceParts {
   readonly board: GateBoard;
   readonly replay: SourceReplay;
   readonly leadership: Leadership;
+  /** Whether every connection that this source needs can take commands. */
+  readonly isConnected: () => boolean;
   /** What its service level objectives count; somebody has to take the samples. */
   readonly indicators: SourceIndicators;
   /** What looks at Redis in the background once the source is driven. */
@@ -163,7 +165,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
   });
   const queues = measuredQueues(policy, setup.downstreamQueues);
   return {
-    ...{ setup, store, board, replay, leadership, indicators },
+    ...{ setup, store, board, replay, leadership, indicators, isConnected: link.isReady },
     watches: [
       new DepthWatch(policy, {
         ...{ redis, store, queues, metrics, clock },
