@@ -6,7 +6,6 @@ import { TLS_FILES, usesTls } from "../config/rules.ts";
 import { loadSources } from "../config/load.ts";
 import type { SourcesFile } from "../config/sources_file.ts";
 import type { SloName } from "../domain/slo.ts";
-import type { GateName } from "../gates/gate.ts";
 import { type HealthCheck, type HealthState, startHealthServer } from "../http/health_server.ts";
 import { startMetricsServer } from "../http/metrics_server.ts";
 import type { Log } from "../observability/log.ts";
@@ -33,8 +32,6 @@ import { COMMIT, VERSION } from "./version.ts";
 
 /** Pause before Redis is looked at again where it refused to answer, in milliseconds. */
 const PREFLIGHT_RETRY_MS = 1_000;
-/** While one of these gates is closed nothing can be committed, unless another instance does it. */
-const COMMIT_GATES: ReadonlySet<GateName> = new Set<GateName>(["redis", "leader"]);
 /** A source that could not commit for so long makes the service not ready, in milliseconds. */
 const NO_COMMIT_MS = 15_000;
 
@@ -367,9 +364,10 @@ function describeReady(
   if (waiting.length > 0) {
     return { ok: false, reason: `Redis has not been looked at yet for source ${waiting.join(", ")}` };
   }
-  for (const { parts: { setup, board } } of sources) {
-    const closed = board.last().closed.find(({ name, reason, sinceMs }) =>
-      COMMIT_GATES.has(name) && reason !== "standby" && nowMs - sinceMs >= NO_COMMIT_MS
+  for (const { parts: { setup, board, leadership } } of sources) {
+    // Without an error an instance that does not lead stands by, or is switched off.
+    const closed = board.last().closed.find(({ name, sinceMs }) =>
+      (name === "redis" || (name === "leader" && leadership.isFailing())) && nowMs - sinceMs >= NO_COMMIT_MS
     );
     if (!closed) continue;
     const seconds = Math.round((nowMs - closed.sinceMs) / 1_000);

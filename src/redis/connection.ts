@@ -8,6 +8,7 @@ import { type ClientOptions, clientOptions, type RedisAddress } from "./address.
 import { Attempts, CUTS_AT_ONCE } from "./attempts.ts";
 import { openCluster, type RedisClient, SlotOwner, unowned } from "./cluster.ts";
 import { describeRedisError, type RedisErrorCode, redisErrorCode } from "./errors.ts";
+import { hearFirstWords } from "./first_words.ts";
 import { MasterWatch } from "./master_watch.ts";
 
 /** How long a command may take, in milliseconds, before its caller is told that it timed out. */
@@ -21,6 +22,8 @@ const MAX_RETRY_MS = 5_000;
 const NOWHERE: Server = { host: "unknown.invalid", port: 1 };
 /** An outage that tells that a server may not be the master any more. */
 const NO_MASTER = /READONLY|MASTERDOWN/;
+/** Nobody answers where the server is to be. */
+const NOT_THERE = /ECONNREFUSED|ETIMEDOUT|UNREACH|ENOTFOUND/;
 
 /** What {@link RedisConnections} needs. */
 export interface ConnectionDeps {
@@ -57,6 +60,9 @@ export class RedisConnections {
   /** Attempts to connect what the client has ended. */
   #revivals = 0;
   readonly #masterWatch: MasterWatch | null;
+  /** What the server said of its own accord when it closed connections; empty: nothing. */
+  #heard = "";
+  #isHearing = false;
   readonly #closed = new AbortController();
 
   constructor(address: RedisAddress, deps: ConnectionDeps) {
@@ -141,7 +147,9 @@ export class RedisConnections {
       ...(owner ? { ...NOWHERE, lazyConnect: true } : {}),
       retryStrategy: () => {
         if (owner) Object.assign(redis.options, owner.server());
-        return this.#next(attempts, role);
+        const pauseMs = this.#next(attempts, role);
+        if (attempts.cuts() >= CUTS_AT_ONCE) this.#hear(redis);
+        return pauseMs;
       },
       reconnectOnError: (error) => {
         if (!owner) return this.#isDemoted(error, redis);
@@ -168,9 +176,25 @@ export class RedisConnections {
     redis.on("ready", () => isSilent = false);
     redis.on("error", (error) => isSilent &&= redisErrorCode(error) === "CONNECTION");
     redis.on("close", () => {
-      if (isSilent) options.protocol = options.protocol === 2 ? 3 : 2;
+      if (isSilent) {
+        options.protocol = options.protocol === 2 ? 3 : 2;
+        this.#hear(redis);
+      }
       isSilent = false;
     });
+  }
+
+  /** Asks a server that closes connections at once for its reason. One at a time; over TLS it cannot say any. */
+  async #hear({ options }: Redis): Promise<void> {
+    const { host, port, tls, path, sentinels } = options;
+    if (this.#isHearing || this.#heard !== "" || !host || !port || tls || path || sentinels) return;
+    this.#isHearing = true;
+    this.#heard = describeRedisError(await hearFirstWords({ host, port }, this.#closed.signal));
+    this.#isHearing = false;
+    if (this.#heard === "") return;
+    // It knows HELLO, as far as anybody can tell.
+    options.protocol = 3;
+    this.#tell(new Error(this.#heard));
   }
 
   #watchMaster(): MasterWatch | null {
@@ -252,7 +276,8 @@ export class RedisConnections {
   #next(attempts: Attempts, role: string): number {
     const attempt = attempts.lost();
     if (attempts.cuts() === CUTS_AT_ONCE) {
-      const message = `Redis, or a proxy before it, has closed the connection ${role} soon after it was made, ` +
+      const said = this.#heard === "" ? "" : ` (it says: ${this.#heard})`;
+      const message = `Redis, or a proxy before it, has closed the connection ${role} soon after it was made${said}, ` +
         `${CUTS_AT_ONCE} times in a row; trying again ever more rarely. Look into its log, at maxclients, ` +
         "client-output-buffer-limit, maxmemory-clients and timeout";
       this.#deps.log.warning("redis_cut", message, { connection: role });
@@ -288,6 +313,9 @@ export class RedisConnections {
 
   #tell(error: Error): RedisErrorCode {
     const code = redisErrorCode(error), reason = describeFailure(error);
+    // Where the server is there, what it said tells more than that it has closed the connection.
+    if (code === "CONNECTION" && NOT_THERE.test(reason)) this.#heard = "";
+    else if (code === "CONNECTION" && this.#heard !== "") return code;
     if (code !== this.#lastError && this.#downSinceMs !== null) {
       const message = `Redis cannot be used (${code}); trying again`;
       this.#deps.log.warning("redis_unreachable", message, { error_code: code, reason });
@@ -321,7 +349,7 @@ export class RedisConnections {
   #lost(): void {
     if (this.#closed.signal.aborted || this.#downSinceMs !== null) return;
     this.#downSinceMs = this.#deps.clock.monotonicMs();
-    this.#lastError = "";
+    this.#lastError = this.#heard = "";
     this.#toldPassword = "";
     this.#deps.log.warning("redis_lost", "The connection to Redis was lost; trying again");
   }
@@ -331,7 +359,7 @@ export class RedisConnections {
     const outageMs = Math.round(this.#deps.clock.monotonicMs() - this.#downSinceMs);
     this.#downSinceMs = null;
     this.#revivals = 0;
-    this.#lastError = "";
+    this.#lastError = this.#heard = "";
     if (this.#everUp) this.#deps.onReconnect();
     const message = this.#everUp ? "Redis can be used again" : "Connected to Redis";
     const variable = this.#toldPassword === "" ? null : this.#passwordVariable();

@@ -102,7 +102,7 @@ async function twoSources() {
   const push = async (tag: string) => void await (await cluster.at(`{${tag}}`)).lpush(`{${tag}}:dlq`, ...eventTexts(5));
   const drained = (tag: string, count: number) =>
     waitUntil(
-      async () => await cluster.at(`{${tag}}`).then((node) => node.llen(`{${tag}}:queue`), () => 0) === count,
+      async () => await cluster.at(`{${tag}}`).then((node) => node.llen(`{${tag}}:queue`)).catch(() => -1) === count,
       { what: `${tag} is drained`, timeoutMs: LONG_MS },
     );
   const dispose = async () => {
@@ -187,14 +187,23 @@ withRedis(
         ...{ REMEDIATION_CONSUMER_GATE: "off", MOOG_HEALTH_CHECK_ENABLED: "false" },
       },
     });
-    const { health } = await service.ports();
-    const ask = async () => {
-      const response = await fetch(`http://127.0.0.1:${health}/readyz`);
+    const other = await startRedis();
+    await using _other = { [Symbol.asyncDispose]: () => other.stop() };
+    await using off = startService({
+      env: { REDIS_HOST: "127.0.0.1", REDIS_PORT: String(other.port), REMEDIATION_ENABLED: "false" },
+    });
+    const ask = async (asked: Service = service) => {
+      const response = await fetch(`http://127.0.0.1:${(await asked.ports()).health}/readyz`);
       return `${response.status} ${await response.text()}`;
     };
+    await waitUntil(async () => await ask(off) === "200 OK", { what: "the other is ready", timeoutMs: LONG_MS });
     await waitUntil(async () => await ask() === "200 OK", { what: "it is ready", timeoutMs: LONG_MS });
     await redis.client().config("SET", "min-replicas-to-write", "1");
-    await waitUntil(async () => /^503 .*NOREPLICAS/.test(await ask()), { what: "it is not ready", timeoutMs: LONG_MS });
+    await waitUntil(async () => /^503 .*(NOREPLICAS|min-replicas)/.test(await ask()), {
+      what: "it is not ready",
+      timeoutMs: LONG_MS,
+    });
+    assert.equal(await ask(off), "200 OK", "one that is switched off has nothing to commit");
     await redis.client().config("SET", "min-replicas-to-write", "0");
     await waitUntil(async () => await ask() === "200 OK", { what: "it is ready again", timeoutMs: LONG_MS });
   },
@@ -233,7 +242,7 @@ Deno.test("connection: the log says that Redis has too many clients, in its own 
   const redis = await startRedis({ config: ["maxclients 1"] });
   // The one client that there may be.
   await redis.client({ enableReadyCheck: false }).ping();
-  await using service: Service = startService({
+  await using service = startService({
     env: { REDIS_HOST: "127.0.0.1", REDIS_PORT: String(redis.port), MOOG_HEALTH_CHECK_ENABLED: "false" },
   });
   await service.waitForLine(/max number of clients reached/, { timeoutMs: LONG_MS });
