@@ -62,8 +62,20 @@ async function checkRedis(
     const failure = connections.lastFailure() || "CONNECTION";
     return [{ level: "failed", subject: "redis", text: `no answer within ${REDIS_WAIT_MS / 1_000} s (${failure})` }];
   }
+  // Of a cluster one node may be down and the others not.
+  const groups = connections.reader.isCluster ? setups.map((setup) => [setup]) : [setups];
+  const findings = await Promise.all(groups.map((group) => checkSources(connections, { setups: group, rateKey })));
+  // What sources share is told once.
+  return [...new Map(findings.flat().map((finding) => [JSON.stringify(finding), finding])).values()];
+}
+
+async function checkSources(
+  connections: RedisConnections,
+  { setups, rateKey }: { setups: readonly SourceSetup[]; rateKey: string },
+): Promise<CheckFinding[]> {
+  const { reader } = connections;
   try {
-    const { problems, warnings, facts } = await inspectRedis(connections.reader, setups.map(({ policy }) => policy));
+    const { problems, warnings, facts } = await inspectRedis(reader, setups.map(({ policy }) => policy));
     const findings: CheckFinding[] = [
       ...describeServer(facts),
       ...warnings.map((text) => ({ level: "warning" as const, subject: "redis", text })),
@@ -77,7 +89,8 @@ async function checkRedis(
     });
     return [...findings, ...lists.flat()];
   } catch (error) {
-    return [{ level: "failed", subject: "redis", text: `it refused or did not answer (${redisErrorCode(error)})` }];
+    const subject = reader.isCluster ? `source ${setups.map(({ policy }) => policy.name)}` : "redis";
+    return [{ level: "failed", subject, text: `it refused or did not answer (${redisErrorCode(error)})` }];
   }
 }
 

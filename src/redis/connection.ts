@@ -22,6 +22,8 @@ const MAX_RETRY_MS = 5_000;
 const NOWHERE: Server = { host: "unknown.invalid", port: 1 };
 /** An outage that tells that a server may not be the master any more. */
 const NO_MASTER = /READONLY|MASTERDOWN/;
+/** What the client says of its Sentinels when each was asked once and nothing failed. */
+const ROUND_IS_OVER = /^All sentinels are unreachable\. Retrying from scratch after \d+ms\.$/;
 /** Nobody answers where the server is to be. */
 const NOT_THERE = /ECONNREFUSED|ETIMEDOUT|UNREACH|ENOTFOUND/;
 
@@ -160,7 +162,14 @@ export class RedisConnections {
     });
     redis.on("ready", () => attempts.ready());
     this.#negotiate(redis);
-    redis.on("error", (error: Error) => this.#failed(redis, error));
+    let namesNobody = false;
+    redis.on("sentinelError", ({ message }: Error) => namesNobody = message.includes("got an invalid reply"));
+    redis.on("error", (error: Error) => {
+      if (!ROUND_IS_OVER.test(error.message)) return this.#failed(redis, error);
+      // The client has gone through its Sentinels. Where they named a master, that it cannot be reached is told already.
+      if (namesNobody) this.#tell(new Error(`No Sentinel names a master ${redis.options.name}`));
+      namesNobody = false;
+    });
     owner?.whenKnown((server) => {
       Object.assign(redis.options, server);
       if (redis.status === "wait") redis.connect().catch(() => {});
@@ -204,8 +213,9 @@ export class RedisConnections {
       ...{ clock, options },
       connectedTo: () => {
         const { status, stream } = this.committer as Redis;
+        if (status !== "ready") return null;
         const { remoteAddress: host, remotePort: port } = stream as { remoteAddress?: string; remotePort?: number };
-        return status === "ready" && host && port ? { host, port } : null;
+        return host && port ? { host, port } : null;
       },
       onElsewhere: (master, connectedTo) => {
         const message = `The Sentinels name ${master} as the master, connected is ${connectedTo}; connecting anew`;

@@ -8,6 +8,7 @@ import { createEngine, DLQ, type EngineOptions, eventTexts, idOf, TARGET } from 
 import { startRedis, withRedis } from "../support/redis.ts";
 import { MASTER, SentinelTrio } from "../support/sentinel.ts";
 import { type Service, startService } from "../support/service.ts";
+import { startTcpProxy } from "../support/tcp_proxy.ts";
 import { TransactionProxy } from "../support/transaction_proxy.ts";
 import { waitUntil } from "../support/wait.ts";
 
@@ -88,7 +89,9 @@ async function twoSources() {
   const cluster = await TestCluster.start({ config: ["cluster-require-full-coverage no", "appendonly yes"] });
   const tags = ["a", "b", "c", "d", "e", "f"];
   const owners = await Promise.all(tags.map((tag) => cluster.owner(`{${tag}}`)));
-  const [alive, down] = [tags[0]!, tags[owners.findIndex((owner) => owner !== owners[0])]!];
+  // What switches replay off must be known of before anything moves.
+  const needed = [owners[0], await cluster.owner("mutt:config:remediation_enabled")];
+  const [alive, down] = [tags[0]!, tags[owners.findIndex((owner) => !needed.includes(owner))]!];
   const path = await Deno.makeTempFile({ suffix: ".json" });
   const lists = (tag: string) => ({ dlq: `{${tag}}:dlq`, target: `{${tag}}:queue`, dead: `{${tag}}:dead` });
   await Deno.writeTextFile(
@@ -97,7 +100,7 @@ async function twoSources() {
   );
   const env = {
     ...{ REDIS_CLUSTER_NODES: cluster.addresses().join(","), REMEDIATION_SOURCES: "none" },
-    ...{ REMEDIATION_SOURCES_PATH: path, REMEDIATION_INTERVAL: "1" },
+    ...{ REMEDIATION_SOURCES_PATH: path, REMEDIATION_INTERVAL: "1", DYNAMIC_CONFIG_ENABLED: "true" },
   };
   const push = async (tag: string) => void await (await cluster.at(`{${tag}}`)).lpush(`{${tag}}:dlq`, ...eventTexts(5));
   const drained = (tag: string, count: number) =>
@@ -129,6 +132,11 @@ for (const [what, signal] of [["is dead", "SIGKILL"], ["hangs", "SIGSTOP"]] as c
     await using once = startService({ args: ["once", "--source", alive, "--force"], env });
     assert.equal((await once.exit).code, 0, [...once.stdout, ...once.stderr].join("\n"));
     await drained(alive, 10);
+    await using check = startService({ args: ["check"], env });
+    assert.equal((await check.exit).code, 1);
+    const found = check.stdout.join("\n");
+    assert.match(found, new RegExp(`^ok +source ${alive}: DLQ `, "m"));
+    assert.match(found, new RegExp(`^failed +source ${down}: `, "m"));
     if (signal === "SIGKILL") await node.restart();
     else await node.kill("SIGCONT");
     await drained(down, 5);
@@ -177,6 +185,55 @@ for (
     assert.match(told?.message ?? "", new RegExp(`name 127\\.0\\.0\\.1:${now.port} .*127\\.0\\.0\\.1:${before.port}`));
   });
 }
+
+Deno.test("connection: a server that lost its master (MASTERDOWN) is left for where its endpoint leads now", async () => {
+  const [before, now] = [await startRedis(), await startRedis()];
+  const endpoint = startTcpProxy(before);
+  const engine = createEngine(endpoint, { settings: { intervalSeconds: 1 } });
+  await engine.start();
+  await waitUntil(() => engine.connections.isReady(), { what: "it is connected" });
+  endpoint.moveTo(now.port);
+  await before.client().config("SET", "replica-serve-stale-data", "no");
+  await before.client().call("REPLICAOF", "127.0.0.1", "1");
+  await now.seedList(DLQ, eventTexts(10));
+  await waitUntil(async () => await now.depth(TARGET) === 10, { what: "it is drained", timeoutMs: LONG_MS });
+  assert.ok((await engine.errors()).MASTERDOWN);
+  await engine[Symbol.asyncDispose]();
+  await endpoint.stop();
+  await Promise.all([before.stop(), now.stop()]);
+});
+
+Deno.test("sentinel: the log names the master that cannot be reached, not the Sentinels that name it", async () => {
+  const dead = await startRedis();
+  const sentinel = await startRedis({
+    sentinel: true,
+    config: [`sentinel monitor ${MASTER} 127.0.0.1 ${dead.port} 1`],
+  });
+  await dead.stop();
+  const url = `redis+sentinel://127.0.0.1:${sentinel.port}/${MASTER}`;
+  await using engine = createEngine({ port: 1 }, { settings: { redisUrl: new Secret(url) } });
+  const lines = () => engine.lines.filter(({ event }) => event === "redis_unreachable");
+  await waitUntil(() => lines().length > 0, { what: "it is told", timeoutMs: LONG_MS });
+  const { connections } = engine;
+  // The client goes through its Sentinels again and again.
+  for (let i = 0; i < 20; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.match(connections.lastFailure(), new RegExp(`127\\.0\\.0\\.1:${dead.port}`));
+  }
+  assert.equal(lines().length, 1);
+  await sentinel.stop();
+});
+
+Deno.test("sentinel: the log says that no Sentinel knows the master's name", async () => {
+  await using trio = await SentinelTrio.start();
+  const url = `redis+sentinel://${trio.addresses().join(",")}/another`;
+  await using engine = createEngine({ port: 1 }, { settings: { redisUrl: new Secret(url) } });
+  const { connections } = engine;
+  await waitUntil(() => connections.lastFailure() === "CONNECTION: No Sentinel names a master another", {
+    what: "it is told",
+    timeoutMs: LONG_MS,
+  });
+});
 
 withRedis(
   "readyz: is 503 while nothing can be committed for long, with the cause, and 200 afterwards",
