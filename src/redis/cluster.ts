@@ -98,12 +98,16 @@ export class SlotOwner {
     return sentTo;
   }
 
-  /** Whether the server at `asked` has answered that the slot is not its own (any more). */
-  isElsewhere(error: Error, asked: string): boolean {
-    const [, slot, node] = /^MOVED (\d+) (\S+)$/.exec(withHost(error.message, asked)) ?? [];
-    if (Number(slot) !== this.#slot) return false;
-    this.#sentTo = parseNode(node);
-    return true;
+  /** Whether the slot is not (any more) that of the server at `asked`, by its answer. */
+  isElsewhere(error: Error, asked: Server): boolean {
+    const [, slot, node] = /^MOVED (\d+) (\S+)$/.exec(withHost(error.message, asked.host)) ?? [];
+    if (Number(slot) === this.#slot) {
+      this.#sentTo = parseNode(node);
+      return true;
+    }
+    // A master that the others have given up serves nobody, and knows of no successor.
+    const mapped = this.#cluster.slots[this.#slot]?.[0];
+    return error.message.includes("CLUSTERDOWN") && mapped !== undefined && mapped !== addressOf(asked);
   }
 }
 

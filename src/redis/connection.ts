@@ -22,6 +22,8 @@ const MAX_RETRY_MS = 5_000;
 const NOWHERE: Server = { host: "unknown.invalid", port: 1 };
 /** An outage that tells that a server may not be the master any more. */
 const NO_MASTER = /READONLY|MASTERDOWN/;
+/** What a server says before it closes a connection, whatever was sent there. */
+const UNASKED = /^DENIED|max number of clients/;
 /** What the client says of its Sentinels when each was asked once and nothing failed. */
 const ROUND_IS_OVER = /^All sentinels are unreachable\. Retrying from scratch after \d+ms\.$/;
 /** Nobody answers where the server is to be. */
@@ -155,20 +157,16 @@ export class RedisConnections {
       },
       reconnectOnError: (error) => {
         if (!owner) return this.#isDemoted(error, redis);
-        const isElsewhere = owner.isElsewhere(error, redis.options.host!);
+        const isElsewhere = owner.isElsewhere(error, redis.options as Server);
         if (isElsewhere) attempts.reset();
         return isElsewhere;
       },
     });
     redis.on("ready", () => attempts.ready());
     this.#negotiate(redis);
-    let namesNobody = false;
-    redis.on("sentinelError", ({ message }: Error) => namesNobody = message.includes("got an invalid reply"));
     redis.on("error", (error: Error) => {
-      if (!ROUND_IS_OVER.test(error.message)) return this.#failed(redis, error);
-      // The client has gone through its Sentinels. Where they named a master, that it cannot be reached is told already.
-      if (namesNobody) this.#tell(new Error(`No Sentinel names a master ${redis.options.name}`));
-      namesNobody = false;
+      // Each Sentinel was asked and has named a master; that it cannot be reached is told already.
+      if (!ROUND_IS_OVER.test(error.message)) this.#failed(redis, error);
     });
     owner?.whenKnown((server) => {
       Object.assign(redis.options, server);
@@ -186,24 +184,25 @@ export class RedisConnections {
     redis.on("error", (error) => isSilent &&= redisErrorCode(error) === "CONNECTION");
     redis.on("close", () => {
       if (isSilent) {
-        options.protocol = options.protocol === 2 ? 3 : 2;
-        this.#hear(redis);
+        this.#hear(redis).then((said) => said === "" && (options.protocol = options.protocol === 2 ? 3 : 2));
       }
       isSilent = false;
     });
   }
 
-  /** Asks a server that closes connections at once for its reason. One at a time; over TLS it cannot say any. */
-  async #hear({ options }: Redis): Promise<void> {
-    const { host, port, tls, path, sentinels } = options;
-    if (this.#isHearing || this.#heard !== "" || !host || !port || tls || path || sentinels) return;
+  /**
+   * Asks a server that closes connections at once for its reason; over TLS it cannot say any. Resolves with what it says (empty:
+   * nothing), `null` where it has been asked already. Never rejects.
+   */
+  async #hear({ options: { host, port, tls, path, sentinels } }: Redis): Promise<string | null> {
+    if (!host || !port || tls || path || sentinels) return "";
+    if (this.#isHearing || this.#heard !== "") return null;
     this.#isHearing = true;
     this.#heard = describeRedisError(await hearFirstWords({ host, port }, this.#closed.signal));
     this.#isHearing = false;
-    if (this.#heard === "") return;
-    // It knows HELLO, as far as anybody can tell.
-    options.protocol = 3;
-    this.#tell(new Error(this.#heard));
+    if (this.#closed.signal.aborted) return null;
+    if (this.#heard !== "") this.#tell(new Error(this.#heard));
+    return this.#heard;
   }
 
   #watchMaster(): MasterWatch | null {
@@ -316,7 +315,7 @@ export class RedisConnections {
     if (redis.status !== "connect") return;
     if (isRefusal(code)) this.#takeOtherPassword(redis);
     // A proxy that refuses HELLO in words of its own.
-    if (code === "OTHER" && !/max number of clients/i.test(error.message)) redis.options.protocol = 2;
+    if (code === "OTHER" && !UNASKED.test(error.message)) redis.options.protocol = 2;
     // Half a handshake is none: a client whose SELECT was refused would go on in database 0.
     redis.disconnect(true);
   }
@@ -396,5 +395,6 @@ const EXPLANATIONS: readonly (readonly [failure: RegExp, explanation: string])[]
     /sentinels are unreachable.*Connection is closed/,
     " (nobody listens there, or with TLS one of the two did not take the other's certificate)",
   ],
+  [/No such master with that name/, " (no Sentinel knows the name in REDIS_SENTINEL_MASTER or REDIS_URL)"],
   [/Requires write access/, " (the program may use sockets in /run/redis and /var/run/redis only)"],
 ];

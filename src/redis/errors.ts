@@ -34,7 +34,7 @@ const SCRIPT_PERMISSION = /user executing the script can't/i;
 const TIMED_OUT = /Command timed out|Socket timeout|\bETIMEDOUT\b/;
 /** ioredis 6: `Redis.js`, `event_handler.js`, `MaxRetriesPerRequestError.js`, and the codes of node:net and node:dns; Deno of a socket. */
 const DISCONNECTED =
-  /Connection is closed|Requires write access|refresh slots cache|startup nodes|Cluster isn't ready|Cluster is (?:ended|disconnect)|sentinels are unreachable|No Sentinel names|connection close|isn't writeable|max retries per request|\b(?:ECONN(?:REFUSED|RESET|ABORTED)|EPIPE|ENOTFOUND|ENOENT|ENOTDIR|EACCES|EAI_AGAIN|E(?:HOST|NET)UNREACH)\b/;
+  /Connection is closed|Requires write access|refresh slots cache|startup nodes|Cluster isn't ready|Cluster is (?:ended|disconnect)|sentinels are unreachable|connection close|isn't writeable|max retries per request|\b(?:ECONN(?:REFUSED|RESET|ABORTED)|EPIPE|ENOTFOUND|ENOENT|ENOTDIR|EACCES|EAI_AGAIN|E(?:HOST|NET)UNREACH)\b/;
 
 /** The code of a failure that a Redis call was rejected with; `OTHER` for what is not in the set. Pure, never throws. */
 export function redisErrorCode(error: unknown): RedisErrorCode {
