@@ -38,7 +38,7 @@ export class MasterWatch {
     signal.addEventListener("abort", () => this.#pause.abort(), { once: true });
     while (!signal.aborted) {
       await clock.sleep(LOOK_MS, this.#pause.signal);
-      await clock.sleep(this.#lookedAtMs + HINTED_MS - clock.monotonicMs(), signal);
+      await clock.sleep(Math.max(0, this.#lookedAtMs + HINTED_MS - clock.monotonicMs()), signal);
       if (signal.aborted) return;
       this.#pause = new AbortController();
       this.#lookedAtMs = clock.monotonicMs();
