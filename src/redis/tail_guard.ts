@@ -20,6 +20,9 @@ import touchKey from "./scripts/touch_key.lua" with { type: "text" };
 /** Reads that go unguarded after a guard was broken, doubled each time in a row: others push, so the next would break too. */
 const MAX_PAUSE = 64;
 
+/** Rounds of a proof, and reads that another connection sends meanwhile in each. */
+const PROOF_ROUNDS = 3, PROOF_LOAD = 4;
+
 /** Whether WATCH guards on the connection in hand. */
 type Proof = "unknown" | "guards" | "does_not";
 
@@ -33,6 +36,7 @@ export interface Guard {
 export class TailGuard {
   readonly #redis: Redis;
   readonly #key: string;
+  readonly #other: RedisClient;
   readonly #touch: Script;
   readonly #proofKey: string;
   /** That of the last read. */
@@ -51,6 +55,7 @@ export class TailGuard {
   constructor(redis: Redis, { key, other }: { key: string; other: RedisClient }) {
     this.#redis = redis;
     this.#key = key;
+    this.#other = other;
     this.#touch = loadScript(other, { name: "touchKey", keys: 1, lua: touchKey });
     this.#proofKey = proofKey(key, createId());
     redis.on("close", () => this.#forget());
@@ -139,18 +144,29 @@ export class TailGuard {
   }
 
   async #tryOut(): Promise<Proof> {
-    await this.#redis.watch(this.#proofKey);
-    await this.#touch(this.#proofKey);
-    const sent = ["MULTI", "GET", "EXEC"].map((command) =>
-      this.#redis.call(command, ...(command === "GET" ? [this.#proofKey] : []))
-    );
-    const [entered, , executed] = await Promise.allSettled(sent);
-    if (executed!.status === "fulfilled") return executed!.value === null ? "guards" : "does_not";
-    if (entered!.status === "fulfilled" && redisErrorCode(executed!.reason) === "NOPERM") {
+    for (let round = 0; round < PROOF_ROUNDS; round++) if (!await this.#isSeen(round)) return "does_not";
+    return "guards";
+  }
+
+  /**
+   * Whether a transaction sees that the key that was watched before it has been changed. A proxy that takes any free connection for
+   * each command may take the right one by chance, so each round sends one more in between, while others keep some busy.
+   */
+  async #isSeen(round: number): Promise<boolean> {
+    const key = this.#proofKey, redis = this.#redis;
+    await redis.watch(key);
+    await this.#touch(key);
+    const others = Array.from({ length: PROOF_LOAD }, () => this.#other.get(key));
+    const between = Array.from({ length: round }, () => redis.get(key));
+    const [entered, queued, executed] = [redis.call("MULTI"), redis.call("GET", key), redis.call("EXEC")];
+    await Promise.allSettled([...others, ...between, queued]);
+    const [enter, execute] = await Promise.allSettled([entered, executed]);
+    if (execute.status === "fulfilled") return execute.value === null;
+    if (enter.status === "fulfilled" && redisErrorCode(execute.reason) === "NOPERM") {
       this.#isEntered = true;
       this.leave();
     }
-    throw entered!.status === "rejected" ? entered!.reason : executed!.reason;
+    throw enter.status === "rejected" ? enter.reason : execute.reason;
   }
 
   /** The client asks whether to connect anew only of errors that are not inside a transaction's reply. */
