@@ -201,6 +201,20 @@ Deno.test("guard: a commit never rests on a WATCH that a proxy sends by another 
   assert.equal(proxy.transactions, 1, "it was tried out once");
 });
 
+for (const takes of ["last", "longest"] as const) {
+  Deno.test(`guard: a commit never rests on the WATCH of a pool that takes the free connection that was used ${takes}`, async () => {
+    await using proxy = new TransactionProxy({ port: server().port, takes });
+    const { store, client } = await prepare({ port: proxy.port });
+    for (let i = 0; i < 4; i++) {
+      const chunk = await store.read(BOUNDS);
+      assert.equal(chunk.guard, null);
+      await client.rpop(DLQ);
+      assert.equal(await store.commit(commitOf(chunk)), "conflict");
+    }
+    assert.equal((await readLists(server())).target.length, 0);
+  });
+}
+
 Deno.test("guard: commits prove the tail by its digest when a proxy keeps WATCH and takes no script into a transaction", async () => {
   await using proxy = new TransactionProxy({ port: server().port, pinsWatch: true, refusesScripts: true });
   const { store } = await prepare({ port: proxy.port });

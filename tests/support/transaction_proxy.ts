@@ -1,6 +1,6 @@
 /**
  * A stand-in for the proxies that speak Redis' protocol (Envoy and its like): it reads every command and sends it on by a
- * connection of its own choice. All clients share one connection for single commands; a transaction has one to itself.
+ * connection of its own choice. A transaction has a connection to itself.
  */
 import { Buffer } from "node:buffer";
 
@@ -10,6 +10,11 @@ const LINE_END = "\r\n";
 /** How it serves transactions. */
 export interface TransactionProxyOptions {
   readonly port: number;
+  /**
+   * Which connection a single command takes: `shared` by all clients (the default), or one of a pool that is free, that was used
+   * `last` or has rested `longest`. A transaction takes one of the pool as well.
+   */
+  readonly takes?: "shared" | "last" | "longest";
   /** Whether WATCH is sent by the connection of the transaction that follows; otherwise by the shared one. */
   readonly pinsWatch?: boolean;
   /** Whether a script inside a transaction is refused: EXEC then answers an empty array. */
@@ -23,6 +28,7 @@ export class TransactionProxy implements AsyncDisposable {
   readonly #options: TransactionProxyOptions;
   readonly #listener = Deno.listen({ hostname: HOST, port: 0 });
   readonly #shared: Promise<Upstream>;
+  readonly #idle: Upstream[] = [];
   readonly #open = new Set<Deno.Conn>();
   readonly #work = new Set<Promise<void>>();
   /** EXECs that were passed on. */
@@ -41,8 +47,22 @@ export class TransactionProxy implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#listener.close();
     for (const connection of this.#open) close(connection);
-    (await this.#shared).close();
+    for (const connection of [await this.#shared, ...this.#idle]) connection.close();
     while (this.#work.size > 0) await Promise.all(this.#work);
+  }
+
+  /** One that nobody else uses until it is given back. */
+  async #take(): Promise<Upstream> {
+    const { takes, port } = this.#options;
+    // With two it alternates.
+    while (takes === "longest" && this.#idle.length < 2) this.#idle.push(await Upstream.connect(port));
+    return (takes === "longest" ? this.#idle.shift() : this.#idle.pop()) ?? await Upstream.connect(port);
+  }
+
+  async #askAny(raw: Uint8Array): Promise<Uint8Array> {
+    if ((this.#options.takes ?? "shared") === "shared") return await (await this.#shared).ask(raw);
+    const upstream = await this.#take();
+    return await upstream.ask(raw).finally(() => this.#idle.push(upstream));
   }
 
   #track(work: Promise<void>): void {
@@ -67,7 +87,7 @@ export class TransactionProxy implements AsyncDisposable {
           continue;
         }
         const begins = name === "MULTI" || (pinsWatch && name === "WATCH");
-        if (begins) own ??= await Upstream.connect(this.#options.port);
+        if (begins) own ??= await this.#take();
         if (name === "MULTI") [isInTransaction, isEmpty] = [true, true];
         let reply: Uint8Array;
         if (isInTransaction && refusesScripts && name.startsWith("EVAL")) {
@@ -79,10 +99,10 @@ export class TransactionProxy implements AsyncDisposable {
         } else {
           if (isInTransaction && name !== "MULTI") isEmpty = false;
           if (name === "EXEC") this.transactions++;
-          reply = await (own ?? await this.#shared).ask(raw);
+          reply = await (own ? own.ask(raw) : this.#askAny(raw));
         }
         if (["EXEC", "DISCARD", "UNWATCH"].includes(name)) {
-          own?.close();
+          if (own) this.#idle.push(own);
           own = null;
           isInTransaction = false;
         }
