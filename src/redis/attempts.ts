@@ -4,7 +4,7 @@ import type { Clock } from "../runtime/clock.ts";
 /** A connection that lasted for so long was a good one, in milliseconds. */
 const LASTING_MS = 2_000;
 /** Connections that were cut at once after which the pauses grow. One that is cut now and then is to be there again soon. */
-export const CUTS_AT_ONCE = 3;
+export const CUTS_AT_ONCE = 10;
 
 /** The attempts of one client, from those that follow its last good connection. */
 export class Attempts {
@@ -37,7 +37,7 @@ export class Attempts {
     return this.#cut;
   }
 
-  /** Begins a new row: the next attempt goes elsewhere. */
+  /** Begins a new row: the connection is given up for another server. */
   reset(): void {
     this.#failed = this.#cut = 0;
     this.#readyAtMs = null;

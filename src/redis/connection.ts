@@ -50,6 +50,7 @@ export class RedisConnections {
   readonly #deps: ConnectionDeps;
   readonly #cluster: Cluster | null;
   readonly #all = new Set<RedisClient>();
+  readonly #attempts = new WeakMap<RedisClient, Attempts>();
   /** Without which nothing moves; `#joining` until it was ready once, so that a new source does not hold the others. */
   readonly #needed = new Set<RedisClient>();
   readonly #joining = new Set<Redis>();
@@ -156,12 +157,12 @@ export class RedisConnections {
         return pauseMs;
       },
       reconnectOnError: (error) => {
-        if (!owner) return this.#isDemoted(error, redis);
-        const isElsewhere = owner.isElsewhere(error, redis.options as Server);
+        const isElsewhere = owner ? owner.isElsewhere(error, redis.options as Server) : this.#isDemoted(error, redis);
         if (isElsewhere) attempts.reset();
         return isElsewhere;
       },
     });
+    this.#attempts.set(redis, attempts);
     redis.on("ready", () => attempts.ready());
     this.#negotiate(redis);
     redis.on("error", (error: Error) => {
@@ -219,7 +220,7 @@ export class RedisConnections {
       onElsewhere: (master, connectedTo) => {
         const message = `The Sentinels name ${master} as the master, connected is ${connectedTo}; connecting anew`;
         log.warning("redis_master_elsewhere", message, { master, connected_to: connectedTo });
-        for (const redis of this.#all) if (redis.status === "ready") redis.disconnect(true);
+        this.#reconnectAll();
       },
     });
     watch.run(this.#closed.signal);
@@ -278,8 +279,16 @@ export class RedisConnections {
   #isDemoted(error: Error, failing: Redis): boolean {
     if (error.message.includes("NOREPLICAS")) this.#masterWatch?.hint();
     if (!NO_MASTER.test(error.message)) return false;
-    for (const redis of this.#all) if (redis !== failing && redis.status === "ready") redis.disconnect(true);
+    this.#reconnectAll(failing);
     return true;
+  }
+
+  #reconnectAll(failing?: Redis): void {
+    for (const redis of this.#all) {
+      if (redis === failing || redis.status !== "ready") continue;
+      this.#attempts.get(redis)?.reset();
+      redis.disconnect(true);
+    }
   }
 
   #next(attempts: Attempts, role: string): number {

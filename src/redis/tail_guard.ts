@@ -66,10 +66,14 @@ export class TailGuard {
     return this.#isRefused || this.#proof !== "unknown";
   }
 
-  /** Finds out whether WATCH guards on the connection in hand. Call it while nothing else is sent there. Never rejects. */
+  /**
+   * Finds out whether WATCH guards on the connection in hand. Call it while nothing else is sent there. Rejects where the server is
+   * no master: then every connection is made anew, and what is read next would only tell of that.
+   */
   async prove(): Promise<void> {
     const connection = this.#connection;
     const proof = await this.#tryOut().catch((error): Proof => {
+      if (["READONLY", "MASTERDOWN"].includes(redisErrorCode(error))) throw error;
       this.#refuse(error);
       return "unknown";
     });
@@ -159,8 +163,7 @@ export class TailGuard {
     const others = Array.from({ length: PROOF_LOAD }, () => this.#other.get(key));
     const between = Array.from({ length: round }, () => redis.get(key));
     const [entered, queued, executed] = [redis.call("MULTI"), redis.call("GET", key), redis.call("EXEC")];
-    await Promise.allSettled([...others, ...between, queued]);
-    const [enter, execute] = await Promise.allSettled([entered, executed]);
+    const [enter, execute] = await Promise.allSettled([entered, executed, queued, ...others, ...between]);
     if (execute.status === "fulfilled") return execute.value === null;
     if (enter.status === "fulfilled" && redisErrorCode(execute.reason) === "NOPERM") {
       this.#isEntered = true;

@@ -295,6 +295,32 @@ withRedis(
   },
 );
 
+Deno.test("connection: one source starts when Redis has no connection left for the other, and that one when there is room", async () => {
+  // This test's, a reader, a committer, and the connection of one source.
+  const redis = await startRedis({ config: ["maxclients 4"] });
+  const client = redis.client({ enableReadyCheck: false });
+  const lists = [["mutt:dlq:alerter", "mutt:ingest_queue"], ["mutt:dlq:moog", "mutt:alert_queue"]] as const;
+  for (const [dlq] of lists) await client.lpush(dlq, ...eventTexts(3));
+  const drained = async () =>
+    (await Promise.all(lists.map(([, target]) => client.llen(target)))).filter((n) => n === 3);
+  await using service = startService({
+    env: {
+      ...{ REDIS_HOST: "127.0.0.1", REDIS_PORT: String(redis.port), REMEDIATION_SOURCES: "alerter,moog" },
+      ...{ REMEDIATION_CONSUMER_GATE: "off", MOOG_HEALTH_CHECK_ENABLED: "false" },
+    },
+  });
+  await waitUntil(async () => (await drained()).length === 1, { what: "one source is drained", timeoutMs: LONG_MS });
+  const { health } = await service.ports();
+  assert.match(
+    await (await fetch(`http://127.0.0.1:${health}/readyz`)).text(),
+    /looked at yet for source (alerter|moog)$/,
+  );
+  await client.config("SET", "maxclients", "100");
+  await waitUntil(async () => (await drained()).length === 2, { what: "the other one is too", timeoutMs: LONG_MS });
+  await client.quit();
+  await redis.stop();
+});
+
 Deno.test("connection: the log says that Redis has too many clients, in its own words", async () => {
   const redis = await startRedis({ config: ["maxclients 1"] });
   // The one client that there may be.
