@@ -5,6 +5,7 @@ import { type DownstreamReason, judgeProbe, sendProbe } from "../gates/probe.ts"
 import type { RedisConnections } from "../redis/connection.ts";
 import { stateKey } from "../redis/keys.ts";
 import { explainRedisError } from "../redis/advice.ts";
+import { redisErrorCode } from "../redis/errors.ts";
 import { tryMovesOnce } from "../redis/move_trial.ts";
 import { EXIT } from "./exit.ts";
 import { MoogAccess } from "./moog_access.ts";
@@ -77,8 +78,20 @@ async function checkRedis(
     const failure = await connections.explainFailure() || "CONNECTION";
     return [{ level: "failed", subject: "redis", text: `no answer within ${REDIS_WAIT_MS / 1_000} s (${failure})` }];
   }
+  // Of a cluster one node may be down and the others not.
+  const groups = connections.reader.isCluster ? setups.map((setup) => [setup]) : [setups];
+  const findings = await Promise.all(groups.map((group) => checkSources(connections, { setups: group, rateKey })));
+  // What sources share is told once.
+  return [...new Map(findings.flat().map((finding) => [JSON.stringify(finding), finding])).values()];
+}
+
+async function checkSources(
+  connections: RedisConnections,
+  { setups, rateKey }: { setups: readonly SourceSetup[]; rateKey: string },
+): Promise<CheckFinding[]> {
+  const { reader } = connections;
   try {
-    const { problems, warnings, facts } = await inspectRedis(connections.reader, setups.map(({ policy }) => policy));
+    const { problems, warnings, facts } = await inspectRedis(reader, setups.map(({ policy }) => policy));
     const findings: CheckFinding[] = [
       ...describeServer(facts),
       ...warnings.map((text) => ({ level: "warning" as const, subject: "redis", text })),
@@ -96,7 +109,8 @@ async function checkRedis(
     });
     return [...findings, ...lists.flat()];
   } catch (error) {
-    return [{ level: "failed", subject: "redis", text: `it refused or did not answer: ${explainRedisError(error)}` }];
+    const subject = reader.isCluster ? `source ${setups.map(({ policy }) => policy.name)}` : "redis";
+    return [{ level: "failed", subject, text: `it refused or did not answer: ${explainRedisError(error)}` }];
   }
 }
 
@@ -109,14 +123,16 @@ async function checkMoves({ committer }: RedisConnections, { policy }: SourceSet
     : { level: PASSING.has(refusal.code) ? "failed" : "wrong", subject, text: `nothing can be moved: ${refusal.text}` };
 }
 
-function describeServer(facts: Readonly<Record<string, string>>): CheckFinding[] {
-  const { redis_version: version, redis_mode: mode, role, maxmemory_policy: policy, maxmemory_human: memory } = facts;
+/** What INFO says of the server. Valkey names the Redis that it is compatible with, and itself. */
+export function describeServer(facts: Readonly<Record<string, string>>): CheckFinding[] {
+  const { redis_version: version, maxmemory_policy: policy, maxmemory_human: memory, valkey_version: valkey } = facts;
+  const mode = facts.server_mode ?? facts.redis_mode, role = facts.role === "slave" ? "a replica" : facts.role;
   if (!version) return [];
   const [major = 0, minor = 0] = version.split(".").map(Number);
   const isOld = major < OLDEST_VERSION[0]! || (major === OLDEST_VERSION[0] && minor < OLDEST_VERSION[1]!);
-  const text =
-    `version ${version}, ${mode ?? "mode unknown"}, ${role === "slave" ? "a replica" : role ?? "role unknown"}, ` +
-    `maxmemory ${memory ?? "unknown"}, policy ${policy ?? "unknown"}`;
+  const name = valkey ? `Valkey ${valkey} (compatible with Redis ${version})` : `version ${version}`;
+  const text = `${name}, ${mode ?? "mode unknown"}, ${role ?? "role unknown"}, maxmemory ${memory ?? "unknown"}, ` +
+    `policy ${policy ?? "unknown"}`;
   return [{ level: isOld ? "wrong" : "ok", subject: "redis", text: isOld ? `${text}; 6.0 or newer is needed` : text }];
 }
 
@@ -133,8 +149,8 @@ async function checkKeys(
     { role: "record", key: stateKey(policy.dlq), kind: "hash" },
     { role: "forwarder's rate limit", key: rateKey, kind: "zset" },
   ];
-  return await Promise.all(keys.map(async ({ role, key, kind }): Promise<CheckFinding> => {
-    const subject = `source ${policy.name}`;
+  const subject = `source ${policy.name}`;
+  const look = async ({ role, key, kind }: typeof keys[number]): Promise<CheckFinding> => {
     const found = await reader.type(key);
     if (found === "none") return { level: "ok", subject, text: `${role} ${key} does not exist yet` };
     if (found !== kind) {
@@ -146,7 +162,18 @@ async function checkKeys(
     }
     const size = kind === "list" ? `holds ${await reader.llen(key)} messages` : "is there";
     return { level: "ok", subject, text: `${role} ${key} ${size}` };
-  }));
+  };
+  return await Promise.all(keys.map((key) =>
+    look(key).catch((error): CheckFinding => {
+      // Of a cluster one node may be down and the others not.
+      if (!reader.isCluster) throw error;
+      return {
+        level: "failed",
+        subject,
+        text: `${key.role} ${key.key} cannot be looked at (${redisErrorCode(error)})`,
+      };
+    })
+  ));
 }
 
 /** What the running service has noticed of a source's consumer. */

@@ -62,7 +62,14 @@ export async function runOnce(given: OnceOptions): Promise<OnceResult> {
       settings: dryRun ? { ...settings, leaderElection: false } : settings,
       instanceName: `once on ${settings.podName}`,
     }, teardown);
-    return await withCore(options, { core, sources: createAllParts(core, teardown) });
+    const { source: name } = options;
+    const setups = core.setups.filter(({ policy }) => name === null || policy.name === name);
+    if (setups.length === 0) {
+      const known = core.setups.map(({ policy }) => policy.name).join(", ");
+      return refuse([`There is no source ${quote(name ?? "")}; known: ${known}`], EXIT.usage);
+    }
+    // The others are not connected: where one cannot be, it is none of this run's business.
+    return await withCore(options, { core, chosen: createAllParts(core, { setups, teardown }) });
   } finally {
     await teardown.run(given.settings.shutdownTimeoutSeconds * 1_000);
   }
@@ -70,15 +77,10 @@ export async function runOnce(given: OnceOptions): Promise<OnceResult> {
 
 async function withCore(
   options: OnceOptions,
-  { core, sources: all }: { core: Core; sources: readonly SourceParts[] },
+  { core, chosen }: { core: Core; chosen: readonly SourceParts[] },
 ): Promise<OnceResult> {
   const { clock, signal, log } = options;
   const startedMs = clock.monotonicMs();
-  const chosen = all.filter(({ setup }) => options.source === null || setup.policy.name === options.source);
-  if (chosen.length === 0) {
-    const known = all.map(({ setup }) => setup.policy.name).join(", ");
-    return refuse([`There is no source ${quote(options.source ?? "")}; known: ${known}`], EXIT.usage);
-  }
   if (!await core.connections.waitUntilReady(REDIS_WAIT_MS, signal)) {
     const failure = await core.connections.explainFailure() || "CONNECTION";
     return refuse([`Redis did not answer within ${REDIS_WAIT_MS / 1_000} s (${failure})`], EXIT.failed);

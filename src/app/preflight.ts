@@ -1,7 +1,7 @@
 /** What must be so in Redis before anything is moved, as far as the user may ask. */
 import calculateSlot from "cluster-key-slot";
 import type { SourcePolicy } from "../domain/source.ts";
-import { masters, type RedisClient } from "../redis/cluster.ts";
+import { ownersOf, type RedisClient } from "../redis/cluster.ts";
 import { type RedisErrorCode, redisErrorCode } from "../redis/errors.ts";
 import { hashTag } from "../redis/keys.ts";
 
@@ -18,12 +18,13 @@ export const PASSING: ReadonlySet<RedisErrorCode> = new Set<RedisErrorCode>([
   ...["LOADING", "BUSY", "NOAUTH", "WRONGPASS", "CLUSTERDOWN", "TRYAGAIN", "TIMEOUT", "CONNECTION"] as const,
 ]);
 
-/** Asks every server. Reads INFO only. Rejects where one does not answer; where INFO is not to be had it warns. */
+/** Asks every server that holds these sources. Reads INFO only. Rejects where one does not answer; where INFO is not to be had it warns. */
 export async function inspectRedis(redis: RedisClient, policies: readonly SourcePolicy[]): Promise<Preflight> {
   const misplaced = redis.isCluster ? policies.flatMap(slotProblems) : [];
   let servers: readonly Record<string, string>[];
   try {
-    servers = await Promise.all(masters(redis).map(async (server) => parseInfo(await server.info())));
+    const owners = ownersOf(redis, policies.map(({ dlq }) => dlq));
+    servers = await Promise.all(owners.map(async (server) => parseInfo(await server.info())));
   } catch (error) {
     const code = redisErrorCode(error);
     if (PASSING.has(code)) throw error;

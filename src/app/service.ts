@@ -7,7 +7,7 @@ import { loadSources, type SecretReader } from "../config/load.ts";
 import { createProxyChoice } from "../config/proxy.ts";
 import type { SourcesFile } from "../config/sources_file.ts";
 import type { SloName } from "../domain/slo.ts";
-import { type HealthState, startHealthServer } from "../http/health_server.ts";
+import { type HealthCheck, type HealthState, startHealthServer } from "../http/health_server.ts";
 import { startMetricsServer } from "../http/metrics_server.ts";
 import type { Log } from "../observability/log.ts";
 import { type CutReason, type HTTP_PORTS, Metrics } from "../observability/metrics.ts";
@@ -39,6 +39,8 @@ import { COMMIT, VERSION } from "./version.ts";
 
 /** Pause before Redis is looked at again where it refused to answer, in milliseconds. */
 const PREFLIGHT_RETRY_MS = 1_000;
+/** A source that could not commit for so long makes the service not ready, in milliseconds. */
+const NO_COMMIT_MS = 15_000;
 
 /** What the outside gives to a service. */
 export interface AppOptions {
@@ -74,6 +76,8 @@ export interface Core {
   readonly setups: readonly SourceSetup[];
   /** Builds a source; nothing runs until it is driven, and its builder stops it. */
   readonly createParts: (setup: SourceSetup) => SourceParts;
+  /** Calls `listener` each time the connections are there again. */
+  readonly onReconnect: (listener: () => void) => void;
 }
 
 /** Builds the parts; connecting begins in the background. What must be undone is added to `teardown`. */
@@ -97,6 +101,7 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
   if (!needsMoogsoft(setups)) metrics.moogHealth.set(1);
   else if (noWebhook !== null) log.warning("moogsoft_not_asked", `Remediation: ${noWebhook}`);
   const files = new RenewedFiles({ settings, readSecret: options.readSecret, log: log.child("redis") });
+  const reconnected = [() => metrics.redisReconnects.inc()];
   const connections = new RedisConnections({
     get url() {
       return files.secret("redisUrl");
@@ -126,7 +131,7 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
     serverName: settings.redisServerName,
   }, {
     ...{ clock, random, log: log.child("redis") },
-    onReconnect: () => metrics.redisReconnects.inc(),
+    onReconnect: () => reconnected.forEach((tell) => tell()),
     onRefused: () => options.vault?.wake(),
   });
   teardown.add("the Redis connections", () => connections.close());
@@ -147,7 +152,8 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
   const asking = { moogAccess: () => moog.now(), chooseProxy: createProxyChoice(settings) };
   const createParts = (setup: SourceSetup) =>
     createSourceParts(setup, { live, isConfigKnown, connections, instance, metrics, log, clock, tracer, ...asking });
-  return { live, metrics, connections, files, watcher, setups, createParts };
+  const onReconnect = (listener: () => void) => void reconnected.push(listener);
+  return { live, metrics, connections, files, watcher, setups, createParts, onReconnect };
 }
 
 /** Whether a source is replayed only while Moogsoft takes events. */
@@ -175,8 +181,11 @@ function sentinelsOf(settings: Settings, files: RenewedFiles): SentinelGroup {
   };
 }
 
-/** Builds every source that is switched on, for a command that ends; `teardown` stops them. */
-export function createAllParts({ setups, createParts }: Core, teardown: Teardown): readonly SourceParts[] {
+/** Builds these sources for a command that ends; `teardown` stops them. */
+export function createAllParts(
+  { createParts }: Core,
+  { setups, teardown }: { setups: readonly SourceSetup[]; teardown: Teardown },
+): readonly SourceParts[] {
   return setups.map((setup) => {
     const source = createParts(setup);
     teardown.add(`the gates of ${setup.policy.name}`, () => source.stop());
@@ -216,7 +225,10 @@ export async function runService(given: AppOptions): Promise<number> {
     slos.start();
     listen(options, { core, sources, slos, teardown });
     core.watcher.start();
-    core.live.onChange(() => sources.list().forEach(({ loop }) => loop.wake()));
+    const wake = () => sources.list().forEach(({ loop }) => loop.wake());
+    core.live.onChange(wake);
+    // A pause that grew while a slot had no owner must not outlast it.
+    core.onReconnect(wake);
     const running = { core, sources, reloader, teardown };
     const driving = drive({ ...options, signal: AbortSignal.any([signal, ending.signal]) }, running)
       .then((code) => code === EXIT.done || failed.resolve(code), failed.reject);
@@ -300,7 +312,7 @@ function listen(
     ...common,
     port: settings.healthPort,
     onCut: count("health"),
-    health: () => describeHealth({ core, sources: sources.list(), signal, vault }),
+    health: () => describeHealth({ core, sources: sources.list(), clock, signal, vault }),
     slo: () => slos.report(),
     version: VERSION,
     podName: settings.podName,
@@ -312,7 +324,10 @@ function listen(
   });
 }
 
-/** Waits for Redis for ever, looks at it once, then lets the loops turn. Resolves with 0 once they do, or on the signal. */
+/**
+ * Waits for Redis for ever, looks at it once for each source, then lets that source's loop turn: one whose server is down holds no
+ * other. Resolves with 0 once all turn, or on the signal.
+ */
 async function drive(
   { log, clock, signal }: AppOptions,
   { core, sources, reloader, teardown }: {
@@ -322,40 +337,60 @@ async function drive(
     teardown: Teardown;
   },
 ): Promise<number> {
-  const { connections } = core;
-  const askGates = () => Promise.all(sources.list().map(({ parts }) => parts.board.ask()));
-  // The gates are asked from the start, so that metrics and log tell why nothing moves.
-  let inspected = false;
-  while (!inspected && !signal.aborted) {
-    if (!await connections.waitUntilReady(1_000, signal)) {
-      await askGates();
-      continue;
+  const told = new Set<string>();
+  const waiting = () => sources.list().filter(({ loop }) => !loop.isStarted());
+  let isFirst = true;
+  while (waiting().length > 0 && !signal.aborted) {
+    const isComplete = await core.connections.waitUntilReady(PREFLIGHT_RETRY_MS, signal);
+    const { problems, passed } = await inspectSources(waiting(), { core, log, told });
+    // The journal is where a unit's user looks; what follows are the lines of the stop.
+    for (const problem of problems) {
+      log.error("redis_unsafe", `Remediation does not start (exit ${EXIT.configuration}): ${problem}`);
     }
-    try {
-      const { problems, warnings } = await inspectRedis(connections.reader, core.setups.map(({ policy }) => policy));
-      for (const warning of warnings) log.warning("redis_unknown", warning);
-      // The journal is where a unit's user looks; what follows are the lines of the stop.
-      for (const problem of problems) {
-        log.error("redis_unsafe", `Remediation does not start (exit ${EXIT.configuration}): ${problem}`);
+    if (problems.length > 0) return EXIT.configuration;
+    if (passed.length > 0 && isFirst && !signal.aborted) await core.watcher.readOnce();
+    if (signal.aborted) break;
+    if (passed.length > 0) {
+      // Before the ports: health answers until the last chunk is done.
+      if (isFirst) teardown.add("the replay loops", () => sources.stop());
+      sources.drive(passed);
+      if (isFirst && reloader) {
+        teardown.add("the sources file", () => reloader.stop());
+        reloader.start();
       }
-      if (problems.length > 0) return EXIT.configuration;
-      inspected = true;
-    } catch (error) {
-      tellRefusal(error, { core, log });
-      await askGates();
-      await clock.sleep(PREFLIGHT_RETRY_MS, signal);
+      isFirst = false;
     }
-  }
-  if (!signal.aborted) await core.watcher.readOnce();
-  if (signal.aborted) return EXIT.done;
-  // Before the ports: health answers until the last chunk is done.
-  teardown.add("the replay loops", () => sources.stop());
-  sources.drive();
-  if (reloader) {
-    teardown.add("the sources file", () => reloader.stop());
-    reloader.start();
+    // The gates are asked from the start, so that metrics and log tell why nothing moves.
+    await Promise.all(waiting().map(({ parts }) => parts.board.ask()));
+    if (isComplete && waiting().length > 0) await clock.sleep(PREFLIGHT_RETRY_MS, signal);
   }
   return EXIT.done;
+}
+
+/** Looks at the servers of the sources that are connected. Servers that a cluster's sources do not share are looked at one by one. */
+async function inspectSources(
+  sources: readonly DrivenSource[],
+  { core, log, told }: { core: Core; log: Log; told: Set<string> },
+): Promise<{ problems: readonly string[]; passed: readonly DrivenSource[] }> {
+  const { reader } = core.connections;
+  const connected = sources.filter(({ parts }) => parts.isConnected());
+  const groups = reader.isCluster || connected.length === 0 ? connected.map((source) => [source]) : [connected];
+  const problems = new Set<string>();
+  const passed = await Promise.all(groups.map(async (group) => {
+    try {
+      const found = await inspectRedis(reader, group.map(({ parts }) => parts.setup.policy));
+      for (const problem of found.problems) problems.add(problem);
+      for (const warning of found.warnings) {
+        if (!told.has(warning)) log.warning("redis_unknown", warning);
+        told.add(warning);
+      }
+      return group;
+    } catch (error) {
+      tellRefusal(error, { core, log });
+      return [];
+    }
+  }));
+  return { problems: [...problems], passed: passed.flat() };
 }
 
 /** Counts a refusal at the start; what lost connections do they tell themselves. */
@@ -374,28 +409,48 @@ function describeOldest(oldest: OldestMessage | null) {
   return oldest && { waitingSince: toText(oldest.sinceMs), eventTime: toText(oldest.eventAtMs) };
 }
 
+function describeReady(
+  { core, sources, nowMs }: { core: Core; sources: readonly DrivenSource[]; nowMs: number },
+): HealthCheck {
+  if (!core.connections.isReady()) {
+    return { ok: false, reason: `Redis cannot be used (${core.connections.lastErrorCode() || "CONNECTING"})` };
+  }
+  // Answers, but lets nothing be moved: as of the last time that somebody asked.
+  const refusing = sources.flatMap(({ parts: { board } }) => board.last().closed).find(({ name }) => name === "redis");
+  if (refusing) {
+    return { ok: false, reason: `Redis cannot be used (${refusing.reason.toUpperCase()}): ${refusing.detail}` };
+  }
+  const waiting = sources.filter(({ loop }) => !loop.isStarted()).map(({ parts }) => parts.setup.policy.name);
+  if (waiting.length > 0) {
+    return { ok: false, reason: `Redis has not been looked at yet for source ${waiting.join(", ")}` };
+  }
+  for (const { parts: { setup, board, leadership } } of sources) {
+    // Without an error an instance that does not lead stands by, or is switched off.
+    const closed = board.last().closed.find(({ name, sinceMs }) =>
+      name === "leader" && leadership.isFailing() && nowMs - sinceMs >= NO_COMMIT_MS
+    );
+    if (!closed) continue;
+    const seconds = Math.round((nowMs - closed.sinceMs) / 1_000);
+    const reason = `source ${setup.policy.name} has not been able to commit for ${seconds} s: ${closed.detail}`;
+    return { ok: false, reason };
+  }
+  return { ok: true, reason: "ready" };
+}
+
 function describeHealth(
-  { core, sources, signal, vault }: {
+  { core, sources, clock, signal, vault }: {
     core: Core;
     sources: readonly DrivenSource[];
+    clock: Clock;
     signal: AbortSignal;
     vault: VaultSecrets | undefined;
   },
 ): HealthState {
   const isReady = core.connections.isReady();
-  // Answers, but lets nothing be moved: as of the last time that somebody asked.
-  const refusing = sources.flatMap(({ parts: { board } }) => board.last().closed).find(({ name }) => name === "redis");
-  const started = sources.every(({ loop }) => loop.isStarted());
   const turning = sources.every(({ loop }) => loop.isTurning());
   return {
     live: { ok: turning, reason: turning ? "turning" : "the replay loop does not turn" },
-    ready: signal.aborted
-      ? { ok: false, reason: "stopping" }
-      : isReady && refusing
-      ? { ok: false, reason: `Redis cannot be used (${refusing.reason.toUpperCase()}): ${refusing.detail}` }
-      : isReady
-      ? { ok: started, reason: started ? "ready" : "Redis has not been looked at yet" }
-      : { ok: false, reason: `Redis cannot be used (${core.connections.lastErrorCode() || "CONNECTING"})` },
+    ready: signal.aborted ? { ok: false, reason: "stopping" } : describeReady({ core, sources, nowMs: clock.nowMs() }),
     details: {
       redis: isReady ? "connected" : "disconnected",
       replay: core.live.current().enabled ? "on" : "off",

@@ -54,6 +54,8 @@ export interface SourceParts {
   readonly board: GateBoard;
   readonly replay: SourceReplay;
   readonly leadership: Leadership;
+  /** Whether every connection that this source needs can take commands. */
+  readonly isConnected: () => boolean;
   /** What its service level objectives count; somebody has to take the samples. */
   readonly indicators: SourceIndicators;
   /** The oldest message of its DLQ as it was last seen; `null` where there is none. Does no IO. */
@@ -184,7 +186,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     onMeasured: (measurement) => indicators.measured(measurement),
   });
   return {
-    ...{ setup, store, board, replay, leadership, indicators },
+    ...{ setup, store, board, replay, leadership, indicators, isConnected: link.isReady },
     oldest: () => depths.oldest(),
     watches: [depths, ...(setup.provenByAlerts ? [alerts] : [])],
     settled: async () => {

@@ -48,11 +48,12 @@ export class SourceSet {
     return [...this.#sources.values()];
   }
 
-  /** Starts every source, and from now on each new one. Safe to call twice. */
-  drive(): void {
+  /** Starts these sources (default: every one), and from now on each new one. Safe to call twice. */
+  drive(sources: readonly DrivenSource[] = this.list()): void {
     if (this.#isStopped) return;
     this.#isDriven = true;
-    this.list().forEach(start);
+    // One that has been replaced meanwhile is stopped.
+    this.list().filter((source) => sources.includes(source)).forEach(start);
   }
 
   /** How these setups differ from what runs. Does nothing. */

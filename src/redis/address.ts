@@ -6,6 +6,9 @@ import type { Secret } from "../config/secret.ts";
 /** How long connecting may take, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 5_000;
 
+/** How long one of several servers that tell where Redis is (a Sentinel, a cluster's node) may take before the next is asked. */
+export const FINDER_TIMEOUT_MS = 1_500;
+
 /**
  * Where Redis is and how to log in. `url` wins over the other fields. Secrets, certificates and keys may be getters of what a
  * file holds now: they are read whenever a connection is made, `caCert`, `clientCert` and `clientKey` in this order.
@@ -107,7 +110,7 @@ function sentinelOptions(
     ...(password ? { sentinelPassword: password.reveal() } : {}),
     ...(tls ? { enableTLSForSentinelMode: true, sentinelTLS: tls } : {}),
     ...(retryStrategy ? { sentinelRetryStrategy: retryStrategy } : {}),
-    ...(commandTimeout ? { sentinelCommandTimeout: commandTimeout } : {}),
+    sentinelCommandTimeout: Math.min(commandTimeout ?? FINDER_TIMEOUT_MS, FINDER_TIMEOUT_MS),
   };
 }
 

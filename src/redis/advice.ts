@@ -14,6 +14,7 @@ const ADVICE: readonly (readonly [failure: RegExp | RedisErrorCode, advice: stri
     /sentinels are unreachable.*Connection is closed/,
     "nobody listens there, or with TLS one of the two did not take the other's certificate",
   ],
+  [/No such master with that name/, "no Sentinel knows the name in REDIS_SENTINEL_MASTER or REDIS_URL"],
   [/Requires write access/, "the program may use sockets in /run/redis and /var/run/redis only"],
   [
     /unknown command ['`]?eval/i,

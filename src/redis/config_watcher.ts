@@ -10,6 +10,8 @@ import { redisErrorCode } from "./errors.ts";
 export const CONFIG_KEY_PREFIX = "mutt:config:";
 /** MUTT's channel; a message is the bare name of the key that was set or deleted. */
 export const CONFIG_CHANNEL = "mutt:config:updates";
+/** The key that switches replay off; while nobody knows what it says, nothing moves. */
+const SWITCH = "remediation_enabled";
 /** Time between two polls in milliseconds, MUTT's own cache time: operators often set a key and tell nobody. */
 const POLL_MS = 5_000;
 /** Time between two attempts while nothing could be read yet, in milliseconds. */
@@ -71,24 +73,25 @@ export class ConfigWatcher {
     await this.#running;
   }
 
-  /** Whether the keys have been read at least once: before, a key that switches replay off may not be known yet. */
+  /** Whether the key that switches replay off has been read at least once. */
   hasRead(): boolean {
     return this.#hasRead;
   }
 
-  /** Reads the beginning of each key now and applies them. Resolves with whether that worked; never rejects. */
+  /**
+   * Reads the beginning of each key now and applies those that were read: of a cluster one node may be down and the others not.
+   * Resolves with whether all were; never rejects.
+   */
   async readOnce(): Promise<boolean> {
-    try {
-      const texts = await Promise.all(this.#keys.map((key) => this.#readText(key)));
-      if (this.#stop.signal.aborted) return false;
-      this.#keys.forEach((key, at) => this.#apply(key, texts[at]!));
-      this.#toldCode = "";
-      this.#hasRead = true;
-      return true;
-    } catch (error) {
-      this.#tell("The dynamic configuration cannot be read; the last values stay", error);
-      return false;
-    }
+    const texts = await Promise.allSettled(this.#keys.map((key) => this.#readText(key)));
+    if (this.#stop.signal.aborted) return false;
+    texts.forEach((text, at) => text.status === "fulfilled" && this.#apply(this.#keys[at]!, text.value));
+    const failed = texts.find((text) => text.status === "rejected");
+    if (failed) this.#tell("The dynamic configuration cannot be read; the last values stay", failed.reason);
+    else this.#toldCode = "";
+    const switched = texts[this.#keys.indexOf(SWITCH)] ?? texts[0]!;
+    this.#hasRead ||= switched.status === "fulfilled";
+    return failed === undefined;
   }
 
   /** Anybody may have put anything there, so no more is read than is needed to refuse it. A missing key reads as empty. */

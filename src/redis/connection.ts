@@ -6,10 +6,13 @@ import type { RandomFraction } from "../runtime/random.ts";
 import type { Server } from "../config/redis_url.ts";
 import { type ClientOptions, clientOptions, hasTls, passwordsOf, type RedisAddress } from "./address.ts";
 import { explainRedisError } from "./advice.ts";
-import { openCluster, type RedisClient, SlotOwner } from "./cluster.ts";
-import { type RedisErrorCode, redisErrorCode } from "./errors.ts";
+import { Attempts, CUTS_AT_ONCE } from "./attempts.ts";
+import { openCluster, type RedisClient, SlotOwner, unowned } from "./cluster.ts";
+import { describeRedisError, type RedisErrorCode, redisErrorCode } from "./errors.ts";
+import { hearFirstWords } from "./first_words.ts";
 import { KeepAlive } from "./keep_alive.ts";
 import { findConnectionFault } from "./connection_fault.ts";
+import { MasterWatch } from "./master_watch.ts";
 
 /** How long a command may take, in milliseconds, before its caller is told that it timed out. */
 export const COMMAND_TIMEOUT_MS = 5_000;
@@ -22,6 +25,17 @@ const OPAQUE: ReadonlySet<string> = new Set<RedisErrorCode>(["TLS", "TIMEOUT", "
 const TELLING = /\b(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|E(?:HOST|NET)UNREACH)\b/;
 /** Longest pause between attempts to connect, in milliseconds. */
 const MAX_RETRY_MS = 5_000;
+
+/** Where nobody listens (RFC 6761): a connection that does not know its server yet must not go to the client's default. */
+const NOWHERE: Server = { host: "unknown.invalid", port: 1 };
+/** An outage that tells that a server may not be the master any more. */
+const NO_MASTER = /READONLY|MASTERDOWN/;
+/** What a server says before it closes a connection, whatever was sent there. */
+const UNASKED = /^DENIED|max number of clients/;
+/** What the client says of its Sentinels when each was asked once and nothing failed. */
+const ROUND_IS_OVER = /^All sentinels are unreachable\. Retrying from scratch after \d+ms\.$/;
+/** Nobody answers where the server is to be. */
+const NOT_THERE = /ECONNREFUSED|ETIMEDOUT|UNREACH|ENOTFOUND/;
 
 /** What {@link RedisConnections} needs. */
 export interface ConnectionDeps {
@@ -48,6 +62,7 @@ export class RedisConnections {
   readonly #deps: ConnectionDeps;
   readonly #cluster: Cluster | null;
   readonly #all = new Set<RedisClient>();
+  readonly #attempts = new WeakMap<RedisClient, Attempts>();
   /** Without which nothing moves; `#joining` until it was ready once, so that a new source does not hold the others. */
   readonly #needed = new Set<RedisClient>();
   readonly #joining = new Set<Redis>();
@@ -67,6 +82,10 @@ export class RedisConnections {
   #refusals = 0;
   /** Attempts to connect what the client has ended. */
   #revivals = 0;
+  readonly #masterWatch: MasterWatch | null;
+  /** What the server said of its own accord when it closed connections; empty: nothing. */
+  #heard = "";
+  #isHearing = false;
   readonly #closed = new AbortController();
 
   constructor(address: RedisAddress, deps: ConnectionDeps) {
@@ -80,6 +99,7 @@ export class RedisConnections {
     this.#needed.add(this.reader).add(this.committer);
     new KeepAlive({ clock: deps.clock, connections: () => this.#all, ...(deps.idleMs ? { idleMs: deps.idleMs } : {}) })
       .run(this.#closed.signal);
+    this.#masterWatch = this.#watchMaster();
   }
 
   /** Every connection that is not closed for good. */
@@ -138,7 +158,7 @@ export class RedisConnections {
   /** One more connection to a single server: in a cluster the owner of `key`, whoever that is. Closed with the others. */
   open(role: string, key: string): Redis {
     if (!this.#cluster) return this.#openServer(role);
-    return this.#openServer(role, new SlotOwner(this.#cluster, key));
+    return this.#openServer(role, new SlotOwner(this.#cluster, key), key);
   }
 
   /** Resolves with whether the connections became ready within `timeoutMs`. */
@@ -159,37 +179,104 @@ export class RedisConnections {
     for (const redis of this.#all) if (redis.status !== "end") redis.disconnect();
   }
 
-  #openServer(role: string, owner?: SlotOwner): Redis {
+  #openServer(role: string, owner?: SlotOwner, key = ""): Redis {
+    const attempts = new Attempts(this.#deps.clock);
     // Before each connection, that to the Sentinels too.
-    const retryStrategy = (attempt: number) => {
+    const retryStrategy = () => {
       Object.assign(redis.options, this.#login(redis), owner?.server());
-      return this.#backoff(attempt);
+      const pauseMs = this.#next(attempts, role);
+      if (attempts.cuts() >= CUTS_AT_ONCE) this.#hear(redis);
+      return pauseMs;
     };
     const redis: Redis = new Redis({
       ...clientOptions(this.#address, { ...this.#options(role), retryStrategy }),
-      ...(owner ? { ...owner.server(), lazyConnect: true } : {}),
+      ...(owner ? { ...NOWHERE, lazyConnect: true } : {}),
       reconnectOnError: (error) => {
         this.#refusals++;
-        return owner ? owner.isElsewhere(error) : this.#isDemoted(error, redis);
+        const isElsewhere = owner ? owner.isElsewhere(error, redis.options as Server) : this.#isDemoted(error, redis);
+        if (isElsewhere) attempts.reset();
+        return isElsewhere;
       },
     });
-    redis.on("error", (error: Error) => this.#failed(redis, error));
+    this.#attempts.set(redis, attempts);
     let wasReady = false;
-    redis.on("ready", () => wasReady = true);
+    redis.on("ready", () => {
+      wasReady = true;
+      attempts.ready();
+    });
+    this.#negotiate(redis);
+    redis.on("error", (error: Error) => {
+      // Each Sentinel was asked and has named a master; that it cannot be reached is told already.
+      if (!ROUND_IS_OVER.test(error.message)) this.#failed(redis, error);
+    });
     // A server that hangs up during the handshake says nothing at all.
     redis.on("close", () => wasReady ? wasReady = false : this.#lookAt(redis, new Error("Connection is closed")));
-    owner?.onceKnown((server) => {
+    owner?.whenKnown((server) => {
       Object.assign(redis.options, server);
       if (redis.status === "wait") redis.connect().catch(() => {});
-    });
+    }, () => this.#tell(unowned(key)));
     return this.#watch(redis);
   }
 
+  /** A proxy that does not know HELLO may close the connection instead of saying so: RESP 2 and 3 are tried in turn. */
+  #negotiate(redis: Redis): void {
+    const { options } = redis;
+    let isSilent = false;
+    redis.on("connect", () => isSilent = redis.status === "connect");
+    redis.on("ready", () => isSilent = false);
+    redis.on("error", (error) => isSilent &&= redisErrorCode(error) === "CONNECTION");
+    redis.on("close", () => {
+      if (isSilent) {
+        this.#hear(redis).then((said) => said === "" && (options.protocol = options.protocol === 2 ? 3 : 2));
+      }
+      isSilent = false;
+    });
+  }
+
+  /**
+   * Asks a server that closes connections at once for its reason; over TLS it cannot say any. Resolves with what it says (empty:
+   * nothing), `null` where it has been asked already. Never rejects.
+   */
+  async #hear({ options: { host, port, tls, path, sentinels } }: Redis): Promise<string | null> {
+    if (!host || !port || tls || path || sentinels) return "";
+    if (this.#isHearing || this.#heard !== "") return null;
+    this.#isHearing = true;
+    this.#heard = describeRedisError(await hearFirstWords({ host, port }, this.#closed.signal));
+    this.#isHearing = false;
+    if (this.#closed.signal.aborted) return null;
+    if (this.#heard !== "") this.#tell(new Error(this.#heard));
+    return this.#heard;
+  }
+
+  #watchMaster(): MasterWatch | null {
+    const { clock, log } = this.#deps, options = clientOptions(this.#address, this.#options("sentinel"));
+    if (!options.sentinels?.length) return null;
+    const watch = new MasterWatch({
+      ...{ clock, options },
+      connectedTo: () => {
+        const { status, stream } = this.committer as Redis;
+        if (status !== "ready") return null;
+        const { remoteAddress: host, remotePort: port } = stream as { remoteAddress?: string; remotePort?: number };
+        return host && port ? { host, port } : null;
+      },
+      onElsewhere: (master, connectedTo) => {
+        const message = `The Sentinels name ${master} as the master, connected is ${connectedTo}; connecting anew`;
+        log.warning("redis_master_elsewhere", message, { master, connected_to: connectedTo });
+        this.#reconnectAll();
+      },
+    });
+    watch.run(this.#closed.signal);
+    return watch;
+  }
+
   #openCluster(nodes: readonly Server[]): Cluster {
+    const attempts = new Attempts(this.#deps.clock);
     const cluster = openCluster(nodes, {
       options: clientOptions(this.#address, this.#options("cluster")),
-      backoff: (attempt) => this.#backoff(attempt),
+      backoff: () => this.#next(attempts, "cluster"),
+      onReplaced: (known) => this.#tellReplaced(known),
     });
+    cluster.on("ready", () => attempts.ready());
     // It makes its connections anew instead of mending them.
     cluster.on("+node", (node: Redis) => Object.assign(node.options, this.#login(cluster)));
     cluster.on("node error", (error: Error, address: string) => {
@@ -228,9 +315,40 @@ export class RedisConnections {
 
   /** A master that became a replica: every connection is made again, to wherever the name leads now. */
   #isDemoted(error: Error, failing: Redis): boolean {
-    if (!error.message.includes("READONLY")) return false;
-    for (const redis of this.#all) if (redis !== failing && redis.status === "ready") redis.disconnect(true);
+    if (error.message.includes("NOREPLICAS")) this.#masterWatch?.hint();
+    if (!NO_MASTER.test(error.message)) return false;
+    this.#reconnectAll(failing);
     return true;
+  }
+
+  #reconnectAll(failing?: Redis): void {
+    for (const redis of this.#all) {
+      if (redis === failing || redis.status !== "ready") continue;
+      this.#attempts.get(redis)?.reset();
+      redis.disconnect(true);
+    }
+  }
+
+  #next(attempts: Attempts, role: string): number {
+    const attempt = attempts.lost();
+    if (attempts.cuts() === CUTS_AT_ONCE) {
+      const said = this.#heard === "" ? "" : ` (it says: ${this.#heard})`;
+      const message = `Redis, or a proxy before it, has closed the connection ${role} soon after it was made${said}, ` +
+        `${CUTS_AT_ONCE} times in a row; trying again ever more rarely. Look into its log, at maxclients, ` +
+        "client-output-buffer-limit, maxmemory-clients and timeout";
+      this.#deps.log.warning("redis_cut", message, { connection: role });
+    }
+    return this.#backoff(attempt);
+  }
+
+  #tellReplaced(known: readonly string[] | null): void {
+    if (known === null) {
+      return this.#deps.log.info("redis_nodes_named", "A node that REDIS_CLUSTER_NODES names is in the cluster again");
+    }
+    const message =
+      "No node that REDIS_CLUSTER_NODES names is in the cluster any more, and a restart would not find it; " +
+      `name some of these: ${known.join(", ")}`;
+    this.#deps.log.warning("redis_nodes_replaced", message, { nodes: known });
   }
 
   #backoff(attempt: number): number {
@@ -248,6 +366,8 @@ export class RedisConnections {
     // What fails before is no handshake with Redis, but a Sentinel's refusal: the client, cut then, would have ended for good.
     if (redis.status !== "connect") return;
     if (isRefusal(code)) this.#refused(redis, redis);
+    // A proxy that refuses HELLO in words of its own.
+    if (code === "OTHER" && !UNASKED.test(error.message)) redis.options.protocol = 2;
     // Half a handshake is none: a client whose SELECT was refused would go on in database 0.
     redis.disconnect(true);
   }
@@ -285,6 +405,9 @@ export class RedisConnections {
       !TELLING.test(failure.message);
     const error = isFound ? new Error(this.#fault!) : failure;
     const code = redisErrorCode(error), reason = explainRedisError(error);
+    // Where the server is there, what it said tells more than that it has closed the connection.
+    if (code === "CONNECTION" && NOT_THERE.test(reason)) this.#heard = "";
+    else if (code === "CONNECTION" && this.#heard !== "") return code;
     if (code !== this.#lastError && this.#downSinceMs !== null) {
       const message = `Redis cannot be used (${code}); trying again`;
       this.#deps.log.warning("redis_unreachable", message, { error_code: code, reason });
@@ -334,7 +457,7 @@ export class RedisConnections {
   #lost(): void {
     if (this.#closed.signal.aborted || this.#downSinceMs !== null) return;
     this.#downSinceMs = this.#deps.clock.monotonicMs();
-    this.#lastError = "";
+    this.#lastError = this.#heard = "";
     this.#toldPassword = "";
     this.#deps.log.warning("redis_lost", "The connection to Redis was lost; trying again");
   }
@@ -344,7 +467,7 @@ export class RedisConnections {
     const outageMs = Math.round(this.#deps.clock.monotonicMs() - this.#downSinceMs);
     this.#downSinceMs = null;
     this.#revivals = 0;
-    this.#lastError = "";
+    this.#lastError = this.#heard = "";
     if (this.#everUp) this.#deps.onReconnect();
     const message = this.#everUp ? "Redis can be used again" : "Connected to Redis";
     const variable = this.#toldPassword === "" ? null : this.#passwordVariable(this.committer);

@@ -156,7 +156,7 @@ export class DeadLetterStore {
     this.#begin = loadScript(committer, { name: "beginCycle", keys: 2, lua: beginCycle });
     this.#commit = loadBulkScript(mover, { keys: 5, lua: commitMoves });
     this.#settle = loadScript(committer, { name: "settleCommit", keys: 2, lua: settleCommit });
-    this.#guard = new TailGuard(mover, policy.dlq);
+    this.#guard = new TailGuard(mover, { key: policy.dlq, other: committer });
   }
 
   /** The record, the depth and the server's clock. Changes nothing. */
@@ -181,6 +181,7 @@ export class DeadLetterStore {
 
   /** The same as {@link look}, to be committed: what was read before can only be committed at the price of a digest from now on. */
   async read(bounds: ChunkBounds): Promise<Chunk> {
+    if (!this.#guard.isTried()) await this.#guard.prove();
     const guard = this.#guard.watch();
     const reply = await this.#read(...this.#readArguments(guard ? bounds : smaller(bounds), this.#batch.size()));
     this.#guard.enter(guard);

@@ -4,6 +4,7 @@
 export const REDIS_ERROR_CODES = [
   "OOM",
   "READONLY",
+  "MASTERDOWN",
   "LOADING",
   "BUSY",
   "NOSCRIPT",
@@ -29,7 +30,7 @@ export type RedisErrorCode = (typeof REDIS_ERROR_CODES)[number];
 
 /** The server's own codes; Redis 6 puts them behind `ERR Error running script …: -`, so anywhere in the text. */
 const SERVER_CODE =
-  /\b(OOM|READONLY|LOADING|BUSY|NOSCRIPT|NOPERM|NOAUTH|WRONGPASS|MISCONF|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|WRONGTYPE|DENIED)\b/;
+  /\b(OOM|READONLY|MASTERDOWN|LOADING|BUSY|NOSCRIPT|NOPERM|NOAUTH|WRONGPASS|MISCONF|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|WRONGTYPE|DENIED)\b/;
 /** Inside a script a missing permission is told in words only: Redis 6 and 7.0, then 7.2, 8 and Valkey. */
 const SCRIPT_PERMISSION = /user executing the script can't|ACL failure in script/i;
 /** Redis: `networking.c`, sent before the connection is closed. */

@@ -31,6 +31,11 @@ export function trialKey(dlq: string): string {
   return `${stateKey(dlq)}:trial`;
 }
 
+/** What one instance watches and changes to see whether WATCH guards (never kept). In the slot of the DLQ. */
+export function proofKey(dlq: string, instance: string): string {
+  return `${stateKey(dlq)}:proof:${instance}`;
+}
+
 /** The part of a key that decides its cluster slot (between the first `{` and the next `}`), if it has one. */
 export function hashTag(key: string): string | undefined {
   const open = key.indexOf("{");

@@ -4,12 +4,27 @@
  *
  * The transaction is entered (MULTI) before the commit is sent, and the commit is only sent once both were answered: a commit
  * that ran outside of one would be guarded by nothing.
+ *
+ * That WATCH guards is proven once per connection: a proxy may answer OK and run the transaction on another connection to
+ * Redis. The guard watches a key of its own, changes it by another connection, and must see EXEC refused. Until then, and where
+ * it is not refused, nothing is guarded.
  */
 import type { Redis } from "ioredis";
+import { createId } from "../runtime/random.ts";
+import type { RedisClient } from "./cluster.ts";
 import { redisErrorCode } from "./errors.ts";
+import { proofKey } from "./keys.ts";
+import { loadScript, type Script } from "./scripts.ts";
+import touchKey from "./scripts/touch_key.lua" with { type: "text" };
 
 /** Reads that go unguarded after a guard was broken, doubled each time in a row: others push, so the next would break too. */
 const MAX_PAUSE = 64;
+
+/** Rounds of a proof, and reads that another connection sends meanwhile in each. */
+const PROOF_ROUNDS = 3, PROOF_LOAD = 4;
+
+/** Whether WATCH guards on the connection in hand. */
+type Proof = "unknown" | "guards" | "does_not";
 
 /** What one read is guarded by, until the next read, a commit, or the end of the connection. */
 export interface Guard {
@@ -21,26 +36,55 @@ export interface Guard {
 export class TailGuard {
   readonly #redis: Redis;
   readonly #key: string;
+  readonly #other: RedisClient;
+  readonly #touch: Script;
+  readonly #proofKey: string;
   /** That of the last read. */
   #guard: Guard | null = null;
   /** Whether MULTI was sent and neither EXEC nor DISCARD. */
   #isEntered = false;
   /** Redis refuses what this needs, by its ACL or because it is a proxy that has no transactions. */
   #isRefused = false;
+  #proof: Proof = "unknown";
+  /** The connection that the proof is for, by number. */
+  #connection = 0;
   #pause = 0;
   #nextPause = 1;
 
-  constructor(redis: Redis, key: string) {
+  /** `other`: a connection that is not `redis`, to the same server. */
+  constructor(redis: Redis, { key, other }: { key: string; other: RedisClient }) {
     this.#redis = redis;
     this.#key = key;
+    this.#other = other;
+    this.#touch = loadScript(other, { name: "touchKey", keys: 1, lua: touchKey });
+    this.#proofKey = proofKey(key, createId());
     redis.on("close", () => this.#forget());
     redis.on("idle", () => this.leave());
+  }
+
+  /** Whether {@link prove} has nothing to find out on the connection in hand. */
+  isTried(): boolean {
+    return this.#isRefused || this.#proof !== "unknown";
+  }
+
+  /**
+   * Finds out whether WATCH guards on the connection in hand. Call it while nothing else is sent there. Rejects where the server is
+   * no master: then every connection is made anew, and what is read next would only tell of that.
+   */
+  async prove(): Promise<void> {
+    const connection = this.#connection;
+    const proof = await this.#tryOut().catch((error): Proof => {
+      if (["READONLY", "MASTERDOWN"].includes(redisErrorCode(error))) throw error;
+      this.#refuse(error);
+      return "unknown";
+    });
+    if (connection === this.#connection) this.#proof = proof;
   }
 
   /** Sends what guards a read that is sent next, and leaves a transaction that was entered for another. `null`: nothing does. */
   watch(): Guard | null {
     this.leave();
-    if (this.#isRefused || --this.#pause >= 0) return null;
+    if (this.#isRefused || this.#proof !== "guards" || --this.#pause >= 0) return null;
     this.#pause = 0;
     return this.#guard = { holds: this.#isGranted(this.#redis.watch(this.#key)) };
   }
@@ -77,7 +121,10 @@ export class TailGuard {
       }
       throw sent.status === "rejected" ? sent.reason : replies.reason;
     }
-    const reply = Array.isArray(replies.value) ? replies.value[0] : null;
+    // A transaction without replies has run nothing: a proxy has refused the script before it was queued.
+    const isEmpty = Array.isArray(replies.value) && replies.value.length === 0;
+    if (isEmpty) this.#proof = "does_not";
+    const reply = Array.isArray(replies.value) && !isEmpty ? replies.value[0] : null;
     // A script that Redis has forgotten has not run; sent by itself it is sent whole.
     if (reply instanceof Error && redisErrorCode(reply) === "NOSCRIPT") return null;
     this.#pauseAfter(reply !== null);
@@ -101,6 +148,31 @@ export class TailGuard {
     this.#guard = null;
   }
 
+  async #tryOut(): Promise<Proof> {
+    for (let round = 0; round < PROOF_ROUNDS; round++) if (!await this.#isSeen(round)) return "does_not";
+    return "guards";
+  }
+
+  /**
+   * Whether a transaction sees that the key that was watched before it has been changed. A proxy that takes any free connection for
+   * each command may take the right one by chance, so each round sends one more in between, while others keep some busy.
+   */
+  async #isSeen(round: number): Promise<boolean> {
+    const key = this.#proofKey, redis = this.#redis;
+    await redis.watch(key);
+    await this.#touch(key);
+    const others = Array.from({ length: PROOF_LOAD }, () => this.#other.get(key));
+    const between = Array.from({ length: round }, () => redis.get(key));
+    const [entered, queued, executed] = [redis.call("MULTI"), redis.call("GET", key), redis.call("EXEC")];
+    const [enter, execute] = await Promise.allSettled([entered, executed, queued, ...others, ...between]);
+    if (execute.status === "fulfilled") return execute.value === null;
+    if (enter.status === "fulfilled" && redisErrorCode(execute.reason) === "NOPERM") {
+      this.#isEntered = true;
+      this.leave();
+    }
+    throw enter.status === "rejected" ? enter.reason : execute.reason;
+  }
+
   /** The client asks whether to connect anew only of errors that are not inside a transaction's reply. */
   #answeredWith(error: Error): Error {
     if (this.#redis.options.reconnectOnError?.(error)) this.#redis.disconnect(true);
@@ -118,6 +190,8 @@ export class TailGuard {
 
   /** The server forgets with the connection. */
   #forget(): void {
+    this.#connection++;
+    this.#proof = "unknown";
     this.#isEntered = false;
     this.#guard = null;
   }

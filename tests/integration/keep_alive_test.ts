@@ -24,10 +24,11 @@ withRedis(
     );
     try {
       const mover = connections.openNeeded("mover", DLQ), subscriber = connections.open("subscriber", DLQ);
-      const guard = new TailGuard(mover, DLQ);
+      const guard = new TailGuard(mover, { key: DLQ, other: connections.committer });
       await connections.waitUntilReady(5_000);
       await waitUntil(() => subscriber.status === "ready", { what: "the subscriber is ready" });
       await subscriber.subscribe("channel");
+      await guard.prove();
       const watched = guard.watch();
       await mover.llen(DLQ);
       guard.enter(watched);

@@ -6,6 +6,7 @@ import { createSources } from "../../src/app/sources.ts";
 import { type Chunk, type Commit, DeadLetterStore } from "../../src/redis/dead_letter_store.ts";
 import { DLQ, eventTexts, readLists, STATE } from "../support/engine.ts";
 import { shareRedis } from "../support/redis.ts";
+import { TransactionProxy } from "../support/transaction_proxy.ts";
 import { waitUntil } from "../support/wait.ts";
 
 const server = shareRedis();
@@ -15,13 +16,19 @@ const MANY = eventTexts(40);
 
 /** A store whose own connection is at hand. */
 function open(
-  options: { username?: string; password?: string; connectionName?: string } = {},
+  { port = server().port, ...options }: {
+    username?: string;
+    password?: string;
+    connectionName?: string;
+    /** Of the proxy that the store goes through; default: none. */
+    port?: number;
+  } = {},
 ): { store: DeadLetterStore; mover: Redis } {
   const [setup] = createSources(DEFAULT_SETTINGS);
   // As the service connects: whatever was not sent is refused, whatever was sent is never sent again.
-  const mover = server().client({ enableOfflineQueue: false, maxRetriesPerRequest: 0, ...options });
+  const mover = server().client({ enableOfflineQueue: false, maxRetriesPerRequest: 0, port, ...options });
   const store = new DeadLetterStore(
-    { reader: server().client(), committer: server().client(), mover },
+    { reader: server().client({ port }), committer: server().client({ port }), mover },
     setup!.policy,
   );
   return { store, mover };
@@ -173,6 +180,50 @@ Deno.test("guard: none outlives its connection: the commit proves the tail by it
   await ready(mover);
   assert.equal(await store.commit(commitOf(chunk)), "conflict");
   assert.equal(await store.commit(commitOf(await store.read(BOUNDS))), "ok");
+});
+
+Deno.test("guard: a commit never rests on a WATCH that a proxy sends by another connection than its transaction", async () => {
+  await using proxy = new TransactionProxy({ port: server().port });
+  const { store, client } = await prepare({ port: proxy.port });
+  let moved = 0;
+  for (let i = 0; i < 4; i++) {
+    const chunk = await store.read(BOUNDS);
+    assert.equal(chunk.guard, null);
+    await client.rpop(DLQ);
+    assert.equal(await store.commit(commitOf(chunk)), "conflict");
+    const again = await store.read(BOUNDS);
+    assert.equal(await store.commit(commitOf(again)), "ok");
+    moved += again.messages.length;
+  }
+  const { dlq, target } = await readLists(server());
+  assert.deepEqual([dlq.length, target.length], [MANY.length - 4 - moved, moved]);
+  assert.equal(new Set([...dlq, ...target]).size, MANY.length - 4);
+  assert.equal(proxy.transactions, 1, "it was tried out once");
+});
+
+for (const takes of ["last", "longest"] as const) {
+  Deno.test(`guard: a commit never rests on the WATCH of a pool that takes the free connection that was used ${takes}`, async () => {
+    await using proxy = new TransactionProxy({ port: server().port, takes });
+    const { store, client } = await prepare({ port: proxy.port });
+    for (let i = 0; i < 4; i++) {
+      const chunk = await store.read(BOUNDS);
+      assert.equal(chunk.guard, null);
+      await client.rpop(DLQ);
+      assert.equal(await store.commit(commitOf(chunk)), "conflict");
+    }
+    assert.equal((await readLists(server())).target.length, 0);
+  });
+}
+
+Deno.test("guard: commits prove the tail by its digest when a proxy keeps WATCH and takes no script into a transaction", async () => {
+  await using proxy = new TransactionProxy({ port: server().port, pinsWatch: true, refusesScripts: true });
+  const { store } = await prepare({ port: proxy.port });
+  for (let i = 1; i <= 4; i++) {
+    assert.equal(await store.commit(commitOf(await store.read({ ...BOUNDS, messages: 2 }))), "ok", `commit ${i}`);
+  }
+  const { dlq, target } = await readLists(server());
+  assert.deepEqual([...target, ...dlq], MANY);
+  assert.ok(target.length >= 4);
 });
 
 Deno.test("guard: a commit runs when Redis has forgotten the scripts", async () => {

@@ -120,7 +120,8 @@ class Connected implements TestRedis {
   }
 
   client(options: RedisOptions = {}): Redis {
-    const client = new Redis(this.port, "127.0.0.1", {
+    const client = new Redis({
+      ...{ host: "127.0.0.1", port: this.port },
       connectionName: TEST_CONNECTION,
       maxRetriesPerRequest: null,
       retryStrategy: () => 20,

@@ -17,6 +17,8 @@ export interface TrioOptions {
   readonly sentinelPassword?: string;
   /** Whether all five talk TLS, among one another too; the second server is then at 127.0.0.2. Default: nobody does. */
   readonly tls?: { readonly demandsCertificate: boolean };
+  /** Further lines of the first master's redis.conf. */
+  readonly masterConfig?: readonly string[];
 }
 
 /** One of the five, and where the others and a client find it. */
@@ -43,9 +45,9 @@ export class SentinelTrio implements AsyncDisposable {
 
   /** Starts all five, and waits until the Sentinels know one another and the replica. */
   static async start(options: TrioOptions = {}): Promise<SentinelTrio> {
-    const { password, sentinelPassword, tls } = options;
+    const { password, sentinelPassword, tls, masterConfig = [] } = options;
     const login = password ? [`requirepass ${password}`, `masterauth ${password}`] : [];
-    const master = await startNode({ config: login, tls });
+    const master = await startNode({ config: [...login, ...masterConfig], tls });
     const replicaOf = `replicaof ${master.host} ${master.port}`;
     const replica = await startNode({ config: [...login, replicaOf], tls, isSecond: true });
     const config = [

@@ -41,6 +41,8 @@ export interface TcpProxy {
   at(request: RequestMatch, then: () => void): Promise<void>;
   /** Cuts all connections now; new ones are taken. */
   cutAll(): void;
+  /** Takes new connections to another port from now on, as an endpoint that moves does; those that are open stay. */
+  moveTo(port: number): void;
   /** Closes everything; resolves when nothing is left. */
   stop(): Promise<void>;
 }
@@ -71,7 +73,7 @@ const LONGEST_TEXT = 64;
 
 class FaultProxy implements TcpProxy {
   readonly #listener: Deno.TcpListener;
-  readonly #target: Deno.ConnectOptions;
+  #target: Deno.ConnectOptions;
   readonly #pairs = new Set<Pair>();
   readonly #running = new Set<Promise<void>>();
   #armed: Armed[] = [];
@@ -149,6 +151,10 @@ class FaultProxy implements TcpProxy {
 
   cutAll(): void {
     for (const pair of this.#pairs) closePair(pair);
+  }
+
+  moveTo(port: number): void {
+    this.#target = { ...this.#target, port };
   }
 
   async stop(): Promise<void> {

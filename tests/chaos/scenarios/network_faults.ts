@@ -34,7 +34,7 @@ function script(lua: string): readonly string[] {
 
 export const COMMIT: Step = { name: "commit", texts: script(commitMoves), times: 3 };
 
-/** Every step: the scripts, what the gates ask, and the greeting of a new connection. */
+/** Every step (of `watch`, `multi` and `exec` the first three are the proof that WATCH guards): the scripts, what the gates ask, and the greeting of a new connection. */
 export const STEPS: readonly Step[] = [
   { name: "lease", texts: script(takeLease), times: 1, ofLease: true },
   { name: "peek", texts: script(peekSource), times: 2 },
@@ -46,11 +46,11 @@ export const STEPS: readonly Step[] = [
   { name: "record", texts: script(recordProbe), times: 2 },
   { name: "begin", texts: script(beginCycle), times: 1 },
   { name: "read", texts: script(readChunk), times: 3 },
-  { name: "watch", texts: ["watch"], times: 2 },
-  { name: "multi", texts: ["MULTI"], times: 2 },
+  { name: "watch", texts: ["watch"], times: 5 },
+  { name: "multi", texts: ["MULTI"], times: 5 },
   { name: "reserve", texts: script(writeLedger), times: 2 },
   COMMIT,
-  { name: "exec", texts: ["EXEC"], times: 2 },
+  { name: "exec", texts: ["EXEC"], times: 5 },
   { name: "settle", texts: script(settleCommit), times: 1, afterCut: true },
   { name: "greeting", texts: ["hello"], times: 1, afterCut: true },
 ];

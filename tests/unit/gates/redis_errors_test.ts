@@ -9,6 +9,7 @@ const cases: [string, string][] = [
     "ERR Error running script (call to f_1): @user_script:3: -READONLY You can't write against a read only replica.",
     "READONLY",
   ],
+  ["MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", "MASTERDOWN"],
   ["LOADING Redis is loading the dataset in memory", "LOADING"],
   ["BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSCRIPT.", "BUSY"],
   ["BUSYGROUP Consumer Group name already exists", "OTHER"],

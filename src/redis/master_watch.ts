@@ -1,0 +1,97 @@
+/**
+ * Asks the Sentinels from time to time where the master is. A client that is connected never does: cut off from the Sentinels
+ * and its replicas alone, an old master goes on answering, and what it takes is lost when it comes back as a replica.
+ */
+import { isIP } from "node:net";
+import { Redis } from "ioredis";
+import type { Server } from "../config/redis_url.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { ClientOptions } from "./address.ts";
+
+/** Time between two looks in milliseconds, and the shortest one after a hint that the master is another. */
+const LOOK_MS = 10_000, HINTED_MS = 1_000;
+
+/** What a {@link MasterWatch} needs. */
+export interface MasterWatchDeps {
+  readonly clock: Clock;
+  /** How a client reaches the master by the Sentinels. */
+  readonly options: ClientOptions;
+  /** Where the connections are; `null`: nowhere. */
+  readonly connectedTo: () => Server | null;
+  /** Called when most Sentinels that answer name another master than the one that is connected. */
+  readonly onElsewhere: (master: string, connectedTo: string) => void;
+}
+
+/** Looks in the background from `start()` until the signal. */
+export class MasterWatch {
+  readonly #deps: MasterWatchDeps;
+  #pause = new AbortController();
+  #lookedAtMs = -Infinity;
+
+  constructor(deps: MasterWatchDeps) {
+    this.#deps = deps;
+  }
+
+  /** Resolves after the signal. Never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#deps;
+    signal.addEventListener("abort", () => this.#pause.abort(), { once: true });
+    while (!signal.aborted) {
+      await clock.sleep(LOOK_MS, this.#pause.signal);
+      await clock.sleep(Math.max(0, this.#lookedAtMs + HINTED_MS - clock.monotonicMs()), signal);
+      if (signal.aborted) return;
+      this.#pause = new AbortController();
+      this.#lookedAtMs = clock.monotonicMs();
+      await this.#look(signal);
+    }
+  }
+
+  /** Looks soon: the master takes no writes. */
+  hint(): void {
+    this.#pause.abort();
+  }
+
+  async #look(signal: AbortSignal): Promise<void> {
+    const { options: { sentinels = [] }, connectedTo, onElsewhere } = this.#deps;
+    if (connectedTo() === null) return;
+    const named = await Promise.all(sentinels.map((sentinel) => this.#ask(sentinel, signal).catch(() => null)));
+    const current = connectedTo();
+    if (current === null || signal.aborted) return;
+    const here = named.filter((server) => server !== null && isSame(server, current)).length;
+    const votes = new Map<string, number>();
+    for (const server of named) {
+      if (server === null || isSame(server, current)) continue;
+      const address = `${server.host}:${server.port}`;
+      votes.set(address, (votes.get(address) ?? 0) + 1);
+    }
+    const [master, most] = [...votes].sort(([, a], [, b]) => b - a)[0] ?? ["", 0];
+    if (most > here) onElsewhere(master, `${current.host}:${current.port}`);
+  }
+
+  async #ask(sentinel: Partial<Server>, signal: AbortSignal): Promise<Server | null> {
+    const { options } = this.#deps;
+    const client = new Redis({
+      ...{ host: sentinel.host!, port: sentinel.port ?? 26_379, protocol: 2, retryStrategy: () => null },
+      ...{ enableReadyCheck: false, disableClientInfo: true, lazyConnect: true, disconnectTimeout: 100 },
+      ...(options.sentinelUsername ? { username: options.sentinelUsername } : {}),
+      ...(options.sentinelPassword ? { password: options.sentinelPassword } : {}),
+      ...(options.sentinelTLS ? { tls: options.sentinelTLS } : {}),
+      ...{ connectTimeout: options.sentinelCommandTimeout!, commandTimeout: options.sentinelCommandTimeout! },
+    });
+    client.on("error", () => {}); // the command rejects
+    const close = () => client.status === "end" || client.disconnect();
+    signal.addEventListener("abort", close);
+    try {
+      const reply = await client.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", options.name!);
+      return Array.isArray(reply) ? { host: String(reply[0]), port: Number(reply[1]) } : null;
+    } finally {
+      signal.removeEventListener("abort", close);
+      close();
+    }
+  }
+}
+
+/** A name that the Sentinels announce is not compared: connected is an address. */
+function isSame(named: Server, connected: Server): boolean {
+  return named.port === connected.port && (isIP(named.host) === 0 || named.host === connected.host);
+}
