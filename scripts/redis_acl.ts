@@ -20,7 +20,7 @@ export const COMMAND_GRANTS: readonly CommandGrant[] = [
   {
     commands: [
       ...["type", "time", "llen", "lindex", "lrange", "lpush", "lrem", "ltrim", "get", "getrange", "set"],
-      ...["hget", "hgetall", "hmget", "hset", "pexpire"],
+      ...["hget", "hmget", "hset", "hstrlen", "pexpire"],
     ],
     why: "What the scripts call; some are sent by themselves too.",
     without: null,

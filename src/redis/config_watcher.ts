@@ -89,8 +89,9 @@ export class ConfigWatcher {
     const failed = texts.find((text) => text.status === "rejected");
     if (failed) this.#tell("The dynamic configuration cannot be read; the last values stay", failed.reason);
     else this.#toldCode = "";
-    const switched = texts[this.#keys.indexOf(SWITCH)] ?? texts[0]!;
-    this.#hasRead ||= switched.status === "fulfilled";
+    // None of them is read where dynamic configuration is off.
+    const switched = texts[this.#keys.indexOf(SWITCH)] ?? texts[0];
+    this.#hasRead ||= switched?.status !== "rejected";
     return failed === undefined;
   }
 

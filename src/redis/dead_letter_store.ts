@@ -13,7 +13,7 @@ import { receiptKey, stateKey } from "./keys.ts";
 import type { RedisClient } from "./cluster.ts";
 import { type BulkCall, type BulkScript, loadBulkScript, loadScript, type Script } from "./scripts.ts";
 import { ReadBatch } from "./read_batch.ts";
-import { parseRecord, type SourceRecord } from "./source_record.ts";
+import { MAX_FIELD_BYTES, parseRecord, RECORD_FIELDS, type SourceRecord } from "./source_record.ts";
 import { type Guard, TailGuard } from "./tail_guard.ts";
 import browseNewest from "./scripts/browse_newest.lua" with { type: "text" };
 import beginCycle from "./scripts/begin_cycle.lua" with { type: "text" };
@@ -161,7 +161,11 @@ export class DeadLetterStore {
 
   /** The record, the depth and the server's clock. Changes nothing. */
   async peek(): Promise<Snapshot> {
-    const [flat, depth, nowMs] = await this.#peek(this.#dlq, this.#state) as [unknown[], number, number];
+    const [flat, depth, nowMs] = await this.#peek(this.#dlq, this.#state, MAX_FIELD_BYTES, ...RECORD_FIELDS) as [
+      unknown[],
+      number,
+      number,
+    ];
     return { record: parseRecord(flat), depth, nowMs };
   }
 
@@ -243,7 +247,8 @@ export class DeadLetterStore {
   }
 
   #readArguments({ messages, bytes, messageBytes, skip = 0 }: ChunkBounds, atOnce: number): (string | number)[] {
-    return [this.#dlq, this.#state, messages, bytes, messageBytes, SAMPLE_BYTES, skip, atOnce];
+    const bounds = [messages, bytes, messageBytes, SAMPLE_BYTES, skip, atOnce];
+    return [this.#dlq, this.#state, ...bounds, MAX_FIELD_BYTES, ...RECORD_FIELDS];
   }
 
   #commitCall(commit: Commit, proof: Proof): BulkCall {

@@ -43,7 +43,15 @@ export interface SourceRecord {
   readonly spentUntilMs: number;
 }
 
-/** Reads the flat field-value reply of HGETALL. Never throws. */
+/** Every field of the record that is read, and most bytes of one: what is longer reads as missing. */
+export const RECORD_FIELDS = [
+  ...["seq", "cycle", "startedAtMs", "depthAtStart", "remaining", "replayed", "dead", "newestBytes", "newestDigest"],
+  ...["boundBy", "suspect", "distance", "wait", "allowance", "brakeReason", "firsts", "movedAtMs", "tallies"],
+  ...["scannedDepth", "lagMs", "stampsDropped", "outages", "breakerCanaryAtMs", "spentUntilMs"],
+];
+export const MAX_FIELD_BYTES = 16_384;
+
+/** Reads a flat list of fields and values. Never throws. */
 export function parseRecord(flat: readonly unknown[]): SourceRecord {
   const fields = new Map<string, string>();
   for (let i = 0; i + 1 < flat.length; i += 2) fields.set(String(flat[i]), String(flat[i + 1]));

@@ -170,3 +170,24 @@ for (const size of [0, 1, 4_096, 8_191, 8_192, 8_193, 20_000]) {
 function hex(message: string | Uint8Array): string {
   return Buffer.from(message as Uint8Array).toString("hex");
 }
+
+Deno.test("read: leaves out fields of the record that no setting of ours could have written, whatever their size", async () => {
+  await server().seedList(DLQ, ["a"]);
+  const client = server().client(), store = createStore(server());
+  const large = "9".repeat(1_048_576);
+  await client.hset(STATE, {
+    seq: "7",
+    cycle: "3",
+    outages: large,
+    tallies: large,
+    unknown: large,
+    newestBytes: large,
+  });
+  await client.config("RESETSTAT");
+  const { record } = await store.peek(), chunk = await store.read(WIDE);
+  for (const one of [record, chunk.record]) {
+    deepStrictEqual([one.sequence, one.cycle, one.outages, one.tallies, one.newestBytes], ["7", 3, "", [], -1]);
+  }
+  const sentBytes = Number(/total_net_output_bytes:(\d+)/.exec(await client.info("stats"))![1]);
+  ok(sentBytes < 100_000, `${sentBytes} bytes`);
+});

@@ -1,7 +1,18 @@
 -- Reads a source's record, the depth of its DLQ and the server's clock, as of one instant. Changes nothing.
 -- KEYS  1 dlq (list)  2 state (hash)
--- Returns {record as field, value, …}, depth, nowMs. Bound: O(fields of the record).
+-- ARGV  1 most bytes of a field  2.. the record's fields
+-- Returns {record as field, value, …}, depth, nowMs. Fields that are longer are left out. Bound: the fields that are named.
 local dlq, state = KEYS[1], KEYS[2]
+local mostFieldBytes = tonumber(ARGV[1])
+
+-- Anybody may have put anything there.
+local record = {}
+for i = 2, #ARGV do
+  if redis.call('HSTRLEN', state, ARGV[i]) <= mostFieldBytes then
+    record[#record + 1] = ARGV[i]
+    record[#record + 1] = redis.call('HGET', state, ARGV[i]) or ''
+  end
+end
 
 local time = redis.call('TIME')
-return { redis.call('HGETALL', state), redis.call('LLEN', dlq), time[1] * 1000 + math.floor(time[2] / 1000) }
+return { record, redis.call('LLEN', dlq), time[1] * 1000 + math.floor(time[2] / 1000) }

@@ -3,6 +3,7 @@
 -- KEYS  1 dlq (list)  2 state (hash)
 -- ARGV  1 most messages  2 most bytes  3 bytes over which a message is only described  4 sampleBytes  5 messages to skip
 --       6 most messages in one call, where those before were small: what comes next may be large, and is looked at whole
+--       7 most bytes of a field of the record: longer ones are left out  8.. the record's fields
 -- Returns {record as field, value, …}, depth, nowMs, {length, digest of the sample} of an oversize message that is the
 -- oldest (or {}), the messages, oldest first, whether the next one is byte-equal to the last of them (1 or 0; only looked
 -- for where that can matter), and the place, counted from the oldest, of what was newest when the cycle began. That is only
@@ -12,14 +13,22 @@
 local dlq, state = KEYS[1], KEYS[2]
 local mostMessages, mostBytes, mostMessageBytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local sampleBytes, skip, mostAtOnce = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local SMALL_BYTES = 4096
+local mostFieldBytes, SMALL_BYTES = tonumber(ARGV[7]), 4096
 -- What is not 1 to 15 digits reads as 0, here as in parseRecord: whatever stands there, the next write repairs it.
 local function whole(text) return text and #text <= 15 and text:match('^%d+$') or '0' end
 local function digest(message) return redis.sha1hex(message:sub(1, sampleBytes) .. message:sub(-sampleBytes)) end
 
 local time = redis.call('TIME')
-local record = redis.call('HMGET', state, 'newestBytes', 'newestDigest', 'depthAtStart', 'replayed', 'dead')
-local newestBytes, isMet = tonumber(whole(record[1])), false
+-- Anybody may have put anything there.
+local record, flat = {}, {}
+for i = 8, #ARGV do
+  if redis.call('HSTRLEN', state, ARGV[i]) <= mostFieldBytes then
+    record[ARGV[i]] = redis.call('HGET', state, ARGV[i]) or ''
+    flat[#flat + 1] = ARGV[i]
+    flat[#flat + 1] = record[ARGV[i]]
+  end
+end
+local newestBytes, isMet = tonumber(whole(record.newestBytes)), false
 local messages, oversize, count, bytes, longest, atOnce, isFull, last = {}, {}, 0, 0, 1, 1, false, nil
 while count < mostMessages and not isFull do
   local from = skip + count + 1
@@ -36,7 +45,7 @@ while count < mostMessages and not isFull do
     end
     last = message
     -- To look at the newest one costs less than to digest each of its length, unless these are large.
-    isMet = isMet or (length == newestBytes and (length < 8 * sampleBytes or digest(message) == record[2]))
+    isMet = isMet or (length == newestBytes and (length < 8 * sampleBytes or digest(message) == record.newestDigest))
     if isOversize then
       oversize = { length, digest(message) }
       isFull = true
@@ -54,11 +63,11 @@ end
 
 local depth, newestAt = redis.call('LLEN', dlq), 0
 if isMet then
-  local place = tonumber(whole(record[3])) - tonumber(whole(record[4])) - tonumber(whole(record[5])) - skip
+  local place = tonumber(whole(record.depthAtStart)) - tonumber(whole(record.replayed)) - tonumber(whole(record.dead)) - skip
   -- By the nearer end: an old Redis goes through a list from the end that the sign says.
   local fromHead = depth - place - skip
   local newest = place > 0 and fromHead >= 0 and redis.call('LINDEX', dlq, fromHead < place and fromHead or -(place + skip))
-  if newest and #newest == newestBytes and digest(newest) == record[2] then newestAt = place end
+  if newest and #newest == newestBytes and digest(newest) == record.newestDigest then newestAt = place end
 end
 local goesOnEqual = 0
 if isMet and newestAt == 0 and #last == newestBytes then
@@ -66,6 +75,6 @@ if isMet and newestAt == 0 and #last == newestBytes then
   goesOnEqual = redis.call('LINDEX', dlq, -(taken + 1)) == last and 1 or 0
 end
 return {
-  redis.call('HGETALL', state), depth, time[1] * 1000 + math.floor(time[2] / 1000),
+  flat, depth, time[1] * 1000 + math.floor(time[2] / 1000),
   oversize, messages, goesOnEqual, newestAt, longest,
 }

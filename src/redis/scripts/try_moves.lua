@@ -12,7 +12,7 @@ redis.call('LRANGE', scratch, 0, 0)
 redis.call('GET', scratch)
 redis.call('HGET', scratch, 'field')
 redis.call('HMGET', scratch, 'field')
-redis.call('HGETALL', scratch)
+redis.call('HSTRLEN', scratch, 'field')
 -- Redis asks whether memory is left only before a script's first write, and not for what needs none, so SET leads. What takes
 -- away comes before what puts there: that goes again for certain.
 redis.call('SET', scratch, '', 'XX')
