@@ -25,6 +25,8 @@ export interface CheckFinding {
 export interface CheckOptions extends AppOptions {
   /** Warnings of the configuration, shown with the rest. */
   readonly warnings: readonly string[];
+  /** The `.env` that was read; default: none. */
+  readonly dotEnvPath?: string;
   /** Whether to send Moogsoft a probe. */
   readonly probe: boolean;
 }
@@ -38,7 +40,7 @@ export async function checkInstallation(
     const { connections, setups } = createCore(options, teardown);
     const { moogRateLimitKey: rateKey } = options.settings;
     const findings: CheckFinding[] = [
-      { level: "ok", subject: "configuration", text: "every value is good" },
+      { level: "ok", subject: "configuration", text: `every value is good${readFrom(options.dotEnvPath ?? "")}` },
       ...options.warnings.map((text) => ({ level: "warning" as const, subject: "configuration", text })),
       ...await checkRedis(connections, { setups, rateKey, signal: options.signal }),
       ...(options.probe ? [await checkMoogsoft(options)] : []),
@@ -47,6 +49,10 @@ export async function checkInstallation(
   } finally {
     await teardown.run(options.settings.shutdownTimeoutSeconds * 1_000);
   }
+}
+
+function readFrom(dotEnvPath: string): string {
+  return dotEnvPath === "" ? "" : `; ${dotEnvPath} was read, under the environment`;
 }
 
 function exitCodeOf(findings: readonly CheckFinding[]): number {

@@ -31,8 +31,9 @@ Examples:
         settings: loaded.settings,
         sourcesFile: loaded.sourcesFile,
         warnings: loaded.warnings,
+        dotEnvPath: loaded.dotEnvPath,
         // What goes wrong with Redis is a finding here; the log stays for the service.
-        log: openLog({ ...loaded.settings, logLevel: "CRITICAL" }, []),
+        log: openLog({ ...loaded.settings, logLevel: "CRITICAL" }),
         clock: SYSTEM_CLOCK,
         random: SYSTEM_RANDOM,
         signal: context.signal,

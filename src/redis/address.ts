@@ -100,6 +100,8 @@ function sentinelOptions(
 
 function tlsOptions({ caCert, clientCert, clientKey, serverName }: RedisAddress) {
   return {
+    // Else NODE_TLS_REJECT_UNAUTHORIZED would decide.
+    rejectUnauthorized: true,
     ...(caCert ? { ca: caCert } : {}),
     ...(clientCert && clientKey ? { cert: clientCert, key: clientKey } : {}),
     ...(serverName ? { servername: serverName } : {}),

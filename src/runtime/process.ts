@@ -1,4 +1,6 @@
 /** The only place that knows the environment, files and the process itself. */
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { resolve } from "node:path";
 import { cpuUsage } from "node:process";
 
 /** Every environment variable that the process may see. */
@@ -22,46 +24,97 @@ export function findUnreadable(names: readonly string[]): string[] {
 /** Most bytes of a file that is read whole: settings, a secret, certificates. */
 export const MAX_FILE_BYTES = 1_048_576;
 
+/** A file's text, who owns it (a user's number) and its permission bits. */
+export interface TextFile {
+  readonly text: string;
+  readonly ownerId: number;
+  readonly mode: number;
+}
+
 /**
- * The text of a file of at most {@link MAX_FILE_BYTES}; a pipe is read to its end. What is not UTF-8 becomes U+FFFD. @throws
- * what the runtime throws (`NotFound`, `PermissionDenied`, …), or an error named `FileTooLarge`.
+ * Reads a regular file of at most `maxBytes` (default {@link MAX_FILE_BYTES}). What is not UTF-8 becomes U+FFFD. It is opened
+ * without blocking and then looked at: whatever is put in its place meanwhile, a pipe or device is never waited for.
+ * @throws an error named after the reason: `NotFound`, `PermissionDenied`, `NotAFile` (with `isFolder`), `FileTooLarge`, …
  */
+export function readFile(path: string, maxBytes = MAX_FILE_BYTES): TextFile {
+  let file: number | undefined;
+  try {
+    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const facts = fstatSync(file);
+    if (!facts.isFile()) throw Object.assign(named("NotAFile"), { isFolder: facts.isDirectory() });
+    return { text: readAtMost(file, maxBytes), ownerId: facts.uid, mode: facts.mode & 0o7777 };
+  } catch (error) {
+    throw withName(error);
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}
+
+/** The text of {@link readFile}. */
 export function readTextFile(path: string): string {
-  return readAtMost(path, MAX_FILE_BYTES);
+  return readFile(path).text;
 }
 
-/**
- * The text of a regular file of at most `maxBytes` bytes. What is not UTF-8 becomes U+FFFD. @throws what the runtime throws,
- * or an error named `NotAFile` or `FileTooLarge`. A pipe or device is not waited for.
- */
-export function readSmallTextFile(path: string, maxBytes: number): string {
-  if (!Deno.statSync(path).isFile) throw named("NotAFile");
-  return readAtMost(path, maxBytes);
-}
-
-function readAtMost(path: string, maxBytes: number): string {
-  using file = Deno.openSync(path);
+function readAtMost(file: number, maxBytes: number): string {
   const bytes = new Uint8Array(maxBytes + 1);
   let length = 0;
-  for (let read: number | null = 0; read !== null && length < bytes.length; length += read ?? 0) {
-    read = file.readSync(bytes.subarray(length));
+  for (let read = -1; read !== 0 && length < bytes.length; length += read) {
+    read = readSync(file, bytes, length, bytes.length - length, null);
   }
   if (length > maxBytes) throw named(`FileTooLarge (more than ${maxBytes} bytes)`);
   return new TextDecoder().decode(bytes.subarray(0, length));
+}
+
+/** Deno's names for what the system says by a code. */
+const ERROR_NAMES: Readonly<Record<string, string>> = {
+  ENOENT: "NotFound",
+  EACCES: "PermissionDenied",
+  EPERM: "PermissionDenied",
+  ENOTDIR: "NotADirectory",
+  ELOOP: "FilesystemLoop",
+  ENXIO: "NotAFile", // a socket
+};
+
+function withName(error: unknown): unknown {
+  const { code } = error as { code?: unknown };
+  return typeof code === "string" ? named(ERROR_NAMES[code] ?? code) : error;
 }
 
 function named(name: string): Error {
   return Object.assign(new Error(name), { name });
 }
 
-/** {@link readTextFile}, or `undefined` where there is no such file. */
-export function readTextFileIfAny(path: string): string | undefined {
+/** {@link readFile}, or `undefined` where there is no such file. */
+export function readFileIfAny(path: string): TextFile | undefined {
   try {
-    return readTextFile(path);
+    return readFile(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (error instanceof Error && error.name === "NotFound") return undefined;
     throw error;
   }
+}
+
+/** Permission bits of a file; 0 where they are not to be had. */
+export function fileMode(path: string): number {
+  try {
+    return (Deno.statSync(path).mode ?? 0) & 0o7777;
+  } catch {
+    return 0;
+  }
+}
+
+/** Number of the user that this process runs as; `null` where it may not be asked. */
+export function ownUserId(): number | null {
+  try {
+    return Deno.uid();
+  } catch {
+    return null;
+  }
+}
+
+/** A path from the root on. */
+export function absolutePath(path: string): string {
+  return resolve(path);
 }
 
 /** Writes to standard output, whole, without buffering. */

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { onPath, ROOT } from "../../scripts/child.ts";
 import { permissionFlags } from "../../scripts/compile.ts";
 import { environmentPrefixes, FIELDS } from "../../src/config/fields.ts";
+import { RUNTIME_VARIABLES } from "../../src/config/runtime_variables.ts";
 import { startRedis, type TestRedis, withRedis } from "../support/redis.ts";
 import { type Exit, type ServiceOptions, startService } from "../support/service.ts";
 
@@ -38,6 +39,7 @@ Deno.test({
       ignore_env: [],
       allow_net: [],
       allow_read: [],
+      allow_sys: ["uid"],
       allow_write: ["/run/redis", "/var/run/redis"],
       prompt: false,
     });
@@ -51,8 +53,7 @@ function without(part: string): string[] {
   const at = flags.findIndex((flag) => value === undefined ? flag === name : flag.startsWith(`${name}=`));
   assert.notEqual(at, -1, `${part} is not granted`);
   const rest = (flags[at]!.split("=")[1] ?? "").split(",").filter((one) => one !== value);
-  assert.ok(value === undefined || rest.length > 0, `${part}: give the flag without its value`);
-  return flags.toSpliced(at, 1, ...value === undefined ? [] : [`${name}=${rest.join(",")}`]);
+  return flags.toSpliced(at, 1, ...value === undefined || rest.length === 0 ? [] : [`${name}=${rest.join(",")}`]);
 }
 
 /** Every part of the flags by its test below: one that is granted anew fails the last test until it has its own. */
@@ -158,6 +159,38 @@ for (const { prefix, variable } of examples) {
     works: async (permissions) => assert.equal(await originOf(permissions), "environment"),
     fails: async (permissions) => assert.equal(await originOf(permissions), "default"),
   });
+}
+
+/** What a start says with this variable of the runtime set. */
+for (const name of RUNTIME_VARIABLES) {
+  const told = async (permissions: string[]) => {
+    const env = { [name]: name === "NODE_TLS_REJECT_UNAUTHORIZED" ? "0" : "system" };
+    // A runtime that obeys the variable may end by itself: what is asked is whether it is told.
+    return (await runToEnd({ permissions, env, args: ["config"] })).stderr.includes(`${name} is `);
+  };
+  needs(`--allow-env=${name}`, {
+    what: "it acts past the settings, and is told",
+    works: async (permissions) => assert.ok(await told(permissions)),
+    fails: async (permissions) => assert.ok(!await told(permissions)),
+  });
+}
+
+needs("--allow-sys=uid", {
+  what: "a .env of another user is warned of",
+  ignore: Deno.uid() === 0 ? undefined : "only root can give a file away",
+  works: async (permissions) => assert.match(await withForeignDotEnv(permissions), /belongs to another user/),
+  fails: async (permissions) => assert.doesNotMatch(await withForeignDotEnv(permissions), /belongs to another user/),
+});
+
+async function withForeignDotEnv(permissions: string[]): Promise<string> {
+  const cwd = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${cwd}/.env`, "");
+    await Deno.chown(`${cwd}/.env`, 65_533, 65_533);
+    return (await runToEnd({ permissions, cwd, args: ["config"] })).stderr;
+  } finally {
+    await Deno.remove(cwd, { recursive: true });
+  }
 }
 
 async function readSettings(
@@ -293,10 +326,11 @@ withRedis("permissions: a drain asks for variables, the network and the named fi
       kind: string,
     ) => [...new Set(asked.filter(({ permission }) => permission === kind).map((one) => one.value))];
     assert.deepEqual(of("read").toSorted(), [".env", `${ROOT}src/app/dist/commit`, "secret"].toSorted());
+    assert.deepEqual(of("sys"), ["uid"]);
     assert.deepEqual(of("net"), [`127.0.0.1:${redis.port}`]);
     const kinds = new Set(asked.map(({ permission }) => permission));
     // Deno 2.9 writes down "write" for a file that is opened for reading.
-    assert.deepEqual([...kinds].filter((kind) => !["env", "read", "net", "write"].includes(kind)), []);
+    assert.deepEqual([...kinds].filter((kind) => !["env", "read", "net", "sys", "write"].includes(kind)), []);
     assert.deepEqual(of("write").filter((path) => !of("read").includes(path)), []);
   } finally {
     await Deno.remove(folder, { recursive: true });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { parseSettings } from "../../../src/config/load.ts";
 import { countEdits, warnOfUnknown } from "../../../src/config/unknown.ts";
 import { MUTT_ENVIRONMENT } from "./mutt_environment.ts";
 
@@ -23,6 +24,20 @@ for (const [name, warning] of NAMES) {
     assert.deepEqual(warnOfUnknown([name, name]), warning === null ? [] : [warning]);
   });
 }
+
+Deno.test("parseSettings: says nothing of what Kubernetes sets for a Service named remediation, in whatever protocol", () => {
+  const links = {
+    REMEDIATION_PORT: "tcp://10.0.0.1:8086",
+    REMEDIATION_PORT_8086_TCP: "tcp://10.0.0.1:8086",
+    REMEDIATION_PORT_8086_SCTP_PORT: "8086",
+    REMEDIATION_METRICS_PORT: "udp://10.0.0.1:8086",
+    REMEDIATION_SERVICE_HOST: "10.0.0.1",
+    REMEDIATION_SERVICE_PORT: "8086",
+  };
+  const of = (environment: Record<string, string>) => parseSettings({ environment, dotEnv: {}, readFile: () => "" });
+  assert.deepEqual(of(links).warnings, []);
+  assert.deepEqual(of({ REMEDIATION_PORT: "8087" }).warnings, ["REMEDIATION_PORT is not known and is ignored"]);
+});
 
 Deno.test("warnOfUnknown: says nothing of MUTT's other variables", () => {
   assert.deepEqual(warnOfUnknown(Object.keys(MUTT_ENVIRONMENT)), []);
