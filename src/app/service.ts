@@ -18,7 +18,7 @@ import { COMMIT_RESULTS } from "../redis/dead_letter_store.ts";
 import { REDIS_ERROR_CODES, redisErrorCode } from "../redis/errors.ts";
 import { ReplayLoop } from "../replay/loop.ts";
 import { type Clock } from "../runtime/clock.ts";
-import { readProcessUsage, readTextFile } from "../runtime/process.ts";
+import { droppedErr, readProcessUsage, readTextFile } from "../runtime/process.ts";
 import { createId, type RandomFraction } from "../runtime/random.ts";
 import { SloMonitor } from "../slo/monitor.ts";
 import { EXIT } from "./exit.ts";
@@ -79,6 +79,7 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
     readProcessUsage,
   });
   metrics.showDroppedSpans((reason) => tracer.dropped(reason));
+  metrics.showDroppedLines(() => droppedErr());
   // The gauge says 1 where Moogsoft is not asked (docs/differences-from-mutt.md).
   if (!setups.some(({ gates }) => gates.includes("downstream"))) metrics.moogHealth.set(1);
   const readPem = (key: typeof TLS_FILES[number]) =>

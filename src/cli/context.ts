@@ -7,7 +7,7 @@ import { VERSION } from "../app/version.ts";
 import { createLog, type Log, type LogOptions } from "../observability/log.ts";
 import { NO_TRACER, type Tracer } from "../observability/tracing.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
-import { isErrTerminal, writeErr } from "../runtime/process.ts";
+import { isErrTerminal, onErrResumed, writeErr } from "../runtime/process.ts";
 
 type Good = Extract<Loaded, { ok: true }>;
 
@@ -44,6 +44,9 @@ export function openLog(
     podName: settings.podName,
     version: VERSION,
     ...(currentSpan ? { currentSpan } : {}),
+  });
+  onErrResumed((lines) => {
+    log.warning("log_dropped", `Remediation: ${lines} log lines were dropped: standard error was not read`, { lines });
   });
   if (dotEnvPath !== "") {
     log.info("dot_env", `Remediation: ${dotEnvPath} was read, under the environment`, { path: dotEnvPath });

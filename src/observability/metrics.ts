@@ -164,6 +164,7 @@ export class Metrics {
   readonly #sloTargets: Readonly<Record<SloName, number>> | undefined;
   readonly #leaders = new Map<string, () => boolean>();
   #droppedSpans: (reason: SpanDropReason) => number = () => 0;
+  #droppedLines: () => number = () => 0;
 
   constructor(options: MetricsOptions) {
     this.#commitResults = options.commitResults;
@@ -172,6 +173,7 @@ export class Metrics {
     registerSlos(this.#registry, this.slo);
     registerLeader(this.#registry, this.#leaders);
     registerDroppedSpans(this.#registry, (reason) => this.#droppedSpans(reason));
+    registerDroppedLines(this.#registry, () => this.#droppedLines());
     registerProcessMetrics(this.#registry, options.readProcessUsage);
   }
 
@@ -183,6 +185,11 @@ export class Metrics {
   /** Has `dropped` asked at each scrape: spans that were never delivered. Without it there are none. */
   showDroppedSpans(dropped: (reason: SpanDropReason) => number): void {
     this.#droppedSpans = dropped;
+  }
+
+  /** Has `dropped` asked at each scrape: log lines that nobody read. Without it there are none. */
+  showDroppedLines(dropped: () => number): void {
+    this.#droppedLines = dropped;
   }
 
   /** Every metric as Prometheus text, in {@link METRICS_CONTENT_TYPE}. */
@@ -286,6 +293,18 @@ function registerDroppedSpans(registry: Registry, dropped: (reason: SpanDropReas
     collect() {
       this.reset();
       for (const reason of SPAN_DROP_REASONS) this.inc({ reason }, dropped(reason));
+    },
+  });
+}
+
+function registerDroppedLines(registry: Registry, dropped: () => number): void {
+  new Counter({
+    name: "mutt_remediation_log_lines_dropped_total",
+    help: "Log lines that were dropped, because nobody read standard error.",
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(dropped());
     },
   });
 }

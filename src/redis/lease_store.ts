@@ -55,5 +55,5 @@ export class LeaseStore {
 
 /** Anybody may have written it: fit for a terminal, and short. */
 function toLine(name: string): string {
-  return name.replace(/\p{Cc}+/gu, " ").slice(0, MAX_NAME);
+  return name.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ").slice(0, MAX_NAME);
 }

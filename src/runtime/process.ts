@@ -2,6 +2,8 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { resolve } from "node:path";
 import { cpuUsage } from "node:process";
+import { SYSTEM_CLOCK } from "./clock.ts";
+import { DroppingWriter } from "./dropping_writer.ts";
 
 /** Every environment variable that the process may see. */
 export function readEnvironment(): Record<string, string> {
@@ -117,24 +119,47 @@ export function absolutePath(path: string): string {
   return resolve(path);
 }
 
-/** Writes to standard output, whole, without buffering. */
+/** Standard output could not be written, a full disk mostly. */
+export class OutputError extends Error {
+  override readonly name = "OutputError";
+}
+
+/**
+ * Writes to standard output, whole, without buffering. A reader that has gone (`| head`) is no failure of ours: the rest is
+ * dropped. @throws {@link OutputError}
+ */
 export function writeOut(text: string): void {
-  writeAll(Deno.stdout, text);
-}
-
-/** Writes to standard error, whole, without buffering. */
-export function writeErr(text: string): void {
-  writeAll(Deno.stderr, text);
-}
-
-/** A reader that has gone (`| head`) is no failure of ours: the rest is dropped. */
-function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
   const bytes = new TextEncoder().encode(text);
   try {
-    for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
+    for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
   } catch (error) {
-    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    if (error instanceof Deno.errors.BrokenPipe) return;
+    throw new OutputError(`standard output cannot be written: ${error instanceof Error ? error.message : error}`);
   }
+}
+
+/** A log that nobody reads (a full pipe, a stopped terminal) must not stop the service. */
+const err = new DroppingWriter({ write: (bytes) => Deno.stderr.write(bytes) });
+
+/** Has a text written to standard error, in order. Never waits; what finds no reader is dropped and counted. */
+export function writeErr(text: string): void {
+  err.write(text);
+}
+
+/** Waits until standard error has taken everything, at most `timeoutMs`. Call it before the process ends. */
+export async function flushErr(timeoutMs: number): Promise<void> {
+  const flushed = new AbortController();
+  await Promise.race([err.flush().finally(() => flushed.abort()), SYSTEM_CLOCK.sleep(timeoutMs, flushed.signal)]);
+}
+
+/** Texts for standard error that were dropped so far. */
+export function droppedErr(): number {
+  return err.dropped;
+}
+
+/** Calls `listener` when standard error is read again, with how many texts were dropped since the last call. */
+export function onErrResumed(listener: (dropped: number) => void): void {
+  err.onResumed(listener);
 }
 
 /** Whether standard error is a terminal (then logs are text for people). */
