@@ -1,8 +1,11 @@
 /** Looks at an installation without changing it. */
+import { BOOKS_LEAD_MS } from "../domain/pace.ts";
 import { judgeProbe, sendProbe } from "../gates/probe.ts";
+import type { RedisClient } from "../redis/cluster.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import { stateKey } from "../redis/keys.ts";
 import { redisErrorCode } from "../redis/errors.ts";
+import { MAX_LEASE_MS } from "../redis/lease_store.ts";
 import { EXIT } from "./exit.ts";
 import { inspectRedis } from "./preflight.ts";
 import { type AppOptions, createCore } from "./service.ts";
@@ -122,9 +125,36 @@ async function checkKeys(
         text: `${role} ${key} is a ${found} and must be a ${kind}: rename or delete it`,
       };
     }
+    const doubt = kind === "hash"
+      ? await doubtLease(reader, key)
+      : kind === "zset"
+      ? await doubtBooks(reader, key)
+      : null;
+    if (doubt !== null) return { level: "warning", subject, text: `${role} ${key} ${doubt}` };
     const size = kind === "list" ? `holds ${await reader.llen(key)} messages` : "is there";
     return { level: "ok", subject, text: `${role} ${key} ${size}` };
   }));
+}
+
+/** What no instance can have written as its lease. */
+async function doubtLease(reader: RedisClient, key: string): Promise<string | null> {
+  const [untilMs = 0, forMs = 0] = (await reader.hmget(key, "leaderUntilMs", "leaderForMs")).map(Number);
+  const leftMs = untilMs - await serverMs(reader);
+  if (!(forMs > MAX_LEASE_MS && leftMs > 0)) return null;
+  return `holds a lease of ${Math.round(forMs / 1_000)} s, longer than the ${MAX_LEASE_MS / 1_000} s that ` +
+    "REMEDIATION_LEASE_DURATION allows: it is not obeyed. Find out who else writes there";
+}
+
+/** What the forwarder cannot have written into its books. */
+async function doubtBooks(reader: RedisClient, key: string): Promise<string | null> {
+  const ahead = await reader.zcount(key, await serverMs(reader) + BOOKS_LEAD_MS, "+inf");
+  if (ahead === 0) return null;
+  return `has ${ahead} entries of the future, which are not counted: the forwarder's clock is wrong, or somebody else writes there`;
+}
+
+async function serverMs(reader: RedisClient): Promise<number> {
+  const [seconds] = await reader.time();
+  return Number(seconds) * 1_000;
 }
 
 async function checkMoogsoft({ settings, clock, signal }: CheckOptions): Promise<CheckFinding> {

@@ -1,6 +1,8 @@
 /** Builds what one source is made of; the same for `run` and `once`. */
 import type { LiveSettings } from "../config/dynamic.ts";
-import { GateBoard } from "../gates/board.ts";
+import { MAX_LEASE_SECONDS } from "../config/fields.ts";
+import type { SourcePolicy } from "../domain/source.ts";
+import { GateBoard, type GateStatus } from "../gates/board.ts";
 import { createBreakerGate } from "../gates/breaker.ts";
 import { ConsumerGate } from "../gates/consumer.ts";
 import { createDepthGate } from "../gates/depth.ts";
@@ -16,6 +18,7 @@ import type { Tracer } from "../observability/tracing.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import { DeadLetterStore, type Snapshot } from "../redis/dead_letter_store.ts";
 import { redisErrorCode } from "../redis/errors.ts";
+import { stateKey } from "../redis/keys.ts";
 import { type Instance, LeaseStore } from "../redis/lease_store.ts";
 import { Account } from "../replay/account.ts";
 import { AlertFlow } from "../replay/alert_flow.ts";
@@ -75,7 +78,9 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
   const store = new DeadLetterStore({ reader: redis, committer, mover }, policy, { token });
   const leadership = new Leadership({
     ...{ clock, log, source: policy.name },
-    store: new LeaseStore(committer, policy.dlq, instance),
+    store: new LeaseStore(committer, policy.dlq, instance, {
+      onTooLong: () => tellLongLease(policy, { metrics, log }),
+    }),
     enabled: settings.leaderElection,
     durationMs: settings.leaseSeconds * 1_000,
     isReady: link.isReady,
@@ -83,6 +88,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     onRedisError: (error) => account.redisError(redisErrorCode(error), error),
   });
   metrics.showLeader(policy.name, () => leadership.leads());
+  metrics.showGates(policy.name, () => closedSeconds(board.last().statuses, clock));
   const probed = { redis, clock, log, onRedisError };
   const downstream = new DownstreamGate({
     ...probed,
@@ -180,6 +186,19 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
       connections.release(mover);
     },
   };
+}
+
+function tellLongLease({ name, dlq }: SourcePolicy, { metrics, log }: Pick<SharedParts, "metrics" | "log">): void {
+  metrics.longLeases.inc({ source: name });
+  const why = `longer than the ${MAX_LEASE_SECONDS} s that REMEDIATION_LEASE_DURATION allows`;
+  log.warning("lease_too_long", `Remediation: a lease in ${stateKey(dlq)} was ${why}; it was not obeyed`, {
+    source: name,
+  });
+}
+
+/** For how long each gate has been closed, 0 while it is open. */
+function closedSeconds(statuses: readonly GateStatus[], clock: Clock): [gate: string, seconds: number][] {
+  return statuses.map(({ name, open, sinceMs }) => [name, open ? 0 : Math.max(0, clock.nowMs() - sinceMs) / 1_000]);
 }
 
 /** The settings of a source's turn, as they are now. */

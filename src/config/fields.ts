@@ -30,6 +30,9 @@ import { MAX_DB } from "./redis_url.ts";
 /** Of the shares that an objective aims at: without a budget there is nothing to burn. */
 const SLO_TARGET = { group: "Objectives", min: 0.5, max: 0.9999, unit: "share of good events" } as const;
 
+/** The longest leader lease, in seconds. */
+export const MAX_LEASE_SECONDS = 300;
+
 /** Every setting, by the name that the code uses, in the order of the pages. */
 export const FIELDS = {
   enabled: boolean({
@@ -125,7 +128,7 @@ export const FIELDS = {
     group: "Replicas",
     default: 15,
     min: 1,
-    max: 300,
+    max: MAX_LEASE_SECONDS,
     unit: "seconds",
     doc:
       "So long after the last sign of a leader that was killed another instance takes over. Renewed at a third of it.",

@@ -152,6 +152,14 @@ export class Metrics {
   readonly redisErrors = this.#counter("redis_errors_total", "Failed Redis calls, by code.", ["code"]);
   /** Connections made again after a loss. */
   readonly redisReconnects = this.#counter("redis_reconnects_total", "Redis connections that were made again.");
+  /** Leases that no setting allows, found and taken all the same. */
+  readonly longLeases = this.#counter(
+    "long_leases_total",
+    "Leases longer than any setting allows, found and not obeyed.",
+    [
+      "source",
+    ],
+  );
   /** Events of the service level objectives: `slo_events_total` and `slo_bad_events_total`. */
   readonly slo = new SloCounters();
   readonly #sloTarget = this.#gauge("slo_target", "Share of good events that a service level objective aims at.", [
@@ -163,6 +171,7 @@ export class Metrics {
   readonly #commitResults: readonly string[];
   readonly #sloTargets: Readonly<Record<SloName, number>> | undefined;
   readonly #leaders = new Map<string, () => boolean>();
+  readonly #gates = new Map<string, () => readonly (readonly [gate: string, seconds: number])[]>();
   #droppedSpans: (reason: SpanDropReason) => number = () => 0;
   #droppedLines: () => number = () => 0;
 
@@ -172,6 +181,7 @@ export class Metrics {
     this.#initialise(options);
     registerSlos(this.#registry, this.slo);
     registerLeader(this.#registry, this.#leaders);
+    registerGates(this.#registry, this.#gates);
     registerDroppedSpans(this.#registry, (reason) => this.#droppedSpans(reason));
     registerDroppedLines(this.#registry, () => this.#droppedLines());
     registerProcessMetrics(this.#registry, options.readProcessUsage);
@@ -180,6 +190,11 @@ export class Metrics {
   /** Has `leads` asked at each scrape: whether this instance moves the messages of a source. Without an election always true. */
   showLeader(source: string, leads: () => boolean): void {
     this.#leaders.set(source, leads);
+  }
+
+  /** Has `closed` asked at each scrape: for how many seconds each gate of a source has been closed, 0 while it is open. */
+  showGates(source: string, closed: () => readonly (readonly [gate: string, seconds: number])[]): void {
+    this.#gates.set(source, closed);
   }
 
   /** Has `dropped` asked at each scrape: spans that were never delivered. Without it there are none. */
@@ -212,6 +227,7 @@ export class Metrics {
     for (const slo of SLO_NAMES) if (this.#sloTargets) this.#sloTarget.set({ source, slo }, this.#sloTargets[slo]);
     this.replayed.inc({ source }, 0);
     this.movedBytes.inc({ source }, 0);
+    this.longLeases.inc({ source }, 0);
     this.oldestAge.set({ source }, 0);
     this.allowance.set({ source }, -1);
     for (const state of BRAKE_STATES) this.brakeState.set({ source, state }, state === "healthy" ? 1 : 0);
@@ -230,6 +246,7 @@ export class Metrics {
     this.oldestAge.remove({ source });
     this.allowance.remove({ source });
     this.#leaders.delete(source);
+    this.#gates.delete(source);
     for (const slo of SLO_NAMES) this.#sloTarget.remove({ source, slo });
     for (const state of BRAKE_STATES) this.brakeState.remove({ source, state });
     for (const reason of BRAKE_REASONS) this.brakeReason.remove({ source, reason });
@@ -242,6 +259,7 @@ export class Metrics {
     this.slo.removeSource(source);
     this.replayed.remove({ source });
     this.movedBytes.remove({ source });
+    this.longLeases.remove({ source });
     for (const reason of DEAD_REASONS) this.dead.remove({ source, reason });
     for (const result of this.#commitResults) this.commits.remove({ source, result });
   }
@@ -280,6 +298,24 @@ function registerLeader(registry: Registry, leaders: ReadonlyMap<string, () => b
     collect() {
       this.reset();
       for (const [source, leads] of leaders) this.set({ source }, leads() ? 1 : 0);
+    },
+  });
+}
+
+function registerGates(
+  registry: Registry,
+  gates: ReadonlyMap<string, () => readonly (readonly [gate: string, seconds: number])[]>,
+): void {
+  new Gauge({
+    name: "mutt_remediation_gate_closed_seconds",
+    help: "For how long a gate has been closed, as this instance saw it; 0 while it is open.",
+    labelNames: ["source", "gate"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [source, closed] of gates) {
+        for (const [gate, seconds] of closed()) this.set({ source, gate }, seconds);
+      }
     },
   });
 }
