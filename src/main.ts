@@ -2,7 +2,7 @@
 import process from "node:process";
 import { EXIT } from "./app/exit.ts";
 import { runCli } from "./cli/program.ts";
-import { flushErr, OutputError, writeErr } from "./runtime/process.ts";
+import { flushErr, onNpxGone, OutputError, writeErr } from "./runtime/process.ts";
 
 /** How long the last lines may take to be read, in milliseconds. */
 const LAST_LINES_MS = 1_000;
@@ -11,6 +11,7 @@ if (import.meta.main) {
   const stop = new AbortController();
   const onSignal = () => stopOrExit(stop);
   for (const name of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(name, onSignal);
+  onNpxGone(onSignal);
   process.on("uncaughtException", onUncaught);
   const onHangup = (listener: () => void) => Deno.addSignalListener("SIGHUP", listener);
   await exit(await runCli(Deno.args, { signal: stop.signal, onHangup }).catch(onFailure));

@@ -167,6 +167,27 @@ export function isErrTerminal(): boolean {
   return Deno.stderr.isTerminal();
 }
 
+/** How often the wrapper is looked for, in milliseconds. */
+const WRAPPER_EVERY_MS = 500;
+
+/**
+ * Calls `listener` once when the wrapper that `npx` puts around this process has ended: it hands no signal on, so that the process
+ * would stay behind, nobody's. Without npx: never.
+ */
+export function onNpxGone(listener: () => void): void {
+  if (Deno.env.get(NPX_VARIABLE) !== "exec") return;
+  const wrapper = Deno.ppid;
+  const timer = setInterval(() => {
+    if (Deno.ppid === wrapper) return;
+    clearInterval(timer);
+    listener();
+  }, WRAPPER_EVERY_MS);
+  Deno.unrefTimer(timer);
+}
+
+/** The variable by which npm tells how it was called. */
+export const NPX_VARIABLE = "npm_command";
+
 /** What this process uses and since when it runs. */
 export interface ProcessUsage {
   readonly residentBytes: number;

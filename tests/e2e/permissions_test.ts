@@ -4,6 +4,7 @@ import { onPath, ROOT } from "../../scripts/child.ts";
 import { permissionFlags } from "../../scripts/compile.ts";
 import { environmentPrefixes, FIELDS } from "../../src/config/fields.ts";
 import { RUNTIME_VARIABLES } from "../../src/config/runtime_variables.ts";
+import { NPX_VARIABLE } from "../../src/runtime/process.ts";
 import { startRedis, type TestRedis, withRedis } from "../support/redis.ts";
 import { type Exit, type ServiceOptions, startService } from "../support/service.ts";
 
@@ -12,12 +13,13 @@ const BINARY = Deno.env.get("MUTT_REMEDIATION_BINARY");
 Deno.test("permissionFlags: let the service do its work and nothing beside it", async () => {
   const { stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-config", "--no-lock", ...permissionFlags(), `${ROOT}tests/support/permissions_probe.ts`],
-    env: { REDIS_HOST: "redis.example", HOME: Deno.env.get("HOME") ?? "/" },
+    env: { REDIS_HOST: "redis.example", [NPX_VARIABLE]: "exec", HOME: Deno.env.get("HOME") ?? "/" },
   }).output();
   assert.deepEqual(JSON.parse(new TextDecoder().decode(stdout)), {
     "reads a file": "done",
     "listens": "done",
     "sees REDIS_HOST": "done",
+    "sees npm_command": "done",
     "sees HOME": "absent",
     "runs a program": "NotCapable",
     "writes a file": "NotCapable",
@@ -173,6 +175,21 @@ for (const name of RUNTIME_VARIABLES) {
     works: async (permissions) => assert.ok(await told(permissions)),
     fails: async (permissions) => assert.ok(!await told(permissions)),
   });
+}
+
+needs(`--allow-env=${NPX_VARIABLE}`, {
+  what: "the wrapper of npx is known",
+  works: async (permissions) => assert.ok(await asksForWrapper(permissions)),
+  fails: async (permissions) => assert.ok(!await asksForWrapper(permissions)),
+});
+
+/** Whether the program sees how npm was called; that it acts on it is shown in tests/e2e/wrappers_test.ts. */
+async function asksForWrapper(permissions: string[]): Promise<boolean> {
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-config", "--no-lock", ...permissions, `${ROOT}tests/support/permissions_probe.ts`],
+    env: { [NPX_VARIABLE]: "exec", NO_COLOR: "1" },
+  }).output();
+  return JSON.parse(new TextDecoder().decode(stdout))["sees npm_command"] === "done";
 }
 
 needs("--allow-sys=uid", {
