@@ -96,6 +96,16 @@ export function readFileIfAny(path: string): TextFile | undefined {
   }
 }
 
+/** The text of a file that `deno compile` has put into the binary, or `undefined` where there is none. Its files have no facts. */
+export function readEmbedded(path: string): string | undefined {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
 /** Permission bits of a file; 0 where they are not to be had. */
 export function fileMode(path: string): number {
   try {
