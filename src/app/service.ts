@@ -15,6 +15,7 @@ import { CONFIG_CHANNEL, ConfigWatcher } from "../redis/config_watcher.ts";
 import type { SentinelGroup } from "../redis/address.ts";
 import { RedisConnections } from "../redis/connection.ts";
 import { COMMIT_RESULTS } from "../redis/dead_letter_store.ts";
+import { ReadBudget } from "../redis/read_budget.ts";
 import { REDIS_ERROR_CODES, redisErrorCode } from "../redis/errors.ts";
 import { ReplayLoop } from "../replay/loop.ts";
 import { type Clock } from "../runtime/clock.ts";
@@ -32,6 +33,9 @@ import { COMMIT, VERSION } from "./version.ts";
 
 /** Pause before Redis is looked at again where it refused to answer, in milliseconds. */
 const PREFLIGHT_RETRY_MS = 1_000;
+
+/** Largest possible reads that all sources together hold at once: one is committed while the next is read. */
+const LARGE_READS = 2;
 
 /** What the outside gives to a service. */
 export interface AppOptions {
@@ -114,8 +118,9 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
   const token = createId();
   const instance = { token, name: `${options.instanceName ?? settings.podName} (${token.slice(0, 8)})` };
   const isConfigKnown = () => !settings.dynamicConfigEnabled || watcher.hasRead();
+  const readBudget = new ReadBudget(LARGE_READS * Math.max(settings.chunkBytes, settings.maxMessageBytes));
   const createParts = (setup: SourceSetup) =>
-    createSourceParts(setup, { live, isConfigKnown, connections, instance, metrics, log, clock, tracer });
+    createSourceParts(setup, { live, isConfigKnown, connections, readBudget, instance, metrics, log, clock, tracer });
   return { live, metrics, connections, watcher, setups, createParts };
 }
 

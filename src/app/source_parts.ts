@@ -15,11 +15,13 @@ import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { probeSpan } from "../observability/spans.ts";
 import type { Tracer } from "../observability/tracing.ts";
+import { BudgetedStore } from "../redis/budgeted_store.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import { DeadLetterStore, type Snapshot } from "../redis/dead_letter_store.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import { stateKey } from "../redis/keys.ts";
 import { type Instance, LeaseStore } from "../redis/lease_store.ts";
+import { ReadBudget } from "../redis/read_budget.ts";
 import { Account } from "../replay/account.ts";
 import { AlertFlow } from "../replay/alert_flow.ts";
 import { Leadership } from "../replay/leadership.ts";
@@ -37,6 +39,8 @@ export interface SharedParts {
   /** Whether the dynamic configuration has been read, where it is in use. */
   readonly isConfigKnown: () => boolean;
   readonly connections: RedisConnections;
+  /** For what all of them hold of messages at once; default: as much as they like. */
+  readonly readBudget?: ReadBudget;
   /** This process, as the leader lease knows it. */
   readonly instance: Instance;
   readonly metrics: Metrics;
@@ -75,7 +79,8 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
   const account = new Account(policy, { metrics, log, clock });
   const mover = connections.openNeeded(`mover:${policy.name}`, policy.dlq);
   const link = { isReady: () => connections.isReady(mover), lastErrorCode: () => connections.lastErrorCode() };
-  const store = new DeadLetterStore({ reader: redis, committer, mover }, policy, { token });
+  const { readBudget = new ReadBudget(Infinity) } = shared;
+  const store = new BudgetedStore(readBudget, { reader: redis, committer, mover }, policy, { token });
   const leadership = new Leadership({
     ...{ clock, log, source: policy.name },
     store: new LeaseStore(committer, policy.dlq, instance, {
@@ -172,7 +177,9 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     ...{ setup, store, board, replay, leadership, indicators },
     watches: [
       new DepthWatch(policy, {
-        ...{ redis, store, queues, metrics, clock },
+        ...{ redis, queues, metrics, clock },
+        // Only looks, while the other is in the middle of a turn.
+        store: new DeadLetterStore({ reader: redis, committer, mover }, policy),
         onMeasured: (measurement) => indicators.measured(measurement),
       }),
       ...(setup.provenByAlerts ? [alerts] : []),
@@ -183,6 +190,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     },
     stop: async () => {
       await Promise.all([downstream.stop(), consumer.stop(), leadership.stop()]);
+      store.letGo();
       connections.release(mover);
     },
   };
