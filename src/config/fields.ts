@@ -505,7 +505,8 @@ export const FIELDS = {
     variable: "REMEDIATION_BIND_ADDRESS",
     group: "Ports and process",
     default: "0.0.0.0",
-    doc: "Address that both ports listen on.",
+    doc:
+      "Address that both ports listen on. With :: they listen for IPv6 and, as Linux is by default, for IPv4 as well.",
   }),
   shutdownTimeoutSeconds: integer({
     variable: "REMEDIATION_SHUTDOWN_TIMEOUT",
