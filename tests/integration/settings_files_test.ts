@@ -5,6 +5,7 @@ import { ROOT } from "../../scripts/child.ts";
 import { watchOutput } from "../support/secrets_net.ts";
 import { existsSync } from "node:fs";
 import { MAX_FILE_BYTES, readFile, readTextFile } from "../../src/runtime/process.ts";
+import { startService } from "../support/service.ts";
 import { waitUntil } from "../support/wait.ts";
 
 /** Runs `config` by a shell, which can set variables to any bytes. The script ends before the command. */
@@ -146,6 +147,18 @@ Deno.test("config: names the .env that was read, and warns where others may writ
     assert.match(told, /warning: ".*\.env" may be written by every user \(mode 0666\)/);
     assert.match(told, /warning: ".*\.env" holds REDIS_PASS and may be read by every user \(mode 0666\)/);
     assert.match(told, /warning: MOOG_API_KEY_FILE ".*secret" may be read by every user \(mode 0444\): 0400 is enough/);
+  }));
+
+Deno.test("run: logs which .env was read, and nothing of the kind where there is none", () =>
+  withFolder(async (folder) => {
+    const env = { REDIS_HOST: "127.0.0.1", REDIS_PORT: "1" };
+    await using without = startService({ cwd: folder, env });
+    await without.ports();
+    assert.deepEqual(without.events("dot_env"), []);
+    Deno.writeTextFileSync(`${folder}/.env`, "LOG_LEVEL=INFO\n");
+    await using service = startService({ cwd: folder, env });
+    await service.ports();
+    assert.deepEqual(service.events("dot_env").map(({ path }) => path), [`${folder}/.env`]);
   }));
 
 Deno.test({
