@@ -213,7 +213,7 @@ original takes every word but \`true\` for no.)
 or \`enableServiceLinks: false\`. What it sets for a Service named \`remediation\` (\`REMEDIATION_PORT=tcp://…\`) is ignored.
 
 **IPv6.** \`REMEDIATION_BIND_ADDRESS=::\` listens for IPv6, and for IPv4 as well where Linux is left as it is
-(\`net.ipv6.bindv6only=0\`). \`health\` asks \`[::1]\` then. With \`::1\` only this machine reaches it.
+(\`net.ipv6.bindv6only=0\`). \`health\` asks \`127.0.0.1\`, then \`[::1]\`. With \`::1\` only this machine reaches it.
 `;
 
 /** What a JSON Schema can say of the sources file; that no list has two roles it cannot. */

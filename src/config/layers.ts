@@ -166,6 +166,9 @@ function tidy(found: Found, { commentable, notes }: { commentable: boolean; note
   return tidied;
 }
 
+/** How UTF-16 begins where it was read as UTF-8: its mark is none there, and every other byte of plain text is NUL. */
+const UTF_16 = /^(\uFFFD\uFFFD|(?:[^\0]\0){2}|(?:\0[^\0]){2})/;
+
 /** What a `.env` file holds. */
 export interface DotEnv {
   readonly variables: Variables;
@@ -179,8 +182,8 @@ export interface DotEnv {
  * and a file in UTF-16, in which nothing would be found.
  */
 export function parseDotEnv(text: string): DotEnv {
-  if (/^\uFFFD\uFFFD|\0/.test(text)) {
-    const problem = ".env is not text in UTF-8 (UTF-16 or binary): save it as UTF-8";
+  if (UTF_16.test(text)) {
+    const problem = ".env is not text in UTF-8 but in UTF-16: save it as UTF-8";
     return { variables: {}, problems: [problem], warnings: [] };
   }
   const known = new Set(knownVariables());

@@ -110,7 +110,7 @@ Deno.test("config: refuses a .env in UTF-16, a value of ours in Latin-1, and a s
     Deno.writeFileSync(`${folder}/.env`, utf16("REDIS_HOST=redis.example\n"));
     assert.match(
       (await showConfig("", folder)).told,
-      /\.env is not text in UTF-8 \(UTF-16 or binary\): save it as UTF-8/,
+      /\.env is not text in UTF-8 but in UTF-16: save it as UTF-8/,
     );
 
     Deno.writeFileSync(
