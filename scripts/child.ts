@@ -12,12 +12,14 @@ export interface RunOptions {
   readonly quiet?: boolean;
   /** Ends the program after this time (SIGTERM). Default: never. */
   readonly limitMs?: number;
+  /** SIGTERM to this process is handed to the program instead, which is killed if it is still there so much later. Default: it is not. */
+  readonly graceMs?: number;
 }
 
 /** Runs a program to its end. @returns its exit code, 127 where there is no such program. */
 export async function run(
   command: readonly string[],
-  { env, quiet = false, limitMs }: RunOptions = {},
+  { env, quiet = false, limitMs, graceMs }: RunOptions = {},
 ): Promise<number> {
   const [program, ...args] = command as [string, ...string[]];
   const stdio = quiet ? "piped" : "inherit";
@@ -31,7 +33,7 @@ export async function run(
       ...env && { env },
       ...limitMs !== undefined && { signal: AbortSignal.timeout(limitMs) },
     });
-    if (!quiet) return (await child.spawn().status).code;
+    if (!quiet) return await outlive(child.spawn(), graceMs);
     const output = await child.output();
     if (output.code !== 0) { for (const bytes of [output.stdout, output.stderr]) await writeErr(bytes); }
     return output.code;
@@ -39,6 +41,22 @@ export async function run(
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     console.error(`${program}: no such program`);
     return 127;
+  }
+}
+
+async function outlive(child: Deno.ChildProcess, graceMs: number | undefined): Promise<number> {
+  if (graceMs === undefined) return (await child.status).code;
+  let killing: ReturnType<typeof setTimeout> | undefined;
+  const onTerm = () => {
+    child.kill("SIGTERM");
+    killing ??= setTimeout(() => child.kill("SIGKILL"), graceMs);
+  };
+  Deno.addSignalListener("SIGTERM", onTerm);
+  try {
+    return (await child.status).code;
+  } finally {
+    clearTimeout(killing);
+    Deno.removeSignalListener("SIGTERM", onTerm);
   }
 }
 

@@ -1,6 +1,8 @@
 /** Makes `dist/mutt-remediation`, and says what the program is allowed, for whoever runs it from source. */
 import { parseArgs } from "node:util";
 import { environmentPrefixes } from "../src/config/fields.ts";
+import { RUNTIME_VARIABLES } from "../src/config/runtime_variables.ts";
+import { NPX_VARIABLE } from "../src/runtime/process.ts";
 import { ROOT, runDeno } from "./child.ts";
 import { EXIT } from "./program.ts";
 
@@ -33,17 +35,18 @@ const COMMIT_FILE = "dist/commit";
 
 /**
  * What the program is allowed, as flags of `deno run` and `deno compile`: no programs, no libraries, no facts about the
- * machine. It may read any file, since the operator chooses the paths, and may write only where Redis' Unix sockets are
- * (connecting to one counts as writing). Variables outside the prefixes read as absent instead of ending the program.
+ * machine but the number of its own user (a `.env` of another is warned of). It may read any file, since the operator chooses the paths, and may write only where Redis' Unix sockets are
+ * (connecting to one counts as writing). Variables that are not named read as absent instead of ending the program.
  */
 export function permissionFlags(): string[] {
   return [
     "--no-prompt",
     "--allow-net",
-    `--allow-env=${environmentPrefixes().join(",")}`,
+    `--allow-env=${[...environmentPrefixes(), ...RUNTIME_VARIABLES, NPX_VARIABLE].join(",")}`,
     "--ignore-env",
     "--allow-read",
     "--allow-write=/run/redis,/var/run/redis",
+    "--allow-sys=uid",
   ];
 }
 

@@ -4,11 +4,13 @@ import { permissionFlags } from "./compile.ts";
 import { ROOT, runDeno } from "./child.ts";
 import { startRedisServer } from "./redis_server.ts";
 
+/** How long the service may take to stop, in milliseconds. The watcher around it stays and has to be killed. */
+const GRACE_MS = 5_000;
+
 /** Runs until Ctrl-C, against the Redis that `.env` or the environment names, else against an own one. @returns an exit code. */
 export async function runDev(args: readonly string[]): Promise<number> {
-  // Ctrl-C reaches the service too; this process only has to outlive it.
+  // Ctrl-C reaches the service too; this process only has to outlive it. SIGTERM is handed on below.
   Deno.addSignalListener("SIGINT", () => {});
-  Deno.addSignalListener("SIGTERM", () => {});
   if (namesRedis({ ...await readDotEnv(), ...Deno.env.toObject() })) return await serve(args, {});
   const redis = await startRedisServer();
   console.error(`Own Redis on ${redis.url} (set REDIS_URL or REDIS_HOST, here or in .env, to use another)`);
@@ -25,7 +27,10 @@ export function namesRedis(variables: Readonly<Record<string, string>>): boolean
 }
 
 function serve(args: readonly string[], env: Record<string, string>): Promise<number> {
-  return runDeno(["run", "--watch", "--no-clear-screen", ...permissionFlags(), "src/main.ts", ...args], { env });
+  return runDeno(["run", "--watch", "--no-clear-screen", ...permissionFlags(), "src/main.ts", ...args], {
+    env,
+    graceMs: GRACE_MS,
+  });
 }
 
 async function readDotEnv(): Promise<Record<string, string>> {

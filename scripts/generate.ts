@@ -217,6 +217,15 @@ one is no good its default holds, with a warning if tracing is on at all.
 **Bounds**: a value has at most ${MAX_VALUE_CHARACTERS} characters, \`.env\` and the file of a secret or certificate at most
 ${MAX_FILE_BYTES} bytes, a dynamic key at most ${MAX_DYNAMIC_BYTES}. A variable must be UTF-8.
 
+**Files** (\`.env\`, \`…_FILE\`, certificates, the sources file) must be regular files: a pipe or device is a problem and is never
+waited for. A \`.env\` that is too large, in UTF-16, or with a value of ours that is not UTF-8 is a problem, and so is a secret
+that is not UTF-8. One that this user may not read, or a folder of that name, is ignored with a warning. The log (\`dot_env\`),
+\`check\` and \`config\` name the \`.env\` that was read. Warnings tell where it belongs to another user than this one or root, where
+every user may write it, and where every user may read a secret's file, a client's key, or a \`.env\` with a secret in it.
+
+**The runtime's own variables** (\`SSLKEYLOGFILE\`, \`DENO_CERT\`, proxies, …) act past these settings:
+[security.md](security.md#variables-of-the-runtime) lists them, and a start with one of them is refused or warns.
+
 **Secrets** never appear in messages, nor do credentials inside URLs. Each can also be given as a file: the variable's
 name with \`_FILE\` behind it holds the path, and one newline at the file's end is not a part of the secret. The files of
 Redis' secrets are read again whenever a connection is made ([redis.md](redis.md#passwords)).
@@ -231,7 +240,10 @@ inside a word, so put a password with \`#\` in quotes there.
 original takes every word but \`true\` for no.)
 
 **Kubernetes** sets \`REDIS_PORT=tcp://…\` in every pod beside a Service named \`redis\`. Set \`REDIS_PORT\` yourself there,
-or \`enableServiceLinks: false\`.
+or \`enableServiceLinks: false\`. What it sets for a Service named \`remediation\` (\`REMEDIATION_PORT=tcp://…\`) is ignored.
+
+**IPv6.** \`REMEDIATION_BIND_ADDRESS=::\` listens for IPv6, and for IPv4 as well where Linux is left as it is
+(\`net.ipv6.bindv6only=0\`). \`health\` asks \`127.0.0.1\`, then \`[::1]\`. With \`::1\` only this machine reaches it.
 `;
 
 /** What a JSON Schema can say of the sources file; that no list has two roles it cannot. */

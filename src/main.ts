@@ -2,15 +2,24 @@
 import process from "node:process";
 import { EXIT } from "./app/exit.ts";
 import { runCli } from "./cli/program.ts";
-import { writeErr } from "./runtime/process.ts";
+import { flushErr, onNpxGone, OutputError, writeErr } from "./runtime/process.ts";
+
+/** How long the last lines may take to be read, in milliseconds. */
+const LAST_LINES_MS = 1_000;
 
 if (import.meta.main) {
   const stop = new AbortController();
   const onSignal = () => stopOrExit(stop);
   for (const name of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(name, onSignal);
+  onNpxGone(onSignal);
   process.on("uncaughtException", onUncaught);
   const onHangup = (listener: () => void) => Deno.addSignalListener("SIGHUP", listener);
-  Deno.exit(await runCli(Deno.args, { signal: stop.signal, onHangup }).catch(onBug));
+  await exit(await runCli(Deno.args, { signal: stop.signal, onHangup }).catch(onFailure));
+}
+
+async function exit(code: number): Promise<never> {
+  await flushErr(LAST_LINES_MS);
+  Deno.exit(code);
 }
 
 /** The first signal stops in good order, the second at once. */
@@ -24,10 +33,13 @@ function stopOrExit(stop: AbortController): void {
  * else is a bug, and the supervisor starts us anew.
  */
 function onUncaught(error: Error & { code?: string }): void {
-  if (error.code !== "EPIPE" && error.code !== "ECONNRESET") Deno.exit(onBug(error));
+  if (error.code !== "EPIPE" && error.code !== "ECONNRESET") void exit(onFailure(error));
 }
 
-function onBug(error: unknown): number {
-  writeErr(`mutt-remediation failed: ${error instanceof Error ? error.stack ?? error.message : error}\n`);
+/** Tells of a bug with its stack, of an output that cannot be written in a line. */
+function onFailure(error: unknown): number {
+  const isOutput = error instanceof OutputError;
+  const told = error instanceof Error ? isOutput ? error.message : error.stack ?? error.message : String(error);
+  writeErr(`mutt-remediation failed: ${told}\n`);
   return EXIT.failed;
 }

@@ -1,11 +1,14 @@
 /** Looks at an installation without changing it. */
 import { createProxyChoice } from "../config/proxy.ts";
 import { warnOfNoWebhook } from "../config/rules.ts";
+import { BOOKS_LEAD_MS } from "../domain/pace.ts";
 import { type DownstreamReason, judgeProbe, sendProbe } from "../gates/probe.ts";
+import type { RedisClient } from "../redis/cluster.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import { stateKey } from "../redis/keys.ts";
 import { explainRedisError } from "../redis/advice.ts";
 import { redisErrorCode } from "../redis/errors.ts";
+import { MAX_LEASE_MS } from "../redis/lease_store.ts";
 import { tryMovesOnce } from "../redis/move_trial.ts";
 import { EXIT } from "./exit.ts";
 import { MoogAccess } from "./moog_access.ts";
@@ -33,6 +36,8 @@ export interface CheckFinding {
 export interface CheckOptions extends AppOptions {
   /** Warnings of the configuration, shown with the rest. */
   readonly warnings: readonly string[];
+  /** The `.env` that was read; default: none. */
+  readonly dotEnvPath?: string;
   /** Whether to send Moogsoft a probe. */
   readonly probe: boolean;
 }
@@ -49,7 +54,7 @@ export async function checkInstallation(
     const noWebhook = needsMoogsoft(setups) ? warnOfNoWebhook(options.settings) : null;
     const warnings = [...options.warnings, ...(noWebhook === null ? [] : [noWebhook])];
     const findings: CheckFinding[] = [
-      { level: "ok", subject: "configuration", text: "every value is good" },
+      { level: "ok", subject: "configuration", text: `every value is good${readFrom(options.dotEnvPath ?? "")}` },
       ...warnings.map((text) => ({ level: "warning" as const, subject: "configuration", text })),
       ...describeVault(options.vault?.state()),
       ...await checkRedis(connections, { setups, rateKey, signal: options.signal }),
@@ -59,6 +64,10 @@ export async function checkInstallation(
   } finally {
     await teardown.run(given.settings.shutdownTimeoutSeconds * 1_000);
   }
+}
+
+function readFrom(dotEnvPath: string): string {
+  return dotEnvPath === "" ? "" : `; ${dotEnvPath} was read, under the environment`;
 }
 
 function exitCodeOf(findings: readonly CheckFinding[]): number {
@@ -160,6 +169,12 @@ async function checkKeys(
         text: `${role} ${key} is a ${found} and must be a ${kind}: rename or delete it`,
       };
     }
+    const doubt = kind === "hash"
+      ? await doubtLease(reader, key)
+      : kind === "zset"
+      ? await doubtBooks(reader, key)
+      : null;
+    if (doubt !== null) return { level: "warning", subject, text: `${role} ${key} ${doubt}` };
     const size = kind === "list" ? `holds ${await reader.llen(key)} messages` : "is there";
     return { level: "ok", subject, text: `${role} ${key} ${size}` };
   };
@@ -174,6 +189,27 @@ async function checkKeys(
       };
     })
   ));
+}
+
+/** What no instance can have written as its lease. */
+async function doubtLease(reader: RedisClient, key: string): Promise<string | null> {
+  const [untilMs = 0, forMs = 0] = (await reader.hmget(key, "leaderUntilMs", "leaderForMs")).map(Number);
+  const leftMs = untilMs - await serverMs(reader);
+  if (!(forMs > MAX_LEASE_MS && leftMs > 0)) return null;
+  return `holds a lease of ${Math.round(forMs / 1_000)} s, longer than the ${MAX_LEASE_MS / 1_000} s that ` +
+    "REMEDIATION_LEASE_DURATION allows: it is not obeyed. Find out who else writes there";
+}
+
+/** What the forwarder cannot have written into its books. */
+async function doubtBooks(reader: RedisClient, key: string): Promise<string | null> {
+  const ahead = await reader.zcount(key, await serverMs(reader) + BOOKS_LEAD_MS, "+inf");
+  if (ahead === 0) return null;
+  return `has ${ahead} entries of the future, which are not counted: the forwarder's clock is wrong, or somebody else writes there`;
+}
+
+async function serverMs(reader: RedisClient): Promise<number> {
+  const [seconds] = await reader.time();
+  return Number(seconds) * 1_000;
 }
 
 /** What the running service has noticed of a source's consumer. */

@@ -10,7 +10,7 @@ import { quote } from "../config/redact.ts";
 import { TLS_FILES, usesTls } from "../config/rules.ts";
 import type { Secret } from "../config/secret.ts";
 import type { Log } from "../observability/log.ts";
-import { MAX_FILE_BYTES, readSmallTextFile, readTextFile } from "../runtime/process.ts";
+import { readTextFile } from "../runtime/process.ts";
 
 type TlsFile = typeof TLS_FILES[number];
 /** The secrets that connections to Redis are made with. */
@@ -97,7 +97,7 @@ export class RenewedFiles {
   #read(key: TlsFile): string | null {
     if (!this.#isUsed(key)) return "";
     try {
-      const text = readSmallTextFile(this.#deps.settings[key], MAX_FILE_BYTES);
+      const text = readTextFile(this.#deps.settings[key]);
       if (text !== "") return text;
       this.#refuse(key, "it is empty");
     } catch (error) {

@@ -17,12 +17,13 @@ import type { SentinelGroup } from "../redis/address.ts";
 import { explainRedisError } from "../redis/advice.ts";
 import { RedisConnections } from "../redis/connection.ts";
 import { COMMIT_RESULTS } from "../redis/dead_letter_store.ts";
+import { ReadBudget } from "../redis/read_budget.ts";
 import { REDIS_ERROR_CODES, redisErrorCode } from "../redis/errors.ts";
 import type { OldestMessage } from "../replay/depth_watch.ts";
 import { ReplayLoop } from "../replay/loop.ts";
 import type { SourceReplay } from "../replay/source_replay.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
-import { readProcessUsage } from "../runtime/process.ts";
+import { droppedErr, readProcessUsage } from "../runtime/process.ts";
 import { createId, type RandomFraction } from "../runtime/random.ts";
 import { SloMonitor } from "../slo/monitor.ts";
 import { EXIT } from "./exit.ts";
@@ -41,6 +42,9 @@ import { COMMIT, VERSION } from "./version.ts";
 const PREFLIGHT_RETRY_MS = 1_000;
 /** A source that could not commit for so long makes the service not ready, in milliseconds. */
 const NO_COMMIT_MS = 15_000;
+
+/** Largest possible reads that all sources together hold at once: one is committed while the next is read. */
+const LARGE_READS = 2;
 
 /** What the outside gives to a service. */
 export interface AppOptions {
@@ -96,6 +100,7 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
     readProcessUsage,
   });
   metrics.showDroppedSpans((reason) => tracer.dropped(reason));
+  metrics.showDroppedLines(() => droppedErr());
   // The gauge says 1 where Moogsoft is not asked (docs/differences-from-mutt.md).
   const noWebhook = warnOfNoWebhook(settings);
   if (!needsMoogsoft(setups)) metrics.moogHealth.set(1);
@@ -150,8 +155,9 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
   const isConfigKnown = () => !settings.dynamicConfigEnabled || watcher.hasRead();
   const moog = new MoogAccess({ settings, readSecret: options.readSecret, log });
   const asking = { moogAccess: () => moog.now(), chooseProxy: createProxyChoice(settings) };
-  const createParts = (setup: SourceSetup) =>
-    createSourceParts(setup, { live, isConfigKnown, connections, instance, metrics, log, clock, tracer, ...asking });
+  const readBudget = new ReadBudget(LARGE_READS * Math.max(settings.chunkBytes, settings.maxMessageBytes));
+  const shared = { live, isConfigKnown, connections, readBudget, instance, metrics, log, clock, tracer, ...asking };
+  const createParts = (setup: SourceSetup) => createSourceParts(setup, shared);
   const onReconnect = (listener: () => void) => void reconnected.push(listener);
   return { live, metrics, connections, files, watcher, setups, createParts, onReconnect };
 }

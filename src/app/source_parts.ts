@@ -1,7 +1,9 @@
 /** Builds what one source is made of; the same for `run` and `once`. */
 import type { LiveSettings } from "../config/dynamic.ts";
+import { MAX_LEASE_SECONDS } from "../config/fields.ts";
 import type { ChooseProxy } from "../config/proxy.ts";
-import { GateBoard } from "../gates/board.ts";
+import type { SourcePolicy } from "../domain/source.ts";
+import { GateBoard, type GateStatus } from "../gates/board.ts";
 import { createBreakerGate } from "../gates/breaker.ts";
 import { ConsumerGate } from "../gates/consumer.ts";
 import { createDepthGate } from "../gates/depth.ts";
@@ -14,11 +16,14 @@ import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { probeSpan } from "../observability/spans.ts";
 import type { Tracer } from "../observability/tracing.ts";
+import { BudgetedStore } from "../redis/budgeted_store.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import { DeadLetterStore, type Snapshot } from "../redis/dead_letter_store.ts";
 import { redisErrorCode } from "../redis/errors.ts";
+import { stateKey } from "../redis/keys.ts";
 import { type Instance, LeaseStore } from "../redis/lease_store.ts";
 import { MoveTrial } from "../redis/move_trial.ts";
+import { ReadBudget } from "../redis/read_budget.ts";
 import { Account } from "../replay/account.ts";
 import { AlertFlow } from "../replay/alert_flow.ts";
 import { Leadership } from "../replay/leadership.ts";
@@ -36,6 +41,8 @@ export interface SharedParts {
   /** Whether the dynamic configuration has been read, where it is in use. */
   readonly isConfigKnown: () => boolean;
   readonly connections: RedisConnections;
+  /** For what all of them hold of messages at once; default: as much as they like. */
+  readonly readBudget?: ReadBudget;
   /** This process, as the leader lease knows it. */
   readonly instance: Instance;
   readonly metrics: Metrics;
@@ -91,10 +98,13 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     refusals: () => connections.refusals(),
     onRedisError,
   });
-  const store = new DeadLetterStore({ reader: redis, committer, mover }, policy, { token });
+  const { readBudget = new ReadBudget(Infinity) } = shared;
+  const store = new BudgetedStore(readBudget, { reader: redis, committer, mover }, policy, { token });
   const leadership = new Leadership({
     ...{ clock, log, source: policy.name },
-    store: new LeaseStore(committer, policy.dlq, instance),
+    store: new LeaseStore(committer, policy.dlq, instance, {
+      onTooLong: () => tellLongLease(policy, { metrics, log }),
+    }),
     enabled: settings.leaderElection,
     durationMs: settings.leaseSeconds * 1_000,
     isReady: link.isReady,
@@ -102,6 +112,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     onRedisError: (error) => account.redisError(redisErrorCode(error), error),
   });
   metrics.showLeader(policy.name, () => leadership.leads());
+  metrics.showGates(policy.name, () => closedSeconds(board.last().statuses, clock));
   const probed = { redis, clock, log, onRedisError, chooseProxy: shared.chooseProxy };
   const downstream = new DownstreamGate({
     ...probed,
@@ -195,9 +206,23 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     },
     stop: async () => {
       await Promise.all([downstream.stop(), consumer.stop(), leadership.stop()]);
+      store.letGo();
       connections.release(mover);
     },
   };
+}
+
+function tellLongLease({ name, dlq }: SourcePolicy, { metrics, log }: Pick<SharedParts, "metrics" | "log">): void {
+  metrics.longLeases.inc({ source: name });
+  const why = `longer than the ${MAX_LEASE_SECONDS} s that REMEDIATION_LEASE_DURATION allows`;
+  log.warning("lease_too_long", `Remediation: a lease in ${stateKey(dlq)} was ${why}; it was not obeyed`, {
+    source: name,
+  });
+}
+
+/** For how long each gate has been closed, 0 while it is open. */
+function closedSeconds(statuses: readonly GateStatus[], clock: Clock): [gate: string, seconds: number][] {
+  return statuses.map(({ name, open, sinceMs }) => [name, open ? 0 : Math.max(0, clock.nowMs() - sinceMs) / 1_000]);
 }
 
 /** The settings of a source's turn, as they are now. */

@@ -15,14 +15,18 @@ export async function askService(
   { bindAddress, healthPort }: Pick<Settings, "bindAddress" | "healthPort">,
   { path, accept }: { path: string; accept: string },
 ): Promise<ServiceAnswer> {
-  const url = `http://${loopbackFor(bindAddress)}:${healthPort}${path}`;
-  try {
-    return { ok: true, ...await ask(url, accept) };
-  } catch (error) {
-    const isLate = error instanceof Error && error.message === LATE;
-    const why = isLate ? `no answer within ${TIMEOUT_MS / 1_000} s` : "nothing listens there";
-    return { ok: false, why: `Cannot ask ${url}: ${why} (HEALTH_PORT_REMEDIATION, REMEDIATION_BIND_ADDRESS)` };
+  const tried: string[] = [];
+  for (const host of loopbacksFor(bindAddress)) {
+    const url = `http://${host}:${healthPort}${path}`;
+    try {
+      return { ok: true, ...await ask(url, accept) };
+    } catch (error) {
+      const isLate = error instanceof Error && error.message === LATE;
+      const why = isLate ? `no answer within ${TIMEOUT_MS / 1_000} s` : "nothing listens there";
+      tried.push(`Cannot ask ${url}: ${why} (HEALTH_PORT_REMEDIATION, REMEDIATION_BIND_ADDRESS)`);
+    }
   }
+  return { ok: false, why: tried.join("\n") };
 }
 
 const LATE = "late";
@@ -42,9 +46,12 @@ function ask(url: string, accept: string): Promise<{ status: number; text: strin
   });
 }
 
-/** Where a service bound to that address is reached from this machine. */
-function loopbackFor(bindAddress: string): string {
-  if (bindAddress === "0.0.0.0" || bindAddress === "") return "127.0.0.1";
-  if (bindAddress === "::") return "[::1]";
-  return bindAddress.includes(":") ? `[${bindAddress}]` : bindAddress;
+/**
+ * Where a service bound to that address is reached from this machine. At `::` it mostly listens for IPv4 as well, and an old runtime
+ * (2.6) cannot ask over IPv6.
+ */
+function loopbacksFor(bindAddress: string): string[] {
+  if (bindAddress === "0.0.0.0" || bindAddress === "") return ["127.0.0.1"];
+  if (bindAddress === "::") return ["127.0.0.1", "[::1]"];
+  return [bindAddress.includes(":") ? `[${bindAddress}]` : bindAddress];
 }

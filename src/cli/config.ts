@@ -28,13 +28,15 @@ Examples:
       const loaded = settingsOrExit(context);
       if (!loaded) return;
       const settings = describeSettings(loaded), sources = describeSources(loaded);
-      if (json) return writeOut(`${JSON.stringify({ settings, sources, warnings: loaded.warnings })}\n`);
+      const { dotEnvPath, warnings } = loaded;
+      if (json) return writeOut(`${JSON.stringify({ dotEnvPath, settings, sources, warnings })}\n`);
+      if (dotEnvPath !== "") writeOut(`.env is ${dotEnvPath}\n`);
       const width = Math.max(...settings.map(({ variable }) => variable.length));
       for (const { variable, value, origin } of settings) {
         writeOut(`${variable.padEnd(width)}  ${value || "(not set)"}  [${origin}]\n`);
       }
       for (const source of sources) writeOut(formatSource(source));
-      for (const warning of loaded.warnings) writeErr(`warning: ${warning}\n`);
+      for (const warning of warnings) writeErr(`warning: ${warning}\n`);
     });
 }
 

@@ -7,7 +7,9 @@ import { VERSION } from "../app/version.ts";
 import { createLog, type Log, type LogOptions } from "../observability/log.ts";
 import { NO_TRACER, type Tracer } from "../observability/tracing.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
-import { isErrTerminal, writeErr } from "../runtime/process.ts";
+import { isErrTerminal, onErrResumed, writeErr } from "../runtime/process.ts";
+
+type Good = Extract<Loaded, { ok: true }>;
 
 /** A running command line: where the exit code goes, and the signal to stop. */
 export interface CliContext {
@@ -18,7 +20,7 @@ export interface CliContext {
 }
 
 /** Loads the settings; prints all problems at once and sets the exit code where there are any. */
-export function settingsOrExit(context: CliContext): Extract<Loaded, { ok: true }> | null {
+export function settingsOrExit(context: CliContext): Good | null {
   const loaded = loadSettings();
   if (loaded.ok) return loaded;
   writeErr("The configuration is wrong; nothing was started:\n");
@@ -28,10 +30,10 @@ export function settingsOrExit(context: CliContext): Extract<Loaded, { ok: true 
   return null;
 }
 
-/** The logger that the settings ask for, on standard error; tells the configuration's warnings. */
+/** The logger that the settings ask for, on standard error; tells the configuration's warnings, and which `.env` was read. */
 export function openLog(
   settings: Settings,
-  warnings: readonly string[],
+  { warnings = [], dotEnvPath = "" }: Partial<Pick<Good, "warnings" | "dotEnvPath">> = {},
   { currentSpan }: Pick<LogOptions, "currentSpan"> = {},
 ): Log {
   const log = createLog({
@@ -43,16 +45,23 @@ export function openLog(
     version: VERSION,
     ...(currentSpan ? { currentSpan } : {}),
   });
+  onErrResumed((lines) => {
+    log.warning("log_dropped", `Remediation: ${lines} log lines were dropped: standard error was not read`, { lines });
+  });
+  if (dotEnvPath !== "") {
+    log.info("dot_env", `Remediation: ${dotEnvPath} was read, under the environment`, { path: dotEnvPath });
+  }
   for (const warning of warnings) log.warning("config_warning", warning);
   return log;
 }
 
 /** {@link openLog}, and the tracer that the settings ask for, whose ids the lines carry. Whoever runs with them stops the tracer. */
 export async function openObservers(
-  { settings, warnings }: Pick<Extract<Loaded, { ok: true }>, "settings" | "warnings">,
+  loaded: Pick<Good, "settings" | "warnings" | "dotEnvPath">,
 ): Promise<{ log: Log; tracer: Tracer }> {
+  const { settings } = loaded;
   let tracer = NO_TRACER;
-  const log = openLog(settings, warnings, settings.otelEnabled ? { currentSpan: () => tracer.current() } : {});
+  const log = openLog(settings, loaded, settings.otelEnabled ? { currentSpan: () => tracer.current() } : {});
   tracer = await startTracing(settings, { log, clock: SYSTEM_CLOCK });
   return { log, tracer };
 }

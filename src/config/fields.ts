@@ -33,6 +33,9 @@ import { UNREAD_TEMPLATE_NAMES } from "./template_names.ts";
 /** Of the shares that an objective aims at: without a budget there is nothing to burn. */
 const SLO_TARGET = { group: "Objectives", min: 0.5, max: 0.9999, unit: "share of good events" } as const;
 
+/** The longest leader lease, in seconds. */
+export const MAX_LEASE_SECONDS = 300;
+
 /** Every setting, by the name that the code uses, in the order of the pages. */
 export const FIELDS = {
   enabled: boolean({
@@ -130,7 +133,7 @@ export const FIELDS = {
     group: "Replicas",
     default: 15,
     min: 1,
-    max: 300,
+    max: MAX_LEASE_SECONDS,
     unit: "seconds",
     doc:
       "So long after the last sign of a leader that was killed another instance takes over. Renewed at a third of it.",
@@ -607,7 +610,8 @@ export const FIELDS = {
     variable: "REMEDIATION_BIND_ADDRESS",
     group: "Ports and process",
     default: "0.0.0.0",
-    doc: "Address that both ports listen on.",
+    doc:
+      "Address that both ports listen on. With :: they listen for IPv6 and, as Linux is by default, for IPv4 as well.",
   }),
   shutdownTimeoutSeconds: integer({
     variable: "REMEDIATION_SHUTDOWN_TIMEOUT",

@@ -15,10 +15,12 @@ export interface Layers {
   readonly dotEnv: Variables;
   /** Reads the file that a `NAME_FILE` variable names. Throws when it cannot. */
   readonly readFile: (path: string) => string;
-  /** Reads it again while the service runs. Throws when it cannot. Default: `readFile`. */
-  readonly readFileAgain?: (path: string) => string;
   /** Reads the sources file. Throws when it cannot. Default: `readFile`. */
   readonly readSourcesFile?: (path: string) => string;
+  /** Where `.env` is; empty or absent: there is none. */
+  readonly dotEnvPath?: string;
+  /** A file's permission bits. Default: nobody but its owner may do anything. */
+  readonly fileMode?: (path: string) => number;
 }
 
 /** Where a value was found. */
@@ -93,12 +95,30 @@ function readSecretFile(found: Found, { layers, notes }: { layers: Layers; notes
   try {
     const text = layers.readFile(found.text).replace(/\r?\n$/, "");
     if (isTooLong({ ...found, text }, notes)) return undefined;
-    if (text.trim() !== "") return { ...found, text };
-    notes.problems.push(`${found.variable} ${quotePath(found.text)} is an empty file`);
+    notes.warnings.push(...warnOfReaders(`${found.variable} ${quotePath(found.text)}`, found.text, layers));
+    if (!isText(text)) notes.problems.push(`${found.variable} ${quotePath(found.text)} is not text in UTF-8`);
+    else if (text.trim() !== "") return { ...found, text };
+    else notes.problems.push(`${found.variable} ${quotePath(found.text)} is an empty file`);
   } catch (error) {
     notes.problems.push(`${found.variable} ${quotePath(found.text)} cannot be read: ${errorName(error)}`);
   }
   return undefined;
+}
+
+/** Warns where every user of the machine may read a file with a secret. `what` names it. */
+export function warnOfReaders(what: string, path: string, { fileMode }: Pick<Layers, "fileMode">): string[] {
+  const mode = fileMode?.(path) ?? 0;
+  return (mode & 0o004) === 0 ? [] : [`${what} may be read by every user (mode ${showMode(mode)}): 0400 is enough`];
+}
+
+/** Permission bits as `chmod` takes them. */
+export function showMode(mode: number): string {
+  return mode.toString(8).padStart(4, "0");
+}
+
+/** What was not UTF-8 has been read as U+FFFD. UTF-16 without its mark is full of NUL. */
+function isText(text: string): boolean {
+  return !/[\uFFFD\0]/.test(text);
 }
 
 /** The path of a secret's file, for people. What has no folder may be the secret itself, given where its file's path belongs. */
@@ -146,17 +166,35 @@ function tidy(found: Found, { commentable, notes }: { commentable: boolean; note
   return tidied;
 }
 
+/** How UTF-16 begins where it was read as UTF-8: its mark is none there, and every other byte of plain text is NUL. */
+const UTF_16 = /^(\uFFFD\uFFFD|(?:[^\0]\0){2}|(?:\0[^\0]){2})/;
+
+/** What a `.env` file holds. */
+export interface DotEnv {
+  readonly variables: Variables;
+  readonly problems: readonly string[];
+  readonly warnings: readonly string[];
+}
+
 /**
  * Parses the text of a `.env` file. Its rules cut an unquoted value at the first `#`, even inside a word; a warning tells
- * where that happened to a variable of ours, because a password could be hit.
+ * where that happened to a variable of ours, because a password could be hit. A problem are a value of ours that is not UTF-8,
+ * and a file in UTF-16, in which nothing would be found.
  */
-export function parseDotEnv(text: string): { readonly variables: Variables; readonly warnings: readonly string[] } {
+export function parseDotEnv(text: string): DotEnv {
+  if (UTF_16.test(text)) {
+    const problem = ".env is not text in UTF-8 but in UTF-16: save it as UTF-8";
+    return { variables: {}, problems: [problem], warnings: [] };
+  }
   const known = new Set(knownVariables());
   const cut = [...text.matchAll(/^[ \t]*(?:export[ \t]+)?(\w+)[ \t]*=(?![ \t]*['"`])[^#\r\n]*(?<=\S)#/gm)]
     .map((match) => match[1]!).filter((name) => known.has(name));
+  // Without blank lines and indents: over a run of them the library takes time by its square.
+  const variables = parse(text.replace(/[\r\n]\s+/g, "\n"));
+  const garbled = Object.keys(variables).filter((name) => known.has(name) && !isText(variables[name]!));
   return {
-    // Without blank lines and indents: over a run of them the library takes time by its square.
-    variables: parse(text.replace(/[\r\n]\s+/g, "\n")),
+    variables,
+    problems: garbled.map((name) => `${name} in .env is not text in UTF-8`),
     warnings: cut.map((name) => `${name} in .env is cut at its "#": put the value in quotes if the "#" belongs to it`),
   };
 }

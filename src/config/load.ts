@@ -1,11 +1,15 @@
 /** Reads the settings: pure in {@link parseSettings}, with its IO in {@link loadSettings}. */
 import {
+  absolutePath,
+  fileMode,
   findUnreadable,
   MAX_FILE_BYTES,
+  ownUserId,
   readEnvironment,
-  readSmallTextFile,
+  readFile,
+  readFileIfAny,
   readTextFile,
-  readTextFileIfAny,
+  type TextFile,
 } from "../runtime/process.ts";
 import { type Field, NONE } from "./field.ts";
 import { FIELDS, knownVariables, SETTING_KEYS, type SettingKey, type Settings } from "./fields.ts";
@@ -18,10 +22,13 @@ import {
   type Origin,
   type Origins,
   parseDotEnv,
+  showMode,
+  warnOfReaders,
 } from "./layers.ts";
 import { certificateProblem, pairProblem } from "./pem.ts";
 import { quote, redactCredentials } from "./redact.ts";
 import { readAuthority } from "./authority.ts";
+import { judgeRuntime } from "./runtime_variables.ts";
 import { checkTogether, LIST_SETTINGS, TLS_FILES, usesMoogAuthority, usesTls } from "./rules.ts";
 import { Secret } from "./secret.ts";
 import {
@@ -32,7 +39,7 @@ import {
   type SourcesFile,
 } from "./sources_file.ts";
 import { wantsSpans, warnOfUnsupported } from "./tracing.ts";
-import { warnOfUnknown } from "./unknown.ts";
+import { isServiceLink, warnOfUnknown } from "./unknown.ts";
 import { warnOfVault } from "./vault.ts";
 
 /** Settings, or all that is wrong with them. No text in it shows a secret. */
@@ -43,6 +50,8 @@ export type Loaded =
     /** What the file of `REMEDIATION_SOURCES_PATH` says. */
     readonly sourcesFile: SourcesFile;
     readonly origins: Origins;
+    /** The `.env` that was read; empty: none. */
+    readonly dotEnvPath: string;
     readonly warnings: readonly string[];
     readonly readSecret: SecretReader;
   }
@@ -55,32 +64,60 @@ export type SecretReader = (
 
 /**
  * Reads the process's environment over the file `.env` in the working directory, and the files that `NAME_FILE` variables
- * name. Does not throw: what is wrong is in the result. A `.env` that cannot be read is a warning, because under systemd it is
- * often for root only and has been read already.
+ * name. Does not throw: what is wrong is in the result. A `.env` that this user may not read is a warning, because under systemd
+ * it is often for root only and has been read already, and so is a folder; any other that cannot be read is a problem, because
+ * the defaults would hold in its place.
  */
 export function loadSettings(): Loaded {
-  const { text, warnings } = readDotEnv();
-  const dotEnv = parseDotEnv(text);
+  const found = readDotEnv();
+  const dotEnv = parseDotEnv(found.file?.text ?? "");
   const loaded = parseSettings({
-    environment: readEnvironment(),
-    dotEnv: dotEnv.variables,
-    readFile: readTextFile,
-    // Never a pipe: it was read to its end, and nobody may be writing there any more.
-    readFileAgain: (path) => readSmallTextFile(path, MAX_FILE_BYTES),
-    readSourcesFile,
+    ...{ environment: readEnvironment(), dotEnv: dotEnv.variables, dotEnvPath: found.path },
+    ...{ readFile: readTextFile, readSourcesFile, fileMode },
   });
-  const told = [...warnings, ...dotEnv.warnings, ...loaded.warnings];
   // Neither shown nor taken for unset: the right password or another Redis may be meant.
   const unreadable = findUnreadable(knownVariables()).map((name) => `${name} is not text in UTF-8`);
-  if (unreadable.length === 0) return { ...loaded, warnings: told };
-  return { ok: false, problems: [...unreadable, ...loaded.ok ? [] : loaded.problems], warnings: told };
+  const problems = [...found.problems, ...dotEnv.problems, ...unreadable, ...loaded.ok ? [] : loaded.problems];
+  const warnings = [...found.warnings, ...dotEnv.warnings, ...loaded.warnings];
+  return loaded.ok && problems.length === 0 ? { ...loaded, warnings } : { ok: false, problems, warnings };
+}
+
+const DOT_ENV_WANTS = `a regular file of at most ${MAX_FILE_BYTES} bytes`;
+
+/** The `.env` of the working directory, and what is to be said of the file itself. `path` is empty where none was read. */
+function readDotEnv(): { path: string; file?: TextFile; problems: string[]; warnings: string[] } {
+  const none = { path: "", problems: [], warnings: [] };
+  try {
+    const file = readFileIfAny(".env");
+    if (!file) return none;
+    const path = absolutePath(".env");
+    return { ...none, path, file, warnings: warnOfWriters(path, file) };
+  } catch (error) {
+    const name = errorName(error);
+    if (name === "PermissionDenied" || (error as { isFolder?: boolean }).isFolder) {
+      return { ...none, warnings: [`.env cannot be read and is ignored: ${name}`] };
+    }
+    return { ...none, problems: [`.env cannot be read: ${name} (wanted: ${DOT_ENV_WANTS}, or none)`] };
+  }
+}
+
+/** Whoever writes it decides where passwords are sent. */
+function warnOfWriters(path: string, { ownerId, mode }: TextFile): string[] {
+  const own = ownUserId();
+  const isForeign = own !== null && ownerId !== own && ownerId !== 0;
+  return [
+    ...(isForeign ? [`${quote(path)} belongs to another user (${ownerId}), who can change every setting`] : []),
+    ...((mode & 0o002) === 0
+      ? []
+      : [`${quote(path)} may be written by every user (mode ${showMode(mode)}): take that away with chmod o-w`]),
+  ];
 }
 
 const FILE_WANTS = `a regular file of at most ${MAX_SOURCES_BYTES} bytes that this user may read`;
 
 /** A regular file of bounded size: it is read again and again while the service runs. */
 function readSourcesFile(path: string): string {
-  return readSmallTextFile(path, MAX_SOURCES_BYTES);
+  return readFile(path, MAX_SOURCES_BYTES).text;
 }
 
 /** Reads and parses the sources file as it is now. Does not throw; every problem and warning begins with the variable and the path. */
@@ -107,14 +144,6 @@ function readSources(
     : { ok: false, problems: parsed.problems.map((one) => `${file}: ${one}`) };
 }
 
-function readDotEnv(): { text: string; warnings: string[] } {
-  try {
-    return { text: readTextFileIfAny(".env") ?? "", warnings: [] };
-  } catch (error) {
-    return { text: "", warnings: [`.env cannot be read and is ignored: ${errorName(error)}`] };
-  }
-}
-
 /**
  * Turns variables into settings: defaults, under `.env`, under the environment. Reports all problems at once, each with the
  * variable, its value (never a secret's) and what is wanted. Pure but for `layers.readFile`.
@@ -122,7 +151,8 @@ function readDotEnv(): { text: string; warnings: string[] } {
 export function parseSettings(layers: Layers): Loaded {
   const notes: Notes = { problems: [], warnings: [] };
   const read = SETTING_KEYS.map((key) => ({ key, ...readField(FIELDS[key], layers, notes) }));
-  const names = [...Object.keys(layers.environment), ...Object.keys(layers.dotEnv)];
+  const names = [...Object.entries(layers.environment), ...Object.entries(layers.dotEnv)]
+    .filter((one) => !isServiceLink(...one)).map(([name]) => name);
   notes.warnings.push(...warnOfUnknown(names));
   const settings = Object.freeze(Object.fromEntries(read.map(({ key, value }) => [key, value]))) as Settings;
   if (wantsSpans(settings)) notes.warnings.push(...read.flatMap(({ doubts }) => doubts), ...warnOfUnsupported(names));
@@ -131,6 +161,9 @@ export function parseSettings(layers: Layers): Loaded {
   for (const { kind, keys, text } of checkTogether(settings, origins)) {
     if (!keys.some((key) => bad.has(key))) notes[kind === "problem" ? "problems" : "warnings"].push(text);
   }
+  const runtime = judgeRuntime(layers.environment, settings);
+  notes.problems.push(...runtime.problems);
+  notes.warnings.push(...runtime.warnings, ...warnOfSecretReaders(settings, { origins, layers }));
   const isComparable = ![...LIST_SETTINGS, "sources" as const].some((key) => bad.has(key));
   const sources = readSources(settings, { readFile: layers.readSourcesFile ?? layers.readFile, isComparable });
   if (sources.ok) notes.warnings.push(...sources.warnings);
@@ -142,8 +175,8 @@ export function parseSettings(layers: Layers): Loaded {
   if (notes.problems.length === 0) notes.problems.push(...checkMoogAuthority(settings, layers));
   const { problems, warnings } = notes;
   if (!sources.ok || problems.length > 0) return { ok: false, problems, warnings };
-  const readSecret = createSecretReader({ ...layers, readFile: layers.readFileAgain ?? layers.readFile }, origins);
-  return { ok: true, settings, sourcesFile: sources.file, origins, warnings, readSecret };
+  const readSecret = createSecretReader(layers, origins), { dotEnvPath = "" } = layers;
+  return { ok: true, settings, sourcesFile: sources.file, origins, dotEnvPath, warnings, readSecret };
 }
 
 function createSecretReader(layers: Layers, origins: Origins): SecretReader {
@@ -155,6 +188,21 @@ function createSecretReader(layers: Layers, origins: Origins): SecretReader {
     const [problem] = notes.problems;
     return problem === undefined ? { ok: true, value: value as Secret | null } : { ok: false, problem };
   };
+}
+
+/** A secret in `.env` is as open as that file; and a client's key is a secret too. */
+function warnOfSecretReaders(
+  settings: Settings,
+  { origins, layers }: { origins: Origins; layers: Layers },
+): string[] {
+  const { dotEnvPath = "" } = layers, { redisClientKeyPath: key } = settings;
+  const secrets = SETTING_KEYS.filter((key) => FIELDS[key].secret && origins[key].layer === ".env")
+    .map((key) => origins[key].variable).filter((name) => !name.endsWith("_FILE"));
+  const holding = `${quote(dotEnvPath)} holds ${secrets.join(", ")} and`;
+  return [
+    ...(secrets.length > 0 ? warnOfReaders(holding, dotEnvPath, layers) : []),
+    ...(key === "" ? [] : warnOfReaders(`${FIELDS.redisClientKeyPath.variable} ${quote(key)}`, key, layers)),
+  ];
 }
 
 /** A field's value, or its default where nothing is set or what is set is no good (`isBad`, `doubts` of a lenient field). */

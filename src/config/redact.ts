@@ -1,4 +1,5 @@
 /** Values as they may be shown: quoted, shortened, without credentials, and not at all where they look like a secret. */
+import { escapeHidden } from "../domain/control_characters.ts";
 
 const SHOWN_CHARACTERS = 80;
 const HIDDEN = "[redacted]";
@@ -33,15 +34,10 @@ export function looksSecret(text: string): boolean {
 }
 
 /**
- * The text for a message to people: credentials redacted, control characters escaped, in quotes, at most some 80 characters; only
+ * The text for a message to people: credentials redacted, hidden characters escaped, in quotes, at most some 80 characters; only
  * `[redacted]` where it looks like a secret.
  */
 export function quote(text: string): string {
   const shown = looksSecret(redactCredentials(text)) ? HIDDEN : redactCredentials(text);
-  const json = JSON.stringify(shown.length > SHOWN_CHARACTERS ? `${shown.slice(0, SHOWN_CHARACTERS)}…` : shown);
-  // Those that `JSON.stringify` lets through.
-  return json.replace(
-    /[\u007f-\u009f\u2028\u2029]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+  return escapeHidden(JSON.stringify(shown.length > SHOWN_CHARACTERS ? `${shown.slice(0, SHOWN_CHARACTERS)}…` : shown));
 }

@@ -51,9 +51,13 @@ function shortenName(name: string): string {
   return /^\w{1,100}$/.test(name) ? name : quote(name);
 }
 
-/** `REMEDIATION_SERVICE_HOST`, `REMEDIATION_PORT_8086_TCP_ADDR` and the like. */
-function isServiceLink(name: string): boolean {
-  return /_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP)(_|$)/.test(name);
+/**
+ * Whether a variable is one that Kubernetes sets for a Service (named remediation, say): `REMEDIATION_SERVICE_HOST`,
+ * `REMEDIATION_PORT_8086_TCP_ADDR`, and by its value `REMEDIATION_PORT=tcp://…`.
+ */
+export function isServiceLink(name: string, value = ""): boolean {
+  if (/_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP|SCTP)(_|$)/.test(name)) return true;
+  return name.endsWith("_PORT") && /^(tcp|udp|sctp):\/\//.test(value);
 }
 
 /** The standard's variables for logs: an `L` away from those for spans. */

@@ -86,6 +86,11 @@ export interface LimiterReading {
 const STEPS = 10;
 /** By how much what another instance entered may lead a reading, in milliseconds; farther ahead is a clock that was set back. */
 const MOST_LEAD_MS = 10_000;
+/**
+ * By how much an entry of the limiter's own books may lead the server's clock, in milliseconds: its clock is another. What lies
+ * farther ahead (`+inf`) it cannot have written, and would keep the pace at nothing for good.
+ */
+export const BOOKS_LEAD_MS = 60_000;
 /** How long live traffic's peak is kept in mind: at least so long, and so many periods. */
 const PEAK_MS = 10_000, PEAK_PERIODS = 10;
 

@@ -3,7 +3,10 @@ import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { FLOW_GATES, type Gate, type GateAnswer, type GateName } from "./gate.ts";
 
-/** A gate of flow, or one that is still finding out, is told only when it stays closed for so long, in milliseconds. */
+/**
+ * A gate of flow, or one that is still finding out, is told only when it stays closed for so long, in milliseconds; and what opens
+ * for less than that has not come to rest.
+ */
 const QUIET_MS = 5_000;
 /** The reason of a gate that is still finding out. */
 const UNKNOWN = "unknown";
@@ -54,15 +57,26 @@ interface Known {
   /** Since when it has been open, or closed. */
   sinceMs: number;
   askedMs: number;
-  /** The reason for being closed that was last told; `null`: none since it was last open. */
-  toldReason: string | null;
   everOpen: boolean;
+}
+
+/** What was told of a gate since it last rested open. */
+interface Told {
+  /** Each reason for being closed is told once. */
+  readonly reasons: Set<string>;
+  reason: string;
+  sinceMs: number;
+  isOpen: boolean;
+  /** Openings for a moment. From the second closing for one reason on it is told only when it rests. */
+  moments: number;
+  isRestless: boolean;
 }
 
 /** Asks every gate, remembers since when each is as it is, and tells of changes. None hides another. */
 export class GateBoard {
   readonly #gates: readonly Gate[];
   readonly #known = new Map<GateName, Known>();
+  readonly #told = new Map<GateName, Told>();
   /** The last outage of each gate that has outages. */
   readonly #outages = new Map<GateName, Outage>();
   readonly #deps: {
@@ -115,14 +129,22 @@ export class GateBoard {
       answer,
       sinceMs: flipped || !before ? nowMs : before.sinceMs,
       askedMs: nowMs,
-      toldReason: answer.open ? null : before?.toldReason ?? null,
       everOpen: answer.open || (before?.everOpen ?? false),
     };
     this.#known.set(name, known);
     this.#noteOutage(name, known, before);
     this.#deps.onAnswer(name, answer.open);
-    if (answer.open) this.#tellOpen(name, before, nowMs);
-    else this.#tellClosed(name, known, nowMs);
+    if (SELF_TOLD.has(name)) return;
+    if (answer.open) return this.#tellOpen(name, known, nowMs);
+    if (flipped && before) this.#noteClosing(name, nowMs - before.sinceMs);
+    this.#tellClosed(name, known, nowMs);
+  }
+
+  #noteClosing(name: GateName, wasOpenMs: number): void {
+    const told = this.#told.get(name);
+    if (!told) return;
+    if (wasOpenMs >= QUIET_MS) this.#told.delete(name);
+    else told.moments++;
   }
 
   /** A gate that is still finding out tells of no outage. One closed from the start does: this process began amid it. */
@@ -136,27 +158,34 @@ export class GateBoard {
     }
   }
 
-  #tellClosed(name: GateName, known: Known, nowMs: number): void {
-    const { reason, detail } = known.answer;
+  #tellClosed(name: GateName, { answer, sinceMs, everOpen }: Known, nowMs: number): void {
+    const { reason, detail } = answer, told = this.#told.get(name);
     const isPassing = FLOW_GATES.has(name) || reason === UNKNOWN;
-    const isTold = reason === known.toldReason || (reason === UNKNOWN && known.toldReason !== null);
-    if (isTold || SELF_TOLD.has(name) || (isPassing && nowMs - known.sinceMs < QUIET_MS)) return;
-    known.toldReason = reason;
-    const never = known.everOpen ? "" : "; it has not been open since the start";
-    this.#deps.log.warning("gate_closed", `Remediation: gate ${name} is closed: ${detail}${never}`, {
+    const isNews = !told || (told.isOpen && !told.isRestless) || !(reason === UNKNOWN || told.reasons.has(reason));
+    if (!isNews || (isPassing && nowMs - sinceMs < QUIET_MS)) return;
+    const isRestless = told?.reasons.has(reason) ?? false;
+    const reasons = (told?.reasons ?? new Set()).add(reason);
+    const { moments = 0 } = told ?? {};
+    this.#told.set(name, { reasons, reason, sinceMs: told?.sinceMs ?? sinceMs, isOpen: false, moments, isRestless });
+    const never = everOpen ? "" : "; it has not been open since the start";
+    const again = isRestless ? "; it opens for moments only, which is not told each time" : "";
+    this.#deps.log.warning("gate_closed", `Remediation: gate ${name} is closed: ${detail}${never}${again}`, {
       source: this.#deps.source,
       gate: name,
       reason,
     });
   }
 
-  #tellOpen(name: GateName, before: Known | undefined, nowMs: number): void {
-    if (!before || before.answer.open || before.toldReason === null) return;
-    const closedSeconds = Math.round((nowMs - before.sinceMs) / 1_000);
-    this.#deps.log.info("gate_open", `Remediation: gate ${name} is open after ${closedSeconds} s`, {
+  #tellOpen(name: GateName, { sinceMs }: Known, nowMs: number): void {
+    const told = this.#told.get(name);
+    if (!told || told.isOpen || (told.isRestless && nowMs - sinceMs < QUIET_MS)) return;
+    told.isOpen = true;
+    const closedSeconds = Math.round((sinceMs - told.sinceMs) / 1_000);
+    const between = told.isRestless ? `, in which it opened ${told.moments} times for a moment` : "";
+    this.#deps.log.info("gate_open", `Remediation: gate ${name} is open after ${closedSeconds} s${between}`, {
       source: this.#deps.source,
       gate: name,
-      reason: before.toldReason,
+      reason: told.reason,
       closed_seconds: closedSeconds,
     });
   }

@@ -7,8 +7,12 @@ import { BackgroundFact, unlessAborted } from "./background_fact.ts";
 
 /** A full look through the key space costs Redis 80 ms over 200,000 keys (DESIGN §4), so not more often than this. */
 const LOOK_EVERY_MS = 10_000;
-/** Keys that one SCAN step examines: 0.2 ms of Redis' time. */
+/** Most keys that one SCAN step examines: 0.2 ms of Redis' time. */
 const SCAN_COUNT = 500;
+/** An answer with more bytes of names is large: the next step examines a quarter of the keys. Names can have 512 MB each. */
+const LARGE_ANSWER_BYTES = 65_536;
+/** Longest part behind the prefix that is taken for a pod's name; Kubernetes and DNS end at 253. */
+const MAX_POD_BYTES = 253;
 /** Steps in a row; then others get {@link PAUSE_MS}. */
 const STEPS_IN_A_ROW = 10;
 const PAUSE_MS = 10;
@@ -104,12 +108,16 @@ export class Heartbeats {
   async #lookForNames(signal: AbortSignal): Promise<string[]> {
     const { redis, clock, prefix } = this.#options;
     const names = new Set<string>();
+    const maxBytes = Buffer.byteLength(prefix) + 1 + MAX_POD_BYTES;
     for (const server of masters(redis)) {
       let cursor = "0";
-      for (let step = 1; names.size < MAX_NAMES; step++) {
-        const scan = server.scanBuffer(cursor, "MATCH", `${escapeGlob(prefix)}:*`, "COUNT", SCAN_COUNT);
+      // One at first: what the names are like is only known once they are there.
+      for (let step = 1, count = 1; names.size < MAX_NAMES; step++) {
+        const scan = server.scanBuffer(cursor, "MATCH", `${escapeGlob(prefix)}:*`, "COUNT", count);
         const [next, found] = await unlessAborted(scan, signal);
-        for (const name of found) names.add(name.toString("latin1"));
+        for (const name of found) if (name.length <= maxBytes) names.add(name.toString("latin1"));
+        const bytes = found.reduce((sum, name) => sum + name.length, 0);
+        count = bytes > LARGE_ANSWER_BYTES ? Math.max(1, count >> 2) : Math.min(SCAN_COUNT, count * 2);
         cursor = String(next);
         if (cursor === "0") break;
         if (step % STEPS_IN_A_ROW === 0) await clock.sleep(PAUSE_MS, signal);

@@ -1,6 +1,6 @@
 /** Gate `pace`: how many messages may be replayed right now, shared by all instances, and with a limiter by all sources. */
 import type { RedisClient } from "../redis/cluster.ts";
-import { grantReplays, limiterRoom, type PaceAnswer, rateRoom, spendRate } from "../domain/pace.ts";
+import { BOOKS_LEAD_MS, grantReplays, limiterRoom, type PaceAnswer, rateRoom, spendRate } from "../domain/pace.ts";
 import type { Snapshot } from "../redis/dead_letter_store.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import { PaceLedgerStore, type ReadLedger } from "../redis/pace_ledger_store.ts";
@@ -55,7 +55,7 @@ export function createPaceGate(redis: RedisClient, deps: PaceDeps): PaceGate {
     const periodMs = ratePeriodSeconds * 1_000;
     const [read, used, ...depths] = await Promise.all([
       store.read(),
-      redis.zcount(deps.rateKey, nowMs - periodMs, "+inf"),
+      redis.zcount(deps.rateKey, nowMs - periodMs, nowMs + BOOKS_LEAD_MS),
       ...deps.waitingQueues.map((queue) => redis.llen(queue)),
     ]);
     const waiting = depths.reduce((a, b) => a + b, 0);

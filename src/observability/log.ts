@@ -4,6 +4,7 @@
  * Written here because MUTT's exact fields, an injected clock and several services in one process (tests) are needed;
  * the libraries at hand configure one logger for the whole process. Swap it here, nowhere else.
  */
+import { escapeHidden } from "../domain/control_characters.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import type { SpanIds } from "./tracing.ts";
 
@@ -89,7 +90,7 @@ function formatSafely(line: Line, options: LogOptions): string {
 function formatJson(line: Line, options: LogOptions): string {
   const { error, ...extras } = line.fields;
   const span = options.currentSpan?.();
-  return escapeControls(toJson({
+  return escapeHidden(toJson({
     timestamp: toIso(options.clock.nowMs()).replace("Z", "+00:00"),
     level: line.level,
     message: line.message,
@@ -117,24 +118,13 @@ function toJson(value: unknown): string {
   });
 }
 
-/** Characters that could forge a line or drive a terminal; `JSON.stringify` escapes only those below U+0020. */
-// deno-lint-ignore no-control-regex
-const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
-
 function formatText(line: Line, options: LogOptions): string {
   const extras = Object.entries(line.fields).map(([key, value]) =>
     `${key}=${toJson(value instanceof Error ? value.message : value)}`
   ).join(" ");
-  return escapeControls(
+  return escapeHidden(
     `${toIso(options.clock.nowMs())} - ${line.level} - [${line.name}] - ${line.message}${extras && ` (${extras})`}`,
   );
-}
-
-function escapeControls(text: string): string {
-  return text.replace(CONTROLS, (character) => {
-    const escaped = JSON.stringify(character).slice(1, -1);
-    return escaped === character ? `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}` : escaped;
-  });
 }
 
 function describeError(error: unknown): { type: string; message: string; traceback: string } {

@@ -170,6 +170,14 @@ export class Metrics {
   readonly redisErrors = this.#counter("redis_errors_total", "Failed Redis calls, by code.", ["code"]);
   /** Connections made again after a loss. */
   readonly redisReconnects = this.#counter("redis_reconnects_total", "Redis connections that were made again.");
+  /** Leases that no setting allows, found and taken all the same. */
+  readonly longLeases = this.#counter(
+    "long_leases_total",
+    "Leases longer than any setting allows, found and not obeyed.",
+    [
+      "source",
+    ],
+  );
   /** Events of the service level objectives: `slo_events_total` and `slo_bad_events_total`. */
   readonly slo = new SloCounters();
   readonly #sloTarget = this.#gauge("slo_target", "Share of good events that a service level objective aims at.", [
@@ -181,7 +189,9 @@ export class Metrics {
   readonly #commitResults: readonly string[];
   readonly #sloTargets: Readonly<Record<SloName, number>> | undefined;
   readonly #leaders = new Map<string, () => boolean>();
+  readonly #gates = new Map<string, () => readonly (readonly [gate: string, seconds: number])[]>();
   #droppedSpans: (reason: SpanDropReason) => number = () => 0;
+  #droppedLines: () => number = () => 0;
 
   constructor(options: MetricsOptions) {
     this.#commitResults = options.commitResults;
@@ -189,7 +199,9 @@ export class Metrics {
     this.#initialise(options);
     registerSlos(this.#registry, this.slo);
     registerLeader(this.#registry, this.#leaders);
+    registerGates(this.#registry, this.#gates);
     registerDroppedSpans(this.#registry, (reason) => this.#droppedSpans(reason));
+    registerDroppedLines(this.#registry, () => this.#droppedLines());
     registerProcessMetrics(this.#registry, options.readProcessUsage);
   }
 
@@ -198,9 +210,19 @@ export class Metrics {
     this.#leaders.set(source, leads);
   }
 
+  /** Has `closed` asked at each scrape: for how many seconds each gate of a source has been closed, 0 while it is open. */
+  showGates(source: string, closed: () => readonly (readonly [gate: string, seconds: number])[]): void {
+    this.#gates.set(source, closed);
+  }
+
   /** Has `dropped` asked at each scrape: spans that were never delivered. Without it there are none. */
   showDroppedSpans(dropped: (reason: SpanDropReason) => number): void {
     this.#droppedSpans = dropped;
+  }
+
+  /** Has `dropped` asked at each scrape: log lines that nobody read. Without it there are none. */
+  showDroppedLines(dropped: () => number): void {
+    this.#droppedLines = dropped;
   }
 
   /** Every metric as Prometheus text, in {@link METRICS_CONTENT_TYPE}. */
@@ -223,6 +245,7 @@ export class Metrics {
     for (const slo of SLO_NAMES) if (this.#sloTargets) this.#sloTarget.set({ source, slo }, this.#sloTargets[slo]);
     this.replayed.inc({ source }, 0);
     this.movedBytes.inc({ source }, 0);
+    this.longLeases.inc({ source }, 0);
     this.oldestAge.set({ source }, 0);
     this.allowance.set({ source }, -1);
     this.returned.inc({ source }, 0);
@@ -246,6 +269,7 @@ export class Metrics {
     this.returned.remove({ source });
     this.stampsDropped.remove({ source });
     this.#leaders.delete(source);
+    this.#gates.delete(source);
     for (const slo of SLO_NAMES) this.#sloTarget.remove({ source, slo });
     for (const state of BRAKE_STATES) this.brakeState.remove({ source, state });
     for (const reason of BRAKE_REASONS) this.brakeReason.remove({ source, reason });
@@ -258,6 +282,7 @@ export class Metrics {
     this.slo.removeSource(source);
     this.replayed.remove({ source });
     this.movedBytes.remove({ source });
+    this.longLeases.remove({ source });
     for (const reason of DEAD_REASONS) this.dead.remove({ source, reason });
     for (const result of this.#commitResults) this.commits.remove({ source, result });
   }
@@ -300,6 +325,24 @@ function registerLeader(registry: Registry, leaders: ReadonlyMap<string, () => b
   });
 }
 
+function registerGates(
+  registry: Registry,
+  gates: ReadonlyMap<string, () => readonly (readonly [gate: string, seconds: number])[]>,
+): void {
+  new Gauge({
+    name: "mutt_remediation_gate_closed_seconds",
+    help: "For how long a gate has been closed, as this instance saw it; 0 while it is open.",
+    labelNames: ["source", "gate"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [source, closed] of gates) {
+        for (const [gate, seconds] of closed()) this.set({ source, gate }, seconds);
+      }
+    },
+  });
+}
+
 function registerDroppedSpans(registry: Registry, dropped: (reason: SpanDropReason) => number): void {
   new Counter({
     name: "mutt_remediation_spans_dropped_total",
@@ -309,6 +352,18 @@ function registerDroppedSpans(registry: Registry, dropped: (reason: SpanDropReas
     collect() {
       this.reset();
       for (const reason of SPAN_DROP_REASONS) this.inc({ reason }, dropped(reason));
+    },
+  });
+}
+
+function registerDroppedLines(registry: Registry, dropped: () => number): void {
+  new Counter({
+    name: "mutt_remediation_log_lines_dropped_total",
+    help: "Log lines that were dropped, because nobody read standard error.",
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(dropped());
     },
   });
 }

@@ -117,6 +117,8 @@ function sentinelOptions(
 /** The client copies these whenever it connects (ioredis 6, `StandaloneConnector.js`), so each connection gets what the files hold then. */
 function tlsOptions(address: RedisAddress) {
   return {
+    // Else NODE_TLS_REJECT_UNAUTHORIZED would decide.
+    rejectUnauthorized: true,
     get ca() {
       return address.caCert || undefined;
     },

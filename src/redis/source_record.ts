@@ -49,6 +49,7 @@ export const RECORD_FIELDS = [
   ...["boundBy", "suspect", "distance", "wait", "allowance", "brakeReason", "firsts", "movedAtMs", "tallies"],
   ...["scannedDepth", "lagMs", "stampsDropped", "outages", "breakerCanaryAtMs", "spentUntilMs"],
 ];
+/** Most bytes of a named field that is read; a longer one counts as absent. */
 export const MAX_FIELD_BYTES = 16_384;
 
 /** Reads a flat list of fields and values. Never throws. */

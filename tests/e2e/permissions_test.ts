@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { onPath, ROOT } from "../../scripts/child.ts";
 import { permissionFlags } from "../../scripts/compile.ts";
 import { environmentPrefixes, FIELDS } from "../../src/config/fields.ts";
+import { RUNTIME_VARIABLES } from "../../src/config/runtime_variables.ts";
+import { NPX_VARIABLE } from "../../src/runtime/process.ts";
 import { startRedis, type TestRedis, withRedis } from "../support/redis.ts";
 import { type Exit, type ServiceOptions, startService } from "../support/service.ts";
 
@@ -11,12 +13,13 @@ const BINARY = Deno.env.get("MUTT_REMEDIATION_BINARY");
 Deno.test("permissionFlags: let the service do its work and nothing beside it", async () => {
   const { stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-config", "--no-lock", ...permissionFlags(), `${ROOT}tests/support/permissions_probe.ts`],
-    env: { REDIS_HOST: "redis.example", HOME: Deno.env.get("HOME") ?? "/" },
+    env: { REDIS_HOST: "redis.example", [NPX_VARIABLE]: "exec", HOME: Deno.env.get("HOME") ?? "/" },
   }).output();
   assert.deepEqual(JSON.parse(new TextDecoder().decode(stdout)), {
     "reads a file": "done",
     "listens": "done",
     "sees REDIS_HOST": "done",
+    "sees npm_command": "done",
     "sees HOME": "absent",
     "runs a program": "NotCapable",
     "writes a file": "NotCapable",
@@ -38,6 +41,7 @@ Deno.test({
       ignore_env: [],
       allow_net: [],
       allow_read: [],
+      allow_sys: ["uid"],
       allow_write: ["/run/redis", "/var/run/redis"],
       prompt: false,
     });
@@ -51,8 +55,7 @@ function without(part: string): string[] {
   const at = flags.findIndex((flag) => value === undefined ? flag === name : flag.startsWith(`${name}=`));
   assert.notEqual(at, -1, `${part} is not granted`);
   const rest = (flags[at]!.split("=")[1] ?? "").split(",").filter((one) => one !== value);
-  assert.ok(value === undefined || rest.length > 0, `${part}: give the flag without its value`);
-  return flags.toSpliced(at, 1, ...value === undefined ? [] : [`${name}=${rest.join(",")}`]);
+  return flags.toSpliced(at, 1, ...value === undefined || rest.length === 0 ? [] : [`${name}=${rest.join(",")}`]);
 }
 
 /** Every part of the flags by its test below: one that is granted anew fails the last test until it has its own. */
@@ -174,6 +177,53 @@ for (const name of environmentPrefixes().filter((prefix) => !prefix.endsWith("*"
     works: async (permissions) => assert.ok((await warningsOf(permissions)).includes(name)),
     fails: async (permissions) => assert.ok(!(await warningsOf(permissions)).includes(name)),
   });
+}
+
+/** What a start says with this variable of the runtime set. */
+for (const name of RUNTIME_VARIABLES) {
+  const told = async (permissions: string[]) => {
+    const env = { [name]: name === "NODE_TLS_REJECT_UNAUTHORIZED" ? "0" : "system" };
+    // A runtime that obeys the variable may end by itself: what is asked is whether it is told.
+    return (await runToEnd({ permissions, env, args: ["config"] })).stderr.includes(`${name} is `);
+  };
+  needs(`--allow-env=${name}`, {
+    what: "it acts past the settings, and is told",
+    works: async (permissions) => assert.ok(await told(permissions)),
+    fails: async (permissions) => assert.ok(!await told(permissions)),
+  });
+}
+
+needs(`--allow-env=${NPX_VARIABLE}`, {
+  what: "the wrapper of npx is known",
+  works: async (permissions) => assert.ok(await asksForWrapper(permissions)),
+  fails: async (permissions) => assert.ok(!await asksForWrapper(permissions)),
+});
+
+/** Whether the program sees how npm was called; that it acts on it is shown in tests/e2e/wrappers_test.ts. */
+async function asksForWrapper(permissions: string[]): Promise<boolean> {
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-config", "--no-lock", ...permissions, `${ROOT}tests/support/permissions_probe.ts`],
+    env: { [NPX_VARIABLE]: "exec", NO_COLOR: "1" },
+  }).output();
+  return JSON.parse(new TextDecoder().decode(stdout))["sees npm_command"] === "done";
+}
+
+needs("--allow-sys=uid", {
+  what: "a .env of another user is warned of",
+  ignore: Deno.uid() === 0 ? undefined : "only root can give a file away",
+  works: async (permissions) => assert.match(await withForeignDotEnv(permissions), /belongs to another user/),
+  fails: async (permissions) => assert.doesNotMatch(await withForeignDotEnv(permissions), /belongs to another user/),
+});
+
+async function withForeignDotEnv(permissions: string[]): Promise<string> {
+  const cwd = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${cwd}/.env`, "");
+    await Deno.chown(`${cwd}/.env`, 65_533, 65_533);
+    return (await runToEnd({ permissions, cwd, args: ["config"] })).stderr;
+  } finally {
+    await Deno.remove(cwd, { recursive: true });
+  }
 }
 
 async function readSettings(
@@ -309,10 +359,11 @@ withRedis("permissions: a drain asks for variables, the network and the named fi
       kind: string,
     ) => [...new Set(asked.filter(({ permission }) => permission === kind).map((one) => one.value))];
     assert.deepEqual(of("read").toSorted(), [".env", `${ROOT}src/app/dist/commit`, "secret"].toSorted());
+    assert.deepEqual(of("sys"), ["uid"]);
     assert.deepEqual(of("net"), [`127.0.0.1:${redis.port}`]);
     const kinds = new Set(asked.map(({ permission }) => permission));
     // Deno 2.9 writes down "write" for a file that is opened for reading.
-    assert.deepEqual([...kinds].filter((kind) => !["env", "read", "net", "write"].includes(kind)), []);
+    assert.deepEqual([...kinds].filter((kind) => !["env", "read", "net", "sys", "write"].includes(kind)), []);
     assert.deepEqual(of("write").filter((path) => !of("read").includes(path)), []);
   } finally {
     await Deno.remove(folder, { recursive: true });

@@ -115,3 +115,38 @@ withRedis("ports: whatever is asked of them, by whatever method, Redis stays as 
   }
   assert.deepEqual(await dump(redis), before);
 });
+
+const HAS_IPV6 = (() => {
+  try {
+    Deno.listen({ hostname: "::1", port: 0 }).close();
+    return true;
+  } catch {
+    return false;
+  }
+})();
+
+Deno.test({
+  name: `run: at :: it answers over IPv6 and IPv4, and health asks it there${HAS_IPV6 ? "" : " (ignored: no IPv6)"}`,
+  ignore: !HAS_IPV6,
+  fn: async () => {
+    const [metrics, health] = twoFreePorts();
+    const env = {
+      ...{ REDIS_HOST: "127.0.0.1", REDIS_PORT: "1", REMEDIATION_BIND_ADDRESS: "::" },
+      ...{ METRICS_PORT_REMEDIATION: String(metrics), HEALTH_PORT_REMEDIATION: String(health) },
+    };
+    await using service = startService({ env });
+    await service.ports();
+    for (const host of ["[::1]", "127.0.0.1"]) {
+      assert.equal(await (await fetch(`http://${host}:${health}/livez`)).text(), "OK", host);
+      assert.match(
+        await (await fetch(`http://${host}:${metrics}/metrics`)).text(),
+        /mutt_remediation_build_info/,
+        host,
+      );
+    }
+    await using asking = startService({ env, args: ["health"] });
+    await asking.exit;
+    // Redis is not there: what counts is that the service was found and answered.
+    assert.doesNotMatch(asking.stderr.join("\n"), /Cannot ask/);
+  },
+});

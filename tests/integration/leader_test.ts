@@ -55,8 +55,8 @@ Deno.test("leader: a lone instance leads at once, tells so, and gives the lease 
 });
 
 Deno.test("leader: a standby moves nothing and says who leads, and takes over at once when the leader stops", async () => {
-  await using standby = elect("b", { settings: { leaseSeconds: 3_600 } });
-  const leader = elect("a", { settings: { leaseSeconds: 3_600 } });
+  await using standby = elect("b", { settings: { leaseSeconds: 300 } });
+  const leader = elect("a", { settings: { leaseSeconds: 300 } });
   await leader.turn();
   await standby.start();
   await server().seedList(DLQ, eventTexts(20));
@@ -92,10 +92,10 @@ Deno.test("leader: a standby takes over once the lease of a killed leader is ove
 Deno.test("leader: Redis refuses the commit of one who was displaced after its read", async () => {
   const texts = eventTexts(20);
   await server().seedList(DLQ, texts);
-  await using engine = elect("a", { settings: { leaseSeconds: 3_600 } });
+  await using engine = elect("a", { settings: { leaseSeconds: 300 } });
   const other = lease("other");
   engine.beforeCommit(async (number) => {
-    if (number === 2) await other.take({ durationMs: 3_600_000, force: true });
+    if (number === 2) await other.take({ durationMs: 300_000, force: true });
   });
   const outcome = await engine.turn();
   assert.deepEqual([outcome.stoppedBy, outcome.replayed], ["leader", 10]);

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { onPath, ROOT } from "../../scripts/child.ts";
 import { FIELDS } from "../../src/config/fields.ts";
 import { parseSettings } from "../../src/config/load.ts";
+import { RUNTIME_VARIABLES } from "../../src/config/runtime_variables.ts";
 import { EXIT } from "../../src/app/exit.ts";
 
 const UNIT = Deno.readTextFileSync(`${ROOT}systemd/mutt-remediation.service`);
@@ -59,6 +60,23 @@ Deno.test("unit: keeps the original's user, environment files and name in the jo
     "-/etc/mutt/mutt-remediation.env",
   ]);
   assert.deepEqual(valuesOf("SyslogIdentifier"), ["mutt-remediation"]);
+});
+
+Deno.test("unit: takes the runtime's variables away, but for the proxies, which may be meant", () => {
+  const unset = valuesOf("UnsetEnvironment").join(" ").split(" ");
+  const proxies = RUNTIME_VARIABLES.filter((name) => name.toLowerCase().endsWith("_proxy"));
+  assert.deepEqual([...unset, ...proxies].toSorted(), RUNTIME_VARIABLES.toSorted());
+});
+
+Deno.test("manifests: start the service without any of the runtime's variables", () => {
+  const files = ["compose.yaml", "k8s/remediation-deployment.yaml", "Dockerfile", "systemd/mutt-remediation.env"];
+  for (const file of files) {
+    const text = Deno.readTextFileSync(ROOT + file);
+    // The stage that compiles may have any; the image is what stands behind the last FROM.
+    const shipped = file === "Dockerfile" ? text.slice(text.lastIndexOf("\nFROM ")) : text;
+    const found = RUNTIME_VARIABLES.filter((name) => new RegExp(`\\b${name}\\b`).test(shipped));
+    assert.deepEqual(found, [], file);
+  }
 });
 
 Deno.test("unit: waits longer than the program takes to stop, and does not restart what a restart cannot mend", () => {

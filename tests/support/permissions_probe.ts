@@ -4,6 +4,7 @@ const ATTEMPTS: Record<string, () => unknown> = {
   "reads a file": () => Deno.readTextFileSync("/etc/hostname"),
   "listens": () => Deno.listen({ hostname: "127.0.0.1", port: 0 }).close(),
   "sees REDIS_HOST": () => Deno.env.get("REDIS_HOST") ?? refuse("absent"),
+  "sees npm_command": () => Deno.env.get("npm_command") ?? refuse("absent"),
   "sees HOME": () => Deno.env.get("HOME") ?? refuse("absent"),
   "runs a program": () => new Deno.Command("true").outputSync(),
   "writes a file": () => Deno.writeTextFileSync(`/tmp/probe-${Deno.pid}`, ""),

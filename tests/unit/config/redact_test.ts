@@ -53,3 +53,7 @@ for (const text of [...HARMLESS, "/var/run/a0fab719c9844d94/sources.json", "../a
     assert.equal(quote(text), JSON.stringify(text.replace(/.*@/, "[redacted]@")));
   });
 }
+
+Deno.test("quote: shows what turns the order of a line around as an escape", () => {
+  assert.equal(quote("a\u202eb\u2066c\u{e0041}"), '"a\\u202eb\\u2066c\\udb40\\udc41"');
+});

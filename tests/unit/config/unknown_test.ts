@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { knownVariables } from "../../../src/config/fields.ts";
+import { parseSettings } from "../../../src/config/load.ts";
 import { UNREAD_TEMPLATE_NAMES } from "../../../src/config/template_names.ts";
 import { countEdits, warnOfUnknown } from "../../../src/config/unknown.ts";
 import { MUTT_ENVIRONMENT } from "./mutt_environment.ts";
@@ -25,6 +26,20 @@ for (const [name, warning] of NAMES) {
     assert.deepEqual(warnOfUnknown([name, name]), warning === null ? [] : [warning]);
   });
 }
+
+Deno.test("parseSettings: says nothing of what Kubernetes sets for a Service named remediation, in whatever protocol", () => {
+  const links = {
+    REMEDIATION_PORT: "tcp://10.0.0.1:8086",
+    REMEDIATION_PORT_8086_TCP: "tcp://10.0.0.1:8086",
+    REMEDIATION_PORT_8086_SCTP_PORT: "8086",
+    REMEDIATION_METRICS_PORT: "udp://10.0.0.1:8086",
+    REMEDIATION_SERVICE_HOST: "10.0.0.1",
+    REMEDIATION_SERVICE_PORT: "8086",
+  };
+  const of = (environment: Record<string, string>) => parseSettings({ environment, dotEnv: {}, readFile: () => "" });
+  assert.deepEqual(of(links).warnings, []);
+  assert.deepEqual(of({ REMEDIATION_PORT: "8087" }).warnings, ["REMEDIATION_PORT is not known and is ignored"]);
+});
 
 Deno.test("warnOfUnknown: of MUTT's other variables warns of those that its template has, its code does not read, and mean something here", () => {
   const [warning = "", ...others] = warnOfUnknown(Object.keys(MUTT_ENVIRONMENT));

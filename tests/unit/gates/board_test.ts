@@ -107,6 +107,48 @@ Deno.test("GateBoard: does not tell again, and counts the whole time, when a clo
   assert.deepEqual([lines[1]!.fields?.reason, lines[1]!.fields?.closed_seconds], ["gone", 40]);
 });
 
+Deno.test("GateBoard: tells of a gate that opens for moments only that it does, once, and again when it rests", async () => {
+  let answer = CLOSED;
+  const { board, clock, lines } = setup({ pace: () => answer });
+  const at = async (open: boolean, seconds: number) => {
+    answer = open ? OPEN : CLOSED;
+    for (let i = 0; i < seconds; i++) {
+      await board.ask();
+      await clock.advance(1_000);
+    }
+  };
+  for (let i = 0; i < 50; i++) {
+    await at(false, 8);
+    await at(true, 1);
+  }
+  assert.deepEqual(lines.map(({ event }) => event), ["gate_closed", "gate_open", "gate_closed"]);
+  assert.match(lines[2]!.message, /it is broken .*; it opens for moments only, which is not told each time$/);
+  await at(true, 10);
+  assert.equal(lines.length, 4);
+  assert.match(
+    lines[3]!.message,
+    /^Remediation: gate pace is open after 449 s, in which it opened 49 times for a moment$/,
+  );
+  await at(false, 10);
+  assert.deepEqual(lines.slice(4).map(({ event }) => event), ["gate_closed"], "it had rested");
+  await at(true, 10);
+  assert.equal(lines.at(-1)?.fields?.closed_seconds, 10);
+});
+
+Deno.test("GateBoard: tells each reason once while a gate stays closed", async () => {
+  let answer = CLOSED;
+  const { board, clock, lines } = setup({ redis: () => answer });
+  for (let i = 0; i < 50; i++) {
+    answer = { ...CLOSED, reason: i % 2 === 0 ? "connection" : "timeout" };
+    await board.ask();
+    await clock.advance(1_000);
+  }
+  assert.deepEqual(lines.map(({ fields }) => fields?.reason), ["connection", "timeout"]);
+  answer = OPEN;
+  await board.ask();
+  assert.equal(lines.at(-1)?.fields?.closed_seconds, 50);
+});
+
 Deno.test("GateBoard: remembers the last outage of the systems behind, not what is unknown", async () => {
   let answer = OPEN;
   const { board, clock } = setup({ downstream: () => answer, pace: () => answer });

@@ -68,6 +68,20 @@ Deno.test("createLog: writes one line whatever the text holds, in both formats",
   }
 });
 
+Deno.test("createLog: shows what turns the order of a line around, or is not seen, as escapes", () => {
+  const hidden = "\u061c\u200b\u200e\u200f\u202a\u202e\u2066\u2069\ufeff\u00ad\u{e0041}";
+  for (const format of ["json", "text"] as const) {
+    const { log, lines } = setup(format);
+    log.info("x", `before ${hidden} after`, { [hidden]: hidden });
+    assert.doesNotMatch(lines[0]!, /\p{Cf}/u, format);
+    assert.match(
+      lines[0]!,
+      /before \\u061c\\u200b\\u200e\\u200f\\u202a\\u202e\\u2066\\u2069\\ufeff\\u00ad\\udb40\\udc41 after/,
+    );
+    if (format === "json") assert.equal(JSON.parse(lines[0]!)[hidden], hidden, "nothing is lost");
+  }
+});
+
 Deno.test("createLog: writes the line without its fields when they cannot be shown", () => {
   const circle: Record<string, unknown> = {};
   circle.self = circle;

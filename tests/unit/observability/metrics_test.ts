@@ -1,4 +1,4 @@
-import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { SLO_NAMES } from "../../../src/domain/slo.ts";
 import { DEAD_REASONS } from "../../../src/domain/source.ts";
 import { Metrics } from "../../../src/observability/metrics.ts";
@@ -166,4 +166,18 @@ Deno.test("Metrics: are their own when there are two instances", async () => {
   const [one, other] = [createMetrics(), createMetrics()];
   one.loops.inc();
   strictEqual((await samples(other)).get("mutt_remediation_loops_total"), "0");
+});
+
+Deno.test("Metrics: shows for how long each gate is closed, of sources that are there, and the log lines that were dropped", async () => {
+  const metrics = createMetrics();
+  let seconds = 7_200;
+  metrics.showGates("alerter", () => [["pace", seconds], ["redis", 0]]);
+  metrics.showDroppedLines(() => 3);
+  const line = (gate: string, value: number) =>
+    `mutt_remediation_gate_closed_seconds{source="alerter",gate="${gate}"} ${value}\n`;
+  const page = await metrics.render();
+  ok(page.includes(line("pace", 7_200)) && page.includes(line("redis", 0)));
+  match(page, /^mutt_remediation_log_lines_dropped_total 3$/m);
+  seconds = 0;
+  ok((await metrics.render()).includes(line("pace", 0)));
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { permissionFlags, PLATFORMS, targetFlags } from "../../../scripts/compile.ts";
 import { namesRedis } from "../../../scripts/dev.ts";
 
-Deno.test("permissionFlags: grants network, reading, the known variables, Redis' sockets, and nothing else", () => {
+Deno.test("permissionFlags: grants network, reading, the known variables, Redis' sockets, its own user's number, and nothing else", () => {
   const flags = permissionFlags();
   const environment = flags.find((flag) => flag.startsWith("--allow-env=")) ?? "";
   assert.deepEqual(flags.filter((flag) => flag !== environment), [
@@ -11,6 +11,7 @@ Deno.test("permissionFlags: grants network, reading, the known variables, Redis'
     "--ignore-env",
     "--allow-read",
     "--allow-write=/run/redis,/var/run/redis",
+    "--allow-sys=uid",
   ]);
   assert.match(environment, /^--allow-env=[A-Za-z][A-Za-z_*]+(,[A-Za-z][A-Za-z_*]+)*$/);
 });

@@ -1,0 +1,55 @@
+/**
+ * Variables that the runtime obeys past every setting of ours. Which do what, on the binary and from source, was tried out:
+ * docs/security.md#variables-of-the-runtime. Pure.
+ */
+import { FIELDS, type Settings } from "./fields.ts";
+import type { Variables } from "./layers.ts";
+import { usesTls } from "./rules.ts";
+
+/** Add authorities, for Redis too where the runtime is older than Deno 2.9. */
+const AUTHORITIES = ["DENO_CERT", "DENO_TLS_CA_STORE", "NODE_EXTRA_CA_CERTS"] as const;
+/** Lead requests through another host. The runtime reads both spellings. */
+const PROXIES = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "http_proxy", "https_proxy"] as const;
+
+/** Every one of them that is looked at: names for `--allow-env`. */
+export const RUNTIME_VARIABLES: readonly string[] = [
+  ...AUTHORITIES,
+  ...PROXIES,
+  "NODE_DEBUG",
+  "NODE_TLS_REJECT_UNAUTHORIZED",
+  "SSLKEYLOGFILE",
+];
+
+/**
+ * What is to be said of those that are set. A problem is what gives away the keys of connections, switches the check of
+ * certificates off, or believes another authority for Redis than the one that the settings pin. Values are not shown.
+ */
+export function judgeRuntime(environment: Variables, settings: Settings): { problems: string[]; warnings: string[] } {
+  const isSet = (name: string) => Object.hasOwn(environment, name) && environment[name] !== "";
+  const pin = usesTls(settings) && settings.redisCaCertPath !== "" ? FIELDS.redisCaCertPath.variable : null;
+  const problems: string[] = [], warnings: string[] = [];
+  if (isSet("SSLKEYLOGFILE")) {
+    problems.push(
+      "SSLKEYLOGFILE is set: the runtime would write the keys of its TLS connections to that file; unset it",
+    );
+  }
+  if (environment.NODE_TLS_REJECT_UNAUTHORIZED === "0") {
+    problems.push("NODE_TLS_REJECT_UNAUTHORIZED is 0: the runtime would take any certificate of Redis; unset it");
+  }
+  for (const name of AUTHORITIES.filter(isSet)) {
+    if (pin !== null && name !== "NODE_EXTRA_CA_CERTS") {
+      problems.push(
+        `${name} is set: the runtime may believe other authorities than the one of ${pin}; unset one of the two`,
+      );
+    } else {
+      warnings.push(`${name} is set: the runtime believes the authorities that it names`);
+    }
+  }
+  for (const name of PROXIES.filter(isSet)) {
+    warnings.push(`${name} is set: requests to MOOG_WEBHOOK_URL and ALERTER_HEALTH_URL may go through that proxy`);
+  }
+  if (isSet("NODE_DEBUG")) {
+    warnings.push("NODE_DEBUG is set: the runtime may print what it receives, messages and secrets included");
+  }
+  return { problems, warnings };
+}
