@@ -37,7 +37,7 @@ export const COMMAND_GRANTS: readonly CommandGrant[] = [
     without: "one warning; gate `consumer` is `unknown`, and open unless `REMEDIATION_CONSUMER_GATE` is `required`",
   },
   {
-    commands: ["zrevrange"],
+    commands: ["zrevrangebyscore"],
     why: "Watch live alerts get through.",
     without: "no proof that the consumer works: a source to which as much comes back as goes keeps to canary groups",
   },

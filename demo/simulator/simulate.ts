@@ -18,7 +18,7 @@ const HELP = `Plays an incident of MUTT's pipeline, a simulated minute a second,
 
 Usage: deno task simulate [INCIDENT] [--seed N] [--sources LIST] [--contenders LIST] [--log FILE] [--markdown]
 
-  INCIDENT           one of the names below; default: all, one after the other (some nine minutes)
+  INCIDENT           one of the names below; default: all, one after the other (some eleven minutes)
   --seed N           other events (default 1)
   --sources LIST     what this service drains (default ${defaultSources()})
   --contenders LIST  of nobody, original, original-${LARGE_BATCH}, ours (default original,ours); they run side by side

@@ -1,6 +1,7 @@
 /** Watches whether MUTT's consumers get alerts of others through: proof that what comes back has a cause of its own. */
 import type { RedisClient } from "../redis/cluster.ts";
 import { BREAKER_FAILURES_KEY, BREAKER_STATE_KEY, readBreakerKey } from "../gates/breaker.ts";
+import { BOOKS_LEAD_MS } from "../domain/pace.ts";
 import { stateKey } from "../redis/keys.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { Watch } from "./watch.ts";
@@ -33,7 +34,7 @@ export interface AlertFlowDeps {
 
 /** What was found at one look. */
 interface Look {
-  /** Score of the newest entry in the forwarder's books; -Infinity: none. */
+  /** Score of the newest entry in the forwarder's books that is not of the future ({@link BOOKS_LEAD_MS}); -Infinity: none. */
   readonly newest: number;
   readonly waiting: number;
   /** What the other sources have ever replayed into the queue before the forwarder. */
@@ -101,12 +102,15 @@ export class AlertFlow extends Watch {
   /** `null` where no message waits and none was moved: nothing can come back. */
   async #read(newestBefore: number | null): Promise<{ look: Look; taken: number } | null> {
     const { redis, rateKey, alertQueue, dlq, otherDlqs } = this.#deps;
-    const [waiting, depth, own] = await Promise.all([redis.llen(alertQueue), redis.llen(dlq), this.#readCounts(dlq)]);
+    const [waiting, depth, own, time] = await Promise.all(
+      [redis.llen(alertQueue), redis.llen(dlq), this.#readCounts(dlq), redis.time()] as const,
+    );
     if (depth === 0 && own.replayed + own.dead === 0) return null;
+    const latest = Number(time[0]) * 1_000 + BOOKS_LEAD_MS;
     // In this order: what comes between two reads is left out, or counts as having waited or as replayed.
     const [taken, newest, breaker, failures, ...others] = await Promise.all([
-      newestBefore === null ? 0 : redis.zcount(rateKey, `(${newestBefore}`, "+inf"),
-      redis.zrevrange(rateKey, 0, 0, "WITHSCORES"),
+      newestBefore === null ? 0 : redis.zcount(rateKey, `(${newestBefore}`, latest),
+      redis.zrevrangebyscore(rateKey, latest, "-inf", "WITHSCORES", "LIMIT", 0, 1),
       readBreakerKey(redis, BREAKER_STATE_KEY),
       readBreakerKey(redis, BREAKER_FAILURES_KEY),
       ...otherDlqs.map((name) => redis.hget(stateKey(name), "replayedTotal")),

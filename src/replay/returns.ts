@@ -9,6 +9,8 @@ import type { ChunkBounds, DeadLetterStore, Snapshot } from "../redis/dead_lette
 
 /** A look reads at most so many blocks of so many messages and bytes; more arrivals are a sample, spread evenly. */
 const MAX_BLOCKS = 20, BLOCK_MESSAGES = 100, BLOCK_BYTES = 65_536;
+/** Larger messages without a stamp are counted and not kept: a look holds 2,000 at once. */
+const MAX_KEPT_BYTES = 8_192;
 
 /** What a look found. Counts are estimates where it took a sample. */
 export interface Returns {
@@ -18,7 +20,7 @@ export interface Returns {
   readonly found: ReadonlyMap<number, FoundReturns>;
   /** Those that bear none: inflow. */
   readonly unstamped: number;
-  /** Those of them that were read. */
+  /** Those of them that were read, without large ones. */
   readonly unstampedRead: readonly Buffer[];
   /** Length of the DLQ at the look. */
   readonly depth: number;
@@ -40,7 +42,8 @@ export async function lookForReturns(
   let newest = await store.browse(bounds);
   const { depth } = newest;
   const arrived = Math.max(0, depth - (record.scannedDepth ?? record.depthAtStart) + record.replayed + record.dead);
-  const blocks = Math.min(MAX_BLOCKS, Math.ceil(arrived / BLOCK_MESSAGES));
+  // Large messages fill a block sooner: more blocks make up for it.
+  const blocks = Math.min(MAX_BLOCKS, Math.ceil(arrived / Math.max(1, newest.messages.length)));
   const found = new Map<number, { returned: number; firsts: number }>();
   const unstampedRead: Buffer[] = [];
   let unstamped = 0;
@@ -57,7 +60,7 @@ export async function lookForReturns(
         found.set(cycle, { returned: returned + each, firsts: firsts + (isFirstReturn(stamp) ? each : 0) });
       } else {
         unstamped += each;
-        if (message) unstampedRead.push(message);
+        if (message && message.length <= MAX_KEPT_BYTES) unstampedRead.push(message);
       }
     }
   }

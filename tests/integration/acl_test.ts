@@ -145,7 +145,9 @@ Deno.test("acl: in a cluster one command more suffices, and is needed", async (t
     });
     await waitUntil(async () => {
       const stats = await Promise.all(cluster.nodes.map((node) => cluster.client(node).info("commandstats")));
-      return ["zrevrange", "subscribe", "scan", "getrange"].every((name) => stats.join().includes(`cmdstat_${name}:`));
+      return ["zrevrangebyscore", "subscribe", "scan", "getrange"].every((name) =>
+        stats.join().includes(`cmdstat_${name}:`)
+      );
     }, { what: "all is looked at in the background" });
     assert.deepEqual(await refusedAnywhere(), []);
     assert.deepEqual(service.events("redis_unreachable"), []);

@@ -121,6 +121,14 @@ Deno.test("AlertFlow: proves nothing, and asks little, while no message waits an
   assert.equal(await look({ arrive: 1 }), 3);
 });
 
+Deno.test("AlertFlow: is not blinded by an entry of the future in the forwarder's books", async () => {
+  const { client, take, look } = await setup();
+  await client.zadd(rateKey, "+inf", "nobody's");
+  await look();
+  await take(4);
+  assert.equal(await look({ arrive: 1 }), 4);
+});
+
 Deno.test("AlertFlow: does not take what the forwarder refuses for what it got through", async () => {
   const { take, look } = await setup(MOOG);
   await take(4);

@@ -138,6 +138,7 @@ for (const { name, dlq, count, moves, after, proof } of withEachProof(moved)) {
       seq: "6",
       firsts: "0",
       replayedTotal: String(after.target.length),
+      pickedTotal: "0",
       // Never more than there is: others may have popped what the cycle was to take.
       remaining: String(Math.min(10 - moves.length, after.dlq.length)),
       replayed: String(1 + after.target.length),

@@ -88,6 +88,23 @@ withRedis("WaitingStore: keeps the age of a queue that drains and fills at once"
   }
 });
 
+withRedis("WaitingStore: keeps the age of a queue whose messages are picked from both ends", async (server) => {
+  const redis = server.client(), store = new WaitingStore(redis, DLQ);
+  await push(redis, ...Array.from({ length: 10 }, (_, at) => `m${at}`));
+  const first = await look(store);
+  for (const cycle of [1, 2, 3]) {
+    // Messages of the cycle before stay: they are no longer the least tried.
+    await redis.lrem(DLQ, 1, `m${10 - cycle}`);
+    await redis.rpop(DLQ);
+    await redis.hset(stateKey(DLQ), { cycle, replayed: 2, dead: 0, pickedTotal: 2 * cycle });
+    assert.equal((await look(store)).sinceMs, first.nowMs, `picked in cycle ${cycle}`);
+    await push(redis, `${cycle}a`, `${cycle}b`);
+    assert.equal((await look(store)).sinceMs, first.nowMs, `came back in cycle ${cycle}`);
+  }
+  await redis.ltrim(DLQ, 0, 5);
+  assert.ok((await look(store)).sinceMs > first.nowMs, "all of the first are gone");
+});
+
 withRedis("WaitingStore: keeps the age of the oldest when messages are pushed behind it", async (server) => {
   const redis = server.client(), store = new WaitingStore(redis, DLQ);
   await push(redis, "a", "b");
@@ -135,10 +152,10 @@ const strange: [what: string, write: (redis: Redis) => Promise<unknown>][] = [
   ["a list", (redis) => redis.lpush(waitingKey(DLQ), "x")],
   ["text", (redis) => redis.set(waitingKey(DLQ), "not ours")],
   ["a megabyte", (redis) => redis.set(waitingKey(DLQ), "1 ".repeat(500_000))],
-  ["a time to come", (redis) => redis.set(waitingKey(DLQ), "0 0 1 1 aa aa 99999999999999;0:99999999999999")],
+  ["a time to come", (redis) => redis.set(waitingKey(DLQ), "0 0 1 1 aa aa 99999999999999 0;0:99999999999999")],
   [
     "a place beyond reason",
-    (redis) => redis.set(waitingKey(DLQ), `0 0 ${"9".repeat(400)} 1 aa aa 1;${"9".repeat(400)}:1`),
+    (redis) => redis.set(waitingKey(DLQ), `0 0 ${"9".repeat(400)} 1 aa aa 1 0;${"9".repeat(400)}:1`),
   ],
 ];
 

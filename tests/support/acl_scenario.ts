@@ -214,7 +214,7 @@ export class AclScenario implements AsyncDisposable {
       const fields = new RegExp(`cmdstat_${name}:calls=(\\d+).*rejected_calls=(\\d+)`).exec(stats);
       return Number(fields?.[1] ?? 0) + Number(fields?.[2] ?? 0);
     };
-    return count("zrevrange") >= 2 && count("subscribe") >= 1;
+    return count("zrevrangebyscore") >= 2 && count("subscribe") >= 1;
   }
 
   async #countNoperm(): Promise<number> {

@@ -36,7 +36,8 @@ for _, expected in ipairs({ { dlq, 'list' }, { target, 'list' }, { dead, 'list' 
   local kind = redis.call('TYPE', expected[1]).ok
   if kind ~= 'none' and kind ~= expected[2] then return 'wrong_type' end
 end
-local record = redis.call('HMGET', state, 'seq', 'remaining', 'replayed', 'dead', 'leader', 'firsts', 'replayedTotal')
+local record = redis.call('HMGET', state, 'seq', 'remaining', 'replayed', 'dead', 'leader', 'firsts', 'replayedTotal',
+  'pickedTotal')
 if redis.call('GET', receipt) == id then return 'duplicate' end
 if token ~= '' and record[5] ~= token then return 'not_leader' end
 if whole(record[1]) ~= sequence then return 'stale' end
@@ -122,5 +123,6 @@ redis.call('HSET', state,
   'seq', tonumber(sequence) + 1,
   'replayed', tonumber(whole(record[3])) + replays, 'dead', tonumber(whole(record[4])) + count - replays,
   'remaining', ends and 0 or math.min(remaining - spent, redis.call('LLEN', dlq)), 'firsts', tonumber(whole(record[6])) + firsts,
-  'replayedTotal', tonumber(whole(record[7])) + replays, 'movedAtMs', nowMs, unpack(ARGV, 17, before))
+  'replayedTotal', tonumber(whole(record[7])) + replays, 'pickedTotal', tonumber(whole(record[8])) + #places,
+  'movedAtMs', nowMs, unpack(ARGV, 17, before))
 return 'ok'

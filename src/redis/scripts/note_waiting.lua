@@ -21,8 +21,9 @@ end
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
 local depth = redis.call('LLEN', dlq)
-local record = redis.call('HMGET', state, 'seq', 'cycle', 'replayed', 'dead')
+local record = redis.call('HMGET', state, 'seq', 'cycle', 'replayed', 'dead', 'pickedTotal')
 local sequence, cycle, moved = whole(record[1]), whole(record[2]), whole(record[3]) + whole(record[4])
+local picked = whole(record[5])
 -- A value of another kind, or longer than any of ours, counts as none.
 local kept = redis.pcall('GETRANGE', waiting, 0, MOST_TEXT)
 local isKept = type(kept) == 'string' and kept ~= ''
@@ -42,8 +43,8 @@ local oldest = depth == 1 and newest or redis.call('LINDEX', dlq, -1)
 local longest = math.max(#newest, #oldest)
 local newestDigest, oldestDigest = digest(newest), digest(oldest)
 local before = {}
-before.cycle, before.moved, before.depth, before.bytes, before.newest, before.oldest, before.since, before.marks =
-  kept:match('^(%d+) (%d+) (%d+) (%d+) (%x+) (%x+) (%d+);([%d:,]*)$')
+before.cycle, before.moved, before.depth, before.bytes, before.newest, before.oldest, before.since, before.picked, before.marks =
+  kept:match('^(%d+) (%d+) (%d+) (%d+) (%x+) (%x+) (%d+) (%d+);([%d:,]*)$')
 
 -- How many messages were pushed since the last look: the place of what was newest then; nil where it is not found.
 local function findPushed(least)
@@ -71,7 +72,11 @@ local marks = {}
 if before.depth then
   -- At least so many, where a cycle has ended meanwhile.
   local taken = whole(before.cycle) == cycle and math.max(0, moved - whole(before.moved)) or moved
-  local pushed = findPushed(math.max(0, depth - whole(before.depth) + taken))
+  local pickedSince = math.max(0, picked - whole(before.picked))
+  local more = depth - whole(before.depth) + math.max(taken, pickedSince)
+  local pushed = findPushed(math.max(0, more))
+  -- What was newest may have been picked; a mark that sinks too far makes what waits look younger, never older.
+  if not pushed and pickedSince > 0 and more >= 0 then pushed = more end
   if pushed then
     if pushed > 0 then marks[1] = { 0, nowMs } end
     for place, sinceMs in before.marks:gmatch('(%d+):(%d+)') do
@@ -99,8 +104,8 @@ end
 local sinceMs = marks[#marks][2]
 local shown = {}
 for i = 1, #marks do shown[i] = string.format('%.0f:%.0f', marks[i][1], marks[i][2]) end
-local text = string.format('%.0f %.0f %.0f %.0f %s %s %.0f;%s', cycle, moved, depth, #newest, newestDigest, oldestDigest,
-  sinceMs, table.concat(shown, ','))
+local text = string.format('%.0f %.0f %.0f %.0f %s %s %.0f %.0f;%s', cycle, moved, depth, #newest, newestDigest, oldestDigest,
+  sinceMs, picked, table.concat(shown, ','))
 keep(text)
 local isWanted = oldestDigest ~= knownDigest and #oldest <= mostBytes
 return { depth, nowMs, sinceMs, tostring(sequence), oldestDigest, longest, text, isWanted and oldest or '' }

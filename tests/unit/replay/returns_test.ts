@@ -62,3 +62,9 @@ Deno.test("lookForReturns: counts exactly where it can read all", async () => {
   const seen = await look(dlq, { scannedDepth: 0 });
   assert.equal(Math.round(seen.found[9]!.returned), 667);
 });
+
+Deno.test("lookForReturns: keeps no large message, and still counts it", async () => {
+  const large = `{"a": "${"x".repeat(8_192)}"}`;
+  const seen = await look([NEW, large, NEW], { scannedDepth: 0 });
+  assert.deepEqual([seen.unstamped, seen.unstampedRead.map(String)], [3, [NEW, NEW]]);
+});
