@@ -422,9 +422,9 @@ function describeReady(
     return { ok: false, reason: `Redis cannot be used (${core.connections.lastErrorCode() || "CONNECTING"})` };
   }
   // Answers, but lets nothing be moved: as of the last time that somebody asked.
-  const refusing = sources.flatMap(({ parts: { board } }) => board.last().closed).find(({ name }) => name === "redis");
-  if (refusing) {
-    return { ok: false, reason: `Redis cannot be used (${refusing.reason.toUpperCase()}): ${refusing.detail}` };
+  for (const { parts: { setup, board } } of sources) {
+    const refusing = board.last().closed.find(({ name }) => name === "redis");
+    if (refusing) return { ok: false, reason: `source ${setup.policy.name}: ${refusing.detail}` };
   }
   const waiting = sources.filter(({ loop }) => !loop.isStarted()).map(({ parts }) => parts.setup.policy.name);
   if (waiting.length > 0) {

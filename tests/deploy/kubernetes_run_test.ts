@@ -46,7 +46,7 @@ Deno.test({
       for (const name of names) {
         const key = env[name]!.split("/").at(-1)!;
         env[name] = `${dir}/${key}`;
-        await Deno.writeTextFile(env[name], SECRETS[0]!.stringData![key]!);
+        await Deno.writeTextFile(env[name], SECRETS[0]!.stringData![key]!, { mode: 0o440 });
       }
       const { origins, warnings } = await configOf({ ...env, MOOG_API_KEY: "" });
       assert.deepEqual(warnings, []);

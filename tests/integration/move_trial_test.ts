@@ -100,6 +100,7 @@ async function check(redis: TestRedis, settings: Partial<Settings> = {}) {
       ...DEFAULT_SETTINGS,
       ...{ redisHost: "127.0.0.1", redisPort: redis.port, redisUsername: "svc" },
       redisPassword: new Secret(PLANTED.redisPassword),
+      moogHealthCheckEnabled: false,
       ...settings,
     },
     ...{ warnings: [], probe: false, log: recordLog().log, clock: SYSTEM_CLOCK, random: SYSTEM_RANDOM },

@@ -148,7 +148,7 @@ withRedis("check: names the variable when a password is missing, and when it is 
 }, async (redis) => {
   assert.match(
     (await check({ redisPort: redis.port })).said,
-    /\(NOAUTH .*set REDIS_PASS_CURRENT; MUTT keeps it in Vault/,
+    /\(NOAUTH .*set REDIS_PASS_CURRENT and MOOG_API_KEY, which MUTT keeps in Vault only/,
   );
 });
 

@@ -26,9 +26,11 @@ function open(
 ): { store: DeadLetterStore; mover: Redis } {
   const [setup] = createSources(DEFAULT_SETTINGS);
   // As the service connects: whatever was not sent is refused, whatever was sent is never sent again.
-  const mover = server().client({ enableOfflineQueue: false, maxRetriesPerRequest: 0, port, ...options });
+  // What goes through a proxy ends with it, instead of connecting anew from there on.
+  const way = { port, ...port === server().port ? {} : { retryStrategy: () => null } };
+  const mover = server().client({ enableOfflineQueue: false, maxRetriesPerRequest: 0, ...way, ...options });
   const store = new DeadLetterStore(
-    { reader: server().client({ port }), committer: server().client({ port }), mover },
+    { reader: server().client(way), committer: server().client(way), mover },
     setup!.policy,
   );
   return { store, mover };

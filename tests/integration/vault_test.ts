@@ -258,6 +258,9 @@ for (
     }));
 }
 
+const EMPTY_FILE = await Deno.makeTempFile();
+globalThis.addEventListener("unload", () => Deno.removeSync(EMPTY_FILE));
+
 /** What can be wrong, and what is said of it. */
 const FAILURES: Readonly<
   Record<string, { spoil?: (vault: TestVault) => void; env?: Record<string, string>; tells: RegExp }>
@@ -275,8 +278,12 @@ const FAILURES: Readonly<
     tells: /VAULT_SECRET_ID_FILE "\/nowhere\/vault_secret_id" cannot be read: NotFound/,
   },
   "the file is empty": {
+    env: { VAULT_SECRET_ID: "", VAULT_SECRET_ID_FILE: EMPTY_FILE },
+    tells: /VAULT_SECRET_ID_FILE "[^"]+" is empty/,
+  },
+  "the file is a device": {
     env: { VAULT_SECRET_ID: "", VAULT_SECRET_ID_FILE: "/dev/null" },
-    tells: /VAULT_SECRET_ID_FILE "\/dev\/null" is empty/,
+    tells: /VAULT_SECRET_ID_FILE "\/dev\/null" cannot be read: NotAFile/,
   },
   "the secret itself stands where its file belongs": {
     env: { VAULT_SECRET_ID: "", VAULT_SECRET_ID_FILE: PLANTED.misplaced },

@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
+import { ROOT } from "../../../scripts/child.ts";
 import { parseSettings } from "../../../src/config/load.ts";
 import { judgeRuntime, RUNTIME_VARIABLES } from "../../../src/config/runtime_variables.ts";
 
+const AUTHORITY = Deno.readTextFileSync(`${ROOT}tests/support/tls/faults/ca.crt`);
 const PINNED = { REDIS_TLS_ENABLED: "true", REDIS_CA_CERT_PATH: "/ca.pem" };
 
 function judge(runtime: Record<string, string>, settings: Record<string, string> = {}) {
-  const loaded = parseSettings({ environment: settings, dotEnv: {}, readFile: () => "" });
-  assert.ok(loaded.ok);
+  const loaded = parseSettings({ environment: settings, dotEnv: {}, readFile: () => AUTHORITY });
+  assert.ok(loaded.ok, JSON.stringify(loaded));
   return judgeRuntime(runtime, loaded.settings);
 }
 
