@@ -5,7 +5,7 @@ import { canaryStatus } from "../gates/breaker.ts";
 import { FLOW_GATES } from "../gates/gate.ts";
 import type { DepthReading } from "../gates/depth.ts";
 import type { Log } from "../observability/log.ts";
-import type { Chunk, ChunkBounds, Commit, DeadLetterStore, Snapshot } from "../redis/dead_letter_store.ts";
+import type { Chunk, ChunkBounds, Commit, DeadLetterStore, Move, Snapshot } from "../redis/dead_letter_store.ts";
 import { commitResult, commitSpan, cycleFacts, cycleSpan } from "../observability/spans.ts";
 import type { Span, Tracer } from "../observability/tracing.ts";
 import { isReplyError, redisErrorCode } from "../redis/errors.ts";
@@ -138,6 +138,8 @@ export class SourceReplay {
   #hasBegun = false;
   /** The cycle that came back when its step was to be judged early, and the one of which nothing is left to pick. */
   #judgedBad = -1;
+  /** Whether the last commit replayed nothing. */
+  #areDying = false;
   #exhausted = -1;
 
   constructor(policy: SourcePolicy, deps: SourceReplayDeps) {
@@ -446,20 +448,30 @@ export class SourceReplay {
       signal: AbortSignal;
     },
   ): Promise<Step> {
-    const bounds = this.#bounds(Math.min(record.remaining, reading.room));
+    const bounds = this.#bounds(this.#mostMoves(record.remaining, reading.room));
     const most = Math.max(1, Math.floor(bounds.messages / divisor));
     const read = draft ?? this.#draft(await this.#deps.store.read({ ...bounds, messages: most }));
     if (read.chunk.record.sequence !== record.sequence) return { result: "again" };
     // What was read ahead may be more than the gates allow by now.
-    const { chunk, plan } = read.plan.moves.length <= most ? read : this.#draft(firstMessages(read.chunk, most));
+    const replays = Math.max(1, Math.floor(reading.room / divisor));
+    const count = Math.min(most, countWithin(read.plan.moves, replays));
+    const { chunk, plan } = read.plan.moves.length <= count ? read : this.#draft(firstMessages(read.chunk, count));
     if (plan.moves.length === 0) return { result: "moved" };
     if (plan.replayed > 0 && !await this.#deps.reservePace(plan.replayed)) return { result: "again" };
-    const left = plan.endsCycle || signal.aborted ? 0 : Math.min(record.remaining, reading.room) - plan.moves.length;
+    this.#areDying = plan.replayed === 0;
+    const left = plan.endsCycle || signal.aborted
+      ? 0
+      : this.#mostMoves(record.remaining - plan.moves.length, reading.room - plan.replayed);
     const details = this.#commitDetails(plan, { record, nowMs: chunk.nowMs, readAtMs: read.madeAtMs });
     return await this.#commit(plan, { ...details, guard: chunk.guard }, {
       tally,
       next: left > 0 ? this.#bounds(left) : null,
     });
+  }
+
+  /** How many messages to read: no gate's room is used up by what dies, so that whole chunks are worth it while all do. */
+  #mostMoves(remaining: number, room: number): number {
+    return this.#areDying ? remaining : Math.min(remaining, room);
   }
 
   #bounds(most: number): ChunkBounds {
@@ -568,4 +580,11 @@ export class SourceReplay {
   #backoff(): number {
     return Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** Math.min(this.#failures++, 10));
   }
+}
+
+/** How many of the moves, oldest first, hold at most so many replays. */
+function countWithin(moves: readonly Move[], replays: number): number {
+  let left = replays;
+  const end = moves.findIndex(({ to }) => to === "target" && left-- === 0);
+  return end < 0 ? moves.length : end;
 }
