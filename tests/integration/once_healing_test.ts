@@ -1,0 +1,51 @@
+/** Healing under cron: every cycle in a process of its own, so that all that is known lies in Redis and in the messages. */
+import assert from "node:assert/strict";
+import { createEngine, DEAD, DLQ, eventTexts, TARGET } from "../support/engine.ts";
+import { shareRedis } from "../support/redis.ts";
+
+const redis = shareRedis();
+const CRON = { batchSize: 10 };
+
+/** One run of `once`, and a consumer that then takes all, in order. @returns how many messages came back */
+async function run(fails: (text: string) => boolean): Promise<number> {
+  {
+    await using engine = createEngine(redis(), { settings: CRON });
+    await engine.turn({ begin: "now" });
+  }
+  const client = redis().client();
+  let returned = 0;
+  for (let text = await client.rpop(TARGET); text !== null; text = await client.rpop(TARGET)) {
+    if (fails(text)) returned += Math.sign(await client.lpush(DLQ, text));
+  }
+  return returned;
+}
+
+/** The same numbers each time, from 0 to 1. */
+function numbers(): () => number {
+  let state = 7;
+  return () => (state = state * 48_271 % 2_147_483_647) / 2_147_483_647;
+}
+
+Deno.test("once: a partial outage kills no message, whoever runs it, and what waited drains behind it", async () => {
+  const next = numbers();
+  await redis().seedList(DLQ, eventTexts(60));
+  let returned = 0;
+  for (let cycle = 0; cycle < 40; cycle++) returned += await run(() => next() < 0.8);
+  assert.ok(returned > 50, `${returned} came back`);
+  assert.equal(await redis().depth(DEAD), 0);
+  for (let cycle = 0; cycle < 60 && await redis().depth(DLQ) > 0; cycle++) await run(() => false);
+  assert.deepEqual([await redis().depth(DLQ), await redis().depth(DEAD)], [0, 0]);
+});
+
+Deno.test("once: poison among messages that get through dies, and nothing else does", async () => {
+  const isPoison = (text: string) => text.includes("poison");
+  const texts = eventTexts(3).map((text) => text.replace("{", '{"poison": true, '));
+  await redis().seedList(DLQ, texts);
+  for (let cycle = 0; cycle < 12 && await redis().depth(DEAD) < 3; cycle++) {
+    await redis().seedList(DLQ, eventTexts(7));
+    await run(isPoison);
+  }
+  const dead = await redis().readTexts(DEAD);
+  assert.equal(dead.length, 3);
+  assert.ok(dead.every(isPoison));
+});
