@@ -20,8 +20,8 @@ import { openStage, type Stage } from "./stage.ts";
 const MIN_MESSAGES = 50, MAX_MESSAGES = 400;
 /** For how long Moogsoft is down at first. */
 const OUTAGE_SECONDS = 4;
-/** Share of the messages that fail only later: one for each so many that the consumer has accepted. */
-const LATE_SHARE = 0.2, DELIVERIES_PER_LATE = 4;
+/** Share of the messages that fail only later, and how many of them do so each second. */
+const LATE_SHARE = 0.2, LATE_PER_SECOND = 4;
 const POISON_EVERY = 8;
 /** The account is taken then, whatever is still on its way. */
 const MAX_SECONDS = 48;
@@ -112,9 +112,8 @@ async function play({ messages, seed, replicas, killLeader }: Options, signal: A
 }
 
 /**
- * What lies there from the start, and what comes later. A DLQ that grows as fast as it is emptied is taken for an outage,
- * in which no message is to blame (DESIGN.md §4), and poison lives on. So that it ends within the demo, poison is among the
- * first (every {@link POISON_EVERY}-th), and what comes later grows less as the demo goes on, as after a real outage.
+ * What lies there from the start, and what comes later. Poison is among the first (every {@link POISON_EVERY}-th); what comes later
+ * gets through, and shows that what comes back is itself the cause.
  */
 function splitLate(letters: readonly DeadLetter[]): { backlog: DeadLetter[]; late: DeadLetter[] } {
   const [poison, others] = [letters.filter(isPoison), letters.filter((letter) => !isPoison(letter))];
@@ -165,9 +164,9 @@ async function runScenes({ stage, fleet, late, killAt, signal }: Scenes): Promis
     explainOnce(gates ?? [], explained);
     const isQuiet = depths.dlq + depths.ingest + depths.processing === 0;
     if (isQuiet && latePut === late.length) return;
-    const due = isQuiet ? late.length : Math.floor(depths.delivered / DELIVERIES_PER_LATE);
+    const due = isQuiet ? late.length : latePut + (second > OUTAGE_SECONDS ? LATE_PER_SECOND : 0);
     await stage.put(late.slice(latePut, due));
-    latePut = Math.max(latePut, Math.min(due, late.length));
+    latePut = Math.min(due, late.length);
   }
   console.log(formatRemark(`${MAX_SECONDS} s are over`));
 }

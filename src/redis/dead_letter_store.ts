@@ -58,6 +58,12 @@ export interface ChunkBounds {
   readonly skip?: number;
 }
 
+/** Of a message longer than `bytes`: only so many, from the last occurrence of a text on; nothing where it does not occur. */
+export interface Excerpt {
+  readonly bytes: number;
+  readonly from: string;
+}
+
 /** The newest messages of a DLQ, not changed by reading them. */
 export interface NewestMessages {
   /** Messages in the DLQ. */
@@ -175,8 +181,14 @@ export class DeadLetterStore {
   }
 
   /** The newest messages within the bounds, at least one where there are any behind `skip`. Changes nothing. */
-  async browse({ messages, bytes, messageBytes, skip = 0 }: ChunkBounds): Promise<NewestMessages> {
-    const [depth, found] = await this.#browse(this.#dlq, skip, messages, bytes, messageBytes) as [
+  async browse(
+    { messages, bytes, messageBytes, skip = 0 }: ChunkBounds,
+    { bytes: excerptBytes, from }: Excerpt = { bytes: 0, from: "" },
+  ): Promise<NewestMessages> {
+    const [depth, found] = await this.#browse(
+      this.#dlq,
+      ...[skip, messages, bytes, messageBytes, excerptBytes, from],
+    ) as [
       number,
       (Buffer | null)[],
     ];

@@ -1,16 +1,16 @@
 /** Looks for what came back: reads what arrived in a DLQ since the last look, or a sample of it, and whose stamp it bears. */
-import type { Buffer } from "node:buffer";
+import { Buffer } from "node:buffer";
 import type { FoundReturns } from "../domain/evidence.ts";
 import { readMessage } from "../domain/message.ts";
 import { findRecord } from "../domain/message_record.ts";
-import type { SourcePolicy } from "../domain/source.ts";
+import { REMEDIATION_MEMBER, type SourcePolicy } from "../domain/source.ts";
 import { cycleOf, isFirstReturn } from "../domain/verdict.ts";
-import type { ChunkBounds, DeadLetterStore, Snapshot } from "../redis/dead_letter_store.ts";
+import type { ChunkBounds, DeadLetterStore, Excerpt, Snapshot } from "../redis/dead_letter_store.ts";
 
 /** A look reads at most so many blocks of so many messages and bytes; more arrivals are a sample, spread evenly. */
 const MAX_BLOCKS = 20, BLOCK_MESSAGES = 100, BLOCK_BYTES = 65_536;
-/** Larger messages without a stamp are counted and not kept: a look holds 2,000 at once. */
-const MAX_KEPT_BYTES = 8_192;
+/** Of a larger message only what may be its stamp is read: the messages of a look, 2,000 at most, are held at once. */
+const STAMP: Excerpt = { bytes: 8_192, from: JSON.stringify(REMEDIATION_MEMBER) };
 
 /** What a look found. Counts are estimates where it took a sample. */
 export interface Returns {
@@ -39,7 +39,7 @@ export async function lookForReturns(
   { record }: Snapshot,
 ): Promise<Returns> {
   const bounds: ChunkBounds = { messages: BLOCK_MESSAGES, bytes: BLOCK_BYTES, messageBytes: maxMessageBytes };
-  let newest = await store.browse(bounds);
+  let newest = await store.browse(bounds, STAMP);
   const { depth } = newest;
   const arrived = Math.max(0, depth - (record.scannedDepth ?? record.depthAtStart) + record.replayed + record.dead);
   // Large messages fill a block sooner: more blocks make up for it.
@@ -50,7 +50,7 @@ export async function lookForReturns(
   for (let block = 0; block < blocks; block++) {
     const from = Math.floor(block * arrived / blocks), span = Math.floor((block + 1) * arrived / blocks) - from;
     // What was pushed since the first block lies before it.
-    if (block > 0) newest = await store.browse({ ...bounds, skip: from + Math.max(0, newest.depth - depth) });
+    if (block > 0) newest = await store.browse({ ...bounds, skip: from + Math.max(0, newest.depth - depth) }, STAMP);
     const messages = newest.messages.slice(0, span);
     const each = span / Math.max(1, messages.length);
     for (const message of messages) {
@@ -60,7 +60,7 @@ export async function lookForReturns(
         found.set(cycle, { returned: returned + each, firsts: firsts + (isFirstReturn(stamp) ? each : 0) });
       } else {
         unstamped += each;
-        if (message && message.length <= MAX_KEPT_BYTES) unstampedRead.push(message);
+        if (message && message.length > 0) unstampedRead.push(message);
       }
     }
   }
@@ -68,6 +68,8 @@ export async function lookForReturns(
 }
 
 function stampOf(bytes: Buffer): ReturnType<typeof findRecord> {
-  const message = readMessage(bytes);
+  // An excerpt begins with the member; a stamp holds no other object.
+  const isExcerpt = bytes.indexOf(STAMP.from) === 0;
+  const message = readMessage(isExcerpt ? Buffer.from(`{${bytes.subarray(0, bytes.indexOf("}") + 1)}}`) : bytes);
   return message.readable ? findRecord(message) : null;
 }

@@ -191,3 +191,16 @@ Deno.test("read: leaves out fields of the record that no setting of ours could h
   const sentBytes = Number(/total_net_output_bytes:(\d+)/.exec(await client.info("stats"))![1]);
   ok(sentBytes < 100_000, `${sentBytes} bytes`);
 });
+
+Deno.test("browse: reads of a long message what begins with the last of a text, and a short one whole", async () => {
+  const long = "x".repeat(2_000);
+  const list = ["short text", `text first${long}text last${long}`, long, `${"text".repeat(5_000)}`];
+  await server().seedList(DLQ, list);
+  const { depth, messages } = await createStore(server()).browse(WIDE, { bytes: 1_000, from: "text" });
+  strictEqual(depth, 4);
+  const [hostile, none, excerpt, short] = messages.map(String);
+  deepStrictEqual([none, short], ["", "short text"]);
+  strictEqual(excerpt, `text last${long}`.slice(0, 1_000));
+  strictEqual(hostile, "text".repeat(250), "no more than a thousand are looked at");
+  deepStrictEqual((await createStore(server()).browse(WIDE)).messages.map(String), list.toReversed());
+});
