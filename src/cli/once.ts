@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { type OnceSummary, runOnce, type SourceSummary } from "../app/once.ts";
 import { BRAKE_REASON_TEXTS } from "../domain/brake.ts";
+import { GATE_NAMES } from "../gates/gate.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
 import { SYSTEM_RANDOM } from "../runtime/random.ts";
@@ -65,10 +66,12 @@ function formatSummary({ sources, durationMs, dryRun }: OnceSummary): string {
 function formatSource(source: SourceSummary, dryRun?: true): string {
   const dead = Object.entries(source.dead).map(([reason, count]) => `${count} ${reason}`).join(", ") || "none";
   const depth = dryRun ? `${source.depthBefore}` : `${source.depthBefore} -> ${source.depthAfter}`;
+  // What a dry run counts behind a closed gate goes once that opens.
+  const isHeld = dryRun && (GATE_NAMES as readonly string[]).includes(source.stoppedBy);
   return `${source.name}: ${source.replayed} replayed, dead: ${dead}; messages in the DLQ: ${depth}; ` +
-    `stopped by ${source.stoppedBy}${source.conflicts > 0 ? `; ${source.conflicts} conflicts` : ""}\n${
-      formatBrake(source)
-    }`;
+    `${isHeld ? "held" : "stopped"} by ${source.stoppedBy}${
+      source.conflicts > 0 ? `; ${source.conflicts} conflicts` : ""
+    }\n${formatBrake(source)}`;
 }
 
 function formatBrake({ brake: { state, allowance, reason } }: SourceSummary): string {

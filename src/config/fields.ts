@@ -244,7 +244,8 @@ export const FIELDS = {
     default: "",
     doc:
       "The alerter's health page, asked by the consumer gate where set; it must answer 200. Its port is HEALTH_PORT_ALERTER: 8082\n" +
-      "by MUTT's code, 8081 in its compose file and installation guide. Not its metrics port, which answers any path with 200.",
+      "by MUTT's code, 8081 in its compose file and installation guide. Not its metrics port, which answers any path with 200.\n" +
+      "MUTT's alerter as shipped always answers 503 there (a fault of it): leave it unset then, the heartbeat is watched anyway.",
   }),
   targetMaxDepth: integer({
     variable: "REMEDIATION_TARGET_MAX_DEPTH",

@@ -5,7 +5,7 @@ import { parseRedisUrl } from "./redis_url.ts";
 /** What to do where Redis asks for a password and none is known, for whoever says that it does. */
 export const HOW_TO_LOG_IN =
   "set REDIS_PASS_CURRENT and MOOG_API_KEY, which MUTT keeps in Vault only, or VAULT_ADDR and " +
-  "VAULT_ROLE_ID to have both read from there";
+  "VAULT_ROLE_ID to have both read from there; where these are set, Vault gave no password: see what is said of vault";
 
 /** The settings that Vault may give, and the names that MUTT has for them in its secret; an earlier one wins. */
 export const VAULT_NAMES = {

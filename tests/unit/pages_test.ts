@@ -51,7 +51,7 @@ Deno.test("pages: name only tests that are there on the page about security", ()
 const TYPED = ["docs/install.md", "docs/migration.md"];
 
 /** Words in capitals that the program does not read: the probe's `source`, arguments of the image's build, compose's own. */
-const NO_VARIABLES = ["MUTT_HEALTH_CHECK", "BUILD_COMMIT", "DENO_IMAGE", "MUTT_PUBLISH_ADDRESS"];
+const NO_VARIABLES = ["MUTT_HEALTH_CHECK", "BUILD_COMMIT", "DENO_IMAGE", "MUTT_PUBLISH_ADDRESS", "REDISCLI_AUTH"];
 
 /** A page's code: blocks line by line, and spans. */
 function codeOf(page: string): string[] {
