@@ -11,8 +11,13 @@ import { waitUntil } from "../support/wait.ts";
 
 const server = shareRedis();
 
-// A connection that is made anew leaves a timer of a millisecond behind (`disconnectTimeout`); the sanitizers see it.
-Deno.test.afterEach(() => new Promise((resolve) => setTimeout(resolve, 5)));
+const movers: Redis[] = [];
+// What leaves a transaction in vain makes its connection anew; the sanitizers see the timers of that.
+Deno.test.afterEach(async () => {
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  for (const mover of movers.splice(0)) await ready(mover);
+  await new Promise((resolve) => setTimeout(resolve, 5));
+});
 
 const BOUNDS = { messages: 4, bytes: 1_000_000, messageBytes: 1_000_000 };
 const MANY = eventTexts(40);
@@ -32,6 +37,7 @@ function open(
   // What goes through a proxy ends with it, instead of connecting anew from there on.
   const way = { port, ...port === server().port ? {} : { retryStrategy: () => null } };
   const mover = server().client({ enableOfflineQueue: false, maxRetriesPerRequest: 0, ...way, ...options });
+  if (port === server().port) movers.push(mover);
   const store = new DeadLetterStore(
     { reader: server().client(way), committer: server().client(way), mover },
     setup!.policy,
