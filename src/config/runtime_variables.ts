@@ -8,13 +8,10 @@ import { usesTls } from "./rules.ts";
 
 /** Add authorities, for Redis too where the runtime is older than Deno 2.9. */
 const AUTHORITIES = ["DENO_CERT", "DENO_TLS_CA_STORE", "NODE_EXTRA_CA_CERTS"] as const;
-/** Lead requests through another host. The runtime reads both spellings. */
-const PROXIES = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "http_proxy", "https_proxy"] as const;
 
-/** Every one of them that is looked at: names for `--allow-env`. */
+/** Every one of them that is looked at: names for `--allow-env`. Those of proxies are settings (docs/webhook.md). */
 export const RUNTIME_VARIABLES: readonly string[] = [
   ...AUTHORITIES,
-  ...PROXIES,
   "NODE_DEBUG",
   "NODE_TLS_REJECT_UNAUTHORIZED",
   "SSLKEYLOGFILE",
@@ -44,9 +41,6 @@ export function judgeRuntime(environment: Variables, settings: Settings): { prob
     } else {
       warnings.push(`${name} is set: the runtime believes the authorities that it names`);
     }
-  }
-  for (const name of PROXIES.filter(isSet)) {
-    warnings.push(`${name} is set: requests to MOOG_WEBHOOK_URL and ALERTER_HEALTH_URL may go through that proxy`);
   }
   if (isSet("NODE_DEBUG")) {
     warnings.push("NODE_DEBUG is set: the runtime may print what it receives, messages and secrets included");
