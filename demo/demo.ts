@@ -112,8 +112,8 @@ async function play({ messages, seed, replicas, killLeader }: Options, signal: A
 }
 
 /**
- * What lies there from the start, and what comes later. Poison is among the first (every {@link POISON_EVERY}-th); what comes later
- * gets through, and shows that what comes back is itself the cause.
+ * What lies there from the start, and what comes later. Poison is among the first (every {@link POISON_EVERY}-th). The later messages
+ * get through, which shows that the messages that keep coming back are at fault, and not the consumer.
  */
 function splitLate(letters: readonly DeadLetter[]): { backlog: DeadLetter[]; late: DeadLetter[] } {
   const [poison, others] = [letters.filter(isPoison), letters.filter((letter) => !isPoison(letter))];

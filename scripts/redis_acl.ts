@@ -25,7 +25,7 @@ export const COMMAND_GRANTS: readonly CommandGrant[] = [
     why: "What the scripts call; some are sent by themselves too.",
     without: null,
   },
-  { commands: ["zcount"], why: "The pace: what the forwarders have sent of late.", without: null },
+  { commands: ["zcount"], why: "The pace: how much the forwarders have sent recently.", without: null },
   {
     commands: ["watch", "multi", "exec", "discard", "unwatch"],
     why: "Guard what was read until it is moved.",
