@@ -2,6 +2,7 @@
 import { createProxyChoice } from "../config/proxy.ts";
 import { warnOfNoWebhook } from "../config/rules.ts";
 import { BOOKS_LEAD_MS } from "../domain/pace.ts";
+import { ConsumerGate } from "../gates/consumer.ts";
 import { type DownstreamReason, judgeProbe, sendProbe } from "../gates/probe.ts";
 import type { RedisClient } from "../redis/cluster.ts";
 import type { RedisConnections } from "../redis/connection.ts";
@@ -58,6 +59,7 @@ export async function checkInstallation(
       ...warnings.map((text) => ({ level: "warning" as const, subject: "configuration", text })),
       ...describeVault(options.vault?.state()),
       ...await checkRedis(connections, { setups, rateKey, signal: options.signal }),
+      ...await checkConsumers(options, { connections, setups }),
       ...(options.probe && options.settings.moogWebhookUrl !== "" ? [await checkMoogsoft(options)] : []),
     ];
     return { findings, exitCode: exitCodeOf(findings) };
@@ -220,6 +222,35 @@ async function checkStamps({ reader }: RedisConnections, { policy }: SourceSetup
     `its consumer dead-letters messages without the member _remediation that they were replayed with, so whatever ` +
     `arrives in ${dlq} is taken for a return and no message can become poison: let the consumer keep it`;
   return [{ level: "warning", subject: `source ${name}`, text }];
+}
+
+/** Asks the health page of each source's consumer once, as its gate does again and again. */
+async function checkConsumers(
+  { settings, clock, log, signal }: CheckOptions,
+  { connections, setups }: { connections: RedisConnections; setups: readonly SourceSetup[] },
+): Promise<CheckFinding[]> {
+  const { consumerGate: mode } = settings;
+  const asked = mode === "off" ? [] : setups.filter(({ healthUrl }) => healthUrl !== "");
+  return await Promise.all(asked.map(async ({ policy, healthUrl, healthUrlFrom }): Promise<CheckFinding> => {
+    const gate = new ConsumerGate({
+      ...{ mode, heartbeatPrefix: null, healthUrl: new URL(healthUrl), healthUrlFrom },
+      ...{ chooseProxy: createProxyChoice(settings), redis: connections.reader, clock, log },
+    });
+    const stop = () => void gate.stop();
+    signal.addEventListener("abort", stop);
+    try {
+      await gate.settled();
+      const { open, detail } = await gate.ask();
+      return {
+        level: open ? "ok" : "failed",
+        subject: `source ${policy.name}`,
+        text: `its consumer's page: ${detail}`,
+      };
+    } finally {
+      signal.removeEventListener("abort", stop);
+      await gate.stop();
+    }
+  }));
 }
 
 async function checkMoogsoft({ settings, clock, signal, log }: CheckOptions): Promise<CheckFinding> {

@@ -18,10 +18,11 @@ export function addCheckCommand(program: Command, context: CliContext): void {
       "after",
       `
 Looks at the configuration, whether Redis answers, its version and eviction policy, the types and depths of the lists, and
-on a cluster their hash slots. Tries whether messages could be moved, with a key of its own that is gone again at once. Where the
-service runs on this machine, tells which of its gates have been closed for more than an hour.
+on a cluster their hash slots. Tries whether messages could be moved, with a key of its own that is gone again at once. Asks for a consumer's
+health page where one is set (ALERTER_HEALTH_URL). Where the service runs on this machine, tells which of its gates have been closed
+for more than an hour.
 
-Exit codes: 0 all is well; 1 Redis or (--probe) Moogsoft cannot be used; 78 something must be changed first.
+Exit codes: 0 all is well; 1 Redis, a consumer or (--probe) Moogsoft cannot be used; 78 something must be changed first.
 
 Examples:
   mutt-remediation check

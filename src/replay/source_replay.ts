@@ -138,9 +138,9 @@ export class SourceReplay {
   #hasBegun = false;
   /** The cycle that came back when its step was to be judged early, and the one of which nothing is left to pick. */
   #judgedBad = -1;
-  /** Whether the last commit replayed nothing. */
-  #areDying = false;
   #exhausted = -1;
+  /** Whether all of the last chunk died. */
+  #areDying = false;
 
   constructor(policy: SourcePolicy, deps: SourceReplayDeps) {
     this.policy = policy;

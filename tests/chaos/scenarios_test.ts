@@ -7,7 +7,7 @@ import { SCENARIOS } from "./scenarios/all.ts";
 /** `deno task chaos --seed 1 --scale short --only NAME --lease MODE` makes the same choices. */
 const SEED = 1;
 
-// Instances that are killed while they connect leave a timer of the client's behind, of 100 ms (ioredis 6); the sanitizers see it.
+// An instance that is killed may leave a short timer of the client behind (ioredis 6: 100 ms after a disconnect); the sanitizers see it.
 Deno.test.afterEach(() => new Promise((resolve) => setTimeout(resolve, 150)));
 
 for (const scenario of SCENARIOS) {

@@ -1,9 +1,13 @@
 import { Buffer } from "node:buffer";
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import type { Redis } from "ioredis";
+import { checkInstallation } from "../../src/app/check.ts";
+import { EXIT } from "../../src/app/exit.ts";
+import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
 import { CONSUMER_REASONS, ConsumerGate, type ConsumerGateOptions } from "../../src/gates/consumer.ts";
 import type { GateAnswer } from "../../src/gates/gate.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
+import { SYSTEM_RANDOM } from "../../src/runtime/random.ts";
 import { startHttpStub, type StubAnswer } from "../support/http_stub.ts";
 import { shareRedis, type TestRedis, withRedis } from "../support/redis.ts";
 import { waitUntil } from "../support/wait.ts";
@@ -278,3 +282,28 @@ Deno.test("ConsumerGate: stays closed by a gone heartbeat when the health URL st
   await gate.stop();
   await alerter.stop();
 });
+
+for (
+  const [status, mode, expected] of [
+    [200, "auto", ["ok", EXIT.done]],
+    [503, "auto", ["failed", EXIT.failed]],
+    [503, "off", [undefined, EXIT.done]],
+  ] as const
+) {
+  Deno.test(`check: says of a consumer whose page answers ${status} what the gate would, mode ${mode}`, async () => {
+    const alerter = await startHttpStub();
+    alerter.answer({ status });
+    const { findings, exitCode } = await checkInstallation({
+      settings: {
+        ...{ ...DEFAULT_SETTINGS, redisHost: "127.0.0.1", redisPort: server().port, moogHealthCheckEnabled: false },
+        ...{ consumerGate: mode, alerterHealthUrl: `${alerter.url}/health` },
+      },
+      ...{ warnings: [], probe: false, log: recordLog().log, clock: SYSTEM_CLOCK, random: SYSTEM_RANDOM },
+      signal: new AbortController().signal,
+    });
+    const found = findings.find(({ text }) => text.startsWith("its consumer's page"));
+    deepStrictEqual([found?.level, exitCode], expected);
+    if (status === 503 && found) match(found.text, /127\.0\.0\.1:\d+ answered 503 \(ALERTER_HEALTH_URL\)/);
+    await alerter.stop();
+  });
+}
