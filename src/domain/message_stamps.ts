@@ -28,7 +28,8 @@ function replayEdit(record: ReplayRecord, cut: readonly string[]): MessageEdit {
 
 /**
  * The message as it goes to the dead list: only earlier stamps cut, `failed_at` and the record with its reason last. A `failed_at` of its
- * own stands in the record from then on, as it was: MUTT's retention reads the top-level one.
+ * own stands in the record from then on, as it was: MUTT's retention reads the top-level one. That is one level deeper, so the
+ * result may be nested deeper than can be read.
  */
 export function stampDeath(
   message: JsonObject,

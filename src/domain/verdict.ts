@@ -182,7 +182,10 @@ interface Burial {
 }
 
 function bury(message: JsonObject, { reason, detail, record, context }: Burial): Judgement {
-  const payload = stampDeath(message, { record, death: { reason, failedAt: context.failedAt } });
+  const death = { reason, failedAt: context.failedAt };
+  const stamped = stampDeath(message, { record, death });
+  // Its own `failed_at` stands one level deeper now, and nesting is bounded.
+  const payload = readMessage(stamped).readable ? stamped : sealEnvelope(message.bytes, { record, death });
   return { action: "dead", reason, payload, detail };
 }
 

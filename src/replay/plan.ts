@@ -2,6 +2,7 @@
 import type { Buffer } from "node:buffer";
 import type { DeadReason, SourcePolicy } from "../domain/source.ts";
 import { decide, type Verdict, type VerdictContext } from "../domain/verdict.ts";
+import { oversizeKey } from "../redis/keys.ts";
 import { type Chunk, isNewest, type Move } from "../redis/dead_letter_store.ts";
 import type { SourceRecord } from "../redis/source_record.ts";
 
@@ -161,7 +162,8 @@ function toPlan(
 function planOversize(chunk: Chunk, oversize: NonNullable<Chunk["oversize"]>, context: PlanContext): Plan {
   const { newestBytes, newestDigest } = context.record;
   const isLikeNewest = oversize.bytes === newestBytes && oversize.digest === newestDigest;
-  const detail = `${oversize.bytes} bytes, more than REMEDIATION_MAX_MESSAGE_BYTES (${context.maxMessageBytes})`;
+  const detail = `${oversize.bytes} bytes, more than REMEDIATION_MAX_MESSAGE_BYTES (${context.maxMessageBytes}): ` +
+    `unread in ${oversizeKey(context.policy.dlq)}`;
   return {
     cycle: context.record.cycle,
     messages: [],

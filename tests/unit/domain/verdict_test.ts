@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import type { CycleTally } from "../../../src/domain/evidence.ts";
 import { openEnvelope } from "../../../src/domain/envelope.ts";
 import type { SourcePolicy } from "../../../src/domain/source.ts";
-import { decide, readCounter, type VerdictContext } from "../../../src/domain/verdict.ts";
 import { readMessage } from "../../../src/domain/message.ts";
+import { decide, readCounter, type VerdictContext } from "../../../src/domain/verdict.ts";
 import {
   alerterMessage,
   bytesOf,
@@ -155,6 +155,16 @@ Deno.test("decide: stamps the dead and cuts nothing else from them", () => {
       '"evidence": 0, "sheds": 1, "since": 1764000300, "cycle": 412, "source": "alerter", "reason": "malformed", ' +
       '"failed_at": "never"}}',
   );
+});
+
+Deno.test("decide: puts a dead message into an envelope when its own failed_at is nested too deeply to stand in the stamp", () => {
+  const nested = (depth: number) => `{"failed_at": ${"[".repeat(depth)}${"]".repeat(depth)}}`;
+  for (const [depth, isWrapped] of [[498, false], [499, true]] as const) {
+    const text = nested(depth), { payload } = decideText(text);
+    assert.ok(readMessage(payload!).readable, `${depth}`);
+    assert.equal(openEnvelope(payload!) !== null, isWrapped, `${depth}`);
+    assert.ok(textOf(payload).includes(isWrapped ? `"payload": ${JSON.stringify(text)}` : nested(depth).slice(1, -1)));
+  }
 });
 
 Deno.test("decide: says poison when the counter that the source reads is at the limit or over", () => {
