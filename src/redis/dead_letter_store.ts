@@ -7,13 +7,13 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
-import type { SourcePolicy } from "../domain/source.ts";
+import type { SourcePolicy } from "../message/source_policy.ts";
 import { createId } from "../runtime/random.ts";
 import { oversizeKey, receiptKey, stateKey } from "./keys.ts";
 import type { RedisClient } from "./cluster.ts";
 import { type BulkCall, type BulkScript, loadBulkScript, loadScript, type Script } from "./scripts.ts";
 import { ReadBatch } from "./read_batch.ts";
-import { MAX_FIELD_BYTES, parseRecord, RECORD_FIELDS, type SourceRecord } from "./source_record.ts";
+import { MAX_FIELD_BYTES, parseRecord, RECORD_FIELDS, type SourceRecord } from "../cycle/cycle_state.ts";
 import { type Guard, TailGuard } from "./tail_guard.ts";
 import browseNewest from "./scripts/browse_newest.lua" with { type: "text" };
 import beginCycle from "./scripts/begin_cycle.lua" with { type: "text" };

@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { CycleTally } from "../../src/domain/evidence.ts";
+import type { CycleTally } from "../../src/cycle/evidence.ts";
 import { createEngine, DEAD, DLQ, type Engine, eventText, OVERSIZE, STATE, TARGET } from "../support/engine.ts";
 import { coreOf, judge, ModelBrake, type ModelRules, render, stampsOf, withMember } from "../support/model.ts";
 import { ANY_PAYLOAD, bytesOf, EVENT_TEXT, textOf } from "../support/payloads.ts";
