@@ -57,7 +57,7 @@ function renderAcl(): string {
     without ?? "needed",
   ]);
   return [
-    "For the source `alerter`, on Redis 7.0 or newer (tried on 7.0.15, and once on 8.0.2 and Valkey 8.1.1):\n",
+    "For the source `alerter`, on Redis 7.0 or newer:\n",
     renderSetUser(aclRules(["alerter"])),
     "With the sources `alerter` and `moog`:\n",
     renderSetUser(aclRules(["alerter", "moog"])),
@@ -201,49 +201,44 @@ const INTRODUCTION = `# Configuration
 
 <!-- Made from src/config/fields.ts by: ${MAKE} -->
 
-Everything is set by environment variables. Names, meanings and defaults of MUTT's own variables are those of its Python
-remediation service, so its environment file works as it is. All lines with their defaults:
-[\`.env.template\`](../.env.template).
+Environment variables set everything. MUTT's own variables keep the names, meanings and defaults of its Python remediation service, so its
+environment file works unchanged. [\`.env.template\`](../.env.template) lists all variables with their defaults.
 
-**Precedence**, weakest first: default, the file \`.env\` in the working directory, the environment, dynamic keys. An
-empty value counts as unset; an empty value in the environment also hides the one in \`.env\`. A variable wins over its
-aliases; where two of them say different things, a warning says which one is ignored.
+**Precedence**, weakest first: default, the file \`.env\` in the working directory, the environment, dynamic keys. An empty value counts as
+unset; in the environment it also hides the one in \`.env\`. A variable wins over its aliases, with a warning if they differ.
 
-**Problems.** All of them are reported at once, each with variable, value and what is wanted; then the service ends with
-exit status 78 and nothing was started. Warnings do not stop it: a \`REMEDIATION_…\` name that nothing reads, a name that
-is one slip away from a known one, settings that shadow each other. So does no \`OTEL_…\` variable of the standard: where
-one is no good its default holds, with a warning if tracing is on at all.
+**Errors** are all reported at once, each with variable, value and what is expected; the service then exits with status 78. Warnings do not
+stop it: an unknown \`REMEDIATION_…\` name, a name one typo away from a known one, settings that shadow each other. An invalid
+\`OTEL_…\` variable falls back to its default, with a warning if tracing is on.
 
-**Bounds**: a value has at most ${MAX_VALUE_CHARACTERS} characters, \`.env\` and the file of a secret or certificate at most
-${MAX_FILE_BYTES} bytes, a dynamic key at most ${MAX_DYNAMIC_BYTES}. A variable must be UTF-8.
+**Limits**: ${MAX_VALUE_CHARACTERS} characters per value, ${MAX_FILE_BYTES} bytes for \`.env\` and for each secret or certificate file, ${MAX_DYNAMIC_BYTES} bytes per
+dynamic key. Values, including those in \`.env\` and secrets, must be UTF-8.
 
-**Files** (\`.env\`, \`…_FILE\`, certificates, the sources file) must be regular files: a pipe or device is a problem and is never
-waited for. A \`.env\` that is too large, in UTF-16, or with a value of ours that is not UTF-8 is a problem, and so is a secret
-that is not UTF-8. One that this user may not read, or a folder of that name, is ignored with a warning. The log (\`dot_env\`),
-\`check\` and \`config\` name the \`.env\` that was read. Warnings tell where it belongs to another user than this one or root, where
-every user may write it, and where every user may read a secret's file, a client's key, or a \`.env\` with a secret in it.
+**Files** (\`.env\`, \`…_FILE\`, certificates, the sources file) must be regular files; a pipe or device is an error, not waited for. A \`.env\` that
+this user may not read, or a directory of that name, is ignored with a warning. The log (\`dot_env\`), \`check\` and \`config\` name the \`.env\` in
+use. There is a warning if it belongs to a user other than this one or root, or if all users may write it. There is also one if all users may
+read a secret's file, a client's key, or a \`.env\` with a secret.
 
-**The runtime's own variables** (\`SSLKEYLOGFILE\`, \`DENO_CERT\`, proxies, …) act past these settings:
-[security.md](security.md#variables-of-the-runtime) lists them, and a start with one of them is refused or warns.
+**The runtime's own variables** (\`SSLKEYLOGFILE\`, \`DENO_CERT\`, …) act past these settings: a start with one of them is refused or warns
+([list](security.md#variables-of-the-runtime)).
 
-**Secrets** never appear in messages, nor do credentials inside URLs. Each can also be given as a file: the variable's
-name with \`_FILE\` behind it holds the path, and one newline at the file's end is not a part of the secret. The files of
-Redis' secrets are read again whenever a connection is made ([redis.md](redis.md#passwords)).
+**Secrets**, and credentials inside URLs, never appear in messages. Each secret can be given as a file instead: the variable's name plus \`_FILE\`
+holds the path, and one trailing newline is ignored. Files with Redis' secrets are read again for every connection
+([redis.md](redis.md#passwords)).
 
-**Comments and quotes.** systemd and Docker keep what follows a value: \`REMEDIATION_INTERVAL=300  # five minutes\`
-arrives with its comment. Text from white space and \`#\` on is cut, and quotes around the whole value are taken off, each
-with a warning. A password or key is always used as it stands, because both may be meant; there is only a warning
-(unless nothing but a comment is there: that is an empty value). In \`.env\` an unquoted value ends at the first \`#\`, even
-inside a word, so put a password with \`#\` in quotes there.
+**Comments and quotes.** systemd and Docker pass on what follows a value: \`REMEDIATION_INTERVAL=300  # five minutes\` arrives with its comment.
+The service removes a \`#\` after white space with all that follows, and quotes around the whole value, each with a warning. A
+password or key is used as it stands, with a warning; only if it is nothing but a comment does it count as empty. In \`.env\` an unquoted value
+ends at the first \`#\`, even inside a word: quote a password with \`#\` there.
 
-**Yes or no** is \`true\`, \`1\`, \`yes\`, \`on\` or \`false\`, \`0\`, \`no\`, \`off\`, in any case; any other word is a problem. (The
-original takes every word but \`true\` for no.)
+**Booleans**: \`true\`, \`1\`, \`yes\`, \`on\` or \`false\`, \`0\`, \`no\`, \`off\`, in any case; anything else is an error. (The original reads every word
+except \`true\` as no.)
 
-**Kubernetes** sets \`REDIS_PORT=tcp://…\` in every pod beside a Service named \`redis\`. Set \`REDIS_PORT\` yourself there,
-or \`enableServiceLinks: false\`. What it sets for a Service named \`remediation\` (\`REMEDIATION_PORT=tcp://…\`) is ignored.
+**Kubernetes** sets \`REDIS_PORT=tcp://…\` in every pod beside a Service named \`redis\`: set \`REDIS_PORT\` yourself, or
+\`enableServiceLinks: false\`. \`REMEDIATION_PORT=tcp://…\`, from a Service named \`remediation\`, is ignored.
 
-**IPv6.** \`REMEDIATION_BIND_ADDRESS=::\` listens for IPv6, and for IPv4 as well where Linux is left as it is
-(\`net.ipv6.bindv6only=0\`). \`health\` asks \`127.0.0.1\`, then \`[::1]\`. With \`::1\` only this machine reaches it.
+**IPv6.** \`REMEDIATION_BIND_ADDRESS=::\` listens on IPv6, and on IPv4 too unless Linux sets \`net.ipv6.bindv6only=1\`; \`::1\` is reachable from this
+machine only. \`health\` asks \`127.0.0.1\`, then \`[::1]\`.
 `;
 
 /** What a JSON Schema can say of the sources file; that no list has two roles it cannot. */
@@ -291,28 +286,27 @@ function renderSourcesSchema(): string {
 
 const SOURCES_INTRODUCTION = `## Sources file
 
-\`REMEDIATION_SOURCES_PATH\` names a JSON file with further sources; [sources.md](sources.md) tells how to use it, and
-[sources.schema.json](sources.schema.json) is its JSON Schema. A source may have these members, and no others:
+\`REMEDIATION_SOURCES_PATH\` names a YAML or JSON file with further sources: [how to use it](sources.md), and its JSON Schema,
+[sources.schema.json](sources.schema.json). A source has these members, and no others:
 `;
 
 const DYNAMIC_INTRODUCTION = `## Dynamic keys
 
-With \`DYNAMIC_CONFIG_ENABLED=true\` a string in Redis overrides a setting while the service runs, by the same rules and
-bounds. It is read every 5 s, and at once when its bare name is published:
+With \`DYNAMIC_CONFIG_ENABLED=true\` a Redis string overrides a setting at run time, with the same rules and bounds. It is read every 5 s, and
+at once when its bare name is published:
 
 \`\`\`console
 $ redis-cli SET mutt:config:remediation_interval 60
 $ redis-cli PUBLISH mutt:config:updates remediation_interval
 \`\`\`
 
-Deleting a key, or setting it to nothing, returns to the variable's value. A value that is no good changes nothing:
-there is one warning, \`mutt_remediation_config_reloads_total{result="rejected"}\` counts it, and the last good value
-stays.
+Delete or empty the key to return to the variable's value. An invalid value changes nothing: the last good one stays, one warning is
+logged, and \`mutt_remediation_config_reloads_total{result="rejected"}\` counts it.
 `;
 
 const NEIGHBOUR_INTRODUCTION =
-  `Keys of the services beside this one are only read, and only with \`DYNAMIC_CONFIG_ENABLED=true\`, as MUTT's alerter and
-forwarder read them. Where it is \`false\`, MUTT's limits are those of the variables, whatever Redis holds.
+  `Keys of MUTT's other services are read, never written, and only with \`DYNAMIC_CONFIG_ENABLED=true\`, as MUTT's alerter and forwarder do.
+With \`false\`, MUTT's limits come from the variables.
 `;
 
 function renderConfigurationPage(): string {

@@ -24,7 +24,7 @@ Deno.test("operations page: says first what to do in Moogsoft, then how to see w
   const headings = SECTIONS.filter(({ level }) => level === 2).map(({ heading }) => heading);
   assert.equal(headings[0], "Once, in Moogsoft");
   assert.ok(headings.indexOf("Is it healing?") < headings.indexOf("The four key metrics"));
-  assert.deepEqual(headings.slice(-2), ["Alerts", "What was not tried"]);
+  assert.equal(headings.at(-1), "Alerts");
 });
 
 /** MUTT's eleven checks (its page "Troubleshooting") and the tasks of its runbooks, and where the page answers them. */
