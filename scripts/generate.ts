@@ -149,13 +149,13 @@ arrived). The stamp names its cycle, so a late return counts there, and that cyc
 of a cycle's replays came back, and nine tenths of its first-timers, the messages never replayed before.
 
 **What a failure weighs.** −log2(share of that cycle's first-timers that came back, including the message) bits. If everything came back: 0.
-One in ten: 3.3. One in a hundred: 6.6. No first-timers: 0. A message that still waits in the target, or may be with a slow consumer, counts as
-returned. A message is poison when it has failed \`MAX_POISON_RETRIES\` times _and_ has ${POISON_EVIDENCE} bits: a thousand to one
-against chance. A healthy message collects that much once in a thousand, however long a partial outage lasts. If there is nothing to compare
+One in ten: 3.3. One in a hundred: 6.6. No first-timers: 0. A message that still waits in the target, or may be with a slow consumer, counts
+as returned. A message is poison when it has failed \`MAX_POISON_RETRIES\` times _and_ has ${POISON_EVIDENCE} bits: a thousand to one against
+chance. A healthy message collects that much once in a thousand, however long a partial outage lasts. If there is nothing to compare
 with, a message is poison after ${EXHAUSTED_FAILURES} failures over at least ${EXHAUSTED_MS / 3_600_000} hours.
 
 **Live traffic.** Every second the service counts the alerts that MUTT's forwarder takes, beyond those that had waited and those that other
-sources replayed. What gets through within about five seconds of messages arriving in the DLQ counts as first-timers too. If there are at
+sources replayed. Alerts that get through within about five seconds of messages arriving in the DLQ count as first-timers too. If there are at
 least three, and more than twice as many as new failures, the returned messages are the cause: the source continues, and the log says so
 (event \`messages_fail\`). This proves nothing while the breaker is unused, not CLOSED or counting failures, for \`once\`, and for sources
 from a file.
@@ -172,7 +172,7 @@ message.
 - \`tallies\`, the last 64 cycles that replayed anything:
   \`cycle:replayed:firsts:returned:firstsReturned:pending:others:othersFailed:movedAtMs:says\`.
 
-Held by \`tests/unit/domain/healing_test.ts\`, \`evidence_test.ts\`, \`brake_test.ts\` and \`tests/integration/alert_flow_test.ts\`.
+Tests: \`tests/unit/domain/healing_test.ts\`, \`evidence_test.ts\`, \`brake_test.ts\` and \`tests/integration/alert_flow_test.ts\`.
 `;
 }
 
