@@ -1,9 +1,9 @@
 /** The account of the demo: what went in against what is where now, byte for byte. Pure. */
-import { findMember } from "../src/domain/json_members.ts";
-import { objectOf, stringOf } from "../src/domain/json_values.ts";
-import { readMessage } from "../src/domain/message.ts";
-import { withoutStamps } from "../src/domain/message_stamps.ts";
-import { DEAD_REASONS, REMEDIATION_MEMBER } from "../src/domain/source.ts";
+import { findMember } from "../src/message/json_members.ts";
+import { objectOf, stringOf } from "../src/message/json_values.ts";
+import { readMessage } from "../src/message/read_message.ts";
+import { withoutStamps } from "../src/message/stamped.ts";
+import { DEAD_REASONS, REMEDIATION_MEMBER } from "../src/message/source_policy.ts";
 import { ALERTER_MARKS, type DeadLetter } from "./generator.ts";
 
 /** Everything that was found, as it lies there. */

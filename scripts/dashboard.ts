@@ -2,7 +2,7 @@
  * The Grafana dashboard: what it asks Prometheus and how it shows that. `deno task generate` writes it to
  * `monitoring/grafana/dashboards/mutt-remediation.json`; `tests/e2e/monitoring_test.ts` asks every query of it.
  */
-import { BRAKE_STATES, type BrakeState } from "../src/domain/brake.ts";
+import { BRAKE_STATES, type BrakeState } from "../src/cycle/brake.ts";
 
 /** One query of a panel. */
 export interface Query {

@@ -7,9 +7,9 @@
  *     deno run -A scripts/generate.ts --check   # exit 1 when they differ from the table
  *     deno run -A scripts/generate.ts --env     # prints the prefixes for --allow-env
  */
-import { BRAKE_REASON_TEXTS, BRAKE_REASONS, BRAKE_STATES, BRAKE_TRANSITIONS } from "../src/domain/brake.ts";
-import { EXHAUSTED_FAILURES, EXHAUSTED_MS, POISON_EVIDENCE } from "../src/domain/verdict.ts";
-import { MAX_DYNAMIC_BYTES, NEIGHBOUR_FIELDS } from "../src/config/dynamic.ts";
+import { BRAKE_REASON_TEXTS, BRAKE_REASONS, BRAKE_STATES, BRAKE_TRANSITIONS } from "../src/cycle/brake.ts";
+import { EXHAUSTED_FAILURES, EXHAUSTED_MS, POISON_EVIDENCE } from "../src/message/verdict.ts";
+import { MAX_DYNAMIC_BYTES, NEIGHBOUR_FIELDS } from "../src/mutt/dynamic_keys.ts";
 import { describeRange, type Field, type Group, GROUPS } from "../src/config/field.ts";
 import { MAX_VALUE_CHARACTERS } from "../src/config/layers.ts";
 import { SOURCE_FIELDS, SOURCE_MEMBERS } from "../src/config/source_fields.ts";
@@ -103,7 +103,7 @@ function renderStatesPage(): string {
   const rows = BRAKE_TRANSITIONS.map(({ from, to, when }) => `- ${from} → ${to}: ${when}.`);
   return `# States of a source
 
-<!-- Made from src/domain/brake.ts by: ${MAKE} -->
+<!-- Made from src/cycle/brake.ts by: ${MAKE} -->
 
 A source is in one of ${BRAKE_STATES.length} states, shown by \`mutt_remediation_brake_state\`, the log (event \`brake\`) and
 \`once --json\`. The state changes only at the start of a cycle, according to what came back from the cycles before.
@@ -172,7 +172,7 @@ message.
 - \`tallies\`, the last 64 cycles that replayed anything:
   \`cycle:replayed:firsts:returned:firstsReturned:pending:others:othersFailed:movedAtMs:says\`.
 
-Tests: \`tests/unit/domain/healing_test.ts\`, \`evidence_test.ts\`, \`brake_test.ts\` and \`tests/integration/alert_flow_test.ts\`.
+Tests: \`tests/unit/cycle/healing_test.ts\`, \`evidence_test.ts\`, \`brake_test.ts\` and \`tests/integration/alert_flow_test.ts\`.
 `;
 }
 

@@ -2,7 +2,7 @@
  * What a Redis user needs for the built-in sources: the table behind docs/redis.md. That it suffices, and that nothing in it
  * can be left out, is held by tests/integration/acl_test.ts.
  */
-import { CONFIG_CHANNEL, CONFIG_KEY_PREFIX } from "../src/redis/config_watcher.ts";
+import { CONFIG_CHANNEL, CONFIG_KEY_PREFIX } from "../src/mutt/dynamic_keys_watcher.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../src/config/fields.ts";
 import type { BuiltInName } from "../src/config/sources_file.ts";
 

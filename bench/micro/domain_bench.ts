@@ -1,9 +1,9 @@
 /** Reading, judging and editing one message: what the service does to each, without Redis. */
 import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
 import { createSources } from "../../src/app/sources.ts";
-import { editMessage } from "../../src/domain/message_edit.ts";
-import { readMessage } from "../../src/domain/message.ts";
-import { decide, type VerdictContext } from "../../src/domain/verdict.ts";
+import { editMessage } from "../../src/message/edit.ts";
+import { readMessage } from "../../src/message/read_message.ts";
+import { decide, type VerdictContext } from "../../src/message/verdict.ts";
 import { makeMessage } from "../harness/messages.ts";
 import { register, SIZES } from "./register.ts";
 

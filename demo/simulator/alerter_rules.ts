@@ -1,9 +1,9 @@
 /** What MUTT's alerter does with one message (contract §1.3). Pure; the simulator's alerter and the demo's use it. */
-import { findMember, type JsonObject } from "../../src/domain/json_members.ts";
-import { membersText, quoteAscii } from "../../src/domain/json_text.ts";
-import { isFalsy, numberOf, rawValueOf, stringOf } from "../../src/domain/json_values.ts";
-import { readMessage } from "../../src/domain/message.ts";
-import { editMessage } from "../../src/domain/message_edit.ts";
+import { findMember, type JsonObject } from "../../src/message/json_members.ts";
+import { membersText, quoteAscii } from "../../src/message/json_text.ts";
+import { isFalsy, numberOf, rawValueOf, stringOf } from "../../src/message/json_values.ts";
+import { readMessage } from "../../src/message/read_message.ts";
+import { editMessage } from "../../src/message/edit.ts";
 import { DEMO_API_KEY } from "../generator.ts";
 
 /** `ALERTER_MAX_RETRIES` of MUTT. */

@@ -1,9 +1,9 @@
 /** What MUTT's Moog forwarder does with one alert (contract §1.4). Pure. */
-import { findMember, type JsonObject } from "../../src/domain/json_members.ts";
-import { membersText } from "../../src/domain/json_text.ts";
-import { rawValueOf } from "../../src/domain/json_values.ts";
-import { readMessage } from "../../src/domain/message.ts";
-import { editMessage } from "../../src/domain/message_edit.ts";
+import { findMember, type JsonObject } from "../../src/message/json_members.ts";
+import { membersText } from "../../src/message/json_text.ts";
+import { rawValueOf } from "../../src/message/json_values.ts";
+import { readMessage } from "../../src/message/read_message.ts";
+import { editMessage } from "../../src/message/edit.ts";
 import { pythonNumber } from "./alerter_rules.ts";
 
 /** `MOOG_MAX_RETRIES` of MUTT. */

@@ -1,5 +1,5 @@
 /** How MUTT's own remediation service judges one dead letter (contract §2, `replay_dlq_messages`). Pure. */
-import { readMessage } from "../../src/domain/message.ts";
+import { readMessage } from "../../src/message/read_message.ts";
 import { pythonNumber } from "./alerter_rules.ts";
 
 /** `MAX_POISON_RETRIES` of the original. */

@@ -8,7 +8,7 @@ import type { SecretReader } from "../config/load.ts";
 import { certificateProblem, pairProblem } from "../config/pem.ts";
 import { quote } from "../config/redact.ts";
 import { TLS_FILES, usesTls } from "../config/rules.ts";
-import type { Secret } from "../config/secret.ts";
+import type { Secret } from "../runtime/secret.ts";
 import type { Log } from "../observability/log.ts";
 import { readTextFile } from "../runtime/process.ts";
 

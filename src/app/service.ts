@@ -1,18 +1,18 @@
 /** The long-running service: builds the parts in order, runs until told to stop, and takes them down again. */
-import { LiveSettings } from "../config/dynamic.ts";
+import { LiveSettings } from "../mutt/dynamic_keys.ts";
 import type { Settings } from "../config/fields.ts";
 import { parseServers, REDIS_PORT } from "../config/redis_url.ts";
 import { warnOfNoWebhook, whyMoogsoftIsNotAsked } from "../config/rules.ts";
 import { loadSources, type SecretReader } from "../config/load.ts";
 import { createProxyChoice } from "../config/proxy.ts";
 import type { SourcesFile } from "../config/sources_file.ts";
-import type { SloName } from "../domain/slo.ts";
-import { type HealthCheck, type HealthState, startHealthServer } from "../http/health_server.ts";
-import { startMetricsServer } from "../http/metrics_server.ts";
+import type { SloName } from "../slo/objectives.ts";
+import { type HealthCheck, type HealthState, startHealthServer } from "../api/health_server.ts";
+import { startMetricsServer } from "../api/metrics_server.ts";
 import type { Log } from "../observability/log.ts";
 import { type CutReason, type HTTP_PORTS, Metrics } from "../observability/metrics.ts";
 import { NO_TRACER, type Tracer } from "../observability/tracing.ts";
-import { CONFIG_CHANNEL, ConfigWatcher } from "../redis/config_watcher.ts";
+import { CONFIG_CHANNEL, ConfigWatcher } from "../mutt/dynamic_keys_watcher.ts";
 import type { SentinelGroup } from "../redis/address.ts";
 import { explainRedisError } from "../redis/advice.ts";
 import { RedisConnections } from "../redis/connection.ts";
@@ -27,15 +27,15 @@ import { droppedErr, readProcessUsage } from "../runtime/process.ts";
 import { createId, type RandomFraction } from "../runtime/random.ts";
 import { SloMonitor } from "../slo/monitor.ts";
 import { EXIT } from "./exit.ts";
-import { MoogAccess } from "./moog_access.ts";
-import { inspectRedis } from "./preflight.ts";
+import { MoogAccess } from "../mutt/moogsoft_access.ts";
+import { inspectRedis } from "../operations/inspect_redis.ts";
 import { RenewedFiles } from "./renewed_files.ts";
 import { createSourceParts, type SourceParts } from "./source_parts.ts";
 import { describeForMetrics, type DrivenSource, SourceSet } from "./source_set.ts";
 import { createSources, type SourceSetup } from "./sources.ts";
 import { SourcesReloader } from "./sources_reloader.ts";
-import { Teardown } from "./teardown.ts";
-import { type VaultSecrets, withVault } from "./vault.ts";
+import { Teardown } from "../lifecycle/teardown.ts";
+import { type VaultSecrets, withVault } from "../mutt/vault.ts";
 import { COMMIT, VERSION } from "./version.ts";
 
 /** Pause before Redis is looked at again where it refused to answer, in milliseconds. */

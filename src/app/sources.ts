@@ -8,7 +8,7 @@ import {
   NO_SOURCES_FILE,
   type SourcesFile,
 } from "../config/sources_file.ts";
-import type { SourcePolicy } from "../domain/source.ts";
+import type { SourcePolicy } from "../message/source_policy.ts";
 import { GATE_NAMES, type GateName } from "../gates/gate.ts";
 
 /** A source and what its gates look at. Plain data: two that look the same are the same. */

@@ -2,7 +2,7 @@
 import type { Settings } from "../config/fields.ts";
 import { parsePairs } from "../config/pairs.ts";
 import { createProxyChoice } from "../config/proxy.ts";
-import { Secret } from "../config/secret.ts";
+import { Secret } from "../runtime/secret.ts";
 import { spanTarget, wantsSpans } from "../config/tracing.ts";
 import type { Log } from "../observability/log.ts";
 import { NO_TRACER, type SpanAttributes, type Tracer } from "../observability/tracing.ts";

@@ -1,7 +1,7 @@
 /** `mutt-remediation check`: whether everything is as it must be before the service starts. */
 import type { Command } from "commander";
 import type { Settings } from "../config/fields.ts";
-import { type CheckFinding, checkInstallation } from "../app/check.ts";
+import { type CheckFinding, checkInstallation } from "../operations/check.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { writeOut } from "../runtime/process.ts";
 import { SYSTEM_RANDOM } from "../runtime/random.ts";

@@ -1,7 +1,7 @@
 /** `mutt-remediation once`: one cycle, then an account. */
 import type { Command } from "commander";
-import { type OnceSummary, runOnce, type SourceSummary } from "../app/once.ts";
-import { BRAKE_REASON_TEXTS } from "../domain/brake.ts";
+import { type OnceSummary, runOnce, type SourceSummary } from "../operations/replay_now.ts";
+import { BRAKE_REASON_TEXTS } from "../cycle/brake.ts";
 import { GATE_NAMES } from "../gates/gate.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";

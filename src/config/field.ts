@@ -2,7 +2,7 @@
 import { parseRedisUrl, parseServers } from "./redis_url.ts";
 import { parsePairs } from "./pairs.ts";
 import { parseProxyUrl } from "./proxy.ts";
-import { Secret } from "./secret.ts";
+import { Secret } from "../runtime/secret.ts";
 
 /** Headings of the pages, in their order. */
 export const GROUPS = [

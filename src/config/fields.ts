@@ -117,7 +117,8 @@ export const FIELDS = {
     min: 1_024,
     max: 67_108_864,
     unit: "bytes",
-    doc: "A larger message is never read; it goes to the dead list unread (reason oversize).",
+    doc:
+      "A larger message is never read. It goes unread to a list of its own, mutt:remediation:{<DLQ>}:state:oversize (reason oversize).",
   }),
 
   leaderElection: boolean({

@@ -30,7 +30,7 @@ import { quote, redactCredentials } from "./redact.ts";
 import { readAuthority } from "./authority.ts";
 import { judgeRuntime } from "./runtime_variables.ts";
 import { checkTogether, LIST_SETTINGS, TLS_FILES, usesMoogAuthority, usesTls } from "./rules.ts";
-import { Secret } from "./secret.ts";
+import { Secret } from "../runtime/secret.ts";
 import {
   MAX_SOURCES_BYTES,
   NO_SOURCES_FILE,

@@ -1,5 +1,5 @@
 /** Values as they may be shown: quoted, shortened, without credentials, and not at all where they look like a secret. */
-import { escapeHidden } from "../domain/control_characters.ts";
+import { escapeHidden } from "../runtime/control_characters.ts";
 
 const SHOWN_CHARACTERS = 80;
 const HIDDEN = "[redacted]";

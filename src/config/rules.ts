@@ -1,9 +1,9 @@
 /** Rules that concern several settings at once. Pure. */
-import { eventsToJudge, samplePeriodMs } from "../domain/slo.ts";
+import { eventsToJudge, samplePeriodMs } from "../slo/objectives.ts";
 import { FIELDS, type SettingKey, type Settings } from "./fields.ts";
 import type { Origins } from "./layers.ts";
 import { parseRedisUrl, type RedisUrl } from "./redis_url.ts";
-import type { Secret } from "./secret.ts";
+import type { Secret } from "../runtime/secret.ts";
 import { spanTarget, TARGET_SETTINGS, wantsSpans } from "./tracing.ts";
 import { vaultTargets } from "./vault.ts";
 

@@ -1,6 +1,6 @@
 /** Parses the file that `REMEDIATION_SOURCES_PATH` names, and finds what does not go together in it. Pure. */
-import { findDuplicates } from "../domain/json_duplicates.ts";
-import { findSyntaxError } from "../domain/json_position.ts";
+import { findDuplicates } from "../message/json_duplicates.ts";
+import { findSyntaxError } from "../message/json_position.ts";
 import { FIELDS, type Settings } from "./fields.ts";
 import { looksSecret, quote } from "./redact.ts";
 import {

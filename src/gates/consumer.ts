@@ -3,7 +3,7 @@ import type { ChooseProxy } from "../config/proxy.ts";
 import type { RedisClient } from "../redis/cluster.ts";
 import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { BackgroundFact } from "./background_fact.ts";
+import { BackgroundFact } from "../lifecycle/cached_lookup.ts";
 import { exchange, type ExchangeOutcome } from "../runtime/exchange.ts";
 import { type Asked, describeAnswer, describeFailure } from "./exchange_words.ts";
 import type { Gate, GateAnswer } from "./gate.ts";

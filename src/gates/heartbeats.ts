@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { masters, type RedisClient } from "../redis/cluster.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { BackgroundFact, unlessAborted } from "./background_fact.ts";
+import { BackgroundFact, unlessAborted } from "../lifecycle/cached_lookup.ts";
 
 /** A full look through the key space costs Redis 80 ms over 200,000 keys (DESIGN §4), so not more often than this. */
 const LOOK_EVERY_MS = 10_000;

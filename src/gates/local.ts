@@ -1,6 +1,6 @@
 /** Gates that need nothing but what the process already knows: switched on, connected, and the brake. */
 import type { MoveTrial } from "../redis/move_trial.ts";
-import type { SourceRecord } from "../redis/source_record.ts";
+import type { SourceRecord } from "../cycle/cycle_state.ts";
 import type { Gate } from "./gate.ts";
 
 /**

@@ -4,7 +4,7 @@
  * Written here because MUTT's exact fields, an injected clock and several services in one process (tests) are needed;
  * the libraries at hand configure one logger for the whole process. Swap it here, nowhere else.
  */
-import { escapeHidden } from "../domain/control_characters.ts";
+import { escapeHidden } from "../runtime/control_characters.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import type { SpanIds } from "./tracing.ts";
 

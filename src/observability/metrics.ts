@@ -5,12 +5,12 @@
  * only: prom-client 15 drops `_total` from its counters for good once it has rendered OpenMetrics.
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import { BRAKE_REASONS, BRAKE_STATES } from "../domain/brake.ts";
-import { DEAD_REASONS } from "../domain/source.ts";
-import { SLO_NAMES, type SloName } from "../domain/slo.ts";
+import { BRAKE_REASONS, BRAKE_STATES } from "../cycle/brake.ts";
+import { DEAD_REASONS } from "../message/source_policy.ts";
+import { SLO_NAMES, type SloName } from "../slo/objectives.ts";
 import { SPAN_DROP_REASONS, type SpanDropReason } from "./tracing.ts";
 import type { ProcessUsage } from "../runtime/process.ts";
-import { SloCounters } from "./slo_counters.ts";
+import { SloCounters } from "../slo/counters.ts";
 
 /** Content type of {@link Metrics.render}. */
 export const METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";

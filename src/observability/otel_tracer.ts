@@ -21,7 +21,7 @@ import {
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from "@opentelemetry/sdk-trace";
-import type { Secret } from "../config/secret.ts";
+import type { Secret } from "../runtime/secret.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { exchange, type ExchangeOutcome } from "../runtime/exchange.ts";
 import type { Log } from "./log.ts";

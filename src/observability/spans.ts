@@ -3,7 +3,7 @@
  * 1.45; those for messaging are not stable yet). What they have no name for begins with `mutt.remediation.`. docs/tracing.md
  * shows them all.
  */
-import type { SourcePolicy } from "../domain/source.ts";
+import type { SourcePolicy } from "../message/source_policy.ts";
 import type { SpanAttributes, SpanSpec } from "./tracing.ts";
 
 const SYSTEM = { "messaging.system": "redis" };

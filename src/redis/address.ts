@@ -1,7 +1,7 @@
 /** Where Redis is and how to log in, and what the client is told of it. */
 import type { RedisOptions } from "ioredis";
 import { parseRedisUrl, type Server } from "../config/redis_url.ts";
-import type { Secret } from "../config/secret.ts";
+import type { Secret } from "../runtime/secret.ts";
 
 /** How long connecting may take, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 5_000;

@@ -7,13 +7,13 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
-import type { SourcePolicy } from "../domain/source.ts";
+import type { SourcePolicy } from "../message/source_policy.ts";
 import { createId } from "../runtime/random.ts";
-import { receiptKey, stateKey } from "./keys.ts";
+import { oversizeKey, receiptKey, stateKey } from "./keys.ts";
 import type { RedisClient } from "./cluster.ts";
 import { type BulkCall, type BulkScript, loadBulkScript, loadScript, type Script } from "./scripts.ts";
 import { ReadBatch } from "./read_batch.ts";
-import { MAX_FIELD_BYTES, parseRecord, RECORD_FIELDS, type SourceRecord } from "./source_record.ts";
+import { MAX_FIELD_BYTES, parseRecord, RECORD_FIELDS, type SourceRecord } from "../cycle/cycle_state.ts";
 import { type Guard, TailGuard } from "./tail_guard.ts";
 import browseNewest from "./scripts/browse_newest.lua" with { type: "text" };
 import beginCycle from "./scripts/begin_cycle.lua" with { type: "text" };
@@ -78,7 +78,10 @@ export interface Move {
   readonly payload: Uint8Array | null;
 }
 
-/** A chunk to be moved. `messages` (or `oversize`) is what was read, `moves` says where each goes; both oldest first. */
+/**
+ * A chunk to be moved. `messages` (or `oversize`) is what was read, `moves` says where each goes; both oldest first.
+ * `dead` is {@link oversizeKey} for an oversize message.
+ */
 export interface Commit {
   readonly id: string;
   readonly sequence: string;
@@ -126,6 +129,7 @@ export class DeadLetterStore {
   readonly #dlq: string;
   readonly #target: string;
   readonly #dead: string;
+  readonly #oversize: string;
   readonly #state: string;
   readonly #receipt: string;
   readonly #token: string;
@@ -153,6 +157,7 @@ export class DeadLetterStore {
     this.#dlq = policy.dlq;
     this.#target = policy.target;
     this.#dead = policy.dead;
+    this.#oversize = oversizeKey(policy.dlq);
     this.#state = stateKey(policy.dlq);
     this.#receipt = receiptKey(policy.dlq, createId());
     this.#peek = loadScript(reader, { name: "peekSource", keys: 2, lua: peekSource });
@@ -270,7 +275,7 @@ export class DeadLetterStore {
     const { replays, asTheyAre, payloads } = bySlot(moves);
     const extras = Object.entries(fields);
     const keysAndArguments = [
-      ...[this.#dlq, this.#target, this.#dead, this.#state, this.#receipt],
+      ...[this.#dlq, this.#target, commit.oversize ? this.#oversize : this.#dead, this.#state, this.#receipt],
       ...[moves.length, ...proof, sequence, id, notAfterMs, targetLimit ?? -1, endsCycle ? 1 : 0],
       ...[replays, this.#token, asTheyAre, spent, firsts, places, extras.length, ...extras.flat()],
     ];

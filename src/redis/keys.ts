@@ -21,6 +21,14 @@ export function receiptKey(dlq: string, instance: string): string {
   return `${stateKey(dlq)}:receipt:${instance}`;
 }
 
+/**
+ * Messages too large to be read (list), as they are: apart from the dead list, so that its readers find only what they can read.
+ * In the slot of the source's record.
+ */
+export function oversizeKey(dlq: string): string {
+  return `${stateKey(dlq)}:oversize`;
+}
+
 /** Since when messages have waited in a DLQ (string, expires). In the slot of the source's record. */
 export function waitingKey(dlq: string): string {
   return `${stateKey(dlq)}:waiting`;

@@ -3,7 +3,7 @@
  * EVAL, to a replica, or to a server that takes no writes.
  */
 import { createHash } from "node:crypto";
-import type { SourcePolicy } from "../domain/source.ts";
+import type { SourcePolicy } from "../message/source_policy.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { explainRedisError } from "./advice.ts";
 import type { RedisClient } from "./cluster.ts";

@@ -6,17 +6,17 @@ import {
   type BrakeReason,
   type BrakeState,
   brakeState,
-} from "../domain/brake.ts";
-import { correlationIdOf, previewMessage } from "../domain/preview.ts";
-import type { DeadReason, SourcePolicy } from "../domain/source.ts";
+} from "../cycle/brake.ts";
+import { correlationIdOf, previewMessage } from "../message/preview.ts";
+import type { DeadReason, SourcePolicy } from "../message/source_policy.ts";
 import { isOnPath, type Outage } from "../gates/board.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { CommitResult, Snapshot } from "../redis/dead_letter_store.ts";
 import { describeRedisError, type RedisErrorCode } from "../redis/errors.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
-import { type CycleOutcome, type NextCycle, stateOf } from "./cycle.ts";
-import type { Death, Plan } from "./plan.ts";
+import { type CycleOutcome, type NextCycle, stateOf } from "../cycle/plan_cycle.ts";
+import type { Death, Plan } from "./judge_chunk.ts";
 
 /** Dead messages that get a line of their own, each cycle; the rest is counted. */
 const MAX_DEATH_LINES = 20;

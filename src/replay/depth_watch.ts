@@ -1,12 +1,12 @@
 /** Measures a source's queues and the age of its oldest message, whether or not anything moves. */
 import type { RedisClient } from "../redis/cluster.ts";
-import { eventTimeOf } from "../domain/preview.ts";
-import type { SourcePolicy } from "../domain/source.ts";
+import { eventTimeOf } from "../message/preview.ts";
+import type { SourcePolicy } from "../message/source_policy.ts";
 import type { Metrics, QueueRole } from "../observability/metrics.ts";
 import type { DeadLetterStore } from "../redis/dead_letter_store.ts";
 import { WaitingStore } from "../redis/waiting_store.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { Watch } from "./watch.ts";
+import { Watch } from "../lifecycle/periodic_task.ts";
 
 /** How often the queues are measured. */
 const PERIOD_MS = 5_000;

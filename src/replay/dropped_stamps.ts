@@ -6,7 +6,7 @@
  * believed ends with the first cycle of which none does.
  */
 import type { Buffer } from "node:buffer";
-import { FAILED_AT_MEMBER, REMEDIATION_MEMBER, type SourcePolicy } from "../domain/source.ts";
+import { FAILED_AT_MEMBER, REMEDIATION_MEMBER, type SourcePolicy } from "../message/source_policy.ts";
 
 /** Messages remembered of a cycle. */
 const MOST = 16;

@@ -1,13 +1,13 @@
 /** What a cycle would do to the messages that are there now. Reads only. */
-import type { DeadReason, SourcePolicy } from "../domain/source.ts";
-import { canaryStatus } from "../gates/breaker.ts";
+import type { DeadReason, SourcePolicy } from "../message/source_policy.ts";
+import { canaryStatus } from "../mutt/breaker_gate.ts";
 import { FLOW_GATES } from "../gates/gate.ts";
 import type { GateBoard } from "../gates/board.ts";
 import type { DeadLetterStore } from "../redis/dead_letter_store.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
-import { planCycle } from "./cycle.ts";
+import { planCycle } from "../cycle/plan_cycle.ts";
 import type { StoppedBy, TurnOutcome } from "./outcome.ts";
-import { createJudge, isCareful, type Plan, planChunk, planPicks } from "./plan.ts";
+import { createJudge, isCareful, type Plan, planChunk, planPicks } from "./judge_chunk.ts";
 import { readEnds } from "./ends.ts";
 import { lookForReturns } from "./returns.ts";
 import type { ReplaySettings, SourceReplay } from "./source_replay.ts";

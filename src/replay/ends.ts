@@ -1,8 +1,8 @@
 /** Reads both ends of a DLQ, so that a canary group need not be taken from the oldest end alone. */
 import type { Buffer } from "node:buffer";
 import type { Chunk, ChunkBounds, DeadLetterStore } from "../redis/dead_letter_store.ts";
-import type { Verdict } from "../domain/verdict.ts";
-import type { Candidate } from "./plan.ts";
+import type { Verdict } from "../message/verdict.ts";
+import type { Candidate } from "./judge_chunk.ts";
 
 /** Most of the newest messages that are looked at, in messages and bytes: what came back may lie above what is new. */
 const MOST_NEWEST = 1_000, MOST_NEWEST_BYTES = 1_048_576;

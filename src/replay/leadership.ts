@@ -4,7 +4,7 @@ import type { Log } from "../observability/log.ts";
 import type { LeaseReply, LeaseStore } from "../redis/lease_store.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { Watch } from "./watch.ts";
+import { Watch } from "../lifecycle/periodic_task.ts";
 
 /** How often a lease that another instance holds is asked for, in milliseconds: so soon is one that was given back taken. */
 const STANDBY_MS = 500;

@@ -1,6 +1,6 @@
 /** What a turn of a source came to. */
 import type { GateName } from "../gates/gate.ts";
-import type { DeadReason } from "../domain/source.ts";
+import type { DeadReason } from "../message/source_policy.ts";
 
 /** Why a turn stopped: nothing left, the bound of the cycle, a gate, or from outside. */
 export type StoppedBy = "empty" | "batch_size" | "contended" | "shutdown" | "error" | GateName;

@@ -1,10 +1,10 @@
 /** Looks for what came back: reads what arrived in a DLQ since the last look, or a sample of it, and whose stamp it bears. */
 import { Buffer } from "node:buffer";
-import type { FoundReturns } from "../domain/evidence.ts";
-import { readMessage } from "../domain/message.ts";
-import { findRecord } from "../domain/message_record.ts";
-import { REMEDIATION_MEMBER, type SourcePolicy } from "../domain/source.ts";
-import { cycleOf, isFirstReturn } from "../domain/verdict.ts";
+import type { FoundReturns } from "../cycle/evidence.ts";
+import { readMessage } from "../message/read_message.ts";
+import { findRecord } from "../message/stamp.ts";
+import { REMEDIATION_MEMBER, type SourcePolicy } from "../message/source_policy.ts";
+import { cycleOf, isFirstReturn } from "../message/verdict.ts";
 import type { ChunkBounds, DeadLetterStore, Excerpt, Snapshot } from "../redis/dead_letter_store.ts";
 
 /** A look reads at most so many blocks of so many messages and bytes; more arrivals are a sample, spread evenly. */

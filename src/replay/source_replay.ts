@@ -1,7 +1,7 @@
 /** One source's turn: asks the gates, reads, decides, commits, accounts, chunk after chunk until the cycle's bound. */
-import type { DeadReason, SourcePolicy } from "../domain/source.ts";
+import type { DeadReason, SourcePolicy } from "../message/source_policy.ts";
 import type { BoardReading, GateBoard, GateStatus } from "../gates/board.ts";
-import { canaryStatus } from "../gates/breaker.ts";
+import { canaryStatus } from "../mutt/breaker_gate.ts";
 import { FLOW_GATES } from "../gates/gate.ts";
 import type { DepthReading } from "../gates/depth.ts";
 import type { Log } from "../observability/log.ts";
@@ -9,15 +9,23 @@ import type { Chunk, ChunkBounds, Commit, DeadLetterStore, Move, Snapshot } from
 import { commitResult, commitSpan, cycleFacts, cycleSpan } from "../observability/spans.ts";
 import type { Span, Tracer } from "../observability/tracing.ts";
 import { isReplyError, redisErrorCode } from "../redis/errors.ts";
-import type { SourceRecord } from "../redis/source_record.ts";
+import type { SourceRecord } from "../cycle/cycle_state.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import type { Account } from "./account.ts";
-import { planCycle } from "./cycle.ts";
+import { planCycle } from "../cycle/plan_cycle.ts";
 import { DroppedStamps } from "./dropped_stamps.ts";
 import { readEnds } from "./ends.ts";
 import type { Leadership } from "./leadership.ts";
 import type { StoppedBy, TurnOutcome } from "./outcome.ts";
-import { createJudge, firstMessages, isCareful, type Plan, planChunk, type PlanContext, planPicks } from "./plan.ts";
+import {
+  createJudge,
+  firstMessages,
+  isCareful,
+  type Plan,
+  planChunk,
+  type PlanContext,
+  planPicks,
+} from "./judge_chunk.ts";
 import { lookForReturns, type Returns } from "./returns.ts";
 
 /** How long after it was sent a commit may still run, in milliseconds of the server's clock. */

@@ -1,8 +1,8 @@
 /** Counts the events of one source's objectives that are samples: what holds when it is looked at (docs/slos.md). */
-import { Backlog } from "../domain/backlog.ts";
+import { Backlog } from "./backlog.ts";
 import type { GateStatus } from "../gates/board.ts";
 import type { GateName } from "../gates/gate.ts";
-import type { SloCounters } from "../observability/slo_counters.ts";
+import type { SloCounters } from "./counters.ts";
 import type { Measurement } from "../replay/depth_watch.ts";
 import type { Clock } from "../runtime/clock.ts";
 

@@ -1,9 +1,9 @@
 /** Where the objectives stand: windows over the process's own counters, kept in memory and nowhere else. */
-import { SlidingCounts } from "../domain/sliding_counts.ts";
-import { judgeSlo, samplePeriodMs, SLO_NAMES, type SloName, type SloState, worstState } from "../domain/slo.ts";
+import { SlidingCounts } from "./sliding_counts.ts";
+import { judgeSlo, samplePeriodMs, SLO_NAMES, type SloName, type SloState, worstState } from "./objectives.ts";
 import type { Role } from "../gates/leader.ts";
-import type { SloCounters } from "../observability/slo_counters.ts";
-import { Watch } from "../replay/watch.ts";
+import type { SloCounters } from "./counters.ts";
+import { Watch } from "../lifecycle/periodic_task.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import type { SourceIndicators } from "./indicators.ts";
 

@@ -1,7 +1,7 @@
 /** The automatic pace beside a forwarder that destroys whatever is over its shared limit (contract §1.4). */
 import assert from "node:assert/strict";
 import { DEFAULT_SETTINGS, type Settings } from "../../src/config/fields.ts";
-import { ROOM_SHARE } from "../../src/domain/pace.ts";
+import { ROOM_SHARE } from "../../src/mutt/pace.ts";
 import { createEngine, eventTexts } from "../support/engine.ts";
 import { type TestRedis, withRedis } from "../support/redis.ts";
 import { type Limit, LiveTraffic, StandInForwarder, tellDelays } from "../support/stand_ins.ts";

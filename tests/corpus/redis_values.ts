@@ -1,6 +1,6 @@
 /** What anybody may have put into Redis where this service reads: dynamic keys, its own records, the forwarder's breaker. */
-import type { BreakerVerdict } from "../../src/domain/breaker.ts";
-import type { SourceRecord } from "../../src/redis/source_record.ts";
+import type { BreakerVerdict } from "../../src/mutt/breaker.ts";
+import type { SourceRecord } from "../../src/cycle/cycle_state.ts";
 import type { Corpus } from "../support/corpus.ts";
 
 /** A dynamic key and its text. */

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { stringify } from "yaml";
-import { judgeSlo, SLO_NAMES } from "../../src/domain/slo.ts";
+import { judgeSlo, SLO_NAMES } from "../../src/slo/objectives.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
 import { ROOT } from "../../scripts/child.ts";
 import { runProgram, withProgram } from "../support/prometheus.ts";

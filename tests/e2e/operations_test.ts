@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import { DEMO_API_KEY, generateDeadLetters } from "../../demo/generator.ts";
 import { type MockMoog, startMockMoog } from "../../demo/mock_moog.ts";
 import { onPath, ROOT } from "../../scripts/child.ts";
-import { decide, type VerdictContext } from "../../src/domain/verdict.ts";
+import { decide, type VerdictContext } from "../../src/message/verdict.ts";
 import { PLANTED } from "../support/planted_secrets.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { isAsDocumented, parseRunbook, type RunbookBlock } from "../support/runbook.ts";

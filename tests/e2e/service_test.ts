@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { withoutStamps } from "../../src/domain/message_stamps.ts";
+import { withoutStamps } from "../../src/message/stamped.ts";
 import { PLANTED, withCredentials } from "../support/planted_secrets.ts";
 import { startRedis, type TestRedis, withRedis } from "../support/redis.ts";
 import { type Service, startService } from "../support/service.ts";

@@ -1,7 +1,7 @@
 /** The objectives of a service that runs, through good, bad and recovered, on the page and by the command. */
 import assert from "node:assert/strict";
 import type { SloComponent, SloReport } from "../../src/slo/monitor.ts";
-import type { SloName, SloState } from "../../src/domain/slo.ts";
+import type { SloName, SloState } from "../../src/slo/objectives.ts";
 import { startHttpStub } from "../support/http_stub.ts";
 import { PLANTED, withCredentials } from "../support/planted_secrets.ts";
 import { type TestRedis, withRedis } from "../support/redis.ts";

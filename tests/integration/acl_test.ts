@@ -4,6 +4,7 @@ import { DEFAULT_SETTINGS, type Settings } from "../../src/config/fields.ts";
 import { ACL_DIALECTS, aclRules, COMMAND_GRANTS } from "../../scripts/redis_acl.ts";
 import { AclScenario, refusals, type Sent, setUser, USER } from "../support/acl_scenario.ts";
 import { TestCluster } from "../support/cluster.ts";
+import { oversizeKey } from "../../src/redis/keys.ts";
 import { DEAD, DLQ, eventTexts, TARGET } from "../support/engine.ts";
 import { shareRedis, type TestRedis } from "../support/redis.ts";
 import { startService } from "../support/service.ts";
@@ -18,7 +19,8 @@ const OPTIONAL = COMMAND_GRANTS.flatMap(({ commands, without }) => without === n
   .filter((command) => !DEPENDING.includes(command));
 const DRAINED = {
   ...{ "mutt:dlq:alerter": 0, "mutt:dlq:moog": 0, "mutt:ingest_queue": 24, "mutt:alert_queue": 24 },
-  "mutt:dlq:dead": 4,
+  "mutt:dlq:dead": 2,
+  ...{ [oversizeKey("mutt:dlq:alerter")]: 1, [oversizeKey("mutt:dlq:moog")]: 1 },
 };
 /** What the log says where something is missing. */
 const COMPLAINTS = ["redis_unknown", "redis_refuses", "consumer_forbidden", "config_unreadable", "redis_unreachable"];

@@ -1,9 +1,9 @@
 import { Redis } from "ioredis";
 import assert from "node:assert/strict";
-import { LiveSettings } from "../../src/config/dynamic.ts";
+import { LiveSettings } from "../../src/mutt/dynamic_keys.ts";
 import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
 import { createLog } from "../../src/observability/log.ts";
-import { CONFIG_CHANNEL, CONFIG_KEY_PREFIX, ConfigWatcher } from "../../src/redis/config_watcher.ts";
+import { CONFIG_CHANNEL, CONFIG_KEY_PREFIX, ConfigWatcher } from "../../src/mutt/dynamic_keys_watcher.ts";
 import { type Clock, SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { watchOutput } from "../support/secrets_net.ts";

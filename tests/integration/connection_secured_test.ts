@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Secret } from "../../src/config/secret.ts";
+import { Secret } from "../../src/runtime/secret.ts";
 import type { RedisAddress } from "../../src/redis/address.ts";
 import { COMMAND_TIMEOUT_MS, RedisConnections } from "../../src/redis/connection.ts";
 import { createLog } from "../../src/observability/log.ts";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { createDepthGate } from "../../src/gates/depth.ts";
-import { createPaceGate, type PaceSettings } from "../../src/gates/pace.ts";
+import { createPaceGate, type PaceSettings } from "../../src/mutt/pace_gate.ts";
 import type { Snapshot } from "../../src/redis/dead_letter_store.ts";
 import { paceLedgerKey } from "../../src/redis/keys.ts";
-import { parseRecord } from "../../src/redis/source_record.ts";
+import { parseRecord } from "../../src/cycle/cycle_state.ts";
 import { ODD_NUMBERS } from "../support/engine.ts";
 import { shareRedis } from "../support/redis.ts";
 

@@ -1,6 +1,6 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { DEAD_REASONS } from "../../src/domain/source.ts";
-import { startMetricsServer } from "../../src/http/metrics_server.ts";
+import { DEAD_REASONS } from "../../src/message/source_policy.ts";
+import { startMetricsServer } from "../../src/api/metrics_server.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
 import { COMMIT_RESULTS } from "../../src/redis/dead_letter_store.ts";
 import { REDIS_ERROR_CODES } from "../../src/redis/errors.ts";

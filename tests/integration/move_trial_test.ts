@@ -1,10 +1,10 @@
 /** Redis that answers and cannot be used: `check` and the gate `redis` find it by trying, say which and what to do. */
 import assert from "node:assert/strict";
 import type { Redis } from "ioredis";
-import { type CheckFinding, checkInstallation } from "../../src/app/check.ts";
+import { type CheckFinding, checkInstallation } from "../../src/operations/check.ts";
 import { EXIT } from "../../src/app/exit.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../../src/config/fields.ts";
-import { Secret } from "../../src/config/secret.ts";
+import { Secret } from "../../src/runtime/secret.ts";
 import { filesIn, ROOT } from "../../scripts/child.ts";
 import { aclRules } from "../../scripts/redis_acl.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";

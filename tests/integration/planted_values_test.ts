@@ -1,6 +1,6 @@
 /** Values that somebody else wrote into Redis, and that no setting of ours could have: they hold nothing up. */
 import assert from "node:assert/strict";
-import { checkInstallation } from "../../src/app/check.ts";
+import { checkInstallation } from "../../src/operations/check.ts";
 import { judgeGates } from "../../src/cli/check.ts";
 import { DEFAULT_SETTINGS, MAX_LEASE_SECONDS } from "../../src/config/fields.ts";
 import { Heartbeats } from "../../src/gates/heartbeats.ts";

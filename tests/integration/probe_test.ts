@@ -1,10 +1,10 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import type { Redis } from "ioredis";
-import { Secret } from "../../src/config/secret.ts";
-import { DownstreamGate, type DownstreamGateOptions } from "../../src/gates/downstream.ts";
+import { Secret } from "../../src/runtime/secret.ts";
+import { DownstreamGate, type DownstreamGateOptions } from "../../src/mutt/moogsoft_gate.ts";
 import { exchange, EXCHANGE_FAILURES, type ExchangeOutcome, TLS_FLAWS } from "../../src/runtime/exchange.ts";
-import { DOWNSTREAM_REASONS, sendProbe } from "../../src/gates/probe.ts";
-import { probeKey, ProbeRecord } from "../../src/gates/probe_record.ts";
+import { DOWNSTREAM_REASONS, sendProbe } from "../../src/mutt/moogsoft_probe.ts";
+import { probeKey, ProbeRecord } from "../../src/mutt/shared_probe.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { type RecordedLine, recordLog } from "../support/recorded_log.ts";
 import { TestClock } from "../support/test_clock.ts";

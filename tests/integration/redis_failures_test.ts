@@ -1,6 +1,6 @@
 /** What `check` says where there is no connection, or a refused one: what the server said, and what to do. */
 import assert from "node:assert/strict";
-import { checkInstallation } from "../../src/app/check.ts";
+import { checkInstallation } from "../../src/operations/check.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../../src/config/fields.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { SYSTEM_RANDOM } from "../../src/runtime/random.ts";

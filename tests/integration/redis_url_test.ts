@@ -1,6 +1,6 @@
 /** Every form of REDIS_URL against a real server: who is logged in, to which database. */
 import assert from "node:assert/strict";
-import { Secret } from "../../src/config/secret.ts";
+import { Secret } from "../../src/runtime/secret.ts";
 import type { RedisAddress } from "../../src/redis/address.ts";
 import { RedisConnections } from "../../src/redis/connection.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";

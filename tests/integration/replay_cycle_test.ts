@@ -1,6 +1,6 @@
 /** A cycle's bounds and conflicts: one source in process against a real Redis, list by list. */
 import { Buffer } from "node:buffer";
-import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import type { Settings } from "../../src/config/fields.ts";
 import {
   createEngine,
@@ -24,11 +24,11 @@ const stamped = (texts: readonly string[]) => texts.map((text) => replayedText(t
 
 /** What the metrics, the outcomes and the lists say must be one and the same. */
 async function checkAccount(engine: Engine): Promise<void> {
-  const { target, dead } = await readLists(server());
+  const { target, dead, oversize = [] } = await readLists(server());
   const { replayed, dead: byReason } = await engine.moved();
   deepStrictEqual({ replayed, dead: Object.values(byReason).reduce((a, b) => a + b, 0) }, {
     replayed: target.length,
-    dead: dead.length,
+    dead: dead.length + oversize.length,
   });
 }
 
@@ -94,7 +94,7 @@ for (const [name, settings] of chunkings) {
     await server().seedList(DLQ, [large, large]);
     await using engine = createEngine(server(), { settings: { ...settings, maxMessageBytes: 1_024 } });
     await engine.turn();
-    deepStrictEqual(await readLists(server()), { dlq: [], target: [], dead: [large, large] });
+    deepStrictEqual(await readLists(server()), { dlq: [], target: [], dead: [], oversize: [large, large] });
   });
 }
 
@@ -133,8 +133,35 @@ Deno.test("runOnce: moves an oversize message whole and those behind it when it 
   const { dead } = await engine.turn();
   deepStrictEqual(dead, { oversize: 1 });
   deepStrictEqual(await readLists(server()), {
-    ...{ dlq: [], target: stamped([...eventTexts(15), ...eventTexts(15, 20)]), dead: [large] },
+    ...{ dlq: [], target: stamped([...eventTexts(15), ...eventTexts(15, 20)]), dead: [], oversize: [large] },
   });
+  await checkAccount(engine);
+});
+
+/** MUTT's retention reads the oldest dead message, and stops for good at one that has no readable time. */
+Deno.test("runOnce: leaves in the dead list only what has a readable failed_at, whatever dies", async () => {
+  const large = (text: string) => text + "x".repeat(2_000);
+  const dying = [
+    ...[
+      "[1]",
+      "7",
+      "",
+      "\u0000",
+      '{"a": ',
+      '{"failed_at": 7}',
+      '{"timestamp": "soon"}',
+      '{"failed_at": "soon", "a": [[]]}',
+    ],
+    ...['{"a": "', "[", "", "\u0000"].map(large),
+    ...[`{"a": "${"x".repeat(2_000)}"}`, `{"failed_at": ${"[".repeat(499)}${"]".repeat(499)}}`],
+  ];
+  await server().seedList(DLQ, dying);
+  await using engine = createEngine(server(), { settings: { maxMessageBytes: 1_024 } });
+  await engine.turn();
+  const { dlq, dead, oversize } = await readLists(server());
+  deepStrictEqual([dlq.length, dead.length, oversize?.length], [0, 9, 5]);
+  const times = (await server().readList(DEAD)).map((bytes) => JSON.parse(bytes.toString()).failed_at);
+  for (const time of times) match(time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
   await checkAccount(engine);
 });
 

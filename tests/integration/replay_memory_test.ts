@@ -1,7 +1,7 @@
 /** Large messages through the service as a process of its own: it stays small. */
 import { Buffer } from "node:buffer";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { DEAD, DLQ, eventText, TARGET } from "../support/engine.ts";
+import { DLQ, eventText, OVERSIZE, TARGET } from "../support/engine.ts";
 import { peakResidentBytes } from "../support/process_facts.ts";
 import { startRedis } from "../support/redis.ts";
 import { startService } from "../support/service.ts";
@@ -34,8 +34,8 @@ Deno.test(`service: drains ${MESSAGES} messages of 1 MiB and one of 100 MiB and 
     const { metrics } = await service.ports();
     await waitUntil(async () => await client.llen(DLQ) === 0, { what: "the DLQ is empty", timeoutMs: 90_000 });
 
-    deepStrictEqual([await client.llen(TARGET), await client.llen(DEAD)], [MESSAGES, 1]);
-    strictEqual(await client.eval("return #redis.call('LINDEX', KEYS[1], 0)", 1, DEAD), 100 * MIB);
+    deepStrictEqual([await client.llen(TARGET), await client.llen(OVERSIZE)], [MESSAGES, 1]);
+    strictEqual(await client.eval("return #redis.call('LINDEX', KEYS[1], 0)", 1, OVERSIZE), 100 * MIB);
     for (const [at, id] of [[-1, 0], [-half - 1, half], [0, MESSAGES - 1]] as const) {
       const message = await client.lindex(TARGET, at) ?? "";
       ok(

@@ -1,6 +1,6 @@
 /** Redis behind Sentinels: how the master is found, and what a failover in the middle of a drain does. */
 import assert from "node:assert/strict";
-import { Secret } from "../../src/config/secret.ts";
+import { Secret } from "../../src/runtime/secret.ts";
 import { createEngine, DLQ, type Engine, eventTexts, idOf, TARGET } from "../support/engine.ts";
 import { PLANTED } from "../support/planted_secrets.ts";
 import { MASTER, SentinelTrio } from "../support/sentinel.ts";

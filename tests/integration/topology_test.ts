@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import calculateSlot from "cluster-key-slot";
 import type { Settings } from "../../src/config/fields.ts";
-import { Secret } from "../../src/config/secret.ts";
+import { Secret } from "../../src/runtime/secret.ts";
 import { TestCluster } from "../support/cluster.ts";
 import { createEngine, DLQ, type EngineOptions, eventTexts, idOf, TARGET } from "../support/engine.ts";
 import { startRedis, withRedis } from "../support/redis.ts";

@@ -1,6 +1,6 @@
 /** The tracer against a real OTLP/HTTP receiver, and against those that are none. */
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
-import { Secret } from "../../src/config/secret.ts";
+import { Secret } from "../../src/runtime/secret.ts";
 import { createLog, type Log } from "../../src/observability/log.ts";
 import { OtelTracer, type OtelTracerOptions } from "../../src/observability/otel_tracer.ts";
 import type { SpanSpec } from "../../src/observability/tracing.ts";

@@ -1,7 +1,7 @@
 /** Secrets from Vault, as MUTT's services read them: by the protocol, with the program as it is started, and a real Redis behind a password. */
 import assert from "node:assert/strict";
-import { Teardown } from "../../src/app/teardown.ts";
-import { VaultSecrets, withVault } from "../../src/app/vault.ts";
+import { Teardown } from "../../src/lifecycle/teardown.ts";
+import { VaultSecrets, withVault } from "../../src/mutt/vault.ts";
 import { parseSettings } from "../../src/config/load.ts";
 import { vaultTargets } from "../../src/config/vault.ts";
 import type { Log } from "../../src/observability/log.ts";

@@ -1,8 +1,8 @@
 import { Buffer } from "node:buffer";
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { CycleTally } from "../../src/domain/evidence.ts";
-import { createEngine, DEAD, DLQ, type Engine, eventText, STATE, TARGET } from "../support/engine.ts";
+import type { CycleTally } from "../../src/cycle/evidence.ts";
+import { createEngine, DEAD, DLQ, type Engine, eventText, OVERSIZE, STATE, TARGET } from "../support/engine.ts";
 import { coreOf, judge, ModelBrake, type ModelRules, render, stampsOf, withMember } from "../support/model.ts";
 import { ANY_PAYLOAD, bytesOf, EVENT_TEXT, textOf } from "../support/payloads.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
@@ -129,8 +129,9 @@ class World {
   }
 
   async lists() {
-    const [dlq, target, dead] = await Promise.all([DLQ, TARGET, DEAD].map((key) => this.#redis.readList(key)));
-    return { dlq: dlq!, target: target!, dead: dead! };
+    const lists = await Promise.all([DLQ, TARGET, DEAD, OVERSIZE].map((key) => this.#redis.readList(key)));
+    const [dlq, target, dead, oversize] = lists as [Buffer[], Buffer[], Buffer[], Buffer[]];
+    return { dlq, target, dead, oversize };
   }
 
   /** Takes what was renamed and not renamed back out of the account of what is taken for good. */
@@ -194,8 +195,11 @@ class World {
 /** What each cycle knew when it moved something: when it began, and what had become of those before it. */
 type Knowledge = Map<number, { readonly startedAtMs: readonly number[]; readonly tallies: readonly CycleTally[] }>;
 
+/** Where a message may leave the DLQ to. */
+const ENDS = ["target", "dead", "oversize", "taken"] as const;
+
 /** Where each arrival went: an index in the list, or none where it is in the DLQ still. */
-type Way = { readonly to: "target" | "dead" | "taken"; readonly index: number; readonly cycle: number | null };
+type Way = { readonly to: (typeof ENDS)[number]; readonly index: number; readonly cycle: number | null };
 
 function rulesOf(cycle: number, known: Knowledge, since: number | null): ModelRules | null {
   const facts = known.get(cycle), starts = facts?.startedAtMs.map((ms) => Math.floor(ms / 1_000)) ?? [];
@@ -217,7 +221,8 @@ function rulesOf(cycle: number, known: Knowledge, since: number | null): ModelRu
 
 /** Whether `found` is exactly what the model makes of `bytes`, in the list that the model says. */
 function isMadeOf(bytes: Uint8Array, { found, to, known }: { found: Uint8Array; to: Way["to"]; known: Knowledge }) {
-  if (to === "taken" || bytes.length > MAX_MESSAGE_BYTES) return to !== "target" && Buffer.compare(bytes, found) === 0;
+  if (to === "taken") return Buffer.compare(bytes, found) === 0;
+  if (bytes.length > MAX_MESSAGE_BYTES) return to === "oversize" && Buffer.compare(bytes, found) === 0;
   const { cycle, failedAt, since } = stampsOf(found);
   const rules = cycle === null ? null : rulesOf(cycle, known, since);
   if (rules === null) return false;
@@ -232,8 +237,8 @@ function isMadeOf(bytes: Uint8Array, { found, to, known }: { found: Uint8Array; 
  * what nobody took is still there. Equal bytes leave a choice, so it goes back where a choice leads nowhere.
  */
 function explain(world: World, lists: Awaited<ReturnType<World["lists"]>>, known: Knowledge): Way[] {
-  const ends = { target: [...world.consumed, ...lists.target], dead: lists.dead, taken: world.taken };
-  const leaving = ends.target.length + ends.dead.length + ends.taken.length;
+  const ends = { ...lists, target: [...world.consumed, ...lists.target], taken: world.taken };
+  const leaving = ENDS.reduce((sum, end) => sum + ends[end].length, 0);
   const total = leaving + lists.dlq.length;
   assert.equal(world.arrivals.length, total, `${world.arrivals.length} came, ${total} are there or left`);
   lists.dlq.forEach((bytes, i) =>
@@ -244,12 +249,12 @@ function explain(world: World, lists: Awaited<ReturnType<World["lists"]>>, known
   let furthest = 0;
   const follow = (at: Record<Way["to"], number>, cycle: number): boolean => {
     if (ways.length === leaving) return true;
-    const key = `${at.target},${at.dead},${at.taken},${cycle}`;
+    const key = `${ENDS.map((end) => at[end])},${cycle}`;
     if (hopeless.has(key)) return false;
     furthest = Math.max(furthest, ways.length);
     const { bytes, from } = world.arrivals[ways.length]!;
     const isCauseLater = from !== null && at[from.list] <= from.index; // it would have come back before it left
-    for (const to of ["target", "dead", "taken"] as const) {
+    for (const to of ENDS) {
       const found = ends[to][at[to]];
       if (found === undefined || isCauseLater || !isMadeOf(bytes, { found, to, known })) continue;
       const isStamped = to !== "taken" && bytes.length <= MAX_MESSAGE_BYTES;
@@ -262,7 +267,7 @@ function explain(world: World, lists: Awaited<ReturnType<World["lists"]>>, known
     hopeless.add(key);
     return false;
   };
-  const isExplained = follow({ target: 0, dead: 0, taken: 0 }, 0);
+  const isExplained = follow({ target: 0, dead: 0, oversize: 0, taken: 0 }, 0);
   if (!isExplained) {
     assert.fail(`no way explains message ${furthest}: ${textOf(world.arrivals[furthest]!.bytes).slice(0, 500)}`);
   }
@@ -274,6 +279,7 @@ function checkLives(world: World, ways: readonly Way[]): number {
   const arrivalOf = {
     target: new Map<number, number>(),
     dead: new Map<number, number>(),
+    oversize: new Map<number, number>(),
     taken: new Map<number, number>(),
   };
   ways.forEach(({ to, index }, arrival) => arrivalOf[to].set(index, arrival));
@@ -298,7 +304,7 @@ function checkConserved(world: World, lists: Awaited<ReturnType<World["lists"]>>
   const returned = new Set(world.arrivals.flatMap(({ from }) => from?.list === "target" ? [from.index] : []));
   const restored = world.restored();
   const there = [
-    ...[...lists.dlq, ...lists.target, ...lists.dead],
+    ...[...lists.dlq, ...lists.target, ...lists.dead, ...lists.oversize],
     ...world.taken.filter((_, i) => !restored.has(i)),
     ...world.consumed.filter((_, i) => !returned.has(i)),
   ];
@@ -409,7 +415,7 @@ function anySteps() {
 Deno.test(`conservation: every message is where the model says, byte for byte, when anything happens in any order (seed ${SEED})`, () =>
   withArena({ brakeEnabled: false }, async (arena) => {
     const steps = anySteps();
-    const seen = { rounds: 0, messages: 0, target: 0, dead: 0, taken: 0, mostReplaysOfOne: 0 };
+    const seen = { rounds: 0, messages: 0, target: 0, dead: 0, oversize: 0, taken: 0, mostReplaysOfOne: 0 };
     await assertRounds(steps, async (all) => {
       const world = await arena.reset();
       for (const step of all) await take(step, arena);
@@ -430,7 +436,12 @@ Deno.test(`conservation: every message is where the model says, byte for byte, w
 /** What is picked from both ends leaves in no order; what stays keeps its own. */
 function checkPicked(world: World, lists: Awaited<ReturnType<World["lists"]>>, known: Knowledge): void {
   const byCore = Map.groupBy(world.arrivals, ({ bytes }) => coreOf(bytes));
-  for (const [to, found] of [["target", [...world.consumed, ...lists.target]], ["dead", lists.dead]] as const) {
+  for (
+    const [to, found] of [["target", [...world.consumed, ...lists.target]], ["dead", lists.dead], [
+      "oversize",
+      lists.oversize,
+    ]] as const
+  ) {
     for (const message of found) {
       const isMade = (byCore.get(coreOf(message)) ?? []).some(({ bytes }) =>
         isMadeOf(bytes, { found: message, to, known })

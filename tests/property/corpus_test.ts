@@ -1,14 +1,14 @@
 /** Runs every kept input of `tests/corpus` through the parser that it is for. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { LiveSettings } from "../../src/config/dynamic.ts";
+import { LiveSettings } from "../../src/mutt/dynamic_keys.ts";
 import { DEFAULT_SETTINGS, FIELDS, SETTING_KEYS } from "../../src/config/fields.ts";
 import { parseDotEnv } from "../../src/config/layers.ts";
 import { parseSettings } from "../../src/config/load.ts";
 import { MAX_PROBLEMS, parseSources } from "../../src/config/sources_file.ts";
-import { judgeBreaker } from "../../src/domain/breaker.ts";
-import { readMessage } from "../../src/domain/message.ts";
-import { parseRecord } from "../../src/redis/source_record.ts";
+import { judgeBreaker } from "../../src/mutt/breaker.ts";
+import { readMessage } from "../../src/message/read_message.ts";
+import { parseRecord } from "../../src/cycle/cycle_state.ts";
 import { HTTP_REQUESTS } from "../corpus/http_requests.ts";
 import { LOG_TEXTS } from "../corpus/log_texts.ts";
 import { MESSAGES } from "../corpus/messages.ts";

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
-import { readMessage } from "../../src/domain/message.ts";
-import { editMessage } from "../../src/domain/message_edit.ts";
-import type { CycleTally } from "../../src/domain/evidence.ts";
-import { openEnvelope, sealEnvelope } from "../../src/domain/envelope.ts";
-import { correlationIdOf, previewMessage } from "../../src/domain/preview.ts";
-import { decide } from "../../src/domain/verdict.ts";
+import { readMessage } from "../../src/message/read_message.ts";
+import { editMessage } from "../../src/message/edit.ts";
+import type { CycleTally } from "../../src/cycle/evidence.ts";
+import { openEnvelope, sealEnvelope } from "../../src/message/envelope.ts";
+import { correlationIdOf, previewMessage } from "../../src/message/preview.ts";
+import { decide } from "../../src/message/verdict.ts";
 import { ANY_BYTES, HOSTILE_JSON, HOSTILE_NAMES, HOSTILE_TEXT } from "../support/hostile_json.ts";
 import { checkMessage, CONTEXT, countingBytes, same } from "../support/message_checks.ts";
 import { bytesOf, EVENT_TEXT, KNOWN_MEMBERS, nestedObject, OBJECT_TEXT, propertyRuns } from "../support/payloads.ts";

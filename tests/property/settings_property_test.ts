@@ -1,7 +1,7 @@
 /** Whatever stands in the environment, in `.env`, in the sources file or behind a dynamic key: no throw, no secret, no forged line. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { DYNAMIC_KEYS, LiveSettings, NEIGHBOUR_FIELDS, NEIGHBOUR_KEYS } from "../../src/config/dynamic.ts";
+import { DYNAMIC_KEYS, LiveSettings, NEIGHBOUR_FIELDS, NEIGHBOUR_KEYS } from "../../src/mutt/dynamic_keys.ts";
 import {
   DEFAULT_SETTINGS,
   FIELDS,
@@ -13,7 +13,7 @@ import {
 import { parseDotEnv } from "../../src/config/layers.ts";
 import { type Loaded, parseSettings, showValue } from "../../src/config/load.ts";
 import { MAX_DB, parseRedisUrl, parseServers } from "../../src/config/redis_url.ts";
-import { Secret } from "../../src/config/secret.ts";
+import { Secret } from "../../src/runtime/secret.ts";
 import { SOURCE_MEMBERS } from "../../src/config/source_fields.ts";
 import { MAX_PROBLEMS, MAX_SOURCES, parseSources, SOURCE_NAME_PATTERN } from "../../src/config/sources_file.ts";
 import { HOSTILE_JSON, HOSTILE_NAMES, HOSTILE_TEXT } from "../support/hostile_json.ts";

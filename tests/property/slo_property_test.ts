@@ -1,8 +1,8 @@
 /** The windows of the objectives against a count over every sample that there ever was. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { SlidingCounts } from "../../src/domain/sliding_counts.ts";
-import { judgeSlo, SLOTS } from "../../src/domain/slo.ts";
+import { SlidingCounts } from "../../src/slo/sliding_counts.ts";
+import { judgeSlo, SLOTS } from "../../src/slo/objectives.ts";
 import { propertyRuns } from "../support/payloads.ts";
 
 /** A pause, and what was counted at its end. */

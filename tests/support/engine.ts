@@ -3,10 +3,10 @@ import { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
 import { createSourceParts, type SourceParts } from "../../src/app/source_parts.ts";
 import { createSources } from "../../src/app/sources.ts";
-import { LiveSettings } from "../../src/config/dynamic.ts";
+import { LiveSettings } from "../../src/mutt/dynamic_keys.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../../src/config/fields.ts";
 import { parseServers } from "../../src/config/redis_url.ts";
-import { Secret } from "../../src/config/secret.ts";
+import { Secret } from "../../src/runtime/secret.ts";
 import { GATE_NAMES } from "../../src/gates/gate.ts";
 import type { Log } from "../../src/observability/log.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
@@ -15,7 +15,7 @@ import { RedisConnections } from "../../src/redis/connection.ts";
 import { type Commit, COMMIT_RESULTS, type CommitResult, DeadLetterStore } from "../../src/redis/dead_letter_store.ts";
 import { REDIS_ERROR_CODES, type RedisErrorCode } from "../../src/redis/errors.ts";
 import type { Instance } from "../../src/redis/lease_store.ts";
-import { stateKey } from "../../src/redis/keys.ts";
+import { oversizeKey, stateKey } from "../../src/redis/keys.ts";
 import { measuredQueues } from "../../src/replay/depth_watch.ts";
 import { ReplayLoop } from "../../src/replay/loop.ts";
 import type { TurnOutcome } from "../../src/replay/outcome.ts";
@@ -300,13 +300,20 @@ export interface Lists {
   readonly dlq: readonly string[];
   readonly target: readonly string[];
   readonly dead: readonly string[];
+  /** Only where there are any. */
+  readonly oversize?: readonly string[];
 }
+
+/** The list of the messages that were too large to be read. */
+export const OVERSIZE = oversizeKey(DLQ);
 
 /** Reads every list; stamps as {@link withoutInstants} has them. */
 export async function readLists(redis: { readList(key: string): Promise<Buffer[]> }): Promise<Lists> {
-  const [dlq, target, dead] = await Promise.all([DLQ, TARGET, DEAD].map((key) => redis.readList(key)));
-  const show = (list: Buffer[]) => list.map((bytes) => withoutInstants(bytes.toString("latin1")));
-  return { dlq: show(dlq!), target: show(target!), dead: show(dead!) };
+  const lists = await Promise.all([DLQ, TARGET, DEAD, OVERSIZE].map((key) => redis.readList(key)));
+  const [dlq, target, dead, oversize] = lists.map((list) =>
+    list.map((bytes) => withoutInstants(bytes.toString("latin1")))
+  );
+  return { dlq: dlq!, target: target!, dead: dead!, ...(oversize!.length > 0 ? { oversize: oversize! } : {}) };
 }
 
 /** Waits until a list is empty. */

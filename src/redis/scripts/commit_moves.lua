@@ -1,7 +1,7 @@
 -- Moves messages of a DLQ to the target or the dead list, if they are still the ones that were read: the oldest in a row, or
 -- some by their places near either end.
 -- All or nothing: every check comes first, because Redis does not undo what a failed script has written.
--- KEYS  1 dlq (list)  2 target (list)  3 dead (list)  4 state (hash)  5 receipt (string: the caller's last commit)
+-- KEYS  1 dlq (list)  2 target (list)  3 dead (list; that of the oversize for one of those)  4 state (hash)  5 receipt (string: the caller's last commit)
 -- ARGV  1 count (1..4000)  2 their lengths "l1,l2,…", newest first  3 sha1 of the messages joined, newest first (empty:
 --       this runs in a transaction whose WATCH covers the DLQ since it was read, so there is nothing to prove)
 --       4 sampleBytes (0: the digest is of all bytes; else count is 1 and it is of so many first and last bytes)

@@ -1,7 +1,7 @@
 /** Moogsoft goes wrong while a source is drained: instances in this process, rounds of about a second. */
 import { SeededRandom } from "../../../demo/random.ts";
 import type { Settings } from "../../../src/config/fields.ts";
-import { Secret } from "../../../src/config/secret.ts";
+import { Secret } from "../../../src/runtime/secret.ts";
 import { DLQ, type Engine, TARGET } from "../../support/engine.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
 import { waitUntil } from "../../support/wait.ts";

@@ -1,6 +1,6 @@
 /** Moogsoft goes wrong under the service as it is shipped: one process for all rounds, so that what it leaks adds up. */
 import type { SeededRandom } from "../../../demo/random.ts";
-import { DEAD, DLQ, type Moved, TARGET } from "../../support/engine.ts";
+import { DEAD, DLQ, type Moved, OVERSIZE, TARGET } from "../../support/engine.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
 import { type Service, startService } from "../../support/service.ts";
 import { waitUntil } from "../../support/wait.ts";
@@ -154,7 +154,7 @@ interface Scene {
 async function playRound(scene: Scene): Promise<Findings> {
   const { redis, moog, process, fault, random } = scene;
   const client = redis.client();
-  await client.del(TARGET, DEAD);
+  await client.del(TARGET, DEAD, OVERSIZE);
   await process.mark();
   const messages = distinctMessages(50 + random.below(100), random), books = new Books(messages);
   await moog.break(fault);
@@ -191,7 +191,7 @@ async function last({ redis, moog, process, fault, random }: Scene): Promise<str
     await pause(100);
     if (!await process.isHealthy()) problems.add("/health does not say OK");
     if (fault.kind !== "down") continue;
-    const replayed = await client.llen(TARGET) + await client.llen(DEAD);
+    const replayed = await client.llen(TARGET) + await client.llen(DEAD) + await client.llen(OVERSIZE);
     if (replayed > 0) problems.add(`${replayed} were moved while it is down`);
   }
   return [...problems];

@@ -1,6 +1,6 @@
 /** The books of one round: what went into the DLQ, and whether lists, order and counters say what the model says. */
 import type { SeededRandom } from "../../../demo/random.ts";
-import { DEAD, DLQ, eventText, type Moved, TARGET } from "../../support/engine.ts";
+import { DEAD, DLQ, eventText, type Moved, OVERSIZE, TARGET } from "../../support/engine.ts";
 import { coreOf, judge } from "../../support/model.ts";
 import { bytesOf } from "../../support/payloads.ts";
 import type { TestRedis } from "../../support/redis.ts";
@@ -76,11 +76,13 @@ export class Books {
     redis: TestRedis,
     { engines, inOrder, about }: { engines: readonly Counting[]; inOrder: boolean; about: string },
   ): Promise<Findings> {
-    const [dlq, target, dead] = await Promise.all([DLQ, TARGET, DEAD].map((key) => redis.readList(key)));
-    const findings = this.#oracle.check({ dlq: dlq!, target: target!, dead: dead! }, {
+    const [dlq, target, dead, oversize] = await Promise.all(
+      [DLQ, TARGET, DEAD, OVERSIZE].map((key) => redis.readList(key)),
+    );
+    const findings = this.#oracle.check({ dlq: dlq!, target: target!, dead: [...dead!, ...oversize!] }, {
       miscounted: await this.miscounted(engines),
     });
-    const astray = inOrder ? this.#outOfOrder(target!, null) + this.#outOfOrder(dead!, "dead") : 0;
+    const astray = inOrder ? this.#outOfOrder({ target, dead, oversize }) : 0;
     const examples = [
       ...findings.examples,
       ...(dlq!.length > 0 ? [`${dlq!.length} are left in the DLQ`] : []),
@@ -89,8 +91,18 @@ export class Books {
     return { ...findings, misjudged: findings.misjudged + dlq!.length + astray, examples };
   }
 
-  #outOfOrder(list: readonly Uint8Array[], fate: "dead" | null): number {
-    const expected = this.#messages.filter((message) => (judge(message, RULES).deadBy === null) === (fate === null));
-    return list.filter((message, i) => i >= expected.length || coreOf(message) !== coreOf(expected[i]!)).length;
+  #outOfOrder(lists: Readonly<Record<string, readonly Uint8Array[] | undefined>>): number {
+    const listOf = (message: Uint8Array) => {
+      const reason = judge(message, RULES).deadBy;
+      return reason === null ? "target" : reason === "oversize" ? "oversize" : "dead";
+    };
+    const expected = Map.groupBy(this.#messages, listOf);
+    const astray = Object.entries(lists).flatMap(([name, list = []]) =>
+      list.filter((message, i) => {
+        const due = expected.get(name as ReturnType<typeof listOf>)?.[i];
+        return due === undefined || coreOf(message) !== coreOf(due);
+      })
+    );
+    return astray.length;
   }
 }

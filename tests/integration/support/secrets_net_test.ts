@@ -1,8 +1,8 @@
 /** Each way into the net, with a secret on it: one that caught nothing would let every leak of the suite through. */
 import assert from "node:assert/strict";
-import { Secret } from "../../../src/config/secret.ts";
-import { startHealthServer } from "../../../src/http/health_server.ts";
-import { startMetricsServer } from "../../../src/http/metrics_server.ts";
+import { Secret } from "../../../src/runtime/secret.ts";
+import { startHealthServer } from "../../../src/api/health_server.ts";
+import { startMetricsServer } from "../../../src/api/metrics_server.ts";
 import { stateKey } from "../../../src/redis/keys.ts";
 import { SYSTEM_CLOCK } from "../../../src/runtime/clock.ts";
 import { ROOT } from "../../../scripts/child.ts";

@@ -6,7 +6,7 @@ import { formatNumber } from "../../../bench/harness/report.ts";
 import { alternate, median, medianRatio, mediansOf, worstOf } from "../../../bench/harness/rounds.ts";
 import { createSources } from "../../../src/app/sources.ts";
 import { DEFAULT_SETTINGS } from "../../../src/config/fields.ts";
-import { decide } from "../../../src/domain/verdict.ts";
+import { decide } from "../../../src/message/verdict.ts";
 
 const bench = (options: Partial<Bench> = {}): Bench => ({
   ...{ scale: "short", rounds: 3, signal: new AbortController().signal, tell: () => {} },

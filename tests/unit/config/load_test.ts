@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { DEFAULT_SETTINGS, FIELDS, SETTING_KEYS, type SettingKey, type Settings } from "../../../src/config/fields.ts";
 import type { Variables } from "../../../src/config/layers.ts";
 import { type Loaded, parseSettings, showValue } from "../../../src/config/load.ts";
-import { Secret } from "../../../src/config/secret.ts";
+import { Secret } from "../../../src/runtime/secret.ts";
 import { assertNoSecrets, PLANTED } from "../../support/planted_secrets.ts";
 import { MUTT_ENVIRONMENT } from "./mutt_environment.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { parseSettings } from "../../../src/config/load.ts";
-import { LiveSecret } from "../../../src/config/secret.ts";
+import { LiveSecret } from "../../../src/runtime/secret.ts";
 import { vaultTargets, warnOfVault } from "../../../src/config/vault.ts";
 
 const VAULT = { VAULT_ADDR: "https://vault.example:8200", VAULT_ROLE_ID: "role" };

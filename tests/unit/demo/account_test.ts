@@ -1,10 +1,10 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { addsUp, formatAccount, formatDifferences, type Found, takeAccount } from "../../../demo/account.ts";
 import { type DeadLetter, type Fate, generateDeadLetters } from "../../../demo/generator.ts";
-import { sealEnvelope } from "../../../src/domain/envelope.ts";
-import { readMessage } from "../../../src/domain/message.ts";
-import { stampDeath, stampReplay } from "../../../src/domain/message_stamps.ts";
-import type { DeadReason } from "../../../src/domain/source.ts";
+import { sealEnvelope } from "../../../src/message/envelope.ts";
+import { readMessage } from "../../../src/message/read_message.ts";
+import { stampDeath, stampReplay } from "../../../src/message/stamped.ts";
+import type { DeadReason } from "../../../src/message/source_policy.ts";
 
 const RECORD = { failures: 1, evidence: 0, sheds: 0, since: 1_764_000_000, cycle: 3, source: "alerter" };
 const FAILED_AT = "2026-01-15T14:30:00.000Z";

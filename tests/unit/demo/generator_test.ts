@@ -10,8 +10,8 @@ import {
   type MessageKind,
 } from "../../../demo/generator.ts";
 import { SeededRandom } from "../../../demo/random.ts";
-import { withoutStamps } from "../../../src/domain/message_stamps.ts";
-import { decide } from "../../../src/domain/verdict.ts";
+import { withoutStamps } from "../../../src/message/stamped.ts";
+import { decide } from "../../../src/message/verdict.ts";
 
 const CONTEXT = {
   policy: {

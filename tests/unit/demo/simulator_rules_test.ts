@@ -9,7 +9,7 @@ import {
   retriedAlert,
 } from "../../../demo/simulator/forwarder_rules.ts";
 import { judgeAsOriginal } from "../../../demo/simulator/original_rules.ts";
-import { readMessage } from "../../../src/domain/message.ts";
+import { readMessage } from "../../../src/message/read_message.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (message: Uint8Array) => new TextDecoder().decode(message);

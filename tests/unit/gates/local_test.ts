@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { type Brake, RELEASED } from "../../../src/domain/brake.ts";
+import { type Brake, RELEASED } from "../../../src/cycle/brake.ts";
 import { createEnabledGate, createRedisGate, createReturnsGate } from "../../../src/gates/local.ts";
 import type { GateAnswer } from "../../../src/gates/gate.ts";
 import type { Refusal } from "../../../src/redis/move_trial.ts";
-import { parseRecord } from "../../../src/redis/source_record.ts";
+import { parseRecord } from "../../../src/cycle/cycle_state.ts";
 
 const verdict = (answer: GateAnswer | Promise<GateAnswer>) => {
   const { open, reason } = answer as GateAnswer;

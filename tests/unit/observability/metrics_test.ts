@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { SLO_NAMES } from "../../../src/domain/slo.ts";
-import { DEAD_REASONS } from "../../../src/domain/source.ts";
+import { SLO_NAMES } from "../../../src/slo/objectives.ts";
+import { DEAD_REASONS } from "../../../src/message/source_policy.ts";
 import { Metrics } from "../../../src/observability/metrics.ts";
 
 const usage = { residentBytes: 1000, cpuSeconds: 1.5, startedAtSeconds: 1_700_000_000 };

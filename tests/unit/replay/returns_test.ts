@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import type { SourcePolicy } from "../../../src/domain/source.ts";
+import type { SourcePolicy } from "../../../src/message/source_policy.ts";
 import type { ChunkBounds } from "../../../src/redis/dead_letter_store.ts";
-import { NEW_RECORD, type SourceRecord } from "../../../src/redis/source_record.ts";
+import { NEW_RECORD, type SourceRecord } from "../../../src/cycle/cycle_state.ts";
 import { lookForReturns } from "../../../src/replay/returns.ts";
 
 const POLICY: SourcePolicy = {

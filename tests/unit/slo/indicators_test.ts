@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import type { SloName } from "../../../src/domain/slo.ts";
+import type { SloName } from "../../../src/slo/objectives.ts";
 import type { GateName } from "../../../src/gates/gate.ts";
-import { SloCounters } from "../../../src/observability/slo_counters.ts";
+import { SloCounters } from "../../../src/slo/counters.ts";
 import { SourceIndicators } from "../../../src/slo/indicators.ts";
 import { TestClock } from "../../support/test_clock.ts";
 

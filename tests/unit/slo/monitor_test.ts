@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import type { SloName } from "../../../src/domain/slo.ts";
+import type { SloName } from "../../../src/slo/objectives.ts";
 import type { Role } from "../../../src/gates/leader.ts";
-import { SloCounters } from "../../../src/observability/slo_counters.ts";
+import { SloCounters } from "../../../src/slo/counters.ts";
 import { type MonitoredSource, SloMonitor } from "../../../src/slo/monitor.ts";
 import { TestClock, turn } from "../../support/test_clock.ts";
 

@@ -1,0 +1,92 @@
+/** This service's own record inside a message: how often it was replayed and what came of it. */
+import { findMember, type JsonObject } from "./json_members.ts";
+import { quoteAscii } from "./json_text.ts";
+import { numberOf, objectOf, stringOf, wholeNumberOf } from "./json_values.ts";
+import { type DeadReason, REMEDIATION_MEMBER } from "./source_policy.ts";
+
+/** Highest count that is believed or written; a higher one in a message is somebody else's and reads as 0. */
+export const MAX_COUNT = 1000;
+
+/** The record that a message is given: counts of 0-1,000, and the replay whose outcome is open. */
+export interface ReplayRecord {
+  /** How often it came back. */
+  readonly failures: number;
+  /** What these failures tell against the message rather than the consumer, in bits (`weigh`); hundredths. */
+  readonly evidence: number;
+  /** Returns because the consumer shed load. */
+  readonly sheds: number;
+  /** When it was first replayed, in seconds since the epoch, by the server's clock. */
+  readonly since: number;
+  /** Number of the cycle that replayed it, 0 to 2^53-1. */
+  readonly cycle: number;
+  /** Name of the source that replayed it. */
+  readonly source: string;
+}
+
+/** A record found in a message, as far as it is believed: counts that are not are 0, the rest null. */
+export interface FoundRecord extends Omit<ReplayRecord, "cycle" | "source" | "since"> {
+  readonly since: number | null;
+  readonly cycle: number | null;
+  readonly source: string | null;
+}
+
+/** When and why a message died. */
+export interface Death {
+  readonly reason: DeadReason;
+  /** ISO 8601 in UTC with milliseconds. */
+  readonly failedAt: string;
+}
+
+/** The record in the last top-level `_remediation`; null where there is none or it is no object. */
+export function findRecord(message: JsonObject): FoundRecord | null {
+  const member = findMember(message, REMEDIATION_MEMBER);
+  const record = member === null ? null : objectOf(member);
+  if (record === null) return null;
+  const source = findMember(record, "source");
+  return {
+    // Stamps without `evidence` counted a failure in one of two members, and did not say what it tells.
+    failures: Math.min(MAX_COUNT, countIn(record, "failures") + countIn(record, "excused")),
+    evidence: evidenceIn(record),
+    sheds: countIn(record, "sheds"),
+    since: wholeNumberIn(record, { name: "since", max: Number.MAX_SAFE_INTEGER }),
+    cycle: wholeNumberIn(record, { name: "cycle", max: Number.MAX_SAFE_INTEGER }),
+    source: source === null ? null : stringOf(source),
+  };
+}
+
+/** Whether two records say the same. */
+export function isSameRecord(a: ReplayRecord, b: ReplayRecord): boolean {
+  return a.failures === b.failures && a.evidence === b.evidence && a.sheds === b.sheds && a.since === b.since &&
+    a.cycle === b.cycle && a.source === b.source;
+}
+
+/**
+ * The record as JSON text, as Python would write it; `reason` last, on the dead, and the message's own `failed_at` as JSON text. A count of sheds stands there only above 0.
+ * `failures` is written as `3.0`: builds that knew no `evidence`, and for which three failures are death whatever the outage, read
+ * that as 0. So the way back kills nothing either.
+ */
+export function recordText(record: ReplayRecord, reason?: DeadReason, failedAt: string | null = null): string {
+  const { failures, evidence, since, cycle, source } = record;
+  const sheds = record.sheds > 0 ? `, "sheds": ${record.sheds}` : "";
+  const own = failedAt === null ? "" : `, "failed_at": ${failedAt}`;
+  const ending = reason === undefined ? "" : `, "reason": ${quoteAscii(reason)}${own}`;
+  return `{"failures": ${
+    failures === 0 ? 0 : failures.toFixed(1)
+  }, "evidence": ${evidence}${sheds}, "since": ${since}, ` +
+    `"cycle": ${cycle}, "source": ${quoteAscii(source)}${ending}}`;
+}
+
+function countIn(record: JsonObject, name: string): number {
+  const count = findMember(record, name), value = count === null ? null : numberOf(count);
+  return value !== null && Number.isInteger(value) && value >= 0 && value <= MAX_COUNT ? value : 0;
+}
+
+function evidenceIn(record: JsonObject): number {
+  const evidence = findMember(record, "evidence"), value = evidence === null ? null : numberOf(evidence);
+  return value !== null && value >= 0 && value <= MAX_COUNT ? value : 0;
+}
+
+function wholeNumberIn(record: JsonObject, { name, max }: { name: string; max: number }): number | null {
+  const member = findMember(record, name);
+  return member === null ? null : wholeNumberOf(member, max);
+}

@@ -1,0 +1,197 @@
+/** Decides what becomes of one dead letter: replayed, or dead with a reason. */
+import { sealEnvelope } from "./envelope.ts";
+import { type CycleTally, weigh } from "../cycle/evidence.ts";
+import { findMember, type JsonObject } from "./json_members.ts";
+import { isFalsy, numberOf } from "./json_values.ts";
+import { readMessage } from "./read_message.ts";
+import { findRecord, type FoundRecord, MAX_COUNT, type ReplayRecord } from "./stamp.ts";
+import { stampDeath, stampReplay } from "./stamped.ts";
+import { type DeadReason, SHED_MEMBER, type SourcePolicy } from "./source_policy.ts";
+
+/** Every so many sheds count as one failure, so that shedding is bounded too. */
+const SHEDS_PER_FAILURE = 10;
+
+/**
+ * Evidence that makes a message poison, in bits: a thousand to one against chance (9.97), less what rounding takes. Three times the
+ * only one of ten that came back is enough: more than ten do not go in a cycle by default.
+ */
+export const POISON_EVIDENCE = 9.9;
+/**
+ * Where nothing can be compared there is no evidence; then so many failures over so long make a message poison all the same, so
+ * that replays of it are limited. No outage of up to that time, in milliseconds, kills a message without evidence.
+ */
+export const EXHAUSTED_FAILURES = 24, EXHAUSTED_MS = 12 * 3_600_000;
+
+/** What a verdict depends on beside the message. */
+export interface VerdictContext {
+  readonly policy: SourcePolicy;
+  /** A message needs this many failures to be poison (`MAX_POISON_RETRIES`, 1-1,000). */
+  readonly maxPoisonRetries: number;
+  /** Number of the cycle that decides, 0 to 2^53-1, and when it began, by the server's clock. */
+  readonly cycle: number;
+  readonly cycleStartedAtMs: number;
+  /** The server's clock. */
+  readonly nowMs: number;
+  /** What is known of a cycle that replayed messages; `undefined`: nothing. */
+  tallyOf(cycle: number): CycleTally | undefined;
+  /** Written into the dead: ISO 8601 in UTC with milliseconds. */
+  readonly failedAt: string;
+}
+
+/** What to do with a message, and the bytes to do it with. */
+export type Verdict = Judgement & {
+  /** How often this source has replayed it, as far as it says. */
+  readonly tries: number;
+  /** The cycle of this source that replayed it before; `null`: none did, as far as it is known. */
+  readonly cameBackFrom: number | null;
+};
+
+type Judgement =
+  | { readonly action: "replay"; readonly payload: Uint8Array; readonly record: ReplayRecord }
+  | {
+    readonly action: "dead";
+    readonly reason: DeadReason;
+    readonly payload: Uint8Array;
+    /** For the log: one phrase without anything out of the message. */
+    readonly detail: string;
+  };
+
+/** Judges one message. Pure: never throws, whatever the bytes, and leaves them as they are; linear in their number. */
+export function decide(bytes: Uint8Array, context: VerdictContext): Verdict {
+  const message = readMessage(bytes);
+  if (!message.readable) {
+    const { reason, detail } = message;
+    return { ...enclose(bytes, { reason, detail, context }), tries: 0, cameBackFrom: null };
+  }
+  const found = findRecord(message);
+  return {
+    ...judge(message, { found, context }),
+    tries: found === null ? 0 : found.failures + found.sheds + 1,
+    cameBackFrom: cycleOf(found, context),
+  };
+}
+
+/** The cycle that a record names, where it could be one of this source: anybody may write a record. */
+export function cycleOf(
+  found: FoundRecord | null,
+  { policy, cycle }: Pick<VerdictContext, "policy" | "cycle">,
+): number | null {
+  return found?.source === policy.name && found.cycle !== null && found.cycle <= cycle ? found.cycle : null;
+}
+
+function judge(
+  message: JsonObject,
+  { found, context }: { found: FoundRecord | null; context: VerdictContext },
+): Judgement {
+  const record = nextRecord(message, { found, context });
+  const lacking = findLacking(message, context.policy.required);
+  if (lacking !== null) return bury(message, { reason: "malformed", detail: lacking, record, context });
+  const detail = whyPoison(record, context, readCounter(message, context.policy.counter));
+  if (detail !== null) return bury(message, { reason: "poison", detail, record, context });
+  return { action: "replay", payload: stampReplay(message, { record, cut: context.policy.cutOnReplay }), record };
+}
+
+/** Why the message is poison, in words; null where it is not. */
+function whyPoison(
+  { failures, evidence, since }: ReplayRecord,
+  { policy, maxPoisonRetries: limit, nowMs }: VerdictContext,
+  counter: number,
+): string | null {
+  if (counter >= limit) return `${policy.counter} is ${counter}, limit ${limit}`;
+  if (failures < limit) return null;
+  if (evidence >= POISON_EVIDENCE) {
+    const through = Math.floor(100 * (1 - 2 ** (-evidence / failures)));
+    return `failed ${failures} times, limit ${limit}, while some ${through} % of the others got through`;
+  }
+  const forMs = nowMs - since * 1_000;
+  if (failures < EXHAUSTED_FAILURES || forMs < EXHAUSTED_MS) return null;
+  return `failed ${failures} times in ${
+    Math.floor(forMs / 3_600_000)
+  } h, with too few others to tell whose fault it is`;
+}
+
+/** The counter that a message carries under that name: 0 unless it is a number above 0 (`NaN` is none), `Infinity` as it is. */
+export function readCounter(message: JsonObject, name: string | null): number {
+  const member = name === null ? null : findMember(message, name);
+  const value = member === null ? null : numberOf(member);
+  return value !== null && value > 0 ? value : 0;
+}
+
+/** The record that the message is to carry from now on: the one it came with, and its return accounted for. */
+function nextRecord(
+  message: JsonObject,
+  { found, context }: { found: FoundRecord | null; context: VerdictContext },
+): ReplayRecord {
+  const { cycle, policy, cycleStartedAtMs, nowMs } = context;
+  if (found === null) {
+    return { ...NO_COUNTS, since: Math.floor(cycleStartedAtMs / 1_000), cycle, source: policy.name };
+  }
+  const since = found.since ?? Math.floor(nowMs / 1_000);
+  return { ...countReturn(message, { found, context }), since, cycle, source: policy.name };
+}
+
+type Counts = Pick<ReplayRecord, "failures" | "evidence" | "sheds">;
+const NO_COUNTS: Counts = { failures: 0, evidence: 0, sheds: 0 };
+
+/** Adds one return to the counts: a shed, or a failure and what it tells. */
+function countReturn(
+  message: JsonObject,
+  { found, context }: { found: FoundRecord; context: VerdictContext },
+): Counts {
+  const { failures, evidence, sheds } = found;
+  // Only where the member is cut on replay does its presence say that the message was shed since.
+  if (context.policy.cutOnReplay.includes(SHED_MEMBER) && findMember(message, SHED_MEMBER) !== null) {
+    const shedsNow = addOne(sheds);
+    return { failures: shedsNow % SHEDS_PER_FAILURE === 0 ? addOne(failures) : failures, evidence, sheds: shedsNow };
+  }
+  const cycle = cycleOf(found, context), tally = cycle === null ? undefined : context.tallyOf(cycle);
+  if (tally?.says === "uncounted") return { failures, evidence, sheds };
+  const bits = tally ? weigh(tally, { isFirst: isFirstReturn(found) }) : 0;
+  return { failures: addOne(failures), evidence: roundDown(Math.min(MAX_COUNT, evidence + bits)), sheds };
+}
+
+/** Whether the replay that the record tells of was the message's first. */
+export function isFirstReturn({ failures, sheds }: FoundRecord): boolean {
+  return failures === 0 && sheds === 0;
+}
+
+/** To hundredths, so that a stamp stays short. */
+function roundDown(bits: number): number {
+  return Math.floor(bits * 100) / 100;
+}
+
+function addOne(count: number): number {
+  return Math.min(count + 1, MAX_COUNT);
+}
+
+/** What the message lacks of the members a consumer requires, in words; null where it lacks none. */
+function findLacking(message: JsonObject, required: readonly string[]): string | null {
+  for (const name of required) {
+    const member = findMember(message, name);
+    if (member === null) return `required member "${name}" is missing`;
+    if (isFalsy(member)) return `required member "${name}" is empty`;
+  }
+  return null;
+}
+
+interface Burial {
+  readonly reason: DeadReason;
+  readonly detail: string;
+  readonly record: ReplayRecord;
+  readonly context: VerdictContext;
+}
+
+function bury(message: JsonObject, { reason, detail, record, context }: Burial): Judgement {
+  const death = { reason, failedAt: context.failedAt };
+  const stamped = stampDeath(message, { record, death });
+  // Its own `failed_at` stands one level deeper now, and nesting is bounded.
+  const payload = readMessage(stamped).readable ? stamped : sealEnvelope(message.bytes, { record, death });
+  return { action: "dead", reason, payload, detail };
+}
+
+function enclose(bytes: Uint8Array, { reason, detail, context }: Omit<Burial, "record">): Judgement {
+  const since = Math.floor(context.cycleStartedAtMs / 1_000);
+  const record = { ...NO_COUNTS, since, cycle: context.cycle, source: context.policy.name };
+  const payload = sealEnvelope(bytes, { record, death: { reason, failedAt: context.failedAt } });
+  return { action: "dead", reason, payload, detail };
+}

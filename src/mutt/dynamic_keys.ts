@@ -1,0 +1,177 @@
+/** Settings that can change while the service runs: keys in Redis laid over the static settings. Pure but for its listeners. */
+import { describeRange, type Field, parseInteger, type Range } from "../config/field.ts";
+import { FIELDS, SETTING_KEYS, type SettingKey, type Settings } from "../config/fields.ts";
+import { quote } from "../config/redact.ts";
+
+/** What a key's text stands for, or what is wrong with it. */
+export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: string };
+
+const SETTING_BY_DYNAMIC_KEY: ReadonlyMap<string, SettingKey> = new Map(
+  SETTING_KEYS.flatMap((key) => {
+    const { dynamicKey } = FIELDS[key];
+    return dynamicKey === null ? [] : [[dynamicKey, key] as const];
+  }),
+);
+
+/** The keys that override a setting, without their `mutt:config:`. */
+export const DYNAMIC_KEYS: readonly string[] = [...SETTING_BY_DYNAMIC_KEY.keys()];
+
+/** Longest value of a key in Redis that is read, in bytes; the good ones are words and numbers. */
+export const MAX_DYNAMIC_BYTES = 1_024;
+
+/** Parses the text of a dynamic key by the rules of its setting: same bounds, any case, white space around it is fine. */
+export function parseDynamic(key: string, text: string): Parsed<Settings[SettingKey]> {
+  const setting = SETTING_BY_DYNAMIC_KEY.get(key);
+  if (!setting) return { ok: false, problem: `${key} is not a dynamic key` };
+  const field: Field<Settings[SettingKey]> = FIELDS[setting];
+  const value = field.parse(text);
+  return value === undefined
+    ? { ok: false, problem: `${key} ${quote(text)} is not ${field.wants}` }
+    : { ok: true, value };
+}
+
+/** Keys of the services beside this one, which it reads as they do: with `DYNAMIC_CONFIG_ENABLED` only. */
+export interface Neighbours {
+  /** Alerts that the forwarders may send in a period, `null` when the key is not set. */
+  readonly moogRateLimit: number | null;
+  /** That period in seconds, `null` when the key is not set. */
+  readonly moogRatePeriodSeconds: number | null;
+  /** Depth of the alert queue at which the alerter warns, `null` when the key is not set. */
+  readonly alerterQueueWarnThreshold: number | null;
+}
+
+/** One of the {@link Neighbours}: its key, bounds, and meaning for the pages. */
+export interface NeighbourField extends Range {
+  readonly key: string;
+  readonly doc: string;
+}
+
+/** The neighbours' keys, without their `mutt:config:`, and what a good value is. A rate limit of 0 lets nothing pass. */
+export const NEIGHBOUR_FIELDS: Readonly<Record<keyof Neighbours, NeighbourField>> = {
+  moogRateLimit: {
+    key: "moog_rate_limit",
+    min: 0,
+    max: 1_000_000,
+    unit: "alerts a period",
+    doc: "The forwarder's rate limit, before `MOOG_RATE_LIMIT`.",
+  },
+  moogRatePeriodSeconds: {
+    key: "moog_rate_period",
+    min: 1,
+    max: 86_400,
+    unit: "seconds",
+    doc: "Its period, before `MOOG_RATE_PERIOD`.",
+  },
+  alerterQueueWarnThreshold: {
+    key: "alerter_queue_warn_threshold",
+    min: 1,
+    max: 1_000_000_000,
+    unit: "messages",
+    doc: "Limit of the depth gate of the source `alerter`, where `REMEDIATION_TARGET_MAX_DEPTH` is not set.",
+  },
+};
+
+const NEIGHBOUR_BY_KEY: ReadonlyMap<string, keyof Neighbours> = new Map(
+  (Object.keys(NEIGHBOUR_FIELDS) as (keyof Neighbours)[]).map((name) => [NEIGHBOUR_FIELDS[name].key, name]),
+);
+
+/** The neighbours' keys, without their `mutt:config:`. */
+export const NEIGHBOUR_KEYS: readonly string[] = [...NEIGHBOUR_BY_KEY.keys()];
+
+/** Parses the text of a neighbour's key. */
+export function parseNeighbour(key: string, text: string): Parsed<number> {
+  const name = NEIGHBOUR_BY_KEY.get(key);
+  if (!name) return { ok: false, problem: `${key} is not a key that is read` };
+  const range = NEIGHBOUR_FIELDS[name];
+  const value = parseInteger(text, range);
+  return value === undefined
+    ? { ok: false, problem: `${key} ${quote(text)} is not ${describeRange("a whole number", range)}` }
+    : { ok: true, value };
+}
+
+/** What {@link LiveSettings.apply} did. A problem is told once for each bad value, then it is `unchanged`. */
+export type Applied =
+  | { readonly result: "applied" | "unchanged" }
+  | { readonly result: "rejected"; readonly problem: string };
+
+const UNCHANGED: Applied = { result: "unchanged" };
+const NO_NEIGHBOURS: Neighbours = { moogRateLimit: null, moogRatePeriodSeconds: null, alerterQueueWarnThreshold: null };
+
+/** The settings as they are now: the static ones with the dynamic keys' values over them. */
+export class LiveSettings {
+  readonly #initial: Settings;
+  readonly #listeners = new Set<() => void>();
+  /** The last text of each key, good or bad, so that a repeat is known. */
+  readonly #texts = new Map<string, string>();
+  #current: Settings;
+  #neighbours = NO_NEIGHBOURS;
+
+  /** @param initial the static settings, to which a deleted key returns */
+  constructor(initial: Settings) {
+    this.#initial = initial;
+    this.#current = initial;
+  }
+
+  /** The settings now: an immutable snapshot, another one after each change. */
+  current(): Settings {
+    return this.#current;
+  }
+
+  /** The neighbours' values now: an immutable snapshot. */
+  neighbours(): Neighbours {
+    return this.#neighbours;
+  }
+
+  /** Calls `listener` after each change of a value, until the returned function is called. A listener must not throw. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /**
+   * Takes the text of a dynamic or a neighbour's key; `null` and empty text mean that it is not set. A bad text changes
+   * nothing: the last good value stays. Of one longer than {@link MAX_DYNAMIC_BYTES} the beginning is enough, one byte more than
+   * that. Safe to call again with the same text.
+   */
+  apply(key: string, text: string | null): Applied {
+    const given = text?.trim() || isTooLong(text) ? text : null;
+    if (given === (this.#texts.get(key) ?? null)) return UNCHANGED;
+    if (given === null) this.#texts.delete(key);
+    else this.#texts.set(key, given);
+    if (isTooLong(given)) {
+      return { result: "rejected", problem: `${key} is longer than ${MAX_DYNAMIC_BYTES} bytes` };
+    }
+    return NEIGHBOUR_BY_KEY.has(key) ? this.#applyNeighbour(key, given) : this.#applySetting(key, given);
+  }
+
+  #applySetting(key: string, text: string | null): Applied {
+    const setting = SETTING_BY_DYNAMIC_KEY.get(key);
+    const parsed = text === null && setting ? valueOf(this.#initial[setting]) : parseDynamic(key, text ?? "");
+    if (!parsed.ok) return { result: "rejected", problem: parsed.problem };
+    if (!setting || this.#current[setting] === parsed.value) return UNCHANGED;
+    this.#current = Object.freeze({ ...this.#current, [setting]: parsed.value });
+    return this.#announce();
+  }
+
+  #applyNeighbour(key: string, text: string | null): Applied {
+    const name = NEIGHBOUR_BY_KEY.get(key)!;
+    const parsed = text === null ? valueOf(null) : parseNeighbour(key, text);
+    if (!parsed.ok) return { result: "rejected", problem: parsed.problem };
+    if (this.#neighbours[name] === parsed.value) return UNCHANGED;
+    this.#neighbours = Object.freeze({ ...this.#neighbours, [name]: parsed.value });
+    return this.#announce();
+  }
+
+  #announce(): Applied {
+    for (const listener of this.#listeners) listener();
+    return { result: "applied" };
+  }
+}
+
+function isTooLong(text: string | null): boolean {
+  return text !== null && new TextEncoder().encode(text).length > MAX_DYNAMIC_BYTES;
+}
+
+function valueOf<T>(value: T): Parsed<T> {
+  return { ok: true, value };
+}

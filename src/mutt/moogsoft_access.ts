@@ -1,0 +1,78 @@
+/** What the probe of Moogsoft is sent with, read again while the service runs. */
+import { readAuthority } from "../config/authority.ts";
+import { FIELDS, type Settings } from "../config/fields.ts";
+import type { SecretReader } from "../config/load.ts";
+import { usesMoogAuthority } from "../config/rules.ts";
+import { Secret } from "../runtime/secret.ts";
+import type { ProbeAccess } from "./moogsoft_probe.ts";
+import type { Log } from "../observability/log.ts";
+import { readTextFile } from "../runtime/process.ts";
+
+/** What a {@link MoogAccess} needs. */
+export interface MoogAccessOptions {
+  readonly settings: Settings;
+  /** Reads a secret as it is set now; `null`: it cannot have changed. Default: what the settings say. */
+  readonly readSecret?: SecretReader | undefined;
+  readonly log: Log;
+}
+
+/** Keeps the last good key and authority: what cannot be read now was good before. Tells of each change and trouble once. */
+export class MoogAccess {
+  readonly #options: MoogAccessOptions;
+  #last: ProbeAccess;
+  /** What was told to be in the way, by variable. */
+  readonly #troubles = new Map<string, string>();
+
+  constructor(options: MoogAccessOptions) {
+    this.#options = options;
+    this.#last = { apiKey: copyOf(options.settings.moogApiKey), caCert: undefined };
+    this.#last = this.#read();
+  }
+
+  /** What is to be used now. Reads the files. Does not throw. */
+  now(): ProbeAccess {
+    const before = this.#last, after = this.#last = this.#read();
+    if (before.apiKey?.reveal() !== after.apiKey?.reveal()) this.#tellChange(FIELDS.moogApiKey.variable);
+    if (before.caCert !== after.caCert) this.#tellChange(FIELDS.moogCaCertPath.variable);
+    return after;
+  }
+
+  #read(): ProbeAccess {
+    return { apiKey: this.#readKey(), caCert: this.#readAuthority() };
+  }
+
+  #readKey(): ProbeAccess["apiKey"] {
+    const { settings, readSecret } = this.#options;
+    const read = readSecret?.("moogApiKey") ?? { ok: true, value: null };
+    this.#tellTrouble(FIELDS.moogApiKey.variable, read.ok ? undefined : read.problem);
+    return read.ok ? copyOf(read.value ?? settings.moogApiKey) : this.#last.apiKey;
+  }
+
+  #readAuthority(): string | undefined {
+    const { settings } = this.#options;
+    if (!usesMoogAuthority(settings)) return undefined;
+    const { pem, problem } = readAuthority(settings.moogCaCertPath, readTextFile);
+    this.#tellTrouble(FIELDS.moogCaCertPath.variable, problem);
+    return pem ?? this.#last.caCert;
+  }
+
+  #tellTrouble(variable: string, problem: string | undefined): void {
+    if (this.#troubles.get(variable) === problem) return;
+    if (problem === undefined) this.#troubles.delete(variable);
+    else {
+      this.#troubles.set(variable, problem);
+      this.#options.log.warning("moog_access_unreadable", `Remediation: ${problem}; what was read before is used on`);
+    }
+  }
+
+  #tellChange(variable: string): void {
+    const text = `Remediation: ${variable} has changed; Moogsoft is probed anew`;
+    this.#options.log.info("moog_access_changed", text, { variable });
+  }
+}
+
+/** As it is now: who keeps a secret may replace it. An empty one is none. */
+function copyOf(secret: Secret | null): Secret | undefined {
+  const text = secret?.reveal() ?? "";
+  return text === "" ? undefined : new Secret(text);
+}

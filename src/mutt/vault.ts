@@ -1,0 +1,383 @@
+/**
+ * Takes secrets from Vault as MUTT's services do (contract §3.3): login by AppRole, one secret of KV version 2, a token that is
+ * renewed. Three details:
+ *
+ * MUTT's client puts its own mount before the path, so `secret/mutt` is read at `/v1/secret/data/secret/mutt`. Role, secret id
+ * and token go to `VAULT_ADDR` alone: redirects are not followed. What Vault answers is shown by its status only, since the text
+ * may repeat what was sent.
+ */
+import { FIELDS, type Settings } from "../config/fields.ts";
+import { errorName, quotePath } from "../config/layers.ts";
+import { LiveSecret, Secret } from "../runtime/secret.ts";
+import { VAULT_NAMES, type VaultTarget, vaultTargets } from "../config/vault.ts";
+import { OutageLog } from "../lifecycle/outage_log.ts";
+import type { Log } from "../observability/log.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { createProxyChoice } from "../config/proxy.ts";
+import { describeFailure } from "../gates/exchange_words.ts";
+import { exchange } from "../runtime/exchange.ts";
+import { readTextFile } from "../runtime/process.ts";
+import type { Teardown } from "../lifecycle/teardown.ts";
+
+/** Longest time of one request, and the most of an answer that is read. */
+const TIMEOUT_MS = 5_000, ANSWER_BYTES = 65_536;
+/** Shortest time between two looks, whatever asks for one. */
+const SHORTEST_PAUSE_MS = 5_000;
+/** A token with less than this is given up, in seconds: it might not live until the next look. */
+const SHORTEST_LIFE_SECONDS = 2 * SHORTEST_PAUSE_MS / 1_000;
+/** The mount that MUTT's client takes where none is named. */
+const MOUNT = "secret";
+
+/** What Vault was asked for. */
+type Step = "login" | "lookup" | "renewal" | "read";
+
+/** Why nothing was read. Closed set, for the log's `reason`. */
+type FailureReason =
+  | "unreachable"
+  | "timeout"
+  | "refused"
+  | "denied"
+  | "missing"
+  | "sealed"
+  | "redirect"
+  | "odd"
+  | "file";
+
+class VaultFailure extends Error {
+  readonly reason: FailureReason;
+
+  constructor(reason: FailureReason, detail: string) {
+    super(detail);
+    this.reason = reason;
+  }
+}
+
+/** How the last look at Vault went, for people. */
+export interface VaultState {
+  readonly ok: boolean;
+  readonly detail: string;
+}
+
+interface VaultDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** A token and how long it lives. */
+interface Token {
+  readonly text: Secret;
+  readonly renewable: boolean;
+  /** `Infinity`: for ever. */
+  readonly leftSeconds: number;
+}
+
+/** The secrets of {@link vaultTargets}, kept up to date. What Vault does never ends the service: the last secrets stay. */
+export class VaultSecrets {
+  /** The settings, with secrets that are read from Vault; empty until it has answered. */
+  readonly settings: Settings;
+  readonly #deps: VaultDeps;
+  readonly #secrets: ReadonlyMap<VaultTarget, LiveSecret>;
+  readonly #outages: OutageLog;
+  readonly #stop = new AbortController();
+  #pause = new AbortController();
+  #running: Promise<void> | null = null;
+  #token: Token | null = null;
+  #state: VaultState = { ok: false, detail: "Vault has not been asked yet" };
+  #failures = 0;
+  #hasRead = false;
+  #readAtMs = -Infinity;
+
+  constructor(settings: Settings, targets: readonly VaultTarget[], deps: VaultDeps) {
+    this.#deps = deps;
+    this.#secrets = new Map(targets.map((target) => [target, new LiveSecret()]));
+    this.settings = Object.freeze({ ...settings, ...Object.fromEntries(this.#secrets) });
+    this.#outages = new OutageLog({ ...deps, event: "vault", subject: "Vault" });
+  }
+
+  /** How the last look went. */
+  state(): VaultState {
+    return this.#state;
+  }
+
+  /** Looks once: logs in where there is no token, renews it where it is about to end, reads the secrets. Never rejects. */
+  async readOnce(): Promise<void> {
+    let reason = "readable";
+    try {
+      this.#state = { ok: true, detail: this.#take(await this.#readSecrets()) };
+      this.#failures = 0;
+    } catch (error) {
+      if (!(error instanceof VaultFailure)) throw error;
+      this.#state = { ok: false, detail: error.message };
+      this.#failures++;
+      reason = error.reason;
+    }
+    this.#readAtMs = this.#deps.clock.monotonicMs();
+    if (!this.#stop.signal.aborted) this.#outages.note({ ...this.#state, reason });
+  }
+
+  /** Looks again and again from now on. Safe to call twice; does nothing after `stop`. */
+  start(): void {
+    if (this.#stop.signal.aborted) return;
+    this.#running ??= this.#run();
+  }
+
+  /** Looks soon, instead of at the next check: somebody was refused a secret, or asks for it. */
+  wake(): void {
+    this.#pause.abort();
+  }
+
+  /** Breaks a running request off. Safe to call twice, and without `start`. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    this.#pause.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { clock } = this.#deps, { signal } = this.#stop;
+    while (!signal.aborted) {
+      await clock.sleep(this.#pauseMs(), AbortSignal.any([signal, this.#pause.signal]));
+      this.#pause = new AbortController();
+      await clock.sleep(Math.max(0, this.#readAtMs + SHORTEST_PAUSE_MS - clock.monotonicMs()), signal);
+      if (!signal.aborted) await this.readOnce();
+    }
+  }
+
+  /** So that a token that lives for minutes is renewed in time; after failures sooner, then at greater distances. */
+  #pauseMs(): number {
+    const { vaultCheckSeconds } = this.settings;
+    const wanted = this.#failures > 0 ? 5 * 2 ** Math.min(this.#failures - 1, 4) : (this.#token?.leftSeconds ?? 0) / 2;
+    return Math.min(vaultCheckSeconds, wanted) * 1_000;
+  }
+
+  async #readSecrets(): Promise<Readonly<Record<string, unknown>>> {
+    this.#token = await this.#keepToken() ?? await this.#logIn();
+    const { vaultSecretsPath } = this.settings;
+    const answer = await this.#ask("read", `${MOUNT}/data/${vaultSecretsPath}`, { token: this.#token.text });
+    const secrets = memberOf(memberOf(answer, "data"), "data");
+    if (isObject(secrets)) return secrets;
+    // What is left of a version that was deleted.
+    throw new VaultFailure("missing", `Vault has nothing at ${this.#path()} any more (VAULT_SECRETS_PATH)`);
+  }
+
+  /** The token that there is, renewed where that is due; `null` where a login is. */
+  async #keepToken(): Promise<Token | null> {
+    if (this.#token === null) return null;
+    const { text } = this.#token;
+    try {
+      const data = memberOf(await this.#ask("lookup", "auth/token/lookup-self", { token: text }), "data");
+      const token = tokenOf(text, { renewable: memberOf(data, "renewable"), seconds: memberOf(data, "ttl") });
+      const isDue = token.renewable && token.leftSeconds < this.settings.vaultRenewThresholdSeconds;
+      const kept = isDue ? await this.#renew(token) : token;
+      // Ending after a renewal too: it has come to its longest life.
+      return kept.leftSeconds < SHORTEST_LIFE_SECONDS ? null : kept;
+    } catch (error) {
+      // Revoked or expired: a login tells whether that can be helped.
+      if (error instanceof VaultFailure && error.reason === "denied") return null;
+      throw error;
+    }
+  }
+
+  /** What is refused to a token that lives is no failure yet. */
+  async #renew(token: Token): Promise<Token> {
+    try {
+      const path = "auth/token/renew-self";
+      const auth = memberOf(await this.#ask("renewal", path, { token: token.text, body: {} }), "auth");
+      const seconds = memberOf(auth, "lease_duration");
+      return tokenOf(token.text, { renewable: memberOf(auth, "renewable"), seconds });
+    } catch (error) {
+      if (error instanceof VaultFailure && (error.reason === "denied" || error.reason === "odd")) return token;
+      throw error;
+    }
+  }
+
+  async #logIn(): Promise<Token> {
+    const { vaultRoleId } = this.settings;
+    const body = { role_id: vaultRoleId?.reveal() ?? "", secret_id: this.#secretId() };
+    const auth = memberOf(await this.#ask("login", "auth/approle/login", { body }), "auth");
+    const text = memberOf(auth, "client_token");
+    if (typeof text !== "string" || !/^[\x21-\x7e]+$/.test(text)) throw this.#odd("login");
+    const seconds = memberOf(auth, "lease_duration");
+    return tokenOf(new Secret(text), { renewable: memberOf(auth, "renewable"), seconds });
+  }
+
+  /** Read anew each time: whoever renews it renews the file. */
+  #secretId(): string {
+    const { vaultSecretId, vaultSecretIdPath } = this.settings;
+    if (vaultSecretId !== null) return vaultSecretId.reveal();
+    const secretId = this.#readFile("vaultSecretIdPath", vaultSecretIdPath).trim();
+    if (secretId === "") throw fileFailure("vaultSecretIdPath", vaultSecretIdPath, "is empty");
+    return secretId;
+  }
+
+  #readFile(key: "vaultSecretIdPath" | "vaultCaCertPath", path: string): string {
+    try {
+      return readTextFile(path);
+    } catch (error) {
+      throw fileFailure(key, path, `cannot be read: ${errorName(error)}`);
+    }
+  }
+
+  async #ask(
+    step: Step,
+    path: string,
+    { token, body }: { token?: Secret; body?: Readonly<Record<string, string>> },
+  ): Promise<unknown> {
+    const url = new URL(this.settings.vaultAddr);
+    url.pathname = `${url.pathname.replace(/\/+$/, "")}/v1/${path}`;
+    url.search = url.hash = "";
+    const proxy = createProxyChoice(this.settings)(url);
+    const outcome = await exchange({
+      ...{ url, proxy: proxy?.url },
+      method: body === undefined ? "GET" : "POST",
+      headers: {
+        // Vault's own guard against requests that somebody was made to send.
+        "x-vault-request": "true",
+        ...(token === undefined ? {} : { "x-vault-token": token.reveal() }),
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...this.#authority(),
+      ...{ bodyBytes: ANSWER_BYTES, timeoutMs: TIMEOUT_MS, clock: this.#deps.clock, signal: this.#stop.signal },
+    });
+    if (outcome.kind !== "answered") {
+      const asked = {
+        address: url.host,
+        proxy,
+        url: "VAULT_ADDR",
+        timeout: `${TIMEOUT_MS / 1_000} s`,
+        authority: "VAULT_CACERT",
+      };
+      const why = `Vault at ${describeFailure(outcome, asked)}; asked for the ${step}`;
+      throw new VaultFailure(outcome.kind === "timeout" ? "timeout" : "unreachable", why);
+    }
+    if (outcome.status !== 200) throw this.#refusal(step, outcome.status);
+    const answer = parseJson(outcome.body ?? "");
+    if (!isObject(answer)) throw this.#odd(step);
+    return answer;
+  }
+
+  /** Read anew each time, as the secret id. The runtime would pass over a file without a certificate in silence. */
+  #authority(): { caCert?: string } {
+    const { vaultCaCertPath } = this.settings;
+    if (vaultCaCertPath === "") return {};
+    const caCert = this.#readFile("vaultCaCertPath", vaultCaCertPath);
+    if (caCert.includes("-----BEGIN CERTIFICATE-----")) return { caCert };
+    throw fileFailure("vaultCaCertPath", vaultCaCertPath, "holds no certificate (PEM)");
+  }
+
+  #refusal(step: Step, status: number): VaultFailure {
+    const { vaultAddr, vaultSecretId, vaultSecretIdPath } = this.settings;
+    const { host } = new URL(vaultAddr);
+    const told = `Vault at ${host} answered the ${step} with ${status}`;
+    if (status >= 300 && status < 400) {
+      return new VaultFailure(
+        "redirect",
+        `${told}: it redirects, which is not followed; name the node itself in VAULT_ADDR`,
+      );
+    }
+    if (status === 503 || status === 429 || status === 472 || status === 473) {
+      return new VaultFailure("sealed", `${told}: it is sealed, standing by, or asked too often`);
+    }
+    if (step === "login" && (status === 400 || status === 403)) {
+      const from = vaultSecretId === null ? `VAULT_SECRET_ID_FILE ${quotePath(vaultSecretIdPath)}` : "VAULT_SECRET_ID";
+      return new VaultFailure("refused", `${told}: VAULT_ROLE_ID or ${from} is wrong, has expired or is used up`);
+    }
+    if (status === 403) {
+      return new VaultFailure("denied", `${told}: the role may not read ${this.#path()}${this.#hint()}`);
+    }
+    if (status === 404) {
+      return step === "read"
+        ? new VaultFailure("missing", `${told}: there is nothing at ${this.#path()}${this.#hint()}`)
+        : new VaultFailure("missing", `${told}: it has no AppRole at auth/approle, or is no Vault (VAULT_ADDR)`);
+    }
+    return new VaultFailure("odd", told);
+  }
+
+  #odd(step: Step): VaultFailure {
+    const { host } = new URL(this.settings.vaultAddr);
+    return new VaultFailure("odd", `${host} answered the ${step} with 200, but not as Vault does (VAULT_ADDR)`);
+  }
+
+  /** Below `/v1`, as it goes over the network. */
+  #path(): string {
+    return `/v1/${MOUNT}/data/${this.settings.vaultSecretsPath}`;
+  }
+
+  /** MUTT's own pages and its ConfigMap name the mount where its client puts it there once more. */
+  #hint(): string {
+    const [, rest] = /^secret\/(.+)$/.exec(this.settings.vaultSecretsPath) ?? [];
+    return rest === undefined
+      ? " (VAULT_SECRETS_PATH)"
+      : ` (VAULT_SECRETS_PATH; for a secret written by "vault kv put secret/${rest}" it must be ${rest})`;
+  }
+
+  /** Takes what is there over, all of it or nothing. @returns an account of it by names */
+  #take(given: Readonly<Record<string, unknown>>): string {
+    const found = [...this.#secrets].map(([target, secret]) => {
+      const name = VAULT_NAMES[target].find((one) =>
+        Object.hasOwn(given, one) && given[one] !== "" && given[one] !== null
+      );
+      const value = name === undefined ? "" : this.#valueOf(name, { value: given[name], target });
+      return { target, secret, name, value };
+    });
+    const changed = found.filter(({ secret, value }) => secret.set(value)).map(({ target }) => VAULT_NAMES[target][0]);
+    if (this.#hasRead && changed.length > 0) {
+      const text = `Remediation: Vault has other secrets now: ${changed.join(", ")}`;
+      this.#deps.log.info("vault_changed", text, { names: changed });
+    }
+    this.#hasRead = true;
+    const taken = found.flatMap(({ name }) => name ?? []);
+    // There is a next password only while it is being changed.
+    const missing = found.filter(({ name, target }) => name === undefined && target !== "redisPasswordNext");
+    return `${taken.join(", ") || "nothing"} taken from ${this.#path()}` +
+      missing.map(({ target }) => `; it has no ${VAULT_NAMES[target].join(" or ")}`).join("");
+  }
+
+  #valueOf(name: string, { value, target }: { value: unknown; target: VaultTarget }): string {
+    if (typeof value === "string" && FIELDS[target].parse(value) !== undefined) return value;
+    throw new VaultFailure("odd", `${name} at ${this.#path()} of Vault is not ${FIELDS[target].wants}`);
+  }
+}
+
+/** The options with the secrets that Vault has, which has been asked once; as they are where it is not to be asked. */
+export async function withVault<
+  Options extends VaultDeps & { readonly settings: Settings; readonly signal: AbortSignal },
+>(options: Options, teardown: Teardown): Promise<Options & { readonly vault?: VaultSecrets }> {
+  const { settings, clock, log, signal } = options;
+  const targets = vaultTargets(settings);
+  if (targets.length === 0) return options;
+  const vault = new VaultSecrets(settings, targets, { clock, log });
+  teardown.add("Vault", () => vault.stop());
+  // A stop does not wait for a Vault that hangs.
+  signal.addEventListener("abort", () => void vault.stop(), { once: true });
+  await vault.readOnce();
+  vault.start();
+  return { ...options, settings: vault.settings, vault };
+}
+
+function fileFailure(key: "vaultSecretIdPath" | "vaultCaCertPath", path: string, what: string): VaultFailure {
+  return new VaultFailure("file", `${FIELDS[key].variable} ${quotePath(path)} ${what}`);
+}
+
+/** Vault says 0 of a token that does not expire. */
+function tokenOf(text: Secret, { renewable, seconds }: { renewable: unknown; seconds: unknown }): Token {
+  const isNumber = typeof seconds === "number" && seconds > 0;
+  return { text, renewable: renewable === true, leftSeconds: isNumber ? seconds : Infinity };
+}
+
+function memberOf(value: unknown, name: string): unknown {
+  return isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
