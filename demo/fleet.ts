@@ -1,5 +1,5 @@
 /** The instances of the service in the demo: one, or several of which one leads. */
-import { type Service, startService } from "../tests/support/service.ts";
+import { type Service, startService } from "../testkit/service.ts";
 import type { GateView } from "./screen.ts";
 
 /** An instance, and where it can be asked. */

@@ -1,7 +1,7 @@
 /** Scripts that move inside Redis: one that judges there, and one without a bound. */
 import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
 import { loadScript } from "../../src/redis/scripts.ts";
-import { DEAD, DLQ, TARGET } from "../../tests/support/engine.ts";
+import { DEAD, DLQ, TARGET } from "../../testkit/engine.ts";
 import type { BenchRedis } from "../harness/bench_redis.ts";
 import type { Bench } from "../harness/family.ts";
 import { type Drainer, spend } from "./drainer.ts";

@@ -1,5 +1,5 @@
 /** `LMOVE` by the same client in the same process: what a move costs where nothing is judged, bounded or guarded. */
-import { DLQ, TARGET } from "../../tests/support/engine.ts";
+import { DLQ, TARGET } from "../../testkit/engine.ts";
 import type { BenchRedis } from "../harness/bench_redis.ts";
 import { run } from "../harness/program.ts";
 import type { Bench } from "../harness/family.ts";

@@ -1,6 +1,6 @@
 /** This service's engine in this process, with nothing that holds it back. */
 import { DEFAULT_SETTINGS, type Settings } from "../../src/config/fields.ts";
-import { createEngine } from "../../tests/support/engine.ts";
+import { createEngine } from "../../testkit/engine.ts";
 import type { BenchRedis } from "../harness/bench_redis.ts";
 import type { Bench } from "../harness/family.ts";
 import { type Drainer, spend } from "./drainer.ts";

@@ -1,7 +1,7 @@
 /** The service as a process: how soon it is there, how much memory it takes, how long `/health` waits while it drains. */
 import { ROOT } from "../../scripts/child.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
-import { startService } from "../../tests/support/service.ts";
+import { startService } from "../../testkit/service.ts";
 import { BenchRedis } from "../harness/bench_redis.ts";
 import type { Bench, Family, Figures, Scale, Table, Target } from "../harness/family.ts";
 import { readResidentMib } from "../harness/process_memory.ts";

@@ -1,7 +1,7 @@
 /** The Redis under test: a server of its own, messages that every run gets a copy of, and what INFO counts. */
 import type { Redis } from "ioredis";
-import { DEAD, DLQ, TARGET } from "../../tests/support/engine.ts";
-import { startRedis, type TestRedis } from "../../tests/support/redis.ts";
+import { DEAD, DLQ, TARGET } from "../../testkit/engine.ts";
+import { startRedis, type TestRedis } from "../../testkit/redis.ts";
 import { makeMessage } from "./messages.ts";
 
 /** The seed lies in another database, so that a run starts from an empty one. */

@@ -1,8 +1,8 @@
 /** The service as a process, from an idle start to an empty list. */
 import type { Redis } from "ioredis";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
-import { DLQ } from "../../tests/support/engine.ts";
-import { startService } from "../../tests/support/service.ts";
+import { DLQ } from "../../testkit/engine.ts";
+import { startService } from "../../testkit/service.ts";
 import type { BenchRedis } from "./bench_redis.ts";
 import type { Bench, Figures } from "./family.ts";
 import { readPeakMib, readResidentMib, resetPeak } from "./process_memory.ts";

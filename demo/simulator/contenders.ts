@@ -1,6 +1,6 @@
 /** Who may heal the pipeline: MUTT's own service, this one, or nobody. */
 import { knownVariables } from "../../src/config/fields.ts";
-import { type Service, startService } from "../../tests/support/service.ts";
+import { type Service, startService } from "../../testkit/service.ts";
 import type { RateLimit } from "./forwarder.ts";
 import { startOriginal } from "./original.ts";
 import type { SimClock } from "./sim_clock.ts";

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { SHED_THRESHOLD } from "../../demo/simulator/alerter_rules.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../../src/config/fields.ts";
-import { createEngine, eventTexts } from "../support/engine.ts";
-import { type TestRedis, withRedis } from "../support/redis.ts";
-import { type Limit, LiveTraffic, StandInAlerter, StandInForwarder, tellDelays } from "../support/stand_ins.ts";
-import { waitUntil } from "../support/wait.ts";
+import { createEngine, eventTexts } from "../../testkit/engine.ts";
+import { type TestRedis, withRedis } from "../../testkit/redis.ts";
+import { type Limit, LiveTraffic, StandInAlerter, StandInForwarder, tellDelays } from "../../testkit/stand_ins.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const { alertQueue, alerterDlq, deadList, ingestQueue } = DEFAULT_SETTINGS;
 

@@ -11,10 +11,10 @@ import {
   readLists,
   replayedText,
   waitUntilEmpty,
-} from "../support/engine.ts";
-import { shareRedis, type TestRedis, withRedis } from "../support/redis.ts";
-import { startTcpProxy } from "../support/tcp_proxy.ts";
-import { waitUntil } from "../support/wait.ts";
+} from "../../testkit/engine.ts";
+import { shareRedis, type TestRedis, withRedis } from "../../testkit/redis.ts";
+import { startTcpProxy } from "../../testkit/tcp_proxy.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const server = shareRedis();
 /** By this a commit is known on the wire, from the second on a connection. */

@@ -13,10 +13,10 @@ import {
   STATE,
   TARGET,
   waitUntilEmpty,
-} from "../support/engine.ts";
-import { PLANTED } from "../support/planted_secrets.ts";
-import { type TestRedis, withRedis } from "../support/redis.ts";
-import { waitUntil } from "../support/wait.ts";
+} from "../../testkit/engine.ts";
+import { PLANTED } from "../../testkit/planted_secrets.ts";
+import { type TestRedis, withRedis } from "../../testkit/redis.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const MESSAGES = eventTexts(50);
 /** Not JSON: goes to the dead list, so that every fault meets both pushes. */

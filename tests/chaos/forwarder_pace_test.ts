@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { DEFAULT_SETTINGS, type Settings } from "../../src/config/fields.ts";
 import { ROOM_SHARE } from "../../src/mutt/pace.ts";
-import { createEngine, eventTexts } from "../support/engine.ts";
-import { type TestRedis, withRedis } from "../support/redis.ts";
-import { type Limit, LiveTraffic, StandInForwarder, tellDelays } from "../support/stand_ins.ts";
-import { waitUntil } from "../support/wait.ts";
+import { createEngine, eventTexts } from "../../testkit/engine.ts";
+import { type TestRedis, withRedis } from "../../testkit/redis.ts";
+import { type Limit, LiveTraffic, StandInForwarder, tellDelays } from "../../testkit/stand_ins.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const { alertQueue, deadList, moogDlq } = DEFAULT_SETTINGS;
 

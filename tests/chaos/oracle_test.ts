@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { eventText, replayedText } from "../support/engine.ts";
-import { bytesOf } from "../support/payloads.ts";
+import { eventText, replayedText } from "../../testkit/engine.ts";
+import { bytesOf } from "../../testkit/payloads.ts";
 import { type Findings, isClean, Oracle, type Whereabouts } from "./harness/oracle.ts";
 
 const [one, two] = [eventText(1), eventText(2)] as const;

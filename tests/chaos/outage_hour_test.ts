@@ -1,8 +1,8 @@
 /** An hour's outage in cycles of a second, every one of them. */
 import assert from "node:assert/strict";
-import { DEAD, DLQ, eventTexts } from "../support/engine.ts";
-import { ACCEPT, FAIL, numbered, Pipeline } from "../support/pipeline.ts";
-import { shareRedis } from "../support/redis.ts";
+import { DEAD, DLQ, eventTexts } from "../../testkit/engine.ts";
+import { ACCEPT, FAIL, numbered, Pipeline } from "../../testkit/pipeline.ts";
+import { shareRedis } from "../../testkit/redis.ts";
 
 const server = shareRedis();
 

@@ -1,5 +1,5 @@
 /** Hostile HTTP requests that are kept, one character a byte. Each asks in vain but those that are `answered`. */
-import type { Corpus } from "../support/corpus.ts";
+import type { Corpus } from "../../testkit/corpus.ts";
 
 /** The request's bytes. */
 interface Request {

@@ -1,5 +1,5 @@
 /** Texts that a log line must not be broken by, nor the terminal or the program that reads it. */
-import type { Corpus } from "../support/corpus.ts";
+import type { Corpus } from "../../testkit/corpus.ts";
 
 /** The text. */
 interface Text {

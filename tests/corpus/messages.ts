@@ -1,7 +1,7 @@
 /** Hostile messages that are kept: large ones and binary ones are made when they are needed. */
 import { Buffer } from "node:buffer";
-import type { Corpus } from "../support/corpus.ts";
-import type { Reading } from "../support/message_checks.ts";
+import type { Corpus } from "../../testkit/corpus.ts";
+import type { Reading } from "../../testkit/message_checks.ts";
 
 /** The message. */
 interface Message {

@@ -1,7 +1,7 @@
 /** What anybody may have put into Redis where this service reads: dynamic keys, its own records, the forwarder's breaker. */
 import type { BreakerVerdict } from "../../src/mutt/breaker.ts";
 import type { SourceRecord } from "../../src/cycle/cycle_state.ts";
-import type { Corpus } from "../support/corpus.ts";
+import type { Corpus } from "../../testkit/corpus.ts";
 
 /** A dynamic key and its text. */
 interface Dynamic {

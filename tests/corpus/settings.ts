@@ -1,5 +1,5 @@
 /** Hostile values of variables that are kept, and hostile `.env` files. Where a secret is in one, it is the word `hidden`. */
-import type { Corpus } from "../support/corpus.ts";
+import type { Corpus } from "../../testkit/corpus.ts";
 
 /** The variable. */
 interface Variable {

@@ -1,5 +1,5 @@
 /** Hostile sources files that are kept. */
-import type { Corpus } from "../support/corpus.ts";
+import type { Corpus } from "../../testkit/corpus.ts";
 
 /** The file's text. */
 interface File {

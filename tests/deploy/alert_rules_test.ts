@@ -6,8 +6,8 @@ import assert from "node:assert/strict";
 import { stringify } from "yaml";
 import { filesIn } from "../../scripts/child.ts";
 import { GATE_NAMES } from "../../src/gates/gate.ts";
-import { runProgram, withProgram } from "../support/prometheus.ts";
-import { readYaml } from "../support/yaml.ts";
+import { runProgram, withProgram } from "../../testkit/prometheus.ts";
+import { readYaml } from "../../testkit/yaml.ts";
 
 const RULES = "monitoring/prometheus/rules";
 const FILE = `${RULES}/remediation.yml`;

@@ -6,11 +6,11 @@ import assert from "node:assert/strict";
 import { FEED_MIX } from "../../demo/feed.ts";
 import { generateDeadLetters } from "../../demo/generator.ts";
 import { ROOT } from "../../scripts/child.ts";
-import { commandOf, type ComposeFile, type ComposeService } from "../support/compose.ts";
-import { startRedis } from "../support/redis.ts";
-import { startService } from "../support/service.ts";
-import { waitUntil } from "../support/wait.ts";
-import { readYaml } from "../support/yaml.ts";
+import { commandOf, type ComposeFile, type ComposeService } from "../../testkit/compose.ts";
+import { startRedis } from "../../testkit/redis.ts";
+import { startService } from "../../testkit/service.ts";
+import { waitUntil } from "../../testkit/wait.ts";
+import { readYaml } from "../../testkit/yaml.ts";
 
 const { services } = readYaml<ComposeFile>("compose.yaml")[0]!;
 const service = (name: string): ComposeService => services[name]!;

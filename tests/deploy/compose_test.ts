@@ -2,8 +2,8 @@
 import { Ajv } from "ajv";
 import assert from "node:assert/strict";
 import { ROOT } from "../../scripts/child.ts";
-import { commandOf, type ComposeFile, findComposeProblems, startedWith } from "../support/compose.ts";
-import { readYaml } from "../support/yaml.ts";
+import { commandOf, type ComposeFile, findComposeProblems, startedWith } from "../../testkit/compose.ts";
+import { readYaml } from "../../testkit/yaml.ts";
 import denoJson from "../../deno.json" with { type: "json" };
 
 const FILE = readYaml<ComposeFile>("compose.yaml")[0]!;

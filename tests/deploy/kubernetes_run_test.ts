@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import type { ISecret } from "kubernetes-models/v1";
 import { MANIFEST, renderFolder } from "../../scripts/manifest.ts";
-import { environmentOf, type KubeObject, pick, podOf, probesOf } from "../support/kubernetes.ts";
-import { startRedis, withRedis } from "../support/redis.ts";
-import { startService } from "../support/service.ts";
-import { waitUntil } from "../support/wait.ts";
-import { parseYaml, readYaml } from "../support/yaml.ts";
+import { environmentOf, type KubeObject, pick, podOf, probesOf } from "../../testkit/kubernetes.ts";
+import { startRedis, withRedis } from "../../testkit/redis.ts";
+import { startService } from "../../testkit/service.ts";
+import { waitUntil } from "../../testkit/wait.ts";
+import { parseYaml, readYaml } from "../../testkit/yaml.ts";
 
 const OBJECTS = readYaml<KubeObject>(MANIFEST);
 const SECRETS = readYaml<ISecret>("k8s/secret-example.yaml");

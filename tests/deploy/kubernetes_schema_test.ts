@@ -10,8 +10,8 @@ import * as policy from "kubernetes-models/policy/v1";
 import * as core from "kubernetes-models/v1";
 import { ROOT } from "../../scripts/child.ts";
 import { MANIFEST, renderFolder } from "../../scripts/manifest.ts";
-import { type KubeObject, pick, podOf } from "../support/kubernetes.ts";
-import { parseYaml, readYaml } from "../support/yaml.ts";
+import { type KubeObject, pick, podOf } from "../../testkit/kubernetes.ts";
+import { parseYaml, readYaml } from "../../testkit/yaml.ts";
 
 /** Where the models of an API version are. */
 const MODULES = {

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import type { ISecret } from "kubernetes-models/v1";
 import { ROOT } from "../../scripts/child.ts";
 import { MANIFEST, renderFolder } from "../../scripts/manifest.ts";
-import { findBrokenReferences, type KubeObject, pick, podOf } from "../support/kubernetes.ts";
-import { parseYaml, readYaml } from "../support/yaml.ts";
+import { findBrokenReferences, type KubeObject, pick, podOf } from "../../testkit/kubernetes.ts";
+import { parseYaml, readYaml } from "../../testkit/yaml.ts";
 import denoJson from "../../deno.json" with { type: "json" };
 
 const MANIFEST_OBJECTS = readYaml<KubeObject>(MANIFEST);

@@ -1,12 +1,12 @@
 /** `monitoring/`: what compose.yaml's Prometheus, Alertmanager and Grafana read, by their own tools and against compose.yaml. */
 import assert from "node:assert/strict";
 import { filesIn, ROOT } from "../../scripts/child.ts";
-import type { ComposeFile } from "../support/compose.ts";
-import { runProgram, startPrometheus, withProgram } from "../support/prometheus.ts";
-import { startRedis } from "../support/redis.ts";
-import { startService } from "../support/service.ts";
-import { waitUntil } from "../support/wait.ts";
-import { readYaml } from "../support/yaml.ts";
+import type { ComposeFile } from "../../testkit/compose.ts";
+import { runProgram, startPrometheus, withProgram } from "../../testkit/prometheus.ts";
+import { startRedis } from "../../testkit/redis.ts";
+import { startService } from "../../testkit/service.ts";
+import { waitUntil } from "../../testkit/wait.ts";
+import { readYaml } from "../../testkit/yaml.ts";
 
 const { services } = readYaml<ComposeFile>("compose.yaml")[0]!;
 const PROMETHEUS = "monitoring/prometheus/prometheus.yml";

@@ -7,8 +7,8 @@ import { stringify } from "yaml";
 import { judgeSlo, SLO_NAMES } from "../../src/slo/objectives.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
 import { ROOT } from "../../scripts/child.ts";
-import { runProgram, withProgram } from "../support/prometheus.ts";
-import { readYaml } from "../support/yaml.ts";
+import { runProgram, withProgram } from "../../testkit/prometheus.ts";
+import { readYaml } from "../../testkit/yaml.ts";
 
 const FILE = "monitoring/prometheus/rules/slo.yml";
 const WINDOWS = { "15m": 15, "1h": 60, "6h": 360, "24h": 1_440 };

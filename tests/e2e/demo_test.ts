@@ -2,8 +2,8 @@
 import { equal, match, ok } from "node:assert/strict";
 import { startMockMoog } from "../../demo/mock_moog.ts";
 import { ROOT } from "../../scripts/child.ts";
-import { watchOutput } from "../support/secrets_net.ts";
-import { waitUntil } from "../support/wait.ts";
+import { watchOutput } from "../../testkit/secrets_net.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 /** A demo that runs in a process group and with a folder for temporary files of its own, so that what it leaves is seen. */
 class RunningDemo implements AsyncDisposable {

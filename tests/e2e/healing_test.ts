@@ -1,11 +1,11 @@
 /** Healing in ordinary days: the program, a real Redis, and a consumer that accepts, fails and forgets as it is told. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { DEAD, DLQ, eventText, eventTexts, idOf, STATE, TARGET } from "../support/engine.ts";
-import { type TestRedis, withRedis } from "../support/redis.ts";
-import { type Service, startService } from "../support/service.ts";
+import { DEAD, DLQ, eventText, eventTexts, idOf, STATE, TARGET } from "../../testkit/engine.ts";
+import { type TestRedis, withRedis } from "../../testkit/redis.ts";
+import { type Service, startService } from "../../testkit/service.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
-import { waitUntil } from "../support/wait.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const HEAL_MS = 60_000;
 /** Cycles follow one another quickly, and each takes all that is there. */

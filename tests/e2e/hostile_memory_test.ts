@@ -1,9 +1,9 @@
 /** Messages made to fill the memory of whoever reads them: the service stays within the limit that it is deployed with. */
 import assert from "node:assert/strict";
-import { HAS_PROC, peakResidentBytes } from "../support/process_facts.ts";
-import { withRedis } from "../support/redis.ts";
-import { startService } from "../support/service.ts";
-import { waitUntil } from "../support/wait.ts";
+import { HAS_PROC, peakResidentBytes } from "../../testkit/process_facts.ts";
+import { withRedis } from "../../testkit/redis.ts";
+import { startService } from "../../testkit/service.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const MIB = 2 ** 20;
 const COUNT = 20;

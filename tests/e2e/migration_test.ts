@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import type { Redis } from "ioredis";
 import { replay as replayAsOriginal } from "../../demo/simulator/original.ts";
-import { type TestRedis, withRedis } from "../support/redis.ts";
-import { startService } from "../support/service.ts";
-import { waitUntil } from "../support/wait.ts";
+import { type TestRedis, withRedis } from "../../testkit/redis.ts";
+import { startService } from "../../testkit/service.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const DLQ = "mutt:dlq:alerter", TARGET = "mutt:ingest_queue", DEAD = "mutt:dlq:dead";
 

@@ -9,9 +9,9 @@ import type { Incident, World } from "../../demo/simulator/incidents.ts";
 import { playIncident } from "../../demo/simulator/simulate.ts";
 import { filesIn } from "../../scripts/child.ts";
 import { ANNOTATIONS, CHOICES, ROWS } from "../../scripts/dashboard.ts";
-import { freePort, type Series, startPrometheus, type TestPrometheus, withProgram } from "../support/prometheus.ts";
-import { waitUntil } from "../support/wait.ts";
-import { readYaml } from "../support/yaml.ts";
+import { freePort, type Series, startPrometheus, type TestPrometheus, withProgram } from "../../testkit/prometheus.ts";
+import { waitUntil } from "../../testkit/wait.ts";
+import { readYaml } from "../../testkit/yaml.ts";
 
 const HEALTHY: World = { moogStatus: 200, moogLatencyMs: 300, isDatabaseUp: true, failedInserts: 0 };
 

@@ -1,9 +1,9 @@
 /** How long the oldest dead letter has waited, as the service tells it: in metrics, health and the objective. */
 import assert from "node:assert/strict";
 import { stateKey } from "../../src/redis/keys.ts";
-import { type TestRedis, withRedis } from "../support/redis.ts";
-import { type Service, startService } from "../support/service.ts";
-import { waitUntil } from "../support/wait.ts";
+import { type TestRedis, withRedis } from "../../testkit/redis.ts";
+import { type Service, startService } from "../../testkit/service.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const DLQ = "mutt:dlq:alerter";
 

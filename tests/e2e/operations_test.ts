@@ -5,12 +5,12 @@ import { DEMO_API_KEY, generateDeadLetters } from "../../demo/generator.ts";
 import { type MockMoog, startMockMoog } from "../../demo/mock_moog.ts";
 import { onPath, ROOT } from "../../scripts/child.ts";
 import { decide, type VerdictContext } from "../../src/message/verdict.ts";
-import { PLANTED } from "../support/planted_secrets.ts";
-import { startRedis, type TestRedis } from "../support/redis.ts";
-import { isAsDocumented, parseRunbook, type RunbookBlock } from "../support/runbook.ts";
-import { watchOutput } from "../support/secrets_net.ts";
-import { howToRun, type Service, startService } from "../support/service.ts";
-import { waitUntil } from "../support/wait.ts";
+import { PLANTED } from "../../testkit/planted_secrets.ts";
+import { startRedis, type TestRedis } from "../../testkit/redis.ts";
+import { isAsDocumented, parseRunbook, type RunbookBlock } from "../../testkit/runbook.ts";
+import { watchOutput } from "../../testkit/secrets_net.ts";
+import { howToRun, type Service, startService } from "../../testkit/service.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const PAGE = Deno.readTextFileSync(`${ROOT}docs/operations.md`);
 const [HELPERS, ...SECTIONS] = parseRunbook(PAGE).filter(({ blocks }) => blocks.length > 0);

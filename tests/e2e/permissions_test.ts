@@ -5,14 +5,14 @@ import { permissionFlags } from "../../scripts/compile.ts";
 import { environmentPrefixes, FIELDS } from "../../src/config/fields.ts";
 import { RUNTIME_VARIABLES } from "../../src/config/runtime_variables.ts";
 import { NPX_VARIABLE } from "../../src/runtime/process.ts";
-import { startRedis, type TestRedis, withRedis } from "../support/redis.ts";
-import { type Exit, type ServiceOptions, startService } from "../support/service.ts";
+import { startRedis, type TestRedis, withRedis } from "../../testkit/redis.ts";
+import { type Exit, type ServiceOptions, startService } from "../../testkit/service.ts";
 
 const BINARY = Deno.env.get("MUTT_REMEDIATION_BINARY");
 
 Deno.test("permissionFlags: let the service do its work and nothing beside it", async () => {
   const { stdout } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-config", "--no-lock", ...permissionFlags(), `${ROOT}tests/support/permissions_probe.ts`],
+    args: ["run", "--no-config", "--no-lock", ...permissionFlags(), `${ROOT}testkit/permissions_probe.ts`],
     env: { REDIS_HOST: "redis.example", [NPX_VARIABLE]: "exec", HOME: Deno.env.get("HOME") ?? "/" },
   }).output();
   assert.deepEqual(JSON.parse(new TextDecoder().decode(stdout)), {
@@ -202,7 +202,7 @@ needs(`--allow-env=${NPX_VARIABLE}`, {
 /** Whether the program sees how npm was called; that it acts on it is shown in tests/e2e/wrappers_test.ts. */
 async function asksForWrapper(permissions: string[]): Promise<boolean> {
   const { stdout } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-config", "--no-lock", ...permissions, `${ROOT}tests/support/permissions_probe.ts`],
+    args: ["run", "--no-config", "--no-lock", ...permissions, `${ROOT}testkit/permissions_probe.ts`],
     env: { [NPX_VARIABLE]: "exec", NO_COLOR: "1" },
   }).output();
   return JSON.parse(new TextDecoder().decode(stdout))["sees npm_command"] === "done";
@@ -315,7 +315,7 @@ needs("--no-prompt", {
 });
 
 function probeOnTerminal(permissions: string[]): Promise<string> {
-  const probe = `${ROOT}tests/support/permissions_probe.ts`;
+  const probe = `${ROOT}testkit/permissions_probe.ts`;
   return onTerminal([Deno.execPath(), "run", "--no-config", "--no-lock", ...permissions, probe], {});
 }
 

@@ -1,16 +1,16 @@
 /**
  * The attack: every command with secrets wherever one can be, most of them where they go wrong. All that comes out passes through
- * the net (tests/support/secrets_net.ts), so what is asserted here is that each case happened at all.
+ * the net (testkit/secrets_net.ts), so what is asserted here is that each case happened at all.
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { type HttpStub, startHttpStub } from "../support/http_stub.ts";
-import { type OtlpReceiver, startOtlpReceiver } from "../support/otlp_receiver.ts";
-import { PLANTED, withCredentials } from "../support/planted_secrets.ts";
-import { startRedis, type TestRedis, withRedis } from "../support/redis.ts";
-import { watchOutput } from "../support/secrets_net.ts";
-import { type Service, startService } from "../support/service.ts";
-import { waitUntil } from "../support/wait.ts";
+import { type HttpStub, startHttpStub } from "../../testkit/http_stub.ts";
+import { type OtlpReceiver, startOtlpReceiver } from "../../testkit/otlp_receiver.ts";
+import { PLANTED, withCredentials } from "../../testkit/planted_secrets.ts";
+import { startRedis, type TestRedis, withRedis } from "../../testkit/redis.ts";
+import { watchOutput } from "../../testkit/secrets_net.ts";
+import { type Service, startService } from "../../testkit/service.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const DLQ = "mutt:dlq:alerter", TARGET = "mutt:ingest_queue", DEAD = "mutt:dlq:dead";
 const API_KEY = JSON.stringify(PLANTED.messageApiKey);
@@ -289,7 +289,7 @@ withRedis("secrets: no argument that is one is repeated", async (redis) => {
   });
 });
 
-const PRIVATE_KEY = Deno.readTextFileSync(new URL("../support/tls/server.key", import.meta.url));
+const PRIVATE_KEY = Deno.readTextFileSync(new URL("../../testkit/tls/server.key", import.meta.url));
 const REDIS_URL = withCredentials("redis://db:6379/0", { password: PLANTED.redisPassword });
 const WEBHOOK = withCredentials("https://moog.example/hook", { password: PLANTED.webhookPassword });
 
@@ -549,7 +549,7 @@ Deno.test("secrets: none is shown when an ACL forbids what is asked", async () =
 
 Deno.test("secrets: none is shown of a key or a certificate that is none, nor of a server that has no TLS", async () => {
   const folder = await Deno.makeTempDir();
-  const path = (name: string) => new URL(`../support/tls/${name}`, import.meta.url).pathname;
+  const path = (name: string) => new URL(`../../testkit/tls/${name}`, import.meta.url).pathname;
   try {
     await Deno.writeTextFile(`${folder}/half.key`, PRIVATE_KEY.slice(0, 100));
     await Deno.writeTextFile(`${folder}/no.crt`, PLANTED.misplaced);

@@ -1,11 +1,11 @@
 /** What the service's ports are: two, where it was told, and nothing behind them changes data. */
 import assert from "node:assert/strict";
 import { waitingKey } from "../../src/redis/keys.ts";
-import { HAS_PROC, listeningAt, otherOpenDoors } from "../support/process_facts.ts";
-import { exchange, statusOf } from "../support/raw_client.ts";
-import { type TestRedis, withRedis } from "../support/redis.ts";
-import { startService } from "../support/service.ts";
-import { waitUntil } from "../support/wait.ts";
+import { HAS_PROC, listeningAt, otherOpenDoors } from "../../testkit/process_facts.ts";
+import { exchange, statusOf } from "../../testkit/raw_client.ts";
+import { type TestRedis, withRedis } from "../../testkit/redis.ts";
+import { startService } from "../../testkit/service.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const DLQ = "mutt:dlq:alerter";
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PURGE", "get"];

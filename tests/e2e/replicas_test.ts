@@ -1,9 +1,9 @@
 /** Several instances of the service, as processes: one leads, another takes over, `once` respects the leader. */
 import assert from "node:assert/strict";
-import { eventTexts, STATE } from "../support/engine.ts";
-import { type TestRedis, withRedis } from "../support/redis.ts";
-import { type Service, startService } from "../support/service.ts";
-import { waitUntil } from "../support/wait.ts";
+import { eventTexts, STATE } from "../../testkit/engine.ts";
+import { type TestRedis, withRedis } from "../../testkit/redis.ts";
+import { type Service, startService } from "../../testkit/service.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const DLQ = "mutt:dlq:alerter", TARGET = "mutt:ingest_queue";
 /** A lease that no test waits for. */

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { withoutStamps } from "../../src/message/stamped.ts";
-import { PLANTED, withCredentials } from "../support/planted_secrets.ts";
-import { startRedis, type TestRedis, withRedis } from "../support/redis.ts";
-import { type Service, startService } from "../support/service.ts";
-import { waitUntil } from "../support/wait.ts";
+import { PLANTED, withCredentials } from "../../testkit/planted_secrets.ts";
+import { startRedis, type TestRedis, withRedis } from "../../testkit/redis.ts";
+import { type Service, startService } from "../../testkit/service.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const DLQ = "mutt:dlq:alerter", TARGET = "mutt:ingest_queue", DEAD = "mutt:dlq:dead";
 

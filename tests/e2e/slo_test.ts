@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import type { SloComponent, SloReport } from "../../src/slo/monitor.ts";
 import type { SloName, SloState } from "../../src/slo/objectives.ts";
-import { startHttpStub } from "../support/http_stub.ts";
-import { PLANTED, withCredentials } from "../support/planted_secrets.ts";
-import { type TestRedis, withRedis } from "../support/redis.ts";
-import { type Service, startService } from "../support/service.ts";
-import { waitUntil } from "../support/wait.ts";
+import { startHttpStub } from "../../testkit/http_stub.ts";
+import { PLANTED, withCredentials } from "../../testkit/planted_secrets.ts";
+import { type TestRedis, withRedis } from "../../testkit/redis.ts";
+import { type Service, startService } from "../../testkit/service.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const DLQ = "mutt:dlq:alerter", TARGET = "mutt:ingest_queue";
 

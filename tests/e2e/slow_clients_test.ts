@@ -1,11 +1,11 @@
 /** Clients that hold connections without using them, against a service that may have 256 file descriptors. */
 import assert from "node:assert/strict";
 import { MAX_CONNECTIONS } from "../../src/http/listener.ts";
-import { HAS_PROC, openDescriptors, residentBytes } from "../support/process_facts.ts";
-import { connectAndSend, trickle } from "../support/raw_client.ts";
-import { startRedis } from "../support/redis.ts";
-import { type Service, startService } from "../support/service.ts";
-import { waitUntil } from "../support/wait.ts";
+import { HAS_PROC, openDescriptors, residentBytes } from "../../testkit/process_facts.ts";
+import { connectAndSend, trickle } from "../../testkit/raw_client.ts";
+import { startRedis } from "../../testkit/redis.ts";
+import { type Service, startService } from "../../testkit/service.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const DLQ = "mutt:dlq:alerter", TARGET = "mutt:ingest_queue";
 const DESCRIPTORS = 256;

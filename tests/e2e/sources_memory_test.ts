@@ -1,9 +1,9 @@
 /** Many sources with large messages at once: what they hold together is bounded, not only what each does. */
 import assert from "node:assert/strict";
-import { HAS_PROC, peakResidentBytes } from "../support/process_facts.ts";
-import { withRedis } from "../support/redis.ts";
-import { startService } from "../support/service.ts";
-import { waitUntil } from "../support/wait.ts";
+import { HAS_PROC, peakResidentBytes } from "../../testkit/process_facts.ts";
+import { withRedis } from "../../testkit/redis.ts";
+import { startService } from "../../testkit/service.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const SOURCES = 20, MESSAGES = 7;
 /**

@@ -1,9 +1,9 @@
 /** The sources file changes in every way that operators and their tools change files, while messages come in. */
 import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
-import { type TestRedis, withRedis } from "../support/redis.ts";
-import { type Service, startService } from "../support/service.ts";
-import { waitUntil } from "../support/wait.ts";
+import { type TestRedis, withRedis } from "../../testkit/redis.ts";
+import { type Service, startService } from "../../testkit/service.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const ORDERS = {
   ...{ dlq: "orders:dlq", target: "orders", dead: "orders:dead" },

@@ -1,10 +1,10 @@
 /** The worked example of docs/sources.md, as an operator runs it, and what happens when the file is wrong. */
-import { withoutInstants } from "../support/engine.ts";
+import { withoutInstants } from "../../testkit/engine.ts";
 import assert from "node:assert/strict";
 import { ROOT } from "../../scripts/child.ts";
-import { withRedis } from "../support/redis.ts";
-import { startService } from "../support/service.ts";
-import { waitUntil } from "../support/wait.ts";
+import { withRedis } from "../../testkit/redis.ts";
+import { startService } from "../../testkit/service.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const PAGE = Deno.readTextFileSync(`${ROOT}docs/sources.md`);
 /** The page's blocks of code of a language, in order. */

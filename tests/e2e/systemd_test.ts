@@ -1,8 +1,8 @@
 /** The unit under a real systemd: the commands of docs/install.md as they stand there, and what systemd is to do with the service. */
 import assert from "node:assert/strict";
 import { ROOT } from "../../scripts/child.ts";
-import { startSystemd, type Systemd, whyNoSystemd } from "../support/systemd.ts";
-import { waitUntil } from "../support/wait.ts";
+import { startSystemd, type Systemd, whyNoSystemd } from "../../testkit/systemd.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const DLQ = "mutt:dlq:alerter", TARGET = "mutt:ingest_queue";
 const UNIT = "mutt-remediation";

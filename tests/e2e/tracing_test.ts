@@ -1,11 +1,11 @@
 /** Tracing as an operator switches it on: by variables, at run time, in the binary too; and what it must never do. */
 import assert from "node:assert/strict";
-import { startHttpStub } from "../support/http_stub.ts";
-import { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from "../support/otlp_receiver.ts";
-import { PLANTED } from "../support/planted_secrets.ts";
-import { type TestRedis, withRedis } from "../support/redis.ts";
-import { type Service, startService } from "../support/service.ts";
-import { waitUntil } from "../support/wait.ts";
+import { startHttpStub } from "../../testkit/http_stub.ts";
+import { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from "../../testkit/otlp_receiver.ts";
+import { PLANTED } from "../../testkit/planted_secrets.ts";
+import { type TestRedis, withRedis } from "../../testkit/redis.ts";
+import { type Service, startService } from "../../testkit/service.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const DLQ = "mutt:dlq:alerter", TARGET = "mutt:ingest_queue", DEAD = "mutt:dlq:dead";
 const MESSAGE = `{"api_key": ${

@@ -1,9 +1,9 @@
 /** Standard error that nobody reads, standard output on a full disk. */
 import assert from "node:assert/strict";
-import { withRedis } from "../support/redis.ts";
-import { howToRun } from "../support/service.ts";
-import { freePort } from "../support/tls.ts";
-import { waitUntil } from "../support/wait.ts";
+import { withRedis } from "../../testkit/redis.ts";
+import { howToRun } from "../../testkit/service.ts";
+import { freePort } from "../../testkit/tls.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const DLQ = "mutt:dlq:alerter";
 

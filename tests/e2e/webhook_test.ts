@@ -1,13 +1,13 @@
 /** The probe of the service as a user runs it: proxies, and keys and authorities that are renewed under it. */
 import assert from "node:assert/strict";
-import { type HttpStub, startHttpStub } from "../support/http_stub.ts";
-import { assertNoSecrets, PLANTED } from "../support/planted_secrets.ts";
-import { type TestRedis, withRedis } from "../support/redis.ts";
-import { type Service, startService } from "../support/service.ts";
-import { freePort } from "../support/tls.ts";
-import { waitUntil } from "../support/wait.ts";
+import { type HttpStub, startHttpStub } from "../../testkit/http_stub.ts";
+import { assertNoSecrets, PLANTED } from "../../testkit/planted_secrets.ts";
+import { type TestRedis, withRedis } from "../../testkit/redis.ts";
+import { type Service, startService } from "../../testkit/service.ts";
+import { freePort } from "../../testkit/tls.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
-const TLS = new URL("../support/tls/", import.meta.url);
+const TLS = new URL("../../testkit/tls/", import.meta.url);
 
 /** What `check --probe` says of Moogsoft. */
 async function probe(redis: TestRedis, env: Record<string, string>): Promise<{ level: string; text: string }> {

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { permissionFlags } from "../../scripts/compile.ts";
 import { ROOT } from "../../scripts/child.ts";
-import { howToRun } from "../support/service.ts";
-import { freePort } from "../support/tls.ts";
-import { waitUntil } from "../support/wait.ts";
+import { howToRun } from "../../testkit/service.ts";
+import { freePort } from "../../testkit/tls.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const SETTINGS = { REMEDIATION_BIND_ADDRESS: "127.0.0.1", METRICS_PORT_REMEDIATION: "0", REDIS_HOST: "127.0.0.1" };
 

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import denoJson from "../../deno.json" with { type: "json" };
 import { withoutStamps } from "../../src/message/stamped.ts";
-import { AS_DEPLOYED, Container, DEMO_IMAGE, engine, IMAGE, inspect, WRITABLE } from "../support/container.ts";
-import { startRedis, type TestRedis } from "../support/redis.ts";
-import { waitUntil } from "../support/wait.ts";
+import { AS_DEPLOYED, Container, DEMO_IMAGE, engine, IMAGE, inspect, WRITABLE } from "../../testkit/container.ts";
+import { startRedis, type TestRedis } from "../../testkit/redis.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const DLQ = "mutt:dlq:alerter", TARGET = "mutt:ingest_queue", DEAD = "mutt:dlq:dead";
 const MESSAGES = 5_000;

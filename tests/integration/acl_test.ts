@@ -2,13 +2,13 @@
 import assert from "node:assert/strict";
 import { DEFAULT_SETTINGS, type Settings } from "../../src/config/fields.ts";
 import { ACL_DIALECTS, aclRules, COMMAND_GRANTS } from "../../scripts/redis_acl.ts";
-import { AclScenario, refusals, type Sent, setUser, USER } from "../support/acl_scenario.ts";
-import { TestCluster } from "../support/cluster.ts";
+import { AclScenario, refusals, type Sent, setUser, USER } from "../../testkit/acl_scenario.ts";
+import { TestCluster } from "../../testkit/cluster.ts";
 import { oversizeKey } from "../../src/redis/keys.ts";
-import { DEAD, DLQ, eventTexts, TARGET } from "../support/engine.ts";
-import { shareRedis, type TestRedis } from "../support/redis.ts";
-import { startService } from "../support/service.ts";
-import { waitUntil } from "../support/wait.ts";
+import { DEAD, DLQ, eventTexts, TARGET } from "../../testkit/engine.ts";
+import { shareRedis, type TestRedis } from "../../testkit/redis.ts";
+import { startService } from "../../testkit/service.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const redis = shareRedis();
 

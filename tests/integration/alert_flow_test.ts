@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
 import { stateKey } from "../../src/redis/keys.ts";
 import { AlertFlow } from "../../src/mutt/live_traffic.ts";
-import { createEngine, DEAD, DLQ, eventTexts, STATE, TARGET } from "../support/engine.ts";
-import { shareRedis } from "../support/redis.ts";
-import { TestClock } from "../support/test_clock.ts";
+import { createEngine, DEAD, DLQ, eventTexts, STATE, TARGET } from "../../testkit/engine.ts";
+import { shareRedis } from "../../testkit/redis.ts";
+import { TestClock } from "../../testkit/test_clock.ts";
 
 const redis = shareRedis();
 const { moogRateLimitKey: rateKey, alertQueue, moogDlq } = DEFAULT_SETTINGS;

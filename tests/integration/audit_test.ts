@@ -1,6 +1,6 @@
 import { match, strictEqual } from "node:assert/strict";
 import { audit, type AuditResult } from "../../scripts/audit.ts";
-import { startHttpStub, type StubAnswer } from "../support/http_stub.ts";
+import { startHttpStub, type StubAnswer } from "../../testkit/http_stub.ts";
 
 function advisory(severity: string): StubAnswer {
   const one = { id: 1, url: "https://example.com/1", title: "Bad", severity, vulnerable_versions: "*", cwe: [] };

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import type { Settings } from "../../src/config/fields.ts";
 import { stateKey } from "../../src/redis/keys.ts";
-import { createEngine, type Engine, withoutInstants } from "../support/engine.ts";
-import { shareRedis } from "../support/redis.ts";
-import { waitUntil } from "../support/wait.ts";
+import { createEngine, type Engine, withoutInstants } from "../../testkit/engine.ts";
+import { shareRedis } from "../../testkit/redis.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const redis = shareRedis();
 const DLQ = "mutt:dlq:moog", TARGET = "mutt:alert_queue";

@@ -3,12 +3,12 @@ import assert from "node:assert/strict";
 import calculateSlot from "cluster-key-slot";
 import { EXIT } from "../../src/app/exit.ts";
 import type { Settings } from "../../src/config/fields.ts";
-import { TestCluster } from "../support/cluster.ts";
-import { createEngine, type Engine, type EngineOptions, eventTexts, idOf } from "../support/engine.ts";
-import { startHttpStub } from "../support/http_stub.ts";
-import { startService } from "../support/service.ts";
-import { startRedis } from "../support/redis.ts";
-import { waitUntil } from "../support/wait.ts";
+import { TestCluster } from "../../testkit/cluster.ts";
+import { createEngine, type Engine, type EngineOptions, eventTexts, idOf } from "../../testkit/engine.ts";
+import { startHttpStub } from "../../testkit/http_stub.ts";
+import { startService } from "../../testkit/service.ts";
+import { startRedis } from "../../testkit/redis.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const LISTS = {
   alerterDlq: "{mutt}:dlq:alerter",

@@ -5,9 +5,9 @@ import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
 import { createLog } from "../../src/observability/log.ts";
 import { CONFIG_CHANNEL, CONFIG_KEY_PREFIX, ConfigWatcher } from "../../src/mutt/dynamic_keys_watcher.ts";
 import { type Clock, SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
-import { startRedis, type TestRedis } from "../support/redis.ts";
-import { watchOutput } from "../support/secrets_net.ts";
-import { waitUntil } from "../support/wait.ts";
+import { startRedis, type TestRedis } from "../../testkit/redis.ts";
+import { watchOutput } from "../../testkit/secrets_net.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 /** The real clock, but each pause lasts until the test asks for the next poll (or `sleep` is aborted). */
 class HeldClock implements Clock {

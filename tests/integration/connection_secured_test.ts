@@ -4,15 +4,15 @@ import type { RedisAddress } from "../../src/redis/address.ts";
 import { COMMAND_TIMEOUT_MS, RedisConnections } from "../../src/redis/connection.ts";
 import { createLog } from "../../src/observability/log.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
-import { DLQ, eventTexts, waitUntilEmpty } from "../support/engine.ts";
-import { startRedis, type TestRedis } from "../support/redis.ts";
-import { PLANTED } from "../support/planted_secrets.ts";
-import { watchOutput } from "../support/secrets_net.ts";
-import { startService } from "../support/service.ts";
-import { freePort, tlsConfig } from "../support/tls.ts";
-import { waitUntil } from "../support/wait.ts";
+import { DLQ, eventTexts, waitUntilEmpty } from "../../testkit/engine.ts";
+import { startRedis, type TestRedis } from "../../testkit/redis.ts";
+import { PLANTED } from "../../testkit/planted_secrets.ts";
+import { watchOutput } from "../../testkit/secrets_net.ts";
+import { startService } from "../../testkit/service.ts";
+import { freePort, tlsConfig } from "../../testkit/tls.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
-const TLS = new URL("../support/tls/", import.meta.url);
+const TLS = new URL("../../testkit/tls/", import.meta.url);
 const pem = (name: string) => Deno.readTextFileSync(new URL(name, TLS));
 
 const PLAIN: RedisAddress = {

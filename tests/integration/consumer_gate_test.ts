@@ -8,11 +8,11 @@ import { CONSUMER_REASONS, ConsumerGate, type ConsumerGateOptions } from "../../
 import type { GateAnswer } from "../../src/gates/gate.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { SYSTEM_RANDOM } from "../../src/runtime/random.ts";
-import { startHttpStub, type StubAnswer } from "../support/http_stub.ts";
-import { shareRedis, type TestRedis, withRedis } from "../support/redis.ts";
-import { waitUntil } from "../support/wait.ts";
-import { recordLog } from "../support/recorded_log.ts";
-import { TestClock } from "../support/test_clock.ts";
+import { startHttpStub, type StubAnswer } from "../../testkit/http_stub.ts";
+import { shareRedis, type TestRedis, withRedis } from "../../testkit/redis.ts";
+import { waitUntil } from "../../testkit/wait.ts";
+import { recordLog } from "../../testkit/recorded_log.ts";
+import { TestClock } from "../../testkit/test_clock.ts";
 
 const PREFIX = "mutt:heartbeat:alerter";
 const server = shareRedis();

@@ -1,8 +1,8 @@
 /** What the watch of a queue costs Redis where messages are large. */
 import assert from "node:assert/strict";
 import type { Redis } from "ioredis";
-import { createEngine, DLQ } from "../support/engine.ts";
-import { withRedis } from "../support/redis.ts";
+import { createEngine, DLQ } from "../../testkit/engine.ts";
+import { withRedis } from "../../testkit/redis.ts";
 
 /** How often a message was read so far. */
 async function readsOf(redis: Redis): Promise<number> {

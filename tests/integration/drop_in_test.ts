@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { parseSettings } from "../../src/config/load.ts";
 import { warnOfNoWebhook, whyMoogsoftIsNotAsked } from "../../src/config/rules.ts";
 import { onPath, ROOT } from "../../scripts/child.ts";
-import { parseRunbook } from "../support/runbook.ts";
-import { startRedis, type TestRedis, withRedis } from "../support/redis.ts";
-import { startService } from "../support/service.ts";
-import { waitUntil } from "../support/wait.ts";
-import { parseYaml, readYaml } from "../support/yaml.ts";
+import { parseRunbook } from "../../testkit/runbook.ts";
+import { startRedis, type TestRedis, withRedis } from "../../testkit/redis.ts";
+import { startService } from "../../testkit/service.ts";
+import { waitUntil } from "../../testkit/wait.ts";
+import { parseYaml, readYaml } from "../../testkit/yaml.ts";
 
 const DLQ = "mutt:dlq:alerter";
 const WAIT_MS = 20_000;

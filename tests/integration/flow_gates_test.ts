@@ -4,8 +4,8 @@ import { createPaceGate, type PaceSettings } from "../../src/mutt/pace_gate.ts";
 import type { Snapshot } from "../../src/redis/dead_letter_store.ts";
 import { paceLedgerKey } from "../../src/redis/keys.ts";
 import { parseRecord } from "../../src/cycle/cycle_state.ts";
-import { ODD_NUMBERS } from "../support/engine.ts";
-import { shareRedis } from "../support/redis.ts";
+import { ODD_NUMBERS } from "../../testkit/engine.ts";
+import { shareRedis } from "../../testkit/redis.ts";
 
 const redis = shareRedis();
 const RATE_KEY = "mutt:rate_limit:moog", ALERTS = "mutt:alert_queue", INGEST = "mutt:ingest_queue";

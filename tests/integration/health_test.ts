@@ -3,9 +3,9 @@ import { type HealthState, startHealthServer } from "../../src/api/health_server
 import { ListenError, startListener } from "../../src/http/listener.ts";
 import { textReply } from "../../src/http/reply.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
-import { NO_OBJECTIVES } from "../support/listeners.ts";
-import { recordLog } from "../support/recorded_log.ts";
-import { waitUntil } from "../support/wait.ts";
+import { NO_OBJECTIVES } from "../../testkit/listeners.ts";
+import { recordLog } from "../../testkit/recorded_log.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const GOOD: HealthState = {
   live: { ok: true, reason: "" },

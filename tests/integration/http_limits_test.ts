@@ -4,9 +4,9 @@ import { MAX_HEAD_BYTES } from "../../src/http/connection.ts";
 import { type Listener, MAX_CONNECTIONS, startListener } from "../../src/http/listener.ts";
 import { textReply } from "../../src/http/reply.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
-import { connectAndSend, exchange, readToEnd, statusOf } from "../support/raw_client.ts";
-import { recordLog } from "../support/recorded_log.ts";
-import { waitUntil } from "../support/wait.ts";
+import { connectAndSend, exchange, readToEnd, statusOf } from "../../testkit/raw_client.ts";
+import { recordLog } from "../../testkit/recorded_log.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 /** More than the system takes off a writer's hands for a reader that does not read. */
 const HUGE = "x".repeat(40_000_000);

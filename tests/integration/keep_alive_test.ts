@@ -4,10 +4,10 @@ import { Redis } from "ioredis";
 import { RedisConnections } from "../../src/redis/connection.ts";
 import { TailGuard } from "../../src/redis/tail_guard.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
-import { DLQ } from "../support/engine.ts";
-import { recordLog } from "../support/recorded_log.ts";
-import { withRedis } from "../support/redis.ts";
-import { waitUntil } from "../support/wait.ts";
+import { DLQ } from "../../testkit/engine.ts";
+import { recordLog } from "../../testkit/recorded_log.ts";
+import { withRedis } from "../../testkit/redis.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 withRedis(
   "RedisConnections: asks something on each idle connection, in a transaction and subscribed too, and loses none",

@@ -16,9 +16,9 @@ import {
   STATE,
   TARGET,
   waitUntilEmpty,
-} from "../support/engine.ts";
-import { shareRedis } from "../support/redis.ts";
-import { waitUntil } from "../support/wait.ts";
+} from "../../testkit/engine.ts";
+import { shareRedis } from "../../testkit/redis.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const server = shareRedis();
 /** The lease of a test, in seconds. */

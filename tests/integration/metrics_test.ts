@@ -6,8 +6,8 @@ import { COMMIT_RESULTS } from "../../src/redis/dead_letter_store.ts";
 import { REDIS_ERROR_CODES } from "../../src/redis/errors.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { readProcessUsage } from "../../src/runtime/process.ts";
-import { withProgram } from "../support/prometheus.ts";
-import { recordLog } from "../support/recorded_log.ts";
+import { withProgram } from "../../testkit/prometheus.ts";
+import { recordLog } from "../../testkit/recorded_log.ts";
 
 /** What Prometheus 2.42 sends with each scrape. */
 const PROMETHEUS_ACCEPT =

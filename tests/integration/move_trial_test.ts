@@ -9,12 +9,12 @@ import { filesIn, ROOT } from "../../scripts/child.ts";
 import { aclRules } from "../../scripts/redis_acl.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { SYSTEM_RANDOM } from "../../src/runtime/random.ts";
-import { createEngine, DEAD, DLQ, eventTexts, TARGET, waitUntilEmpty } from "../support/engine.ts";
-import { PLANTED } from "../support/planted_secrets.ts";
-import { recordLog } from "../support/recorded_log.ts";
-import { type TestRedis, withRedis } from "../support/redis.ts";
-import { startService } from "../support/service.ts";
-import { waitUntil } from "../support/wait.ts";
+import { createEngine, DEAD, DLQ, eventTexts, TARGET, waitUntilEmpty } from "../../testkit/engine.ts";
+import { PLANTED } from "../../testkit/planted_secrets.ts";
+import { recordLog } from "../../testkit/recorded_log.ts";
+import { type TestRedis, withRedis } from "../../testkit/redis.ts";
+import { startService } from "../../testkit/service.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 /** One way in which Redis answers PING and lets nothing be moved. */
 interface Fault {

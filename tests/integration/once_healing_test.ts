@@ -1,7 +1,7 @@
 /** Healing under cron: every cycle in a process of its own, so that all that is known lies in Redis and in the messages. */
 import assert from "node:assert/strict";
-import { createEngine, DEAD, DLQ, eventTexts, TARGET } from "../support/engine.ts";
-import { shareRedis } from "../support/redis.ts";
+import { createEngine, DEAD, DLQ, eventTexts, TARGET } from "../../testkit/engine.ts";
+import { shareRedis } from "../../testkit/redis.ts";
 
 const redis = shareRedis();
 const CRON = { batchSize: 10 };

@@ -13,10 +13,10 @@ import {
   readLists,
   replayedText,
   TARGET,
-} from "../support/engine.ts";
-import { startHttpStub, type StubAnswer } from "../support/http_stub.ts";
-import { shareRedis } from "../support/redis.ts";
-import { waitUntil } from "../support/wait.ts";
+} from "../../testkit/engine.ts";
+import { startHttpStub, type StubAnswer } from "../../testkit/http_stub.ts";
+import { shareRedis } from "../../testkit/redis.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const server = shareRedis();
 const ROOT = new URL("../../", import.meta.url);

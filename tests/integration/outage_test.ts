@@ -5,9 +5,9 @@
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { DEAD, DLQ, eventText, eventTexts, idOf } from "../support/engine.ts";
-import { ACCEPT, type Consumer, FAIL, numbered, Pipeline, SHED } from "../support/pipeline.ts";
-import { shareRedis } from "../support/redis.ts";
+import { DEAD, DLQ, eventText, eventTexts, idOf } from "../../testkit/engine.ts";
+import { ACCEPT, type Consumer, FAIL, numbered, Pipeline, SHED } from "../../testkit/pipeline.ts";
+import { shareRedis } from "../../testkit/redis.ts";
 
 const server = shareRedis();
 /** An hour and a day in intervals of the default, 300 s. */

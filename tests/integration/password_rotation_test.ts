@@ -1,13 +1,13 @@
 /** A password is changed under a running drain, as an operator does it: nothing is lost, nothing is doubled, nothing is shown. */
 import assert from "node:assert/strict";
 import type { Redis } from "ioredis";
-import { DLQ, eventTexts, idOf, TARGET } from "../support/engine.ts";
-import { PLANTED } from "../support/planted_secrets.ts";
-import { startRedis, type TestRedis } from "../support/redis.ts";
-import { MASTER, SentinelTrio } from "../support/sentinel.ts";
-import { type Service, startService } from "../support/service.ts";
-import { certificateFiles, freePort, tlsConfig } from "../support/tls.ts";
-import { waitUntil } from "../support/wait.ts";
+import { DLQ, eventTexts, idOf, TARGET } from "../../testkit/engine.ts";
+import { PLANTED } from "../../testkit/planted_secrets.ts";
+import { startRedis, type TestRedis } from "../../testkit/redis.ts";
+import { MASTER, SentinelTrio } from "../../testkit/sentinel.ts";
+import { type Service, startService } from "../../testkit/service.ts";
+import { certificateFiles, freePort, tlsConfig } from "../../testkit/tls.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const { redisPassword: CURRENT, redisPasswordNext: NEXT } = PLANTED, THIRD = "a-third-one";
 const COUNT = 500;

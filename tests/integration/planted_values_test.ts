@@ -7,12 +7,12 @@ import { Heartbeats } from "../../src/gates/heartbeats.ts";
 import { LeaseStore, MAX_LEASE_MS } from "../../src/redis/lease_store.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { SYSTEM_RANDOM } from "../../src/runtime/random.ts";
-import { createEngine, DLQ, eventTexts, STATE, waitUntilEmpty } from "../support/engine.ts";
-import { HAS_PROC, peakResidentBytes } from "../support/process_facts.ts";
-import { recordLog } from "../support/recorded_log.ts";
-import { shareRedis } from "../support/redis.ts";
-import { startService } from "../support/service.ts";
-import { waitUntil } from "../support/wait.ts";
+import { createEngine, DLQ, eventTexts, STATE, waitUntilEmpty } from "../../testkit/engine.ts";
+import { HAS_PROC, peakResidentBytes } from "../../testkit/process_facts.ts";
+import { recordLog } from "../../testkit/recorded_log.ts";
+import { shareRedis } from "../../testkit/redis.ts";
+import { startService } from "../../testkit/service.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 /** As in tests/e2e/hostile_memory_test.ts; names of 4 MB took 930 MiB when all were asked for at once. */
 const MOST_MIB = Deno.env.get("MUTT_REMEDIATION_BINARY") ? 256 : 512;

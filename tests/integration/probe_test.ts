@@ -6,13 +6,13 @@ import { exchange, EXCHANGE_FAILURES, type ExchangeOutcome, TLS_FLAWS } from "..
 import { DOWNSTREAM_REASONS, sendProbe } from "../../src/mutt/moogsoft_probe.ts";
 import { probeKey, ProbeRecord } from "../../src/mutt/shared_probe.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
-import { type RecordedLine, recordLog } from "../support/recorded_log.ts";
-import { TestClock } from "../support/test_clock.ts";
-import { type HttpStub, startHttpStub, type StubAnswer } from "../support/http_stub.ts";
-import { assertNoSecrets, PLANTED } from "../support/planted_secrets.ts";
-import { withRedis } from "../support/redis.ts";
-import { certificateFiles } from "../support/tls.ts";
-import { waitUntil } from "../support/wait.ts";
+import { type RecordedLine, recordLog } from "../../testkit/recorded_log.ts";
+import { TestClock } from "../../testkit/test_clock.ts";
+import { type HttpStub, startHttpStub, type StubAnswer } from "../../testkit/http_stub.ts";
+import { assertNoSecrets, PLANTED } from "../../testkit/planted_secrets.ts";
+import { withRedis } from "../../testkit/redis.ts";
+import { certificateFiles } from "../../testkit/tls.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 /** A Moogsoft that answers as told, for the time of `use`. */
 async function withMoog(

@@ -11,8 +11,8 @@ import { findRecord } from "../../src/message/stamp.ts";
 import type { SourcePolicy } from "../../src/message/source_policy.ts";
 import { decide, readCounter, type Verdict, type VerdictContext } from "../../src/message/verdict.ts";
 import { MESSAGES } from "../corpus/messages.ts";
-import { CONTEXT as COMMON } from "../support/message_checks.ts";
-import { ANY_BYTES, HOSTILE_JSON, HOSTILE_NAMES } from "../support/hostile_json.ts";
+import { CONTEXT as COMMON } from "../../testkit/message_checks.ts";
+import { ANY_BYTES, HOSTILE_JSON, HOSTILE_NAMES } from "../../testkit/hostile_json.ts";
 import {
   bytesOf,
   EVENT_TEXT,
@@ -22,7 +22,7 @@ import {
   OBJECT_TEXT,
   propertyRuns,
   textOf,
-} from "../support/payloads.ts";
+} from "../../testkit/payloads.ts";
 
 /** The consumers' way to read: strict UTF-8, then `json.loads`. One question a line in, one answer a line out. */
 const PYTHON = String.raw`

@@ -4,14 +4,14 @@ import { checkInstallation } from "../../src/operations/check.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../../src/config/fields.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { SYSTEM_RANDOM } from "../../src/runtime/random.ts";
-import { recordLog } from "../support/recorded_log.ts";
-import { startRedis, withRedis } from "../support/redis.ts";
-import { startService } from "../support/service.ts";
-import { type Certificate, certificateFiles, freePort, tlsConfig, type TlsOptions } from "../support/tls.ts";
-import { waitUntil } from "../support/wait.ts";
+import { recordLog } from "../../testkit/recorded_log.ts";
+import { startRedis, withRedis } from "../../testkit/redis.ts";
+import { startService } from "../../testkit/service.ts";
+import { type Certificate, certificateFiles, freePort, tlsConfig, type TlsOptions } from "../../testkit/tls.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
-const OTHER_AUTHORITY = new URL("../support/tls/other_ca.crt", import.meta.url).pathname;
-const ENCRYPTED_KEY = new URL("../support/tls/faults/encrypted.key", import.meta.url).pathname;
+const OTHER_AUTHORITY = new URL("../../testkit/tls/other_ca.crt", import.meta.url).pathname;
+const ENCRYPTED_KEY = new URL("../../testkit/tls/faults/encrypted.key", import.meta.url).pathname;
 
 /** What `check` says of Redis, and its exit code. */
 async function check(settings: Partial<Settings>): Promise<{ said: string; exitCode: number }> {

@@ -5,12 +5,12 @@ import type { RedisAddress } from "../../src/redis/address.ts";
 import { RedisConnections } from "../../src/redis/connection.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { SYSTEM_RANDOM } from "../../src/runtime/random.ts";
-import { DLQ, eventTexts, waitUntilEmpty } from "../support/engine.ts";
-import { recordLog } from "../support/recorded_log.ts";
-import { startRedis, type TestRedis } from "../support/redis.ts";
-import { MASTER, SentinelTrio } from "../support/sentinel.ts";
-import { startService } from "../support/service.ts";
-import { certificateFiles, freePort, tlsConfig } from "../support/tls.ts";
+import { DLQ, eventTexts, waitUntilEmpty } from "../../testkit/engine.ts";
+import { recordLog } from "../../testkit/recorded_log.ts";
+import { startRedis, type TestRedis } from "../../testkit/redis.ts";
+import { MASTER, SentinelTrio } from "../../testkit/sentinel.ts";
+import { startService } from "../../testkit/service.ts";
+import { certificateFiles, freePort, tlsConfig } from "../../testkit/tls.ts";
 
 const PASSWORD = "p@ss:w/o?r#d%[é]", ENCODED = encodeURIComponent(PASSWORD);
 const USERS = [`user default on >${PASSWORD} ~* &* +@all`, `user who on >${PASSWORD} ~* &* +@all`];

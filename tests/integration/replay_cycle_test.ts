@@ -15,9 +15,9 @@ import {
   replayedText,
   STATE,
   TARGET,
-} from "../support/engine.ts";
-import { shareRedis } from "../support/redis.ts";
-import { waitUntil } from "../support/wait.ts";
+} from "../../testkit/engine.ts";
+import { shareRedis } from "../../testkit/redis.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const server = shareRedis();
 const stamped = (texts: readonly string[]) => texts.map((text) => replayedText(text));

@@ -1,11 +1,11 @@
 /** Large messages through the service as a process of its own: it stays small. */
 import { Buffer } from "node:buffer";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { DLQ, eventText, OVERSIZE, TARGET } from "../support/engine.ts";
-import { peakResidentBytes } from "../support/process_facts.ts";
-import { startRedis } from "../support/redis.ts";
-import { startService } from "../support/service.ts";
-import { waitUntil } from "../support/wait.ts";
+import { DLQ, eventText, OVERSIZE, TARGET } from "../../testkit/engine.ts";
+import { peakResidentBytes } from "../../testkit/process_facts.ts";
+import { startRedis } from "../../testkit/redis.ts";
+import { startService } from "../../testkit/service.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const MIB = 1024 * 1024;
 const MOST_BYTES = 256 * MIB;

@@ -2,11 +2,11 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { RedisConnections } from "../../src/redis/connection.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
-import { createEngine, DLQ, eventTexts, readLists, replayedText, waitUntilEmpty } from "../support/engine.ts";
-import { shareRedis, withRedis } from "../support/redis.ts";
-import { startService } from "../support/service.ts";
-import { startTcpProxy } from "../support/tcp_proxy.ts";
-import { waitUntil } from "../support/wait.ts";
+import { createEngine, DLQ, eventTexts, readLists, replayedText, waitUntilEmpty } from "../../testkit/engine.ts";
+import { shareRedis, withRedis } from "../../testkit/redis.ts";
+import { startService } from "../../testkit/service.ts";
+import { startTcpProxy } from "../../testkit/tcp_proxy.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const server = shareRedis();
 

@@ -1,9 +1,9 @@
 /** Several instances at one Redis: one bound and one interval for all of them, whoever dies. */
 import { deepStrictEqual, ok } from "node:assert/strict";
 import type { Redis } from "ioredis";
-import { createEngine, DEAD, DLQ, type Engine, eventTexts, idOf, STATE, TARGET } from "../support/engine.ts";
-import { shareRedis } from "../support/redis.ts";
-import { waitUntil } from "../support/wait.ts";
+import { createEngine, DEAD, DLQ, type Engine, eventTexts, idOf, STATE, TARGET } from "../../testkit/engine.ts";
+import { shareRedis } from "../../testkit/redis.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const server = shareRedis();
 const INTERVAL_MS = 300;

@@ -1,7 +1,7 @@
 /** What a process that starts anew does with the cycle that was begun before it. */
 import assert from "node:assert/strict";
-import { createEngine, DLQ, eventTexts, STATE } from "../support/engine.ts";
-import { shareRedis } from "../support/redis.ts";
+import { createEngine, DLQ, eventTexts, STATE } from "../../testkit/engine.ts";
+import { shareRedis } from "../../testkit/redis.ts";
 
 const server = shareRedis();
 const startedAgo = async (ms: number) => {

@@ -1,12 +1,12 @@
 /** Redis behind Sentinels: how the master is found, and what a failover in the middle of a drain does. */
 import assert from "node:assert/strict";
 import { Secret } from "../../src/runtime/secret.ts";
-import { createEngine, DLQ, type Engine, eventTexts, idOf, TARGET } from "../support/engine.ts";
-import { PLANTED } from "../support/planted_secrets.ts";
-import { MASTER, SentinelTrio } from "../support/sentinel.ts";
-import { startService } from "../support/service.ts";
-import type { TestRedis } from "../support/redis.ts";
-import { waitUntil } from "../support/wait.ts";
+import { createEngine, DLQ, type Engine, eventTexts, idOf, TARGET } from "../../testkit/engine.ts";
+import { PLANTED } from "../../testkit/planted_secrets.ts";
+import { MASTER, SentinelTrio } from "../../testkit/sentinel.ts";
+import { startService } from "../../testkit/service.ts";
+import type { TestRedis } from "../../testkit/redis.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const COUNT = 3_000;
 /** Detection, election and the client's own back-off. */

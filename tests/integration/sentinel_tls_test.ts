@@ -1,10 +1,10 @@
 /** Redis and its Sentinels on TLS ports only: each is verified, and a failover in the middle of a drain loses nothing. */
 import assert from "node:assert/strict";
-import { DLQ, eventTexts, idOf, TARGET } from "../support/engine.ts";
-import { MASTER, SentinelTrio } from "../support/sentinel.ts";
-import { type Service, startService } from "../support/service.ts";
-import { certificateFiles, SHARED_NAME } from "../support/tls.ts";
-import { waitUntil } from "../support/wait.ts";
+import { DLQ, eventTexts, idOf, TARGET } from "../../testkit/engine.ts";
+import { MASTER, SentinelTrio } from "../../testkit/sentinel.ts";
+import { type Service, startService } from "../../testkit/service.ts";
+import { certificateFiles, SHARED_NAME } from "../../testkit/tls.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const COUNT = 1_500;
 /** Detection, election and the client's own back-off. */

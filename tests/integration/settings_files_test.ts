@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { permissionFlags } from "../../scripts/compile.ts";
 import { ROOT } from "../../scripts/child.ts";
-import { watchOutput } from "../support/secrets_net.ts";
+import { watchOutput } from "../../testkit/secrets_net.ts";
 import { existsSync } from "node:fs";
 import { MAX_FILE_BYTES, readFile, readTextFile } from "../../src/runtime/process.ts";
-import { startService } from "../support/service.ts";
-import { waitUntil } from "../support/wait.ts";
+import { startService } from "../../testkit/service.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 /** Runs `config` by a shell, which can set variables to any bytes. The script ends before the command. */
 async function showConfig(script: string, cwd = ROOT): Promise<{ code: number; told: string }> {

@@ -12,8 +12,8 @@ import { replay } from "../../demo/simulator/original.ts";
 import { playIncident } from "../../demo/simulator/simulate.ts";
 import { SimClock } from "../../demo/simulator/sim_clock.ts";
 import { generateTraffic, type Stream } from "../../demo/simulator/traffic.ts";
-import { shareRedis } from "../support/redis.ts";
-import { waitUntil } from "../support/wait.ts";
+import { shareRedis } from "../../testkit/redis.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const server = shareRedis();
 

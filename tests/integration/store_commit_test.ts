@@ -5,8 +5,8 @@ import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import type { Redis } from "ioredis";
 import commitMoves from "../../src/redis/scripts/commit_moves.lua" with { type: "text" };
 import type { Chunk, Commit, DeadLetterStore, Move } from "../../src/redis/dead_letter_store.ts";
-import { createStore, DEAD, DLQ, dumpKeys, readLists, STATE, TARGET } from "../support/engine.ts";
-import { shareRedis } from "../support/redis.ts";
+import { createStore, DEAD, DLQ, dumpKeys, readLists, STATE, TARGET } from "../../testkit/engine.ts";
+import { shareRedis } from "../../testkit/redis.ts";
 
 const server = shareRedis();
 

@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import type { Chunk, Commit } from "../../src/redis/dead_letter_store.ts";
-import { createStore, DLQ, dumpKeys, ODD_NUMBERS, readLists, STATE } from "../support/engine.ts";
-import { shareRedis } from "../support/redis.ts";
+import { createStore, DLQ, dumpKeys, ODD_NUMBERS, readLists, STATE } from "../../testkit/engine.ts";
+import { shareRedis } from "../../testkit/redis.ts";
 
 const server = shareRedis();
 const START = { sequence: "0", intervalMs: 60_000, budget: 100, fields: {} };

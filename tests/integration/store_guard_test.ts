@@ -4,10 +4,10 @@ import type { Redis } from "ioredis";
 import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
 import { createSources } from "../../src/app/sources.ts";
 import { type Chunk, type Commit, DeadLetterStore } from "../../src/redis/dead_letter_store.ts";
-import { DLQ, eventTexts, readLists, STATE } from "../support/engine.ts";
-import { shareRedis } from "../support/redis.ts";
-import { TransactionProxy } from "../support/transaction_proxy.ts";
-import { waitUntil } from "../support/wait.ts";
+import { DLQ, eventTexts, readLists, STATE } from "../../testkit/engine.ts";
+import { shareRedis } from "../../testkit/redis.ts";
+import { TransactionProxy } from "../../testkit/transaction_proxy.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const server = shareRedis();
 

@@ -3,8 +3,8 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import { type ChunkBounds, isNewest } from "../../src/redis/dead_letter_store.ts";
-import { createStore, DLQ, dumpKeys, STATE } from "../support/engine.ts";
-import { shareRedis } from "../support/redis.ts";
+import { createStore, DLQ, dumpKeys, STATE } from "../../testkit/engine.ts";
+import { shareRedis } from "../../testkit/redis.ts";
 
 const server = shareRedis();
 

@@ -3,14 +3,14 @@ import assert from "node:assert/strict";
 import calculateSlot from "cluster-key-slot";
 import type { Settings } from "../../src/config/fields.ts";
 import { Secret } from "../../src/runtime/secret.ts";
-import { TestCluster } from "../support/cluster.ts";
-import { createEngine, DLQ, type EngineOptions, eventTexts, idOf, TARGET } from "../support/engine.ts";
-import { startRedis, withRedis } from "../support/redis.ts";
-import { MASTER, SentinelTrio } from "../support/sentinel.ts";
-import { type Service, startService } from "../support/service.ts";
-import { startTcpProxy } from "../support/tcp_proxy.ts";
-import { TransactionProxy } from "../support/transaction_proxy.ts";
-import { waitUntil } from "../support/wait.ts";
+import { TestCluster } from "../../testkit/cluster.ts";
+import { createEngine, DLQ, type EngineOptions, eventTexts, idOf, TARGET } from "../../testkit/engine.ts";
+import { startRedis, withRedis } from "../../testkit/redis.ts";
+import { MASTER, SentinelTrio } from "../../testkit/sentinel.ts";
+import { type Service, startService } from "../../testkit/service.ts";
+import { startTcpProxy } from "../../testkit/tcp_proxy.ts";
+import { TransactionProxy } from "../../testkit/transaction_proxy.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const LISTS = {
   alerterDlq: "{mutt}:dlq:alerter",

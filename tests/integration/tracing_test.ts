@@ -5,11 +5,11 @@ import { createLog, type Log } from "../../src/observability/log.ts";
 import { OtelTracer, type OtelTracerOptions } from "../../src/observability/otel_tracer.ts";
 import type { SpanSpec } from "../../src/observability/tracing.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
-import { type HttpStub, startHttpStub } from "../support/http_stub.ts";
-import { startOtlpReceiver } from "../support/otlp_receiver.ts";
-import { PLANTED } from "../support/planted_secrets.ts";
-import { watchOutput } from "../support/secrets_net.ts";
-import { waitUntil } from "../support/wait.ts";
+import { type HttpStub, startHttpStub } from "../../testkit/http_stub.ts";
+import { startOtlpReceiver } from "../../testkit/otlp_receiver.ts";
+import { PLANTED } from "../../testkit/planted_secrets.ts";
+import { watchOutput } from "../../testkit/secrets_net.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const SPAN: SpanSpec = { name: "work", kind: "internal", attributes: { "a.text": "t", "a.number": 7, "a.yes": true } };
 /** Longer than any test: nothing is sent before the tracer is stopped, or a batch is full. */

@@ -4,8 +4,8 @@ import fc from "fast-check";
 import type { Redis } from "ioredis";
 import { stateKey, waitingKey } from "../../src/redis/keys.ts";
 import { WaitingStore } from "../../src/redis/waiting_store.ts";
-import { propertyRuns } from "../support/payloads.ts";
-import { shareRedis, type TestRedis, withRedis } from "../support/redis.ts";
+import { propertyRuns } from "../../testkit/payloads.ts";
+import { shareRedis, type TestRedis, withRedis } from "../../testkit/redis.ts";
 
 const DLQ = "mutt:dlq:alerter";
 const MOST = { mostBytes: 1_000 };

@@ -4,10 +4,10 @@ import { Buffer } from "node:buffer";
 import net from "node:net";
 import { exchange, type ExchangeOutcome } from "../../src/runtime/exchange.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
-import { startHttpStub } from "../support/http_stub.ts";
-import { freePort } from "../support/tls.ts";
+import { startHttpStub } from "../../testkit/http_stub.ts";
+import { freePort } from "../../testkit/tls.ts";
 
-const FOLDER = new URL("../support/tls/", import.meta.url);
+const FOLDER = new URL("../../testkit/tls/", import.meta.url);
 const read = (file: string) => Deno.readTextFileSync(new URL(file, FOLDER));
 
 interface Way {

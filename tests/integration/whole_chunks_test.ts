@@ -1,8 +1,8 @@
 /** How many messages go with a commit while the pace lets few replays through. */
 import assert from "node:assert/strict";
-import { createEngine, DEAD, DLQ, eventTexts, TARGET } from "../support/engine.ts";
-import { shareRedis } from "../support/redis.ts";
-import { waitUntil } from "../support/wait.ts";
+import { createEngine, DEAD, DLQ, eventTexts, TARGET } from "../../testkit/engine.ts";
+import { shareRedis } from "../../testkit/redis.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 
 const redis = shareRedis();
 /** Four replays each 200 ms, and chunks of 200. */

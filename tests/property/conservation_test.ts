@@ -2,10 +2,10 @@ import { Buffer } from "node:buffer";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { CycleTally } from "../../src/cycle/evidence.ts";
-import { createEngine, DEAD, DLQ, type Engine, eventText, OVERSIZE, STATE, TARGET } from "../support/engine.ts";
-import { coreOf, judge, ModelBrake, type ModelRules, render, stampsOf, withMember } from "../support/model.ts";
-import { ANY_PAYLOAD, bytesOf, EVENT_TEXT, textOf } from "../support/payloads.ts";
-import { startRedis, type TestRedis } from "../support/redis.ts";
+import { createEngine, DEAD, DLQ, type Engine, eventText, OVERSIZE, STATE, TARGET } from "../../testkit/engine.ts";
+import { coreOf, judge, ModelBrake, type ModelRules, render, stampsOf, withMember } from "../../testkit/model.ts";
+import { ANY_PAYLOAD, bytesOf, EVENT_TEXT, textOf } from "../../testkit/payloads.ts";
+import { startRedis, type TestRedis } from "../../testkit/redis.ts";
 
 /** Rounds of each property, and how long they may take; `CONSERVATION_ROUNDS` asks for a long run without a limit. */
 const LONG = Deno.env.get("CONSERVATION_ROUNDS");

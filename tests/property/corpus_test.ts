@@ -15,12 +15,12 @@ import { MESSAGES } from "../corpus/messages.ts";
 import { BREAKERS, DYNAMIC_VALUES, RECORDS } from "../corpus/redis_values.ts";
 import { DOT_ENVS, SETTINGS } from "../corpus/settings.ts";
 import { SOURCES_FILES } from "../corpus/sources_files.ts";
-import { passedOfCorpus, testCorpus } from "../support/corpus.ts";
-import { checkMessage, readingOf } from "../support/message_checks.ts";
-import { checkLine, checkTold } from "../support/told.ts";
-import { isLongForm } from "../support/payloads.ts";
-import { sendRaw } from "../support/raw_http.ts";
-import { withListeners } from "../support/listeners.ts";
+import { passedOfCorpus, testCorpus } from "../../testkit/corpus.ts";
+import { checkMessage, readingOf } from "../../testkit/message_checks.ts";
+import { checkLine, checkTold } from "../../testkit/told.ts";
+import { isLongForm } from "../../testkit/payloads.ts";
+import { sendRaw } from "../../testkit/raw_http.ts";
+import { withListeners } from "../../testkit/listeners.ts";
 
 testCorpus("messages.ts", MESSAGES, ({ bytes, wanted, isHuge }) => {
   const message = bytes();

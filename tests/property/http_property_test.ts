@@ -4,10 +4,10 @@ import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { exchange } from "../../src/runtime/exchange.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
-import { HOSTILE_TEXT, mostly } from "../support/hostile_json.ts";
-import { withListeners } from "../support/listeners.ts";
-import { isLongForm, propertyRuns } from "../support/payloads.ts";
-import { sendRaw } from "../support/raw_http.ts";
+import { HOSTILE_TEXT, mostly } from "../../testkit/hostile_json.ts";
+import { withListeners } from "../../testkit/listeners.ts";
+import { isLongForm, propertyRuns } from "../../testkit/payloads.ts";
+import { sendRaw } from "../../testkit/raw_http.ts";
 
 /** Each character a byte. */
 const BYTES = fc.oneof(

@@ -7,9 +7,9 @@ import type { CycleTally } from "../../src/cycle/evidence.ts";
 import { openEnvelope, sealEnvelope } from "../../src/message/envelope.ts";
 import { correlationIdOf, previewMessage } from "../../src/message/preview.ts";
 import { decide } from "../../src/message/verdict.ts";
-import { ANY_BYTES, HOSTILE_JSON, HOSTILE_NAMES, HOSTILE_TEXT } from "../support/hostile_json.ts";
-import { checkMessage, CONTEXT, countingBytes, same } from "../support/message_checks.ts";
-import { bytesOf, EVENT_TEXT, KNOWN_MEMBERS, nestedObject, OBJECT_TEXT, propertyRuns } from "../support/payloads.ts";
+import { ANY_BYTES, HOSTILE_JSON, HOSTILE_NAMES, HOSTILE_TEXT } from "../../testkit/hostile_json.ts";
+import { checkMessage, CONTEXT, countingBytes, same } from "../../testkit/message_checks.ts";
+import { bytesOf, EVENT_TEXT, KNOWN_MEMBERS, nestedObject, OBJECT_TEXT, propertyRuns } from "../../testkit/payloads.ts";
 
 const NAMES = fc.subarray([...KNOWN_MEMBERS]);
 

@@ -11,10 +11,10 @@ import { BREAKER_STATE_KEY } from "../../src/mutt/breaker_gate.ts";
 import { paceLedgerKey } from "../../src/redis/keys.ts";
 import { PaceLedgerStore } from "../../src/mutt/pace_ledger_store.ts";
 import { brakeFields, NEW_RECORD, parseRecord } from "../../src/cycle/cycle_state.ts";
-import { createEngine, DEAD, DLQ, eventTexts, idOf, readLists, STATE, TARGET } from "../support/engine.ts";
-import { HOSTILE_NAMES, HOSTILE_TEXT } from "../support/hostile_json.ts";
-import { isLongForm, propertyRuns } from "../support/payloads.ts";
-import { shareRedis } from "../support/redis.ts";
+import { createEngine, DEAD, DLQ, eventTexts, idOf, readLists, STATE, TARGET } from "../../testkit/engine.ts";
+import { HOSTILE_NAMES, HOSTILE_TEXT } from "../../testkit/hostile_json.ts";
+import { isLongForm, propertyRuns } from "../../testkit/payloads.ts";
+import { shareRedis } from "../../testkit/redis.ts";
 
 const redis = shareRedis();
 

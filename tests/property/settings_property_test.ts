@@ -16,9 +16,9 @@ import { MAX_DB, parseRedisUrl, parseServers } from "../../src/config/redis_url.
 import { Secret } from "../../src/runtime/secret.ts";
 import { SOURCE_MEMBERS } from "../../src/config/source_fields.ts";
 import { MAX_PROBLEMS, MAX_SOURCES, parseSources, SOURCE_NAME_PATTERN } from "../../src/config/sources_file.ts";
-import { HOSTILE_JSON, HOSTILE_NAMES, HOSTILE_TEXT } from "../support/hostile_json.ts";
-import { propertyRuns, textOf } from "../support/payloads.ts";
-import { checkTold } from "../support/told.ts";
+import { HOSTILE_JSON, HOSTILE_NAMES, HOSTILE_TEXT } from "../../testkit/hostile_json.ts";
+import { propertyRuns, textOf } from "../../testkit/payloads.ts";
+import { checkTold } from "../../testkit/told.ts";
 
 const SECRET = "s3cr3t-marker";
 const SECRETS = new Set(

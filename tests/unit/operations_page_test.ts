@@ -5,8 +5,8 @@ import { knownVariables } from "../../src/config/fields.ts";
 import { GATE_NAMES } from "../../src/gates/gate.ts";
 import { formatProbe } from "../../src/mutt/moogsoft_probe.ts";
 import { REDIS_ERROR_CODES } from "../../src/redis/errors.ts";
-import { parseRunbook } from "../support/runbook.ts";
-import { readYaml } from "../support/yaml.ts";
+import { parseRunbook } from "../../testkit/runbook.ts";
+import { readYaml } from "../../testkit/yaml.ts";
 
 const read = (path: string) => Deno.readTextFileSync(ROOT + path);
 const PAGE = read("docs/operations.md");
@@ -66,7 +66,7 @@ Deno.test("operations page: answers each check and each task of MUTT's runbooks 
 Deno.test("operations page: tells of every gate, and only of reasons that gates give", () => {
   const rows = [...PAGE.matchAll(/^\| (?:`(\w+)`)? +\| ((?:e\.g\. )?`\w+`(?:, `\w+`)*) +\|/gm)];
   assert.deepEqual(rows.flatMap(([, gate]) => gate ?? []), [...GATE_NAMES]);
-  const gates = filesIn("src/gates", ".ts").map(read).join("\n") + read("src/mutt/breaker.ts");
+  const gates = filesIn("src/gates", ".ts").map(read).join("\n") + filesIn("src/mutt", ".ts").map(read).join("\n");
   const codes = REDIS_ERROR_CODES.map((code) => code.toLowerCase());
   for (const [, , reasons] of rows) {
     for (const [, reason] of reasons!.matchAll(/`(\w+)`/g)) {

@@ -1,6 +1,6 @@
 /** The service's engine in this process, several of them at a world; what they say that they have moved is exact. */
-import { createEngine, type Engine, type EngineOptions } from "../../support/engine.ts";
-import { waitUntil } from "../../support/wait.ts";
+import { createEngine, type Engine, type EngineOptions } from "../../../testkit/engine.ts";
+import { waitUntil } from "../../../testkit/wait.ts";
 import { CHUNK_MESSAGES } from "./instances.ts";
 import { pause } from "./pause.ts";
 import type { LeaseMode } from "./scenario.ts";

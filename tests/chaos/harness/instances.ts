@@ -1,5 +1,5 @@
 /** The service as processes that drain a world, and what they say that they have moved. */
-import { type Service, startService } from "../../support/service.ts";
+import { type Service, startService } from "../../../testkit/service.ts";
 import type { LeaseMode } from "./scenario.ts";
 
 /** Most messages of one commit: few, so that a backlog takes many. */

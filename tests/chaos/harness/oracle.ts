@@ -1,5 +1,5 @@
 /** The one oracle of the chaos runs: what went in is there exactly once, and where the model says. */
-import { coreOf, judge, type ModelRules, stampsOf } from "../../support/model.ts";
+import { coreOf, judge, type ModelRules, stampsOf } from "../../../testkit/model.ts";
 
 /** What a check found. All but `messages` must be 0. */
 export interface Findings {

@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 import { SeededRandom } from "../../../demo/random.ts";
 import { EXIT, pickByName, runInterruptible } from "../../../scripts/program.ts";
-import { takeLeaks } from "../../support/secrets_net.ts";
+import { takeLeaks } from "../../../testkit/secrets_net.ts";
 import { SCENARIOS } from "../scenarios/all.ts";
 import { isClean } from "./oracle.ts";
 import { formatMarkdown, formatRow, formatTable, type Row } from "./report.ts";

@@ -4,10 +4,10 @@ import fc from "fast-check";
 import type { Redis } from "ioredis";
 import { DEMO_MIX, generateDeadLetter, type MessageKind } from "../../../demo/generator.ts";
 import type { SeededRandom } from "../../../demo/random.ts";
-import { DEAD, DLQ, eventText, STATE, TARGET } from "../../support/engine.ts";
-import { ANY_PAYLOAD, bytesOf, HOSTILE_PAYLOADS } from "../../support/payloads.ts";
-import { startRedis, type TestRedis } from "../../support/redis.ts";
-import { waitUntil } from "../../support/wait.ts";
+import { DEAD, DLQ, eventText, STATE, TARGET } from "../../../testkit/engine.ts";
+import { ANY_PAYLOAD, bytesOf, HOSTILE_PAYLOADS } from "../../../testkit/payloads.ts";
+import { startRedis, type TestRedis } from "../../../testkit/redis.ts";
+import { waitUntil } from "../../../testkit/wait.ts";
 import { type Findings, Oracle } from "./oracle.ts";
 import { pause } from "./pause.ts";
 

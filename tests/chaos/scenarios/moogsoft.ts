@@ -2,9 +2,9 @@
 import { SeededRandom } from "../../../demo/random.ts";
 import type { Settings } from "../../../src/config/fields.ts";
 import { Secret } from "../../../src/runtime/secret.ts";
-import { DLQ, type Engine, TARGET } from "../../support/engine.ts";
-import { startRedis, type TestRedis } from "../../support/redis.ts";
-import { waitUntil } from "../../support/wait.ts";
+import { DLQ, type Engine, TARGET } from "../../../testkit/engine.ts";
+import { startRedis, type TestRedis } from "../../../testkit/redis.ts";
+import { waitUntil } from "../../../testkit/wait.ts";
 import { addFindings, brokenPromises, type Findings, NOTHING } from "../harness/oracle.ts";
 import { pause } from "../harness/pause.ts";
 import type { LeaseMode, Scenario, ScenarioContext } from "../harness/scenario.ts";

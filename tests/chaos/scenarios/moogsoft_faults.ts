@@ -1,6 +1,6 @@
 /** A stand-in for Moogsoft that goes wrong in every way, and what must hold meanwhile. */
-import { type HttpStub, startHttpStub, type StubAnswer } from "../../support/http_stub.ts";
-import { PLANTED } from "../../support/planted_secrets.ts";
+import { type HttpStub, startHttpStub, type StubAnswer } from "../../../testkit/http_stub.ts";
+import { PLANTED } from "../../../testkit/planted_secrets.ts";
 
 /** The key that no other host may see. */
 export const API_KEY = PLANTED.moogApiKey;

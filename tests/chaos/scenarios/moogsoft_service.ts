@@ -1,9 +1,9 @@
 /** Moogsoft goes wrong under the service as it is shipped: one process for all rounds, so that what it leaks adds up. */
 import type { SeededRandom } from "../../../demo/random.ts";
-import { DEAD, DLQ, type Moved, OVERSIZE, TARGET } from "../../support/engine.ts";
-import { startRedis, type TestRedis } from "../../support/redis.ts";
-import { type Service, startService } from "../../support/service.ts";
-import { waitUntil } from "../../support/wait.ts";
+import { DEAD, DLQ, type Moved, OVERSIZE, TARGET } from "../../../testkit/engine.ts";
+import { startRedis, type TestRedis } from "../../../testkit/redis.ts";
+import { type Service, startService } from "../../../testkit/service.ts";
+import { waitUntil } from "../../../testkit/wait.ts";
 import { addFindings, brokenPromises, type Findings, NOTHING } from "../harness/oracle.ts";
 import { pause } from "../harness/pause.ts";
 import type { Scenario, ScenarioContext } from "../harness/scenario.ts";

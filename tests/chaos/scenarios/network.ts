@@ -1,10 +1,10 @@
 /** The network between service and Redis breaks, at each step of a cycle. */
 import { SeededRandom } from "../../../demo/random.ts";
-import { DLQ, type Engine } from "../../support/engine.ts";
-import { startHttpStub } from "../../support/http_stub.ts";
-import { startRedis, type TestRedis } from "../../support/redis.ts";
-import { startTcpProxy, type TcpProxy } from "../../support/tcp_proxy.ts";
-import { waitUntil } from "../../support/wait.ts";
+import { DLQ, type Engine } from "../../../testkit/engine.ts";
+import { startHttpStub } from "../../../testkit/http_stub.ts";
+import { startRedis, type TestRedis } from "../../../testkit/redis.ts";
+import { startTcpProxy, type TcpProxy } from "../../../testkit/tcp_proxy.ts";
+import { waitUntil } from "../../../testkit/wait.ts";
 import { addFindings, type Findings, NOTHING } from "../harness/oracle.ts";
 import type { LeaseMode, Scenario, ScenarioContext } from "../harness/scenario.ts";
 import { Books, distinctMessages, equalMessages } from "./network_books.ts";

@@ -1,9 +1,9 @@
 /** The books of one round: what went into the DLQ, and whether lists, order and counters say what the model says. */
 import type { SeededRandom } from "../../../demo/random.ts";
-import { DEAD, DLQ, eventText, type Moved, OVERSIZE, TARGET } from "../../support/engine.ts";
-import { coreOf, judge } from "../../support/model.ts";
-import { bytesOf } from "../../support/payloads.ts";
-import type { TestRedis } from "../../support/redis.ts";
+import { DEAD, DLQ, eventText, type Moved, OVERSIZE, TARGET } from "../../../testkit/engine.ts";
+import { coreOf, judge } from "../../../testkit/model.ts";
+import { bytesOf } from "../../../testkit/payloads.ts";
+import type { TestRedis } from "../../../testkit/redis.ts";
 import { type Findings, FIRST_LOOK, Oracle } from "../harness/oracle.ts";
 
 /** A message over this size is dead unread. */

@@ -1,6 +1,6 @@
 /** An instance in this process, as the rounds of network and Moogsoft need it. */
 import type { Settings } from "../../../src/config/fields.ts";
-import { createEngine, type Engine } from "../../support/engine.ts";
+import { createEngine, type Engine } from "../../../testkit/engine.ts";
 import type { LeaseMode } from "../harness/scenario.ts";
 import { MAX_MESSAGE_BYTES } from "./network_books.ts";
 

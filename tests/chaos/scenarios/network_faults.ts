@@ -10,7 +10,7 @@ import recordProbe from "../../../src/redis/scripts/record_probe.lua" with { typ
 import settleCommit from "../../../src/redis/scripts/settle_commit.lua" with { type: "text" };
 import takeLease from "../../../src/redis/scripts/take_lease.lua" with { type: "text" };
 import writeLedger from "../../../src/redis/scripts/write_ledger.lua" with { type: "text" };
-import type { RequestMatch, TcpProxy } from "../../support/tcp_proxy.ts";
+import type { RequestMatch, TcpProxy } from "../../../testkit/tcp_proxy.ts";
 import { pause } from "../harness/pause.ts";
 
 /** How long a command may take in these rounds, in milliseconds. */

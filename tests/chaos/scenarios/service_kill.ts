@@ -2,8 +2,8 @@
  * `kill -9` of the service at random moments. A message that was moved by a commit whose process died before it could count
  * is in no counter: logs and metrics of all processes together are short by at most one chunk a kill, and never over.
  */
-import type { Service } from "../../support/service.ts";
-import { waitUntil } from "../../support/wait.ts";
+import type { Service } from "../../../testkit/service.ts";
+import { waitUntil } from "../../../testkit/wait.ts";
 import { checkInGroups } from "../harness/checks.ts";
 import { CHUNK_MESSAGES, countCommits, countLogged, countScraped, startInstance } from "../harness/instances.ts";
 import type { Findings } from "../harness/oracle.ts";

@@ -2,8 +2,8 @@
  * Signals that a service outlives or ends cleanly by, among instances whose clocks are minutes apart. SIGTERM finishes the
  * chunk in hand, and a stopped process finds out what became of its commit, so the counters are exact: bound 0.
  */
-import type { Service } from "../../support/service.ts";
-import { waitUntil } from "../../support/wait.ts";
+import type { Service } from "../../../testkit/service.ts";
+import { waitUntil } from "../../../testkit/wait.ts";
 import { checkInGroups } from "../harness/checks.ts";
 import { Engines } from "../harness/engines.ts";
 import { countCommits, countLogged, startInstance } from "../harness/instances.ts";

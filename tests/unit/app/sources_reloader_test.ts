@@ -5,7 +5,7 @@ import { SourcesReloader } from "../../../src/app/sources_reloader.ts";
 import { DEFAULT_SETTINGS } from "../../../src/config/fields.ts";
 import { type ParsedSources, parseSources } from "../../../src/config/sources_file.ts";
 import { SYSTEM_CLOCK } from "../../../src/runtime/clock.ts";
-import { recordLog } from "../../support/recorded_log.ts";
+import { recordLog } from "../../../testkit/recorded_log.ts";
 
 const ORDERS = `{"sources": {"orders": {"dlq": "o:dlq", "target": "o", "dead": "o:dead"}}}`;
 

@@ -3,7 +3,7 @@ import { DEFAULT_SETTINGS, FIELDS, SETTING_KEYS, type SettingKey, type Settings 
 import type { Variables } from "../../../src/config/layers.ts";
 import { type Loaded, parseSettings, showValue } from "../../../src/config/load.ts";
 import { Secret } from "../../../src/runtime/secret.ts";
-import { assertNoSecrets, PLANTED } from "../../support/planted_secrets.ts";
+import { assertNoSecrets, PLANTED } from "../../../testkit/planted_secrets.ts";
 import { MUTT_ENVIRONMENT } from "./mutt_environment.ts";
 
 const FILES: Readonly<Record<string, string>> = {

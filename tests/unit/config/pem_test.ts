@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { certificateProblem, pairProblem } from "../../../src/config/pem.ts";
-import { certificateFiles } from "../../support/tls.ts";
+import { certificateFiles } from "../../../testkit/tls.ts";
 
 const read = (path: string) => Deno.readTextFileSync(path);
 const [first, second] = (["node_1", "node_2"] as const).map((name) => {
   const { cert, key, authority } = certificateFiles(name);
   return { cert: read(cert), key: read(key), authority: read(authority) };
 }) as [Pem, Pem];
-const ENCRYPTED = read(new URL("../../support/tls/faults/encrypted.key", import.meta.url).pathname);
+const ENCRYPTED = read(new URL("../../../testkit/tls/faults/encrypted.key", import.meta.url).pathname);
 
 interface Pem {
   readonly cert: string;

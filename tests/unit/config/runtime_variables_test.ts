@@ -3,7 +3,7 @@ import { ROOT } from "../../../scripts/child.ts";
 import { parseSettings } from "../../../src/config/load.ts";
 import { judgeRuntime, RUNTIME_VARIABLES } from "../../../src/config/runtime_variables.ts";
 
-const AUTHORITY = Deno.readTextFileSync(`${ROOT}tests/support/tls/faults/ca.crt`);
+const AUTHORITY = Deno.readTextFileSync(`${ROOT}testkit/tls/faults/ca.crt`);
 const PINNED = { REDIS_TLS_ENABLED: "true", REDIS_CA_CERT_PATH: "/ca.pem" };
 
 function judge(runtime: Record<string, string>, settings: Record<string, string> = {}) {

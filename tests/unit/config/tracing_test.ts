@@ -3,7 +3,7 @@ import type { Settings } from "../../../src/config/fields.ts";
 import { parseSettings } from "../../../src/config/load.ts";
 import { parsePairs } from "../../../src/config/pairs.ts";
 import { spanTarget, wantsSpans } from "../../../src/config/tracing.ts";
-import { assertNoSecrets, PLANTED } from "../../support/planted_secrets.ts";
+import { assertNoSecrets, PLANTED } from "../../../testkit/planted_secrets.ts";
 
 function load(environment: Record<string, string>): { settings: Settings; warnings: readonly string[] } {
   const loaded = parseSettings({ environment, dotEnv: {}, readFile: () => "x-key=from%20file\n" });

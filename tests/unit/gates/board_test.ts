@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { GateBoard } from "../../../src/gates/board.ts";
 import type { Gate, GateAnswer, GateName } from "../../../src/gates/gate.ts";
-import { recordLog } from "../../support/recorded_log.ts";
-import { TestClock } from "../../support/test_clock.ts";
+import { recordLog } from "../../../testkit/recorded_log.ts";
+import { TestClock } from "../../../testkit/test_clock.ts";
 
 const OPEN: GateAnswer = { open: true, reason: "fine", detail: "it is fine" };
 const CLOSED: GateAnswer = { open: false, reason: "broken", detail: "it is broken (SOME_VARIABLE)", retryInMs: 500 };

@@ -1,6 +1,6 @@
 import { deepStrictEqual, rejects, strictEqual } from "node:assert/strict";
 import { BackgroundFact, type Finding, unlessAborted } from "../../../src/lifecycle/cached_lookup.ts";
-import { TestClock, turn } from "../../support/test_clock.ts";
+import { TestClock, turn } from "../../../testkit/test_clock.ts";
 
 /** A fact whose searches a test ends by hand. */
 function setUp({ graceMs = 50 } = {}) {

@@ -1,7 +1,7 @@
 import { deepStrictEqual } from "node:assert/strict";
 import { OutageLog } from "../../../src/lifecycle/outage_log.ts";
-import { recordLog } from "../../support/recorded_log.ts";
-import { TestClock } from "../../support/test_clock.ts";
+import { recordLog } from "../../../testkit/recorded_log.ts";
+import { TestClock } from "../../../testkit/test_clock.ts";
 
 Deno.test("OutageLog: logs changes only, and an outage's length, when states repeat", async () => {
   const clock = new TestClock();

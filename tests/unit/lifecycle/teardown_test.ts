@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Teardown } from "../../../src/lifecycle/teardown.ts";
 import { SYSTEM_CLOCK } from "../../../src/runtime/clock.ts";
-import { recordLog } from "../../support/recorded_log.ts";
+import { recordLog } from "../../../testkit/recorded_log.ts";
 
 function setup() {
   const { log, lines } = recordLog();

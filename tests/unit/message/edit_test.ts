@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readMessage } from "../../../src/message/read_message.ts";
 import { editMessage, type MessageEdit } from "../../../src/message/edit.ts";
-import { bytesOf, textOf } from "../../support/payloads.ts";
+import { bytesOf, textOf } from "../../../testkit/payloads.ts";
 
 function edited(text: string, edit: Partial<MessageEdit>): string {
   const message = readMessage(bytesOf(text));

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { openEnvelope, sealEnvelope } from "../../../src/message/envelope.ts";
 import { readMessage } from "../../../src/message/read_message.ts";
-import { bytesOf, HOSTILE_PAYLOADS, nestedObject, textOf } from "../../support/payloads.ts";
+import { bytesOf, HOSTILE_PAYLOADS, nestedObject, textOf } from "../../../testkit/payloads.ts";
 
 const STAMPS = {
   record: { failures: 0, evidence: 0, sheds: 0, since: 1_764_000_000, cycle: 412, source: "alerter" },

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { findMember, isNamed, type JsonMember } from "../../../src/message/json_members.ts";
 import { rawValueOf } from "../../../src/message/json_values.ts";
 import { readMessage } from "../../../src/message/read_message.ts";
-import { bytesOf, textOf } from "../../support/payloads.ts";
+import { bytesOf, textOf } from "../../../testkit/payloads.ts";
 
 function valueIn(text: string, name: string): string | null {
   const message = readMessage(bytesOf(text));

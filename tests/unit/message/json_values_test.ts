@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { JsonMember } from "../../../src/message/json_members.ts";
 import { isFalsy, numberOf, objectOf, stringOf, wholeNumberOf } from "../../../src/message/json_values.ts";
 import { readMessage } from "../../../src/message/read_message.ts";
-import { bytesOf } from "../../support/payloads.ts";
+import { bytesOf } from "../../../testkit/payloads.ts";
 
 function memberWith(json: string): JsonMember {
   const message = readMessage(bytesOf(`{"v": ${json} }`));

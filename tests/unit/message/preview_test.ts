@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { correlationIdOf, eventTimeOf, MAX_PREVIEW_CHARACTERS, previewMessage } from "../../../src/message/preview.ts";
-import { alerterMessage, bytesOf, HOSTILE_PAYLOADS } from "../../support/payloads.ts";
+import { alerterMessage, bytesOf, HOSTILE_PAYLOADS } from "../../../testkit/payloads.ts";
 
 Deno.test("previewMessage: shows the allowed members and nothing else", () => {
   const text = '{"api_key": "s3cret", "hostname": "core-1", "severity": 4, "source": null, "message": "private", ' +

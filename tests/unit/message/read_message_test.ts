@@ -8,7 +8,7 @@ import {
   READABLE_TEXTS,
   textOf,
   UNREADABLE_TEXTS,
-} from "../../support/payloads.ts";
+} from "../../../testkit/payloads.ts";
 
 function shorten(text: string): string {
   return JSON.stringify(text.length > 60 ? `${text.slice(0, 30)}… ${text.length} characters` : text);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readMessage } from "../../../src/message/read_message.ts";
 import { findRecord, type FoundRecord, recordText } from "../../../src/message/stamp.ts";
-import { bytesOf } from "../../support/payloads.ts";
+import { bytesOf } from "../../../testkit/payloads.ts";
 
 const NOTHING: FoundRecord = { failures: 0, evidence: 0, sheds: 0, since: null, cycle: null, source: null };
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { sealEnvelope } from "../../../src/message/envelope.ts";
 import { readMessage } from "../../../src/message/read_message.ts";
 import { stampDeath, stampReplay, withoutStamps } from "../../../src/message/stamped.ts";
-import { bytesOf, textOf } from "../../support/payloads.ts";
+import { bytesOf, textOf } from "../../../testkit/payloads.ts";
 
 const record = { failures: 1, evidence: 0, sheds: 0, since: 1_764_000_000, cycle: 412, source: "alerter" };
 const death = { reason: "poison", failedAt: "2026-01-02T03:04:05.678Z" } as const;

@@ -11,7 +11,7 @@ import {
   NOT_UTF8,
   textOf,
   UNREADABLE_TEXTS,
-} from "../../support/payloads.ts";
+} from "../../../testkit/payloads.ts";
 
 const ALERTER: SourcePolicy = {
   name: "alerter",

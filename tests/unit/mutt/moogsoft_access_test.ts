@@ -3,7 +3,7 @@ import { MoogAccess } from "../../../src/mutt/moogsoft_access.ts";
 import { DEFAULT_SETTINGS } from "../../../src/config/fields.ts";
 import type { SecretReader } from "../../../src/config/load.ts";
 import { Secret } from "../../../src/runtime/secret.ts";
-import { recordLog } from "../../support/recorded_log.ts";
+import { recordLog } from "../../../testkit/recorded_log.ts";
 
 function setUp({ moogApiKey, readSecret }: { moogApiKey: Secret | null; readSecret?: SecretReader }) {
   const { log, lines } = recordLog();

@@ -2,7 +2,7 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Secret } from "../../../src/runtime/secret.ts";
 import type { ExchangeOutcome } from "../../../src/runtime/exchange.ts";
 import { formatProbe, judgeProbe, sendProbe } from "../../../src/mutt/moogsoft_probe.ts";
-import { TestClock } from "../../support/test_clock.ts";
+import { TestClock } from "../../../testkit/test_clock.ts";
 
 const SUCCESS = { successCodes: [200, 201, 202], address: "moog:8888" };
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { createLog, type LogLevel } from "../../../src/observability/log.ts";
-import { assertNoSecrets, PLANTED } from "../../support/planted_secrets.ts";
-import { watchOutput } from "../../support/secrets_net.ts";
-import { TestClock } from "../../support/test_clock.ts";
+import { assertNoSecrets, PLANTED } from "../../../testkit/planted_secrets.ts";
+import { watchOutput } from "../../../testkit/secrets_net.ts";
+import { TestClock } from "../../../testkit/test_clock.ts";
 
 function setup(format: "json" | "text", level: LogLevel = "DEBUG") {
   const lines: string[] = [];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Attempts, CUTS_AT_ONCE } from "../../../src/redis/attempts.ts";
-import { TestClock } from "../../support/test_clock.ts";
+import { TestClock } from "../../../testkit/test_clock.ts";
 
 Deno.test("Attempts: count up while nothing connects, and begin anew after a connection", () => {
   const attempts = new Attempts(new TestClock());

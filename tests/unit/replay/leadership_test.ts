@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import type { LeaseReply, LeaseStore } from "../../../src/redis/lease_store.ts";
 import { Leadership } from "../../../src/replay/leadership.ts";
-import { recordLog } from "../../support/recorded_log.ts";
-import { TestClock } from "../../support/test_clock.ts";
+import { recordLog } from "../../../testkit/recorded_log.ts";
+import { TestClock } from "../../../testkit/test_clock.ts";
 
 const DURATION_MS = 15_000;
 const OURS: LeaseReply = { isOurs: true, holder: "me", leftMs: DURATION_MS };

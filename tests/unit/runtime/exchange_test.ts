@@ -1,6 +1,6 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { exchange, type ExchangeRequest } from "../../../src/runtime/exchange.ts";
-import { TestClock } from "../../support/test_clock.ts";
+import { TestClock } from "../../../testkit/test_clock.ts";
 
 function request(overrides: Partial<ExchangeRequest> & { fetch: typeof fetch }): ExchangeRequest {
   return {

@@ -19,5 +19,5 @@ Deno.test("doc comments: takes what has one, what is not exported, and later ove
   const overloads =
     "/** Does it. */\nexport function f(a: 1): void;\nexport function f(a: 2): void;\nexport function f() {}";
   assert.deepEqual(complaints(overloads), []);
-  assert.deepEqual(complaints("export const a = 1;", "tests/support/a.ts"), []);
+  assert.deepEqual(complaints("export const a = 1;", "testkit/a.ts"), []);
 });

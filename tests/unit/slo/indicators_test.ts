@@ -3,7 +3,7 @@ import type { SloName } from "../../../src/slo/objectives.ts";
 import type { GateName } from "../../../src/gates/gate.ts";
 import { SloCounters } from "../../../src/slo/counters.ts";
 import { SourceIndicators } from "../../../src/slo/indicators.ts";
-import { TestClock } from "../../support/test_clock.ts";
+import { TestClock } from "../../../testkit/test_clock.ts";
 
 interface TestGate {
   readonly name: GateName;

@@ -3,7 +3,7 @@ import type { SloName } from "../../../src/slo/objectives.ts";
 import type { Role } from "../../../src/gates/leader.ts";
 import { SloCounters } from "../../../src/slo/counters.ts";
 import { type MonitoredSource, SloMonitor } from "../../../src/slo/monitor.ts";
-import { TestClock, turn } from "../../support/test_clock.ts";
+import { TestClock, turn } from "../../../testkit/test_clock.ts";
 
 const HOUR_MS = 3_600_000;
 const TARGETS = { time_to_drain: 0.95, oldest_age: 0.9, redrive_success: 0.95, downstream_availability: 0.99 };

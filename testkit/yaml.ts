@@ -1,6 +1,6 @@
 /** Reads YAML as Kubernetes and compose do. */
 import { parseAllDocuments } from "yaml";
-import { ROOT } from "../../scripts/child.ts";
+import { ROOT } from "../scripts/child.ts";
 
 /** Every document of a text, merge keys (`<<`) resolved. @throws Error with what is wrong in it, equal keys included. */
 export function parseYaml<T>(text: string): T[] {

@@ -3,8 +3,8 @@
  * secret went by fails, whatever else it asserts. Loading this module is all that a test file needs; the support that starts,
  * records and asks does.
  */
-import { createLog, LOG_LEVELS, type LogFields } from "../../src/observability/log.ts";
-import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
+import { createLog, LOG_LEVELS, type LogFields } from "../src/observability/log.ts";
+import { SYSTEM_CLOCK } from "../src/runtime/clock.ts";
 import { describeLeak, findSecrets } from "./planted_secrets.ts";
 
 /** Leaks since the last look, described. */

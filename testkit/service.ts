@@ -1,6 +1,6 @@
 /** The service as a user starts it: a process of its own, with an environment of its own. */
-import { permissionFlags } from "../../scripts/compile.ts";
-import { ROOT } from "../../scripts/child.ts";
+import { permissionFlags } from "../scripts/compile.ts";
+import { ROOT } from "../scripts/child.ts";
 import { PLANTED } from "./planted_secrets.ts";
 import { watchOutput } from "./secrets_net.ts";
 import { waitUntil } from "./wait.ts";

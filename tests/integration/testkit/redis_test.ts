@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { shareRedis, startRedis, withRedis } from "../../support/redis.ts";
-import { waitUntil } from "../../support/wait.ts";
+import { shareRedis, startRedis, withRedis } from "../../../testkit/redis.ts";
+import { waitUntil } from "../../../testkit/wait.ts";
 
 withRedis("withRedis: gives lists back oldest first, byte for byte", async (redis) => {
   const binary = new Uint8Array([0, 255, 10, 13]);

@@ -1,7 +1,7 @@
 /** A compose file as tests look at it. */
 import { statSync } from "node:fs";
-import { ROOT } from "../../scripts/child.ts";
-import { DEFAULT_SETTINGS, knownVariables } from "../../src/config/fields.ts";
+import { ROOT } from "../scripts/child.ts";
+import { DEFAULT_SETTINGS, knownVariables } from "../src/config/fields.ts";
 
 /** A service, as far as it is looked at. */
 export interface ComposeService {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { type HttpStub, startHttpStub } from "../../support/http_stub.ts";
-import { waitUntil } from "../../support/wait.ts";
+import { type HttpStub, startHttpStub } from "../../../testkit/http_stub.ts";
+import { waitUntil } from "../../../testkit/wait.ts";
 
 function withStub(name: string, body: (stub: HttpStub) => Promise<void>) {
   Deno.test(name, async () => {

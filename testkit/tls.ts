@@ -1,6 +1,6 @@
 /** Servers of a test that talk TLS: their certificates, and what they are configured with. */
 
-const FOLDER = new URL("./tls/", import.meta.url);
+const FOLDER = new URL("../testkit/tls/", import.meta.url);
 
 /**
  * A certificate with its key and the authority that signed it. `localhost` is good for that name and 127.0.0.1. The nodes are

@@ -1,6 +1,6 @@
 /** What people and machines are told: texts that nobody can forge, nor read a secret from. */
 import assert from "node:assert/strict";
-import { createLog } from "../../src/observability/log.ts";
+import { createLog } from "../src/observability/log.ts";
 import { watchOutput } from "./secrets_net.ts";
 import { TestClock } from "./test_clock.ts";
 

@@ -1,14 +1,14 @@
 /** All that the service asks of Redis, as one user, in a few seconds: what its ACL line is measured by. */
 import type { Redis } from "ioredis";
-import { checkInstallation } from "../../src/operations/check.ts";
-import { runOnce } from "../../src/operations/replay_now.ts";
-import { type AppOptions, runService } from "../../src/app/service.ts";
-import { DEFAULT_SETTINGS, type Settings } from "../../src/config/fields.ts";
-import type { BuiltInName, SourcesFile } from "../../src/config/sources_file.ts";
-import { Secret } from "../../src/runtime/secret.ts";
-import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
-import { SYSTEM_RANDOM } from "../../src/runtime/random.ts";
-import { oversizeKey, stateKey } from "../../src/redis/keys.ts";
+import { checkInstallation } from "../src/operations/check.ts";
+import { runOnce } from "../src/operations/replay_now.ts";
+import { type AppOptions, runService } from "../src/app/service.ts";
+import { DEFAULT_SETTINGS, type Settings } from "../src/config/fields.ts";
+import type { BuiltInName, SourcesFile } from "../src/config/sources_file.ts";
+import { Secret } from "../src/runtime/secret.ts";
+import { SYSTEM_CLOCK } from "../src/runtime/clock.ts";
+import { SYSTEM_RANDOM } from "../src/runtime/random.ts";
+import { oversizeKey, stateKey } from "../src/redis/keys.ts";
 import { createStore, DEAD, DLQ, eventText, eventTexts, TARGET } from "./engine.ts";
 import { type HttpStub, startHttpStub } from "./http_stub.ts";
 import { PLANTED } from "./planted_secrets.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { type TestRedis, withRedis } from "../../support/redis.ts";
-import { startTcpProxy, type TcpProxy } from "../../support/tcp_proxy.ts";
-import { waitUntil } from "../../support/wait.ts";
+import { type TestRedis, withRedis } from "../../../testkit/redis.ts";
+import { startTcpProxy, type TcpProxy } from "../../../testkit/tcp_proxy.ts";
+import { waitUntil } from "../../../testkit/wait.ts";
 import { Redis } from "ioredis";
 
 /** A test with a client, without any resending, that reaches Redis through the proxy. */

@@ -6,14 +6,14 @@ import { startMetricsServer } from "../../../src/api/metrics_server.ts";
 import { stateKey } from "../../../src/redis/keys.ts";
 import { SYSTEM_CLOCK } from "../../../src/runtime/clock.ts";
 import { ROOT } from "../../../scripts/child.ts";
-import { createEngine, DLQ, eventText } from "../../support/engine.ts";
-import { startHttpStub } from "../../support/http_stub.ts";
-import { NO_OBJECTIVES } from "../../support/listeners.ts";
-import { PLANTED } from "../../support/planted_secrets.ts";
-import { recordLog } from "../../support/recorded_log.ts";
-import { startRedis, withRedis } from "../../support/redis.ts";
-import { takeLeaks, watchOutput } from "../../support/secrets_net.ts";
-import { startService } from "../../support/service.ts";
+import { createEngine, DLQ, eventText } from "../../../testkit/engine.ts";
+import { startHttpStub } from "../../../testkit/http_stub.ts";
+import { NO_OBJECTIVES } from "../../../testkit/listeners.ts";
+import { PLANTED } from "../../../testkit/planted_secrets.ts";
+import { recordLog } from "../../../testkit/recorded_log.ts";
+import { startRedis, withRedis } from "../../../testkit/redis.ts";
+import { takeLeaks, watchOutput } from "../../../testkit/secrets_net.ts";
+import { startService } from "../../../testkit/service.ts";
 
 /** What went by, without what stood around it. */
 function caught(): string[] {
@@ -104,7 +104,7 @@ Deno.test("secrets net: catches what the service keeps in Redis, when the server
 Deno.test("secrets net: fails the test in which a secret went by, or the file, though all it asserts is true", async () => {
   const dir = await Deno.makeTempDir();
   const run = async (code: string) => {
-    const net = `import { watchOutput } from "${ROOT}tests/support/secrets_net.ts";`;
+    const net = `import { watchOutput } from "${ROOT}testkit/secrets_net.ts";`;
     await Deno.writeTextFile(`${dir}/leaking_test.ts`, `${net}\n${code}`);
     const { code: exitCode, stdout } = await new Deno.Command(Deno.execPath(), {
       args: ["test", "-A", "--no-check", `--config=${ROOT}deno.json`, `${dir}/leaking_test.ts`],

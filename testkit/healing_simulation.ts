@@ -4,11 +4,11 @@
  * (docs/healing.md shows both side by side).
  */
 import { Buffer } from "node:buffer";
-import type { SourcePolicy } from "../../src/message/source_policy.ts";
-import type { Chunk, ChunkBounds, DeadLetterStore, NewestMessages } from "../../src/redis/dead_letter_store.ts";
-import { parseRecord, type SourceRecord } from "../../src/cycle/cycle_state.ts";
-import { planCycle } from "../../src/cycle/plan_cycle.ts";
-import { readEnds } from "../../src/replay/ends.ts";
+import type { SourcePolicy } from "../src/message/source_policy.ts";
+import type { Chunk, ChunkBounds, DeadLetterStore, NewestMessages } from "../src/redis/dead_letter_store.ts";
+import { parseRecord, type SourceRecord } from "../src/cycle/cycle_state.ts";
+import { planCycle } from "../src/cycle/plan_cycle.ts";
+import { readEnds } from "../src/replay/ends.ts";
 import {
   createJudge,
   isCareful,
@@ -16,8 +16,8 @@ import {
   planChunk,
   type PlanContext,
   planPicks,
-} from "../../src/replay/judge_chunk.ts";
-import { lookForReturns } from "../../src/replay/returns.ts";
+} from "../src/replay/judge_chunk.ts";
+import { lookForReturns } from "../src/replay/returns.ts";
 
 /** What happens. Instants and lengths in intervals. */
 export interface Scenario {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { DEMO_API_KEY } from "../../../demo/generator.ts";
 import { filesIn, ROOT } from "../../../scripts/child.ts";
-import { assertNoSecrets, findSecrets, MARK, PLANTED, type SecretName } from "../../support/planted_secrets.ts";
+import { assertNoSecrets, findSecrets, MARK, PLANTED, type SecretName } from "../../../testkit/planted_secrets.ts";
 
 const BASIC = (text: string) => `authorization: Basic ${Buffer.from(`svc:${text}`).toString("base64")}`;
 const PERCENT_ALL = (text: string) => [...Buffer.from(text)].map((code) => `%${code.toString(16)}`).join("");
@@ -49,7 +49,7 @@ Deno.test("findSecrets: finds what is left of a secret that was cut at either en
 });
 
 Deno.test("findSecrets: finds each line of the client's key, and half of one", async () => {
-  const lines = (await Deno.readTextFile(`${ROOT}tests/support/tls/server.key`)).trim().split("\n").slice(1, -1);
+  const lines = (await Deno.readTextFile(`${ROOT}testkit/tls/server.key`)).trim().split("\n").slice(1, -1);
   assert.ok(lines.length >= 3);
   for (const line of lines) {
     for (const part of [line, line.slice(20)]) {
@@ -82,22 +82,22 @@ Deno.test("DEMO_API_KEY: is a planted secret", () => {
 /** What lets output of the service into a test by another way than the support that watches it, and who may. */
 const WAYS_AROUND: readonly (readonly [way: RegExp, files: readonly string[]])[] = [
   [/\bcreateLog\(/, [
+    "testkit/secrets_net.ts",
+    "testkit/told.ts",
     "tests/integration/config_watcher_test.ts",
     "tests/integration/connection_secured_test.ts",
     "tests/integration/tracing_test.ts",
-    "tests/support/secrets_net.ts",
-    "tests/support/told.ts",
     "tests/unit/observability/log_test.ts",
   ]],
-  [/: Log = \{/, ["tests/support/engine.ts", "tests/support/recorded_log.ts"]],
-  [/src\/main\.ts/, ["tests/integration/settings_files_test.ts", "tests/support/service.ts"]],
+  [/: Log = \{/, ["testkit/engine.ts", "testkit/recorded_log.ts"]],
+  [/src\/main\.ts/, ["testkit/service.ts", "tests/integration/settings_files_test.ts"]],
   [/\brunCli\(/, []],
 ];
 
 for (const [way, allowed] of WAYS_AROUND) {
   Deno.test(`secrets net: only what watches its output itself uses ${way.source}`, () => {
-    const own = "tests/unit/support/planted_secrets_test.ts";
-    const users = filesIn("tests", ".ts").filter((path) =>
+    const own = "tests/unit/testkit/planted_secrets_test.ts";
+    const users = [...filesIn("testkit", ".ts"), ...filesIn("tests", ".ts")].filter((path) =>
       path !== own && way.test(Deno.readTextFileSync(ROOT + path))
     );
     assert.deepEqual(users, allowed);
@@ -107,7 +107,7 @@ for (const [way, allowed] of WAYS_AROUND) {
 
 /** Modules of the support that load the net. */
 const NETTED =
-  /support\/(engine|pipeline|recorded_log|redis|secrets_net|sentinel|service|stand_ins)\.ts"|chaos\/|\.\/scenarios|\.\/harness/;
+  /testkit\/(engine|pipeline|recorded_log|redis|secrets_net|sentinel|service|stand_ins)\.ts"|chaos\/|\.\/scenarios|\.\/harness/;
 
 Deno.test("secrets net: every test that asks a page, or runs against Redis, has it", () => {
   const asking = [
@@ -120,5 +120,5 @@ Deno.test("secrets net: every test that asks a page, or runs against Redis, has 
     );
   assert.ok(asking.length > 10);
   const without = asking.filter((path) => !NETTED.test(Deno.readTextFileSync(ROOT + path)));
-  assert.deepEqual(without, ["tests/integration/support/http_stub_test.ts"]); // only asks a stub of its own
+  assert.deepEqual(without, ["tests/integration/testkit/http_stub_test.ts"]); // only asks a stub of its own
 });

@@ -1,6 +1,6 @@
 /** Prometheus' own programs in tests: checks by promtool and a real Prometheus that scrapes and answers. */
 import assert from "node:assert/strict";
-import { onPath, ROOT } from "../../scripts/child.ts";
+import { onPath, ROOT } from "../scripts/child.ts";
 import { waitUntil } from "./wait.ts";
 
 /** Registers a test that needs a program; where it is not on `PATH` the test is skipped, and says so. */

@@ -1,10 +1,10 @@
 /** Both ports of the service, with their real pages, for a test. */
 import assert from "node:assert/strict";
-import { type HealthState, startHealthServer } from "../../src/api/health_server.ts";
-import type { Listener } from "../../src/http/listener.ts";
-import { startMetricsServer } from "../../src/api/metrics_server.ts";
-import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
-import type { SloReport } from "../../src/slo/monitor.ts";
+import { type HealthState, startHealthServer } from "../src/api/health_server.ts";
+import type { Listener } from "../src/http/listener.ts";
+import { startMetricsServer } from "../src/api/metrics_server.ts";
+import { SYSTEM_CLOCK } from "../src/runtime/clock.ts";
+import type { SloReport } from "../src/slo/monitor.ts";
 import { recordLog } from "./recorded_log.ts";
 
 /** One of the ports. */

@@ -4,7 +4,7 @@ import type { IDeployment } from "kubernetes-models/apps/v1";
 import type { INetworkPolicy } from "kubernetes-models/networking.k8s.io/v1";
 import type { IPodDisruptionBudget } from "kubernetes-models/policy/v1";
 import type { IConfigMap, IContainer, IPodSpec, ISecret, IService, IServiceAccount } from "kubernetes-models/v1";
-import { DEFAULT_SETTINGS, knownVariables } from "../../src/config/fields.ts";
+import { DEFAULT_SETTINGS, knownVariables } from "../src/config/fields.ts";
 
 /** Any object of ours. */
 export type KubeObject =

@@ -1,10 +1,10 @@
 /** A systemd of our own: process 1 of its own namespaces, over this machine's `/usr` (`systemd_boot.sh`). */
 import { Redis } from "ioredis";
-import { ROOT } from "../../scripts/child.ts";
-import { findRedisServer } from "../../scripts/redis_server.ts";
+import { ROOT } from "../scripts/child.ts";
+import { findRedisServer } from "../scripts/redis_server.ts";
 import { waitUntil } from "./wait.ts";
 
-const BOOT = `${ROOT}tests/support/systemd_boot.sh`;
+const BOOT = `${ROOT}testkit/systemd_boot.sh`;
 const UNSHARE = ["--mount", "--pid", "--fork", "--cgroup", "--uts", "--ipc", "--net"];
 
 /** How a command ended that was run inside. */

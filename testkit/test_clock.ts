@@ -1,5 +1,5 @@
 /** A clock that only moves when a test says so. */
-import type { Clock } from "../../src/runtime/clock.ts";
+import type { Clock } from "../src/runtime/clock.ts";
 
 /** Timers fire in the order of their time when {@link TestClock.advance} passes them. */
 export class TestClock implements Clock {

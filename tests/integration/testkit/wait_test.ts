@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { waitUntil } from "../../support/wait.ts";
+import { waitUntil } from "../../../testkit/wait.ts";
 
 Deno.test("waitUntil: gives the first truthy value", async () => {
   let turn = 0;

@@ -1,5 +1,5 @@
 /** A log that keeps its lines for a test to look at. */
-import type { Log } from "../../src/observability/log.ts";
+import type { Log } from "../src/observability/log.ts";
 import { watchLogLine } from "./secrets_net.ts";
 
 /** A recorded line. */

@@ -1,8 +1,8 @@
 /** Live traffic and stand-ins for MUTT's consumers in real time: who was destroyed or shed, and how long who was on its way. */
 import { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
-import { alertOf, judgeEvent, shedEvent } from "../../demo/simulator/alerter_rules.ts";
-import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
+import { alertOf, judgeEvent, shedEvent } from "../demo/simulator/alerter_rules.ts";
+import { DEFAULT_SETTINGS } from "../src/config/fields.ts";
 import { eventText, idOf } from "./engine.ts";
 import type { TestRedis } from "./redis.ts";
 

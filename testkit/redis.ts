@@ -1,7 +1,7 @@
 /** An own Redis for tests, with what tests ask of it. */
 import { Buffer } from "node:buffer";
 import { Redis, type RedisOptions } from "ioredis";
-import { type RedisServer, type RedisServerOptions, startRedisServer } from "../../scripts/redis_server.ts";
+import { type RedisServer, type RedisServerOptions, startRedisServer } from "../scripts/redis_server.ts";
 import { watchOutput } from "./secrets_net.ts";
 
 export type { RedisServer, RedisServerOptions };

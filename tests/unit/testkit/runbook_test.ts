@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { isAsDocumented, parseRunbook } from "../../support/runbook.ts";
+import { isAsDocumented, parseRunbook } from "../../../testkit/runbook.ts";
 
 const PAGE = `Before.
 # Page
