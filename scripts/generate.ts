@@ -105,9 +105,9 @@ function renderStatesPage(): string {
 
 <!-- Made from src/cycle/brake.ts by: ${MAKE} -->
 
-A source is in one of ${BRAKE_STATES.length} states; \`mutt_remediation_brake_state\`, the log (event \`brake\`) and \`once --json\` tell
-which. It changes only when a cycle begins, by what came back of the cycles before. \`REMEDIATION_BRAKE_ENABLED=false\` switches all
-of this off: every cycle then takes its whole batch. Failures are weighed all the same.
+A source is in one of ${BRAKE_STATES.length} states, shown by \`mutt_remediation_brake_state\`, the log (event \`brake\`) and
+\`once --json\`. The state changes only at the start of a cycle, according to what came back from the cycles before.
+\`REMEDIATION_BRAKE_ENABLED=false\` turns the states off: every cycle takes its whole batch. Failures are still weighed.
 
 \`\`\`mermaid
 stateDiagram-v2
@@ -117,58 +117,62 @@ ${arrows.join("\n")}
 
 ${rows.join("\n")}
 
-**healthy**: a cycle takes up to its batch size. **canary**: it takes 2 % of the DLQ, at least one message. **suspect**: cycles
-are skipped until the next canary group; the distance grows to 3 cycles, or to as many as take 30 s. **ramping**: the allowance
-grows fourfold a step (\`mutt_remediation_allowance\`), and falls back to a quarter where a gate \`consumer\`, \`downstream\`,
-\`breaker\` or \`depth\` was closed for 5 s or more. Where one was closed for \`REMEDIATION_CANARY_AFTER\`, a canary group goes first.
+| state   | what a cycle takes                                                                               |
+| ------- | ------------------------------------------------------------------------------------------------ |
+| healthy | up to the batch size, oldest first                                                               |
+| canary  | 2 % of the DLQ, at least one message                                                             |
+| suspect | nothing, until the next canary group; the distance grows to 3 cycles, or to as many as take 30 s |
+| ramping | an allowance that grows fourfold a step (\`mutt_remediation_allowance\`)                           |
 
-**Which messages go.** A healthy source takes the oldest. While little may go, the least tried messages go first, half of them from
-the newest end and half from the oldest, because the oldest are again and again the poison that stayed behind. It looks at 200
-messages at the old end and at up to 1,000 at the new one. Messages that are dead leave with them and use up nothing of the allowance.
+**Closed gates.** If a gate \`consumer\`, \`downstream\`, \`breaker\` or \`depth\` was closed for 5 s or more, a ramping source falls back to a
+quarter of its allowance. If one was closed for \`REMEDIATION_CANARY_AFTER\`, a canary group goes first.
 
-**How fast it ramps up.** The step behind a good canary group, or behind a good step, does not wait for the interval. It begins when
-the target is empty and the consumer has had its time: 3 s, and for a canary group also as long as the source's consumer may take
-(\`REMEDIATION_SETTLE\`; \`moog\`: 70 s). After a bad one the distances above hold.
+**Which messages go.** When little may go, the least tried messages go first, half of them from the newest end and half from the oldest,
+because the poison that stayed behind collects at the oldest end. The service looks at 200 messages at the old end and up to 1,000 at the
+new one. Dead messages leave with them and use none of the allowance.
+
+**How fast it ramps up.** The step after a good canary group or a good step does not wait for the interval. It starts when the target is
+empty and the consumer has had its time: 3 s, and after a canary group also the longest time that the source's consumer may take
+(\`REMEDIATION_SETTLE\`; \`moog\`: 70 s). After a bad one, the distances above apply.
 
 ## Why
 
-\`mutt_remediation_brake_reason\`, \`reason\` in the log and in \`once --json\`: what changed the state last.
+The last reason for a change, in \`mutt_remediation_brake_reason\`, and as \`reason\` in the log and \`once --json\`:
 
 ${reasons.join("\n")}
 
 ## Evidence
 
-**What counts as returned.** A message that stands in the DLQ with our stamp of that source and cycle. What bears no stamp is inflow
-and says nothing, however much of it there is. Arrivals lie at the newest end; they are read when a cycle begins (at most 2,000
-messages in blocks of 100 or 64 KiB, evenly spread where more arrived). A stamp names its cycle, so what comes back late is counted
-there, and that cycle is judged again. A source is in trouble when nine tenths of a cycle's replays came back, and nine tenths of its
-first-timers: messages that were never replayed before.
+**What counts as returned.** A message in the DLQ with our stamp of that source and cycle. A message without a stamp is inflow and proves
+nothing. Arrivals are read at the newest end when a cycle begins (at most 2,000 messages in blocks of 100 or 64 KiB, evenly spread if more
+arrived). The stamp names its cycle, so a late return counts there, and that cycle is judged again. A source is in trouble when nine tenths
+of a cycle's replays came back, and nine tenths of its first-timers, the messages never replayed before.
 
-**What a failure weighs.** −log2(share of that cycle's first-timers that came back, the message among them) bits. Everything came
-back: 0. One in ten: 3.3. One in a hundred: 6.6. No first-timers: 0. What waits in the target still, or may be with a consumer that
-was seen to take long, counts as if it had come back. A message is poison when it has failed \`MAX_POISON_RETRIES\` times _and_ has
-${POISON_EVIDENCE} bits: a thousand to one against chance. The sum over a healthy message's failures reaches that once in a thousand, however long a
-partial outage lasts. Where nothing can be compared, it is poison after ${EXHAUSTED_FAILURES} failures over at least ${
-    EXHAUSTED_MS / 3_600_000
-  } hours.
+**What a failure weighs.** −log2(share of that cycle's first-timers that came back, including the message) bits. If everything came back: 0.
+One in ten: 3.3. One in a hundred: 6.6. No first-timers: 0. A message that still waits in the target, or may be with a slow consumer, counts
+as returned. A message is poison when it has failed \`MAX_POISON_RETRIES\` times _and_ has ${POISON_EVIDENCE} bits: a thousand to one against
+chance. A healthy message collects that much once in a thousand, however long a partial outage lasts. If there is nothing to compare
+with, a message is poison after ${EXHAUSTED_FAILURES} failures over at least ${EXHAUSTED_MS / 3_600_000} hours.
 
-**Live traffic.** The service looks every second at what MUTT's forwarder takes: alerts beyond those that had waited and those that
-other sources replayed. What gets through within some five seconds of messages arriving in the DLQ counts as first-timers too. If at
-least three do, and more than twice as many as failed newly, the cause lies with what came back: the source goes on, and the log says
-so (event \`messages_fail\`). Nothing proves this while the breaker is not in use, not CLOSED or counts failures, for \`once\`, and for
-sources from a file.
+**Live traffic.** Every second the service counts the alerts that MUTT's forwarder takes, beyond those that had waited and those that other
+sources replayed. Alerts that get through within about five seconds of messages arriving in the DLQ count as first-timers too. If there are at
+least three, and more than twice as many as new failures, the returned messages are the cause: the source continues, and the log says so
+(event \`messages_fail\`). This proves nothing while the breaker is unused, not CLOSED or counting failures, for \`once\`, and for sources
+from a file.
 
-**A consumer that drops the stamp.** If three or more of the last cycle's messages arrive without it, the log says so (event
-\`stamps_dropped\`), \`check\` warns, and \`mutt_remediation_stamps_dropped\` is 1. Then whatever arrives is taken for returns of the last
-cycle, and no message can become poison: let the consumer keep the member \`_remediation\`. It ends with the first cycle of which none
-does.
+**A consumer that drops the stamp.** If three or more of the last cycle's messages return without it, the log says so (event
+\`stamps_dropped\`), \`check\` warns, and \`mutt_remediation_stamps_dropped\` is 1. Every arrival then counts as a return of the last cycle, and
+no message can become poison. Make the consumer keep the member \`_remediation\`. The condition ends with the first cycle without such a
+message.
 
-**Outages that a gate saw.** What is replayed while a gate on its path is closed weighs nothing. The field \`outages\` of a source's
-record keeps the last 16: \`HGET mutt:remediation:{mutt:dlq:alerter}:state outages\` answers with \`gate reason from-until cycle;…\`
-(milliseconds since the epoch), newest last. Each is logged as well (event \`outage\`). The field \`tallies\` keeps the last 64 cycles
-that replayed anything: \`cycle:replayed:firsts:returned:firstsReturned:pending:others:othersFailed:movedAtMs:says\`.
+**Outages that a gate saw.** Replays during a closed gate on their path weigh nothing. Two fields of the source's record keep the history:
 
-Held by \`tests/unit/cycle/healing_test.ts\`, \`evidence_test.ts\`, \`brake_test.ts\` and \`tests/integration/alert_flow_test.ts\`.
+- \`outages\`, the last 16: \`HGET mutt:remediation:{mutt:dlq:alerter}:state outages\` prints \`gate reason from-until cycle;…\` (milliseconds
+  since the epoch), newest last. The log has each too (event \`outage\`).
+- \`tallies\`, the last 64 cycles that replayed anything:
+  \`cycle:replayed:firsts:returned:firstsReturned:pending:others:othersFailed:movedAtMs:says\`.
+
+Tests: \`tests/unit/cycle/healing_test.ts\`, \`evidence_test.ts\`, \`brake_test.ts\` and \`tests/integration/alert_flow_test.ts\`.
 `;
 }
 
