@@ -8,7 +8,7 @@ import { runSuites, SUITES } from "./test_run.ts";
 type Task = (args: readonly string[]) => Promise<number>;
 
 /** Folders that hold TypeScript; what is not there yet is left out. */
-const SOURCES = ["src", "scripts", "tests", "demo", "bench"];
+const SOURCES = ["src", "scripts", "testkit", "tests", "demo", "bench"];
 
 const TASKS: Record<string, Task> = {
   // In this process, so that a signal to the task reaches the demo.
@@ -18,8 +18,10 @@ const TASKS: Record<string, Task> = {
   dev: async (args) => await (await import("./dev.ts")).runDev(args),
   test: async () => await checkTypes() || await needRedis() || await testAll(),
   "test:unit": () => runSuites([SUITES.unit]),
+  "test:chaos": async () => await needRedis() || await runSuites([SUITES.chaos]),
   "test:e2e": async () => await needRedis() || await testEndToEnd(),
   "test:image": async () => await needRedis() || await (await import("./image.ts")).testImage(),
+  t: async (args) => await (await import("./focused_tests.ts")).runFocused(args),
   chaos: async (args) => await needRedis() || await (await import("../tests/chaos/harness/run.ts")).runChaos(args),
   ok: async () => await runGate(),
   compile: (args) => compile(args),
@@ -52,23 +54,19 @@ async function needRedis(): Promise<number> {
   }
 }
 
+/** What a contributor needs; `.ci/run` adds chaos, the compile, what tests the binary, and the image. */
 function testAll(): Promise<number> {
-  sayWhatEndToEndTests();
-  return runSuites([SUITES.unit, SUITES.property, SUITES.integration, SUITES.deploy, SUITES.chaos, SUITES.e2e]);
+  return runSuites([SUITES.unit, SUITES.property, SUITES.integration, SUITES.deploy, SUITES.source]);
 }
 
 function testEndToEnd(): Promise<number> {
-  sayWhatEndToEndTests();
-  return runSuites([SUITES.e2e]);
-}
-
-function sayWhatEndToEndTests(): void {
   const binary = Deno.env.get("MUTT_REMEDIATION_BINARY");
   console.log(
     binary
       ? `End to end: tests the compiled binary ${binary}`
       : `End to end: no binary named, so "deno run ${permissionFlags().join(" ")} src/main.ts" stands in for it`,
   );
+  return runSuites([SUITES.e2e]);
 }
 
 /** The gate before a commit. Runs every step whatever the others say, so that one run shows all there is to mend. */

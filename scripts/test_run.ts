@@ -5,8 +5,8 @@ import { filesIn, runDeno } from "./child.ts";
 export interface Suite {
   /** Folder below `tests/`. */
   readonly name: string;
-  /** Whether files may run side by side: each has what it needs for itself, and no test measures time. */
-  readonly parallel: boolean;
+  /** Files that run side by side; most tests wait, so that more than the processors pay. */
+  readonly jobs: number;
   /** What the tests are allowed. */
   readonly permissions: readonly string[];
 }
@@ -22,18 +22,21 @@ const EVERYTHING = ["--allow-all"];
 /** No network, no programs, no writing: a unit test that does IO fails. (Libraries look at the environment when loaded.) */
 const NO_IO = ["--no-prompt", "--allow-read", "--allow-env"];
 
+const PROCESSORS = navigator.hardwareConcurrency;
+
 /** A suite that takes longer hangs. */
 const SUITE_LIMIT_MS = 10 * 60_000;
 
 /** Every suite by name. */
 export const SUITES = {
-  unit: { name: "unit", parallel: true, permissions: NO_IO },
-  property: { name: "property", parallel: true, permissions: EVERYTHING },
-  integration: { name: "integration", parallel: true, permissions: EVERYTHING },
-  deploy: { name: "deploy", parallel: true, permissions: EVERYTHING },
-  chaos: { name: "chaos", parallel: false, permissions: EVERYTHING },
-  e2e: { name: "e2e", parallel: false, permissions: EVERYTHING },
-  image: { name: "image", parallel: false, permissions: EVERYTHING },
+  unit: { name: "unit", jobs: PROCESSORS, permissions: NO_IO },
+  property: { name: "property", jobs: PROCESSORS, permissions: EVERYTHING },
+  integration: { name: "integration", jobs: 3 * PROCESSORS, permissions: EVERYTHING },
+  deploy: { name: "deploy", jobs: 2 * PROCESSORS, permissions: EVERYTHING },
+  source: { name: "source", jobs: 2 * PROCESSORS, permissions: EVERYTHING },
+  chaos: { name: "chaos", jobs: PROCESSORS, permissions: EVERYTHING },
+  e2e: { name: "e2e", jobs: 2 * PROCESSORS, permissions: EVERYTHING },
+  image: { name: "image", jobs: 1, permissions: EVERYTHING },
 } as const satisfies Record<string, Suite>;
 
 /**
@@ -42,13 +45,37 @@ export const SUITES = {
  */
 export async function runSuites(suites: readonly Suite[], env: Record<string, string> = {}): Promise<number> {
   let sum: Tally = { passed: 0, failed: 0, skipped: 0 };
-  for (const suite of suites) sum = add(sum, await runSuite(suite, env));
+  for (const suite of suites) sum = add(sum, await runSuite(suite, { files: filesOf(suite), filter: null, env }));
+  return conclude(sum);
+}
+
+/** Runs those of the suites' `files` (`null`: all), and of them the tests whose name holds `filter` (`null`: all). @returns an exit code */
+export async function runFiles(
+  suites: readonly Suite[],
+  { files, filter }: { files: readonly string[] | null; filter: string | null },
+): Promise<number> {
+  let sum: Tally = { passed: 0, failed: 0, skipped: 0 };
+  for (const suite of suites) {
+    const own = filesOf(suite).filter((path) => files === null || files.includes(path));
+    if (own.length > 0) sum = add(sum, await runSuite(suite, { files: own, filter, env: {} }));
+  }
+  return conclude(sum);
+}
+
+function filesOf({ name }: Suite): string[] {
+  return filesIn(`tests/${name}`, "_test.ts");
+}
+
+function conclude(sum: Tally): number {
   console.log(formatTally(sum));
   return sum.failed === 0 && sum.passed > 0 ? 0 : 1;
 }
 
-async function runSuite(suite: Suite, env: Record<string, string>): Promise<Tally> {
-  const files = filesIn(`tests/${suite.name}`, "_test.ts");
+async function runSuite(
+  suite: Suite,
+  { files, filter, env }: { files: readonly string[]; filter: string | null; env: Record<string, string> },
+): Promise<Tally> {
+  const startedAtMs = performance.now();
   console.log(`\n── ${suite.name} (${files.length} files)`);
   if (files.length === 0) return { passed: 0, failed: 0, skipped: 0 };
   const report = await Deno.makeTempFile({ suffix: ".xml" });
@@ -59,10 +86,12 @@ async function runSuite(suite: Suite, env: Record<string, string>): Promise<Tall
       "--sanitize-ops",
       "--sanitize-resources",
       ...suite.permissions,
-      ...suite.parallel ? ["--parallel"] : [],
+      ...suite.jobs > 1 ? ["--parallel"] : [],
+      ...filter === null ? [] : [`--filter=${filter}`],
       `--junit-path=${report}`,
       ...files,
-    ], { env, limitMs: SUITE_LIMIT_MS });
+    ], { env: { ...env, DENO_JOBS: String(suite.jobs) }, limitMs: SUITE_LIMIT_MS });
+    console.log(`${suite.name}: ${Math.round((performance.now() - startedAtMs) / 1_000)} s`);
     return judge(parseJunit(await Deno.readTextFile(report)), code);
   } finally {
     await Deno.remove(report);

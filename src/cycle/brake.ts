@@ -1,7 +1,7 @@
 /**
  * The brake: when what a cycle replayed came back, the cause is common, and only canary groups go until one stays away.
  *
- * Pure. Only messages that bear our stamp count as returned (`evidence.ts`); `tests/unit/cycle/healing_test.ts` runs the cases
+ * Pure. Only messages that bear our stamp count as returned (`evidence.ts`); `tests/property/healing_test.ts` runs the cases
  * that the thresholds were chosen by against this very code.
  */
 

@@ -7,7 +7,7 @@
  *   came back, or nothing can be compared, a failure weighs nothing; if the message alone of 20 came back, 4.3 bits.
  * - Why no outage kills: let every message fail with the same chance p. Then E[1 ÷ share, if it fails] = 1 − (1−p)^n ≤ 1, so the
  *   product over a healthy message's failures is a supermartingale: however long the outage, it reaches 1,000 with a chance of at
- *   most 1 in 1,000 (Ville's inequality). `tests/unit/cycle/healing_test.ts` shows the same by counting.
+ *   most 1 in 1,000 (Ville's inequality). `tests/property/healing_test.ts` shows the same by counting.
  */
 
 /** Share of a cycle's replays that must have come back for the cycle to count as troubled. */

@@ -199,7 +199,7 @@ needs(`--allow-env=${NPX_VARIABLE}`, {
   fails: async (permissions) => assert.ok(!await asksForWrapper(permissions)),
 });
 
-/** Whether the program sees how npm was called; that it acts on it is shown in tests/e2e/wrappers_test.ts. */
+/** Whether the program sees how npm was called; that it acts on it is shown in tests/source/wrappers_test.ts. */
 async function asksForWrapper(permissions: string[]): Promise<boolean> {
   const { stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-config", "--no-lock", ...permissions, `${ROOT}testkit/permissions_probe.ts`],

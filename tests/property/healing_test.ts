@@ -1,6 +1,6 @@
 /** The cases by which the brake and the verdict were chosen, and outages of many kinds, against the very code. */
 import assert from "node:assert/strict";
-import { type Outcome, type Scenario, simulate } from "../../../testkit/healing_simulation.ts";
+import { type Outcome, type Scenario, simulate } from "../../testkit/healing_simulation.ts";
 
 const HOUR = 12;
 
