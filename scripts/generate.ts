@@ -1,6 +1,6 @@
 /**
  * Writes what is made from the tables of settings, sources and the ACL (`.env.template`, `docs/configuration.md`, `docs/states.md`,
- * `docs/sources.schema.json`, a part of `docs/redis.md`), from Prometheus' rules (`k8s/components/monitoring/prometheusrule.yaml`), and
+ * `docs/sources.schema.json`, parts of `docs/redis.md` and `docs/architecture.md`), from Prometheus' rules (`k8s/components/monitoring/prometheusrule.yaml`), and
  * the Grafana dashboard (`monitoring/grafana/dashboards/mutt-remediation.json`, from `dashboard.ts`).
  *
  *     deno run -A scripts/generate.ts           # writes them
@@ -19,6 +19,7 @@ import { aclRules, CLUSTER_GRANT, COMMAND_GRANTS, keyGrants } from "./redis_acl.
 import { MAX_FILE_BYTES } from "../src/runtime/process.ts";
 import { parse, stringify } from "yaml";
 import { filesIn, ROOT } from "./child.ts";
+import { readRoomImports, reduceImports } from "./room_imports.ts";
 import { renderDashboard } from "./dashboard.ts";
 
 const MAKE = "deno run -A scripts/generate.ts";
@@ -31,6 +32,7 @@ export function renderFiles(): ReadonlyMap<string, string> {
     ["docs/states.md", renderStatesPage()],
     ["docs/sources.schema.json", renderSourcesSchema()],
     ["docs/redis.md", renderRedisPage()],
+    ["docs/architecture.md", renderArchitecturePage()],
     ["k8s/components/monitoring/prometheusrule.yaml", renderPrometheusRule()],
     ["monitoring/grafana/dashboards/mutt-remediation.json", renderDashboard()],
   ]);
@@ -64,6 +66,21 @@ function renderAcl(): string {
     renderTable(["Keys", "Access", "What for"], keys),
     renderTable(["Commands", "What for", "Without"], commands),
   ].join("\n");
+}
+
+const ROOMS_SECTION = /(<!-- Made from the imports of src by: [^\n]+ -->\n).*(\n<!-- So far\. -->)/s;
+
+/** The page is written by hand but for the drawing of the rooms. */
+function renderArchitecturePage(): string {
+  const page = Deno.readTextFileSync(new URL("../docs/architecture.md", import.meta.url));
+  if (!ROOMS_SECTION.test(page)) throw new Error("docs/architecture.md has no place for the rooms");
+  const imports = readRoomImports();
+  const arrows = [...reduceImports(imports)].flatMap(([from, targets]) => targets.map((to) => `  ${from} --> ${to}`));
+  const rows = [...imports].map(([room, targets]) => [code(room), targets.map(code).join(" ") || "–"]);
+  const section = `\n\`\`\`mermaid\nflowchart TD\n${arrows.join("\n")}\n\`\`\`\n\n${
+    renderTable(["room", "imports"], rows)
+  }`;
+  return page.replace(ROOMS_SECTION, (_, begin: string, end: string) => `${begin}${section}${end}`);
 }
 
 /** Rules of one kind to a line, as long as it is short. */

@@ -6,7 +6,7 @@
  */
 
 /** Rooms of `src/`, from low to high. One may use those before it (docs/architecture.md). */
-const ROOMS: readonly string[] = [
+export const ROOMS: readonly string[] = [
   ...[
     "runtime",
     "message",
@@ -85,7 +85,8 @@ function pathInSrc(filename: string): string | undefined {
   return /(?:^|\/)src\/(.+)$/.exec(filename.replaceAll("\\", "/"))?.[1];
 }
 
-function roomOf(path: string): string {
+/** The room that a path below `src/` is in. */
+export function roomOf(path: string): string {
   return path === "main.ts" ? "main" : path.split("/")[0] as string;
 }
 
