@@ -17,7 +17,7 @@ Usage: deno task bench [--only NAMES] [--scale SCALE] [--json FILE] [--markdown]
   --only NAMES   of the families below, with commas between them (default: all)
   --scale SCALE  short (seconds; its figures mean nothing) or full (default; some forty minutes, on a machine at rest)
   --json FILE    also writes every figure to a file
-  --markdown     also prints the figures of docs/benchmarks.md
+  --markdown     also prints the figures of bench/figures.md
 
 ${FAMILIES.map(({ name, about }) => `  ${name.padEnd(10)} ${about}`).join("\n")}
 

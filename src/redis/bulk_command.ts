@@ -1,6 +1,6 @@
 /**
  * A command with many byte arguments. The client's own encoder copies and measures each argument several times, which took
- * longer than judging the messages did (docs/benchmarks.md); this one writes each once.
+ * longer than judging the messages did (bench/figures.md); this one writes each once.
  */
 import { Buffer } from "node:buffer";
 import { Command } from "ioredis";

@@ -1,6 +1,6 @@
 /**
  * Guards a list between a read and a commit by Redis' own WATCH, so that the commit need not prove that the list is what was
- * read: every byte that a script looks at costs Redis some 2 ns (docs/benchmarks.md).
+ * read: every byte that a script looks at costs Redis some 2 ns (bench/figures.md).
  *
  * The transaction is entered (MULTI) before the commit is sent, and the commit is only sent once both were answered: a commit
  * that ran outside of one would be guarded by nothing.

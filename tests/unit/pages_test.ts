@@ -1,12 +1,19 @@
 import assert from "node:assert/strict";
 import { knownVariables } from "../../src/config/fields.ts";
 import { GATE_NAMES } from "../../src/gates/gate.ts";
+import { filesIn } from "../../scripts/child.ts";
 import denoJson from "../../deno.json" with { type: "json" };
 
 const ROOT = new URL("../../", import.meta.url);
 const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
-const docs = [...Deno.readDirSync(new URL("docs/", ROOT))].filter(({ name }) => name.endsWith(".md"));
-const PAGES = ["README.md", "CHANGELOG.md", "SECURITY.md", ...docs.map(({ name }) => `docs/${name}`)];
+const PAGES = [
+  "README.md",
+  "CHANGELOG.md",
+  "CONTRIBUTING.md",
+  "SECURITY.md",
+  "bench/figures.md",
+  ...filesIn("docs", ".md"),
+];
 
 Deno.test("pages: name the pinned version of Deno wherever they name one", () => {
   const pinned = read(".deno-version").trim();
