@@ -82,6 +82,7 @@ export class RedisConnections {
   #refusals = 0;
   /** Attempts to connect what the client has ended. */
   #revivals = 0;
+  readonly #keepAlive: KeepAlive;
   readonly #masterWatch: MasterWatch | null;
   /** What the server said of its own accord when it closed connections; empty: nothing. */
   #heard = "";
@@ -97,9 +98,11 @@ export class RedisConnections {
     this.reader = this.#cluster ?? this.#openServer("reader");
     this.committer = this.#cluster ?? this.#openServer("committer");
     this.#needed.add(this.reader).add(this.committer);
-    new KeepAlive({ clock: deps.clock, connections: () => this.#all, ...(deps.idleMs ? { idleMs: deps.idleMs } : {}) })
-      .run(this.#closed.signal);
-    this.#masterWatch = this.#watchMaster();
+    const { clock, idleMs } = deps;
+    this.#keepAlive = new KeepAlive({ clock, connections: () => this.#all, ...(idleMs ? { idleMs } : {}) });
+    this.#keepAlive.start();
+    this.#masterWatch = this.#createMasterWatch();
+    this.#masterWatch?.start();
   }
 
   /** Every connection that is not closed for good. */
@@ -172,11 +175,15 @@ export class RedisConnections {
     return true;
   }
 
-  /** Closes every connection at once. What is in flight rejects. Safe to call twice. */
-  close(): void {
+  /**
+   * Closes every connection before it returns; commands in flight reject. Resolves when nothing runs in the background any more.
+   * Safe to call twice.
+   */
+  async close(): Promise<void> {
     this.#closed.abort();
     // A second disconnect of a client that has ended leaves a timer behind (ioredis 6).
     for (const redis of this.#all) if (redis.status !== "end") redis.disconnect();
+    await Promise.all([this.#keepAlive.stop(), this.#masterWatch?.stop()]);
   }
 
   #openServer(role: string, owner?: SlotOwner, key = ""): Redis {
@@ -248,10 +255,10 @@ export class RedisConnections {
     return this.#heard;
   }
 
-  #watchMaster(): MasterWatch | null {
+  #createMasterWatch(): MasterWatch | null {
     const { clock, log } = this.#deps, options = clientOptions(this.#address, this.#options("sentinel"));
     if (!options.sentinels?.length) return null;
-    const watch = new MasterWatch({
+    return new MasterWatch({
       ...{ clock, options },
       connectedTo: () => {
         const { status, stream } = this.committer as Redis;
@@ -265,8 +272,6 @@ export class RedisConnections {
         this.#reconnectAll();
       },
     });
-    watch.run(this.#closed.signal);
-    return watch;
   }
 
   #openCluster(nodes: readonly Server[]): Cluster {
@@ -315,7 +320,7 @@ export class RedisConnections {
 
   /** A master that became a replica: every connection is made again, to wherever the name leads now. */
   #isDemoted(error: Error, failing: Redis): boolean {
-    if (error.message.includes("NOREPLICAS")) this.#masterWatch?.hint();
+    if (error.message.includes("NOREPLICAS")) this.#masterWatch?.wake();
     if (!NO_MASTER.test(error.message)) return false;
     this.#reconnectAll(failing);
     return true;
