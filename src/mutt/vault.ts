@@ -11,7 +11,7 @@ import { errorName, quotePath } from "../config/layers.ts";
 import { LiveSecret, Secret } from "../runtime/secret.ts";
 import { VAULT_NAMES, type VaultTarget, vaultTargets } from "../config/vault.ts";
 import { growingPauseMs, PeriodicTask, type RunResult } from "../lifecycle/periodic_task.ts";
-import { OutageLog } from "../lifecycle/outage_log.ts";
+import { HealthLog } from "../lifecycle/outage_log.ts";
 import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createProxyChoice } from "../config/proxy.ts";
@@ -78,7 +78,7 @@ export class VaultSecrets extends PeriodicTask {
   readonly settings: Settings;
   readonly #deps: VaultDeps;
   readonly #secrets: ReadonlyMap<VaultTarget, LiveSecret>;
-  readonly #outages: OutageLog;
+  readonly #health: HealthLog;
   #token: Token | null = null;
   #state: VaultState = { ok: false, detail: "Vault has not been asked yet" };
   #hasRead = false;
@@ -89,7 +89,7 @@ export class VaultSecrets extends PeriodicTask {
     this.#deps = deps;
     this.#secrets = new Map(targets.map((target) => [target, new LiveSecret()]));
     this.settings = Object.freeze({ ...settings, ...Object.fromEntries(this.#secrets) });
-    this.#outages = new OutageLog({ ...deps, event: "vault", subject: "Vault" });
+    this.#health = new HealthLog({ ...deps, event: "vault", subject: "Vault" });
   }
 
   /** How the last look went. */
@@ -107,7 +107,7 @@ export class VaultSecrets extends PeriodicTask {
       this.#state = { ok: false, detail: error.message };
       reason = error.reason;
     }
-    if (!this.stopping.aborted) this.#outages.note({ ...this.#state, reason });
+    if (!this.stopping.aborted) this.#health.note({ ...this.#state, reason });
     return this.#state.ok ? "done" : "failed";
   }
 

@@ -1,5 +1,6 @@
 /** Connections to Redis: one that reads, one that commits, more on request (a source's own, a subscriber's); with back-off, for ever. */
 import { type Cluster, Redis } from "ioredis";
+import { OutageLog } from "../lifecycle/outage_log.ts";
 import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { RandomFraction } from "../runtime/random.ts";
@@ -66,7 +67,8 @@ export class RedisConnections {
   /** Without which nothing moves; `#joining` until it was ready once, so that a new source does not hold the others. */
   readonly #needed = new Set<RedisClient>();
   readonly #joining = new Set<Redis>();
-  #downSinceMs: number | null;
+  /** From the start until every needed connection is ready, and whenever one is lost; by the code of the last failure. */
+  readonly #outage: OutageLog;
   #everUp = false;
   #lastError = "";
   #lastReason = "";
@@ -92,7 +94,8 @@ export class RedisConnections {
   constructor(address: RedisAddress, deps: ConnectionDeps) {
     this.#address = address;
     this.#deps = deps;
-    this.#downSinceMs = deps.clock.monotonicMs();
+    this.#outage = new OutageLog(deps);
+    this.#outage.begin();
     const { clusterNodes = [] } = address;
     this.#cluster = clusterNodes.length > 0 ? this.#openCluster(clusterNodes) : null;
     this.reader = this.#cluster ?? this.#openServer("reader");
@@ -380,7 +383,7 @@ export class RedisConnections {
   /** Whether only a look can tell why there is no connection. Who names the server to the client is not looked at. */
   #isOpaque({ options }: Redis): boolean {
     const isNamed = this.#cluster === null && !options.sentinels && !options.path;
-    const isKnown = this.#closed.signal.aborted || this.#downSinceMs === null || !isNamed;
+    const isKnown = this.#closed.signal.aborted || !this.#outage.isDown() || !isNamed;
     return !isKnown && (this.#lastError === "" || OPAQUE.has(this.#lastError)) && !TELLING.test(this.#lastReason);
   }
 
@@ -413,9 +416,9 @@ export class RedisConnections {
     // Where the server is there, what it said tells more than that it has closed the connection.
     if (code === "CONNECTION" && NOT_THERE.test(reason)) this.#heard = "";
     else if (code === "CONNECTION" && this.#heard !== "") return code;
-    if (code !== this.#lastError && this.#downSinceMs !== null) {
+    if (this.#outage.isDown()) {
       const message = `Redis cannot be used (${code}); trying again`;
-      this.#deps.log.warning("redis_unreachable", message, { error_code: code, reason });
+      this.#outage.down(code, { event: "redis_unreachable", message, fields: { error_code: code, reason } });
     }
     this.#lastError = code;
     this.#lastReason = reason;
@@ -460,26 +463,24 @@ export class RedisConnections {
   }
 
   #lost(): void {
-    if (this.#closed.signal.aborted || this.#downSinceMs !== null) return;
-    this.#downSinceMs = this.#deps.clock.monotonicMs();
+    if (this.#closed.signal.aborted || this.#outage.isDown()) return;
     this.#lastError = this.#heard = "";
     this.#toldPassword = "";
-    this.#deps.log.warning("redis_lost", "The connection to Redis was lost; trying again");
+    this.#outage.down("", { event: "redis_lost", message: "The connection to Redis was lost; trying again" });
   }
 
   #ready(): void {
-    if (this.#downSinceMs === null || !this.isReady()) return;
-    const outageMs = Math.round(this.#deps.clock.monotonicMs() - this.#downSinceMs);
-    this.#downSinceMs = null;
+    if (!this.#outage.isDown() || !this.isReady()) return;
     this.#revivals = 0;
     this.#lastError = this.#heard = "";
     if (this.#everUp) this.#deps.onReconnect();
     const message = this.#everUp ? "Redis can be used again" : "Connected to Redis";
     const variable = this.#toldPassword === "" ? null : this.#passwordVariable(this.committer);
-    this.#deps.log.info("redis_ready", variable === null ? message : `${message}, with ${variable}`, {
-      outage_seconds: outageMs / 1_000,
-      ...(variable === null ? {} : { variable }),
-    });
+    this.#outage.up(() => ({
+      event: "redis_ready",
+      message: variable === null ? message : `${message}, with ${variable}`,
+      fields: variable === null ? {} : { variable },
+    }));
     this.#everUp = true;
   }
 }

@@ -50,6 +50,7 @@ class CountingTask extends PeriodicTask {
 function setup(options: Partial<PeriodicTaskOptions> = {}) {
   const clock = new TestClock(), task = new CountingTask(clock, options);
   const advance = async (ms: number, stepMs = 100) => {
+    await turn();
     for (let passedMs = 0; passedMs < ms; passedMs += stepMs) {
       await clock.advance(stepMs);
       await turn();
