@@ -224,8 +224,8 @@ class TestEngine implements Engine {
     const all = this.connections.list();
     const connected = all.filter(({ status }) => status === "ready" || status === "connect");
     const ended = connected.map((redis) => new Promise<void>((resolve) => redis.once("end", resolve)));
-    this.connections.close();
-    await Promise.all(ended);
+    const closed = this.connections.close();
+    await Promise.all([closed, ...ended]);
     // One that was connecting again leaves the client's own timer of 100 ms (ioredis 6); the sanitizers see it.
     if (connected.length < all.length) await SYSTEM_CLOCK.sleep(150);
   }

@@ -27,7 +27,7 @@ import { ReadBudget } from "../redis/read_budget.ts";
 import { Account } from "../replay/account.ts";
 import { AlertFlow } from "../mutt/live_traffic.ts";
 import { Leadership } from "../replay/leadership.ts";
-import type { Watch } from "../lifecycle/periodic_task.ts";
+import type { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import { DepthWatch, measuredQueues, type OldestMessage } from "../replay/depth_watch.ts";
 import { type ReplaySettings, SourceReplay } from "../replay/source_replay.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -68,7 +68,7 @@ export interface SourceParts {
   /** The oldest message of its DLQ as it was last seen; `null` where there is none. Does no IO. */
   oldest(): OldestMessage | null;
   /** What looks at Redis in the background once the source is driven. */
-  readonly watches: readonly Watch[];
+  readonly watches: readonly PeriodicTask[];
   /** Resolves once the gates that look in the background have looked. */
   settled(): Promise<void>;
   /** Ends what the gates do in the background, and gives the lease back: call it when nothing moves any more. */

@@ -1,4 +1,5 @@
 /** Follows the sources file: read again on SIGHUP and every few seconds; a bad one changes nothing. */
+import { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import type { ParsedSources, SourcesFile } from "../config/sources_file.ts";
 import type { ReloadResult } from "../observability/metrics.ts";
 import type { Log } from "../observability/log.ts";
@@ -29,46 +30,31 @@ export interface SourcesReloaderDeps {
 }
 
 /** Looks at the file by its content, so that a replaced file, a changed link and a restored time stamp are all seen. */
-export class SourcesReloader {
+export class SourcesReloader extends PeriodicTask {
   readonly #deps: SourcesReloaderDeps;
-  readonly #stop = new AbortController();
-  #pause = new AbortController();
-  #running: Promise<void> | null = null;
   #isAsked = false;
   /** What was last refused, so that it is told once. */
   #refused = "";
 
   constructor(deps: SourcesReloaderDeps) {
+    super({ clock: deps.clock, onBug: deps.onBug });
     this.#deps = deps;
   }
 
-  /** Starts in the background; the first look is due in a moment. Safe to call twice; does nothing after `stop`. */
-  start(): void {
-    if (this.#stop.signal.aborted) return;
-    this.#running ??= this.#run().catch(this.#deps.onBug);
-  }
-
-  /** Asks for a look now, whose outcome is told whatever it is. */
+  /** Reads the file now and logs the outcome, whatever it is. */
   ask(): void {
     this.#isAsked = true;
-    this.#pause.abort();
+    this.wake();
   }
 
-  /** Resolves when the look in hand is over. Safe to call twice, and without `start`. */
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    this.#pause.abort();
-    await this.#running;
+  protected async run(): Promise<void> {
+    const isAsked = this.#isAsked;
+    this.#isAsked = false;
+    await this.lookOnce({ isAsked });
   }
 
-  async #run(): Promise<void> {
-    while (!this.#stop.signal.aborted) {
-      this.#pause = new AbortController();
-      const isAsked = this.#isAsked;
-      this.#isAsked = false;
-      await this.lookOnce({ isAsked });
-      if (!this.#isAsked) await this.#deps.clock.sleep(POLL_MS, this.#pause.signal);
-    }
+  protected intervalMs(): number {
+    return POLL_MS;
   }
 
   /** Looks at the file and takes over what has changed. Rejects only for a bug. */
@@ -92,7 +78,7 @@ export class SourcesReloader {
       if (isAsked) log.warning("sources_waiting", `Remediation: the sources are not taken over yet: ${told}`);
       return;
     }
-    if (this.#stop.signal.aborted) return;
+    if (this.stopping.aborted) return;
     if (problems.length > 0) return this.#refuse(problems, { isAsked });
     this.#refused = "";
     await sources.apply(setups);

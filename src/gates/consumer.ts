@@ -3,7 +3,7 @@ import type { ChooseProxy } from "../config/proxy.ts";
 import type { RedisClient } from "../redis/cluster.ts";
 import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { BackgroundFact } from "../lifecycle/cached_lookup.ts";
+import { CachedLookup } from "../lifecycle/cached_lookup.ts";
 import { exchange, type ExchangeOutcome } from "../runtime/exchange.ts";
 import { type Asked, describeAnswer, describeFailure } from "./exchange_words.ts";
 import type { Gate, GateAnswer } from "./gate.ts";
@@ -147,7 +147,7 @@ function closed(reason: ConsumerReason, detail: string, retryInMs: number): Cons
 
 /** Asks the consumer's health URL beside the loop. */
 class HealthUrl {
-  readonly fact: BackgroundFact<ExchangeOutcome>;
+  readonly fact: CachedLookup<ExchangeOutcome>;
   readonly #asked: Asked;
   readonly #from: string;
 
@@ -155,7 +155,7 @@ class HealthUrl {
     const proxy = chooseProxy?.(url);
     this.#asked = { address: url.host, proxy };
     this.#from = healthUrlFrom;
-    this.fact = new BackgroundFact({
+    this.fact = new CachedLookup({
       clock,
       freshMs: HEALTH_URL_EVERY_MS,
       graceMs: (outcome) => isOk(outcome) ? HEALTH_URL_EVERY_MS + HEALTH_URL_TIMEOUT_MS : Infinity,

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { masters, type RedisClient } from "../redis/cluster.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { BackgroundFact, unlessAborted } from "../lifecycle/cached_lookup.ts";
+import { CachedLookup, unlessAborted } from "../lifecycle/cached_lookup.ts";
 
 /** A full look through the key space costs Redis 80 ms over 200,000 keys (DESIGN §4), so not more often than this. */
 const LOOK_EVERY_MS = 10_000;
@@ -43,13 +43,13 @@ type Look = "looked" | "forbidden" | "failed";
  */
 export class Heartbeats {
   readonly #options: HeartbeatsOptions;
-  readonly #look: BackgroundFact<Look>;
+  readonly #look: CachedLookup<Look>;
   /** Each character a byte: a name need not be text. */
   #names: readonly string[] = [];
 
   constructor(options: HeartbeatsOptions) {
     this.#options = options;
-    this.#look = new BackgroundFact({
+    this.#look = new CachedLookup({
       clock: options.clock,
       freshMs: LOOK_EVERY_MS,
       graceMs: () => 0,

@@ -1,75 +1,75 @@
-/** A fact that is found out beside the loop, so that asking for it never waits. */
+/** A value that is looked up in the background, so that asking for it never waits. */
 import type { Clock } from "../runtime/clock.ts";
 
-/** What was found, and how old it already is. */
-export interface Finding<T> {
+/** What a lookup found, and how old it is already. */
+export interface LookupResult<T> {
   readonly value: T;
   readonly ageMs: number;
 }
 
-/** What a {@link BackgroundFact} needs. */
-export interface BackgroundFactOptions<T> {
+/** What a {@link CachedLookup} needs. */
+export interface CachedLookupOptions<T> {
   readonly clock: Clock;
-  /** How long a value is fresh; a stale one is looked for again when somebody asks. */
+  /** How long a value is fresh. A stale one is looked up again when somebody asks for it. */
   readonly freshMs: number;
-  /** How much longer a stale value counts meanwhile. `Infinity`: until there is another. */
+  /** How long a stale value is still answered meanwhile. `Infinity`: until there is another. */
   readonly graceMs: (value: T) => number;
-  /** Finds it out. Rejects only when the signal aborts. */
-  readonly find: (signal: AbortSignal) => Promise<Finding<T>>;
+  /** Looks the value up. Rejects only when the signal aborts. */
+  readonly find: (signal: AbortSignal) => Promise<LookupResult<T>>;
 }
 
-/** Keeps the last known value and refreshes it in the background, one search at a time. */
-export class BackgroundFact<T> {
-  readonly #options: BackgroundFactOptions<T>;
+/** Keeps the last value and refreshes it in the background, one lookup at a time. */
+export class CachedLookup<T> {
+  readonly #options: CachedLookupOptions<T>;
   readonly #stop = new AbortController();
   #known: { readonly value: T; readonly freshUntilMs: number } | undefined;
-  #search: Promise<void> | undefined;
-  /** Counts what made a search pointless that had begun before. */
+  #inHand: Promise<void> | undefined;
+  /** Number of {@link CachedLookup.expire} calls: a lookup that began before one gives a stale value. */
   #expiries = 0;
 
-  constructor(options: BackgroundFactOptions<T>) {
+  constructor(options: CachedLookupOptions<T>) {
     this.#options = options;
   }
 
-  /** The value as far as it counts; `undefined`: none is known. Starts a search if it is stale. Does no IO itself. */
+  /** The value, fresh or within its grace, else `undefined`. Starts a lookup if it is stale. Does no IO itself. */
   current(): T | undefined {
     const known = this.#known;
     if (known !== undefined && this.freshForMs() > 0) return known.value;
-    this.#startSearch();
+    this.#startLookup();
     if (known === undefined) return undefined;
     return -this.freshForMs() < this.#options.graceMs(known.value) ? known.value : undefined;
   }
 
-  /** Makes the value stale, and that of a search that is under way: what it depends on has changed. */
+  /** Makes the value stale, and that of the lookup in hand: something that it depends on has changed. */
   expire(): void {
     this.#expiries++;
     const nowMs = this.#options.clock.monotonicMs();
     if (this.#known) this.#known = { ...this.#known, freshUntilMs: Math.min(this.#known.freshUntilMs, nowMs) };
   }
 
-  /** For how long the value is fresh still; 0 or less when it is stale or none is known. */
+  /** How long the value remains fresh, in milliseconds; 0 or less if it is stale or there is none. */
   freshForMs(): number {
     return this.#known === undefined ? 0 : this.#known.freshUntilMs - this.#options.clock.monotonicMs();
   }
 
-  /** Resolves once a fresh value is known, or the search for one has ended. Starts it where needed. */
+  /** Resolves once the value is fresh or the lookup for it has ended. Starts the lookup if needed. */
   async settled(): Promise<void> {
     this.current();
-    await this.#search;
+    await this.#inHand;
   }
 
-  /** Ends the search, if there is one, and waits for it. No search starts afterwards. Safe to call twice. */
+  /** Aborts the lookup in hand and waits for it. No lookup starts afterwards. Safe to call twice. */
   async stop(): Promise<void> {
     this.#stop.abort();
-    await this.#search;
+    await this.#inHand;
   }
 
-  #startSearch(): void {
+  #startLookup(): void {
     if (this.#stop.signal.aborted) return;
-    this.#search ??= this.#run().finally(() => this.#search = undefined);
+    this.#inHand ??= this.#lookUp().finally(() => this.#inHand = undefined);
   }
 
-  async #run(): Promise<void> {
+  async #lookUp(): Promise<void> {
     const { clock, freshMs, find } = this.#options;
     const expiries = this.#expiries;
     try {
@@ -82,7 +82,10 @@ export class BackgroundFact<T> {
   }
 }
 
-/** The promise's outcome, or a rejection as soon as the signal aborts: a Redis call cannot be called back. */
+/**
+ * The promise's outcome, or a rejection with the signal's reason as soon as the signal aborts. The promise goes on meanwhile: a
+ * Redis call cannot be cancelled, it ends by its own time-out.
+ */
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const abort = () => reject(signal.reason);

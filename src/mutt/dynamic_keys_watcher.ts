@@ -1,6 +1,8 @@
 /** Follows MUTT's dynamic configuration: keys `mutt:config:<key>`, with changes told on a channel (contract §4). */
 import type { Redis } from "ioredis";
 import { DYNAMIC_KEYS, type LiveSettings, MAX_DYNAMIC_BYTES, NEIGHBOUR_KEYS } from "./dynamic_keys.ts";
+import { unlessAborted } from "../lifecycle/cached_lookup.ts";
+import { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { RedisClient } from "../redis/cluster.ts";
@@ -38,39 +40,36 @@ export interface ConfigWatcherDeps {
  * forwarder pass over every key then, the ones that this service takes from them included. An outage of Redis changes no value
  * and ends nothing.
  */
-export class ConfigWatcher {
+export class ConfigWatcher extends PeriodicTask {
   readonly #deps: ConfigWatcherDeps;
   readonly #log: Log;
   /** None where dynamic configuration is off. */
   readonly #keys: readonly string[];
-  readonly #stop = new AbortController();
-  #pause = new AbortController();
-  #running: Promise<void> | null = null;
   #subscriber: Redis | null = null;
   #hasRead = false;
   /** Code of the failure that was last logged, so that it is told once. */
   #toldCode = "";
 
   constructor(deps: ConfigWatcherDeps) {
+    super(deps);
     this.#deps = deps;
     this.#log = deps.log.child("config");
     this.#keys = deps.live.current().dynamicConfigEnabled ? [...DYNAMIC_KEYS, ...NEIGHBOUR_KEYS] : [];
   }
 
   /** Starts in the background and returns at once. Safe to call twice; does nothing after `stop`. */
-  start(): void {
-    if (this.#stop.signal.aborted || this.#running || this.#keys.length === 0) return;
-    this.#subscribe(this.#deps.openSubscriber());
-    this.#running = this.#run();
+  override start(): void {
+    if (this.stopping.aborted || this.#keys.length === 0) return;
+    if (this.#subscriber === null) this.#subscribe(this.#deps.openSubscriber());
+    super.start();
   }
 
   /** Ends polling and subscription; nothing is applied afterwards. Safe to call twice, and without `start`. */
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    this.#pause.abort();
+  override async stop(): Promise<void> {
+    const stopped = super.stop();
     if (this.#subscriber) this.#deps.closeSubscriber(this.#subscriber);
     this.#subscriber = null;
-    await this.#running;
+    await stopped;
   }
 
   /** Whether the key that switches replay off has been read at least once. */
@@ -84,7 +83,7 @@ export class ConfigWatcher {
    */
   async readOnce(): Promise<boolean> {
     const texts = await Promise.allSettled(this.#keys.map((key) => this.#readText(key)));
-    if (this.#stop.signal.aborted) return false;
+    if (this.stopping.aborted) return false;
     texts.forEach((text, at) => text.status === "fulfilled" && this.#apply(this.#keys[at]!, text.value));
     const failed = texts.find((text) => text.status === "rejected");
     if (failed) this.#tell("The dynamic configuration cannot be read; the last values stay", failed.reason);
@@ -106,15 +105,17 @@ export class ConfigWatcher {
     }
   }
 
-  async #run(): Promise<void> {
-    const { clock } = this.#deps;
-    const stopped = new Promise<void>((resolve) => this.#stop.signal.addEventListener("abort", () => resolve()));
-    while (!this.#stop.signal.aborted) {
-      this.#pause = new AbortController();
-      // A read that hangs must not hold up a stop; it ends by its own time-out, and its answer is dropped.
-      await Promise.race([this.readOnce(), stopped]);
-      if (!this.#stop.signal.aborted) await clock.sleep(this.#hasRead ? POLL_MS : FIRST_POLL_MS, this.#pause.signal);
+  protected async run(): Promise<void> {
+    try {
+      // A read that hangs must not delay a stop. It ends by its own time-out, and its answer is dropped.
+      await unlessAborted(this.readOnce(), this.stopping);
+    } catch (error) {
+      if (!this.stopping.aborted) throw error;
     }
+  }
+
+  protected intervalMs(): number {
+    return this.#hasRead ? POLL_MS : FIRST_POLL_MS;
   }
 
   /** The client subscribes again by itself after an outage only if it once succeeded, so it is asked at each `ready`. */
@@ -122,14 +123,14 @@ export class ConfigWatcher {
     this.#subscriber = subscriber;
     const ask = () => {
       subscriber.subscribe(CONFIG_CHANNEL).then(
-        () => this.#pause.abort(), // What was told while nobody listened is read now.
+        () => this.wake(), // Reads what changed while nobody listened.
         (error) => this.#tell("Changes of the dynamic configuration are not heard, only polled", error),
       );
     };
     subscriber.on("error", () => {}); // Told by whoever opened the connection.
     subscriber.on("ready", ask);
     subscriber.on("message", (_channel, key) => {
-      if (this.#keys.includes(key)) this.#pause.abort();
+      if (this.#keys.includes(key)) this.wake();
     });
     if (subscriber.status === "ready") ask();
   }
@@ -149,7 +150,7 @@ export class ConfigWatcher {
   /** Logs a failure when it is another one than before. A lost connection is told by whoever opened it. */
   #tell(message: string, error: unknown): void {
     const code = redisErrorCode(error);
-    if (code === this.#toldCode || code === "CONNECTION" || this.#stop.signal.aborted) return;
+    if (code === this.#toldCode || code === "CONNECTION" || this.stopping.aborted) return;
     this.#toldCode = code;
     this.#log.warning("config_unreadable", `Remediation: ${message} (${code})`, { error_code: code });
   }

@@ -4,7 +4,7 @@ import { BREAKER_FAILURES_KEY, BREAKER_STATE_KEY, readBreakerKey } from "./break
 import { BOOKS_LEAD_MS } from "./pace.ts";
 import { stateKey } from "../redis/keys.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { Watch } from "../lifecycle/periodic_task.ts";
+import { PeriodicTask } from "../lifecycle/periodic_task.ts";
 
 /** Longest time between two looks, in milliseconds; an interval has at least {@link LOOKS} of them. */
 const PERIOD_MS = 1_000, LOOKS = 5;
@@ -63,7 +63,7 @@ interface Interval {
  * through about when messages came to the DLQ counts: a consumer that was down for just as long as the replays were with it proves
  * nothing later. Held by tests/integration/alert_flow_test.ts.
  */
-export class AlertFlow extends Watch {
+export class AlertFlow extends PeriodicTask {
   readonly #deps: AlertFlowDeps;
   readonly #intervals: Interval[] = [];
   #last: Look | null = null;
@@ -71,7 +71,7 @@ export class AlertFlow extends Watch {
   #othersWaiting = 0;
 
   constructor(deps: AlertFlowDeps) {
-    super(deps.clock);
+    super(deps);
     this.#deps = deps;
   }
 
@@ -85,7 +85,7 @@ export class AlertFlow extends Watch {
   }
 
   /** Looks once. A look that fails proves nothing, nor does the one behind it; nor is there anything to prove while all rests. */
-  async look(): Promise<void> {
+  protected async run(): Promise<void> {
     const before = this.#last;
     this.#last = null;
     const found = await this.#read(before?.newest ?? null).catch(() => null);
@@ -95,7 +95,7 @@ export class AlertFlow extends Watch {
     if (this.#intervals.length > MAX_LOOKS) this.#intervals.shift();
   }
 
-  protected periodMs(): number {
+  protected intervalMs(): number {
     return Math.min(PERIOD_MS, this.#deps.intervalMs() / LOOKS);
   }
 

@@ -5,10 +5,10 @@ import { whyMoogsoftIsNotAsked } from "../config/rules.ts";
 import type { Log } from "../observability/log.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { BackgroundFact, type Finding, unlessAborted } from "../lifecycle/cached_lookup.ts";
+import { CachedLookup, type LookupResult, unlessAborted } from "../lifecycle/cached_lookup.ts";
 import type { ExchangeOutcome } from "../runtime/exchange.ts";
 import type { Gate, GateAnswer } from "../gates/gate.ts";
-import { OutageLog } from "../lifecycle/outage_log.ts";
+import { HealthLog } from "../lifecycle/outage_log.ts";
 import {
   type DownstreamReason,
   judgeProbe,
@@ -96,11 +96,11 @@ function openBecause(reason: DownstreamReason, detail: string): GateAnswer {
 
 /** Keeps the result of the last probe, this replica's or another's. */
 class Prober {
-  readonly fact: BackgroundFact<ProbeVerdict>;
+  readonly fact: CachedLookup<ProbeVerdict>;
   readonly #options: DownstreamGateOptions;
   readonly #url: URL;
   readonly #record: ProbeRecord;
-  readonly #outages: OutageLog;
+  readonly #health: HealthLog;
   readonly #proxy: ChosenProxy | undefined;
   #asking: Asking;
   #key: string;
@@ -117,8 +117,8 @@ class Prober {
     this.#key = probeKey(this.#asking);
     this.#lookedAtMs = clock.monotonicMs();
     this.#record = new ProbeRecord({ redis, cacheMs, leaseMs: timeoutMs + LEASE_MARGIN_MS });
-    this.#outages = new OutageLog({ clock, log, event: "moog_health", subject: "moog health" });
-    this.fact = new BackgroundFact({
+    this.#health = new HealthLog({ clock, log, event: "moog_health", subject: "moog health" });
+    this.fact = new CachedLookup({
       clock,
       freshMs: cacheMs,
       graceMs: ({ reason }) => reason === "healthy" ? cacheMs + timeoutMs : Infinity,
@@ -150,7 +150,7 @@ class Prober {
     this.fact.expire();
   }
 
-  async #find(signal: AbortSignal): Promise<Finding<ProbeVerdict>> {
+  async #find(signal: AbortSignal): Promise<LookupResult<ProbeVerdict>> {
     this.#lookForChanges();
     const { outcome, ageMs } = await this.#findOutcome({ asking: this.#asking, key: this.#key }, signal);
     const { successCodes } = this.#options;
@@ -218,7 +218,7 @@ class Prober {
   #account(verdict: ProbeVerdict): void {
     const ok = verdict.reason === "healthy";
     this.#options.healthGauge.set(ok ? 1 : 0);
-    this.#outages.note({ ok, ...verdict });
+    this.#health.note({ ok, ...verdict });
     if (!ok || this.#everHealthy) return;
     this.#everHealthy = true;
     this.#options.log.info(

@@ -10,7 +10,8 @@ import { FIELDS, type Settings } from "../config/fields.ts";
 import { errorName, quotePath } from "../config/layers.ts";
 import { LiveSecret, Secret } from "../runtime/secret.ts";
 import { VAULT_NAMES, type VaultTarget, vaultTargets } from "../config/vault.ts";
-import { OutageLog } from "../lifecycle/outage_log.ts";
+import { growingPauseMs, PeriodicTask, type RunResult } from "../lifecycle/periodic_task.ts";
+import { HealthLog } from "../lifecycle/outage_log.ts";
 import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createProxyChoice } from "../config/proxy.ts";
@@ -21,8 +22,8 @@ import type { Teardown } from "../lifecycle/teardown.ts";
 
 /** Longest time of one request, and the most of an answer that is read. */
 const TIMEOUT_MS = 5_000, ANSWER_BYTES = 65_536;
-/** Shortest time between two looks, whatever asks for one. */
-const SHORTEST_PAUSE_MS = 5_000;
+/** Shortest pause between two reads, whatever asks for one. It is also the first pause after a failure, which grows to the longest. */
+const SHORTEST_PAUSE_MS = 5_000, LONGEST_RETRY_MS = 80_000;
 /** A token with less than this is given up, in seconds: it might not live until the next look. */
 const SHORTEST_LIFE_SECONDS = 2 * SHORTEST_PAUSE_MS / 1_000;
 /** The mount that MUTT's client takes where none is named. */
@@ -72,26 +73,23 @@ interface Token {
 }
 
 /** The secrets of {@link vaultTargets}, kept up to date. What Vault does never ends the service: the last secrets stay. */
-export class VaultSecrets {
+export class VaultSecrets extends PeriodicTask {
   /** The settings, with secrets that are read from Vault; empty until it has answered. */
   readonly settings: Settings;
   readonly #deps: VaultDeps;
   readonly #secrets: ReadonlyMap<VaultTarget, LiveSecret>;
-  readonly #outages: OutageLog;
-  readonly #stop = new AbortController();
-  #pause = new AbortController();
-  #running: Promise<void> | null = null;
+  readonly #health: HealthLog;
   #token: Token | null = null;
   #state: VaultState = { ok: false, detail: "Vault has not been asked yet" };
-  #failures = 0;
   #hasRead = false;
-  #readAtMs = -Infinity;
 
   constructor(settings: Settings, targets: readonly VaultTarget[], deps: VaultDeps) {
+    // The first read is over by then: without it there are no settings to start with.
+    super({ clock: deps.clock, firstRun: "after_interval", minPauseMs: SHORTEST_PAUSE_MS });
     this.#deps = deps;
     this.#secrets = new Map(targets.map((target) => [target, new LiveSecret()]));
     this.settings = Object.freeze({ ...settings, ...Object.fromEntries(this.#secrets) });
-    this.#outages = new OutageLog({ ...deps, event: "vault", subject: "Vault" });
+    this.#health = new HealthLog({ ...deps, event: "vault", subject: "Vault" });
   }
 
   /** How the last look went. */
@@ -99,55 +97,26 @@ export class VaultSecrets {
     return this.#state;
   }
 
-  /** Looks once: logs in where there is no token, renews it where it is about to end, reads the secrets. Never rejects. */
-  async readOnce(): Promise<void> {
+  /** Reads the secrets; logs in if there is no token, and renews one that is about to end. Never rejects. */
+  protected async run(): Promise<RunResult> {
     let reason = "readable";
     try {
       this.#state = { ok: true, detail: this.#take(await this.#readSecrets()) };
-      this.#failures = 0;
     } catch (error) {
       if (!(error instanceof VaultFailure)) throw error;
       this.#state = { ok: false, detail: error.message };
-      this.#failures++;
       reason = error.reason;
     }
-    this.#readAtMs = this.#deps.clock.monotonicMs();
-    if (!this.#stop.signal.aborted) this.#outages.note({ ...this.#state, reason });
+    if (!this.stopping.aborted) this.#health.note({ ...this.#state, reason });
+    return this.#state.ok ? "done" : "failed";
   }
 
-  /** Looks again and again from now on. Safe to call twice; does nothing after `stop`. */
-  start(): void {
-    if (this.#stop.signal.aborted) return;
-    this.#running ??= this.#run();
-  }
-
-  /** Looks soon, instead of at the next check: somebody was refused a secret, or asks for it. */
-  wake(): void {
-    this.#pause.abort();
-  }
-
-  /** Breaks a running request off. Safe to call twice, and without `start`. */
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    this.#pause.abort();
-    await this.#running;
-  }
-
-  async #run(): Promise<void> {
-    const { clock } = this.#deps, { signal } = this.#stop;
-    while (!signal.aborted) {
-      await clock.sleep(this.#pauseMs(), AbortSignal.any([signal, this.#pause.signal]));
-      this.#pause = new AbortController();
-      await clock.sleep(Math.max(0, this.#readAtMs + SHORTEST_PAUSE_MS - clock.monotonicMs()), signal);
-      if (!signal.aborted) await this.readOnce();
-    }
-  }
-
-  /** So that a token that lives for minutes is renewed in time; after failures sooner, then at greater distances. */
-  #pauseMs(): number {
-    const { vaultCheckSeconds } = this.settings;
-    const wanted = this.#failures > 0 ? 5 * 2 ** Math.min(this.#failures - 1, 4) : (this.#token?.leftSeconds ?? 0) / 2;
-    return Math.min(vaultCheckSeconds, wanted) * 1_000;
+  /** Half of the token's remaining life, so that it is renewed in time; after failures a pause that grows. */
+  protected intervalMs(): number {
+    const wantedMs = this.failures > 0
+      ? growingPauseMs(this.failures, { firstMs: SHORTEST_PAUSE_MS, maxMs: LONGEST_RETRY_MS })
+      : (this.#token?.leftSeconds ?? 0) * 1_000 / 2;
+    return Math.min(this.settings.vaultCheckSeconds * 1_000, wantedMs);
   }
 
   async #readSecrets(): Promise<Readonly<Record<string, unknown>>> {
@@ -238,7 +207,7 @@ export class VaultSecrets {
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       ...this.#authority(),
-      ...{ bodyBytes: ANSWER_BYTES, timeoutMs: TIMEOUT_MS, clock: this.#deps.clock, signal: this.#stop.signal },
+      ...{ bodyBytes: ANSWER_BYTES, timeoutMs: TIMEOUT_MS, clock: this.#deps.clock, signal: this.stopping },
     });
     if (outcome.kind !== "answered") {
       const asked = {
@@ -351,7 +320,7 @@ export async function withVault<
   teardown.add("Vault", () => vault.stop());
   // A stop does not wait for a Vault that hangs.
   signal.addEventListener("abort", () => void vault.stop(), { once: true });
-  await vault.readOnce();
+  await vault.runOnce();
   vault.start();
   return { ...options, settings: vault.settings, vault };
 }

@@ -1,5 +1,6 @@
 /** Connections to Redis: one that reads, one that commits, more on request (a source's own, a subscriber's); with back-off, for ever. */
 import { type Cluster, Redis } from "ioredis";
+import { OutageLog } from "../lifecycle/outage_log.ts";
 import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { RandomFraction } from "../runtime/random.ts";
@@ -66,7 +67,8 @@ export class RedisConnections {
   /** Without which nothing moves; `#joining` until it was ready once, so that a new source does not hold the others. */
   readonly #needed = new Set<RedisClient>();
   readonly #joining = new Set<Redis>();
-  #downSinceMs: number | null;
+  /** From the start until every needed connection is ready, and whenever one is lost; by the code of the last failure. */
+  readonly #outage: OutageLog;
   #everUp = false;
   #lastError = "";
   #lastReason = "";
@@ -82,6 +84,7 @@ export class RedisConnections {
   #refusals = 0;
   /** Attempts to connect what the client has ended. */
   #revivals = 0;
+  readonly #keepAlive: KeepAlive;
   readonly #masterWatch: MasterWatch | null;
   /** What the server said of its own accord when it closed connections; empty: nothing. */
   #heard = "";
@@ -91,15 +94,18 @@ export class RedisConnections {
   constructor(address: RedisAddress, deps: ConnectionDeps) {
     this.#address = address;
     this.#deps = deps;
-    this.#downSinceMs = deps.clock.monotonicMs();
+    this.#outage = new OutageLog(deps);
+    this.#outage.begin();
     const { clusterNodes = [] } = address;
     this.#cluster = clusterNodes.length > 0 ? this.#openCluster(clusterNodes) : null;
     this.reader = this.#cluster ?? this.#openServer("reader");
     this.committer = this.#cluster ?? this.#openServer("committer");
     this.#needed.add(this.reader).add(this.committer);
-    new KeepAlive({ clock: deps.clock, connections: () => this.#all, ...(deps.idleMs ? { idleMs: deps.idleMs } : {}) })
-      .run(this.#closed.signal);
-    this.#masterWatch = this.#watchMaster();
+    const { clock, idleMs } = deps;
+    this.#keepAlive = new KeepAlive({ clock, connections: () => this.#all, ...(idleMs ? { idleMs } : {}) });
+    this.#keepAlive.start();
+    this.#masterWatch = this.#createMasterWatch();
+    this.#masterWatch?.start();
   }
 
   /** Every connection that is not closed for good. */
@@ -172,11 +178,15 @@ export class RedisConnections {
     return true;
   }
 
-  /** Closes every connection at once. What is in flight rejects. Safe to call twice. */
-  close(): void {
+  /**
+   * Closes every connection before it returns; commands in flight reject. Resolves when nothing runs in the background any more.
+   * Safe to call twice.
+   */
+  async close(): Promise<void> {
     this.#closed.abort();
     // A second disconnect of a client that has ended leaves a timer behind (ioredis 6).
     for (const redis of this.#all) if (redis.status !== "end") redis.disconnect();
+    await Promise.all([this.#keepAlive.stop(), this.#masterWatch?.stop()]);
   }
 
   #openServer(role: string, owner?: SlotOwner, key = ""): Redis {
@@ -248,10 +258,10 @@ export class RedisConnections {
     return this.#heard;
   }
 
-  #watchMaster(): MasterWatch | null {
+  #createMasterWatch(): MasterWatch | null {
     const { clock, log } = this.#deps, options = clientOptions(this.#address, this.#options("sentinel"));
     if (!options.sentinels?.length) return null;
-    const watch = new MasterWatch({
+    return new MasterWatch({
       ...{ clock, options },
       connectedTo: () => {
         const { status, stream } = this.committer as Redis;
@@ -265,8 +275,6 @@ export class RedisConnections {
         this.#reconnectAll();
       },
     });
-    watch.run(this.#closed.signal);
-    return watch;
   }
 
   #openCluster(nodes: readonly Server[]): Cluster {
@@ -315,7 +323,7 @@ export class RedisConnections {
 
   /** A master that became a replica: every connection is made again, to wherever the name leads now. */
   #isDemoted(error: Error, failing: Redis): boolean {
-    if (error.message.includes("NOREPLICAS")) this.#masterWatch?.hint();
+    if (error.message.includes("NOREPLICAS")) this.#masterWatch?.wake();
     if (!NO_MASTER.test(error.message)) return false;
     this.#reconnectAll(failing);
     return true;
@@ -375,7 +383,7 @@ export class RedisConnections {
   /** Whether only a look can tell why there is no connection. Who names the server to the client is not looked at. */
   #isOpaque({ options }: Redis): boolean {
     const isNamed = this.#cluster === null && !options.sentinels && !options.path;
-    const isKnown = this.#closed.signal.aborted || this.#downSinceMs === null || !isNamed;
+    const isKnown = this.#closed.signal.aborted || !this.#outage.isDown() || !isNamed;
     return !isKnown && (this.#lastError === "" || OPAQUE.has(this.#lastError)) && !TELLING.test(this.#lastReason);
   }
 
@@ -408,9 +416,9 @@ export class RedisConnections {
     // Where the server is there, what it said tells more than that it has closed the connection.
     if (code === "CONNECTION" && NOT_THERE.test(reason)) this.#heard = "";
     else if (code === "CONNECTION" && this.#heard !== "") return code;
-    if (code !== this.#lastError && this.#downSinceMs !== null) {
+    if (this.#outage.isDown()) {
       const message = `Redis cannot be used (${code}); trying again`;
-      this.#deps.log.warning("redis_unreachable", message, { error_code: code, reason });
+      this.#outage.down(code, { event: "redis_unreachable", message, fields: { error_code: code, reason } });
     }
     this.#lastError = code;
     this.#lastReason = reason;
@@ -455,26 +463,24 @@ export class RedisConnections {
   }
 
   #lost(): void {
-    if (this.#closed.signal.aborted || this.#downSinceMs !== null) return;
-    this.#downSinceMs = this.#deps.clock.monotonicMs();
+    if (this.#closed.signal.aborted || this.#outage.isDown()) return;
     this.#lastError = this.#heard = "";
     this.#toldPassword = "";
-    this.#deps.log.warning("redis_lost", "The connection to Redis was lost; trying again");
+    this.#outage.down("", { event: "redis_lost", message: "The connection to Redis was lost; trying again" });
   }
 
   #ready(): void {
-    if (this.#downSinceMs === null || !this.isReady()) return;
-    const outageMs = Math.round(this.#deps.clock.monotonicMs() - this.#downSinceMs);
-    this.#downSinceMs = null;
+    if (!this.#outage.isDown() || !this.isReady()) return;
     this.#revivals = 0;
     this.#lastError = this.#heard = "";
     if (this.#everUp) this.#deps.onReconnect();
     const message = this.#everUp ? "Redis can be used again" : "Connected to Redis";
     const variable = this.#toldPassword === "" ? null : this.#passwordVariable(this.committer);
-    this.#deps.log.info("redis_ready", variable === null ? message : `${message}, with ${variable}`, {
-      outage_seconds: outageMs / 1_000,
-      ...(variable === null ? {} : { variable }),
-    });
+    this.#outage.up(() => ({
+      event: "redis_ready",
+      message: variable === null ? message : `${message}, with ${variable}`,
+      fields: variable === null ? {} : { variable },
+    }));
     this.#everUp = true;
   }
 }

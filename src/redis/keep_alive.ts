@@ -3,10 +3,11 @@
  * TIME, which the documented ACL allows.
  */
 import { Redis } from "ioredis";
+import { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { RedisClient } from "./cluster.ts";
 
-/** A connection on which nothing was sent for so long is idle, in milliseconds. */
+/** A connection is idle when nothing was sent on it for this long, in milliseconds. */
 export const IDLE_MS = 5_000;
 
 /** What {@link KeepAlive} needs. */
@@ -18,37 +19,41 @@ export interface KeepAliveDeps {
   readonly idleMs?: number;
 }
 
-/** Sends something on each connection that is idle. Before that the connection emits `idle`, to give up a transaction it is in. */
-export class KeepAlive {
+/** Sends TIME on each idle connection. The connection emits `idle` first, so that its owner can leave a transaction. */
+export class KeepAlive extends PeriodicTask {
   readonly #deps: KeepAliveDeps;
   readonly #sentAtMs = new WeakMap<Redis, number>();
 
   constructor(deps: KeepAliveDeps) {
+    super({ clock: deps.clock, firstRun: "after_interval" });
     this.#deps = deps;
   }
 
-  /** Runs until the signal. Never rejects. */
-  async run(signal: AbortSignal): Promise<void> {
-    const { clock, connections, idleMs = IDLE_MS } = this.#deps;
-    while (!signal.aborted) {
-      await clock.sleep(idleMs / 2, signal);
-      for (const one of connections()) {
-        for (const redis of one instanceof Redis ? [one] : one.nodes()) this.#look(redis, idleMs);
-      }
+  protected run(): void {
+    for (const one of this.#deps.connections()) {
+      for (const redis of one instanceof Redis ? [one] : one.nodes()) this.#keepAlive(redis);
     }
   }
 
-  #look(redis: Redis, idleMs: number): void {
+  protected intervalMs(): number {
+    return this.#idleMs() / 2;
+  }
+
+  #idleMs(): number {
+    return this.#deps.idleMs ?? IDLE_MS;
+  }
+
+  #keepAlive(redis: Redis): void {
     if (redis.status !== "ready") return;
     const nowMs = this.#deps.clock.monotonicMs();
     const sentAtMs = this.#sentAtMs.get(redis) ?? this.#watch(redis, nowMs);
-    if (nowMs - sentAtMs < idleMs) return;
+    if (nowMs - sentAtMs < this.#idleMs()) return;
     redis.emit("idle");
     // A subscriber that speaks RESP2 may send PING only.
     redis.time().catch(() => redis.ping()).catch(() => {});
   }
 
-  /** Notes from now on when something is sent. */
+  /** Records from now on when something is sent. */
   #watch(redis: Redis, nowMs: number): number {
     const send = redis.sendCommand;
     redis.sendCommand = (...command) => {

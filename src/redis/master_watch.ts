@@ -5,11 +5,12 @@
 import { isIP } from "node:net";
 import { Redis } from "ioredis";
 import type { Server } from "../config/redis_url.ts";
+import { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { ClientOptions } from "./address.ts";
 
-/** Time between two looks in milliseconds, and the shortest one after a hint that the master is another. */
-const LOOK_MS = 10_000, HINTED_MS = 1_000;
+/** Pause between two rounds of questions in milliseconds, and the shortest one when {@link MasterWatch.wake} asks for a round. */
+const INTERVAL_MS = 10_000, MIN_PAUSE_MS = 1_000;
 
 /** What a {@link MasterWatch} needs. */
 export interface MasterWatchDeps {
@@ -22,41 +23,25 @@ export interface MasterWatchDeps {
   readonly onElsewhere: (master: string, connectedTo: string) => void;
 }
 
-/** Looks in the background from `start()` until the signal. */
-export class MasterWatch {
+/** Asks the Sentinels periodically. Wake it when the master refuses writes: it may be the wrong one. */
+export class MasterWatch extends PeriodicTask {
   readonly #deps: MasterWatchDeps;
-  #pause = new AbortController();
-  #lookedAtMs = -Infinity;
 
   constructor(deps: MasterWatchDeps) {
+    super({ clock: deps.clock, firstRun: "after_interval", minPauseMs: MIN_PAUSE_MS });
     this.#deps = deps;
   }
 
-  /** Resolves after the signal. Never rejects. */
-  async run(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#deps;
-    signal.addEventListener("abort", () => this.#pause.abort(), { once: true });
-    while (!signal.aborted) {
-      await clock.sleep(LOOK_MS, this.#pause.signal);
-      await clock.sleep(Math.max(0, this.#lookedAtMs + HINTED_MS - clock.monotonicMs()), signal);
-      if (signal.aborted) return;
-      this.#pause = new AbortController();
-      this.#lookedAtMs = clock.monotonicMs();
-      await this.#look(signal);
-    }
+  protected intervalMs(): number {
+    return INTERVAL_MS;
   }
 
-  /** Looks soon: the master takes no writes. */
-  hint(): void {
-    this.#pause.abort();
-  }
-
-  async #look(signal: AbortSignal): Promise<void> {
+  protected async run(): Promise<void> {
     const { options: { sentinels = [] }, connectedTo, onElsewhere } = this.#deps;
     if (connectedTo() === null) return;
-    const named = await Promise.all(sentinels.map((sentinel) => this.#ask(sentinel, signal).catch(() => null)));
+    const named = await Promise.all(sentinels.map((sentinel) => this.#ask(sentinel).catch(() => null)));
     const current = connectedTo();
-    if (current === null || signal.aborted) return;
+    if (current === null || this.stopping.aborted) return;
     const here = named.filter((server) => server !== null && isSame(server, current)).length;
     const votes = new Map<string, number>();
     for (const server of named) {
@@ -68,7 +53,7 @@ export class MasterWatch {
     if (most > here) onElsewhere(master, `${current.host}:${current.port}`);
   }
 
-  async #ask(sentinel: Partial<Server>, signal: AbortSignal): Promise<Server | null> {
+  async #ask(sentinel: Partial<Server>): Promise<Server | null> {
     const { options } = this.#deps;
     const client = new Redis({
       ...{ host: sentinel.host!, port: sentinel.port ?? 26_379, protocol: 2, retryStrategy: () => null },
@@ -80,12 +65,12 @@ export class MasterWatch {
     });
     client.on("error", () => {}); // the command rejects
     const close = () => client.status === "end" || client.disconnect();
-    signal.addEventListener("abort", close);
+    this.stopping.addEventListener("abort", close);
     try {
       const reply = await client.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", options.name!);
       return Array.isArray(reply) ? { host: String(reply[0]), port: Number(reply[1]) } : null;
     } finally {
-      signal.removeEventListener("abort", close);
+      this.stopping.removeEventListener("abort", close);
       close();
     }
   }

@@ -14,6 +14,7 @@ import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { CommitResult, Snapshot } from "../redis/dead_letter_store.ts";
 import { describeRedisError, type RedisErrorCode } from "../redis/errors.ts";
+import { describeDuration, OutageLog } from "../lifecycle/outage_log.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import { type CycleOutcome, type NextCycle, stateOf } from "../cycle/plan_cycle.ts";
 import type { Death, Plan } from "./judge_chunk.ts";
@@ -49,8 +50,8 @@ export class Account {
   #deathCycle = -1;
   #deathLines = 0;
   #deathsUntold = 0;
-  #lastError: RedisErrorCode | null = null;
-  #failingSinceMs = 0;
+  /** Outages of Redis, by the code of the last failure. */
+  readonly #outages: OutageLog;
   #toldBatch = false;
   #moved = 0;
   #untold: Moves | null = null;
@@ -62,6 +63,7 @@ export class Account {
     this.#clock = clock;
     this.#metrics = metrics;
     this.#log = log;
+    this.#outages = new OutageLog({ clock, log });
   }
 
   /** The source as just read: whichever instance began the cycle, each shows the same. */
@@ -78,14 +80,11 @@ export class Account {
 
   /** A turn ended without a failure: tells the end of an outage, and the next failure is told again, whatever its code. */
   turnSucceeded(): void {
-    if (this.#lastError === null) return;
-    const seconds = Math.round((this.#clock.monotonicMs() - this.#failingSinceMs) / 1_000);
-    this.#log.info("redis_recovered", `Redis does what is asked again after ${seconds} s (${this.#lastError})`, {
-      source: this.#policy.name,
-      code: this.#lastError,
-      outage_seconds: seconds,
-    });
-    this.#lastError = null;
+    this.#outages.up(({ cause: code, lasted }) => ({
+      event: "redis_recovered",
+      message: `Redis does what is asked again after ${lasted} (${code})`,
+      fields: { source: this.#policy.name, code },
+    }));
   }
 
   /** A cycle began on what was read. */
@@ -157,9 +156,13 @@ export class Account {
     const { gate, reason, fromMs, untilMs } = outage;
     const seconds = Math.round((untilMs - fromMs) / 1_000);
     const excuse = isOnPath(outage) ? ": what was replayed meanwhile and comes back is not held against it" : "";
-    this.#log.info("outage", `Remediation: gate ${gate} was closed for ${seconds} s${excuse}`, {
-      ...{ source: this.#policy.name, gate, reason, since: toIso(fromMs), outage_seconds: seconds, replayed },
-    });
+    this.#log.info(
+      "outage",
+      `Remediation: gate ${gate} was closed for ${describeDuration(untilMs - fromMs)}${excuse}`,
+      {
+        ...{ source: this.#policy.name, gate, reason, since: toIso(fromMs), outage_seconds: seconds, replayed },
+      },
+    );
   }
 
   /** How a commit ended. */
@@ -222,13 +225,11 @@ export class Account {
   redisError(code: RedisErrorCode, error: unknown): void {
     this.#metrics.redisErrors.inc({ code });
     this.#metrics.replayFail.inc({ reason: "redis_error" });
-    if (code === this.#lastError) return;
-    if (this.#lastError === null) this.#failingSinceMs = this.#clock.monotonicMs();
-    this.#lastError = code;
-    this.#log.error("redis_error", `Redis refused or did not answer (${code}); nothing was lost, trying again`, {
-      source: this.#policy.name,
-      code,
-      reason: describeRedisError(error),
+    this.#outages.down(code, {
+      level: "error",
+      event: "redis_error",
+      message: `Redis refused or did not answer (${code}); nothing was lost, trying again`,
+      fields: { source: this.#policy.name, code, reason: describeRedisError(error) },
     });
   }
 

@@ -6,7 +6,7 @@ import type { Metrics, QueueRole } from "../observability/metrics.ts";
 import type { DeadLetterStore } from "../redis/dead_letter_store.ts";
 import { WaitingStore } from "../redis/waiting_store.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { Watch } from "../lifecycle/periodic_task.ts";
+import { PeriodicTask } from "../lifecycle/periodic_task.ts";
 
 /** How often the queues are measured. */
 const PERIOD_MS = 5_000;
@@ -45,7 +45,7 @@ export interface OldestMessage {
 }
 
 /** Sets `queue_depth`, `dlq_depth` and the ages of the oldest message every few seconds. Failures leave the last values. */
-export class DepthWatch extends Watch {
+export class DepthWatch extends PeriodicTask {
   readonly #policy: SourcePolicy;
   readonly #deps: {
     readonly redis: RedisClient;
@@ -69,7 +69,7 @@ export class DepthWatch extends Watch {
       onMeasured: (measurement: Measurement) => void;
     },
   ) {
-    super(deps.clock);
+    super(deps);
     this.#policy = policy;
     this.#deps = deps;
     this.#waiting = new WaitingStore(deps.redis, policy.dlq);
@@ -82,12 +82,12 @@ export class DepthWatch extends Watch {
     return { sinceMs: this.#deps.clock.nowMs() - this.#ageMs(last), eventAtMs: last.eventAtMs };
   }
 
-  async look(): Promise<void> {
-    // What Redis refuses here it refuses the replay as well, where it is counted and told.
+  protected async run(): Promise<void> {
+    // Whatever Redis refuses here, it also refuses the replay, which counts and logs it.
     await this.#measure().catch(() => {});
   }
 
-  protected periodMs(): number {
+  protected intervalMs(): number {
     return PERIOD_MS;
   }
 

@@ -4,7 +4,7 @@ import type { Log } from "../observability/log.ts";
 import type { LeaseReply, LeaseStore } from "../redis/lease_store.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { Watch } from "../lifecycle/periodic_task.ts";
+import { growingPauseMs, PeriodicTask, type RunResult } from "../lifecycle/periodic_task.ts";
 
 /** How often a lease that another instance holds is asked for, in milliseconds: so soon is one that was given back taken. */
 const STANDBY_MS = 500;
@@ -32,22 +32,20 @@ export interface LeadershipDeps {
 }
 
 /** Holds the lease of one source from `start()` (or a first `take()`) until `stop()`. Nothing is asked for before. */
-export class Leadership extends Watch {
+export class Leadership extends PeriodicTask {
   readonly #deps: LeadershipDeps;
   #reply: LeaseReply | null = null;
   /** When the last attempt was made and until when what it said counts, on the monotonic clock. */
   #askedMs = -Infinity;
   #untilMs = -Infinity;
   #errorCode = "";
-  #failures = 0;
   #isWanted = false;
-  #asking: Promise<void> | null = null;
   #told: { role: Role; holder: string } = { role: "unknown", holder: "" };
   #onLead: () => void = () => {};
   #isTurning: () => boolean = () => true;
 
   constructor(deps: LeadershipDeps) {
-    super(deps.clock);
+    super(deps);
     this.#deps = deps;
   }
 
@@ -89,14 +87,9 @@ export class Leadership extends Watch {
     return this.#isWanted ? await this.#take(force) : null;
   }
 
-  /** Finds out anew where it is time to. Never rejects. */
+  /** Asks Redis if the next attempt is due; does not wait for one in hand that is not. Never rejects. */
   async refresh(): Promise<void> {
-    if (!this.#isWanted || this.#dueInMs() > 0 || !this.#deps.isReady()) return;
-    await (this.#asking ??= this.#attempt().finally(() => this.#asking = null));
-  }
-
-  look(): Promise<void> {
-    return this.refresh();
+    if (this.#isDue()) await this.runOnce();
   }
 
   /** A script has refused this instance: it is to find out anew before it goes on. */
@@ -108,7 +101,6 @@ export class Leadership extends Watch {
   /** Gives the lease back, as far as Redis lets it. Call it when nothing moves any more. Never rejects. */
   override async stop(): Promise<void> {
     await super.stop();
-    await this.#asking;
     if (!this.#isWanted) return;
     this.#isWanted = false;
     this.#reply = null;
@@ -118,8 +110,26 @@ export class Leadership extends Watch {
     await Promise.race([releasing, this.#deps.clock.sleep(RELEASE_MS, released.signal)]);
   }
 
-  protected periodMs(): number {
+  protected async run(): Promise<RunResult> {
+    if (!this.#isDue()) return "skipped";
+    try {
+      if (this.#deps.mayLead() && this.#isTurning()) await this.#take(false);
+      else await this.#giveUp();
+      return "done";
+    } catch (error) {
+      this.#errorCode = redisErrorCode(error);
+      this.#deps.onRedisError(error);
+      this.#tell();
+      return "failed";
+    }
+  }
+
+  protected intervalMs(): number {
     return Math.max(10, this.#deps.isReady() ? this.#dueInMs() : STANDBY_MS);
+  }
+
+  #isDue(): boolean {
+    return this.#isWanted && this.#dueInMs() <= 0 && this.#deps.isReady();
   }
 
   #dueInMs(): number {
@@ -128,21 +138,8 @@ export class Leadership extends Watch {
 
   #pauseMs(): number {
     const { role, leftMs } = this.status(), everyMs = this.#deps.durationMs * RENEWED_AFTER;
-    if (this.#failures > 0) return Math.min(MAX_RETRY_MS, STANDBY_MS * 2 ** Math.min(this.#failures - 1, 10));
+    if (this.failures > 0) return growingPauseMs(this.failures, { firstMs: STANDBY_MS, maxMs: MAX_RETRY_MS });
     return role === "leader" ? everyMs : Math.min(STANDBY_MS, everyMs, role === "standby" ? leftMs : Infinity);
-  }
-
-  async #attempt(): Promise<void> {
-    try {
-      if (this.#deps.mayLead() && this.#isTurning()) await this.#take(false);
-      else await this.#giveUp();
-      this.#failures = 0;
-    } catch (error) {
-      this.#failures++;
-      this.#errorCode = redisErrorCode(error);
-      this.#deps.onRedisError(error);
-      this.#tell();
-    }
   }
 
   /** Counts from before the call, so that the server never takes a lease for over before its holder does. */

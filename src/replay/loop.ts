@@ -20,7 +20,7 @@ export interface ReplayLoopDeps {
   readonly onBug: (error: unknown) => void;
 }
 
-/** Drives one source. */
+/** Drives one source. Not a `PeriodicTask`: its pause asks the gates meanwhile and ends when one opens. */
 export class ReplayLoop {
   readonly #source: SourceReplay;
   readonly #deps: ReplayLoopDeps;

@@ -3,7 +3,7 @@ import { SlidingCounts } from "./sliding_counts.ts";
 import { judgeSlo, samplePeriodMs, SLO_NAMES, type SloName, type SloState, worstState } from "./objectives.ts";
 import type { Role } from "../gates/leader.ts";
 import type { SloCounters } from "./counters.ts";
-import { Watch } from "../lifecycle/periodic_task.ts";
+import { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import type { SourceIndicators } from "./indicators.ts";
 
@@ -67,24 +67,23 @@ export interface SloReport {
 }
 
 /** Samples the sources while it runs, and reports at any time. */
-export class SloMonitor extends Watch {
+export class SloMonitor extends PeriodicTask {
   readonly #deps: SloMonitorDeps;
   readonly #since: string;
   /** By source and objective. */
   readonly #series = new Map<string, Map<SloName, SlidingCounts>>();
 
   constructor(deps: SloMonitorDeps) {
-    super(deps.clock);
+    super(deps);
     this.#deps = deps;
     this.#since = toIso(deps.clock.nowMs());
     this.#note();
   }
 
   /** Takes one sample of each source. */
-  look(): Promise<void> {
+  protected run(): void {
     for (const { indicators } of this.#deps.sources()) indicators.sample();
     this.#note();
-    return Promise.resolve();
   }
 
   /** How the objectives stand now. Does no IO. */
@@ -105,7 +104,7 @@ export class SloMonitor extends Watch {
     };
   }
 
-  protected periodMs(): number {
+  protected intervalMs(): number {
     return samplePeriodMs(this.#deps.windowMs());
   }
 

@@ -26,14 +26,14 @@ async function setup({ dlq, isRefusalsDlq }: typeof ALERTER = ALERTER, { breaker
   const look = async ({ arrive = 0 } = {}) => {
     for (let i = 0; i < arrive; i++) await client.lpush(dlq, "{}");
     await clock.advance(1_000);
-    await flow.look();
+    await flow.runOnce();
     return flow.within(3_600_000);
   };
   await client.lpush(dlq, "{}");
   await client.set(FAILURES, "0");
   await client.set(BREAKER, "CLOSED");
   await take(5);
-  await flow.look();
+  await flow.runOnce();
   return { client, clock, flow, take, look };
 }
 
@@ -168,12 +168,12 @@ Deno.test("source alerter: lets others pass messages that fail while live alerts
     assert.ok(alerts instanceof AlertFlow);
     const replayed = [];
     for (let cycle = 1; cycle <= 5; cycle++) {
-      await alerts.look();
+      await alerts.runOnce();
       replayed.push((await engine.turn({ begin: "now" })).replayed);
       await failAll(client);
-      await alerts.look();
+      await alerts.runOnce();
       if (isProven) { for (let i = 0; i < 400; i++) await client.zadd(rateKey, 1_000 * cycle + i, `${cycle}:${i}`); }
-      await alerts.look();
+      await alerts.runOnce();
     }
     if (!isProven) assert.deepEqual(replayed.slice(0, 4), [12, 1, 0, 1], "only canaries go");
     else assert.deepEqual(replayed, [12, 12, 12, 0, 0], "three replays each, and then they are dead");

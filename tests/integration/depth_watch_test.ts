@@ -17,16 +17,16 @@ withRedis(
     await engine.connections.waitUntilReady(5_000);
     const [watch] = engine.source.watches;
     await redis.lpush(DLQ, JSON.stringify({ timestamp: "2026-01-01T00:00:00Z", message: "x".repeat(100_000) }));
-    await watch!.look();
+    await watch!.runOnce();
     const first = engine.source.oldest();
     assert.equal(first?.eventAtMs, null, "too large to be read for its time");
     const reads = await readsOf(redis);
-    for (let i = 0; i < 5; i++) await watch!.look();
+    for (let i = 0; i < 5; i++) await watch!.runOnce();
     assert.equal(await readsOf(redis), reads);
     await redis.lpush(DLQ, JSON.stringify({ timestamp: "2026-01-02T00:00:00Z" }));
     await redis.rpop(DLQ);
     await redis.lpush(DLQ, "{}");
-    await watch!.look();
+    await watch!.runOnce();
     assert.equal(engine.source.oldest()?.eventAtMs, Date.UTC(2026, 0, 2));
     assert.ok(await readsOf(redis) > reads);
   },

@@ -45,7 +45,7 @@ withRedis(
       assert.deepEqual(lines.filter(({ event }) => event === "redis_lost"), []);
       assert.ok(mover instanceof Redis);
     } finally {
-      connections.close();
+      await connections.close();
     }
   },
 );

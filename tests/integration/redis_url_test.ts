@@ -37,7 +37,7 @@ async function connect(url: string, { timeoutMs = 10_000 }: { timeoutMs?: number
     const info = String(await connections.reader.call("CLIENT", "INFO"));
     return `${/ user=(\S+)/.exec(info)?.[1]} ${/ db=(\d+)/.exec(info)?.[1]}`;
   } finally {
-    connections.close();
+    await connections.close();
     await SYSTEM_CLOCK.sleep(connections.isReady() ? 0 : 150);
   }
 }

@@ -56,7 +56,7 @@ Deno.test("RedisConnections: a source's own holds others up only once it was the
     strictEqual(connections.isReady(), true);
     deepStrictEqual(lines, ["redis_ready", "redis_lost", "counted", "redis_ready"]);
   } finally {
-    connections.close();
+    await connections.close();
     await SYSTEM_CLOCK.sleep(150); // the client's own timer of 100 ms, where a connection was not there
   }
 });
@@ -96,12 +96,12 @@ Deno.test("RedisConnections: connects anew what the client has ended for good", 
     ok(await connections.waitUntilReady(5_000));
     strictEqual(await reader.ping(), "PONG");
   } finally {
-    connections.close();
+    await connections.close();
     await SYSTEM_CLOCK.sleep(150); // the client's own timers of 100 ms
   }
 });
 
-Deno.test("RedisConnections: waits longer and longer, jittered and never over five seconds, when Redis stays away", () => {
+Deno.test("RedisConnections: waits longer and longer, jittered and never over five seconds, when Redis stays away", async () => {
   for (const fraction of [0, .5, .999]) {
     const connections = new RedisConnections({
       ...{ url: null, host: "127.0.0.1", port: 1, db: 0, username: "", password: null, passwordNext: null },
@@ -109,7 +109,7 @@ Deno.test("RedisConnections: waits longer and longer, jittered and never over fi
     }, { clock: SYSTEM_CLOCK, random: () => fraction, log: SILENT, onReconnect: () => {} });
     const { retryStrategy } = connections.open("another", "key").options;
     const pauses = [1, 2, 3, 4, 5, 6, 7, 8, 20, 1_000_000].map((n) => retryStrategy!(n));
-    connections.close();
+    await connections.close();
     const longest = [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000, 5_000];
     deepStrictEqual(pauses, longest.map((most) => Math.round(most * (.5 + fraction / 2))));
   }

@@ -140,7 +140,7 @@ Deno.test("VaultSecrets: a renewal that is refused is no failure as long as the 
   vault.secrets.set(PATH, { REDIS_PASS_CURRENT: PASSWORD, MOOG_API_KEY: KEY });
   [vault.tokenSeconds, vault.refusesRenewal] = [60, true];
   const secrets = openSecrets(vault.env, recordLog().log);
-  for (let looks = 0; looks < 3; looks++) await secrets.readOnce();
+  for (let looks = 0; looks < 3; looks++) await secrets.runOnce();
   assert.equal(secrets.state().ok, true, secrets.state().detail);
   assert.deepEqual(vault.asked(), [LOGIN, READ, LOOKUP, RENEWAL, READ, LOOKUP, RENEWAL, READ]);
 });
@@ -350,7 +350,7 @@ for (const [what, { spoil = () => {}, env: own = {}, tells }] of Object.entries(
     spoil(vault);
     const { log, lines } = recordLog();
     const secrets = openSecrets(env, log);
-    await secrets.readOnce();
+    await secrets.runOnce();
     const { ok, detail } = secrets.state();
     assert.equal(ok, false, detail);
     assert.match(detail, tells);

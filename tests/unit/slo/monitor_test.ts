@@ -26,7 +26,7 @@ function setup(names: readonly string[] = ["alerter"]) {
     for (let i = 0; i < count * 10; i++) {
       await clock.advance(HOUR_MS / 10);
       counters.add("alerter", slo, step);
-      await monitor.look();
+      await monitor.runOnce();
     }
   };
   return { clock, counters, world, add, monitor, hours };
@@ -87,7 +87,7 @@ Deno.test("SloMonitor: counts a source from when it is there, and forgets it whe
   await clock.advance(HOUR_MS);
   add("orders");
   counters.add("orders", "redrive_success", { events: 500, bad: 500 });
-  await monitor.look();
+  await monitor.runOnce();
   assert.equal(of(monitor, "redrive_success", "orders").events, 0, "what was counted before it was seen");
   await clock.advance(HOUR_MS);
   counters.add("orders", "redrive_success", { events: 20, bad: 20 });
