@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
 import { createSourceParts, type SourceParts } from "../src/app/source_parts.ts";
-import { createSources } from "../src/app/sources.ts";
+import { createSources } from "../src/mutt/built_in_sources.ts";
 import { LiveSettings } from "../src/mutt/dynamic_keys.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../src/config/fields.ts";
 import { parseServers } from "../src/config/redis_url.ts";

@@ -33,7 +33,7 @@ import { type ReplaySettings, SourceReplay } from "../replay/source_replay.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createId } from "../runtime/random.ts";
 import { SourceIndicators } from "../slo/indicators.ts";
-import { fileMember, type SourceSetup } from "./sources.ts";
+import { fileMember, type SourceSetup } from "../gates/source_definition.ts";
 
 /** What every source shares. */
 export interface SharedParts {

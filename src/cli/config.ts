@@ -5,7 +5,7 @@ import { type Loaded, showValue } from "../config/load.ts";
 import { redactCredentials } from "../config/redact.ts";
 import { vaultTargets } from "../config/vault.ts";
 import { isBuiltIn } from "../config/sources_file.ts";
-import { createSources } from "../app/sources.ts";
+import { createSources } from "../mutt/built_in_sources.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
 import { type CliContext, settingsOrExit } from "./context.ts";
 

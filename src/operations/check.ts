@@ -11,11 +11,11 @@ import { explainRedisError } from "../redis/advice.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import { MAX_LEASE_MS } from "../redis/lease_store.ts";
 import { tryMovesOnce } from "../redis/move_trial.ts";
-import { EXIT } from "../app/exit.ts";
+import { EXIT } from "../runtime/exit.ts";
 import { MoogAccess } from "../mutt/moogsoft_access.ts";
 import { inspectRedis, PASSING } from "./inspect_redis.ts";
 import { type AppOptions, createCore, needsMoogsoft } from "../app/service.ts";
-import type { SourceSetup } from "../app/sources.ts";
+import type { SourceSetup } from "../gates/source_definition.ts";
 import { Teardown } from "../lifecycle/teardown.ts";
 import { type VaultState, withVault } from "../mutt/vault.ts";
 

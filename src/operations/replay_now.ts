@@ -9,7 +9,7 @@ import { NEW_RECORD } from "../cycle/cycle_state.ts";
 import { stateOf } from "../cycle/plan_cycle.ts";
 import { dryRun } from "../replay/dry_run.ts";
 import { addOutcomes, type StoppedBy, type TurnOutcome } from "../replay/outcome.ts";
-import { EXIT } from "../app/exit.ts";
+import { EXIT } from "../runtime/exit.ts";
 import { inspectRedis } from "./inspect_redis.ts";
 import { type AppOptions, type Core, createAllParts, createCore } from "../app/service.ts";
 import { replaySettings, type SourceParts } from "../app/source_parts.ts";

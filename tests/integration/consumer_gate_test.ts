@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import type { Redis } from "ioredis";
 import { checkInstallation } from "../../src/operations/check.ts";
-import { EXIT } from "../../src/app/exit.ts";
+import { EXIT } from "../../src/runtime/exit.ts";
 import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
 import { CONSUMER_REASONS, ConsumerGate, type ConsumerGateOptions } from "../../src/gates/consumer.ts";
 import type { GateAnswer } from "../../src/gates/gate.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { Redis } from "ioredis";
 import { type CheckFinding, checkInstallation } from "../../src/operations/check.ts";
-import { EXIT } from "../../src/app/exit.ts";
+import { EXIT } from "../../src/runtime/exit.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../../src/config/fields.ts";
 import { Secret } from "../../src/runtime/secret.ts";
 import { filesIn, ROOT } from "../../scripts/child.ts";
