@@ -33,6 +33,11 @@ export function createSources(settings: Settings, file: SourcesFile = NO_SOURCES
   );
 }
 
+/** Whether a source is replayed only while Moogsoft takes events. */
+export function needsMoogsoft(setups: readonly SourceSetup[]): boolean {
+  return setups.some(({ gates }) => gates.includes("downstream"));
+}
+
 const BUILT_IN: Readonly<Record<BuiltInName, (settings: Settings) => SourceSetup>> = {
   alerter: (settings) => ({
     ...BUILT_IN_DEFAULTS,

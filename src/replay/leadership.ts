@@ -24,7 +24,7 @@ export interface LeadershipDeps {
   /** Whether Redis can be asked now. */
   readonly isReady: () => boolean;
   /** Whether this instance could move anything; while not it gives the lease to one that can. */
-  readonly mayLead: () => boolean;
+  readonly isEligible: () => boolean;
   readonly clock: Clock;
   readonly log: Log;
   /** Told each failed Redis call. */
@@ -52,7 +52,7 @@ export class Leadership extends Watch {
   }
 
   /** The loop that works while this instance leads: it is woken when that begins, and a stuck one must not keep the lease. */
-  serve({ wake, isTurning }: { wake: () => void; isTurning: () => boolean }): void {
+  attachLoop({ wake, isTurning }: { wake: () => void; isTurning: () => boolean }): void {
     this.#onLead = wake;
     this.#isTurning = isTurning;
   }
@@ -134,7 +134,7 @@ export class Leadership extends Watch {
 
   async #attempt(): Promise<void> {
     try {
-      if (this.#deps.mayLead() && this.#isTurning()) await this.#take(false);
+      if (this.#deps.isEligible() && this.#isTurning()) await this.#take(false);
       else await this.#giveUp();
       this.#failures = 0;
     } catch (error) {
