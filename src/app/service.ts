@@ -61,7 +61,7 @@ export async function runService(given: AppOptions): Promise<number> {
     listen(options, {
       ...{ core, teardown },
       context: {
-        ...{ settings, log, clock, signal, live, connections, slos, version: VERSION },
+        ...{ log, clock, signal, live, connections, slos, version: VERSION, podName: settings.podName },
         sources: () => sources.list(),
         ...(vault ? { vault } : {}),
       },

@@ -69,7 +69,7 @@ export function whyMoogsoftIsNotAsked(
 }
 
 /** What to say at the start where only the address is missing; who switched the check off knows it. `null`: nothing. */
-export function warnOfNoWebhook(settings: Settings): string | null {
+export function warnOfNoWebhook(settings: Parameters<typeof whyMoogsoftIsNotAsked>[0]): string | null {
   const why = whyMoogsoftIsNotAsked(settings);
   if (why === null || !settings.moogHealthCheckEnabled) return null;
   return `${why}, so dead letters are replayed into an outage too. Set it, or ${
@@ -143,7 +143,7 @@ function checkIgnored(
 }
 
 /** Whether the connection to Redis has TLS. */
-export function usesTls({ redisUrl, redisTls }: Settings): boolean {
+export function usesTls({ redisUrl, redisTls }: Pick<Settings, "redisUrl" | "redisTls">): boolean {
   return redisUrl ? readRedisUrl(redisUrl).tls : redisTls;
 }
 
@@ -176,7 +176,9 @@ function checkTls(settings: Settings): ConfigIssue[] {
 }
 
 /** Whether Moogsoft's certificate is verified by an authority of its own. */
-export function usesMoogAuthority({ moogWebhookUrl, moogCaCertPath }: Settings): boolean {
+export function usesMoogAuthority(
+  { moogWebhookUrl, moogCaCertPath }: Pick<Settings, "moogWebhookUrl" | "moogCaCertPath">,
+): boolean {
   return moogCaCertPath !== "" && /^https:/i.test(moogWebhookUrl);
 }
 

@@ -54,7 +54,6 @@ export interface CoreOptions {
 
 /** What every operation is handed. */
 export interface OperationContext {
-  readonly settings: Settings;
   readonly log: Log;
   readonly clock: Clock;
   /** Aborted: come to an end. */
@@ -63,6 +62,7 @@ export interface OperationContext {
 
 /** For an operation that runs in a process of its own, beside the service or without one. */
 export interface CommandContext extends OperationContext {
+  readonly settings: Settings;
   /** Warnings of the configuration. */
   readonly warnings: readonly string[];
   /** The `.env` that was read; empty: none. */
@@ -83,7 +83,9 @@ export interface RunningSource {
 /** For an operation that the running service carries out on itself. */
 export interface ServiceContext extends OperationContext {
   readonly version: string;
-  readonly live: Pick<LiveSettings, "current">;
+  readonly podName: string;
+  /** The settings that it shows, as they are now. */
+  readonly live: { current(): Pick<Settings, "enabled" | "moogHealthCheckEnabled" | "moogWebhookUrl"> };
   readonly connections: Pick<RedisConnections, "isReady" | "lastErrorCode">;
   /** The sources that run now. */
   readonly sources: () => readonly RunningSource[];

@@ -113,7 +113,7 @@ const SOURCE_SCHEMA: JsonSchema = objectOf({
   })),
 });
 
-/** The health document's schema; `tests/integration/status_test.ts` holds it against real ones. */
+/** The health document's schema; `tests/integration/operation_schemas_test.ts` holds it against real ones. */
 export const STATUS_SCHEMA: JsonSchema = objectOf({
   status: oneOf(["healthy", "unhealthy"]),
   service: oneOf(["mutt-remediation"]),
@@ -136,7 +136,7 @@ export const status = {
   output: STATUS_SCHEMA,
   run: (context: ServiceContext): Status =>
     composeStatus(readStatus(context), {
-      ...{ checks: CHECK_NAMES, version: context.version, podName: context.settings.podName },
+      ...{ checks: CHECK_NAMES, version: context.version, podName: context.podName },
     }),
 } satisfies Operation<ServiceContext, Record<never, never>, Status>;
 

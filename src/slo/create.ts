@@ -5,10 +5,11 @@ import { SourceIndicators, type SourceIndicatorsDeps } from "./indicators.ts";
 import { SloMonitor, type SloMonitorDeps } from "./monitor.ts";
 import type { SloName } from "./objectives.ts";
 
+type Targets = Pick<Settings, "sloDrainTarget" | "sloOldestAgeTarget" | "sloRedriveTarget" | "sloDownstreamTarget">;
+type Thresholds = Pick<Settings, "sloDrainSeconds" | "sloOldestAgeSeconds">;
+
 /** The targets of the objectives: shares of good events. */
-export function sloTargets(
-  settings: Pick<Settings, "sloDrainTarget" | "sloOldestAgeTarget" | "sloRedriveTarget" | "sloDownstreamTarget">,
-): Readonly<Record<SloName, number>> {
+export function sloTargets(settings: Targets): Readonly<Record<SloName, number>> {
   return {
     time_to_drain: settings.sloDrainTarget,
     oldest_age: settings.sloOldestAgeTarget,
@@ -20,7 +21,7 @@ export function sloTargets(
 /** The indicators of one source. */
 export function createIndicators(
   source: string,
-  settings: Pick<Settings, "sloDrainSeconds" | "sloOldestAgeSeconds">,
+  settings: Thresholds,
   deps: Omit<SourceIndicatorsDeps, "drainMs" | "oldestAgeMs">,
 ): SourceIndicators {
   return new SourceIndicators(source, {
@@ -32,7 +33,7 @@ export function createIndicators(
 
 /** The monitor of all sources. `windowHours` is read anew each time: it can change while the service runs. */
 export function createSloMonitor(
-  settings: Settings,
+  settings: Targets & Thresholds & Pick<Settings, "podName">,
   { windowHours, ...deps }: Pick<SloMonitorDeps, "clock" | "sources"> & {
     counters: SloCounters;
     windowHours: () => number;
