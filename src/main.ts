@@ -1,6 +1,6 @@
 /** The entry: arguments to a command, signals to one AbortSignal, and the only exit. */
 import process from "node:process";
-import { EXIT } from "./app/exit.ts";
+import { EXIT } from "./runtime/exit.ts";
 import { runCli } from "./cli/program.ts";
 import { flushErr, onNpxGone, OutputError, writeErr } from "./runtime/process.ts";
 

@@ -1,8 +1,10 @@
 /** All that the service asks of Redis, as one user, in a few seconds: what its ACL line is measured by. */
 import type { Redis } from "ioredis";
-import { checkInstallation } from "../src/operations/check.ts";
-import { runOnce } from "../src/operations/replay_now.ts";
-import { type AppOptions, runService } from "../src/app/service.ts";
+import { createCommandContext } from "../src/app/command_context.ts";
+import type { AppOptions } from "../src/app/core.ts";
+import { runService } from "../src/app/service.ts";
+import { check } from "../src/operations/check.ts";
+import { replayNow } from "../src/operations/replay_now.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../src/config/fields.ts";
 import type { BuiltInName, SourcesFile } from "../src/config/sources_file.ts";
 import { Secret } from "../src/runtime/secret.ts";
@@ -147,13 +149,13 @@ export class AclScenario implements AsyncDisposable {
 
   /** `check --probe`. */
   async check(): Promise<string[]> {
-    const { findings } = await checkInstallation({ ...this.#options(), warnings: [], probe: true });
+    const { findings } = await check.run(createCommandContext(this.#options()), { probe: true });
     return findings.map(({ level, subject, text }) => `${level} ${subject}: ${text}`);
   }
 
   /** `once`, or `once --dry-run`. */
   async once({ dryRun }: { dryRun: boolean }): Promise<string> {
-    const result = await runOnce({ ...this.#options(), dryRun, force: false, source: null });
+    const result = await replayNow.run(createCommandContext(this.#options()), { dryRun, force: false, source: null });
     return result.ok ? "ok" : result.problems.join("; ");
   }
 

@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
 import { createSourceParts, type SourceParts } from "../src/app/source_parts.ts";
-import { createSources } from "../src/app/sources.ts";
+import { createSources } from "../src/mutt/built_in_sources.ts";
 import { LiveSettings } from "../src/mutt/dynamic_keys.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../src/config/fields.ts";
 import { parseServers } from "../src/config/redis_url.ts";
@@ -10,6 +10,7 @@ import { Secret } from "../src/runtime/secret.ts";
 import { GATE_NAMES } from "../src/gates/gate.ts";
 import type { Log } from "../src/observability/log.ts";
 import { Metrics } from "../src/observability/metrics.ts";
+import { SloCounters } from "../src/slo/counters.ts";
 import { NO_TRACER } from "../src/observability/tracing.ts";
 import { RedisConnections } from "../src/redis/connection.ts";
 import { type Commit, COMMIT_RESULTS, type CommitResult, DeadLetterStore } from "../src/redis/dead_letter_store.ts";
@@ -150,7 +151,14 @@ class TestEngine implements Engine {
     });
     const live = new LiveSettings(settings);
     this.source = createSourceParts(setup, {
-      ...{ live, metrics, log, isConfigKnown: () => true, connections: this.connections },
+      ...{
+        live,
+        metrics,
+        sloCounters: new SloCounters(),
+        log,
+        isConfigKnown: () => true,
+        connections: this.connections,
+      },
       ...{ clock, tracer: NO_TRACER, instance, chooseProxy: () => undefined },
       moogAccess: () => ({ apiKey: settings.moogApiKey ?? undefined, caCert: undefined }),
     });
@@ -162,7 +170,7 @@ class TestEngine implements Engine {
       ...{ clock: { ...clock, sleep }, intervalMs: () => settings.intervalSeconds * 1_000, onPass: () => {} },
       onBug: (error) => this.#bug = error,
     });
-    this.source.leadership.serve({ wake: () => this.#loop.wake(), isTurning: () => this.#loop.isTurning() });
+    this.source.leadership.attachLoop({ wake: () => this.#loop.wake(), isTurning: () => this.#loop.isTurning() });
   }
 
   async turn(

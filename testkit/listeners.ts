@@ -1,6 +1,7 @@
 /** Both ports of the service, with their real pages, for a test. */
 import assert from "node:assert/strict";
-import { type HealthState, startHealthServer } from "../src/api/health_server.ts";
+import { startHealthServer } from "../src/api/health_server.ts";
+import type { HealthState } from "../src/operations/status.ts";
 import type { Listener } from "../src/http/listener.ts";
 import { startMetricsServer } from "../src/api/metrics_server.ts";
 import { SYSTEM_CLOCK } from "../src/runtime/clock.ts";

@@ -1,6 +1,6 @@
 /** Reading, judging and editing one message: what the service does to each, without Redis. */
 import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
-import { createSources } from "../../src/app/sources.ts";
+import { createSources } from "../../src/mutt/built_in_sources.ts";
 import { editMessage } from "../../src/message/edit.ts";
 import { readMessage } from "../../src/message/read_message.ts";
 import { decide, type VerdictContext } from "../../src/message/verdict.ts";

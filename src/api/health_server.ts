@@ -1,24 +1,9 @@
 /** Port 8087: whether the service lives and is ready, as text for probes and as JSON for people; and its objectives. */
+import { type CheckName, composeStatus, type HealthState } from "../operations/status.ts";
 import type { SloReport } from "../slo/monitor.ts";
 import { type Listener, type ListenerOptions, startListener } from "../http/listener.ts";
 import { jsonReply, type Pages, type Reply, textReply, wantsJson } from "../http/reply.ts";
 import type { PageRequest } from "../http/request_head.ts";
-
-/** One question's answer; `reason` is what `/health` says while it is not `ok`. */
-export interface HealthCheck {
-  readonly ok: boolean;
-  readonly reason: string;
-}
-
-/** The service's state, as far as probes care. */
-export interface HealthState {
-  /** The loop turns. Never fails for Redis, Moogsoft or a closed gate: a restart would not help. */
-  readonly live: HealthCheck;
-  /** Redis is reachable, the configuration good, and the service not stopping. */
-  readonly ready: HealthCheck;
-  /** Further members of the JSON, e.g. `redis: "connected"`; they cannot replace its own. */
-  readonly details: Readonly<Record<string, unknown>>;
-}
 
 /** What {@link startHealthServer} needs. */
 export interface HealthServerOptions extends Omit<ListenerOptions, "pages" | "portVariable"> {
@@ -32,8 +17,6 @@ export interface HealthServerOptions extends Omit<ListenerOptions, "pages" | "po
 export function startHealthServer(options: HealthServerOptions): Listener {
   return startListener({ ...options, portVariable: "HEALTH_PORT_REMEDIATION", pages: healthPages(options) });
 }
-
-type CheckName = "live" | "ready";
 
 function healthPages(options: HealthServerOptions): Pages {
   const page = (summary: string, checks: readonly CheckName[]) => ({
@@ -55,20 +38,10 @@ function answerHealth(
   request: PageRequest,
   { options, checks }: { options: HealthServerOptions; checks: readonly CheckName[] },
 ): Reply {
-  const state = options.health();
-  const errors = checks.filter((name) => !state[name].ok).map((name) => state[name].reason);
-  const status = errors.length === 0 ? 200 : 503;
+  const document = composeStatus(options.health(), { ...options, checks });
+  const { errors = [] } = document, status = errors.length === 0 ? 200 : 503;
   if (!wantsJson(request)) return { ...textReply(status === 200 ? "OK" : errors.join(", "), status), headers: VARY };
-  const members = {
-    status: errors.length === 0 ? "healthy" : "unhealthy",
-    service: "mutt-remediation",
-    version: options.version,
-    pod: options.podName,
-    checks: Object.fromEntries(checks.map((name) => [name, state[name].ok ? "ok" : state[name].reason])),
-    ...(errors.length === 0 ? {} : { errors }),
-  };
-  // Named twice on purpose: ours come first to read, and win.
-  return { ...jsonReply({ ...members, ...state.details, ...members }, status), headers: VARY };
+  return { ...jsonReply(document, status), headers: VARY };
 }
 
 const VARY = { vary: "accept" };

@@ -19,7 +19,7 @@ type RedisSecret = typeof SECRETS[number];
 
 /** What {@link RenewedFiles} needs. */
 export interface RenewedFilesDeps {
-  readonly settings: Settings;
+  readonly settings: Pick<Settings, TlsFile | RedisSecret | "redisTls">;
   /** Reads a secret's file again; default: secrets stay as they are. */
   readonly readSecret?: SecretReader | undefined;
   readonly log: Log;

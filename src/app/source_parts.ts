@@ -1,39 +1,31 @@
-/** Builds what one source is made of; the same for `run` and `once`. */
-import type { LiveSettings } from "../mutt/dynamic_keys.ts";
-import { MAX_LEASE_SECONDS } from "../config/fields.ts";
+/** Builds what one source is made of: each room's share, in order. The same for the service and for commands. */
 import type { ChooseProxy } from "../config/proxy.ts";
-import type { SourcePolicy } from "../message/source_policy.ts";
-import { GateBoard, type GateStatus } from "../gates/board.ts";
-import { createBreakerGate } from "../mutt/breaker_gate.ts";
-import { ConsumerGate } from "../gates/consumer.ts";
-import { createDepthGate } from "../gates/depth.ts";
-import { DownstreamGate } from "../mutt/moogsoft_gate.ts";
-import { createLeaderGate } from "../gates/leader.ts";
-import { createEnabledGate, createRedisGate, createReturnsGate } from "../gates/local.ts";
-import { type ProbeAccess, sendProbe } from "../mutt/moogsoft_probe.ts";
-import { createPaceGate } from "../mutt/pace_gate.ts";
+import type { SourceSetup } from "../gates/source_definition.ts";
+import { createSourceBoard, createSourceGates } from "../gates/source_gates.ts";
+import type { PeriodicTask } from "../lifecycle/periodic_task.ts";
+import type { LiveSettings } from "../mutt/dynamic_keys.ts";
+import type { ProbeAccess } from "../mutt/moogsoft_probe.ts";
+import { createAlertFlow, createMuttGates, readDepthLimit } from "../mutt/source_gates.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
-import { probeSpan } from "../observability/spans.ts";
 import type { Tracer } from "../observability/tracing.ts";
-import { BudgetedStore } from "../redis/budgeted_store.ts";
+import type { OperatedSource } from "../operations/context.ts";
 import type { RedisConnections } from "../redis/connection.ts";
-import { DeadLetterStore, type Snapshot } from "../redis/dead_letter_store.ts";
+import type { Snapshot } from "../redis/dead_letter_store.ts";
 import { redisErrorCode } from "../redis/errors.ts";
-import { stateKey } from "../redis/keys.ts";
-import { type Instance, LeaseStore } from "../redis/lease_store.ts";
-import { MoveTrial } from "../redis/move_trial.ts";
+import type { Instance } from "../redis/lease_store.ts";
 import { ReadBudget } from "../redis/read_budget.ts";
+import { createSourceStore } from "../redis/source_store.ts";
 import { Account } from "../replay/account.ts";
-import { AlertFlow } from "../mutt/live_traffic.ts";
-import { Leadership } from "../replay/leadership.ts";
-import type { PeriodicTask } from "../lifecycle/periodic_task.ts";
-import { DepthWatch, measuredQueues, type OldestMessage } from "../replay/depth_watch.ts";
-import { type ReplaySettings, SourceReplay } from "../replay/source_replay.ts";
+import { DepthWatch, measuredQueues } from "../replay/depth_watch.ts";
+import { replaySettings } from "../replay/replay_settings.ts";
+import { createLeadership } from "../replay/source_leadership.ts";
+import { SourceReplay } from "../replay/source_replay.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createId } from "../runtime/random.ts";
-import { SourceIndicators } from "../slo/indicators.ts";
-import { fileMember, type SourceSetup } from "./sources.ts";
+import type { SloCounters } from "../slo/counters.ts";
+import { createIndicators } from "../slo/create.ts";
+import type { SourceIndicators } from "../slo/indicators.ts";
 
 /** What every source shares. */
 export interface SharedParts {
@@ -46,6 +38,7 @@ export interface SharedParts {
   /** This process, as the leader lease knows it. */
   readonly instance: Instance;
   readonly metrics: Metrics;
+  readonly sloCounters: SloCounters;
   readonly log: Log;
   readonly clock: Clock;
   readonly tracer: Tracer;
@@ -55,210 +48,83 @@ export interface SharedParts {
 }
 
 /** One source, ready to be driven. */
-export interface SourceParts {
-  readonly setup: SourceSetup;
-  readonly store: DeadLetterStore;
-  readonly board: GateBoard;
-  readonly replay: SourceReplay;
-  readonly leadership: Leadership;
+export interface SourceParts extends OperatedSource {
   /** Whether every connection that this source needs can take commands. */
   readonly isConnected: () => boolean;
   /** What its service level objectives count; somebody has to take the samples. */
   readonly indicators: SourceIndicators;
-  /** The oldest message of its DLQ as it was last seen; `null` where there is none. Does no IO. */
-  oldest(): OldestMessage | null;
   /** What looks at Redis in the background once the source is driven. */
   readonly watches: readonly PeriodicTask[];
-  /** Resolves once the gates that look in the background have looked. */
-  settled(): Promise<void>;
-  /** Ends what the gates do in the background, and gives the lease back: call it when nothing moves any more. */
-  stop(): Promise<void>;
 }
 
 /** Builds a source. Nothing runs until it is driven. */
 export function createSourceParts(setup: SourceSetup, shared: SharedParts): SourceParts {
-  const { live, connections, instance, metrics, clock, tracer } = shared;
-  const { policy } = setup;
-  const log = shared.log.child(policy.name);
-  const redis = connections.reader;
+  const { live, connections, instance, metrics, sloCounters, clock, tracer, chooseProxy } = shared;
+  const { policy } = setup, log = shared.log.child(policy.name), settings = live.current();
+  const { reader: redis, committer } = connections;
   const onRedisError = (error: unknown) => metrics.redisErrors.inc({ code: redisErrorCode(error) });
-  const settings = live.current();
-  const { committer } = connections;
-  const token = settings.leaderElection ? instance.token : "";
-  const account = new Account(policy, { metrics, log, clock });
-  const mover = connections.openNeeded(`mover:${policy.name}`, policy.dlq);
-  const link = {
-    isReady: () => connections.isReady(mover),
-    lastErrorCode: () => connections.lastErrorCode(),
-    lastFailure: () => connections.lastFailure(),
-  };
-  const trial = new MoveTrial(policy, {
-    redis: committer,
-    clock,
-    refusals: () => connections.refusals(),
-    onRedisError,
-  });
-  const { readBudget = new ReadBudget(Infinity) } = shared;
-  const store = new BudgetedStore(readBudget, { reader: redis, committer, mover }, policy, { token });
-  const leadership = new Leadership({
-    ...{ clock, log, source: policy.name },
-    store: new LeaseStore(committer, policy.dlq, instance, {
-      onTooLong: () => tellLongLease(policy, { metrics, log }),
-    }),
-    enabled: settings.leaderElection,
-    durationMs: settings.leaseSeconds * 1_000,
-    isReady: link.isReady,
-    mayLead: () => live.current().enabled,
-    onRedisError: (error) => account.redisError(redisErrorCode(error), error),
-  });
-  metrics.showLeader(policy.name, () => leadership.leads());
-  metrics.showGates(policy.name, () => closedSeconds(board.last().statuses, clock));
-  const probed = { redis, clock, log, onRedisError, chooseProxy: shared.chooseProxy };
-  const downstream = new DownstreamGate({
-    ...probed,
-    enabled: settings.moogHealthCheckEnabled,
-    url: toUrl(settings.moogWebhookUrl),
-    access: shared.moogAccess,
-    timeoutMs: settings.moogHealthTimeoutSeconds * 1_000,
-    cacheMs: settings.moogHealthCacheSeconds * 1_000,
-    successCodes: setup.successCodes,
-    healthGauge: metrics.moogHealth,
-    sendProbe: (request) => tracer.span(probeSpan(request.url), (span) => sendProbe({ ...request, span })),
-  });
-  const consumer = new ConsumerGate({
-    ...probed,
-    mode: settings.consumerGate,
-    heartbeatPrefix: setup.heartbeatPrefix,
-    healthUrl: toUrl(setup.healthUrl),
-    healthUrlFrom: setup.healthUrlFrom,
-  });
+  const isEnabled = () => live.current().enabled;
+  const turnSettings = () => replaySettings(setup, live.current());
   // The gates look at the source that is made of them: by then it is there.
   const snapshot = (): Snapshot | null => replay.lastSnapshot();
-  const depth = createDepthGate(redis, {
-    queues: setup.downstreamQueues,
-    limit: () => readDepthLimit(setup, live),
-    onRedisError,
+
+  const { store, link, trial, release } = createSourceStore(policy, {
+    ...{ connections, readBudget: shared.readBudget ?? new ReadBudget(Infinity), clock, onRedisError },
+    token: settings.leaderElection ? instance.token : "",
   });
-  const pace = createPaceGate(redis, {
-    settings: () => paceSettings(setup, live),
-    rateKey: settings.moogRateLimitKey,
-    waitingQueues: setup.downstreamQueues,
-    feedsForwarder: [settings.ingestQueue, settings.alertQueue].some((queue) => setup.downstreamQueues.includes(queue)),
-    snapshot,
-    onRedisError,
+  const account = new Account(policy, {
+    ...{ metrics, log, clock },
+    countRedrive: (counts) => sloCounters.add(policy.name, "redrive_success", counts),
   });
-  const breaker = createBreakerGate({
-    ...{ redis, log, onRedisError },
-    enabled: settings.breakerEnabled,
-    timeoutMs: settings.breakerTimeoutSeconds * 1_000,
-    snapshot,
+  const leadership = createLeadership(policy, {
+    ...{ committer, instance, settings, isEnabled, link, account, metrics, log, clock },
   });
-  const returns = createReturnsGate(() => {
-    const known = snapshot();
-    return known && { record: known.record, nextCycleInMs: replay.nextCycleInMs() };
+  const mutt = createMuttGates(setup, {
+    ...{ live, redis, clock, log, tracer, onRedisError, chooseProxy, snapshot },
+    moogAccess: shared.moogAccess,
+    healthGauge: metrics.moogHealth,
   });
-  const gates = [
-    createEnabledGate({ isEnabled: () => live.current().enabled, isKnown: shared.isConfigKnown }),
-    createRedisGate(link, trial),
-    createLeaderGate(leadership),
-    ...[consumer, downstream, breaker, depth, returns, pace],
-  ].filter(({ name }) => setup.gates.includes(name));
-  const board = new GateBoard(gates, {
-    clock,
-    log,
-    source: policy.name,
-    onAnswer: (gate, open) => metrics.gateOpen.set({ source: policy.name, gate }, open ? 1 : 0),
+  const { consumer, depth, all: gates } = createSourceGates(setup, {
+    ...{ redis, clock, log, onRedisError, chooseProxy, isEnabled, link, trial, leadership },
+    consumerGate: settings.consumerGate,
+    isConfigKnown: shared.isConfigKnown,
+    depthLimit: () => readDepthLimit(setup, live),
+    returns: () => {
+      const known = snapshot();
+      return known && { record: known.record, nextCycleInMs: replay.nextCycleInMs() };
+    },
   });
-  const alerts = new AlertFlow({
-    ...{ redis, clock, intervalMs: () => replaySettings(setup, live).intervalMs },
-    ...{ breakerEnabled: settings.breakerEnabled, rateKey: settings.moogRateLimitKey, alertQueue: settings.alertQueue },
-    ...{ dlq: policy.dlq, isRefusalsDlq: policy.target === settings.alertQueue, otherDlqs: setup.otherAlertDlqs },
-  });
+  const board = createSourceBoard(setup, [...gates, ...mutt.all], { clock, log, metrics });
+  const alerts = createAlertFlow(setup, { live, redis, clock, intervalMs: () => turnSettings().intervalMs });
   const replay = new SourceReplay(policy, {
-    ...{ store, board, leadership, clock, createId, log, tracer },
+    ...{ store, board, leadership, account, clock, createId, log, tracer },
     depthReading: () => depth.last(),
-    reservePace: (count) => pace.reserve(count),
-    paceFields: (count) => pace.fieldsAfter(count),
-    finishedWithin: (ms) => setup.provenByAlerts ? alerts.within(ms) : 0,
-    settings: () => replaySettings(setup, live),
-    account,
+    reservePace: (count) => mutt.pace.reserve(count),
+    paceFields: (count) => mutt.pace.fieldsAfter(count),
+    finishedWithin: (ms) => alerts?.within(ms) ?? 0,
+    settings: turnSettings,
   });
-  const indicators = new SourceIndicators(policy.name, {
-    ...{ clock, counters: metrics.slo },
-    drainMs: settings.sloDrainSeconds * 1_000,
-    oldestAgeMs: settings.sloOldestAgeSeconds * 1_000,
+  const indicators = createIndicators(policy.name, settings, {
+    ...{ clock, counters: sloCounters },
     gates: () => board.last().statuses,
     leads: () => leadership.leads(),
     moved: () => account.movedSoFar(),
   });
-  const queues = measuredQueues(policy, setup.downstreamQueues);
   const depths = new DepthWatch(policy, {
-    ...{ redis, store, queues, metrics, clock },
+    ...{ redis, store, metrics, clock, queues: measuredQueues(policy, setup.downstreamQueues) },
     onMeasured: (measurement) => indicators.measured(measurement),
   });
   return {
     ...{ setup, store, board, replay, leadership, indicators, isConnected: link.isReady },
     oldest: () => depths.oldest(),
-    watches: [depths, ...(setup.provenByAlerts ? [alerts] : [])],
+    watches: [depths, ...(alerts ? [alerts] : [])],
     settled: async () => {
-      const asking = [downstream, consumer].filter(({ name }) => setup.gates.includes(name));
+      const asking = [mutt.downstream, consumer].filter(({ name }) => setup.gates.includes(name));
       await Promise.all(asking.map((gate) => gate.settled()));
     },
     stop: async () => {
-      await Promise.all([downstream.stop(), consumer.stop(), leadership.stop()]);
-      store.letGo();
-      connections.release(mover);
+      await Promise.all([mutt.downstream.stop(), consumer.stop(), leadership.stop()]);
+      release();
     },
   };
-}
-
-function tellLongLease({ name, dlq }: SourcePolicy, { metrics, log }: Pick<SharedParts, "metrics" | "log">): void {
-  metrics.longLeases.inc({ source: name });
-  const why = `longer than the ${MAX_LEASE_SECONDS} s that REMEDIATION_LEASE_DURATION allows`;
-  log.warning("lease_too_long", `Remediation: a lease in ${stateKey(dlq)} was ${why}; it was not obeyed`, {
-    source: name,
-  });
-}
-
-/** For how long each gate has been closed, 0 while it is open. */
-function closedSeconds(statuses: readonly GateStatus[], clock: Clock): [gate: string, seconds: number][] {
-  return statuses.map(({ name, open, sinceMs }) => [name, open ? 0 : Math.max(0, clock.nowMs() - sinceMs) / 1_000]);
-}
-
-/** The settings of a source's turn, as they are now. */
-export function replaySettings({ maxReplays, ...setup }: SourceSetup, live: LiveSettings): ReplaySettings {
-  const { intervalSeconds, canaryAfterSeconds, settleSeconds, ...settings } = live.current();
-  const settleMs = settleSeconds === null ? setup.settleMs : settleSeconds * 1_000;
-  return {
-    ...{ ...settings, settleMs },
-    intervalMs: Math.max(intervalSeconds * 1_000, settleMs),
-    canaryAfterMs: canaryAfterSeconds * 1_000,
-    maxPoisonRetries: maxReplays ?? settings.maxPoisonRetries,
-  };
-}
-
-function readDepthLimit(setup: SourceSetup, live: LiveSettings) {
-  const { depthLimit } = setup;
-  if (depthLimit.fixed !== null) return { limit: depthLimit.fixed, decidedBy: fileMember(setup, "targetMaxDepth") };
-  const { targetMaxDepth } = live.current();
-  if (targetMaxDepth !== null) return { limit: targetMaxDepth, decidedBy: "REMEDIATION_TARGET_MAX_DEPTH" };
-  const { alerterQueueWarnThreshold } = live.neighbours();
-  return alerterQueueWarnThreshold === null || !depthLimit.byWarnThreshold
-    ? { limit: depthLimit.fallback, decidedBy: "default of REMEDIATION_TARGET_MAX_DEPTH" }
-    : { limit: alerterQueueWarnThreshold, decidedBy: "dynamic key alerter_queue_warn_threshold" };
-}
-
-function paceSettings(setup: SourceSetup, live: LiveSettings) {
-  const { maxPerSecond, moogRateLimit, moogRatePeriodSeconds } = live.current();
-  const neighbours = live.neighbours();
-  return {
-    maxPerSecond: setup.maxPerSecond ?? maxPerSecond,
-    decidedBy: setup.maxPerSecond === null ? "REMEDIATION_MAX_PER_SECOND" : fileMember(setup, "maxPerSecond"),
-    rateLimit: neighbours.moogRateLimit ?? moogRateLimit,
-    ratePeriodSeconds: neighbours.moogRatePeriodSeconds ?? moogRatePeriodSeconds,
-  };
-}
-
-function toUrl(text: string): URL | undefined {
-  return text === "" ? undefined : new URL(text);
 }

@@ -3,7 +3,7 @@ import type { MeasuredSource } from "../observability/metrics.ts";
 import type { ReplayLoop } from "../replay/loop.ts";
 import { measuredQueues } from "../replay/depth_watch.ts";
 import type { SourceParts } from "./source_parts.ts";
-import type { SourceSetup } from "./sources.ts";
+import type { SourceSetup } from "../gates/source_definition.ts";
 
 /** A source and the loop that drives it. */
 export interface DrivenSource {

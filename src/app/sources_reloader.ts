@@ -6,7 +6,7 @@ import type { Log } from "../observability/log.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { SourceChange } from "./source_set.ts";
-import type { SourceSetup } from "./sources.ts";
+import type { SourceSetup } from "../gates/source_definition.ts";
 
 /** Time between two looks at the file, in milliseconds. */
 const POLL_MS = 5_000;

@@ -1,7 +1,7 @@
 /** `mutt-remediation check`: whether everything is as it must be before the service starts. */
 import type { Command } from "commander";
-import type { Settings } from "../config/fields.ts";
-import { type CheckFinding, checkInstallation } from "../operations/check.ts";
+import { createCommandContext } from "../app/command_context.ts";
+import { check, type CheckResult } from "../operations/check.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { writeOut } from "../runtime/process.ts";
 import { SYSTEM_RANDOM } from "../runtime/random.ts";
@@ -31,64 +31,26 @@ Examples:
     .action(async (flags: { probe?: true; json?: true }) => {
       const loaded = settingsOrExit(context);
       if (!loaded) return;
-      const { findings, exitCode } = await checkInstallation({
-        settings: loaded.settings,
-        sourcesFile: loaded.sourcesFile,
-        readSecret: loaded.readSecret,
-        warnings: loaded.warnings,
-        dotEnvPath: loaded.dotEnvPath,
-        // What goes wrong with Redis is a finding here; the log stays for the service.
-        log: openLog({ ...loaded.settings, logLevel: "CRITICAL" }),
-        clock: SYSTEM_CLOCK,
-        random: SYSTEM_RANDOM,
-        signal: context.signal,
-        probe: flags.probe ?? false,
-      });
-      context.exitCode = exitCode;
-      const all = [...findings, ...await findLongClosed(loaded.settings)];
-      writeOut(flags.json ? `${JSON.stringify({ findings: all, exitCode })}\n` : all.map(formatFinding).join(""));
+      const report = await check.run(
+        createCommandContext({
+          ...loaded,
+          // What goes wrong with Redis is a finding here; the log stays for the service.
+          log: openLog({ ...loaded.settings, logLevel: "CRITICAL" }),
+          clock: SYSTEM_CLOCK,
+          random: SYSTEM_RANDOM,
+          signal: context.signal,
+          askHealth: async () => {
+            const answer = await askService(loaded.settings, { path: "/health", accept: "application/json" });
+            return answer.ok ? answer.text : null;
+          },
+        }),
+        { probe: flags.probe ?? false },
+      );
+      context.exitCode = report.exitCode;
+      writeOut(flags.json ? `${JSON.stringify(report)}\n` : report.findings.map(formatResult).join(""));
     });
 }
 
-/** A gate that is closed for longer than this is told, in milliseconds. */
-const LONG_MS = 3_600_000;
-
-/** Gates that the service on this machine has found closed for hours; none where no service of ours answers. */
-async function findLongClosed(settings: Settings): Promise<CheckFinding[]> {
-  const answer = await askService(settings, { path: "/health", accept: "application/json" });
-  return answer.ok ? judgeGates(answer.text, SYSTEM_CLOCK.nowMs()) : [];
-}
-
-/** The same out of the text of a health page. That of a standby's gate `leader` is closed as it should be. Never throws. */
-export function judgeGates(health: string, nowMs: number): CheckFinding[] {
-  const { sources } = parseHealth(health);
-  return sources.flatMap(({ name, gates }) =>
-    gates.filter(({ name, open, since }) => name !== "leader" && !open && nowMs - Date.parse(since) > LONG_MS)
-      .map((gate) => ({
-        level: "warning" as const,
-        subject: `source ${name}`,
-        text: `gate ${gate.name} of the running service is closed since ${gate.since}: ${gate.detail}`,
-      }))
-  );
-}
-
-interface Health {
-  readonly sources: readonly {
-    readonly name: string;
-    readonly gates: readonly { name: string; open: boolean; since: string; detail: string }[];
-  }[];
-}
-
-/** Whatever listens on that port may have answered. */
-function parseHealth(text: string): Health {
-  try {
-    const { sources } = JSON.parse(text);
-    return { sources: sources.filter(({ gates }: { gates: unknown }) => Array.isArray(gates)) };
-  } catch {
-    return { sources: [] };
-  }
-}
-
-function formatFinding({ level, subject, text }: CheckFinding): string {
+function formatResult({ level, subject, text }: CheckResult): string {
   return `${level.padEnd(7)}  ${subject}: ${text}\n`;
 }

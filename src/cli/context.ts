@@ -1,7 +1,7 @@
 /** What the commands share. */
 import { type Loaded, loadSettings } from "../config/load.ts";
 import type { Settings } from "../config/fields.ts";
-import { EXIT } from "../app/exit.ts";
+import { EXIT } from "../runtime/exit.ts";
 import { startTracing } from "../app/tracing.ts";
 import { VERSION } from "../app/version.ts";
 import { createLog, type Log, type LogOptions } from "../observability/log.ts";

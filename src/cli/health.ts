@@ -1,6 +1,6 @@
 /** `mutt-remediation health`: asks the running service on this machine; for HEALTHCHECK lines and people. */
 import type { Command } from "commander";
-import { EXIT } from "../app/exit.ts";
+import { EXIT } from "../runtime/exit.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
 import { askService } from "./ask_service.ts";
 import { type CliContext, settingsOrExit } from "./context.ts";

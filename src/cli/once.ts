@@ -1,8 +1,8 @@
 /** `mutt-remediation once`: one cycle, then an account. */
 import type { Command } from "commander";
-import { type OnceSummary, runOnce, type SourceSummary } from "../operations/replay_now.ts";
+import { createCommandContext } from "../app/command_context.ts";
+import { isGate, type OnceSummary, replayNow, type SourceSummary } from "../operations/replay_now.ts";
 import { BRAKE_REASON_TEXTS } from "../cycle/brake.ts";
-import { GATE_NAMES } from "../gates/gate.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
 import { SYSTEM_RANDOM } from "../runtime/random.ts";
@@ -40,18 +40,17 @@ Examples:
     .action(async (flags: Flags) => {
       const loaded = settingsOrExit(context);
       if (!loaded) return;
-      const result = await runOnce({
-        settings: loaded.settings,
-        sourcesFile: loaded.sourcesFile,
-        readSecret: loaded.readSecret,
-        ...await openObservers(loaded),
-        clock: SYSTEM_CLOCK,
-        random: SYSTEM_RANDOM,
-        signal: context.signal,
-        dryRun: flags.dryRun ?? false,
-        force: flags.force ?? false,
-        source: flags.source ?? null,
-      });
+      const { dryRun = false, force = false, source = null } = flags;
+      const result = await replayNow.run(
+        createCommandContext({
+          ...loaded,
+          ...await openObservers(loaded),
+          clock: SYSTEM_CLOCK,
+          random: SYSTEM_RANDOM,
+          signal: context.signal,
+        }),
+        { dryRun, force, source },
+      );
       context.exitCode = result.exitCode;
       if (result.ok) writeOut(flags.json ? `${JSON.stringify(result.summary)}\n` : formatSummary(result.summary));
       else writeErr(result.problems.map((problem) => `${problem}\n`).join(""));
@@ -67,7 +66,7 @@ function formatSource(source: SourceSummary, dryRun?: true): string {
   const dead = Object.entries(source.dead).map(([reason, count]) => `${count} ${reason}`).join(", ") || "none";
   const depth = dryRun ? `${source.depthBefore}` : `${source.depthBefore} -> ${source.depthAfter}`;
   // What a dry run counts behind a closed gate goes once that opens.
-  const isHeld = dryRun && (GATE_NAMES as readonly string[]).includes(source.stoppedBy);
+  const isHeld = dryRun && isGate(source.stoppedBy);
   return `${source.name}: ${source.replayed} replayed, dead: ${dead}; messages in the DLQ: ${depth}; ` +
     `${isHeld ? "held" : "stopped"} by ${source.stoppedBy}${
       source.conflicts > 0 ? `; ${source.conflicts} conflicts` : ""

@@ -1,6 +1,6 @@
 /** The command line: which commands there are. */
 import { Command, CommanderError } from "commander";
-import { EXIT } from "../app/exit.ts";
+import { EXIT } from "../runtime/exit.ts";
 import { VERSION } from "../app/version.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
 import type { CliContext } from "./context.ts";

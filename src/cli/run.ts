@@ -1,6 +1,6 @@
 /** `mutt-remediation run`: the long-running service. */
 import type { Command } from "commander";
-import { EXIT } from "../app/exit.ts";
+import { EXIT } from "../runtime/exit.ts";
 import { runService } from "../app/service.ts";
 import { ListenError } from "../http/listener.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";

@@ -1,6 +1,6 @@
 /** `mutt-remediation slo`: where the objectives stand, as the running service on this machine counts them. */
 import type { Command } from "commander";
-import { EXIT } from "../app/exit.ts";
+import { EXIT } from "../runtime/exit.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
 import type { SloComponent, SloReport } from "../slo/monitor.ts";
 import { askService } from "./ask_service.ts";

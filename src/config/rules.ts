@@ -1,5 +1,5 @@
 /** Rules that concern several settings at once. Pure. */
-import { eventsToJudge, samplePeriodMs } from "../slo/objectives.ts";
+import { eventsToJudge, samplePeriodMs } from "./objective_limits.ts";
 import { FIELDS, type SettingKey, type Settings } from "./fields.ts";
 import type { Origins } from "./layers.ts";
 import { parseRedisUrl, type RedisUrl } from "./redis_url.ts";
@@ -8,7 +8,7 @@ import { spanTarget, TARGET_SETTINGS, wantsSpans } from "./tracing.ts";
 import { vaultTargets } from "./vault.ts";
 
 /** What is wrong (`problem`) or doubtful (`warning`) about some settings together. */
-export interface Finding {
+export interface ConfigIssue {
   readonly kind: "problem" | "warning";
   /** The settings it depends on; where one of them could not be read, the finding means nothing. */
   readonly keys: readonly SettingKey[];
@@ -16,7 +16,7 @@ export interface Finding {
 }
 
 /** Finds what does not go together in settings that are good one by one. */
-export function checkTogether(settings: Settings, origins: Origins): Finding[] {
+export function checkTogether(settings: Settings, origins: Origins): ConfigIssue[] {
   return [
     ...checkPorts(settings),
     ...checkSources(settings),
@@ -32,14 +32,14 @@ export function checkTogether(settings: Settings, origins: Origins): Finding[] {
   ];
 }
 
-function checkPorts({ metricsPort, healthPort }: Settings): Finding[] {
+function checkPorts({ metricsPort, healthPort }: Settings): ConfigIssue[] {
   if (metricsPort !== healthPort || metricsPort === 0) return [];
   const text = `${nameOf("metricsPort")} and ${nameOf("healthPort")} are both ${metricsPort}: each needs its own`;
   return [{ kind: "problem", keys: ["metricsPort", "healthPort"], text }];
 }
 
 /** A file without a source of its own is told where the file is read. */
-function checkSources({ sources, sourcesPath }: Settings): Finding[] {
+function checkSources({ sources, sourcesPath }: Settings): ConfigIssue[] {
   if (sources.length > 0 || sourcesPath !== "") return [];
   const text = `${nameOf("sources")} is none and ${nameOf("sourcesPath")} is not set: there would be no source at all`;
   return [{ kind: "problem", keys: ["sources", "sourcesPath"], text }];
@@ -48,7 +48,7 @@ function checkSources({ sources, sourcesPath }: Settings): Finding[] {
 /** The settings that name lists. */
 export const LIST_SETTINGS = ["alerterDlq", "moogDlq", "ingestQueue", "alertQueue", "deadList"] as const;
 
-function checkLists(settings: Settings): Finding[] {
+function checkLists(settings: Settings): ConfigIssue[] {
   const pairs = LIST_SETTINGS.flatMap((role, at) => LIST_SETTINGS.slice(at + 1).map((other) => [role, other] as const));
   return pairs.filter(([role, other]) => settings[role] === settings[other]).map(([role, other]) => {
     const same = `${nameOf(role)} and ${nameOf(other)} are both ${JSON.stringify(settings[role])}`;
@@ -69,7 +69,7 @@ export function whyMoogsoftIsNotAsked(
 }
 
 /** What to say at the start where only the address is missing; who switched the check off knows it. `null`: nothing. */
-export function warnOfNoWebhook(settings: Settings): string | null {
+export function warnOfNoWebhook(settings: Parameters<typeof whyMoogsoftIsNotAsked>[0]): string | null {
   const why = whyMoogsoftIsNotAsked(settings);
   if (why === null || !settings.moogHealthCheckEnabled) return null;
   return `${why}, so dead letters are replayed into an outage too. Set it, or ${
@@ -88,7 +88,7 @@ const DECIDED_BY_URL = [
   "redisClusterNodes",
 ] as const;
 
-function checkRedisUrl({ redisUrl }: Settings, origins: Origins): Finding[] {
+function checkRedisUrl({ redisUrl }: Settings, origins: Origins): ConfigIssue[] {
   if (!redisUrl) return [];
   const { username, password } = readRedisUrl(redisUrl);
   const decided: SettingKey[] = [...DECIDED_BY_URL];
@@ -100,7 +100,7 @@ function checkRedisUrl({ redisUrl }: Settings, origins: Origins): Finding[] {
 }
 
 /** What Sentinels decide, and what is only of use with them. */
-function checkSentinels({ redisUrl, redisSentinels }: Settings, origins: Origins): Finding[] {
+function checkSentinels({ redisUrl, redisSentinels }: Settings, origins: Origins): ConfigIssue[] {
   const keys = ["redisSentinels", "redisUrl"] as const;
   const inUrl = redisUrl !== null && readRedisUrl(redisUrl).master !== null;
   if (inUrl) return [];
@@ -114,7 +114,10 @@ function checkSentinels({ redisUrl, redisSentinels }: Settings, origins: Origins
 /** What says where a single server is. */
 const SERVER = ["redisHost", "redisPort"] as const;
 
-function checkCluster({ redisUrl, redisSentinels, redisClusterNodes, redisDb }: Settings, origins: Origins): Finding[] {
+function checkCluster(
+  { redisUrl, redisSentinels, redisClusterNodes, redisDb }: Settings,
+  origins: Origins,
+): ConfigIssue[] {
   if (redisUrl || redisClusterNodes.length === 0) return [];
   const cluster = nameOf("redisClusterNodes");
   const both = redisSentinels.length > 0
@@ -132,7 +135,7 @@ function checkCluster({ redisUrl, redisSentinels, redisClusterNodes, redisDb }: 
 function checkIgnored(
   settings: readonly SettingKey[],
   { origins, keys, why }: { origins: Origins; keys: readonly SettingKey[]; why: string },
-): Finding[] {
+): ConfigIssue[] {
   const given = settings.filter((key) => origins[key].layer !== "default").map((key) => origins[key].variable);
   return given.length === 0
     ? []
@@ -140,7 +143,7 @@ function checkIgnored(
 }
 
 /** Whether the connection to Redis has TLS. */
-export function usesTls({ redisUrl, redisTls }: Settings): boolean {
+export function usesTls({ redisUrl, redisTls }: Pick<Settings, "redisUrl" | "redisTls">): boolean {
   return redisUrl ? readRedisUrl(redisUrl).tls : redisTls;
 }
 
@@ -152,7 +155,7 @@ function readRedisUrl(redisUrl: Secret): RedisUrl {
 /** The settings that name a file of TLS. */
 export const TLS_FILES = ["redisCaCertPath", "redisClientCertPath", "redisClientKeyPath"] as const;
 
-function checkTls(settings: Settings): Finding[] {
+function checkTls(settings: Settings): ConfigIssue[] {
   const { redisUrl, redisTls, redisClientCertPath, redisClientKeyPath } = settings;
   if (usesTls(settings)) {
     if ((redisClientCertPath === "") === (redisClientKeyPath === "")) return [];
@@ -173,11 +176,13 @@ function checkTls(settings: Settings): Finding[] {
 }
 
 /** Whether Moogsoft's certificate is verified by an authority of its own. */
-export function usesMoogAuthority({ moogWebhookUrl, moogCaCertPath }: Settings): boolean {
+export function usesMoogAuthority(
+  { moogWebhookUrl, moogCaCertPath }: Pick<Settings, "moogWebhookUrl" | "moogCaCertPath">,
+): boolean {
   return moogCaCertPath !== "" && /^https:/i.test(moogWebhookUrl);
 }
 
-function checkWebhookAuthority(settings: Settings): Finding[] {
+function checkWebhookAuthority(settings: Settings): ConfigIssue[] {
   if (settings.moogCaCertPath === "" || usesMoogAuthority(settings)) return [];
   const text = `${nameOf("moogCaCertPath")} is ignored, because ${nameOf("moogWebhookUrl")} is not https://`;
   return [{ kind: "warning", keys: ["moogCaCertPath", "moogWebhookUrl"], text }];
@@ -188,7 +193,7 @@ function nameOf(key: SettingKey): string {
 }
 
 /** The two passwords take turns; with a URL's own password, or without a first one, there is nothing to take turns with. */
-function checkNextPassword(settings: Settings): Finding[] {
+function checkNextPassword(settings: Settings): ConfigIssue[] {
   const { redisPassword, redisPasswordNext, redisUrl } = settings;
   const inUrl = redisUrl !== null && readRedisUrl(redisUrl).password !== null;
   if (vaultTargets(settings).includes("redisPassword")) return [];
@@ -201,7 +206,7 @@ function checkNextPassword(settings: Settings): Finding[] {
 const SAMPLED_TARGETS = ["sloDrainTarget", "sloOldestAgeTarget", "sloDownstreamTarget"] as const;
 
 /** Objectives that cannot be met, or never be told. */
-function checkObjectives(settings: Settings): Finding[] {
+function checkObjectives(settings: Settings): ConfigIssue[] {
   const { sloWindowHours, sloDrainSeconds, intervalSeconds } = settings;
   const windowMs = sloWindowHours * 3_600_000, samples = Math.floor(windowMs / samplePeriodMs(windowMs));
   const untold = SAMPLED_TARGETS.filter((key) => eventsToJudge(settings[key]) > samples).map((key) => {
@@ -216,7 +221,7 @@ function checkObjectives(settings: Settings): Finding[] {
 }
 
 /** A collector that cannot be reached is no reason not to heal. */
-function checkTracing(settings: Settings): Finding[] {
+function checkTracing(settings: Settings): ConfigIssue[] {
   if (!wantsSpans(settings)) return [];
   const target = spanTarget(settings);
   const { otelMaxBatchSize: batch, otelMaxQueueSize: queue } = settings;

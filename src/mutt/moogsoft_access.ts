@@ -10,7 +10,7 @@ import { readTextFile } from "../runtime/process.ts";
 
 /** What a {@link MoogAccess} needs. */
 export interface MoogAccessOptions {
-  readonly settings: Settings;
+  readonly settings: Pick<Settings, "moogApiKey" | "moogCaCertPath" | "moogWebhookUrl">;
   /** Reads a secret as it is set now; `null`: it cannot have changed. Default: what the settings say. */
   readonly readSecret?: SecretReader | undefined;
   readonly log: Log;

@@ -7,10 +7,8 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { BRAKE_REASONS, BRAKE_STATES } from "../cycle/brake.ts";
 import { DEAD_REASONS } from "../message/source_policy.ts";
-import { SLO_NAMES, type SloName } from "../slo/objectives.ts";
 import { SPAN_DROP_REASONS, type SpanDropReason } from "./tracing.ts";
 import type { ProcessUsage } from "../runtime/process.ts";
-import { SloCounters } from "../slo/counters.ts";
 
 /** Content type of {@link Metrics.render}. */
 export const METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -54,13 +52,23 @@ export interface MeasuredSource {
   readonly queues: readonly MeasuredQueue[];
 }
 
+/** Series by source that another room keeps in the same registry. */
+export interface SourceSeries {
+  /** Adds them to the registry. Called once, before any source is added. */
+  register(registry: Registry): void;
+  /** Starts a source's series; one that is there already goes on. */
+  addSource(source: string): void;
+  /** Forgets them; `keepCounters`: the source comes back at once, so only its gauges go. */
+  removeSource(source: string, options: { keepCounters: boolean }): void;
+}
+
 /** What {@link Metrics} needs: the label sets that are not known here. */
 export interface MetricsOptions {
   readonly sources: readonly MeasuredSource[];
   readonly commitResults: readonly string[];
   readonly redisErrorCodes: readonly string[];
-  /** Shares of good events that are aimed at; default: none are shown. */
-  readonly sloTargets?: Readonly<Record<SloName, number>>;
+  /** Series of other rooms; default: none. */
+  readonly more?: readonly SourceSeries[];
   readonly version: string;
   /** The commit it was built from; `unknown` where nobody said. */
   readonly commit: string;
@@ -178,16 +186,10 @@ export class Metrics {
       "source",
     ],
   );
-  /** Events of the service level objectives: `slo_events_total` and `slo_bad_events_total`. */
-  readonly slo = new SloCounters();
-  readonly #sloTarget = this.#gauge("slo_target", "Share of good events that a service level objective aims at.", [
-    "source",
-    "slo",
-  ]);
   readonly #buildInfo = this.#gauge("build_info", "Always 1; what is running is in the labels.", ["version", "commit"]);
 
   readonly #commitResults: readonly string[];
-  readonly #sloTargets: Readonly<Record<SloName, number>> | undefined;
+  readonly #more: readonly SourceSeries[];
   readonly #leaders = new Map<string, () => boolean>();
   readonly #gates = new Map<string, () => readonly (readonly [gate: string, seconds: number])[]>();
   #droppedSpans: (reason: SpanDropReason) => number = () => 0;
@@ -195,9 +197,9 @@ export class Metrics {
 
   constructor(options: MetricsOptions) {
     this.#commitResults = options.commitResults;
-    this.#sloTargets = options.sloTargets;
+    this.#more = options.more ?? [];
+    for (const series of this.#more) series.register(this.#registry);
     this.#initialise(options);
-    registerSlos(this.#registry, this.slo);
     registerLeader(this.#registry, this.#leaders);
     registerGates(this.#registry, this.#gates);
     registerDroppedSpans(this.#registry, (reason) => this.#droppedSpans(reason));
@@ -241,8 +243,7 @@ export class Metrics {
 
   /** Starts a source's series at 0; counters that are there already stay. */
   addSource({ name: source, gates, queues }: MeasuredSource): void {
-    this.slo.addSource(source);
-    for (const slo of SLO_NAMES) if (this.#sloTargets) this.#sloTarget.set({ source, slo }, this.#sloTargets[slo]);
+    for (const series of this.#more) series.addSource(source);
     this.replayed.inc({ source }, 0);
     this.movedBytes.inc({ source }, 0);
     this.longLeases.inc({ source }, 0);
@@ -270,7 +271,7 @@ export class Metrics {
     this.stampsDropped.remove({ source });
     this.#leaders.delete(source);
     this.#gates.delete(source);
-    for (const slo of SLO_NAMES) this.#sloTarget.remove({ source, slo });
+    for (const series of this.#more) series.removeSource(source, { keepCounters });
     for (const state of BRAKE_STATES) this.brakeState.remove({ source, state });
     for (const reason of BRAKE_REASONS) this.brakeReason.remove({ source, reason });
     for (const gate of gates) this.gateOpen.remove({ source, gate });
@@ -279,7 +280,6 @@ export class Metrics {
       if (role === "dlq") this.dlqDepth.remove({ dlq_name: queue });
     }
     if (keepCounters) return;
-    this.slo.removeSource(source);
     this.replayed.remove({ source });
     this.movedBytes.remove({ source });
     this.longLeases.remove({ source });
@@ -294,22 +294,6 @@ export class Metrics {
   #gauge<Label extends string = never>(name: string, help: string, labelNames: readonly Label[] = []) {
     return new Gauge<Label>({ name: `mutt_remediation_${name}`, help, labelNames, registers: [this.#registry] });
   }
-}
-
-function registerSlos(registry: Registry, counters: SloCounters): void {
-  const register = (name: string, help: string, which: "events" | "bad") =>
-    new Counter({
-      name: `mutt_remediation_${name}`,
-      help,
-      labelNames: ["source", "slo"],
-      registers: [registry],
-      collect() {
-        this.reset();
-        for (const { source, slo, [which]: count } of counters.all()) this.inc({ source, slo }, count);
-      },
-    });
-  register("slo_events_total", "Events of a service level objective.", "events");
-  register("slo_bad_events_total", "Bad events of a service level objective.", "bad");
 }
 
 function registerLeader(registry: Registry, leaders: ReadonlyMap<string, () => boolean>): void {

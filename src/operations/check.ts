@@ -1,8 +1,11 @@
-/** Looks at an installation without changing it. */
+/** Operation `check`: looks at an installation without changing it. */
 import { createProxyChoice } from "../config/proxy.ts";
 import { warnOfNoWebhook } from "../config/rules.ts";
-import { BOOKS_LEAD_MS } from "../mutt/pace.ts";
 import { ConsumerGate } from "../gates/consumer.ts";
+import type { SourceSetup } from "../gates/source_definition.ts";
+import { Teardown } from "../lifecycle/teardown.ts";
+import { needsMoogsoft } from "../mutt/built_in_sources.ts";
+import { BOOKS_LEAD_MS } from "../mutt/pace.ts";
 import { type DownstreamReason, judgeProbe, sendProbe } from "../mutt/moogsoft_probe.ts";
 import type { RedisClient } from "../redis/cluster.ts";
 import type { RedisConnections } from "../redis/connection.ts";
@@ -11,13 +14,13 @@ import { explainRedisError } from "../redis/advice.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import { MAX_LEASE_MS } from "../redis/lease_store.ts";
 import { tryMovesOnce } from "../redis/move_trial.ts";
-import { EXIT } from "../app/exit.ts";
 import { MoogAccess } from "../mutt/moogsoft_access.ts";
 import { inspectRedis, PASSING } from "./inspect_redis.ts";
-import { type AppOptions, createCore, needsMoogsoft } from "../app/service.ts";
-import type { SourceSetup } from "../app/sources.ts";
-import { Teardown } from "../lifecycle/teardown.ts";
 import { type VaultState, withVault } from "../mutt/vault.ts";
+import { EXIT } from "../runtime/exit.ts";
+import type { CommandContext } from "./context.ts";
+import type { Operation } from "./operation.ts";
+import { FLAG, listOf, objectOf, oneOf, TEXT } from "./schema.ts";
 
 /** How long Redis may take to answer, in milliseconds. */
 const REDIS_WAIT_MS = 5_000;
@@ -26,41 +29,61 @@ const OLDEST_VERSION = [6, 0];
 /** What Moogsoft's probe finds and only a change mends. */
 const WAITING_IS_NO_HELP: ReadonlySet<DownstreamReason> = new Set(["probe_rejected", "tls"]);
 
+/** A gate that is closed for longer than this is told, in milliseconds. */
+const LONG_MS = 3_600_000;
+
+const LEVELS = ["ok", "warning", "wrong", "failed"] as const;
+
 /** One thing that was looked at. `wrong` must be changed before replay is safe, `failed` could not be reached. */
-export interface CheckFinding {
-  readonly level: "ok" | "warning" | "wrong" | "failed";
+export interface CheckResult {
+  readonly level: (typeof LEVELS)[number];
   readonly subject: string;
   readonly text: string;
 }
 
-/** What is looked at. */
-export interface CheckOptions extends AppOptions {
-  /** Warnings of the configuration, shown with the rest. */
-  readonly warnings: readonly string[];
-  /** The `.env` that was read; default: none. */
-  readonly dotEnvPath?: string;
+/** What is looked at beside the rest. */
+export interface CheckInput {
   /** Whether to send Moogsoft a probe. */
   readonly probe: boolean;
 }
 
-/** Looks at everything and says what was found. Does not reject for what Redis or Moogsoft do; writes nothing. */
-export async function checkInstallation(
-  given: CheckOptions,
-): Promise<{ findings: readonly CheckFinding[]; exitCode: number }> {
+/** Everything that was looked at, and the exit code that it comes to. */
+export interface CheckReport {
+  readonly findings: readonly CheckResult[];
+  readonly exitCode: number;
+}
+
+/** The operation. Writes nothing. */
+export const check = {
+  name: "check",
+  summary: "Look at configuration and Redis, say what is wrong, change nothing",
+  runsIn: "command",
+  role: "viewer",
+  input: objectOf({ probe: FLAG }),
+  output: objectOf({
+    findings: listOf(objectOf({ level: oneOf(LEVELS), subject: TEXT, text: TEXT })),
+    exitCode: oneOf([EXIT.done, EXIT.failed, EXIT.configuration]),
+  }),
+  run: checkInstallation,
+} satisfies Operation<CommandContext, CheckInput, CheckReport>;
+
+async function checkInstallation(given: CommandContext, { probe }: CheckInput): Promise<CheckReport> {
   const teardown = new Teardown(given);
   try {
-    const options = await withVault(given, teardown);
-    const { connections, setups } = createCore(options, teardown);
-    const { moogRateLimitKey: rateKey } = options.settings;
-    const noWebhook = needsMoogsoft(setups) ? warnOfNoWebhook(options.settings) : null;
-    const warnings = [...options.warnings, ...(noWebhook === null ? [] : [noWebhook])];
-    const findings: CheckFinding[] = [
-      { level: "ok", subject: "configuration", text: `every value is good${readFrom(options.dotEnvPath ?? "")}` },
+    const context = await withVault(given, teardown);
+    const { settings, signal, vault } = context;
+    const { connections, setups } = context.createCore({ settings, ...(vault ? { vault } : {}) }, teardown);
+    const { moogRateLimitKey: rateKey } = settings;
+    const noWebhook = needsMoogsoft(setups) ? warnOfNoWebhook(settings) : null;
+    const warnings = [...context.warnings, ...(noWebhook === null ? [] : [noWebhook])];
+    const findings: CheckResult[] = [
+      { level: "ok", subject: "configuration", text: `every value is good${readFrom(context.dotEnvPath)}` },
       ...warnings.map((text) => ({ level: "warning" as const, subject: "configuration", text })),
-      ...describeVault(options.vault?.state()),
-      ...await checkRedis(connections, { setups, rateKey, signal: options.signal }),
-      ...await checkConsumers(options, { connections, setups }),
-      ...(options.probe && options.settings.moogWebhookUrl !== "" ? [await checkMoogsoft(options)] : []),
+      ...describeVault(vault?.state()),
+      ...await checkRedis(connections, { setups, rateKey, signal }),
+      ...await checkConsumers(context, { connections, setups }),
+      ...(probe && settings.moogWebhookUrl !== "" ? [await checkMoogsoft(context)] : []),
+      ...judgeGates(await context.askHealth() ?? "", context.clock.nowMs()),
     ];
     return { findings, exitCode: exitCodeOf(findings) };
   } finally {
@@ -72,19 +95,19 @@ function readFrom(dotEnvPath: string): string {
   return dotEnvPath === "" ? "" : `; ${dotEnvPath} was read, under the environment`;
 }
 
-function exitCodeOf(findings: readonly CheckFinding[]): number {
+function exitCodeOf(findings: readonly CheckResult[]): number {
   if (findings.some(({ level }) => level === "wrong")) return EXIT.configuration;
   return findings.some(({ level }) => level === "failed") ? EXIT.failed : EXIT.done;
 }
 
-function describeVault(state?: VaultState): CheckFinding[] {
+function describeVault(state?: VaultState): CheckResult[] {
   return state ? [{ level: state.ok ? "ok" : "failed", subject: "vault", text: state.detail }] : [];
 }
 
 async function checkRedis(
   connections: RedisConnections,
   { setups, rateKey, signal }: { setups: readonly SourceSetup[]; rateKey: string; signal: AbortSignal },
-): Promise<CheckFinding[]> {
+): Promise<CheckResult[]> {
   if (!await connections.waitUntilReady(REDIS_WAIT_MS, signal)) {
     const failure = await connections.explainFailure() || "CONNECTION";
     return [{ level: "failed", subject: "redis", text: `no answer within ${REDIS_WAIT_MS / 1_000} s (${failure})` }];
@@ -99,11 +122,11 @@ async function checkRedis(
 async function checkSources(
   connections: RedisConnections,
   { setups, rateKey }: { setups: readonly SourceSetup[]; rateKey: string },
-): Promise<CheckFinding[]> {
+): Promise<CheckResult[]> {
   const { reader } = connections;
   try {
     const { problems, warnings, facts } = await inspectRedis(reader, setups.map(({ policy }) => policy));
-    const findings: CheckFinding[] = [
+    const findings: CheckResult[] = [
       ...describeServer(facts),
       ...warnings.map((text) => ({ level: "warning" as const, subject: "redis", text })),
       ...problems.map((text) => ({ level: "wrong" as const, subject: "redis", text })),
@@ -126,7 +149,7 @@ async function checkSources(
 }
 
 /** Whether a message could be moved, by trying all that moving one takes. */
-async function checkMoves({ committer }: RedisConnections, { policy }: SourceSetup): Promise<CheckFinding> {
+async function checkMoves({ committer }: RedisConnections, { policy }: SourceSetup): Promise<CheckResult> {
   const subject = `source ${policy.name}`;
   const refusal = await tryMovesOnce(committer, policy);
   return refusal === null
@@ -135,7 +158,7 @@ async function checkMoves({ committer }: RedisConnections, { policy }: SourceSet
 }
 
 /** What INFO says of the server. Valkey names the Redis that it is compatible with, and itself. */
-export function describeServer(facts: Readonly<Record<string, string>>): CheckFinding[] {
+export function describeServer(facts: Readonly<Record<string, string>>): CheckResult[] {
   const { redis_version: version, maxmemory_policy: policy, maxmemory_human: memory, valkey_version: valkey } = facts;
   const mode = facts.server_mode ?? facts.redis_mode, role = facts.role === "slave" ? "a replica" : facts.role;
   if (!version) return [];
@@ -151,7 +174,7 @@ async function checkKeys(
   { reader }: RedisConnections,
   { policy, downstreamQueues }: SourceSetup,
   rateKey: string,
-): Promise<CheckFinding[]> {
+): Promise<CheckResult[]> {
   const keys = [
     { role: "DLQ", key: policy.dlq, kind: "list" },
     { role: "target", key: policy.target, kind: "list" },
@@ -161,7 +184,7 @@ async function checkKeys(
     { role: "forwarder's rate limit", key: rateKey, kind: "zset" },
   ];
   const subject = `source ${policy.name}`;
-  const look = async ({ role, key, kind }: typeof keys[number]): Promise<CheckFinding> => {
+  const look = async ({ role, key, kind }: typeof keys[number]): Promise<CheckResult> => {
     const found = await reader.type(key);
     if (found === "none") return { level: "ok", subject, text: `${role} ${key} does not exist yet` };
     if (found !== kind) {
@@ -181,7 +204,7 @@ async function checkKeys(
     return { level: "ok", subject, text: `${role} ${key} ${size}` };
   };
   return await Promise.all(keys.map((key) =>
-    look(key).catch((error): CheckFinding => {
+    look(key).catch((error): CheckResult => {
       // Of a cluster one node may be down and the others not.
       if (!reader.isCluster) throw error;
       return {
@@ -215,7 +238,7 @@ async function serverMs(reader: RedisClient): Promise<number> {
 }
 
 /** What the running service has noticed of a source's consumer. */
-async function checkStamps({ reader }: RedisConnections, { policy }: SourceSetup): Promise<CheckFinding[]> {
+async function checkStamps({ reader }: RedisConnections, { policy }: SourceSetup): Promise<CheckResult[]> {
   const { name, dlq } = policy, key = stateKey(dlq);
   if (await reader.type(key) !== "hash" || await reader.hget(key, "stampsDropped") !== "1") return [];
   const text =
@@ -226,12 +249,12 @@ async function checkStamps({ reader }: RedisConnections, { policy }: SourceSetup
 
 /** Asks the health page of each source's consumer once, as its gate does again and again. */
 async function checkConsumers(
-  { settings, clock, log, signal }: CheckOptions,
+  { settings, clock, log, signal }: CommandContext,
   { connections, setups }: { connections: RedisConnections; setups: readonly SourceSetup[] },
-): Promise<CheckFinding[]> {
+): Promise<CheckResult[]> {
   const { consumerGate: mode } = settings;
   const asked = mode === "off" ? [] : setups.filter(({ healthUrl }) => healthUrl !== "");
-  return await Promise.all(asked.map(async ({ policy, healthUrl, healthUrlFrom }): Promise<CheckFinding> => {
+  return await Promise.all(asked.map(async ({ policy, healthUrl, healthUrlFrom }): Promise<CheckResult> => {
     const gate = new ConsumerGate({
       ...{ mode, heartbeatPrefix: null, healthUrl: new URL(healthUrl), healthUrlFrom },
       ...{ chooseProxy: createProxyChoice(settings), redis: connections.reader, clock, log },
@@ -253,7 +276,7 @@ async function checkConsumers(
   }));
 }
 
-async function checkMoogsoft({ settings, clock, signal, log }: CheckOptions): Promise<CheckFinding> {
+async function checkMoogsoft({ settings, clock, signal, log }: CommandContext): Promise<CheckResult> {
   const subject = "moogsoft";
   const url = new URL(settings.moogWebhookUrl);
   const timeoutMs = settings.moogHealthTimeoutSeconds * 1_000;
@@ -264,4 +287,34 @@ async function checkMoogsoft({ settings, clock, signal, log }: CheckOptions): Pr
   const { reason, detail } = judgeProbe(outcome, { successCodes, address: url.host, proxy });
   const level = reason === "healthy" ? "ok" : WAITING_IS_NO_HELP.has(reason) ? "wrong" : "failed";
   return { level, subject, text: detail };
+}
+
+/** Gates that the service on this machine has found closed for hours, by its health document. That of a standby's gate `leader` is closed as it should be. Never throws. */
+export function judgeGates(health: string, nowMs: number): CheckResult[] {
+  const { sources } = parseHealth(health);
+  return sources.flatMap(({ name, gates }) =>
+    gates.filter(({ name, open, since }) => name !== "leader" && !open && nowMs - Date.parse(since) > LONG_MS)
+      .map((gate) => ({
+        level: "warning" as const,
+        subject: `source ${name}`,
+        text: `gate ${gate.name} of the running service is closed since ${gate.since}: ${gate.detail}`,
+      }))
+  );
+}
+
+interface Health {
+  readonly sources: readonly {
+    readonly name: string;
+    readonly gates: readonly { name: string; open: boolean; since: string; detail: string }[];
+  }[];
+}
+
+/** Whatever listens on that port may have answered. */
+function parseHealth(text: string): Health {
+  try {
+    const { sources } = JSON.parse(text);
+    return { sources: sources.filter(({ gates }: { gates: unknown }) => Array.isArray(gates)) };
+  } catch {
+    return { sources: [] };
+  }
 }

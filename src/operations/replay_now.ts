@@ -1,5 +1,6 @@
-/** One cycle of every source, then an account. */
-import type { BrakeReason, BrakeState } from "../cycle/brake.ts";
+/** Operation `replay_now`: one cycle of every source, then an account. */
+import { BRAKE_REASONS, BRAKE_STATES, type BrakeReason, type BrakeState } from "../cycle/brake.ts";
+import { DEAD_REASONS } from "../message/source_policy.ts";
 import { quote } from "../config/redact.ts";
 import { FLOW_GATES, GATE_NAMES } from "../gates/gate.ts";
 import { explainRedisError } from "../redis/advice.ts";
@@ -9,10 +10,12 @@ import { NEW_RECORD } from "../cycle/cycle_state.ts";
 import { stateOf } from "../cycle/plan_cycle.ts";
 import { dryRun } from "../replay/dry_run.ts";
 import { addOutcomes, type StoppedBy, type TurnOutcome } from "../replay/outcome.ts";
-import { EXIT } from "../app/exit.ts";
+import { replaySettings } from "../replay/replay_settings.ts";
+import { EXIT } from "../runtime/exit.ts";
+import type { CommandContext, OperatedSource, OperationCore } from "./context.ts";
 import { inspectRedis } from "./inspect_redis.ts";
-import { type AppOptions, type Core, createAllParts, createCore } from "../app/service.ts";
-import { replaySettings, type SourceParts } from "../app/source_parts.ts";
+import type { JsonSchema, Operation } from "./operation.ts";
+import { COUNT, FLAG, listOf, objectOf, oneOf, TEXT, TEXT_OR_NULL } from "./schema.ts";
 import { Teardown } from "../lifecycle/teardown.ts";
 import { withVault } from "../mutt/vault.ts";
 
@@ -36,8 +39,9 @@ export interface OnceSummary {
   readonly dryRun?: true;
 }
 
-/** How `once` runs. */
-export interface OnceOptions extends AppOptions {
+/** How it runs. */
+export interface ReplayNowInput {
+  /** Judge the messages and change nothing. */
   readonly dryRun: boolean;
   /** Take the leader lease from whoever holds it. */
   readonly force: boolean;
@@ -45,40 +49,77 @@ export interface OnceOptions extends AppOptions {
   readonly source: string | null;
 }
 
+type RunContext = CommandContext & ReplayNowInput;
+
 /** What `once` came to: an account and an exit code, or why it could not begin. */
-export type OnceResult =
+export type ReplayNowReport =
   | { readonly ok: true; readonly summary: OnceSummary; readonly exitCode: number }
   | { readonly ok: false; readonly problems: readonly string[]; readonly exitCode: number };
 
-/** Runs one cycle of every source, whether or not the interval has passed. Never rejects for what Redis does. */
-export async function runOnce(given: OnceOptions): Promise<OnceResult> {
+const SUMMARY_SCHEMA: JsonSchema = objectOf({
+  sources: listOf(objectOf({
+    ...{ name: TEXT, depthBefore: COUNT, depthAfter: COUNT, replayed: COUNT },
+    dead: objectOf(Object.fromEntries(DEAD_REASONS.map((reason) => [reason, COUNT])), { optional: DEAD_REASONS }),
+    conflicts: COUNT,
+    stoppedBy: oneOf(["empty", "batch_size", "contended", "shutdown", "error", ...GATE_NAMES] satisfies StoppedBy[]),
+    brake: objectOf({
+      state: oneOf(BRAKE_STATES),
+      allowance: { type: ["integer", "null"] },
+      reason: oneOf(BRAKE_REASONS),
+    }),
+  })),
+  durationMs: COUNT,
+  dryRun: oneOf([true]),
+}, { optional: ["dryRun"] });
+
+/** The operation. Runs whether or not the interval has passed, through the same gates as the service. */
+export const replayNow = {
+  name: "replay_now",
+  summary: "Run one cycle of every source now",
+  runsIn: "command",
+  role: "operator",
+  input: objectOf({ dryRun: FLAG, force: FLAG, source: TEXT_OR_NULL }),
+  output: {
+    anyOf: [
+      objectOf({ ok: oneOf([true]), summary: SUMMARY_SCHEMA, exitCode: COUNT }),
+      objectOf({ ok: oneOf([false]), problems: listOf(TEXT), exitCode: COUNT }),
+    ],
+  },
+  run: runOnce,
+} satisfies Operation<CommandContext, ReplayNowInput, ReplayNowReport>;
+
+async function runOnce(given: CommandContext, input: ReplayNowInput): Promise<ReplayNowReport> {
   const teardown = new Teardown(given);
   try {
-    const options = await withVault(given, teardown);
-    const { settings, dryRun } = options;
-    const core = createCore({
-      ...options,
+    const options = { ...await withVault(given, teardown), ...input };
+    const { settings, vault, dryRun, source: name } = options;
+    const core = options.createCore({
       // A dry run changes nothing, the lease neither.
       settings: dryRun ? { ...settings, leaderElection: false } : settings,
+      ...(vault ? { vault } : {}),
       instanceName: `once on ${settings.podName}`,
     }, teardown);
-    const { source: name } = options;
     const setups = core.setups.filter(({ policy }) => name === null || policy.name === name);
     if (setups.length === 0) {
       const known = core.setups.map(({ policy }) => policy.name).join(", ");
       return refuse([`There is no source ${quote(name ?? "")}; known: ${known}`], EXIT.usage);
     }
     // The others are not connected: where one cannot be, it is none of this run's business.
-    return await withCore(options, { core, chosen: createAllParts(core, { setups, teardown }) });
+    const chosen = setups.map((setup) => {
+      const source = core.createSource(setup);
+      teardown.add(`the gates of ${setup.policy.name}`, () => source.stop());
+      return source;
+    });
+    return await withCore(options, { core, chosen });
   } finally {
     await teardown.run(given.settings.shutdownTimeoutSeconds * 1_000);
   }
 }
 
 async function withCore(
-  options: OnceOptions,
-  { core, chosen }: { core: Core; chosen: readonly SourceParts[] },
-): Promise<OnceResult> {
+  options: RunContext,
+  { core, chosen }: { core: OperationCore; chosen: readonly OperatedSource[] },
+): Promise<ReplayNowReport> {
   const { clock, signal, log } = options;
   const startedMs = clock.monotonicMs();
   if (!await core.connections.waitUntilReady(REDIS_WAIT_MS, signal)) {
@@ -91,7 +132,7 @@ async function withCore(
     if (problems.length > 0) return refuse(problems, EXIT.configuration);
     const refused = options.dryRun ? [] : await tryMoves(chosen, core);
     if (refused.length > 0) return refuse(refused, EXIT.failed);
-    await core.watcher.readOnce();
+    await core.readDynamicConfig();
     const held = options.dryRun ? [] : await takeLeases(chosen, options);
     if (held.length > 0) return refuse(held, EXIT.held);
   } catch (error) {
@@ -114,7 +155,7 @@ async function withCore(
 }
 
 /** @returns what Redis would refuse, of each source */
-async function tryMoves(sources: readonly SourceParts[], { connections }: Core): Promise<string[]> {
+async function tryMoves(sources: readonly OperatedSource[], { connections }: OperationCore): Promise<string[]> {
   const refusals = await Promise.all(sources.map(({ setup }) => tryMovesOnce(connections.committer, setup.policy)));
   return refusals.flatMap((refusal, at) =>
     refusal ? [`Source ${sources[at]!.setup.policy.name}: Redis lets nothing be moved: ${refusal.text}`] : []
@@ -122,7 +163,7 @@ async function tryMoves(sources: readonly SourceParts[], { connections }: Core):
 }
 
 /** Takes the lease of each source and keeps it until the parts are stopped. @returns what another holds */
-async function takeLeases(sources: readonly SourceParts[], { force, clock, signal }: OnceOptions): Promise<string[]> {
+async function takeLeases(sources: readonly OperatedSource[], { force, clock, signal }: RunContext): Promise<string[]> {
   const held: string[] = [];
   for (const { leadership, setup } of sources) {
     let reply = await leadership.take({ force });
@@ -144,9 +185,9 @@ async function takeLeases(sources: readonly SourceParts[], { force, clock, signa
 }
 
 async function runSource(
-  source: SourceParts,
-  { clock, signal }: OnceOptions,
-  { connections }: Core,
+  source: OperatedSource,
+  { clock, signal }: RunContext,
+  { connections }: OperationCore,
 ): Promise<SourceSummary> {
   await source.settled();
   let outcome = await source.replay.runOnce({ begin: "now", signal });
@@ -164,16 +205,28 @@ async function runSource(
   return summarise(source, outcome);
 }
 
-async function dryRunSource(source: SourceParts, { clock, signal }: OnceOptions, core: Core): Promise<SourceSummary> {
+async function dryRunSource(
+  source: OperatedSource,
+  { clock, signal }: RunContext,
+  core: OperationCore,
+): Promise<SourceSummary> {
   const { store, board, replay, setup: { policy } } = source;
   await source.settled();
   return summarise(
     source,
-    await dryRun({ policy, replay, store, board, clock, signal, settings: replaySettings(source.setup, core.live) }),
+    await dryRun({
+      policy,
+      replay,
+      store,
+      board,
+      clock,
+      signal,
+      settings: replaySettings(source.setup, core.live.current()),
+    }),
   );
 }
 
-function summarise({ setup, replay }: SourceParts, outcome: TurnOutcome): SourceSummary {
+function summarise({ setup, replay }: OperatedSource, outcome: TurnOutcome): SourceSummary {
   const { depthBefore, depthAfter, replayed, dead, conflicts, stoppedBy } = outcome;
   const record = replay.lastSnapshot()?.record ?? NEW_RECORD;
   return {
@@ -182,8 +235,13 @@ function summarise({ setup, replay }: SourceParts, outcome: TurnOutcome): Source
   };
 }
 
-function refuse(problems: readonly string[], exitCode: number): OnceResult {
+function refuse(problems: readonly string[], exitCode: number): ReplayNowReport {
   return { ok: false, problems, exitCode };
+}
+
+/** Whether it was a gate that stopped a turn. */
+export function isGate(stoppedBy: StoppedBy): boolean {
+  return (GATE_NAMES as readonly string[]).includes(stoppedBy);
 }
 
 function exitCodeOf(sources: readonly SourceSummary[]): number {
@@ -192,8 +250,7 @@ function exitCodeOf(sources: readonly SourceSummary[]): number {
     (source.stoppedBy === "contended" && countMoved(source) === 0)
   );
   if (failed) return EXIT.failed;
-  const isHeld = (stoppedBy: StoppedBy) => (GATE_NAMES as readonly string[]).includes(stoppedBy);
-  const held = sources.some(({ depthBefore, stoppedBy }) => depthBefore > 0 && isHeld(stoppedBy));
+  const held = sources.some(({ depthBefore, stoppedBy }) => depthBefore > 0 && isGate(stoppedBy));
   return held && sources.every((source) => countMoved(source) === 0) ? EXIT.held : EXIT.done;
 }
 

@@ -41,12 +41,22 @@ interface ToldBrake {
   readonly allowance: number | null;
 }
 
+/** What an {@link Account} needs. */
+export interface AccountDeps {
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** Told each time that messages were replayed (`events`), or were seen to have come back (`bad`). */
+  readonly countRedrive: (counts: { readonly events?: number; readonly bad?: number }) => void;
+}
+
 /** The account of one source. */
 export class Account {
   readonly #policy: SourcePolicy;
   readonly #metrics: Metrics;
   readonly #log: Log;
   readonly #clock: Clock;
+  readonly #countRedrive: AccountDeps["countRedrive"];
   #deathCycle = -1;
   #deathLines = 0;
   #deathsUntold = 0;
@@ -58,12 +68,13 @@ export class Account {
   /** The brake as this instance last told or saw it. */
   #brake: ToldBrake | null = null;
 
-  constructor(policy: SourcePolicy, { metrics, log, clock }: { metrics: Metrics; log: Log; clock: Clock }) {
+  constructor(policy: SourcePolicy, { metrics, log, clock, countRedrive }: AccountDeps) {
     this.#policy = policy;
     this.#clock = clock;
     this.#metrics = metrics;
     this.#log = log;
     this.#outages = new OutageLog({ clock, log });
+    this.#countRedrive = countRedrive;
   }
 
   /** The source as just read: whichever instance began the cycle, each shows the same. */
@@ -91,7 +102,7 @@ export class Account {
   cycleBegan(next: NextCycle, { depth, record, nowMs }: Snapshot): void {
     const { number: cycle, step, last, outages, judgement, troubled, newlyReturned } = next;
     const source = this.#policy.name;
-    this.#metrics.slo.add(source, "redrive_success", { bad: newlyReturned });
+    this.#countRedrive({ bad: newlyReturned });
     this.#metrics.returned.inc({ source }, newlyReturned);
     if (next.stampsDropped !== record.stampsDropped) this.#tellStamps(next.stampsDropped);
     for (const outage of outages) this.#tellOutage(outage, last);
@@ -176,7 +187,7 @@ export class Account {
     const { name: source } = this.#policy;
     const byReason = countReasons(plan.deaths);
     this.#moved += plan.moves.length;
-    this.#metrics.slo.add(source, "redrive_success", { events: plan.replayed });
+    this.#countRedrive({ events: plan.replayed });
     this.#metrics.replaySuccess.inc(plan.replayed);
     this.#metrics.replayed.inc({ source }, plan.replayed);
     this.#metrics.poisonMessages.inc(plan.deaths.length);

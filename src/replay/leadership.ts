@@ -24,7 +24,7 @@ export interface LeadershipDeps {
   /** Whether Redis can be asked now. */
   readonly isReady: () => boolean;
   /** Whether this instance could move anything; while not it gives the lease to one that can. */
-  readonly mayLead: () => boolean;
+  readonly isEligible: () => boolean;
   readonly clock: Clock;
   readonly log: Log;
   /** Told each failed Redis call. */
@@ -50,7 +50,7 @@ export class Leadership extends PeriodicTask {
   }
 
   /** The loop that works while this instance leads: it is woken when that begins, and a stuck one must not keep the lease. */
-  serve({ wake, isTurning }: { wake: () => void; isTurning: () => boolean }): void {
+  attachLoop({ wake, isTurning }: { wake: () => void; isTurning: () => boolean }): void {
     this.#onLead = wake;
     this.#isTurning = isTurning;
   }
@@ -113,7 +113,7 @@ export class Leadership extends PeriodicTask {
   protected async run(): Promise<RunResult> {
     if (!this.#isDue()) return "skipped";
     try {
-      if (this.#deps.mayLead() && this.#isTurning()) await this.#take(false);
+      if (this.#deps.isEligible() && this.#isTurning()) await this.#take(false);
       else await this.#giveUp();
       return "done";
     } catch (error) {

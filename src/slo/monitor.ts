@@ -1,6 +1,7 @@
 /** Where the objectives stand: windows over the process's own counters, kept in memory and nowhere else. */
 import { SlidingCounts } from "./sliding_counts.ts";
-import { judgeSlo, samplePeriodMs, SLO_NAMES, type SloName, type SloState, worstState } from "./objectives.ts";
+import { samplePeriodMs } from "../config/objective_limits.ts";
+import { judgeSlo, SLO_NAMES, type SloName, type SloState, worstState } from "./objectives.ts";
 import type { Role } from "../gates/leader.ts";
 import type { SloCounters } from "./counters.ts";
 import { PeriodicTask } from "../lifecycle/periodic_task.ts";

@@ -1,4 +1,5 @@
 /** Service level objectives: what counts, and the formulae of MUTT's `docs/SLOs.md` (contract §6). Pure. */
+import { errorBudget, eventsToJudge, roundShare } from "../config/objective_limits.ts";
 
 /** Every objective, in the order in which they are shown. Closed: metric labels use exactly these (docs/slos.md defines each). */
 export const SLO_NAMES = ["time_to_drain", "oldest_age", "redrive_success", "downstream_availability"] as const;
@@ -35,12 +36,6 @@ export interface SloVerdict {
 /** Highest burn rates that are `ok` and `warn`, as MUTT documents them. */
 const OK_UP_TO = 1, WARN_UP_TO = 2;
 
-/** Parts of a window: its edge is off by at most one of them. */
-export const SLOTS = 240;
-
-/** Digits that are kept: two numbers that differ behind them differ by the arithmetic only. */
-const PRECISION = 1e9;
-
 /** Judges a count against a target (above 0, below 1). */
 export function judgeSlo({ events, bad }: SloCount, target: number): SloVerdict {
   const eventsNeeded = eventsToJudge(target);
@@ -50,27 +45,14 @@ export function judgeSlo({ events, bad }: SloCount, target: number): SloVerdict 
   }
   // Returns of earlier replays can make more bad ones than there are events.
   const badShare = Math.min(1, Math.max(0, bad) / events);
-  const burnRate = round(badShare / budgetOf(target));
+  const burnRate = roundShare(badShare / errorBudget(target));
   return {
-    availability: round(1 - badShare),
-    errorBudgetRemaining: round(1 - burnRate),
+    availability: roundShare(1 - badShare),
+    errorBudgetRemaining: roundShare(1 - burnRate),
     burnRate,
     state: events < eventsNeeded ? "insufficient_data" : stateAt(burnRate),
     eventsNeeded,
   };
-}
-
-/** As many events as there must be for a single bad one to be within the budget. */
-export function eventsToJudge(target: number): number {
-  return Math.ceil(round(1 / budgetOf(target)));
-}
-
-/** Longest and shortest time from sample to sample; between them a part of the window. */
-const MAX_PERIOD_MS = 5_000, MIN_PERIOD_MS = 100;
-
-/** How often a window's events that are samples are taken, in milliseconds. */
-export function samplePeriodMs(windowMs: number): number {
-  return Math.min(MAX_PERIOD_MS, Math.max(MIN_PERIOD_MS, windowMs / SLOTS));
 }
 
 /** What several states come to: the worst that is known; `insufficient_data` only where nothing is. */
@@ -80,13 +62,4 @@ export function worstState(states: readonly SloState[]): SloState {
 
 function stateAt(burnRate: number): SloState {
   return burnRate <= OK_UP_TO ? "ok" : burnRate <= WARN_UP_TO ? "warn" : "critical";
-}
-
-/** The error budget: 1 − 0.9999 is not quite 0.0001. */
-function budgetOf(target: number): number {
-  return round(1 - target);
-}
-
-function round(value: number): number {
-  return Math.round(value * PRECISION) / PRECISION;
 }

@@ -1,5 +1,6 @@
 /** What was counted within a window that slides, out of a few readings of counters that only grow. Pure: told the time. */
-import { NO_EVENTS, type SloCount, SLOTS } from "./objectives.ts";
+import { SLOTS } from "../config/objective_limits.ts";
+import { NO_EVENTS, type SloCount } from "./objectives.ts";
 
 /** Readings kept: of a window, and of another one before it where it was changed. The bound of memory: 12 KiB. */
 const CAPACITY = 2 * SLOTS + 32;

@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { stringify } from "yaml";
 import { judgeSlo, SLO_NAMES } from "../../src/slo/objectives.ts";
+import { SloMetrics } from "../../src/slo/metrics.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
 import { ROOT } from "../../scripts/child.ts";
 import { runProgram, withProgram } from "../../testkit/prometheus.ts";
@@ -237,7 +238,9 @@ Deno.test(`${FILE}: asks for nothing that the service does not export`, async ()
   const metrics = new Metrics({
     ...{ sources: [{ name: "alerter", gates: [], queues: [] }], commitResults: [], redisErrorCodes: [] },
     ...{ version: "1", commit: "c" },
-    sloTargets: { time_to_drain: 0.9, oldest_age: 0.9, redrive_success: 0.9, downstream_availability: 0.9 },
+    more: [
+      new SloMetrics({ time_to_drain: 0.9, oldest_age: 0.9, redrive_success: 0.9, downstream_availability: 0.9 }),
+    ],
     readProcessUsage: () => ({ residentBytes: 1, cpuSeconds: 1, startedAtSeconds: 1 }),
   });
   const text = await metrics.render();

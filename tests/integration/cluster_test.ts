@@ -1,7 +1,7 @@
 /** A Redis Cluster: lists with one hash tag, gates that read other slots, a failover and a resharding in the middle of a drain. */
 import assert from "node:assert/strict";
 import calculateSlot from "cluster-key-slot";
-import { EXIT } from "../../src/app/exit.ts";
+import { EXIT } from "../../src/runtime/exit.ts";
 import type { Settings } from "../../src/config/fields.ts";
 import { TestCluster } from "../../testkit/cluster.ts";
 import { createEngine, type Engine, type EngineOptions, eventTexts, idOf } from "../../testkit/engine.ts";

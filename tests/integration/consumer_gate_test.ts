@@ -1,8 +1,9 @@
 import { Buffer } from "node:buffer";
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import type { Redis } from "ioredis";
-import { checkInstallation } from "../../src/operations/check.ts";
-import { EXIT } from "../../src/app/exit.ts";
+import { createCommandContext } from "../../src/app/command_context.ts";
+import { check } from "../../src/operations/check.ts";
+import { EXIT } from "../../src/runtime/exit.ts";
 import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
 import { CONSUMER_REASONS, ConsumerGate, type ConsumerGateOptions } from "../../src/gates/consumer.ts";
 import type { GateAnswer } from "../../src/gates/gate.ts";
@@ -293,14 +294,17 @@ for (
   Deno.test(`check: says of a consumer whose page answers ${status} what the gate would, mode ${mode}`, async () => {
     const alerter = await startHttpStub();
     alerter.answer({ status });
-    const { findings, exitCode } = await checkInstallation({
-      settings: {
-        ...{ ...DEFAULT_SETTINGS, redisHost: "127.0.0.1", redisPort: server().port, moogHealthCheckEnabled: false },
-        ...{ consumerGate: mode, alerterHealthUrl: `${alerter.url}/health` },
-      },
-      ...{ warnings: [], probe: false, log: recordLog().log, clock: SYSTEM_CLOCK, random: SYSTEM_RANDOM },
-      signal: new AbortController().signal,
-    });
+    const { findings, exitCode } = await check.run(
+      createCommandContext({
+        settings: {
+          ...{ ...DEFAULT_SETTINGS, redisHost: "127.0.0.1", redisPort: server().port, moogHealthCheckEnabled: false },
+          ...{ consumerGate: mode, alerterHealthUrl: `${alerter.url}/health` },
+        },
+        ...{ log: recordLog().log, clock: SYSTEM_CLOCK, random: SYSTEM_RANDOM },
+        signal: new AbortController().signal,
+      }),
+      { probe: false },
+    );
     const found = findings.find(({ text }) => text.startsWith("its consumer's page"));
     deepStrictEqual([found?.level, exitCode], expected);
     if (status === 503 && found) match(found.text, /127\.0\.0\.1:\d+ answered 503 \(ALERTER_HEALTH_URL\)/);

@@ -1,5 +1,6 @@
 import { deepStrictEqual, ok, rejects, strictEqual, throws } from "node:assert/strict";
-import { type HealthState, startHealthServer } from "../../src/api/health_server.ts";
+import { startHealthServer } from "../../src/api/health_server.ts";
+import type { HealthState } from "../../src/operations/status.ts";
 import { ListenError, startListener } from "../../src/http/listener.ts";
 import { textReply } from "../../src/http/reply.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";

@@ -1,6 +1,6 @@
 /** The leader lease: who moves a source's messages, who takes over, and that a displaced leader is refused by Redis itself. */
 import assert from "node:assert/strict";
-import { createSources } from "../../src/app/sources.ts";
+import { createSources } from "../../src/mutt/built_in_sources.ts";
 import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
 import { DeadLetterStore } from "../../src/redis/dead_letter_store.ts";
 import { LeaseStore } from "../../src/redis/lease_store.ts";

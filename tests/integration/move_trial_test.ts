@@ -1,8 +1,9 @@
 /** Redis that answers and cannot be used: `check` and the gate `redis` find it by trying, say which and what to do. */
 import assert from "node:assert/strict";
 import type { Redis } from "ioredis";
-import { type CheckFinding, checkInstallation } from "../../src/operations/check.ts";
-import { EXIT } from "../../src/app/exit.ts";
+import { createCommandContext } from "../../src/app/command_context.ts";
+import { check as checkOperation, type CheckResult } from "../../src/operations/check.ts";
+import { EXIT } from "../../src/runtime/exit.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../../src/config/fields.ts";
 import { Secret } from "../../src/runtime/secret.ts";
 import { filesIn, ROOT } from "../../scripts/child.ts";
@@ -95,20 +96,23 @@ const FAULTS: readonly Fault[] = [
 ];
 
 async function check(redis: TestRedis, settings: Partial<Settings> = {}) {
-  return await checkInstallation({
-    settings: {
-      ...DEFAULT_SETTINGS,
-      ...{ redisHost: "127.0.0.1", redisPort: redis.port, redisUsername: "svc" },
-      redisPassword: new Secret(PLANTED.redisPassword),
-      moogHealthCheckEnabled: false,
-      ...settings,
-    },
-    ...{ warnings: [], probe: false, log: recordLog().log, clock: SYSTEM_CLOCK, random: SYSTEM_RANDOM },
-    signal: new AbortController().signal,
-  });
+  return await checkOperation.run(
+    createCommandContext({
+      settings: {
+        ...DEFAULT_SETTINGS,
+        ...{ redisHost: "127.0.0.1", redisPort: redis.port, redisUsername: "svc" },
+        redisPassword: new Secret(PLANTED.redisPassword),
+        moogHealthCheckEnabled: false,
+        ...settings,
+      },
+      ...{ log: recordLog().log, clock: SYSTEM_CLOCK, random: SYSTEM_RANDOM },
+      signal: new AbortController().signal,
+    }),
+    { probe: false },
+  );
 }
 
-const bad = (findings: readonly CheckFinding[]) => findings.filter(({ level }) => level !== "ok");
+const bad = (findings: readonly CheckResult[]) => findings.filter(({ level }) => level !== "ok");
 
 for (const fault of FAULTS) {
   withRedis(`check: says what to do when ${fault.name}, and changes nothing`, {

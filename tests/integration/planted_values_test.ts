@@ -1,7 +1,7 @@
 /** Values that somebody else wrote into Redis, and that no setting of ours could have: they hold nothing up. */
 import assert from "node:assert/strict";
-import { checkInstallation } from "../../src/operations/check.ts";
-import { judgeGates } from "../../src/cli/check.ts";
+import { createCommandContext } from "../../src/app/command_context.ts";
+import { check as checkOperation, judgeGates } from "../../src/operations/check.ts";
 import { DEFAULT_SETTINGS, MAX_LEASE_SECONDS } from "../../src/config/fields.ts";
 import { Heartbeats } from "../../src/gates/heartbeats.ts";
 import { LeaseStore, MAX_LEASE_MS } from "../../src/redis/lease_store.ts";
@@ -28,11 +28,19 @@ async function plantLease({ leftMs, forMs }: { leftMs: number; forMs: number }):
 }
 
 async function check(): Promise<string[]> {
-  const { findings } = await checkInstallation({
-    settings: { ...DEFAULT_SETTINGS, redisHost: "127.0.0.1", redisPort: server().port, moogHealthCheckEnabled: false },
-    ...{ warnings: [], log: recordLog().log, clock: SYSTEM_CLOCK, random: SYSTEM_RANDOM, probe: false },
-    signal: new AbortController().signal,
-  });
+  const { findings } = await checkOperation.run(
+    createCommandContext({
+      settings: {
+        ...DEFAULT_SETTINGS,
+        redisHost: "127.0.0.1",
+        redisPort: server().port,
+        moogHealthCheckEnabled: false,
+      },
+      ...{ log: recordLog().log, clock: SYSTEM_CLOCK, random: SYSTEM_RANDOM },
+      signal: new AbortController().signal,
+    }),
+    { probe: false },
+  );
   return findings.filter(({ level }) => level !== "ok").map(({ text }) => text);
 }
 

@@ -1,6 +1,7 @@
 /** What `check` says where there is no connection, or a refused one: what the server said, and what to do. */
 import assert from "node:assert/strict";
-import { checkInstallation } from "../../src/operations/check.ts";
+import { createCommandContext } from "../../src/app/command_context.ts";
+import { check as checkOperation } from "../../src/operations/check.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../../src/config/fields.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { SYSTEM_RANDOM } from "../../src/runtime/random.ts";
@@ -16,11 +17,14 @@ const ENCRYPTED_KEY = new URL("../../testkit/tls/faults/encrypted.key", import.m
 /** What `check` says of Redis, and its exit code. */
 async function check(settings: Partial<Settings>): Promise<{ said: string; exitCode: number }> {
   const { log } = recordLog();
-  const { findings, exitCode } = await checkInstallation({
-    settings: { ...DEFAULT_SETTINGS, redisHost: "127.0.0.1", ...settings },
-    ...{ warnings: [], probe: false, log, clock: SYSTEM_CLOCK, random: SYSTEM_RANDOM },
-    signal: new AbortController().signal,
-  });
+  const { findings, exitCode } = await checkOperation.run(
+    createCommandContext({
+      settings: { ...DEFAULT_SETTINGS, redisHost: "127.0.0.1", ...settings },
+      ...{ log, clock: SYSTEM_CLOCK, random: SYSTEM_RANDOM },
+      signal: new AbortController().signal,
+    }),
+    { probe: false },
+  );
   // A client that was waiting to connect again leaves a short timer (ioredis 6); the sanitizers see it.
   await SYSTEM_CLOCK.sleep(150);
   return { said: findings.filter(({ subject }) => subject === "redis").map(({ text }) => text).join("\n"), exitCode };

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { Redis } from "ioredis";
 import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
-import { createSources } from "../../src/app/sources.ts";
+import { createSources } from "../../src/mutt/built_in_sources.ts";
 import { type Chunk, type Commit, DeadLetterStore } from "../../src/redis/dead_letter_store.ts";
 import { DLQ, eventTexts, readLists, STATE } from "../../testkit/engine.ts";
 import { shareRedis } from "../../testkit/redis.ts";

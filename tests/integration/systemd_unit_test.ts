@@ -4,7 +4,7 @@ import { onPath, ROOT } from "../../scripts/child.ts";
 import { FIELDS } from "../../src/config/fields.ts";
 import { parseSettings } from "../../src/config/load.ts";
 import { RUNTIME_VARIABLES } from "../../src/config/runtime_variables.ts";
-import { EXIT } from "../../src/app/exit.ts";
+import { EXIT } from "../../src/runtime/exit.ts";
 
 const UNIT = Deno.readTextFileSync(`${ROOT}systemd/mutt-remediation.service`);
 const ENVIRONMENT = Deno.readTextFileSync(`${ROOT}systemd/mutt-remediation.env`);

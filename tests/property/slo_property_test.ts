@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { SlidingCounts } from "../../src/slo/sliding_counts.ts";
-import { judgeSlo, SLOTS } from "../../src/slo/objectives.ts";
+import { SLOTS } from "../../src/config/objective_limits.ts";
+import { judgeSlo } from "../../src/slo/objectives.ts";
 import { propertyRuns } from "../../testkit/payloads.ts";
 
 /** A pause, and what was counted at its end. */

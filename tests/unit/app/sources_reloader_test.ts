@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { SourceChange } from "../../../src/app/source_set.ts";
-import { createSources, type SourceSetup } from "../../../src/app/sources.ts";
+import type { SourceSetup } from "../../../src/gates/source_definition.ts";
+import { createSources } from "../../../src/mutt/built_in_sources.ts";
 import { SourcesReloader } from "../../../src/app/sources_reloader.ts";
 import { DEFAULT_SETTINGS } from "../../../src/config/fields.ts";
 import { type ParsedSources, parseSources } from "../../../src/config/sources_file.ts";

@@ -4,7 +4,7 @@ import { type Bench, type Figures, isMet, type Target } from "../../../bench/har
 import { countPoison, makeMessage } from "../../../bench/harness/messages.ts";
 import { formatNumber } from "../../../bench/harness/report.ts";
 import { alternate, median, medianRatio, mediansOf, worstOf } from "../../../bench/harness/rounds.ts";
-import { createSources } from "../../../src/app/sources.ts";
+import { createSources } from "../../../src/mutt/built_in_sources.ts";
 import { DEFAULT_SETTINGS } from "../../../src/config/fields.ts";
 import { decide } from "../../../src/message/verdict.ts";
 

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { DEFAULT_SETTINGS, type Settings } from "../../../src/config/fields.ts";
 import { parseSettings } from "../../../src/config/load.ts";
 import { MAX_SOURCES, parseSources } from "../../../src/config/sources_file.ts";
-import { createSources } from "../../../src/app/sources.ts";
+import { createSources } from "../../../src/mutt/built_in_sources.ts";
 
 const ORDERS = { dlq: "o:dlq", target: "o", dead: "o:dead" };
 const FULL = {

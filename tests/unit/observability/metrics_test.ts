@@ -1,11 +1,11 @@
+import { Gauge } from "prom-client";
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { SLO_NAMES } from "../../../src/slo/objectives.ts";
 import { DEAD_REASONS } from "../../../src/message/source_policy.ts";
-import { Metrics } from "../../../src/observability/metrics.ts";
+import { Metrics, type MetricsOptions } from "../../../src/observability/metrics.ts";
 
 const usage = { residentBytes: 1000, cpuSeconds: 1.5, startedAtSeconds: 1_700_000_000 };
 
-function createMetrics() {
+function createMetrics(options: Partial<MetricsOptions> = {}) {
   return new Metrics({
     sources: [{
       name: "alerter",
@@ -18,7 +18,7 @@ function createMetrics() {
       ],
     }],
     commitResults: ["ok", "error"],
-    sloTargets: { time_to_drain: 0.95, oldest_age: 0.95, redrive_success: 0.95, downstream_availability: 0.95 },
+    ...options,
     redisErrorCodes: ["OOM", "OTHER"],
     version: "1.2.3",
     commit: "abc",
@@ -95,31 +95,18 @@ Deno.test("Metrics: has every closed label at 0 when nothing happened yet", asyn
   strictEqual(all.get('mutt_remediation_build_info{version="1.2.3",commit="abc"}'), "1");
 });
 
-Deno.test("Metrics: has the events and the target of every objective, and counts what is added", async () => {
-  const metrics = createMetrics();
-  metrics.slo.add("alerter", "redrive_success", { events: 7, bad: 2 });
-  metrics.slo.add("alerter", "redrive_success", { bad: 1 });
-  metrics.slo.add("nobody", "redrive_success", { events: 1 });
-  await metrics.render(); // a scrape counts nothing
-  const all = await samples(metrics);
-  for (const slo of SLO_NAMES) {
-    const labels = `{source="alerter",slo="${slo}"}`, isCounted = slo === "redrive_success";
-    strictEqual(all.get(`mutt_remediation_slo_events_total${labels}`), isCounted ? "7" : "0");
-    strictEqual(all.get(`mutt_remediation_slo_bad_events_total${labels}`), isCounted ? "3" : "0");
-    strictEqual(all.get(`mutt_remediation_slo_target${labels}`), "0.95");
-  }
-  strictEqual([...all.keys()].filter((name) => name.includes("nobody")).length, 0);
-});
-
-Deno.test("Metrics: forgets the objectives of a source that is gone, and keeps the counts of one that comes back", async () => {
-  const metrics = createMetrics(), source = { name: "alerter", gates: [], queues: [] };
-  const shown = async () => [...await samples(metrics)].filter(([name]) => name.includes("_slo_events_total"));
-  metrics.slo.add("alerter", "oldest_age", { events: 3 });
-  metrics.removeSource(source, { keepCounters: true });
-  metrics.addSource(source);
-  deepStrictEqual((await shown()).map(([, value]) => value), ["0", "3", "0", "0"]);
-  metrics.removeSource(source, { keepCounters: false });
-  deepStrictEqual([...(await samples(metrics)).keys()].filter((name) => name.includes("_slo_")), []);
+Deno.test("Metrics: hands the registry and each source to the series of other rooms", async () => {
+  const told: string[] = [];
+  const metrics = createMetrics({
+    more: [{
+      register: (registry) => void new Gauge({ name: "other_room", help: "h", registers: [registry] }),
+      addSource: (source) => void told.push(`add ${source}`),
+      removeSource: (source, { keepCounters }) => void told.push(`remove ${source}, keep: ${keepCounters}`),
+    }],
+  });
+  metrics.removeSource({ name: "alerter", gates: [], queues: [] }, { keepCounters: true });
+  deepStrictEqual(told, ["add alerter", "remove alerter, keep: true"]);
+  strictEqual((await samples(metrics)).get("other_room"), "0");
 });
 
 // Original tests 23 to 25 (contract §10): this part of them; the engine's tests hold that it counts.

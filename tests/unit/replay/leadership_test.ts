@@ -26,10 +26,10 @@ function setup({ enabled = true } = {}) {
   const leadership = new Leadership({
     ...{ store, enabled, durationMs: DURATION_MS, source: "alerter", clock, log },
     isReady: () => can.reachRedis,
-    mayLead: () => can.move,
+    isEligible: () => can.move,
     onRedisError: () => void seen.errors++,
   });
-  leadership.serve({ wake: () => void seen.wakes++, isTurning: () => can.turn });
+  leadership.attachLoop({ wake: () => void seen.wakes++, isTurning: () => can.turn });
   return { leadership, clock, lines, seen, next, can, role: () => leadership.status().role };
 }
 

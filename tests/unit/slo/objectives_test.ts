@@ -1,12 +1,6 @@
 import assert from "node:assert/strict";
-import {
-  eventsToJudge,
-  judgeSlo,
-  samplePeriodMs,
-  SLO_STATES,
-  type SloState,
-  worstState,
-} from "../../../src/slo/objectives.ts";
+import { eventsToJudge, samplePeriodMs } from "../../../src/config/objective_limits.ts";
+import { judgeSlo, SLO_STATES, type SloState, worstState } from "../../../src/slo/objectives.ts";
 
 /** Counters, the target, and what MUTT's formulae make of them by hand. */
 const CASES: readonly {

@@ -1,0 +1,28 @@
+/** Builds what the operations of commands are handed. */
+import { NO_SOURCES_FILE } from "../config/sources_file.ts";
+import type { CommandContext } from "../operations/context.ts";
+import { type AppOptions, createCore } from "./core.ts";
+
+/** What the outside gives to a command. */
+export interface CommandOptions
+  extends
+    Pick<AppOptions, "settings" | "readSecret" | "sourcesFile" | "log" | "clock" | "random" | "tracer" | "signal">,
+    Partial<Pick<CommandContext, "warnings" | "dotEnvPath" | "askHealth">> {}
+
+/** The context; without `askHealth` no service is asked. The tracer is stopped by the operation that builds a core. */
+export function createCommandContext(options: CommandOptions): CommandContext {
+  const { settings, readSecret, sourcesFile = NO_SOURCES_FILE, log, clock, signal } = options;
+  const { random, tracer, warnings = [], dotEnvPath = "", askHealth = () => Promise.resolve(null) } = options;
+  return {
+    ...{ settings, sourcesFile, warnings, dotEnvPath, log, clock, signal, askHealth },
+    createCore: (given, teardown) => {
+      const core = createCore({
+        ...{ sourcesFile, log, clock, random, signal, ...given },
+        ...(readSecret ? { readSecret } : {}),
+        ...(tracer ? { tracer } : {}),
+      }, teardown);
+      const { live, connections, setups, createParts: createSource, watcher } = core;
+      return { live, connections, setups, createSource, readDynamicConfig: () => watcher.readOnce() };
+    },
+  };
+}

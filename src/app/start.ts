@@ -1,0 +1,92 @@
+/** The start of the sources: none turns before Redis was looked at for it. */
+import type { SourcesReloader } from "./sources_reloader.ts";
+import type { Teardown } from "../lifecycle/teardown.ts";
+import type { Log } from "../observability/log.ts";
+import { inspectRedis } from "../operations/inspect_redis.ts";
+import { explainRedisError } from "../redis/advice.ts";
+import { redisErrorCode } from "../redis/errors.ts";
+import { EXIT } from "../runtime/exit.ts";
+import type { AppOptions, Core } from "./core.ts";
+import type { DrivenSource, SourceSet } from "./source_set.ts";
+
+/** Pause before Redis is looked at again where it refused to answer, in milliseconds. */
+const PREFLIGHT_RETRY_MS = 1_000;
+
+/**
+ * Waits for Redis for ever, looks at it once for each source, then lets that source's loop turn: one whose server is down holds no
+ * other. Resolves with 0 once all turn, or on the signal.
+ */
+export async function startWhenRedisIsReady(
+  { log, clock, signal }: Pick<AppOptions, "log" | "clock" | "signal">,
+  { core, sources, reloader, teardown }: {
+    core: Core;
+    sources: SourceSet;
+    reloader: SourcesReloader | null;
+    teardown: Teardown;
+  },
+): Promise<number> {
+  const told = new Set<string>();
+  const waiting = () => sources.list().filter(({ loop }) => !loop.isStarted());
+  let isFirst = true;
+  while (waiting().length > 0 && !signal.aborted) {
+    const isComplete = await core.connections.waitUntilReady(PREFLIGHT_RETRY_MS, signal);
+    const { problems, passed } = await inspectSources(waiting(), { core, log, told });
+    // The journal is where a unit's user looks; what follows are the lines of the stop.
+    for (const problem of problems) {
+      log.error("redis_unsafe", `Remediation does not start (exit ${EXIT.configuration}): ${problem}`);
+    }
+    if (problems.length > 0) return EXIT.configuration;
+    if (passed.length > 0 && isFirst && !signal.aborted) await core.watcher.readOnce();
+    if (signal.aborted) break;
+    if (passed.length > 0) {
+      // Before the ports: health answers until the last chunk is done.
+      if (isFirst) teardown.add("the replay loops", () => sources.stop());
+      sources.drive(passed);
+      if (isFirst && reloader) {
+        teardown.add("the sources file", () => reloader.stop());
+        reloader.start();
+      }
+      isFirst = false;
+    }
+    // The gates are asked from the start, so that metrics and log tell why nothing moves.
+    await Promise.all(waiting().map(({ parts }) => parts.board.ask()));
+    if (isComplete && waiting().length > 0) await clock.sleep(PREFLIGHT_RETRY_MS, signal);
+  }
+  return EXIT.done;
+}
+
+/** Looks at the servers of the sources that are connected. Servers that a cluster's sources do not share are looked at one by one. */
+async function inspectSources(
+  sources: readonly DrivenSource[],
+  { core, log, told }: { core: Core; log: Log; told: Set<string> },
+): Promise<{ problems: readonly string[]; passed: readonly DrivenSource[] }> {
+  const { reader } = core.connections;
+  const connected = sources.filter(({ parts }) => parts.isConnected());
+  const groups = reader.isCluster || connected.length === 0 ? connected.map((source) => [source]) : [connected];
+  const problems = new Set<string>();
+  const passed = await Promise.all(groups.map(async (group) => {
+    try {
+      const found = await inspectRedis(reader, group.map(({ parts }) => parts.setup.policy));
+      for (const problem of found.problems) problems.add(problem);
+      for (const warning of found.warnings) {
+        if (!told.has(warning)) log.warning("redis_unknown", warning);
+        told.add(warning);
+      }
+      return group;
+    } catch (error) {
+      tellRefusal(error, { core, log });
+      return [];
+    }
+  }));
+  return { problems: [...problems], passed: passed.flat() };
+}
+
+/** Counts a refusal at the start; what lost connections do they tell themselves. */
+function tellRefusal(error: unknown, { core, log }: { core: Core; log: Log }): void {
+  const code = redisErrorCode(error);
+  core.metrics.redisErrors.inc({ code });
+  if (code !== "CONNECTION") {
+    const message = `Redis cannot be looked at yet (${code}: ${explainRedisError(error)}); trying again`;
+    log.warning("redis_refuses", message, { code });
+  }
+}

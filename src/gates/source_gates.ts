@@ -1,0 +1,86 @@
+/** The gates of one source, but for MUTT's own, and the board that asks all of them. */
+import type { ChooseProxy } from "../config/proxy.ts";
+import type { Log } from "../observability/log.ts";
+import type { Metrics } from "../observability/metrics.ts";
+import type { RedisClient } from "../redis/cluster.ts";
+import type { MoveTrial } from "../redis/move_trial.ts";
+import type { SourceLink } from "../redis/source_store.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { GateBoard, type GateStatus } from "./board.ts";
+import { ConsumerGate, type ConsumerGateMode } from "./consumer.ts";
+import { createDepthGate, type DepthGate } from "./depth.ts";
+import { type Gate, GATE_NAMES } from "./gate.ts";
+import { createLeaderGate, type LeaderGateDeps } from "./leader.ts";
+import { createEnabledGate, createRedisGate, createReturnsGate } from "./local.ts";
+import type { SourceSetup } from "./source_definition.ts";
+
+/** What {@link createSourceGates} needs. */
+export interface SourceGatesDeps {
+  readonly redis: RedisClient;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Told each failed Redis call, for counting. */
+  readonly onRedisError: (error: unknown) => void;
+  readonly chooseProxy: ChooseProxy;
+  readonly consumerGate: ConsumerGateMode;
+  readonly isEnabled: () => boolean;
+  /** Whether the dynamic configuration has been read, where it is in use. */
+  readonly isConfigKnown: () => boolean;
+  readonly link: SourceLink;
+  readonly trial: MoveTrial;
+  readonly leadership: LeaderGateDeps;
+  /** The depth gate's limit, and what decides it. */
+  readonly depthLimit: () => { limit: number; decidedBy: string };
+  /** The source as last read, for the gate `returns`. */
+  readonly returns: Parameters<typeof createReturnsGate>[0];
+}
+
+/** The gates that every kind of source may have. */
+export interface SourceGates {
+  readonly consumer: ConsumerGate;
+  readonly depth: DepthGate;
+  /** All of them, these two included. */
+  readonly all: readonly Gate[];
+}
+
+/** Creates the gates. Nothing is asked before the board asks. Who builds them stops `consumer`. */
+export function createSourceGates(setup: SourceSetup, deps: SourceGatesDeps): SourceGates {
+  const { redis, clock, log, onRedisError, chooseProxy } = deps;
+  const consumer = new ConsumerGate({
+    ...{ redis, clock, log, onRedisError, chooseProxy },
+    mode: deps.consumerGate,
+    heartbeatPrefix: setup.heartbeatPrefix,
+    healthUrl: setup.healthUrl === "" ? undefined : new URL(setup.healthUrl),
+    healthUrlFrom: setup.healthUrlFrom,
+  });
+  const depth = createDepthGate(redis, { queues: setup.downstreamQueues, limit: deps.depthLimit, onRedisError });
+  return {
+    ...{ consumer, depth },
+    all: [
+      createEnabledGate({ isEnabled: deps.isEnabled, isKnown: deps.isConfigKnown }),
+      createRedisGate(deps.link, deps.trial),
+      createLeaderGate(deps.leadership),
+      ...[consumer, depth, createReturnsGate(deps.returns)],
+    ],
+  };
+}
+
+/** The board of those gates that the source has, in the order of {@link GATE_NAMES}; metrics show what it says. */
+export function createSourceBoard(
+  { policy: { name: source }, gates: names }: SourceSetup,
+  gates: readonly Gate[],
+  { clock, log, metrics }: { clock: Clock; log: Log; metrics: Pick<Metrics, "gateOpen" | "showGates"> },
+): GateBoard {
+  const own = GATE_NAMES.flatMap((name) => names.includes(name) ? gates.filter((gate) => gate.name === name) : []);
+  const board = new GateBoard(own, {
+    ...{ clock, log, source },
+    onAnswer: (gate, open) => metrics.gateOpen.set({ source, gate }, open ? 1 : 0),
+  });
+  metrics.showGates(source, () => closedSeconds(board.last().statuses, clock));
+  return board;
+}
+
+/** For how long each gate has been closed, 0 while it is open. */
+function closedSeconds(statuses: readonly GateStatus[], clock: Clock): [gate: string, seconds: number][] {
+  return statuses.map(({ name, open, sinceMs }) => [name, open ? 0 : Math.max(0, clock.nowMs() - sinceMs) / 1_000]);
+}

@@ -1,0 +1,115 @@
+/** What MUTT adds to a source: the gates that ask Moogsoft and the forwarder, their live settings, and live alerts. */
+import type { ChooseProxy } from "../config/proxy.ts";
+import type { Gate } from "../gates/gate.ts";
+import { fileMember, type SourceSetup } from "../gates/source_definition.ts";
+import type { Log } from "../observability/log.ts";
+import type { Metrics } from "../observability/metrics.ts";
+import { probeSpan } from "../observability/spans.ts";
+import type { Tracer } from "../observability/tracing.ts";
+import type { RedisClient } from "../redis/cluster.ts";
+import type { Snapshot } from "../redis/dead_letter_store.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { createBreakerGate } from "./breaker_gate.ts";
+import type { LiveSettings } from "./dynamic_keys.ts";
+import { AlertFlow } from "./live_traffic.ts";
+import { DownstreamGate } from "./moogsoft_gate.ts";
+import { type ProbeAccess, sendProbe } from "./moogsoft_probe.ts";
+import { createPaceGate, type PaceGate, type PaceSettings } from "./pace_gate.ts";
+
+/** What {@link createMuttGates} needs. */
+export interface MuttGatesDeps {
+  readonly live: LiveSettings;
+  readonly redis: RedisClient;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly tracer: Tracer;
+  /** Told each failed Redis call, for counting. */
+  readonly onRedisError: (error: unknown) => void;
+  readonly chooseProxy: ChooseProxy;
+  /** Reads what Moogsoft's probe is sent with, as it is now. */
+  readonly moogAccess: () => ProbeAccess;
+  readonly healthGauge: Metrics["moogHealth"];
+  /** The source as last read. */
+  readonly snapshot: () => Snapshot | null;
+}
+
+/** MUTT's gates of one source. */
+export interface MuttGates {
+  readonly downstream: DownstreamGate;
+  readonly pace: PaceGate;
+  /** All of them, these two included. */
+  readonly all: readonly Gate[];
+}
+
+/** Creates the gates. Nothing is asked before the board asks. Who builds them stops `downstream`. */
+export function createMuttGates(setup: SourceSetup, deps: MuttGatesDeps): MuttGates {
+  const { live, redis, clock, log, tracer, onRedisError, snapshot } = deps;
+  const settings = live.current();
+  const downstream = new DownstreamGate({
+    ...{ redis, clock, log, onRedisError, chooseProxy: deps.chooseProxy },
+    enabled: settings.moogHealthCheckEnabled,
+    url: settings.moogWebhookUrl === "" ? undefined : new URL(settings.moogWebhookUrl),
+    access: deps.moogAccess,
+    timeoutMs: settings.moogHealthTimeoutSeconds * 1_000,
+    cacheMs: settings.moogHealthCacheSeconds * 1_000,
+    successCodes: setup.successCodes,
+    healthGauge: deps.healthGauge,
+    sendProbe: (request) => tracer.span(probeSpan(request.url), (span) => sendProbe({ ...request, span })),
+  });
+  const breaker = createBreakerGate({
+    ...{ redis, log, onRedisError },
+    enabled: settings.breakerEnabled,
+    timeoutMs: settings.breakerTimeoutSeconds * 1_000,
+    snapshot,
+  });
+  const pace = createPaceGate(redis, {
+    settings: () => paceSettings(setup, live),
+    rateKey: settings.moogRateLimitKey,
+    waitingQueues: setup.downstreamQueues,
+    feedsForwarder: [settings.ingestQueue, settings.alertQueue].some((queue) => setup.downstreamQueues.includes(queue)),
+    snapshot,
+    onRedisError,
+  });
+  return { downstream, pace, all: [downstream, breaker, pace] };
+}
+
+/** Watches live alerts for a source whose consumers are MUTT's; `null` for any other. */
+export function createAlertFlow(
+  { policy, provenByAlerts, otherAlertDlqs }: SourceSetup,
+  { live, redis, clock, intervalMs }: {
+    live: LiveSettings;
+    redis: RedisClient;
+    clock: Clock;
+    intervalMs: () => number;
+  },
+): AlertFlow | null {
+  if (!provenByAlerts) return null;
+  const { breakerEnabled, moogRateLimitKey: rateKey, alertQueue } = live.current();
+  return new AlertFlow({
+    ...{ redis, clock, intervalMs, breakerEnabled, rateKey, alertQueue },
+    ...{ dlq: policy.dlq, isRefusalsDlq: policy.target === alertQueue, otherDlqs: otherAlertDlqs },
+  });
+}
+
+/** The limit of a source's depth gate as it is now, and what decides it. */
+export function readDepthLimit(setup: SourceSetup, live: LiveSettings): { limit: number; decidedBy: string } {
+  const { depthLimit } = setup;
+  if (depthLimit.fixed !== null) return { limit: depthLimit.fixed, decidedBy: fileMember(setup, "targetMaxDepth") };
+  const { targetMaxDepth } = live.current();
+  if (targetMaxDepth !== null) return { limit: targetMaxDepth, decidedBy: "REMEDIATION_TARGET_MAX_DEPTH" };
+  const { alerterQueueWarnThreshold } = live.neighbours();
+  return alerterQueueWarnThreshold === null || !depthLimit.byWarnThreshold
+    ? { limit: depthLimit.fallback, decidedBy: "default of REMEDIATION_TARGET_MAX_DEPTH" }
+    : { limit: alerterQueueWarnThreshold, decidedBy: "dynamic key alerter_queue_warn_threshold" };
+}
+
+function paceSettings(setup: SourceSetup, live: LiveSettings): PaceSettings {
+  const { maxPerSecond, moogRateLimit, moogRatePeriodSeconds } = live.current();
+  const neighbours = live.neighbours();
+  return {
+    maxPerSecond: setup.maxPerSecond ?? maxPerSecond,
+    decidedBy: setup.maxPerSecond === null ? "REMEDIATION_MAX_PER_SECOND" : fileMember(setup, "maxPerSecond"),
+    rateLimit: neighbours.moogRateLimit ?? moogRateLimit,
+    ratePeriodSeconds: neighbours.moogRatePeriodSeconds ?? moogRatePeriodSeconds,
+  };
+}

@@ -1,0 +1,59 @@
+/** Makes the leadership of one source from the settings. */
+import { MAX_LEASE_SECONDS, type Settings } from "../config/fields.ts";
+import type { SourcePolicy } from "../message/source_policy.ts";
+import type { Log } from "../observability/log.ts";
+import type { Metrics } from "../observability/metrics.ts";
+import type { RedisClient } from "../redis/cluster.ts";
+import { redisErrorCode } from "../redis/errors.ts";
+import { stateKey } from "../redis/keys.ts";
+import { type Instance, LeaseStore } from "../redis/lease_store.ts";
+import type { SourceLink } from "../redis/source_store.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Account } from "./account.ts";
+import { Leadership } from "./leadership.ts";
+
+/** What {@link createLeadership} needs. */
+export interface SourceLeadershipDeps {
+  readonly committer: RedisClient;
+  /** This process, as the lease knows it. */
+  readonly instance: Instance;
+  readonly settings: Pick<Settings, "leaderElection" | "leaseSeconds">;
+  /** Whether replay is switched on: who may not move anything gives the lease to an instance that may. */
+  readonly isEnabled: () => boolean;
+  readonly link: SourceLink;
+  readonly account: Account;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+/** Creates the leadership of a source; the metrics show it. Nothing is asked for before it is started. */
+export function createLeadership(
+  policy: SourcePolicy,
+  { committer, instance, settings, isEnabled, link, account, metrics, log, clock }: SourceLeadershipDeps,
+): Leadership {
+  const leadership = new Leadership({
+    ...{ clock, log, source: policy.name },
+    store: new LeaseStore(committer, policy.dlq, instance, {
+      onTooLong: () => tellLongLease(policy, { metrics, log }),
+    }),
+    enabled: settings.leaderElection,
+    durationMs: settings.leaseSeconds * 1_000,
+    isReady: link.isReady,
+    isEligible: isEnabled,
+    onRedisError: (error) => account.redisError(redisErrorCode(error), error),
+  });
+  metrics.showLeader(policy.name, () => leadership.leads());
+  return leadership;
+}
+
+function tellLongLease(
+  { name, dlq }: SourcePolicy,
+  { metrics, log }: Pick<SourceLeadershipDeps, "metrics" | "log">,
+): void {
+  metrics.longLeases.inc({ source: name });
+  const why = `longer than the ${MAX_LEASE_SECONDS} s that REMEDIATION_LEASE_DURATION allows`;
+  log.warning("lease_too_long", `Remediation: a lease in ${stateKey(dlq)} was ${why}; it was not obeyed`, {
+    source: name,
+  });
+}

@@ -1,0 +1,49 @@
+/** Builds the parts of the service level objectives from the settings. */
+import type { Settings } from "../config/fields.ts";
+import type { SloCounters } from "./counters.ts";
+import { SourceIndicators, type SourceIndicatorsDeps } from "./indicators.ts";
+import { SloMonitor, type SloMonitorDeps } from "./monitor.ts";
+import type { SloName } from "./objectives.ts";
+
+type Targets = Pick<Settings, "sloDrainTarget" | "sloOldestAgeTarget" | "sloRedriveTarget" | "sloDownstreamTarget">;
+type Thresholds = Pick<Settings, "sloDrainSeconds" | "sloOldestAgeSeconds">;
+
+/** The targets of the objectives: shares of good events. */
+export function sloTargets(settings: Targets): Readonly<Record<SloName, number>> {
+  return {
+    time_to_drain: settings.sloDrainTarget,
+    oldest_age: settings.sloOldestAgeTarget,
+    redrive_success: settings.sloRedriveTarget,
+    downstream_availability: settings.sloDownstreamTarget,
+  };
+}
+
+/** The indicators of one source. */
+export function createIndicators(
+  source: string,
+  settings: Thresholds,
+  deps: Omit<SourceIndicatorsDeps, "drainMs" | "oldestAgeMs">,
+): SourceIndicators {
+  return new SourceIndicators(source, {
+    ...deps,
+    drainMs: settings.sloDrainSeconds * 1_000,
+    oldestAgeMs: settings.sloOldestAgeSeconds * 1_000,
+  });
+}
+
+/** The monitor of all sources. `windowHours` is read anew each time: it can change while the service runs. */
+export function createSloMonitor(
+  settings: Targets & Thresholds & Pick<Settings, "podName">,
+  { windowHours, ...deps }: Pick<SloMonitorDeps, "clock" | "sources"> & {
+    counters: SloCounters;
+    windowHours: () => number;
+  },
+): SloMonitor {
+  return new SloMonitor({
+    ...deps,
+    targets: sloTargets(settings),
+    podName: settings.podName,
+    thresholdSeconds: { time_to_drain: settings.sloDrainSeconds, oldest_age: settings.sloOldestAgeSeconds },
+    windowMs: () => windowHours() * 3_600_000,
+  });
+}

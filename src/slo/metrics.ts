@@ -1,0 +1,59 @@
+/** The series of the service level objectives: events, bad events and the target of each, by source. */
+import { Counter, Gauge, type Registry } from "prom-client";
+import type { SourceSeries } from "../observability/metrics.ts";
+import { SloCounters } from "./counters.ts";
+import { SLO_NAMES, type SloName } from "./objectives.ts";
+
+const LABELS = ["source", "slo"] as const;
+
+/** Shows the counters of every source at each scrape, and what is aimed at. One registry each. */
+export class SloMetrics implements SourceSeries {
+  /** What is shown. */
+  readonly counters = new SloCounters();
+  readonly #targets: Readonly<Record<SloName, number>>;
+  readonly #target = new Gauge({
+    name: "mutt_remediation_slo_target",
+    help: "Share of good events that a service level objective aims at.",
+    labelNames: LABELS,
+    registers: [],
+  });
+
+  /** @param targets shares of good events that are aimed at */
+  constructor(targets: Readonly<Record<SloName, number>>) {
+    this.#targets = targets;
+  }
+
+  register(registry: Registry): void {
+    registry.registerMetric(this.#target);
+    this.#count(registry, { name: "slo_events_total", help: "Events of a service level objective.", which: "events" });
+    this.#count(registry, {
+      name: "slo_bad_events_total",
+      help: "Bad events of a service level objective.",
+      which: "bad",
+    });
+  }
+
+  addSource(source: string): void {
+    this.counters.addSource(source);
+    for (const slo of SLO_NAMES) this.#target.set({ source, slo }, this.#targets[slo]);
+  }
+
+  removeSource(source: string, { keepCounters }: { keepCounters: boolean }): void {
+    for (const slo of SLO_NAMES) this.#target.remove({ source, slo });
+    if (!keepCounters) this.counters.removeSource(source);
+  }
+
+  #count(registry: Registry, { name, help, which }: { name: string; help: string; which: "events" | "bad" }): void {
+    const { counters } = this;
+    new Counter({
+      name: `mutt_remediation_${name}`,
+      help,
+      labelNames: LABELS,
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const { source, slo, [which]: count } of counters.all()) this.inc({ source, slo }, count);
+      },
+    });
+  }
+}
