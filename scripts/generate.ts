@@ -168,7 +168,7 @@ record keeps the last 16: \`HGET mutt:remediation:{mutt:dlq:alerter}:state outag
 (milliseconds since the epoch), newest last. Each is logged as well (event \`outage\`). The field \`tallies\` keeps the last 64 cycles
 that replayed anything: \`cycle:replayed:firsts:returned:firstsReturned:pending:others:othersFailed:movedAtMs:says\`.
 
-Held by \`tests/unit/cycle/healing_test.ts\`, \`evidence_test.ts\`, \`brake_test.ts\` and \`tests/integration/alert_flow_test.ts\`.
+Held by \`tests/unit/cycle/healing_test.ts\`, \`evidence_test.ts\`, \`brake_test.ts\` and \`tests/integration/live_traffic_test.ts\`.
 `;
 }
 

@@ -41,12 +41,9 @@ const NEVER: Readonly<Record<string, readonly string[]>> = {
 const EXTRA_ARROWS: readonly (readonly [from: string, to: RegExp])[] = [
   ["app", /^\.\.\/deno\.json$/],
   // What still has to move.
-  ["cli", /^gates\/gate\.ts$/],
   ["config", /^slo\/objectives\.ts$/],
-  ["cycle", /^(gates\/board|redis\/dead_letter_store|replay\/returns)\.ts$/],
   ["observability", /^slo\/(objectives|counters)\.ts$/],
   ["operations", /^app\/(exit|service|sources|source_parts)\.ts$/],
-  ["replay", /^mutt\/breaker_gate\.ts$/],
 ];
 
 /** Modules of Node by which a room could get around the room runtime. */

@@ -5,11 +5,13 @@ import type { ChooseProxy } from "../config/proxy.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import { GateBoard, type GateStatus } from "../gates/board.ts";
 import { createBreakerGate } from "../mutt/breaker_gate.ts";
+import { createBrakeGate } from "../gates/brake.ts";
 import { ConsumerGate } from "../gates/consumer.ts";
 import { createDepthGate } from "../gates/depth.ts";
-import { DownstreamGate } from "../mutt/moogsoft_gate.ts";
+import { MoogsoftGate } from "../mutt/moogsoft_gate.ts";
+import { createEnabledGate } from "../gates/enabled.ts";
 import { createLeaderGate } from "../gates/leader.ts";
-import { createEnabledGate, createRedisGate, createReturnsGate } from "../gates/local.ts";
+import { createRedisGate } from "../gates/redis.ts";
 import { type ProbeAccess, sendProbe } from "../mutt/moogsoft_probe.ts";
 import { createPaceGate } from "../mutt/pace_gate.ts";
 import type { Log } from "../observability/log.ts";
@@ -25,7 +27,7 @@ import { type Instance, LeaseStore } from "../redis/lease_store.ts";
 import { MoveTrial } from "../redis/move_trial.ts";
 import { ReadBudget } from "../redis/read_budget.ts";
 import { Account } from "../replay/account.ts";
-import { AlertFlow } from "../mutt/live_traffic.ts";
+import { LiveTraffic } from "../mutt/live_traffic.ts";
 import { Leadership } from "../replay/leadership.ts";
 import type { Watch } from "../lifecycle/periodic_task.ts";
 import { DepthWatch, measuredQueues, type OldestMessage } from "../replay/depth_watch.ts";
@@ -114,7 +116,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
   metrics.showLeader(policy.name, () => leadership.leads());
   metrics.showGates(policy.name, () => closedSeconds(board.last().statuses, clock));
   const probed = { redis, clock, log, onRedisError, chooseProxy: shared.chooseProxy };
-  const downstream = new DownstreamGate({
+  const downstream = new MoogsoftGate({
     ...probed,
     enabled: settings.moogHealthCheckEnabled,
     url: toUrl(settings.moogWebhookUrl),
@@ -153,7 +155,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     timeoutMs: settings.breakerTimeoutSeconds * 1_000,
     snapshot,
   });
-  const returns = createReturnsGate(() => {
+  const returns = createBrakeGate(() => {
     const known = snapshot();
     return known && { record: known.record, nextCycleInMs: replay.nextCycleInMs() };
   });
@@ -169,7 +171,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     source: policy.name,
     onAnswer: (gate, open) => metrics.gateOpen.set({ source: policy.name, gate }, open ? 1 : 0),
   });
-  const alerts = new AlertFlow({
+  const traffic = new LiveTraffic({
     ...{ redis, clock, intervalMs: () => replaySettings(setup, live).intervalMs },
     ...{ breakerEnabled: settings.breakerEnabled, rateKey: settings.moogRateLimitKey, alertQueue: settings.alertQueue },
     ...{ dlq: policy.dlq, isRefusalsDlq: policy.target === settings.alertQueue, otherDlqs: setup.otherAlertDlqs },
@@ -179,7 +181,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     depthReading: () => depth.last(),
     reservePace: (count) => pace.reserve(count),
     paceFields: (count) => pace.fieldsAfter(count),
-    finishedWithin: (ms) => setup.provenByAlerts ? alerts.within(ms) : 0,
+    liveSuccesses: (ms) => setup.provenByAlerts ? traffic.liveSuccesses(ms) : 0,
     settings: () => replaySettings(setup, live),
     account,
   });
@@ -199,7 +201,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
   return {
     ...{ setup, store, board, replay, leadership, indicators, isConnected: link.isReady },
     oldest: () => depths.oldest(),
-    watches: [depths, ...(setup.provenByAlerts ? [alerts] : [])],
+    watches: [depths, ...(setup.provenByAlerts ? [traffic] : [])],
     settled: async () => {
       const asking = [downstream, consumer].filter(({ name }) => setup.gates.includes(name));
       await Promise.all(asking.map((gate) => gate.settled()));

@@ -3,7 +3,7 @@ import { createProxyChoice } from "../config/proxy.ts";
 import { warnOfNoWebhook } from "../config/rules.ts";
 import { BOOKS_LEAD_MS } from "../mutt/pace.ts";
 import { ConsumerGate } from "../gates/consumer.ts";
-import { type DownstreamReason, judgeProbe, sendProbe } from "../mutt/moogsoft_probe.ts";
+import { judgeProbe, type ProbeVerdict, sendProbe } from "../mutt/moogsoft_probe.ts";
 import type { RedisClient } from "../redis/cluster.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import { stateKey } from "../redis/keys.ts";
@@ -24,7 +24,7 @@ const REDIS_WAIT_MS = 5_000;
 /** Oldest server whose commands suffice. */
 const OLDEST_VERSION = [6, 0];
 /** What Moogsoft's probe finds and only a change mends. */
-const WAITING_IS_NO_HELP: ReadonlySet<DownstreamReason> = new Set(["probe_rejected", "tls"]);
+const WAITING_IS_NO_HELP: ReadonlySet<ProbeVerdict["reason"]> = new Set(["probe_rejected", "tls"]);
 
 /** One thing that was looked at. `wrong` must be changed before replay is safe, `failed` could not be reached. */
 export interface CheckFinding {

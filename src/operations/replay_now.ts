@@ -1,14 +1,14 @@
 /** One cycle of every source, then an account. */
 import type { BrakeReason, BrakeState } from "../cycle/brake.ts";
 import { quote } from "../config/redact.ts";
-import { FLOW_GATES, GATE_NAMES } from "../gates/gate.ts";
+import { hasTrait, isGateName } from "../gates/gate.ts";
 import { explainRedisError } from "../redis/advice.ts";
 import { isReplyError, redisErrorCode } from "../redis/errors.ts";
 import { tryMovesOnce } from "../redis/move_trial.ts";
 import { NEW_RECORD } from "../cycle/cycle_state.ts";
 import { stateOf } from "../cycle/plan_cycle.ts";
 import { dryRun } from "../replay/dry_run.ts";
-import { addOutcomes, type StoppedBy, type TurnOutcome } from "../replay/outcome.ts";
+import { addOutcomes, type TurnOutcome } from "../replay/outcome.ts";
 import { EXIT } from "../app/exit.ts";
 import { inspectRedis } from "./inspect_redis.ts";
 import { type AppOptions, type Core, createAllParts, createCore } from "../app/service.ts";
@@ -151,7 +151,9 @@ async function runSource(
   await source.settled();
   let outcome = await source.replay.runOnce({ begin: "now", signal });
   let movedAtMs = clock.monotonicMs();
-  while (FLOW_GATES.has(outcome.stoppedBy) && clock.monotonicMs() - movedAtMs < FLOW_WAIT_MS && !signal.aborted) {
+  while (
+    hasTrait(outcome.stoppedBy, "limitsFlow") && clock.monotonicMs() - movedAtMs < FLOW_WAIT_MS && !signal.aborted
+  ) {
     await clock.sleep(outcome.nextInMs, signal);
     const next = await source.replay.runOnce({ begin: outcome.began ? "never" : "now", signal });
     if (countMoved(next) > 0) movedAtMs = clock.monotonicMs();
@@ -192,9 +194,13 @@ function exitCodeOf(sources: readonly SourceSummary[]): number {
     (source.stoppedBy === "contended" && countMoved(source) === 0)
   );
   if (failed) return EXIT.failed;
-  const isHeld = (stoppedBy: StoppedBy) => (GATE_NAMES as readonly string[]).includes(stoppedBy);
-  const held = sources.some(({ depthBefore, stoppedBy }) => depthBefore > 0 && isHeld(stoppedBy));
+  const held = sources.some((source) => source.depthBefore > 0 && isHeld(source));
   return held && sources.every((source) => countMoved(source) === 0) ? EXIT.held : EXIT.done;
+}
+
+/** Whether a gate ended the cycle of a source. */
+export function isHeld({ stoppedBy }: Pick<SourceSummary, "stoppedBy">): boolean {
+  return isGateName(stoppedBy);
 }
 
 function countMoved({ replayed, dead }: Pick<TurnOutcome, "replayed" | "dead">): number {

@@ -68,7 +68,7 @@ export class RedisConnections {
   readonly #joining = new Set<Redis>();
   #downSinceMs: number | null;
   #everUp = false;
-  #lastError = "";
+  #lastError: RedisErrorCode | "" = "";
   #lastReason = "";
   /** Variable of the password that was last told to be tried. */
   #toldPassword = "";
@@ -115,7 +115,7 @@ export class RedisConnections {
   }
 
   /** Code of the last failure to connect (`CONNECTION`, `WRONGPASS`, …), empty before any. */
-  lastErrorCode(): string {
+  lastErrorCode(): RedisErrorCode | "" {
     return this.#lastError;
   }
 

@@ -4,8 +4,8 @@ import type { Redis } from "ioredis";
 import { checkInstallation } from "../../src/operations/check.ts";
 import { EXIT } from "../../src/app/exit.ts";
 import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
-import { CONSUMER_REASONS, ConsumerGate, type ConsumerGateOptions } from "../../src/gates/consumer.ts";
-import type { GateAnswer } from "../../src/gates/gate.ts";
+import { ConsumerGate, type ConsumerGateOptions } from "../../src/gates/consumer.ts";
+import { type GateAnswer, reasonsOf } from "../../src/gates/gate.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { SYSTEM_RANDOM } from "../../src/runtime/random.ts";
 import { startHttpStub, type StubAnswer } from "../../testkit/http_stub.ts";
@@ -37,7 +37,7 @@ function createGate(redis: Redis, overrides: Partial<ConsumerGateOptions> = {}) 
 /** `open reason` of an answer. */
 async function asked(gate: ConsumerGate): Promise<string> {
   const { open, reason }: GateAnswer = await gate.ask();
-  ok((CONSUMER_REASONS as readonly string[]).includes(reason));
+  ok((reasonsOf("consumer") as readonly string[]).includes(reason));
   return `${open ? "open" : "closed"} ${reason}`;
 }
 
