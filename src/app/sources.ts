@@ -9,7 +9,7 @@ import {
   type SourcesFile,
 } from "../config/sources_file.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
-import { GATE_NAMES, type GateName } from "../gates/gate.ts";
+import { GATE_NAMES, type GateName, hasTrait } from "../gates/gate.ts";
 
 /** A source and what its gates look at. Plain data: two that look the same are the same. */
 export interface SourceSetup {
@@ -169,9 +169,7 @@ function declare(name: string, entry: SourceEntry): SourceSetup {
   const healthUrl = entry.healthUrl ?? "";
   const setup: SourceSetup = {
     policy,
-    gates: healthUrl === ""
-      ? DECLARED_GATES
-      : GATE_NAMES.filter((gate) => gate === "consumer" || DECLARED_GATES.includes(gate)),
+    gates: GATE_NAMES.filter((gate) => hasTrait(gate, "isOnEverySource") || (gate === "consumer" && healthUrl !== "")),
     maxReplays: entry.maxReplays ?? null,
     maxPerSecond: entry.maxPerSecond ?? 0,
     downstreamQueues: [target],
@@ -188,5 +186,3 @@ function declare(name: string, entry: SourceEntry): SourceSetup {
   };
   return { ...setup, healthUrlFrom: fileMember(setup, "healthUrl") };
 }
-
-const DECLARED_GATES: readonly GateName[] = ["enabled", "redis", "leader", "depth", "returns", "pace"];

@@ -9,6 +9,8 @@ import { EXCHANGE_FAILURES } from "../runtime/exchange.ts";
 interface GateTraits {
   /** It opens and closes by itself while messages flow: it limits chunks, and the turn goes on in a moment. */
   readonly limitsFlow?: true;
+  /** Every source has it; the others only where there is something to ask. */
+  readonly isOnEverySource?: true;
   /** While it is closed no cycle begins. */
   readonly blocksStart?: true;
   /** While it is closed the system that messages go to is down: what fails meanwhile is not to blame. */
@@ -36,15 +38,18 @@ const REDIS_REASONS = REDIS_ERROR_CODES.map((code) => code.toLowerCase() as Lowe
 const GATES = {
   enabled: {
     reasons: ["enabled", "switched_off", "unknown"],
+    isOnEverySource: true,
     blocksStart: true,
     stopsDrainClock: true,
   },
   redis: {
     reasons: ["connected", "connecting", ...REDIS_REASONS],
+    isOnEverySource: true,
     blocksStart: true,
   },
   leader: {
     reasons: ["off", "leader", "standby", "unknown"],
+    isOnEverySource: true,
     blocksStart: true,
     logsItself: true,
   },
@@ -76,15 +81,18 @@ const GATES = {
   },
   depth: {
     reasons: ["no_limit", "unknown", "room", "over_limit"],
+    isOnEverySource: true,
     limitsFlow: true,
     // A full queue lets nothing fail, so it excuses nothing.
     isFollowedByCanary: true,
   },
   returns: {
     reasons: ["unknown", "healthy", "canary", "ramping", "common_failure"],
+    isOnEverySource: true,
   },
   pace: {
     reasons: ["no_limit", "unknown", "room", "no_room"],
+    isOnEverySource: true,
     limitsFlow: true,
   },
 } as const satisfies Readonly<Record<string, GateRow>>;

@@ -128,7 +128,32 @@ interface Stop {
   nextInMs: number;
 }
 
-/** Replays one source. Not for two turns at a time; any number of processes may each have one. */
+/**
+ * Replays one source. Not for two turns at a time; any number of processes may each have one.
+ *
+ * A turn works on the cycle in the source's record, which is in one of three states:
+ *
+ * - *due*: the interval has passed since the last cycle began, this process has just started, or a step was judged early
+ *   (`#judgeStep`). If no gate blocks a start, `planCycle` judges the last cycle, and sets the budget of the next and its limit. Of
+ *   several instances one begins it. It is then open, or over if it has no budget.
+ * - *open*: budget is left. The turn commits chunk after chunk, and asks the gates before each. A closed gate ends the turn, not the
+ *   cycle: the next turn goes on with it, here or in another process.
+ * - *over*: the budget is used up, the DLQ is empty, the message that was newest at the start has gone, or nothing is left to pick.
+ *   The turn ends, and the cycle stays over until the next one is due.
+ *
+ * The limit (`CycleLimit`) says what set the budget, and so how the cycle goes and what ends it:
+ *
+ * - `depth`: the budget is all that was there. The cycle takes the oldest messages in a row (`#step`). It ends as `empty`.
+ * - `batch_size`: the same for REMEDIATION_BATCH_SIZE messages, while more are left. It ends as `batch_size`.
+ * - `returns`: the brake allows less: a canary group while the source is suspect, later a step of the ramp. It ends as `returns`.
+ * - `held`: the source is suspect and its next canary group is not due. The cycle is over from the start, and the gate `returns` is
+ *   closed until the next one.
+ * - `breaker`: a gate answered with a canary. One message goes, and its return is not counted. If such an answer comes while a cycle
+ *   with another limit is open, the turn ends, so that the canary gets a cycle of its own.
+ *
+ * While the brake has an allowance, whatever the limit, messages are picked from both ends of the DLQ (`#carefulStep`), and only
+ * replays use up the budget.
+ */
 export class SourceReplay {
   readonly policy: SourcePolicy;
   readonly #deps: SourceReplayDeps;

@@ -38,6 +38,13 @@ Deno.test("GateBoard: gives the narrowest room and who set it", async () => {
   assert.equal((await setup({ redis: () => OPEN }).board.ask()).room, Infinity);
 });
 
+Deno.test("GateBoard: says which gate lets a canary through, by its answer and not by its words", async () => {
+  const canary: GateAnswer = { ...OPEN, room: 1, canary: true };
+  const { board } = setup({ breaker: () => ({ ...OPEN, reason: "canary" }), consumer: () => canary });
+  assert.equal((await board.ask()).canary?.name, "consumer");
+  assert.equal((await setup({ breaker: () => ({ ...OPEN, reason: "canary" }) }).board.ask()).canary, null);
+});
+
 Deno.test("GateBoard: keeps since when a gate is as it is, and when it is asked next", async () => {
   let answer = CLOSED;
   const { board, clock } = setup({ consumer: () => answer });
@@ -171,6 +178,20 @@ Deno.test("GateBoard: remembers the last outage of the systems behind, not what 
     excusesFailures: true,
   }]);
   assert.deepEqual(board.outagesSince(startMs + 70_000), [], "over before that");
+});
+
+Deno.test("GateBoard: says of an outage whether it excuses failures: a full queue does not", async () => {
+  const { board, clock } = setup({
+    breaker: () => CLOSED,
+    depth: () => CLOSED,
+    pace: () => CLOSED,
+    redis: () => CLOSED,
+  });
+  await board.ask();
+  await clock.advance(1_000);
+  await board.ask();
+  const told = board.outagesSince(0).map(({ gate, excusesFailures }) => [gate, excusesFailures]);
+  assert.deepEqual(told, [["breaker", true], ["depth", false]]);
 });
 
 Deno.test("GateBoard: counts as an outage what was closed when the process began, longest first", async () => {

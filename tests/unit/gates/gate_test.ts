@@ -8,6 +8,7 @@ Deno.test("GATE_NAMES: keeps the order in which gates are shown", () => {
 });
 
 const HOLDERS: Readonly<Record<GateTrait, readonly string[]>> = {
+  isOnEverySource: ["enabled", "redis", "leader", "depth", "returns", "pace"],
   limitsFlow: ["depth", "pace"],
   blocksStart: ["enabled", "redis", "leader", "consumer", "downstream", "breaker"],
   excusesFailures: ["consumer", "downstream", "breaker"],
