@@ -189,7 +189,7 @@ message.
 - \`tallies\`, the last 64 cycles that replayed anything:
   \`cycle:replayed:firsts:returned:firstsReturned:pending:others:othersFailed:movedAtMs:says\`.
 
-Tests: \`tests/property/healing_test.ts\`, \`evidence_test.ts\`, \`brake_test.ts\` and \`tests/integration/alert_flow_test.ts\`.
+Tests: \`tests/property/healing_test.ts\`, \`evidence_test.ts\`, \`brake_test.ts\` and \`tests/integration/live_traffic_test.ts\`.
 `;
 }
 

@@ -40,9 +40,6 @@ const NEVER: Readonly<Record<string, readonly string[]>> = {
 /** Files that may be imported against the arrows. */
 const EXTRA_ARROWS: readonly (readonly [from: string, to: RegExp])[] = [
   ["app", /^\.\.\/deno\.json$/],
-  // What still has to move.
-  ["cycle", /^(gates\/board|redis\/dead_letter_store|replay\/returns)\.ts$/],
-  ["replay", /^mutt\/breaker_gate\.ts$/],
 ];
 
 /** Modules of Node by which a room could get around the room runtime. */

@@ -261,8 +261,8 @@ class Simulation {
     }
   }
 
-  #proof(): { proof?: number } {
-    return this.#given.live ? { proof: this.#lastOk } : {};
+  #proof(): { liveSuccesses?: number } {
+    return this.#given.live ? { liveSuccesses: this.#lastOk } : {};
   }
 
   #arrive(poison: boolean): void {

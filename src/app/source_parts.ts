@@ -5,7 +5,7 @@ import { createSourceBoard, createSourceGates } from "../gates/source_gates.ts";
 import type { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import type { LiveSettings } from "../mutt/dynamic_keys.ts";
 import type { ProbeAccess } from "../mutt/moogsoft_probe.ts";
-import { createAlertFlow, createMuttGates, readDepthLimit } from "../mutt/source_gates.ts";
+import { createLiveTraffic, createMuttGates, readDepthLimit } from "../mutt/source_gates.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { Tracer } from "../observability/tracing.ts";
@@ -95,13 +95,13 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     },
   });
   const board = createSourceBoard(setup, [...gates, ...mutt.all], { clock, log, metrics });
-  const alerts = createAlertFlow(setup, { live, redis, clock, intervalMs: () => turnSettings().intervalMs });
+  const traffic = createLiveTraffic(setup, { live, redis, clock, intervalMs: () => turnSettings().intervalMs });
   const replay = new SourceReplay(policy, {
     ...{ store, board, leadership, account, clock, createId, log, tracer },
     depthReading: () => depth.last(),
     reservePace: (count) => mutt.pace.reserve(count),
     paceFields: (count) => mutt.pace.fieldsAfter(count),
-    finishedWithin: (ms) => alerts?.within(ms) ?? 0,
+    liveSuccesses: (ms) => traffic?.liveSuccesses(ms) ?? 0,
     settings: turnSettings,
   });
   const indicators = createIndicators(policy.name, settings, {
@@ -117,7 +117,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
   return {
     ...{ setup, store, board, replay, leadership, indicators, isConnected: link.isReady },
     oldest: () => depths.oldest(),
-    watches: [depths, ...(alerts ? [alerts] : [])],
+    watches: [depths, ...(traffic ? [traffic] : [])],
     settled: async () => {
       const asking = [mutt.downstream, consumer].filter(({ name }) => setup.gates.includes(name));
       await Promise.all(asking.map((gate) => gate.settled()));

@@ -1,7 +1,7 @@
 /** `mutt-remediation once`: one cycle, then an account. */
 import type { Command } from "commander";
 import { createCommandContext } from "../app/command_context.ts";
-import { isGate, type OnceSummary, replayNow, type SourceSummary } from "../operations/replay_now.ts";
+import { isHeld, type OnceSummary, replayNow, type SourceSummary } from "../operations/replay_now.ts";
 import { BRAKE_REASON_TEXTS } from "../cycle/brake.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
@@ -66,11 +66,11 @@ function formatSource(source: SourceSummary, dryRun?: true): string {
   const dead = Object.entries(source.dead).map(([reason, count]) => `${count} ${reason}`).join(", ") || "none";
   const depth = dryRun ? `${source.depthBefore}` : `${source.depthBefore} -> ${source.depthAfter}`;
   // What a dry run counts behind a closed gate goes once that opens.
-  const isHeld = dryRun && isGate(source.stoppedBy);
+  const verb = dryRun && isHeld(source) ? "held" : "stopped";
   return `${source.name}: ${source.replayed} replayed, dead: ${dead}; messages in the DLQ: ${depth}; ` +
-    `${isHeld ? "held" : "stopped"} by ${source.stoppedBy}${
-      source.conflicts > 0 ? `; ${source.conflicts} conflicts` : ""
-    }\n${formatBrake(source)}`;
+    `${verb} by ${source.stoppedBy}${source.conflicts > 0 ? `; ${source.conflicts} conflicts` : ""}\n${
+      formatBrake(source)
+    }`;
 }
 
 function formatBrake({ brake: { state, allowance, reason } }: SourceSummary): string {

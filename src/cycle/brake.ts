@@ -4,6 +4,7 @@
  * Pure. Only messages that bear our stamp count as returned (`evidence.ts`); `tests/property/healing_test.ts` runs the cases
  * that the thresholds were chosen by against this very code.
  */
+import type { CycleLimit } from "./cycle_limit.ts";
 
 /** Share of the DLQ that a canary group takes (at least one message). */
 export const CANARY_SHARE = 0.02;
@@ -93,7 +94,7 @@ export interface BrakeStep {
   /** Most messages that this cycle may take; 0: it is skipped ("held"). */
   readonly budget: number;
   /** What set the budget. */
-  readonly boundBy: "depth" | "batch_size" | "returns";
+  readonly cycleLimit: Extract<CycleLimit, "depth" | "batch_size" | "returns">;
 }
 
 /**
@@ -125,14 +126,14 @@ export function stepBrake(brake: Brake, input: BrakeInput): BrakeStep {
   const { depth, batchSize, intervalMs, enabled = true } = input;
   const wait = Math.min(brake.wait, longestCanaryDistance(intervalMs) - 1);
   const next = enabled ? nextBrake({ ...brake, wait }, input) : RELEASED;
-  if (next.wait > 0) return { brake: { ...next, wait: next.wait - 1 }, budget: 0, boundBy: "returns" };
+  if (next.wait > 0) return { brake: { ...next, wait: next.wait - 1 }, budget: 0, cycleLimit: "returns" };
   const full = batchSize === 0 ? depth : Math.min(batchSize, depth);
   const budget = Math.min(full, next.allowance ?? Infinity);
   const released = !next.suspect && next.allowance !== null && next.allowance >= Math.max(batchSize, depth);
   return {
     brake: released ? { ...next, allowance: null } : next,
     budget,
-    boundBy: budget < full ? "returns" : full < depth ? "batch_size" : "depth",
+    cycleLimit: budget < full ? "returns" : full < depth ? "batch_size" : "depth",
   };
 }
 

@@ -1,5 +1,6 @@
 /** A source's record in Redis: the cycle in hand, the brake and the pace. */
 import { type Brake, BRAKE_REASONS, RELEASED } from "./brake.ts";
+import { type CycleLimit, parseCycleLimit } from "./cycle_limit.ts";
 import { type CycleTally, parseTallies } from "./evidence.ts";
 
 /** What the record says. Fields that are missing or not understood read as on a source that was never worked on. */
@@ -21,8 +22,8 @@ export interface SourceRecord {
   /** Length and digest (see `isNewest`) of the message that was newest when the cycle began. */
   readonly newestBytes: number;
   readonly newestDigest: string;
-  /** What set the bound of the cycle. */
-  readonly boundBy: string;
+  /** What set the bound of the cycle; field `boundBy`. */
+  readonly cycleLimit: CycleLimit;
   readonly brake: Brake;
   /** Messages that the cycle has replayed for the first time, and when it last replayed any, by the server's clock. */
   readonly firsts: number;
@@ -41,6 +42,15 @@ export interface SourceRecord {
   readonly breakerCanaryAtMs: number;
   /** Instant up to which a fixed rate is used up. */
   readonly spentUntilMs: number;
+}
+
+/** A source at one instant of the server. */
+export interface Snapshot {
+  readonly record: SourceRecord;
+  /** Messages in the DLQ. */
+  readonly depth: number;
+  /** The server's clock. */
+  readonly nowMs: number;
 }
 
 /** Every field of the record that is read, and most bytes of one: what is longer reads as missing. */
@@ -71,7 +81,7 @@ export function parseRecord(flat: readonly unknown[]): SourceRecord {
     dead: whole("dead"),
     newestBytes: whole("newestBytes", -1),
     newestDigest: text("newestDigest"),
-    boundBy: text("boundBy"),
+    cycleLimit: parseCycleLimit(text("boundBy")),
     brake: {
       suspect: text("suspect") === "1",
       distance: Math.max(1, whole("distance", RELEASED.distance)),

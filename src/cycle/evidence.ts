@@ -47,6 +47,18 @@ export interface FoundReturns {
   readonly firsts: number;
 }
 
+/** What a look at the DLQ found. Counts are estimates where it took a sample. */
+export interface Returns {
+  /** Messages that arrived since the last look, whoever pushed them. */
+  readonly arrived: number;
+  /** Those that bear our stamp, by the cycle that it names. */
+  readonly found: ReadonlyMap<number, FoundReturns>;
+  /** Those that bear none: inflow. */
+  readonly unstamped: number;
+  /** Length of the DLQ at the look. */
+  readonly depth: number;
+}
+
 /** Whether the cycle's replays came back as a whole. First-timers decide as well, so that old poison condemns no consumer. */
 export function isTroubled({ replayed, returned, firsts, firstsReturned }: CycleTally): boolean {
   return replayed > 0 && returned >= TROUBLED_SHARE * replayed && firstsReturned >= TROUBLED_SHARE * firsts;

@@ -1,10 +1,17 @@
 /** What a cycle that begins now may do, by the source's record and by what came back: pure. */
 import { type BrakeState, brakeState, type BrakeStep, type Judgement, stepBrake, STRAIN_MS } from "./brake.ts";
-import { countReturns, type CycleTally, formatTallies, isProvenToWork, isTroubled, pendingOf } from "./evidence.ts";
-import type { Snapshot } from "../redis/dead_letter_store.ts";
-import { isOnPath, type Outage } from "../gates/board.ts";
-import { brakeFields, type SourceRecord } from "./cycle_state.ts";
-import type { Returns } from "../replay/returns.ts";
+import type { CycleLimit } from "./cycle_limit.ts";
+import { brakeFields, type Snapshot, type SourceRecord } from "./cycle_state.ts";
+import {
+  countReturns,
+  type CycleTally,
+  formatTallies,
+  isProvenToWork,
+  isTroubled,
+  pendingOf,
+  type Returns,
+} from "./evidence.ts";
+import { addOutages, lengthMs, type Outage } from "./outages.ts";
 
 /** What the last cycle did, and what has become of it. */
 export interface CycleOutcome {
@@ -23,6 +30,8 @@ export interface NextCycle {
   readonly number: number;
   /** Most messages that it may take: the brake's budget, or one for a breaker's canary. */
   readonly budget: number;
+  /** What set that; it goes into the record. */
+  readonly cycleLimit: CycleLimit;
   readonly step: BrakeStep;
   /** What the cycle before it did, and what has become of it. */
   readonly last: CycleOutcome;
@@ -59,13 +68,10 @@ export interface CycleSettings {
   /** An outage of so long is followed by a canary group; 0: none is. */
   readonly canaryAfterMs?: number;
   /** Live messages that the consumer was seen to get through since the last cycle began, ours perhaps among them. */
-  readonly proof?: number;
+  readonly liveSuccesses?: number;
   /** Whether the brake bounds anything. */
   readonly brakeEnabled?: boolean;
 }
-
-/** Most outages kept in the record. */
-const MAX_OUTAGES = 16;
 
 /** Longest time that a consumer is taken to need, in milliseconds, and how much of it is believed after each look. */
 const MAX_LAG_MS = 3_600_000, LAG_KEPT = 0.9;
@@ -76,7 +82,7 @@ export function planCycle(snapshot: Snapshot, settings: CycleSettings): NextCycl
   const { batchSize, intervalMs, returns, breakerCanary = false, canaryAfterMs = 0 } = settings;
   const stampsDropped = settings.stampsDropped ?? record.stampsDropped;
   const outages = (settings.outages ?? []).filter((outage) =>
-    isOnPath(outage) || (lengthMs(outage) >= STRAIN_MS && !isFollowed(outage, record))
+    outage.excusesFailures || (lengthMs(outage) >= STRAIN_MS && !isFollowed(outage, record))
   );
   const judged = judgeReturns(record, { ...settings, outages, stampsDropped, nowMs });
   const longestMs = outages[0] ? lengthMs(outages[0]) : 0;
@@ -86,8 +92,10 @@ export function planCycle(snapshot: Snapshot, settings: CycleSettings): NextCycl
     strained: longestMs >= STRAIN_MS,
     enabled: settings.brakeEnabled ?? true,
   });
+  const isHeld = step.cycleLimit === "returns" && step.budget === 0;
+  const cycleLimit = isHeld ? "held" : breakerCanary ? "breaker" : step.cycleLimit;
   return {
-    ...{ ...judged, number: record.cycle + 1, step, outages, stampsDropped },
+    ...{ ...judged, number: record.cycle + 1, step, cycleLimit, outages, stampsDropped },
     ...{ budget: breakerCanary ? Math.min(1, step.budget) : step.budget },
     fields: {
       ...brakeFields(step.brake),
@@ -96,7 +104,7 @@ export function planCycle(snapshot: Snapshot, settings: CycleSettings): NextCycl
       lagMs: String(judged.lagMs),
       stampsDropped: stampsDropped ? "1" : "0",
       ...(outages.length > 0 ? { outages: addOutages(record.outages, { outages, cycle: record.cycle }) } : {}),
-      boundBy: step.boundBy === "returns" && step.budget === 0 ? "held" : breakerCanary ? "breaker" : step.boundBy,
+      boundBy: cycleLimit,
     },
   };
 }
@@ -104,13 +112,17 @@ export function planCycle(snapshot: Snapshot, settings: CycleSettings): NextCycl
 /** Counts what came back to the cycles that it names, and says what that means. Late returns have an old cycle judged again. */
 function judgeReturns(
   record: SourceRecord,
-  { returns, outages, stampsDropped, nowMs, proof = 0, waiting = 0 }:
+  { returns, outages, stampsDropped, nowMs, liveSuccesses = 0, waiting = 0 }:
     & CycleSettings
     & { outages: readonly Outage[]; stampsDropped: boolean; nowMs: number },
 ) {
   const { arrived } = returns;
   // A breaker's canary says nothing of the messages.
-  const says = record.boundBy === "breaker" ? "uncounted" : outages.some(isOnPath) ? "nothing" : "all";
+  const says = record.cycleLimit === "breaker"
+    ? "uncounted"
+    : outages.some(({ excusesFailures }) => excusesFailures)
+    ? "nothing"
+    : "all";
   const closing: CycleTally[] = record.replayed === 0 ? [] : [{
     ...{ cycle: record.cycle, replayed: record.replayed, firsts: record.firsts, movedAtMs: record.movedAtMs, says },
     ...{ returned: 0, firstsReturned: 0, pending: 0, others: 0, othersFailed: 0, isTroubled: false },
@@ -123,7 +135,7 @@ function judgeReturns(
     let tally = counted;
     if (tally.cycle === record.cycle) {
       // Of what was got through, our own is counted already.
-      const others = Math.max(0, proof - (tally.replayed - tally.returned));
+      const others = Math.max(0, liveSuccesses - (tally.replayed - tally.returned));
       tally = { ...tally, others, othersFailed: others > 0 ? returns.unstamped : 0 };
     }
     const pending = pendingOf(tally, { nowMs, lagMs, waiting: unseen });
@@ -158,21 +170,11 @@ function lagOf({ tallies, lagMs }: SourceRecord, found: Returns["found"], nowMs:
 }
 
 /** The state of a source's brake, by its record. */
-export function stateOf({ brake, boundBy }: SourceRecord): BrakeState {
-  return brakeState(brake, boundBy === "held");
+export function stateOf({ brake, cycleLimit }: SourceRecord): BrakeState {
+  return brakeState(brake, cycleLimit === "held");
 }
 
 /** Whether a group went since: behind a full queue a cycle goes on once there is room, and that group is the one to judge. */
-function isFollowed({ isOver }: Outage, { brake, replayed, boundBy }: SourceRecord): boolean {
-  return isOver && brake.suspect && replayed > 0 && boundBy !== "breaker";
-}
-
-function lengthMs({ fromMs, untilMs }: Outage): number {
-  return untilMs - fromMs;
-}
-
-/** Adds outages that a cycle met to the text of the record, `gate reason fromMs-untilMs cycle;…`, newest last, bounded. */
-function addOutages(text: string, { outages, cycle }: { outages: readonly Outage[]; cycle: number }): string {
-  const added = outages.map(({ gate, reason, fromMs, untilMs }) => `${gate} ${reason} ${fromMs}-${untilMs} ${cycle}`);
-  return [...text.split(";").filter((entry) => entry !== ""), ...added].slice(-MAX_OUTAGES).join(";");
+function isFollowed({ isOver }: Outage, { brake, replayed, cycleLimit }: SourceRecord): boolean {
+  return isOver && brake.suspect && replayed > 0 && cycleLimit !== "breaker";
 }

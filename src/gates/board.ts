@@ -1,7 +1,8 @@
 /** All gates of one source, asked together: the one address of "why is nothing moving?". */
 import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { FLOW_GATES, type Gate, type GateAnswer, type GateName } from "./gate.ts";
+import { lengthMs, type Outage } from "../cycle/outages.ts";
+import { type Gate, type GateAnswer, type GateName, type GateReason, hasTrait } from "./gate.ts";
 
 /**
  * A gate of flow, or one that is still finding out, is told only when it stays closed for so long, in milliseconds; and what opens
@@ -9,9 +10,7 @@ import { FLOW_GATES, type Gate, type GateAnswer, type GateName } from "./gate.ts
  */
 const QUIET_MS = 5_000;
 /** The reason of a gate that is still finding out. */
-const UNKNOWN = "unknown";
-/** Gates that tell of their changes themselves; `downstream` in the words that MUTT's runbooks look for. */
-const SELF_TOLD: ReadonlySet<GateName> = new Set(["downstream", "leader"]);
+const UNKNOWN: GateReason = "unknown";
 
 /** A gate's last answer, and since when it has been open or closed (milliseconds since the epoch). */
 export interface GateStatus extends GateAnswer {
@@ -19,26 +18,6 @@ export interface GateStatus extends GateAnswer {
   readonly sinceMs: number;
   /** When asking again may give another answer, milliseconds since the epoch; absent: not known. */
   readonly nextMs?: number;
-}
-
-/** The time a gate that tells of the systems behind was closed; milliseconds since the epoch. */
-export interface Outage {
-  readonly gate: GateName;
-  readonly reason: string;
-  readonly fromMs: number;
-  readonly untilMs: number;
-  /** Whether the gate has opened since; else `untilMs` is when it was last asked. */
-  readonly isOver: boolean;
-}
-
-/** Gates whose closing tells of the system that the messages go to: what fails meanwhile is not to blame. */
-const PATH_GATES: ReadonlySet<GateName> = new Set(["consumer", "downstream", "breaker"]);
-/** Gates after whose closing a source begins with care. A full queue lets nothing fail, so it excuses nothing. */
-const OUTAGE_GATES: ReadonlySet<GateName> = new Set([...PATH_GATES, "depth"]);
-
-/** Whether what was replayed during the outage and came back is not to blame. */
-export function isOnPath({ gate }: Outage): boolean {
-  return PATH_GATES.has(gate);
 }
 
 /** What all gates say together. */
@@ -50,6 +29,8 @@ export interface BoardReading {
   readonly room: number;
   /** What set the room, where something did. */
   readonly roomBy: GateName | null;
+  /** The gate that lets one message through, in a cycle of its own; `null`: none does. */
+  readonly canary: GateStatus | null;
 }
 
 interface Known {
@@ -112,13 +93,14 @@ export class GateBoard {
       closed: statuses.filter(({ open }) => !open),
       room: narrowest?.room ?? Infinity,
       roomBy: narrowest?.name ?? null,
+      canary: statuses.find(({ canary }) => canary) ?? null,
     };
   }
 
   /** The outages that reached beyond an instant (milliseconds since the epoch), longest first; of each gate the last. */
   outagesSince(sinceMs: number): readonly Outage[] {
     const outages = [...this.#outages.values()].filter(({ untilMs }) => untilMs > sinceMs);
-    return outages.sort((a, b) => (b.untilMs - b.fromMs) - (a.untilMs - a.fromMs));
+    return outages.sort((a, b) => lengthMs(b) - lengthMs(a));
   }
 
   #note(name: GateName, answer: GateAnswer): void {
@@ -134,7 +116,7 @@ export class GateBoard {
     this.#known.set(name, known);
     this.#noteOutage(name, known, before);
     this.#deps.onAnswer(name, answer.open);
-    if (SELF_TOLD.has(name)) return;
+    if (hasTrait(name, "logsItself")) return;
     if (answer.open) return this.#tellOpen(name, known, nowMs);
     if (flipped && before) this.#noteClosing(name, nowMs - before.sinceMs);
     this.#tellClosed(name, known, nowMs);
@@ -149,10 +131,13 @@ export class GateBoard {
 
   /** A gate that is still finding out tells of no outage. One closed from the start does: this process began amid it. */
   #noteOutage(name: GateName, { answer, sinceMs, askedMs }: Known, before: Known | undefined): void {
-    if (!OUTAGE_GATES.has(name)) return;
+    if (!hasTrait(name, "isFollowedByCanary")) return;
     const outage = this.#outages.get(name);
     if (!answer.open && answer.reason !== UNKNOWN) {
-      this.#outages.set(name, { gate: name, reason: answer.reason, fromMs: sinceMs, untilMs: askedMs, isOver: false });
+      this.#outages.set(name, {
+        ...{ gate: name, reason: answer.reason, fromMs: sinceMs, untilMs: askedMs, isOver: false },
+        excusesFailures: hasTrait(name, "excusesFailures"),
+      });
     } else if (answer.open && outage && outage.fromMs === before?.sinceMs && !before.answer.open) {
       this.#outages.set(name, { ...outage, untilMs: askedMs, isOver: true });
     }
@@ -160,7 +145,7 @@ export class GateBoard {
 
   #tellClosed(name: GateName, { answer, sinceMs, everOpen }: Known, nowMs: number): void {
     const { reason, detail } = answer, told = this.#told.get(name);
-    const isPassing = FLOW_GATES.has(name) || reason === UNKNOWN;
+    const isPassing = hasTrait(name, "limitsFlow") || reason === UNKNOWN;
     const isNews = !told || (told.isOpen && !told.isRestless) || !(reason === UNKNOWN || told.reasons.has(reason));
     if (!isNews || (isPassing && nowMs - sinceMs < QUIET_MS)) return;
     const isRestless = told?.reasons.has(reason) ?? false;

@@ -22,11 +22,6 @@ export const CONSUMER_GATE_MODES = ["auto", "required", "off"] as const;
 /** One of {@link CONSUMER_GATE_MODES}. */
 export type ConsumerGateMode = (typeof CONSUMER_GATE_MODES)[number];
 
-/** Why the consumer gate is open or closed. Closed set. */
-export const CONSUMER_REASONS = ["off", "alive", "gone", "unknown", "never_seen", "health_url_failed"] as const;
-/** One of {@link CONSUMER_REASONS}. */
-export type ConsumerReason = (typeof CONSUMER_REASONS)[number];
-
 /** What a {@link ConsumerGate} needs. */
 export interface ConsumerGateOptions {
   readonly mode: ConsumerGateMode;
@@ -47,16 +42,14 @@ export interface ConsumerGateOptions {
   readonly fetch?: typeof fetch;
 }
 
-interface ConsumerAnswer extends GateAnswer {
-  readonly reason: ConsumerReason;
-}
+type ConsumerAnswer = GateAnswer<"consumer">;
 
 /**
  * Judges a consumer by its heartbeats, and by its health URL where one is set. `auto`: one that was never seen is
  * `unknown` and open, one that was seen and is gone closes; `required`: only one that is seen opens. That one was seen
  * is forgotten with the process.
  */
-export class ConsumerGate implements Gate {
+export class ConsumerGate implements Gate<"consumer"> {
   readonly name = "consumer";
   readonly #options: ConsumerGateOptions;
   readonly #heartbeats: Heartbeats | null;
@@ -77,7 +70,7 @@ export class ConsumerGate implements Gate {
   }
 
   /** At most one Redis call; looks and the health URL are asked in the background. Never rejects. */
-  async ask(): Promise<GateAnswer> {
+  async ask(): Promise<ConsumerAnswer> {
     if (this.#options.mode === "off") return OFF;
     const health = this.#health?.answer();
     if (this.#heartbeats === null) return health ?? NOT_ASKED;
@@ -141,7 +134,7 @@ const OFF: ConsumerAnswer = { open: true, reason: "off", detail: "REMEDIATION_CO
 
 const NOT_ASKED: ConsumerAnswer = { open: true, reason: "off", detail: "nothing says where the consumer can be asked" };
 
-function closed(reason: ConsumerReason, detail: string, retryInMs: number): ConsumerAnswer {
+function closed(reason: ConsumerAnswer["reason"], detail: string, retryInMs: number): ConsumerAnswer {
   return { open: false, reason, detail, retryInMs };
 }
 

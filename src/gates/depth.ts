@@ -12,7 +12,7 @@ export interface DepthReading {
 }
 
 /** The gate, and its last reading. */
-export interface DepthGate extends Gate {
+export interface DepthGate extends Gate<"depth"> {
   last(): DepthReading | null;
 }
 

@@ -23,10 +23,10 @@ export interface LeaderGateDeps {
 }
 
 /** Creates the gate. At most one Redis call an ask, and only where the lease is due to be asked for. */
-export function createLeaderGate(leadership: LeaderGateDeps): Gate {
+export function createLeaderGate(leadership: LeaderGateDeps): Gate<"leader"> {
   return {
     name: "leader",
-    async ask(): Promise<GateAnswer> {
+    async ask(): Promise<GateAnswer<"leader">> {
       await leadership.refresh();
       const { role, holder, leftMs, errorCode } = leadership.status();
       if (role === "off") {

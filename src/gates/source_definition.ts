@@ -1,7 +1,7 @@
 /** What a source is: its policy, and what its gates look at. */
 import type { SourceEntry } from "../config/source_fields.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
-import { GATE_NAMES, type GateName } from "./gate.ts";
+import { GATE_NAMES, type GateName, hasTrait } from "./gate.ts";
 
 /** A source and what its gates look at. Plain data: two that look the same are the same. */
 export interface SourceSetup {
@@ -44,7 +44,6 @@ export interface DepthLimit {
 /** Limit for a declared source that names none. */
 const DECLARED_DEPTH_LIMIT = 1_000;
 /** Gates of a declared source whose consumer is not asked. */
-const DECLARED_GATES: readonly GateName[] = ["enabled", "redis", "leader", "depth", "returns", "pace"];
 
 /** How the sources file calls a member of a source. */
 export function fileMember({ policy }: SourceSetup, member: keyof SourceEntry): string {
@@ -77,9 +76,7 @@ export function declareSource(name: string, entry: SourceEntry): SourceSetup {
   const healthUrl = entry.healthUrl ?? "";
   const setup: SourceSetup = {
     policy,
-    gates: healthUrl === ""
-      ? DECLARED_GATES
-      : GATE_NAMES.filter((gate) => gate === "consumer" || DECLARED_GATES.includes(gate)),
+    gates: GATE_NAMES.filter((gate) => hasTrait(gate, "isOnEverySource") || (gate === "consumer" && healthUrl !== "")),
     maxReplays: entry.maxReplays ?? null,
     maxPerSecond: entry.maxPerSecond ?? 0,
     downstreamQueues: [target],

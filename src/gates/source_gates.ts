@@ -11,7 +11,9 @@ import { ConsumerGate, type ConsumerGateMode } from "./consumer.ts";
 import { createDepthGate, type DepthGate } from "./depth.ts";
 import { type Gate, GATE_NAMES } from "./gate.ts";
 import { createLeaderGate, type LeaderGateDeps } from "./leader.ts";
-import { createEnabledGate, createRedisGate, createReturnsGate } from "./local.ts";
+import { createBrakeGate } from "./brake.ts";
+import { createEnabledGate } from "./enabled.ts";
+import { createRedisGate } from "./redis.ts";
 import type { SourceSetup } from "./source_definition.ts";
 
 /** What {@link createSourceGates} needs. */
@@ -32,7 +34,7 @@ export interface SourceGatesDeps {
   /** The depth gate's limit, and what decides it. */
   readonly depthLimit: () => { limit: number; decidedBy: string };
   /** The source as last read, for the gate `returns`. */
-  readonly returns: Parameters<typeof createReturnsGate>[0];
+  readonly returns: Parameters<typeof createBrakeGate>[0];
 }
 
 /** The gates that every kind of source may have. */
@@ -60,7 +62,7 @@ export function createSourceGates(setup: SourceSetup, deps: SourceGatesDeps): So
       createEnabledGate({ isEnabled: deps.isEnabled, isKnown: deps.isConfigKnown }),
       createRedisGate(deps.link, deps.trial),
       createLeaderGate(deps.leadership),
-      ...[consumer, depth, createReturnsGate(deps.returns)],
+      ...[consumer, depth, createBrakeGate(deps.returns)],
     ],
   };
 }

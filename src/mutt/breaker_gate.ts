@@ -2,9 +2,8 @@
 import type { RedisClient } from "../redis/cluster.ts";
 import { type BreakerMemory, judgeBreaker, rememberBreaker } from "./breaker.ts";
 import type { Log } from "../observability/log.ts";
-import type { Snapshot } from "../redis/dead_letter_store.ts";
+import type { Snapshot } from "../cycle/cycle_state.ts";
 import { redisErrorCode } from "../redis/errors.ts";
-import type { BoardReading, GateStatus } from "../gates/board.ts";
 import type { Gate, GateAnswer } from "../gates/gate.ts";
 
 /** The breaker of MUTT's forwarder (contract §7). */
@@ -35,7 +34,7 @@ export interface BreakerGateDeps {
 }
 
 /** Creates the gate. Two reads an ask. While the breaker wants a canary it answers room 1, once a timeout for all replicas. */
-export function createBreakerGate(deps: BreakerGateDeps): Gate {
+export function createBreakerGate(deps: BreakerGateDeps): Gate<"breaker"> {
   const { redis, enabled, timeoutMs, snapshot, log } = deps;
   let memory: BreakerMemory | null = null;
   let warned = false;
@@ -81,17 +80,9 @@ export function createBreakerGate(deps: BreakerGateDeps): Gate {
   };
 }
 
-/** The reason under which the gate lets one message through that is not counted. */
-const CANARY_REASON = "canary";
-
-/** The gate's status where it wants a canary; else `undefined`. */
-export function canaryStatus({ statuses }: BoardReading): GateStatus | undefined {
-  return statuses.find(({ name, reason }) => name === "breaker" && reason === CANARY_REASON);
-}
-
-function answerCanary(reason: string, waitMs: number): GateAnswer {
+function answerCanary(reason: string, waitMs: number): GateAnswer<"breaker"> {
   const detail = `the forwarder's circuit breaker is ${reason}: one message a timeout goes and is not counted`;
   return waitMs > 0
     ? { open: false, reason: "canary_sent", detail, retryInMs: waitMs }
-    : { open: true, reason: CANARY_REASON, detail, room: 1 };
+    : { open: true, reason: "canary", detail, room: 1, canary: true };
 }

@@ -6,15 +6,15 @@ import { stateKey } from "../redis/keys.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { PeriodicTask } from "../lifecycle/periodic_task.ts";
 
-/** Longest time between two looks, in milliseconds; an interval has at least {@link LOOKS} of them. */
-const PERIOD_MS = 1_000, LOOKS = 5;
-/** Most looks kept: something over an hour. */
-const MAX_LOOKS = 4_096;
+/** Longest time between two samples, in milliseconds; an interval has at least {@link SAMPLES} of them. */
+const PERIOD_MS = 1_000, SAMPLES = 5;
+/** Most intervals kept: something over an hour. */
+const MAX_INTERVALS = 4_096;
 /** Alerts count that got through at most so long before or after messages came back, in milliseconds. */
 const NEAR_MS = 5_000;
 
-/** What is looked at. */
-export interface AlertFlowDeps {
+/** What {@link LiveTraffic} needs. */
+export interface LiveTrafficDeps {
   readonly redis: RedisClient;
   readonly clock: Clock;
   readonly intervalMs: () => number;
@@ -32,8 +32,8 @@ export interface AlertFlowDeps {
   readonly otherDlqs: readonly string[];
 }
 
-/** What was found at one look. */
-interface Look {
+/** What was found at one time. */
+interface Sample {
   /** Score of the newest entry in the forwarder's books that is not of the future ({@link BOOKS_LEAD_MS}); -Infinity: none. */
   readonly newest: number;
   readonly waiting: number;
@@ -47,60 +47,60 @@ interface Look {
   readonly isTaken: boolean;
 }
 
-/** What came between two looks. */
+/** What came between two samples. */
 interface Interval {
   /** When it ended, by the monotonic clock. */
   readonly atMs: number;
   /** Alerts that got through. */
   readonly count: number;
   /** Whether messages came to the DLQ. */
-  readonly grew: boolean;
+  readonly dlqGrew: boolean;
 }
 
 /**
- * Counts, look by look, the alerts that the forwarder took beyond those that had waited and those that other sources put there: MUTT
+ * Counts, sample by sample, the alerts that the forwarder took beyond those that had waited and those that other sources put there: MUTT
  * has made them since. Replays of this source may be among them; whoever judges a cycle takes off what stayed away. Only what got
  * through about when messages came to the DLQ counts: a consumer that was down for just as long as the replays were with it proves
- * nothing later. Held by tests/integration/alert_flow_test.ts.
+ * nothing later. Held by tests/integration/live_traffic_test.ts.
  */
-export class AlertFlow extends PeriodicTask {
-  readonly #deps: AlertFlowDeps;
+export class LiveTraffic extends PeriodicTask {
+  readonly #deps: LiveTrafficDeps;
   readonly #intervals: Interval[] = [];
-  #last: Look | null = null;
+  #last: Sample | null = null;
   /** Alerts that other sources have replayed and the forwarder has not taken yet. Each of them becomes an entry in its books. */
-  #othersWaiting = 0;
+  #unseenReplays = 0;
 
-  constructor(deps: AlertFlowDeps) {
+  constructor(deps: LiveTrafficDeps) {
     super(deps);
     this.#deps = deps;
   }
 
   /** Alerts that got through while messages came to the DLQ, in the last `ms` milliseconds, at least. */
-  within(ms: number): number {
+  liveSuccesses(ms: number): number {
     const fromMs = this.#deps.clock.monotonicMs() - ms;
     const since = this.#intervals.filter(({ atMs }) => atMs >= fromMs);
-    const returnsMs = since.filter(({ grew }) => grew).map(({ atMs }) => atMs);
+    const returnsMs = since.filter(({ dlqGrew }) => dlqGrew).map(({ atMs }) => atMs);
     const isNear = ({ atMs }: Interval) => returnsMs.some((returnMs) => Math.abs(returnMs - atMs) <= NEAR_MS);
     return since.reduce((sum, interval) => interval.count > 0 && isNear(interval) ? sum + interval.count : sum, 0);
   }
 
-  /** Looks once. A look that fails proves nothing, nor does the one behind it; nor is there anything to prove while all rests. */
+  /** Takes one sample. One that fails proves nothing, nor does the one behind it; nor is there anything to prove while all rests. */
   protected async run(): Promise<void> {
     const before = this.#last;
     this.#last = null;
     const found = await this.#read(before?.newest ?? null).catch(() => null);
-    this.#last = found?.look ?? null;
+    this.#last = found?.sample ?? null;
     if (!before || !found) return;
     this.#intervals.push(this.#compare(before, found));
-    if (this.#intervals.length > MAX_LOOKS) this.#intervals.shift();
+    if (this.#intervals.length > MAX_INTERVALS) this.#intervals.shift();
   }
 
   protected intervalMs(): number {
-    return Math.min(PERIOD_MS, this.#deps.intervalMs() / LOOKS);
+    return Math.min(PERIOD_MS, this.#deps.intervalMs() / SAMPLES);
   }
 
   /** `null` where no message waits and none was moved: nothing can come back. */
-  async #read(newestBefore: number | null): Promise<{ look: Look; taken: number } | null> {
+  async #read(newestBefore: number | null): Promise<{ sample: Sample; taken: number } | null> {
     const { redis, rateKey, alertQueue, dlq, otherDlqs } = this.#deps;
     const [waiting, depth, own, time] = await Promise.all(
       [redis.llen(alertQueue), redis.llen(dlq), this.#readCounts(dlq), redis.time()] as const,
@@ -115,13 +115,13 @@ export class AlertFlow extends PeriodicTask {
       readBreakerKey(redis, BREAKER_FAILURES_KEY),
       ...otherDlqs.map((name) => redis.hget(stateKey(name), "replayedTotal")),
     ]);
-    const look = {
+    const sample = {
       ...{ newest: newest[1] === undefined ? -Infinity : Number(newest[1]), waiting },
       othersReplayed: others.reduce((sum, total) => sum + wholeOf(total), 0),
       ...{ depth, cycle: own.cycle, moved: own.replayed + own.dead },
       isTaken: breaker === "CLOSED" && failures === "0",
     };
-    return { look, taken };
+    return { sample, taken };
   }
 
   async #readCounts(dlq: string): Promise<{ cycle: string; replayed: number; dead: number }> {
@@ -129,22 +129,22 @@ export class AlertFlow extends PeriodicTask {
     return { cycle: cycle ?? "", replayed: wholeOf(replayed), dead: wholeOf(dead) };
   }
 
-  #compare(before: Look, { look, taken }: { look: Look; taken: number }): Interval {
+  #compare(before: Sample, { sample, taken }: { sample: Sample; taken: number }): Interval {
     const { clock, breakerEnabled, isRefusalsDlq } = this.#deps;
-    const atMs = clock.monotonicMs(), arrived = countArrived(before, look);
-    this.#othersWaiting += Math.max(0, look.othersReplayed - before.othersReplayed);
-    const made = Math.max(0, taken - before.waiting - this.#othersWaiting);
-    this.#othersWaiting = Math.max(0, this.#othersWaiting - taken);
-    const isProof = breakerEnabled && before.isTaken && look.isTaken;
+    const atMs = clock.monotonicMs(), arrived = countArrived(before, sample);
+    this.#unseenReplays += Math.max(0, sample.othersReplayed - before.othersReplayed);
+    const made = Math.max(0, taken - before.waiting - this.#unseenReplays);
+    this.#unseenReplays = Math.max(0, this.#unseenReplays - taken);
+    const isProof = breakerEnabled && before.isTaken && sample.isTaken;
     const refused = isRefusalsDlq ? Math.max(0, arrived) : 0;
-    return { atMs, count: isProof ? Math.max(0, made - refused) : 0, grew: arrived > 0 };
+    return { atMs, count: isProof ? Math.max(0, made - refused) : 0, dlqGrew: arrived > 0 };
   }
 }
 
-/** Messages that came to the DLQ between two looks; what a cycle moved last, before another began, is not known: at least. */
-function countArrived(before: Look, look: Look): number {
-  const moved = look.cycle === before.cycle ? look.moved - before.moved : look.moved;
-  return look.depth - before.depth + moved;
+/** Messages that came to the DLQ between two samples; what a cycle moved last, before another began, is not known: at least. */
+function countArrived(before: Sample, sample: Sample): number {
+  const moved = sample.cycle === before.cycle ? sample.moved - before.moved : sample.moved;
+  return sample.depth - before.depth + moved;
 }
 
 function wholeOf(text: string | null | undefined): number {

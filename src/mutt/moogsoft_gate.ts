@@ -7,16 +7,9 @@ import { redisErrorCode } from "../redis/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { CachedLookup, type LookupResult, unlessAborted } from "../lifecycle/cached_lookup.ts";
 import type { ExchangeOutcome } from "../runtime/exchange.ts";
-import type { Gate, GateAnswer } from "../gates/gate.ts";
+import type { Gate, GateAnswer, GateReason } from "../gates/gate.ts";
 import { HealthLog } from "../lifecycle/outage_log.ts";
-import {
-  type DownstreamReason,
-  judgeProbe,
-  PROBE_SOURCE,
-  type ProbeAccess,
-  type ProbeVerdict,
-  sendProbe,
-} from "./moogsoft_probe.ts";
+import { judgeProbe, PROBE_SOURCE, type ProbeAccess, type ProbeVerdict, sendProbe } from "./moogsoft_probe.ts";
 import { type Asking, type ProbeClaim, probeKey, ProbeRecord } from "./shared_probe.ts";
 
 /** When to ask again while the first result is on its way. */
@@ -28,8 +21,8 @@ const LOOK_EVERY_MS = 2_000;
 /** What a claim's lease is longer than a probe: time for the reply to reach Redis. */
 const LEASE_MARGIN_MS = 1000;
 
-/** What a {@link DownstreamGate} needs. */
-export interface DownstreamGateOptions {
+/** What a {@link MoogsoftGate} needs. */
+export interface MoogsoftGateOptions {
   /** `MOOG_HEALTH_CHECK_ENABLED`. */
   readonly enabled: boolean;
   /** `MOOG_WEBHOOK_URL`; `undefined` where it is empty. */
@@ -56,24 +49,24 @@ export interface DownstreamGateOptions {
 }
 
 /**
- * Asks Moogsoft by a probe, at most once per cache time for all replicas. {@link DownstreamGate.ask} answers at once from
+ * Asks Moogsoft by a probe, at most once per cache time for all replicas. {@link MoogsoftGate.ask} answers at once from
  * the last result; a stale one is refreshed in the background, where a healthy one counts at most a cache time and a
  * timeout longer. Without Redis each replica probes for itself.
  */
-export class DownstreamGate implements Gate {
+export class MoogsoftGate implements Gate<"downstream"> {
   readonly name = "downstream";
-  readonly #options: DownstreamGateOptions;
-  readonly #prober: Prober | undefined;
+  readonly #options: MoogsoftGateOptions;
+  readonly #health: MoogsoftHealth | undefined;
 
-  constructor(options: DownstreamGateOptions) {
+  constructor(options: MoogsoftGateOptions) {
     this.#options = options;
-    this.#prober = options.enabled && options.url !== undefined ? new Prober(options, options.url) : undefined;
-    if (this.#prober === undefined) options.healthGauge.set(1);
+    this.#health = options.enabled && options.url !== undefined ? new MoogsoftHealth(options, options.url) : undefined;
+    if (this.#health === undefined) options.healthGauge.set(1);
   }
 
   /** Answers without IO; starts a probe in the background where the result is stale. */
-  ask(): GateAnswer {
-    if (this.#prober !== undefined) return this.#prober.answer();
+  ask(): GateAnswer<"downstream"> {
+    if (this.#health !== undefined) return this.#health.answer();
     const { enabled, url } = this.#options;
     const why = whyMoogsoftIsNotAsked({ moogHealthCheckEnabled: enabled, moogWebhookUrl: String(url ?? "") });
     return openBecause(enabled ? "no_url" : "disabled", why ?? "");
@@ -81,23 +74,23 @@ export class DownstreamGate implements Gate {
 
   /** Resolves once a fresh result is known (at most about a probe's timeout), at once where nothing is asked. */
   async settled(): Promise<void> {
-    await this.#prober?.fact.settled();
+    await this.#health?.fact.settled();
   }
 
   /** Breaks a running probe off and waits for its end. Safe to call twice. */
   async stop(): Promise<void> {
-    await this.#prober?.fact.stop();
+    await this.#health?.fact.stop();
   }
 }
 
-function openBecause(reason: DownstreamReason, detail: string): GateAnswer {
+function openBecause(reason: GateReason<"downstream">, detail: string): GateAnswer<"downstream"> {
   return { open: true, reason, detail };
 }
 
 /** Keeps the result of the last probe, this replica's or another's. */
-class Prober {
+class MoogsoftHealth {
   readonly fact: CachedLookup<ProbeVerdict>;
-  readonly #options: DownstreamGateOptions;
+  readonly #options: MoogsoftGateOptions;
   readonly #url: URL;
   readonly #record: ProbeRecord;
   readonly #health: HealthLog;
@@ -108,7 +101,7 @@ class Prober {
   #everHealthy = false;
   #sharing = true;
 
-  constructor(options: DownstreamGateOptions, url: URL) {
+  constructor(options: MoogsoftGateOptions, url: URL) {
     const { clock, log, timeoutMs, cacheMs, redis } = options;
     this.#options = options;
     this.#url = url;
@@ -126,7 +119,7 @@ class Prober {
     });
   }
 
-  answer(): GateAnswer {
+  answer(): GateAnswer<"downstream"> {
     this.#lookForChanges();
     const verdict = this.fact.current();
     if (verdict === undefined) {

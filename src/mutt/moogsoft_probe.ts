@@ -4,26 +4,12 @@ import { answeredWith } from "../observability/spans.ts";
 import type { Span } from "../observability/tracing.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import type { ChosenProxy } from "../config/proxy.ts";
-import { exchange, EXCHANGE_FAILURES, type ExchangeOutcome } from "../runtime/exchange.ts";
+import { exchange, type ExchangeOutcome } from "../runtime/exchange.ts";
+import type { GateReason } from "../gates/gate.ts";
 import { describeAnswer, describeFailure } from "../gates/exchange_words.ts";
 
 /** The `source` of a probe's event; Moogsoft is to auto-close on it (seed, "Note for Operations"). */
 export const PROBE_SOURCE = "MUTT_HEALTH_CHECK";
-
-/** Why the downstream gate is open or closed. Closed set. */
-export const DOWNSTREAM_REASONS = [
-  "disabled",
-  "no_url",
-  "unknown",
-  "healthy",
-  "probe_rejected",
-  "probe_202",
-  "unhealthy",
-  ...EXCHANGE_FAILURES,
-  "tls",
-] as const;
-/** One of {@link DOWNSTREAM_REASONS}. */
-export type DownstreamReason = (typeof DOWNSTREAM_REASONS)[number];
 
 /** What changes under a running service, as it is now. */
 export interface ProbeAccess {
@@ -85,7 +71,7 @@ export function formatProbe(nowMs: number): string {
 
 /** What a probe's outcome means. */
 export interface ProbeVerdict {
-  readonly reason: DownstreamReason;
+  readonly reason: GateReason<"downstream">;
   /** Names hosts and ports only: never credentials, path or query. */
   readonly detail: string;
 }

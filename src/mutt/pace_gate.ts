@@ -1,7 +1,7 @@
 /** Gate `pace`: how many messages may be replayed right now, shared by all instances, and with a limiter by all sources. */
 import type { RedisClient } from "../redis/cluster.ts";
 import { BOOKS_LEAD_MS, grantReplays, limiterRoom, type PaceAnswer, rateRoom, spendRate } from "./pace.ts";
-import type { Snapshot } from "../redis/dead_letter_store.ts";
+import type { Snapshot } from "../cycle/cycle_state.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import { PaceLedgerStore, type ReadLedger } from "./pace_ledger_store.ts";
 import type { Gate, GateAnswer } from "../gates/gate.ts";
@@ -34,7 +34,7 @@ export interface PaceDeps {
 }
 
 /** The gate, and how its room is taken. */
-export interface PaceGate extends Gate {
+export interface PaceGate extends Gate<"pace"> {
   /** Takes room for `count` replays before they are committed; false where another source or instance was quicker: ask again. */
   reserve(count: number): Promise<boolean>;
   /** Fields of the record that go with the commit of `count` replays. */
@@ -50,7 +50,7 @@ export function createPaceGate(redis: RedisClient, deps: PaceDeps): PaceGate {
   async function askLimiter(
     snapshot: Snapshot,
     { rateLimit, ratePeriodSeconds, decidedBy }: PaceSettings,
-  ): Promise<GateAnswer> {
+  ): Promise<GateAnswer<"pace">> {
     const { nowMs } = snapshot;
     const periodMs = ratePeriodSeconds * 1_000;
     const [read, used, ...depths] = await Promise.all([
@@ -114,7 +114,7 @@ export function createPaceGate(redis: RedisClient, deps: PaceDeps): PaceGate {
   };
 }
 
-function toAnswer({ room, retryInMs }: PaceAnswer, detail: string): GateAnswer {
+function toAnswer({ room, retryInMs }: PaceAnswer, detail: string): GateAnswer<"pace"> {
   return room > 0
     ? { open: true, reason: "room", detail, room }
     : { open: false, reason: "no_room", detail, retryInMs };

@@ -11,8 +11,8 @@ import type { Snapshot } from "../redis/dead_letter_store.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createBreakerGate } from "./breaker_gate.ts";
 import type { LiveSettings } from "./dynamic_keys.ts";
-import { AlertFlow } from "./live_traffic.ts";
-import { DownstreamGate } from "./moogsoft_gate.ts";
+import { LiveTraffic } from "./live_traffic.ts";
+import { MoogsoftGate } from "./moogsoft_gate.ts";
 import { type ProbeAccess, sendProbe } from "./moogsoft_probe.ts";
 import { createPaceGate, type PaceGate, type PaceSettings } from "./pace_gate.ts";
 
@@ -35,7 +35,7 @@ export interface MuttGatesDeps {
 
 /** MUTT's gates of one source. */
 export interface MuttGates {
-  readonly downstream: DownstreamGate;
+  readonly downstream: MoogsoftGate;
   readonly pace: PaceGate;
   /** All of them, these two included. */
   readonly all: readonly Gate[];
@@ -45,7 +45,7 @@ export interface MuttGates {
 export function createMuttGates(setup: SourceSetup, deps: MuttGatesDeps): MuttGates {
   const { live, redis, clock, log, tracer, onRedisError, snapshot } = deps;
   const settings = live.current();
-  const downstream = new DownstreamGate({
+  const downstream = new MoogsoftGate({
     ...{ redis, clock, log, onRedisError, chooseProxy: deps.chooseProxy },
     enabled: settings.moogHealthCheckEnabled,
     url: settings.moogWebhookUrl === "" ? undefined : new URL(settings.moogWebhookUrl),
@@ -74,7 +74,7 @@ export function createMuttGates(setup: SourceSetup, deps: MuttGatesDeps): MuttGa
 }
 
 /** Watches live alerts for a source whose consumers are MUTT's; `null` for any other. */
-export function createAlertFlow(
+export function createLiveTraffic(
   { policy, provenByAlerts, otherAlertDlqs }: SourceSetup,
   { live, redis, clock, intervalMs }: {
     live: LiveSettings;
@@ -82,10 +82,10 @@ export function createAlertFlow(
     clock: Clock;
     intervalMs: () => number;
   },
-): AlertFlow | null {
+): LiveTraffic | null {
   if (!provenByAlerts) return null;
   const { breakerEnabled, moogRateLimitKey: rateKey, alertQueue } = live.current();
-  return new AlertFlow({
+  return new LiveTraffic({
     ...{ redis, clock, intervalMs, breakerEnabled, rateKey, alertQueue },
     ...{ dlq: policy.dlq, isRefusalsDlq: policy.target === alertQueue, otherDlqs: otherAlertDlqs },
   });

@@ -6,7 +6,7 @@ import type { SourceSetup } from "../gates/source_definition.ts";
 import { Teardown } from "../lifecycle/teardown.ts";
 import { needsMoogsoft } from "../mutt/built_in_sources.ts";
 import { BOOKS_LEAD_MS } from "../mutt/pace.ts";
-import { type DownstreamReason, judgeProbe, sendProbe } from "../mutt/moogsoft_probe.ts";
+import { judgeProbe, type ProbeVerdict, sendProbe } from "../mutt/moogsoft_probe.ts";
 import type { RedisClient } from "../redis/cluster.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import { stateKey } from "../redis/keys.ts";
@@ -27,7 +27,7 @@ const REDIS_WAIT_MS = 5_000;
 /** Oldest server whose commands suffice. */
 const OLDEST_VERSION = [6, 0];
 /** What Moogsoft's probe finds and only a change mends. */
-const WAITING_IS_NO_HELP: ReadonlySet<DownstreamReason> = new Set(["probe_rejected", "tls"]);
+const WAITING_IS_NO_HELP: ReadonlySet<ProbeVerdict["reason"]> = new Set(["probe_rejected", "tls"]);
 
 /** A gate that is closed for longer than this is told, in milliseconds. */
 const LONG_MS = 3_600_000;

@@ -2,7 +2,7 @@
 import { BRAKE_REASONS, BRAKE_STATES, type BrakeReason, type BrakeState } from "../cycle/brake.ts";
 import { DEAD_REASONS } from "../message/source_policy.ts";
 import { quote } from "../config/redact.ts";
-import { FLOW_GATES, GATE_NAMES } from "../gates/gate.ts";
+import { GATE_NAMES, hasTrait, isGateName } from "../gates/gate.ts";
 import { explainRedisError } from "../redis/advice.ts";
 import { isReplyError, redisErrorCode } from "../redis/errors.ts";
 import { tryMovesOnce } from "../redis/move_trial.ts";
@@ -192,7 +192,9 @@ async function runSource(
   await source.settled();
   let outcome = await source.replay.runOnce({ begin: "now", signal });
   let movedAtMs = clock.monotonicMs();
-  while (FLOW_GATES.has(outcome.stoppedBy) && clock.monotonicMs() - movedAtMs < FLOW_WAIT_MS && !signal.aborted) {
+  while (
+    hasTrait(outcome.stoppedBy, "limitsFlow") && clock.monotonicMs() - movedAtMs < FLOW_WAIT_MS && !signal.aborted
+  ) {
     await clock.sleep(outcome.nextInMs, signal);
     const next = await source.replay.runOnce({ begin: outcome.began ? "never" : "now", signal });
     if (countMoved(next) > 0) movedAtMs = clock.monotonicMs();
@@ -239,19 +241,19 @@ function refuse(problems: readonly string[], exitCode: number): ReplayNowReport 
   return { ok: false, problems, exitCode };
 }
 
-/** Whether it was a gate that stopped a turn. */
-export function isGate(stoppedBy: StoppedBy): boolean {
-  return (GATE_NAMES as readonly string[]).includes(stoppedBy);
-}
-
 function exitCodeOf(sources: readonly SourceSummary[]): number {
   const failed = sources.some((source) =>
     source.stoppedBy === "error" || source.stoppedBy === "redis" ||
     (source.stoppedBy === "contended" && countMoved(source) === 0)
   );
   if (failed) return EXIT.failed;
-  const held = sources.some(({ depthBefore, stoppedBy }) => depthBefore > 0 && isGate(stoppedBy));
+  const held = sources.some((source) => source.depthBefore > 0 && isHeld(source));
   return held && sources.every((source) => countMoved(source) === 0) ? EXIT.held : EXIT.done;
+}
+
+/** Whether a gate ended the cycle of a source. */
+export function isHeld({ stoppedBy }: Pick<SourceSummary, "stoppedBy">): boolean {
+  return isGateName(stoppedBy);
 }
 
 function countMoved({ replayed, dead }: Pick<TurnOutcome, "replayed" | "dead">): number {

@@ -70,7 +70,7 @@ export class RedisConnections {
   /** From the start until every needed connection is ready, and whenever one is lost; by the code of the last failure. */
   readonly #outage: OutageLog;
   #everUp = false;
-  #lastError = "";
+  #lastError: RedisErrorCode | "" = "";
   #lastReason = "";
   /** Variable of the password that was last told to be tried. */
   #toldPassword = "";
@@ -121,7 +121,7 @@ export class RedisConnections {
   }
 
   /** Code of the last failure to connect (`CONNECTION`, `WRONGPASS`, …), empty before any. */
-  lastErrorCode(): string {
+  lastErrorCode(): RedisErrorCode | "" {
     return this.#lastError;
   }
 

@@ -13,7 +13,7 @@ import { oversizeKey, receiptKey, stateKey } from "./keys.ts";
 import type { RedisClient } from "./cluster.ts";
 import { type BulkCall, type BulkScript, loadBulkScript, loadScript, type Script } from "./scripts.ts";
 import { ReadBatch } from "./read_batch.ts";
-import { MAX_FIELD_BYTES, parseRecord, RECORD_FIELDS, type SourceRecord } from "../cycle/cycle_state.ts";
+import { MAX_FIELD_BYTES, parseRecord, RECORD_FIELDS, type Snapshot, type SourceRecord } from "../cycle/cycle_state.ts";
 import { type Guard, TailGuard } from "./tail_guard.ts";
 import browseNewest from "./scripts/browse_newest.lua" with { type: "text" };
 import beginCycle from "./scripts/begin_cycle.lua" with { type: "text" };
@@ -22,17 +22,10 @@ import peekSource from "./scripts/peek_source.lua" with { type: "text" };
 import readChunk from "./scripts/read_chunk.lua" with { type: "text" };
 import settleCommit from "./scripts/settle_commit.lua" with { type: "text" };
 
+export type { Snapshot };
+
 /** Bytes of either end that stand for a message too large to be read, and for the newest one (a short one's ends overlap). */
 const SAMPLE_BYTES = 4_096;
-
-/** A source at one instant of the server. */
-export interface Snapshot {
-  readonly record: SourceRecord;
-  /** Messages in the DLQ. */
-  readonly depth: number;
-  /** The server's clock. */
-  readonly nowMs: number;
-}
 
 /** The oldest messages of a DLQ, not changed by reading them. */
 export interface Chunk extends Snapshot {

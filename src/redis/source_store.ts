@@ -1,4 +1,5 @@
 /** What one source needs of Redis: a connection of its own, its store, and the trial of a move. */
+import type { RedisErrorCode } from "./errors.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { BudgetedStore } from "./budgeted_store.ts";
@@ -11,7 +12,7 @@ import type { ReadBudget } from "./read_budget.ts";
 export interface SourceLink {
   /** Whether every connection that the source needs can take commands. */
   isReady(): boolean;
-  lastErrorCode(): string;
+  lastErrorCode(): RedisErrorCode | "";
   lastFailure(): string;
 }
 

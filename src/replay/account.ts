@@ -9,7 +9,7 @@ import {
 } from "../cycle/brake.ts";
 import { correlationIdOf, previewMessage } from "../message/preview.ts";
 import type { DeadReason, SourcePolicy } from "../message/source_policy.ts";
-import { isOnPath, type Outage } from "../gates/board.ts";
+import { lengthMs, type Outage } from "../cycle/outages.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { CommitResult, Snapshot } from "../redis/dead_letter_store.ts";
@@ -108,7 +108,7 @@ export class Account {
     for (const outage of outages) this.#tellOutage(outage, last);
     const seconds = record.cycle === 0 ? null : Math.round((nowMs - record.startedAtMs) / 1_000);
     const fields = {
-      ...{ source, cycle, depth, budget: step.budget, bound_by: step.boundBy, ...last },
+      ...{ source, cycle, depth, budget: step.budget, bound_by: step.cycleLimit, ...last },
       ...(seconds === null ? {} : { last_cycle_seconds_ago: seconds }),
     };
     const whole = troubled &&
@@ -126,10 +126,8 @@ export class Account {
       const message = `Remediation cycle ${cycle}: ${depth} messages in ${this.#policy.dlq}`;
       this.#log[depth > 0 ? "info" : "debug"]("cycle", message, fields);
     }
-    const { brake, budget, boundBy } = step, { allowance, reason } = brake;
-    this.#noteBrake({ state: brakeState(brake, budget === 0 && boundBy === "returns"), reason, allowance }, {
-      isOwn: true,
-    });
+    const { brake } = step, { allowance, reason } = brake;
+    this.#noteBrake({ state: brakeState(brake, next.cycleLimit === "held"), reason, allowance }, { isOwn: true });
   }
 
   #tellStamps(areDropped: boolean): void {
@@ -164,12 +162,12 @@ export class Account {
   }
 
   #tellOutage(outage: Outage, { replayed }: CycleOutcome): void {
-    const { gate, reason, fromMs, untilMs } = outage;
-    const seconds = Math.round((untilMs - fromMs) / 1_000);
-    const excuse = isOnPath(outage) ? ": what was replayed meanwhile and comes back is not held against it" : "";
+    const { gate, reason, fromMs, excusesFailures } = outage;
+    const seconds = Math.round(lengthMs(outage) / 1_000);
+    const excuse = excusesFailures ? ": what was replayed meanwhile and comes back is not held against it" : "";
     this.#log.info(
       "outage",
-      `Remediation: gate ${gate} was closed for ${describeDuration(untilMs - fromMs)}${excuse}`,
+      `Remediation: gate ${gate} was closed for ${describeDuration(lengthMs(outage))}${excuse}`,
       {
         ...{ source: this.#policy.name, gate, reason, since: toIso(fromMs), outage_seconds: seconds, replayed },
       },

@@ -1,7 +1,6 @@
 /** What a cycle would do to the messages that are there now. Reads only. */
 import type { DeadReason, SourcePolicy } from "../message/source_policy.ts";
-import { canaryStatus } from "../mutt/breaker_gate.ts";
-import { FLOW_GATES } from "../gates/gate.ts";
+import { hasTrait } from "../gates/gate.ts";
 import type { GateBoard } from "../gates/board.ts";
 import type { DeadLetterStore } from "../redis/dead_letter_store.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
@@ -32,8 +31,8 @@ export async function dryRun(
 ): Promise<TurnOutcome> {
   const snapshot = await replay.look();
   const reading = await board.ask();
-  const closed = reading.closed.find(({ name }) => name !== "returns" && !FLOW_GATES.has(name));
-  const breakerCanary = canaryStatus(reading) !== undefined;
+  const closed = reading.closed.find(({ name }) => hasTrait(name, "blocksStart"));
+  const breakerCanary = reading.canary !== null;
   const { chunkMessages, chunkBytes: bytes, maxMessageBytes: messageBytes } = settings;
   const returns = await lookForReturns({ store, policy, maxMessageBytes: messageBytes }, snapshot);
   const { number, budget, step, tallies } = planCycle(snapshot, { ...settings, returns, breakerCanary });
@@ -66,7 +65,7 @@ export async function dryRun(
     count(plan);
   }
   const { depth } = snapshot;
-  const byBound: StoppedBy = breakerCanary ? "breaker" : step.boundBy === "depth" ? "empty" : step.boundBy;
+  const byBound: StoppedBy = breakerCanary ? "breaker" : step.cycleLimit === "depth" ? "empty" : step.cycleLimit;
   const stoppedBy = signal.aborted ? "shutdown" : closed?.name ?? byBound;
   return { depthBefore: depth, depthAfter: depth, replayed, dead, conflicts: 0, stoppedBy, began: false, nextInMs: 0 };
 }

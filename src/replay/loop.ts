@@ -1,6 +1,6 @@
 /** The loop of one source: a turn, a pause until the next is worth taking, and so on until it is stopped. */
 import type { Clock } from "../runtime/clock.ts";
-import { FLOW_GATES } from "../gates/gate.ts";
+import { hasTrait } from "../gates/gate.ts";
 import type { TurnOutcome } from "./outcome.ts";
 import type { SourceReplay } from "./source_replay.ts";
 
@@ -95,7 +95,7 @@ export class ReplayLoop {
   /** A pass ends with its cycle, or when a gate holds the source; held ones count once an interval. */
   #countPass({ began, stoppedBy }: TurnOutcome, startedMs: number): void {
     if (began) this.#passSinceMs ??= startedMs;
-    if (FLOW_GATES.has(stoppedBy)) return;
+    if (hasTrait(stoppedBy, "limitsFlow")) return;
     const isDue = startedMs - this.#lastPassMs >= this.#deps.intervalMs();
     if (this.#passSinceMs === null && !isDue) return;
     this.#deps.onPass((this.#deps.clock.monotonicMs() - (this.#passSinceMs ?? startedMs)) / 1_000);

@@ -1,6 +1,6 @@
 /** Looks for what came back: reads what arrived in a DLQ since the last look, or a sample of it, and whose stamp it bears. */
 import { Buffer } from "node:buffer";
-import type { FoundReturns } from "../cycle/evidence.ts";
+import type { Returns } from "../cycle/evidence.ts";
 import { readMessage } from "../message/read_message.ts";
 import { findRecord } from "../message/stamp.ts";
 import { REMEDIATION_MEMBER, type SourcePolicy } from "../message/source_policy.ts";
@@ -12,18 +12,10 @@ const MAX_BLOCKS = 20, BLOCK_MESSAGES = 100, BLOCK_BYTES = 65_536;
 /** Of a larger message only what may be its stamp is read: the messages of a look, 2,000 at most, are held at once. */
 const STAMP: Excerpt = { bytes: 8_192, from: JSON.stringify(REMEDIATION_MEMBER) };
 
-/** What a look found. Counts are estimates where it took a sample. */
-export interface Returns {
-  /** Messages that arrived since the last look, whoever pushed them. */
-  readonly arrived: number;
-  /** Those that bear our stamp, by the cycle that it names. */
-  readonly found: ReadonlyMap<number, FoundReturns>;
-  /** Those that bear none: inflow. */
-  readonly unstamped: number;
-  /** Those of them that were read, without large ones. */
+/** What a look found, and what it read. */
+export interface ReadReturns extends Returns {
+  /** Those of the messages without a stamp that were read, without large ones. */
   readonly unstampedRead: readonly Buffer[];
-  /** Length of the DLQ at the look. */
-  readonly depth: number;
 }
 
 /**
@@ -37,7 +29,7 @@ export async function lookForReturns(
     maxMessageBytes: number;
   },
   { record }: Snapshot,
-): Promise<Returns> {
+): Promise<ReadReturns> {
   const bounds: ChunkBounds = { messages: BLOCK_MESSAGES, bytes: BLOCK_BYTES, messageBytes: maxMessageBytes };
   let newest = await store.browse(bounds, STAMP);
   const { depth } = newest;

@@ -1,8 +1,7 @@
 /** One source's turn: asks the gates, reads, decides, commits, accounts, chunk after chunk until the cycle's bound. */
 import type { DeadReason, SourcePolicy } from "../message/source_policy.ts";
 import type { BoardReading, GateBoard, GateStatus } from "../gates/board.ts";
-import { canaryStatus } from "../mutt/breaker_gate.ts";
-import { FLOW_GATES } from "../gates/gate.ts";
+import { hasTrait } from "../gates/gate.ts";
 import type { DepthReading } from "../gates/depth.ts";
 import type { Log } from "../observability/log.ts";
 import type { Chunk, ChunkBounds, Commit, DeadLetterStore, Move, Snapshot } from "../redis/dead_letter_store.ts";
@@ -26,7 +25,7 @@ import {
   type PlanContext,
   planPicks,
 } from "./judge_chunk.ts";
-import { lookForReturns, type Returns } from "./returns.ts";
+import { lookForReturns, type ReadReturns } from "./returns.ts";
 
 /** How long after it was sent a commit may still run, in milliseconds of the server's clock. */
 const COMMIT_DEADLINE_MS = 5_000;
@@ -78,7 +77,7 @@ export interface SourceReplayDeps {
   /** Fields of the record that tell the pace of `count` replays. */
   readonly paceFields: (count: number) => Readonly<Record<string, string>>;
   /** Live messages that the consumer was seen to get through within the last milliseconds, while messages came back. */
-  readonly finishedWithin: (ms: number) => number;
+  readonly liveSuccesses: (ms: number) => number;
   /** Whether this instance leads; told when Redis refused what only the leader may do. */
   readonly leadership: Pick<Leadership, "refused" | "leads" | "isFailing">;
   readonly settings: () => ReplaySettings;
@@ -129,7 +128,32 @@ interface Stop {
   nextInMs: number;
 }
 
-/** Replays one source. Not for two turns at a time; any number of processes may each have one. */
+/**
+ * Replays one source. Not for two turns at a time; any number of processes may each have one.
+ *
+ * A turn works on the cycle in the source's record, which is in one of three states:
+ *
+ * - *due*: the interval has passed since the last cycle began, this process has just started, or a step was judged early
+ *   (`#judgeStep`). If no gate blocks a start, `planCycle` judges the last cycle, and sets the budget of the next and its limit. Of
+ *   several instances one begins it. It is then open, or over if it has no budget.
+ * - *open*: budget is left. The turn commits chunk after chunk, and asks the gates before each. A closed gate ends the turn, not the
+ *   cycle: the next turn goes on with it, here or in another process.
+ * - *over*: the budget is used up, the DLQ is empty, the message that was newest at the start has gone, or nothing is left to pick.
+ *   The turn ends, and the cycle stays over until the next one is due.
+ *
+ * The limit (`CycleLimit`) says what set the budget, and so how the cycle goes and what ends it:
+ *
+ * - `depth`: the budget is all that was there. The cycle takes the oldest messages in a row (`#step`). It ends as `empty`.
+ * - `batch_size`: the same for REMEDIATION_BATCH_SIZE messages, while more are left. It ends as `batch_size`.
+ * - `returns`: the brake allows less: a canary group while the source is suspect, later a step of the ramp. It ends as `returns`.
+ * - `held`: the source is suspect and its next canary group is not due. The cycle is over from the start, and the gate `returns` is
+ *   closed until the next one.
+ * - `breaker`: a gate answered with a canary. One message goes, and its return is not counted. If such an answer comes while a cycle
+ *   with another limit is open, the turn ends, so that the canary gets a cycle of its own.
+ *
+ * While the brake has an allowance, whatever the limit, messages are picked from both ends of the DLQ (`#carefulStep`), and only
+ * replays use up the budget.
+ */
 export class SourceReplay {
   readonly policy: SourcePolicy;
   readonly #deps: SourceReplayDeps;
@@ -232,7 +256,7 @@ export class SourceReplay {
       return stop;
     } finally {
       // A gate of flow lets the cycle go on in a moment.
-      if (!FLOW_GATES.has(stoppedBy)) this.#deps.account.tellMoves();
+      if (!hasTrait(stoppedBy, "limitsFlow")) this.#deps.account.tellMoves();
       const { depthBefore, replayed, dead, conflicts } = tally;
       span.set(cycleFacts({
         ...{ replayed, conflicts, stoppedBy, cycle: this.#snapshot?.record.cycle ?? 0, depth: depthBefore ?? 0 },
@@ -263,13 +287,13 @@ export class SourceReplay {
       if (isDue || step) {
         if (tally.began) return this.#ended(snapshot);
         // Gates of flow hold a cycle's chunks; its beginning, which judges the last one, need not wait for them.
-        const closed = reading.closed.find(({ name }) => name !== "returns" && !FLOW_GATES.has(name));
+        const closed = reading.closed.find(({ name }) => hasTrait(name, "blocksStart"));
         if (closed) return this.#heldBy(closed);
         if (snapshot.depth > 0) span.begin();
         if (
           await this.#begin(snapshot, {
             ...{ force: mayBegin === "now" || this.nextCycleInMs() > 0, returns: step },
-            breakerCanary: canaryStatus(reading) !== undefined,
+            breakerCanary: reading.canary !== null,
           })
         ) {
           tally.began = true;
@@ -288,7 +312,7 @@ export class SourceReplay {
       cycle = snapshot.record.cycle;
       if (this.#isOver(snapshot)) return this.#ended(snapshot);
       // A breaker's canary goes in a cycle of its own, so that its return can be told from a failure.
-      const blocking = reading.closed[0] ?? (snapshot.record.boundBy === "breaker" ? undefined : canaryStatus(reading));
+      const blocking = reading.closed[0] ?? (snapshot.record.cycleLimit === "breaker" ? null : reading.canary);
       if (blocking) return this.#heldBy(blocking);
 
       span.begin();
@@ -332,7 +356,7 @@ export class SourceReplay {
    * Judges a canary group or a step of the ramp as soon as the consumer has had its time: what it was given is taken from the
    * target, and what fails would be back. @returns what came back, where the next step may begin; `null`: not now
    */
-  async #judgeStep({ record, depth }: Snapshot): Promise<Returns | null> {
+  async #judgeStep({ record, depth }: Snapshot): Promise<ReadReturns | null> {
     if (!this.#isStepOpen({ record, depth }) || record.cycle === this.#judgedBad) return null;
     const nowMs = this.#deps.clock.monotonicMs();
     if (this.#waiting() > 0) this.#taken = null;
@@ -347,7 +371,8 @@ export class SourceReplay {
 
   /** Whether the cycle in hand is a step whose outcome is worth knowing before the interval is over. */
   #isStepOpen({ record, depth }: Pick<Snapshot, "record" | "depth">): boolean {
-    return isCareful(record) && record.replayed > 0 && record.boundBy !== "breaker" && this.#isOver({ record, depth });
+    return isCareful(record) && record.replayed > 0 && record.cycleLimit !== "breaker" &&
+      this.#isOver({ record, depth });
   }
 
   /** Whether the cycle in hand has nothing more to take. */
@@ -365,14 +390,14 @@ export class SourceReplay {
     return this.#deps.depthReading()?.depths[0] ?? Infinity;
   }
 
-  #lookForReturns(snapshot: Snapshot): Promise<Returns> {
+  #lookForReturns(snapshot: Snapshot): Promise<ReadReturns> {
     const { store, settings } = this.#deps;
     return lookForReturns({ store, policy: this.policy, maxMessageBytes: settings().maxMessageBytes }, snapshot);
   }
 
   /** What a cycle may do that begins now. */
-  #plan(snapshot: Snapshot, { returns, breakerCanary }: { returns: Returns; breakerCanary: boolean }) {
-    const { clock, board, settings, finishedWithin } = this.#deps, { record, nowMs } = snapshot;
+  #plan(snapshot: Snapshot, { returns, breakerCanary }: { returns: ReadReturns; breakerCanary: boolean }) {
+    const { clock, board, settings, liveSuccesses } = this.#deps, { record, nowMs } = snapshot;
     const seenForMs = clock.monotonicMs() - this.#lastProgressMs;
     const lastedMs = Math.max(0, nowMs - record.startedAtMs) + seenForMs;
     const dropped = this.#droppedStamps.looked({ stamped: returns.found.size, unstamped: returns.unstampedRead });
@@ -380,14 +405,14 @@ export class SourceReplay {
       ...settings(),
       ...{ returns, breakerCanary, waiting: this.#waiting(), stampsDropped: dropped ?? record.stampsDropped },
       outages: record.cycle === 0 ? [] : board.outagesSince(clock.nowMs() - lastedMs),
-      proof: finishedWithin(lastedMs),
+      liveSuccesses: liveSuccesses(lastedMs),
     });
   }
 
   /** Begins a cycle; false where another instance was quicker. */
   async #begin(
     snapshot: Snapshot,
-    { force, breakerCanary, returns }: { force: boolean; breakerCanary: boolean; returns: Returns | null },
+    { force, breakerCanary, returns }: { force: boolean; breakerCanary: boolean; returns: ReadReturns | null },
   ): Promise<boolean> {
     const { intervalMs } = this.#deps.settings();
     const plan = this.#plan(snapshot, { returns: returns ?? await this.#lookForReturns(snapshot), breakerCanary });
@@ -440,7 +465,7 @@ export class SourceReplay {
       targetLimit: this.#targetLimit(),
       fields: {
         ...(replayed > 0 ? paceFields(replayed) : {}),
-        ...(record.boundBy === "breaker" ? { breakerCanaryAtMs: String(nowMs) } : {}),
+        ...(record.cycleLimit === "breaker" ? { breakerCanaryAtMs: String(nowMs) } : {}),
       },
     };
   }
@@ -563,11 +588,18 @@ export class SourceReplay {
     const isOpen = this.#isStepOpen({ record, depth }) && record.cycle !== this.#judgedBad;
     const nextInMs = isOpen ? Math.min(STEP_POLL_MS, this.nextCycleInMs()) : this.nextCycleInMs();
     if (depth === 0) return { by: "empty", nextInMs };
-    if (record.boundBy === "held" || record.boundBy === "returns") return { by: "returns", nextInMs };
-    if (record.boundBy === "breaker") return { by: "breaker", nextInMs };
-    if (record.boundBy !== "batch_size") return { by: "empty", nextInMs };
-    if (this.#deps.leadership.leads()) this.#deps.account.batchEnded({ depth, ...this.#deps.settings() });
-    return { by: "batch_size", nextInMs };
+    switch (record.cycleLimit) {
+      case "held":
+      case "returns":
+        return { by: "returns", nextInMs };
+      case "breaker":
+        return { by: "breaker", nextInMs };
+      case "depth":
+        return { by: "empty", nextInMs };
+      case "batch_size":
+        if (this.#deps.leadership.leads()) this.#deps.account.batchEnded({ depth, ...this.#deps.settings() });
+        return { by: "batch_size", nextInMs };
+    }
   }
 
   #heldBy({ name, retryInMs }: GateStatus): Stop {

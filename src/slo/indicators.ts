@@ -1,7 +1,7 @@
 /** Counts the events of one source's objectives that are samples: what holds when it is looked at (docs/slos.md). */
 import { Backlog } from "./backlog.ts";
 import type { GateStatus } from "../gates/board.ts";
-import type { GateName } from "../gates/gate.ts";
+import { type GateReason, hasTrait } from "../gates/gate.ts";
 import type { SloCounters } from "./counters.ts";
 import type { Measurement } from "../replay/depth_watch.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -9,9 +9,12 @@ import type { Clock } from "../runtime/clock.ts";
 /** How long a measurement of the queue holds; they are made every 5 s. */
 const FRESH_MS = 15_000;
 /** Answers of the gate `downstream` that say nothing of the system behind: nobody has asked it. */
-const NOT_ASKED: ReadonlySet<string> = new Set(["unknown", "no_url", "disabled", "error"]);
-/** While one of these is closed a backlog cannot drain, whatever this service does. */
-const HOLDING: ReadonlySet<GateName> = new Set(["enabled", "consumer", "downstream", "breaker"]);
+const NOT_ASKED: ReadonlySet<GateReason> = new Set<GateReason<"downstream">>([
+  "unknown",
+  "no_url",
+  "disabled",
+  "error",
+]);
 
 /** What {@link SourceIndicators} needs. */
 export interface SourceIndicatorsDeps {
@@ -63,7 +66,7 @@ export class SourceIndicators {
     if (!known || nowMs - known.atMs > FRESH_MS) return;
     this.#count("oldest_age", known.oldestAgeMs <= oldestAgeMs);
     if (!leads()) this.#backlog = new Backlog();
-    else if (statuses.every(({ name, open }) => open || !HOLDING.has(name))) {
+    else if (statuses.every(({ name, open }) => open || !hasTrait(name, "stopsDrainClock"))) {
       this.#backlog.grewOlder(sinceMs);
       this.#count("time_to_drain", this.#backlog.ageMs <= drainMs);
     }

@@ -5,8 +5,8 @@ import { createCommandContext } from "../../src/app/command_context.ts";
 import { check } from "../../src/operations/check.ts";
 import { EXIT } from "../../src/runtime/exit.ts";
 import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
-import { CONSUMER_REASONS, ConsumerGate, type ConsumerGateOptions } from "../../src/gates/consumer.ts";
-import type { GateAnswer } from "../../src/gates/gate.ts";
+import { ConsumerGate, type ConsumerGateOptions } from "../../src/gates/consumer.ts";
+import { type GateAnswer, reasonsOf } from "../../src/gates/gate.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { SYSTEM_RANDOM } from "../../src/runtime/random.ts";
 import { startHttpStub, type StubAnswer } from "../../testkit/http_stub.ts";
@@ -38,7 +38,7 @@ function createGate(redis: Redis, overrides: Partial<ConsumerGateOptions> = {}) 
 /** `open reason` of an answer. */
 async function asked(gate: ConsumerGate): Promise<string> {
   const { open, reason }: GateAnswer = await gate.ask();
-  ok((CONSUMER_REASONS as readonly string[]).includes(reason));
+  ok((reasonsOf("consumer") as readonly string[]).includes(reason));
   return `${open ? "open" : "closed"} ${reason}`;
 }
 

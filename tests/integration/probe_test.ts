@@ -1,9 +1,10 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import type { Redis } from "ioredis";
 import { Secret } from "../../src/runtime/secret.ts";
-import { DownstreamGate, type DownstreamGateOptions } from "../../src/mutt/moogsoft_gate.ts";
+import { MoogsoftGate, type MoogsoftGateOptions } from "../../src/mutt/moogsoft_gate.ts";
 import { exchange, EXCHANGE_FAILURES, type ExchangeOutcome, TLS_FLAWS } from "../../src/runtime/exchange.ts";
-import { DOWNSTREAM_REASONS, sendProbe } from "../../src/mutt/moogsoft_probe.ts";
+import { reasonsOf } from "../../src/gates/gate.ts";
+import { sendProbe } from "../../src/mutt/moogsoft_probe.ts";
 import { probeKey, ProbeRecord } from "../../src/mutt/shared_probe.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { type RecordedLine, recordLog } from "../../testkit/recorded_log.ts";
@@ -115,17 +116,17 @@ Deno.test("exchange: never rejects when aborted at once", async () => {
 });
 
 interface GateSetup {
-  readonly gate: DownstreamGate;
+  readonly gate: MoogsoftGate;
   readonly lines: RecordedLine[];
   readonly gauge: number[];
   readonly redisErrors: unknown[];
 }
 
-function createGate(redis: Redis, overrides: Partial<DownstreamGateOptions>): GateSetup {
+function createGate(redis: Redis, overrides: Partial<MoogsoftGateOptions>): GateSetup {
   const { log, lines } = recordLog();
   const gauge: number[] = [];
   const redisErrors: unknown[] = [];
-  const gate = new DownstreamGate({
+  const gate = new MoogsoftGate({
     enabled: true,
     url: undefined,
     access: () => PLAIN,
@@ -149,7 +150,7 @@ for (
     ["there is no URL", {}, "no_url"],
   ] as const
 ) {
-  Deno.test(`DownstreamGate: is open with the gauge at 1 and asks nobody when ${name}`, async () => {
+  Deno.test(`MoogsoftGate: is open with the gauge at 1 and asks nobody when ${name}`, async () => {
     const { gate, gauge } = createGate(null as unknown as Redis, overrides);
     const answer = gate.ask();
     await gate.settled();
@@ -171,7 +172,7 @@ const answers: [number, string][] = [
   [500, "unhealthy"],
 ];
 
-withRedis("DownstreamGate: answers by the status when Moogsoft answers", async (server) => {
+withRedis("MoogsoftGate: answers by the status when Moogsoft answers", async (server) => {
   const redis = server.client();
   for (const [status, reason] of answers) {
     await withMoog({ status }, async (_moog, url) => {
@@ -185,13 +186,13 @@ withRedis("DownstreamGate: answers by the status when Moogsoft answers", async (
         reason,
         [reason === "healthy" ? 1 : 0],
       ]);
-      ok((DOWNSTREAM_REASONS as readonly string[]).includes(answer.reason));
+      ok((reasonsOf("downstream") as readonly string[]).includes(answer.reason));
       await gate.stop();
     });
   }
 });
 
-withRedis("DownstreamGate: names no secret when it tells of a failure", async (server) => {
+withRedis("MoogsoftGate: names no secret when it tells of a failure", async (server) => {
   const redis = server.client();
   await withMoog({ status: 401 }, async (_moog, url) => {
     const secret = new URL(url.href.replace("//", "//user:@") + `?token=${encodeURIComponent(PLANTED.webhookToken)}`);
@@ -211,7 +212,7 @@ withRedis("DownstreamGate: names no secret when it tells of a failure", async (s
 });
 
 // Original test 9, which was skipped there.
-withRedis("DownstreamGate: probes once a cache time when asked often", async (server) => {
+withRedis("MoogsoftGate: probes once a cache time when asked often", async (server) => {
   const redis = server.client();
   await withMoog({ status: 200 }, async ({ requests }, url) => {
     const { gate } = createGate(redis, { url, cacheMs: 300 });
@@ -227,7 +228,7 @@ withRedis("DownstreamGate: probes once a cache time when asked often", async (se
   });
 });
 
-withRedis("DownstreamGate: probes once for all replicas when ten start together", async (server) => {
+withRedis("MoogsoftGate: probes once for all replicas when ten start together", async (server) => {
   await withMoog({ status: 200 }, async ({ requests }, url) => {
     const gates = Array.from({ length: 10 }, () => createGate(server.client(), { url }).gate);
     await Promise.all(gates.map((gate) => gate.settled()));
@@ -237,7 +238,7 @@ withRedis("DownstreamGate: probes once for all replicas when ten start together"
   });
 });
 
-withRedis("DownstreamGate: probes for itself when another URL has a result", async (server) => {
+withRedis("MoogsoftGate: probes for itself when another URL has a result", async (server) => {
   const redis = server.client();
   await withMoog({ status: 200 }, async (_one, oneUrl) => {
     await withMoog({ status: 500 }, async (_other, otherUrl) => {
@@ -249,7 +250,7 @@ withRedis("DownstreamGate: probes for itself when another URL has a result", asy
   });
 });
 
-withRedis("DownstreamGate: judges a shared result by its own codes when they differ", async (server) => {
+withRedis("MoogsoftGate: judges a shared result by its own codes when they differ", async (server) => {
   const redis = server.client();
   await withMoog({ status: 202 }, async ({ requests }, url) => {
     const gates = [[200, 201, 202], [200, 201]].map((successCodes) => createGate(redis, { url, successCodes }).gate);
@@ -259,7 +260,7 @@ withRedis("DownstreamGate: judges a shared result by its own codes when they dif
   });
 });
 
-withRedis("DownstreamGate: probes after the lease when the prober died", async (server) => {
+withRedis("MoogsoftGate: probes after the lease when the prober died", async (server) => {
   const redis = server.client();
   await withMoog({ status: 200 }, async (_moog, url) => {
     await new ProbeRecord({ redis, cacheMs: 60_000, leaseMs: 300 }).claim(plainKey(url));
@@ -271,7 +272,7 @@ withRedis("DownstreamGate: probes after the lease when the prober died", async (
   });
 });
 
-withRedis("DownstreamGate: probes with its own cache, with one warning, when Redis fails", async (server) => {
+withRedis("MoogsoftGate: probes with its own cache, with one warning, when Redis fails", async (server) => {
   const redis = server.client();
   await withMoog({ status: 200 }, async ({ requests }, url) => {
     await redis.set(plainKey(url), "not a hash");
@@ -294,7 +295,7 @@ withRedis("DownstreamGate: probes with its own cache, with one warning, when Red
   });
 });
 
-withRedis("DownstreamGate: probes for itself when the ACL forbids to share", async (server) => {
+withRedis("MoogsoftGate: probes for itself when the ACL forbids to share", async (server) => {
   await server.client().call("ACL", "SETUSER", "u", "on", ">p", "~*", "+@all", "-hset");
   await withMoog({ status: 200 }, async (_moog, url) => {
     const { gate, lines } = createGate(server.client({ username: "u", password: "p" }), { url });
@@ -305,7 +306,7 @@ withRedis("DownstreamGate: probes for itself when the ACL forbids to share", asy
   });
 });
 
-withRedis("DownstreamGate: answers at once and stops at once when Redis is stopped", async (server) => {
+withRedis("MoogsoftGate: answers at once and stops at once when Redis is stopped", async (server) => {
   const redis = server.client();
   await withMoog({ status: 200 }, async (_moog, url) => {
     await redis.ping();
@@ -320,7 +321,7 @@ withRedis("DownstreamGate: answers at once and stops at once when Redis is stopp
   });
 });
 
-withRedis("DownstreamGate.stop: breaks the probe off when Moogsoft hangs", async (server) => {
+withRedis("MoogsoftGate.stop: breaks the probe off when Moogsoft hangs", async (server) => {
   const redis = server.client();
   await withMoog({ fault: "hang" }, async ({ requests }, url) => {
     const { gate, lines, gauge } = createGate(redis, { url, timeoutMs: 60_000 });
@@ -333,12 +334,12 @@ withRedis("DownstreamGate.stop: breaks the probe off when Moogsoft hangs", async
 });
 
 withRedis(
-  "DownstreamGate: counts a healthy result a cache time and a timeout longer when the next probe hangs",
+  "MoogsoftGate: counts a healthy result a cache time and a timeout longer when the next probe hangs",
   async (server) => {
     const redis = server.client();
     const clock = new TestClock();
     const outcomes = [{ kind: "answered", status: 200 } as const];
-    const sendProbe: DownstreamGateOptions["sendProbe"] = ({ signal }) => {
+    const sendProbe: MoogsoftGateOptions["sendProbe"] = ({ signal }) => {
       const next = outcomes.pop();
       if (next !== undefined) return Promise.resolve(next);
       return new Promise((resolve) => signal.addEventListener("abort", () => resolve({ kind: "unreachable" })));
@@ -361,7 +362,7 @@ withRedis(
   },
 );
 
-withRedis("DownstreamGate: logs changes, an outage's length and the auto-close hint when it probes", async (server) => {
+withRedis("MoogsoftGate: logs changes, an outage's length and the auto-close hint when it probes", async (server) => {
   await withMoog({ status: 200 }, async (moog, url) => {
     const { gate, lines, gauge } = createGate(server.client(), { url, cacheMs: 1 });
     for (const status of [200, 200, 500, 500, 200]) {
@@ -450,12 +451,12 @@ withRedis("ProbeRecord: shares each outcome as it was", async (server) => {
   }
 });
 
-withRedis("DownstreamGate: has a result of its own when key, authority or credentials differ", async (server) => {
+withRedis("MoogsoftGate: has a result of its own when key, authority or credentials differ", async (server) => {
   const redis = server.client();
   await withMoog({ status: 200 }, async (moog, url) => {
     const withUser = new URL(url);
     withUser.username = "u";
-    const askings: Partial<DownstreamGateOptions>[] = [
+    const askings: Partial<MoogsoftGateOptions>[] = [
       { url },
       { url, access: () => ({ ...PLAIN, apiKey: new Secret("old") }) },
       { url, access: () => ({ ...PLAIN, apiKey: new Secret("new") }) },
@@ -472,7 +473,7 @@ withRedis("DownstreamGate: has a result of its own when key, authority or creden
   });
 });
 
-withRedis("DownstreamGate: asks again within seconds when the key was renewed", async (server) => {
+withRedis("MoogsoftGate: asks again within seconds when the key was renewed", async (server) => {
   const redis = server.client();
   const clock = new TestClock();
   let key = "old";

@@ -25,9 +25,9 @@ Deno.test("peek: answers the record, the depth and the server's clock, and chang
   await client.hset(STATE, { seq: "12", cycle: "3", remaining: "2", replayed: "7", dead: "1", boundBy: "batch_size" });
   const before = await dumpKeys(client);
   const { record, depth } = await createStore(server()).peek();
-  const { sequence, cycle, remaining, replayed, dead, boundBy } = record;
-  deepStrictEqual({ sequence, cycle, remaining, replayed, dead, boundBy, depth }, {
-    ...{ sequence: "12", cycle: 3, remaining: 2, replayed: 7, dead: 1, boundBy: "batch_size", depth: 3 },
+  const { sequence, cycle, remaining, replayed, dead, cycleLimit } = record;
+  deepStrictEqual({ sequence, cycle, remaining, replayed, dead, cycleLimit, depth }, {
+    ...{ sequence: "12", cycle: 3, remaining: 2, replayed: 7, dead: 1, cycleLimit: "batch_size", depth: 3 },
   });
   deepStrictEqual(await dumpKeys(client), before);
 });

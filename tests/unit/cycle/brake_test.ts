@@ -36,7 +36,7 @@ Deno.test("stepBrake: takes all when the batch size is 0, and at most the batch 
   const input = { judgement: null, depth: 5_000, batchSize: 0, intervalMs: INTERVAL_MS };
   assert.deepEqual(stepBrake(RELEASED, input).budget, 5_000);
   const bounded = stepBrake(RELEASED, { ...input, batchSize: 10 });
-  assert.deepEqual([bounded.budget, bounded.boundBy], [10, "batch_size"]);
+  assert.deepEqual([bounded.budget, bounded.cycleLimit], [10, "batch_size"]);
 });
 
 Deno.test("stepBrake: sends a canary group after a cycle that came back, waits longer after each, and ramps up after one that did not", () => {
@@ -78,7 +78,7 @@ Deno.test("stepBrake: takes no news from what comes back while it waits", () => 
   const brake: Brake = { suspect: true, distance: 3, wait: 2, allowance: 20, reason: "returns" };
   for (const judgement of ["came_back", "stayed_away", "consumer_works"] as const) {
     const step = stepBrake(brake, { judgement, depth: 1_000, batchSize: 0, intervalMs: INTERVAL_MS });
-    assert.deepEqual(step, { brake: { ...brake, wait: 1 }, budget: 0, boundBy: "returns" }, judgement);
+    assert.deepEqual(step, { brake: { ...brake, wait: 1 }, budget: 0, cycleLimit: "returns" }, judgement);
   }
 });
 
@@ -94,7 +94,7 @@ Deno.test("stepBrake: goes on where the consumer works for others, whatever came
 Deno.test("stepBrake: bounds nothing where it is switched off", () => {
   const suspect: Brake = { suspect: true, distance: 3, wait: 2, allowance: 4, reason: "returns" };
   const input = { judgement: "came_back" as const, depth: 180, batchSize: 0, intervalMs: INTERVAL_MS, enabled: false };
-  assert.deepEqual(stepBrake(suspect, input), { brake: RELEASED, budget: 180, boundBy: "depth" });
+  assert.deepEqual(stepBrake(suspect, input), { brake: RELEASED, budget: 180, cycleLimit: "depth" });
 });
 
 Deno.test("longestCanaryDistance: is three cycles, or as many as take half a minute", () => {

@@ -1,16 +1,15 @@
 import assert from "node:assert/strict";
-import type { CycleTally } from "../../../src/cycle/evidence.ts";
-import type { GateName } from "../../../src/gates/gate.ts";
+import type { CycleTally, Returns } from "../../../src/cycle/evidence.ts";
+import { type GateName, hasTrait } from "../../../src/gates/gate.ts";
 import { NEW_RECORD, parseRecord, type SourceRecord } from "../../../src/cycle/cycle_state.ts";
 import { type CycleSettings, planCycle } from "../../../src/cycle/plan_cycle.ts";
-import type { Returns } from "../../../src/replay/returns.ts";
 
 /** So many came back of a cycle, all of them first-timers, and so many arrived beside them. */
 function returnsOf(found: Readonly<Record<number, number>> = {}, { inflow = 0, depth = 1_000 } = {}): Returns {
   const returned = Object.values(found).reduce((sum, count) => sum + count, 0);
   return {
     found: new Map(Object.entries(found).map(([cycle, count]) => [Number(cycle), { returned: count, firsts: count }])),
-    ...{ arrived: returned + inflow, unstamped: inflow, unstampedRead: [], depth },
+    ...{ arrived: returned + inflow, unstamped: inflow, depth },
   };
 }
 
@@ -83,10 +82,10 @@ Deno.test("planCycle: learns how long the consumer takes, and takes what may sti
 
 Deno.test("planCycle: takes live alerts beyond our own for first-timers, and for a proof where they outnumber what failed", () => {
   const back = returnsOf({ 4: 100 }, { inflow: 3 });
-  const proven = plan(LAST, { returns: back, proof: 40 });
+  const proven = plan(LAST, { returns: back, liveSuccesses: 40 });
   assert.deepEqual([proven.judgement, proven.last.others, tallyOf(proven, 4).othersFailed], ["consumer_works", 40, 3]);
-  assert.equal(plan(LAST, { returns: back, proof: 6 }).judgement, "came_back", "half as many failed");
-  const own = plan(LAST, { returns: returnsOf({ 4: 90 }), proof: 10 });
+  assert.equal(plan(LAST, { returns: back, liveSuccesses: 6 }).judgement, "came_back", "half as many failed");
+  const own = plan(LAST, { returns: returnsOf({ 4: 90 }), liveSuccesses: 10 });
   assert.deepEqual([own.judgement, own.last.others], ["came_back", 0], "those ten may be ours");
 });
 
@@ -110,7 +109,7 @@ Deno.test("planCycle: is held while a suspect source waits", () => {
 Deno.test("planCycle: sends one message in a cycle of its own when a breaker wants a canary, and does not judge it", () => {
   const canary = plan({ ...LAST, replayed: 20, firsts: 20 }, { depth: 30, breakerCanary: true });
   assert.deepEqual([canary.budget, canary.fields.boundBy], [1, "breaker"]);
-  const record = { cycle: 5, replayed: 1, firsts: 1, boundBy: "breaker" };
+  const record = { cycle: 5, replayed: 1, firsts: 1, cycleLimit: "breaker" } as const;
   const after = plan(record, { depth: 30, returns: returnsOf({ 5: 1 }) });
   assert.deepEqual([after.judgement, after.budget, tallyOf(after, 5).says], [null, 30, "uncounted"]);
 });
@@ -118,6 +117,7 @@ Deno.test("planCycle: sends one message in a cycle of its own when a breaker wan
 const SETTINGS = { batchSize: 0, intervalMs: 300_000, canaryAfterMs: 60_000 };
 const outage = (seconds: number, gate: GateName = "downstream") => ({
   ...{ gate, reason: "unhealthy", fromMs: 0, untilMs: seconds * 1_000, isOver: true },
+  excusesFailures: hasTrait(gate, "excusesFailures"),
 });
 
 Deno.test("planCycle: holds nothing against what was replayed into an outage, and keeps the outage", () => {

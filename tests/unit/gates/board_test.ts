@@ -4,8 +4,8 @@ import type { Gate, GateAnswer, GateName } from "../../../src/gates/gate.ts";
 import { recordLog } from "../../../testkit/recorded_log.ts";
 import { TestClock } from "../../../testkit/test_clock.ts";
 
-const OPEN: GateAnswer = { open: true, reason: "fine", detail: "it is fine" };
-const CLOSED: GateAnswer = { open: false, reason: "broken", detail: "it is broken (SOME_VARIABLE)", retryInMs: 500 };
+const OPEN: GateAnswer = { open: true, reason: "alive", detail: "it is fine" };
+const CLOSED: GateAnswer = { open: false, reason: "gone", detail: "it is broken (SOME_VARIABLE)", retryInMs: 500 };
 
 function setup(answers: Partial<Record<GateName, () => GateAnswer>>) {
   const clock = new TestClock();
@@ -38,6 +38,13 @@ Deno.test("GateBoard: gives the narrowest room and who set it", async () => {
   assert.equal((await setup({ redis: () => OPEN }).board.ask()).room, Infinity);
 });
 
+Deno.test("GateBoard: says which gate lets a canary through, by its answer and not by its words", async () => {
+  const canary: GateAnswer = { ...OPEN, room: 1, canary: true };
+  const { board } = setup({ breaker: () => ({ ...OPEN, reason: "canary" }), consumer: () => canary });
+  assert.equal((await board.ask()).canary?.name, "consumer");
+  assert.equal((await setup({ breaker: () => ({ ...OPEN, reason: "canary" }) }).board.ask()).canary, null);
+});
+
 Deno.test("GateBoard: keeps since when a gate is as it is, and when it is asked next", async () => {
   let answer = CLOSED;
   const { board, clock } = setup({ consumer: () => answer });
@@ -48,7 +55,7 @@ Deno.test("GateBoard: keeps since when a gate is as it is, and when it is asked 
     startMs,
     startMs + 1_500,
   ]]);
-  answer = { ...CLOSED, reason: "otherwise" };
+  answer = { ...CLOSED, reason: "never_seen" };
   assert.equal((await board.ask()).closed[0]?.sinceMs, startMs, "closed all the while");
 });
 
@@ -96,7 +103,7 @@ Deno.test("GateBoard: closes a gate that cannot be asked", async () => {
 Deno.test("GateBoard: does not tell again, and counts the whole time, when a closed gate finds out anew", async () => {
   let answer = CLOSED;
   const { board, clock, lines } = setup({ consumer: () => answer });
-  for (const reason of ["gone", "unknown", "gone", "unknown"]) {
+  for (const reason of ["gone", "unknown", "gone", "unknown"] as const) {
     answer = { ...CLOSED, reason };
     await board.ask();
     await clock.advance(10_000);
@@ -167,9 +174,24 @@ Deno.test("GateBoard: remembers the last outage of the systems behind, not what 
   answer = OPEN;
   await board.ask();
   assert.deepEqual(board.outagesSince(startMs + 60_000), [{
-    ...{ gate: "downstream", reason: "broken", fromMs: startMs, untilMs: startMs + 70_000, isOver: true },
+    ...{ gate: "downstream", reason: "gone", fromMs: startMs, untilMs: startMs + 70_000, isOver: true },
+    excusesFailures: true,
   }]);
   assert.deepEqual(board.outagesSince(startMs + 70_000), [], "over before that");
+});
+
+Deno.test("GateBoard: says of an outage whether it excuses failures: a full queue does not", async () => {
+  const { board, clock } = setup({
+    breaker: () => CLOSED,
+    depth: () => CLOSED,
+    pace: () => CLOSED,
+    redis: () => CLOSED,
+  });
+  await board.ask();
+  await clock.advance(1_000);
+  await board.ask();
+  const told = board.outagesSince(0).map(({ gate, excusesFailures }) => [gate, excusesFailures]);
+  assert.deepEqual(told, [["breaker", true], ["depth", false]]);
 });
 
 Deno.test("GateBoard: counts as an outage what was closed when the process began, longest first", async () => {

@@ -9,7 +9,7 @@ Deno.test("createSourceBoard: asks the gates that the source has, in the table's
   const setup = declareSource("own", { dlq: "a", target: "b", dead: "c" });
   const gates: Gate[] = GATE_NAMES.toReversed().map((name) => ({
     name,
-    ask: () => ({ open: name !== "depth", reason: "r", detail: "d" }),
+    ask: () => ({ open: name !== "depth", reason: "error" as const, detail: "d" }),
   }));
   const clock = new TestClock(), shown: unknown[] = [];
   let closed: () => readonly (readonly [string, number])[] = () => [];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { SloName } from "../../../src/slo/objectives.ts";
-import type { GateName } from "../../../src/gates/gate.ts";
+import type { GateName, GateReason } from "../../../src/gates/gate.ts";
 import { SloCounters } from "../../../src/slo/counters.ts";
 import { SourceIndicators } from "../../../src/slo/indicators.ts";
 import { TestClock } from "../../../testkit/test_clock.ts";
@@ -8,7 +8,7 @@ import { TestClock } from "../../../testkit/test_clock.ts";
 interface TestGate {
   readonly name: GateName;
   readonly open: boolean;
-  readonly reason: string;
+  readonly reason: GateReason;
 }
 
 const HEALTHY: TestGate = { name: "downstream", open: true, reason: "healthy" };
@@ -78,9 +78,9 @@ Deno.test("SourceIndicators: does not count the time in which nothing could drai
     const { world, seconds, counted } = setup();
     world.depth = 100;
     await seconds(50);
-    world.gates = [{ name, open: false, reason: "closed" }];
+    world.gates = [{ name, open: false, reason: "unknown" }];
     await seconds(500);
-    world.gates = [{ name, open: true, reason: "open" }];
+    world.gates = [{ name, open: true, reason: "unknown" }];
     await seconds(15);
     assert.deepEqual(counted("time_to_drain"), [65, 5], name);
   }
@@ -89,7 +89,7 @@ Deno.test("SourceIndicators: does not count the time in which nothing could drai
 Deno.test("SourceIndicators: counts the time of gates that say that it does not heal", async () => {
   for (const name of ["depth", "returns", "pace"] as const) {
     const { world, seconds, counted } = setup();
-    Object.assign(world, { depth: 100, gates: [{ name, open: false, reason: "closed" }] });
+    Object.assign(world, { depth: 100, gates: [{ name, open: false, reason: "unknown" }] });
     await seconds(70);
     assert.deepEqual(counted("time_to_drain"), [70, 10], name);
   }
@@ -115,7 +115,7 @@ Deno.test("SourceIndicators: counts the downstream where it is asked, open or cl
   world.gates = [DOWN];
   await seconds(10);
   assert.deepEqual(counted("downstream_availability"), [10, 10]);
-  for (const reason of ["no_url", "disabled", "unknown", "error"]) {
+  for (const reason of ["no_url", "disabled", "unknown", "error"] as const) {
     world.gates = [{ ...HEALTHY, open: reason !== "unknown", reason }];
     await seconds(10);
     assert.deepEqual(counted("downstream_availability"), [0, 0], reason);

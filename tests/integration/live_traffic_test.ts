@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
 import { stateKey } from "../../src/redis/keys.ts";
-import { AlertFlow } from "../../src/mutt/live_traffic.ts";
+import { LiveTraffic } from "../../src/mutt/live_traffic.ts";
 import { createEngine, DEAD, DLQ, eventTexts, STATE, TARGET } from "../../testkit/engine.ts";
 import { shareRedis } from "../../testkit/redis.ts";
 import { TestClock } from "../../testkit/test_clock.ts";
@@ -14,7 +14,7 @@ const ALERTER = { dlq: DLQ, isRefusalsDlq: false }, MOOG = { dlq: moogDlq, isRef
 /** A flow that has looked once, and hands to move the pipeline with. */
 async function setup({ dlq, isRefusalsDlq }: typeof ALERTER = ALERTER, { breakerEnabled = true } = {}) {
   const client = redis().client(), clock = new TestClock();
-  const flow = new AlertFlow({
+  const flow = new LiveTraffic({
     ...{ redis: client, clock, intervalMs: () => 300_000, breakerEnabled, rateKey, alertQueue, dlq, isRefusalsDlq },
     otherDlqs: dlq === DLQ ? [moogDlq] : [],
   });
@@ -27,7 +27,7 @@ async function setup({ dlq, isRefusalsDlq }: typeof ALERTER = ALERTER, { breaker
     for (let i = 0; i < arrive; i++) await client.lpush(dlq, "{}");
     await clock.advance(1_000);
     await flow.runOnce();
-    return flow.within(3_600_000);
+    return flow.liveSuccesses(3_600_000);
   };
   await client.lpush(dlq, "{}");
   await client.set(FAILURES, "0");
@@ -37,17 +37,17 @@ async function setup({ dlq, isRefusalsDlq }: typeof ALERTER = ALERTER, { breaker
   return { client, clock, flow, take, look };
 }
 
-Deno.test("AlertFlow: counts what the forwarder took when messages came back, and not what it took before", async () => {
+Deno.test("LiveTraffic: counts what the forwarder took when messages came back, and not what it took before", async () => {
   const { take, look, flow } = await setup();
   assert.equal(await look({ arrive: 1 }), 0, "nothing was taken since");
   await take(4);
   assert.equal(await look({ arrive: 1 }), 4);
   await take(2);
   assert.equal(await look(), 6);
-  assert.deepEqual([flow.within(500), flow.within(0)], [0, 0], "without an arrival in that time");
+  assert.deepEqual([flow.liveSuccesses(500), flow.liveSuccesses(0)], [0, 0], "without an arrival in that time");
 });
 
-Deno.test("AlertFlow: takes nothing for proof that got through long before or after messages came back", async () => {
+Deno.test("LiveTraffic: takes nothing for proof that got through long before or after messages came back", async () => {
   const { take, look } = await setup();
   await take(9);
   for (let i = 0; i < 6; i++) await look();
@@ -57,7 +57,7 @@ Deno.test("AlertFlow: takes nothing for proof that got through long before or af
   assert.equal(await look(), 0, "it may have failed until now");
 });
 
-Deno.test("AlertFlow: takes nothing for proof that waited before, or that another source put before the forwarder", async () => {
+Deno.test("LiveTraffic: takes nothing for proof that waited before, or that another source put before the forwarder", async () => {
   const { client, take, look } = await setup();
   await client.lpush(alertQueue, "a", "b", "c");
   assert.equal(await look({ arrive: 1 }), 0);
@@ -73,7 +73,7 @@ Deno.test("AlertFlow: takes nothing for proof that waited before, or that anothe
   assert.equal(await look(), 1);
 });
 
-Deno.test("AlertFlow: goes on across cycles of this source and of others, and is not held up by poison that never becomes an alert", async () => {
+Deno.test("LiveTraffic: goes on across cycles of this source and of others, and is not held up by poison that never becomes an alert", async () => {
   const { client, take, look } = await setup();
   let proof = 0;
   for (let cycle = 1; cycle <= 5; cycle++) {
@@ -86,7 +86,7 @@ Deno.test("AlertFlow: goes on across cycles of this source and of others, and is
   assert.equal(proof, 15);
 });
 
-Deno.test("AlertFlow: takes nothing for proof while Moogsoft fails, or the breaker is open, silent or not in use", async () => {
+Deno.test("LiveTraffic: takes nothing for proof while Moogsoft fails, or the breaker is open, silent or not in use", async () => {
   const { client, take, look } = await setup();
   const cases = [[FAILURES, "1", "0"], [FAILURES, "x", "0"], [FAILURES, "", "0"], [
     BREAKER,
@@ -108,7 +108,7 @@ Deno.test("AlertFlow: takes nothing for proof while Moogsoft fails, or the break
   assert.equal(await unused.look({ arrive: 1 }), 0);
 });
 
-Deno.test("AlertFlow: proves nothing, and asks little, while no message waits and none was moved", async () => {
+Deno.test("LiveTraffic: proves nothing, and asks little, while no message waits and none was moved", async () => {
   const { client, take, look } = await setup();
   await client.del(DLQ);
   await look();
@@ -121,7 +121,7 @@ Deno.test("AlertFlow: proves nothing, and asks little, while no message waits an
   assert.equal(await look({ arrive: 1 }), 3);
 });
 
-Deno.test("AlertFlow: is not blinded by an entry of the future in the forwarder's books", async () => {
+Deno.test("LiveTraffic: is not blinded by an entry of the future in the forwarder's books", async () => {
   const { client, take, look } = await setup();
   await client.zadd(rateKey, "+inf", "nobody's");
   await look();
@@ -129,7 +129,7 @@ Deno.test("AlertFlow: is not blinded by an entry of the future in the forwarder'
   assert.equal(await look({ arrive: 1 }), 4);
 });
 
-Deno.test("AlertFlow: does not take what the forwarder refuses for what it got through", async () => {
+Deno.test("LiveTraffic: does not take what the forwarder refuses for what it got through", async () => {
   const { take, look } = await setup(MOOG);
   await take(4);
   assert.equal(await look({ arrive: 4 }), 0);
@@ -137,7 +137,7 @@ Deno.test("AlertFlow: does not take what the forwarder refuses for what it got t
   assert.equal(await look({ arrive: 2 }), 3);
 });
 
-Deno.test("AlertFlow: proves nothing by a look that fails or finds nonsense, and goes on", async () => {
+Deno.test("LiveTraffic: proves nothing by a look that fails or finds nonsense, and goes on", async () => {
   const { client, take, look } = await setup();
   const entries = await client.zrange(rateKey, 0, "-1", "WITHSCORES");
   await client.set(rateKey, "of the wrong type");
@@ -164,8 +164,8 @@ Deno.test("source alerter: lets others pass messages that fail while live alerts
     const client = redis().client();
     await client.set(FAILURES, "0");
     await client.set(BREAKER, "CLOSED");
-    const alerts = engine.source.watches.find((watch) => watch instanceof AlertFlow);
-    assert.ok(alerts instanceof AlertFlow);
+    const alerts = engine.source.watches.find((watch) => watch instanceof LiveTraffic);
+    assert.ok(alerts instanceof LiveTraffic);
     const replayed = [];
     for (let cycle = 1; cycle <= 5; cycle++) {
       await alerts.runOnce();

@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { GATE_NAMES, type GateTrait, hasTrait, isGateName, reasonsOf } from "../../../src/gates/gate.ts";
+
+Deno.test("GATE_NAMES: keeps the order in which gates are shown", () => {
+  assert.deepEqual(GATE_NAMES, [
+    ...["enabled", "redis", "leader", "consumer", "downstream", "breaker", "depth", "returns", "pace"],
+  ]);
+});
+
+const HOLDERS: Readonly<Record<GateTrait, readonly string[]>> = {
+  isOnEverySource: ["enabled", "redis", "leader", "depth", "returns", "pace"],
+  limitsFlow: ["depth", "pace"],
+  blocksStart: ["enabled", "redis", "leader", "consumer", "downstream", "breaker"],
+  excusesFailures: ["consumer", "downstream", "breaker"],
+  isFollowedByCanary: ["consumer", "downstream", "breaker", "depth"],
+  logsItself: ["leader", "downstream"],
+  stopsDrainClock: ["enabled", "consumer", "downstream", "breaker"],
+};
+
+for (const [trait, names] of Object.entries(HOLDERS) as [GateTrait, readonly string[]][]) {
+  Deno.test(`hasTrait: says which gates have ${trait}`, () => {
+    assert.deepEqual(GATE_NAMES.filter((name) => hasTrait(name, trait)), names);
+  });
+}
+
+Deno.test("hasTrait: is false for a word that names no gate", () => {
+  for (const word of ["empty", "batch_size", "", "constructor", "__proto__"]) {
+    assert.deepEqual([isGateName(word), hasTrait(word, "blocksStart")], [false, false], word);
+  }
+});
+
+Deno.test("reasonsOf: has no reason twice, and no word but snake_case", () => {
+  for (const name of GATE_NAMES) {
+    const reasons = reasonsOf(name);
+    assert.equal(new Set(reasons).size, reasons.length, name);
+    for (const reason of reasons) assert.match(reason, /^[a-z0-9]+(_[a-z0-9]+)*$/);
+  }
+});
