@@ -246,7 +246,7 @@ export async function runService(given: AppOptions): Promise<number> {
   } finally {
     ending.abort();
     log.info("stopping", "Remediation is stopping: the chunk in hand is finished first");
-    await teardown.run(settings.shutdownTimeoutSeconds * 1_000);
+    await teardown.run(settings.shutdownTimeoutMs);
     log.info("stopped", "Remediation has stopped");
   }
 }
@@ -258,7 +258,7 @@ function buildDriven(
   const parts = core.createParts(setup);
   const loop = new ReplayLoop(parts.replay, {
     clock,
-    intervalMs: () => core.live.current().intervalSeconds * 1_000,
+    intervalMs: () => core.live.current().intervalMs,
     onPass: (seconds) => {
       core.metrics.loops.inc();
       core.metrics.loopDuration.observe(seconds);
@@ -291,8 +291,8 @@ function createSloMonitor(
 ): SloMonitor {
   return new SloMonitor({
     ...{ clock, counters: core.metrics.slo, targets: sloTargets(settings), podName: settings.podName },
-    thresholdSeconds: { time_to_drain: settings.sloDrainSeconds, oldest_age: settings.sloOldestAgeSeconds },
-    windowMs: () => core.live.current().sloWindowHours * 3_600_000,
+    thresholdMs: { time_to_drain: settings.sloDrainMs, oldest_age: settings.sloOldestAgeMs },
+    windowMs: () => core.live.current().sloWindowMs,
     sources: () =>
       sources.list().map(({ parts: { setup, indicators, leadership } }) => ({
         ...{ name: setup.policy.name, indicators, role: () => leadership.status().role },

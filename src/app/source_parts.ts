@@ -1,6 +1,6 @@
 /** Builds what one source is made of; the same for `run` and `once`. */
 import type { LiveSettings } from "../mutt/dynamic_keys.ts";
-import { MAX_LEASE_SECONDS } from "../config/fields.ts";
+import { MAX_LEASE_MS } from "../config/fields.ts";
 import type { ChooseProxy } from "../config/proxy.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import { GateBoard, type GateStatus } from "../gates/board.ts";
@@ -106,7 +106,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
       onTooLong: () => tellLongLease(policy, { metrics, log }),
     }),
     enabled: settings.leaderElection,
-    durationMs: settings.leaseSeconds * 1_000,
+    durationMs: settings.leaseMs,
     isReady: link.isReady,
     mayLead: () => live.current().enabled,
     onRedisError: (error) => account.redisError(redisErrorCode(error), error),
@@ -119,8 +119,8 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     enabled: settings.moogHealthCheckEnabled,
     url: toUrl(settings.moogWebhookUrl),
     access: shared.moogAccess,
-    timeoutMs: settings.moogHealthTimeoutSeconds * 1_000,
-    cacheMs: settings.moogHealthCacheSeconds * 1_000,
+    timeoutMs: settings.moogHealthTimeoutMs,
+    cacheMs: settings.moogHealthCacheMs,
     successCodes: setup.successCodes,
     healthGauge: metrics.moogHealth,
     sendProbe: (request) => tracer.span(probeSpan(request.url), (span) => sendProbe({ ...request, span })),
@@ -150,7 +150,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
   const breaker = createBreakerGate({
     ...{ redis, log, onRedisError },
     enabled: settings.breakerEnabled,
-    timeoutMs: settings.breakerTimeoutSeconds * 1_000,
+    timeoutMs: settings.breakerTimeoutMs,
     snapshot,
   });
   const returns = createReturnsGate(() => {
@@ -185,8 +185,8 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
   });
   const indicators = new SourceIndicators(policy.name, {
     ...{ clock, counters: metrics.slo },
-    drainMs: settings.sloDrainSeconds * 1_000,
-    oldestAgeMs: settings.sloOldestAgeSeconds * 1_000,
+    drainMs: settings.sloDrainMs,
+    oldestAgeMs: settings.sloOldestAgeMs,
     gates: () => board.last().statuses,
     leads: () => leadership.leads(),
     moved: () => account.movedSoFar(),
@@ -214,7 +214,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
 
 function tellLongLease({ name, dlq }: SourcePolicy, { metrics, log }: Pick<SharedParts, "metrics" | "log">): void {
   metrics.longLeases.inc({ source: name });
-  const why = `longer than the ${MAX_LEASE_SECONDS} s that REMEDIATION_LEASE_DURATION allows`;
+  const why = `longer than the ${MAX_LEASE_MS / 1_000} s that REMEDIATION_LEASE_DURATION allows`;
   log.warning("lease_too_long", `Remediation: a lease in ${stateKey(dlq)} was ${why}; it was not obeyed`, {
     source: name,
   });
@@ -227,12 +227,11 @@ function closedSeconds(statuses: readonly GateStatus[], clock: Clock): [gate: st
 
 /** The settings of a source's turn, as they are now. */
 export function replaySettings({ maxReplays, ...setup }: SourceSetup, live: LiveSettings): ReplaySettings {
-  const { intervalSeconds, canaryAfterSeconds, settleSeconds, ...settings } = live.current();
-  const settleMs = settleSeconds === null ? setup.settleMs : settleSeconds * 1_000;
+  const settings = live.current();
+  const settleMs = settings.settleMs ?? setup.settleMs;
   return {
     ...{ ...settings, settleMs },
-    intervalMs: Math.max(intervalSeconds * 1_000, settleMs),
-    canaryAfterMs: canaryAfterSeconds * 1_000,
+    intervalMs: Math.max(settings.intervalMs, settleMs),
     maxPoisonRetries: maxReplays ?? settings.maxPoisonRetries,
   };
 }
@@ -242,20 +241,20 @@ function readDepthLimit(setup: SourceSetup, live: LiveSettings) {
   if (depthLimit.fixed !== null) return { limit: depthLimit.fixed, decidedBy: fileMember(setup, "targetMaxDepth") };
   const { targetMaxDepth } = live.current();
   if (targetMaxDepth !== null) return { limit: targetMaxDepth, decidedBy: "REMEDIATION_TARGET_MAX_DEPTH" };
-  const { alerterQueueWarnThreshold } = live.neighbours();
+  const { alerterQueueWarnThreshold } = live.muttShared();
   return alerterQueueWarnThreshold === null || !depthLimit.byWarnThreshold
     ? { limit: depthLimit.fallback, decidedBy: "default of REMEDIATION_TARGET_MAX_DEPTH" }
     : { limit: alerterQueueWarnThreshold, decidedBy: "dynamic key alerter_queue_warn_threshold" };
 }
 
 function paceSettings(setup: SourceSetup, live: LiveSettings) {
-  const { maxPerSecond, moogRateLimit, moogRatePeriodSeconds } = live.current();
-  const neighbours = live.neighbours();
+  const { maxPerSecond, moogRateLimit, moogRatePeriodMs } = live.current();
+  const muttShared = live.muttShared();
   return {
     maxPerSecond: setup.maxPerSecond ?? maxPerSecond,
     decidedBy: setup.maxPerSecond === null ? "REMEDIATION_MAX_PER_SECOND" : fileMember(setup, "maxPerSecond"),
-    rateLimit: neighbours.moogRateLimit ?? moogRateLimit,
-    ratePeriodSeconds: neighbours.moogRatePeriodSeconds ?? moogRatePeriodSeconds,
+    rateLimit: muttShared.moogRateLimit ?? moogRateLimit,
+    ratePeriodMs: muttShared.moogRatePeriodMs ?? moogRatePeriodMs,
   };
 }
 

@@ -11,6 +11,7 @@ import {
   choicesOrNone,
   collector,
   decimal,
+  duration,
   type Field,
   host,
   httpUrl,
@@ -33,8 +34,8 @@ import { UNREAD_TEMPLATE_NAMES } from "./template_names.ts";
 /** Of the shares that an objective aims at: without a budget there is nothing to burn. */
 const SLO_TARGET = { group: "Objectives", min: 0.5, max: 0.9999, unit: "share of good events" } as const;
 
-/** The longest leader lease, in seconds. */
-export const MAX_LEASE_SECONDS = 300;
+/** The longest leader lease: a longer one in Redis is not an instance of this program. */
+export const MAX_LEASE_MS = 300_000;
 
 /** Every setting, by the name that the code uses, in the order of the pages. */
 export const FIELDS = {
@@ -45,7 +46,7 @@ export const FIELDS = {
     dynamicKey: "remediation_enabled",
     doc: "Whether messages are replayed. With false the process stays up and healthy and only measures.",
   }),
-  intervalSeconds: integer({
+  intervalMs: duration({
     variable: "REMEDIATION_INTERVAL",
     group: "Replay",
     default: 300,
@@ -129,12 +130,12 @@ export const FIELDS = {
       "Whether of several instances one at a time moves a source's messages, while the others stand by. With false all of\n" +
       "them do; that is safe too (docs/reliability.md).",
   }),
-  leaseSeconds: integer({
+  leaseMs: duration({
     variable: "REMEDIATION_LEASE_DURATION",
     group: "Replicas",
     default: 15,
     min: 1,
-    max: MAX_LEASE_SECONDS,
+    max: MAX_LEASE_MS / 1_000,
     unit: "seconds",
     doc:
       "So long after the last sign of a leader that was killed another instance takes over. Renewed at a third of it.",
@@ -190,7 +191,7 @@ export const FIELDS = {
       "Whether a source in trouble is held back: canary groups after nearly all came back or an outage, then an allowance\n" +
       "that grows (docs/states.md). With false every cycle takes its whole batch.",
   }),
-  canaryAfterSeconds: integer({
+  canaryAfterMs: duration({
     variable: "REMEDIATION_CANARY_AFTER",
     group: "Gates",
     default: 60,
@@ -201,7 +202,7 @@ export const FIELDS = {
       "After gate consumer, downstream, breaker or depth was closed for so long, a canary group goes first and the\n" +
       "allowance grows from cycle to cycle. 0: never for that reason.",
   }),
-  settleSeconds: integer({
+  settleMs: duration({
     variable: "REMEDIATION_SETTLE",
     group: "Gates",
     default: null,
@@ -230,7 +231,7 @@ export const FIELDS = {
     default: true,
     doc: "Whether the forwarder's circuit breaker (read from Redis) closes the source moog. With false it is ignored.",
   }),
-  breakerTimeoutSeconds: integer({
+  breakerTimeoutMs: duration({
     variable: "CIRCUIT_BREAKER_TIMEOUT",
     group: "Gates",
     default: 300,
@@ -280,7 +281,7 @@ export const FIELDS = {
       "The forwarder's limit, which the automatic pace stays under. With DYNAMIC_CONFIG_ENABLED=true the dynamic key\n" +
       "moog_rate_limit wins over it, here as in the forwarder.",
   }),
-  moogRatePeriodSeconds: integer({
+  moogRatePeriodMs: duration({
     variable: "MOOG_RATE_PERIOD",
     group: "Pace",
     default: 1,
@@ -308,7 +309,7 @@ export const FIELDS = {
     default: "",
     doc: "Where the probe is posted to. Empty: Moogsoft is not asked and is taken to be healthy; a warning says so.",
   }),
-  moogHealthTimeoutSeconds: integer({
+  moogHealthTimeoutMs: duration({
     variable: "MOOG_HEALTH_TIMEOUT",
     group: "Moogsoft",
     default: 5,
@@ -317,7 +318,7 @@ export const FIELDS = {
     unit: "seconds",
     doc: "Longest time for one whole probe.",
   }),
-  moogHealthCacheSeconds: integer({
+  moogHealthCacheMs: duration({
     variable: "MOOG_HEALTH_CACHE_SECONDS",
     group: "Moogsoft",
     default: 60,
@@ -514,7 +515,7 @@ export const FIELDS = {
       "The secret (KV version 2), below the mount secret: as MUTT's client, secret/mutt reads /v1/secret/data/secret/mutt.\n" +
       "For what was written by vault kv put secret/mutt/prod set mutt/prod.",
   }),
-  vaultRenewThresholdSeconds: integer({
+  vaultRenewThresholdMs: duration({
     variable: "VAULT_TOKEN_RENEW_THRESHOLD",
     group: "Vault",
     default: 3_600,
@@ -523,7 +524,7 @@ export const FIELDS = {
     unit: "seconds",
     doc: "A token that lives for less than this is renewed.",
   }),
-  vaultCheckSeconds: integer({
+  vaultCheckMs: duration({
     variable: "VAULT_RENEW_CHECK_INTERVAL",
     group: "Vault",
     default: 300,
@@ -539,17 +540,18 @@ export const FIELDS = {
     doc: "File with the authority of Vault's certificate (PEM), beside those that the runtime brings.",
   }),
 
-  sloWindowHours: decimal({
+  sloWindowMs: duration({
     variable: "REMEDIATION_SLO_WINDOW_HOURS",
     group: "Objectives",
     default: 24,
     min: 0.001,
     max: 720,
     unit: "hours",
+    decimals: true,
     dynamicKey: "slo_window_hours",
     doc: "What the objectives look back on (docs/slos.md). The dynamic key is MUTT's own, for its objectives as well.",
   }),
-  sloDrainSeconds: integer({
+  sloDrainMs: duration({
     variable: "REMEDIATION_SLO_TIME_TO_DRAIN",
     group: "Objectives",
     default: 3_600,
@@ -564,7 +566,7 @@ export const FIELDS = {
     default: 0.95,
     doc: "Share of the time in which that is to hold.",
   }),
-  sloOldestAgeSeconds: integer({
+  sloOldestAgeMs: duration({
     variable: "REMEDIATION_SLO_OLDEST_AGE",
     group: "Objectives",
     default: 14_400,
@@ -615,7 +617,7 @@ export const FIELDS = {
     doc:
       "Address that both ports listen on. With :: they listen for IPv6 and, as Linux is by default, for IPv4 as well.",
   }),
-  shutdownTimeoutSeconds: integer({
+  shutdownTimeoutMs: duration({
     variable: "REMEDIATION_SHUTDOWN_TIMEOUT",
     group: "Ports and process",
     default: 20,
@@ -804,7 +806,7 @@ export const FIELDS = {
 /** Name of a setting. */
 export type SettingKey = keyof typeof FIELDS;
 
-/** All settings, valid and immutable. Numbers carry their unit in the name. */
+/** All settings, valid and immutable. Numbers carry their unit in the name; every duration is in milliseconds. */
 export type Settings = {
   readonly [Key in SettingKey]: (typeof FIELDS)[Key] extends Field<infer T> ? T : never;
 };
@@ -814,7 +816,7 @@ export const SETTING_KEYS = Object.keys(FIELDS) as readonly SettingKey[];
 
 /** The settings when nothing at all is set. */
 export const DEFAULT_SETTINGS: Settings = Object.freeze(
-  Object.fromEntries(SETTING_KEYS.map((key) => [key, FIELDS[key].initial])),
+  Object.fromEntries(SETTING_KEYS.map((key) => [key, FIELDS[key].default])),
 ) as Settings;
 
 /** Every variable that gives a setting its value, strongest first; a secret's `NAME_FILE` stands behind its name. */

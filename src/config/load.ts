@@ -212,24 +212,25 @@ function readField(field: Field<unknown>, layers: Layers, notes: Notes) {
   if (!found || (value === undefined && field.lenient)) {
     const doubts = found ? [`${describeProblem(field, found)}; the default holds`] : [];
     const origin: Origin = { layer: "default", variable: field.variable };
-    return { value: field.initial, origin, isBad: false, doubts };
+    return { value: field.default, origin, isBad: false, doubts };
   }
   const isBad = value === undefined;
   if (isBad) notes.problems.push(describeProblem(field, found));
   const origin: Origin = { layer: found.layer, variable: found.variable };
-  return { value: isBad ? field.initial : value, origin, isBad, doubts: [] };
+  return { value: isBad ? field.default : value, origin, isBad, doubts: [] };
 }
 
 function describeProblem(field: Field<unknown>, { variable, text }: Found): string {
   const hint = text.startsWith("tcp://") ? " (Kubernetes sets this name for a Service: set it yourself)" : "";
-  return `${variable} ${field.secret ? "[redacted]" : quote(text)} is not ${field.wants}${hint}`;
+  return `${variable} ${field.secret ? "[redacted]" : quote(text)} is not ${field.expected}${hint}`;
 }
 
-/** A setting's value as it may be shown: secrets redacted, credentials cut out of URLs, `""` where nothing is set. */
-export function showValue(value: Settings[SettingKey]): string {
+/** A setting as its variable would say it: secrets redacted, credentials cut out of URLs, `""` if nothing is set. */
+export function showValue(settings: Settings, key: SettingKey): string {
+  const value = settings[key], field: Field<unknown> = FIELDS[key];
   if (value instanceof Secret) return String(value);
   if (Array.isArray(value) && value.length === 0) return NONE;
-  return value === null ? "" : redactCredentials(String(value));
+  return redactCredentials(field.format(value));
 }
 
 /** Certificates and keys are read whenever the service connects; whether they are any good is told with everything else. */

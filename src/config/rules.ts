@@ -202,17 +202,18 @@ const SAMPLED_TARGETS = ["sloDrainTarget", "sloOldestAgeTarget", "sloDownstreamT
 
 /** Objectives that cannot be met, or never be told. */
 function checkObjectives(settings: Settings): Finding[] {
-  const { sloWindowHours, sloDrainSeconds, intervalSeconds } = settings;
-  const windowMs = sloWindowHours * 3_600_000, samples = Math.floor(windowMs / samplePeriodMs(windowMs));
+  const { sloWindowMs, sloDrainMs, intervalMs } = settings;
+  const samples = Math.floor(sloWindowMs / samplePeriodMs(sloWindowMs));
   const untold = SAMPLED_TARGETS.filter((key) => eventsToJudge(settings[key]) > samples).map((key) => {
     const text = `${nameOf(key)} is ${settings[key]}: it takes ${eventsToJudge(settings[key])} samples to tell, and ` +
-      `${nameOf("sloWindowHours")} (${sloWindowHours}) holds ${samples}`;
-    return { kind: "warning" as const, keys: [key, "sloWindowHours"] as const, text };
+      `${nameOf("sloWindowMs")} (${FIELDS.sloWindowMs.format(sloWindowMs)}) holds ${samples}`;
+    return { kind: "warning" as const, keys: [key, "sloWindowMs"] as const, text };
   });
-  if (sloDrainSeconds >= intervalSeconds) return untold;
-  const text = `${nameOf("sloDrainSeconds")} (${sloDrainSeconds}) is shorter than ${nameOf("intervalSeconds")} ` +
-    `(${intervalSeconds}): it cannot be met`;
-  return [...untold, { kind: "warning", keys: ["sloDrainSeconds", "intervalSeconds"], text }];
+  if (sloDrainMs >= intervalMs) return untold;
+  const text =
+    `${nameOf("sloDrainMs")} (${FIELDS.sloDrainMs.format(sloDrainMs)}) is shorter than ${nameOf("intervalMs")} ` +
+    `(${FIELDS.intervalMs.format(intervalMs)}): it cannot be met`;
+  return [...untold, { kind: "warning", keys: ["sloDrainMs", "intervalMs"], text }];
 }
 
 /** A collector that cannot be reached is no reason not to heal. */

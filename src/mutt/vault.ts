@@ -23,8 +23,8 @@ import type { Teardown } from "../lifecycle/teardown.ts";
 const TIMEOUT_MS = 5_000, ANSWER_BYTES = 65_536;
 /** Shortest time between two looks, whatever asks for one. */
 const SHORTEST_PAUSE_MS = 5_000;
-/** A token with less than this is given up, in seconds: it might not live until the next look. */
-const SHORTEST_LIFE_SECONDS = 2 * SHORTEST_PAUSE_MS / 1_000;
+/** A token with less than this is given up: it might not live until the next look. */
+const SHORTEST_LIFE_MS = 2 * SHORTEST_PAUSE_MS;
 /** The mount that MUTT's client takes where none is named. */
 const MOUNT = "secret";
 
@@ -68,7 +68,7 @@ interface Token {
   readonly text: Secret;
   readonly renewable: boolean;
   /** `Infinity`: for ever. */
-  readonly leftSeconds: number;
+  readonly leftMs: number;
 }
 
 /** The secrets of {@link vaultTargets}, kept up to date. What Vault does never ends the service: the last secrets stay. */
@@ -145,9 +145,9 @@ export class VaultSecrets {
 
   /** So that a token that lives for minutes is renewed in time; after failures sooner, then at greater distances. */
   #pauseMs(): number {
-    const { vaultCheckSeconds } = this.settings;
-    const wanted = this.#failures > 0 ? 5 * 2 ** Math.min(this.#failures - 1, 4) : (this.#token?.leftSeconds ?? 0) / 2;
-    return Math.min(vaultCheckSeconds, wanted) * 1_000;
+    const { vaultCheckMs } = this.settings;
+    const wanted = this.#failures > 0 ? 5_000 * 2 ** Math.min(this.#failures - 1, 4) : (this.#token?.leftMs ?? 0) / 2;
+    return Math.min(vaultCheckMs, wanted);
   }
 
   async #readSecrets(): Promise<Readonly<Record<string, unknown>>> {
@@ -167,10 +167,10 @@ export class VaultSecrets {
     try {
       const data = memberOf(await this.#ask("lookup", "auth/token/lookup-self", { token: text }), "data");
       const token = tokenOf(text, { renewable: memberOf(data, "renewable"), seconds: memberOf(data, "ttl") });
-      const isDue = token.renewable && token.leftSeconds < this.settings.vaultRenewThresholdSeconds;
+      const isDue = token.renewable && token.leftMs < this.settings.vaultRenewThresholdMs;
       const kept = isDue ? await this.#renew(token) : token;
       // Ending after a renewal too: it has come to its longest life.
-      return kept.leftSeconds < SHORTEST_LIFE_SECONDS ? null : kept;
+      return kept.leftMs < SHORTEST_LIFE_MS ? null : kept;
     } catch (error) {
       // Revoked or expired: a login tells whether that can be helped.
       if (error instanceof VaultFailure && error.reason === "denied") return null;
@@ -336,7 +336,7 @@ export class VaultSecrets {
 
   #valueOf(name: string, { value, target }: { value: unknown; target: VaultTarget }): string {
     if (typeof value === "string" && FIELDS[target].parse(value) !== undefined) return value;
-    throw new VaultFailure("odd", `${name} at ${this.#path()} of Vault is not ${FIELDS[target].wants}`);
+    throw new VaultFailure("odd", `${name} at ${this.#path()} of Vault is not ${FIELDS[target].expected}`);
   }
 }
 
@@ -363,7 +363,7 @@ function fileFailure(key: "vaultSecretIdPath" | "vaultCaCertPath", path: string,
 /** Vault says 0 of a token that does not expire. */
 function tokenOf(text: Secret, { renewable, seconds }: { renewable: unknown; seconds: unknown }): Token {
   const isNumber = typeof seconds === "number" && seconds > 0;
-  return { text, renewable: renewable === true, leftSeconds: isNumber ? seconds : Infinity };
+  return { text, renewable: renewable === true, leftMs: isNumber ? seconds * 1_000 : Infinity };
 }
 
 function memberOf(value: unknown, name: string): unknown {

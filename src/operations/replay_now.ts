@@ -71,7 +71,7 @@ export async function runOnce(given: OnceOptions): Promise<OnceResult> {
     // The others are not connected: where one cannot be, it is none of this run's business.
     return await withCore(options, { core, chosen: createAllParts(core, { setups, teardown }) });
   } finally {
-    await teardown.run(given.settings.shutdownTimeoutSeconds * 1_000);
+    await teardown.run(given.settings.shutdownTimeoutMs);
   }
 }
 

@@ -48,7 +48,7 @@ Deno.test("parseSettings: reads the original's variables from the environment", 
     MAX_POISON_RETRIES: "5",
   });
   assert.equal(settings.podName, "test-pod");
-  assert.equal(settings.intervalSeconds, 600);
+  assert.equal(settings.intervalMs, 600_000);
   assert.equal(settings.batchSize, 20);
   assert.equal(settings.maxPoisonRetries, 5);
 });
@@ -60,7 +60,7 @@ Deno.test("parseSettings: gives the original's defaults when nothing is set", ()
     settings,
     {
       enabled: true,
-      intervalSeconds: 300,
+      intervalMs: 300_000,
       batchSize: 10,
       maxPoisonRetries: 3,
       chunkMessages: 200,
@@ -76,12 +76,12 @@ Deno.test("parseSettings: gives the original's defaults when nothing is set", ()
       targetMaxDepth: null,
       maxPerSecond: "auto",
       moogRateLimit: 50,
-      moogRatePeriodSeconds: 1,
+      moogRatePeriodMs: 1_000,
       moogRateLimitKey: "mutt:rate_limit:moog",
       moogHealthCheckEnabled: true,
       moogWebhookUrl: "",
-      moogHealthTimeoutSeconds: 5,
-      moogHealthCacheSeconds: 60,
+      moogHealthTimeoutMs: 5_000,
+      moogHealthCacheMs: 60_000,
       moogHealthSuccessCodes: [200, 201, 202],
       moogApiKey: null,
       moogCaCertPath: "",
@@ -108,13 +108,13 @@ Deno.test("parseSettings: gives the original's defaults when nothing is set", ()
       vaultSecretId: null,
       vaultSecretIdPath: "/etc/mutt/secrets/vault_secret_id",
       vaultSecretsPath: "secret/mutt",
-      vaultRenewThresholdSeconds: 3_600,
-      vaultCheckSeconds: 300,
+      vaultRenewThresholdMs: 3_600_000,
+      vaultCheckMs: 300_000,
       vaultCaCertPath: "",
       metricsPort: 8086,
       healthPort: 8087,
       bindAddress: "0.0.0.0",
-      shutdownTimeoutSeconds: 20,
+      shutdownTimeoutMs: 20_000,
       dynamicConfigEnabled: false,
       podName: "remediation-unknown",
       logLevel: "INFO",
@@ -124,16 +124,16 @@ Deno.test("parseSettings: gives the original's defaults when nothing is set", ()
       moogDlq: "mutt:dlq:moog",
       moogHeartbeatPrefix: "mutt:heartbeat:moog",
       breakerEnabled: true,
-      breakerTimeoutSeconds: 300,
+      breakerTimeoutMs: 300_000,
       brakeEnabled: true,
-      canaryAfterSeconds: 60,
-      settleSeconds: null,
+      canaryAfterMs: 60_000,
+      settleMs: null,
       leaderElection: true,
-      leaseSeconds: 15,
-      sloWindowHours: 24,
-      sloDrainSeconds: 3_600,
+      leaseMs: 15_000,
+      sloWindowMs: 86_400_000,
+      sloDrainMs: 3_600_000,
       sloDrainTarget: 0.95,
-      sloOldestAgeSeconds: 14_400,
+      sloOldestAgeMs: 14_400_000,
       sloOldestAgeTarget: 0.95,
       sloRedriveTarget: 0.95,
       sloDownstreamTarget: 0.99,
@@ -158,7 +158,7 @@ Deno.test("parseSettings: gives the original's defaults when nothing is set", ()
   );
   assert.deepEqual(settings, DEFAULT_SETTINGS);
   assert.deepEqual(warnings, []);
-  assert.deepEqual(origins.intervalSeconds, { layer: "default", variable: "REMEDIATION_INTERVAL" });
+  assert.deepEqual(origins.intervalMs, { layer: "default", variable: "REMEDIATION_INTERVAL" });
 });
 
 const GOOD: readonly (readonly [variable: string, text: string, key: SettingKey, value: unknown])[] = [
@@ -172,9 +172,9 @@ const GOOD: readonly (readonly [variable: string, text: string, key: SettingKey,
   ["REDIS_TLS_ENABLED", "on", "redisTls", true],
   ["LOG_JSON_ENABLED", "no", "logJson", false],
   ["LOG_JSON_ENABLED", "", "logJson", null],
-  ["REMEDIATION_INTERVAL", " 1 ", "intervalSeconds", 1],
-  ["REMEDIATION_INTERVAL", "0086400", "intervalSeconds", 86_400],
-  ["REMEDIATION_INTERVAL", "", "intervalSeconds", 300],
+  ["REMEDIATION_INTERVAL", " 1 ", "intervalMs", 1_000],
+  ["REMEDIATION_INTERVAL", "0086400", "intervalMs", 86_400_000],
+  ["REMEDIATION_INTERVAL", "", "intervalMs", 300_000],
   ["REMEDIATION_BATCH_SIZE", "0", "batchSize", 0],
   ["REMEDIATION_SOURCES", "Moog, alerter", "sources", ["moog", "alerter"]],
   ["REMEDIATION_SOURCES", "", "sources", ["alerter"]],
@@ -208,7 +208,7 @@ Deno.test("parseSettings: takes REMEDIATION_SOURCES=none with a file, and refuse
   const environment = { REMEDIATION_SOURCES: "None", REMEDIATION_SOURCES_PATH: "sources.json" };
   const loaded = parseSettings({ environment, dotEnv: {}, readFile: readSourcesFile, readSourcesFile });
   assert.ok(loaded.ok, JSON.stringify(loaded));
-  assert.deepEqual([loaded.settings.sources, showValue(loaded.settings.sources)], [[], "none"]);
+  assert.deepEqual([loaded.settings.sources, showValue(loaded.settings, "sources")], [[], "none"]);
   assert.deepEqual(problemsOf({ REMEDIATION_SOURCES: "none" }), [
     "REMEDIATION_SOURCES is none and REMEDIATION_SOURCES_PATH is not set: there would be no source at all",
   ]);
@@ -287,7 +287,7 @@ for (const [variable, texts] of [...Object.entries(OUT_OF_BOUNDS), ...Object.ent
 
 Deno.test("parseSettings: the tests above leave no number's bounds out", () => {
   const strict = SETTING_KEYS.map((key) => FIELDS[key]).filter((field) => !field.lenient);
-  const numbers = strict.filter((field) => / from [\d.]+ to \d+/.test(field.wants));
+  const numbers = strict.filter((field) => / from [\d.]+ to \d+/.test(field.expected));
   const tested = new Set([...Object.keys(OUT_OF_BOUNDS), "MOOG_HEALTH_SUCCESS_CODES"]);
   assert.deepEqual(numbers.map((field) => field.variable).filter((name) => !tested.has(name)), []);
 });
@@ -361,10 +361,18 @@ Deno.test("showValue: redacts secrets and credentials in URLs", () => {
     REDIS_PASS_CURRENT: SECRET,
     MOOG_WEBHOOK_URL: `https://user:${encodeURIComponent(SECRET)}@moog.example/hook?key=${encodeURIComponent(SECRET)}`,
   });
-  assert.equal(showValue(settings.redisPassword), "[redacted]");
-  assert.equal(showValue(settings.moogWebhookUrl), "https://[redacted]@moog.example/hook?[redacted]");
-  assert.equal(showValue(settings.logJson), "");
-  assert.equal(showValue(settings.moogHealthSuccessCodes), "200,201,202");
+  assert.equal(showValue(settings, "redisPassword"), "[redacted]");
+  assert.equal(showValue(settings, "moogWebhookUrl"), "https://[redacted]@moog.example/hook?[redacted]");
+  assert.equal(showValue(settings, "logJson"), "");
+  assert.equal(showValue(settings, "moogHealthSuccessCodes"), "200,201,202");
+});
+
+Deno.test("showValue: shows a duration in the unit of its variable", () => {
+  const shown = (window: string) =>
+    showValue(parseGood({ REMEDIATION_SLO_WINDOW_HOURS: window }).settings, "sloWindowMs");
+  assert.deepEqual(["24", "0.0011", "0.5", "1.1"].map(shown), ["24", "0.0011", "0.5", "1.1"]);
+  const { settings } = parseGood({ REMEDIATION_INTERVAL: "600" });
+  assert.deepEqual([showValue(settings, "intervalMs"), showValue(settings, "settleMs")], ["600", ""]);
 });
 
 Deno.test("parseSettings: takes default under .env under environment", () => {
@@ -372,9 +380,9 @@ Deno.test("parseSettings: takes default under .env under environment", () => {
     { REMEDIATION_INTERVAL: "60" },
     { REMEDIATION_INTERVAL: "70", REMEDIATION_BATCH_SIZE: "7" },
   );
-  assert.deepEqual([settings.intervalSeconds, settings.batchSize, settings.maxPoisonRetries], [60, 7, 3]);
+  assert.deepEqual([settings.intervalMs, settings.batchSize, settings.maxPoisonRetries], [60_000, 7, 3]);
   assert.deepEqual(
-    [origins.intervalSeconds.layer, origins.batchSize.layer, origins.maxPoisonRetries.layer],
+    [origins.intervalMs.layer, origins.batchSize.layer, origins.maxPoisonRetries.layer],
     ["environment", ".env", "default"],
   );
 });
@@ -499,11 +507,11 @@ interface TidyCase {
 }
 
 const TIDY: readonly TidyCase[] = [
-  { variable: "REMEDIATION_INTERVAL", text: "600   # ten minutes", key: "intervalSeconds", value: 600, warns: true },
-  { variable: "REMEDIATION_INTERVAL", text: "600\t#", key: "intervalSeconds", value: 600, warns: true },
-  { variable: "REMEDIATION_INTERVAL", text: '"600"', key: "intervalSeconds", value: 600, warns: true },
-  { variable: "REMEDIATION_INTERVAL", text: "'600' # quoted", key: "intervalSeconds", value: 600, warns: true },
-  { variable: "REMEDIATION_INTERVAL", text: " 600 ", key: "intervalSeconds", value: 600, warns: false },
+  { variable: "REMEDIATION_INTERVAL", text: "600   # ten minutes", key: "intervalMs", value: 600_000, warns: true },
+  { variable: "REMEDIATION_INTERVAL", text: "600\t#", key: "intervalMs", value: 600_000, warns: true },
+  { variable: "REMEDIATION_INTERVAL", text: '"600"', key: "intervalMs", value: 600_000, warns: true },
+  { variable: "REMEDIATION_INTERVAL", text: "'600' # quoted", key: "intervalMs", value: 600_000, warns: true },
+  { variable: "REMEDIATION_INTERVAL", text: " 600 ", key: "intervalMs", value: 600_000, warns: false },
   { variable: "MOOG_WEBHOOK_URL", text: "# not yet", key: "moogWebhookUrl", value: "", warns: true },
   { variable: "MOOG_WEBHOOK_URL", text: "http://a/#b", key: "moogWebhookUrl", value: "http://a/#b", warns: false },
   { variable: "MOOG_WEBHOOK_URL", text: "http://a/#b # c", key: "moogWebhookUrl", value: "http://a/#b", warns: true },
@@ -661,7 +669,7 @@ Deno.test("parseSettings: loads MUTT's whole environment file, and warns of noth
 Deno.test("parseSettings: loads MUTT's environment file with its comments in the values, only warning", () => {
   const kept = Object.fromEntries(Object.entries(MUTT_ENVIRONMENT).map(([name, value]) => [name, `${value}  # why`]));
   const { settings, warnings } = parseGood(kept);
-  assert.equal(settings.intervalSeconds, 300);
+  assert.equal(settings.intervalMs, 300_000);
   assert.equal(settings.redisPassword, null);
   const others = warnings.filter((one) => !TEMPLATE_WARNING.test(one));
   assert.ok(others.length > 10 && others.every((one) => one.endsWith("which is cut")), others.join("\n"));
@@ -714,5 +722,5 @@ for (const [environment, text] of PROXIES) {
 Deno.test("parseSettings: reads a proxy's small name, and shows it without user and password", () => {
   const { settings } = parseGood({ https_proxy: "http://user:secret@proxy:3128" });
   assert.equal(settings.httpsProxy, "http://user:secret@proxy:3128");
-  assert.equal(showValue(settings.httpsProxy), "http://[redacted]@proxy:3128");
+  assert.equal(showValue(settings, "httpsProxy"), "http://[redacted]@proxy:3128");
 });
