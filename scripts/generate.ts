@@ -188,62 +188,72 @@ function renderEnvTemplate(): string {
 
 function renderVariable(field: Field<unknown>): string {
   const facts = [
-    `Takes ${field.expected}.`,
+    `Takes ${shorten(field.expected)}.`,
     ...(field.aliases.length > 0 ? [`Also read: ${field.aliases.join(", ")}.`] : []),
     ...(field.inFile ? [`Or a file's path in ${field.variable}_FILE.`] : []),
     ...(field.dynamicKey ? [`Dynamic key: mutt:config:${field.dynamicKey}`] : []),
   ];
-  const comments = [...field.doc.split("\n"), ...facts].map((line) => `# ${line}\n`).join("");
+  const comments = [...wrap(field.doc.split(/\s+/)), ...facts].map((line) => `# ${line}\n`).join("");
   return comments + (field.defaultText === null ? `#${field.variable}=` : `${field.variable}=${field.defaultText}`);
+}
+
+/** What a setting takes, as pages say it: `1 to 86400 seconds`. The page's beginning says what a boolean, text and key may be. */
+function shorten(expected: string): string {
+  return expected.replace(/^true or false.*/, "true or false")
+    .replace(/^(?:one line of )?text without control characters$/, "text")
+    .replace(/^a Redis key of .*/, "a Redis key")
+    .replace(
+      /^a (?:whole )?number from (\S+) to (\S+)(?: \((.+)\))?$/,
+      (_, min: string, max: string, unit = "") => `${min} to ${max} ${unit}`.trimEnd(),
+    );
 }
 
 const INTRODUCTION = `# Configuration
 
 <!-- Made from src/config/fields.ts by: ${MAKE} -->
 
-Everything is set by environment variables. Names, meanings and defaults of MUTT's own variables are those of its Python
-remediation service, so its environment file works as it is. All lines with their defaults:
-[\`.env.template\`](../.env.template).
+All settings are environment variables. MUTT's own variables keep the names, meanings and defaults of its Python remediation
+service, so its environment file works unchanged. [\`.env.template\`](../.env.template) lists every variable with its default;
+\`mutt-remediation config\` prints each value in effect and where it comes from.
 
-**Precedence**, weakest first: default, the file \`.env\` in the working directory, the environment, dynamic keys. An
-empty value counts as unset; an empty value in the environment also hides the one in \`.env\`. A variable wins over its
-aliases; where two of them say different things, a warning says which one is ignored.
+**Precedence**, lowest first: default, the file \`.env\` in the working directory, the environment, dynamic keys. An empty value
+counts as unset; an empty value in the environment also hides the one in \`.env\`. A variable overrides its aliases; if two of
+them differ, a warning says which one is ignored.
 
-**Problems.** All of them are reported at once, each with variable, value and what is wanted; then the service ends with
-exit status 78 and nothing was started. Warnings do not stop it: a \`REMEDIATION_…\` name that nothing reads, a name that
-is one slip away from a known one, settings that shadow each other. So does no \`OTEL_…\` variable of the standard: where
-one is no good its default holds, with a warning if tracing is on at all.
+**Problems** are reported all at once, each with its variable, value and what is expected. The service then exits with status 78
+before anything starts. Warnings do not stop it: unknown \`REMEDIATION_…\` names, names one typo away from a known one, settings
+that are ignored. Nor does an invalid \`OTEL_…\` variable: its default applies, with a warning if tracing is on.
 
-**Bounds**: a value has at most ${MAX_VALUE_CHARACTERS} characters, \`.env\` and the file of a secret or certificate at most
-${MAX_FILE_BYTES} bytes, a dynamic key at most ${MAX_DYNAMIC_BYTES}. A variable must be UTF-8.
+**Limits**: ${MAX_VALUE_CHARACTERS} characters for a value, ${MAX_FILE_BYTES} bytes for \`.env\` and for a file with a secret or certificate, ${MAX_DYNAMIC_BYTES} bytes for a
+dynamic key. Values must be UTF-8.
 
-**Files** (\`.env\`, \`…_FILE\`, certificates, the sources file) must be regular files: a pipe or device is a problem and is never
-waited for. A \`.env\` that is too large, in UTF-16, or with a value of ours that is not UTF-8 is a problem, and so is a secret
-that is not UTF-8. One that this user may not read, or a folder of that name, is ignored with a warning. The log (\`dot_env\`),
-\`check\` and \`config\` name the \`.env\` that was read. Warnings tell where it belongs to another user than this one or root, where
-every user may write it, and where every user may read a secret's file, a client's key, or a \`.env\` with a secret in it.
+**Files** (\`.env\`, \`…_FILE\`, certificates, the sources file) must be regular files; a pipe or device is a problem and never waited
+for. A \`.env\` that is too large, is UTF-16 or has a setting that is not UTF-8 is a problem, and so is a secret that is not UTF-8.
+A \`.env\` that this user may not read, or that is a folder, is ignored with a warning. The log (event \`dot_env\`), \`check\` and
+\`config\` name the \`.env\` that was read. Warnings report a \`.env\` that belongs to a user other than this one or root or that every
+user may write, and any file with a secret that every user may read: \`…_FILE\`, a client key, \`.env\`.
 
-**The runtime's own variables** (\`SSLKEYLOGFILE\`, \`DENO_CERT\`, proxies, …) act past these settings:
-[security.md](security.md#variables-of-the-runtime) lists them, and a start with one of them is refused or warns.
+**Variables of the runtime** (\`SSLKEYLOGFILE\`, \`DENO_CERT\`, …) bypass these settings. If one is set, the service refuses to start
+or warns: [security.md](security.md#variables-of-the-runtime).
 
-**Secrets** never appear in messages, nor do credentials inside URLs. Each can also be given as a file: the variable's
-name with \`_FILE\` behind it holds the path, and one newline at the file's end is not a part of the secret. The files of
-Redis' secrets are read again whenever a connection is made ([redis.md](redis.md#passwords)).
+**Secrets** never appear in messages, nor do credentials in URLs. To read a secret from a file, put the file's path in the variable
+with \`_FILE\` appended; one newline at its end is ignored. Files with secrets of Redis are reread at every connection
+([redis.md](redis.md#passwords)).
 
-**Comments and quotes.** systemd and Docker keep what follows a value: \`REMEDIATION_INTERVAL=300  # five minutes\`
-arrives with its comment. Text from white space and \`#\` on is cut, and quotes around the whole value are taken off, each
-with a warning. A password or key is always used as it stands, because both may be meant; there is only a warning
-(unless nothing but a comment is there: that is an empty value). In \`.env\` an unquoted value ends at the first \`#\`, even
-inside a word, so put a password with \`#\` in quotes there.
+**Comments and quotes.** systemd and Docker keep a comment: \`REMEDIATION_INTERVAL=300  # five minutes\` arrives whole. The service
+cuts everything from white space and \`#\` on and removes quotes around the whole value, each with a warning. Passwords and keys
+are used unchanged, because both may belong to them; there is only a warning (a password that is only a comment counts as empty).
+In \`.env\` an unquoted value ends at the first \`#\`, even inside a word: quote a password that contains \`#\`.
 
-**Yes or no** is \`true\`, \`1\`, \`yes\`, \`on\` or \`false\`, \`0\`, \`no\`, \`off\`, in any case; any other word is a problem. (The
-original takes every word but \`true\` for no.)
+**Text** has no control characters. A **Redis key** has at most 512 characters and no white space. **Booleans** are \`true\`, \`1\`,
+\`yes\`, \`on\` or \`false\`, \`0\`, \`no\`, \`off\`, in any case; anything else is a problem. (The original reads anything but \`true\` as
+false.)
 
-**Kubernetes** sets \`REDIS_PORT=tcp://…\` in every pod beside a Service named \`redis\`. Set \`REDIS_PORT\` yourself there,
-or \`enableServiceLinks: false\`. What it sets for a Service named \`remediation\` (\`REMEDIATION_PORT=tcp://…\`) is ignored.
+**Kubernetes** sets \`REDIS_PORT=tcp://…\` in every pod beside a Service named \`redis\`. Set \`REDIS_PORT\` yourself, or
+\`enableServiceLinks: false\`. The variables of a Service named \`remediation\` (\`REMEDIATION_PORT=tcp://…\`) are ignored.
 
-**IPv6.** \`REMEDIATION_BIND_ADDRESS=::\` listens for IPv6, and for IPv4 as well where Linux is left as it is
-(\`net.ipv6.bindv6only=0\`). \`health\` asks \`127.0.0.1\`, then \`[::1]\`. With \`::1\` only this machine reaches it.
+**IPv6.** \`REMEDIATION_BIND_ADDRESS=::\` listens on IPv6 and, with Linux's default \`net.ipv6.bindv6only=0\`, on IPv4. \`health\` asks
+\`127.0.0.1\`, then \`[::1]\`. \`::1\` can be reached from this machine only.
 `;
 
 /** What a JSON Schema can say of the sources file; that no list has two roles it cannot. */
@@ -297,22 +307,21 @@ const SOURCES_INTRODUCTION = `## Sources file
 
 const DYNAMIC_INTRODUCTION = `## Dynamic keys
 
-With \`DYNAMIC_CONFIG_ENABLED=true\` a string in Redis overrides a setting while the service runs, by the same rules and
-bounds. It is read every 5 s, and at once when its bare name is published:
+With \`DYNAMIC_CONFIG_ENABLED=true\` a string in Redis overrides a setting while the service runs, with the same rules and
+bounds. Keys are read every 5 s, and at once when the key's bare name is published:
 
 \`\`\`console
 $ redis-cli SET mutt:config:remediation_interval 60
 $ redis-cli PUBLISH mutt:config:updates remediation_interval
 \`\`\`
 
-Deleting a key, or setting it to nothing, returns to the variable's value. A value that is no good changes nothing:
-there is one warning, \`mutt_remediation_config_reloads_total{result="rejected"}\` counts it, and the last good value
-stays.
+Delete a key, or set it to nothing, to return to the variable's value. An invalid value changes nothing: the last good one stays,
+there is one warning, and \`mutt_remediation_config_reloads_total{result="rejected"}\` counts it.
 `;
 
 const MUTT_SHARED_INTRODUCTION =
-  `Keys of the services beside this one are only read, and only with \`DYNAMIC_CONFIG_ENABLED=true\`, as MUTT's alerter and
-forwarder read them. Where it is \`false\`, MUTT's limits are those of the variables, whatever Redis holds.
+  `The service also reads these keys of MUTT's alerter and forwarder, as they do, and only with \`DYNAMIC_CONFIG_ENABLED=true\`.
+With \`false\` MUTT's limits are those of the variables, whatever Redis holds.
 `;
 
 function renderConfigurationPage(): string {
@@ -324,7 +333,7 @@ function renderConfigurationPage(): string {
   ) => [code(`mutt:config:${field.dynamicKey}`), code(field.variable)]);
   const muttShared = Object.values(MUTT_SHARED_FIELDS).map((one) => [
     code(`mutt:config:${one.key}`),
-    one.type.expected,
+    shorten(one.type.expected),
     one.doc,
   ]);
   return [
@@ -351,7 +360,7 @@ function describeRow(field: Field<unknown>): string[] {
   return [
     code(field.variable),
     field.defaultText ? code(field.defaultText) : "–",
-    field.expected,
+    shorten(field.expected),
     [field.doc.replaceAll("\n", " "), ...notes].join(" "),
   ];
 }

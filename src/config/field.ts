@@ -235,7 +235,7 @@ export function text(spec: Spec<string>): Field<string> {
 export function redisKey(spec: Spec<string>): Field<string> {
   return matching(spec, {
     pattern: /^[^\s\p{Cc}]{1,512}$/u,
-    expected: "a Redis key of at most 512 characters, none blank",
+    expected: "a Redis key of at most 512 characters without white space",
   });
 }
 
@@ -252,7 +252,7 @@ export function host(spec: Spec<string>): Field<string> {
 export function vaultPath(spec: Spec<string>): Field<string> {
   return matching(spec, {
     pattern: /^(?!.*(?:^|\/)(?:\.{0,2})(?:\/|$))[\w./-]{1,512}$/,
-    expected: "a path of letters, digits, _, -, . and single / between, such as secret/mutt",
+    expected: "a path of letters, digits, _, - and ., separated by single /, such as secret/mutt",
   });
 }
 
@@ -281,7 +281,7 @@ export function httpUrl(spec: Spec<string>): Field<string> {
 /** A proxy, as {@link parseProxyUrl} reads it; `""` when nothing is set. */
 export function proxyUrl(spec: Omit<Spec<string>, "default" | "group">): Field<string> {
   return createField<string>({ ...spec, group: "HTTP proxy", default: "" }, {
-    expected: "a proxy: an http://, https:// or socks5:// URL without a path, or host:port",
+    expected: "an http://, https:// or socks5:// URL without a path, or host:port",
     parse: (value) => parseProxyUrl(value.trim()) && value.trim(),
   });
 }
@@ -294,7 +294,7 @@ export function share(spec: Spec<number>): Field<number> {
   });
 }
 
-const PAIRS = "name=value with commas between them (special characters of a value are written as %XX)";
+const PAIRS = "comma-separated name=value pairs (special characters percent-encoded)";
 
 /** Names and values, as {@link parsePairs} reads them. */
 export function pairs(spec: Spec<string>): Field<string> {
@@ -309,7 +309,7 @@ export function secretHeaders(spec: Omit<Spec<null>, "default">): Field<Secret |
   return createField<Secret | null>({ ...spec, default: null }, {
     secret: true,
     commentable: false,
-    expected: `headers: ${PAIRS}`,
+    expected: PAIRS,
     parse(value) {
       const headers = parsePairs(value);
       const isGood = headers?.every(([name, one]) =>
@@ -339,7 +339,7 @@ export function choicesOrNone<T extends string>(
   spec: Spec<readonly T[]> & { choices: readonly T[] },
 ): Field<readonly T[]> {
   return createField<readonly T[]>(spec, {
-    expected: `${NONE}, or one or more of ${spec.choices.join(", ")} with commas between them`,
+    expected: `${NONE} or a comma-separated list of ${spec.choices.join(", ")}`,
     parse(value) {
       if (value.trim().toLowerCase() === NONE) return [];
       const words = value.split(",").map((part) => spec.choices.find((one) => one === part.trim().toLowerCase()));
@@ -351,7 +351,7 @@ export function choicesOrNone<T extends string>(
 /** HTTP status codes with commas between them. */
 export function statusCodes(spec: Spec<readonly number[]>): Field<readonly number[]> {
   return createField<readonly number[]>(spec, {
-    expected: "a list of HTTP status codes from 200 to 599 with commas between them",
+    expected: "a comma-separated list of HTTP status codes from 200 to 599",
     parse(value) {
       const codes = value.split(",").map((part) => parseInteger(part, { min: 200, max: 599 }));
       return codes.every((code) => code !== undefined) ? codes : undefined;
@@ -374,8 +374,8 @@ export function redisUrl(spec: Omit<Spec<null>, "default">): Field<Secret | null
   return createField<Secret | null>({ ...spec, default: null }, {
     secret: true,
     expected:
-      "a redis://, rediss://, redis+sentinel:// or unix:/// URL without a query (special characters of its password " +
-      "are written as %XX)",
+      "a redis://, rediss://, redis+sentinel:// or unix:/// URL without a query (special characters in the password " +
+      "percent-encoded)",
     parse: (value) => parseRedisUrl(value.trim()) ? new Secret(value.trim()) : undefined,
   });
 }
@@ -383,8 +383,7 @@ export function redisUrl(spec: Omit<Spec<null>, "default">): Field<Secret | null
 /** Servers, `host:port` with commas between them; none when nothing is set. */
 export function servers(spec: Spec<readonly string[]>): Field<readonly string[]> {
   return createField<readonly string[]>(spec, {
-    expected:
-      `${NONE}, or one or more of host:port with commas between them (IPv6 in brackets; the port may be left out)`,
+    expected: `${NONE} or a comma-separated list of host:port (IPv6 in brackets, port optional)`,
     parse(value) {
       if (value.trim().toLowerCase() === NONE) return [];
       return parseServers(value) && value.split(",").map((part) => part.trim());
