@@ -642,14 +642,14 @@ export const FIELDS = {
     variable: "OTEL_ENABLED",
     group: "Tracing",
     default: false,
-    doc: "Whether spans are recorded and sent (docs/tracing.md). With false nothing of it is even loaded.",
+    doc: "Record and send spans (docs/tracing.md). With false the tracing code is not even loaded.",
   }),
   otelSdkDisabled: boolean({
     variable: "OTEL_SDK_DISABLED",
     group: "Tracing",
     default: false,
     lenient: true,
-    doc: "The standard's own switch: true turns tracing off, whatever OTEL_ENABLED says.",
+    doc: "The standard's switch: true turns tracing off, even with OTEL_ENABLED=true.",
   }),
   otelExporter: choice({
     variable: "OTEL_TRACES_EXPORTER",
@@ -657,23 +657,22 @@ export const FIELDS = {
     default: "otlp",
     choices: ["otlp", "none"] as const,
     lenient: true,
-    doc: "Where spans go. none: nowhere, as if tracing were off.",
+    doc: "none: spans go nowhere, as if tracing were off.",
   }),
   otelEndpoint: collector({
     variable: "OTEL_EXPORTER_OTLP_ENDPOINT",
     group: "Tracing",
     default: "http://localhost:4318",
     lenient: true,
-    doc:
-      "The collector, an http:// or https:// URL; spans are posted to /v1/traces below it. Not the port for gRPC, 4317,\n" +
-      "that MUTT's own settings name: nothing is traced then, and a warning says so.",
+    doc: "URL of the collector; spans are posted to /v1/traces below it. Do not use the gRPC port 4317 that MUTT's " +
+      "own settings name: nothing is traced then, and a warning says so.",
   }),
   otelTracesEndpoint: collector({
     variable: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     group: "Tracing",
     default: "",
     lenient: true,
-    doc: "The whole URL that spans are posted to; wins over OTEL_EXPORTER_OTLP_ENDPOINT.",
+    doc: "Full URL that spans are posted to. Overrides OTEL_EXPORTER_OTLP_ENDPOINT.",
   }),
   otelProtocol: choice({
     variable: "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
@@ -682,14 +681,14 @@ export const FIELDS = {
     default: null,
     choices: ["http/protobuf", "http/json", "grpc"] as const,
     lenient: true,
-    doc: "Unset: http/protobuf. grpc is not spoken: nothing is traced then, and a warning says so.",
+    doc: "Unset: http/protobuf. grpc is not supported: nothing is traced then, and a warning says so.",
   }),
   otelHeaders: secretHeaders({
     variable: "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
     aliases: ["OTEL_EXPORTER_OTLP_HEADERS"],
     group: "Tracing",
     lenient: true,
-    doc: "Sent with the spans, for collectors that want a key. Example: authorization=Bearer%20KEY",
+    doc: "Headers sent with the spans, for collectors that require a key. Example: authorization=Bearer%20KEY",
   }),
   otelTimeoutMs: integer({
     variable: "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
@@ -700,14 +699,14 @@ export const FIELDS = {
     max: 600_000,
     unit: "milliseconds",
     lenient: true,
-    doc: "Longest time for one batch, repetitions included.",
+    doc: "Timeout of one batch, retries included.",
   }),
   otelServiceName: text({
     variable: "OTEL_SERVICE_NAME",
     group: "Tracing",
     default: "",
     lenient: true,
-    doc: "Name of this service on its spans. Empty: service.name of OTEL_RESOURCE_ATTRIBUTES, else remediation.",
+    doc: "Name of this service on its spans. Empty: service.name in OTEL_RESOURCE_ATTRIBUTES, else remediation.",
   }),
   otelResourceAttributes: pairs({
     variable: "OTEL_RESOURCE_ATTRIBUTES",
@@ -743,7 +742,7 @@ export const FIELDS = {
     group: "Tracing",
     default: 1,
     lenient: true,
-    doc: "Which share of the traces traceidratio records.",
+    doc: "Share of traces that traceidratio records.",
   }),
   otelScheduleDelayMs: integer({
     variable: "OTEL_BSP_SCHEDULE_DELAY",
@@ -753,7 +752,7 @@ export const FIELDS = {
     max: 600_000,
     unit: "milliseconds",
     lenient: true,
-    doc: "Longest time that an ended span waits for its batch.",
+    doc: "Maximum time that a finished span waits for its batch.",
   }),
   otelExportTimeoutMs: integer({
     variable: "OTEL_BSP_EXPORT_TIMEOUT",
@@ -763,7 +762,7 @@ export const FIELDS = {
     max: 600_000,
     unit: "milliseconds",
     lenient: true,
-    doc: "Also a bound on the time for one batch; the shorter one counts.",
+    doc: "Another timeout of one batch; the shorter one counts.",
   }),
   otelMaxQueueSize: integer({
     variable: "OTEL_BSP_MAX_QUEUE_SIZE",
@@ -773,7 +772,7 @@ export const FIELDS = {
     max: 100_000,
     unit: "spans",
     lenient: true,
-    doc: "Most ended spans that wait; further ones are dropped and counted.",
+    doc: "Maximum finished spans that wait. Further ones are dropped and counted.",
   }),
   otelMaxBatchSize: integer({
     variable: "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
@@ -783,7 +782,7 @@ export const FIELDS = {
     max: 10_000,
     unit: "spans",
     lenient: true,
-    doc: "Most spans of a batch. A full batch is sent at once.",
+    doc: "Maximum spans per batch. A full batch is sent at once.",
   }),
 } as const;
 
