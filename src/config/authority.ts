@@ -19,11 +19,11 @@ export function readAuthority(path: string, readFile: (path: string) => string):
   try {
     pem = readFile(path);
   } catch (error) {
-    return { problem: `${file} cannot be read: ${errorName(error)} (wanted: a file with a certificate in PEM)` };
+    return { problem: `${file} cannot be read: ${errorName(error)} (expected: a file with a PEM certificate)` };
   }
   const certificates = pem.match(CERTIFICATE) ?? [];
   if (certificates.length > 0 && certificates.every(isCertificate)) return { pem };
-  return { problem: `${file} holds no certificate in PEM (-----BEGIN CERTIFICATE-----), or one that is broken` };
+  return { problem: `${file} has no PEM certificate (-----BEGIN CERTIFICATE-----), or an invalid one` };
 }
 
 function isCertificate(pem: string): boolean {

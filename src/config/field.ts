@@ -281,7 +281,7 @@ export function httpUrl(spec: Spec<string>): Field<string> {
 /** A proxy, as {@link parseProxyUrl} reads it; `""` when nothing is set. */
 export function proxyUrl(spec: Omit<Spec<string>, "default" | "group">): Field<string> {
   return createField<string>({ ...spec, group: "HTTP proxy", default: "" }, {
-    expected: "an http://, https:// or socks5:// URL without a path, or host:port",
+    expected: "a proxy URL (http://, https:// or socks5://, without a path) or host:port",
     parse: (value) => parseProxyUrl(value.trim()) && value.trim(),
   });
 }

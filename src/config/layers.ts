@@ -61,7 +61,7 @@ export function findText(field: Field<unknown>, layers: Layers, notes: Notes): F
   const [first, ...others] = texts;
   for (const other of others) {
     if (first && other.text !== first.text) {
-      notes.warnings.push(`${other.variable} says something else than ${first.variable} and is ignored`);
+      notes.warnings.push(`${other.variable} differs from ${first.variable} and is ignored: unset one of them`);
     }
   }
   return first;
@@ -96,9 +96,9 @@ function readSecretFile(found: Found, { layers, notes }: { layers: Layers; notes
     const text = layers.readFile(found.text).replace(/\r?\n$/, "");
     if (isTooLong({ ...found, text }, notes)) return undefined;
     notes.warnings.push(...warnOfReaders(`${found.variable} ${quotePath(found.text)}`, found.text, layers));
-    if (!isText(text)) notes.problems.push(`${found.variable} ${quotePath(found.text)} is not text in UTF-8`);
+    if (!isText(text)) notes.problems.push(`${found.variable} ${quotePath(found.text)} is not UTF-8 text`);
     else if (text.trim() !== "") return { ...found, text };
-    else notes.problems.push(`${found.variable} ${quotePath(found.text)} is an empty file`);
+    else notes.problems.push(`${found.variable} ${quotePath(found.text)} is empty`);
   } catch (error) {
     notes.problems.push(`${found.variable} ${quotePath(found.text)} cannot be read: ${errorName(error)}`);
   }
@@ -108,7 +108,9 @@ function readSecretFile(found: Found, { layers, notes }: { layers: Layers; notes
 /** Warns where every user of the machine may read a file with a secret. `what` names it. */
 export function warnOfReaders(what: string, path: string, { fileMode }: Pick<Layers, "fileMode">): string[] {
   const mode = fileMode?.(path) ?? 0;
-  return (mode & 0o004) === 0 ? [] : [`${what} may be read by every user (mode ${showMode(mode)}): 0400 is enough`];
+  return (mode & 0o004) === 0
+    ? []
+    : [`${what} is readable by every user (mode ${showMode(mode)}): change the mode to 0400`];
 }
 
 /** Permission bits as `chmod` takes them. */
@@ -130,7 +132,7 @@ function isTooLong({ variable, text }: Found, notes: Notes): boolean {
   const isLong = text.length > MAX_VALUE_CHARACTERS;
   if (isLong) {
     notes.problems.push(
-      `${variable} is ${text.length} characters long, more than a setting may have (${MAX_VALUE_CHARACTERS})`,
+      `${variable} is ${text.length} characters long; the maximum is ${MAX_VALUE_CHARACTERS}`,
     );
   }
   return isLong;
@@ -152,16 +154,16 @@ function tidy(found: Found, { commentable, notes }: { commentable: boolean; note
   if (tidied.trim() === text.trim()) return text;
   if (!commentable && !/^\s*#\s/.test(text)) {
     notes.warnings.push(
-      `${variable} is used whole, with its ${
-        quoted ? "quotes" : '" #"'
-      }: if that is not meant, take it out of the value`,
+      quoted
+        ? `${variable} is used with its quotes: remove them if they are not part of the value`
+        : `${variable} is used with its " #": remove the comment if it is not part of the value`,
     );
     return text;
   }
   notes.warnings.push(
     quoted
-      ? `${variable} is in quotes, which are taken off`
-      : `${variable} has a comment behind its value, which is cut`,
+      ? `${variable} is in quotes, which are removed`
+      : `${variable} has a comment after its value, which is removed`,
   );
   return tidied;
 }
@@ -183,7 +185,7 @@ export interface DotEnv {
  */
 export function parseDotEnv(text: string): DotEnv {
   if (UTF_16.test(text)) {
-    const problem = ".env is not text in UTF-8 but in UTF-16: save it as UTF-8";
+    const problem = ".env is UTF-16 text: save it as UTF-8";
     return { variables: {}, problems: [problem], warnings: [] };
   }
   const known = new Set(knownVariables());
@@ -194,7 +196,7 @@ export function parseDotEnv(text: string): DotEnv {
   const garbled = Object.keys(variables).filter((name) => known.has(name) && !isText(variables[name]!));
   return {
     variables,
-    problems: garbled.map((name) => `${name} in .env is not text in UTF-8`),
-    warnings: cut.map((name) => `${name} in .env is cut at its "#": put the value in quotes if the "#" belongs to it`),
+    problems: garbled.map((name) => `${name} in .env is not UTF-8 text`),
+    warnings: cut.map((name) => `${name} in .env is cut at its "#": quote the value if the "#" is part of it`),
   };
 }

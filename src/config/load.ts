@@ -76,13 +76,13 @@ export function loadSettings(): Loaded {
     ...{ readFile: readTextFile, readSourcesFile, fileMode },
   });
   // Neither shown nor taken for unset: the right password or another Redis may be meant.
-  const unreadable = findUnreadable(knownVariables()).map((name) => `${name} is not text in UTF-8`);
+  const unreadable = findUnreadable(knownVariables()).map((name) => `${name} is not UTF-8 text`);
   const problems = [...found.problems, ...dotEnv.problems, ...unreadable, ...loaded.ok ? [] : loaded.problems];
   const warnings = [...found.warnings, ...dotEnv.warnings, ...loaded.warnings];
   return loaded.ok && problems.length === 0 ? { ...loaded, warnings } : { ok: false, problems, warnings };
 }
 
-const DOT_ENV_WANTS = `a regular file of at most ${MAX_FILE_BYTES} bytes`;
+const DOT_ENV_EXPECTED = `a regular file of at most ${MAX_FILE_BYTES} bytes`;
 
 /** The `.env` of the working directory, and what is to be said of the file itself. `path` is empty where none was read. */
 function readDotEnv(): { path: string; file?: TextFile; problems: string[]; warnings: string[] } {
@@ -97,7 +97,7 @@ function readDotEnv(): { path: string; file?: TextFile; problems: string[]; warn
     if (name === "PermissionDenied" || (error as { isFolder?: boolean }).isFolder) {
       return { ...none, warnings: [`.env cannot be read and is ignored: ${name}`] };
     }
-    return { ...none, problems: [`.env cannot be read: ${name} (wanted: ${DOT_ENV_WANTS}, or none)`] };
+    return { ...none, problems: [`.env cannot be read: ${name} (expected: ${DOT_ENV_EXPECTED}, or no file)`] };
   }
 }
 
@@ -106,14 +106,16 @@ function warnOfWriters(path: string, { ownerId, mode }: TextFile): string[] {
   const own = ownUserId();
   const isForeign = own !== null && ownerId !== own && ownerId !== 0;
   return [
-    ...(isForeign ? [`${quote(path)} belongs to another user (${ownerId}), who can change every setting`] : []),
+    ...(isForeign
+      ? [`${quote(path)} belongs to another user (${ownerId}), who can change every setting: change the owner`]
+      : []),
     ...((mode & 0o002) === 0
       ? []
-      : [`${quote(path)} may be written by every user (mode ${showMode(mode)}): take that away with chmod o-w`]),
+      : [`${quote(path)} is writable by every user (mode ${showMode(mode)}): run chmod o-w`]),
   ];
 }
 
-const FILE_WANTS = `a regular file of at most ${MAX_SOURCES_BYTES} bytes that this user may read`;
+const FILE_EXPECTED = `a regular file of at most ${MAX_SOURCES_BYTES} bytes that this user may read`;
 
 /** A regular file of bounded size: it is read again and again while the service runs. */
 function readSourcesFile(path: string): string {
@@ -136,7 +138,7 @@ function readSources(
   try {
     text = readFile(sourcesPath);
   } catch (error) {
-    return { ok: false, problems: [`${file} cannot be read: ${errorName(error)} (wanted: ${FILE_WANTS})`] };
+    return { ok: false, problems: [`${file} cannot be read: ${errorName(error)} (expected: ${FILE_EXPECTED})`] };
   }
   const parsed = parseSources(text, isComparable ? settings : null);
   return parsed.ok
@@ -210,7 +212,7 @@ function readField(field: Field<unknown>, layers: Layers, notes: Notes) {
   const found = findText(field, layers, notes);
   const value = found && field.parse(found.text);
   if (!found || (value === undefined && field.lenient)) {
-    const doubts = found ? [`${describeProblem(field, found)}; the default holds`] : [];
+    const doubts = found ? [`${describeProblem(field, found)}; the default is used`] : [];
     const origin: Origin = { layer: "default", variable: field.variable };
     return { value: field.default, origin, isBad: false, doubts };
   }
@@ -221,7 +223,7 @@ function readField(field: Field<unknown>, layers: Layers, notes: Notes) {
 }
 
 function describeProblem(field: Field<unknown>, { variable, text }: Found): string {
-  const hint = text.startsWith("tcp://") ? " (Kubernetes sets this name for a Service: set it yourself)" : "";
+  const hint = text.startsWith("tcp://") ? " (Kubernetes sets this for a Service of that name: set it explicitly)" : "";
   return `${variable} ${field.secret ? "[redacted]" : quote(text)} is not ${field.expected}${hint}`;
 }
 

@@ -8,15 +8,15 @@ import { spanTarget, TARGET_SETTINGS, wantsSpans } from "./tracing.ts";
 import { vaultTargets } from "./vault.ts";
 
 /** What is wrong (`problem`) or doubtful (`warning`) about some settings together. */
-export interface Finding {
+export interface ConfigIssue {
   readonly kind: "problem" | "warning";
-  /** The settings it depends on; where one of them could not be read, the finding means nothing. */
+  /** The settings it depends on; where one of them could not be read, the issue means nothing. */
   readonly keys: readonly SettingKey[];
   readonly text: string;
 }
 
 /** Finds what does not go together in settings that are good one by one. */
-export function checkTogether(settings: Settings, origins: Origins): Finding[] {
+export function checkTogether(settings: Settings, origins: Origins): ConfigIssue[] {
   return [
     ...checkPorts(settings),
     ...checkSources(settings),
@@ -32,30 +32,32 @@ export function checkTogether(settings: Settings, origins: Origins): Finding[] {
   ];
 }
 
-function checkPorts({ metricsPort, healthPort }: Settings): Finding[] {
+function checkPorts({ metricsPort, healthPort }: Settings): ConfigIssue[] {
   if (metricsPort !== healthPort || metricsPort === 0) return [];
-  const text = `${nameOf("metricsPort")} and ${nameOf("healthPort")} are both ${metricsPort}: each needs its own`;
+  const text = `${nameOf("metricsPort")} and ${nameOf("healthPort")} are both ${metricsPort}: use two ports`;
   return [{ kind: "problem", keys: ["metricsPort", "healthPort"], text }];
 }
 
 /** A file without a source of its own is told where the file is read. */
-function checkSources({ sources, sourcesPath }: Settings): Finding[] {
+function checkSources({ sources, sourcesPath }: Settings): ConfigIssue[] {
   if (sources.length > 0 || sourcesPath !== "") return [];
-  const text = `${nameOf("sources")} is none and ${nameOf("sourcesPath")} is not set: there would be no source at all`;
+  const text = `${nameOf("sources")} is none and ${
+    nameOf("sourcesPath")
+  } is not set: there is no source to drain; set one of them`;
   return [{ kind: "problem", keys: ["sources", "sourcesPath"], text }];
 }
 
 /** The settings that name lists. */
 export const LIST_SETTINGS = ["alerterDlq", "moogDlq", "ingestQueue", "alertQueue", "deadList"] as const;
 
-function checkLists(settings: Settings): Finding[] {
+function checkLists(settings: Settings): ConfigIssue[] {
   const pairs = LIST_SETTINGS.flatMap((role, at) => LIST_SETTINGS.slice(at + 1).map((other) => [role, other] as const));
   return pairs.filter(([role, other]) => settings[role] === settings[other]).map(([role, other]) => {
     const same = `${nameOf(role)} and ${nameOf(other)} are both ${JSON.stringify(settings[role])}`;
     // Nothing is moved out of or into the alert queue, so naming it as the target only makes its depth count twice.
     return role === "ingestQueue" && other === "alertQueue"
       ? { kind: "warning", keys: [role, other], text: `${same}: its depth counts twice` }
-      : { kind: "problem", keys: [role, other], text: `${same}: each role needs a list of its own` };
+      : { kind: "problem", keys: [role, other], text: `${same}: use different lists` };
   });
 }
 
@@ -63,7 +65,7 @@ function checkLists(settings: Settings): Finding[] {
 export function whyMoogsoftIsNotAsked(
   { moogHealthCheckEnabled, moogWebhookUrl }: Pick<Settings, "moogHealthCheckEnabled" | "moogWebhookUrl">,
 ): string | null {
-  const taken = "Moogsoft is not asked, and is taken to be healthy";
+  const taken = "Moogsoft is not probed and counts as healthy";
   if (!moogHealthCheckEnabled) return `${nameOf("moogHealthCheckEnabled")} is false: ${taken}`;
   return moogWebhookUrl === "" ? `${nameOf("moogWebhookUrl")} is empty: ${taken}` : null;
 }
@@ -72,10 +74,9 @@ export function whyMoogsoftIsNotAsked(
 export function warnOfNoWebhook(settings: Settings): string | null {
   const why = whyMoogsoftIsNotAsked(settings);
   if (why === null || !settings.moogHealthCheckEnabled) return null;
-  return `${why}, so dead letters are replayed into an outage too. Set it, or ${
+  return `${why}, so dead letters are replayed even during an outage. Set it, or set ${
     nameOf("moogHealthCheckEnabled")
-  }=false ` +
-    "if that is meant";
+  }=false if that is intended`;
 }
 
 /** What a URL always decides about the connection. User and password it decides only where it carries them. */
@@ -88,43 +89,43 @@ const DECIDED_BY_URL = [
   "redisClusterNodes",
 ] as const;
 
-function checkRedisUrl({ redisUrl }: Settings, origins: Origins): Finding[] {
+function checkRedisUrl({ redisUrl }: Settings, origins: Origins): ConfigIssue[] {
   if (!redisUrl) return [];
   const { username, password } = readRedisUrl(redisUrl);
   const decided: SettingKey[] = [...DECIDED_BY_URL];
   if (username !== null) decided.push("redisUsername");
   if (password !== null) decided.push("redisPassword");
   const ignored = decided.filter((key) => origins[key].layer !== "default").map((key) => origins[key].variable);
-  const text = `REDIS_URL wins, and what ${ignored.join(", ")} says is ignored`;
+  const text = `REDIS_URL is set; ignored: ${ignored.join(", ")}`;
   return ignored.length > 0 ? [{ kind: "warning", keys: ["redisUrl"], text }] : [];
 }
 
 /** What Sentinels decide, and what is only of use with them. */
-function checkSentinels({ redisUrl, redisSentinels }: Settings, origins: Origins): Finding[] {
+function checkSentinels({ redisUrl, redisSentinels }: Settings, origins: Origins): ConfigIssue[] {
   const keys = ["redisSentinels", "redisUrl"] as const;
   const inUrl = redisUrl !== null && readRedisUrl(redisUrl).master !== null;
   if (inUrl) return [];
   if (redisSentinels.length === 0 || redisUrl !== null) {
     const ignored = ["redisSentinelUsername", "redisSentinelPassword"] as const;
-    return checkIgnored(ignored, { origins, keys, why: "there are no Sentinels" });
+    return checkIgnored(ignored, { origins, keys, why: "There are no Sentinels" });
   }
-  return checkIgnored(SERVER, { origins, keys, why: `${nameOf("redisSentinels")} tell where Redis is` });
+  return checkIgnored(SERVER, { origins, keys, why: `${nameOf("redisSentinels")} is set` });
 }
 
 /** What says where a single server is. */
 const SERVER = ["redisHost", "redisPort"] as const;
 
-function checkCluster({ redisUrl, redisSentinels, redisClusterNodes, redisDb }: Settings, origins: Origins): Finding[] {
+function checkCluster({ redisUrl, redisSentinels, redisClusterNodes, redisDb }: Settings, origins: Origins): ConfigIssue[] {
   if (redisUrl || redisClusterNodes.length === 0) return [];
   const cluster = nameOf("redisClusterNodes");
   const both = redisSentinels.length > 0
-    ? [`${cluster} and ${nameOf("redisSentinels")} are both set: a cluster needs no Sentinels; unset one of them`]
+    ? [`${cluster} and ${nameOf("redisSentinels")} are both set: unset one of them (a cluster needs no Sentinels)`]
     : [];
-  const db = redisDb === 0 ? [] : [`${nameOf("redisDb")} is ${redisDb}, but a cluster has only database 0`];
+  const db = redisDb === 0 ? [] : [`${nameOf("redisDb")} is ${redisDb}, but a cluster has only database 0: unset it`];
   const keys = ["redisClusterNodes", "redisSentinels", "redisDb", "redisUrl"] as const;
   return [
     ...[...both, ...db].map((text) => ({ kind: "problem" as const, keys, text })),
-    ...checkIgnored(SERVER, { origins, keys, why: `${cluster} tells where Redis is` }),
+    ...checkIgnored(SERVER, { origins, keys, why: `${cluster} is set` }),
   ];
 }
 
@@ -132,11 +133,9 @@ function checkCluster({ redisUrl, redisSentinels, redisClusterNodes, redisDb }: 
 function checkIgnored(
   settings: readonly SettingKey[],
   { origins, keys, why }: { origins: Origins; keys: readonly SettingKey[]; why: string },
-): Finding[] {
+): ConfigIssue[] {
   const given = settings.filter((key) => origins[key].layer !== "default").map((key) => origins[key].variable);
-  return given.length === 0
-    ? []
-    : [{ kind: "warning", keys, text: `What ${given.join(", ")} says is ignored: ${why}` }];
+  return given.length === 0 ? [] : [{ kind: "warning", keys, text: `${why}; ignored: ${given.join(", ")}` }];
 }
 
 /** Whether the connection to Redis has TLS. */
@@ -152,22 +151,23 @@ function readRedisUrl(redisUrl: Secret): RedisUrl {
 /** The settings that name a file of TLS. */
 export const TLS_FILES = ["redisCaCertPath", "redisClientCertPath", "redisClientKeyPath"] as const;
 
-function checkTls(settings: Settings): Finding[] {
+function checkTls(settings: Settings): ConfigIssue[] {
   const { redisUrl, redisTls, redisClientCertPath, redisClientKeyPath } = settings;
   if (usesTls(settings)) {
     if ((redisClientCertPath === "") === (redisClientKeyPath === "")) return [];
     const text = `${nameOf("redisClientCertPath")} and ${
       nameOf("redisClientKeyPath")
-    } go together: one of them is not set`;
+    } must be set together: one of them is missing`;
     return [{ kind: "problem", keys: ["redisClientCertPath", "redisClientKeyPath"], text }];
   }
   const scheme = redisUrl ? readRedisUrl(redisUrl).scheme : "redis:";
   if (redisTls) {
-    const text = `REDIS_TLS_ENABLED is true, but REDIS_URL begins with ${scheme}// and not with rediss://`;
+    const text =
+      `REDIS_TLS_ENABLED is true, but REDIS_URL begins with ${scheme}//: use rediss://, or unset REDIS_TLS_ENABLED`;
     return [{ kind: "problem", keys: ["redisTls", "redisUrl"], text }];
   }
   return [...TLS_FILES, "redisServerName" as const].filter((key) => settings[key] !== "").map((key) => {
-    const text = `${nameOf(key)} is ignored, because the connection to Redis has no TLS`;
+    const text = `${nameOf(key)} is ignored: the connection to Redis does not use TLS`;
     return { kind: "warning", keys: ["redisTls", "redisUrl", key], text };
   });
 }
@@ -177,9 +177,9 @@ export function usesMoogAuthority({ moogWebhookUrl, moogCaCertPath }: Settings):
   return moogCaCertPath !== "" && /^https:/i.test(moogWebhookUrl);
 }
 
-function checkWebhookAuthority(settings: Settings): Finding[] {
+function checkWebhookAuthority(settings: Settings): ConfigIssue[] {
   if (settings.moogCaCertPath === "" || usesMoogAuthority(settings)) return [];
-  const text = `${nameOf("moogCaCertPath")} is ignored, because ${nameOf("moogWebhookUrl")} is not https://`;
+  const text = `${nameOf("moogCaCertPath")} is ignored: ${nameOf("moogWebhookUrl")} is not an https:// URL`;
   return [{ kind: "warning", keys: ["moogCaCertPath", "moogWebhookUrl"], text }];
 }
 
@@ -188,12 +188,12 @@ function nameOf(key: SettingKey): string {
 }
 
 /** The two passwords take turns; with a URL's own password, or without a first one, there is nothing to take turns with. */
-function checkNextPassword(settings: Settings): Finding[] {
+function checkNextPassword(settings: Settings): ConfigIssue[] {
   const { redisPassword, redisPasswordNext, redisUrl } = settings;
   const inUrl = redisUrl !== null && readRedisUrl(redisUrl).password !== null;
   if (vaultTargets(settings).includes("redisPassword")) return [];
   if (!redisPasswordNext || (redisPassword && !inUrl)) return [];
-  const text = `${nameOf("redisPasswordNext")} is ignored: it is tried beside ${nameOf("redisPassword")} only`;
+  const text = `${nameOf("redisPasswordNext")} is ignored: it only works together with ${nameOf("redisPassword")}`;
   return [{ kind: "warning", keys: ["redisPassword", "redisPasswordNext", "redisUrl"], text }];
 }
 
@@ -201,23 +201,23 @@ function checkNextPassword(settings: Settings): Finding[] {
 const SAMPLED_TARGETS = ["sloDrainTarget", "sloOldestAgeTarget", "sloDownstreamTarget"] as const;
 
 /** Objectives that cannot be met, or never be told. */
-function checkObjectives(settings: Settings): Finding[] {
+function checkObjectives(settings: Settings): ConfigIssue[] {
   const { sloWindowMs, sloDrainMs, intervalMs } = settings;
   const samples = Math.floor(sloWindowMs / samplePeriodMs(sloWindowMs));
   const untold = SAMPLED_TARGETS.filter((key) => eventsToJudge(settings[key]) > samples).map((key) => {
-    const text = `${nameOf(key)} is ${settings[key]}: it takes ${eventsToJudge(settings[key])} samples to tell, and ` +
-      `${nameOf("sloWindowMs")} (${FIELDS.sloWindowMs.format(sloWindowMs)}) holds ${samples}`;
+    const text = `${nameOf(key)} is ${settings[key]} and needs ${eventsToJudge(settings[key])} samples, but ` +
+      `${nameOf("sloWindowMs")} (${FIELDS.sloWindowMs.format(sloWindowMs)}) holds ${samples}: widen the window`;
     return { kind: "warning" as const, keys: [key, "sloWindowMs"] as const, text };
   });
   if (sloDrainMs >= intervalMs) return untold;
   const text =
     `${nameOf("sloDrainMs")} (${FIELDS.sloDrainMs.format(sloDrainMs)}) is shorter than ${nameOf("intervalMs")} ` +
-    `(${FIELDS.intervalMs.format(intervalMs)}): it cannot be met`;
+    `(${FIELDS.intervalMs.format(intervalMs)}): raise it, or it cannot be met`;
   return [...untold, { kind: "warning", keys: ["sloDrainMs", "intervalMs"], text }];
 }
 
 /** A collector that cannot be reached is no reason not to heal. */
-function checkTracing(settings: Settings): Finding[] {
+function checkTracing(settings: Settings): ConfigIssue[] {
   if (!wantsSpans(settings)) return [];
   const target = spanTarget(settings);
   const { otelMaxBatchSize: batch, otelMaxQueueSize: queue } = settings;

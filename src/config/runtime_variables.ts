@@ -27,23 +27,23 @@ export function judgeRuntime(environment: Variables, settings: Settings): { prob
   const problems: string[] = [], warnings: string[] = [];
   if (isSet("SSLKEYLOGFILE")) {
     problems.push(
-      "SSLKEYLOGFILE is set: the runtime would write the keys of its TLS connections to that file; unset it",
+      "SSLKEYLOGFILE is set: the runtime would write its TLS session keys to that file; unset it",
     );
   }
   if (environment.NODE_TLS_REJECT_UNAUTHORIZED === "0") {
-    problems.push("NODE_TLS_REJECT_UNAUTHORIZED is 0: the runtime would take any certificate of Redis; unset it");
+    problems.push("NODE_TLS_REJECT_UNAUTHORIZED is 0: the runtime would accept any certificate; unset it");
   }
   for (const name of AUTHORITIES.filter(isSet)) {
     if (pin !== null && name !== "NODE_EXTRA_CA_CERTS") {
       problems.push(
-        `${name} is set: the runtime may believe other authorities than the one of ${pin}; unset one of the two`,
+        `${name} is set: the runtime may trust other authorities than the one of ${pin}; unset one of them`,
       );
     } else {
-      warnings.push(`${name} is set: the runtime believes the authorities that it names`);
+      warnings.push(`${name} is set: the runtime trusts the authorities that it names`);
     }
   }
   if (isSet("NODE_DEBUG")) {
-    warnings.push("NODE_DEBUG is set: the runtime may print what it receives, messages and secrets included");
+    warnings.push("NODE_DEBUG is set: the runtime may print what it receives, including messages and secrets");
   }
   return { problems, warnings };
 }

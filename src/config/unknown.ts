@@ -19,8 +19,8 @@ export function warnOfUnknown(names: readonly string[]): string[] {
 function warnOfTemplateNames(names: ReadonlySet<string>): string[] {
   const unread = [...UNREAD_TEMPLATE_NAMES].filter(([name, meant]) => names.has(name) && !names.has(meant));
   if (unread.length === 0) return [];
-  const told = unread.map(([name, meant]) => `${name} (read is ${meant})`).join(", ");
-  return [`MUTT's template has names that none of MUTT's code reads, and that are ignored here too: ${told}`];
+  const told = unread.map(([name, meant]) => `${name} (use ${meant})`).join(", ");
+  return [`Ignored names from MUTT's template, which MUTT itself does not read: ${told}`];
 }
 
 function warnOfSlips(names: readonly string[]): string[] {
@@ -32,7 +32,7 @@ function warnOfSlips(names: readonly string[]): string[] {
     .filter((name) => !isServiceLink(name) && !isOtelLogs(name));
   const warnings: string[] = [];
   for (const name of candidates) {
-    if (warnings.length === MAX_TOLD) return [...warnings, "there may be more variables that are not known"];
+    if (warnings.length === MAX_TOLD) return [...warnings, "there may be more unknown variables"];
     warnings.push(...warnOf(name, known));
   }
   return warnings;
@@ -42,8 +42,8 @@ function warnOf(name: string, known: ReadonlySet<string>): string[] {
   const isOurs = name.startsWith("REMEDIATION_");
   const nearest = nearestTo(name, { known, maxEdits: isOurs ? name.length / 4 : Math.min(2, name.length / 8) });
   const shown = shortenName(name);
-  if (nearest !== null) return [`${shown} is not known and is ignored: is ${nearest} meant?`];
-  return isOurs ? [`${shown} is not known and is ignored`] : [];
+  if (nearest !== null) return [`${shown} is unknown and ignored: did you mean ${nearest}?`];
+  return isOurs ? [`${shown} is unknown and ignored`] : [];
 }
 
 /** A variable may be named anything but `=` and NUL. */

@@ -4,8 +4,8 @@ import { parseRedisUrl } from "./redis_url.ts";
 
 /** What to do where Redis asks for a password and none is known, for whoever says that it does. */
 export const HOW_TO_LOG_IN =
-  "set REDIS_PASS_CURRENT and MOOG_API_KEY, which MUTT keeps in Vault only, or VAULT_ADDR and " +
-  "VAULT_ROLE_ID to have both read from there; where these are set, Vault gave no password: see what is said of vault";
+  "set REDIS_PASS_CURRENT and MOOG_API_KEY (MUTT keeps them only in Vault), or VAULT_ADDR and VAULT_ROLE_ID to read " +
+  "both from there; if these are set, Vault gave no password: see the lines about vault";
 
 /** The settings that Vault may give, and the names that MUTT has for them in its secret; an earlier one wins. */
 export const VAULT_NAMES = {
@@ -32,12 +32,12 @@ export function warnOfVault(settings: Settings): string[] {
   if ((vaultAddr === "") !== (vaultRoleId === null)) {
     const [given, missing] = vaultRoleId === null ? [address, role] : [role, address];
     return [
-      `${given} is set and ${missing} is not: Vault is not asked (the only way in is AppRole, as for MUTT's services)`,
+      `${given} is set but ${missing} is not: Vault is not used (the login is by AppRole only, as in MUTT's services)`,
     ];
   }
   if (vaultTargets(settings).length === 0 || !/^http:/i.test(vaultAddr)) return [];
   const { hostname } = new URL(vaultAddr);
   return hostname === "localhost" || hostname === "[::1]" || /^127\./.test(hostname)
     ? []
-    : [`${address} begins with http://: the way into Vault and what it gives can be read on the network; use https://`];
+    : [`${address} begins with http://: the login to Vault and its secrets are readable on the network; use https://`];
 }

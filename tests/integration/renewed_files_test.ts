@@ -146,7 +146,7 @@ Deno.test("RenewedFiles: keeps what it read before while a file is half written,
     await Deno.writeTextFile(`${dir}/ca.crt`, ca);
     files.readAll();
     await Deno.copyFile(certificateFiles("localhost").key, `${dir}/own.key`);
-    checkKept(/REDIS_CLIENT_KEY_PATH.*not the key of the client certificate/);
+    checkKept(/REDIS_CLIENT_KEY_PATH.*does not belong to the client certificate/);
     await Deno.remove(`${dir}/own.key`);
     checkKept(/REDIS_CLIENT_KEY_PATH.*NotFound/);
     await install(dir, "localhost");

@@ -210,7 +210,7 @@ Deno.test("parseSettings: takes REMEDIATION_SOURCES=none with a file, and refuse
   assert.ok(loaded.ok, JSON.stringify(loaded));
   assert.deepEqual([loaded.settings.sources, showValue(loaded.settings, "sources")], [[], "none"]);
   assert.deepEqual(problemsOf({ REMEDIATION_SOURCES: "none" }), [
-    "REMEDIATION_SOURCES is none and REMEDIATION_SOURCES_PATH is not set: there would be no source at all",
+    "REMEDIATION_SOURCES is none and REMEDIATION_SOURCES_PATH is not set: there is no source to drain; set one of them",
   ]);
 });
 
@@ -298,7 +298,7 @@ Deno.test("parseSettings: words a problem with variable, value and what is wante
   ]);
   assert.deepEqual(problemsOf({ REDIS_PORT: "tcp://10.0.0.1:6379" }), [
     'REDIS_PORT "tcp://10.0.0.1:6379" is not a whole number from 1 to 65535 ' +
-    "(Kubernetes sets this name for a Service: set it yourself)",
+    "(Kubernetes sets this for a Service of that name: set it explicitly)",
   ]);
 });
 
@@ -426,7 +426,7 @@ const ALIASES: readonly AliasCase[] = [
     environment: { REDIS_PASSWORD: "c", REDIS_PASS: "b" },
     password: "b",
     variable: "REDIS_PASS",
-    warnings: ["REDIS_PASSWORD says something else than REDIS_PASS and is ignored"],
+    warnings: ["REDIS_PASSWORD differs from REDIS_PASS and is ignored: unset one of them"],
   },
   {
     when: "the first is empty, as in MUTT's template",
@@ -441,7 +441,7 @@ const ALIASES: readonly AliasCase[] = [
     dotEnv: { REDIS_PASS_CURRENT: "a" },
     password: "c",
     variable: "REDIS_PASSWORD",
-    warnings: ["REDIS_PASS_CURRENT says something else than REDIS_PASSWORD and is ignored"],
+    warnings: ["REDIS_PASS_CURRENT differs from REDIS_PASSWORD and is ignored: unset one of them"],
   },
   {
     when: "a file",
@@ -462,7 +462,7 @@ const ALIASES: readonly AliasCase[] = [
     environment: { REDIS_PASS_CURRENT: "a", REDIS_PASS_CURRENT_FILE: "/run/secrets/redis" },
     password: "a",
     variable: "REDIS_PASS_CURRENT",
-    warnings: ["REDIS_PASS_CURRENT_FILE says something else than REDIS_PASS_CURRENT and is ignored"],
+    warnings: ["REDIS_PASS_CURRENT_FILE differs from REDIS_PASS_CURRENT and is ignored: unset one of them"],
   },
   {
     when: "an empty path",
@@ -494,7 +494,7 @@ Deno.test("parseSettings: reads every secret from a file, trimming one newline",
 Deno.test("parseSettings: names variable and path when a secret's file is missing or empty", () => {
   assert.deepEqual(problemsOf({ MOOG_API_KEY_FILE: "/nowhere", REDIS_URL_FILE: "/run/secrets/empty" }), [
     'MOOG_API_KEY_FILE "/nowhere" cannot be read: NotFound',
-    'REDIS_URL_FILE "/run/secrets/empty" is an empty file',
+    'REDIS_URL_FILE "/run/secrets/empty" is empty',
   ]);
 });
 
@@ -542,18 +542,20 @@ interface RuleCase {
 const RULES: Readonly<Record<string, RuleCase>> = {
   "both ports are equal": {
     environment: { METRICS_PORT_REMEDIATION: "9000", HEALTH_PORT_REMEDIATION: "9000" },
-    problems: ["METRICS_PORT_REMEDIATION and HEALTH_PORT_REMEDIATION are both 9000: each needs its own"],
+    problems: ["METRICS_PORT_REMEDIATION and HEALTH_PORT_REMEDIATION are both 9000: use two ports"],
   },
   "an objective that cannot be met": {
     environment: { REMEDIATION_SLO_TIME_TO_DRAIN: "299" },
-    warnings: ["REMEDIATION_SLO_TIME_TO_DRAIN (299) is shorter than REMEDIATION_INTERVAL (300): it cannot be met"],
+    warnings: [
+      "REMEDIATION_SLO_TIME_TO_DRAIN (299) is shorter than REMEDIATION_INTERVAL (300): raise it, or it cannot be met",
+    ],
   },
   "an objective that can just be met": { environment: { REMEDIATION_SLO_TIME_TO_DRAIN: "300" } },
   "a window too short to tell of an objective": {
     environment: { REMEDIATION_SLO_WINDOW_HOURS: "0.1", REMEDIATION_SLO_OLDEST_AGE_TARGET: "0.999" },
     warnings: [
-      "REMEDIATION_SLO_OLDEST_AGE_TARGET is 0.999: it takes 1000 samples to tell, and REMEDIATION_SLO_WINDOW_HOURS " +
-      "(0.1) holds 240",
+      "REMEDIATION_SLO_OLDEST_AGE_TARGET is 0.999 and needs 1000 samples, but REMEDIATION_SLO_WINDOW_HOURS " +
+      "(0.1) holds 240: widen the window",
     ],
   },
   "a window just long enough for the highest target": {
@@ -568,11 +570,11 @@ const RULES: Readonly<Record<string, RuleCase>> = {
   "both ports are any free one": { environment: { METRICS_PORT_REMEDIATION: "0", HEALTH_PORT_REMEDIATION: "0" } },
   "the dead list is the target": {
     environment: { INGEST_QUEUE_NAME: "x", DEAD_LETTER_QUEUE: "x" },
-    problems: ['INGEST_QUEUE_NAME and DEAD_LETTER_QUEUE are both "x": each role needs a list of its own'],
+    problems: ['INGEST_QUEUE_NAME and DEAD_LETTER_QUEUE are both "x": use different lists'],
   },
   "the alert queue is the DLQ": {
     environment: { ALERT_QUEUE_NAME: "mutt:dlq:alerter" },
-    problems: ['ALERTER_DLQ_NAME and ALERT_QUEUE_NAME are both "mutt:dlq:alerter": each role needs a list of its own'],
+    problems: ['ALERTER_DLQ_NAME and ALERT_QUEUE_NAME are both "mutt:dlq:alerter": use different lists'],
   },
   "the target is the alert queue": {
     environment: { INGEST_QUEUE_NAME: "mutt:alert_queue" },
@@ -580,11 +582,11 @@ const RULES: Readonly<Record<string, RuleCase>> = {
   },
   "Sentinels and a host": {
     environment: { REDIS_SENTINELS: "a,b:7", REDIS_HOST: "db", REDIS_PORT: "1" },
-    warnings: ["What REDIS_HOST, REDIS_PORT says is ignored: REDIS_SENTINELS tell where Redis is"],
+    warnings: ["REDIS_SENTINELS is set; ignored: REDIS_HOST, REDIS_PORT"],
   },
   "a password of Sentinels, and no Sentinels": {
     environment: { REDIS_SENTINEL_PASSWORD: "p" },
-    warnings: ["What REDIS_SENTINEL_PASSWORD says is ignored: there are no Sentinels"],
+    warnings: ["There are no Sentinels; ignored: REDIS_SENTINEL_PASSWORD"],
   },
   "a password of Sentinels, and a URL that names some": {
     environment: { REDIS_URL: "redis+sentinel://a/queues", REDIS_SENTINEL_PASSWORD: "p" },
@@ -592,47 +594,51 @@ const RULES: Readonly<Record<string, RuleCase>> = {
   "nodes of a cluster, a host, Sentinels and a database": {
     environment: { REDIS_CLUSTER_NODES: "a,b:7", REDIS_HOST: "db", REDIS_SENTINELS: "s", REDIS_DB: "3" },
     problems: [
-      "REDIS_CLUSTER_NODES and REDIS_SENTINELS are both set: a cluster needs no Sentinels; unset one of them",
-      "REDIS_DB is 3, but a cluster has only database 0",
+      "REDIS_CLUSTER_NODES and REDIS_SENTINELS are both set: unset one of them (a cluster needs no Sentinels)",
+      "REDIS_DB is 3, but a cluster has only database 0: unset it",
     ],
     warnings: [
-      "What REDIS_HOST says is ignored: REDIS_SENTINELS tell where Redis is",
-      "What REDIS_HOST says is ignored: REDIS_CLUSTER_NODES tells where Redis is",
+      "REDIS_SENTINELS is set; ignored: REDIS_HOST",
+      "REDIS_CLUSTER_NODES is set; ignored: REDIS_HOST",
     ],
   },
   "nodes of a cluster and a URL": {
     environment: { REDIS_CLUSTER_NODES: "a", REDIS_URL: "redis://db" },
-    warnings: ["REDIS_URL wins, and what REDIS_CLUSTER_NODES says is ignored"],
+    warnings: ["REDIS_URL is set; ignored: REDIS_CLUSTER_NODES"],
   },
   "a client certificate without its key": {
     environment: { REDIS_TLS_ENABLED: "true", REDIS_CLIENT_CERT_PATH: "/c" },
-    problems: ["REDIS_CLIENT_CERT_PATH and REDIS_CLIENT_KEY_PATH go together: one of them is not set"],
+    problems: ["REDIS_CLIENT_CERT_PATH and REDIS_CLIENT_KEY_PATH must be set together: one of them is missing"],
   },
   "a server name without TLS": {
     environment: { REDIS_TLS_SERVER_NAME: "db" },
-    warnings: ["REDIS_TLS_SERVER_NAME is ignored, because the connection to Redis has no TLS"],
+    warnings: ["REDIS_TLS_SERVER_NAME is ignored: the connection to Redis does not use TLS"],
   },
   "URL and host": {
     environment: { REDIS_URL: "redis://db", REDIS_HOST: "other", REDIS_PASSWORD: "p" },
-    warnings: ["REDIS_URL wins, and what REDIS_HOST says is ignored"],
+    warnings: ["REDIS_URL is set; ignored: REDIS_HOST"],
   },
   "URL with password, and password": {
     environment: { REDIS_URL: "redis://u:q@db", REDIS_PASSWORD: "p", REDIS_USERNAME: "v" },
-    warnings: ["REDIS_URL wins, and what REDIS_USERNAME, REDIS_PASSWORD says is ignored"],
+    warnings: ["REDIS_URL is set; ignored: REDIS_USERNAME, REDIS_PASSWORD"],
   },
   "TLS over a Unix socket": {
     environment: { REDIS_URL: "unix:///run/redis.sock", REDIS_TLS_ENABLED: "true" },
-    problems: ["REDIS_TLS_ENABLED is true, but REDIS_URL begins with unix:// and not with rediss://"],
-    warnings: ["REDIS_URL wins, and what REDIS_TLS_ENABLED says is ignored"],
+    problems: [
+      "REDIS_TLS_ENABLED is true, but REDIS_URL begins with unix://: use rediss://, or unset REDIS_TLS_ENABLED",
+    ],
+    warnings: ["REDIS_URL is set; ignored: REDIS_TLS_ENABLED"],
   },
   "TLS asked for, and a URL without": {
     environment: { REDIS_URL: "redis://db", REDIS_TLS_ENABLED: "true" },
-    problems: ["REDIS_TLS_ENABLED is true, but REDIS_URL begins with redis:// and not with rediss://"],
-    warnings: ["REDIS_URL wins, and what REDIS_TLS_ENABLED says is ignored"],
+    problems: [
+      "REDIS_TLS_ENABLED is true, but REDIS_URL begins with redis://: use rediss://, or unset REDIS_TLS_ENABLED",
+    ],
+    warnings: ["REDIS_URL is set; ignored: REDIS_TLS_ENABLED"],
   },
   "a CA without TLS": {
     environment: { REDIS_CA_CERT_PATH: "/ca.pem" },
-    warnings: ["REDIS_CA_CERT_PATH is ignored, because the connection to Redis has no TLS"],
+    warnings: ["REDIS_CA_CERT_PATH is ignored: the connection to Redis does not use TLS"],
   },
   "a CA with TLS that is not there": {
     environment: { REDIS_CA_CERT_PATH: "/ca.pem", REDIS_URL: "rediss://db" },
@@ -640,11 +646,11 @@ const RULES: Readonly<Record<string, RuleCase>> = {
   },
   "an authority for a webhook without TLS": {
     environment: { MOOG_CA_CERT_PATH: "/ca.pem", MOOG_WEBHOOK_URL: "http://moog/" },
-    warnings: ["MOOG_CA_CERT_PATH is ignored, because MOOG_WEBHOOK_URL is not https://"],
+    warnings: ["MOOG_CA_CERT_PATH is ignored: MOOG_WEBHOOK_URL is not an https:// URL"],
   },
   "an authority for a webhook that is not there": {
     environment: { MOOG_CA_CERT_PATH: "/ca.pem", MOOG_WEBHOOK_URL: "https://moog/" },
-    problems: ['MOOG_CA_CERT_PATH "/ca.pem" cannot be read: NotFound (wanted: a file with a certificate in PEM)'],
+    problems: ['MOOG_CA_CERT_PATH "/ca.pem" cannot be read: NotFound (expected: a file with a PEM certificate)'],
   },
 };
 
@@ -656,8 +662,7 @@ for (const [when, { environment, problems = [], warnings = [] }] of Object.entri
 }
 
 /** What is wrong with MUTT's template, whoever reads it. */
-const TEMPLATE_WARNING =
-  /^MUTT's template has names that none of MUTT's code reads|^VAULT_ADDR is set and VAULT_ROLE_ID is not/;
+const TEMPLATE_WARNING = /^Ignored names from MUTT's template|^VAULT_ADDR is set but VAULT_ROLE_ID is not/;
 
 Deno.test("parseSettings: loads MUTT's whole environment file, and warns of nothing but what its template has in vain", () => {
   const { settings, warnings } = parseGood({}, MUTT_ENVIRONMENT);
@@ -672,21 +677,21 @@ Deno.test("parseSettings: loads MUTT's environment file with its comments in the
   assert.equal(settings.intervalMs, 300_000);
   assert.equal(settings.redisPassword, null);
   const others = warnings.filter((one) => !TEMPLATE_WARNING.test(one));
-  assert.ok(others.length > 10 && others.every((one) => one.endsWith("which is cut")), others.join("\n"));
+  assert.ok(others.length > 10 && others.every((one) => one.endsWith("which is removed")), others.join("\n"));
 });
 
 Deno.test("parseSettings: is not confused by odd names", () => {
   const odd = JSON.parse('{"__proto__":"x","constructor":"y","toString":"z","":"e","REMEDIATION_":"r","a b":"c"}');
   const { settings, warnings } = parseGood(odd, odd);
   assert.deepEqual(settings, DEFAULT_SETTINGS);
-  assert.deepEqual(warnings, ["REMEDIATION_ is not known and is ignored"]);
+  assert.deepEqual(warnings, ["REMEDIATION_ is unknown and ignored"]);
 });
 
 for (const fill of ["x", " ", ":", "'", " #", "[", "é"]) {
   Deno.test(`parseSettings: names the limit, and not the value, when every setting is long (${JSON.stringify(fill)})`, () => {
     for (const variable of ["REDIS_HOST", "REDIS_URL", "MOOG_API_KEY"]) {
       const text = fill.repeat(100_000_000 / fill.length);
-      const limit = `${variable} is 100000000 characters long, more than a setting may have (8192)`;
+      const limit = `${variable} is 100000000 characters long; the maximum is 8192`;
       assert.deepEqual(problemsOf({ [variable]: text }), [limit]);
       assert.deepEqual(problemsOf({}, { [variable]: text }), [limit]);
     }
@@ -707,8 +712,8 @@ Deno.test("parseSettings: refuses a URL with a line feed in it", () => {
 });
 
 const PROXIES: [environment: Variables, text: string][] = [
-  [{ HTTPS_PROXY: "socks4://proxy" }, 'HTTPS_PROXY "socks4://proxy" is not a proxy: an http://, '],
-  [{ http_proxy: "http://u:hunter2@proxy/path" }, 'http_proxy "http://[redacted]@proxy/path" is not a proxy: '],
+  [{ HTTPS_PROXY: "socks4://proxy" }, 'HTTPS_PROXY "socks4://proxy" is not a proxy URL (http://, '],
+  [{ http_proxy: "http://u:hunter2@proxy/path" }, 'http_proxy "http://[redacted]@proxy/path" is not a proxy URL ('],
 ];
 
 for (const [environment, text] of PROXIES) {
