@@ -115,7 +115,10 @@ function checkSentinels({ redisUrl, redisSentinels }: Settings, origins: Origins
 /** What says where a single server is. */
 const SERVER = ["redisHost", "redisPort"] as const;
 
-function checkCluster({ redisUrl, redisSentinels, redisClusterNodes, redisDb }: Settings, origins: Origins): ConfigIssue[] {
+function checkCluster(
+  { redisUrl, redisSentinels, redisClusterNodes, redisDb }: Settings,
+  origins: Origins,
+): ConfigIssue[] {
   if (redisUrl || redisClusterNodes.length === 0) return [];
   const cluster = nameOf("redisClusterNodes");
   const both = redisSentinels.length > 0
