@@ -142,7 +142,7 @@ Deno.test("RenewedFiles: keeps what it read before while a file is half written,
       assert.match(lines.at(-1)!.message, problem);
     };
     await Deno.writeTextFile(`${dir}/ca.crt`, ca.slice(0, 500));
-    checkKept(/REDIS_CA_CERT_PATH.*cut off/);
+    checkKept(/REDIS_CA_CERT_PATH.*is incomplete/);
     await Deno.writeTextFile(`${dir}/ca.crt`, ca);
     files.readAll();
     await Deno.copyFile(certificateFiles("localhost").key, `${dir}/own.key`);

@@ -183,7 +183,7 @@ Deno.test("config: refuses runtime variables that give keys away or switch the c
     assert.match(refused.told, /NODE_TLS_REJECT_UNAUTHORIZED is 0/);
     const { code, told } = await showConfig("export NODE_EXTRA_CA_CERTS=/nowhere/ca.pem", folder);
     assert.equal(code, 0);
-    assert.match(told, /warning: NODE_EXTRA_CA_CERTS is set: the runtime believes the authorities/);
+    assert.match(told, /warning: NODE_EXTRA_CA_CERTS is set: the runtime trusts the authorities/);
   }));
 
 Deno.test("config: names a variable that is not UTF-8, and does not show it", async () => {
