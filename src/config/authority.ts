@@ -7,12 +7,12 @@ import { quote } from "./redact.ts";
 /** One certificate of a PEM file. */
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-/** What is wrong with the file is told by name; else `pem` is its text. */
+/** The text of the file, or the problem with it, which names the file. */
 export type Authority =
   | { readonly pem: string; readonly problem?: undefined }
   | { readonly pem?: undefined; readonly problem: string };
 
-/** Reads and checks the file: the runtime takes one without a certificate for one that names no authority. Does not throw. */
+/** Reads and checks the file, because the runtime silently accepts one without a certificate. Does not throw. */
 export function readAuthority(path: string, readFile: (path: string) => string): Authority {
   const file = `${FIELDS.moogCaCertPath.variable} ${quote(path)}`;
   let pem: string;

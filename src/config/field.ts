@@ -23,39 +23,39 @@ export const GROUPS = [
 /** One of {@link GROUPS}. */
 export type Group = (typeof GROUPS)[number];
 
-/** One setting: where it is read, what it may be, and what people are told about it. */
+/** One setting: its variable, the values it takes, and its documentation. */
 export interface Field<T> {
   /** The environment variable. */
   readonly variable: string;
   /** Other names of the variable; an earlier name wins. */
   readonly aliases: readonly string[];
   readonly group: Group;
-  /** What it means, for people; one line or several. */
+  /** For users: what it does, its unit, when to change it. */
   readonly doc: string;
   /** Unit of a number, `""` where there is none. */
   readonly unit: string;
   /** The value when nothing is set. */
   readonly default: T;
-  /** The default as one would write it in an environment file; `null` when nothing one could write means it. */
+  /** The default as an environment file would say it; `null` if no text means the default. */
   readonly defaultText: string | null;
   /** Name behind `mutt:config:` that overrides the value at run time, or `null`. */
   readonly dynamicKey: string | null;
   /** Whether the value is never shown. */
   readonly secret: boolean;
-  /** Whether it can also be given as a file (`NAME_FILE`): true of secrets but where that name is a setting of its own. */
+  /** Whether a file can hold the value (`NAME_FILE`): all secrets, except where that name is another setting. */
   readonly inFile: boolean;
-  /** Whether text after white space and `#` can be cut as a comment: true of all but passwords and keys. */
+  /** Whether text after white space and `#` is cut as a comment: everything but passwords and keys. */
   readonly commentable: boolean;
   /**
-   * Whether a value that is no good is only warned of, and the default holds: so the standard wants it for tracing, and a
-   * file shared with other services may say what only those understand.
+   * Whether an invalid value causes only a warning and the default applies. The OpenTelemetry standard requires it, and a file
+   * shared with other services may hold values that only they understand.
    */
   readonly lenient: boolean;
-  /** What a good value is, to be read after "is not". */
+  /** Describes a valid value; reads well after "is not". */
   readonly expected: string;
-  /** The value that a text stands for, `undefined` when it stands for none. The text is never empty. */
+  /** Parses a text, which is never empty; `undefined` if it is invalid. */
   parse(text: string): T | undefined;
-  /** The text that stands for a value: the inverse of `parse`. Empty for `null`. */
+  /** The inverse of `parse`. Empty for `null`. */
   format(value: T): string;
 }
 
@@ -70,14 +70,14 @@ interface Spec<D> {
   readonly inFile?: false;
 }
 
-/** A type of value: which texts it takes, and what they stand for. */
+/** A type of value: how to parse, print and describe it. */
 export interface FieldType<T> {
-  /** What a good value is, to be read after "is not". */
+  /** Describes a valid value; reads well after "is not". */
   readonly expected: string;
   readonly unit?: string;
   readonly secret?: boolean;
   readonly commentable?: boolean;
-  /** The value that a text stands for, `undefined` when it stands for none. */
+  /** Parses a text; `undefined` if it is invalid. */
   parse(text: string): T | undefined;
   /** The inverse of `parse`. Default: `String`. */
   format?(value: T): string;
@@ -107,7 +107,7 @@ function createField<T>(spec: Spec<T>, type: FieldType<T>): Field<T> {
 const TRUE_WORDS = ["true", "1", "yes", "on"];
 const FALSE_WORDS = ["false", "0", "no", "off"];
 
-/** Yes or no. The original takes the word `true` only; here the common words are taken, and any other is a problem. */
+/** A boolean. The original knows only the word `true`; this takes the common words and refuses all others. */
 export function boolean<D extends boolean | null>(spec: Spec<D>): Field<boolean | D> {
   return createField<boolean | D>(spec, {
     expected: "true or false (or 1/0, yes/no, on/off)",
@@ -187,7 +187,7 @@ export function parseInteger(text: string, { min, max }: Range): number | undefi
   return /^\s*\d+\s*$/.test(text) ? within(Number(text), min, max) : undefined;
 }
 
-/** A range as people read it: `a whole number from 1 to 86400 (seconds)`. */
+/** Describes a range: `a whole number from 1 to 86400 (seconds)`. */
 export function describeRange(what: string, { min, max, unit }: Range): string {
   return `${what} from ${min} to ${max}${unit ? ` (${unit})` : ""}`;
 }
@@ -231,7 +231,7 @@ export function text(spec: Spec<string>): Field<string> {
   return matching(spec, { pattern: /^[^\p{Cc}]+$/u, expected: "text without control characters" });
 }
 
-/** Name of a Redis key or the start of one. White space is refused: in a name it is a slip, and the list would look empty. */
+/** Name or prefix of a Redis key. White space is refused: it is a typo, and the list would look empty. */
 export function redisKey(spec: Spec<string>): Field<string> {
   return matching(spec, {
     pattern: /^[^\s\p{Cc}]{1,512}$/u,
@@ -242,13 +242,13 @@ export function redisKey(spec: Spec<string>): Field<string> {
 /** Host name or address, without port, scheme or brackets. */
 export function host(spec: Spec<string>): Field<string> {
   return matching(spec, {
-    // Looks at the length first: over a long run of colons the rest takes time by its square.
+    // Checks the length first: on a long run of colons the rest takes quadratic time.
     pattern: /^(?=.{1,255}$)([\w.-]{1,253}|[0-9a-f.]*:[0-9a-f:.]*:[0-9a-f:.%\w]*)$/i,
     expected: "a host name or IP address",
   });
 }
 
-/** A path of Vault, as it stands in a URL: no part of it may lead elsewhere. */
+/** A path of Vault, used in a URL: no `.` or `..` segment. */
 export function vaultPath(spec: Spec<string>): Field<string> {
   return matching(spec, {
     pattern: /^(?!.*(?:^|\/)(?:\.{0,2})(?:\/|$))[\w./-]{1,512}$/,
@@ -272,7 +272,7 @@ export function httpUrl(spec: Spec<string>): Field<string> {
     expected: "an http:// or https:// URL",
     parse(value) {
       const trimmed = value.trim();
-      // `URL` would drop line feeds and tabs in silence.
+      // `URL` silently drops line feeds and tabs.
       return /^https?:\/\/[^\p{Cc}]+$/iu.test(trimmed) && URL.canParse(trimmed) ? trimmed : undefined;
     },
   });
@@ -331,10 +331,10 @@ export function collector(spec: Spec<string>): Field<string> {
   });
 }
 
-/** The word for a list of nothing: an empty value counts as unset. */
+/** The word for an empty list, because an empty value counts as unset. */
 export const NONE = "none";
 
-/** Several words out of a closed set with commas between them, each once, in any case; or {@link NONE} by itself. */
+/** A comma-separated list of words out of a closed set, each once, in any case; or {@link NONE}. */
 export function choicesOrNone<T extends string>(
   spec: Spec<readonly T[]> & { choices: readonly T[] },
 ): Field<readonly T[]> {
@@ -348,7 +348,7 @@ export function choicesOrNone<T extends string>(
   });
 }
 
-/** HTTP status codes with commas between them. */
+/** A comma-separated list of HTTP status codes. */
 export function statusCodes(spec: Spec<readonly number[]>): Field<readonly number[]> {
   return createField<readonly number[]>(spec, {
     expected: "a comma-separated list of HTTP status codes from 200 to 599",
@@ -359,7 +359,7 @@ export function statusCodes(spec: Spec<readonly number[]>): Field<readonly numbe
   });
 }
 
-/** A password or key: one line, used exactly as it stands. */
+/** A password or key: one line, used unchanged. */
 export function secret(spec: Omit<Spec<null>, "default">): Field<Secret | null> {
   return createField<Secret | null>({ ...spec, default: null }, {
     secret: true,
@@ -380,7 +380,7 @@ export function redisUrl(spec: Omit<Spec<null>, "default">): Field<Secret | null
   });
 }
 
-/** Servers, `host:port` with commas between them; none when nothing is set. */
+/** A comma-separated list of `host:port`; empty when nothing is set. */
 export function servers(spec: Spec<readonly string[]>): Field<readonly string[]> {
   return createField<readonly string[]>(spec, {
     expected: `${NONE} or a comma-separated list of host:port (IPv6 in brackets, port optional)`,

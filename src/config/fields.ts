@@ -1,7 +1,7 @@
 /**
  * The one table of settings. The parser, the type {@link Settings}, `.env.template`, `docs/configuration.md` and the
- * environment permissions of the compiled binary all come from it. Names and defaults of MUTT's own variables are those of
- * its remediation service and of the services beside it (contract §3).
+ * environment permissions of the compiled binary all come from it. MUTT's own variables keep the names and defaults of its
+ * remediation service and of its other services (contract §3).
  */
 import { LOG_LEVELS, type LogLevel } from "../observability/log.ts";
 import {
@@ -31,10 +31,10 @@ import {
 import { MAX_DB } from "./redis_url.ts";
 import { UNREAD_TEMPLATE_NAMES } from "./template_names.ts";
 
-/** Of the shares that an objective aims at: without a budget there is nothing to burn. */
+/** What the targets of objectives share. A target of 1 would leave no error budget. */
 const SLO_TARGET = { group: "Objectives", min: 0.5, max: 0.9999, unit: "share of good events" } as const;
 
-/** The longest leader lease: a longer one in Redis is not an instance of this program. */
+/** The longest leader lease. A longer one in Redis was not written by this program. */
 export const MAX_LEASE_MS = 300_000;
 
 /** Every setting, by the name that the code uses, in the order of the pages. */
@@ -802,7 +802,7 @@ export const DEFAULT_SETTINGS: Settings = Object.freeze(
   Object.fromEntries(SETTING_KEYS.map((key) => [key, FIELDS[key].default])),
 ) as Settings;
 
-/** Every variable that gives a setting its value, strongest first; a secret's `NAME_FILE` stands behind its name. */
+/** The variables of a setting, highest precedence first; a secret's `NAME_FILE` follows its name. */
 export function variablesOf(field: Field<unknown>): readonly string[] {
   const names = [field.variable, ...field.aliases];
   return field.inFile ? names.flatMap((name) => [name, fileVariable(name)]) : names;
@@ -819,9 +819,9 @@ export function knownVariables(): readonly string[] {
 }
 
 /**
- * The prefixes for `--allow-env`, each with its `*`: wide enough that misspelt names are seen and can be warned of. A first
- * word that several variables share stands for all of them; other variables are cut behind their second word. The names that
- * MUTT's template has in vain are among them, whole.
+ * The prefixes for `--allow-env`, each with its `*`: wide enough to see misspelt names and warn of them. A first word that
+ * several variables share covers all of them; other variables are cut after their second word. Unread names of MUTT's template
+ * are included in full.
  */
 export function environmentPrefixes(): readonly string[] {
   const names = SETTING_KEYS.flatMap((key) => [FIELDS[key].variable, ...FIELDS[key].aliases]);

@@ -1,4 +1,4 @@
-/** Where a setting's text comes from: the environment over `.env`, a name over its aliases, a value or a file. */
+/** Finds a setting's text: the environment before `.env`, a name before its aliases, in a value or a file. */
 import { parse } from "dotenv";
 import type { Field } from "./field.ts";
 import { knownVariables, type SettingKey, variablesOf } from "./fields.ts";
@@ -11,15 +11,15 @@ export type Variables = Readonly<Record<string, string>>;
 export interface Layers {
   /** The real environment. */
   readonly environment: Variables;
-  /** What `.env` holds, already parsed. */
+  /** The parsed variables of `.env`. */
   readonly dotEnv: Variables;
   /** Reads the file that a `NAME_FILE` variable names. Throws when it cannot. */
   readonly readFile: (path: string) => string;
   /** Reads the sources file. Throws when it cannot. Default: `readFile`. */
   readonly readSourcesFile?: (path: string) => string;
-  /** Where `.env` is; empty or absent: there is none. */
+  /** Path of `.env`; empty or absent if there is none. */
   readonly dotEnvPath?: string;
-  /** A file's permission bits. Default: nobody but its owner may do anything. */
+  /** A file's permission bits. Default: only its owner has access. */
   readonly fileMode?: (path: string) => number;
 }
 
@@ -42,7 +42,7 @@ export interface Found {
   readonly text: string;
 }
 
-/** What people are to be told; filled while settings are read. */
+/** Problems and warnings, collected while settings are read. */
 export interface Notes {
   readonly problems: string[];
   readonly warnings: string[];
@@ -50,7 +50,7 @@ export interface Notes {
 
 /**
  * Finds a field's text: the environment before `.env`, and within each the name before its aliases. An empty value counts as
- * unset; in the environment it also hides the same name in `.env`. Notes a warning when two names say different things.
+ * unset; in the environment it also hides the same name in `.env`. Warns when two names have different values.
  */
 export function findText(field: Field<unknown>, layers: Layers, notes: Notes): Found | undefined {
   const found = [
@@ -74,10 +74,10 @@ function readVariable(variable: string, layer: LayerName, layers: Layers): Found
   return { variable, layer, text: values[variable]! };
 }
 
-/** Longest value of a setting, in characters: nobody writes one, and patterns take long over it. */
+/** Maximum characters of a value. Patterns are slow on longer ones. */
 export const MAX_VALUE_CHARACTERS = 8_192;
 
-/** Tidies a found text, and reads the file where it names one. */
+/** Tidies the text, and reads the file if it names one. */
 function resolve(
   found: Found,
   { field, layers, notes }: { field: Field<unknown>; layers: Layers; notes: Notes },
@@ -105,7 +105,7 @@ function readSecretFile(found: Found, { layers, notes }: { layers: Layers; notes
   return undefined;
 }
 
-/** Warns where every user of the machine may read a file with a secret. `what` names it. */
+/** Warns if every user of the machine can read a file with a secret. `what` names the file. */
 export function warnOfReaders(what: string, path: string, { fileMode }: Pick<Layers, "fileMode">): string[] {
   const mode = fileMode?.(path) ?? 0;
   return (mode & 0o004) === 0
@@ -118,12 +118,12 @@ export function showMode(mode: number): string {
   return mode.toString(8).padStart(4, "0");
 }
 
-/** What was not UTF-8 has been read as U+FFFD. UTF-16 without its mark is full of NUL. */
+/** Invalid UTF-8 was decoded to U+FFFD. UTF-16 without a byte order mark is full of NUL. */
 function isText(text: string): boolean {
   return !/[\uFFFD\0]/.test(text);
 }
 
-/** The path of a secret's file, for people. What has no folder may be the secret itself, given where its file's path belongs. */
+/** Quotes the path of a secret's file. A text without a folder is redacted: it may be the secret itself, set by mistake. */
 export function quotePath(text: string): string {
   return text.includes("/") ? quote(text) : "[redacted]";
 }
@@ -138,14 +138,14 @@ function isTooLong({ variable, text }: Found, notes: Notes): boolean {
   return isLong;
 }
 
-/** An error's name; its message is left out because it may repeat what the file's path or content is. */
+/** An error's name. Its message may repeat the file's path or content. */
 export function errorName(error: unknown): string {
   return error instanceof Error ? error.name : typeof error;
 }
 
 /**
- * Takes off what a shell or dotenv would have taken off, but systemd and Docker leave in a value: a comment behind white
- * space, and quotes around the whole. Never from a password or key, where both may be meant; there it only warns.
+ * Removes what systemd and Docker leave in a value, unlike a shell or dotenv: a comment after white space, and quotes around
+ * the whole value. Passwords and keys only cause a warning, because both may be part of them.
  */
 function tidy(found: Found, { commentable, notes }: { commentable: boolean; notes: Notes }): string {
   const { variable, text } = found;
@@ -168,10 +168,10 @@ function tidy(found: Found, { commentable, notes }: { commentable: boolean; note
   return tidied;
 }
 
-/** How UTF-16 begins where it was read as UTF-8: its mark is none there, and every other byte of plain text is NUL. */
+/** The start of UTF-16 decoded as UTF-8: an invalid byte order mark, or NUL in every other byte. */
 const UTF_16 = /^(\uFFFD\uFFFD|(?:[^\0]\0){2}|(?:\0[^\0]){2})/;
 
-/** What a `.env` file holds. */
+/** The content of a `.env` file. */
 export interface DotEnv {
   readonly variables: Variables;
   readonly problems: readonly string[];
@@ -179,9 +179,9 @@ export interface DotEnv {
 }
 
 /**
- * Parses the text of a `.env` file. Its rules cut an unquoted value at the first `#`, even inside a word; a warning tells
- * where that happened to a variable of ours, because a password could be hit. A problem are a value of ours that is not UTF-8,
- * and a file in UTF-16, in which nothing would be found.
+ * Parses the text of a `.env` file. dotenv cuts an unquoted value at the first `#`, even inside a word; a warning names each
+ * setting this happened to, because it may be a password. Problems: a setting that is not UTF-8, and a file in UTF-16, in which
+ * no setting would be found.
  */
 export function parseDotEnv(text: string): DotEnv {
   if (UTF_16.test(text)) {
@@ -191,7 +191,7 @@ export function parseDotEnv(text: string): DotEnv {
   const known = new Set(knownVariables());
   const cut = [...text.matchAll(/^[ \t]*(?:export[ \t]+)?(\w+)[ \t]*=(?![ \t]*['"`])[^#\r\n]*(?<=\S)#/gm)]
     .map((match) => match[1]!).filter((name) => known.has(name));
-  // Without blank lines and indents: over a run of them the library takes time by its square.
+  // Without blank lines and indents, on which the library takes quadratic time.
   const variables = parse(text.replace(/[\r\n]\s+/g, "\n"));
   const garbled = Object.keys(variables).filter((name) => known.has(name) && !isText(variables[name]!));
   return {

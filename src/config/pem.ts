@@ -1,9 +1,9 @@
-/** Whether a file's text is the certificate or key that TLS takes. Pure, never throws. */
+/** Checks the texts of certificates and keys before TLS uses them. Pure, never throws. */
 import { createPrivateKey, createPublicKey, X509Certificate } from "node:crypto";
 
 const KEY_EXPECTED = "an unencrypted PEM private key; openssl pkey -in KEY -out PLAIN decrypts one";
 
-/** What is wrong with a file of certificates, for people; `null`: nothing. One that is being written is cut off. */
+/** The problem with a file of certificates, `null` if there is none. A file that is being written is incomplete. */
 export function certificateProblem(text: string): string | null {
   const [begins, ends] = ["BEGIN", "END"].map((edge) => text.split(`-----${edge} CERTIFICATE-----`).length - 1);
   if (begins === 0) return "it has no PEM certificate";
@@ -11,7 +11,7 @@ export function certificateProblem(text: string): string | null {
   return readable(() => new X509Certificate(text)) === null ? "its certificate cannot be read" : null;
 }
 
-/** What is wrong with a client's certificate and its key together; `file` says whose fault it is. `null`: nothing. */
+/** The problem with a client's certificate and key, and which file has it; `null` if there is none. */
 export function pairProblem(cert: string, key: string): { file: "cert" | "key"; text: string } | null {
   const text = certificateProblem(cert);
   if (text !== null) return { file: "cert", text };

@@ -7,15 +7,15 @@ import type { Secret } from "../runtime/secret.ts";
 import { spanTarget, TARGET_SETTINGS, wantsSpans } from "./tracing.ts";
 import { vaultTargets } from "./vault.ts";
 
-/** What is wrong (`problem`) or doubtful (`warning`) about some settings together. */
+/** A combination of settings that is wrong (`problem`) or doubtful (`warning`). */
 export interface ConfigIssue {
   readonly kind: "problem" | "warning";
-  /** The settings it depends on; where one of them could not be read, the issue means nothing. */
+  /** The settings it depends on. If one of them is invalid, the issue is dropped. */
   readonly keys: readonly SettingKey[];
   readonly text: string;
 }
 
-/** Finds what does not go together in settings that are good one by one. */
+/** Finds conflicts between settings that are valid one by one. */
 export function checkTogether(settings: Settings, origins: Origins): ConfigIssue[] {
   return [
     ...checkPorts(settings),
@@ -38,7 +38,7 @@ function checkPorts({ metricsPort, healthPort }: Settings): ConfigIssue[] {
   return [{ kind: "problem", keys: ["metricsPort", "healthPort"], text }];
 }
 
-/** A file without a source of its own is told where the file is read. */
+/** A sources file without a source of its own is reported by its parser. */
 function checkSources({ sources, sourcesPath }: Settings): ConfigIssue[] {
   if (sources.length > 0 || sourcesPath !== "") return [];
   const text = `${nameOf("sources")} is none and ${
@@ -61,7 +61,7 @@ function checkLists(settings: Settings): ConfigIssue[] {
   });
 }
 
-/** Why Moogsoft is not asked whether it takes events, which lets every replay through; `null` where it is asked. */
+/** Why Moogsoft is not probed, so that its gate is always open; `null` if it is probed. */
 export function whyMoogsoftIsNotAsked(
   { moogHealthCheckEnabled, moogWebhookUrl }: Pick<Settings, "moogHealthCheckEnabled" | "moogWebhookUrl">,
 ): string | null {
@@ -70,7 +70,7 @@ export function whyMoogsoftIsNotAsked(
   return moogWebhookUrl === "" ? `${nameOf("moogWebhookUrl")} is empty: ${taken}` : null;
 }
 
-/** What to say at the start where only the address is missing; who switched the check off knows it. `null`: nothing. */
+/** The warning at the start if only the URL is missing, not if the check was switched off; `null` if there is none. */
 export function warnOfNoWebhook(settings: Settings): string | null {
   const why = whyMoogsoftIsNotAsked(settings);
   if (why === null || !settings.moogHealthCheckEnabled) return null;
@@ -79,7 +79,7 @@ export function warnOfNoWebhook(settings: Settings): string | null {
   }=false if that is intended`;
 }
 
-/** What a URL always decides about the connection. User and password it decides only where it carries them. */
+/** Settings that `REDIS_URL` always overrides. It overrides user and password only if it has them. */
 const DECIDED_BY_URL = [
   "redisHost",
   "redisPort",
@@ -100,7 +100,7 @@ function checkRedisUrl({ redisUrl }: Settings, origins: Origins): ConfigIssue[] 
   return ignored.length > 0 ? [{ kind: "warning", keys: ["redisUrl"], text }] : [];
 }
 
-/** What Sentinels decide, and what is only of use with them. */
+/** Settings that Sentinels make useless, and settings that are useless without them. */
 function checkSentinels({ redisUrl, redisSentinels }: Settings, origins: Origins): ConfigIssue[] {
   const keys = ["redisSentinels", "redisUrl"] as const;
   const inUrl = redisUrl !== null && readRedisUrl(redisUrl).master !== null;
@@ -112,7 +112,7 @@ function checkSentinels({ redisUrl, redisSentinels }: Settings, origins: Origins
   return checkIgnored(SERVER, { origins, keys, why: `${nameOf("redisSentinels")} is set` });
 }
 
-/** What says where a single server is. */
+/** The address of a single server. */
 const SERVER = ["redisHost", "redisPort"] as const;
 
 function checkCluster(
@@ -132,7 +132,7 @@ function checkCluster(
   ];
 }
 
-/** Warns of settings that are given and of no use. */
+/** Warns of settings that are set without effect. */
 function checkIgnored(
   settings: readonly SettingKey[],
   { origins, keys, why }: { origins: Origins; keys: readonly SettingKey[]; why: string },
@@ -146,12 +146,12 @@ export function usesTls({ redisUrl, redisTls }: Settings): boolean {
   return redisUrl ? readRedisUrl(redisUrl).tls : redisTls;
 }
 
-/** A setting that was read is a URL of Redis. */
+/** Never fails: the setting was validated when it was read. */
 function readRedisUrl(redisUrl: Secret): RedisUrl {
   return parseRedisUrl(redisUrl.reveal())!;
 }
 
-/** The settings that name a file of TLS. */
+/** The settings that name a TLS file. */
 export const TLS_FILES = ["redisCaCertPath", "redisClientCertPath", "redisClientKeyPath"] as const;
 
 function checkTls(settings: Settings): ConfigIssue[] {
@@ -175,7 +175,7 @@ function checkTls(settings: Settings): ConfigIssue[] {
   });
 }
 
-/** Whether Moogsoft's certificate is verified by an authority of its own. */
+/** Whether Moogsoft's certificate is verified with `MOOG_CA_CERT_PATH`. */
 export function usesMoogAuthority({ moogWebhookUrl, moogCaCertPath }: Settings): boolean {
   return moogCaCertPath !== "" && /^https:/i.test(moogWebhookUrl);
 }
@@ -190,7 +190,7 @@ function nameOf(key: SettingKey): string {
   return FIELDS[key].variable;
 }
 
-/** The two passwords take turns; with a URL's own password, or without a first one, there is nothing to take turns with. */
+/** The next password is tried in turn with the first one, so it needs one that is not in the URL. */
 function checkNextPassword(settings: Settings): ConfigIssue[] {
   const { redisPassword, redisPasswordNext, redisUrl } = settings;
   const inUrl = redisUrl !== null && readRedisUrl(redisUrl).password !== null;
@@ -200,10 +200,10 @@ function checkNextPassword(settings: Settings): ConfigIssue[] {
   return [{ kind: "warning", keys: ["redisPassword", "redisPasswordNext", "redisUrl"], text }];
 }
 
-/** The targets of objectives whose events are samples. */
+/** Targets of objectives whose events are samples. */
 const SAMPLED_TARGETS = ["sloDrainTarget", "sloOldestAgeTarget", "sloDownstreamTarget"] as const;
 
-/** Objectives that cannot be met, or never be told. */
+/** Objectives that cannot be met, or whose window holds too few samples. */
 function checkObjectives(settings: Settings): ConfigIssue[] {
   const { sloWindowMs, sloDrainMs, intervalMs } = settings;
   const samples = Math.floor(sloWindowMs / samplePeriodMs(sloWindowMs));
@@ -219,7 +219,7 @@ function checkObjectives(settings: Settings): ConfigIssue[] {
   return [...untold, { kind: "warning", keys: ["sloDrainMs", "intervalMs"], text }];
 }
 
-/** A collector that cannot be reached is no reason not to heal. */
+/** Only warnings: an unusable collector must not stop the replay. */
 function checkTracing(settings: Settings): ConfigIssue[] {
   if (!wantsSpans(settings)) return [];
   const target = spanTarget(settings);

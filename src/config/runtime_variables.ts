@@ -1,15 +1,15 @@
 /**
- * Variables that the runtime obeys past every setting of ours. Which do what, on the binary and from source, was tried out:
+ * Variables that the runtime obeys whatever our settings say. Their effects, on the binary and from source, were measured:
  * docs/security.md#variables-of-the-runtime. Pure.
  */
 import { FIELDS, type Settings } from "./fields.ts";
 import type { Variables } from "./layers.ts";
 import { usesTls } from "./rules.ts";
 
-/** Add authorities, for Redis too where the runtime is older than Deno 2.9. */
+/** These add certificate authorities; before Deno 2.9 for Redis too. */
 const AUTHORITIES = ["DENO_CERT", "DENO_TLS_CA_STORE", "NODE_EXTRA_CA_CERTS"] as const;
 
-/** Every one of them that is looked at: names for `--allow-env`. Those of proxies are settings (docs/webhook.md). */
+/** All of them, for `--allow-env`. Those of proxies are settings (docs/webhook.md). */
 export const RUNTIME_VARIABLES: readonly string[] = [
   ...AUTHORITIES,
   "NODE_DEBUG",
@@ -18,8 +18,8 @@ export const RUNTIME_VARIABLES: readonly string[] = [
 ];
 
 /**
- * What is to be said of those that are set. A problem is what gives away the keys of connections, switches the check of
- * certificates off, or believes another authority for Redis than the one that the settings pin. Values are not shown.
+ * Judges those that are set. Problems: writing out TLS session keys, not verifying certificates, and trusting another authority
+ * for Redis than the one that the settings pin. Values are not shown.
  */
 export function judgeRuntime(environment: Variables, settings: Settings): { problems: string[]; warnings: string[] } {
   const isSet = (name: string) => Object.hasOwn(environment, name) && environment[name] !== "";

@@ -1,21 +1,21 @@
-/** Names of variables that look like ours and are not: warnings with the nearest known name. Pure. */
+/** Warns of unknown variables that look like ours, with the nearest known name. Pure. */
 import { environmentPrefixes, knownVariables } from "./fields.ts";
 import { quote } from "./redact.ts";
 import { UNREAD_TEMPLATE_NAMES } from "./template_names.ts";
 
-/** Most variables that are told one by one. */
+/** Maximum variables that are reported one by one. */
 const MAX_TOLD = 100;
 
 /**
- * Warns of variables that nothing reads: every unknown `REMEDIATION_…`, and names that differ from a known one by a slip. The
- * many other variables of a shared MUTT environment file cause no warning, nor do those that Kubernetes sets for a Service;
- * those of {@link UNREAD_TEMPLATE_NAMES} do, as long as what is read instead is not set.
+ * Warns of variables that nothing reads: every unknown `REMEDIATION_…`, names one typo away from a known one, and those of
+ * {@link UNREAD_TEMPLATE_NAMES} unless the variable that is read instead is set. Other variables of a shared MUTT environment
+ * file cause no warning, nor do those that Kubernetes sets for a Service.
  */
 export function warnOfUnknown(names: readonly string[]): string[] {
   return [...warnOfTemplateNames(new Set(names)), ...warnOfSlips(names)];
 }
 
-/** One warning for all of them: a file made from the template has most. */
+/** One warning for all, because a file made from the template has most of them. */
 function warnOfTemplateNames(names: ReadonlySet<string>): string[] {
   const unread = [...UNREAD_TEMPLATE_NAMES].filter(([name, meant]) => names.has(name) && !names.has(meant));
   if (unread.length === 0) return [];
@@ -60,7 +60,7 @@ export function isServiceLink(name: string, value = ""): boolean {
   return name.endsWith("_PORT") && /^(tcp|udp|sctp):\/\//.test(value);
 }
 
-/** The standard's variables for logs: an `L` away from those for spans. */
+/** OpenTelemetry's variables for logs differ by one letter from those for spans. */
 function isOtelLogs(name: string): boolean {
   return name.startsWith("OTEL_BLRP_");
 }
@@ -78,7 +78,7 @@ function nearestTo(
   return nearest;
 }
 
-/** How many letters must be put in, taken out or replaced to turn one word into the other (Levenshtein). */
+/** The Levenshtein distance of two words. */
 export function countEdits(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, at) => at);
   for (let line = 1; line <= from.length; line++) {
