@@ -183,12 +183,12 @@ function decimalType({ min, max, unit }: Range): FieldType<number> {
 }
 
 /** A whole number within a range, `undefined` for any other text. */
-export function parseInteger(text: string, { min, max }: Range): number | undefined {
+function parseInteger(text: string, { min, max }: Range): number | undefined {
   return /^\s*\d+\s*$/.test(text) ? within(Number(text), min, max) : undefined;
 }
 
 /** Describes a range: `a whole number from 1 to 86400 (seconds)`. */
-export function describeRange(what: string, { min, max, unit }: Range): string {
+function describeRange(what: string, { min, max, unit }: Range): string {
   return `${what} from ${min} to ${max}${unit ? ` (${unit})` : ""}`;
 }
 
