@@ -9,8 +9,8 @@
  */
 import { BRAKE_REASON_TEXTS, BRAKE_REASONS, BRAKE_STATES, BRAKE_TRANSITIONS } from "../src/cycle/brake.ts";
 import { EXHAUSTED_FAILURES, EXHAUSTED_MS, POISON_EVIDENCE } from "../src/message/verdict.ts";
-import { MAX_DYNAMIC_BYTES, NEIGHBOUR_FIELDS } from "../src/mutt/dynamic_keys.ts";
-import { describeRange, type Field, type Group, GROUPS } from "../src/config/field.ts";
+import { MAX_DYNAMIC_BYTES, MUTT_SHARED_FIELDS } from "../src/mutt/dynamic_keys.ts";
+import { type Field, type Group, GROUPS } from "../src/config/field.ts";
 import { MAX_VALUE_CHARACTERS } from "../src/config/layers.ts";
 import { SOURCE_FIELDS, SOURCE_MEMBERS } from "../src/config/source_fields.ts";
 import { BUILT_IN_LISTS, MAX_SOURCES, SOURCE_NAME_PATTERN } from "../src/config/sources_file.ts";
@@ -209,13 +209,24 @@ function renderEnvTemplate(): string {
 
 function renderVariable(field: Field<unknown>): string {
   const facts = [
-    `Takes ${field.wants}.`,
+    `Takes ${shorten(field.expected)}.`,
     ...(field.aliases.length > 0 ? [`Also read: ${field.aliases.join(", ")}.`] : []),
     ...(field.inFile ? [`Or a file's path in ${field.variable}_FILE.`] : []),
     ...(field.dynamicKey ? [`Dynamic key: mutt:config:${field.dynamicKey}`] : []),
   ];
-  const comments = [...field.doc.split("\n"), ...facts].map((line) => `# ${line}\n`).join("");
-  return comments + (field.initialText === null ? `#${field.variable}=` : `${field.variable}=${field.initialText}`);
+  const comments = [...wrap(field.doc.split(/\s+/)), ...facts].map((line) => `# ${line}\n`).join("");
+  return comments + (field.defaultText === null ? `#${field.variable}=` : `${field.variable}=${field.defaultText}`);
+}
+
+/** What a setting takes, as pages say it: `1 to 86400 seconds`. The page's beginning says what a boolean, text and key may be. */
+function shorten(expected: string): string {
+  return expected.replace(/^true or false.*/, "true or false")
+    .replace(/^(?:one line of )?text without control characters$/, "text")
+    .replace(/^a Redis key of .*/, "a Redis key")
+    .replace(
+      /^a (?:whole )?number from (\S+) to (\S+)(?: \((.+)\))?$/,
+      (_, min: string, max: string, unit = "") => `${min} to ${max} ${unit}`.trimEnd(),
+    );
 }
 
 const INTRODUCTION = `# Configuration
@@ -325,7 +336,7 @@ Delete or empty the key to return to the variable's value. An invalid value chan
 logged, and \`mutt_remediation_config_reloads_total{result="rejected"}\` counts it.
 `;
 
-const NEIGHBOUR_INTRODUCTION =
+const MUTT_SHARED_INTRODUCTION =
   `Keys of MUTT's other services are read, never written, and only with \`DYNAMIC_CONFIG_ENABLED=true\`, as MUTT's alerter and forwarder do.
 With \`false\`, MUTT's limits come from the variables.
 `;
@@ -337,9 +348,9 @@ function renderConfigurationPage(): string {
   const dynamic = fieldsWithDynamicKey().map((
     field,
   ) => [code(`mutt:config:${field.dynamicKey}`), code(field.variable)]);
-  const neighbours = Object.values(NEIGHBOUR_FIELDS).map((one) => [
+  const muttShared = Object.values(MUTT_SHARED_FIELDS).map((one) => [
     code(`mutt:config:${one.key}`),
-    describeRange("a whole number", one),
+    shorten(one.type.expected),
     one.doc,
   ]);
   return [
@@ -349,8 +360,8 @@ function renderConfigurationPage(): string {
     renderTable(["Member", "Default", "Takes", "Meaning"], SOURCE_MEMBERS.map(describeMember)),
     DYNAMIC_INTRODUCTION,
     renderTable(["Key", "Overrides"], dynamic),
-    NEIGHBOUR_INTRODUCTION,
-    renderTable(["Key", "Takes", "Meaning"], neighbours),
+    MUTT_SHARED_INTRODUCTION,
+    renderTable(["Key", "Takes", "Meaning"], muttShared),
   ].join("\n");
 }
 
@@ -365,8 +376,8 @@ function describeRow(field: Field<unknown>): string[] {
   ];
   return [
     code(field.variable),
-    field.initialText ? code(field.initialText) : "–",
-    field.wants,
+    field.defaultText ? code(field.defaultText) : "–",
+    shorten(field.expected),
     [field.doc.replaceAll("\n", " "), ...notes].join(" "),
   ];
 }

@@ -231,10 +231,10 @@ export class AclScenario implements AsyncDisposable {
       ...{ redisHost: "127.0.0.1", redisPort: this.#proxy.port, redisDb: this.#db },
       ...{ redisUsername: USER, redisPassword: new Secret(AclScenario.PASSWORD) },
       ...{ sources: this.#sources, batchSize: 0, chunkMessages: 5, maxMessageBytes: MAX_MESSAGE_BYTES },
-      ...{ intervalSeconds: 1, settleSeconds: 0, dynamicConfigEnabled: true, consumerGate: "auto" },
+      ...{ intervalMs: 1_000, settleMs: 0, dynamicConfigEnabled: true, consumerGate: "auto" },
       // What waits in the queues counts against it, and nobody takes it.
       moogRateLimit: 1_000,
-      ...{ moogWebhookUrl: this.#moog.url, moogHealthTimeoutSeconds: 1 },
+      ...{ moogWebhookUrl: this.#moog.url, moogHealthTimeoutMs: 1_000 },
       ...{ bindAddress: "127.0.0.1", metricsPort: 0, healthPort: 0 },
     };
     return { settings, sourcesFile: this.#file, log: this.#log, clock: SYSTEM_CLOCK, random: SYSTEM_RANDOM, signal };

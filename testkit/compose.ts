@@ -105,7 +105,7 @@ function checkPorts({ ports = [] }: ComposeService): string[] {
 
 function checkRemediation({ environment = {}, stop_grace_period = "10s" }: ComposeService): string[] {
   const known = new Set(knownVariables());
-  const stopSeconds = Number(environment.REMEDIATION_SHUTDOWN_TIMEOUT ?? DEFAULT_SETTINGS.shutdownTimeoutSeconds);
+  const stopSeconds = Number(environment.REMEDIATION_SHUTDOWN_TIMEOUT ?? DEFAULT_SETTINGS.shutdownTimeoutMs / 1_000);
   return [
     ...Object.keys(environment).filter((name) => !known.has(name)).map((name) => `sets ${name}, which nobody reads`),
     ...(Number.parseInt(stop_grace_period) > stopSeconds ? [] : ["is killed before it has stopped"]),

@@ -39,7 +39,7 @@ const LONGEST_PAUSE_MS = 20;
 /** Settings of a test's engine: no limits, no gates, one long cycle over all that is there. */
 const TEST_SETTINGS: Partial<Settings> = {
   redisHost: "127.0.0.1",
-  intervalSeconds: 3_600,
+  intervalMs: 3_600_000,
   batchSize: 0,
   chunkMessages: 10,
   targetMaxDepth: 0,
@@ -167,7 +167,7 @@ class TestEngine implements Engine {
       if (ms > longestPauseMs) this.#loop.wake(); // it would go on resting until its time is over
     };
     this.#loop = new ReplayLoop(this.source.replay, {
-      ...{ clock: { ...clock, sleep }, intervalMs: () => settings.intervalSeconds * 1_000, onPass: () => {} },
+      ...{ clock: { ...clock, sleep }, intervalMs: () => settings.intervalMs, onPass: () => {} },
       onBug: (error) => this.#bug = error,
     });
     this.source.leadership.attachLoop({ wake: () => this.#loop.wake(), isTurning: () => this.#loop.isTurning() });

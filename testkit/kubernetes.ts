@@ -185,7 +185,7 @@ function checkPod(objects: readonly KubeObject[]): string[] {
   const mounts = (container.volumeMounts ?? []).map(({ name }) => name);
   const volumes = (spec.volumes ?? []).map(({ name }) => name);
   const stopSeconds = Number(
-    environmentOf(objects).REMEDIATION_SHUTDOWN_TIMEOUT ?? DEFAULT_SETTINGS.shutdownTimeoutSeconds,
+    environmentOf(objects).REMEDIATION_SHUTDOWN_TIMEOUT ?? DEFAULT_SETTINGS.shutdownTimeoutMs / 1_000,
   );
   return [
     ...(spec.serviceAccountName === pick(objects, "ServiceAccount").metadata?.name ? [] : ["no such ServiceAccount"]),

@@ -21,11 +21,11 @@ export class Pipeline implements AsyncDisposable {
 
   constructor(
     redis: TestRedis,
-    { replicas = 1, ...settings }: { replicas?: number; batchSize?: number; intervalSeconds?: number } = {},
+    { replicas = 1, ...settings }: { replicas?: number; batchSize?: number; intervalMs?: number } = {},
   ) {
     this.redis = redis;
     this.#client = redis.client();
-    const given = { chunkMessages: 200, intervalSeconds: 300, ...settings };
+    const given = { chunkMessages: 200, intervalMs: 300_000, ...settings };
     this.engines = Array.from({ length: replicas }, () => createEngine(redis, { settings: given }));
   }
 

@@ -49,7 +49,7 @@ export async function runService(given: AppOptions): Promise<number> {
       else if (!hasFiles && !options.vault) log.info("nothing_to_reload", nothingToReload);
     });
     const slos = createSloMonitor(settings, {
-      ...{ clock, counters: core.sloCounters, windowHours: () => core.live.current().sloWindowHours },
+      ...{ clock, counters: core.sloCounters, windowMs: () => core.live.current().sloWindowMs },
       sources: () =>
         sources.list().map(({ parts: { setup, indicators, leadership } }) => ({
           ...{ name: setup.policy.name, indicators, role: () => leadership.status().role },
@@ -82,7 +82,7 @@ export async function runService(given: AppOptions): Promise<number> {
   } finally {
     ending.abort();
     log.info("stopping", "Remediation is stopping: the chunk in hand is finished first");
-    await teardown.run(settings.shutdownTimeoutSeconds * 1_000);
+    await teardown.run(settings.shutdownTimeoutMs);
     log.info("stopped", "Remediation has stopped");
   }
 }
@@ -94,7 +94,7 @@ function buildDriven(
   const parts = core.createParts(setup);
   const loop = new ReplayLoop(parts.replay, {
     clock,
-    intervalMs: () => core.live.current().intervalSeconds * 1_000,
+    intervalMs: () => core.live.current().intervalMs,
     onPass: (seconds) => {
       core.metrics.loops.inc();
       core.metrics.loopDuration.observe(seconds);

@@ -11,16 +11,15 @@ import { type CliContext, openLog, settingsOrExit } from "./context.ts";
 /** Adds the command. */
 export function addCheckCommand(program: Command, context: CliContext): void {
   program.command("check")
-    .description("Look at configuration and Redis, say what is wrong, change nothing")
-    .option("--probe", "also send Moogsoft one probe event")
+    .description("Check the configuration, Redis and the lists; change nothing")
+    .option("--probe", "also send one probe event to Moogsoft")
     .option("--json", "print the findings as one line of JSON")
     .addHelpText(
       "after",
       `
-Looks at the configuration, whether Redis answers, its version and eviction policy, the types and depths of the lists, and
-on a cluster their hash slots. Tries whether messages could be moved, with a key of its own that is gone again at once. Asks for a consumer's
-health page where one is set (ALERTER_HEALTH_URL). Where the service runs on this machine, tells which of its gates have been closed
-for more than an hour.
+Checks the configuration, the version and eviction policy of Redis, the types and depths of the lists, and on a cluster their
+hash slots. Tests the permissions to move messages with a key of its own, which it deletes at once. Asks for a consumer's health
+page if one is set (ALERTER_HEALTH_URL). If the service runs on this machine, reports gates closed for more than an hour.
 
 Exit codes: 0 all is well; 1 Redis, a consumer or (--probe) Moogsoft cannot be used; 78 something must be changed first.
 

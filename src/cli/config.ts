@@ -7,13 +7,14 @@ import { type CliContext, settingsOrExit } from "./context.ts";
 /** Adds the command. */
 export function addConfigCommand(program: Command, context: CliContext): void {
   program.command("config")
-    .description("Print every setting, its value and where it comes from, and the sources; secrets are not shown")
-    .option("--json", "as one line of JSON")
+    .description("Print every setting with its value and origin, and the sources; secrets are redacted")
+    .option("--json", "print one line of JSON")
     .addHelpText(
       "after",
       `
-Precedence: default, .env, environment. Dynamic keys in Redis win over all of them at run time and are not shown here.
-Exit 78 when a value is wrong.
+Precedence, lowest first: default, .env, environment. Dynamic keys in Redis override them at run time and are not shown.
+
+Exit codes: 0 done; 78 a value is invalid.
 
 Examples:
   mutt-remediation config

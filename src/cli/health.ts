@@ -8,12 +8,12 @@ import { type CliContext, settingsOrExit } from "./context.ts";
 /** Adds the command. */
 export function addHealthCommand(program: Command, context: CliContext): void {
   program.command("health")
-    .description("Ask the service that runs on this machine whether it is healthy")
-    .option("--json", "print the whole answer: every gate with its reason, since when, and when it is asked next")
+    .description("Ask the service on this machine whether it is healthy")
+    .option("--json", "print the full answer: every gate with its reason, since when, and when it is asked next")
     .addHelpText(
       "after",
       `
-Asks /health on the loopback address and HEALTH_PORT_REMEDIATION. Exit 0: healthy; 1: not, or no answer.
+Asks /health on the loopback address and HEALTH_PORT_REMEDIATION. Exit codes: 0 healthy; 1 unhealthy, or no answer.
 
 Examples:
   mutt-remediation health

@@ -18,20 +18,20 @@ interface Flags {
 /** Adds the command. */
 export function addOnceCommand(program: Command, context: CliContext): void {
   program.command("once")
-    .description("Run one cycle of every source now, print an account, exit")
-    .option("--json", "print the account as one line of JSON")
-    .option("--dry-run", "judge the messages and print what would happen; change nothing")
-    .option("--force", "take the lead from the instance that has it, for the time of this run")
-    .option("--source <name>", "only this source")
+    .description("Run one cycle of every source, print a summary and exit")
+    .option("--json", "print the summary as one line of JSON")
+    .option("--dry-run", "print what would happen; change nothing")
+    .option("--force", "take over from the leading instance for this run")
+    .option("--source <name>", "run only this source")
     .addHelpText(
       "after",
       `
-Takes at most REMEDIATION_BATCH_SIZE messages of a source (0: all), through the same gates as the service, whether or not
-the interval has passed. Where another instance leads a source it does nothing and names it; with --force that instance stands by
-meanwhile. The account goes to standard output, logs to standard error.
+Replays at most REMEDIATION_BATCH_SIZE messages of a source (0: all) through the same gates as the service, whether or not the
+interval has passed. A source that another instance leads is skipped and the leader named; with --force the leader stands by during
+the run. The summary goes to standard output, logs to standard error.
 
-Exit codes: 0 done, or something moved; 1 Redis cannot be used; 2 wrong command line; 3 messages were there, none moved, a
-gate was closed, or another instance leads; 78 wrong configuration.
+Exit codes: 0 done, or something moved; 1 Redis cannot be used; 2 invalid command line; 3 there were messages but none moved: a
+gate was closed or another instance leads; 78 invalid configuration.
 
 Examples:
   mutt-remediation once --dry-run

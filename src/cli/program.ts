@@ -31,7 +31,7 @@ export async function runCli(
 function createProgram(context: CliContext, argv: readonly string[]): Command {
   const outputError = (text: string, write: (text: string) => void) => write(hideValues(text, argv));
   const program = new Command("mutt-remediation")
-    .description("Replays dead letters of Redis lists when the system behind them can take them again.")
+    .description("Replays dead letters of Redis lists when the system behind them accepts messages again.")
     .version(VERSION, "--version", "print the version")
     .configureOutput({ writeOut, writeErr, outputError })
     .showHelpAfterError("(see --help)")
@@ -39,7 +39,7 @@ function createProgram(context: CliContext, argv: readonly string[]): Command {
     .addHelpText(
       "after",
       `
-All settings are environment variables, or a file .env in the working directory; docs/configuration.md lists them.
+Settings are environment variables or lines of a file .env in the working directory; see docs/configuration.md.
 
 Examples:
   mutt-remediation                     run the service

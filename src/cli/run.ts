@@ -14,8 +14,8 @@ export function addRunCommand(program: Command, context: CliContext): void {
     .addHelpText(
       "after",
       `
-Watches the dead-letter queue, replays when every gate is open, serves /metrics on port 8086 and /health on 8087.
-The first signal finishes the chunk in hand and exits 0; a second one exits at once.
+Watches the dead-letter queues and replays messages while every gate is open. Serves /metrics on port 8086 and /health on 8087.
+The first signal lets the current chunk finish and exits 0; a second one exits at once.
 
 Examples:
   REDIS_HOST=redis MOOG_WEBHOOK_URL=https://moog.example.com/webhook mutt-remediation run

@@ -9,14 +9,14 @@ import { type CliContext, settingsOrExit } from "./context.ts";
 /** Adds the command. */
 export function addSloCommand(program: Command, context: CliContext): void {
   program.command("slo")
-    .description("Ask the service that runs on this machine where its service level objectives stand")
-    .option("--json", "print the whole answer, as /api/v1/slo gives it")
+    .description("Ask the service on this machine how its service level objectives stand")
+    .option("--json", "print the full answer of /api/v1/slo")
     .addHelpText(
       "after",
       `
-Asks /api/v1/slo on the loopback address and HEALTH_PORT_REMEDIATION; docs/slos.md says what each number means.
+Asks /api/v1/slo on the loopback address and HEALTH_PORT_REMEDIATION; docs/slos.md explains the numbers.
 
-Exit codes: 0 no objective is critical; 1 one is; 69 no answer, or one that is not understood.
+Exit codes: 0 no objective is critical; 1 at least one is; 69 no answer, or an unknown one.
 
 Examples:
   mutt-remediation slo

@@ -7,7 +7,7 @@ import { writeOut } from "../runtime/process.ts";
 export function addVersionCommand(program: Command): void {
   program.command("version")
     .description("Print the version and the commit it was built from")
-    .option("--json", "as one line of JSON")
+    .option("--json", "print one line of JSON")
     .addHelpText("after", "\nExample:\n  mutt-remediation version --json")
     .action(({ json }: { json?: true }) => {
       writeOut(

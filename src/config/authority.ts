@@ -7,23 +7,23 @@ import { quote } from "./redact.ts";
 /** One certificate of a PEM file. */
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-/** What is wrong with the file is told by name; else `pem` is its text. */
+/** The text of the file, or the problem with it, which names the file. */
 export type Authority =
   | { readonly pem: string; readonly problem?: undefined }
   | { readonly pem?: undefined; readonly problem: string };
 
-/** Reads and checks the file: the runtime takes one without a certificate for one that names no authority. Does not throw. */
+/** Reads and checks the file, because the runtime silently accepts one without a certificate. Does not throw. */
 export function readAuthority(path: string, readFile: (path: string) => string): Authority {
   const file = `${FIELDS.moogCaCertPath.variable} ${quote(path)}`;
   let pem: string;
   try {
     pem = readFile(path);
   } catch (error) {
-    return { problem: `${file} cannot be read: ${errorName(error)} (wanted: a file with a certificate in PEM)` };
+    return { problem: `${file} cannot be read: ${errorName(error)} (expected: a file with a PEM certificate)` };
   }
   const certificates = pem.match(CERTIFICATE) ?? [];
   if (certificates.length > 0 && certificates.every(isCertificate)) return { pem };
-  return { problem: `${file} holds no certificate in PEM (-----BEGIN CERTIFICATE-----), or one that is broken` };
+  return { problem: `${file} has no PEM certificate (-----BEGIN CERTIFICATE-----), or an invalid one` };
 }
 
 function isCertificate(pem: string): boolean {

@@ -1,4 +1,4 @@
-/** What a configuration field is, and the kinds of value that one can have. Pure. */
+/** What a setting is, and the types of value that one can have. Pure. */
 import { parseRedisUrl, parseServers } from "./redis_url.ts";
 import { parsePairs } from "./pairs.ts";
 import { parseProxyUrl } from "./proxy.ts";
@@ -23,38 +23,40 @@ export const GROUPS = [
 /** One of {@link GROUPS}. */
 export type Group = (typeof GROUPS)[number];
 
-/** One setting: where it is read, what it may be, and what people are told about it. */
+/** One setting: its variable, the values it takes, and its documentation. */
 export interface Field<T> {
   /** The environment variable. */
   readonly variable: string;
   /** Other names of the variable; an earlier name wins. */
   readonly aliases: readonly string[];
   readonly group: Group;
-  /** What it means, for people; one line or several. */
+  /** For users: what it does, its unit, when to change it. */
   readonly doc: string;
   /** Unit of a number, `""` where there is none. */
   readonly unit: string;
   /** The value when nothing is set. */
-  readonly initial: T;
-  /** The default as one would write it in an environment file; `null` when nothing one could write means it. */
-  readonly initialText: string | null;
+  readonly default: T;
+  /** The default as an environment file would say it; `null` if no text means the default. */
+  readonly defaultText: string | null;
   /** Name behind `mutt:config:` that overrides the value at run time, or `null`. */
   readonly dynamicKey: string | null;
   /** Whether the value is never shown. */
   readonly secret: boolean;
-  /** Whether it can also be given as a file (`NAME_FILE`): true of secrets but where that name is a setting of its own. */
+  /** Whether a file can hold the value (`NAME_FILE`): all secrets, except where that name is another setting. */
   readonly inFile: boolean;
-  /** Whether text after white space and `#` can be cut as a comment: true of all but passwords and keys. */
+  /** Whether text after white space and `#` is cut as a comment: everything but passwords and keys. */
   readonly commentable: boolean;
   /**
-   * Whether a value that is no good is only warned of, and the default holds: so the standard wants it for tracing, and a
-   * file shared with other services may say what only those understand.
+   * Whether an invalid value causes only a warning and the default applies. The OpenTelemetry standard requires it, and a file
+   * shared with other services may hold values that only they understand.
    */
   readonly lenient: boolean;
-  /** What a good value is, to be read after "is not". */
-  readonly wants: string;
-  /** The value that a text stands for, `undefined` when it stands for none. The text is never empty. */
+  /** Describes a valid value; reads well after "is not". */
+  readonly expected: string;
+  /** Parses a text, which is never empty; `undefined` if it is invalid. */
   parse(text: string): T | undefined;
+  /** The inverse of `parse`. Empty for `null`. */
+  format(value: T): string;
 }
 
 interface Spec<D> {
@@ -68,40 +70,47 @@ interface Spec<D> {
   readonly inFile?: false;
 }
 
-interface Kind<T> {
-  readonly wants: string;
+/** A type of value: how to parse, print and describe it. */
+export interface FieldType<T> {
+  /** Describes a valid value; reads well after "is not". */
+  readonly expected: string;
   readonly unit?: string;
   readonly secret?: boolean;
   readonly commentable?: boolean;
+  /** Parses a text; `undefined` if it is invalid. */
   parse(text: string): T | undefined;
+  /** The inverse of `parse`. Default: `String`. */
+  format?(value: T): string;
 }
 
-function createField<T>(spec: Spec<T>, kind: Kind<T>): Field<T> {
+function createField<T>(spec: Spec<T>, type: FieldType<T>): Field<T> {
+  const format = (value: T) => value === null ? "" : type.format?.(value) ?? String(value);
   return {
     variable: spec.variable,
     aliases: spec.aliases ?? [],
     group: spec.group,
     doc: spec.doc,
-    initial: spec.default,
-    initialText: spec.default === null ? null : String(spec.default),
+    default: spec.default,
+    defaultText: spec.default === null ? null : format(spec.default),
     dynamicKey: spec.dynamicKey ?? null,
-    unit: kind.unit ?? "",
-    secret: kind.secret ?? false,
-    inFile: spec.inFile ?? kind.secret ?? false,
-    commentable: kind.commentable ?? true,
+    unit: type.unit ?? "",
+    secret: type.secret ?? false,
+    inFile: spec.inFile ?? type.secret ?? false,
+    commentable: type.commentable ?? true,
     lenient: spec.lenient ?? false,
-    wants: kind.wants,
-    parse: kind.parse,
+    expected: type.expected,
+    parse: type.parse,
+    format,
   };
 }
 
 const TRUE_WORDS = ["true", "1", "yes", "on"];
 const FALSE_WORDS = ["false", "0", "no", "off"];
 
-/** Yes or no. The original takes the word `true` only; here the common words are taken, and any other is a problem. */
+/** A boolean. The original knows only the word `true`; this takes the common words and refuses all others. */
 export function boolean<D extends boolean | null>(spec: Spec<D>): Field<boolean | D> {
   return createField<boolean | D>(spec, {
-    wants: "true or false (or 1/0, yes/no, on/off)",
+    expected: "true or false (or 1/0, yes/no, on/off)",
     parse(text) {
       const word = text.trim().toLowerCase();
       return TRUE_WORDS.includes(word) ? true : FALSE_WORDS.includes(word) ? false : undefined;
@@ -118,29 +127,68 @@ export interface Range {
 
 /** A whole number from `min` to `max`, decimal digits only. */
 export function integer<D extends number | null>(spec: Spec<D> & Range): Field<number | D> {
-  return createField<number | D>(spec, {
-    unit: spec.unit ?? "",
-    wants: describeRange("a whole number", spec),
-    parse: (text) => parseInteger(text, spec),
-  });
+  return createField<number | D>(spec, integerType(spec));
+}
+
+/** The type of {@link integer}. */
+export function integerType(range: Range): FieldType<number> {
+  return {
+    unit: range.unit ?? "",
+    expected: describeRange("a whole number", range),
+    parse: (text) => parseInteger(text, range),
+  };
+}
+
+/** Units that a duration may have in its variable, in milliseconds. */
+const UNIT_MS = { seconds: 1_000, hours: 3_600_000 } as const;
+
+/** Bounds of a duration in the variable's unit, both included. */
+export interface DurationRange extends Range {
+  readonly unit: keyof typeof UNIT_MS;
+  /** Whether the variable may have decimals. Default: false. */
+  readonly decimals?: boolean;
+}
+
+/** A duration. Its variable, bounds and default are in `unit`; the setting is a whole number of milliseconds. */
+export function duration<D extends number | null>(spec: Spec<D> & DurationRange): Field<number | D> {
+  const defaultMs = spec.default === null ? spec.default : spec.default * UNIT_MS[spec.unit];
+  return createField<number | D>({ ...spec, default: defaultMs }, durationType(spec));
+}
+
+/** The type of {@link duration}. */
+export function durationType({ unit, decimals = false, ...bounds }: DurationRange): FieldType<number> {
+  const type = decimals ? decimalType({ ...bounds, unit }) : integerType({ ...bounds, unit });
+  return {
+    ...type,
+    parse(text) {
+      const value = type.parse(text);
+      return value === undefined ? undefined : Math.round(value * UNIT_MS[unit]);
+    },
+    // Twelve digits: exact for whole milliseconds, and without the noise of a division.
+    format: (value) => String(Number((value / UNIT_MS[unit]).toPrecision(12))),
+  };
 }
 
 /** A number from `min` to `max`, with or without decimals. */
 export function decimal(spec: Spec<number> & Range): Field<number> {
-  return createField<number>(spec, {
-    unit: spec.unit ?? "",
-    wants: describeRange("a number", spec),
-    parse: (text) => /^\s*\d+(\.\d+)?\s*$/.test(text) ? within(Number(text), spec.min, spec.max) : undefined,
-  });
+  return createField<number>(spec, decimalType(spec));
+}
+
+function decimalType({ min, max, unit }: Range): FieldType<number> {
+  return {
+    unit: unit ?? "",
+    expected: describeRange("a number", { min, max, ...(unit ? { unit } : {}) }),
+    parse: (text) => /^\s*\d+(\.\d+)?\s*$/.test(text) ? within(Number(text), min, max) : undefined,
+  };
 }
 
 /** A whole number within a range, `undefined` for any other text. */
-export function parseInteger(text: string, { min, max }: Range): number | undefined {
+function parseInteger(text: string, { min, max }: Range): number | undefined {
   return /^\s*\d+\s*$/.test(text) ? within(Number(text), min, max) : undefined;
 }
 
-/** A range as people read it: `a whole number from 1 to 86400 (seconds)`. */
-export function describeRange(what: string, { min, max, unit }: Range): string {
+/** Describes a range: `a whole number from 1 to 86400 (seconds)`. */
+function describeRange(what: string, { min, max, unit }: Range): string {
   return `${what} from ${min} to ${max}${unit ? ` (${unit})` : ""}`;
 }
 
@@ -155,7 +203,7 @@ export function autoOrNumber(
   const { min, smallest, max, unit } = spec;
   return createField<"auto" | number>(spec, {
     unit: unit ?? "",
-    wants: `auto, ${min} or ${describeRange("a number", { min: smallest, max, ...(unit ? { unit } : {}) })}`,
+    expected: `auto, ${min} or ${describeRange("a number", { min: smallest, max, ...(unit ? { unit } : {}) })}`,
     parse(text) {
       if (text.trim().toLowerCase() === "auto") return "auto";
       if (!/^\s*\d+(\.\d+)?\s*$/.test(text)) return undefined;
@@ -170,7 +218,7 @@ export function choice<T extends string, D extends T | null = T>(
   spec: Spec<D> & { choices: readonly T[]; synonyms?: ReadonlyMap<string, T> },
 ): Field<T | D> {
   return createField<T | D>(spec, {
-    wants: `one of ${spec.choices.join(", ")}`,
+    expected: `one of ${spec.choices.join(", ")}`,
     parse(text) {
       const word = text.trim().toLowerCase();
       return spec.choices.find((one) => one.toLowerCase() === word) ?? spec.synonyms?.get(word);
@@ -180,37 +228,37 @@ export function choice<T extends string, D extends T | null = T>(
 
 /** Text without control characters. */
 export function text(spec: Spec<string>): Field<string> {
-  return matching(spec, { pattern: /^[^\p{Cc}]+$/u, wants: "text without control characters" });
+  return matching(spec, { pattern: /^[^\p{Cc}]+$/u, expected: "text without control characters" });
 }
 
-/** Name of a Redis key or the start of one. White space is refused: in a name it is a slip, and the list would look empty. */
+/** Name or prefix of a Redis key. White space is refused: it is a typo, and the list would look empty. */
 export function redisKey(spec: Spec<string>): Field<string> {
   return matching(spec, {
     pattern: /^[^\s\p{Cc}]{1,512}$/u,
-    wants: "a Redis key of at most 512 characters, none blank",
+    expected: "a Redis key of at most 512 characters without white space",
   });
 }
 
 /** Host name or address, without port, scheme or brackets. */
 export function host(spec: Spec<string>): Field<string> {
   return matching(spec, {
-    // Looks at the length first: over a long run of colons the rest takes time by its square.
+    // Checks the length first: on a long run of colons the rest takes quadratic time.
     pattern: /^(?=.{1,255}$)([\w.-]{1,253}|[0-9a-f.]*:[0-9a-f:.]*:[0-9a-f:.%\w]*)$/i,
-    wants: "a host name or IP address",
+    expected: "a host name or IP address",
   });
 }
 
-/** A path of Vault, as it stands in a URL: no part of it may lead elsewhere. */
+/** A path of Vault, used in a URL: no `.` or `..` segment. */
 export function vaultPath(spec: Spec<string>): Field<string> {
   return matching(spec, {
     pattern: /^(?!.*(?:^|\/)(?:\.{0,2})(?:\/|$))[\w./-]{1,512}$/,
-    wants: "a path of letters, digits, _, -, . and single / between, such as secret/mutt",
+    expected: "a path of letters, digits, _, - and ., separated by single /, such as secret/mutt",
   });
 }
 
-function matching(spec: Spec<string>, { pattern, wants }: { pattern: RegExp; wants: string }): Field<string> {
+function matching(spec: Spec<string>, { pattern, expected }: { pattern: RegExp; expected: string }): Field<string> {
   return createField<string>(spec, {
-    wants,
+    expected,
     parse(value) {
       const trimmed = value.trim();
       return pattern.test(trimmed) ? trimmed : undefined;
@@ -221,10 +269,10 @@ function matching(spec: Spec<string>, { pattern, wants }: { pattern: RegExp; wan
 /** An `http:` or `https:` URL; `""` when nothing is set. */
 export function httpUrl(spec: Spec<string>): Field<string> {
   return createField<string>(spec, {
-    wants: "an http:// or https:// URL",
+    expected: "an http:// or https:// URL",
     parse(value) {
       const trimmed = value.trim();
-      // `URL` would drop line feeds and tabs in silence.
+      // `URL` silently drops line feeds and tabs.
       return /^https?:\/\/[^\p{Cc}]+$/iu.test(trimmed) && URL.canParse(trimmed) ? trimmed : undefined;
     },
   });
@@ -233,7 +281,7 @@ export function httpUrl(spec: Spec<string>): Field<string> {
 /** A proxy, as {@link parseProxyUrl} reads it; `""` when nothing is set. */
 export function proxyUrl(spec: Omit<Spec<string>, "default" | "group">): Field<string> {
   return createField<string>({ ...spec, group: "HTTP proxy", default: "" }, {
-    wants: "a proxy: an http://, https:// or socks5:// URL without a path, or host:port",
+    expected: "a proxy URL (http://, https:// or socks5://, without a path) or host:port",
     parse: (value) => parseProxyUrl(value.trim()) && value.trim(),
   });
 }
@@ -241,17 +289,17 @@ export function proxyUrl(spec: Omit<Spec<string>, "default" | "group">): Field<s
 /** A share from 0 to 1, in decimal digits. */
 export function share(spec: Spec<number>): Field<number> {
   return createField<number>(spec, {
-    wants: "a number from 0 to 1",
+    expected: "a number from 0 to 1",
     parse: (value) => /^\s*(\d+(\.\d*)?|\.\d+)\s*$/.test(value) ? within(Number(value), 0, 1) : undefined,
   });
 }
 
-const PAIRS = "name=value with commas between them (special characters of a value are written as %XX)";
+const PAIRS = "comma-separated name=value pairs (special characters percent-encoded)";
 
 /** Names and values, as {@link parsePairs} reads them. */
 export function pairs(spec: Spec<string>): Field<string> {
   return createField<string>(spec, {
-    wants: PAIRS,
+    expected: PAIRS,
     parse: (value) => parsePairs(value) && value.trim(),
   });
 }
@@ -261,7 +309,7 @@ export function secretHeaders(spec: Omit<Spec<null>, "default">): Field<Secret |
   return createField<Secret | null>({ ...spec, default: null }, {
     secret: true,
     commentable: false,
-    wants: `headers: ${PAIRS}`,
+    expected: PAIRS,
     parse(value) {
       const headers = parsePairs(value);
       const isGood = headers?.every(([name, one]) =>
@@ -279,19 +327,19 @@ export function secretHeaders(spec: Omit<Spec<null>, "default">): Field<Secret |
 export function collector(spec: Spec<string>): Field<string> {
   return matching(spec, {
     pattern: /^([a-z][a-z0-9+.-]*:\/\/[^\s\p{Cc}]+|[\w.-]{1,253}:\d{1,5}|\[[0-9a-f:.]+\]:\d{1,5})$/iu,
-    wants: "an http:// or https:// URL",
+    expected: "an http:// or https:// URL",
   });
 }
 
-/** The word for a list of nothing: an empty value counts as unset. */
+/** The word for an empty list, because an empty value counts as unset. */
 export const NONE = "none";
 
-/** Several words out of a closed set with commas between them, each once, in any case; or {@link NONE} by itself. */
+/** A comma-separated list of words out of a closed set, each once, in any case; or {@link NONE}. */
 export function choicesOrNone<T extends string>(
   spec: Spec<readonly T[]> & { choices: readonly T[] },
 ): Field<readonly T[]> {
   return createField<readonly T[]>(spec, {
-    wants: `${NONE}, or one or more of ${spec.choices.join(", ")} with commas between them`,
+    expected: `${NONE} or a comma-separated list of ${spec.choices.join(", ")}`,
     parse(value) {
       if (value.trim().toLowerCase() === NONE) return [];
       const words = value.split(",").map((part) => spec.choices.find((one) => one === part.trim().toLowerCase()));
@@ -300,10 +348,10 @@ export function choicesOrNone<T extends string>(
   });
 }
 
-/** HTTP status codes with commas between them. */
+/** A comma-separated list of HTTP status codes. */
 export function statusCodes(spec: Spec<readonly number[]>): Field<readonly number[]> {
   return createField<readonly number[]>(spec, {
-    wants: "a list of HTTP status codes from 200 to 599 with commas between them",
+    expected: "a comma-separated list of HTTP status codes from 200 to 599",
     parse(value) {
       const codes = value.split(",").map((part) => parseInteger(part, { min: 200, max: 599 }));
       return codes.every((code) => code !== undefined) ? codes : undefined;
@@ -311,12 +359,12 @@ export function statusCodes(spec: Spec<readonly number[]>): Field<readonly numbe
   });
 }
 
-/** A password or key: one line, used exactly as it stands. */
+/** A password or key: one line, used unchanged. */
 export function secret(spec: Omit<Spec<null>, "default">): Field<Secret | null> {
   return createField<Secret | null>({ ...spec, default: null }, {
     secret: true,
     commentable: false,
-    wants: "one line of text without control characters",
+    expected: "one line of text without control characters",
     parse: (value) => /^[^\p{Cc}]+$/u.test(value) ? new Secret(value) : undefined,
   });
 }
@@ -325,17 +373,17 @@ export function secret(spec: Omit<Spec<null>, "default">): Field<Secret | null> 
 export function redisUrl(spec: Omit<Spec<null>, "default">): Field<Secret | null> {
   return createField<Secret | null>({ ...spec, default: null }, {
     secret: true,
-    wants:
-      "a redis://, rediss://, redis+sentinel:// or unix:/// URL without a query (special characters of its password " +
-      "are written as %XX)",
+    expected:
+      "a redis://, rediss://, redis+sentinel:// or unix:/// URL without a query (special characters in the password " +
+      "percent-encoded)",
     parse: (value) => parseRedisUrl(value.trim()) ? new Secret(value.trim()) : undefined,
   });
 }
 
-/** Servers, `host:port` with commas between them; none when nothing is set. */
+/** A comma-separated list of `host:port`; empty when nothing is set. */
 export function servers(spec: Spec<readonly string[]>): Field<readonly string[]> {
   return createField<readonly string[]>(spec, {
-    wants: `${NONE}, or one or more of host:port with commas between them (IPv6 in brackets; the port may be left out)`,
+    expected: `${NONE} or a comma-separated list of host:port (IPv6 in brackets, port optional)`,
     parse(value) {
       if (value.trim().toLowerCase() === NONE) return [];
       return parseServers(value) && value.split(",").map((part) => part.trim());

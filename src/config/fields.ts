@@ -1,7 +1,7 @@
 /**
  * The one table of settings. The parser, the type {@link Settings}, `.env.template`, `docs/configuration.md` and the
- * environment permissions of the compiled binary all come from it. Names and defaults of MUTT's own variables are those of
- * its remediation service and of the services beside it (contract §3).
+ * environment permissions of the compiled binary all come from it. MUTT's own variables keep the names and defaults of its
+ * remediation service and of its other services (contract §3).
  */
 import { LOG_LEVELS, type LogLevel } from "../observability/log.ts";
 import {
@@ -11,6 +11,7 @@ import {
   choicesOrNone,
   collector,
   decimal,
+  duration,
   type Field,
   host,
   httpUrl,
@@ -30,11 +31,11 @@ import {
 import { MAX_DB } from "./redis_url.ts";
 import { UNREAD_TEMPLATE_NAMES } from "./template_names.ts";
 
-/** Of the shares that an objective aims at: without a budget there is nothing to burn. */
+/** What the targets of objectives share. A target of 1 would leave no error budget. */
 const SLO_TARGET = { group: "Objectives", min: 0.5, max: 0.9999, unit: "share of good events" } as const;
 
-/** The longest leader lease, in seconds. */
-export const MAX_LEASE_SECONDS = 300;
+/** The longest leader lease. A longer one in Redis was not written by this program. */
+export const MAX_LEASE_MS = 300_000;
 
 /** Every setting, by the name that the code uses, in the order of the pages. */
 export const FIELDS = {
@@ -43,9 +44,9 @@ export const FIELDS = {
     group: "Replay",
     default: true,
     dynamicKey: "remediation_enabled",
-    doc: "Whether messages are replayed. With false the process stays up and healthy and only measures.",
+    doc: "Replay messages. With false the service runs, reports healthy and measures, but moves nothing.",
   }),
-  intervalSeconds: integer({
+  intervalMs: duration({
     variable: "REMEDIATION_INTERVAL",
     group: "Replay",
     default: 300,
@@ -53,7 +54,7 @@ export const FIELDS = {
     max: 86_400,
     unit: "seconds",
     dynamicKey: "remediation_interval",
-    doc: "Time between the starts of two cycles of a source.",
+    doc: "Time between the starts of two cycles of a source. Lower it to drain faster.",
   }),
   batchSize: integer({
     variable: "REMEDIATION_BATCH_SIZE",
@@ -63,7 +64,8 @@ export const FIELDS = {
     max: 1_000_000,
     unit: "messages",
     dynamicKey: "remediation_batch_size",
-    doc: "Most messages of a source that one cycle handles. 0: all that were there when it began.",
+    doc: "Maximum messages of a source per cycle. 0: everything that was in the DLQ when the cycle began. Raise it " +
+      "if a DLQ drains too slowly.",
   }),
   maxPoisonRetries: integer({
     variable: "MAX_POISON_RETRIES",
@@ -73,24 +75,23 @@ export const FIELDS = {
     max: 1_000,
     unit: "failures",
     dynamicKey: "max_poison_retries",
-    doc:
-      "Fewest failures of a poison message. It goes to the dead list when most others of its cycles got through, so that it\n" +
-      "failed by itself, or after 24 failures over 12 hours (docs/states.md).",
+    doc: "A message that failed this often moves to the dead list if it failed by itself (most others of its cycles " +
+      "succeeded), or after 24 failures over 12 hours (docs/states.md).",
   }),
   sources: choicesOrNone({
     variable: "REMEDIATION_SOURCES",
     group: "Replay",
     default: ["alerter"],
     choices: ["alerter", "moog"] as const,
-    doc:
-      "What is drained. alerter: the alerter's dead letters. moog: those of the Moog forwarder, which an outage of\n" +
-      "Moogsoft fills and the original never touches. none: only the sources of REMEDIATION_SOURCES_PATH.",
+    doc: "Built-in sources to drain. alerter: dead letters of the alerter. moog: dead letters of the Moog " +
+      "forwarder, which a Moogsoft outage fills and the original never touches. none: only the sources in " +
+      "REMEDIATION_SOURCES_PATH.",
   }),
   sourcesPath: text({
     variable: "REMEDIATION_SOURCES_PATH",
     group: "Replay",
     default: "",
-    doc: "JSON file with further sources (docs/sources.md). It is read again on SIGHUP and when it changes.",
+    doc: "File with your own sources (docs/sources.md). Reread on SIGHUP and when it changes.",
   }),
   chunkMessages: integer({
     variable: "REMEDIATION_CHUNK_MESSAGES",
@@ -99,7 +100,7 @@ export const FIELDS = {
     min: 1,
     max: 4_000,
     unit: "messages",
-    doc: "Most messages of one read and one commit.",
+    doc: "Maximum messages per read and commit.",
   }),
   chunkBytes: integer({
     variable: "REMEDIATION_CHUNK_BYTES",
@@ -108,7 +109,7 @@ export const FIELDS = {
     min: 1_024,
     max: 16_777_216,
     unit: "bytes",
-    doc: "Most bytes of one read and one commit (always at least one message). More holds Redis up for longer.",
+    doc: "Maximum bytes per read and commit; one message is always allowed. Larger chunks block Redis longer.",
   }),
   maxMessageBytes: integer({
     variable: "REMEDIATION_MAX_MESSAGE_BYTES",
@@ -117,60 +118,57 @@ export const FIELDS = {
     min: 1_024,
     max: 67_108_864,
     unit: "bytes",
-    doc:
-      "A larger message is never read. It goes unread to a list of its own, mutt:remediation:{<DLQ>}:state:oversize (reason oversize).",
+    doc: "Larger messages move unread to mutt:remediation:{<DLQ>}:state:oversize (reason oversize).",
   }),
 
   leaderElection: boolean({
     variable: "REMEDIATION_LEADER_ELECTION",
     group: "Replicas",
     default: true,
-    doc:
-      "Whether of several instances one at a time moves a source's messages, while the others stand by. With false all of\n" +
-      "them do; that is safe too (docs/reliability.md).",
+    doc: "Let one instance at a time move a source's messages while the others stand by. With false all of them " +
+      "do, which is also safe (docs/reliability.md).",
   }),
-  leaseSeconds: integer({
+  leaseMs: duration({
     variable: "REMEDIATION_LEASE_DURATION",
     group: "Replicas",
     default: 15,
     min: 1,
-    max: MAX_LEASE_SECONDS,
+    max: MAX_LEASE_MS / 1_000,
     unit: "seconds",
-    doc:
-      "So long after the last sign of a leader that was killed another instance takes over. Renewed at a third of it.",
+    doc: "If the leader dies, another instance takes over after this long. Renewed every third of it.",
   }),
 
   alerterDlq: redisKey({
     variable: "ALERTER_DLQ_NAME",
     group: "Lists",
     default: "mutt:dlq:alerter",
-    doc: "The alerter's dead-letter queue, drained by the source alerter.",
+    doc: "Dead-letter queue of the alerter, drained by the source alerter.",
   }),
   ingestQueue: redisKey({
     variable: "INGEST_QUEUE_NAME",
     aliases: ["ALERTER_QUEUE_NAME"],
     group: "Lists",
     default: "mutt:ingest_queue",
-    doc: "The alerter's input list, where its dead letters are replayed to.",
+    doc: "Input list of the alerter. The source alerter replays to it.",
   }),
   moogDlq: redisKey({
     variable: "MOOG_DLQ_NAME",
     group: "Lists",
     default: "mutt:dlq:moog",
-    doc: "The Moog forwarder's dead-letter queue, drained by the source moog.",
+    doc: "Dead-letter queue of the Moog forwarder, drained by the source moog.",
   }),
   alertQueue: redisKey({
     variable: "ALERT_QUEUE_NAME",
     group: "Lists",
     default: "mutt:alert_queue",
-    doc:
-      "The Moog forwarder's input list, where the source moog replays to. For the source alerter only its depth counts.",
+    doc: "Input list of the Moog forwarder. The source moog replays to it; the source alerter only measures its " +
+      "depth.",
   }),
   deadList: redisKey({
     variable: "DEAD_LETTER_QUEUE",
     group: "Lists",
     default: "mutt:dlq:dead",
-    doc: "The dead list: messages that are not replayed any more.",
+    doc: "Dead list: messages that are not replayed again.",
   }),
 
   consumerGate: choice({
@@ -178,75 +176,73 @@ export const FIELDS = {
     group: "Gates",
     default: "auto",
     choices: ["auto", "required", "off"] as const,
-    doc:
-      "Whether a living consumer is asked for. auto: one that was seen and is gone closes the gate, one never seen does not;\n" +
-      "required: there must be one; off: nothing is asked.",
+    doc: "Whether replay needs a live consumer. auto: stop if a consumer that was seen is gone. required: stop " +
+      "unless there is one. off: do not check.",
   }),
   brakeEnabled: boolean({
     variable: "REMEDIATION_BRAKE_ENABLED",
     group: "Gates",
     default: true,
-    doc:
-      "Whether a source in trouble is held back: canary groups after nearly all came back or an outage, then an allowance\n" +
-      "that grows (docs/states.md). With false every cycle takes its whole batch.",
+    doc: "Hold back a source in trouble: canary groups after an outage or when nearly everything came back, then a " +
+      "growing allowance (docs/states.md). With false every cycle takes its whole batch.",
   }),
-  canaryAfterSeconds: integer({
+  canaryAfterMs: duration({
     variable: "REMEDIATION_CANARY_AFTER",
     group: "Gates",
     default: 60,
     min: 0,
     max: 86_400,
     unit: "seconds",
-    doc:
-      "After gate consumer, downstream, breaker or depth was closed for so long, a canary group goes first and the\n" +
-      "allowance grows from cycle to cycle. 0: never for that reason.",
+    doc: "If the gate consumer, downstream, breaker or depth was closed for this long, replay resumes with a " +
+      "canary group and an allowance that grows from cycle to cycle. 0: never for this reason.",
   }),
-  settleSeconds: integer({
+  settleMs: duration({
     variable: "REMEDIATION_SETTLE",
     group: "Gates",
     default: null,
     min: 0,
     max: 3_600,
     unit: "seconds",
-    doc:
-      "Shortest time from cycle to cycle of a source, whatever the interval: how long its consumer may take until what\n" +
-      "fails is back. Unset: what the source brings (alerter 0, moog 70: the forwarder tries for 63 seconds).",
+    doc: "Minimum time between cycles of a source, even if the interval is shorter: how long its consumer may take " +
+      "to return what fails. Unset: the source's default (alerter 0, moog 70, because the forwarder retries for " +
+      "63 seconds).",
   }),
   alerterHeartbeatPrefix: redisKey({
     variable: "ALERTER_HEARTBEAT_PREFIX",
     group: "Gates",
     default: "mutt:heartbeat:alerter",
-    doc: "The alerter's heartbeat keys are this, a colon and its pod's name.",
+    doc: "The alerter's heartbeat keys are this prefix, a colon and the pod's name.",
   }),
   moogHeartbeatPrefix: redisKey({
     variable: "MOOG_HEARTBEAT_PREFIX",
     group: "Gates",
     default: "mutt:heartbeat:moog",
-    doc: "The forwarder's heartbeat keys are this, a colon and its pod's name.",
+    doc: "The forwarder's heartbeat keys are this prefix, a colon and the pod's name.",
   }),
   breakerEnabled: boolean({
     variable: "CIRCUIT_BREAKER_ENABLED",
     group: "Gates",
     default: true,
-    doc: "Whether the forwarder's circuit breaker (read from Redis) closes the source moog. With false it is ignored.",
+    doc: "Hold back the source moog while the forwarder's circuit breaker (read from Redis) is open. With false " +
+      "the breaker is ignored.",
   }),
-  breakerTimeoutSeconds: integer({
+  breakerTimeoutMs: duration({
     variable: "CIRCUIT_BREAKER_TIMEOUT",
     group: "Gates",
     default: 300,
     min: 1,
     max: 86_400,
     unit: "seconds",
-    doc: "After so long an open breaker lets one message through, as the forwarder's own does.",
+    doc: "An open breaker lets one message through after this long. Use the forwarder's value.",
   }),
   alerterHealthUrl: httpUrl({
     variable: "ALERTER_HEALTH_URL",
     group: "Gates",
     default: "",
-    doc:
-      "The alerter's health page, asked by the consumer gate where set; it must answer 200. Its port is HEALTH_PORT_ALERTER: 8082\n" +
-      "by MUTT's code, 8081 in its compose file and installation guide. Not its metrics port, which answers any path with 200.\n" +
-      "MUTT's alerter as shipped always answers 503 there (a fault of it): leave it unset then, the heartbeat is watched anyway.",
+    doc: "Health page of the alerter for the consumer gate; it must answer 200. Its port is HEALTH_PORT_ALERTER: " +
+      "8082 in MUTT's code, 8081 in its compose file and installation guide. Do not use the metrics port, which " +
+      "answers 200 on any path. Leave it unset for MUTT's alerter as shipped, which always answers 503 (a bug); " +
+      "its heartbeat is checked anyway.",
   }),
   targetMaxDepth: integer({
     variable: "REMEDIATION_TARGET_MAX_DEPTH",
@@ -255,8 +251,8 @@ export const FIELDS = {
     min: 0,
     max: 1_000_000_000,
     unit: "messages",
-    doc: "Nothing is replayed while target and alert queue together hold this many. 0: no limit.\n" +
-      "Unset: what the source brings (alerter: dynamic key alerter_queue_warn_threshold, else 1000).",
+    doc: "Replay stops while the target and the alert queue together hold this many messages. 0: no limit. Unset: " +
+      "the source's default (alerter: dynamic key alerter_queue_warn_threshold, else 1000).",
   }),
 
   maxPerSecond: autoOrNumber({
@@ -267,7 +263,7 @@ export const FIELDS = {
     smallest: 0.001,
     max: 1_000_000,
     unit: "messages a second and source",
-    doc: "auto: what the Moog forwarder's shared rate limit leaves beside live traffic. 0: no limit.",
+    doc: "Pace of replay. auto: what live traffic leaves of the forwarder's shared rate limit. 0: no limit.",
   }),
   moogRateLimit: integer({
     variable: "MOOG_RATE_LIMIT",
@@ -276,18 +272,17 @@ export const FIELDS = {
     min: 0,
     max: 1_000_000,
     unit: "alerts a period",
-    doc:
-      "The forwarder's limit, which the automatic pace stays under. With DYNAMIC_CONFIG_ENABLED=true the dynamic key\n" +
-      "moog_rate_limit wins over it, here as in the forwarder.",
+    doc: "Rate limit of the forwarder; the automatic pace stays below it. With DYNAMIC_CONFIG_ENABLED=true the " +
+      "dynamic key moog_rate_limit overrides it, as in the forwarder.",
   }),
-  moogRatePeriodSeconds: integer({
+  moogRatePeriodMs: duration({
     variable: "MOOG_RATE_PERIOD",
     group: "Pace",
     default: 1,
     min: 1,
     max: 86_400,
     unit: "seconds",
-    doc: "The period of that limit; dynamic key moog_rate_period, likewise.",
+    doc: "Period of that limit. The dynamic key moog_rate_period overrides it in the same way.",
   }),
   moogRateLimitKey: redisKey({
     variable: "MOOG_RATE_LIMIT_KEY",
@@ -300,59 +295,57 @@ export const FIELDS = {
     variable: "MOOG_HEALTH_CHECK_ENABLED",
     group: "Moogsoft",
     default: true,
-    doc: "Whether Moogsoft is probed before messages are replayed.",
+    doc: "Probe Moogsoft before messages are replayed.",
   }),
   moogWebhookUrl: httpUrl({
     variable: "MOOG_WEBHOOK_URL",
     group: "Moogsoft",
     default: "",
-    doc: "Where the probe is posted to. Empty: Moogsoft is not asked and is taken to be healthy; a warning says so.",
+    doc: "URL that the probe is posted to. Empty: Moogsoft is not probed and counts as healthy; a warning says so.",
   }),
-  moogHealthTimeoutSeconds: integer({
+  moogHealthTimeoutMs: duration({
     variable: "MOOG_HEALTH_TIMEOUT",
     group: "Moogsoft",
     default: 5,
     min: 1,
     max: 300,
     unit: "seconds",
-    doc: "Longest time for one whole probe.",
+    doc: "Timeout of a whole probe.",
   }),
-  moogHealthCacheSeconds: integer({
+  moogHealthCacheMs: duration({
     variable: "MOOG_HEALTH_CACHE_SECONDS",
     group: "Moogsoft",
     default: 60,
     min: 1,
     max: 86_400,
     unit: "seconds",
-    doc: "How long an answer holds, for all replicas together.",
+    doc: "How long a probe's result is used, by all instances together.",
   }),
   moogHealthSuccessCodes: statusCodes({
     variable: "MOOG_HEALTH_SUCCESS_CODES",
     group: "Moogsoft",
     default: [200, 201, 202],
-    doc: "Answers that mean healthy.",
+    doc: "Status codes that mean healthy.",
   }),
   moogApiKey: secret({
     variable: "MOOG_API_KEY",
     group: "Moogsoft",
-    doc:
-      "Sent with the probe as a Bearer token, as the forwarder does. Its file is read again while the service runs\n" +
+    doc: "Sent with the probe as a Bearer token, as the forwarder does. Its file is reread while the service runs " +
       "(docs/webhook.md).",
   }),
   moogCaCertPath: text({
     variable: "MOOG_CA_CERT_PATH",
     group: "Moogsoft",
     default: "",
-    doc:
-      "File with the certificate authority (PEM) that signed Moogsoft's certificate. It is trusted beside those that the\n" +
-      "runtime brings, and read again while the service runs.",
+    doc: "File with the certificate authority (PEM) of Moogsoft, trusted in addition to the runtime's. Reread " +
+      "while the service runs.",
   }),
 
   httpProxy: proxyUrl({
     variable: "HTTP_PROXY",
     aliases: ["http_proxy"],
-    doc:
-      "Proxy for http:// URLs: the probe, ALERTER_HEALTH_URL and tracing (docs/webhook.md). Loopback is asked directly.",
+    doc: "Proxy for http:// URLs: the probe, ALERTER_HEALTH_URL and tracing (docs/webhook.md). Loopback addresses " +
+      "are not proxied.",
   }),
   httpsProxy: proxyUrl({
     variable: "HTTPS_PROXY",
@@ -362,66 +355,62 @@ export const FIELDS = {
   allProxy: proxyUrl({
     variable: "ALL_PROXY",
     aliases: ["all_proxy"],
-    doc: "Proxy for URLs that have none of the two above.",
+    doc: "Proxy for URLs that neither of the two above covers.",
   }),
   noProxy: text({
     variable: "NO_PROXY",
     aliases: ["no_proxy"],
     group: "HTTP proxy",
     default: "",
-    doc:
-      "What is asked directly, with commas between: * for all, a host (with all names below it) or address, either also as\n" +
-      "host:port, or a network such as 10.0.0.0/8.",
+    doc: "Comma-separated exceptions: * for all, a host (and its subdomains) or address, either also as host:port, " +
+      "or a network such as 10.0.0.0/8.",
   }),
 
   redisUrl: redisUrl({
     variable: "REDIS_URL",
     group: "Redis",
-    doc:
-      "redis://, rediss:// (TLS), redis+sentinel://user:password@host:port,host:port/master/database (rediss+sentinel://: " +
-      "TLS), or unix:///run/redis/redis.sock; wins over the single variables below.",
+    doc: "redis://, rediss:// (TLS), redis+sentinel://user:password@host:port,host:port/master/database " +
+      "(rediss+sentinel:// with TLS) or unix:///run/redis/redis.sock. Overrides the single variables below.",
   }),
   redisSentinels: servers({
     variable: "REDIS_SENTINELS",
     group: "Redis",
     default: [],
-    doc:
-      "Sentinels, host:port with commas between them; they are asked where the master is, at every connection. Then " +
-      "REDIS_HOST and REDIS_PORT are not used.",
+    doc: "Comma-separated Sentinels. They are asked for the master at every connection; REDIS_HOST and REDIS_PORT " +
+      "are not used.",
   }),
   redisSentinelMaster: text({
     variable: "REDIS_SENTINEL_MASTER",
     group: "Redis",
     default: "mymaster",
-    doc: "Name under which the Sentinels know the master.",
+    doc: "Name of the master in Sentinel.",
   }),
   redisSentinelUsername: text({
     variable: "REDIS_SENTINEL_USERNAME",
     group: "Redis",
     default: "",
-    doc: "ACL user of the Sentinels themselves. Empty: the default user.",
+    doc: "ACL user of the Sentinels. Empty: the default user.",
   }),
   redisSentinelPassword: secret({
     variable: "REDIS_SENTINEL_PASSWORD",
     group: "Redis",
-    doc: "Password of the Sentinels themselves; that of Redis is not sent to them.",
+    doc: "Password of the Sentinels. They are not sent the password of Redis.",
   }),
   redisClusterNodes: servers({
     variable: "REDIS_CLUSTER_NODES",
     group: "Redis",
     default: [],
-    doc:
-      "Some nodes of a Redis Cluster, host:port with commas between them; the others are found by them. The lists of " +
-      "each source must lie in one slot (docs/redis.md). Then REDIS_HOST and REDIS_PORT are not used.",
+    doc: "Comma-separated nodes of a Redis Cluster; the other nodes are discovered. The lists of a source must " +
+      "share a slot (docs/redis.md). REDIS_HOST and REDIS_PORT are not used.",
   }),
-  redisHost: host({ variable: "REDIS_HOST", group: "Redis", default: "localhost", doc: "Host name or address." }),
+  redisHost: host({ variable: "REDIS_HOST", group: "Redis", default: "localhost", doc: "Host name or IP address." }),
   redisPort: integer({
     variable: "REDIS_PORT",
     group: "Redis",
     default: 6379,
     min: 1,
     max: 65_535,
-    doc: "Port. Kubernetes sets REDIS_PORT=tcp://… for a Service named redis: set it yourself there.",
+    doc: "Port. Set it in Kubernetes, where a Service named redis sets REDIS_PORT=tcp://…",
   }),
   redisDb: integer({
     variable: "REDIS_DB",
@@ -429,7 +418,7 @@ export const FIELDS = {
     default: 0,
     min: 0,
     max: MAX_DB,
-    doc: "Number of the database.",
+    doc: "Database number.",
   }),
   redisUsername: text({
     variable: "REDIS_USERNAME",
@@ -446,150 +435,148 @@ export const FIELDS = {
   redisPasswordNext: secret({
     variable: "REDIS_PASS_NEXT",
     group: "Redis",
-    doc: "Tried when the current password is refused, so that a password can be rotated.",
+    doc: "Tried when the current password is refused. Set it to rotate the password.",
   }),
   redisTls: boolean({
     variable: "REDIS_TLS_ENABLED",
     group: "Redis",
     default: false,
-    doc: "TLS on the connection. The server's certificate is always verified.",
+    doc: "Connect with TLS. The server's certificate is always verified.",
   }),
   redisCaCertPath: text({
     variable: "REDIS_CA_CERT_PATH",
     group: "Redis",
     default: "",
-    doc:
-      "File with the certificate authority (PEM). Empty: those that the runtime brings. It is read again whenever a connection is made.",
+    doc: "File with the certificate authority (PEM). Empty: the runtime's authorities. Reread at every connection.",
   }),
   redisClientCertPath: text({
     variable: "REDIS_CLIENT_CERT_PATH",
     group: "Redis",
     default: "",
-    doc:
-      "File with this client's certificate (PEM), where Redis asks for one. It is read again whenever a connection is made.",
+    doc: "File with the client certificate (PEM), if Redis requires one. Reread at every connection.",
   }),
   redisClientKeyPath: text({
     variable: "REDIS_CLIENT_KEY_PATH",
     group: "Redis",
     default: "",
-    doc: "File with the key of that certificate (PEM, not encrypted). It is read again together with it.",
+    doc: "File with the private key of the client certificate (PEM, not encrypted). Reread at every connection.",
   }),
   redisServerName: text({
     variable: "REDIS_TLS_SERVER_NAME",
     group: "Redis",
     default: "",
-    doc: "Name that the server's certificate must have. Empty: the name or address that is connected to.",
+    doc: "Name that the server's certificate must have. Empty: the host that is connected to.",
   }),
 
   vaultAddr: httpUrl({
     variable: "VAULT_ADDR",
     group: "Vault",
     default: "",
-    doc:
-      "Vault, where MUTT keeps secrets: REDIS_PASS_CURRENT, REDIS_PASS_NEXT and MOOG_API_KEY are read from it where they\n" +
-      "are not set, at the start and again while the service runs. Asked only with VAULT_ROLE_ID.",
+    doc: "Vault server. With VAULT_ROLE_ID, REDIS_PASS_CURRENT, REDIS_PASS_NEXT and MOOG_API_KEY are read from " +
+      "Vault if they are not set, at the start and while the service runs.",
   }),
   vaultRoleId: secret({
     variable: "VAULT_ROLE_ID",
     group: "Vault",
-    doc: "Role that logs in to Vault (AppRole).",
+    doc: "Role ID for the login to Vault (AppRole).",
   }),
   vaultSecretId: secret({
     variable: "VAULT_SECRET_ID",
     group: "Vault",
     inFile: false,
-    doc: "Secret id of that role. Wins over VAULT_SECRET_ID_FILE, the way of MUTT's own services.",
+    doc: "Secret ID of that role. Overrides VAULT_SECRET_ID_FILE, which MUTT's own services use.",
   }),
   vaultSecretIdPath: text({
     variable: "VAULT_SECRET_ID_FILE",
     group: "Vault",
     default: "/etc/mutt/secrets/vault_secret_id",
-    doc: "File with that secret id, read at every login.",
+    doc: "File with the secret ID, read at every login.",
   }),
   vaultSecretsPath: vaultPath({
     variable: "VAULT_SECRETS_PATH",
     group: "Vault",
     default: "secret/mutt",
-    doc:
-      "The secret (KV version 2), below the mount secret: as MUTT's client, secret/mutt reads /v1/secret/data/secret/mutt.\n" +
-      "For what was written by vault kv put secret/mutt/prod set mutt/prod.",
+    doc: "Path of the secret (KV version 2) below the mount secret. As in MUTT's client, secret/mutt reads " +
+      "/v1/secret/data/secret/mutt. After vault kv put secret/mutt/prod set mutt/prod.",
   }),
-  vaultRenewThresholdSeconds: integer({
+  vaultRenewThresholdMs: duration({
     variable: "VAULT_TOKEN_RENEW_THRESHOLD",
     group: "Vault",
     default: 3_600,
     min: 0,
     max: 31_536_000,
     unit: "seconds",
-    doc: "A token that lives for less than this is renewed.",
+    doc: "Tokens that expire in less than this are renewed.",
   }),
-  vaultCheckSeconds: integer({
+  vaultCheckMs: duration({
     variable: "VAULT_RENEW_CHECK_INTERVAL",
     group: "Vault",
     default: 300,
     min: 1,
     max: 86_400,
     unit: "seconds",
-    doc: "Time between two looks at the token and the secrets; also once Redis refuses a password from Vault.",
+    doc: "Time between checks of the token and the secrets. They are also checked when Redis refuses a password " +
+      "from Vault.",
   }),
   vaultCaCertPath: text({
     variable: "VAULT_CACERT",
     group: "Vault",
     default: "",
-    doc: "File with the authority of Vault's certificate (PEM), beside those that the runtime brings.",
+    doc: "File with the certificate authority (PEM) of Vault, trusted in addition to the runtime's.",
   }),
 
-  sloWindowHours: decimal({
+  sloWindowMs: duration({
     variable: "REMEDIATION_SLO_WINDOW_HOURS",
     group: "Objectives",
     default: 24,
     min: 0.001,
     max: 720,
     unit: "hours",
+    decimals: true,
     dynamicKey: "slo_window_hours",
-    doc: "What the objectives look back on (docs/slos.md). The dynamic key is MUTT's own, for its objectives as well.",
+    doc: "Window of the objectives (docs/slos.md). The dynamic key also sets the window of MUTT's own objectives.",
   }),
-  sloDrainSeconds: integer({
+  sloDrainMs: duration({
     variable: "REMEDIATION_SLO_TIME_TO_DRAIN",
     group: "Objectives",
     default: 3_600,
     min: 1,
     max: 2_592_000,
     unit: "seconds",
-    doc: "In so long what lies in a DLQ is to have left it, the time not counted in which nothing may be replayed.",
+    doc: "Maximum time to drain what is in a DLQ. Time in which nothing may be replayed does not count.",
   }),
   sloDrainTarget: decimal({
     ...SLO_TARGET,
     variable: "REMEDIATION_SLO_TIME_TO_DRAIN_TARGET",
     default: 0.95,
-    doc: "Share of the time in which that is to hold.",
+    doc: "Share of the time in which that must hold.",
   }),
-  sloOldestAgeSeconds: integer({
+  sloOldestAgeMs: duration({
     variable: "REMEDIATION_SLO_OLDEST_AGE",
     group: "Objectives",
     default: 14_400,
     min: 1,
     max: 31_536_000,
     unit: "seconds",
-    doc: "Longest time that a message may wait in a DLQ, from when it was first seen there.",
+    doc: "Maximum time that a message waits in a DLQ, from when it was first seen there.",
   }),
   sloOldestAgeTarget: decimal({
     ...SLO_TARGET,
     variable: "REMEDIATION_SLO_OLDEST_AGE_TARGET",
     default: 0.95,
-    doc: "Share of the time in which that is to hold.",
+    doc: "Share of the time in which that must hold.",
   }),
   sloRedriveTarget: decimal({
     ...SLO_TARGET,
     variable: "REMEDIATION_SLO_REDRIVE_SUCCESS_TARGET",
     default: 0.95,
-    doc: "Share of replayed messages that are not to come back.",
+    doc: "Share of replayed messages that must not come back.",
   }),
   sloDownstreamTarget: decimal({
     ...SLO_TARGET,
     variable: "REMEDIATION_SLO_DOWNSTREAM_AVAILABILITY_TARGET",
     default: 0.99,
-    doc: "Share of the time in which Moogsoft is to take events, as its probe sees it.",
+    doc: "Share of the time in which Moogsoft must accept events, as the probe sees it.",
   }),
 
   metricsPort: integer({
@@ -612,23 +599,22 @@ export const FIELDS = {
     variable: "REMEDIATION_BIND_ADDRESS",
     group: "Ports and process",
     default: "0.0.0.0",
-    doc:
-      "Address that both ports listen on. With :: they listen for IPv6 and, as Linux is by default, for IPv4 as well.",
+    doc: "Address that both ports listen on. :: listens on IPv6 and, with Linux's defaults, on IPv4.",
   }),
-  shutdownTimeoutSeconds: integer({
+  shutdownTimeoutMs: duration({
     variable: "REMEDIATION_SHUTDOWN_TIMEOUT",
     group: "Ports and process",
     default: 20,
     min: 1,
     max: 600,
     unit: "seconds",
-    doc: "Longest time from SIGTERM to the exit.",
+    doc: "Maximum time from SIGTERM to exit. Keep it below the stop timeout of the supervisor.",
   }),
   dynamicConfigEnabled: boolean({
     variable: "DYNAMIC_CONFIG_ENABLED",
     group: "Ports and process",
     default: false,
-    doc: "Whether the dynamic keys in Redis override settings at run time; without it none is read, MUTT's neither.",
+    doc: "Let dynamic keys in Redis override settings at run time. With false none is read, not even MUTT's.",
   }),
   podName: text({
     variable: "POD_NAME",
@@ -643,27 +629,27 @@ export const FIELDS = {
     default: "INFO",
     choices: LOG_LEVELS,
     synonyms: new Map<string, LogLevel>([["warn", "WARNING"], ["fatal", "CRITICAL"]]),
-    doc: "Lowest level that is written.",
+    doc: "Lowest level that is logged.",
   }),
   logJson: boolean({
     variable: "LOG_JSON_ENABLED",
     group: "Logs",
     default: null,
-    doc: "Whether logs are JSON lines. Unset: JSON, unless standard error is a terminal.",
+    doc: "Log JSON lines. Unset: JSON unless standard error is a terminal.",
   }),
 
   otelEnabled: boolean({
     variable: "OTEL_ENABLED",
     group: "Tracing",
     default: false,
-    doc: "Whether spans are recorded and sent (docs/tracing.md). With false nothing of it is even loaded.",
+    doc: "Record and send spans (docs/tracing.md). With false the tracing code is not even loaded.",
   }),
   otelSdkDisabled: boolean({
     variable: "OTEL_SDK_DISABLED",
     group: "Tracing",
     default: false,
     lenient: true,
-    doc: "The standard's own switch: true turns tracing off, whatever OTEL_ENABLED says.",
+    doc: "The standard's switch: true turns tracing off, even with OTEL_ENABLED=true.",
   }),
   otelExporter: choice({
     variable: "OTEL_TRACES_EXPORTER",
@@ -671,23 +657,22 @@ export const FIELDS = {
     default: "otlp",
     choices: ["otlp", "none"] as const,
     lenient: true,
-    doc: "Where spans go. none: nowhere, as if tracing were off.",
+    doc: "none: spans go nowhere, as if tracing were off.",
   }),
   otelEndpoint: collector({
     variable: "OTEL_EXPORTER_OTLP_ENDPOINT",
     group: "Tracing",
     default: "http://localhost:4318",
     lenient: true,
-    doc:
-      "The collector, an http:// or https:// URL; spans are posted to /v1/traces below it. Not the port for gRPC, 4317,\n" +
-      "that MUTT's own settings name: nothing is traced then, and a warning says so.",
+    doc: "URL of the collector; spans are posted to /v1/traces below it. Do not use the gRPC port 4317 that MUTT's " +
+      "own settings name: nothing is traced then, and a warning says so.",
   }),
   otelTracesEndpoint: collector({
     variable: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     group: "Tracing",
     default: "",
     lenient: true,
-    doc: "The whole URL that spans are posted to; wins over OTEL_EXPORTER_OTLP_ENDPOINT.",
+    doc: "Full URL that spans are posted to. Overrides OTEL_EXPORTER_OTLP_ENDPOINT.",
   }),
   otelProtocol: choice({
     variable: "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
@@ -696,14 +681,14 @@ export const FIELDS = {
     default: null,
     choices: ["http/protobuf", "http/json", "grpc"] as const,
     lenient: true,
-    doc: "Unset: http/protobuf. grpc is not spoken: nothing is traced then, and a warning says so.",
+    doc: "Unset: http/protobuf. grpc is not supported: nothing is traced then, and a warning says so.",
   }),
   otelHeaders: secretHeaders({
     variable: "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
     aliases: ["OTEL_EXPORTER_OTLP_HEADERS"],
     group: "Tracing",
     lenient: true,
-    doc: "Sent with the spans, for collectors that want a key. Example: authorization=Bearer%20KEY",
+    doc: "Headers sent with the spans, for collectors that require a key. Example: authorization=Bearer%20KEY",
   }),
   otelTimeoutMs: integer({
     variable: "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
@@ -714,14 +699,14 @@ export const FIELDS = {
     max: 600_000,
     unit: "milliseconds",
     lenient: true,
-    doc: "Longest time for one batch, repetitions included.",
+    doc: "Timeout of one batch, retries included.",
   }),
   otelServiceName: text({
     variable: "OTEL_SERVICE_NAME",
     group: "Tracing",
     default: "",
     lenient: true,
-    doc: "Name of this service on its spans. Empty: service.name of OTEL_RESOURCE_ATTRIBUTES, else remediation.",
+    doc: "Name of this service on its spans. Empty: service.name in OTEL_RESOURCE_ATTRIBUTES, else remediation.",
   }),
   otelResourceAttributes: pairs({
     variable: "OTEL_RESOURCE_ATTRIBUTES",
@@ -757,7 +742,7 @@ export const FIELDS = {
     group: "Tracing",
     default: 1,
     lenient: true,
-    doc: "Which share of the traces traceidratio records.",
+    doc: "Share of traces that traceidratio records.",
   }),
   otelScheduleDelayMs: integer({
     variable: "OTEL_BSP_SCHEDULE_DELAY",
@@ -767,7 +752,7 @@ export const FIELDS = {
     max: 600_000,
     unit: "milliseconds",
     lenient: true,
-    doc: "Longest time that an ended span waits for its batch.",
+    doc: "Maximum time that a finished span waits for its batch.",
   }),
   otelExportTimeoutMs: integer({
     variable: "OTEL_BSP_EXPORT_TIMEOUT",
@@ -777,7 +762,7 @@ export const FIELDS = {
     max: 600_000,
     unit: "milliseconds",
     lenient: true,
-    doc: "Also a bound on the time for one batch; the shorter one counts.",
+    doc: "Another timeout of one batch; the shorter one counts.",
   }),
   otelMaxQueueSize: integer({
     variable: "OTEL_BSP_MAX_QUEUE_SIZE",
@@ -787,7 +772,7 @@ export const FIELDS = {
     max: 100_000,
     unit: "spans",
     lenient: true,
-    doc: "Most ended spans that wait; further ones are dropped and counted.",
+    doc: "Maximum finished spans that wait. Further ones are dropped and counted.",
   }),
   otelMaxBatchSize: integer({
     variable: "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
@@ -797,14 +782,14 @@ export const FIELDS = {
     max: 10_000,
     unit: "spans",
     lenient: true,
-    doc: "Most spans of a batch. A full batch is sent at once.",
+    doc: "Maximum spans per batch. A full batch is sent at once.",
   }),
 } as const;
 
 /** Name of a setting. */
 export type SettingKey = keyof typeof FIELDS;
 
-/** All settings, valid and immutable. Numbers carry their unit in the name. */
+/** All settings, valid and immutable. Numbers carry their unit in the name; every duration is in milliseconds. */
 export type Settings = {
   readonly [Key in SettingKey]: (typeof FIELDS)[Key] extends Field<infer T> ? T : never;
 };
@@ -814,10 +799,10 @@ export const SETTING_KEYS = Object.keys(FIELDS) as readonly SettingKey[];
 
 /** The settings when nothing at all is set. */
 export const DEFAULT_SETTINGS: Settings = Object.freeze(
-  Object.fromEntries(SETTING_KEYS.map((key) => [key, FIELDS[key].initial])),
+  Object.fromEntries(SETTING_KEYS.map((key) => [key, FIELDS[key].default])),
 ) as Settings;
 
-/** Every variable that gives a setting its value, strongest first; a secret's `NAME_FILE` stands behind its name. */
+/** The variables of a setting, highest precedence first; a secret's `NAME_FILE` follows its name. */
 export function variablesOf(field: Field<unknown>): readonly string[] {
   const names = [field.variable, ...field.aliases];
   return field.inFile ? names.flatMap((name) => [name, fileVariable(name)]) : names;
@@ -834,9 +819,9 @@ export function knownVariables(): readonly string[] {
 }
 
 /**
- * The prefixes for `--allow-env`, each with its `*`: wide enough that misspelt names are seen and can be warned of. A first
- * word that several variables share stands for all of them; other variables are cut behind their second word. The names that
- * MUTT's template has in vain are among them, whole.
+ * The prefixes for `--allow-env`, each with its `*`: wide enough to see misspelt names and warn of them. A first word that
+ * several variables share covers all of them; other variables are cut after their second word. Unread names of MUTT's template
+ * are included in full.
  */
 export function environmentPrefixes(): readonly string[] {
   const names = SETTING_KEYS.flatMap((key) => [FIELDS[key].variable, ...FIELDS[key].aliases]);

@@ -1,4 +1,4 @@
-/** Where a setting's text comes from: the environment over `.env`, a name over its aliases, a value or a file. */
+/** Finds a setting's text: the environment before `.env`, a name before its aliases, in a value or a file. */
 import { parse } from "dotenv";
 import type { Field } from "./field.ts";
 import { knownVariables, type SettingKey, variablesOf } from "./fields.ts";
@@ -11,15 +11,15 @@ export type Variables = Readonly<Record<string, string>>;
 export interface Layers {
   /** The real environment. */
   readonly environment: Variables;
-  /** What `.env` holds, already parsed. */
+  /** The parsed variables of `.env`. */
   readonly dotEnv: Variables;
   /** Reads the file that a `NAME_FILE` variable names. Throws when it cannot. */
   readonly readFile: (path: string) => string;
   /** Reads the sources file. Throws when it cannot. Default: `readFile`. */
   readonly readSourcesFile?: (path: string) => string;
-  /** Where `.env` is; empty or absent: there is none. */
+  /** Path of `.env`; empty or absent if there is none. */
   readonly dotEnvPath?: string;
-  /** A file's permission bits. Default: nobody but its owner may do anything. */
+  /** A file's permission bits. Default: only its owner has access. */
   readonly fileMode?: (path: string) => number;
 }
 
@@ -42,7 +42,7 @@ export interface Found {
   readonly text: string;
 }
 
-/** What people are to be told; filled while settings are read. */
+/** Problems and warnings, collected while settings are read. */
 export interface Notes {
   readonly problems: string[];
   readonly warnings: string[];
@@ -50,7 +50,7 @@ export interface Notes {
 
 /**
  * Finds a field's text: the environment before `.env`, and within each the name before its aliases. An empty value counts as
- * unset; in the environment it also hides the same name in `.env`. Notes a warning when two names say different things.
+ * unset; in the environment it also hides the same name in `.env`. Warns when two names have different values.
  */
 export function findText(field: Field<unknown>, layers: Layers, notes: Notes): Found | undefined {
   const found = [
@@ -61,7 +61,7 @@ export function findText(field: Field<unknown>, layers: Layers, notes: Notes): F
   const [first, ...others] = texts;
   for (const other of others) {
     if (first && other.text !== first.text) {
-      notes.warnings.push(`${other.variable} says something else than ${first.variable} and is ignored`);
+      notes.warnings.push(`${other.variable} differs from ${first.variable} and is ignored: unset one of them`);
     }
   }
   return first;
@@ -74,10 +74,10 @@ function readVariable(variable: string, layer: LayerName, layers: Layers): Found
   return { variable, layer, text: values[variable]! };
 }
 
-/** Longest value of a setting, in characters: nobody writes one, and patterns take long over it. */
+/** Maximum characters of a value. Patterns are slow on longer ones. */
 export const MAX_VALUE_CHARACTERS = 8_192;
 
-/** Tidies a found text, and reads the file where it names one. */
+/** Tidies the text, and reads the file if it names one. */
 function resolve(
   found: Found,
   { field, layers, notes }: { field: Field<unknown>; layers: Layers; notes: Notes },
@@ -96,19 +96,21 @@ function readSecretFile(found: Found, { layers, notes }: { layers: Layers; notes
     const text = layers.readFile(found.text).replace(/\r?\n$/, "");
     if (isTooLong({ ...found, text }, notes)) return undefined;
     notes.warnings.push(...warnOfReaders(`${found.variable} ${quotePath(found.text)}`, found.text, layers));
-    if (!isText(text)) notes.problems.push(`${found.variable} ${quotePath(found.text)} is not text in UTF-8`);
+    if (!isText(text)) notes.problems.push(`${found.variable} ${quotePath(found.text)} is not UTF-8 text`);
     else if (text.trim() !== "") return { ...found, text };
-    else notes.problems.push(`${found.variable} ${quotePath(found.text)} is an empty file`);
+    else notes.problems.push(`${found.variable} ${quotePath(found.text)} is empty`);
   } catch (error) {
     notes.problems.push(`${found.variable} ${quotePath(found.text)} cannot be read: ${errorName(error)}`);
   }
   return undefined;
 }
 
-/** Warns where every user of the machine may read a file with a secret. `what` names it. */
+/** Warns if every user of the machine can read a file with a secret. `what` names the file. */
 export function warnOfReaders(what: string, path: string, { fileMode }: Pick<Layers, "fileMode">): string[] {
   const mode = fileMode?.(path) ?? 0;
-  return (mode & 0o004) === 0 ? [] : [`${what} may be read by every user (mode ${showMode(mode)}): 0400 is enough`];
+  return (mode & 0o004) === 0
+    ? []
+    : [`${what} is readable by every user (mode ${showMode(mode)}): change the mode to 0400`];
 }
 
 /** Permission bits as `chmod` takes them. */
@@ -116,12 +118,12 @@ export function showMode(mode: number): string {
   return mode.toString(8).padStart(4, "0");
 }
 
-/** What was not UTF-8 has been read as U+FFFD. UTF-16 without its mark is full of NUL. */
+/** Invalid UTF-8 was decoded to U+FFFD. UTF-16 without a byte order mark is full of NUL. */
 function isText(text: string): boolean {
   return !/[\uFFFD\0]/.test(text);
 }
 
-/** The path of a secret's file, for people. What has no folder may be the secret itself, given where its file's path belongs. */
+/** Quotes the path of a secret's file. A text without a folder is redacted: it may be the secret itself, set by mistake. */
 export function quotePath(text: string): string {
   return text.includes("/") ? quote(text) : "[redacted]";
 }
@@ -130,20 +132,20 @@ function isTooLong({ variable, text }: Found, notes: Notes): boolean {
   const isLong = text.length > MAX_VALUE_CHARACTERS;
   if (isLong) {
     notes.problems.push(
-      `${variable} is ${text.length} characters long, more than a setting may have (${MAX_VALUE_CHARACTERS})`,
+      `${variable} is ${text.length} characters long; the maximum is ${MAX_VALUE_CHARACTERS}`,
     );
   }
   return isLong;
 }
 
-/** An error's name; its message is left out because it may repeat what the file's path or content is. */
+/** An error's name. Its message may repeat the file's path or content. */
 export function errorName(error: unknown): string {
   return error instanceof Error ? error.name : typeof error;
 }
 
 /**
- * Takes off what a shell or dotenv would have taken off, but systemd and Docker leave in a value: a comment behind white
- * space, and quotes around the whole. Never from a password or key, where both may be meant; there it only warns.
+ * Removes what systemd and Docker leave in a value, unlike a shell or dotenv: a comment after white space, and quotes around
+ * the whole value. Passwords and keys only cause a warning, because both may be part of them.
  */
 function tidy(found: Found, { commentable, notes }: { commentable: boolean; notes: Notes }): string {
   const { variable, text } = found;
@@ -152,24 +154,24 @@ function tidy(found: Found, { commentable, notes }: { commentable: boolean; note
   if (tidied.trim() === text.trim()) return text;
   if (!commentable && !/^\s*#\s/.test(text)) {
     notes.warnings.push(
-      `${variable} is used whole, with its ${
-        quoted ? "quotes" : '" #"'
-      }: if that is not meant, take it out of the value`,
+      quoted
+        ? `${variable} is used with its quotes: remove them if they are not part of the value`
+        : `${variable} is used with its " #": remove the comment if it is not part of the value`,
     );
     return text;
   }
   notes.warnings.push(
     quoted
-      ? `${variable} is in quotes, which are taken off`
-      : `${variable} has a comment behind its value, which is cut`,
+      ? `${variable} is in quotes, which are removed`
+      : `${variable} has a comment after its value, which is removed`,
   );
   return tidied;
 }
 
-/** How UTF-16 begins where it was read as UTF-8: its mark is none there, and every other byte of plain text is NUL. */
+/** The start of UTF-16 decoded as UTF-8: an invalid byte order mark, or NUL in every other byte. */
 const UTF_16 = /^(\uFFFD\uFFFD|(?:[^\0]\0){2}|(?:\0[^\0]){2})/;
 
-/** What a `.env` file holds. */
+/** The content of a `.env` file. */
 export interface DotEnv {
   readonly variables: Variables;
   readonly problems: readonly string[];
@@ -177,24 +179,24 @@ export interface DotEnv {
 }
 
 /**
- * Parses the text of a `.env` file. Its rules cut an unquoted value at the first `#`, even inside a word; a warning tells
- * where that happened to a variable of ours, because a password could be hit. A problem are a value of ours that is not UTF-8,
- * and a file in UTF-16, in which nothing would be found.
+ * Parses the text of a `.env` file. dotenv cuts an unquoted value at the first `#`, even inside a word; a warning names each
+ * setting this happened to, because it may be a password. Problems: a setting that is not UTF-8, and a file in UTF-16, in which
+ * no setting would be found.
  */
 export function parseDotEnv(text: string): DotEnv {
   if (UTF_16.test(text)) {
-    const problem = ".env is not text in UTF-8 but in UTF-16: save it as UTF-8";
+    const problem = ".env is UTF-16 text: save it as UTF-8";
     return { variables: {}, problems: [problem], warnings: [] };
   }
   const known = new Set(knownVariables());
   const cut = [...text.matchAll(/^[ \t]*(?:export[ \t]+)?(\w+)[ \t]*=(?![ \t]*['"`])[^#\r\n]*(?<=\S)#/gm)]
     .map((match) => match[1]!).filter((name) => known.has(name));
-  // Without blank lines and indents: over a run of them the library takes time by its square.
+  // Without blank lines and indents, on which the library takes quadratic time.
   const variables = parse(text.replace(/[\r\n]\s+/g, "\n"));
   const garbled = Object.keys(variables).filter((name) => known.has(name) && !isText(variables[name]!));
   return {
     variables,
-    problems: garbled.map((name) => `${name} in .env is not text in UTF-8`),
-    warnings: cut.map((name) => `${name} in .env is cut at its "#": put the value in quotes if the "#" belongs to it`),
+    problems: garbled.map((name) => `${name} in .env is not UTF-8 text`),
+    warnings: cut.map((name) => `${name} in .env is cut at its "#": quote the value if the "#" is part of it`),
   };
 }

@@ -42,31 +42,31 @@ import { wantsSpans, warnOfUnsupported } from "./tracing.ts";
 import { isServiceLink, warnOfUnknown } from "./unknown.ts";
 import { warnOfVault } from "./vault.ts";
 
-/** Settings, or all that is wrong with them. No text in it shows a secret. */
+/** Settings, or all problems with them. No text shows a secret. */
 export type Loaded =
   | {
     readonly ok: true;
     readonly settings: Settings;
-    /** What the file of `REMEDIATION_SOURCES_PATH` says. */
+    /** The content of the file of `REMEDIATION_SOURCES_PATH`. */
     readonly sourcesFile: SourcesFile;
     readonly origins: Origins;
-    /** The `.env` that was read; empty: none. */
+    /** Path of the `.env` that was read; empty if none. */
     readonly dotEnvPath: string;
     readonly warnings: readonly string[];
     readonly readSecret: SecretReader;
   }
   | { readonly ok: false; readonly problems: readonly string[]; readonly warnings: readonly string[] };
 
-/** Reads a secret again from the file that it came from; `null`: it came from none. Does not throw, and shows no secret. */
+/** Rereads a secret from its file; `null` if it did not come from a file. Does not throw, and shows no secret. */
 export type SecretReader = (
   key: SettingKey,
 ) => { readonly ok: true; readonly value: Secret | null } | { readonly ok: false; readonly problem: string } | null;
 
 /**
  * Reads the process's environment over the file `.env` in the working directory, and the files that `NAME_FILE` variables
- * name. Does not throw: what is wrong is in the result. A `.env` that this user may not read is a warning, because under systemd
- * it is often for root only and has been read already, and so is a folder; any other that cannot be read is a problem, because
- * the defaults would hold in its place.
+ * name. Does not throw: problems are in the result. A `.env` that this user may not read is only a warning, because under systemd
+ * it often belongs to root and has been read already; so is a folder of that name. Any other unreadable `.env` is a problem,
+ * because the defaults would silently apply.
  */
 export function loadSettings(): Loaded {
   const found = readDotEnv();
@@ -75,16 +75,16 @@ export function loadSettings(): Loaded {
     ...{ environment: readEnvironment(), dotEnv: dotEnv.variables, dotEnvPath: found.path },
     ...{ readFile: readTextFile, readSourcesFile, fileMode },
   });
-  // Neither shown nor taken for unset: the right password or another Redis may be meant.
-  const unreadable = findUnreadable(knownVariables()).map((name) => `${name} is not text in UTF-8`);
+  // Neither shown nor treated as unset: it may be the right password, or name another Redis.
+  const unreadable = findUnreadable(knownVariables()).map((name) => `${name} is not UTF-8 text`);
   const problems = [...found.problems, ...dotEnv.problems, ...unreadable, ...loaded.ok ? [] : loaded.problems];
   const warnings = [...found.warnings, ...dotEnv.warnings, ...loaded.warnings];
   return loaded.ok && problems.length === 0 ? { ...loaded, warnings } : { ok: false, problems, warnings };
 }
 
-const DOT_ENV_WANTS = `a regular file of at most ${MAX_FILE_BYTES} bytes`;
+const DOT_ENV_EXPECTED = `a regular file of at most ${MAX_FILE_BYTES} bytes`;
 
-/** The `.env` of the working directory, and what is to be said of the file itself. `path` is empty where none was read. */
+/** The `.env` of the working directory, with problems and warnings about the file. `path` is empty if none was read. */
 function readDotEnv(): { path: string; file?: TextFile; problems: string[]; warnings: string[] } {
   const none = { path: "", problems: [], warnings: [] };
   try {
@@ -97,25 +97,27 @@ function readDotEnv(): { path: string; file?: TextFile; problems: string[]; warn
     if (name === "PermissionDenied" || (error as { isFolder?: boolean }).isFolder) {
       return { ...none, warnings: [`.env cannot be read and is ignored: ${name}`] };
     }
-    return { ...none, problems: [`.env cannot be read: ${name} (wanted: ${DOT_ENV_WANTS}, or none)`] };
+    return { ...none, problems: [`.env cannot be read: ${name} (expected: ${DOT_ENV_EXPECTED}, or no file)`] };
   }
 }
 
-/** Whoever writes it decides where passwords are sent. */
+/** Who can write the file decides where passwords are sent. */
 function warnOfWriters(path: string, { ownerId, mode }: TextFile): string[] {
   const own = ownUserId();
   const isForeign = own !== null && ownerId !== own && ownerId !== 0;
   return [
-    ...(isForeign ? [`${quote(path)} belongs to another user (${ownerId}), who can change every setting`] : []),
+    ...(isForeign
+      ? [`${quote(path)} belongs to another user (${ownerId}), who can change every setting: change the owner`]
+      : []),
     ...((mode & 0o002) === 0
       ? []
-      : [`${quote(path)} may be written by every user (mode ${showMode(mode)}): take that away with chmod o-w`]),
+      : [`${quote(path)} is writable by every user (mode ${showMode(mode)}): run chmod o-w`]),
   ];
 }
 
-const FILE_WANTS = `a regular file of at most ${MAX_SOURCES_BYTES} bytes that this user may read`;
+const FILE_EXPECTED = `a regular file of at most ${MAX_SOURCES_BYTES} bytes that this user may read`;
 
-/** A regular file of bounded size: it is read again and again while the service runs. */
+/** A regular file of bounded size, because it is reread while the service runs. */
 function readSourcesFile(path: string): string {
   return readFile(path, MAX_SOURCES_BYTES).text;
 }
@@ -136,7 +138,7 @@ function readSources(
   try {
     text = readFile(sourcesPath);
   } catch (error) {
-    return { ok: false, problems: [`${file} cannot be read: ${errorName(error)} (wanted: ${FILE_WANTS})`] };
+    return { ok: false, problems: [`${file} cannot be read: ${errorName(error)} (expected: ${FILE_EXPECTED})`] };
   }
   const parsed = parseSources(text, isComparable ? settings : null);
   return parsed.ok
@@ -146,7 +148,7 @@ function readSources(
 
 /**
  * Turns variables into settings: defaults, under `.env`, under the environment. Reports all problems at once, each with the
- * variable, its value (never a secret's) and what is wanted. Pure but for `layers.readFile`.
+ * variable, its value (never a secret's) and what is expected. Pure except for `layers.readFile`.
  */
 export function parseSettings(layers: Layers): Loaded {
   const notes: Notes = { problems: [], warnings: [] };
@@ -190,7 +192,7 @@ function createSecretReader(layers: Layers, origins: Origins): SecretReader {
   };
 }
 
-/** A secret in `.env` is as open as that file; and a client's key is a secret too. */
+/** Warns of a `.env` with secrets, or a client key, that every user can read. */
 function warnOfSecretReaders(
   settings: Settings,
   { origins, layers }: { origins: Origins; layers: Layers },
@@ -205,34 +207,35 @@ function warnOfSecretReaders(
   ];
 }
 
-/** A field's value, or its default where nothing is set or what is set is no good (`isBad`, `doubts` of a lenient field). */
+/** A field's value, or its default if it is unset or invalid (`isBad`; `doubts` for a lenient field). */
 function readField(field: Field<unknown>, layers: Layers, notes: Notes) {
   const found = findText(field, layers, notes);
   const value = found && field.parse(found.text);
   if (!found || (value === undefined && field.lenient)) {
-    const doubts = found ? [`${describeProblem(field, found)}; the default holds`] : [];
+    const doubts = found ? [`${describeProblem(field, found)}; the default is used`] : [];
     const origin: Origin = { layer: "default", variable: field.variable };
-    return { value: field.initial, origin, isBad: false, doubts };
+    return { value: field.default, origin, isBad: false, doubts };
   }
   const isBad = value === undefined;
   if (isBad) notes.problems.push(describeProblem(field, found));
   const origin: Origin = { layer: found.layer, variable: found.variable };
-  return { value: isBad ? field.initial : value, origin, isBad, doubts: [] };
+  return { value: isBad ? field.default : value, origin, isBad, doubts: [] };
 }
 
 function describeProblem(field: Field<unknown>, { variable, text }: Found): string {
-  const hint = text.startsWith("tcp://") ? " (Kubernetes sets this name for a Service: set it yourself)" : "";
-  return `${variable} ${field.secret ? "[redacted]" : quote(text)} is not ${field.wants}${hint}`;
+  const hint = text.startsWith("tcp://") ? " (Kubernetes sets this for a Service of that name: set it explicitly)" : "";
+  return `${variable} ${field.secret ? "[redacted]" : quote(text)} is not ${field.expected}${hint}`;
 }
 
-/** A setting's value as it may be shown: secrets redacted, credentials cut out of URLs, `""` where nothing is set. */
-export function showValue(value: Settings[SettingKey]): string {
+/** A setting as its variable would say it: secrets redacted, credentials cut out of URLs, `""` if nothing is set. */
+export function showValue(settings: Settings, key: SettingKey): string {
+  const value = settings[key], field: Field<unknown> = FIELDS[key];
   if (value instanceof Secret) return String(value);
   if (Array.isArray(value) && value.length === 0) return NONE;
-  return value === null ? "" : redactCredentials(String(value));
+  return redactCredentials(field.format(value));
 }
 
-/** Certificates and keys are read whenever the service connects; whether they are any good is told with everything else. */
+/** Checks certificates and keys, which are reread at every connection, together with all other settings. */
 function checkTlsFiles(settings: Settings, { readFile }: Layers): string[] {
   if (!usesTls(settings)) return [];
   const problems: string[] = [], texts = new Map<typeof TLS_FILES[number], string>();

@@ -1,25 +1,25 @@
 /**
- * Which proxy a request goes through. The rules are ours, so that they hold for every way in which the runtime is started:
+ * Chooses the proxy of a request. The rules are ours, so that they hold however the runtime is started:
  *
- * - Loopback is asked directly.
- * - `HTTPS_PROXY` is for https:// URLs, `HTTP_PROXY` for http:// ones, `ALL_PROXY` for what has none of its own.
- * - `NO_PROXY` lists what is asked directly: `*`, a host with all names below it, an address, a network (`10.0.0.0/8`), each but
- *   a network and `*` also with a port.
+ * - Loopback addresses are not proxied.
+ * - `HTTPS_PROXY` is for https:// URLs, `HTTP_PROXY` for http:// URLs, `ALL_PROXY` for those without one of their own.
+ * - `NO_PROXY` lists exceptions: `*`, a host with its subdomains, an address, a network (`10.0.0.0/8`). Hosts and addresses may
+ *   have a port.
  */
 import { BlockList, isIP } from "node:net";
 import type { Settings } from "./fields.ts";
 
 /** The proxy for a URL, and the variable that names it. */
 export interface ChosenProxy {
-  /** With its credentials, where it has some. */
+  /** Includes its credentials, if any. */
   readonly url: URL;
   readonly variable: string;
 }
 
-/** Chooses the proxy for a URL; `undefined`: it is asked directly. */
+/** Chooses the proxy for a URL; `undefined` if it is not proxied. */
 export type ChooseProxy = (url: URL) => ChosenProxy | undefined;
 
-/** The settings that say which proxy. */
+/** The settings of proxies. */
 export type ProxySettings = Pick<Settings, "httpProxy" | "httpsProxy" | "allProxy" | "noProxy">;
 
 const SCHEMES = /^(?:https?|socks5h?):\/\//i;
@@ -30,7 +30,7 @@ LOOPBACK.addSubnet("127.0.0.0", 8, "ipv4");
 LOOPBACK.addSubnet("::ffff:127.0.0.0", 104, "ipv6");
 LOOPBACK.addAddress("::1", "ipv6");
 
-/** A proxy's URL; `host:port` means `http://host:port`, as it does elsewhere. `undefined`: it is none. Pure. */
+/** Parses a proxy's URL, `undefined` if it is invalid. `host:port` means `http://host:port`. Pure. */
 export function parseProxyUrl(text: string): URL | undefined {
   const whole = SCHEMES.test(text) ? text : `http://${text}`;
   if (/[\p{Cc}\s]/u.test(text) || !URL.canParse(whole) || /:\/\/.*:\/\//.test(whole)) return undefined;
@@ -39,7 +39,7 @@ export function parseProxyUrl(text: string): URL | undefined {
   return url.hostname !== "" && isBare ? url : undefined;
 }
 
-/** The choice that the settings make. Pure. */
+/** Creates the choice from the settings. Pure. */
 export function createProxyChoice({ httpProxy, httpsProxy, allProxy, noProxy }: ProxySettings): ChooseProxy {
   const all = choose(allProxy, "ALL_PROXY");
   const bySchema = {
@@ -59,7 +59,7 @@ function choose(text: string, variable: string): ChosenProxy | undefined {
   return url && { url, variable };
 }
 
-/** The host without brackets and a dot at its end. */
+/** The host without brackets and trailing dot. */
 function hostOf({ hostname }: URL): string {
   return hostname.toLowerCase().replace(/^\[|\]$/g, "").replace(/\.$/, "");
 }

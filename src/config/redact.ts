@@ -1,16 +1,15 @@
-/** Values as they may be shown: quoted, shortened, without credentials, and not at all where they look like a secret. */
+/** Makes values fit to show: quoted, shortened, without credentials, redacted if they look like a secret. */
 import { escapeHidden } from "../runtime/control_characters.ts";
 
 const SHOWN_CHARACTERS = 80;
 const HIDDEN = "[redacted]";
 
-/** What `user:password` of a URL looks like whose `@` is missing: a port that is no number. Sentinels stand with commas between them. */
+/** `user:password` of a URL without its `@`: a port that is not a number. Sentinels are separated by commas. */
 const CUT_LOGIN = /^([a-z][a-z0-9+.-]*:\/\/)[^/?#:[\]]*:(?!\d*(?:[/?#,]|$)).*/is;
 
 /**
- * A text without what could be a credential in it: what stands before an `@`, the query and fragment of a URL, its user and
- * password where the rest was cut off (a `#` in the password does that), a private key. Works on texts that are no valid URL too,
- * because those are the ones that problems are about.
+ * Removes possible credentials from a text: everything before an `@`, the query and fragment of a URL, its user and password if
+ * the rest was cut off (by a `#` in the password), a private key. Also works on invalid URLs, because problems are about those.
  */
 export function redactCredentials(text: string): string {
   const withoutUser = text.replace(/-----BEGIN .*/s, HIDDEN).replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, `$1${HIDDEN}@`)
@@ -18,14 +17,14 @@ export function redactCredentials(text: string): string {
   return /^[a-z][a-z0-9+.-]*:/i.test(text) ? withoutUser.replace(/[?#].*/s, `?${HIDDEN}`) : withoutUser;
 }
 
-/** What stands between two marks. */
+/** Characters between two separators. */
 const RUN = /[^\s._:/,;"'-]+/g;
-/** A run so long is no word any more. */
+/** A longer run with letters and digits is not a word. */
 const SECRET_CHARACTERS = 12;
 
 /**
- * Whether a text looks like a password or key that somebody put in the wrong place: letters and digits mixed, without a mark
- * between them. A path does not, whatever its folders are called. Passwords that are words or short cannot be told from other values.
+ * Whether a text looks like a password or key in the wrong place: a long run of letters and digits. A path never does, whatever
+ * its folders are called. Short passwords and words cannot be recognized.
  */
 export function looksSecret(text: string): boolean {
   if (/^\.{0,2}\//.test(text)) return false;
@@ -34,8 +33,8 @@ export function looksSecret(text: string): boolean {
 }
 
 /**
- * The text for a message to people: credentials redacted, hidden characters escaped, in quotes, at most some 80 characters; only
- * `[redacted]` where it looks like a secret.
+ * Quotes a value for a message: credentials redacted, hidden characters escaped, about 80 characters at most; `[redacted]` if it
+ * looks like a secret.
  */
 export function quote(text: string): string {
   const shown = looksSecret(redactCredentials(text)) ? HIDDEN : redactCredentials(text);

@@ -1,4 +1,4 @@
-/** Reads a URL of Redis. Pure. */
+/** Parses a URL of Redis. Pure. */
 
 /** A server's name or address, and its port. */
 export interface Server {
@@ -6,12 +6,12 @@ export interface Server {
   readonly port: number;
 }
 
-/** What a URL says; user, password and database only where it carries them. */
+/** The parts of a URL; `null` for those that it does not have. */
 export interface RedisUrl {
   /** As it begins: `redis:`, `rediss+sentinel:`, `unix:`, … */
   readonly scheme: string;
   readonly tls: boolean;
-  /** The server; the Sentinels where `master` is named; none where `path` is. */
+  /** The server; the Sentinels if `master` is set; empty if `path` is set. */
   readonly servers: readonly Server[];
   /** Name under which Sentinels know the master. */
   readonly master: string | null;
@@ -22,19 +22,19 @@ export interface RedisUrl {
   readonly password: string | null;
 }
 
-/** Port of a server whose URL or name carries none. */
+/** Default port of a server. */
 export const REDIS_PORT = 6_379;
 const SENTINEL_PORT = 26_379;
 
-/** Highest number of a database; Redis itself has as many as its `databases` says. */
+/** Highest database number. Redis itself is limited by its `databases` setting. */
 export const MAX_DB = 65_535;
 
 /**
- * What a text says, `undefined` where it is no URL of Redis. One with a query is none (the client has no options there), nor is
- * one with a fragment: a password with a `#` that is not written as `%23` would name another host.
+ * Parses a URL, `undefined` if it is invalid. A query is refused because the client has no options there, and a fragment because
+ * a password with a `#` that is not written as `%23` would name another host.
  */
 export function parseRedisUrl(text: string): RedisUrl | undefined {
-  // `URL` would drop line feeds and tabs in silence.
+  // `URL` silently drops line feeds and tabs.
   if (/[\p{Cc}#]/u.test(text)) return undefined;
   const scheme = /^[a-z+]+:/i.exec(text)?.[0].toLowerCase();
   if (scheme === "unix:") return parseSocket(text);
@@ -42,7 +42,7 @@ export function parseRedisUrl(text: string): RedisUrl | undefined {
   return scheme === "redis+sentinel:" || scheme === "rediss+sentinel:" ? parseSentinels(text, scheme) : undefined;
 }
 
-/** `host:port` with commas between them, `undefined` for any other text; an IPv6 address stands in brackets. */
+/** Parses a comma-separated list of `host:port`, `undefined` if it is invalid. IPv6 addresses are in brackets. */
 export function parseServers(text: string, defaultPort = SENTINEL_PORT): readonly Server[] | undefined {
   const servers = text.split(",").map((part) => parseHostPort(part.trim(), defaultPort));
   return servers.every((server) => server !== undefined) ? servers : undefined;
@@ -67,7 +67,7 @@ function parseServer(text: string, scheme: string): RedisUrl | undefined {
   return { ...NOTHING, scheme, tls: scheme === "rediss:", servers, db: toDb(db), username, password };
 }
 
-/** `redis+sentinel://user:password@host:port,host:port/master/database`; the login is that of Redis itself. */
+/** `redis+sentinel://user:password@host:port,host:port/master/database`; the login is for Redis itself. */
 function parseSentinels(text: string, scheme: string): RedisUrl | undefined {
   const parts = /^[^:]+:\/\/(?:([^@/]*)@)?([^@/?#]+)\/([^/?#]+)(?:\/(\d+))?\/?$/.exec(text);
   if (!parts) return undefined;
@@ -92,7 +92,7 @@ function toDb(digits: string): number | null {
   return digits === "" ? null : Number(digits);
 }
 
-/** `null` for nothing, `undefined` where %XX is not well-formed. */
+/** `null` for an empty text, `undefined` for invalid percent-encoding. */
 function decode(part: string): string | null | undefined {
   try {
     return part === "" ? null : decodeURIComponent(part);

@@ -7,15 +7,15 @@ import type { Secret } from "../runtime/secret.ts";
 import { spanTarget, TARGET_SETTINGS, wantsSpans } from "./tracing.ts";
 import { vaultTargets } from "./vault.ts";
 
-/** What is wrong (`problem`) or doubtful (`warning`) about some settings together. */
+/** A combination of settings that is wrong (`problem`) or doubtful (`warning`). */
 export interface ConfigIssue {
   readonly kind: "problem" | "warning";
-  /** The settings it depends on; where one of them could not be read, the finding means nothing. */
+  /** The settings it depends on. If one of them is invalid, the issue is dropped. */
   readonly keys: readonly SettingKey[];
   readonly text: string;
 }
 
-/** Finds what does not go together in settings that are good one by one. */
+/** Finds conflicts between settings that are valid one by one. */
 export function checkTogether(settings: Settings, origins: Origins): ConfigIssue[] {
   return [
     ...checkPorts(settings),
@@ -34,14 +34,16 @@ export function checkTogether(settings: Settings, origins: Origins): ConfigIssue
 
 function checkPorts({ metricsPort, healthPort }: Settings): ConfigIssue[] {
   if (metricsPort !== healthPort || metricsPort === 0) return [];
-  const text = `${nameOf("metricsPort")} and ${nameOf("healthPort")} are both ${metricsPort}: each needs its own`;
+  const text = `${nameOf("metricsPort")} and ${nameOf("healthPort")} are both ${metricsPort}: use two ports`;
   return [{ kind: "problem", keys: ["metricsPort", "healthPort"], text }];
 }
 
-/** A file without a source of its own is told where the file is read. */
+/** A sources file without a source of its own is reported by its parser. */
 function checkSources({ sources, sourcesPath }: Settings): ConfigIssue[] {
   if (sources.length > 0 || sourcesPath !== "") return [];
-  const text = `${nameOf("sources")} is none and ${nameOf("sourcesPath")} is not set: there would be no source at all`;
+  const text = `${nameOf("sources")} is none and ${
+    nameOf("sourcesPath")
+  } is not set: there is no source to drain; set one of them`;
   return [{ kind: "problem", keys: ["sources", "sourcesPath"], text }];
 }
 
@@ -55,30 +57,29 @@ function checkLists(settings: Settings): ConfigIssue[] {
     // Nothing is moved out of or into the alert queue, so naming it as the target only makes its depth count twice.
     return role === "ingestQueue" && other === "alertQueue"
       ? { kind: "warning", keys: [role, other], text: `${same}: its depth counts twice` }
-      : { kind: "problem", keys: [role, other], text: `${same}: each role needs a list of its own` };
+      : { kind: "problem", keys: [role, other], text: `${same}: use different lists` };
   });
 }
 
-/** Why Moogsoft is not asked whether it takes events, which lets every replay through; `null` where it is asked. */
+/** Why Moogsoft is not probed, so that its gate is always open; `null` if it is probed. */
 export function whyMoogsoftIsNotAsked(
   { moogHealthCheckEnabled, moogWebhookUrl }: Pick<Settings, "moogHealthCheckEnabled" | "moogWebhookUrl">,
 ): string | null {
-  const taken = "Moogsoft is not asked, and is taken to be healthy";
+  const taken = "Moogsoft is not probed and counts as healthy";
   if (!moogHealthCheckEnabled) return `${nameOf("moogHealthCheckEnabled")} is false: ${taken}`;
   return moogWebhookUrl === "" ? `${nameOf("moogWebhookUrl")} is empty: ${taken}` : null;
 }
 
-/** What to say at the start where only the address is missing; who switched the check off knows it. `null`: nothing. */
+/** The warning at the start if only the URL is missing, not if the check was switched off; `null` if there is none. */
 export function warnOfNoWebhook(settings: Parameters<typeof whyMoogsoftIsNotAsked>[0]): string | null {
   const why = whyMoogsoftIsNotAsked(settings);
   if (why === null || !settings.moogHealthCheckEnabled) return null;
-  return `${why}, so dead letters are replayed into an outage too. Set it, or ${
+  return `${why}, so dead letters are replayed even during an outage. Set it, or set ${
     nameOf("moogHealthCheckEnabled")
-  }=false ` +
-    "if that is meant";
+  }=false if that is intended`;
 }
 
-/** What a URL always decides about the connection. User and password it decides only where it carries them. */
+/** Settings that `REDIS_URL` always overrides. It overrides user and password only if it has them. */
 const DECIDED_BY_URL = [
   "redisHost",
   "redisPort",
@@ -95,23 +96,23 @@ function checkRedisUrl({ redisUrl }: Settings, origins: Origins): ConfigIssue[] 
   if (username !== null) decided.push("redisUsername");
   if (password !== null) decided.push("redisPassword");
   const ignored = decided.filter((key) => origins[key].layer !== "default").map((key) => origins[key].variable);
-  const text = `REDIS_URL wins, and what ${ignored.join(", ")} says is ignored`;
+  const text = `REDIS_URL is set; ignored: ${ignored.join(", ")}`;
   return ignored.length > 0 ? [{ kind: "warning", keys: ["redisUrl"], text }] : [];
 }
 
-/** What Sentinels decide, and what is only of use with them. */
+/** Settings that Sentinels make useless, and settings that are useless without them. */
 function checkSentinels({ redisUrl, redisSentinels }: Settings, origins: Origins): ConfigIssue[] {
   const keys = ["redisSentinels", "redisUrl"] as const;
   const inUrl = redisUrl !== null && readRedisUrl(redisUrl).master !== null;
   if (inUrl) return [];
   if (redisSentinels.length === 0 || redisUrl !== null) {
     const ignored = ["redisSentinelUsername", "redisSentinelPassword"] as const;
-    return checkIgnored(ignored, { origins, keys, why: "there are no Sentinels" });
+    return checkIgnored(ignored, { origins, keys, why: "There are no Sentinels" });
   }
-  return checkIgnored(SERVER, { origins, keys, why: `${nameOf("redisSentinels")} tell where Redis is` });
+  return checkIgnored(SERVER, { origins, keys, why: `${nameOf("redisSentinels")} is set` });
 }
 
-/** What says where a single server is. */
+/** The address of a single server. */
 const SERVER = ["redisHost", "redisPort"] as const;
 
 function checkCluster(
@@ -121,25 +122,23 @@ function checkCluster(
   if (redisUrl || redisClusterNodes.length === 0) return [];
   const cluster = nameOf("redisClusterNodes");
   const both = redisSentinels.length > 0
-    ? [`${cluster} and ${nameOf("redisSentinels")} are both set: a cluster needs no Sentinels; unset one of them`]
+    ? [`${cluster} and ${nameOf("redisSentinels")} are both set: unset one of them (a cluster needs no Sentinels)`]
     : [];
-  const db = redisDb === 0 ? [] : [`${nameOf("redisDb")} is ${redisDb}, but a cluster has only database 0`];
+  const db = redisDb === 0 ? [] : [`${nameOf("redisDb")} is ${redisDb}, but a cluster has only database 0: unset it`];
   const keys = ["redisClusterNodes", "redisSentinels", "redisDb", "redisUrl"] as const;
   return [
     ...[...both, ...db].map((text) => ({ kind: "problem" as const, keys, text })),
-    ...checkIgnored(SERVER, { origins, keys, why: `${cluster} tells where Redis is` }),
+    ...checkIgnored(SERVER, { origins, keys, why: `${cluster} is set` }),
   ];
 }
 
-/** Warns of settings that are given and of no use. */
+/** Warns of settings that are set without effect. */
 function checkIgnored(
   settings: readonly SettingKey[],
   { origins, keys, why }: { origins: Origins; keys: readonly SettingKey[]; why: string },
 ): ConfigIssue[] {
   const given = settings.filter((key) => origins[key].layer !== "default").map((key) => origins[key].variable);
-  return given.length === 0
-    ? []
-    : [{ kind: "warning", keys, text: `What ${given.join(", ")} says is ignored: ${why}` }];
+  return given.length === 0 ? [] : [{ kind: "warning", keys, text: `${why}; ignored: ${given.join(", ")}` }];
 }
 
 /** Whether the connection to Redis has TLS. */
@@ -147,12 +146,12 @@ export function usesTls({ redisUrl, redisTls }: Pick<Settings, "redisUrl" | "red
   return redisUrl ? readRedisUrl(redisUrl).tls : redisTls;
 }
 
-/** A setting that was read is a URL of Redis. */
+/** Never fails: the setting was validated when it was read. */
 function readRedisUrl(redisUrl: Secret): RedisUrl {
   return parseRedisUrl(redisUrl.reveal())!;
 }
 
-/** The settings that name a file of TLS. */
+/** The settings that name a TLS file. */
 export const TLS_FILES = ["redisCaCertPath", "redisClientCertPath", "redisClientKeyPath"] as const;
 
 function checkTls(settings: Settings): ConfigIssue[] {
@@ -161,21 +160,22 @@ function checkTls(settings: Settings): ConfigIssue[] {
     if ((redisClientCertPath === "") === (redisClientKeyPath === "")) return [];
     const text = `${nameOf("redisClientCertPath")} and ${
       nameOf("redisClientKeyPath")
-    } go together: one of them is not set`;
+    } must be set together: one of them is missing`;
     return [{ kind: "problem", keys: ["redisClientCertPath", "redisClientKeyPath"], text }];
   }
   const scheme = redisUrl ? readRedisUrl(redisUrl).scheme : "redis:";
   if (redisTls) {
-    const text = `REDIS_TLS_ENABLED is true, but REDIS_URL begins with ${scheme}// and not with rediss://`;
+    const text =
+      `REDIS_TLS_ENABLED is true, but REDIS_URL begins with ${scheme}//: use rediss://, or unset REDIS_TLS_ENABLED`;
     return [{ kind: "problem", keys: ["redisTls", "redisUrl"], text }];
   }
   return [...TLS_FILES, "redisServerName" as const].filter((key) => settings[key] !== "").map((key) => {
-    const text = `${nameOf(key)} is ignored, because the connection to Redis has no TLS`;
+    const text = `${nameOf(key)} is ignored: the connection to Redis does not use TLS`;
     return { kind: "warning", keys: ["redisTls", "redisUrl", key], text };
   });
 }
 
-/** Whether Moogsoft's certificate is verified by an authority of its own. */
+/** Whether Moogsoft's certificate is verified with `MOOG_CA_CERT_PATH`. */
 export function usesMoogAuthority(
   { moogWebhookUrl, moogCaCertPath }: Pick<Settings, "moogWebhookUrl" | "moogCaCertPath">,
 ): boolean {
@@ -184,7 +184,7 @@ export function usesMoogAuthority(
 
 function checkWebhookAuthority(settings: Settings): ConfigIssue[] {
   if (settings.moogCaCertPath === "" || usesMoogAuthority(settings)) return [];
-  const text = `${nameOf("moogCaCertPath")} is ignored, because ${nameOf("moogWebhookUrl")} is not https://`;
+  const text = `${nameOf("moogCaCertPath")} is ignored: ${nameOf("moogWebhookUrl")} is not an https:// URL`;
   return [{ kind: "warning", keys: ["moogCaCertPath", "moogWebhookUrl"], text }];
 }
 
@@ -192,35 +192,36 @@ function nameOf(key: SettingKey): string {
   return FIELDS[key].variable;
 }
 
-/** The two passwords take turns; with a URL's own password, or without a first one, there is nothing to take turns with. */
+/** The next password is tried in turn with the first one, so it needs one that is not in the URL. */
 function checkNextPassword(settings: Settings): ConfigIssue[] {
   const { redisPassword, redisPasswordNext, redisUrl } = settings;
   const inUrl = redisUrl !== null && readRedisUrl(redisUrl).password !== null;
   if (vaultTargets(settings).includes("redisPassword")) return [];
   if (!redisPasswordNext || (redisPassword && !inUrl)) return [];
-  const text = `${nameOf("redisPasswordNext")} is ignored: it is tried beside ${nameOf("redisPassword")} only`;
+  const text = `${nameOf("redisPasswordNext")} is ignored: it only works together with ${nameOf("redisPassword")}`;
   return [{ kind: "warning", keys: ["redisPassword", "redisPasswordNext", "redisUrl"], text }];
 }
 
-/** The targets of objectives whose events are samples. */
+/** Targets of objectives whose events are samples. */
 const SAMPLED_TARGETS = ["sloDrainTarget", "sloOldestAgeTarget", "sloDownstreamTarget"] as const;
 
-/** Objectives that cannot be met, or never be told. */
+/** Objectives that cannot be met, or whose window holds too few samples. */
 function checkObjectives(settings: Settings): ConfigIssue[] {
-  const { sloWindowHours, sloDrainSeconds, intervalSeconds } = settings;
-  const windowMs = sloWindowHours * 3_600_000, samples = Math.floor(windowMs / samplePeriodMs(windowMs));
+  const { sloWindowMs, sloDrainMs, intervalMs } = settings;
+  const samples = Math.floor(sloWindowMs / samplePeriodMs(sloWindowMs));
   const untold = SAMPLED_TARGETS.filter((key) => eventsToJudge(settings[key]) > samples).map((key) => {
-    const text = `${nameOf(key)} is ${settings[key]}: it takes ${eventsToJudge(settings[key])} samples to tell, and ` +
-      `${nameOf("sloWindowHours")} (${sloWindowHours}) holds ${samples}`;
-    return { kind: "warning" as const, keys: [key, "sloWindowHours"] as const, text };
+    const text = `${nameOf(key)} is ${settings[key]} and needs ${eventsToJudge(settings[key])} samples, but ` +
+      `${nameOf("sloWindowMs")} (${FIELDS.sloWindowMs.format(sloWindowMs)}) holds ${samples}: widen the window`;
+    return { kind: "warning" as const, keys: [key, "sloWindowMs"] as const, text };
   });
-  if (sloDrainSeconds >= intervalSeconds) return untold;
-  const text = `${nameOf("sloDrainSeconds")} (${sloDrainSeconds}) is shorter than ${nameOf("intervalSeconds")} ` +
-    `(${intervalSeconds}): it cannot be met`;
-  return [...untold, { kind: "warning", keys: ["sloDrainSeconds", "intervalSeconds"], text }];
+  if (sloDrainMs >= intervalMs) return untold;
+  const text =
+    `${nameOf("sloDrainMs")} (${FIELDS.sloDrainMs.format(sloDrainMs)}) is shorter than ${nameOf("intervalMs")} ` +
+    `(${FIELDS.intervalMs.format(intervalMs)}): raise it, or it cannot be met`;
+  return [...untold, { kind: "warning", keys: ["sloDrainMs", "intervalMs"], text }];
 }
 
-/** A collector that cannot be reached is no reason not to heal. */
+/** Only warnings: an unusable collector must not stop the replay. */
 function checkTracing(settings: Settings): ConfigIssue[] {
   if (!wantsSpans(settings)) return [];
   const target = spanTarget(settings);

@@ -1,9 +1,9 @@
 /**
- * Names that MUTT's template for an environment file has, that no code of MUTT reads, and that speak of something this service
- * has under another name. Seen in MUTT at d89ca3b: `.env.template`, held against everything that reads the environment there.
+ * Names in MUTT's `.env.template` that MUTT's code does not read, and that this service has under another name. From MUTT at
+ * d89ca3b: its `.env.template`, compared with everything that reads the environment there.
  */
 
-/** The name, and what is read here instead. */
+/** The unread name, and the name to use instead. */
 export const UNREAD_TEMPLATE_NAMES: ReadonlyMap<string, string> = new Map([
   ["REDIS_TLS_CA_CERT", "REDIS_CA_CERT_PATH"],
   ["REDIS_TLS_CLIENT_CERT", "REDIS_CLIENT_CERT_PATH"],

@@ -1,26 +1,26 @@
-/** Names of variables that look like ours and are not: warnings with the nearest known name. Pure. */
+/** Warns of unknown variables that look like ours, with the nearest known name. Pure. */
 import { environmentPrefixes, knownVariables } from "./fields.ts";
 import { quote } from "./redact.ts";
 import { UNREAD_TEMPLATE_NAMES } from "./template_names.ts";
 
-/** Most variables that are told one by one. */
+/** Maximum variables that are reported one by one. */
 const MAX_TOLD = 100;
 
 /**
- * Warns of variables that nothing reads: every unknown `REMEDIATION_…`, and names that differ from a known one by a slip. The
- * many other variables of a shared MUTT environment file cause no warning, nor do those that Kubernetes sets for a Service;
- * those of {@link UNREAD_TEMPLATE_NAMES} do, as long as what is read instead is not set.
+ * Warns of variables that nothing reads: every unknown `REMEDIATION_…`, names one typo away from a known one, and those of
+ * {@link UNREAD_TEMPLATE_NAMES} unless the variable that is read instead is set. Other variables of a shared MUTT environment
+ * file cause no warning, nor do those that Kubernetes sets for a Service.
  */
 export function warnOfUnknown(names: readonly string[]): string[] {
   return [...warnOfTemplateNames(new Set(names)), ...warnOfSlips(names)];
 }
 
-/** One warning for all of them: a file made from the template has most. */
+/** One warning for all, because a file made from the template has most of them. */
 function warnOfTemplateNames(names: ReadonlySet<string>): string[] {
   const unread = [...UNREAD_TEMPLATE_NAMES].filter(([name, meant]) => names.has(name) && !names.has(meant));
   if (unread.length === 0) return [];
-  const told = unread.map(([name, meant]) => `${name} (read is ${meant})`).join(", ");
-  return [`MUTT's template has names that none of MUTT's code reads, and that are ignored here too: ${told}`];
+  const told = unread.map(([name, meant]) => `${name} (use ${meant})`).join(", ");
+  return [`Ignored names from MUTT's template, which MUTT itself does not read: ${told}`];
 }
 
 function warnOfSlips(names: readonly string[]): string[] {
@@ -32,7 +32,7 @@ function warnOfSlips(names: readonly string[]): string[] {
     .filter((name) => !isServiceLink(name) && !isOtelLogs(name));
   const warnings: string[] = [];
   for (const name of candidates) {
-    if (warnings.length === MAX_TOLD) return [...warnings, "there may be more variables that are not known"];
+    if (warnings.length === MAX_TOLD) return [...warnings, "there may be more unknown variables"];
     warnings.push(...warnOf(name, known));
   }
   return warnings;
@@ -42,8 +42,8 @@ function warnOf(name: string, known: ReadonlySet<string>): string[] {
   const isOurs = name.startsWith("REMEDIATION_");
   const nearest = nearestTo(name, { known, maxEdits: isOurs ? name.length / 4 : Math.min(2, name.length / 8) });
   const shown = shortenName(name);
-  if (nearest !== null) return [`${shown} is not known and is ignored: is ${nearest} meant?`];
-  return isOurs ? [`${shown} is not known and is ignored`] : [];
+  if (nearest !== null) return [`${shown} is unknown and ignored: did you mean ${nearest}?`];
+  return isOurs ? [`${shown} is unknown and ignored`] : [];
 }
 
 /** A variable may be named anything but `=` and NUL. */
@@ -60,7 +60,7 @@ export function isServiceLink(name: string, value = ""): boolean {
   return name.endsWith("_PORT") && /^(tcp|udp|sctp):\/\//.test(value);
 }
 
-/** The standard's variables for logs: an `L` away from those for spans. */
+/** OpenTelemetry's variables for logs differ by one letter from those for spans. */
 function isOtelLogs(name: string): boolean {
   return name.startsWith("OTEL_BLRP_");
 }
@@ -78,7 +78,7 @@ function nearestTo(
   return nearest;
 }
 
-/** How many letters must be put in, taken out or replaced to turn one word into the other (Levenshtein). */
+/** The Levenshtein distance of two words. */
 export function countEdits(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, at) => at);
   for (let line = 1; line <= from.length; line++) {

@@ -1,5 +1,5 @@
 /** Settings that can change while the service runs: keys in Redis laid over the static settings. Pure but for its listeners. */
-import { describeRange, type Field, parseInteger, type Range } from "../config/field.ts";
+import { durationType, type Field, type FieldType, integerType } from "../config/field.ts";
 import { FIELDS, SETTING_KEYS, type SettingKey, type Settings } from "../config/fields.ts";
 import { quote } from "../config/redact.ts";
 
@@ -26,66 +26,62 @@ export function parseDynamic(key: string, text: string): Parsed<Settings[Setting
   const field: Field<Settings[SettingKey]> = FIELDS[setting];
   const value = field.parse(text);
   return value === undefined
-    ? { ok: false, problem: `${key} ${quote(text)} is not ${field.wants}` }
+    ? { ok: false, problem: `${key} ${quote(text)} is not ${field.expected}` }
     : { ok: true, value };
 }
 
-/** Keys of the services beside this one, which it reads as they do: with `DYNAMIC_CONFIG_ENABLED` only. */
-export interface Neighbours {
+/** Settings that MUTT's services share through Redis, read as they read them: with `DYNAMIC_CONFIG_ENABLED` only. */
+export interface MuttSharedSettings {
   /** Alerts that the forwarders may send in a period, `null` when the key is not set. */
   readonly moogRateLimit: number | null;
-  /** That period in seconds, `null` when the key is not set. */
-  readonly moogRatePeriodSeconds: number | null;
+  /** That period, `null` when the key is not set. */
+  readonly moogRatePeriodMs: number | null;
   /** Depth of the alert queue at which the alerter warns, `null` when the key is not set. */
   readonly alerterQueueWarnThreshold: number | null;
 }
 
-/** One of the {@link Neighbours}: its key, bounds, and meaning for the pages. */
-export interface NeighbourField extends Range {
+/** One of the {@link MuttSharedSettings}: its key, type, and meaning for the pages. */
+export interface MuttSharedField {
+  /** Name behind `mutt:config:`. */
   readonly key: string;
+  readonly type: FieldType<number>;
   readonly doc: string;
 }
 
-/** The neighbours' keys, without their `mutt:config:`, and what a good value is. A rate limit of 0 lets nothing pass. */
-export const NEIGHBOUR_FIELDS: Readonly<Record<keyof Neighbours, NeighbourField>> = {
+/** Every one of the {@link MuttSharedSettings}. A rate limit of 0 lets nothing pass. */
+export const MUTT_SHARED_FIELDS: Readonly<Record<keyof MuttSharedSettings, MuttSharedField>> = {
   moogRateLimit: {
     key: "moog_rate_limit",
-    min: 0,
-    max: 1_000_000,
-    unit: "alerts a period",
-    doc: "The forwarder's rate limit, before `MOOG_RATE_LIMIT`.",
+    type: integerType({ min: 0, max: 1_000_000, unit: "alerts a period" }),
+    doc: "Rate limit of the forwarder. Overrides `MOOG_RATE_LIMIT`.",
   },
-  moogRatePeriodSeconds: {
+  moogRatePeriodMs: {
     key: "moog_rate_period",
-    min: 1,
-    max: 86_400,
-    unit: "seconds",
-    doc: "Its period, before `MOOG_RATE_PERIOD`.",
+    type: durationType({ min: 1, max: 86_400, unit: "seconds" }),
+    doc: "Period of that limit. Overrides `MOOG_RATE_PERIOD`.",
   },
   alerterQueueWarnThreshold: {
     key: "alerter_queue_warn_threshold",
-    min: 1,
-    max: 1_000_000_000,
-    unit: "messages",
-    doc: "Limit of the depth gate of the source `alerter`, where `REMEDIATION_TARGET_MAX_DEPTH` is not set.",
+    type: integerType({ min: 1, max: 1_000_000_000, unit: "messages" }),
+    doc: "Limit of the gate `depth` of the source `alerter` if `REMEDIATION_TARGET_MAX_DEPTH` is not set.",
   },
 };
 
-const NEIGHBOUR_BY_KEY: ReadonlyMap<string, keyof Neighbours> = new Map(
-  (Object.keys(NEIGHBOUR_FIELDS) as (keyof Neighbours)[]).map((name) => [NEIGHBOUR_FIELDS[name].key, name]),
+const MUTT_SHARED_BY_KEY: ReadonlyMap<string, keyof MuttSharedSettings> = new Map(
+  (Object.keys(MUTT_SHARED_FIELDS) as (keyof MuttSharedSettings)[]).map((name) => [MUTT_SHARED_FIELDS[name].key, name]),
 );
 
-/** The neighbours' keys, without their `mutt:config:`. */
-export const NEIGHBOUR_KEYS: readonly string[] = [...NEIGHBOUR_BY_KEY.keys()];
+/** The keys of the {@link MuttSharedSettings}, without their `mutt:config:`. */
+export const MUTT_SHARED_KEYS: readonly string[] = [...MUTT_SHARED_BY_KEY.keys()];
 
-/** Parses the text of a neighbour's key. */
-export function parseNeighbour(key: string, text: string): Parsed<number> {
-  const name = NEIGHBOUR_BY_KEY.get(key);
+/** Parses the text of one of the {@link MUTT_SHARED_KEYS}. */
+export function parseMuttShared(key: string, text: string): Parsed<number> {
+  const name = MUTT_SHARED_BY_KEY.get(key);
   if (!name) return { ok: false, problem: `${key} is not a key that is read` };
-  const range = NEIGHBOUR_FIELDS[name];
-  const value = parseInteger(text, range);
+  const { type } = MUTT_SHARED_FIELDS[name];
+  const value = type.parse(text);
   return value === undefined
-    ? { ok: false, problem: `${key} ${quote(text)} is not ${describeRange("a whole number", range)}` }
+    ? { ok: false, problem: `${key} ${quote(text)} is not ${type.expected}` }
     : { ok: true, value };
 }
 
@@ -95,7 +91,11 @@ export type Applied =
   | { readonly result: "rejected"; readonly problem: string };
 
 const UNCHANGED: Applied = { result: "unchanged" };
-const NO_NEIGHBOURS: Neighbours = { moogRateLimit: null, moogRatePeriodSeconds: null, alerterQueueWarnThreshold: null };
+const NO_MUTT_SHARED: MuttSharedSettings = {
+  moogRateLimit: null,
+  moogRatePeriodMs: null,
+  alerterQueueWarnThreshold: null,
+};
 
 /** The settings as they are now: the static ones with the dynamic keys' values over them. */
 export class LiveSettings {
@@ -104,7 +104,7 @@ export class LiveSettings {
   /** The last text of each key, good or bad, so that a repeat is known. */
   readonly #texts = new Map<string, string>();
   #current: Settings;
-  #neighbours = NO_NEIGHBOURS;
+  #muttShared = NO_MUTT_SHARED;
 
   /** @param initial the static settings, to which a deleted key returns */
   constructor(initial: Settings) {
@@ -117,9 +117,9 @@ export class LiveSettings {
     return this.#current;
   }
 
-  /** The neighbours' values now: an immutable snapshot. */
-  neighbours(): Neighbours {
-    return this.#neighbours;
+  /** MUTT's shared settings now: an immutable snapshot. */
+  muttShared(): MuttSharedSettings {
+    return this.#muttShared;
   }
 
   /** Calls `listener` after each change of a value, until the returned function is called. A listener must not throw. */
@@ -129,7 +129,7 @@ export class LiveSettings {
   }
 
   /**
-   * Takes the text of a dynamic or a neighbour's key; `null` and empty text mean that it is not set. A bad text changes
+   * Takes the text of a dynamic key or of one of the {@link MUTT_SHARED_KEYS}; `null` and empty text mean that it is not set. A bad text changes
    * nothing: the last good value stays. Of one longer than {@link MAX_DYNAMIC_BYTES} the beginning is enough, one byte more than
    * that. Safe to call again with the same text.
    */
@@ -141,7 +141,7 @@ export class LiveSettings {
     if (isTooLong(given)) {
       return { result: "rejected", problem: `${key} is longer than ${MAX_DYNAMIC_BYTES} bytes` };
     }
-    return NEIGHBOUR_BY_KEY.has(key) ? this.#applyNeighbour(key, given) : this.#applySetting(key, given);
+    return MUTT_SHARED_BY_KEY.has(key) ? this.#applyMuttShared(key, given) : this.#applySetting(key, given);
   }
 
   #applySetting(key: string, text: string | null): Applied {
@@ -153,12 +153,12 @@ export class LiveSettings {
     return this.#announce();
   }
 
-  #applyNeighbour(key: string, text: string | null): Applied {
-    const name = NEIGHBOUR_BY_KEY.get(key)!;
-    const parsed = text === null ? valueOf(null) : parseNeighbour(key, text);
+  #applyMuttShared(key: string, text: string | null): Applied {
+    const name = MUTT_SHARED_BY_KEY.get(key)!;
+    const parsed = text === null ? valueOf(null) : parseMuttShared(key, text);
     if (!parsed.ok) return { result: "rejected", problem: parsed.problem };
-    if (this.#neighbours[name] === parsed.value) return UNCHANGED;
-    this.#neighbours = Object.freeze({ ...this.#neighbours, [name]: parsed.value });
+    if (this.#muttShared[name] === parsed.value) return UNCHANGED;
+    this.#muttShared = Object.freeze({ ...this.#muttShared, [name]: parsed.value });
     return this.#announce();
   }
 

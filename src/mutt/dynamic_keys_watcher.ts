@@ -1,6 +1,6 @@
 /** Follows MUTT's dynamic configuration: keys `mutt:config:<key>`, with changes told on a channel (contract §4). */
 import type { Redis } from "ioredis";
-import { DYNAMIC_KEYS, type LiveSettings, MAX_DYNAMIC_BYTES, NEIGHBOUR_KEYS } from "./dynamic_keys.ts";
+import { DYNAMIC_KEYS, type LiveSettings, MAX_DYNAMIC_BYTES, MUTT_SHARED_KEYS } from "./dynamic_keys.ts";
 import { unlessAborted } from "../lifecycle/cached_lookup.ts";
 import { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import type { Log } from "../observability/log.ts";
@@ -54,7 +54,7 @@ export class ConfigWatcher extends PeriodicTask {
     super(deps);
     this.#deps = deps;
     this.#log = deps.log.child("config");
-    this.#keys = deps.live.current().dynamicConfigEnabled ? [...DYNAMIC_KEYS, ...NEIGHBOUR_KEYS] : [];
+    this.#keys = deps.live.current().dynamicConfigEnabled ? [...DYNAMIC_KEYS, ...MUTT_SHARED_KEYS] : [];
   }
 
   /** Starts in the background and returns at once. Safe to call twice; does nothing after `stop`. */

@@ -14,8 +14,8 @@ export interface PaceSettings {
   readonly decidedBy: string;
   /** The forwarder's limit: so many alerts … */
   readonly rateLimit: number;
-  /** … in so many seconds. */
-  readonly ratePeriodSeconds: number;
+  /** … in this period. */
+  readonly ratePeriodMs: number;
 }
 
 /** What the gate needs. */
@@ -49,10 +49,9 @@ export function createPaceGate(redis: RedisClient, deps: PaceDeps): PaceGate {
 
   async function askLimiter(
     snapshot: Snapshot,
-    { rateLimit, ratePeriodSeconds, decidedBy }: PaceSettings,
+    { rateLimit, ratePeriodMs: periodMs, decidedBy }: PaceSettings,
   ): Promise<GateAnswer<"pace">> {
     const { nowMs } = snapshot;
-    const periodMs = ratePeriodSeconds * 1_000;
     const [read, used, ...depths] = await Promise.all([
       store.read(),
       redis.zcount(deps.rateKey, nowMs - periodMs, nowMs + BOOKS_LEAD_MS),
@@ -63,7 +62,7 @@ export function createPaceGate(redis: RedisClient, deps: PaceDeps): PaceGate {
     asked = { version: read.version, ledger };
     return toAnswer(
       answer,
-      `the forwarder takes ${rateLimit} alerts per ${ratePeriodSeconds} s, did ${used} of late, and ${waiting} ` +
+      `the forwarder takes ${rateLimit} alerts per ${periodMs / 1_000} s, did ${used} of late, and ${waiting} ` +
         `wait before it (${decidedBy} is auto)`,
     );
   }
@@ -95,12 +94,11 @@ export function createPaceGate(redis: RedisClient, deps: PaceDeps): PaceGate {
     },
     async reserve(count) {
       const snapshot = deps.snapshot();
-      const { maxPerSecond, ratePeriodSeconds } = deps.settings();
+      const { maxPerSecond, ratePeriodMs: periodMs } = deps.settings();
       if (maxPerSecond === 0 || (maxPerSecond !== "auto" && !deps.feedsForwarder)) return true;
       // Another source's automatic pace must see what a fixed rate sends its way (tests/integration/flow_gates_test.ts).
       const read = maxPerSecond === "auto" ? asked : await store.read();
       if (!read || !snapshot) return false;
-      const periodMs = ratePeriodSeconds * 1_000;
       const ledger = grantReplays(read.ledger, { nowMs: snapshot.nowMs, count, periodMs });
       return await store.write({ version: read.version, ledger }, { periodMs });
     },

@@ -50,8 +50,8 @@ export function createMuttGates(setup: SourceSetup, deps: MuttGatesDeps): MuttGa
     enabled: settings.moogHealthCheckEnabled,
     url: settings.moogWebhookUrl === "" ? undefined : new URL(settings.moogWebhookUrl),
     access: deps.moogAccess,
-    timeoutMs: settings.moogHealthTimeoutSeconds * 1_000,
-    cacheMs: settings.moogHealthCacheSeconds * 1_000,
+    timeoutMs: settings.moogHealthTimeoutMs,
+    cacheMs: settings.moogHealthCacheMs,
     successCodes: setup.successCodes,
     healthGauge: deps.healthGauge,
     sendProbe: (request) => tracer.span(probeSpan(request.url), (span) => sendProbe({ ...request, span })),
@@ -59,7 +59,7 @@ export function createMuttGates(setup: SourceSetup, deps: MuttGatesDeps): MuttGa
   const breaker = createBreakerGate({
     ...{ redis, log, onRedisError },
     enabled: settings.breakerEnabled,
-    timeoutMs: settings.breakerTimeoutSeconds * 1_000,
+    timeoutMs: settings.breakerTimeoutMs,
     snapshot,
   });
   const pace = createPaceGate(redis, {
@@ -97,19 +97,19 @@ export function readDepthLimit(setup: SourceSetup, live: LiveSettings): { limit:
   if (depthLimit.fixed !== null) return { limit: depthLimit.fixed, decidedBy: fileMember(setup, "targetMaxDepth") };
   const { targetMaxDepth } = live.current();
   if (targetMaxDepth !== null) return { limit: targetMaxDepth, decidedBy: "REMEDIATION_TARGET_MAX_DEPTH" };
-  const { alerterQueueWarnThreshold } = live.neighbours();
+  const { alerterQueueWarnThreshold } = live.muttShared();
   return alerterQueueWarnThreshold === null || !depthLimit.byWarnThreshold
     ? { limit: depthLimit.fallback, decidedBy: "default of REMEDIATION_TARGET_MAX_DEPTH" }
     : { limit: alerterQueueWarnThreshold, decidedBy: "dynamic key alerter_queue_warn_threshold" };
 }
 
 function paceSettings(setup: SourceSetup, live: LiveSettings): PaceSettings {
-  const { maxPerSecond, moogRateLimit, moogRatePeriodSeconds } = live.current();
-  const neighbours = live.neighbours();
+  const { maxPerSecond, moogRateLimit, moogRatePeriodMs } = live.current();
+  const muttShared = live.muttShared();
   return {
     maxPerSecond: setup.maxPerSecond ?? maxPerSecond,
     decidedBy: setup.maxPerSecond === null ? "REMEDIATION_MAX_PER_SECOND" : fileMember(setup, "maxPerSecond"),
-    rateLimit: neighbours.moogRateLimit ?? moogRateLimit,
-    ratePeriodSeconds: neighbours.moogRatePeriodSeconds ?? moogRatePeriodSeconds,
+    rateLimit: muttShared.moogRateLimit ?? moogRateLimit,
+    ratePeriodMs: muttShared.moogRatePeriodMs ?? moogRatePeriodMs,
   };
 }

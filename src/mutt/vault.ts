@@ -24,8 +24,8 @@ import type { Teardown } from "../lifecycle/teardown.ts";
 const TIMEOUT_MS = 5_000, ANSWER_BYTES = 65_536;
 /** Shortest pause between two reads, whatever asks for one. It is also the first pause after a failure, which grows to the longest. */
 const SHORTEST_PAUSE_MS = 5_000, LONGEST_RETRY_MS = 80_000;
-/** A token with less than this is given up, in seconds: it might not live until the next look. */
-const SHORTEST_LIFE_SECONDS = 2 * SHORTEST_PAUSE_MS / 1_000;
+/** A token with less than this is given up: it might not live until the next look. */
+const SHORTEST_LIFE_MS = 2 * SHORTEST_PAUSE_MS;
 /** The mount that MUTT's client takes where none is named. */
 const MOUNT = "secret";
 
@@ -69,7 +69,7 @@ interface Token {
   readonly text: Secret;
   readonly renewable: boolean;
   /** `Infinity`: for ever. */
-  readonly leftSeconds: number;
+  readonly leftMs: number;
 }
 
 /** The secrets of {@link vaultTargets}, kept up to date. What Vault does never ends the service: the last secrets stay. */
@@ -115,8 +115,8 @@ export class VaultSecrets extends PeriodicTask {
   protected intervalMs(): number {
     const wantedMs = this.failures > 0
       ? growingPauseMs(this.failures, { firstMs: SHORTEST_PAUSE_MS, maxMs: LONGEST_RETRY_MS })
-      : (this.#token?.leftSeconds ?? 0) * 1_000 / 2;
-    return Math.min(this.settings.vaultCheckSeconds * 1_000, wantedMs);
+      : (this.#token?.leftMs ?? 0) / 2;
+    return Math.min(this.settings.vaultCheckMs, wantedMs);
   }
 
   async #readSecrets(): Promise<Readonly<Record<string, unknown>>> {
@@ -136,10 +136,10 @@ export class VaultSecrets extends PeriodicTask {
     try {
       const data = memberOf(await this.#ask("lookup", "auth/token/lookup-self", { token: text }), "data");
       const token = tokenOf(text, { renewable: memberOf(data, "renewable"), seconds: memberOf(data, "ttl") });
-      const isDue = token.renewable && token.leftSeconds < this.settings.vaultRenewThresholdSeconds;
+      const isDue = token.renewable && token.leftMs < this.settings.vaultRenewThresholdMs;
       const kept = isDue ? await this.#renew(token) : token;
       // Ending after a renewal too: it has come to its longest life.
-      return kept.leftSeconds < SHORTEST_LIFE_SECONDS ? null : kept;
+      return kept.leftMs < SHORTEST_LIFE_MS ? null : kept;
     } catch (error) {
       // Revoked or expired: a login tells whether that can be helped.
       if (error instanceof VaultFailure && error.reason === "denied") return null;
@@ -305,7 +305,7 @@ export class VaultSecrets extends PeriodicTask {
 
   #valueOf(name: string, { value, target }: { value: unknown; target: VaultTarget }): string {
     if (typeof value === "string" && FIELDS[target].parse(value) !== undefined) return value;
-    throw new VaultFailure("odd", `${name} at ${this.#path()} of Vault is not ${FIELDS[target].wants}`);
+    throw new VaultFailure("odd", `${name} at ${this.#path()} of Vault is not ${FIELDS[target].expected}`);
   }
 }
 
@@ -332,7 +332,7 @@ function fileFailure(key: "vaultSecretIdPath" | "vaultCaCertPath", path: string,
 /** Vault says 0 of a token that does not expire. */
 function tokenOf(text: Secret, { renewable, seconds }: { renewable: unknown; seconds: unknown }): Token {
   const isNumber = typeof seconds === "number" && seconds > 0;
-  return { text, renewable: renewable === true, leftSeconds: isNumber ? seconds : Infinity };
+  return { text, renewable: renewable === true, leftMs: isNumber ? seconds * 1_000 : Infinity };
 }
 
 function memberOf(value: unknown, name: string): unknown {

@@ -1,4 +1,5 @@
 /** Operation `check`: looks at an installation without changing it. */
+import { MAX_LEASE_MS } from "../config/fields.ts";
 import { createProxyChoice } from "../config/proxy.ts";
 import { warnOfNoWebhook } from "../config/rules.ts";
 import { ConsumerGate } from "../gates/consumer.ts";
@@ -12,7 +13,6 @@ import type { RedisConnections } from "../redis/connection.ts";
 import { stateKey } from "../redis/keys.ts";
 import { explainRedisError } from "../redis/advice.ts";
 import { redisErrorCode } from "../redis/errors.ts";
-import { MAX_LEASE_MS } from "../redis/lease_store.ts";
 import { tryMovesOnce } from "../redis/move_trial.ts";
 import { MoogAccess } from "../mutt/moogsoft_access.ts";
 import { inspectRedis, PASSING } from "./inspect_redis.ts";
@@ -87,7 +87,7 @@ async function checkInstallation(given: CommandContext, { probe }: CheckInput): 
     ];
     return { findings, exitCode: exitCodeOf(findings) };
   } finally {
-    await teardown.run(given.settings.shutdownTimeoutSeconds * 1_000);
+    await teardown.run(given.settings.shutdownTimeoutMs);
   }
 }
 
@@ -279,7 +279,7 @@ async function checkConsumers(
 async function checkMoogsoft({ settings, clock, signal, log }: CommandContext): Promise<CheckResult> {
   const subject = "moogsoft";
   const url = new URL(settings.moogWebhookUrl);
-  const timeoutMs = settings.moogHealthTimeoutSeconds * 1_000;
+  const timeoutMs = settings.moogHealthTimeoutMs;
   const proxy = createProxyChoice(settings)(url);
   const access = new MoogAccess({ settings, log }).now();
   const outcome = await sendProbe({ url, ...access, proxy: proxy?.url, timeoutMs, clock, signal });

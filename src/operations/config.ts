@@ -97,6 +97,6 @@ function describeSettings({ settings, origins }: ConfigContext): DescribedSettin
     const { layer, variable: used } = origins[key];
     const unset = fromVault.has(key) ? "Vault, asked at the start" : layer;
     const origin = layer === "default" ? unset : used === variable ? layer : `${layer}, ${used}`;
-    return { variable, value: showValue(settings[key]), origin, dynamicKey };
+    return { variable, value: showValue(settings, key), origin, dynamicKey };
   });
 }

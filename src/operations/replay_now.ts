@@ -112,7 +112,7 @@ async function runOnce(given: CommandContext, input: ReplayNowInput): Promise<Re
     });
     return await withCore(options, { core, chosen });
   } finally {
-    await teardown.run(given.settings.shutdownTimeoutSeconds * 1_000);
+    await teardown.run(given.settings.shutdownTimeoutMs);
   }
 }
 

@@ -64,16 +64,16 @@ export class RedisConnections {
   readonly #cluster: Cluster | null;
   readonly #all = new Set<RedisClient>();
   readonly #attempts = new WeakMap<RedisClient, Attempts>();
-  /** Without which nothing moves; `#joining` until it was ready once, so that a new source does not hold the others. */
-  readonly #needed = new Set<RedisClient>();
-  readonly #joining = new Set<Redis>();
+  /** Without which nothing moves; `#connectingFirstTime` until it was ready once, so that a new source does not hold the others. */
+  readonly #required = new Set<RedisClient>();
+  readonly #connectingFirstTime = new Set<Redis>();
   /** From the start until every needed connection is ready, and whenever one is lost; by the code of the last failure. */
   readonly #outage: OutageLog;
   #everUp = false;
   #lastError: RedisErrorCode | "" = "";
   #lastReason = "";
   /** Variable of the password that was last told to be tried. */
-  #toldPassword = "";
+  #announcedPassword = "";
   /** Whoever logs in with the next password instead of the current one: a connection, or the whole cluster. */
   readonly #onNext = new WeakSet<RedisClient>();
   /** The look at a server to which no connection comes about, what was found, and when it ended. */
@@ -100,7 +100,7 @@ export class RedisConnections {
     this.#cluster = clusterNodes.length > 0 ? this.#openCluster(clusterNodes) : null;
     this.reader = this.#cluster ?? this.#openServer("reader");
     this.committer = this.#cluster ?? this.#openServer("committer");
-    this.#needed.add(this.reader).add(this.committer);
+    this.#required.add(this.reader).add(this.committer);
     const { clock, idleMs } = deps;
     this.#keepAlive = new KeepAlive({ clock, connections: () => this.#all, ...(idleMs ? { idleMs } : {}) });
     this.#keepAlive.start();
@@ -115,8 +115,8 @@ export class RedisConnections {
 
   /** Whether every connection that messages need can take commands; with `own`, those that this source's need. */
   isReady(own?: Redis): boolean {
-    const needed = own ? [this.reader, this.committer, own] : this.#needed;
-    for (const { status } of needed) if (status !== "ready") return false;
+    const required = own ? [this.reader, this.committer, own] : this.#required;
+    for (const { status } of required) if (status !== "ready") return false;
     return true;
   }
 
@@ -148,14 +148,14 @@ export class RedisConnections {
   /** One more connection that messages need, as {@link open} opens it. Closed with the others, or by {@link release}. */
   openNeeded(role: string, key: string): Redis {
     const redis = this.open(role, key);
-    this.#joining.add(redis);
-    redis.once("ready", () => this.#joining.delete(redis) && this.#needed.add(redis));
+    this.#connectingFirstTime.add(redis);
+    redis.once("ready", () => this.#connectingFirstTime.delete(redis) && this.#required.add(redis));
     return redis;
   }
 
   /** Closes one that was opened, before the others. Safe to call twice. */
   release(redis: Redis): void {
-    for (const connections of [this.#needed, this.#joining, this.#all]) connections.delete(redis);
+    for (const connections of [this.#required, this.#connectingFirstTime, this.#all]) connections.delete(redis);
     if (redis.status !== "end") redis.disconnect();
     // It may have been the only one that was down.
     if (!this.#closed.signal.aborted) this.#ready();
@@ -170,7 +170,7 @@ export class RedisConnections {
   /** Resolves with whether the connections became ready within `timeoutMs`. */
   async waitUntilReady(timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
     const deadlineMs = this.#deps.clock.monotonicMs() + timeoutMs;
-    while (!this.isReady() || this.#joining.size > 0) {
+    while (!this.isReady() || this.#connectingFirstTime.size > 0) {
       const leftMs = deadlineMs - this.#deps.clock.monotonicMs();
       if (leftMs <= 0 || signal?.aborted) return false;
       await this.#deps.clock.sleep(Math.min(20, leftMs), signal);
@@ -457,15 +457,15 @@ export class RedisConnections {
   }
 
   #tellOtherPassword(variable: string): void {
-    if (this.#toldPassword !== "") return;
-    this.#toldPassword = variable;
+    if (this.#announcedPassword !== "") return;
+    this.#announcedPassword = variable;
     this.#deps.log.warning("redis_password_refused", `Redis refused the password; trying ${variable}`, { variable });
   }
 
   #lost(): void {
     if (this.#closed.signal.aborted || this.#outage.isDown()) return;
     this.#lastError = this.#heard = "";
-    this.#toldPassword = "";
+    this.#announcedPassword = "";
     this.#outage.down("", { event: "redis_lost", message: "The connection to Redis was lost; trying again" });
   }
 
@@ -475,7 +475,7 @@ export class RedisConnections {
     this.#lastError = this.#heard = "";
     if (this.#everUp) this.#deps.onReconnect();
     const message = this.#everUp ? "Redis can be used again" : "Connected to Redis";
-    const variable = this.#toldPassword === "" ? null : this.#passwordVariable(this.committer);
+    const variable = this.#announcedPassword === "" ? null : this.#passwordVariable(this.committer);
     this.#outage.up(() => ({
       event: "redis_ready",
       message: variable === null ? message : `${message}, with ${variable}`,

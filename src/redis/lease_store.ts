@@ -1,13 +1,11 @@
 /** The leader lease of one source: fields of its record, on the server's clock. */
-import { MAX_LEASE_SECONDS } from "../config/fields.ts";
+import { MAX_LEASE_MS } from "../config/fields.ts";
 import type { RedisClient } from "./cluster.ts";
 import { stateKey } from "./keys.ts";
 import { loadScript, type Script } from "./scripts.ts";
 import releaseLease from "./scripts/release_lease.lua" with { type: "text" };
 import takeLease from "./scripts/take_lease.lua" with { type: "text" };
 
-/** The longest lease, in milliseconds: whoever writes a longer one is none of this program's instances. */
-export const MAX_LEASE_MS = MAX_LEASE_SECONDS * 1_000;
 /** Longest name of a holder that is shown, in characters. */
 const MAX_NAME = 200;
 

@@ -6,7 +6,7 @@ import type { ReplaySettings } from "./source_replay.ts";
 /** What of the settings a turn goes by. No secret is among them. */
 type TurnSettings = Pick<
   Settings,
-  | ("intervalSeconds" | "settleSeconds" | "canaryAfterSeconds" | "batchSize" | "brakeEnabled" | "maxPoisonRetries")
+  | ("intervalMs" | "settleMs" | "canaryAfterMs" | "batchSize" | "brakeEnabled" | "maxPoisonRetries")
   | ("chunkMessages" | "chunkBytes" | "maxMessageBytes")
 >;
 
@@ -15,13 +15,11 @@ export function replaySettings(
   setup: Pick<SourceSetup, "maxReplays" | "settleMs">,
   settings: TurnSettings,
 ): ReplaySettings {
-  const { intervalSeconds, canaryAfterSeconds, settleSeconds } = settings;
-  const { batchSize, brakeEnabled, chunkMessages, chunkBytes, maxMessageBytes } = settings;
-  const settleMs = settleSeconds === null ? setup.settleMs : settleSeconds * 1_000;
+  const { canaryAfterMs, batchSize, brakeEnabled, chunkMessages, chunkBytes, maxMessageBytes } = settings;
+  const settleMs = settings.settleMs ?? setup.settleMs;
   return {
-    ...{ batchSize, brakeEnabled, chunkMessages, chunkBytes, maxMessageBytes, settleMs },
-    intervalMs: Math.max(intervalSeconds * 1_000, settleMs),
-    canaryAfterMs: canaryAfterSeconds * 1_000,
+    ...{ canaryAfterMs, batchSize, brakeEnabled, chunkMessages, chunkBytes, maxMessageBytes, settleMs },
+    intervalMs: Math.max(settings.intervalMs, settleMs),
     maxPoisonRetries: setup.maxReplays ?? settings.maxPoisonRetries,
   };
 }

@@ -1,5 +1,5 @@
 /** Makes the leadership of one source from the settings. */
-import { MAX_LEASE_SECONDS, type Settings } from "../config/fields.ts";
+import { MAX_LEASE_MS, type Settings } from "../config/fields.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
@@ -17,7 +17,7 @@ export interface SourceLeadershipDeps {
   readonly committer: RedisClient;
   /** This process, as the lease knows it. */
   readonly instance: Instance;
-  readonly settings: Pick<Settings, "leaderElection" | "leaseSeconds">;
+  readonly settings: Pick<Settings, "leaderElection" | "leaseMs">;
   /** Whether replay is switched on: who may not move anything gives the lease to an instance that may. */
   readonly isEnabled: () => boolean;
   readonly link: SourceLink;
@@ -38,7 +38,7 @@ export function createLeadership(
       onTooLong: () => tellLongLease(policy, { metrics, log }),
     }),
     enabled: settings.leaderElection,
-    durationMs: settings.leaseSeconds * 1_000,
+    durationMs: settings.leaseMs,
     isReady: link.isReady,
     isEligible: isEnabled,
     onRedisError: (error) => account.redisError(redisErrorCode(error), error),
@@ -52,7 +52,7 @@ function tellLongLease(
   { metrics, log }: Pick<SourceLeadershipDeps, "metrics" | "log">,
 ): void {
   metrics.longLeases.inc({ source: name });
-  const why = `longer than the ${MAX_LEASE_SECONDS} s that REMEDIATION_LEASE_DURATION allows`;
+  const why = `longer than the ${MAX_LEASE_MS / 1_000} s that REMEDIATION_LEASE_DURATION allows`;
   log.warning("lease_too_long", `Remediation: a lease in ${stateKey(dlq)} was ${why}; it was not obeyed`, {
     source: name,
   });

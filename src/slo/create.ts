@@ -6,7 +6,7 @@ import { SloMonitor, type SloMonitorDeps } from "./monitor.ts";
 import type { SloName } from "./objectives.ts";
 
 type Targets = Pick<Settings, "sloDrainTarget" | "sloOldestAgeTarget" | "sloRedriveTarget" | "sloDownstreamTarget">;
-type Thresholds = Pick<Settings, "sloDrainSeconds" | "sloOldestAgeSeconds">;
+type Thresholds = Pick<Settings, "sloDrainMs" | "sloOldestAgeMs">;
 
 /** The targets of the objectives: shares of good events. */
 export function sloTargets(settings: Targets): Readonly<Record<SloName, number>> {
@@ -26,24 +26,24 @@ export function createIndicators(
 ): SourceIndicators {
   return new SourceIndicators(source, {
     ...deps,
-    drainMs: settings.sloDrainSeconds * 1_000,
-    oldestAgeMs: settings.sloOldestAgeSeconds * 1_000,
+    drainMs: settings.sloDrainMs,
+    oldestAgeMs: settings.sloOldestAgeMs,
   });
 }
 
-/** The monitor of all sources. `windowHours` is read anew each time: it can change while the service runs. */
+/** The monitor of all sources. `windowMs` is read anew each time: it can change while the service runs. */
 export function createSloMonitor(
   settings: Targets & Thresholds & Pick<Settings, "podName">,
-  { windowHours, ...deps }: Pick<SloMonitorDeps, "clock" | "sources"> & {
+  { windowMs, ...deps }: Pick<SloMonitorDeps, "clock" | "sources"> & {
     counters: SloCounters;
-    windowHours: () => number;
+    windowMs: () => number;
   },
 ): SloMonitor {
   return new SloMonitor({
     ...deps,
     targets: sloTargets(settings),
     podName: settings.podName,
-    thresholdSeconds: { time_to_drain: settings.sloDrainSeconds, oldest_age: settings.sloOldestAgeSeconds },
-    windowMs: () => windowHours() * 3_600_000,
+    thresholdMs: { time_to_drain: settings.sloDrainMs, oldest_age: settings.sloOldestAgeMs },
+    windowMs,
   });
 }

@@ -28,7 +28,7 @@ export interface SloMonitorDeps {
   readonly windowMs: () => number;
   readonly targets: Readonly<Record<SloName, number>>;
   /** What an event is held against, in seconds, where it is a time. */
-  readonly thresholdSeconds: Partial<Readonly<Record<SloName, number>>>;
+  readonly thresholdMs: Partial<Readonly<Record<SloName, number>>>;
   readonly podName: string;
 }
 
@@ -128,7 +128,7 @@ export class SloMonitor extends PeriodicTask {
   }
 
   #describe({ name, role }: MonitoredSource, { slo, windowMs }: { slo: SloName; windowMs: number }): SloComponent {
-    const { targets, thresholdSeconds } = this.#deps;
+    const { targets, thresholdMs } = this.#deps;
     const counts = this.#series.get(name)!.get(slo)!;
     const whole = counts.over(windowMs), target = targets[slo];
     const verdict = judgeSlo(whole, target);
@@ -144,7 +144,7 @@ export class SloMonitor extends PeriodicTask {
       events: whole.events,
       bad_events: whole.bad,
       events_needed: verdict.eventsNeeded,
-      ...(thresholdSeconds[slo] === undefined ? {} : { threshold_seconds: thresholdSeconds[slo] }),
+      ...(thresholdMs[slo] === undefined ? {} : { threshold_seconds: thresholdMs[slo] / 1_000 }),
       ...{ source: name, slo, role: role() },
     };
   }

@@ -28,7 +28,7 @@ interface Drain {
 const PACED: Drain = {
   ...{ backlog: IS_FULL ? 20_000 : 500, livePerSecond: 250, shedOver: SHED_THRESHOLD },
   ...{ limit: { limit: 500, periodMs: 1_000 }, sendMs: 0 },
-  settings: { maxPerSecond: "auto", moogRateLimit: 500, moogRatePeriodSeconds: 1, targetMaxDepth: null },
+  settings: { maxPerSecond: "auto", moogRateLimit: 500, moogRatePeriodMs: 1_000, targetMaxDepth: null },
 };
 
 /** A forwarder slower than the alerter: what is replayed gathers in the alert queue. Short: all a tenth of what it is. */

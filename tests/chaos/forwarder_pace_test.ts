@@ -56,7 +56,7 @@ async function replayBesideLive(redis: TestRedis, run: Run): Promise<string> {
   });
   const startedMs = performance.now();
   const settings: Partial<Settings> = {
-    ...{ sources: ["moog"], maxPerSecond: "auto", moogRateLimit: limit, moogRatePeriodSeconds: periodMs / 1_000 },
+    ...{ sources: ["moog"], maxPerSecond: "auto", moogRateLimit: limit, moogRatePeriodMs: periodMs },
     ...{ targetMaxDepth: null, breakerEnabled: true, chunkMessages: 200 },
   };
   const engines = Array.from({ length: replicas }, () => createEngine(redis, { settings, longestPauseMs: Infinity }));

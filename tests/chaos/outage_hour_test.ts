@@ -8,7 +8,7 @@ const server = shareRedis();
 
 for (const replicas of [1, 4]) {
   Deno.test(`outage: kills none of 5,000 when an hour is 3,600 cycles of a second (${replicas} replicas)`, async () => {
-    await using pipeline = new Pipeline(server(), { replicas, intervalSeconds: 1 });
+    await using pipeline = new Pipeline(server(), { replicas, intervalMs: 1_000 });
     await server().seedList(DLQ, eventTexts(5_000));
     for (let cycle = 0; cycle < 3_600; cycle++) {
       await pipeline.tick(FAIL);

@@ -147,11 +147,11 @@ async function withFiles(
 /** A variable of each prefix with a value: its default, or where it has none what any proxy may be. */
 const examples = environmentPrefixes().filter((prefix) => prefix.endsWith("*")).map((prefix) => {
   const named = Object.values(FIELDS).flatMap((field) =>
-    [field.variable, ...field.aliases].map((name) => ({ field, name, value: field.initialText || "proxy.test:3128" }))
+    [field.variable, ...field.aliases].map((name) => ({ field, name, value: field.defaultText || "proxy.test:3128" }))
   );
   const isOf = ({ name }: { name: string }) => name.startsWith(prefix.replace("*", ""));
   const found = named.filter(isOf);
-  return { prefix, ...found.find(({ field }) => (field.initialText ?? "") !== "") ?? found[0]! };
+  return { prefix, ...found.find(({ field }) => (field.defaultText ?? "") !== "") ?? found[0]! };
 });
 
 for (const { prefix, name, value, field } of examples) {

@@ -8,7 +8,7 @@ import { waitUntil } from "../../testkit/wait.ts";
 const redis = shareRedis();
 const DLQ = "mutt:dlq:moog", TARGET = "mutt:alert_queue";
 const STATE = "mutt:circuit_breaker:moogsoft:state", OPEN_TIME = "mutt:circuit_breaker:moogsoft:open_time";
-const SETTINGS: Partial<Settings> = { sources: ["moog"], breakerTimeoutSeconds: 2 };
+const SETTINGS: Partial<Settings> = { sources: ["moog"], breakerTimeoutMs: 2_000 };
 
 const alerts = (count: number) => Array.from({ length: count }, (_, i) => `{"alert": ${i}, "_moog_retry_count": 6}`);
 
@@ -54,7 +54,7 @@ Deno.test("breaker: holds the source while it is open and young", async () => {
   await withEngines(1, async ([engine]) => {
     assert.deepEqual(await stopsAndMoves(engine!), ["breaker", 0]);
     assert.equal((await redis().readTexts(DLQ)).length, 5);
-  }, { breakerTimeoutSeconds: 300 });
+  }, { breakerTimeoutMs: 300_000 });
 });
 
 Deno.test("breaker: lets one message through a timeout, for all replicas together, when it is half open", async () => {
@@ -65,7 +65,7 @@ Deno.test("breaker: lets one message through a timeout, for all replicas togethe
     assert.equal(turns.reduce((sum, { replayed }) => sum + replayed, 0), 1);
     assert.deepEqual(await stopsAndMoves(engines[0]!), ["breaker", 0]);
     assert.equal(await redis().depth(TARGET), 1);
-  }, { breakerTimeoutSeconds: 300 });
+  }, { breakerTimeoutMs: 300_000 });
 });
 
 Deno.test("breaker: does not count canaries, sends different messages, and all when it closes", async () => {
@@ -92,7 +92,7 @@ Deno.test("breaker: does not count canaries, sends different messages, and all w
     }, { what: "all is replayed" });
     assert.equal(await client.llen(TARGET), 3);
     assert.equal(await client.llen("mutt:dlq:dead"), 0);
-  }, { breakerTimeoutSeconds: 1 });
+  }, { breakerTimeoutMs: 1_000 });
 });
 
 const gateIs = (engine: Engine, reason: string) =>
@@ -111,7 +111,7 @@ for (const [state, replayed] of [["CLOSED", 5], ["HALF_OPEN", 1]] as const) {
       await waitUntil(async () => await redis().depth(TARGET) === replayed, {
         what: `${replayed} are replayed`,
       });
-    }, { breakerTimeoutSeconds: 300 });
+    }, { breakerTimeoutMs: 300_000 });
   });
 }
 
@@ -124,7 +124,7 @@ Deno.test("breaker: ends the loop's pause when the breaker closes just behind a 
     await gateIs(engine!, "canary_sent");
     await setBreaker("CLOSED");
     await waitUntil(async () => await redis().depth(TARGET) === 5, { what: "all are replayed" });
-  }, { breakerTimeoutSeconds: 300 });
+  }, { breakerTimeoutMs: 300_000 });
 });
 
 Deno.test("breaker: sends a canary when the last one went in the future, by a clock that was set back", async () => {
@@ -133,7 +133,7 @@ Deno.test("breaker: sends a canary when the last one went in the future, by a cl
   await redis().client().hset(stateKey(DLQ), "breakerCanaryAtMs", Date.now() + 3_600_000);
   await withEngines(1, async ([engine]) => {
     assert.deepEqual(await stopsAndMoves(engine!), ["breaker", 1]);
-  }, { breakerTimeoutSeconds: 300 });
+  }, { breakerTimeoutMs: 300_000 });
 });
 
 Deno.test("breaker: is ignored with one warning when CIRCUIT_BREAKER_ENABLED is false", async () => {

@@ -119,9 +119,9 @@ function key(name: string): string {
 Deno.test("ConfigWatcher: re-reads at once when the bare key is published", () =>
   withWatcher(true, async ({ operator, live, reloads, clock }) => {
     await operator.set(key("remediation_interval"), "60");
-    assert.equal(live.current().intervalSeconds, 300);
+    assert.equal(live.current().intervalMs, 300_000);
     await operator.publish(CONFIG_CHANNEL, "remediation_interval");
-    await waitUntil(() => live.current().intervalSeconds === 60, { what: "the interval is taken over" });
+    await waitUntil(() => live.current().intervalMs === 60_000, { what: "the interval is taken over" });
     assert.deepEqual(reloads, ["applied"]);
     assert.ok(clock.pausesMs.every((ms) => ms === 5_000), "polls every 5 s once it has read");
   }));
@@ -152,10 +152,10 @@ Deno.test("ConfigWatcher: returns to the static value when the key is deleted, e
       await operator.del(name);
       await operator.set(name, "60");
       await clock.poll();
-      assert.equal(live.current().intervalSeconds, 60);
+      assert.equal(live.current().intervalMs, 60_000);
       await act();
       await clock.poll();
-      assert.equal(live.current().intervalSeconds, 300);
+      assert.equal(live.current().intervalMs, 300_000);
     }
     assert.ok(logged().every((line) => line.level === "INFO"));
   }));
@@ -166,7 +166,7 @@ Deno.test("ConfigWatcher: keeps the last good value and warns once when a bad on
     await clock.poll();
     await operator.set(key("remediation_interval"), "0");
     for (let polls = 0; polls < 3; polls++) await clock.poll();
-    assert.equal(live.current().intervalSeconds, 60);
+    assert.equal(live.current().intervalMs, 60_000);
     assert.deepEqual(reloads, ["applied", "rejected"]);
     assert.deepEqual(logged().filter((line) => line.level === "WARNING").map((line) => line.message), [
       'Remediation: remediation_interval "0" is not a whole number from 1 to 86400 (seconds); the last good value stays',
@@ -181,7 +181,7 @@ Deno.test("ConfigWatcher: refuses a value of 100 MB without reading it, however 
     const before = await sent();
     for (let polls = 0; polls < 3; polls++) await clock.poll();
     assert.ok(await sent() - before < 100_000, "some kilobytes a look");
-    assert.deepEqual([live.current().intervalSeconds, live.neighbours().moogRateLimit], [300, null]);
+    assert.deepEqual([live.current().intervalMs, live.muttShared().moogRateLimit], [300_000, null]);
     assert.deepEqual(logged().map((line) => line.message), [
       "Remediation: remediation_interval is longer than 1024 bytes; the last good value stays",
       "Remediation: moog_rate_limit is longer than 1024 bytes; the last good value stays",
@@ -194,12 +194,12 @@ Deno.test("ConfigWatcher: survives a restart of Redis, keeps its values meanwhil
     await clock.poll();
     await server.kill("SIGKILL");
     for (let polls = 0; polls < 3; polls++) await clock.poll();
-    assert.equal(live.current().intervalSeconds, 60);
+    assert.equal(live.current().intervalMs, 60_000);
     await server.restart();
     await waitUntil(isSubscribed, { what: "it has subscribed again" });
     await operator.set(key("remediation_interval"), "90");
     await operator.publish(CONFIG_CHANNEL, "remediation_interval");
-    await waitUntil(() => live.current().intervalSeconds === 90, { what: "the interval is taken over" });
+    await waitUntil(() => live.current().intervalMs === 90_000, { what: "the interval is taken over" });
     assert.deepEqual(logged().filter((line) => line.level !== "INFO"), []);
   }));
 
@@ -216,10 +216,10 @@ Deno.test("ConfigWatcher: reads nothing, as MUTT's services, and subscribes to n
     await operator.set(key("alerter_queue_warn_threshold"), "500");
     assert.equal(await watcher.readOnce(), true);
     assert.equal(countReads(), 0);
-    assert.equal(live.current().intervalSeconds, 300);
-    assert.deepEqual(live.neighbours(), {
+    assert.equal(live.current().intervalMs, 300_000);
+    assert.deepEqual(live.muttShared(), {
       moogRateLimit: null,
-      moogRatePeriodSeconds: null,
+      moogRatePeriodMs: null,
       alerterQueueWarnThreshold: null,
     });
     assert.equal(await isSubscribed(), false);
@@ -232,7 +232,7 @@ Deno.test("ConfigWatcher: tells a missing permission once, and goes on when it i
     await operator.call("ACL", "SETUSER", "default", "+getrange");
     await operator.set(key("remediation_interval"), "60");
     await clock.poll();
-    assert.equal(live.current().intervalSeconds, 60);
+    assert.equal(live.current().intervalMs, 60_000);
     assert.deepEqual(logged().filter((line) => line.level === "WARNING").map((line) => line.message), [
       "Remediation: The dynamic configuration cannot be read; the last values stay (NOPERM)",
     ]);
@@ -251,7 +251,7 @@ Deno.test("ConfigWatcher: stops at once while a read hangs, then applies nothing
     await server.kill("SIGCONT");
     await waitUntil(async () => !await isSubscribed(), { what: "the subscription is gone" });
     assert.equal(await watcher.readOnce(), false, "its answer comes behind that of the read that hung");
-    assert.equal(live.current().intervalSeconds, 300);
+    assert.equal(live.current().intervalMs, 300_000);
     watcher.start();
     assert.deepEqual(
       (await server.clientConnections()).length,

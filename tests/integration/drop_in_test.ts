@@ -39,14 +39,14 @@ async function healthWith(env: Record<string, string>, gate: (gate: Gate) => boo
   return { ...found, told: service.events("moogsoft_not_asked").map(({ message }) => message) };
 }
 
-const EMPTY = "MOOG_WEBHOOK_URL is empty: Moogsoft is not asked, and is taken to be healthy";
+const EMPTY = "MOOG_WEBHOOK_URL is empty: Moogsoft is not probed and counts as healthy";
 
 withRedis("run: tells an empty webhook at the start, in health and in the gate's detail", async (redis) => {
   const { moogsoft, gate, told } = await healthWith(envFor(redis), ({ name }) => name === "downstream");
   assert.equal(moogsoft, EMPTY);
   assert.deepEqual([gate.reason, gate.detail], ["no_url", EMPTY]);
   assert.deepEqual(told, [
-    `Remediation: ${EMPTY}, so dead letters are replayed into an outage too. Set it, or MOOG_HEALTH_CHECK_ENABLED=false if that is meant`,
+    `Remediation: ${EMPTY}, so dead letters are replayed even during an outage. Set it, or set MOOG_HEALTH_CHECK_ENABLED=false if that is intended`,
   ]);
 });
 
@@ -55,7 +55,7 @@ withRedis(
   async (redis) => {
     const env = envFor(redis, { MOOG_HEALTH_CHECK_ENABLED: "false" });
     const { moogsoft, told } = await healthWith(env, ({ name }) => name === "downstream");
-    assert.match(moogsoft, /^MOOG_HEALTH_CHECK_ENABLED is false: Moogsoft is not asked/);
+    assert.match(moogsoft, /^MOOG_HEALTH_CHECK_ENABLED is false: Moogsoft is not probed/);
     assert.deepEqual(told, []);
   },
 );

@@ -58,7 +58,7 @@ const AUTO: PaceSettings = {
   maxPerSecond: "auto",
   decidedBy: "REMEDIATION_MAX_PER_SECOND",
   rateLimit: 50,
-  ratePeriodSeconds: 1,
+  ratePeriodMs: 1_000,
 };
 
 Deno.test("createPaceGate: leaves room by the forwarder's own books and the queues before it", async () => {

@@ -21,11 +21,11 @@ import { shareRedis } from "../../testkit/redis.ts";
 import { waitUntil } from "../../testkit/wait.ts";
 
 const server = shareRedis();
-/** The lease of a test, in seconds. */
-const LEASE_SECONDS = 1;
+/** The lease of a test. */
+const LEASE_MS = 1_000;
 
 function elect(name: string, { settings, ...more }: EngineOptions = {}): Engine {
-  const elected = { leaderElection: true, leaseSeconds: LEASE_SECONDS, intervalSeconds: 1, ...settings };
+  const elected = { leaderElection: true, leaseMs: LEASE_MS, intervalMs: 1_000, ...settings };
   return createEngine(server(), { name, ...more, settings: elected });
 }
 
@@ -55,8 +55,8 @@ Deno.test("leader: a lone instance leads at once, tells so, and gives the lease 
 });
 
 Deno.test("leader: a standby moves nothing and says who leads, and takes over at once when the leader stops", async () => {
-  await using standby = elect("b", { settings: { leaseSeconds: 300 } });
-  const leader = elect("a", { settings: { leaseSeconds: 300 } });
+  await using standby = elect("b", { settings: { leaseMs: 300_000 } });
+  const leader = elect("a", { settings: { leaseMs: 300_000 } });
   await leader.turn();
   await standby.start();
   await server().seedList(DLQ, eventTexts(20));
@@ -92,7 +92,7 @@ Deno.test("leader: a standby takes over once the lease of a killed leader is ove
 Deno.test("leader: Redis refuses the commit of one who was displaced after its read", async () => {
   const texts = eventTexts(20);
   await server().seedList(DLQ, texts);
-  await using engine = elect("a", { settings: { leaseSeconds: 300 } });
+  await using engine = elect("a", { settings: { leaseMs: 300_000 } });
   const other = lease("other");
   engine.beforeCommit(async (number) => {
     if (number === 2) await other.take({ durationMs: 300_000, force: true });
@@ -188,7 +188,7 @@ Deno.test("leader: tells why it cannot lead when Redis refuses the lease, and no
 });
 
 Deno.test("leader: a displaced leader asks again at once when the lease is given back", async () => {
-  await using engine = elect("a", { settings: { leaseSeconds: 300 } });
+  await using engine = elect("a", { settings: { leaseMs: 300_000 } });
   const other = lease("other");
   await engine.start();
   await waitUntil(() => roleOf(engine) === "leader", { what: "it leads" });

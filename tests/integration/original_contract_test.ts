@@ -76,7 +76,7 @@ async function probe(answer: StubAnswer, replayed: 0 | 1): Promise<void> {
   const moog = await startHttpStub();
   try {
     moog.answer(answer);
-    const probed = { moogHealthCheckEnabled: true, moogWebhookUrl: moog.url, moogHealthTimeoutSeconds: 0.3 };
+    const probed = { moogHealthCheckEnabled: true, moogWebhookUrl: moog.url, moogHealthTimeoutMs: 300 };
     const { outcome, metrics } = await oneCycle([eventText(1)], probed);
     assert.deepEqual([outcome.replayed, metrics.moogHealth], [replayed, replayed]);
     assert.equal(outcome.stoppedBy, replayed === 1 ? "empty" : "downstream");
@@ -175,7 +175,7 @@ Deno.test("original 25: dlq_depth is 42 when 42 messages are there, though nothi
 });
 
 Deno.test("original loop: drains the DLQ by itself once it is started, poison to the dead list", async () => {
-  await using engine = createEngine(server(), { settings: { intervalSeconds: 1 } });
+  await using engine = createEngine(server(), { settings: { intervalMs: 1_000 } });
   await server().seedList(DLQ, [eventText(1), eventText(2, ', "_moog_retry_count": 3')]);
   engine.start();
   const client = server().client();

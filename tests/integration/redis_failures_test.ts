@@ -136,9 +136,9 @@ Deno.test("check: refuses a client key that is encrypted, or another certificate
   };
   for (
     const [key, said] of [
-      [ENCRYPTED_KEY, /REDIS_CLIENT_KEY_PATH .* its key is encrypted, .*openssl pkey/],
-      [certificateFiles("node_1").key, /REDIS_CLIENT_KEY_PATH .* not the key of the client certificate/],
-      [cert, /REDIS_CLIENT_KEY_PATH .* holds no whole key/],
+      [ENCRYPTED_KEY, /REDIS_CLIENT_KEY_PATH .* its key is encrypted .*openssl pkey/],
+      [certificateFiles("node_1").key, /REDIS_CLIENT_KEY_PATH .* does not belong to the client certificate/],
+      [cert, /REDIS_CLIENT_KEY_PATH .* has no complete key/],
     ] as const
   ) {
     const told = await runCheck({ ...env, REDIS_CLIENT_KEY_PATH: key });
@@ -152,7 +152,7 @@ withRedis("check: names the variable when a password is missing, and when it is 
 }, async (redis) => {
   assert.match(
     (await check({ redisPort: redis.port })).said,
-    /\(NOAUTH .*set REDIS_PASS_CURRENT and MOOG_API_KEY, which MUTT keeps in Vault only/,
+    /\(NOAUTH .*set REDIS_PASS_CURRENT and MOOG_API_KEY \(MUTT keeps them only in Vault\)/,
   );
 });
 

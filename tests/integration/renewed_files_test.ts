@@ -142,11 +142,11 @@ Deno.test("RenewedFiles: keeps what it read before while a file is half written,
       assert.match(lines.at(-1)!.message, problem);
     };
     await Deno.writeTextFile(`${dir}/ca.crt`, ca.slice(0, 500));
-    checkKept(/REDIS_CA_CERT_PATH.*cut off/);
+    checkKept(/REDIS_CA_CERT_PATH.*is incomplete/);
     await Deno.writeTextFile(`${dir}/ca.crt`, ca);
     files.readAll();
     await Deno.copyFile(certificateFiles("localhost").key, `${dir}/own.key`);
-    checkKept(/REDIS_CLIENT_KEY_PATH.*not the key of the client certificate/);
+    checkKept(/REDIS_CLIENT_KEY_PATH.*does not belong to the client certificate/);
     await Deno.remove(`${dir}/own.key`);
     checkKept(/REDIS_CLIENT_KEY_PATH.*NotFound/);
     await install(dir, "localhost");

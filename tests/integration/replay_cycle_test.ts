@@ -167,7 +167,7 @@ Deno.test("runOnce: leaves in the dead list only what has a readable failed_at, 
 
 Deno.test("runOnce: begins no cycle before the interval has passed, and one then, when more is there", async () => {
   await server().seedList(DLQ, eventTexts(3));
-  await using engine = createEngine(server(), { settings: { batchSize: 2, intervalSeconds: .3 } });
+  await using engine = createEngine(server(), { settings: { batchSize: 2, intervalMs: 300 } });
   deepStrictEqual(await turnOf(engine), { began: true, replayed: 2, stoppedBy: "batch_size" });
   await server().seedList(DLQ, eventTexts(1, 3));
   deepStrictEqual(await turnOf(engine), { began: false, replayed: 0, stoppedBy: "batch_size" });

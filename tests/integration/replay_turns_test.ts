@@ -8,7 +8,7 @@ import { waitUntil } from "../../testkit/wait.ts";
 const server = shareRedis();
 const INTERVAL_MS = 300;
 const MESSAGES = 60;
-const SETTINGS = { intervalSeconds: INTERVAL_MS / 1_000, maxPoisonRetries: 1_000, chunkMessages: 7 };
+const SETTINGS = { intervalMs: INTERVAL_MS, maxPoisonRetries: 1_000, chunkMessages: 7 };
 
 /** Gives every message back to the DLQ at once, as a consumer does that fails, and writes down what it was given. */
 class FailingConsumer {

@@ -47,7 +47,7 @@ Deno.test("config: says what is wrong with a .env and a secret of 100 MB, and st
     }
     const { code, told } = await showConfig(`export MOOG_API_KEY_FILE='${folder}/secret'`, folder);
     assert.equal(code, 78);
-    assert.match(told, /\.env cannot be read: FileTooLarge \(more than 1048576 bytes\) \(wanted: a regular file/);
+    assert.match(told, /\.env cannot be read: FileTooLarge \(more than 1048576 bytes\) \(expected: a regular file/);
     assert.match(told, /MOOG_API_KEY_FILE ".*secret" cannot be read: FileTooLarge \(more than 1048576 bytes\)/);
   }));
 
@@ -67,7 +67,7 @@ Deno.test("config: does not wait for a pipe in place of .env, a secret or the so
     const script = `export MOOG_API_KEY_FILE='${folder}/pipe' REMEDIATION_SOURCES_PATH='${folder}/pipe'`;
     const { code, told } = await showConfig(script, folder);
     assert.equal(code, 78);
-    assert.match(told, /\.env cannot be read: NotAFile \(wanted: a regular file/);
+    assert.match(told, /\.env cannot be read: NotAFile \(expected: a regular file/);
     assert.match(told, /MOOG_API_KEY_FILE ".*pipe" cannot be read: NotAFile/);
     assert.match(told, /REMEDIATION_SOURCES_PATH ".*pipe" cannot be read: NotAFile/);
   }));
@@ -110,7 +110,7 @@ Deno.test("config: refuses a .env in UTF-16, a value of ours in Latin-1, and a s
     Deno.writeFileSync(`${folder}/.env`, utf16("REDIS_HOST=redis.example\n"));
     assert.match(
       (await showConfig("", folder)).told,
-      /\.env is not text in UTF-8 but in UTF-16: save it as UTF-8/,
+      /\.env is UTF-16 text: save it as UTF-8/,
     );
 
     Deno.writeFileSync(
@@ -119,14 +119,14 @@ Deno.test("config: refuses a .env in UTF-16, a value of ours in Latin-1, and a s
     );
     const bad = await showConfig("", folder);
     assert.equal(bad.code, 78);
-    assert.match(bad.told, /REDIS_PASS in \.env is not text in UTF-8/);
+    assert.match(bad.told, /REDIS_PASS in \.env is not UTF-8 text/);
     assert.doesNotMatch(bad.told, /hid|OTHERS/);
 
     Deno.writeFileSync(`${folder}/.env`, latin1("# f\u00fcr alle\nOTHERS=\u00fc\nREDIS_DB=3\n"));
     Deno.writeFileSync(`${folder}/secret`, latin1("hid\u00fcden\n"), { mode: 0o400 });
     const { code, told } = await showConfig(`export MOOG_API_KEY_FILE='${folder}/secret'`, folder);
     assert.equal(code, 78);
-    assert.match(told, /MOOG_API_KEY_FILE ".*secret" is not text in UTF-8/);
+    assert.match(told, /MOOG_API_KEY_FILE ".*secret" is not UTF-8 text/);
     assert.equal((await showConfig("", folder)).code, 0, "a comment and a variable of somebody else do not matter");
   }));
 
@@ -144,9 +144,12 @@ Deno.test("config: names the .env that was read, and warns where others may writ
     Deno.writeTextFileSync(path, "REDIS_HOST=redis.example\nREDIS_PASS=planted\n");
     Deno.chmodSync(path, 0o666);
     const { told } = await showConfig(secret, folder);
-    assert.match(told, /warning: ".*\.env" may be written by every user \(mode 0666\)/);
-    assert.match(told, /warning: ".*\.env" holds REDIS_PASS and may be read by every user \(mode 0666\)/);
-    assert.match(told, /warning: MOOG_API_KEY_FILE ".*secret" may be read by every user \(mode 0444\): 0400 is enough/);
+    assert.match(told, /warning: ".*\.env" is writable by every user \(mode 0666\)/);
+    assert.match(told, /warning: ".*\.env" holds REDIS_PASS and is readable by every user \(mode 0666\)/);
+    assert.match(
+      told,
+      /warning: MOOG_API_KEY_FILE ".*secret" is readable by every user \(mode 0444\): change the mode to 0400/,
+    );
   }));
 
 Deno.test("run: logs which .env was read, and nothing of the kind where there is none", () =>
@@ -180,13 +183,13 @@ Deno.test("config: refuses runtime variables that give keys away or switch the c
     assert.match(refused.told, /NODE_TLS_REJECT_UNAUTHORIZED is 0/);
     const { code, told } = await showConfig("export NODE_EXTRA_CA_CERTS=/nowhere/ca.pem", folder);
     assert.equal(code, 0);
-    assert.match(told, /warning: NODE_EXTRA_CA_CERTS is set: the runtime believes the authorities/);
+    assert.match(told, /warning: NODE_EXTRA_CA_CERTS is set: the runtime trusts the authorities/);
   }));
 
 Deno.test("config: names a variable that is not UTF-8, and does not show it", async () => {
   const { code, told } = await showConfig("export REDIS_PASS=$(printf 'hid\\377den') REDIS_HOST=$(printf 'a\\300b')");
   assert.notEqual(code, 0);
-  assert.match(told, /REDIS_PASS is not text in UTF-8/);
-  assert.match(told, /REDIS_HOST is not text in UTF-8/);
+  assert.match(told, /REDIS_PASS is not UTF-8 text/);
+  assert.match(told, /REDIS_HOST is not UTF-8 text/);
   assert.doesNotMatch(told, /hid|den\b/);
 });

@@ -41,8 +41,8 @@ for (const [what, prepare] of GOOD_FILES) {
 }
 
 const BAD_FILES: readonly [what: string, prepare: Prepare, problem: RegExp][] = [
-  ["nothing", () => {}, /cannot be read: NotFound \(wanted: a regular file of at most 1048576 bytes/],
-  ["a folder", (path) => Deno.mkdirSync(path), /cannot be read: NotAFile \(wanted: a regular file/],
+  ["nothing", () => {}, /cannot be read: NotFound \(expected: a regular file of at most 1048576 bytes/],
+  ["a folder", (path) => Deno.mkdirSync(path), /cannot be read: NotAFile \(expected: a regular file/],
   ["a pipe that nobody writes to", makePipe, /cannot be read: NotAFile/],
   ["an endless device", (path) => Deno.symlinkSync("/dev/zero", path), /cannot be read: NotAFile/],
   ["a link to nothing", (path) => Deno.symlinkSync("nothing", path), /cannot be read: NotFound/],
@@ -50,7 +50,7 @@ const BAD_FILES: readonly [what: string, prepare: Prepare, problem: RegExp][] = 
   ["a file of 100 MB", (path) => {
     write("{}")(path);
     Deno.truncateSync(path, 100_000_000);
-  }, /cannot be read: FileTooLarge \(more than 1048576 bytes\) \(wanted: a regular file/],
+  }, /cannot be read: FileTooLarge \(more than 1048576 bytes\) \(expected: a regular file/],
   ["one byte too many", write(GOOD.padEnd(MAX_SOURCES_BYTES + 1)), /cannot be read: FileTooLarge/],
   ["an empty file", write(""), /it is empty and not an object \{"sources": \{…\}\}$/],
   ["nothing but a byte order mark", write("\uFEFF"), /it is empty and not an object/],
@@ -87,7 +87,7 @@ Deno.test({
       Deno.chmodSync(path, 0);
     });
     assert.ok(!loaded.ok);
-    assert.match(loaded.problems.join(), /cannot be read: PermissionDenied \(wanted: .* that this user may read\)$/);
+    assert.match(loaded.problems.join(), /cannot be read: PermissionDenied \(expected: .* that this user may read\)$/);
   },
 });
 

@@ -79,7 +79,7 @@ Deno.test("manifests: start the service without any of the runtime's variables",
 });
 
 Deno.test("unit: waits longer than the program takes to stop, and does not restart what a restart cannot mend", () => {
-  assert.ok(Number(valuesOf("TimeoutStopSec")[0]) > Number(FIELDS.shutdownTimeoutSeconds.initial));
+  assert.ok(Number(valuesOf("TimeoutStopSec")[0]) > FIELDS.shutdownTimeoutMs.default / 1_000);
   assert.deepEqual(valuesOf("RestartPreventExitStatus"), [`${EXIT.configuration}`]);
 });
 

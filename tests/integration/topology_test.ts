@@ -171,7 +171,7 @@ for (
     await using trio = await SentinelTrio.start({ masterConfig });
     const before = await trio.master();
     const url = `redis+sentinel://${trio.addresses().join(",")}/${MASTER}`;
-    await using engine = createEngine({ port: 1 }, { settings: { redisUrl: new Secret(url), intervalSeconds: 1 } });
+    await using engine = createEngine({ port: 1 }, { settings: { redisUrl: new Secret(url), intervalMs: 1_000 } });
     await engine.start();
     await trio.client(trio.sentinels[0]!).call("SENTINEL", "FAILOVER", MASTER);
     await waitUntil(async () => await trio.master() !== before, { what: "there is a new master", timeoutMs: LONG_MS });
@@ -189,7 +189,7 @@ for (
 Deno.test("connection: a server that lost its master (MASTERDOWN) is left for where its endpoint leads now", async () => {
   const [before, now] = [await startRedis(), await startRedis()];
   const endpoint = startTcpProxy(before);
-  const engine = createEngine(endpoint, { settings: { intervalSeconds: 1 } });
+  const engine = createEngine(endpoint, { settings: { intervalMs: 1_000 } });
   await engine.start();
   await waitUntil(() => engine.connections.isReady(), { what: "it is connected" });
   endpoint.moveTo(now.port);

@@ -1,7 +1,8 @@
 /** Whatever stands in the environment, in `.env`, in the sources file or behind a dynamic key: no throw, no secret, no forged line. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { DYNAMIC_KEYS, LiveSettings, NEIGHBOUR_FIELDS, NEIGHBOUR_KEYS } from "../../src/mutt/dynamic_keys.ts";
+import { DYNAMIC_KEYS, LiveSettings, MUTT_SHARED_FIELDS, MUTT_SHARED_KEYS } from "../../src/mutt/dynamic_keys.ts";
+import type { Field } from "../../src/config/field.ts";
 import {
   DEFAULT_SETTINGS,
   FIELDS,
@@ -92,7 +93,7 @@ function checkLoaded(loaded: Loaded): void {
   }
   for (const key of SETTING_KEYS) {
     const value: Settings[SettingKey] = loaded.settings[key];
-    const shown = showValue(value);
+    const shown = showValue(loaded.settings, key);
     const at = `${FIELDS[key].variable}: ${JSON.stringify(shown)}`;
     assert.ok(!(value instanceof Secret) || shown === "[redacted]", at);
     if (FIELDS[key].secret || loaded.origins[key].layer === "default" || shown.includes("[redacted]")) continue;
@@ -248,12 +249,15 @@ Deno.test("parseSources: takes or refuses any text, with few short problems that
   );
 });
 
-/** What each key may be at most; the neighbours' by their own table. */
-const BOUNDS = new Map(Object.values(NEIGHBOUR_FIELDS).map((field) => [field.key, field]));
+/** A setting's value as its variable would say it. */
+function format(key: SettingKey, settings: Settings): string {
+  const field: Field<unknown> = FIELDS[key];
+  return field.format(settings[key]);
+}
 
 Deno.test("LiveSettings: stays within bounds whatever is set, in any order, and comes back when it is deleted", () => {
   const key = fc.oneof(
-    { weight: 8, arbitrary: fc.constantFrom(...DYNAMIC_KEYS, ...NEIGHBOUR_KEYS) },
+    { weight: 8, arbitrary: fc.constantFrom(...DYNAMIC_KEYS, ...MUTT_SHARED_KEYS) },
     { weight: 1, arbitrary: fc.constantFrom("redis_host", "__proto__", "constructor", "toString") },
   );
   const text = fc.oneof(WORD, NUMBER_TEXT, HOSTILE_TEXT, DRESSED, fc.constant(null), fc.constant("9".repeat(2_000)));
@@ -266,17 +270,17 @@ Deno.test("LiveSettings: stays within bounds whatever is set, in any order, and 
         const settings = live.current();
         for (const one of SETTING_KEYS) {
           if (FIELDS[one].dynamicKey === null) assert.equal(settings[one], DEFAULT_SETTINGS[one]);
-          else assert.equal(FIELDS[one].parse(String(settings[one])), settings[one]);
+          else assert.equal(FIELDS[one].parse(format(one, settings)), settings[one]);
         }
-        for (const [neighbour, { key: own }] of Object.entries(NEIGHBOUR_FIELDS)) {
-          const now = live.neighbours()[neighbour as keyof typeof NEIGHBOUR_FIELDS];
-          const { min, max } = BOUNDS.get(own)!;
-          assert.ok(now === null || (Number.isInteger(now) && now >= min && now <= max), `${own}: ${now}`);
+        for (const [shared, { key: own, type }] of Object.entries(MUTT_SHARED_FIELDS)) {
+          const now = live.muttShared()[shared as keyof typeof MUTT_SHARED_FIELDS];
+          // What was taken is taken again: no value is out of its bounds.
+          assert.ok(now === null || type.parse(type.format?.(now) ?? String(now)) === now, `${own}: ${now}`);
         }
       }
-      for (const name of [...DYNAMIC_KEYS, ...NEIGHBOUR_KEYS]) live.apply(name, null);
+      for (const name of [...DYNAMIC_KEYS, ...MUTT_SHARED_KEYS]) live.apply(name, null);
       assert.deepEqual(live.current(), DEFAULT_SETTINGS);
-      assert.ok(Object.values(live.neighbours()).every((value) => value === null));
+      assert.ok(Object.values(live.muttShared()).every((value) => value === null));
     }),
     propertyRuns(1_500),
   );

@@ -7,7 +7,7 @@ import type { LeaseMode } from "./scenario.ts";
 import type { World } from "./world.ts";
 
 /** Settings of an engine: cycles follow one another at once, commits are small, nothing holds back what fails. */
-const SETTINGS = { intervalSeconds: 0.02, chunkMessages: CHUNK_MESSAGES, brakeEnabled: false };
+const SETTINGS = { intervalMs: 20, chunkMessages: CHUNK_MESSAGES, brakeEnabled: false };
 const SETTLE_TIMEOUT_MS = 10_000;
 
 /** With the wrong lease they all carry this, so that each of them believes that it leads. */
@@ -114,7 +114,7 @@ export class Engines implements AsyncDisposable {
 
   #create(i: number): Engine {
     const { lease, options } = this.#options, { settings, ...rest }: EngineOptions = options?.(i) ?? {};
-    const election = { leaderElection: lease !== "off", leaseSeconds: 1 };
+    const election = { leaderElection: lease !== "off", leaseMs: 1_000 };
     const engine = createEngine(this.#world.redis, {
       ...(lease === "wrong" ? { token: SAME_TOKEN } : {}),
       ...rest,

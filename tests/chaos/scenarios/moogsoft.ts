@@ -108,7 +108,7 @@ function settingsOf({ moog, random }: { moog: Moogsoft; random: SeededRandom }):
     // A cycle of 100 takes long enough for a fault in its midst.
     ...{ maxPerSecond: 400, chunkMessages: 3 + random.below(20) },
     ...{ moogHealthCheckEnabled: true, moogWebhookUrl: moog.url, moogApiKey: new Secret(API_KEY) },
-    ...{ moogHealthCacheSeconds: CACHE_MS / 1_000, moogHealthTimeoutSeconds: TIMEOUT_MS / 1_000 },
+    ...{ moogHealthCacheMs: CACHE_MS, moogHealthTimeoutMs: TIMEOUT_MS },
   };
 }
 

@@ -45,7 +45,7 @@ const SETTINGS = {
   maxPerSecond: "auto",
   moogRateLimit: 1_000_000,
   moogHealthCheckEnabled: true,
-  moogHealthCacheSeconds: 0.02,
+  moogHealthCacheMs: 20,
 } as const;
 
 /** Every fault that hits is over by then. */

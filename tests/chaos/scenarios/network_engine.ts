@@ -19,8 +19,8 @@ export function createRoundEngine(
   return createEngine(server, {
     settings: {
       // A cycle ends early at a message that equals the newest one; the next one goes on.
-      intervalSeconds: 0.2,
-      ...{ maxMessageBytes: MAX_MESSAGE_BYTES, leaderElection: lease !== "off", leaseSeconds: 1 },
+      intervalMs: 200,
+      ...{ maxMessageBytes: MAX_MESSAGE_BYTES, leaderElection: lease !== "off", leaseMs: 1_000 },
       ...settings,
     },
     commandTimeoutMs,

@@ -45,8 +45,8 @@ Deno.test("FIELDS: no name is used twice", () => {
 
 Deno.test("FIELDS: every default is within its own bounds", () => {
   for (const key of SETTING_KEYS) {
-    const { initial, initialText, parse } = FIELDS[key];
-    if (initialText) assert.deepEqual(parse(initialText), initial, key);
+    const { default: value, defaultText, parse } = FIELDS[key];
+    if (defaultText) assert.deepEqual(parse(defaultText), value, key);
   }
 });
 

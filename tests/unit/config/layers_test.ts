@@ -31,7 +31,7 @@ Deno.test("parseDotEnv: reads values without their comments and quotes", () => {
 
 Deno.test("parseDotEnv: warns where a value of ours is cut inside a word", () => {
   const warnings = ["REDIS_PASS_CURRENT", "MOOG_API_KEY"].map((name) =>
-    `${name} in .env is cut at its "#": put the value in quotes if the "#" belongs to it`
+    `${name} in .env is cut at its "#": quote the value if the "#" is part of it`
   );
   assert.deepEqual(parseDotEnv(TEXT).warnings, warnings);
   assert.deepEqual(parseDotEnv(TEXT.replaceAll("\n", "\r\n")).warnings, warnings);

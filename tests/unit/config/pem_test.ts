@@ -21,10 +21,10 @@ Deno.test("certificateProblem: takes one certificate and several, with text arou
 });
 
 const BAD: readonly [what: string, text: string, problem: RegExp][] = [
-  ["an empty file", "", /no certificate/],
-  ["a key", first.key, /no certificate/],
-  ["one that is being written", first.cert.slice(0, 400), /cut off/],
-  ["a second one that is being written", first.cert + first.cert.slice(0, 400), /cut off/],
+  ["an empty file", "", /no PEM certificate/],
+  ["a key", first.key, /no PEM certificate/],
+  ["one that is being written", first.cert.slice(0, 400), /is incomplete/],
+  ["a second one that is being written", first.cert + first.cert.slice(0, 400), /is incomplete/],
   ["nonsense within the lines", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", /cannot be read/],
 ];
 
@@ -35,10 +35,10 @@ for (const [what, text, problem] of BAD) {
 Deno.test("pairProblem: takes a certificate and its key, and says whose fault it is when they do not fit", () => {
   assert.equal(pairProblem(first.cert, first.key), null);
   const cases: readonly [cert: string, key: string, file: string, text: RegExp][] = [
-    [first.cert.slice(0, 400), first.key, "cert", /cut off/],
-    [first.cert, second.key, "key", /not the key of the client certificate/],
-    [first.cert, first.key.slice(0, 100), "key", /no whole key/],
-    [first.cert, "", "key", /no whole key/],
+    [first.cert.slice(0, 400), first.key, "cert", /is incomplete/],
+    [first.cert, second.key, "key", /does not belong to the client certificate/],
+    [first.cert, first.key.slice(0, 100), "key", /no complete key/],
+    [first.cert, "", "key", /no complete key/],
     [first.cert, ENCRYPTED, "key", /encrypted.*openssl pkey/],
     [first.cert, `-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAA==\n`, "key", /encrypted/],
   ];

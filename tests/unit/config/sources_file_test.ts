@@ -281,6 +281,6 @@ Deno.test("parseSettings: reports a sources file that cannot be read beside ever
   assert.equal(
     loaded.problems[1],
     'REMEDIATION_SOURCES_PATH "/none.json" cannot be read: NotFound ' +
-      "(wanted: a regular file of at most 1048576 bytes that this user may read)",
+      "(expected: a regular file of at most 1048576 bytes that this user may read)",
   );
 });

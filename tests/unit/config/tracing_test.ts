@@ -118,7 +118,7 @@ for (const [variable, text] of Object.entries(LENIENT)) {
     const { settings, warnings } = load({ ...ON, [variable]: text });
     assert.deepEqual(settings, load(ON).settings);
     assert.equal(warnings.length, 1, warnings.join("\n"));
-    assert.ok(warnings[0]!.startsWith(`${variable} `) && warnings[0]!.endsWith("; the default holds"), warnings[0]);
+    assert.ok(warnings[0]!.startsWith(`${variable} `) && warnings[0]!.endsWith("; the default is used"), warnings[0]);
     assert.deepEqual(load({ [variable]: text }).warnings, []);
   });
 }

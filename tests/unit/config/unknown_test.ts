@@ -6,13 +6,13 @@ import { countEdits, warnOfUnknown } from "../../../src/config/unknown.ts";
 import { MUTT_ENVIRONMENT } from "./mutt_environment.ts";
 
 const NAMES: readonly (readonly [name: string, warning: string | null])[] = [
-  ["REMEDIATION_INTERVALL", "REMEDIATION_INTERVALL is not known and is ignored: is REMEDIATION_INTERVAL meant?"],
-  ["REMEDIATION_BATCHSIZE", "REMEDIATION_BATCHSIZE is not known and is ignored: is REMEDIATION_BATCH_SIZE meant?"],
-  ["REMEDIATION_PORT", "REMEDIATION_PORT is not known and is ignored"],
-  ["REMEDIATION_METRICS_PORT", "REMEDIATION_METRICS_PORT is not known and is ignored"],
-  ["MAX_POISON_RETRIE", "MAX_POISON_RETRIE is not known and is ignored: is MAX_POISON_RETRIES meant?"],
-  ["MOOG_WEBHOOK_ULR", "MOOG_WEBHOOK_ULR is not known and is ignored: is MOOG_WEBHOOK_URL meant?"],
-  ["REDIS_PASS_CURRENT_FLIE", "REDIS_PASS_CURRENT_FLIE is not known and is ignored: is REDIS_PASS_CURRENT_FILE meant?"],
+  ["REMEDIATION_INTERVALL", "REMEDIATION_INTERVALL is unknown and ignored: did you mean REMEDIATION_INTERVAL?"],
+  ["REMEDIATION_BATCHSIZE", "REMEDIATION_BATCHSIZE is unknown and ignored: did you mean REMEDIATION_BATCH_SIZE?"],
+  ["REMEDIATION_PORT", "REMEDIATION_PORT is unknown and ignored"],
+  ["REMEDIATION_METRICS_PORT", "REMEDIATION_METRICS_PORT is unknown and ignored"],
+  ["MAX_POISON_RETRIE", "MAX_POISON_RETRIE is unknown and ignored: did you mean MAX_POISON_RETRIES?"],
+  ["MOOG_WEBHOOK_ULR", "MOOG_WEBHOOK_ULR is unknown and ignored: did you mean MOOG_WEBHOOK_URL?"],
+  ["REDIS_PASS_CURRENT_FLIE", "REDIS_PASS_CURRENT_FLIE is unknown and ignored: did you mean REDIS_PASS_CURRENT_FILE?"],
   ["REMEDIATION_INTERVAL", null],
   ["REMEDIATION_SERVICE_HOST", null],
   ["REMEDIATION_SERVICE_PORT_METRICS", null],
@@ -38,31 +38,31 @@ Deno.test("parseSettings: says nothing of what Kubernetes sets for a Service nam
   };
   const of = (environment: Record<string, string>) => parseSettings({ environment, dotEnv: {}, readFile: () => "" });
   assert.deepEqual(of(links).warnings, []);
-  assert.deepEqual(of({ REMEDIATION_PORT: "8087" }).warnings, ["REMEDIATION_PORT is not known and is ignored"]);
+  assert.deepEqual(of({ REMEDIATION_PORT: "8087" }).warnings, ["REMEDIATION_PORT is unknown and ignored"]);
 });
 
 Deno.test("warnOfUnknown: of MUTT's other variables warns of those that its template has, its code does not read, and mean something here", () => {
   const [warning = "", ...others] = warnOfUnknown(Object.keys(MUTT_ENVIRONMENT));
   assert.deepEqual(others, []);
   assert.deepEqual(warning.slice(IGNORED.length).split(", ").toSorted(), [
-    "ALERTER_QUEUE_WARN_THRESHOLD (read is REMEDIATION_TARGET_MAX_DEPTH)",
-    "LOG_FORMAT (read is LOG_JSON_ENABLED)",
-    "RATE_LIMIT_KEY (read is MOOG_RATE_LIMIT_KEY)",
-    "RATE_LIMIT_MAX_REQUESTS (read is MOOG_RATE_LIMIT)",
-    "RATE_LIMIT_WINDOW_SECONDS (read is MOOG_RATE_PERIOD)",
-    "REDIS_TLS_CA_CERT (read is REDIS_CA_CERT_PATH)",
-    "REDIS_TLS_CLIENT_CERT (read is REDIS_CLIENT_CERT_PATH)",
-    "REDIS_TLS_CLIENT_KEY (read is REDIS_CLIENT_KEY_PATH)",
+    "ALERTER_QUEUE_WARN_THRESHOLD (use REMEDIATION_TARGET_MAX_DEPTH)",
+    "LOG_FORMAT (use LOG_JSON_ENABLED)",
+    "RATE_LIMIT_KEY (use MOOG_RATE_LIMIT_KEY)",
+    "RATE_LIMIT_MAX_REQUESTS (use MOOG_RATE_LIMIT)",
+    "RATE_LIMIT_WINDOW_SECONDS (use MOOG_RATE_PERIOD)",
+    "REDIS_TLS_CA_CERT (use REDIS_CA_CERT_PATH)",
+    "REDIS_TLS_CLIENT_CERT (use REDIS_CLIENT_CERT_PATH)",
+    "REDIS_TLS_CLIENT_KEY (use REDIS_CLIENT_KEY_PATH)",
   ]);
 });
 
-const IGNORED = "MUTT's template has names that none of MUTT's code reads, and that are ignored here too: ";
+const IGNORED = "Ignored names from MUTT's template, which MUTT itself does not read: ";
 
 for (const [name, meant] of UNREAD_TEMPLATE_NAMES) {
   Deno.test(`warnOfUnknown: warns of ${name}, which MUTT's template has in vain, until ${meant} is set`, () => {
     assert.ok(knownVariables().includes(meant), meant);
     assert.ok(!knownVariables().includes(name), name);
-    assert.deepEqual(warnOfUnknown([name]), [`${IGNORED}${name} (read is ${meant})`]);
+    assert.deepEqual(warnOfUnknown([name]), [`${IGNORED}${name} (use ${meant})`]);
     assert.deepEqual(warnOfUnknown([name, meant]), []);
   });
 }
@@ -71,10 +71,10 @@ Deno.test("warnOfUnknown: names a hundred at most, and shows no whole name that 
   const names = Array.from({ length: 20_000 }, (_, at) => `REMEDIATION_${at}_SOMETHING`);
   const warnings = warnOfUnknown(names);
   assert.equal(warnings.length, 101);
-  assert.equal(warnings.at(-1), "there may be more variables that are not known");
+  assert.equal(warnings.at(-1), "there may be more unknown variables");
   assert.deepEqual(warnOfUnknown([`REMEDIATION_${"A".repeat(1_000_000)}`, "REMEDIATION_\r\n\u2028"]), [
-    `"REMEDIATION_${"A".repeat(68)}…" is not known and is ignored`,
-    '"REMEDIATION_\\r\\n\\u2028" is not known and is ignored',
+    `"REMEDIATION_${"A".repeat(68)}…" is unknown and ignored`,
+    '"REMEDIATION_\\r\\n\\u2028" is unknown and ignored',
   ]);
 });
 

@@ -35,9 +35,9 @@ const WARNINGS: readonly (readonly [what: string, environment: Record<string, st
   [
     "the role is missing",
     { VAULT_ADDR: "http://vault:8200" },
-    /VAULT_ADDR is set and VAULT_ROLE_ID is not: Vault is not/,
+    /VAULT_ADDR is set but VAULT_ROLE_ID is not: Vault is not/,
   ],
-  ["the address is missing", { VAULT_ROLE_ID: "r" }, /VAULT_ROLE_ID is set and VAULT_ADDR is not: Vault is not asked/],
+  ["the address is missing", { VAULT_ROLE_ID: "r" }, /VAULT_ROLE_ID is set but VAULT_ADDR is not: Vault is not used/],
   ["it is asked in the clear", { ...VAULT, VAULT_ADDR: "http://vault:8200" }, /VAULT_ADDR begins with http:\/\//],
   [
     "it is not asked, in the clear",

@@ -85,7 +85,7 @@ const EXPLAINED: [message: string, advice: RegExp | null][] = [
   ["OOM command not allowed when used memory > 'maxmemory'.", /raise maxmemory/],
   ["ERR ACL failure in script: No permissions to access a key", /docs\/redis\.md/],
   ["BUSY Redis is busy running a script.", /SCRIPT KILL/],
-  ["NOAUTH Authentication required.", /set REDIS_PASS_CURRENT and MOOG_API_KEY, which MUTT keeps in Vault only/],
+  ["NOAUTH Authentication required.", /set REDIS_PASS_CURRENT and MOOG_API_KEY \(MUTT keeps them only in Vault\)/],
   ["DENIED Redis is running in protected mode", /set a password/],
   ["ERR max number of clients reached", /raise maxclients/],
   [

@@ -1,21 +1,21 @@
 import assert from "node:assert/strict";
-import { DYNAMIC_KEYS, LiveSettings, parseDynamic, parseNeighbour } from "../../../src/mutt/dynamic_keys.ts";
+import { DYNAMIC_KEYS, LiveSettings, parseDynamic, parseMuttShared } from "../../../src/mutt/dynamic_keys.ts";
 import { DEFAULT_SETTINGS } from "../../../src/config/fields.ts";
 
 // What the original's tests 19, 21 and 22 (contract §10) have in the environment.
-const STATIC = Object.freeze({ ...DEFAULT_SETTINGS, intervalSeconds: 600, batchSize: 20, maxPoisonRetries: 5 });
+const STATIC = Object.freeze({ ...DEFAULT_SETTINGS, intervalMs: 600_000, batchSize: 20, maxPoisonRetries: 5 });
 
 // Tests 19, 21 and 22 of the original's.
 Deno.test("LiveSettings: gives the environment's interval, batch size and retries when no dynamic key is set", () => {
-  const { intervalSeconds, batchSize, maxPoisonRetries } = new LiveSettings(STATIC).current();
-  assert.deepEqual([intervalSeconds, batchSize, maxPoisonRetries], [600, 20, 5]);
+  const { intervalMs, batchSize, maxPoisonRetries } = new LiveSettings(STATIC).current();
+  assert.deepEqual([intervalMs, batchSize, maxPoisonRetries], [600_000, 20, 5]);
 });
 
 // Test 20 of the original's.
 Deno.test("LiveSettings: gives the dynamic interval when the key remediation_interval is set", () => {
   const live = new LiveSettings(STATIC);
   assert.deepEqual(live.apply("remediation_interval", "300"), { result: "applied" });
-  assert.equal(live.current().intervalSeconds, 300);
+  assert.equal(live.current().intervalMs, 300_000);
 });
 
 Deno.test("DYNAMIC_KEYS: are MUTT's four, and the one of its objectives", () => {
@@ -32,13 +32,13 @@ const GOOD: readonly (readonly [key: string, text: string, value: unknown])[] = 
   ["remediation_enabled", "True", true],
   ["remediation_enabled", "False", false],
   ["remediation_enabled", " true\n", true],
-  ["remediation_interval", "1", 1],
-  ["remediation_interval", " 86400 ", 86_400],
+  ["remediation_interval", "1", 1_000],
+  ["remediation_interval", " 86400 ", 86_400_000],
   ["remediation_batch_size", "0", 0],
   ["remediation_batch_size", "1000000", 1_000_000],
   ["max_poison_retries", "1000", 1_000],
-  ["slo_window_hours", "48", 48],
-  ["slo_window_hours", "0.5", 0.5],
+  ["slo_window_hours", "48", 172_800_000],
+  ["slo_window_hours", "0.5", 1_800_000],
 ];
 
 for (const [key, text, value] of GOOD) {
@@ -73,13 +73,13 @@ for (const [key, text] of BAD) {
   });
 }
 
-Deno.test("parseNeighbour: takes numbers within bounds only", () => {
-  assert.deepEqual(parseNeighbour("moog_rate_limit", "0"), { ok: true, value: 0 });
-  assert.deepEqual(parseNeighbour("moog_rate_period", " 60 "), { ok: true, value: 60 });
+Deno.test("parseMuttShared: takes numbers within bounds only", () => {
+  assert.deepEqual(parseMuttShared("moog_rate_limit", "0"), { ok: true, value: 0 });
+  assert.deepEqual(parseMuttShared("moog_rate_period", " 60 "), { ok: true, value: 60_000 });
   for (
     const [key, text] of [["moog_rate_limit", "-1"], ["moog_rate_period", "0"], ["alerter_queue_warn_threshold", "x"]]
   ) {
-    assert.equal(parseNeighbour(key!, text!).ok, false, key);
+    assert.equal(parseMuttShared(key!, text!).ok, false, key);
   }
 });
 
@@ -90,7 +90,7 @@ Deno.test("LiveSettings: keeps the last good value when a bad one comes, and tel
   assert.deepEqual(live.apply("remediation_interval", "abc"), { result: "rejected", problem });
   assert.deepEqual(live.apply("remediation_interval", "abc"), { result: "unchanged" });
   assert.equal(live.apply("remediation_interval", "0").result, "rejected");
-  assert.equal(live.current().intervalSeconds, 60);
+  assert.equal(live.current().intervalMs, 60_000);
   assert.deepEqual(live.apply("remediation_interval", "60"), { result: "unchanged" });
   assert.equal(live.apply("remediation_interval", "abc").result, "rejected");
 });
@@ -109,7 +109,7 @@ for (const text of [null, "", "  "]) {
 Deno.test("LiveSettings: tells listeners of changes only, until they leave", () => {
   const live = new LiveSettings(STATIC);
   const seen: unknown[] = [];
-  const leave = live.onChange(() => seen.push([live.current().enabled, live.neighbours().moogRateLimit]));
+  const leave = live.onChange(() => seen.push([live.current().enabled, live.muttShared().moogRateLimit]));
   live.apply("remediation_enabled", "False");
   live.apply("remediation_enabled", "false");
   live.apply("remediation_enabled", "bad");
@@ -119,22 +119,22 @@ Deno.test("LiveSettings: tells listeners of changes only, until they leave", () 
   assert.deepEqual(seen, [[false, null], [false, 100]]);
 });
 
-Deno.test("LiveSettings: holds the neighbours' values apart from the settings", () => {
+Deno.test("LiveSettings: holds MUTT's shared settings apart from the settings", () => {
   const live = new LiveSettings(STATIC);
-  const none = { moogRateLimit: null, moogRatePeriodSeconds: null, alerterQueueWarnThreshold: null };
-  assert.deepEqual(live.neighbours(), none);
+  const none = { moogRateLimit: null, moogRatePeriodMs: null, alerterQueueWarnThreshold: null };
+  assert.deepEqual(live.muttShared(), none);
   live.apply("moog_rate_limit", "100");
   live.apply("moog_rate_period", "60");
   live.apply("alerter_queue_warn_threshold", "500");
   live.apply("moog_rate_limit", "many");
-  assert.deepEqual(live.neighbours(), {
+  assert.deepEqual(live.muttShared(), {
     moogRateLimit: 100,
-    moogRatePeriodSeconds: 60,
+    moogRatePeriodMs: 60_000,
     alerterQueueWarnThreshold: 500,
   });
   assert.equal(live.current(), STATIC);
   live.apply("moog_rate_limit", null);
-  assert.equal(live.neighbours().moogRateLimit, null);
+  assert.equal(live.muttShared().moogRateLimit, null);
 });
 
 Deno.test("LiveSettings: earlier snapshots do not change", () => {

@@ -17,7 +17,7 @@ function setup(names: readonly string[] = ["alerter"]) {
   };
   names.forEach(add);
   const monitor = new SloMonitor({
-    ...{ clock, counters, targets: TARGETS, podName: "pod-1", thresholdSeconds: { oldest_age: 600 } },
+    ...{ clock, counters, targets: TARGETS, podName: "pod-1", thresholdMs: { oldest_age: 600_000 } },
     sources: () => world.sources,
     windowMs: () => world.windowMs,
   });
