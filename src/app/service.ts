@@ -16,7 +16,7 @@ import { CONFIG_CHANNEL, ConfigWatcher } from "../mutt/dynamic_keys_watcher.ts";
 import type { SentinelGroup } from "../redis/address.ts";
 import { explainRedisError } from "../redis/advice.ts";
 import { RedisConnections } from "../redis/connection.ts";
-import { COMMIT_RESULTS } from "../redis/dead_letter_store.ts";
+import { COMMIT_RESULTS } from "../cycle/chunk.ts";
 import { ReadBudget } from "../redis/read_budget.ts";
 import { REDIS_ERROR_CODES, redisErrorCode } from "../redis/errors.ts";
 import type { OldestMessage } from "../replay/depth_watch.ts";

@@ -2,6 +2,7 @@
 import type { LiveSettings } from "../mutt/dynamic_keys.ts";
 import { MAX_LEASE_SECONDS } from "../config/fields.ts";
 import type { ChooseProxy } from "../config/proxy.ts";
+import type { Snapshot } from "../cycle/cycle_state.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import { GateBoard, type GateStatus } from "../gates/board.ts";
 import { createBreakerGate } from "../mutt/breaker_gate.ts";
@@ -18,7 +19,6 @@ import { probeSpan } from "../observability/spans.ts";
 import type { Tracer } from "../observability/tracing.ts";
 import { BudgetedStore } from "../redis/budgeted_store.ts";
 import type { RedisConnections } from "../redis/connection.ts";
-import { DeadLetterStore, type Snapshot } from "../redis/dead_letter_store.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import { stateKey } from "../redis/keys.ts";
 import { type Instance, LeaseStore } from "../redis/lease_store.ts";
@@ -30,6 +30,7 @@ import { Leadership } from "../replay/leadership.ts";
 import type { Watch } from "../lifecycle/periodic_task.ts";
 import { DepthWatch, measuredQueues, type OldestMessage } from "../replay/depth_watch.ts";
 import { type ReplaySettings, SourceReplay } from "../replay/source_replay.ts";
+import type { ReplayStore } from "../replay/store.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createId } from "../runtime/random.ts";
 import { SourceIndicators } from "../slo/indicators.ts";
@@ -43,6 +44,8 @@ export interface SharedParts {
   readonly connections: RedisConnections;
   /** For what all of them hold of messages at once; default: as much as they like. */
   readonly readBudget?: ReadBudget;
+  /** What the engine uses in place of the store of a source, which it is given; default: that very store. */
+  readonly wrapStore?: (store: ReplayStore) => ReplayStore;
   /** This process, as the leader lease knows it. */
   readonly instance: Instance;
   readonly metrics: Metrics;
@@ -57,7 +60,7 @@ export interface SharedParts {
 /** One source, ready to be driven. */
 export interface SourceParts {
   readonly setup: SourceSetup;
-  readonly store: DeadLetterStore;
+  readonly store: ReplayStore;
   readonly board: GateBoard;
   readonly replay: SourceReplay;
   readonly leadership: Leadership;
@@ -98,8 +101,9 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     refusals: () => connections.refusals(),
     onRedisError,
   });
-  const { readBudget = new ReadBudget(Infinity) } = shared;
-  const store = new BudgetedStore(readBudget, { reader: redis, committer, mover }, policy, { token });
+  const { readBudget = new ReadBudget(Infinity), wrapStore = (store) => store } = shared;
+  const budgeted = new BudgetedStore(readBudget, { reader: redis, committer, mover }, policy, { token });
+  const store = wrapStore(budgeted);
   const leadership = new Leadership({
     ...{ clock, log, source: policy.name },
     store: new LeaseStore(committer, policy.dlq, instance, {
@@ -206,7 +210,7 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     },
     stop: async () => {
       await Promise.all([downstream.stop(), consumer.stop(), leadership.stop()]);
-      store.letGo();
+      budgeted.letGo();
       connections.release(mover);
     },
   };

@@ -43,6 +43,15 @@ export interface SourceRecord {
   readonly spentUntilMs: number;
 }
 
+/** A source at one instant of the server. */
+export interface Snapshot {
+  readonly record: SourceRecord;
+  /** Messages in the DLQ. */
+  readonly depth: number;
+  /** The server's clock. */
+  readonly nowMs: number;
+}
+
 /** Every field of the record that is read, and most bytes of one: what is longer reads as missing. */
 export const RECORD_FIELDS = [
   ...["seq", "cycle", "startedAtMs", "depthAtStart", "remaining", "replayed", "dead", "newestBytes", "newestDigest"],

@@ -1,9 +1,8 @@
 /** What a cycle that begins now may do, by the source's record and by what came back: pure. */
 import { type BrakeState, brakeState, type BrakeStep, type Judgement, stepBrake, STRAIN_MS } from "./brake.ts";
 import { countReturns, type CycleTally, formatTallies, isProvenToWork, isTroubled, pendingOf } from "./evidence.ts";
-import type { Snapshot } from "../redis/dead_letter_store.ts";
 import { isOnPath, type Outage } from "../gates/board.ts";
-import { brakeFields, type SourceRecord } from "./cycle_state.ts";
+import { brakeFields, type Snapshot, type SourceRecord } from "./cycle_state.ts";
 import type { Returns } from "../replay/returns.ts";
 
 /** What the last cycle did, and what has become of it. */

@@ -2,7 +2,7 @@
 import type { RedisClient } from "../redis/cluster.ts";
 import { type BreakerMemory, judgeBreaker, rememberBreaker } from "./breaker.ts";
 import type { Log } from "../observability/log.ts";
-import type { Snapshot } from "../redis/dead_letter_store.ts";
+import type { Snapshot } from "../cycle/cycle_state.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import type { BoardReading, GateStatus } from "../gates/board.ts";
 import type { Gate, GateAnswer } from "../gates/gate.ts";

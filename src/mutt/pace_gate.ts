@@ -1,7 +1,7 @@
 /** Gate `pace`: how many messages may be replayed right now, shared by all instances, and with a limiter by all sources. */
 import type { RedisClient } from "../redis/cluster.ts";
 import { BOOKS_LEAD_MS, grantReplays, limiterRoom, type PaceAnswer, rateRoom, spendRate } from "./pace.ts";
-import type { Snapshot } from "../redis/dead_letter_store.ts";
+import type { Snapshot } from "../cycle/cycle_state.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import { PaceLedgerStore, type ReadLedger } from "./pace_ledger_store.ts";
 import type { Gate, GateAnswer } from "../gates/gate.ts";

@@ -3,7 +3,7 @@ import type { BrakeReason, BrakeState } from "../cycle/brake.ts";
 import { quote } from "../config/redact.ts";
 import { FLOW_GATES, GATE_NAMES } from "../gates/gate.ts";
 import { explainRedisError } from "../redis/advice.ts";
-import { isReplyError, redisErrorCode } from "../redis/errors.ts";
+import { StoreError } from "../redis/errors.ts";
 import { tryMovesOnce } from "../redis/move_trial.ts";
 import { NEW_RECORD } from "../cycle/cycle_state.ts";
 import { stateOf } from "../cycle/plan_cycle.ts";
@@ -102,7 +102,8 @@ async function withCore(
   try {
     sources = await Promise.all(chosen.map((source) => run(source, options, core)));
   } catch (error) {
-    if (!isReplyError(error) && redisErrorCode(error) === "OTHER") throw error;
+    // Anything else is a bug.
+    if (!(error instanceof StoreError)) throw error;
     return refuse([`Redis refused or did not answer: ${explainRedisError(error)}`], EXIT.failed);
   }
   const summary = {
