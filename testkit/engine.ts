@@ -342,10 +342,10 @@ export async function waitUntilEmpty(
 }
 
 /** The store of the source `alerter` by itself, over connections of the test's own. */
-export function createStore(redis: { client(): Redis }): DeadLetterStore {
+export function createStore(redis: { client(): Redis }, options: { token?: string } = {}): DeadLetterStore {
   const [setup] = createSources(DEFAULT_SETTINGS);
   const [reader, committer, mover] = [redis.client(), redis.client(), redis.client()];
-  return new DeadLetterStore({ reader, committer, mover }, setup!.policy);
+  return new DeadLetterStore({ reader, committer, mover }, setup!.policy, options);
 }
 
 /** What somebody may have put where the record has a whole number; each reads as 0. */
