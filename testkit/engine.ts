@@ -246,7 +246,8 @@ class TestEngine implements Engine {
   }
 }
 
-function createMetrics(source: string, queues: ReturnType<typeof measuredQueues>): Metrics {
+/** The metrics of one source. */
+export function createMetrics(source: string, queues: ReturnType<typeof measuredQueues>): Metrics {
   return new Metrics({
     sources: [{ name: source, gates: GATE_NAMES, queues }],
     commitResults: [...COMMIT_RESULTS, "error"],
@@ -257,7 +258,9 @@ function createMetrics(source: string, queues: ReturnType<typeof measuredQueues>
 }
 
 function recordTo(lines: LogLine[]): Log {
-  const at = (level: LogLine["level"]) => (event: string, message: string, fields: Record<string, unknown> = {}) => {
+  type Fields = Record<string, unknown>;
+  const at = (level: LogLine["level"]) => (event: string, given: string | (() => string), fields: Fields = {}) => {
+    const message = typeof given === "string" ? given : given();
     lines.push({ level, event, message, fields });
     watchLogLine(event, message, fields);
   };

@@ -185,7 +185,7 @@ export class Account {
       if (reason !== "poison") this.#metrics.replayFail.inc({ reason: "processing_error" }, count);
     }
     for (const death of plan.deaths) this.#tellDeath(death);
-    this.#log.debug("commit", this.#describeMoves({ replayed: plan.replayed, dead: byReason }), {
+    this.#log.debug("commit", () => this.#describeMoves({ replayed: plan.replayed, dead: byReason }), {
       ...{ source, replayed: plan.replayed, dead: byReason, bytes: plan.bytes },
     });
     this.#untold ??= { cycle: plan.cycle, replayed: 0, dead: {}, bytes: 0, sinceMs: this.#clock.monotonicMs() };
@@ -262,7 +262,7 @@ export class Account {
       bytes,
       ...(correlationId === undefined ? {} : { correlation_id: correlationId }),
     });
-    if (message) this.#log.debug("dead_preview", previewMessage(message), { source, reason });
+    if (message) this.#log.debug("dead_preview", () => previewMessage(message), { source, reason });
   }
 
   /** What was left untold of the last cycle is counted, and the next may have lines again. */
