@@ -5,6 +5,7 @@ import { createLog, type LogLevel } from "../../../src/observability/log.ts";
 import { Account } from "../../../src/replay/account.ts";
 import type { Plan } from "../../../src/replay/judge_chunk.ts";
 import { createMetrics } from "../../../testkit/engine.ts";
+import { watchOutput } from "../../../testkit/secrets_net.ts";
 import { TestClock } from "../../../testkit/test_clock.ts";
 
 const POLICY = {
@@ -48,7 +49,10 @@ function planOf(message: Buffer): Plan {
 for (const [level, events] of [["INFO", ["dead"]], ["DEBUG", ["dead", "dead_preview", "commit"]]] as const) {
   Deno.test(`moved: ${level === "INFO" ? "makes no preview" : "previews a dead message"} when the level is ${level}`, () => {
     const lines: string[] = [], clock = new TestClock();
-    const write = (line: string) => void lines.push(JSON.parse(line).event);
+    const write = (line: string) => {
+      lines.push(JSON.parse(line).event);
+      watchOutput("log", line);
+    };
     const log = createLog({ clock, write, level: level as LogLevel, format: "json", podName: "p", version: "1" });
     const account = new Account(POLICY, { metrics: createMetrics("alerter", []), log, clock });
     const text = '{"_correlation_id": "c-1", "hostname": "h"}';
