@@ -1,4 +1,5 @@
 /** A source's replay in this process, over real connections to a test's own Redis, with an account to look at. */
+import { AssertionError } from "node:assert";
 import { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
 import { createSourceParts, type SourceParts } from "../src/app/source_parts.ts";
@@ -13,8 +14,9 @@ import { Metrics } from "../src/observability/metrics.ts";
 import { SloCounters } from "../src/slo/counters.ts";
 import { NO_TRACER } from "../src/observability/tracing.ts";
 import { RedisConnections } from "../src/redis/connection.ts";
-import { type Commit, COMMIT_RESULTS, type CommitResult, DeadLetterStore } from "../src/redis/dead_letter_store.ts";
-import { REDIS_ERROR_CODES, type RedisErrorCode } from "../src/redis/errors.ts";
+import { type Commit, COMMIT_RESULTS, type CommitResult } from "../src/cycle/chunk.ts";
+import { DeadLetterStore } from "../src/redis/dead_letter_store.ts";
+import { REDIS_ERROR_CODES, type RedisErrorCode, toStoreError } from "../src/redis/errors.ts";
 import type { Instance } from "../src/redis/lease_store.ts";
 import { oversizeKey, stateKey } from "../src/redis/keys.ts";
 import { measuredQueues } from "../src/replay/depth_watch.ts";
@@ -26,6 +28,7 @@ import { createId, SYSTEM_RANDOM } from "../src/runtime/random.ts";
 import { PLANTED } from "./planted_secrets.ts";
 import { watchLogLine, watchOutput } from "./secrets_net.ts";
 import { waitUntil } from "./wait.ts";
+import { WrappedStore } from "./wrapped_store.ts";
 
 /** Lists of the source that a test's engine drives; oldest first where they are shown. */
 export const DLQ = DEFAULT_SETTINGS.alerterDlq;
@@ -92,7 +95,12 @@ export interface Engine extends AsyncDisposable {
   turn(options?: Partial<TurnOptions>): Promise<TurnOutcome>;
   /** Drives the source as the service does, but for long pauses, from when it is connected until it is stopped. */
   start(): Promise<void>;
-  /** Has this called before each commit, with its number from 1. What it throws is the commit's failure. */
+  /** What the engine uses in place of the store: a test may take over its calls. */
+  readonly store: WrappedStore;
+  /**
+   * Has this called before each commit, with its number from 1. What it throws is a failure of Redis to the engine, unless it is a
+   * failed assertion.
+   */
   beforeCommit(hook: (number: number, commit: Commit) => Promise<void> | void): void;
   moved(): Promise<Moved>;
   /** Failed Redis calls by code; only what occurred. */
@@ -119,6 +127,7 @@ class TestEngine implements Engine {
   readonly source: SourceParts;
   readonly connections: RedisConnections;
   readonly metrics: Metrics;
+  readonly store: WrappedStore;
   readonly lines: LogLine[] = [];
   readonly #loop: ReplayLoop;
   #bug: unknown;
@@ -150,7 +159,9 @@ class TestEngine implements Engine {
       onReconnect: () => metrics.redisReconnects.inc(),
     });
     const live = new LiveSettings(settings);
+    let wrapped: WrappedStore | undefined;
     this.source = createSourceParts(setup, {
+      wrapStore: (store) => wrapped = new WrappedStore(store),
       ...{
         live,
         metrics,
@@ -162,6 +173,7 @@ class TestEngine implements Engine {
       ...{ clock, tracer: NO_TRACER, instance, chooseProxy: () => undefined },
       moogAccess: () => ({ apiKey: settings.moogApiKey ?? undefined, caCert: undefined }),
     });
+    this.store = wrapped!;
     const sleep = async (ms: number, signal?: AbortSignal) => {
       await clock.sleep(Math.min(ms, longestPauseMs), signal);
       if (ms > longestPauseMs) this.#loop.wake(); // it would go on resting until its time is over
@@ -188,11 +200,14 @@ class TestEngine implements Engine {
   }
 
   beforeCommit(hook: (number: number, commit: Commit) => Promise<void> | void): void {
-    const { store } = this.source;
-    const commit = store.commitAndRead.bind(store);
-    store.commitAndRead = async (details, bounds) => {
-      await hook(++this.#commits, details);
-      return await commit(details, bounds);
+    const { hooks } = this.store, before = hooks.commitAndRead;
+    hooks.commitAndRead = async (commit, bounds, store) => {
+      try {
+        await hook(++this.#commits, commit);
+      } catch (error) {
+        throw error instanceof AssertionError ? error : toStoreError(error);
+      }
+      return await (before?.(commit, bounds, store) ?? store.commitAndRead(commit, bounds));
     };
   }
 
@@ -239,7 +254,8 @@ class TestEngine implements Engine {
   }
 }
 
-function createMetrics(source: string, queues: ReturnType<typeof measuredQueues>): Metrics {
+/** The metrics of one source. */
+export function createMetrics(source: string, queues: ReturnType<typeof measuredQueues>): Metrics {
   return new Metrics({
     sources: [{ name: source, gates: GATE_NAMES, queues }],
     commitResults: [...COMMIT_RESULTS, "error"],
@@ -250,7 +266,9 @@ function createMetrics(source: string, queues: ReturnType<typeof measuredQueues>
 }
 
 function recordTo(lines: LogLine[]): Log {
-  const at = (level: LogLine["level"]) => (event: string, message: string, fields: Record<string, unknown> = {}) => {
+  type Fields = Record<string, unknown>;
+  const at = (level: LogLine["level"]) => (event: string, given: string | (() => string), fields: Fields = {}) => {
+    const message = typeof given === "string" ? given : given();
     lines.push({ level, event, message, fields });
     watchLogLine(event, message, fields);
   };
@@ -335,10 +353,10 @@ export async function waitUntilEmpty(
 }
 
 /** The store of the source `alerter` by itself, over connections of the test's own. */
-export function createStore(redis: { client(): Redis }): DeadLetterStore {
+export function createStore(redis: { client(): Redis }, options: { token?: string } = {}): DeadLetterStore {
   const [setup] = createSources(DEFAULT_SETTINGS);
   const [reader, committer, mover] = [redis.client(), redis.client(), redis.client()];
-  return new DeadLetterStore({ reader, committer, mover }, setup!.policy);
+  return new DeadLetterStore({ reader, committer, mover }, setup!.policy, options);
 }
 
 /** What somebody may have put where the record has a whole number; each reads as 0. */

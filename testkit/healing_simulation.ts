@@ -5,7 +5,8 @@
  */
 import { Buffer } from "node:buffer";
 import type { SourcePolicy } from "../src/message/source_policy.ts";
-import type { Chunk, ChunkBounds, DeadLetterStore, NewestMessages } from "../src/redis/dead_letter_store.ts";
+import type { Chunk, ChunkBounds, NewestMessages } from "../src/cycle/chunk.ts";
+import type { DeadLetterStore } from "../src/redis/dead_letter_store.ts";
 import { parseRecord, type SourceRecord } from "../src/cycle/cycle_state.ts";
 import { planCycle } from "../src/cycle/plan_cycle.ts";
 import { readEnds } from "../src/replay/ends.ts";

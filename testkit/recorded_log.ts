@@ -13,7 +13,8 @@ export interface RecordedLine {
 /** Creates a log that appends to `lines`. */
 export function recordLog(): { log: Log; lines: RecordedLine[] } {
   const lines: RecordedLine[] = [];
-  const at = (level: string) => (event: string, message: string, fields?: Record<string, unknown>) => {
+  const at = (level: string) => (event: string, given: string | (() => string), fields?: Record<string, unknown>) => {
+    const message = typeof given === "string" ? given : given();
     lines.push({ level, event, message, fields });
     watchLogLine(event, message, fields);
   };

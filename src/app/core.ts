@@ -17,7 +17,7 @@ import { Metrics } from "../observability/metrics.ts";
 import { NO_TRACER, type Tracer } from "../observability/tracing.ts";
 import type { RedisAddress, SentinelGroup } from "../redis/address.ts";
 import { RedisConnections } from "../redis/connection.ts";
-import { COMMIT_RESULTS } from "../redis/dead_letter_store.ts";
+import { COMMIT_RESULTS } from "../cycle/chunk.ts";
 import { REDIS_ERROR_CODES } from "../redis/errors.ts";
 import { ReadBudget } from "../redis/read_budget.ts";
 import type { Clock } from "../runtime/clock.ts";

@@ -11,7 +11,7 @@ import type { Metrics } from "../observability/metrics.ts";
 import type { Tracer } from "../observability/tracing.ts";
 import type { OperatedSource } from "../operations/context.ts";
 import type { RedisConnections } from "../redis/connection.ts";
-import type { Snapshot } from "../redis/dead_letter_store.ts";
+import type { Snapshot } from "../cycle/cycle_state.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import type { Instance } from "../redis/lease_store.ts";
 import { ReadBudget } from "../redis/read_budget.ts";
@@ -21,6 +21,7 @@ import { DepthWatch, measuredQueues } from "../replay/depth_watch.ts";
 import { replaySettings } from "../replay/replay_settings.ts";
 import { createLeadership } from "../replay/source_leadership.ts";
 import { SourceReplay } from "../replay/source_replay.ts";
+import type { ReplayStore } from "../replay/store.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createId } from "../runtime/random.ts";
 import type { SloCounters } from "../slo/counters.ts";
@@ -35,6 +36,8 @@ export interface SharedParts {
   readonly connections: RedisConnections;
   /** For what all of them hold of messages at once; default: as much as they like. */
   readonly readBudget?: ReadBudget;
+  /** What the engine uses in place of the store of a source, which it is given; default: that very store. */
+  readonly wrapStore?: (store: ReplayStore) => ReplayStore;
   /** This process, as the leader lease knows it. */
   readonly instance: Instance;
   readonly metrics: Metrics;
@@ -68,10 +71,11 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
   // The gates look at the source that is made of them: by then it is there.
   const snapshot = (): Snapshot | null => replay.lastSnapshot();
 
-  const { store, link, trial, release } = createSourceStore(policy, {
+  const { store: redisStore, link, trial, release } = createSourceStore(policy, {
     ...{ connections, readBudget: shared.readBudget ?? new ReadBudget(Infinity), clock, onRedisError },
     token: settings.leaderElection ? instance.token : "",
   });
+  const store: ReplayStore = shared.wrapStore?.(redisStore) ?? redisStore;
   const account = new Account(policy, {
     ...{ metrics, log, clock },
     countRedrive: (counts) => sloCounters.add(policy.name, "redrive_success", counts),

@@ -1,6 +1,7 @@
 /** The pace ledger in Redis: what all sources and instances have replayed of late into one rate-limited consumer. */
 import type { RedisClient } from "../redis/cluster.ts";
 import { formatGrants, type PaceLedger, parseGrants } from "./pace.ts";
+import { throwStoreError } from "../redis/errors.ts";
 import { paceLedgerKey } from "../redis/keys.ts";
 import { loadScript, type Script } from "../redis/scripts.ts";
 import writeLedger from "../redis/scripts/write_ledger.lua" with { type: "text" };
@@ -15,7 +16,7 @@ export interface ReadLedger {
   readonly ledger: PaceLedger;
 }
 
-/** Reads and writes the ledger that belongs to a limiter's key. Rejects with the client's errors. */
+/** Reads and writes the ledger that belongs to a limiter's key. Rejects with a `StoreError`. */
 export class PaceLedgerStore {
   readonly #redis: RedisClient;
   readonly #key: string;
@@ -33,7 +34,7 @@ export class PaceLedgerStore {
     const [version, grants, livePeak, livePeakAtMs] = await this.#redis.hmget(
       this.#key,
       ...["version", "grants", "livePeak", "livePeakAtMs"],
-    );
+    ).catch(throwStoreError);
     const digits = (text: string | null | undefined) => text && /^\d{1,15}$/.test(text) ? text : "0";
     const ledger = {
       grants: parseGrants(grants ?? ""),

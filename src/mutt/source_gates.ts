@@ -7,7 +7,7 @@ import type { Metrics } from "../observability/metrics.ts";
 import { probeSpan } from "../observability/spans.ts";
 import type { Tracer } from "../observability/tracing.ts";
 import type { RedisClient } from "../redis/cluster.ts";
-import type { Snapshot } from "../redis/dead_letter_store.ts";
+import type { Snapshot } from "../cycle/cycle_state.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createBreakerGate } from "./breaker_gate.ts";
 import type { LiveSettings } from "./dynamic_keys.ts";

@@ -18,7 +18,8 @@ export type LogFields = Record<string, unknown>;
 
 /** Writes log lines under one name. `event` is a stable snake_case word that tools can filter on. */
 export interface Log {
-  debug(event: string, message: string, fields?: LogFields): void;
+  /** A message that costs something to make is given as a function: it is only called where DEBUG is written. */
+  debug(event: string, message: string | (() => string), fields?: LogFields): void;
   info(event: string, message: string, fields?: LogFields): void;
   warning(event: string, message: string, fields?: LogFields): void;
   error(event: string, message: string, fields?: LogFields): void;
@@ -51,10 +52,11 @@ export function createLog(options: LogOptions): Log {
 
 function loggerNamed(name: string, options: LogOptions): Log {
   const lowest = LOG_LEVELS.indexOf(options.level);
-  const at = (level: LogLevel) => (event: string, message: string, fields: LogFields = {}) => {
+  const at = (level: LogLevel) => (event: string, given: string | (() => string), fields: LogFields = {}) => {
     if (LOG_LEVELS.indexOf(level) < lowest) return;
-    const line = { level, name, event, message, fields };
     try {
+      const message = typeof given === "string" ? given : given();
+      const line = { level, name, event, message, fields };
       options.write(`${formatSafely(line, options)}\n`);
     } catch {
       // A closed pipe or a full disk: nothing better can be done from here.

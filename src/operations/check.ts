@@ -12,10 +12,10 @@ import type { RedisClient } from "../redis/cluster.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import { stateKey } from "../redis/keys.ts";
 import { explainRedisError } from "../redis/advice.ts";
-import { redisErrorCode } from "../redis/errors.ts";
+import { isRetryable, redisErrorCode } from "../redis/errors.ts";
 import { tryMovesOnce } from "../redis/move_trial.ts";
 import { MoogAccess } from "../mutt/moogsoft_access.ts";
-import { inspectRedis, PASSING } from "./inspect_redis.ts";
+import { inspectRedis } from "./inspect_redis.ts";
 import { type VaultState, withVault } from "../mutt/vault.ts";
 import { EXIT } from "../runtime/exit.ts";
 import type { CommandContext } from "./context.ts";
@@ -154,7 +154,7 @@ async function checkMoves({ committer }: RedisConnections, { policy }: SourceSet
   const refusal = await tryMovesOnce(committer, policy);
   return refusal === null
     ? { level: "ok", subject, text: "Redis lets messages be moved (tried with a key that is gone again)" }
-    : { level: PASSING.has(refusal.code) ? "failed" : "wrong", subject, text: `nothing can be moved: ${refusal.text}` };
+    : { level: isRetryable(refusal.code) ? "failed" : "wrong", subject, text: `nothing can be moved: ${refusal.text}` };
 }
 
 /** What INFO says of the server. Valkey names the Redis that it is compatible with, and itself. */

@@ -8,7 +8,7 @@ import type { LiveSettings } from "../mutt/dynamic_keys.ts";
 import type { VaultSecrets } from "../mutt/vault.ts";
 import type { Log } from "../observability/log.ts";
 import type { RedisConnections } from "../redis/connection.ts";
-import type { DeadLetterStore } from "../redis/dead_letter_store.ts";
+import type { ReplayStore } from "../replay/store.ts";
 import type { OldestMessage } from "../replay/depth_watch.ts";
 import type { Leadership } from "../replay/leadership.ts";
 import type { ReplayLoop } from "../replay/loop.ts";
@@ -19,7 +19,7 @@ import type { SloReport } from "../slo/monitor.ts";
 /** One source, as operations use it. */
 export interface OperatedSource {
   readonly setup: SourceSetup;
-  readonly store: DeadLetterStore;
+  readonly store: ReplayStore;
   readonly board: GateBoard;
   readonly replay: SourceReplay;
   readonly leadership: Leadership;

@@ -2,7 +2,7 @@
 import calculateSlot from "cluster-key-slot";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import { ownersOf, type RedisClient } from "../redis/cluster.ts";
-import { type RedisErrorCode, redisErrorCode } from "../redis/errors.ts";
+import { isRetryable, redisErrorCode } from "../redis/errors.ts";
 import { hashTag } from "../redis/keys.ts";
 
 /** What was found: problems refuse the start, warnings do not. Each says what to do. */
@@ -13,11 +13,6 @@ export interface Preflight {
   readonly facts: Readonly<Record<string, string>>;
 }
 
-/** What passes by waiting: then Redis is asked again. Any other refusal of INFO leaves its facts unknown. */
-export const PASSING: ReadonlySet<RedisErrorCode> = new Set<RedisErrorCode>([
-  ...["LOADING", "BUSY", "NOAUTH", "WRONGPASS", "CLUSTERDOWN", "TRYAGAIN", "TIMEOUT", "CONNECTION"] as const,
-]);
-
 /** Asks every server that holds these sources. Reads INFO only. Rejects where one does not answer; where INFO is not to be had it warns. */
 export async function inspectRedis(redis: RedisClient, policies: readonly SourcePolicy[]): Promise<Preflight> {
   const misplaced = redis.isCluster ? policies.flatMap(slotProblems) : [];
@@ -27,7 +22,8 @@ export async function inspectRedis(redis: RedisClient, policies: readonly Source
     servers = await Promise.all(owners.map(async (server) => parseInfo(await server.info())));
   } catch (error) {
     const code = redisErrorCode(error);
-    if (PASSING.has(code)) throw error;
+    // Any other refusal of INFO leaves its facts unknown.
+    if (isRetryable(code)) throw error;
     const warning = `INFO is not to be had (${code}): eviction policy and cluster mode are unknown. ` +
       "Make sure that maxmemory-policy is not allkeys-*, which would evict dead letters";
     return { problems: misplaced, warnings: [warning], facts: {} };

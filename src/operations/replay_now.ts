@@ -4,7 +4,7 @@ import { DEAD_REASONS } from "../message/source_policy.ts";
 import { quote } from "../config/redact.ts";
 import { GATE_NAMES, hasTrait, isGateName } from "../gates/gate.ts";
 import { explainRedisError } from "../redis/advice.ts";
-import { isReplyError, redisErrorCode } from "../redis/errors.ts";
+import { StoreError } from "../redis/errors.ts";
 import { tryMovesOnce } from "../redis/move_trial.ts";
 import { NEW_RECORD } from "../cycle/cycle_state.ts";
 import { stateOf } from "../cycle/plan_cycle.ts";
@@ -143,7 +143,8 @@ async function withCore(
   try {
     sources = await Promise.all(chosen.map((source) => run(source, options, core)));
   } catch (error) {
-    if (!isReplyError(error) && redisErrorCode(error) === "OTHER") throw error;
+    // Anything else is a bug.
+    if (!(error instanceof StoreError)) throw error;
     return refuse([`Redis refused or did not answer: ${explainRedisError(error)}`], EXIT.failed);
   }
   const summary = {

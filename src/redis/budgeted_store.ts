@@ -1,5 +1,6 @@
 /** A dead-letter store whose reads wait for their share of the budget that all sources have together. */
-import type { Chunk, ChunkBounds, Commit, CommitResult, Snapshot } from "./dead_letter_store.ts";
+import type { Chunk, ChunkBounds, Commit, CommitResult } from "../cycle/chunk.ts";
+import type { Snapshot } from "../cycle/cycle_state.ts";
 import { DeadLetterStore } from "./dead_letter_store.ts";
 import type { ReadBudget, Share } from "./read_budget.ts";
 

@@ -4,6 +4,7 @@ import calculateSlot from "cluster-key-slot";
 import { Cluster, type Redis } from "ioredis";
 import type { Server } from "../config/redis_url.ts";
 import { type ClientOptions, FINDER_TIMEOUT_MS } from "./address.ts";
+import { redisErrorCode, StoreError } from "./errors.ts";
 
 /** How often the map of slots is asked for, over a connection of its own, in milliseconds: after a failover it leads the sources' own connections. */
 const REFRESH_MS = 2_000;
@@ -50,7 +51,7 @@ export function masters(redis: RedisClient): readonly Redis[] {
   return redis instanceof Cluster ? redis.nodes("master") : [redis];
 }
 
-/** The servers that own these keys; of a cluster only those. @throws an error `CLUSTERDOWN` where nobody owns one of them */
+/** The servers that own these keys; of a cluster only those. @throws a {@link StoreError} `CLUSTERDOWN` where nobody owns one of them */
 export function ownersOf(redis: RedisClient, keys: readonly string[]): readonly Redis[] {
   if (!(redis instanceof Cluster)) return [redis];
   const owners = keys.map((key) => {
@@ -63,8 +64,9 @@ export function ownersOf(redis: RedisClient, keys: readonly string[]): readonly 
 }
 
 /** What is told of a key whose slot has no owner. */
-export function unowned(key: string): Error {
-  return new Error(`CLUSTERDOWN no node of the cluster owns slot ${calculateSlot(key)} of ${key}`);
+export function unowned(key: string): StoreError {
+  const text = `CLUSTERDOWN no node of the cluster owns slot ${calculateSlot(key)} of ${key}`;
+  return new StoreError(text, { code: "CLUSTERDOWN", isCertain: true });
 }
 
 /** Where the owner of a key's slot is, for a connection that must be to one server (WATCH, a subscription). */
@@ -107,7 +109,7 @@ export class SlotOwner {
     }
     // A master that the others have given up serves nobody, and knows of no successor.
     const mapped = this.#cluster.slots[this.#slot]?.[0];
-    return error.message.includes("CLUSTERDOWN") && mapped !== undefined && mapped !== addressOf(asked);
+    return redisErrorCode(error) === "CLUSTERDOWN" && mapped !== undefined && mapped !== addressOf(asked);
   }
 }
 

@@ -9,7 +9,7 @@ import { type ClientOptions, clientOptions, hasTls, passwordsOf, type RedisAddre
 import { explainRedisError } from "./advice.ts";
 import { Attempts, CUTS_AT_ONCE } from "./attempts.ts";
 import { openCluster, type RedisClient, SlotOwner, unowned } from "./cluster.ts";
-import { describeRedisError, type RedisErrorCode, redisErrorCode } from "./errors.ts";
+import { describeRedisError, type RedisErrorCode, redisErrorCode, StoreError, toStoreError } from "./errors.ts";
 import { hearFirstWords } from "./first_words.ts";
 import { KeepAlive } from "./keep_alive.ts";
 import { findConnectionFault } from "./connection_fault.ts";
@@ -30,9 +30,7 @@ const MAX_RETRY_MS = 5_000;
 /** Where nobody listens (RFC 6761): a connection that does not know its server yet must not go to the client's default. */
 const NOWHERE: Server = { host: "unknown.invalid", port: 1 };
 /** An outage that tells that a server may not be the master any more. */
-const NO_MASTER = /READONLY|MASTERDOWN/;
-/** What a server says before it closes a connection, whatever was sent there. */
-const UNASKED = /^DENIED|max number of clients/;
+const NO_MASTER: ReadonlySet<RedisErrorCode> = new Set<RedisErrorCode>(["READONLY", "MASTERDOWN"]);
 /** What the client says of its Sentinels when each was asked once and nothing failed. */
 const ROUND_IS_OVER = /^All sentinels are unreachable\. Retrying from scratch after \d+ms\.$/;
 /** Nobody answers where the server is to be. */
@@ -77,8 +75,8 @@ export class RedisConnections {
   /** Whoever logs in with the next password instead of the current one: a connection, or the whole cluster. */
   readonly #onNext = new WeakSet<RedisClient>();
   /** The look at a server to which no connection comes about, what was found, and when it ended. */
-  #looking: Promise<string | null> | null = null;
-  #fault: string | null = null;
+  #looking: Promise<StoreError | null> | null = null;
+  #fault: StoreError | null = null;
   #lookedAtMs = -Infinity;
   /** Commands that Redis has refused. */
   #refusals = 0;
@@ -135,7 +133,8 @@ export class RedisConnections {
   async explainFailure(): Promise<string> {
     const [redis] = [...this.#all].filter((one) => one instanceof Redis && one.status !== "ready");
     if (redis instanceof Redis && this.#isOpaque(redis)) {
-      await this.#lookAt(redis, new Error(`Connection is closed ${this.#lastReason}`));
+      const text = `Connection is closed ${this.#lastReason}`;
+      await this.#lookAt(redis, new StoreError(text, { code: this.#lastError || "CONNECTION", isCertain: false }));
     }
     return this.lastFailure();
   }
@@ -220,7 +219,7 @@ export class RedisConnections {
       if (!ROUND_IS_OVER.test(error.message)) this.#failed(redis, error);
     });
     // A server that hangs up during the handshake says nothing at all.
-    redis.on("close", () => wasReady ? wasReady = false : this.#lookAt(redis, new Error("Connection is closed")));
+    redis.on("close", () => wasReady ? wasReady = false : this.#lookAt(redis, closedConnection()));
     owner?.whenKnown((server) => {
       Object.assign(redis.options, server);
       if (redis.status === "wait") redis.connect().catch(() => {});
@@ -254,7 +253,7 @@ export class RedisConnections {
     this.#heard = describeRedisError(await hearFirstWords({ host, port }, this.#closed.signal));
     this.#isHearing = false;
     if (this.#closed.signal.aborted) return null;
-    if (this.#heard !== "") this.#tell(new Error(this.#heard));
+    if (this.#heard !== "") this.#tell(toStoreError(this.#heard));
     return this.#heard;
   }
 
@@ -323,8 +322,9 @@ export class RedisConnections {
 
   /** A master that became a replica: every connection is made again, to wherever the name leads now. */
   #isDemoted(error: Error, failing: Redis): boolean {
-    if (error.message.includes("NOREPLICAS")) this.#masterWatch?.wake();
-    if (!NO_MASTER.test(error.message)) return false;
+    const code = redisErrorCode(error);
+    if (code === "NOREPLICAS") this.#masterWatch?.wake();
+    if (!NO_MASTER.has(code)) return false;
     this.#reconnectAll(failing);
     return true;
   }
@@ -375,7 +375,7 @@ export class RedisConnections {
     if (redis.status !== "connect") return;
     if (isRefusal(code)) this.#refused(redis, redis);
     // A proxy that refuses HELLO in words of its own.
-    if (code === "OTHER" && !UNASKED.test(error.message)) redis.options.protocol = 2;
+    if (code === "OTHER") redis.options.protocol = 2;
     // Half a handshake is none: a client whose SELECT was refused would go on in database 0.
     redis.disconnect(true);
   }
@@ -411,7 +411,7 @@ export class RedisConnections {
   #tell(failure: Error): RedisErrorCode {
     const isFound = this.#fault !== null && this.#hasLooked() && OPAQUE.has(redisErrorCode(failure)) &&
       !TELLING.test(failure.message);
-    const error = isFound ? new Error(this.#fault!) : failure;
+    const error = isFound ? this.#fault! : failure;
     const code = redisErrorCode(error), reason = explainRedisError(error);
     // Where the server is there, what it said tells more than that it has closed the connection.
     if (code === "CONNECTION" && NOT_THERE.test(reason)) this.#heard = "";
@@ -483,6 +483,11 @@ export class RedisConnections {
     }));
     this.#everUp = true;
   }
+}
+
+/** What is told of a connection that was closed without a word. */
+function closedConnection(): StoreError {
+  return new StoreError("Connection is closed", { code: "CONNECTION", isCertain: false });
 }
 
 function isRefusal(code: RedisErrorCode): boolean {

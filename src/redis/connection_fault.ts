@@ -8,6 +8,7 @@ import { connect as connectPlain, isIP, type Socket } from "node:net";
 import { checkServerIdentity, connect as connectTls, type PeerCertificate } from "node:tls";
 import type { Server } from "../config/redis_url.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { StoreError, toStoreError } from "./errors.ts";
 
 /** How long one look may take, in milliseconds. */
 const LOOK_MS = 2_000;
@@ -33,26 +34,32 @@ type Looking = Pick<ConnectionFaultOptions, "clock" | "signal">;
 const GREETINGS = /^-(DENIED |ERR max number of clients)/;
 
 /** What is wrong and what to do, or what the server said; `null`: nothing was found. Never rejects. */
-export async function findConnectionFault(server: Server, options: ConnectionFaultOptions): Promise<string | null> {
+export async function findConnectionFault(server: Server, options: ConnectionFaultOptions): Promise<StoreError | null> {
   const { wantsTls } = options;
   const answer = wantsTls ? "" : await askPlainly(server, options);
   if (answer !== "") return greeting(answer);
   const certificate = await seeCertificate(server, options);
   if (certificate !== null) {
     const fault = wantsTls ? judge(certificate, options) ?? await tryVerified(server, { certificate, options }) : null;
-    if (wantsTls) return fault && `TLS: ${fault}`;
-    return "TLS: that port talks TLS: set REDIS_TLS_ENABLED=true, or give the plain port";
+    if (wantsTls) return fault === null ? null : tlsFault(fault);
+    return tlsFault("that port talks TLS: set REDIS_TLS_ENABLED=true, or give the plain port");
   }
   const plainly = wantsTls ? await askPlainly(server, options) : "";
   return greeting(plainly) ??
     (/^[+-]/.test(plainly)
-      ? "TLS: that port does not talk TLS: set REDIS_TLS_ENABLED=false (or redis:// for rediss://), or give the TLS port"
+      ? tlsFault(
+        "that port does not talk TLS: set REDIS_TLS_ENABLED=false (or redis:// for rediss://), or give the TLS port",
+      )
       : null);
 }
 
+function tlsFault(text: string): StoreError {
+  return new StoreError(`TLS: ${text}`, { code: "TLS", isCertain: true });
+}
+
 /** What a server says before it hangs up; `null`: it is none of that. */
-function greeting(answer: string): string | null {
-  return GREETINGS.test(answer) ? answer.slice(1).split("\r\n", 1)[0]! : null;
+function greeting(answer: string): StoreError | null {
+  return GREETINGS.test(answer) ? toStoreError(answer.slice(1)) : null;
 }
 
 /** What is wrong with the certificate itself. */

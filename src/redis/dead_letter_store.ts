@@ -4,17 +4,32 @@
  * That the DLQ's tail is still what was read is proven in one of two ways: by WATCH ({@link TailGuard}), or, where that is not
  * to be had or was broken by somebody's push, by a digest of the bytes in the commit itself.
  */
-import { Buffer } from "node:buffer";
-import { createHash } from "node:crypto";
+import type { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
+import {
+  BEGIN_RESULTS,
+  type BeginResult,
+  type Chunk,
+  type ChunkBounds,
+  type Commit,
+  COMMIT_RESULTS,
+  type CommitResult,
+  type CycleBeginning,
+  type Excerpt,
+  type Move,
+  type NewestMessages,
+  type ReadGuard,
+} from "../cycle/chunk.ts";
+import { MAX_FIELD_BYTES, parseRecord, RECORD_FIELDS, type Snapshot } from "../cycle/cycle_state.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import { createId } from "../runtime/random.ts";
-import { oversizeKey, receiptKey, stateKey } from "./keys.ts";
 import type { RedisClient } from "./cluster.ts";
+import { StoreError } from "./errors.ts";
+import { oversizeKey, receiptKey, stateKey } from "./keys.ts";
 import { type BulkCall, type BulkScript, loadBulkScript, loadScript, type Script } from "./scripts.ts";
 import { ReadBatch } from "./read_batch.ts";
-import { MAX_FIELD_BYTES, parseRecord, RECORD_FIELDS, type Snapshot, type SourceRecord } from "../cycle/cycle_state.ts";
-import { type Guard, TailGuard } from "./tail_guard.ts";
+import { SAMPLE_BYTES, sha1 } from "./sample.ts";
+import { TailGuard } from "./tail_guard.ts";
 import browseNewest from "./scripts/browse_newest.lua" with { type: "text" };
 import beginCycle from "./scripts/begin_cycle.lua" with { type: "text" };
 import commitMoves from "./scripts/commit_moves.lua" with { type: "text" };
@@ -22,102 +37,7 @@ import peekSource from "./scripts/peek_source.lua" with { type: "text" };
 import readChunk from "./scripts/read_chunk.lua" with { type: "text" };
 import settleCommit from "./scripts/settle_commit.lua" with { type: "text" };
 
-export type { Snapshot };
-
-/** Bytes of either end that stand for a message too large to be read, and for the newest one (a short one's ends overlap). */
-const SAMPLE_BYTES = 4_096;
-
-/** The oldest messages of a DLQ, not changed by reading them. */
-export interface Chunk extends Snapshot {
-  /** Oldest first; empty where the DLQ is, or where the oldest is oversize. */
-  readonly messages: readonly Buffer[];
-  /** The oldest message where it is over the limit: described, not read. */
-  readonly oversize: { readonly bytes: number; readonly digest: string } | null;
-  /** Whether the message behind the last of these is byte-equal to it; only looked for where `newestAt` does not tell. */
-  readonly goesOnEqual: boolean;
-  /** Place, from 1 at the oldest, of what was newest when the cycle began; 0: not known, or nothing like it was read. */
-  readonly newestAt: number;
-  /** What tells a commit of these that nobody has touched the DLQ since; `null`: nothing does. */
-  readonly guard: Guard | null;
-}
-
-/** Bounds of one read. */
-export interface ChunkBounds {
-  readonly messages: number;
-  readonly bytes: number;
-  /** A message over so many bytes is not read. */
-  readonly messageBytes: number;
-  /** How many messages to pass over, from the end that is read; for looking only. */
-  readonly skip?: number;
-}
-
-/** Of a message longer than `bytes`: only so many, from the last occurrence of a text on; nothing where it does not occur. */
-export interface Excerpt {
-  readonly bytes: number;
-  readonly from: string;
-}
-
-/** The newest messages of a DLQ, not changed by reading them. */
-export interface NewestMessages {
-  /** Messages in the DLQ. */
-  readonly depth: number;
-  /** Newest first; `null` in place of one that is over the limit. */
-  readonly messages: readonly (Buffer | null)[];
-}
-
-/** Where one message goes: the edited bytes, or `null` as it is. */
-export interface Move {
-  readonly to: "target" | "dead";
-  readonly payload: Uint8Array | null;
-}
-
-/**
- * A chunk to be moved. `messages` (or `oversize`) is what was read, `moves` says where each goes; both oldest first.
- * `dead` is {@link oversizeKey} for an oversize message.
- */
-export interface Commit {
-  readonly id: string;
-  readonly sequence: string;
-  readonly messages: readonly Buffer[];
-  readonly oversize: Chunk["oversize"];
-  /** Of the chunk that these were read with; default: there is none. */
-  readonly guard?: Guard | null;
-  readonly moves: readonly Move[];
-  /** The server's clock after which the commit must not run any more. */
-  readonly notAfterMs: number;
-  /** Most messages that the target may hold afterwards; `null`: no limit. */
-  readonly targetLimit: number | null;
-  /** Their places, counted from the oldest, from 1; `null`: they are the oldest in a row. Each must be near an end. */
-  readonly places?: readonly number[] | null;
-  /** How many of them use up the cycle's bound; default: all. */
-  readonly spent?: number;
-  /** How many of them are replayed for the first time; default: none. */
-  readonly firsts?: number;
-  /** Whether the cycle ends with this chunk, whatever its bound says. */
-  readonly endsCycle: boolean;
-  /** Further fields of the record. */
-  readonly fields: Readonly<Record<string, string>>;
-}
-
-/** What a commit came to; all but `ok` changed nothing (`duplicate`: this very commit had run before). */
-export const COMMIT_RESULTS = [
-  "ok",
-  "duplicate",
-  "not_leader",
-  "stale",
-  "expired",
-  "bound",
-  "room",
-  "conflict",
-  "wrong_type",
-] as const;
-/** One of {@link COMMIT_RESULTS}. */
-export type CommitResult = (typeof COMMIT_RESULTS)[number];
-
-/** What a beginning came to; all but `ok` changed nothing. */
-export type BeginResult = "ok" | "not_leader" | "stale" | "not_due" | "wrong_type";
-
-/** The messages of one source, and its record. Calls reject with the client's errors; nothing is retried here. */
+/** The messages of one source, and its record. Calls reject with a `StoreError`; nothing is retried here. */
 export class DeadLetterStore {
   readonly #dlq: string;
   readonly #target: string;
@@ -205,20 +125,13 @@ export class DeadLetterStore {
   }
 
   /** Begins a cycle of at most `budget` messages if `intervalMs` have passed since the last began (0: at once). */
-  async begin(
-    { sequence, intervalMs, budget, fields }: {
-      sequence: string;
-      intervalMs: number;
-      budget: number;
-      fields: Readonly<Record<string, string>>;
-    },
-  ): Promise<BeginResult> {
+  async begin({ sequence, intervalMs, budget, fields }: CycleBeginning): Promise<BeginResult> {
     const extras = Object.entries(fields).flat();
     const details = [sequence, intervalMs, budget, SAMPLE_BYTES, this.#token, ...extras];
-    return String(await this.#begin(this.#dlq, this.#state, ...details)) as BeginResult;
+    return knownAnswer(await this.#begin(this.#dlq, this.#state, ...details), BEGIN_RESULTS);
   }
 
-  /** Moves a chunk, all of it or nothing. @throws a plain `Error` where the script calls its arguments invalid (a bug). */
+  /** Moves a chunk, all of it or nothing. @throws an error that is no `StoreError` where the script calls its arguments invalid: a bug of ours. */
   async commit(commit: Commit): Promise<CommitResult> {
     return (await this.commitAndRead(commit, null)).result;
   }
@@ -281,12 +194,6 @@ type Proof = readonly [lengths: string, digest: string, sampleBytes: number];
 /** The transaction around the script proves it. */
 const NO_PROOF: Proof = ["", "", 0];
 
-/** Whether a message is the one whose length and digest the record holds. */
-export function isNewest(message: Buffer, { newestBytes, newestDigest }: SourceRecord): boolean {
-  if (message.length !== newestBytes) return false;
-  return sha1([message.subarray(0, SAMPLE_BYTES), message.subarray(-SAMPLE_BYTES)]) === newestDigest;
-}
-
 function prove({ messages, oversize }: Commit): Proof {
   if (oversize) return [String(oversize.bytes), oversize.digest, SAMPLE_BYTES];
   const newestFirst = messages.toReversed();
@@ -298,8 +205,8 @@ function smaller({ messages, bytes, ...others }: ChunkBounds): ChunkBounds {
   return { ...others, messages: Math.ceil(messages / 2), bytes: Math.ceil(bytes / 2) };
 }
 
-function readReply(reply: unknown, guard: Guard | null): { chunk: Chunk; longestBytes: number } {
-  if (!Array.isArray(reply)) throw new Error(`Cannot read: the script answered "${reply}"`);
+function readReply(reply: unknown, guard: ReadGuard | null): { chunk: Chunk; longestBytes: number } {
+  if (!Array.isArray(reply)) throw unknownAnswer(reply);
   const [flat, depth, nowMs, large, messages, equal, newestAt, longestBytes] = reply as [
     ...[flat: unknown[], depth: number, nowMs: number],
     ...[large: [number?, Buffer?], messages: Buffer[], equal: number, newestAt: number, longestBytes: number],
@@ -309,10 +216,26 @@ function readReply(reply: unknown, guard: Guard | null): { chunk: Chunk; longest
   return { chunk: { record, depth, nowMs, messages, oversize, goesOnEqual, newestAt, guard }, longestBytes };
 }
 
+/** @throws an error that is no `StoreError` where the script calls its arguments invalid: to try again would not help */
 function toResult(reply: unknown): CommitResult {
-  const result = String(reply);
-  if ((COMMIT_RESULTS as readonly string[]).includes(result)) return result as CommitResult;
-  throw new Error(`Cannot commit: the script answered "${result}"`);
+  if (String(reply) === "invalid") {
+    throw new Error(
+      "commit_moves.lua calls the arguments of a commit invalid. This is a bug of mutt-remediation; nothing was moved",
+    );
+  }
+  return knownAnswer(reply, COMMIT_RESULTS);
+}
+
+function knownAnswer<Answer extends string>(reply: unknown, answers: readonly Answer[]): Answer {
+  const answer = answers.find((one) => one === String(reply));
+  if (answer === undefined) throw unknownAnswer(reply);
+  return answer;
+}
+
+/** None of our scripts gives it; a proxy may. Nobody knows whether the script ran. */
+function unknownAnswer(reply: unknown): StoreError {
+  const text = `a script answered ${JSON.stringify(String(reply).slice(0, 100))}, which none of this program's does`;
+  return new StoreError(text, { code: "OTHER", isCertain: false });
 }
 
 /** The sequence number that a commit leaves behind. */
@@ -331,10 +254,4 @@ function bySlot(moves: readonly Move[]) {
     else asTheyAre.push(`${payloads.length + asTheyAre.length + 1}:${index + 1}`);
   }
   return { replays: replays.length, asTheyAre: asTheyAre.join(","), payloads };
-}
-
-function sha1(parts: readonly Uint8Array[]): string {
-  const hash = createHash("sha1");
-  for (const part of parts) hash.update(part);
-  return hash.digest("hex");
 }

@@ -26,7 +26,7 @@ export interface LeaseReply {
   readonly leftMs: number;
 }
 
-/** Takes and gives back one lease. Rejects with the client's errors. */
+/** Takes and gives back one lease. Rejects with a `StoreError`. */
 export class LeaseStore {
   readonly #state: string;
   readonly #instance: Instance;

@@ -12,7 +12,8 @@
 import type { Redis } from "ioredis";
 import { createId } from "../runtime/random.ts";
 import type { RedisClient } from "./cluster.ts";
-import { redisErrorCode } from "./errors.ts";
+import type { ReadGuard } from "../cycle/chunk.ts";
+import { redisErrorCode, type StoreError, throwStoreError, toStoreError } from "./errors.ts";
 import { proofKey } from "./keys.ts";
 import { loadScript, type Script } from "./scripts.ts";
 import touchKey from "./scripts/touch_key.lua" with { type: "text" };
@@ -27,7 +28,7 @@ const PROOF_ROUNDS = 3, PROOF_LOAD = 4;
 type Proof = "unknown" | "guards" | "does_not";
 
 /** What one read is guarded by, until the next read, a commit, or the end of the connection. */
-export interface Guard {
+interface Guard extends ReadGuard {
   /** Whether Redis watches and, once {@link TailGuard.enter} was called, has entered the transaction. Never rejects. */
   holds: Promise<boolean>;
 }
@@ -74,7 +75,7 @@ export class TailGuard {
   async prove(): Promise<void> {
     const connection = this.#connection;
     const proof = await this.#tryOut().catch((error): Proof => {
-      if (["READONLY", "MASTERDOWN"].includes(redisErrorCode(error))) throw error;
+      if (["READONLY", "MASTERDOWN"].includes(redisErrorCode(error))) throwStoreError(error);
       this.#refuse(error);
       return "unknown";
     });
@@ -98,13 +99,14 @@ export class TailGuard {
   }
 
   /** Whether a commit may be sent by {@link run} now, at once. */
-  async isHeldBy(guard: Guard | null): Promise<boolean> {
-    return guard !== null && await guard.holds && guard === this.#guard && this.#isEntered;
+  async isHeldBy(guard: ReadGuard | null): Promise<boolean> {
+    const held = this.#guard;
+    return held !== null && held === guard && await held.holds && held === this.#guard && this.#isEntered;
   }
 
   /**
    * Runs what `send` sends as the transaction. @returns its reply; `null` where the list has changed since the read: then
-   * nothing has run. Rejects with the client's errors.
+   * nothing has run. Rejects with a `StoreError`.
    */
   async run(send: () => Promise<unknown>): Promise<unknown> {
     const queued = send();
@@ -119,7 +121,7 @@ export class TailGuard {
         this.#refuse(replies.reason);
         return null;
       }
-      throw sent.status === "rejected" ? sent.reason : replies.reason;
+      throwStoreError(sent.status === "rejected" ? sent.reason : replies.reason);
     }
     // A transaction without replies has run nothing: a proxy has refused the script before it was queued.
     const isEmpty = Array.isArray(replies.value) && replies.value.length === 0;
@@ -174,9 +176,9 @@ export class TailGuard {
   }
 
   /** The client asks whether to connect anew only of errors that are not inside a transaction's reply. */
-  #answeredWith(error: Error): Error {
+  #answeredWith(error: Error): StoreError {
     if (this.#redis.options.reconnectOnError?.(error)) this.#redis.disconnect(true);
-    return error;
+    return toStoreError(error);
   }
 
   #isGranted(answer: Promise<unknown>): Promise<boolean> {

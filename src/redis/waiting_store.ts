@@ -29,7 +29,7 @@ export interface Waiting {
   readonly oldest: Buffer | null;
 }
 
-/** Looks at one DLQ. Rejects with the client's errors. */
+/** Looks at one DLQ. Rejects with a `StoreError`. */
 export class WaitingStore {
   readonly #keys: readonly [dlq: string, state: string, waiting: string];
   readonly #note: Script;

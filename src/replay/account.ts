@@ -12,7 +12,8 @@ import type { DeadReason, SourcePolicy } from "../message/source_policy.ts";
 import { lengthMs, type Outage } from "../cycle/outages.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
-import type { CommitResult, Snapshot } from "../redis/dead_letter_store.ts";
+import type { CommitResult } from "../cycle/chunk.ts";
+import type { Snapshot } from "../cycle/cycle_state.ts";
 import { describeRedisError, type RedisErrorCode } from "../redis/errors.ts";
 import { describeDuration, OutageLog } from "../lifecycle/outage_log.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
@@ -196,7 +197,7 @@ export class Account {
       if (reason !== "poison") this.#metrics.replayFail.inc({ reason: "processing_error" }, count);
     }
     for (const death of plan.deaths) this.#tellDeath(death);
-    this.#log.debug("commit", this.#describeMoves({ replayed: plan.replayed, dead: byReason }), {
+    this.#log.debug("commit", () => this.#describeMoves({ replayed: plan.replayed, dead: byReason }), {
       ...{ source, replayed: plan.replayed, dead: byReason, bytes: plan.bytes },
     });
     this.#untold ??= { cycle: plan.cycle, replayed: 0, dead: {}, bytes: 0, sinceMs: this.#clock.monotonicMs() };
@@ -271,7 +272,7 @@ export class Account {
       bytes,
       ...(correlationId === undefined ? {} : { correlation_id: correlationId }),
     });
-    if (message) this.#log.debug("dead_preview", previewMessage(message), { source, reason });
+    if (message) this.#log.debug("dead_preview", () => previewMessage(message), { source, reason });
   }
 
   /** What was left untold of the last cycle is counted, and the next may have lines again. */

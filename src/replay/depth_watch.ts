@@ -3,10 +3,10 @@ import type { RedisClient } from "../redis/cluster.ts";
 import { eventTimeOf } from "../message/preview.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import type { Metrics, QueueRole } from "../observability/metrics.ts";
-import type { DeadLetterStore } from "../redis/dead_letter_store.ts";
 import { WaitingStore } from "../redis/waiting_store.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { PeriodicTask } from "../lifecycle/periodic_task.ts";
+import type { ReplayStore } from "./store.ts";
 
 /** How often the queues are measured. */
 const PERIOD_MS = 5_000;
@@ -49,7 +49,7 @@ export class DepthWatch extends PeriodicTask {
   readonly #policy: SourcePolicy;
   readonly #deps: {
     readonly redis: RedisClient;
-    readonly store: DeadLetterStore;
+    readonly store: Pick<ReplayStore, "peek">;
     readonly queues: readonly { name: string; role: QueueRole }[];
     readonly metrics: Metrics;
     readonly clock: Clock;
@@ -62,7 +62,7 @@ export class DepthWatch extends PeriodicTask {
     policy: SourcePolicy,
     deps: {
       redis: RedisClient;
-      store: DeadLetterStore;
+      store: Pick<ReplayStore, "peek">;
       queues: readonly { name: string; role: QueueRole }[];
       metrics: Metrics;
       clock: Clock;

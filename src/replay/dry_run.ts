@@ -2,7 +2,6 @@
 import type { DeadReason, SourcePolicy } from "../message/source_policy.ts";
 import { hasTrait } from "../gates/gate.ts";
 import type { GateBoard } from "../gates/board.ts";
-import type { DeadLetterStore } from "../redis/dead_letter_store.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import { planCycle } from "../cycle/plan_cycle.ts";
 import type { StoppedBy, TurnOutcome } from "./outcome.ts";
@@ -10,12 +9,13 @@ import { createJudge, isCareful, type Plan, planChunk, planPicks } from "./judge
 import { readEnds } from "./ends.ts";
 import { lookForReturns } from "./returns.ts";
 import type { ReplaySettings, SourceReplay } from "./source_replay.ts";
+import type { ReplayStore } from "./store.ts";
 
 /** What {@link dryRun} needs. */
 export interface DryRunDeps {
   readonly policy: SourcePolicy;
   readonly replay: SourceReplay;
-  readonly store: DeadLetterStore;
+  readonly store: ReplayStore;
   readonly board: GateBoard;
   readonly settings: ReplaySettings;
   readonly clock: Clock;
@@ -24,7 +24,7 @@ export interface DryRunDeps {
 
 /**
  * Judges the messages of one cycle without moving any. The counts are what would move if every gate let it;
- * `stoppedBy` names the gate that would not. Rejects with the client's errors.
+ * `stoppedBy` names the gate that would not. Rejects with a `StoreError`.
  */
 export async function dryRun(
   { policy, replay, store, board, settings, clock, signal }: DryRunDeps,

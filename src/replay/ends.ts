@@ -1,8 +1,9 @@
 /** Reads both ends of a DLQ, so that a canary group need not be taken from the oldest end alone. */
 import type { Buffer } from "node:buffer";
-import type { Chunk, ChunkBounds, DeadLetterStore } from "../redis/dead_letter_store.ts";
+import type { Chunk, ChunkBounds } from "../cycle/chunk.ts";
 import type { Verdict } from "../message/verdict.ts";
 import type { Candidate } from "./judge_chunk.ts";
+import type { ReplayStore } from "./store.ts";
 
 /** Most of the newest messages that are looked at, in messages and bytes: what came back may lie above what is new. */
 const MOST_NEWEST = 1_000, MOST_NEWEST_BYTES = 1_048_576;
@@ -17,10 +18,10 @@ export interface Ends {
 
 /**
  * Reads the oldest messages, and from the newest on until `wanted` were found that were never tried. `judge` is made for the source as
- * it was read. Rejects with the client's errors.
+ * it was read. Rejects with a `StoreError`.
  */
 export async function readEnds(
-  store: Pick<DeadLetterStore, "look" | "browse">,
+  store: Pick<ReplayStore, "look" | "browse">,
   { bounds, wanted, createJudge }: {
     bounds: ChunkBounds;
     wanted: number;

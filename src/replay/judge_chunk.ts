@@ -3,7 +3,8 @@ import type { Buffer } from "node:buffer";
 import type { DeadReason, SourcePolicy } from "../message/source_policy.ts";
 import { decide, type Verdict, type VerdictContext } from "../message/verdict.ts";
 import { oversizeKey } from "../redis/keys.ts";
-import { type Chunk, isNewest, type Move } from "../redis/dead_letter_store.ts";
+import { isNewest } from "../redis/sample.ts";
+import type { Chunk, Move } from "../cycle/chunk.ts";
 import type { SourceRecord } from "../cycle/cycle_state.ts";
 
 /** One message that goes to the dead list. */

@@ -5,7 +5,9 @@ import { readMessage } from "../message/read_message.ts";
 import { findRecord } from "../message/stamp.ts";
 import { REMEDIATION_MEMBER, type SourcePolicy } from "../message/source_policy.ts";
 import { cycleOf, isFirstReturn } from "../message/verdict.ts";
-import type { ChunkBounds, DeadLetterStore, Excerpt, Snapshot } from "../redis/dead_letter_store.ts";
+import type { ChunkBounds, Excerpt } from "../cycle/chunk.ts";
+import type { Snapshot } from "../cycle/cycle_state.ts";
+import type { ReplayStore } from "./store.ts";
 
 /** A look reads at most so many blocks of so many messages and bytes; more arrivals are a sample, spread evenly. */
 const MAX_BLOCKS = 20, BLOCK_MESSAGES = 100, BLOCK_BYTES = 65_536;
@@ -20,11 +22,11 @@ export interface ReadReturns extends Returns {
 
 /**
  * Looks for returns. They lie at the newest end: producers push there, and this service takes from the other, or takes what
- * lies behind. Rejects with the client's errors.
+ * lies behind. Rejects with a `StoreError`.
  */
 export async function lookForReturns(
   { store, policy, maxMessageBytes }: {
-    store: Pick<DeadLetterStore, "browse">;
+    store: Pick<ReplayStore, "browse">;
     policy: SourcePolicy;
     maxMessageBytes: number;
   },

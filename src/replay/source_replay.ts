@@ -4,11 +4,11 @@ import type { BoardReading, GateBoard, GateStatus } from "../gates/board.ts";
 import { hasTrait } from "../gates/gate.ts";
 import type { DepthReading } from "../gates/depth.ts";
 import type { Log } from "../observability/log.ts";
-import type { Chunk, ChunkBounds, Commit, DeadLetterStore, Move, Snapshot } from "../redis/dead_letter_store.ts";
+import type { Chunk, ChunkBounds, Commit, Move } from "../cycle/chunk.ts";
 import { commitResult, commitSpan, cycleFacts, cycleSpan } from "../observability/spans.ts";
 import type { Span, Tracer } from "../observability/tracing.ts";
-import { isReplyError, redisErrorCode } from "../redis/errors.ts";
-import type { SourceRecord } from "../cycle/cycle_state.ts";
+import { StoreError, wrongTypeError } from "../redis/errors.ts";
+import type { Snapshot, SourceRecord } from "../cycle/cycle_state.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import type { Account } from "./account.ts";
 import { planCycle } from "../cycle/plan_cycle.ts";
@@ -26,6 +26,7 @@ import {
   planPicks,
 } from "./judge_chunk.ts";
 import { lookForReturns, type ReadReturns } from "./returns.ts";
+import type { ReplayStore } from "./store.ts";
 
 /** How long after it was sent a commit may still run, in milliseconds of the server's clock. */
 const COMMIT_DEADLINE_MS = 5_000;
@@ -47,9 +48,6 @@ const STEP_MS = 3_000, STEP_POLL_MS = 500;
 /** A process that starts to lead begins a cycle at once, unless one began within this time, in milliseconds. */
 const RESTART_MS = 5_000;
 
-/** What neither Redis nor the client answers with. */
-const BUGS = [TypeError, RangeError, ReferenceError];
-
 /** Settings of a turn, read anew each time. */
 export interface ReplaySettings {
   readonly intervalMs: number;
@@ -68,7 +66,7 @@ export interface ReplaySettings {
 
 /** What a source's replay needs. */
 export interface SourceReplayDeps {
-  readonly store: DeadLetterStore;
+  readonly store: ReplayStore;
   readonly board: GateBoard;
   /** Last reading of the depth gate, for the commit's own check. */
   readonly depthReading: () => DepthReading | null;
@@ -203,7 +201,7 @@ export class SourceReplay {
     return this.#unsettled !== null;
   }
 
-  /** Reads the source anew. Rejects with the client's errors. */
+  /** Reads the source anew. Rejects with a `StoreError`. */
   async look(): Promise<Snapshot> {
     // Its instant lies somewhere between asking and the answer; a pause of ours in between must not make a cycle look shorter.
     const askedAtMs = this.#deps.clock.monotonicMs();
@@ -332,7 +330,7 @@ export class SourceReplay {
         conflicts = 0;
       } else if (moved.result === "wrong_type") {
         const { dlq, target, dead } = this.policy;
-        throw new Error(`WRONGTYPE one of ${dlq}, ${target}, ${dead} is not a list, or the source's record is no hash`);
+        throw wrongTypeError(`one of ${dlq}, ${target}, ${dead} is not a list, or the source's record is no hash`);
       } else {
         await this.#deps.clock.sleep(AGAIN_MS, signal);
       }
@@ -424,7 +422,7 @@ export class SourceReplay {
       fields,
     });
     if (result === "wrong_type") {
-      throw new Error("WRONGTYPE the DLQ or the source's record holds the wrong kind of value");
+      throw wrongTypeError("the DLQ or the source's record holds the wrong kind of value");
     }
     if (result === "not_leader") this.#deps.leadership.refused();
     if (result === "ok") this.#deps.account.cycleBegan(plan, snapshot);
@@ -539,8 +537,8 @@ export class SourceReplay {
       return done;
     }).catch((error: unknown) => {
       this.#deps.account.commit("error");
-      // A refusal of the server is certain; a reply that never came leaves open whether the commit ran.
-      if (!isReplyError(error)) this.#unsettled = { id, plan };
+      // A reply that never came leaves open whether the commit ran.
+      if (error instanceof StoreError && !error.isCertain) this.#unsettled = { id, plan };
       throw error;
     });
     this.#deps.account.commit(result);
@@ -608,10 +606,9 @@ export class SourceReplay {
   }
 
   async #failed(error: unknown): Promise<Stop> {
-    // A bug is nothing to wait for: it ends the loop, and the service with it.
-    if (BUGS.some((kind) => error instanceof kind)) throw error;
-    const code = redisErrorCode(error);
-    this.#deps.account.redisError(code, error);
+    // What is no failure of Redis is a bug, and nothing to wait for: it ends the loop, and the service with it.
+    if (!(error instanceof StoreError)) throw error;
+    this.#deps.account.redisError(error.code, error);
     const { closed } = await this.#deps.board.ask();
     const redis = closed.find(({ name }) => name === "redis");
     return redis ? this.#heldBy(redis) : { by: "error", nextInMs: this.#backoff() };

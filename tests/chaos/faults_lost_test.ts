@@ -1,7 +1,8 @@
 /** Redis does not answer: cut, stopped, killed, out of reach. What was lost on the way is found out, never guessed. */
 import { createHash } from "node:crypto";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import commitMoves from "../../src/redis/scripts/commit_moves.lua" with { type: "text" };
+import commitMovesFile from "../../src/redis/scripts/commit_moves.lua" with { type: "text" };
+import { resolveIncludes } from "../../src/redis/scripts.ts";
 import {
   createEngine,
   DLQ,
@@ -18,7 +19,7 @@ import { waitUntil } from "../../testkit/wait.ts";
 
 const server = shareRedis();
 /** By this a commit is known on the wire, from the second on a connection. */
-const COMMIT_SHA = createHash("sha1").update(commitMoves).digest("hex");
+const COMMIT_SHA = createHash("sha1").update(resolveIncludes(commitMovesFile)).digest("hex");
 const SAME = Array.from({ length: 1_000 }, () => eventText("same"));
 
 /** The DLQ is in the target, once and in order, and the metrics say just that. */

@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
 import { createDepthGate } from "../../src/gates/depth.ts";
 import { createPaceGate, type PaceSettings } from "../../src/mutt/pace_gate.ts";
-import type { Snapshot } from "../../src/redis/dead_letter_store.ts";
 import { paceLedgerKey } from "../../src/redis/keys.ts";
-import { parseRecord } from "../../src/cycle/cycle_state.ts";
+import { parseRecord, type Snapshot } from "../../src/cycle/cycle_state.ts";
 import { ODD_NUMBERS } from "../../testkit/engine.ts";
 import { shareRedis } from "../../testkit/redis.ts";
 

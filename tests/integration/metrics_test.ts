@@ -2,7 +2,7 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { DEAD_REASONS } from "../../src/message/source_policy.ts";
 import { startMetricsServer } from "../../src/api/metrics_server.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
-import { COMMIT_RESULTS } from "../../src/redis/dead_letter_store.ts";
+import { COMMIT_RESULTS } from "../../src/cycle/chunk.ts";
 import { REDIS_ERROR_CODES } from "../../src/redis/errors.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { readProcessUsage } from "../../src/runtime/process.ts";

@@ -231,15 +231,15 @@ for (const answer of ["stale", "not_due"] as const) {
   Deno.test(`runOnce: leaves the cycle to the next turn, with pauses, when its beginning is ${answer} again and again`, async () => {
     await server().seedList(DLQ, eventTexts(3));
     await using engine = createEngine(server());
-    const { store } = engine.source, begin = store.begin.bind(store);
+    const { hooks } = engine.store;
     let asked = 0;
-    store.begin = () => Promise.resolve((asked++, answer));
+    hooks.begin = () => Promise.resolve((asked++, answer));
     const startedMs = performance.now();
     const { stoppedBy, nextInMs } = await engine.turn();
     const tookMs = performance.now() - startedMs;
     deepStrictEqual([stoppedBy, asked], ["contended", 101]);
     ok(nextInMs >= 1_000 && tookMs >= 100 * 5, `again in ${nextInMs} ms, after ${tookMs} ms`);
-    store.begin = (details) => asked++ < 104 ? Promise.resolve(answer) : begin(details);
+    hooks.begin = (beginning, store) => asked++ < 104 ? Promise.resolve(answer) : store.begin(beginning);
     deepStrictEqual(await turnOf(engine), { began: true, replayed: 3, stoppedBy: "empty" });
   });
 }

@@ -3,12 +3,15 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import type { Redis } from "ioredis";
-import commitMoves from "../../src/redis/scripts/commit_moves.lua" with { type: "text" };
-import type { Chunk, Commit, DeadLetterStore, Move } from "../../src/redis/dead_letter_store.ts";
+import commitMovesFile from "../../src/redis/scripts/commit_moves.lua" with { type: "text" };
+import { resolveIncludes } from "../../src/redis/scripts.ts";
+import type { Chunk, Commit, Move } from "../../src/cycle/chunk.ts";
+import type { DeadLetterStore } from "../../src/redis/dead_letter_store.ts";
 import { createStore, DEAD, DLQ, dumpKeys, readLists, STATE, TARGET } from "../../testkit/engine.ts";
 import { shareRedis } from "../../testkit/redis.ts";
 
 const server = shareRedis();
+const commitMoves = resolveIncludes(commitMovesFile);
 
 const BOUNDS = { messages: 200, bytes: 1_000_000, messageBytes: 1_000_000 };
 const RECORD = { seq: "5", remaining: "10", replayed: "1", dead: "2" };

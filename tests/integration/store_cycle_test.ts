@@ -1,7 +1,7 @@
 /** begin_cycle.lua and settle_commit.lua by themselves. */
 import { createHash } from "node:crypto";
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
-import type { Chunk, Commit } from "../../src/redis/dead_letter_store.ts";
+import type { Chunk, Commit } from "../../src/cycle/chunk.ts";
 import { createStore, DLQ, dumpKeys, ODD_NUMBERS, readLists, STATE } from "../../testkit/engine.ts";
 import { shareRedis } from "../../testkit/redis.ts";
 

@@ -2,7 +2,8 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
-import { type ChunkBounds, isNewest } from "../../src/redis/dead_letter_store.ts";
+import type { ChunkBounds } from "../../src/cycle/chunk.ts";
+import { isNewest } from "../../src/redis/sample.ts";
 import { createStore, DLQ, dumpKeys, STATE } from "../../testkit/engine.ts";
 import { shareRedis } from "../../testkit/redis.ts";
 

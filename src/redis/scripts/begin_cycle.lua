@@ -6,8 +6,7 @@
 local dlq, state = KEYS[1], KEYS[2]
 local sequence, intervalMs, budget, sampleBytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local token = ARGV[5]
--- What is not 1 to 15 digits reads as 0, here as in parseRecord: whatever stands there, the next write repairs it.
-local function whole(text) return text and #text <= 15 and text:match('^%d+$') or '0' end
+-- include whole.lua
 
 for _, expected in ipairs({ { dlq, 'list' }, { state, 'hash' } }) do
   local kind = redis.call('TYPE', expected[1]).ok

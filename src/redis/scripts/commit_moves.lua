@@ -21,8 +21,7 @@ local sequence, id, notAfterMs, room, ends = ARGV[5], ARGV[6], tonumber(ARGV[7])
 local replays, token, asTheyAre, spent = tonumber(ARGV[10]), ARGV[11], ARGV[12], tonumber(ARGV[13])
 local firsts, picked, extras = tonumber(ARGV[14]), ARGV[15], tonumber(ARGV[16])
 local RECEIPT_SECONDS = 86400
--- What is not 1 to 15 digits reads as 0, here as in parseRecord: whatever stands there, the next write repairs it.
-local function whole(text) return text and #text <= 15 and text:match('^%d+$') or '0' end
+-- include whole.lua
 
 if not count or count < 1 or count > 4000 or not extras or not firsts then return 'invalid' end
 if not replays or replays < 0 or replays > count or not spent or spent < 0 then return 'invalid' end

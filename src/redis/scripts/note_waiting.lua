@@ -12,8 +12,8 @@ local dlq, state, waiting = KEYS[1], KEYS[2], KEYS[3]
 local sampleBytes, mostMarks, keepMs = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local lastSeen, knownDigest, mostBytes = ARGV[4], ARGV[5], tonumber(ARGV[6])
 local MOST_TEXT, SEARCH, SEARCH_BYTES, SMALL_BYTES = 8191, 200, 262144, 4096
--- What is not 1 to 15 digits reads as 0.
-local function whole(text) return tonumber(text and #text <= 15 and text:match('^%d+$') or '0') end
+-- include whole.lua
+local function number(text) return tonumber(whole(text)) end
 local function digest(message)
   return redis.sha1hex(#message .. ':' .. message:sub(1, sampleBytes) .. message:sub(-sampleBytes))
 end
@@ -22,8 +22,8 @@ local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
 local depth = redis.call('LLEN', dlq)
 local record = redis.call('HMGET', state, 'seq', 'cycle', 'replayed', 'dead', 'pickedTotal')
-local sequence, cycle, moved = whole(record[1]), whole(record[2]), whole(record[3]) + whole(record[4])
-local picked = whole(record[5])
+local sequence, cycle, moved = number(record[1]), number(record[2]), number(record[3]) + number(record[4])
+local picked = number(record[5])
 -- A value of another kind, or longer than any of ours, counts as none.
 local kept = redis.pcall('GETRANGE', waiting, 0, MOST_TEXT)
 local isKept = type(kept) == 'string' and kept ~= ''
@@ -48,7 +48,7 @@ before.cycle, before.moved, before.depth, before.bytes, before.newest, before.ol
 
 -- How many messages were pushed since the last look: the place of what was newest then; nil where it is not found.
 local function findPushed(least)
-  local length = whole(before.bytes)
+  local length = number(before.bytes)
   local function isIt(message) return #message == length and digest(message) == before.newest end
   local expected = least == 0 and newest or redis.call('LINDEX', dlq, least)
   if expected and isIt(expected) then return least end
@@ -71,23 +71,23 @@ end
 local marks = {}
 if before.depth then
   -- At least so many, where a cycle has ended meanwhile.
-  local taken = whole(before.cycle) == cycle and math.max(0, moved - whole(before.moved)) or moved
-  local pickedSince = math.max(0, picked - whole(before.picked))
-  local more = depth - whole(before.depth) + math.max(taken, pickedSince)
+  local taken = number(before.cycle) == cycle and math.max(0, moved - number(before.moved)) or moved
+  local pickedSince = math.max(0, picked - number(before.picked))
+  local more = depth - number(before.depth) + math.max(taken, pickedSince)
   local pushed = findPushed(math.max(0, more))
   -- What was newest may have been picked; a mark that sinks too far makes what waits look younger, never older.
   if not pushed and pickedSince > 0 and more >= 0 then pushed = more end
   if pushed then
     if pushed > 0 then marks[1] = { 0, nowMs } end
     for place, sinceMs in before.marks:gmatch('(%d+):(%d+)') do
-      local mark = { whole(place) + pushed, whole(sinceMs) }
+      local mark = { number(place) + pushed, number(sinceMs) }
       local last = marks[#marks]
       local isLater = not last or (mark[1] > last[1] and mark[2] <= last[2])
       if isLater and mark[1] < depth and mark[2] > 0 and mark[2] <= nowMs then marks[#marks + 1] = mark end
     end
-  elseif taken == 0 and before.oldest == oldestDigest and whole(before.since) > 0 and whole(before.since) <= nowMs then
+  elseif taken == 0 and before.oldest == oldestDigest and number(before.since) > 0 and number(before.since) <= nowMs then
     if depth > 1 then marks[1] = { 0, nowMs } end
-    marks[#marks + 1] = { depth - 1, whole(before.since) }
+    marks[#marks + 1] = { depth - 1, number(before.since) }
   end
 end
 if #marks == 0 then marks[1] = { 0, nowMs } end

@@ -14,8 +14,7 @@ local dlq, state = KEYS[1], KEYS[2]
 local mostMessages, mostBytes, mostMessageBytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local sampleBytes, skip, mostAtOnce = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local mostFieldBytes, SMALL_BYTES = tonumber(ARGV[7]), 4096
--- What is not 1 to 15 digits reads as 0, here as in parseRecord: whatever stands there, the next write repairs it.
-local function whole(text) return text and #text <= 15 and text:match('^%d+$') or '0' end
+-- include whole.lua
 local function digest(message) return redis.sha1hex(message:sub(1, sampleBytes) .. message:sub(-sampleBytes)) end
 
 local time = redis.call('TIME')

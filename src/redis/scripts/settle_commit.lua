@@ -4,8 +4,7 @@
 -- Returns 1 if it ran, else 0. Bound: O(1).
 local state, receipt = KEYS[1], KEYS[2]
 local id = ARGV[1]
--- What is not 1 to 15 digits reads as 0, here as in parseRecord: whatever stands there, the next write repairs it.
-local function whole(text) return text and #text <= 15 and text:match('^%d+$') or '0' end
+-- include whole.lua
 
 if redis.call('GET', receipt) == id then return 1 end
 redis.call('HSET', state, 'seq', tonumber(whole(redis.call('HGET', state, 'seq'))) + 1)

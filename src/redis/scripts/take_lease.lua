@@ -7,8 +7,7 @@
 local state = KEYS[1]
 local token, name, durationMs, force, longestMs = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[5])
 
--- What is not 1 to 15 digits reads as 0.
-local function whole(text) return text and #text <= 15 and text:match('^%d+$') or '0' end
+-- include whole.lua
 
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)

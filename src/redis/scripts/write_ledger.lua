@@ -4,8 +4,7 @@
 -- Returns 1 if it was written, else 0. Bound: O(fields).
 local ledger = KEYS[1]
 local version, keepMs = ARGV[1], ARGV[2]
--- What is not 1 to 15 digits reads as 0, here as in the store: whatever stands there, the next write repairs it.
-local function whole(text) return text and #text <= 15 and text:match('^%d+$') or '0' end
+-- include whole.lua
 
 if whole(redis.call('HGET', ledger, 'version')) ~= version then return 0 end
 redis.call('HSET', ledger, 'version', tonumber(version) + 1, unpack(ARGV, 3))

@@ -10,6 +10,7 @@ import recordProbe from "../../../src/redis/scripts/record_probe.lua" with { typ
 import settleCommit from "../../../src/redis/scripts/settle_commit.lua" with { type: "text" };
 import takeLease from "../../../src/redis/scripts/take_lease.lua" with { type: "text" };
 import writeLedger from "../../../src/redis/scripts/write_ledger.lua" with { type: "text" };
+import { resolveIncludes } from "../../../src/redis/scripts.ts";
 import type { RequestMatch, TcpProxy } from "../../../testkit/tcp_proxy.ts";
 import { pause } from "../harness/pause.ts";
 
@@ -28,7 +29,8 @@ export interface Step {
 }
 
 /** A script goes with its text first and by its hash then. */
-function script(lua: string): readonly string[] {
+function script(file: string): readonly string[] {
+  const lua = resolveIncludes(file);
   return [createHash("sha1").update(lua).digest("hex"), lua.slice(0, 60)];
 }
 

@@ -133,3 +133,14 @@ Deno.test("createLog: a line within a span carries its ids, as JSON only, and on
   assert.ok(!("trace_id" in outside) && !("span_id" in outside));
   assert.ok(!lines[1]!.join("").includes(ids.traceId));
 });
+
+Deno.test("createLog: asks for a costly message only where its level is written", () => {
+  let made = 0;
+  const message = () => `costly ${++made}`;
+  for (const level of ["INFO", "DEBUG"] as const) {
+    const { log, lines } = setup("json", level);
+    log.debug("preview", message);
+    assert.deepEqual(lines.map((line) => JSON.parse(line).message), level === "DEBUG" ? ["costly 1"] : []);
+  }
+  assert.equal(made, 1);
+});

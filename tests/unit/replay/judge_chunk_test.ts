@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { SourcePolicy } from "../../../src/message/source_policy.ts";
-import type { Chunk } from "../../../src/redis/dead_letter_store.ts";
+import type { Chunk } from "../../../src/cycle/chunk.ts";
 import { parseRecord } from "../../../src/cycle/cycle_state.ts";
 import { type Candidate, createJudge, planChunk, planPicks } from "../../../src/replay/judge_chunk.ts";
 

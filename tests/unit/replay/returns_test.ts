@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import type { SourcePolicy } from "../../../src/message/source_policy.ts";
-import type { ChunkBounds } from "../../../src/redis/dead_letter_store.ts";
+import type { ChunkBounds } from "../../../src/cycle/chunk.ts";
 import { NEW_RECORD, type SourceRecord } from "../../../src/cycle/cycle_state.ts";
 import { lookForReturns } from "../../../src/replay/returns.ts";
 

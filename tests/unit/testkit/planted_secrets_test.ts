@@ -88,6 +88,7 @@ const WAYS_AROUND: readonly (readonly [way: RegExp, files: readonly string[]])[]
     "tests/integration/connection_secured_test.ts",
     "tests/integration/tracing_test.ts",
     "tests/unit/observability/log_test.ts",
+    "tests/unit/replay/account_test.ts",
   ]],
   [/: Log = \{/, ["testkit/engine.ts", "testkit/recorded_log.ts"]],
   [/src\/main\.ts/, ["testkit/service.ts", "tests/integration/settings_files_test.ts"]],

@@ -1,6 +1,13 @@
-import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
 import { explainRedisError } from "../../../src/redis/advice.ts";
-import { describeRedisError, redisErrorCode } from "../../../src/redis/errors.ts";
+import {
+  describeRedisError,
+  redisErrorCode,
+  StoreError,
+  throwStoreError,
+  toStoreError,
+  wrongTypeError,
+} from "../../../src/redis/errors.ts";
 
 const cases: [string, string][] = [
   ["OOM command not allowed when used memory > 'maxmemory'. script: 1f, on @user_script:1.", "OOM"],
@@ -31,7 +38,6 @@ const cases: [string, string][] = [
   ["received fatal alert: CertificateRequired", "TLS"],
   ["certificate has expired CERT_HAS_EXPIRED", "TLS"],
   ["write UNKNOWN", "TLS"],
-  ["TLS: that port does not talk TLS", "TLS"],
   ["NOAUTH Authentication required.", "NOAUTH"],
   ["WRONGPASS invalid username-password pair or user is disabled.", "WRONGPASS"],
   ["MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.", "MISCONF"],
@@ -126,4 +132,40 @@ Deno.test("describeRedisError: shows the code of an error without a text", () =>
     describeRedisError(Object.assign(new AggregateError([]), { code: "ECONNREFUSED" })).trim(),
     "ECONNREFUSED",
   );
+});
+
+function replyError(message: string): Error {
+  return Object.assign(new Error(message), { name: "ReplyError" });
+}
+
+const FAILURES: [name: string, error: Error, code: string, isCertain: boolean, retryable: boolean][] = [
+  ["a refusal of the server", replyError("NOPERM no permissions"), "NOPERM", true, false],
+  ["a server that is not ready", replyError("LOADING Redis is loading"), "LOADING", true, true],
+  ["a lost connection", new Error("Connection is closed."), "CONNECTION", false, true],
+  ["a reply that did not come in time", new Error("Command timed out"), "TIMEOUT", false, true],
+];
+
+for (const [name, error, code, isCertain, retryable] of FAILURES) {
+  Deno.test(`toStoreError: says what may be done about ${name}`, () => {
+    const made = toStoreError(error);
+    deepStrictEqual([made.code, made.isCertain, made.retryable, made.cause], [code, isCertain, retryable, error]);
+    strictEqual(toStoreError(made), made);
+  });
+}
+
+Deno.test("toStoreError: shows no password that the server quotes", () => {
+  const made = toStoreError(replyError("ERR unknown command 'AUTH', with args beginning with: 'hunter2' "));
+  strictEqual(made.message, "ERR unknown command 'AUTH'");
+});
+
+Deno.test("redisErrorCode: goes by the code of a StoreError, not by its text", () => {
+  const error = new StoreError("READONLY in a text", { code: "CLUSTERDOWN", isCertain: true });
+  strictEqual(redisErrorCode(error), "CLUSTERDOWN");
+  strictEqual(redisErrorCode(wrongTypeError("a list is a hash")), "WRONGTYPE");
+});
+
+Deno.test("throwStoreError: leaves a bug as it is", () => {
+  const bug = new TypeError("x is not a function");
+  throws(() => throwStoreError(bug), (error) => error === bug);
+  throws(() => throwStoreError(new Error("Connection is closed.")), StoreError);
 });

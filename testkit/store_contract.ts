@@ -1,0 +1,306 @@
+/** What every store of a source does, as the engine relies on it (`src/replay/store.ts`): cases for Redis and for the fake. */
+import type { Buffer } from "node:buffer";
+import assert from "node:assert/strict";
+import type { Chunk, ChunkBounds, Commit, CommitResult, Move } from "../src/cycle/chunk.ts";
+import { StoreError } from "../src/redis/errors.ts";
+import type { ReplayStore } from "../src/replay/store.ts";
+import type { Lists } from "./engine.ts";
+
+/** A source that nobody has worked on yet, for one case. */
+export interface StoreWorld {
+  /** One more store of it, as another instance has it. `token`: refuses what changes anything unless that token leads. */
+  open(options?: { token?: string }): ReplayStore;
+  /** Appends messages behind (newer than) what the list holds. */
+  seed(list: "dlq" | "target" | "dead", messages: readonly string[]): Promise<void>;
+  /** Takes the oldest message of the DLQ, as somebody else may. */
+  takeOldest(): Promise<void>;
+  /** Writes fields of the record. */
+  write(fields: Readonly<Record<string, string>>): Promise<void>;
+  lists(): Promise<Lists>;
+}
+
+const WIDE: ChunkBounds = { messages: 200, bytes: 1_000_000, messageBytes: 1_000_000 };
+const BEGINNING = { sequence: "0", intervalMs: 60_000, budget: 100, fields: {} };
+const KEEP: Move = { to: "target", payload: null };
+const BURY: Move = { to: "dead", payload: null };
+const edited = (to: Move["to"], text: string): Move => ({ to, payload: new TextEncoder().encode(text) });
+const EMPTY: Lists = { dlq: [], target: [], dead: [] };
+
+/** A commit of what a chunk holds; every message to the target as it is, unless said otherwise. */
+function commitOf(chunk: Chunk, given: Partial<Commit> = {}): Commit {
+  const { messages, oversize, guard, record: { sequence }, nowMs } = chunk;
+  return {
+    ...{ id: "this", sequence, messages, oversize, guard, notAfterMs: nowMs + 60_000, targetLimit: null },
+    ...{ endsCycle: false, fields: {}, moves: oversize ? [BURY] : messages.map(() => KEEP), ...given },
+  };
+}
+
+async function commit(store: ReplayStore, details: Commit): Promise<CommitResult> {
+  return (await store.commitAndRead(details, null)).result;
+}
+
+/** Begins a cycle over all that is there, and reads what it may take. */
+async function beginAndRead(store: ReplayStore, bounds: Partial<ChunkBounds> = {}): Promise<Chunk> {
+  const { record } = await store.peek();
+  assert.equal(await store.begin({ ...BEGINNING, sequence: record.sequence, intervalMs: 0 }), "ok");
+  return await store.read({ ...WIDE, ...bounds });
+}
+
+const texts = (messages: readonly (Buffer | null)[]) => messages.map((message) => message && String(message));
+
+const reads: [name: string, bounds: Partial<ChunkBounds>, messages: readonly string[], oversizeBytes?: number][] = [
+  ["all, oldest first", {}, ["aaa", "bb", "c", "dddd"]],
+  ["no more than its messages", { messages: 2 }, ["aaa", "bb"]],
+  ["no more than its bytes", { bytes: 5 }, ["aaa", "bb"]],
+  ["at least one, whatever its bytes", { bytes: 1 }, ["aaa"]],
+  ["none behind one that is too large", { messageBytes: 3, skip: 1 }, ["bb", "c"]],
+  ["the length of the oldest where it is too large", { messageBytes: 2 }, [], 3],
+  ["those behind the skipped ones", { skip: 2 }, ["c", "dddd"]],
+];
+
+const browses: [name: string, bounds: Partial<ChunkBounds>, messages: readonly (string | null)[]][] = [
+  ["all, newest first", {}, ["dddd", "c", "bb", "aaa"]],
+  ["no more than its messages", { messages: 2 }, ["dddd", "c"]],
+  ["no more than its bytes", { bytes: 5 }, ["dddd", "c"]],
+  ["null in place of one that is too large", { messageBytes: 3 }, [null, "c", "bb", "aaa"]],
+  ["those behind the skipped ones", { skip: 3 }, ["aaa"]],
+];
+
+/** The DLQ, where its messages go, and every list afterwards. */
+const moves: { name: string; dlq: readonly string[]; moves: readonly Move[]; after: Partial<Lists> }[] = [
+  { name: "all to the target", dlq: ["a", "b"], moves: [KEEP, KEEP], after: { target: ["a", "b"] } },
+  {
+    name: "each to its list, oldest first in both",
+    dlq: ["a", "b", "c", "d"],
+    moves: [BURY, KEEP, BURY, KEEP],
+    after: { target: ["b", "d"], dead: ["a", "c"] },
+  },
+  {
+    name: "edited and unedited ones in turn",
+    dlq: ["a", "b", "c"],
+    moves: [edited("target", "A"), KEEP, edited("dead", "C")],
+    after: { target: ["A", "b"], dead: ["C"] },
+  },
+  {
+    name: "the oldest of a longer list",
+    dlq: ["a", "b", "c"],
+    moves: [KEEP],
+    after: { dlq: ["b", "c"], target: ["a"] },
+  },
+  {
+    name: "byte-equal ones, no more than were read",
+    dlq: ["x", "x", "x"],
+    moves: [KEEP, BURY],
+    after: { dlq: ["x"], target: ["x"], dead: ["x"] },
+  },
+];
+
+/** What somebody does between a read of a, b and c and their commit, or what that says; and the answer. */
+const refusals: {
+  name: string;
+  answer: CommitResult;
+  token?: string;
+  meanwhile?: (world: StoreWorld, chunk: Chunk) => Promise<unknown>;
+  given?: (chunk: Chunk) => Partial<Commit>;
+}[] = [
+  { name: "somebody has taken the oldest", answer: "conflict", meanwhile: (world) => world.takeOldest() },
+  {
+    name: "another instance has begun a cycle",
+    answer: "stale",
+    meanwhile: (world, { record: { sequence } }) => world.open().begin({ ...BEGINNING, sequence, intervalMs: 0 }),
+  },
+  { name: "its deadline has passed", answer: "expired", given: ({ nowMs }) => ({ notAfterMs: nowMs - 1 }) },
+  { name: "the cycle may take fewer", answer: "bound", meanwhile: (world) => world.write({ remaining: "2" }) },
+  { name: "the target has no room", answer: "room", given: () => ({ targetLimit: 2 }) },
+  { name: "another leads", answer: "not_leader", token: "us", meanwhile: (world) => world.write({ leader: "them" }) },
+];
+
+/** Registers the cases for one kind of store. `createWorld` is called inside a test. */
+export function testStoreContract(kind: string, createWorld: () => StoreWorld): void {
+  const test = (name: string, body: (world: StoreWorld) => Promise<void>) =>
+    Deno.test(`${kind}: ${name}`, () => body(createWorld()));
+
+  test("peek answers as of a source that was never worked on when there is none", async (world) => {
+    const { record, depth } = await world.open().peek();
+    assert.deepEqual([record.sequence, record.cycle, record.remaining, record.newestBytes, depth], ["0", 0, 0, -1, 0]);
+  });
+
+  for (const [name, bounds, messages, oversizeBytes] of reads) {
+    test(`look and read answer ${name}, and change nothing`, async (world) => {
+      await world.seed("dlq", ["aaa", "bb", "c", "dddd"]);
+      const store = world.open();
+      for (const chunk of [await store.look({ ...WIDE, ...bounds }), await store.read({ ...WIDE, ...bounds })]) {
+        assert.deepEqual([texts(chunk.messages), chunk.oversize?.bytes, chunk.depth], [messages, oversizeBytes, 4]);
+      }
+      assert.deepEqual(await world.lists(), { ...EMPTY, dlq: ["aaa", "bb", "c", "dddd"] });
+    });
+  }
+
+  for (const [name, bounds, messages] of browses) {
+    test(`browse answers ${name}`, async (world) => {
+      await world.seed("dlq", ["aaa", "bb", "c", "dddd"]);
+      const newest = await world.open().browse({ ...WIDE, ...bounds });
+      assert.deepEqual([texts(newest.messages), newest.depth], [messages, 4]);
+    });
+  }
+
+  test("browse answers of a long message what begins with the last of a text", async (world) => {
+    const long = `from first from last ${"x".repeat(100)}`;
+    await world.seed("dlq", ["short from", "x".repeat(100), long]);
+    const { messages } = await world.open().browse(WIDE, { bytes: 20, from: "from" });
+    assert.deepEqual(texts(messages), ["from last xxxxxxxxxx", "", "short from"]);
+  });
+
+  test("begin records the bound, the start and the newest message, and read tells its place", async (world) => {
+    await world.seed("dlq", ["a", "b", "c"]);
+    const store = world.open();
+    assert.equal(await store.begin({ ...BEGINNING, budget: 2, fields: { boundBy: "batch_size" } }), "ok");
+    await world.seed("dlq", ["c"]);
+    const { record, newestAt } = await store.read(WIDE), { nowMs } = await store.peek();
+    const { sequence, cycle, depthAtStart, remaining, cycleLimit, newestBytes } = record;
+    assert.deepEqual(
+      { sequence, cycle, depthAtStart, remaining, cycleLimit, newestBytes, newestAt },
+      { sequence: "1", cycle: 1, depthAtStart: 3, remaining: 2, cycleLimit: "batch_size", newestBytes: 1, newestAt: 3 },
+    );
+    assert.ok(record.startedAtMs <= nowMs && record.startedAtMs > nowMs - 60_000);
+  });
+
+  test("read says that a row of equal messages goes on when the newest does not stand where it must", async (world) => {
+    await world.seed("dlq", ["a", "x", "x"]);
+    const store = world.open();
+    await store.begin(BEGINNING);
+    await world.takeOldest();
+    const { newestAt, goesOnEqual } = await store.look({ ...WIDE, messages: 1 });
+    assert.deepEqual({ newestAt, goesOnEqual }, { newestAt: 0, goesOnEqual: true });
+  });
+
+  test("begin answers not_due, stale or not_leader and changes nothing", async (world) => {
+    await world.seed("dlq", ["a"]);
+    const store = world.open();
+    assert.equal(await store.begin(BEGINNING), "ok");
+    assert.equal(await store.begin({ ...BEGINNING, intervalMs: 0 }), "stale");
+    assert.equal(await store.begin({ ...BEGINNING, sequence: "1" }), "not_due");
+    assert.equal(await world.open({ token: "us" }).begin({ ...BEGINNING, sequence: "1", intervalMs: 0 }), "not_leader");
+    assert.equal((await store.peek()).record.cycle, 1);
+  });
+
+  for (const { name, dlq, moves: given, after } of moves) {
+    test(`commit moves ${name}`, async (world) => {
+      await world.seed("dlq", dlq);
+      const store = world.open(), chunk = await beginAndRead(store, { messages: given.length });
+      assert.equal(
+        await commit(store, commitOf(chunk, { moves: given, firsts: 1, fields: { boundBy: "depth" } })),
+        "ok",
+      );
+      assert.deepEqual(await world.lists(), { ...EMPTY, ...after });
+      const { sequence, replayed, dead, firsts, remaining, cycleLimit } = (await store.peek()).record;
+      assert.deepEqual({ sequence, replayed, dead, firsts, remaining, cycleLimit }, {
+        ...{ sequence: "2", replayed: after.target?.length ?? 0, dead: after.dead?.length ?? 0, firsts: 1 },
+        ...{ remaining: dlq.length - given.length, cycleLimit: "depth" },
+      });
+    });
+  }
+
+  test("commit moves an oversize message to a list of its own", async (world) => {
+    await world.seed("dlq", ["x".repeat(10_000), "next"]);
+    const store = world.open(), chunk = await beginAndRead(store, { messageBytes: 5_000 });
+    assert.equal(await commit(store, commitOf(chunk)), "ok");
+    assert.deepEqual(await world.lists(), { ...EMPTY, dlq: ["next"], oversize: ["x".repeat(10_000)] });
+  });
+
+  test("commit picks messages by their places, and leaves the rest in its order", async (world) => {
+    await world.seed("dlq", ["a", "b", "c", "d", "e"]);
+    const store = world.open(), { messages, ...chunk } = await beginAndRead(store);
+    await world.seed("dlq", ["pushed"]);
+    const places = [2, 5], picked = places.map((place) => messages[place - 1]!);
+    const given = { places, moves: [edited("target", "B"), edited("dead", "E")], spent: 1 };
+    assert.equal(await commit(store, commitOf({ ...chunk, messages: picked }, given)), "ok");
+    assert.deepEqual(await world.lists(), { dlq: ["a", "c", "d", "pushed"], target: ["B"], dead: ["E"] });
+    assert.equal((await store.peek()).record.remaining, 4);
+  });
+
+  test("commit takes what was read and no more when somebody pushes meanwhile", async (world) => {
+    await world.seed("dlq", ["a", "b"]);
+    const store = world.open(), chunk = await beginAndRead(store);
+    await world.seed("dlq", ["c", "b"]);
+    assert.equal(await commit(store, commitOf(chunk)), "ok");
+    assert.deepEqual(await world.lists(), { ...EMPTY, dlq: ["c", "b"], target: ["a", "b"] });
+  });
+
+  test("commit ends the cycle when it is told to", async (world) => {
+    await world.seed("dlq", ["a", "b"]);
+    const store = world.open(), chunk = await beginAndRead(store, { messages: 1 });
+    assert.equal(await commit(store, commitOf(chunk, { endsCycle: true })), "ok");
+    assert.equal((await store.peek()).record.remaining, 0);
+  });
+
+  for (const { name, answer, token = "", meanwhile, given } of refusals) {
+    test(`commit answers ${answer} and changes nothing when ${name}`, async (world) => {
+      await world.seed("dlq", ["a", "b", "c"]);
+      const chunk = await beginAndRead(world.open()), store = world.open({ token });
+      const read = token === "" ? chunk : { ...chunk, guard: null };
+      await meanwhile?.(world, chunk);
+      const before = [await world.lists(), (await store.peek()).record];
+      assert.equal(await commit(store, commitOf(read, given?.(chunk))), answer);
+      assert.deepEqual([await world.lists(), (await store.peek()).record], before);
+    });
+  }
+
+  test("commit answers duplicate when this very commit has run, though others have gone on", async (world) => {
+    await world.seed("dlq", ["a", "b"]);
+    const store = world.open(), chunk = await beginAndRead(store, { messages: 1 }), details = commitOf(chunk);
+    assert.equal(await commit(store, details), "ok");
+    const other = world.open();
+    assert.equal(await commit(other, commitOf(await other.read(WIDE), { id: "theirs" })), "ok");
+    assert.equal(await commit(store, details), "duplicate");
+    assert.deepEqual(await world.lists(), { ...EMPTY, target: ["a", "b"] });
+  });
+
+  for (
+    const [name, given] of [["nothing moves", { moves: [] }], ["less than nothing is used up", { spent: -1 }]] as const
+  ) {
+    test(`commit rejects with a bug, and changes nothing, when ${name}`, async (world) => {
+      await world.seed("dlq", ["a"]);
+      const store = world.open(), chunk = await beginAndRead(store);
+      const isBug = (error: Error) => !(error instanceof StoreError) && /bug of mutt-remediation/.test(error.message);
+      await assert.rejects(commit(store, commitOf(chunk, given)), isBug);
+      assert.deepEqual(await world.lists(), { ...EMPTY, dlq: ["a"] });
+      assert.equal((await store.peek()).record.sequence, "1");
+    });
+  }
+
+  test("commitAndRead reads what comes next behind a commit that ran", async (world) => {
+    await world.seed("dlq", ["a", "b", "c"]);
+    const store = world.open(), chunk = await beginAndRead(store, { messages: 1 });
+    const { result, next } = await store.commitAndRead(commitOf(chunk), { ...WIDE, messages: 1 });
+    const behind = await next;
+    assert.deepEqual([result, texts(behind!.messages), behind!.record.sequence], ["ok", ["b"], "2"]);
+    assert.equal(await commit(store, commitOf(behind!, { id: "next" })), "ok");
+    assert.deepEqual(await world.lists(), { ...EMPTY, dlq: ["c"], target: ["a", "b"] });
+  });
+
+  test("commitAndRead reads nothing when the commit is refused, or nothing is to be read", async (world) => {
+    await world.seed("dlq", ["a", "b"]);
+    const store = world.open(), chunk = await beginAndRead(store, { messages: 1 });
+    const refused = await store.commitAndRead(commitOf(chunk, { sequence: "9" }), WIDE);
+    assert.deepEqual([refused.result, await refused.next], ["stale", null]);
+    const { next } = await store.commitAndRead(commitOf(chunk), null);
+    assert.equal(await next, null);
+  });
+
+  test("settle answers true of a commit that has run, and changes nothing", async (world) => {
+    await world.seed("dlq", ["a"]);
+    const store = world.open(), chunk = await beginAndRead(store);
+    await commit(store, commitOf(chunk, { id: "mine" }));
+    assert.equal(await store.settle("mine"), true);
+    assert.equal((await store.peek()).record.sequence, "2");
+  });
+
+  test("settle answers false of a commit that has not run, which then never can", async (world) => {
+    await world.seed("dlq", ["a"]);
+    const store = world.open(), chunk = await beginAndRead(store);
+    assert.equal(await store.settle("mine"), false);
+    assert.equal(await commit(store, commitOf(chunk, { id: "mine" })), "stale");
+    assert.deepEqual(await world.lists(), { ...EMPTY, dlq: ["a"] });
+  });
+}

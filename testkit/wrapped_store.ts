@@ -1,0 +1,65 @@
+/** A store that passes every call on to another one; a test says what it does instead. */
+import type {
+  BeginResult,
+  Chunk,
+  ChunkBounds,
+  Commit,
+  CommitResult,
+  CycleBeginning,
+  Excerpt,
+  NewestMessages,
+} from "../src/cycle/chunk.ts";
+import type { Snapshot } from "../src/cycle/cycle_state.ts";
+import type { ReplayStore } from "../src/replay/store.ts";
+
+/** Calls that a test takes over; each is given the store behind it. */
+export interface StoreHooks {
+  begin?: (beginning: CycleBeginning, store: ReplayStore) => Promise<BeginResult>;
+  commitAndRead?: (
+    commit: Commit,
+    bounds: ChunkBounds | null,
+    store: ReplayStore,
+  ) => ReturnType<ReplayStore["commitAndRead"]>;
+}
+
+/** The wrapper. `hooks` may be changed at any time. */
+export class WrappedStore implements ReplayStore {
+  readonly #store: ReplayStore;
+  readonly hooks: StoreHooks;
+
+  constructor(store: ReplayStore, hooks: StoreHooks = {}) {
+    this.#store = store;
+    this.hooks = hooks;
+  }
+
+  peek(): Promise<Snapshot> {
+    return this.#store.peek();
+  }
+
+  look(bounds: ChunkBounds): Promise<Chunk> {
+    return this.#store.look(bounds);
+  }
+
+  browse(bounds: ChunkBounds, excerpt?: Excerpt): Promise<NewestMessages> {
+    return this.#store.browse(bounds, excerpt);
+  }
+
+  read(bounds: ChunkBounds): Promise<Chunk> {
+    return this.#store.read(bounds);
+  }
+
+  begin(beginning: CycleBeginning): Promise<BeginResult> {
+    return this.hooks.begin?.(beginning, this.#store) ?? this.#store.begin(beginning);
+  }
+
+  commitAndRead(
+    commit: Commit,
+    bounds: ChunkBounds | null,
+  ): Promise<{ result: CommitResult; next: Promise<Chunk | null> }> {
+    return this.hooks.commitAndRead?.(commit, bounds, this.#store) ?? this.#store.commitAndRead(commit, bounds);
+  }
+
+  settle(id: string): Promise<boolean> {
+    return this.#store.settle(id);
+  }
+}
