@@ -7,8 +7,9 @@ import { loadSources, type SecretReader } from "../config/load.ts";
 import { createProxyChoice } from "../config/proxy.ts";
 import type { SourcesFile } from "../config/sources_file.ts";
 import type { SloName } from "../slo/objectives.ts";
-import { type HealthCheck, type HealthState, startHealthServer } from "../api/health_server.ts";
-import { startMetricsServer } from "../api/metrics_server.ts";
+import { createHealthHandler, type HealthCheck, type HealthState } from "../api/health.ts";
+import { createMetricsHandler } from "../api/metrics.ts";
+import { HttpServer } from "../http/server.ts";
 import type { Log } from "../observability/log.ts";
 import { type CutReason, type HTTP_PORTS, Metrics } from "../observability/metrics.ts";
 import { NO_TRACER, type Tracer } from "../observability/tracing.ts";
@@ -305,28 +306,27 @@ function listen(
   { settings, log, clock, signal, vault }: AppOptions,
   { core, sources, slos, teardown }: { core: Core; sources: SourceSet; slos: SloMonitor; teardown: Teardown },
 ): void {
-  const common = { bindAddress: settings.bindAddress, clock, log: log.child("http") };
+  const { bindAddress } = settings;
+  const server = new HttpServer({ clock, log: log.child("http") });
+  teardown.add("the ports", () => server.stop());
   const count = (port: typeof HTTP_PORTS[number]) => (reason: CutReason) => core.metrics.httpCut.inc({ port, reason });
-  const metrics = startMetricsServer({
-    ...common,
-    port: settings.metricsPort,
-    metrics: core.metrics,
+  const metricsPort = server.open({
+    ...{ bindAddress, port: settings.metricsPort, portVariable: "METRICS_PORT_REMEDIATION" },
     onCut: count("metrics"),
+    handler: createMetricsHandler(core.metrics),
   });
-  teardown.add("the metrics port", () => metrics.stop());
-  const health = startHealthServer({
-    ...common,
-    port: settings.healthPort,
+  const healthPort = server.open({
+    ...{ bindAddress, port: settings.healthPort, portVariable: "HEALTH_PORT_REMEDIATION" },
     onCut: count("health"),
-    health: () => describeHealth({ core, sources: sources.list(), clock, signal, vault }),
-    slo: () => slos.report(),
-    version: VERSION,
-    podName: settings.podName,
+    handler: createHealthHandler({
+      health: () => describeHealth({ core, sources: sources.list(), clock, signal, vault }),
+      slo: () => slos.report(),
+      ...{ version: VERSION, podName: settings.podName },
+    }),
   });
-  teardown.add("the health port", () => health.stop());
   log.info("listening", `Remediation ${VERSION} listens on ${settings.bindAddress}`, {
-    metrics_port: metrics.port,
-    health_port: health.port,
+    metrics_port: metricsPort,
+    health_port: healthPort,
   });
 }
 
