@@ -140,7 +140,8 @@ export class HttpServer {
     try {
       return closing(await guest.port.handler(request, guest));
     } catch (error) {
-      this.#options.log.error("http_error", "Answering an HTTP request failed", { error });
+      // What fails because the client has gone is no failure of ours.
+      if (!guest.signal.aborted) this.#options.log.error("http_error", "Answering an HTTP request failed", { error });
       return new Response("Internal error; the log says more\n", {
         status: 500,
         headers: {

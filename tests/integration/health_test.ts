@@ -140,7 +140,7 @@ function startSlow(graceMs: number) {
   const listener = startPort({
     graceMs,
     async handler({ url }) {
-      if (!url.endsWith("/slow")) return toResponse(textReply("none", 404));
+      if (URL.parse(url)?.pathname !== "/slow") return toResponse(textReply("none", 404));
       asked++;
       await released;
       return toResponse(textReply("done"));
