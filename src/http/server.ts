@@ -4,7 +4,7 @@ import type { Clock } from "../runtime/clock.ts";
 import { countFreeDescriptors, forgetServeAddress } from "../runtime/process.ts";
 import { Door, type Guest, LOOPBACK, type PortOptions } from "./door.ts";
 
-/** Most connections of all ports together, however many file descriptors there are. */
+/** Most connections of all ports together, however many file descriptors there are; a slow reader costs the memory of its answer. */
 export const MOST_CONNECTIONS = 64;
 /** A connection needs three file descriptors; two more go to those that are being closed. */
 const DESCRIPTORS_PER_CONNECTION = 5;
