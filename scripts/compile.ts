@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 import { environmentPrefixes } from "../src/config/fields.ts";
 import { RUNTIME_VARIABLES } from "../src/config/runtime_variables.ts";
-import { NPX_VARIABLE } from "../src/runtime/process.ts";
+import { NPX_VARIABLE, SERVE_ADDRESS_VARIABLE } from "../src/runtime/process.ts";
 import { ROOT, runDeno } from "./child.ts";
 import { EXIT } from "./program.ts";
 
@@ -42,7 +42,7 @@ export function permissionFlags(): string[] {
   return [
     "--no-prompt",
     "--allow-net",
-    `--allow-env=${[...environmentPrefixes(), ...RUNTIME_VARIABLES, NPX_VARIABLE].join(",")}`,
+    `--allow-env=${[...environmentPrefixes(), ...RUNTIME_VARIABLES, NPX_VARIABLE, SERVE_ADDRESS_VARIABLE].join(",")}`,
     "--ignore-env",
     "--allow-read",
     "--allow-write=/run/redis,/var/run/redis",

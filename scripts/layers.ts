@@ -61,7 +61,7 @@ const RUNTIME_GLOBALS: Readonly<Record<string, true | readonly string[]>> = {
 
 /** What other rooms may use all the same. */
 const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
-  http: ["Deno.listen"],
+  http: ["Deno.listen", "Deno.connect", "Deno.serve"],
   cli: ["AbortSignal.timeout"], // a command of its own that asks once and ends
   main: [
     "Deno.addSignalListener",

@@ -1,9 +1,10 @@
 /** Both ports of the service, with their real pages, for a test. */
 import assert from "node:assert/strict";
-import { startHealthServer } from "../src/api/health_server.ts";
+import { createHealthHandler } from "../src/api/health.ts";
 import type { HealthState } from "../src/operations/status.ts";
-import type { Listener } from "../src/http/listener.ts";
-import { startMetricsServer } from "../src/api/metrics_server.ts";
+import { createMetricsHandler } from "../src/api/metrics.ts";
+import type { PortOptions } from "../src/http/door.ts";
+import { HttpServer, type HttpServerOptions } from "../src/http/server.ts";
 import { SYSTEM_CLOCK } from "../src/runtime/clock.ts";
 import type { SloReport } from "../src/slo/monitor.ts";
 import { recordLog } from "./recorded_log.ts";
@@ -26,17 +27,31 @@ const GOOD: HealthState = { live: { ok: true, reason: "" }, ready: { ok: true, r
 /** Starts them for the body; nothing may have been logged when it is done. */
 export async function withListeners(body: (listeners: readonly TestListener[]) => Promise<void>): Promise<void> {
   const { log, lines } = recordLog();
-  const common = { bindAddress: "127.0.0.1", port: 0, clock: SYSTEM_CLOCK, log };
-  const listeners: readonly Listener[] = [
-    startHealthServer({ ...common, health: () => GOOD, slo: () => NO_OBJECTIVES, version: "1.2.3", podName: "pod" }),
-    startMetricsServer({ ...common, metrics: { render: () => Promise.resolve("up 1\n") } }),
-  ];
+  const listeners = [
+    createHealthHandler({ health: () => GOOD, slo: () => NO_OBJECTIVES, version: "1.2.3", podName: "pod" }),
+    createMetricsHandler({ render: () => Promise.resolve("up 1\n") }),
+  ].map((handler) => startPort({ handler, log }));
   try {
     await body(listeners.map(({ port }) => ({ port, isAlive: () => isAlive(port) })));
   } finally {
     for (const listener of listeners) await listener.stop();
   }
   assert.deepEqual(lines, [], "a page threw, or a request was logged");
+}
+
+/** A port that answers, with a server of its own. */
+export interface TestPort {
+  readonly port: number;
+  /** Whose port it is. */
+  readonly server: HttpServer;
+  stop(): Promise<void>;
+}
+
+/** Starts one, on loopback at a free port; the limits are the server's own unless they are given. */
+export function startPort(options: Pick<PortOptions, "handler"> & Partial<PortOptions & HttpServerOptions>): TestPort {
+  const server = new HttpServer({ clock: SYSTEM_CLOCK, log: recordLog().log, ...options });
+  const place = { bindAddress: "127.0.0.1", port: 0, portVariable: "SOME_PORT" };
+  return { port: server.open({ ...place, ...options }), server, stop: () => server.stop() };
 }
 
 async function isAlive(port: number): Promise<boolean> {

@@ -39,5 +39,5 @@ export async function exchange(port: number, text: string): Promise<string> {
 
 /** The status of an answer; 0 where there is none. */
 export function statusOf(answer: string): number {
-  return Number(/^HTTP\/1\.1 (\d{3})/.exec(answer)?.[1] ?? 0);
+  return Number(/^HTTP\/1\.[01] (\d{3})/.exec(answer)?.[1] ?? 0);
 }

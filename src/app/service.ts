@@ -1,8 +1,9 @@
 /** The long-running service: builds the parts in order, runs until told to stop, and takes them down again. */
 import { loadSources } from "../config/load.ts";
 import type { SourceSetup } from "../gates/source_definition.ts";
-import { startHealthServer } from "../api/health_server.ts";
-import { startMetricsServer } from "../api/metrics_server.ts";
+import { createHealthHandler } from "../api/health.ts";
+import { createMetricsHandler } from "../api/metrics.ts";
+import { HttpServer } from "../http/server.ts";
 import { Teardown } from "../lifecycle/teardown.ts";
 import { createSources } from "../mutt/built_in_sources.ts";
 import { withVault } from "../mutt/vault.ts";
@@ -126,27 +127,26 @@ function listen(
   { settings, log, clock }: AppOptions,
   { core, context, teardown }: { core: Core; context: ServiceContext; teardown: Teardown },
 ): void {
-  const common = { bindAddress: settings.bindAddress, clock, log: log.child("http") };
+  const { bindAddress } = settings;
+  const server = new HttpServer({ clock, log: log.child("http") });
+  teardown.add("the ports", () => server.stop());
   const count = (port: typeof HTTP_PORTS[number]) => (reason: CutReason) => core.metrics.httpCut.inc({ port, reason });
-  const metrics = startMetricsServer({
-    ...common,
-    port: settings.metricsPort,
-    metrics: core.metrics,
+  const metricsPort = server.open({
+    ...{ bindAddress, port: settings.metricsPort, portVariable: "METRICS_PORT_REMEDIATION" },
     onCut: count("metrics"),
+    handler: createMetricsHandler(core.metrics),
   });
-  teardown.add("the metrics port", () => metrics.stop());
-  const health = startHealthServer({
-    ...common,
-    port: settings.healthPort,
+  const healthPort = server.open({
+    ...{ bindAddress, port: settings.healthPort, portVariable: "HEALTH_PORT_REMEDIATION" },
     onCut: count("health"),
-    health: () => readStatus(context),
-    slo: () => slo.run(context),
-    version: VERSION,
-    podName: settings.podName,
+    handler: createHealthHandler({
+      health: () => readStatus(context),
+      slo: () => slo.run(context),
+      ...{ version: VERSION, podName: settings.podName },
+    }),
   });
-  teardown.add("the health port", () => health.stop());
   log.info("listening", `Remediation ${VERSION} listens on ${settings.bindAddress}`, {
-    metrics_port: metrics.port,
-    health_port: health.port,
+    metrics_port: metricsPort,
+    health_port: healthPort,
   });
 }

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { EXIT } from "../runtime/exit.ts";
 import { runService } from "../app/service.ts";
-import { ListenError } from "../http/listener.ts";
+import { ListenError } from "../http/server.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { SYSTEM_RANDOM } from "../runtime/random.ts";
 import { type CliContext, openObservers, settingsOrExit } from "./context.ts";

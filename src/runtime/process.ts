@@ -233,3 +233,31 @@ export function readProcessUsage(): ProcessUsage {
     startedAtSeconds: performance.timeOrigin / 1000,
   };
 }
+
+/** The variable that moves the address of the first `Deno.serve` of a process, past its options. */
+export const SERVE_ADDRESS_VARIABLE = "DENO_SERVE_ADDRESS";
+
+/** Takes {@link SERVE_ADDRESS_VARIABLE} out of the process' environment. Does nothing where that is not permitted. */
+export function forgetServeAddress(): void {
+  try {
+    Deno.env.delete(SERVE_ADDRESS_VARIABLE);
+  } catch {
+    // Then it cannot be helped.
+  }
+}
+
+/**
+ * How many file descriptors this process can still open, at most `most`: nothing that it may read says so, so it opens that many
+ * and closes them at once (1 ms for 400). `null` where `/dev/null` cannot be opened for another reason.
+ */
+export function countFreeDescriptors(most: number): number | null {
+  const files: Deno.FsFile[] = [];
+  try {
+    while (files.length < most) files.push(Deno.openSync("/dev/null"));
+  } catch (error) {
+    if (!/too many open files/i.test((error as Error).message)) return null;
+  } finally {
+    for (const file of files) file.close();
+  }
+  return files.length;
+}

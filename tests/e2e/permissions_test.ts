@@ -4,7 +4,8 @@ import { onPath, ROOT } from "../../scripts/child.ts";
 import { permissionFlags } from "../../scripts/compile.ts";
 import { environmentPrefixes, FIELDS } from "../../src/config/fields.ts";
 import { RUNTIME_VARIABLES } from "../../src/config/runtime_variables.ts";
-import { NPX_VARIABLE } from "../../src/runtime/process.ts";
+import { NPX_VARIABLE, SERVE_ADDRESS_VARIABLE } from "../../src/runtime/process.ts";
+import { HAS_PROC, listeningAt } from "../../testkit/process_facts.ts";
 import { startRedis, type TestRedis, withRedis } from "../../testkit/redis.ts";
 import { type Exit, type ServiceOptions, startService } from "../../testkit/service.ts";
 
@@ -198,6 +199,23 @@ needs(`--allow-env=${NPX_VARIABLE}`, {
   works: async (permissions) => assert.ok(await asksForWrapper(permissions)),
   fails: async (permissions) => assert.ok(!await asksForWrapper(permissions)),
 });
+
+needs(`--allow-env=${SERVE_ADDRESS_VARIABLE}`, {
+  what: "it is taken away before it moves Deno.serve",
+  ignore: HAS_PROC ? undefined : "no /proc",
+  works: async (permissions) => assert.deepEqual(await placesBesidePorts(permissions), ["127.0.0.1"]),
+  fails: async (permissions) => assert.deepEqual(await placesBesidePorts(permissions), ["127.0.0.3"]),
+});
+
+/** Addresses where the service listens beside its two ports. */
+async function placesBesidePorts(permissions: string[]): Promise<string[]> {
+  await using service = startService({
+    permissions,
+    env: { REDIS_PORT: "1", [SERVE_ADDRESS_VARIABLE]: "tcp:127.0.0.3:0" },
+  });
+  const ports = Object.values(await service.ports()).map((port) => `127.0.0.1:${port}`);
+  return listeningAt(service.pid).filter((place) => !ports.includes(place)).map((place) => place.split(":")[0]!);
+}
 
 /** Whether the program sees how npm was called; that it acts on it is shown in tests/source/wrappers_test.ts. */
 async function asksForWrapper(permissions: string[]): Promise<boolean> {

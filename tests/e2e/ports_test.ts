@@ -37,7 +37,7 @@ function twoFreePorts(): [number, number] {
 }
 
 Deno.test({
-  name: "run: listens at the two configured ports of the configured address, and nowhere else",
+  name: "run: answers at the two configured ports of the configured address, and nowhere else",
   ignore: !HAS_PROC,
   fn: async (t) => {
     for (const address of ["127.0.0.1", "127.0.0.2"]) {
@@ -50,16 +50,25 @@ Deno.test({
             REMEDIATION_BIND_ADDRESS: address,
             METRICS_PORT_REMEDIATION: String(metrics),
             HEALTH_PORT_REMEDIATION: String(health),
-            // What could open a further one; the last moves the port of Deno.serve.
+            // What could open a further one; the last moves the address of Deno.serve.
             ...{
               DYNAMIC_CONFIG_ENABLED: "true",
               MOOG_WEBHOOK_URL: "http://127.0.0.1:1/",
-              DENO_SERVE_ADDRESS: "tcp:127.0.0.1:0",
+              DENO_SERVE_ADDRESS: "tcp:127.0.0.3:0",
             },
           },
         });
         assert.deepEqual(await service.ports(), { metrics, health });
-        assert.deepEqual(listeningAt(service.pid), [`${address}:${metrics}`, `${address}:${health}`].sort());
+        const [inner, ...others] = listeningAt(service.pid).filter((place) =>
+          ![metrics, health].some((port) => place === `${address}:${port}`)
+        );
+        assert.deepEqual(others, []);
+        // Deno.serve itself: on loopback wherever the ports are, and only for what came through them.
+        assert.match(inner ?? "", /^127\.0\.0\.1:/);
+        for (const path of [...PAGES.health, ...PAGES.metrics]) {
+          const answer = await fetch(`http://${inner}${path}`);
+          assert.deepEqual([answer.status, await answer.text()], [421, ""], path);
+        }
         assert.deepEqual(otherOpenDoors(service.pid), []);
       });
     }
@@ -107,8 +116,10 @@ withRedis("ports: whatever is asked of them, by whatever method, Redis stays as 
         const answer = await exchange(port, `${head}\r\n\r\n${body}`);
         const isPage = PAGES[name].includes(path), isRead = method === "GET" || method === "HEAD";
         const what = `${name}: ${method} ${path}`;
-        assert.equal(statusOf(answer), !isPage ? 404 : isRead ? 200 : 405, what);
-        if (isPage && !isRead) assert.match(answer, /\r\nallow: GET, HEAD\r\n/, what);
+        // Deno.serve refuses what only a proxy is asked by itself, and a path that is none but with OPTIONS.
+        const isNoRequest = method === "CONNECT" || (path === "*" && method !== "OPTIONS");
+        assert.equal(statusOf(answer), isNoRequest ? 400 : !isPage ? 404 : isRead ? 200 : 405, what);
+        if (isPage && !isRead && !isNoRequest) assert.match(answer, /\r\nallow: GET, HEAD\r\n/, what);
         assert.ok(!answer.includes(body), `${what} echoes what was sent`);
       }
     }

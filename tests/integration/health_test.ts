@@ -1,10 +1,9 @@
 import { deepStrictEqual, ok, rejects, strictEqual, throws } from "node:assert/strict";
-import { startHealthServer } from "../../src/api/health_server.ts";
+import { createHealthHandler } from "../../src/api/health.ts";
 import type { HealthState } from "../../src/operations/status.ts";
-import { ListenError, startListener } from "../../src/http/listener.ts";
-import { textReply } from "../../src/http/reply.ts";
-import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
-import { NO_OBJECTIVES } from "../../testkit/listeners.ts";
+import { textReply, toResponse } from "../../src/api/pages.ts";
+import { ListenError } from "../../src/http/server.ts";
+import { NO_OBJECTIVES, startPort } from "../../testkit/listeners.ts";
 import { recordLog } from "../../testkit/recorded_log.ts";
 import { waitUntil } from "../../testkit/wait.ts";
 
@@ -20,15 +19,14 @@ const NO_REDIS: HealthState = {
 };
 const STUCK: HealthState = { ...NO_REDIS, live: { ok: false, reason: "loop_stuck" } };
 
-const common = { bindAddress: "127.0.0.1", port: 0, clock: SYSTEM_CLOCK, slo: () => NO_OBJECTIVES };
-
 /** Runs a health server, asks it, and stops it. */
 async function withServer(
   health: () => HealthState,
   use: (ask: (path: string, init?: RequestInit) => Promise<Response>, lines: { event: string }[]) => Promise<void>,
 ): Promise<void> {
   const { log, lines } = recordLog();
-  const server = startHealthServer({ ...common, log, health, version: "1.2.3", podName: "pod-1" });
+  const handler = createHealthHandler({ health, slo: () => NO_OBJECTIVES, version: "1.2.3", podName: "pod-1" });
+  const server = startPort({ handler, log });
   try {
     await use((path, init) => fetch(`http://127.0.0.1:${server.port}${path}`, init), lines);
   } finally {
@@ -110,53 +108,49 @@ Deno.test("health server: answers 500 without internals and logs them when the s
   });
 });
 
-Deno.test("startHealthServer: names variable, address and port when the port is in use", async () => {
-  const { log } = recordLog();
-  const options = { ...common, log, health: () => GOOD, version: "1", podName: "p" };
-  const server = startHealthServer(options);
+const ANY_PORT = { bindAddress: "127.0.0.1", port: 0, portVariable: "SOME_PORT", handler: () => new Response() };
+
+Deno.test("HttpServer.open: names variable, address and port when the port is in use", async () => {
+  const { server, port, stop } = startPort(ANY_PORT);
   try {
-    throws(() => startHealthServer({ ...options, port: server.port }), (error) => {
+    throws(() => server.open({ ...ANY_PORT, port, portVariable: "HEALTH_PORT_REMEDIATION" }), (error) => {
       ok(error instanceof ListenError);
-      const expected = new RegExp(`"127.0.0.1" port ${server.port} .*HEALTH_PORT_REMEDIATION.*in use`);
+      const expected = new RegExp(`"127.0.0.1" port ${port} .*HEALTH_PORT_REMEDIATION.*in use`);
       ok(expected.test(error.message), error.message);
       return true;
     });
   } finally {
-    await server.stop();
+    await stop();
   }
 });
 
-Deno.test("startListener: names the address when this machine does not have it", () => {
-  const { log } = recordLog();
-  const options = { ...common, log, bindAddress: "192.0.2.1", portVariable: "SOME_PORT", pages: {} };
-  throws(() => startListener(options), { name: "ListenError", message: /"192.0.2.1".*does not have that address/ });
+Deno.test("HttpServer.open: names the address when this machine does not have it", async () => {
+  const { server, stop } = startPort(ANY_PORT);
+  throws(() => server.open({ ...ANY_PORT, bindAddress: "192.0.2.1" }), {
+    name: "ListenError",
+    message: /"192.0.2.1".*does not have that address/,
+  });
+  await stop();
 });
 
-/** A listener whose only page answers when told. */
+/** A port whose only page answers when told. */
 function startSlow(graceMs: number) {
   let release = () => {};
   const released = new Promise<void>((resolve) => release = resolve);
   let asked = 0;
-  const listener = startListener({
-    ...common,
-    log: recordLog().log,
-    portVariable: "SOME_PORT",
+  const listener = startPort({
     graceMs,
-    pages: {
-      "/slow": {
-        summary: "",
-        async answer() {
-          asked++;
-          await released;
-          return textReply("done");
-        },
-      },
+    async handler({ url }) {
+      if (URL.parse(url)?.pathname !== "/slow") return toResponse(textReply("none", 404));
+      asked++;
+      await released;
+      return toResponse(textReply("done"));
     },
   });
   return { listener, release, asked: () => asked };
 }
 
-Deno.test("Listener.stop: lets a request in progress end when it ends in time", async () => {
+Deno.test("HttpServer.stop: lets a request in progress end when it ends in time", async () => {
   const { listener, release, asked } = startSlow(5000);
   const response = fetch(`http://127.0.0.1:${listener.port}/slow`);
   await waitUntil(() => asked() === 1, { what: "the request is in progress" });
@@ -167,7 +161,7 @@ Deno.test("Listener.stop: lets a request in progress end when it ends in time", 
   await listener.stop();
 });
 
-Deno.test("Listener.stop: cuts a request in progress when the grace is over", async () => {
+Deno.test("HttpServer.stop: cuts a request in progress when the grace is over", async () => {
   const { listener, release, asked } = startSlow(50);
   const cut = rejects(fetch(`http://127.0.0.1:${listener.port}/slow`));
   await waitUntil(() => asked() === 1, { what: "the request is in progress" });
@@ -179,7 +173,7 @@ Deno.test("Listener.stop: cuts a request in progress when the grace is over", as
   release();
 });
 
-Deno.test("Listener.stop: is not held up when clients keep connections open or send half a request", async () => {
+Deno.test("HttpServer.stop: is not held up when clients keep connections open or send half a request", async () => {
   const { listener } = startSlow(50);
   const texts = [
     "",
@@ -196,7 +190,7 @@ Deno.test("Listener.stop: is not held up when clients keep connections open or s
   for (const connection of connections) connection.close();
 });
 
-Deno.test("startListener: survives when requests are malformed", async () => {
+Deno.test("HttpServer: survives when requests are malformed", async () => {
   const { listener, release } = startSlow(50);
   const hostile = [
     "GET http://[bad/slow HTTP/1.1\r\nHost: x\r\n\r\n",

@@ -1,11 +1,11 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { DEAD_REASONS } from "../../src/message/source_policy.ts";
-import { startMetricsServer } from "../../src/api/metrics_server.ts";
+import { createMetricsHandler } from "../../src/api/metrics.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
 import { COMMIT_RESULTS } from "../../src/cycle/chunk.ts";
 import { REDIS_ERROR_CODES } from "../../src/redis/errors.ts";
-import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { readProcessUsage } from "../../src/runtime/process.ts";
+import { startPort } from "../../testkit/listeners.ts";
 import { withProgram } from "../../testkit/prometheus.ts";
 import { recordLog } from "../../testkit/recorded_log.ts";
 
@@ -36,7 +36,7 @@ async function withServer(
   use: (ask: (path: string, init?: RequestInit) => Promise<Response>, lines: { event: string }[]) => Promise<void>,
 ): Promise<void> {
   const { log, lines } = recordLog();
-  const server = startMetricsServer({ bindAddress: "127.0.0.1", port: 0, clock: SYSTEM_CLOCK, log, metrics });
+  const server = startPort({ handler: createMetricsHandler(metrics), log });
   try {
     await use((path, init) => fetch(`http://127.0.0.1:${server.port}${path}`, init), lines);
   } finally {

@@ -110,7 +110,7 @@ Deno.test("install and migration pages: name only commands and flags that there 
 });
 
 Deno.test("install and migration pages: name only files of the repository, routes and metrics that are there", () => {
-  const routes = read("src/api/health_server.ts") + read("src/api/metrics_server.ts");
+  const routes = read("src/api/health.ts") + read("src/api/metrics.ts");
   const metrics = read("src/observability/metrics.ts") + read("src/slo/metrics.ts");
   for (const page of TYPED) {
     const code = codeOf(page).map((one) => one.replaceAll("deployments/kubernetes/", "")).join("\n");

@@ -1,14 +1,13 @@
 /** Each way into the net, with a secret on it: one that caught nothing would let every leak of the suite through. */
 import assert from "node:assert/strict";
 import { Secret } from "../../../src/runtime/secret.ts";
-import { startHealthServer } from "../../../src/api/health_server.ts";
-import { startMetricsServer } from "../../../src/api/metrics_server.ts";
+import { createHealthHandler } from "../../../src/api/health.ts";
+import { createMetricsHandler } from "../../../src/api/metrics.ts";
 import { stateKey } from "../../../src/redis/keys.ts";
-import { SYSTEM_CLOCK } from "../../../src/runtime/clock.ts";
 import { ROOT } from "../../../scripts/child.ts";
 import { createEngine, DLQ, eventText } from "../../../testkit/engine.ts";
 import { startHttpStub } from "../../../testkit/http_stub.ts";
-import { NO_OBJECTIVES } from "../../../testkit/listeners.ts";
+import { NO_OBJECTIVES, startPort } from "../../../testkit/listeners.ts";
 import { PLANTED } from "../../../testkit/planted_secrets.ts";
 import { recordLog } from "../../../testkit/recorded_log.ts";
 import { startRedis, withRedis } from "../../../testkit/redis.ts";
@@ -19,8 +18,6 @@ import { startService } from "../../../testkit/service.ts";
 function caught(): string[] {
   return takeLeaks().map((leak) => leak.replace(/ in ".*$/s, "").replace(/:\d+/, ":0"));
 }
-
-const OPTIONS = { bindAddress: "127.0.0.1", port: 0, clock: SYSTEM_CLOCK, log: recordLog().log };
 
 Deno.test("secrets net: catches what goes by, once, and nothing else", () => {
   watchOutput("here", "nothing");
@@ -43,12 +40,15 @@ Deno.test("secrets net: catches log lines that a test records: text, fields, err
 
 Deno.test("secrets net: catches what the service answers on either port, and no answer of others", async () => {
   const check = { ok: true, reason: "" };
-  const health = startHealthServer({
-    ...OPTIONS,
-    health: () => ({ live: check, ready: check, details: { redis: PLANTED.redisPassword } }),
-    ...{ slo: () => NO_OBJECTIVES, version: "v", podName: "p" },
+  const health = startPort({
+    handler: createHealthHandler({
+      health: () => ({ live: check, ready: check, details: { redis: PLANTED.redisPassword } }),
+      ...{ slo: () => NO_OBJECTIVES, version: "v", podName: "p" },
+    }),
   });
-  const metrics = startMetricsServer({ ...OPTIONS, metrics: { render: () => Promise.resolve(PLANTED.messageApiKey) } });
+  const metrics = startPort({
+    handler: createMetricsHandler({ render: () => Promise.resolve(PLANTED.messageApiKey) }),
+  });
   const stub = await startHttpStub();
   stub.answer({ status: 200, body: PLANTED.moogApiKey });
   try {

@@ -17,7 +17,7 @@ const WRONG: readonly (readonly [path: string, text: string])[] = [
   ["replay/a.ts", `import { x } from "../mutt/pace.ts";`],
   ["api/a.ts", `import { x } from "../redis/keys.ts";`],
   ["cli/a.ts", `import { x } from "../replay/loop.ts";`],
-  ["operations/a.ts", `import { x } from "../http/listener.ts";`],
+  ["operations/a.ts", `import { x } from "../http/door.ts";`],
   ["operations/a.ts", `import { x } from "../app/version.ts";`],
   ["operations/a.ts", `import { x } from "../app/core.ts";`],
   ["observability/a.ts", `import { x } from "../slo/objectives.ts";`],

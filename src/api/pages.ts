@@ -1,5 +1,7 @@
 /** What a page answers, and how requests find their page. Pure: nothing here does IO. */
-import type { PageRequest } from "./request_head.ts";
+
+/** What a page may know of a request. Bodies are never read. */
+export type PageRequest = Pick<Request, "method" | "url" | "headers">;
 
 /** An answer, before it becomes an HTTP response. */
 export interface Reply {

@@ -1,24 +1,24 @@
 /** Port 8087: whether the service lives and is ready, as text for probes and as JSON for people; and its objectives. */
 import { type CheckName, composeStatus, type HealthState } from "../operations/status.ts";
 import type { SloReport } from "../slo/monitor.ts";
-import { type Listener, type ListenerOptions, startListener } from "../http/listener.ts";
-import { jsonReply, type Pages, type Reply, textReply, wantsJson } from "../http/reply.ts";
-import type { PageRequest } from "../http/request_head.ts";
+import type { Handler } from "../http/door.ts";
+import { jsonReply, type PageRequest, type Pages, type Reply, route, textReply, wantsJson } from "./pages.ts";
 
-/** What {@link startHealthServer} needs. */
-export interface HealthServerOptions extends Omit<ListenerOptions, "pages" | "portVariable"> {
+/** What {@link createHealthHandler} needs. */
+export interface HealthOptions {
   readonly health: () => HealthState;
   readonly slo: () => SloReport;
   readonly version: string;
   readonly podName: string;
 }
 
-/** Serves `/health`, `/livez`, `/readyz` and `/api/v1/slo`. @throws {ListenError} where the port cannot be listened on. */
-export function startHealthServer(options: HealthServerOptions): Listener {
-  return startListener({ ...options, portVariable: "HEALTH_PORT_REMEDIATION", pages: healthPages(options) });
+/** Answers `/health`, `/livez`, `/readyz` and `/api/v1/slo`. */
+export function createHealthHandler(options: HealthOptions): Handler {
+  const pages = healthPages(options);
+  return (request) => route(pages, request);
 }
 
-function healthPages(options: HealthServerOptions): Pages {
+function healthPages(options: HealthOptions): Pages {
   const page = (summary: string, checks: readonly CheckName[]) => ({
     summary,
     answer: (request: PageRequest) => answerHealth(request, { options, checks }),
@@ -36,7 +36,7 @@ function healthPages(options: HealthServerOptions): Pages {
 
 function answerHealth(
   request: PageRequest,
-  { options, checks }: { options: HealthServerOptions; checks: readonly CheckName[] },
+  { options, checks }: { options: HealthOptions; checks: readonly CheckName[] },
 ): Reply {
   const document = composeStatus(options.health(), { ...options, checks });
   const { errors = [] } = document, status = errors.length === 0 ? 200 : 503;

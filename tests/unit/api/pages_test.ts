@@ -1,5 +1,5 @@
 import { deepStrictEqual, rejects, strictEqual } from "node:assert/strict";
-import { type Pages, route, textReply, wantsJson } from "../../../src/http/reply.ts";
+import { type Pages, route, textReply, wantsJson } from "../../../src/api/pages.ts";
 
 const pages: Pages = {
   "/one": { summary: "the first", answer: () => textReply("één") },
