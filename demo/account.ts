@@ -1,8 +1,7 @@
 /** The account of the demo: what went in against what is where now, byte for byte. Pure. */
-import { findMember } from "../src/message/json_members.ts";
-import { objectOf, stringOf } from "../src/message/json_values.ts";
+import { withoutStamps } from "../src/message/envelope.ts";
+import { findMember, objectOf, stringOf } from "../src/message/json_object.ts";
 import { readMessage } from "../src/message/read_message.ts";
-import { withoutStamps } from "../src/message/stamped.ts";
 import { DEAD_REASONS, REMEDIATION_MEMBER } from "../src/message/source_policy.ts";
 import { ALERTER_MARKS, type DeadLetter } from "./generator.ts";
 

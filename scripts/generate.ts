@@ -13,7 +13,7 @@ import { MAX_DYNAMIC_BYTES, MUTT_SHARED_FIELDS } from "../src/mutt/dynamic_keys.
 import { type Field, type Group, GROUPS } from "../src/config/field.ts";
 import { MAX_VALUE_CHARACTERS } from "../src/config/layers.ts";
 import { SOURCE_FIELDS, SOURCE_MEMBERS } from "../src/config/source_fields.ts";
-import { BUILT_IN_LISTS, MAX_SOURCES, SOURCE_NAME_PATTERN } from "../src/config/sources_file.ts";
+import { SOURCES_SCHEMA } from "../src/config/sources_file.ts";
 import { environmentPrefixes, FIELDS, SETTING_KEYS } from "../src/config/fields.ts";
 import { aclRules, CLUSTER_GRANT, COMMAND_GRANTS, keyGrants } from "./redis_acl.ts";
 import { MAX_FILE_BYTES } from "../src/runtime/process.ts";
@@ -30,7 +30,7 @@ export function renderFiles(): ReadonlyMap<string, string> {
     [".env.template", renderEnvTemplate()],
     ["docs/configuration.md", renderConfigurationPage()],
     ["docs/states.md", renderStatesPage()],
-    ["docs/sources.schema.json", renderSourcesSchema()],
+    ["docs/sources.schema.json", `${JSON.stringify(SOURCES_SCHEMA, null, 2)}\n`],
     ["docs/redis.md", renderRedisPage()],
     ["docs/architecture.md", renderArchitecturePage()],
     ["k8s/components/monitoring/prometheusrule.yaml", renderPrometheusRule()],
@@ -272,49 +272,6 @@ except \`true\` as no.)
 **IPv6.** \`REMEDIATION_BIND_ADDRESS=::\` listens on IPv6, and on IPv4 too unless Linux sets \`net.ipv6.bindv6only=1\`; \`::1\` is reachable from this
 machine only. \`health\` asks \`127.0.0.1\`, then \`[::1]\`.
 `;
-
-/** What a JSON Schema can say of the sources file; that no list has two roles it cannot. */
-function renderSourcesSchema(): string {
-  const entry = {
-    type: "object",
-    additionalProperties: false,
-    properties: Object.fromEntries(
-      SOURCE_MEMBERS.map((name) => [name, {
-        description: SOURCE_FIELDS[name].doc.replaceAll("`", ""),
-        ...SOURCE_FIELDS[name].schema,
-      }]),
-    ),
-  };
-  const needed = SOURCE_MEMBERS.filter((name) => SOURCE_FIELDS[name].initialText === null);
-  const schema = {
-    $schema: "https://json-schema.org/draft/2020-12/schema",
-    $comment: `Made from src/config/source_fields.ts by: ${MAKE}`,
-    title: "Sources of mutt-remediation (REMEDIATION_SOURCES_PATH)",
-    type: "object",
-    additionalProperties: false,
-    required: ["sources"],
-    properties: {
-      $schema: { type: "string" },
-      sources: {
-        type: "object",
-        maxProperties: MAX_SOURCES,
-        propertyNames: { pattern: SOURCE_NAME_PATTERN },
-        properties: Object.fromEntries(Object.keys(BUILT_IN_LISTS).map((name) => [name, { $ref: "#/$defs/builtIn" }])),
-        additionalProperties: { $ref: "#/$defs/declared" },
-      },
-    },
-    $defs: {
-      builtIn: { description: "Members of a built-in source that are overridden.", ...entry },
-      declared: {
-        description: "A source of its own.",
-        ...entry,
-        required: needed,
-        not: { properties: { maxPerSecond: { const: "auto" } }, required: ["maxPerSecond"] },
-      },
-    },
-  };
-  return `${JSON.stringify(schema, null, 2)}\n`;
-}
 
 const SOURCES_INTRODUCTION = `## Sources file
 

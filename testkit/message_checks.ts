@@ -1,10 +1,9 @@
 /** What must hold of any bytes in a dead-letter queue, whoever wrote them. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { openEnvelope } from "../src/message/envelope.ts";
+import { openEnvelope, withoutStamps } from "../src/message/envelope.ts";
 import { type ReadableMessage, readMessage } from "../src/message/read_message.ts";
 import { editMessage } from "../src/message/edit.ts";
-import { withoutStamps } from "../src/message/stamped.ts";
 import { correlationIdOf, eventTimeOf, MAX_PREVIEW_CHARACTERS, previewMessage } from "../src/message/preview.ts";
 import { decide, type VerdictContext } from "../src/message/verdict.ts";
 import { textOf } from "./payloads.ts";

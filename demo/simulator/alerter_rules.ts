@@ -1,7 +1,14 @@
 /** What MUTT's alerter does with one message (contract §1.3). Pure; the simulator's alerter and the demo's use it. */
-import { findMember, type JsonObject } from "../../src/message/json_members.ts";
-import { membersText, quoteAscii } from "../../src/message/json_text.ts";
-import { isFalsy, numberOf, rawValueOf, stringOf } from "../../src/message/json_values.ts";
+import {
+  findMember,
+  isFalsy,
+  type JsonObject,
+  membersText,
+  numberOf,
+  quoteAscii,
+  rawValueOf,
+  stringOf,
+} from "../../src/message/json_object.ts";
 import { readMessage } from "../../src/message/read_message.ts";
 import { editMessage } from "../../src/message/edit.ts";
 import { DEMO_API_KEY } from "../generator.ts";

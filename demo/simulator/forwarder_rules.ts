@@ -1,7 +1,5 @@
 /** What MUTT's Moog forwarder does with one alert (contract §1.4). Pure. */
-import { findMember, type JsonObject } from "../../src/message/json_members.ts";
-import { membersText } from "../../src/message/json_text.ts";
-import { rawValueOf } from "../../src/message/json_values.ts";
+import { findMember, type JsonObject, membersText, rawValueOf } from "../../src/message/json_object.ts";
 import { readMessage } from "../../src/message/read_message.ts";
 import { editMessage } from "../../src/message/edit.ts";
 import { pythonNumber } from "./alerter_rules.ts";

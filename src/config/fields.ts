@@ -820,15 +820,15 @@ export function knownVariables(): readonly string[] {
 
 /**
  * The prefixes for `--allow-env`, each with its `*`: wide enough to see misspelt names and warn of them. A first word that
- * several variables share covers all of them; other variables are cut after their second word. Unread names of MUTT's template
- * are included in full.
+ * more than two variables share covers all of them; other variables are cut after their second word. Unread names of MUTT's template
+ * are included in full. `LOG_TOKENS` and `LOG_STREAM` must not be seen: with them the YAML library prints what it reads.
  */
 export function environmentPrefixes(): readonly string[] {
   const names = SETTING_KEYS.flatMap((key) => [FIELDS[key].variable, ...FIELDS[key].aliases]);
   const families = Map.groupBy(names, (name) => name.split("_")[0]);
   const prefixes = names.map((name) => {
     const [first, second] = name.split("_");
-    return families.get(first)!.length > 1 ? `${first}_*` : `${first}_${second}*`;
+    return families.get(first)!.length > 2 ? `${first}_*` : `${first}_${second}*`;
   });
   const isSeen = (name: string) => prefixes.some((prefix) => name.startsWith(prefix.slice(0, -1)));
   return [...new Set([...prefixes, ...[...UNREAD_TEMPLATE_NAMES.keys()].filter((name) => !isSeen(name))])].sort();

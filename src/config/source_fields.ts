@@ -2,28 +2,23 @@
  * The one table of what a source in the sources file may say. The parser, the type {@link SourceEntry},
  * `docs/sources.schema.json` and the table in `docs/configuration.md` come from it. Pure.
  *
- * A library for schemas would cost 16 ms and 11 MB at each start (TOOLCHAIN §8) and word its problems otherwise than those of
- * the variables; there are ten members.
+ * A member's TypeBox schema is its JSON Schema. The words of its problems are those of the table, as for the variables.
  */
-
-/** Where a value stands in the file, as JSON path: `sources.orders.required[1]`. */
-export type JsonPath = string;
-
-/** Takes what is wrong: the path, the value and what is wanted, to be read as "`path` `value` is not `wants`". */
-export type Report = (path: JsonPath, value: unknown, wants: string) => void;
+import Type, { type Static, type TSchema } from "typebox";
+import { Check } from "typebox/value";
 
 /** One member of a source. */
-export interface SourceField<T> {
+export interface SourceField<Schema extends TSchema = TSchema> {
   /** What it means, for people. */
   readonly doc: string;
   /** What a good value is, to be read after "is not". */
   readonly wants: string;
+  /** What a good item of a list is, to be read after "is not"; `null`: it is no list. */
+  readonly itemWants: string | null;
   /** What holds for a declared source that does not name it, in words; `null`: it must be named. */
   readonly initialText: string | null;
-  /** As JSON Schema (2020-12). */
-  readonly schema: Readonly<Record<string, unknown>>;
-  /** The value, or `undefined` after telling `report` what is wrong. */
-  check(value: unknown, at: { path: JsonPath; report: Report }): T | undefined;
+  /** As TypeBox and JSON Schema (2020-12). */
+  readonly schema: Schema;
 }
 
 interface Spec {
@@ -39,102 +34,66 @@ const MEMBER_PATTERN = "^[^\\p{Cc}\\p{Cs}]{1,128}$";
 /** A host, then anything without blanks: `URL` alone would take `http:///x`, and drop line feeds in silence. */
 const HTTP_URL_PATTERN = "^[hH][tT][tT][pP][sS]?://[^\\s\\p{Cc}\\p{Cs}/?#\\\\]+([/?#][^\\s\\p{Cc}\\p{Cs}]*)?$";
 /** Members that this service writes itself. */
-const OWN_MEMBERS: readonly string[] = ["_remediation", "failed_at"];
+const OWN_MEMBERS = ["_remediation", "failed_at"];
 
-function simple<T>(
+function field<Schema extends TSchema>(
   spec: Spec,
-  kind: { wants: string; schema: Readonly<Record<string, unknown>>; isGood: (value: unknown) => boolean },
-): SourceField<T> {
-  return {
-    ...{ doc: spec.doc, initialText: spec.initialText, wants: kind.wants, schema: kind.schema },
-    check(value, { path, report }) {
-      if (kind.isGood(value)) return value as T;
-      report(path, value, kind.wants);
-      return undefined;
-    },
-  };
+  kind: { wants: string; schema: Schema; itemWants?: string },
+): SourceField<Schema> {
+  return { ...spec, itemWants: null, ...kind };
 }
 
-function isText(value: unknown, pattern: string): value is string {
-  return typeof value === "string" && new RegExp(pattern, "u").test(value);
+function describe({ doc }: Spec): { description: string } {
+  return { description: doc.replaceAll("`", "") };
 }
 
-function redisKey(spec: Spec): SourceField<string> {
-  return simple(spec, {
+const redisKey = (spec: Spec) =>
+  field(spec, {
     wants: "a Redis key of 1 to 512 characters, none blank",
-    schema: { type: "string", pattern: KEY_PATTERN },
-    isGood: (value) => isText(value, KEY_PATTERN),
+    schema: Type.String({ ...describe(spec), pattern: KEY_PATTERN }),
   });
-}
 
-const MEMBER = {
-  wants: "the name of a message's member: 1 to 128 characters without control characters, and not " +
-    OWN_MEMBERS.join(" or "),
-  schema: { type: "string", pattern: MEMBER_PATTERN, not: { enum: OWN_MEMBERS } },
-  isGood: (value: unknown) => isText(value, MEMBER_PATTERN) && !OWN_MEMBERS.includes(value),
-};
+const MEMBER = Type.String({ pattern: MEMBER_PATTERN, not: { enum: OWN_MEMBERS } });
+const MEMBER_WANTS = "the name of a message's member: 1 to 128 characters without control characters, and not " +
+  OWN_MEMBERS.join(" or ");
 
-function memberOrNull(spec: Spec): SourceField<string | null> {
-  return simple(spec, {
-    wants: `null or ${MEMBER.wants}`,
-    schema: { anyOf: [{ type: "null" }, MEMBER.schema] },
-    isGood: (value) => value === null || MEMBER.isGood(value),
+const memberOrNull = (spec: Spec) =>
+  field(spec, { wants: `null or ${MEMBER_WANTS}`, schema: Type.Union([Type.Null(), MEMBER], describe(spec)) });
+
+const members = (spec: Spec) =>
+  field(spec, {
+    wants: `a list of at most ${MAX_MEMBERS} names of members`,
+    itemWants: MEMBER_WANTS,
+    schema: Type.Array(MEMBER, { ...describe(spec), maxItems: MAX_MEMBERS, uniqueItems: true }),
   });
-}
 
-function members(spec: Spec): SourceField<readonly string[]> {
-  const wants = `a list of at most ${MAX_MEMBERS} names of members`;
-  return {
-    ...spec,
-    wants,
-    schema: { type: "array", items: MEMBER.schema, maxItems: MAX_MEMBERS, uniqueItems: true },
-    check(value, { path, report }) {
-      if (!Array.isArray(value) || value.length > MAX_MEMBERS) {
-        report(path, value, wants);
-        return undefined;
-      }
-      const names: readonly unknown[] = value;
-      const bad = names.map((name, at): boolean => {
-        const wanted = !MEMBER.isGood(name)
-          ? MEMBER.wants
-          : names.indexOf(name) < at
-          ? "a name that the list does not hold already"
-          : null;
-        if (wanted !== null) report(`${path}[${at}]`, name, wanted);
-        return wanted !== null;
-      });
-      return bad.includes(true) ? undefined : names as readonly string[];
-    },
-  };
-}
-
-function whole(spec: Spec, { min, max, unit }: { min: number; max: number; unit: string }): SourceField<number> {
-  return simple(spec, {
+const whole = (spec: Spec, { min, max, unit }: { min: number; max: number; unit: string }) =>
+  field(spec, {
     wants: `a whole number from ${min} to ${max} (${unit})`,
-    schema: { type: "integer", minimum: min, maximum: max },
-    isGood: (value) => Number.isInteger(value) && (value as number) >= min && (value as number) <= max,
+    schema: Type.Integer({ ...describe(spec), minimum: min, maximum: max }),
   });
-}
 
 /** The bounds of `REMEDIATION_MAX_PER_SECOND`: a pace near 0 would be spent for longer than any clock counts. */
 const SLOWEST = 0.001, FASTEST = 1_000_000;
 
-function pace(spec: Spec): SourceField<"auto" | number> {
-  return simple(spec, {
+const pace = (spec: Spec) =>
+  field(spec, {
     wants: `0 or a number from ${SLOWEST} to ${FASTEST} (messages a second), or of a built-in source auto`,
-    schema: { anyOf: [{ enum: ["auto", 0] }, { type: "number", minimum: SLOWEST, maximum: FASTEST }] },
-    isGood: (value) =>
-      value === "auto" || value === 0 || (typeof value === "number" && value >= SLOWEST && value <= FASTEST),
+    schema: Type.Union([
+      Type.Literal("auto"),
+      Type.Literal(0),
+      Type.Number({ minimum: SLOWEST, maximum: FASTEST }),
+    ], describe(spec)),
   });
-}
 
-function httpUrl(spec: Spec): SourceField<string> {
-  return simple(spec, {
+const httpUrl = (spec: Spec) =>
+  field(spec, {
     wants: "an http:// or https:// URL without blanks",
-    schema: { type: "string", pattern: HTTP_URL_PATTERN },
-    isGood: (value) => isText(value, HTTP_URL_PATTERN) && URL.canParse(value as string),
+    schema: Type.Refine(
+      Type.String({ ...describe(spec), pattern: HTTP_URL_PATTERN }),
+      (value) => URL.canParse(value),
+    ),
   });
-}
 
 /** Every member that a source may have, in the order of the pages. */
 export const SOURCE_FIELDS = {
@@ -179,5 +138,51 @@ export const SOURCE_MEMBERS = Object.keys(SOURCE_FIELDS) as readonly SourceMembe
 
 /** What the file says of one source: only what it names. */
 export type SourceEntry = {
-  readonly [Member in SourceMember]?: (typeof SOURCE_FIELDS)[Member] extends SourceField<infer T> ? T : never;
+  readonly [Member in SourceMember]?: Readonly<Static<(typeof SOURCE_FIELDS)[Member]["schema"]>>;
 };
+
+const SCHEMAS = Object.fromEntries(SOURCE_MEMBERS.map((name) => [name, SOURCE_FIELDS[name].schema]));
+
+/** A built-in source in the file: each member overrides. */
+export const BUILT_IN_ENTRY = Type.Partial(Type.Object(SCHEMAS), {
+  description: "Members of a built-in source that are overridden.",
+  additionalProperties: false,
+});
+
+/** A source of the file's own: the members without a default must be there. */
+export const DECLARED_ENTRY = Type.Object(
+  Object.fromEntries(
+    SOURCE_MEMBERS.map((name) => [
+      name,
+      SOURCE_FIELDS[name].initialText === null ? SCHEMAS[name]! : Type.Optional(SCHEMAS[name]!),
+    ]),
+  ),
+  {
+    description: "A source of its own.",
+    additionalProperties: false,
+    not: { properties: { maxPerSecond: { const: "auto" } }, required: ["maxPerSecond"] },
+  },
+);
+
+/** What is wrong with one value: where in it (`[1]`: its second item), and what is wanted there. */
+export interface Fault {
+  readonly path: readonly number[];
+  readonly value: unknown;
+  readonly wants: string;
+}
+
+/** What is wrong with a member's value; nothing where it is good. Of a list each bad item is told, not the list. */
+export function findFaults(member: SourceMember, value: unknown): readonly Fault[] {
+  const { schema, wants, itemWants } = SOURCE_FIELDS[member];
+  if (Check(schema, value)) return [];
+  const whole = [{ path: [], value, wants }];
+  if (itemWants === null || !Array.isArray(value) || value.length > MAX_MEMBERS) return whole;
+  return value.flatMap((item: unknown, at): Fault[] => {
+    const wanted = !Check(MEMBER, item)
+      ? itemWants
+      : value.indexOf(item) < at
+      ? "a name that the list does not hold already"
+      : null;
+    return wanted === null ? [] : [{ path: [at], value: item, wants: wanted }];
+  });
+}

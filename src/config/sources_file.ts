@@ -1,16 +1,17 @@
 /** Parses the file that `REMEDIATION_SOURCES_PATH` names, and finds what does not go together in it. Pure. */
-import { findDuplicates } from "../message/json_duplicates.ts";
-import { findSyntaxError } from "../message/json_position.ts";
+import Type from "typebox";
 import { FIELDS, type Settings } from "./fields.ts";
 import { looksSecret, quote } from "./redact.ts";
 import {
-  type JsonPath,
-  type Report,
+  BUILT_IN_ENTRY,
+  DECLARED_ENTRY,
+  findFaults,
   SOURCE_FIELDS,
   SOURCE_MEMBERS,
   type SourceEntry,
   type SourceMember,
 } from "./source_fields.ts";
+import { describePlace, readYaml, type YamlPath, type YamlPlaces, type YamlProblem } from "./yaml_text.ts";
 
 /** A built-in source's name. */
 export type BuiltInName = Settings["sources"][number];
@@ -38,6 +39,7 @@ export const MAX_PROBLEMS = 100;
 const FILE_WANTS = 'an object {"sources": {…}}';
 /** The file, its `sources`, and one source: objects in which a name must not stand twice. */
 const LEVELS = 3;
+const SOURCES_WANTS = "an object with a member for each source";
 
 /** The lists of a source: its roles in the order in which they are told. */
 export const LIST_ROLES = ["dlq", "target", "dead"] as const;
@@ -57,25 +59,69 @@ export function isBuiltIn(name: string): name is BuiltInName {
   return Object.hasOwn(BUILT_IN_LISTS, name);
 }
 
+/** The file as TypeBox and JSON Schema (2020-12) have it; that no list has two roles they cannot say. */
+export const SOURCES_SCHEMA = Type.Object({
+  $schema: Type.Optional(Type.String()),
+  sources: Type.Object(
+    Object.fromEntries(Object.keys(BUILT_IN_LISTS).map((name) => [name, Type.Optional(Type.Ref("#/$defs/builtIn"))])),
+    {
+      maxProperties: MAX_SOURCES,
+      propertyNames: { pattern: SOURCE_NAME_PATTERN },
+      additionalProperties: Type.Ref("#/$defs/declared"),
+    },
+  ),
+}, {
+  $schema: "https://json-schema.org/draft/2020-12/schema",
+  title: "Sources of mutt-remediation (REMEDIATION_SOURCES_PATH)",
+  additionalProperties: false,
+  $defs: { builtIn: BUILT_IN_ENTRY, declared: DECLARED_ENTRY },
+});
+
 /**
- * Parses the text of a sources file. Lists are compared with those of the built-in sources in `settings`; `null`: those are not
- * known, and nothing is compared. Never throws, whatever the text.
+ * Parses the text of a sources file, YAML or JSON. Lists are compared with those of the built-in sources in `settings`; `null`: those
+ * are not known, and nothing is compared. Never throws, whatever the text.
  */
 export function parseSources(text: string, settings: Settings | null): ParsedSources {
-  const problems: string[] = [];
-  const report: Report = (path, value, wants) => void problems.push(`${path} ${showJson(value)} is not ${wants}`);
-  const entries = readEntries(text, { problems, report });
-  if (entries !== null && settings !== null) {
-    problems.push(...checkCount(entries, settings), ...checkLists(entries, settings));
+  const read = readYaml(text);
+  if (!read.ok) return { ok: false, problems: [describeSyntax(text, read.problem)] };
+  const problems = new Problems();
+  for (const { path, offset } of read.places.findDuplicates(LEVELS)) {
+    problems.add(path, "stands there twice", offset);
   }
-  if (entries === null || problems.length > 0) return { ok: false, problems: shorten(problems) };
+  const entries = readEntries(read.value, problems);
+  if (entries !== null && settings !== null) {
+    checkCount(entries, { settings, problems });
+    checkLists(entries, { settings, problems });
+  }
+  if (entries === null || problems.count > 0) return { ok: false, problems: problems.tell(text, read.places) };
   const warnings = settings === null ? [] : [...entries.keys()].flatMap((name) => warnOf(name, settings));
   return { ok: true, file: entries, warnings };
 }
 
-function shorten(problems: readonly string[]): readonly string[] {
-  const more = problems.length - MAX_PROBLEMS;
-  return more > 0 ? [...problems.slice(0, MAX_PROBLEMS), `there are ${more} more problems`] : problems;
+/** What is wrong, in the order in which it was found, each with the path and, at the end, line and column. */
+class Problems {
+  readonly #all: { path: YamlPath; text: string; offset: number | undefined }[] = [];
+
+  get count(): number {
+    return this.#all.length;
+  }
+
+  /** `text` is read after the path; the empty path shows nothing. Without an offset the problem is where the path leads. */
+  add(path: YamlPath, text: string, offset?: number): void {
+    this.#all.push({ path, text, offset });
+  }
+
+  addValue(path: YamlPath, value: unknown, wants: string): void {
+    this.add(path, `${showValue(value)} is not ${wants}`);
+  }
+
+  tell(text: string, places: YamlPlaces): readonly string[] {
+    const told = this.#all.slice(0, MAX_PROBLEMS).map(({ path, text: problem, offset = places.offsetOf(path) }) =>
+      `${formatPath(path)} ${problem} (${describePlace(text, offset)})`
+    );
+    const more = this.count - told.length;
+    return more > 0 ? [...told, `there are ${more} more problems`] : told;
+  }
 }
 
 function warnOf(name: string, { sources }: Settings): string[] {
@@ -84,85 +130,83 @@ function warnOf(name: string, { sources }: Settings): string[] {
     : [];
 }
 
-interface Notes {
-  readonly problems: string[];
-  readonly report: Report;
-}
-
 /** What can be read of the file's sources, or `null` where it is no such file at all. */
-function readEntries(text: string, { problems, report }: Notes): Map<string, SourceEntry> | null {
-  const root = parseJson(text);
-  if (root === undefined) {
-    problems.push(describeSyntax(text));
-    return null;
-  }
-  for (const path of findDuplicates(text, LEVELS)) problems.push(`${formatPath(path)} stands there twice`);
+function readEntries(root: unknown, problems: Problems): Map<string, SourceEntry> | null {
   if (!isObject(root)) {
-    report("$", root, FILE_WANTS);
+    problems.addValue([], root, FILE_WANTS);
     return null;
   }
   for (const name of Object.keys(root)) {
-    if (name !== "sources" && name !== "$schema") problems.push(`${formatPath([name])} is not known: only sources is`);
+    if (name !== "sources" && name !== "$schema") problems.add([name], "is not known: only sources is");
   }
-  if (Object.hasOwn(root, "$schema") && typeof root.$schema !== "string") report("$schema", root.$schema, "a text");
+  if (Object.hasOwn(root, "$schema") && typeof root.$schema !== "string") {
+    problems.addValue(["$schema"], root.$schema, "a text");
+  }
   const sources = Object.hasOwn(root, "sources") ? root.sources : undefined;
   if (!isObject(sources)) {
-    if (sources === undefined) problems.push("sources is missing: an object with a member for each source");
-    else report("sources", sources, "an object with a member for each source");
+    if (sources === undefined) problems.add(["sources"], `is missing: ${SOURCES_WANTS}`);
+    else problems.addValue(["sources"], sources, SOURCES_WANTS);
     return null;
   }
   const names = Object.keys(sources);
-  if (names.length > MAX_SOURCES) problems.push(`sources has ${names.length} members, more than ${MAX_SOURCES}`);
-  return new Map(
-    names.slice(0, MAX_SOURCES).map((name) => [name, readEntry(name, sources[name], { problems, report })]),
-  );
+  if (names.length > MAX_SOURCES) problems.add(["sources"], `has ${names.length} members, more than ${MAX_SOURCES}`);
+  return new Map(names.slice(0, MAX_SOURCES).map((name) => [name, readEntry(name, sources[name], problems)]));
 }
 
-function readEntry(name: string, value: unknown, { problems, report }: Notes): SourceEntry {
-  const path = formatPath(["sources", name]);
+function readEntry(name: string, value: unknown, problems: Problems): SourceEntry {
+  const path = ["sources", name];
   if (!new RegExp(SOURCE_NAME_PATTERN).test(name)) {
-    problems.push(`${path} is not a source's name: a to z, then up to 31 of a to z, 0 to 9, "_" and "-"`);
+    problems.add(path, 'is not a source\'s name: a to z, then up to 31 of a to z, 0 to 9, "_" and "-"');
   }
   if (!isObject(value)) {
-    report(path, value, "an object");
+    problems.addValue(path, value, "an object");
     return {};
   }
   for (const member of Object.keys(value)) {
     if (!Object.hasOwn(SOURCE_FIELDS, member)) {
-      problems.push(`${formatPath(["sources", name, member])} is not known: one of ${SOURCE_MEMBERS.join(", ")}`);
+      problems.add([...path, member], `is not known: one of ${SOURCE_MEMBERS.join(", ")}`);
     }
   }
   const read: [SourceMember, unknown][] = [];
   for (const member of SOURCE_MEMBERS) {
-    const at = `${path}.${member}`;
     if (Object.hasOwn(value, member)) {
-      const good = SOURCE_FIELDS[member].check(value[member], { path: at, report });
-      if (good !== undefined) read.push([member, good]);
+      const faults = findFaults(member, value[member]);
+      if (faults.length === 0) read.push([member, value[member]]);
+      for (const fault of faults) problems.addValue([...path, member, ...fault.path], fault.value, fault.wants);
     } else if (SOURCE_FIELDS[member].initialText === null && !isBuiltIn(name)) {
-      problems.push(`${at} is missing: ${SOURCE_FIELDS[member].wants}`);
+      problems.add([...path, member], `is missing: ${SOURCE_FIELDS[member].wants}`);
     }
   }
   const entry: SourceEntry = Object.fromEntries(read);
-  checkEntry(entry, { name, path, problems, report });
+  checkEntry(entry, { name, path, problems });
   return entry;
 }
 
-function checkEntry(entry: SourceEntry, { name, path, problems, report }: Notes & { name: string; path: JsonPath }) {
+function checkEntry(
+  entry: SourceEntry,
+  { name, path, problems }: { name: string; path: YamlPath; problems: Problems },
+) {
   if (entry.maxPerSecond === "auto" && !isBuiltIn(name)) {
     // The room that it keeps to is that of the Moog forwarder, which other sources do not feed.
-    report(`${path}.maxPerSecond`, "auto", SOURCE_FIELDS.maxPerSecond.wants);
+    problems.addValue([...path, "maxPerSecond"], "auto", SOURCE_FIELDS.maxPerSecond.wants);
   }
   entry.required?.forEach((member, at) => {
     if (!entry.cutOnReplay?.includes(member)) return;
-    problems.push(`${path}.required[${at}] ${showJson(member)} is in ${path}.cutOnReplay too: no replay could succeed`);
+    const cut = formatPath([...path, "cutOnReplay"]);
+    problems.add([...path, "required", at], `${showValue(member)} is in ${cut} too: no replay could succeed`);
   });
 }
 
 /** With the built-in sources off, a file that only overrides them leaves nothing to do. */
-function checkCount(entries: SourcesFile, settings: Settings): string[] {
-  return settings.sources.length > 0 || [...entries.keys()].some((name) => !isBuiltIn(name))
-    ? []
-    : [`sources names no source of its own, and ${FIELDS.sources.variable} is none: there would be no source at all`];
+function checkCount(entries: SourcesFile, { settings, problems }: Comparison): void {
+  if (settings.sources.length > 0 || [...entries.keys()].some((name) => !isBuiltIn(name))) return;
+  const none = `and ${FIELDS.sources.variable} is none: there would be no source at all`;
+  problems.add(["sources"], `names no source of its own, ${none}`);
+}
+
+interface Comparison {
+  readonly settings: Settings;
+  readonly problems: Problems;
 }
 
 /** One list of a source that is on, and where its name comes from. */
@@ -170,11 +214,12 @@ interface NamedList {
   readonly source: string;
   readonly role: ListRole;
   readonly key: string;
-  readonly from: string;
+  /** The variable, or the path in the file. */
+  readonly from: string | YamlPath;
 }
 
 /** A list has one role, and a DLQ belongs to one source: so nothing is moved into any DLQ, and no dead message is worked on. */
-function checkLists(entries: SourcesFile, settings: Settings): string[] {
+function checkLists(entries: SourcesFile, { settings, problems }: Comparison): void {
   const names = [...settings.sources, ...[...entries.keys()].filter((name) => !isBuiltIn(name))];
   const lists = names.flatMap((name) => listsOf(name, { entry: entries.get(name) ?? {}, settings }));
   // What the alerter is fed goes on into the forwarder's queue, whether or not the source moog is on.
@@ -182,13 +227,14 @@ function checkLists(entries: SourcesFile, settings: Settings): string[] {
     lists.push({ source: "moog", role: "target", key: settings.alertQueue, from: FIELDS.alertQueue.variable });
   }
   const pairs = lists.flatMap((one, at) => lists.slice(at + 1).map((other) => [one, other] as const));
-  return pairs.filter(([one, other]) => one.key === other.key && isClash(one, other)).flatMap(([one, other]) => {
+  for (const [one, other] of pairs.filter(([one, other]) => one.key === other.key && isClash(one, other))) {
     // The one that the file names is told first; what it does not name at all the settings' own rules tell.
-    const [first, second] = other.from.startsWith("sources") ? [other, one] : [one, other];
-    if (!first.from.startsWith("sources")) return [];
-    const role = `the ${ROLE_WORDS[second.role]} of source ${formatPath([second.source])} (${second.from})`;
-    return [`${first.from} ${quote(first.key)} is also ${role}: it needs a list of its own`];
-  });
+    const [first, second] = typeof other.from === "string" ? [one, other] : [other, one];
+    if (typeof first.from === "string") continue;
+    const from = typeof second.from === "string" ? second.from : formatPath(second.from);
+    const role = `the ${ROLE_WORDS[second.role]} of source ${formatPath([second.source])} (${from})`;
+    problems.add(first.from, `${quote(first.key)} is also ${role}: it needs a list of its own`);
+  }
 }
 
 /** Sources may share a target or a dead list. */
@@ -199,31 +245,17 @@ function isClash(one: NamedList, other: NamedList): boolean {
 function listsOf(name: string, { entry, settings }: { entry: SourceEntry; settings: Settings }): NamedList[] {
   return LIST_ROLES.flatMap((role): NamedList[] => {
     const own = entry[role];
-    if (own !== undefined) return [{ source: name, role, key: own, from: formatPath(["sources", name, role]) }];
+    if (own !== undefined) return [{ source: name, role, key: own, from: ["sources", name, role] }];
     if (!isBuiltIn(name)) return [];
     const setting = BUILT_IN_LISTS[name][role];
     return [{ source: name, role, key: settings[setting], from: FIELDS[setting].variable }];
   });
 }
 
-/** Why a text is no JSON, and where. */
-function describeSyntax(text: string): string {
-  if (text.trim() === "") return `it is empty and not ${FILE_WANTS}`;
-  const at = findSyntaxError(text);
-  if (at === null) return "it is not JSON (in UTF-8)";
-  return at === "end"
-    ? "it is not JSON (in UTF-8): it breaks off before its end"
-    : `it is not JSON (in UTF-8) from line ${at.line}, column ${at.column} on`;
-}
-
-/** The value of a JSON text; `undefined` for any other. U+FFFD stands where the file was not UTF-8. */
-function parseJson(text: string): unknown {
-  if (text.includes("\uFFFD")) return undefined;
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+/** Why a text is no YAML, and where; `null`: it is empty. */
+function describeSyntax(text: string, problem: YamlProblem | null): string {
+  if (problem === null) return `it is empty and not ${FILE_WANTS}`;
+  return `it cannot be read as YAML or JSON: ${problem.text} (${describePlace(text, problem.offset)})`;
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -231,16 +263,18 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 /** A value for a problem: short, without credentials, and never what is nested in it. */
-function showJson(value: unknown): string {
+function showValue(value: unknown): string {
   if (typeof value === "string") return quote(value);
   if (Array.isArray(value)) return `(a list of ${value.length})`;
   return isObject(value) ? "(an object)" : String(value);
 }
 
-/** `sources.orders.dlq`; a name that is no plain word stands in brackets and quotes, shortened. */
-function formatPath(names: readonly string[]): JsonPath {
+/** `sources.orders.required[1]`; a name that is no plain word stands in brackets and quotes, shortened; `$` is the whole file. */
+function formatPath(path: YamlPath): string {
+  if (path.length === 0) return "$";
   const isWord = (name: string) => /^[\w$-]{1,64}$/.test(name) && !looksSecret(name);
-  return names.map((name, at) => isWord(name) ? `${at > 0 ? "." : ""}${name}` : `[${quote(name)}]`).join(
-    "",
-  );
+  return path.map((step, at) => {
+    if (typeof step === "number") return `[${step}]`;
+    return isWord(step) ? `${at > 0 ? "." : ""}${step}` : `[${quote(step)}]`;
+  }).join("");
 }

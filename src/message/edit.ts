@@ -1,7 +1,6 @@
 /** The lossless edit: top-level members cut from and appended to a message, every other byte as it was. */
 import { allocateBytes, viewBytes } from "./byte_slab.ts";
-import { isNamed, type JsonMember, type JsonObject, type MemberList } from "./json_members.ts";
-import { membersText } from "./json_text.ts";
+import { isNamed, type JsonMember, type JsonObject, type MemberList, membersText } from "./json_object.ts";
 
 /** What to change. Both parts may be empty. */
 export interface MessageEdit {

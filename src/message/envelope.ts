@@ -1,7 +1,6 @@
-/** The envelope in which a message that cannot be stamped goes to the dead list, exact bytes inside. */
-import { isNamed, type JsonMember } from "./json_members.ts";
-import { membersText, quoteAscii } from "./json_text.ts";
-import { objectOf, stringOf } from "./json_values.ts";
+/** The envelope in which a message that cannot be stamped goes to the dead list, exact bytes inside; and the way back from it and from stamps. */
+import { isNamed, type JsonMember, membersText, objectOf, quoteAscii, stringOf } from "./json_object.ts";
+import { editMessage } from "./edit.ts";
 import { readMessage } from "./read_message.ts";
 import { type Death, recordText, type ReplayRecord } from "./stamp.ts";
 import { FAILED_AT_MEMBER, REMEDIATION_MEMBER } from "./source_policy.ts";
@@ -44,6 +43,19 @@ export function openEnvelope(bytes: Uint8Array): Uint8Array | null {
   if (text === null) return null;
   if (isNamed(payload, TEXT_MEMBER)) return text.isWellFormed() ? new TextEncoder().encode(text) : null;
   return isNamed(payload, BYTES_MEMBER) ? decodeBase64(text) : null;
+}
+
+/**
+ * The bytes without this service's stamps: an envelope opened, else every `_remediation`, `failed_at` and member of
+ * `extraNames` cut. What cannot be read comes back as it is. Safe to call twice on what {@link stampReplay} and
+ * {@link stampDeath} made.
+ */
+export function withoutStamps(bytes: Uint8Array, extraNames: readonly string[] = []): Uint8Array {
+  const enclosed = openEnvelope(bytes);
+  if (enclosed !== null) return enclosed;
+  const message = readMessage(bytes);
+  if (!message.readable) return bytes;
+  return editMessage(message, { cut: [REMEDIATION_MEMBER, FAILED_AT_MEMBER, ...extraNames], append: [] });
 }
 
 /** How long `JSON.stringify` makes a text, without its quotes. */

@@ -1,7 +1,6 @@
 /** The little that may be shown of a message: a redacted preview, its correlation id, its age. Never its text or a key. */
-import { findMember, type JsonMember, type JsonObject } from "./json_members.ts";
+import { findMember, type JsonMember, type JsonObject, numberOf, stringOf } from "./json_object.ts";
 import { MAX_TIME_CHARACTERS, parseEventTime } from "./event_time.ts";
-import { numberOf, stringOf } from "./json_values.ts";
 import { readMessage } from "./read_message.ts";
 import { FAILED_AT_MEMBER } from "./source_policy.ts";
 

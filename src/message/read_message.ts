@@ -1,5 +1,5 @@
 /** Reads one dead letter's bytes: what it is, and where its top-level members stand. */
-import { type JsonObject, scanObject } from "./json_members.ts";
+import { type JsonObject, scanObject } from "./json_object.ts";
 import { type JsonProblem, JsonScanner, MAX_DEPTH, MAX_INTEGER_DIGITS } from "./json_scanner.ts";
 
 /** A message that a consumer's `json.loads` reads as an object. */

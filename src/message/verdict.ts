@@ -1,11 +1,9 @@
 /** Decides what becomes of one dead letter: replayed, or dead with a reason. */
 import { sealEnvelope } from "./envelope.ts";
 import { type CycleTally, weigh } from "../cycle/evidence.ts";
-import { findMember, type JsonObject } from "./json_members.ts";
-import { isFalsy, numberOf } from "./json_values.ts";
+import { findMember, isFalsy, type JsonObject, numberOf } from "./json_object.ts";
+import { findRecord, type FoundRecord, MAX_COUNT, type ReplayRecord, stampDeath, stampReplay } from "./stamp.ts";
 import { readMessage } from "./read_message.ts";
-import { findRecord, type FoundRecord, MAX_COUNT, type ReplayRecord } from "./stamp.ts";
-import { stampDeath, stampReplay } from "./stamped.ts";
 import { type DeadReason, SHED_MEMBER, type SourcePolicy } from "./source_policy.ts";
 
 /** Every so many sheds count as one failure, so that shedding is bounded too. */

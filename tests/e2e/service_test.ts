@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { withoutStamps } from "../../src/message/stamped.ts";
+import { withoutStamps } from "../../src/message/envelope.ts";
 import { PLANTED, withCredentials } from "../../testkit/planted_secrets.ts";
 import { startRedis, type TestRedis, withRedis } from "../../testkit/redis.ts";
 import { type Service, startService } from "../../testkit/service.ts";

@@ -1,7 +1,7 @@
 /** The image, as an engine runs it. Without the task that builds it (`deno task test:image`) there is nothing to test. */
 import assert from "node:assert/strict";
 import denoJson from "../../deno.json" with { type: "json" };
-import { withoutStamps } from "../../src/message/stamped.ts";
+import { withoutStamps } from "../../src/message/envelope.ts";
 import { AS_DEPLOYED, Container, DEMO_IMAGE, engine, IMAGE, inspect, WRITABLE } from "../../testkit/container.ts";
 import { startRedis, type TestRedis } from "../../testkit/redis.ts";
 import { waitUntil } from "../../testkit/wait.ts";

@@ -57,15 +57,15 @@ const BAD_FILES: readonly [what: string, prepare: Prepare, problem: RegExp][] = 
   [
     "UTF-16",
     write(Uint8Array.from([0xff, 0xfe, 0x7b, 0, 0x7d, 0])),
-    /it is not JSON \(in UTF-8\) from line 1, column 1 on/,
+    /it is not text in UTF-8 \(line 1, column 1\)$/,
   ],
   [
     "Latin-1",
     write(Uint8Array.from([...utf8.encode(`{"\n`), 0xe4])),
-    /it is not JSON \(in UTF-8\) from line 2, column 1 on/,
+    /it is not text in UTF-8 \(line 2, column 1\)$/,
   ],
-  ["zeros", write(new Uint8Array(1_000)), /it is not JSON \(in UTF-8\) from line 1, column 1 on/],
-  ["half of a file", write(GOOD.slice(0, 40)), /it is not JSON \(in UTF-8\): it breaks off before its end$/],
+  ["zeros", write(new Uint8Array(1_000)), /it is not text in UTF-8 \(line 1, column 1\)$/],
+  ["half of a file", write(GOOD.slice(0, 40)), /it breaks off before its end \(line 1, column 40\)$/],
 ];
 
 for (const [what, prepare, problem] of BAD_FILES) {

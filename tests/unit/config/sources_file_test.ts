@@ -36,17 +36,16 @@ function setupsOf(sources: Record<string, unknown>, settings: Settings = DEFAULT
 const WRONG_FILES: readonly [text: string, problem: RegExp][] = [
   ["", /^it is empty and not an object \{"sources"/],
   [" \n", /^it is empty/],
-  ["\0", /^it is not JSON/],
-  [`{"sources": {}}\0`, /^it is not JSON/],
-  ["{", /^it is not JSON \(in UTF-8\): it breaks off before its end$/],
-  [`{"sources": {"alerter": {"dlq": "a`, /it breaks off before its end$/],
-  [`{"sources": {\n  "alerter": {"maxReplays": 3,}\n}}`, /^it is not JSON \(in UTF-8\) from line 2, column 31 on$/],
-  [`{"sources": {} // none\n}`, /from line 1, column 16 on$/],
-  [`{"sources": {"ä": x}}`, /from line 1, column 19 on$/],
-  [`{"sources": {}}{"sources": {}}`, /from line 1, column 16 on$/],
-  ["[".repeat(100_000), /^it is not JSON/],
-  [`{"sources":\n{"a": "\uFFFD"}}`, /^it is not JSON \(in UTF-8\) from line 2, column 8 on$/],
-  [`{"sources": {"a": NaN}}`, /^it is not JSON/],
+  ["# nothing yet\n---\n", /^it is empty/],
+  ["\0", /^it cannot be read as YAML or JSON: it is not text in UTF-8 \(line 1, column 1\)$/],
+  [`{"sources": {}}\0`, /it is not text in UTF-8 \(line 1, column 16\)$/],
+  ["{", /^it cannot be read as YAML or JSON: it breaks off before its end \(line 1, column 2\)$/],
+  [`{"sources": {"alerter": {"dlq": "a`, /it breaks off before its end \(line 1, column 35\)$/],
+  [`{"sources": {} // none\n}`, /this does not belong here \(line 1, column 16\)$/],
+  [`{"sources": {}}{"sources": {}}`, /this does not belong here \(line 1, column 16\)$/],
+  ["[".repeat(100_000), /it is nested too deeply \(line 1, column 65\)$/],
+  [`{"sources":\n{"a": "\uFFFD"}}`, /it is not text in UTF-8 \(line 2, column 8\)$/],
+  [`{"sources": {"a": NaN}}`, /^sources\.a "NaN" is not an object/],
   ["null", /^\$ null is not an object/],
   ["[]", /^\$ \(a list of 0\) is not an object/],
   [`"sources"`, /^\$ "sources" is not an object/],
@@ -60,7 +59,28 @@ const WRONG_FILES: readonly [text: string, problem: RegExp][] = [
   [`{"sources": {}, "s\\u006furces": {}}`, /^sources stands there twice/],
   [`{"sources": {"alerter": {"maxReplays": 1, "maxReplays": 2}}}`, /^sources\.alerter\.maxReplays stands there twice/],
   [`{"sources": {"alerter": 5}}`, /^sources\.alerter 5 is not an object/],
-  [`{"sources": {"alerter": ${"[".repeat(50_000)}${"]".repeat(50_000)}}}`, /^sources\.alerter \(a list of 1\) is not/],
+  [`{"sources": {"alerter": ${"[".repeat(50_000)}${"]".repeat(50_000)}}}`, /it is nested too deeply/],
+  // What YAML has beyond JSON, and where it goes wrong.
+  ["sources:\n\talerter: {}\n", /a tab cannot indent: use spaces \(line 2, column 1\)$/],
+  ["sources:\n  alerter:\n    maxReplays: 3\n   dead: d\n", /the indentation does not fit \(line 4, column 1\)$/],
+  ["sources: alerter: {}\n", /this is a second colon on one line: .* \(line 1, column 10\)$/],
+  ["sources: {}\n---\nsources: {}\n", /a second document begins here: the file must be one \(line 2, column 1\)$/],
+  ["%YAML 1.1\n---\nsources: {}\n", /directives \(%\) are not allowed \(line 1, column 1\)$/],
+  ["sources: &a {}\n", /anchors \(&name\) are not allowed: .* \(line 1, column 10\)$/],
+  ["sources: *a\n", /aliases \(\*name\) are not allowed: .* \(line 1, column 10\)$/],
+  ["sources: !!map {}\n", /tags \(!name\) are not allowed \(line 1, column 10\)$/],
+  ["sources: {alerter: {maxReplays: !secret-name 3}}\n", /tags \(!name\) are not allowed \(line 1, column 33\)$/],
+  ["sources:\n  ? [a]\n  : {}\n", /a name must be a text \(line 2, column 5\)$/],
+  ["sources:\n  alerter: {}\n  alerter: {}\n", /^sources\.alerter stands there twice \(line 3, column 3\)$/],
+  ["sources: {alerter: {<<: {maxReplays: 3}}}\n", /^sources\.alerter\["<<"\] is not known/],
+  ["sources: {alerter: {maxReplays: 0x10}}\n", /^sources\.alerter\.maxReplays "0x10" is not a whole number/],
+  ["sources: {alerter: {maxReplays: 0o7}}\n", /^sources\.alerter\.maxReplays "0o7" is not a whole number/],
+  ["sources: {alerter: {maxPerSecond: .inf}}\n", /^sources\.alerter\.maxPerSecond "\.inf" is not 0 or/],
+  ["sources: {alerter: {maxReplays: 2026-11-29}}\n", /^sources\.alerter\.maxReplays "2026-11-29" is not/],
+  ["sources: {alerter: {dlq: 5}}\n", /^sources\.alerter\.dlq 5 is not a Redis key of 1 to 512 characters/],
+  ["sources:\n  alerter:\n    # too many\n    maxReplays: 1e4\n", /maxReplays 10000 is not .* \(line 4, column 5\)$/],
+  [" ".repeat(10) + "- ".repeat(300_000), /it is nested too deeply/],
+  ["\n".repeat(300_000) + "sources: {}", /it has more words and marks than are read/],
 ];
 
 for (const [text, problem] of WRONG_FILES) {
@@ -180,7 +200,77 @@ Deno.test("parseSources: refuses more sources than it serves", () => {
   const many = Object.fromEntries(
     Array.from({ length: MAX_SOURCES + 1 }, (_, i) => [`s${i}`, { dlq: `d${i}`, target: `t${i}`, dead: `x${i}` }]),
   );
-  assert.deepEqual(problemsOf(JSON.stringify({ sources: many })), ["sources has 101 members, more than 100"]);
+  assert.deepEqual(problemsOf(JSON.stringify({ sources: many })), [
+    "sources has 101 members, more than 100 (line 1, column 2)",
+  ]);
+});
+
+Deno.test("parseSources: reads YAML, and the same out of JSON", () => {
+  const yaml = `
+# The orders of the shop.
+$schema: ./sources.schema.json
+sources:
+  orders:
+    dlq: o:dlq
+    target: o
+    dead: o:dead # kept for a week
+    counter: attempts
+    cutOnReplay: [attempts]
+    required:
+      - id
+    maxReplays: 3
+    maxPerSecond: 2e1
+    targetMaxDepth: 1_000
+    healthUrl: http://orders:8080/health
+`;
+  const [, orders] = [yaml.replace("1_000", "1000"), JSON.stringify({ sources: { orders: FULL } })].map((text) => {
+    const parsed = parseSources(text, DEFAULT_SETTINGS);
+    assert.ok(parsed.ok, JSON.stringify(parsed));
+    assert.deepEqual(parsed.file.get("orders"), FULL);
+    return parsed.file;
+  });
+  assert.deepEqual([...orders!.keys()], ["orders"]);
+  const [problem] = problemsOf(yaml);
+  assert.match(problem!, /^sources\.orders\.targetMaxDepth "1_000" is not .* \(line 15, column 5\)$/);
+});
+
+Deno.test("parseSources: takes words that YAML 1.1 took for booleans and dates for texts", () => {
+  for (const word of ["no", "on", "off", "y", "2026-11-29", "12:30:45", "0x10", "1_0", "NaN", ".inf"]) {
+    const parsed = parseSources(`sources: {alerter: {dlq: ${word}}}`, DEFAULT_SETTINGS);
+    assert.ok(parsed.ok, JSON.stringify(parsed));
+    assert.equal(parsed.file.get("alerter")!.dlq, word);
+  }
+});
+
+Deno.test("parseSources: takes JSON in every way that it may be written", () => {
+  const pretty = JSON.stringify({ sources: { orders: FULL } }, null, "\t");
+  for (const text of [pretty, pretty.replaceAll("\n", "\r\n"), `\t${pretty}\n\n`, pretty.replaceAll("/", "\\/")]) {
+    const parsed = parseSources(text, DEFAULT_SETTINGS);
+    assert.ok(parsed.ok, JSON.stringify(parsed));
+    assert.deepEqual(parsed.file.get("orders"), FULL);
+  }
+});
+
+Deno.test("parseSources: tells where each problem is", () => {
+  const text = `sources:
+  orders:
+    dlq: ""
+    target: o
+    dead: o
+    required: [id,
+      "", id]
+    size: 3
+  more:
+    target: m`;
+  assert.deepEqual(problemsOf(text).map((one) => one.replace(/ is .*\(line (\d+), column (\d+)\)$/, " $1:$2")), [
+    "sources.orders.size 8:5",
+    'sources.orders.dlq "" 3:5',
+    'sources.orders.required[1] "" 7:7',
+    'sources.orders.required[2] "id" 7:11',
+    "sources.more.dlq 9:3",
+    "sources.more.dead 9:3",
+    'sources.orders.dead "o" 5:5',
+  ]);
 });
 
 Deno.test("parseSources: tells all problems of a file at once", () => {
@@ -217,7 +307,7 @@ Deno.test("parseSources: leaves the built-in sources out when REMEDIATION_SOURCE
 Deno.test("parseSources: refuses a file without a source of its own when REMEDIATION_SOURCES is none", () => {
   for (const sources of [{}, { alerter: { maxReplays: 2 } }]) {
     assert.deepEqual(problemsOf(JSON.stringify({ sources }), NONE), [
-      "sources names no source of its own, and REMEDIATION_SOURCES is none: there would be no source at all",
+      "sources names no source of its own, and REMEDIATION_SOURCES is none: there would be no source at all (line 1, column 2)",
     ]);
   }
 });

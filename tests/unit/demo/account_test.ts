@@ -3,7 +3,7 @@ import { addsUp, formatAccount, formatDifferences, type Found, takeAccount } fro
 import { type DeadLetter, type Fate, generateDeadLetters } from "../../../demo/generator.ts";
 import { sealEnvelope } from "../../../src/message/envelope.ts";
 import { readMessage } from "../../../src/message/read_message.ts";
-import { stampDeath, stampReplay } from "../../../src/message/stamped.ts";
+import { stampDeath, stampReplay } from "../../../src/message/stamp.ts";
 import type { DeadReason } from "../../../src/message/source_policy.ts";
 
 const RECORD = { failures: 1, evidence: 0, sheds: 0, since: 1_764_000_000, cycle: 3, source: "alerter" };

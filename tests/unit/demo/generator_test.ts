@@ -10,7 +10,7 @@ import {
   type MessageKind,
 } from "../../../demo/generator.ts";
 import { SeededRandom } from "../../../demo/random.ts";
-import { withoutStamps } from "../../../src/message/stamped.ts";
+import { withoutStamps } from "../../../src/message/envelope.ts";
 import { decide } from "../../../src/message/verdict.ts";
 
 const CONTEXT = {

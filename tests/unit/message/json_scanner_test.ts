@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { utf8LengthAt } from "../../../src/message/json_utf8.ts";
+import { utf8LengthAt } from "../../../src/message/json_scanner.ts";
 
 /** Every byte at which some rule of UTF-8 changes, and its neighbours. */
 const EDGES = [0x00, 0x22, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc2, 0xe1, 0xff];
