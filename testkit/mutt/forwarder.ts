@@ -11,10 +11,10 @@ import {
   retriedAlert,
 } from "./forwarder_rules.ts";
 import { KEYS } from "./keys.ts";
-import type { Ledger } from "./ledger.ts";
 import { RateLimiter } from "./limiter.ts";
+import type { MuttObserver } from "./observer.ts";
 import type { Pacer, SimClock } from "./sim_clock.ts";
-import { POP_TIMEOUT_SECONDS, startWorker, type Worker } from "./worker.ts";
+import { POP_TIMEOUT_SECONDS, type RunningWorker, startWorker } from "./worker.ts";
 
 /** `MOOG_WEBHOOK_TIMEOUT` of MUTT. */
 const WEBHOOK_TIMEOUT_MS = 10_000;
@@ -29,8 +29,9 @@ export interface RateLimit {
 export interface ForwarderOptions {
   readonly redisUrl: string;
   readonly clock: SimClock;
-  readonly ledger: Ledger;
-  readonly rate: RateLimit;
+  readonly observer: MuttObserver;
+  /** Absent: without a limit. */
+  readonly rate?: RateLimit | undefined;
   readonly pod: string;
   /** Posts to Moogsoft, which answers at once. */
   readonly post: (payload: string) => Promise<MoogAnswer>;
@@ -39,7 +40,7 @@ export interface ForwarderOptions {
 }
 
 /** Starts one forwarder; several share limiter and breaker through Redis. */
-export function startForwarder(options: ForwarderOptions): Worker {
+export function startForwarder(options: ForwarderOptions): RunningWorker {
   const forwarder = new Forwarder(options);
   return startWorker({
     ...options,
@@ -71,17 +72,17 @@ class Forwarder {
 
   /** @returns whether the alert leaves the processing list. */
   async #handle(alert: Buffer, { redis, signal }: { redis: Redis; signal: AbortSignal }): Promise<boolean> {
-    const { ledger, rate, clock } = this.#options;
+    const { observer, clock } = this.#options;
     const verdict = judgeAlert(alert);
     if (verdict.action === "wedge") return false;
     if (verdict.action === "discard") {
-      ledger.discarded(alert);
+      observer.discarded?.(alert);
     } else if (verdict.action === "dead_letter") {
       await this.#deadLetter(alert, redis);
-    } else if (!await new RateLimiter(redis, { ...rate, clock }).admit()) {
-      ledger.destroyed(alert, Date.now());
+    } else if (!await this.#admit(redis)) {
+      observer.destroyed?.(alert, Date.now());
     } else {
-      ledger.admitted(alert, Date.now());
+      observer.admitted?.(alert, Date.now());
       const { message, retries } = verdict;
       switch (await this.#send(moogPayload(message), { breaker: new CircuitBreaker(redis, clock), signal })) {
         case "refused":
@@ -94,6 +95,11 @@ class Forwarder {
       }
     }
     return true;
+  }
+
+  async #admit(redis: Redis): Promise<boolean> {
+    const { rate, clock } = this.#options;
+    return rate === undefined || await new RateLimiter(redis, { ...rate, clock }).admit();
   }
 
   async #send(
@@ -112,7 +118,7 @@ class Forwarder {
   }
 
   async #deadLetter(alert: Buffer, redis: Redis): Promise<void> {
-    this.#options.ledger.deadLettered(alert, "moog");
+    this.#options.observer.deadLettered?.(alert, "moog");
     await redis.lpush(KEYS.dlqMoog, alert);
   }
 }

@@ -3,45 +3,57 @@ import { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
 import { alertOf, fitsTable, judgeEvent, retriedEvent, SHED_THRESHOLD, shedEvent } from "./alerter_rules.ts";
 import { KEYS } from "./keys.ts";
-import type { Ledger } from "./ledger.ts";
+import type { MuttObserver } from "./observer.ts";
 import type { Pacer, SimClock } from "./sim_clock.ts";
-import { POP_TIMEOUT_SECONDS, startWorker, type Worker } from "./worker.ts";
+import { POP_TIMEOUT_SECONDS, type RunningWorker, startWorker } from "./worker.ts";
 
 /** What the alerter sleeps after each message that it shed. */
 const SHED_SLEEP_MS = 50;
 
-/** What it works with. */
+/** What it works with. Durations are simulated milliseconds. */
 export interface AlerterOptions {
   readonly redisUrl: string;
   readonly clock: SimClock;
-  readonly ledger: Ledger;
-  /** Whether Postgres takes rows now. */
-  readonly isDatabaseUp: () => boolean;
+  readonly observer: MuttObserver;
+  /** The last part of its keys in Redis; default `sim`. */
+  readonly pod?: string;
+  /** Whether Postgres takes rows now; default: always. */
+  readonly isDatabaseUp?: () => boolean;
+  /** How long an INSERT takes; default 0. */
+  readonly insertMs?: number;
+  /** Length of the alert queue above which it sheds; default {@link SHED_THRESHOLD}. */
+  readonly shedOver?: number;
+  /** Whether it queues an alert for each event that it stores. Default true; false where no forwarder takes them. */
+  readonly queuesAlerts?: boolean;
 }
 
-/** Starts an alerter. Every message becomes an alert: rules and thresholds of the real one are left out. */
-export function startAlerter(options: AlerterOptions): Worker {
+/** Starts an alerter. Every event becomes an alert: rules and thresholds of the real one are left out. */
+export function startAlerter(options: AlerterOptions): RunningWorker {
   const alerter = new Alerter(options);
   return startWorker({
     ...options,
-    heartbeatKey: `${KEYS.heartbeatAlerter}:sim`,
+    heartbeatKey: `${KEYS.heartbeatAlerter}:${alerter.pod}`,
     turn: (redis, signal) => alerter.turn(redis, signal),
   });
 }
 
 class Alerter {
+  readonly pod: string;
   readonly #options: AlerterOptions;
   readonly #pacer: Pacer;
-  readonly #processing = `${KEYS.processingAlerter}:sim`;
+  readonly #processing: string;
 
   constructor(options: AlerterOptions) {
+    this.pod = options.pod ?? "sim";
     this.#options = options;
     this.#pacer = options.clock.pacer();
+    this.#processing = `${KEYS.processingAlerter}:${this.pod}`;
   }
 
   async turn(redis: Redis, signal: AbortSignal): Promise<void> {
+    const { shedOver = SHED_THRESHOLD } = this.#options;
     const depth = await redis.llen(KEYS.alerts);
-    if (depth > SHED_THRESHOLD) return await this.#shed(redis, { depth, signal });
+    if (depth > shedOver) return await this.#shed(redis, { depth, signal });
     const message = await redis.brpoplpushBuffer(KEYS.ingest, this.#processing, POP_TIMEOUT_SECONDS);
     if (message === null) return;
     if (await this.#handle(message, redis)) await redis.lrem(this.#processing, 1, message);
@@ -55,27 +67,31 @@ class Alerter {
 
   /** @returns whether the message leaves the processing list. */
   async #handle(message: Buffer, redis: Redis): Promise<boolean> {
+    const { observer, isDatabaseUp, insertMs = 0, queuesAlerts = true } = this.#options;
     const verdict = judgeEvent(message);
     switch (verdict.action) {
       case "wedge":
         return false;
       case "discard":
-        this.#options.ledger.discarded(message);
+        observer.discarded?.(message);
         return true;
       case "dead_letter":
         await this.#deadLetter(message, redis);
         return true;
       case "attempt": {
-        const isStored = this.#options.isDatabaseUp() && fitsTable(verdict.message);
-        if (isStored) await redis.lpush(KEYS.alerts, Buffer.from(alertOf(verdict.message)));
-        else await redis.lpush(KEYS.ingest, Buffer.from(retriedEvent(verdict.message, verdict.retries)));
+        // Without the signal: the message in hand is finished.
+        if (insertMs > 0) await this.#pacer.sleep(insertMs);
+        const isStored = isDatabaseUp?.() !== false && fitsTable(verdict.message);
+        if (isStored) observer.stored?.(message);
+        if (!isStored) await redis.lpush(KEYS.ingest, Buffer.from(retriedEvent(verdict.message, verdict.retries)));
+        else if (queuesAlerts) await redis.lpush(KEYS.alerts, Buffer.from(alertOf(verdict.message)));
         return true;
       }
     }
   }
 
   async #deadLetter(message: Buffer, redis: Redis, payload: Uint8Array = message): Promise<void> {
-    this.#options.ledger.deadLettered(message, "alerter");
+    this.#options.observer.deadLettered?.(message, "alerter");
     await redis.lpush(KEYS.dlqAlerter, Buffer.from(payload));
   }
 }
