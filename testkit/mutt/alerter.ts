@@ -56,42 +56,44 @@ class Alerter {
     if (depth > shedOver) return await this.#shed(redis, { depth, signal });
     const message = await redis.brpoplpushBuffer(KEYS.ingest, this.#processing, POP_TIMEOUT_SECONDS);
     if (message === null) return;
-    if (await this.#handle(message, redis)) await redis.lrem(this.#processing, 1, message);
+    const next = await this.#handle(message);
+    if (next === "stays") return;
+    // Sent together, in this order: one wait instead of two.
+    const pushed = next === null ? null : redis.lpush(next.to, Buffer.from(next.payload));
+    await Promise.all([pushed, redis.lrem(this.#processing, 1, message)]);
   }
 
   async #shed(redis: Redis, { depth, signal }: { depth: number; signal: AbortSignal }): Promise<void> {
     const message = await redis.rpopBuffer(KEYS.ingest);
-    if (message !== null) await this.#deadLetter(message, redis, shedEvent(message, depth));
+    if (message !== null) {
+      this.#options.observer.deadLettered?.(message, "alerter");
+      await redis.lpush(KEYS.dlqAlerter, Buffer.from(shedEvent(message, depth)));
+    }
     await this.#pacer.sleep(SHED_SLEEP_MS, signal);
   }
 
-  /** @returns whether the message leaves the processing list. */
-  async #handle(message: Buffer, redis: Redis): Promise<boolean> {
+  /** @returns what is pushed when the message leaves the processing list; `null`: nothing; `stays`: it does not leave it. */
+  async #handle(message: Buffer): Promise<{ to: string; payload: Uint8Array } | null | "stays"> {
     const { observer, isDatabaseUp, insertMs = 0, queuesAlerts = true } = this.#options;
     const verdict = judgeEvent(message);
     switch (verdict.action) {
       case "wedge":
-        return false;
+        return "stays";
       case "discard":
         observer.discarded?.(message);
-        return true;
+        return null;
       case "dead_letter":
-        await this.#deadLetter(message, redis);
-        return true;
+        observer.deadLettered?.(message, "alerter");
+        return { to: KEYS.dlqAlerter, payload: message };
       case "attempt": {
         // Without the signal: the message in hand is finished.
         if (insertMs > 0) await this.#pacer.sleep(insertMs);
-        const isStored = isDatabaseUp?.() !== false && fitsTable(verdict.message);
-        if (isStored) observer.stored?.(message);
-        if (!isStored) await redis.lpush(KEYS.ingest, Buffer.from(retriedEvent(verdict.message, verdict.retries)));
-        else if (queuesAlerts) await redis.lpush(KEYS.alerts, Buffer.from(alertOf(verdict.message)));
-        return true;
+        if (isDatabaseUp?.() === false || !fitsTable(verdict.message)) {
+          return { to: KEYS.ingest, payload: retriedEvent(verdict.message, verdict.retries) };
+        }
+        observer.stored?.(message);
+        return queuesAlerts ? { to: KEYS.alerts, payload: alertOf(verdict.message) } : null;
       }
     }
-  }
-
-  async #deadLetter(message: Buffer, redis: Redis, payload: Uint8Array = message): Promise<void> {
-    this.#options.observer.deadLettered?.(message, "alerter");
-    await redis.lpush(KEYS.dlqAlerter, Buffer.from(payload));
   }
 }

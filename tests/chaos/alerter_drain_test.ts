@@ -56,7 +56,7 @@ async function drainBesideLive(redis: TestRedis, drain: Drain): Promise<string> 
   const mutt = { redisUrl: redis.url, clock: new SimClock(1), observer: record, pod: "test" };
   await using _forwarder = startForwarder({
     ...{ ...mutt, rate },
-    ...{ post: () => Promise.resolve(200), moogLatencyMs: () => sendMs },
+    ...{ hasBreaker: false, post: () => Promise.resolve(200), moogLatencyMs: () => sendMs },
   });
   await using _alerter = startAlerter({ ...mutt, shedOver });
   await using live = new LiveTraffic(redis, { queue: ingestQueue, everyMs: 1_000 / livePerSecond });

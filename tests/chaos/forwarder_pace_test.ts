@@ -60,7 +60,7 @@ async function replayBesideLive(redis: TestRedis, run: Run): Promise<string> {
   await using _forwarder = startForwarder({
     ...{ redisUrl: redis.url, clock: new SimClock(1), observer: record, pod: "test" },
     ...{ rate: { limit, periodSeconds: periodMs / 1_000 } },
-    ...{ post: () => Promise.resolve(200), moogLatencyMs: () => sendMs },
+    ...{ hasBreaker: false, post: () => Promise.resolve(200), moogLatencyMs: () => sendMs },
   });
   await using live = new LiveTraffic(redis, { queue: alertQueue, everyMs: 2 * periodMs / limit });
   await waitUntil(() => live.pushedAtMs.size >= limit * calmMs / periodMs / 2, {
