@@ -76,7 +76,7 @@ async function drainBesideLive(redis: TestRedis, drain: Drain): Promise<string> 
   const endedMs = performance.now();
   await live[Symbol.asyncDispose]();
   const isWorkedOff = () => record.sentAtMs.size + record.overTheLimit.length >= backlog + live.pushedAtMs.size;
-  await waitUntil(isWorkedOff, { what: "all was forwarded" });
+  await waitUntil(isWorkedOff, { what: "all was forwarded", timeoutMs: 60_000 });
 
   assert.deepEqual([record.backInDlq, record.refused, record.overTheLimit, record.doubled], [[], [], [], []]);
   assert.equal(record.replayedAtMs.length, backlog);

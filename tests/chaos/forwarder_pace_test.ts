@@ -84,7 +84,7 @@ async function replayBesideLive(redis: TestRedis, run: Run): Promise<string> {
   const endedMs = performance.now();
   await live[Symbol.asyncDispose]();
   const isWorkedOff = () => record.sentAtMs.size + record.overTheLimit.length >= backlog + live.pushedAtMs.size;
-  await waitUntil(isWorkedOff, { what: "all was forwarded" });
+  await waitUntil(isWorkedOff, { what: "all was forwarded", timeoutMs: 60_000 });
 
   assert.deepEqual(record.overTheLimit, []);
   assert.deepEqual([record.replayedAtMs.length, record.doubled], [backlog, []]);
