@@ -28,6 +28,7 @@ WORKDIR /app
 COPY --from=packages /build ./
 COPY src src
 COPY demo demo
+COPY testkit/mutt testkit/mutt
 USER 1000:1000
 
 FROM ${BASE_IMAGE} AS remediation

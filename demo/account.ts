@@ -1,9 +1,8 @@
 /** The account of the demo: what went in against what is where now, byte for byte. Pure. */
-import { withoutStamps } from "../src/message/envelope.ts";
-import { findMember, objectOf, stringOf } from "../src/message/json_object.ts";
-import { readMessage } from "../src/message/read_message.ts";
-import { DEAD_REASONS, REMEDIATION_MEMBER } from "../src/message/source_policy.ts";
-import { ALERTER_MARKS, type DeadLetter } from "./generator.ts";
+import { DEAD_REASONS } from "../src/message/source_policy.ts";
+import { coreOf, stampsOf } from "../testkit/model.ts";
+import type { DeadLetter } from "../testkit/mutt/dead_letters.ts";
+import { findDifferences } from "../testkit/oracle.ts";
 
 /** Everything that was found, as it lies there. */
 export interface Found {
@@ -12,7 +11,9 @@ export interface Found {
   /** What the consumer threw away. */
   readonly discarded: readonly Uint8Array[];
   readonly dead: readonly Uint8Array[];
-  /** What is still on its way: in the dead-letter queue, the work queue, the consumer's hands. */
+  /** What the consumer has stopped at, as the real one would: it is in the consumer's processing list for good. */
+  readonly stuck: readonly Uint8Array[];
+  /** What is still on its way: in the dead-letter queue or the work queue. */
   readonly waiting: readonly Uint8Array[];
 }
 
@@ -35,20 +36,24 @@ export interface Misplaced {
   readonly place: string;
 }
 
-const REPLAYED = "replayed", DISCARDED = "thrown away by the consumer", WAITING = "still waiting";
+const REPLAYED = "replayed", DISCARDED = "thrown away by the consumer", STUCK = "stuck in the consumer";
+const WAITING = "still waiting";
 
-/** Compares the multiset of original payloads with what was found, stamps undone and envelopes opened. */
+/** Compares the original payloads with what was found, stamps undone and envelopes opened. */
 export function takeAccount(letters: readonly DeadLetter[], found: Found): Account {
-  const expected = Map.groupBy(letters, ({ original }) => keyOf(original));
+  const all = listPlaces(found);
+  const { lost, doubled, strangers, misplaced } = findDifferences(
+    letters.map((letter) => ({ key: coreOf(letter.original), ends: [placeOf(letter)], letter })),
+    all.map(({ place, bytes }) => ({ key: coreOf(bytes), place, isOnItsWay: place === WAITING })),
+  );
   const places = new Map<string, number>();
-  const surplus: string[] = [], misplaced: Misplaced[] = [];
-  for (const { place, bytes } of listPlaces(found)) {
-    places.set(place, (places.get(place) ?? 0) + 1);
-    const letter = takeMatching(expected.get(keyOf(withoutStamps(bytes, ALERTER_MARKS))) ?? [], place);
-    if (!letter) surplus.push(place);
-    else if (place !== WAITING && place !== placeOf(letter)) misplaced.push({ letter, place });
-  }
-  return { put: letters.length, places, lost: [...expected.values()].flat(), surplus, misplaced };
+  for (const { place } of all) places.set(place, (places.get(place) ?? 0) + 1);
+  return {
+    ...{ put: letters.length, places },
+    lost: lost.map(({ letter }) => letter),
+    surplus: [...doubled, ...strangers].map(({ place }) => place),
+    misplaced: misplaced.map(({ entered: { letter }, found: { place } }) => ({ letter, place })),
+  };
 }
 
 /** Whether everything that went in is there once, with its bytes, and where it belongs. */
@@ -77,17 +82,14 @@ export function formatDifferences({ lost, surplus, misplaced }: Account): string
 
 /** Why a message is in the dead list, as it says itself. */
 export function reasonOf(dead: Uint8Array): string {
-  const message = readMessage(dead);
-  const member = message.readable ? findMember(message, REMEDIATION_MEMBER) : null;
-  const record = member && objectOf(member);
-  const reason = record && findMember(record, "reason");
-  return reason && stringOf(reason) || "dead without a reason";
+  return stampsOf(dead).reason ?? "dead without a reason";
 }
 
-function listPlaces({ delivered, discarded, dead, waiting }: Found): { place: string; bytes: Uint8Array }[] {
+function listPlaces({ delivered, discarded, stuck, dead, waiting }: Found): { place: string; bytes: Uint8Array }[] {
   return [
     ...delivered.map((bytes) => ({ place: REPLAYED, bytes })),
     ...discarded.map((bytes) => ({ place: DISCARDED, bytes })),
+    ...stuck.map((bytes) => ({ place: STUCK, bytes })),
     ...dead.map((bytes) => ({ place: reasonOf(bytes), bytes })).sort((a, b) => rankOf(a.place) - rankOf(b.place)),
     ...waiting.map((bytes) => ({ place: WAITING, bytes })),
   ];
@@ -98,17 +100,6 @@ function rankOf(reason: string): number {
   return (DEAD_REASONS as readonly string[]).indexOf(reason);
 }
 
-/** Takes one out, if there is any; among byte-equal ones the one that belongs there. */
-function takeMatching(letters: DeadLetter[], place: string): DeadLetter | undefined {
-  const at = letters.findIndex((letter) => placeOf(letter) === place);
-  return letters.splice(Math.max(0, at), 1)[0];
-}
-
 function placeOf({ fate }: DeadLetter): string {
   return fate === "delivered" ? REPLAYED : fate;
-}
-
-/** A text that is equal where the bytes are: one character a byte. */
-function keyOf(bytes: Uint8Array): string {
-  return new TextDecoder("latin1").decode(bytes);
 }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { addsUp, takeAccount } from "./account.ts";
 import { Fleet } from "./fleet.ts";
-import { type DeadLetter, DEMO_API_KEY, generateDeadLetters } from "./generator.ts";
+import { type DeadLetter, DEMO_API_KEY, generateDeadLetters } from "../testkit/mutt/dead_letters.ts";
 import {
   formatAddresses,
   formatEnding,
@@ -151,7 +151,7 @@ interface Scenes {
 
 /** Second by second until all lists but the dead one are empty, or the time is up. */
 async function runScenes({ stage, fleet, late, killAt, signal }: Scenes): Promise<void> {
-  const gone = Promise.race([stage.consumer.running, fleet.watch()]);
+  const gone = Promise.race([stage.alerter.running, fleet.watch()]);
   const startedAtMs = performance.now();
   const explained = new Set<string>(), killing = new Killing(fleet);
   let latePut = 0;
@@ -211,7 +211,7 @@ class Killing {
 /** The service by SIGTERM, as an operator would; then who takes its messages. Afterwards nothing moves any more. */
 async function stopInOrder({ stage, fleet }: { stage: Stage; fleet: Fleet }): Promise<void> {
   const codes = await fleet.stop();
-  await stage.consumer.stop();
+  await stage.alerter.stop();
   console.log(formatRemark(`the service was told to stop (SIGTERM) and ended with exit code ${codes.join(", ")}`));
 }
 

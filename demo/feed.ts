@@ -6,9 +6,11 @@
  * many: nobody drains it then. It ends with an error when Redis does, for its supervisor to start it anew.
  */
 import { Buffer } from "node:buffer";
-import { Redis } from "ioredis";
-import { LISTS, startConsumer } from "./consumer.ts";
-import { DEMO_MIX, generateDeadLetters, type Mix } from "./generator.ts";
+import type { Redis } from "ioredis";
+import { DEMO_MIX, generateDeadLetters, type Mix } from "../testkit/mutt/dead_letters.ts";
+import { KEYS } from "../testkit/mutt/keys.ts";
+import { closeRedis, openRedis } from "../testkit/mutt/worker.ts";
+import { startDemoAlerter } from "./alerter.ts";
 
 const { large: _, ...withoutLarge } = DEMO_MIX;
 
@@ -26,22 +28,21 @@ export interface FeedOptions {
 /** Feeds until the signal aborts. Rejects when Redis cannot be used. */
 export async function runFeed({ redisUrl, messages, everyMs, signal }: FeedOptions): Promise<void> {
   await using parts = new AsyncDisposableStack();
-  const redis = new Redis(redisUrl, { maxRetriesPerRequest: 0 });
-  redis.on("error", () => {}); // commands reject all the same
-  parts.defer(() => redis.disconnect());
-  const consumer = await startConsumer(redisUrl, { keepsBooks: false });
-  parts.defer(() => consumer.stop());
+  const redis = openRedis(redisUrl);
+  parts.defer(() => closeRedis(redis));
+  const alerter = await startDemoAlerter(redis, { redisUrl, observer: {} });
+  parts.defer(() => alerter.stop());
   for (let seed = 1; !signal.aborted; seed++) {
     await put(redis, { messages, seed });
-    await Promise.race([consumer.running, pause(everyMs, signal)]);
+    await Promise.race([alerter.running, pause(everyMs, signal)]);
   }
 }
 
 async function put(redis: Redis, { messages, seed }: { messages: number; seed: number }): Promise<void> {
-  const depth = await redis.llen(LISTS.dlq);
+  const depth = await redis.llen(KEYS.dlqAlerter);
   if (depth >= 10 * messages) return console.log(`${depth} dead letters are waiting: none added`);
   const letters = generateDeadLetters({ count: messages, seed, mix: FEED_MIX });
-  await redis.lpush(LISTS.dlq, ...letters.map(({ payload }) => Buffer.from(payload)));
+  await redis.lpush(KEYS.dlqAlerter, ...letters.map(({ payload }) => Buffer.from(payload)));
   console.log(`${messages} dead letters added to the ${depth} that were waiting`);
 }
 

@@ -1,6 +1,6 @@
 /** What the demo prints: pure text. */
 import { type Account, addsUp, formatAccount, formatDifferences, type Found, reasonOf } from "./account.ts";
-import type { DeadLetter, MessageKind } from "./generator.ts";
+import type { DeadLetter, MessageKind } from "../testkit/mutt/dead_letters.ts";
 import type { Depths } from "./stage.ts";
 
 /** A gate as the service's `/health` shows it. */

@@ -1,11 +1,13 @@
 /** What surrounds the service in the demo: an own Redis, a mock Moogsoft, a stand-in for the alerter. */
 import { Buffer } from "node:buffer";
-import { Redis } from "ioredis";
+import type { Redis } from "ioredis";
 import { startRedisServer } from "../scripts/redis_server.ts";
+import type { DeadLetter } from "../testkit/mutt/dead_letters.ts";
+import { KEYS } from "../testkit/mutt/keys.ts";
+import { type MockMoog, startMockMoog } from "../testkit/mutt/mock_moog.ts";
+import { closeRedis, openRedis, type Worker } from "../testkit/mutt/worker.ts";
 import type { Found } from "./account.ts";
-import { type Consumer, LISTS, startConsumer } from "./consumer.ts";
-import type { DeadLetter } from "./generator.ts";
-import { type MockMoog, startMockMoog } from "./mock_moog.ts";
+import { PROCESSING, startDemoAlerter } from "./alerter.ts";
 
 /** Lengths of the lists at one instant, and what the consumer accepted so far. */
 export interface Depths {
@@ -22,7 +24,7 @@ export interface Stage extends AsyncDisposable {
   /** A temporary folder that goes with the stage. */
   readonly dir: string;
   readonly moog: MockMoog;
-  readonly consumer: Consumer;
+  readonly alerter: Worker;
   /** Puts dead letters into the dead-letter queue, oldest first. */
   put(letters: readonly DeadLetter[]): Promise<void>;
   measure(): Promise<Depths>;
@@ -38,38 +40,46 @@ export async function openStage(signal: AbortSignal): Promise<Stage> {
   signal.throwIfAborted();
   const moog = startMockMoog();
   parts.defer(() => moog.stop());
-  const redis = new Redis(server.url, { maxRetriesPerRequest: 0 });
-  redis.on("error", () => {}); // commands reject all the same
-  parts.defer(() => redis.disconnect());
-  const consumer = await startConsumer(server.url);
-  parts.defer(() => consumer.stop());
+  const redis = openRedis(server.url);
+  parts.defer(() => closeRedis(redis));
+  const books = { delivered: [] as Uint8Array[], discarded: [] as Uint8Array[] };
+  const alerter = await startDemoAlerter(redis, {
+    redisUrl: server.url,
+    observer: {
+      stored: (event) => void books.delivered.push(event),
+      discarded: (event) => void books.discarded.push(event),
+    },
+  });
+  parts.defer(() => alerter.stop());
   const owned = parts.move();
   return {
-    ...{ redisUrl: server.url, dir: server.dir, moog, consumer },
+    ...{ redisUrl: server.url, dir: server.dir, moog, alerter },
     put: (letters) => put(redis, letters),
-    measure: () => measure(redis, consumer),
-    collect: () => collect(redis, consumer),
+    measure: async () => ({ ...await measure(redis), delivered: books.delivered.length }),
+    collect: () => collect(redis, books),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
 async function put(redis: Redis, letters: readonly DeadLetter[]): Promise<void> {
-  if (letters.length > 0) await redis.lpush(LISTS.dlq, ...letters.map(({ payload }) => Buffer.from(payload)));
+  if (letters.length > 0) await redis.lpush(KEYS.dlqAlerter, ...letters.map(({ payload }) => Buffer.from(payload)));
 }
 
 /** In one transaction: a message on its way from one list to another is counted once. */
-async function measure(redis: Redis, consumer: Consumer): Promise<Depths> {
-  const { dlq, ingest, processing, dead } = LISTS;
-  const replies = await redis.multi().llen(dlq).llen(ingest).llen(processing).llen(dead).exec() ?? [];
+async function measure(redis: Redis): Promise<Omit<Depths, "delivered">> {
+  const { dlqAlerter, ingest, dead } = KEYS;
+  const replies = await redis.multi().llen(dlqAlerter).llen(ingest).llen(PROCESSING).llen(dead).exec() ?? [];
   const [inDlq = 0, inIngest = 0, inProcessing = 0, inDead = 0] = replies.map(([, length]) => Number(length));
-  return {
-    ...{ dlq: inDlq, ingest: inIngest, processing: inProcessing, dead: inDead },
-    delivered: consumer.delivered.length,
-  };
+  return { dlq: inDlq, ingest: inIngest, processing: inProcessing, dead: inDead };
 }
 
-async function collect(redis: Redis, { delivered, discarded }: Consumer): Promise<Found> {
+async function collect(redis: Redis, books: Pick<Found, "delivered" | "discarded">): Promise<Found> {
   const read = (list: string) => redis.lrangeBuffer(list, 0, -1);
-  const waiting = await Promise.all([LISTS.dlq, LISTS.ingest, LISTS.processing].map(read));
-  return { delivered, discarded, dead: await read(LISTS.dead), waiting: waiting.flat() };
+  return {
+    ...books,
+    // The alerter finishes what it has in hand before it stops.
+    stuck: await read(PROCESSING),
+    dead: await read(KEYS.dead),
+    waiting: [...await read(KEYS.dlqAlerter), ...await read(KEYS.ingest)],
+  };
 }

@@ -311,20 +311,19 @@ export function stampsOf(bytes: Uint8Array) {
 const STAMPS = ["_remediation", "failed_at", "_retry_count", "shedding_reason"];
 
 /**
- * What a message is but for its stamps: the raw text of all other top-level members, in order. An envelope (three members,
- * the last one the payload) is opened first; what cannot be read counts byte by byte.
+ * What a message is but for its stamps, byte for byte, for the oracle. An envelope (three members, the last one the payload) is
+ * opened first; what cannot be read counts as it is.
  */
 export function coreOf(bytes: Uint8Array): string {
   const reading = read(bytes);
   if ("problem" in reading) return `bytes ${bytes.toHex()}`;
-  const { text, object: { members } } = reading;
+  const { members } = reading.object;
   const names = members.map(({ name }) => name).join(), payload = members[2]?.value;
   if (payload?.kind === "string") {
     if (names === "failed_at,_remediation,payload") return coreOf(encode(payload.text));
     if (names === "failed_at,_remediation,payload_b64") return coreOf(Uint8Array.fromBase64(payload.text));
   }
-  const kept = members.filter(({ name }) => !STAMPS.includes(name));
-  return `object ${kept.map(({ start, end }) => text.slice(start, end)).join("\n")}`;
+  return `object ${new TextDecoder().decode(splice(reading, { cut: STAMPS, append: "" }))}`;
 }
 
 function encode(text: string): Uint8Array {

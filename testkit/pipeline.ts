@@ -2,14 +2,14 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { createEngine, DLQ, type Engine, idOf, STATE, TARGET } from "./engine.ts";
-import { withMember } from "./model.ts";
+import { exhaustedEvent, SHED_THRESHOLD, shedEvent } from "./mutt/alerter_rules.ts";
 import type { TestRedis } from "./redis.ts";
 
 /** What the consumer makes of a message: nothing comes back where it is `null`. */
 export type Consumer = (message: Buffer) => Uint8Array | null;
 export const ACCEPT: Consumer = () => null;
-export const FAIL: Consumer = (message) => withMember(message, '"_retry_count": 4');
-export const SHED: Consumer = (message) => withMember(message, '"shedding_reason": "queue_full"');
+export const FAIL: Consumer = exhaustedEvent;
+export const SHED: Consumer = (message) => shedEvent(message, SHED_THRESHOLD + 1);
 
 /** A pipeline in miniature: replicas, the consumer behind them, and what it delivered. */
 export class Pipeline implements AsyncDisposable {

@@ -1,6 +1,6 @@
 /** The original's algorithm (pop, judge, push, one message at a time), in its own language and in this one. */
 import { fileURLToPath } from "node:url";
-import { replay } from "../../demo/simulator/original.ts";
+import { replay } from "../../testkit/mutt/original.ts";
 import type { BenchRedis } from "../harness/bench_redis.ts";
 import type { Bench } from "../harness/family.ts";
 import { run } from "../harness/program.ts";

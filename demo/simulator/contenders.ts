@@ -1,10 +1,10 @@
 /** Who may heal the pipeline: MUTT's own service, this one, or nobody. */
 import { knownVariables } from "../../src/config/fields.ts";
 import { type Service, startService } from "../../testkit/service.ts";
-import type { RateLimit } from "./forwarder.ts";
-import { startOriginal } from "./original.ts";
-import type { SimClock } from "./sim_clock.ts";
-import type { Worker } from "./worker.ts";
+import type { RateLimit } from "../../testkit/mutt/forwarder.ts";
+import { startOriginal } from "../../testkit/mutt/original.ts";
+import type { SimClock } from "../../testkit/mutt/sim_clock.ts";
+import type { Worker } from "../../testkit/mutt/worker.ts";
 
 /** `REMEDIATION_INTERVAL` of both, by default. */
 export const INTERVAL_SECONDS = 300;

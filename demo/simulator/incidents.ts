@@ -1,6 +1,6 @@
 /** The scripted incidents: what arrives, what breaks and when, in simulated minutes. Data only. */
-import type { RateLimit } from "./forwarder.ts";
-import type { Stream } from "./traffic.ts";
+import type { RateLimit } from "../../testkit/mutt/forwarder.ts";
+import type { Stream } from "../../testkit/mutt/traffic.ts";
 
 /** What surrounds the pipeline. */
 export interface World {

@@ -1,15 +1,8 @@
 /** The books of one simulation: what became of every event, by the id that it carries. Does no IO. */
-import type { EventKind, SimEvent } from "./traffic.ts";
-import type { DlqName } from "./keys.ts";
-
-/** The id that the generator gives each event; it survives in alerts, envelopes and torn JSON. */
-const ID_PATTERN = /[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/;
-
-/** The id inside a message; `null` where there is none. */
-export function idIn(message: string | Uint8Array): string | null {
-  const text = typeof message === "string" ? message : new TextDecoder().decode(message);
-  return ID_PATTERN.exec(text)?.[0] ?? null;
-}
+import type { DlqName } from "../../testkit/mutt/keys.ts";
+import type { MuttObserver } from "../../testkit/mutt/observer.ts";
+import { type EventKind, idIn, type SimEvent } from "../../testkit/mutt/traffic.ts";
+import { type Entered, findDifferences, type Found } from "../../testkit/oracle.ts";
 
 /** Lists as they are at the end, each message once for every time it is there. */
 export interface Leftovers {
@@ -50,11 +43,17 @@ export function isExact({ unaccounted, doubled, strangers }: SimAccount): boolea
   return unaccounted + doubled + strangers === 0;
 }
 
-interface Entry {
+/** Healthy events may be anywhere but in the dead list. */
+const ENDS_OF_HEALTHY: readonly Fate[] = [
+  ...["delivered", "destroyed", "discarded", "queued", "wedged", "dlqAlerter", "dlqMoog"] as const,
+];
+
+interface Entry extends Entered {
   readonly kind: EventKind;
   readonly enteredAtMs: number;
   readonly dlqVisits: Record<DlqName, number>;
-  readonly fates: Fate[];
+  /** Whether it was delivered, destroyed or discarded. */
+  isGone: boolean;
   deliveredAtMs: number | null;
 }
 
@@ -67,8 +66,10 @@ export interface Healing {
 }
 
 /** Written by the stand-ins while they run. */
-export class Ledger {
+export class Ledger implements MuttObserver {
   readonly #entries = new Map<string, Entry>();
+  /** What is gone from every list. */
+  readonly #gone: (Found & { readonly place: Fate })[] = [];
   readonly #elapsedMs: () => number;
   readonly #rateWindowMs: number;
   /** What the limiter let through of late. */
@@ -76,6 +77,7 @@ export class Ledger {
   #bounced = 0;
   #lostByReplays = 0;
   #lostByPipeline = 0;
+  /** Unknown messages that went to a dead-letter queue. */
   #strangers = 0;
 
   /** `rateWindowMs`: the limiter's window in real milliseconds. */
@@ -87,11 +89,9 @@ export class Ledger {
   /** An event goes into the pipeline. */
   entered({ id, kind }: SimEvent): void {
     this.#entries.set(id, {
-      kind,
-      enteredAtMs: this.#elapsedMs(),
+      ...{ key: id, kind, ends: kind === "healthy" ? ENDS_OF_HEALTHY : undefined },
+      ...{ enteredAtMs: this.#elapsedMs(), deliveredAtMs: null, isGone: false },
       dlqVisits: { alerter: 0, moog: 0 },
-      fates: [],
-      deliveredAtMs: null,
     });
   }
 
@@ -125,15 +125,16 @@ export class Ledger {
   /** It went to a dead-letter queue. */
   deadLettered(message: Uint8Array, dlq: DlqName): void {
     const entry = this.#find(message);
-    if (entry && ++entry.dlqVisits[dlq] > 1) this.#bounced++;
+    if (!entry) this.#strangers++;
+    else if (++entry.dlqVisits[dlq] > 1) this.#bounced++;
   }
 
   /** How far those that entered before `beforeMs` (simulated) have come. */
   healing(beforeMs: number): Healing {
     let open = 0, lastDeliveryMs: number | null = null;
-    for (const { kind, enteredAtMs, fates, deliveredAtMs } of this.#entries.values()) {
+    for (const { kind, enteredAtMs, isGone, deliveredAtMs } of this.#entries.values()) {
       if (kind !== "healthy" || enteredAtMs >= beforeMs) continue;
-      if (fates.length === 0) open++;
+      if (!isGone) open++;
       if (deliveredAtMs !== null) lastDeliveryMs = Math.max(lastDeliveryMs ?? 0, deliveredAtMs);
     }
     return { open, lastDeliveryMs };
@@ -152,45 +153,31 @@ export class Ledger {
 
   /** Takes the account. Whoever moves messages must have stopped. */
   close(leftovers: Leftovers): SimAccount {
-    const counts = new Map([...this.#entries].map(([id, { fates }]) => [id, fates.length]));
+    const left = (Object.entries(leftovers) as [keyof Leftovers, Uint8Array[]][])
+      .flatMap(([place, messages]) => messages.map((message) => ({ key: idIn(message) ?? "no id", place })));
+    const found = [...this.#gone, ...left];
     const fates: Record<Fate, number> = {
       ...{ delivered: 0, destroyed: 0, discarded: 0 },
       ...{ queued: 0, wedged: 0, dlqAlerter: 0, dlqMoog: 0, dead: 0 },
     };
-    for (const entry of this.#entries.values()) for (const fate of entry.fates) fates[fate]++;
-    let wronglyDead = 0, strangers = this.#strangers;
-    for (const [place, messages] of Object.entries(leftovers) as [keyof Leftovers, Uint8Array[]][]) {
-      for (const message of messages) {
-        const id = idIn(message);
-        const entry = id === null ? undefined : this.#entries.get(id);
-        if (id === null || !entry) {
-          strangers++;
-          continue;
-        }
-        fates[place]++;
-        counts.set(id, counts.get(id)! + 1);
-        if (place === "dead" && entry.kind === "healthy") wronglyDead++;
-      }
-    }
-    const found = [...counts.values()];
+    for (const { key, place } of found) if (this.#entries.has(key)) fates[place]++;
+    const { lost, doubled, strangers, misplaced } = findDifferences(this.#entries.values(), found);
     return {
-      ...{ entered: this.#entries.size, fates, wronglyDead, strangers, bounced: this.#bounced },
+      ...{ entered: this.#entries.size, fates, bounced: this.#bounced },
       ...{ lostByReplays: this.#lostByReplays, lostByPipeline: this.#lostByPipeline },
-      unaccounted: found.filter((count) => count === 0).length,
-      doubled: found.reduce((sum, count) => sum + Math.max(0, count - 1), 0),
+      ...{ unaccounted: lost.length, doubled: doubled.length, wronglyDead: misplaced.length },
+      strangers: this.#strangers + strangers.length,
     };
   }
 
   #find(message: string | Uint8Array): Entry | undefined {
-    const id = idIn(message);
-    const entry = id === null ? undefined : this.#entries.get(id);
-    if (!entry) this.#strangers++;
-    return entry;
+    return this.#entries.get(idIn(message) ?? "no id");
   }
 
-  #close(message: string | Uint8Array, fate: Fate): Entry | undefined {
+  #close(message: string | Uint8Array, place: Fate): Entry | undefined {
+    this.#gone.push({ key: idIn(message) ?? "no id", place });
     const entry = this.#find(message);
-    entry?.fates.push(fate);
+    if (entry) entry.isGone = true;
     return entry;
   }
 

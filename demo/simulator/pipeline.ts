@@ -2,19 +2,19 @@
 import { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
 import { startRedisServer } from "../../scripts/redis_server.ts";
-import { type MockMoog, startMockMoog } from "../mock_moog.ts";
-import { SeededRandom } from "../random.ts";
-import { startAlerter } from "./alerter.ts";
+import { type MockMoog, startMockMoog } from "../../testkit/mutt/mock_moog.ts";
+import { SeededRandom } from "../../testkit/mutt/random.ts";
+import { startAlerter } from "../../testkit/mutt/alerter.ts";
 import type { Contender } from "./contenders.ts";
 import { type CountingProxy, startCountingProxy } from "./counting_proxy.ts";
-import { startForwarder } from "./forwarder.ts";
-import { judgeAnswer, type MoogAnswer } from "./forwarder_rules.ts";
+import { startForwarder } from "../../testkit/mutt/forwarder.ts";
+import { judgeAnswer, type MoogAnswer } from "../../testkit/mutt/forwarder_rules.ts";
 import type { Incident, World } from "./incidents.ts";
-import { KEYS } from "./keys.ts";
+import { KEYS } from "../../testkit/mutt/keys.ts";
 import { Ledger, type Leftovers, type SimAccount } from "./ledger.ts";
-import { SimClock } from "./sim_clock.ts";
-import type { SimEvent } from "./traffic.ts";
-import { closeRedis, openRedis, type Worker } from "./worker.ts";
+import { SimClock } from "../../testkit/mutt/sim_clock.ts";
+import type { SimEvent } from "../../testkit/mutt/traffic.ts";
+import { closeRedis, openRedis, type Worker } from "../../testkit/mutt/worker.ts";
 
 /** How often arrivals are put in and progress is looked at, in real milliseconds. */
 const TICK_MS = 10, LOOK_EVERY_TICKS = 25;
@@ -88,7 +88,7 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
   parts.defer(() => proxy.stop());
   const world: World = { ...incident.world };
   setWorld(moog, { clock, world });
-  const common = { redisUrl: server.url, clock, ledger }, random = new SeededRandom(1);
+  const common = { redisUrl: server.url, clock, observer: ledger }, random = new SeededRandom(1);
   const post = (event: string): Promise<MoogAnswer> => {
     if (judgeAnswer(world.moogStatus) === "delivered") ledger.delivered(event);
     return Promise.resolve(world.moogStatus);

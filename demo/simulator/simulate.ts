@@ -7,8 +7,8 @@ import { type Incident, INCIDENTS } from "./incidents.ts";
 import { isExact } from "./ledger.ts";
 import { openPipeline, type Pipeline, type Result } from "./pipeline.ts";
 import { type Column, formatMarkdown, formatProgress, formatTable } from "./report.ts";
-import { DEFAULT_FACTOR } from "./sim_clock.ts";
-import { generateTraffic } from "./traffic.ts";
+import { DEFAULT_FACTOR } from "../../testkit/mutt/sim_clock.ts";
+import { generateTraffic } from "../../testkit/mutt/traffic.ts";
 
 const PROGRESS_EVERY_MS = 5_000;
 /** What the runbook of MUTT suggests for a large backlog is to raise the batch. */

@@ -1,10 +1,13 @@
 /** A drain of the alerter's dead letters through the whole chain, beside live traffic (contract §1.3-1.4). */
 import assert from "node:assert/strict";
-import { SHED_THRESHOLD } from "../../demo/simulator/alerter_rules.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../../src/config/fields.ts";
 import { createEngine, eventTexts } from "../../testkit/engine.ts";
+import { startAlerter } from "../../testkit/mutt/alerter.ts";
+import { SHED_THRESHOLD } from "../../testkit/mutt/alerter_rules.ts";
+import { type RateLimit, startForwarder } from "../../testkit/mutt/forwarder.ts";
+import { AlertRecord, LiveTraffic, tellDelays } from "../../testkit/mutt/live_traffic.ts";
+import { SimClock } from "../../testkit/mutt/sim_clock.ts";
 import { type TestRedis, withRedis } from "../../testkit/redis.ts";
-import { type Limit, LiveTraffic, StandInAlerter, StandInForwarder, tellDelays } from "../../testkit/stand_ins.ts";
 import { waitUntil } from "../../testkit/wait.ts";
 
 const { alertQueue, alerterDlq, deadList, ingestQueue } = DEFAULT_SETTINGS;
@@ -18,8 +21,8 @@ interface Drain {
   readonly livePerSecond: number;
   /** Length of the alert queue above which the alerter sheds. */
   readonly shedOver: number;
-  /** The forwarder's limit; `null`: it has none. */
-  readonly limit: Limit | null;
+  /** The forwarder's limit; absent: it has none. */
+  readonly rate?: RateLimit;
   /** How long its sending takes. */
   readonly sendMs: number;
   readonly settings: Partial<Settings>;
@@ -27,14 +30,14 @@ interface Drain {
 
 const PACED: Drain = {
   ...{ backlog: IS_FULL ? 20_000 : 500, livePerSecond: 250, shedOver: SHED_THRESHOLD },
-  ...{ limit: { limit: 500, periodMs: 1_000 }, sendMs: 0 },
+  ...{ rate: { limit: 500, periodSeconds: 1 }, sendMs: 0 },
   settings: { maxPerSecond: "auto", moogRateLimit: 500, moogRatePeriodMs: 1_000, targetMaxDepth: null },
 };
 
 /** A forwarder slower than the alerter: what is replayed gathers in the alert queue. Short: all a tenth of what it is. */
 const BY_DEPTH: Drain = {
   ...{ backlog: IS_FULL ? 20_000 : 600, livePerSecond: 100, shedOver: IS_FULL ? SHED_THRESHOLD : SHED_THRESHOLD / 10 },
-  ...{ limit: null, sendMs: 2 },
+  sendMs: 2,
   settings: { maxPerSecond: 0, targetMaxDepth: IS_FULL ? null : 100 },
 };
 
@@ -46,11 +49,16 @@ for (const [what, drain] of [["the automatic pace", PACED], ["the sum of the que
 
 /** @returns what it saw. Times are told, not asserted: a busy machine may be slower. */
 async function drainBesideLive(redis: TestRedis, drain: Drain): Promise<string> {
-  const { backlog, livePerSecond, shedOver, limit, sendMs, settings } = drain;
+  const { backlog, livePerSecond, shedOver, rate, sendMs, settings } = drain;
   const calmMs = IS_FULL ? 30_000 : 1_000;
   await redis.seedList(alerterDlq, eventTexts(backlog));
-  await using forwarder = new StandInForwarder(redis, { limit, sendMs });
-  await using alerter = new StandInAlerter(redis, { shedOver });
+  const record = new AlertRecord({ windowMs: 1_000 * (rate?.periodSeconds ?? 0) });
+  const mutt = { redisUrl: redis.url, clock: new SimClock(1), observer: record, pod: "test" };
+  await using _forwarder = startForwarder({
+    ...{ ...mutt, rate },
+    ...{ hasBreaker: false, post: () => Promise.resolve(200), moogLatencyMs: () => sendMs },
+  });
+  await using _alerter = startAlerter({ ...mutt, shedOver });
   await using live = new LiveTraffic(redis, { queue: ingestQueue, everyMs: 1_000 / livePerSecond });
   await waitUntil(() => live.pushedAtMs.size >= livePerSecond * calmMs / 1_000, {
     what: "live traffic flows",
@@ -60,25 +68,25 @@ async function drainBesideLive(redis: TestRedis, drain: Drain): Promise<string> 
   const engine = createEngine(redis, { settings: { ...settings, chunkMessages: 200 }, longestPauseMs: Infinity });
   try {
     await engine.start();
-    const isOver = () => forwarder.replayedAtMs.length + forwarder.destroyed.length >= backlog;
+    const isOver = () => record.replayedAtMs.length + record.overTheLimit.length >= backlog;
     await waitUntil(isOver, { what: "the backlog is drained", timeoutMs: 30_000 + 30 * backlog });
   } finally {
     await engine[Symbol.asyncDispose]();
   }
   const endedMs = performance.now();
   await live[Symbol.asyncDispose]();
-  const isWorkedOff = () => forwarder.sentAtMs.size + forwarder.destroyed.length >= backlog + live.pushedAtMs.size;
-  await waitUntil(isWorkedOff, { what: "all was forwarded" });
+  const isWorkedOff = () => record.sentAtMs.size + record.overTheLimit.length >= backlog + live.pushedAtMs.size;
+  await waitUntil(isWorkedOff, { what: "all was forwarded", timeoutMs: 60_000 });
 
-  assert.deepEqual([alerter.shed, alerter.refused, forwarder.destroyed, forwarder.doubled], [[], [], [], []]);
-  assert.equal(forwarder.replayedAtMs.length, backlog);
+  assert.deepEqual([record.backInDlq, record.refused, record.overTheLimit, record.doubled], [[], [], [], []]);
+  assert.equal(record.replayedAtMs.length, backlog);
   const client = redis.client();
   const lists = [alerterDlq, deadList, ingestQueue, alertQueue];
   assert.deepEqual(await Promise.all(lists.map((key) => client.llen(key))), [0, 0, 0, 0]);
   const seconds = (endedMs - startedMs) / 1_000;
   return [
     `${(backlog / seconds).toFixed(0)} a second, all of it in ${seconds.toFixed(0)} s`,
-    `live delay before: ${tellDelays(live.delaysMs(forwarder, [0, startedMs]))}`,
-    `live delay beside: ${tellDelays(live.delaysMs(forwarder, [startedMs, endedMs]))}`,
+    `live delay before: ${tellDelays(live.delaysMs(record, [0, startedMs]))}`,
+    `live delay beside: ${tellDelays(live.delaysMs(record, [startedMs, endedMs]))}`,
   ].join("; ");
 }

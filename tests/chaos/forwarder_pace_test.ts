@@ -3,11 +3,19 @@ import assert from "node:assert/strict";
 import { DEFAULT_SETTINGS, type Settings } from "../../src/config/fields.ts";
 import { ROOM_SHARE } from "../../src/mutt/pace.ts";
 import { createEngine, eventTexts } from "../../testkit/engine.ts";
+import { startForwarder } from "../../testkit/mutt/forwarder.ts";
+import { AlertRecord, LiveTraffic, tellDelays } from "../../testkit/mutt/live_traffic.ts";
+import { SimClock } from "../../testkit/mutt/sim_clock.ts";
 import { type TestRedis, withRedis } from "../../testkit/redis.ts";
-import { type Limit, LiveTraffic, StandInForwarder, tellDelays } from "../../testkit/stand_ins.ts";
 import { waitUntil } from "../../testkit/wait.ts";
 
 const { alertQueue, deadList, moogDlq } = DEFAULT_SETTINGS;
+
+/** A limit that all forwarders share. */
+interface Limit {
+  readonly limit: number;
+  readonly periodMs: number;
+}
 
 /** One replay beside live traffic at half the limit. */
 interface Run extends Limit {
@@ -48,7 +56,12 @@ for (const run of Deno.env.get("MUTT_TEST_FULL") === undefined ? SHORT : [...SHO
 async function replayBesideLive(redis: TestRedis, run: Run): Promise<string> {
   const { limit, periodMs, backlog, replicas, calmMs, sendMs } = run;
   await redis.seedList(moogDlq, eventTexts(backlog));
-  await using forwarder = new StandInForwarder(redis, { limit: { limit, periodMs }, sendMs });
+  const record = new AlertRecord({ windowMs: periodMs });
+  await using _forwarder = startForwarder({
+    ...{ redisUrl: redis.url, clock: new SimClock(1), observer: record, pod: "test" },
+    ...{ rate: { limit, periodSeconds: periodMs / 1_000 } },
+    ...{ hasBreaker: false, post: () => Promise.resolve(200), moogLatencyMs: () => sendMs },
+  });
   await using live = new LiveTraffic(redis, { queue: alertQueue, everyMs: 2 * periodMs / limit });
   await waitUntil(() => live.pushedAtMs.size >= limit * calmMs / periodMs / 2, {
     what: "live traffic flows",
@@ -62,7 +75,7 @@ async function replayBesideLive(redis: TestRedis, run: Run): Promise<string> {
   const engines = Array.from({ length: replicas }, () => createEngine(redis, { settings, longestPauseMs: Infinity }));
   try {
     await Promise.all(engines.map((engine) => engine.start()));
-    const isOver = () => forwarder.replayedAtMs.length + forwarder.destroyed.length >= backlog;
+    const isOver = () => record.replayedAtMs.length + record.overTheLimit.length >= backlog;
     const timeoutMs = 60_000 + 3 * backlog / leftOver(run) * periodMs;
     await waitUntil(isOver, { what: "the backlog is replayed", timeoutMs });
   } finally {
@@ -70,18 +83,18 @@ async function replayBesideLive(redis: TestRedis, run: Run): Promise<string> {
   }
   const endedMs = performance.now();
   await live[Symbol.asyncDispose]();
-  const isWorkedOff = () => forwarder.sentAtMs.size + forwarder.destroyed.length >= backlog + live.pushedAtMs.size;
-  await waitUntil(isWorkedOff, { what: "all was forwarded" });
+  const isWorkedOff = () => record.sentAtMs.size + record.overTheLimit.length >= backlog + live.pushedAtMs.size;
+  await waitUntil(isWorkedOff, { what: "all was forwarded", timeoutMs: 60_000 });
 
-  assert.deepEqual(forwarder.destroyed, []);
-  assert.deepEqual([forwarder.replayedAtMs.length, forwarder.doubled], [backlog, []]);
+  assert.deepEqual(record.overTheLimit, []);
+  assert.deepEqual([record.replayedAtMs.length, record.doubled], [backlog, []]);
   const client = redis.client();
   assert.deepEqual(await Promise.all([moogDlq, deadList, alertQueue].map((key) => client.llen(key))), [0, 0, 0]);
   return [
-    `${tellShare(forwarder.replayedAtMs, { ...run, startedMs })} of what was left over`,
+    `${tellShare(record.replayedAtMs, { ...run, startedMs })} of what was left over`,
     `all of it in ${((endedMs - startedMs) / 1_000).toFixed(0)} s`,
-    `live delay before: ${tellDelays(live.delaysMs(forwarder, [0, startedMs]))}`,
-    `live delay beside: ${tellDelays(live.delaysMs(forwarder, [startedMs, endedMs]))}`,
+    `live delay before: ${tellDelays(live.delaysMs(record, [0, startedMs]))}`,
+    `live delay beside: ${tellDelays(live.delaysMs(record, [startedMs, endedMs]))}`,
   ].join("; ");
 }
 

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { FEED_MIX } from "../../demo/feed.ts";
-import { generateDeadLetters } from "../../demo/generator.ts";
+import { generateDeadLetters } from "../../testkit/mutt/dead_letters.ts";
 import { ROOT } from "../../scripts/child.ts";
 import { commandOf, type ComposeFile, type ComposeService } from "../../testkit/compose.ts";
 import { startRedis } from "../../testkit/redis.ts";

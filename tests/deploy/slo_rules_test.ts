@@ -217,14 +217,6 @@ withPromtool("tells an alert in words, with its way out", () => [{
   }],
 }]);
 
-Deno.test(`${FILE}: every alert has its words, and a runbook by its own name`, () => {
-  for (const { alert, annotations, labels } of RULES.filter(({ alert }) => alert !== undefined)) {
-    assert.ok(annotations!.summary && annotations!.description, alert);
-    assert.ok(annotations!.runbook_url!.endsWith(`docs/operations.md#${alert!.toLowerCase()}`), alert);
-    assert.ok(["critical", "warning", "info"].includes(labels!.severity!), alert);
-  }
-});
-
 Deno.test(`${FILE}: the rules of each window are the same`, () => {
   const rulesOf = (window: string) =>
     RULES.filter(({ record }) => record?.endsWith(`:${window}`)).map(({ record, expr }) =>

@@ -1,7 +1,8 @@
 /** What docs/migration.md promises of a change from MUTT's Python service and back, with the original's algorithm beside the service. */
 import assert from "node:assert/strict";
 import type { Redis } from "ioredis";
-import { replay as replayAsOriginal } from "../../demo/simulator/original.ts";
+import { judgeEvent } from "../../testkit/mutt/alerter_rules.ts";
+import { replay as replayAsOriginal } from "../../testkit/mutt/original.ts";
 import { type TestRedis, withRedis } from "../../testkit/redis.ts";
 import { startService } from "../../testkit/service.ts";
 import { waitUntil } from "../../testkit/wait.ts";
@@ -37,8 +38,8 @@ async function everything(redis: TestRedis): Promise<Record<string, unknown>> {
 async function alerterRejects(client: Redis): Promise<number> {
   let rejected = 0;
   for (let left = await client.llen(TARGET); left > 0; left--) {
-    const message = await client.rpop(TARGET);
-    const isOver = message?.includes('"_retry_count": 4');
+    const message = await client.rpopBuffer(TARGET);
+    const isOver = message !== null && judgeEvent(message).action === "dead_letter";
     if (message) await client.lpush(isOver ? DLQ : "delivered", message);
     if (isOver) rejected++;
   }

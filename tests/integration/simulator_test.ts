@@ -1,17 +1,17 @@
 /** The simulator's stand-ins on a real Redis against the contract's facts, and one short incident from end to end. */
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { startAlerter } from "../../demo/simulator/alerter.ts";
-import { CircuitBreaker } from "../../demo/simulator/breaker.ts";
+import { startAlerter } from "../../testkit/mutt/alerter.ts";
+import { CircuitBreaker } from "../../testkit/mutt/breaker.ts";
 import { createOriginal, createOurs } from "../../demo/simulator/contenders.ts";
-import { startForwarder } from "../../demo/simulator/forwarder.ts";
-import type { MoogAnswer } from "../../demo/simulator/forwarder_rules.ts";
+import { startForwarder } from "../../testkit/mutt/forwarder.ts";
+import type { MoogAnswer } from "../../testkit/mutt/forwarder_rules.ts";
 import type { Incident } from "../../demo/simulator/incidents.ts";
-import { KEYS } from "../../demo/simulator/keys.ts";
+import { KEYS } from "../../testkit/mutt/keys.ts";
 import { isExact, Ledger, type Leftovers } from "../../demo/simulator/ledger.ts";
-import { replay } from "../../demo/simulator/original.ts";
+import { replay } from "../../testkit/mutt/original.ts";
 import { playIncident } from "../../demo/simulator/simulate.ts";
-import { SimClock } from "../../demo/simulator/sim_clock.ts";
-import { generateTraffic, type Stream } from "../../demo/simulator/traffic.ts";
+import { SimClock } from "../../testkit/mutt/sim_clock.ts";
+import { generateTraffic, type Stream } from "../../testkit/mutt/traffic.ts";
 import { shareRedis } from "../../testkit/redis.ts";
 import { waitUntil } from "../../testkit/wait.ts";
 
@@ -45,7 +45,7 @@ Deno.test("forwarder: of a burst of 200 at a limit of 50, 50 are sent and 150 ar
   await server().seedList(KEYS.alerts, events.map(({ id }) => alertText(id)));
   const moog = moogsoft(() => 200);
   const rate = { limit: 50, periodSeconds: 3_000 };
-  const forwarder = startForwarder({ redisUrl: server().url, clock, ledger, rate, pod: "a", ...moog });
+  const forwarder = startForwarder({ redisUrl: server().url, clock, observer: ledger, rate, pod: "a", ...moog });
   await waitUntil(async () => await server().depth(KEYS.alerts) === 0, { what: "the queue is empty" });
   await forwarder.stop();
   equal(moog.posted.length, 50);
@@ -62,7 +62,7 @@ Deno.test("forwarder: an alert that always fails is sent six times in 63 s and d
   await server().seedList(KEYS.alerts, [alertText(event!.id)]);
   const moog = moogsoft(() => 503);
   clock.restart();
-  const forwarder = startForwarder({ redisUrl: server().url, clock, ledger, rate: WIDE, pod: "a", ...moog });
+  const forwarder = startForwarder({ redisUrl: server().url, clock, observer: ledger, rate: WIDE, pod: "a", ...moog });
   const letters = await waitUntil(async () => {
     const found = await server().readTexts(KEYS.dlqMoog);
     return found.length > 0 && found;
@@ -79,7 +79,7 @@ Deno.test("forwarder: refused alerts go to the DLQ as they are, what is no JSON 
   const [refused, torn, list] = events.map(({ id }) => id) as [string, string, string];
   await server().seedList(KEYS.alerts, [alertText(refused), `{"torn": "${torn}`, `["${list}"]`]);
   const moog = moogsoft(() => 401);
-  const forwarder = startForwarder({ redisUrl: server().url, clock, ledger, rate: WIDE, pod: "a", ...moog });
+  const forwarder = startForwarder({ redisUrl: server().url, clock, observer: ledger, rate: WIDE, pod: "a", ...moog });
   const stuck = `${KEYS.processingMoog}:a`;
   await waitUntil(async () => (await server().readTexts(stuck)).includes(`["${list}"]`), { what: "one is stuck" });
   await forwarder.stop();
@@ -114,7 +114,7 @@ Deno.test("forwarder: an open breaker burns the retries without sending, and hal
   await client.mset(KEYS.breakerState, "OPEN", KEYS.breakerOpenTime, String(Date.now() / 1_000));
   await server().seedList(KEYS.alerts, [alertText(event!.id)]);
   const moog = moogsoft(() => 200);
-  const forwarder = startForwarder({ redisUrl: server().url, clock, ledger, rate: WIDE, pod: "a", ...moog });
+  const forwarder = startForwarder({ redisUrl: server().url, clock, observer: ledger, rate: WIDE, pod: "a", ...moog });
   await waitUntil(async () => await client.llen(KEYS.dlqMoog) === 1, { what: "the alert is dead-lettered" });
   equal(moog.posted.length, 0);
   await waitUntil(async () => await client.get(KEYS.breakerState) === "HALF_OPEN", { what: "the breaker half opens" });
@@ -125,7 +125,7 @@ Deno.test("forwarder: an open breaker burns the retries without sending, and hal
 Deno.test("alerter: while the database is down each event is tried four times and dead-lettered with a count of 4", async () => {
   const { clock, ledger, texts } = openBooks(minute("healthy", 3));
   await server().seedList(KEYS.ingest, texts);
-  const alerter = startAlerter({ redisUrl: server().url, clock, ledger, isDatabaseUp: () => false });
+  const alerter = startAlerter({ redisUrl: server().url, clock, observer: ledger, isDatabaseUp: () => false });
   await waitUntil(async () => await server().depth(KEYS.dlqAlerter) === 3, { what: "all are dead-lettered" });
   await alerter.stop();
   const expected = texts.map((text) => `${text.slice(0, -1)}, "_retry_count": 4}`);
@@ -137,7 +137,7 @@ Deno.test("alerter: makes alerts, throws away what it cannot use, stays stuck wi
     ...["healthy", "malformed", "not_json", "non_object"].map((kind) => minute(kind as Stream["kind"], 2)),
   );
   await server().seedList(KEYS.ingest, texts);
-  const alerter = startAlerter({ redisUrl: server().url, clock, ledger, isDatabaseUp: () => true });
+  const alerter = startAlerter({ redisUrl: server().url, clock, observer: ledger, isDatabaseUp: () => true });
   const stuck = `${KEYS.processingAlerter}:sim`;
   await waitUntil(async () => {
     const [queued, held] = [await server().depth(KEYS.ingest), await server().depth(stuck)];
@@ -154,7 +154,7 @@ Deno.test("alerter: sheds over 2,000 alerts, and does no other work meanwhile", 
   const { clock, ledger, texts } = openBooks(minute("healthy", 5), minute("non_object", 1));
   await server().seedList(KEYS.alerts, Array<string>(2_001).fill("{}"));
   await server().seedList(KEYS.ingest, texts);
-  const alerter = startAlerter({ redisUrl: server().url, clock, ledger, isDatabaseUp: () => true });
+  const alerter = startAlerter({ redisUrl: server().url, clock, observer: ledger, isDatabaseUp: () => true });
   await waitUntil(async () => await server().depth(KEYS.dlqAlerter) === 6, { what: "all are shed" });
   await alerter.stop();
   const expected = texts.map((text) =>

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import type { CycleTally } from "../../src/cycle/evidence.ts";
 import { createEngine, DEAD, DLQ, type Engine, eventText, OVERSIZE, STATE, TARGET } from "../../testkit/engine.ts";
 import { coreOf, judge, ModelBrake, type ModelRules, render, stampsOf, withMember } from "../../testkit/model.ts";
+import { findDifferences, isConserved } from "../../testkit/oracle.ts";
 import { ANY_PAYLOAD, bytesOf, EVENT_TEXT, textOf } from "../../testkit/payloads.ts";
 import { startRedis, type TestRedis } from "../../testkit/redis.ts";
 
@@ -309,7 +310,11 @@ function checkConserved(world: World, lists: Awaited<ReturnType<World["lists"]>>
     ...world.consumed.filter((_, i) => !returned.has(i)),
   ];
   const came = world.arrivals.filter(({ from }) => from === null).map(({ bytes }) => bytes);
-  assert.deepEqual(there.map(coreOf).sort(), came.map(coreOf).sort());
+  const differences = findDifferences(
+    came.map((bytes) => ({ key: coreOf(bytes) })),
+    there.map((bytes) => ({ key: coreOf(bytes), place: "there" })),
+  );
+  assert.ok(isConserved(differences), Deno.inspect(differences));
 }
 
 /** A server, and replicas with every cut of the work; the same ones for all rounds. */

@@ -1,6 +1,6 @@
 /** The demo as a newcomer runs it: to its end, and interrupted. */
 import { equal, match, ok } from "node:assert/strict";
-import { startMockMoog } from "../../demo/mock_moog.ts";
+import { startMockMoog } from "../../testkit/mutt/mock_moog.ts";
 import { ROOT } from "../../scripts/child.ts";
 import { watchOutput } from "../../testkit/secrets_net.ts";
 import { waitUntil } from "../../testkit/wait.ts";

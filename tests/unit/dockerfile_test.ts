@@ -26,3 +26,23 @@ Deno.test(".dockerignore: lets through what is copied, and nothing else", () => 
   assert.equal(allowed[0], "*");
   assert.deepEqual(allowed.slice(1).sort(), [...new Set(copied)].map((name) => `!${name}`).sort());
 });
+
+/** Files that a module needs at run time, itself included, as paths in the repository. */
+function importsOf(path: string, found = new Set<string>()): Set<string> {
+  if (found.has(path)) return found;
+  found.add(path);
+  for (const [, specifier] of read(path).matchAll(/^(?:import (?!type )|export |\} from ).*?"(\.[^"]+)"/gm)) {
+    importsOf(new URL(specifier!, `file:///${path}`).pathname.slice(1), found);
+  }
+  return found;
+}
+
+Deno.test("Dockerfile: its stage for compose.yaml has every file that the programs of demo/ there need", () => {
+  const [, stage = ""] = /^FROM .* AS demo$(.*?)^FROM/ms.exec(DOCKERFILE)!;
+  const copied = [...stage.matchAll(/^COPY (?!--from)(\S+) \1$/gm)].map(([, folder]) => `${folder}/`);
+  const programs = [...new Set(read("compose.yaml").match(/demo\/\w+\.ts/g))];
+  assert.equal(programs.length, 2);
+  for (const file of programs.flatMap((program) => [...importsOf(program)])) {
+    assert.ok(copied.some((folder) => file.startsWith(folder)), file);
+  }
+});

@@ -1,11 +1,14 @@
+/** What the pages tell people to type, to follow or to look for is there. The commands of docs/operations.md run in tests/e2e. */
 import assert from "node:assert/strict";
+import { filesIn, ROOT } from "../../scripts/child.ts";
 import { knownVariables } from "../../src/config/fields.ts";
-import { GATE_NAMES } from "../../src/gates/gate.ts";
-import { filesIn } from "../../scripts/child.ts";
+import { GATE_NAMES, type GateName, isGateName, reasonsOf } from "../../src/gates/gate.ts";
+import { formatProbe } from "../../src/mutt/moogsoft_probe.ts";
+import { parseRunbook } from "../../testkit/runbook.ts";
+import { readYaml } from "../../testkit/yaml.ts";
 import denoJson from "../../deno.json" with { type: "json" };
 
-const ROOT = new URL("../../", import.meta.url);
-const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
+const read = (path: string) => Deno.readTextFileSync(ROOT + path);
 const PAGES = [
   "README.md",
   "CHANGELOG.md",
@@ -14,51 +17,16 @@ const PAGES = [
   "bench/figures.md",
   ...filesIn("docs", ".md"),
 ];
+const RUNBOOK = read("docs/operations.md"), SECTIONS = parseRunbook(RUNBOOK);
+/** Pages to type from. */
+const TYPED = ["docs/install.md", "docs/migration.md", "docs/operations.md"];
+const SOURCES = filesIn("src", ".ts").map(read).join("\n");
 
-Deno.test("pages: name the pinned version of Deno wherever they name one", () => {
-  const pinned = read(".deno-version").trim();
-  const named = PAGES.flatMap((page) => [...read(page).matchAll(/deno@([\d.]+\d)/g)].map(([, version]) => version));
-  assert.ok(named.length >= 2);
-  assert.deepEqual([...new Set(named)], [pinned]);
-});
-
-Deno.test("pages: link only to files that are there", () => {
-  for (const page of PAGES) {
-    for (const [, target] of read(page).matchAll(/\]\((?!https?:|#)([^)#\s]+)[^)]*\)/g)) {
-      const file = new URL(target!, new URL(page, ROOT));
-      assert.ok(Deno.statSync(file).isFile, `${page} links to ${target}`);
-    }
-  }
-});
-
-Deno.test("pages: name only variables that are read", () => {
-  const known = new Set(knownVariables());
-  for (const page of ["README.md", "docs/differences-from-mutt.md", "docs/security.md"]) {
-    for (const [name] of read(page).matchAll(/\b(?:REMEDIATION|REDIS|MOOG|ALERTER|MAX_POISON|LOG)_[A-Z_]+\b/g)) {
-      assert.ok(known.has(name), `${page} names ${name}`);
-    }
-  }
-});
-
-Deno.test("pages: list every gate in the README", () => {
-  for (const gate of GATE_NAMES) assert.ok(read("README.md").includes(`| \`${gate}\``), gate);
-});
-
-Deno.test("pages: tell in the changelog what the version brought", () => {
-  assert.ok(read("CHANGELOG.md").includes(`## ${denoJson.version}`));
-});
-
-Deno.test("pages: name only tests that are there on the page about security", () => {
-  const named = [...read("docs/security.md").matchAll(/`(tests\/[\w/]+\.ts)`/g)].map(([, path]) => path!);
-  assert.ok(named.length >= 5);
-  for (const path of named) assert.ok(Deno.statSync(new URL(path, ROOT)).isFile, path);
-});
-
-/** Pages to type from: what they name must be there. */
-const TYPED = ["docs/install.md", "docs/migration.md"];
-
-/** Words in capitals that the program does not read: the probe's `source`, arguments of the image's build, compose's own. */
-const NO_VARIABLES = ["MUTT_HEALTH_CHECK", "BUILD_COMMIT", "DENO_IMAGE", "MUTT_PUBLISH_ADDRESS", "REDISCLI_AUTH"];
+const VARIABLES = new Set([
+  ...knownVariables(),
+  // Read by others: the probe's `source`, arguments of the image's build, compose's own, redis-cli's.
+  ...["MUTT_HEALTH_CHECK", "BUILD_COMMIT", "DENO_IMAGE", "MUTT_PUBLISH_ADDRESS", "REDISCLI_AUTH"],
+]);
 
 /** A page's code: blocks line by line, and spans. */
 function codeOf(page: string): string[] {
@@ -68,38 +36,54 @@ function codeOf(page: string): string[] {
   return [...blocks, ...spans];
 }
 
-const exists = (path: string) => {
-  try {
-    return Deno.statSync(new URL(path, ROOT)) !== null;
-  } catch {
-    return false;
-  }
-};
+function slug(heading: string): string {
+  return heading.toLowerCase().replace(/[^\w\s-]/g, "").trim().replace(/\s/g, "-");
+}
 
-Deno.test("install and migration pages: name only variables that are read", () => {
-  const known = new Set([...knownVariables(), ...NO_VARIABLES]);
-  for (const page of TYPED) {
-    const names = new Set(codeOf(page).flatMap((code) => code.match(/\b[A-Z][A-Z]+(?:_[A-Z]+)+\b/g) ?? []));
-    assert.ok(names.size > 5, page);
-    for (const name of names) assert.ok(known.has(name), `${page} names ${name}`);
+Deno.test("pages: name the pinned version of Deno, and the changelog this version", () => {
+  const named = PAGES.flatMap((page) => [...read(page).matchAll(/deno@([\d.]+\d)/g)].map(([, version]) => version));
+  assert.deepEqual([...new Set(named)], [read(".deno-version").trim()]);
+  assert.ok(read("CHANGELOG.md").includes(`## ${denoJson.version}`));
+});
+
+Deno.test("pages: link only to files and headings that are there", () => {
+  for (const page of PAGES) {
+    for (const [link, target = "", anchor] of read(page).matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?[^)]*\)/g)) {
+      const file = new URL(target === "" ? `file://${ROOT}${page}` : target, `file://${ROOT}${page}`);
+      assert.ok(Deno.statSync(file).isFile, `${page}: ${link}`);
+      if (anchor === undefined) continue;
+      const headings = [...Deno.readTextFileSync(file).matchAll(/^#+ (.*)$/gm)].map(([, heading]) => slug(heading!));
+      assert.ok(headings.includes(anchor), `${page}: ${link}`);
+    }
   }
 });
 
-Deno.test("install and migration pages: name only commands and flags that there are", () => {
+Deno.test("pages: name only variables that are read", () => {
+  for (const page of ["README.md", "docs/differences-from-mutt.md", "docs/security.md"]) {
+    for (const [name] of read(page).matchAll(/\b(?:REMEDIATION|REDIS|MOOG|ALERTER|MAX_POISON|LOG)_[A-Z_]+\b/g)) {
+      assert.ok(VARIABLES.has(name), `${page} names ${name}`);
+    }
+  }
+  for (const page of TYPED) {
+    const names = codeOf(page).flatMap((code) => code.match(/\b[A-Z][A-Z]+(?:_[A-Z]+)+\b/g) ?? []);
+    assert.ok(names.length > 5, page);
+    for (const name of names) assert.ok(VARIABLES.has(name), `${page} names ${name}`);
+  }
+});
+
+Deno.test("pages: name only commands and flags that there are", () => {
   // One file a command, which says its flags.
   const commands = new Map(
-    [...Deno.readDirSync(new URL("src/cli/", ROOT))].flatMap(({ name }) => {
-      const text = read(`src/cli/${name}`);
+    filesIn("src/cli", ".ts").map(read).flatMap((text) => {
       const command = /program\.command\("(\w+)"/.exec(text)?.[1];
-      const flags = [...text.matchAll(/\.option\("(--[a-z-]+)/g)].map(([, flag]) => flag!);
-      return command ? [[command, flags] as const] : [];
+      return command
+        ? [[command, [...text.matchAll(/\.option\("(--[a-z-]+)/g)].map(([, flag]) => flag!)] as const]
+        : [];
     }),
   );
-  assert.ok(commands.get("once")?.includes("--dry-run"));
   for (const page of TYPED) {
-    const used = codeOf(page).flatMap((
-      code,
-    ) => [...code.matchAll(/(?:mutt-remediation|as_service) ([a-z]+)(?![\w=-])([^|;&#]*)/g)]);
+    const used = codeOf(page)
+      .flatMap((code) => [...code.matchAll(/(?:mutt-remediation|as_service) ([a-z]+)(?![\w=-])([^|;&#]*)/g)]);
     assert.ok(used.length >= 5, page);
     for (const [text, command, rest] of used) {
       const flags = commands.get(command!);
@@ -109,32 +93,80 @@ Deno.test("install and migration pages: name only commands and flags that there 
   }
 });
 
-Deno.test("install and migration pages: name only files of the repository, routes and metrics that are there", () => {
-  const routes = read("src/api/health.ts") + read("src/api/metrics.ts");
-  const metrics = read("src/observability/metrics.ts") + read("src/slo/metrics.ts");
-  for (const page of TYPED) {
+Deno.test("pages: name only files of the repository, routes, metrics and log events that there are", () => {
+  for (const page of [...TYPED, "docs/security.md"]) {
     const code = codeOf(page).map((one) => one.replaceAll("deployments/kubernetes/", "")).join("\n");
     const files = code.match(
-      /(?<![\w./-])(?:(?:systemd|k8s|docs|src|tests|demo|monitoring)\/[\w./-]*\w|compose\.yaml|Dockerfile|\.env\.template)/g,
-    );
-    assert.ok(files && files.length > 1, page);
-    for (const file of files) assert.ok(exists(file), `${page} names ${file}`);
+      /(?<![\w./-])(?:(?:systemd|k8s|docs|src|tests|testkit|demo|monitoring)\/[\w./-]*\w|compose\.yaml|Dockerfile|\.env\.template)/g,
+    ) ?? [];
+    for (const file of files) assert.ok(Deno.statSync(ROOT + file), `${page} names ${file}`);
     for (const [, route] of code.matchAll(/localhost:808[67](\/\w+)/g)) {
-      assert.ok(routes.includes(`"${route}"`), `${page} names ${route}`);
+      assert.ok(SOURCES.includes(`"${route}"`), `${page} names ${route}`);
     }
-    for (const [name, short] of read(page).matchAll(/\bmutt_remediation_(\w+)\b/g)) {
-      assert.ok(metrics.includes(`"${short}"`) || metrics.includes(`"${name}"`), `${page} names ${name}`);
+    for (
+      const [, start, middle = "", end = ""] of read(page).matchAll(/\bmutt_remediation_(\w*)(?:\(([\w|]+)\)(\w*))?/g)
+    ) {
+      for (const name of middle.split("|").map((one) => `${start}${one}${end}`)) {
+        const isThere = SOURCES.includes(`"${name}"`) || SOURCES.includes(`"mutt_remediation_${name}"`);
+        assert.ok(isThere, `${page} names ${name}`);
+      }
+    }
+  }
+  const events = RUNBOOK.match(/(?<=\[system\] |grep ' |event `)\w+(?=: |`)/g) ?? [];
+  assert.ok(events.length >= 3);
+  for (const event of events) assert.ok(SOURCES.includes(`"${event}"`), event);
+});
+
+Deno.test("pages: tell of every gate, and only of reasons that gates give", () => {
+  for (const gate of GATE_NAMES) assert.ok(read("README.md").includes(`| \`${gate}\``), gate);
+  const rows = [...RUNBOOK.matchAll(/^\| (?:`(\w+)`)? +\| ((?:e\.g\. )?`\w+`(?:, `\w+`)*) +\|/gm)];
+  assert.deepEqual(rows.flatMap(([, gate]) => gate ?? []), [...GATE_NAMES]);
+  let gate: GateName = "enabled";
+  for (const [, name, reasons] of rows) {
+    // A row without a name goes on with the gate above.
+    if (name && isGateName(name)) gate = name;
+    for (const [, reason] of reasons!.matchAll(/`(\w+)`/g)) {
+      assert.ok((reasonsOf(gate) as readonly string[]).includes(reason!), `${gate} ${reason}`);
     }
   }
 });
 
-Deno.test("pages: link only to headings that are there", () => {
-  const slug = (heading: string) => heading.toLowerCase().replace(/[^\w\s-]/g, "").trim().replace(/\s/g, "-");
-  for (const page of PAGES) {
-    for (const [, target = "", anchor] of read(page).matchAll(/\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)/g)) {
-      const file = target === "" ? new URL(page, ROOT) : new URL(target, new URL(page, ROOT));
-      const headings = [...Deno.readTextFileSync(file).matchAll(/^#+ (.*)$/gm)].map(([, heading]) => slug(heading!));
-      assert.ok(headings.includes(anchor!), `${page} links to ${target}#${anchor}`);
-    }
+Deno.test("operations page: shows the probe exactly as it is sent", () => {
+  const [, json] = /^```json\n(.*?)^```/ms.exec(RUNBOOK)!;
+  const shown = JSON.parse(json!);
+  assert.deepEqual(Object.entries(shown), Object.entries(JSON.parse(formatProbe(Date.parse(shown.timestamp)))));
+});
+
+Deno.test("operations page: answers each question with a command, under a heading of its own", () => {
+  assert.equal(new Set(SECTIONS.map(({ heading }) => slug(heading))).size, SECTIONS.length, "two headings of one name");
+  for (const { heading, level, blocks } of SECTIONS) if (level === 4) assert.ok(blocks.length > 0, heading);
+});
+
+Deno.test("operations page: names Compose's service and Kubernetes' objects as they are", () => {
+  const [compose] = readYaml<{ services: Record<string, unknown> }>("compose.yaml");
+  for (const [text, service] of RUNBOOK.matchAll(/docker compose (?:exec -T|logs [^`]*?|ps) (\w+)(?= mutt|`)/g)) {
+    assert.ok(compose!.services[service!], text);
+  }
+  type Named = { kind: string; metadata: { name: string; namespace: string; labels: Record<string, string> } };
+  const objects = readYaml<Named>("k8s/remediation-deployment.yaml");
+  const { name, namespace, labels } = objects.find(({ kind }) => kind === "Deployment")!.metadata;
+  for (const line of RUNBOOK.match(/kubectl [^`]+/g)!.filter((line) => line.includes(" -n "))) {
+    assert.match(line, new RegExp(` -n ${namespace} .*(-l component=${labels.component}\\b|deploy/${name} )`));
+  }
+});
+
+interface Rules {
+  readonly groups: readonly { readonly rules: readonly { alert?: string; annotations?: Record<string, string> }[] }[];
+}
+
+Deno.test("operations page: has a section with a command for every alert, and for no other", () => {
+  const alerts = filesIn("monitoring/prometheus/rules", ".yml").flatMap((path) => readYaml<Rules>(path))
+    .flatMap(({ groups }) => groups.flatMap(({ rules }) => rules)).filter(({ alert }) => alert !== undefined);
+  const from = SECTIONS.findIndex(({ heading }) => heading === "Alerts");
+  const told = SECTIONS.slice(from + 1).filter(({ level }) => level === 3);
+  assert.deepEqual(told.map(({ heading }) => heading).sort(), alerts.map(({ alert }) => alert!).sort());
+  for (const { heading, blocks } of told) assert.ok(blocks.length > 0, heading);
+  for (const { alert, annotations } of alerts) {
+    assert.ok(annotations?.runbook_url?.endsWith(`docs/operations.md#${alert!.toLowerCase()}`), alert);
   }
 });

@@ -1,5 +1,6 @@
-/** The one oracle of the chaos runs: what went in is there exactly once, and where the model says. */
+/** What a chaos run asks of the oracle: what went in is there exactly once, and where the model says. */
 import { coreOf, judge, type ModelRules, stampsOf } from "../../../testkit/model.ts";
+import { type Entered, findDifferences, type Found } from "../../../testkit/oracle.ts";
 
 /** What a check found. All but `messages` must be 0. */
 export interface Findings {
@@ -47,8 +48,9 @@ const MAX_EXAMPLES = 5;
 /** Remembers what went in, and compares. */
 export class Oracle {
   readonly #rules: ModelRules;
-  readonly #came = new Map<string, { count: number; fate: string }>();
-  #messages = 0;
+  readonly #entered: Entered[] = [];
+  /** Keys of what may end anywhere. */
+  readonly #excused = new Set<string>();
 
   constructor(rules: Partial<ModelRules> = {}) {
     this.#rules = { ...FIRST_LOOK, ...rules };
@@ -57,56 +59,37 @@ export class Oracle {
   /** Says that these went in. `fate`: where each must end; default: by the model's first look; `any`: not checked. */
   add(payloads: readonly Uint8Array[], fate?: "any"): void {
     for (const bytes of payloads) {
-      const core = coreOf(bytes), known = this.#came.get(core);
-      const wanted = fate ?? judge(bytes, this.#rules).deadBy ?? "target";
-      this.#messages++;
-      // Two that differ in stamps only cannot be told apart at the end.
-      if (known) this.#came.set(core, { count: known.count + 1, fate: known.fate === wanted ? wanted : "any" });
-      else this.#came.set(core, { count: 1, fate: wanted });
+      const ends = fate === "any" ? undefined : [judge(bytes, this.#rules).deadBy ?? "target"];
+      this.#entered.push({ key: coreOf(bytes), ends });
     }
   }
 
   /** Says that others have moved messages like these, so that they may end anywhere. */
   excuse(payloads: readonly Uint8Array[]): void {
-    for (const bytes of payloads) {
-      const known = this.#came.get(coreOf(bytes));
-      if (known) known.fate = "any";
-    }
+    for (const bytes of payloads) this.#excused.add(coreOf(bytes));
   }
 
   /** Compares; the DLQ may still hold anything. @param miscounted see {@link Findings} */
   check({ dlq, target, dead, taken = [] }: Whereabouts, { miscounted = 0 } = {}): Findings {
-    const examples: string[] = [];
-    const say = (what: string, core: string) => {
-      if (examples.length < MAX_EXAMPLES) examples.push(`${what}: ${core.slice(0, 200)}`);
-    };
-    const found = new Map<string, number>();
-    let misjudged = 0;
-    const look = (bytes: Uint8Array, where: "target" | "dead" | null) => {
-      const core = coreOf(bytes), fate = this.#came.get(core)?.fate;
-      found.set(core, (found.get(core) ?? 0) + 1);
-      if (where === null || fate === undefined || fate === "any") return;
-      const ended = where === "target" ? "target" : stampsOf(bytes).reason ?? "oversize";
-      if (ended === fate) return;
-      misjudged++;
-      say(`ended as ${ended}, not ${fate}`, core);
-    };
-    for (const bytes of [...dlq, ...taken]) look(bytes, null);
-    for (const bytes of target) look(bytes, "target");
-    for (const bytes of dead) look(bytes, "dead");
-    let lost = 0, doubled = 0;
-    for (const core of new Set([...this.#came.keys(), ...found.keys()])) {
-      const more = (found.get(core) ?? 0) - (this.#came.get(core)?.count ?? 0);
-      if (more < 0) {
-        lost -= more;
-        say(`lost ${-more}`, core);
-      } else if (more > 0) {
-        doubled += more;
-        say(`${more} too many`, core);
-      }
-    }
+    const entered = this.#entered.map(({ key, ends }) => ({ key, ends: this.#excused.has(key) ? undefined : ends }));
+    const { lost, doubled, strangers, misplaced } = findDifferences(entered, [
+      ...[...dlq, ...taken].map((bytes): Found => ({ key: coreOf(bytes), place: "on its way", isOnItsWay: true })),
+      ...target.map((bytes): Found => ({ key: coreOf(bytes), place: "target" })),
+      ...dead.map((bytes): Found => ({ key: coreOf(bytes), place: stampsOf(bytes).reason ?? "oversize" })),
+    ]);
+    const examples = [
+      ...lost.map(({ key }) => `lost: ${key.slice(0, 200)}`),
+      ...doubled.map(({ key }) => `once too often: ${key.slice(0, 200)}`),
+      ...strangers.map(({ key }) => `never put in: ${key.slice(0, 200)}`),
+      ...misplaced.map(({ entered, found }) =>
+        `ended as ${found.place}, not ${entered.ends}: ${found.key.slice(0, 200)}`
+      ),
+    ].slice(0, MAX_EXAMPLES);
     if (miscounted > 0) examples.push(`counters are off by ${miscounted}`);
-    return { messages: this.#messages, lost, doubled, misjudged, miscounted, broken: 0, examples };
+    return {
+      ...{ messages: entered.length, lost: lost.length, doubled: doubled.length + strangers.length },
+      ...{ misjudged: misplaced.length, miscounted, broken: 0, examples },
+    };
   }
 }
 

@@ -1,6 +1,6 @@
 /** `deno task chaos`: every scenario under every lease mode, judged by the oracle. */
 import { parseArgs } from "node:util";
-import { SeededRandom } from "../../../demo/random.ts";
+import { SeededRandom } from "../../../testkit/mutt/random.ts";
 import { EXIT, pickByName, runInterruptible } from "../../../scripts/program.ts";
 import { takeLeaks } from "../../../testkit/secrets_net.ts";
 import { SCENARIOS } from "../scenarios/all.ts";

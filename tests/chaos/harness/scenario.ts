@@ -1,5 +1,5 @@
 /** What a chaos scenario is: faults against the service, round after round, judged by one oracle. */
-import type { SeededRandom } from "../../../demo/random.ts";
+import type { SeededRandom } from "../../../testkit/mutt/random.ts";
 import type { Findings } from "./oracle.ts";
 
 /**

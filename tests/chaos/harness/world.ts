@@ -2,8 +2,8 @@
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import type { Redis } from "ioredis";
-import { DEMO_MIX, generateDeadLetter, type MessageKind } from "../../../demo/generator.ts";
-import type { SeededRandom } from "../../../demo/random.ts";
+import { DEMO_MIX, generateDeadLetter, type MessageKind } from "../../../testkit/mutt/dead_letters.ts";
+import type { SeededRandom } from "../../../testkit/mutt/random.ts";
 import { DEAD, DLQ, eventText, STATE, TARGET } from "../../../testkit/engine.ts";
 import { ANY_PAYLOAD, bytesOf, HOSTILE_PAYLOADS } from "../../../testkit/payloads.ts";
 import { startRedis, type TestRedis } from "../../../testkit/redis.ts";

@@ -4,7 +4,7 @@
  */
 import type { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
-import { replay } from "../../../demo/simulator/original.ts";
+import { replay } from "../../../testkit/mutt/original.ts";
 import { checkInGroups } from "../harness/checks.ts";
 import { Engines } from "../harness/engines.ts";
 import type { Findings } from "../harness/oracle.ts";

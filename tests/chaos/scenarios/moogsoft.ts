@@ -1,5 +1,5 @@
 /** Moogsoft goes wrong while a source is drained: instances in this process, rounds of about a second. */
-import { SeededRandom } from "../../../demo/random.ts";
+import { SeededRandom } from "../../../testkit/mutt/random.ts";
 import type { Settings } from "../../../src/config/fields.ts";
 import { Secret } from "../../../src/runtime/secret.ts";
 import { DLQ, type Engine, TARGET } from "../../../testkit/engine.ts";

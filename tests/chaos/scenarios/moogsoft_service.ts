@@ -1,5 +1,5 @@
 /** Moogsoft goes wrong under the service as it is shipped: one process for all rounds, so that what it leaks adds up. */
-import type { SeededRandom } from "../../../demo/random.ts";
+import type { SeededRandom } from "../../../testkit/mutt/random.ts";
 import { DEAD, DLQ, type Moved, OVERSIZE, TARGET } from "../../../testkit/engine.ts";
 import { startRedis, type TestRedis } from "../../../testkit/redis.ts";
 import { type Service, startService } from "../../../testkit/service.ts";

@@ -1,5 +1,5 @@
 /** The network between service and Redis breaks, at each step of a cycle. */
-import { SeededRandom } from "../../../demo/random.ts";
+import { SeededRandom } from "../../../testkit/mutt/random.ts";
 import { DLQ, type Engine } from "../../../testkit/engine.ts";
 import { startHttpStub } from "../../../testkit/http_stub.ts";
 import { startRedis, type TestRedis } from "../../../testkit/redis.ts";

@@ -1,5 +1,5 @@
 /** The books of one round: what went into the DLQ, and whether lists, order and counters say what the model says. */
-import type { SeededRandom } from "../../../demo/random.ts";
+import type { SeededRandom } from "../../../testkit/mutt/random.ts";
 import { DEAD, DLQ, eventText, type Moved, OVERSIZE, TARGET } from "../../../testkit/engine.ts";
 import { coreOf, judge } from "../../../testkit/model.ts";
 import { bytesOf } from "../../../testkit/payloads.ts";

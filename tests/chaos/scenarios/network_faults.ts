@@ -1,6 +1,6 @@
 /** What the network does to a cycle, and the steps of a cycle as they are seen on the wire. */
 import { createHash } from "node:crypto";
-import type { SeededRandom } from "../../../demo/random.ts";
+import type { SeededRandom } from "../../../testkit/mutt/random.ts";
 import beginCycle from "../../../src/redis/scripts/begin_cycle.lua" with { type: "text" };
 import claimProbe from "../../../src/redis/scripts/claim_probe.lua" with { type: "text" };
 import commitMoves from "../../../src/redis/scripts/commit_moves.lua" with { type: "text" };

@@ -5,7 +5,7 @@
  */
 import { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
-import type { SeededRandom } from "../../../demo/random.ts";
+import type { SeededRandom } from "../../../testkit/mutt/random.ts";
 import { MAX_SOURCES } from "../../../src/config/sources_file.ts";
 import { stateKey } from "../../../src/redis/keys.ts";
 import { eventText } from "../../../testkit/engine.ts";

@@ -1,6 +1,6 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { addsUp, formatAccount, formatDifferences, type Found, takeAccount } from "../../../demo/account.ts";
-import { type DeadLetter, type Fate, generateDeadLetters } from "../../../demo/generator.ts";
+import { type DeadLetter, type Fate, generateDeadLetters } from "../../../testkit/mutt/dead_letters.ts";
 import { sealEnvelope } from "../../../src/message/envelope.ts";
 import { readMessage } from "../../../src/message/read_message.ts";
 import { stampDeath, stampReplay } from "../../../src/message/stamp.ts";
@@ -30,6 +30,7 @@ function foundWell(): Found & { delivered: Uint8Array[]; dead: Uint8Array[]; wai
   return {
     delivered: LETTERS.filter(isDelivered).map(replayed),
     discarded: [],
+    stuck: [],
     dead: LETTERS.filter((letter) => !isDelivered(letter)).map((letter) => buried(letter, letter.fate as DeadReason)),
     waiting: [],
   };
@@ -83,13 +84,15 @@ Deno.test("takeAccount: sees a healthy message in the dead list, and one that th
 
 Deno.test("takeAccount: byte-equal messages count each for itself", () => {
   const letter = LETTERS[0] as DeadLetter;
-  const found = { delivered: [], discarded: [], dead: [], waiting: [letter.payload, letter.payload] };
+  const found = { delivered: [], discarded: [], stuck: [], dead: [], waiting: [letter.payload, letter.payload] };
   ok(addsUp(takeAccount([letter, letter], found)));
   equal(takeAccount([letter, letter, letter], found).lost.length, 1);
 });
 
 Deno.test("formatDifferences: shows nothing out of a message, and at most twenty lines", () => {
-  const lines = formatDifferences(takeAccount(LETTERS, { delivered: [], discarded: [], dead: [], waiting: [] }));
+  const lines = formatDifferences(
+    takeAccount(LETTERS, { delivered: [], discarded: [], stuck: [], dead: [], waiting: [] }),
+  );
   equal(lines.length, 21);
   equal(lines.at(-1), "and 30 more");
   ok(lines.slice(0, 20).every((line) => /^lost: a message of kind [a-z0-9_]+, \d+ bytes$/.test(line)));

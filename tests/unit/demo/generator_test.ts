@@ -8,8 +8,8 @@ import {
   generateDeadLetters,
   LARGE_BYTES,
   type MessageKind,
-} from "../../../demo/generator.ts";
-import { SeededRandom } from "../../../demo/random.ts";
+} from "../../../testkit/mutt/dead_letters.ts";
+import { SeededRandom } from "../../../testkit/mutt/random.ts";
 import { withoutStamps } from "../../../src/message/envelope.ts";
 import { decide } from "../../../src/message/verdict.ts";
 

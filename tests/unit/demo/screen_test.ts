@@ -1,5 +1,5 @@
 import { equal, ok } from "node:assert/strict";
-import { generateDeadLetters } from "../../../demo/generator.ts";
+import { generateDeadLetters } from "../../../testkit/mutt/dead_letters.ts";
 import { formatLine, formatNext, formatOpening, TABLE_HEAD } from "../../../demo/screen.ts";
 
 const DEPTHS = { dlq: 240, ingest: 3, processing: 1, delivered: 37, dead: 2 };

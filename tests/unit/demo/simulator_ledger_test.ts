@@ -1,6 +1,6 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { idIn, isExact, Ledger, type Leftovers } from "../../../demo/simulator/ledger.ts";
-import { generateTraffic, type SimEvent } from "../../../demo/simulator/traffic.ts";
+import { isExact, Ledger, type Leftovers } from "../../../demo/simulator/ledger.ts";
+import { generateTraffic, idIn, type SimEvent } from "../../../testkit/mutt/traffic.ts";
 
 const NOTHING_LEFT: Leftovers = { queued: [], wedged: [], dlqAlerter: [], dlqMoog: [], dead: [] };
 const bytes = ({ text }: SimEvent) => new TextEncoder().encode(text);

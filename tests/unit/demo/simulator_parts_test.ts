@@ -4,7 +4,7 @@ import { CommandCounter } from "../../../demo/simulator/counting_proxy.ts";
 import { INCIDENTS } from "../../../demo/simulator/incidents.ts";
 import type { Result } from "../../../demo/simulator/pipeline.ts";
 import { formatAccount, formatMarkdown, formatTable, MEASURES } from "../../../demo/simulator/report.ts";
-import { SimClock } from "../../../demo/simulator/sim_clock.ts";
+import { SimClock } from "../../../testkit/mutt/sim_clock.ts";
 import { knownVariables } from "../../../src/config/fields.ts";
 import type { Clock } from "../../../src/runtime/clock.ts";
 

@@ -1,14 +1,14 @@
 /** The stand-ins against the facts of the contract (§1.3, §1.4, §2): a table a row of which is a line of the contract. */
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { alertOf, fitsTable, judgeEvent, retriedEvent, shedEvent } from "../../../demo/simulator/alerter_rules.ts";
+import { alertOf, fitsTable, judgeEvent, retriedEvent, shedEvent } from "../../../testkit/mutt/alerter_rules.ts";
 import {
   backoffSeconds,
   judgeAlert,
   judgeAnswer,
   moogPayload,
   retriedAlert,
-} from "../../../demo/simulator/forwarder_rules.ts";
-import { judgeAsOriginal } from "../../../demo/simulator/original_rules.ts";
+} from "../../../testkit/mutt/forwarder_rules.ts";
+import { judgeAsOriginal } from "../../../testkit/mutt/original_rules.ts";
 import { readMessage } from "../../../src/message/read_message.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);

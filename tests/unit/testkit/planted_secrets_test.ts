@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { DEMO_API_KEY } from "../../../demo/generator.ts";
+import { DEMO_API_KEY } from "../../../testkit/mutt/dead_letters.ts";
 import { filesIn, ROOT } from "../../../scripts/child.ts";
 import { assertNoSecrets, findSecrets, MARK, PLANTED, type SecretName } from "../../../testkit/planted_secrets.ts";
 

@@ -1,4 +1,4 @@
-/** What MUTT's alerter does with one message (contract §1.3). Pure; the simulator's alerter and the demo's use it. */
+/** What MUTT's alerter does with one message (contract §1.3). Pure. */
 import {
   findMember,
   isFalsy,
@@ -11,7 +11,7 @@ import {
 } from "../../src/message/json_object.ts";
 import { readMessage } from "../../src/message/read_message.ts";
 import { editMessage } from "../../src/message/edit.ts";
-import { DEMO_API_KEY } from "../generator.ts";
+import { DEMO_API_KEY } from "./dead_letters.ts";
 
 /** `ALERTER_MAX_RETRIES` of MUTT. */
 export const ALERTER_MAX_RETRIES = 3;
@@ -62,6 +62,12 @@ export function fitsTable(message: JsonObject): boolean {
 /** The message as it goes back to the ingest queue after a failed attempt. */
 export function retriedEvent(message: JsonObject, retries: number): Uint8Array {
   return editMessage(message, { cut: [RETRY_COUNT], append: [[RETRY_COUNT, String(retries + 1)]] });
+}
+
+/** The event as it lies in the DLQ when all attempts have failed; what is no object never gets there, and stays as it is. */
+export function exhaustedEvent(bytes: Uint8Array): Uint8Array {
+  const message = readMessage(bytes);
+  return message.readable ? retriedEvent(message, ALERTER_MAX_RETRIES) : bytes;
 }
 
 /** The message as it goes to the DLQ unread, because `depth` alerts are queued; what is no object goes as it is. */

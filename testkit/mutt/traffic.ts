@@ -1,7 +1,6 @@
 /** The events of an incident: the same seed gives the same events at the same instants. Pure. */
-import { generateDeadLetter } from "../generator.ts";
-import { SeededRandom } from "../random.ts";
-import { idIn } from "./ledger.ts";
+import { generateDeadLetter } from "./dead_letters.ts";
+import { SeededRandom } from "./random.ts";
 
 /**
  * - `healthy`: nothing wrong with it
@@ -27,6 +26,15 @@ export interface SimEvent {
   /** When it arrives, in simulated milliseconds since the incident began. */
   readonly dueMs: number;
   readonly text: string;
+}
+
+/** The id that the generator gives each event; it survives in alerts, envelopes and torn JSON. */
+const ID_PATTERN = /[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/;
+
+/** The id inside a message; `null` where there is none. */
+export function idIn(message: string | Uint8Array): string | null {
+  const text = typeof message === "string" ? message : new TextDecoder().decode(message);
+  return ID_PATTERN.exec(text)?.[0] ?? null;
 }
 
 /** All events of these streams in the order of their arrival. */

@@ -2,7 +2,7 @@
  * Makes dead letters as MUTT's alerter leaves them behind: realistic ones, and every kind that a replayer can get wrong.
  * Pure: the same seed gives the same bytes. Feeds the demo, tests and benchmarks.
  */
-import { membersText, quoteAscii } from "../src/message/json_object.ts";
+import { membersText, quoteAscii } from "../../src/message/json_object.ts";
 import { SeededRandom } from "./random.ts";
 
 /** A secret that some messages carry in clear, as alerts do; it must turn up in no log. */

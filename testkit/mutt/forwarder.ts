@@ -11,10 +11,10 @@ import {
   retriedAlert,
 } from "./forwarder_rules.ts";
 import { KEYS } from "./keys.ts";
-import type { Ledger } from "./ledger.ts";
 import { RateLimiter } from "./limiter.ts";
+import type { MuttObserver } from "./observer.ts";
 import type { Pacer, SimClock } from "./sim_clock.ts";
-import { POP_TIMEOUT_SECONDS, startWorker, type Worker } from "./worker.ts";
+import { POP_TIMEOUT_SECONDS, type RunningWorker, startWorker } from "./worker.ts";
 
 /** `MOOG_WEBHOOK_TIMEOUT` of MUTT. */
 const WEBHOOK_TIMEOUT_MS = 10_000;
@@ -29,9 +29,12 @@ export interface RateLimit {
 export interface ForwarderOptions {
   readonly redisUrl: string;
   readonly clock: SimClock;
-  readonly ledger: Ledger;
-  readonly rate: RateLimit;
+  readonly observer: MuttObserver;
+  /** Absent: without a limit. */
+  readonly rate?: RateLimit | undefined;
   readonly pod: string;
+  /** Whether it has the circuit breaker; default true. Without it an alert costs half the commands, for tests at a high rate. */
+  readonly hasBreaker?: boolean;
   /** Posts to Moogsoft, which answers at once. */
   readonly post: (payload: string) => Promise<MoogAnswer>;
   /** How long Moogsoft takes now, in simulated milliseconds. */
@@ -39,15 +42,19 @@ export interface ForwarderOptions {
 }
 
 /** Starts one forwarder; several share limiter and breaker through Redis. */
-export function startForwarder(options: ForwarderOptions): Worker {
+export function startForwarder(options: ForwarderOptions): RunningWorker {
   const forwarder = new Forwarder(options);
   return startWorker({
     ...options,
     heartbeatKey: `${KEYS.heartbeatMoog}:${options.pod}`,
     turn: (redis, signal) => forwarder.turn(redis, signal),
     // Its metrics thread asks for the state every 10 s, which is what makes OPEN become HALF_OPEN without traffic.
-    onBeat: (redis) => new CircuitBreaker(redis, options.clock).state(),
+    onBeat: async (redis) => await breakerOf(options, redis)?.state(),
   });
+}
+
+function breakerOf({ hasBreaker = true, clock }: ForwarderOptions, redis: Redis): CircuitBreaker | null {
+  return hasBreaker ? new CircuitBreaker(redis, clock) : null;
 }
 
 class Forwarder {
@@ -55,6 +62,7 @@ class Forwarder {
   readonly #pacer: Pacer;
   readonly #processing: string;
   #poppedAt = 0;
+  #removing: Promise<unknown> = Promise.resolve();
 
   constructor(options: ForwarderOptions) {
     this.#options = options;
@@ -63,27 +71,34 @@ class Forwarder {
   }
 
   async turn(redis: Redis, signal: AbortSignal): Promise<void> {
-    const alert = await redis.brpoplpushBuffer(KEYS.alerts, this.#processing, POP_TIMEOUT_SECONDS);
+    // Sent together, in this order: one wait instead of two.
+    const [alert] = await Promise.all([
+      redis.brpoplpushBuffer(KEYS.alerts, this.#processing, POP_TIMEOUT_SECONDS),
+      this.#removing,
+    ]);
     if (alert === null) return;
     this.#poppedAt = this.#options.clock.mark();
-    if (await this.#handle(alert, { redis, signal })) await redis.lrem(this.#processing, 1, alert);
+    if (!await this.#handle(alert, { redis, signal })) return;
+    this.#removing = redis.lrem(this.#processing, 1, alert);
+    if (signal.aborted) await this.#removing;
+    else this.#removing.catch(() => {}); // the next turn tells
   }
 
   /** @returns whether the alert leaves the processing list. */
   async #handle(alert: Buffer, { redis, signal }: { redis: Redis; signal: AbortSignal }): Promise<boolean> {
-    const { ledger, rate, clock } = this.#options;
+    const { observer } = this.#options;
     const verdict = judgeAlert(alert);
     if (verdict.action === "wedge") return false;
     if (verdict.action === "discard") {
-      ledger.discarded(alert);
+      observer.discarded?.(alert);
     } else if (verdict.action === "dead_letter") {
       await this.#deadLetter(alert, redis);
-    } else if (!await new RateLimiter(redis, { ...rate, clock }).admit()) {
-      ledger.destroyed(alert, Date.now());
+    } else if (!await this.#admit(redis)) {
+      observer.destroyed?.(alert, Date.now());
     } else {
-      ledger.admitted(alert, Date.now());
+      observer.admitted?.(alert, Date.now());
       const { message, retries } = verdict;
-      switch (await this.#send(moogPayload(message), { breaker: new CircuitBreaker(redis, clock), signal })) {
+      switch (await this.#send(moogPayload(message), { breaker: breakerOf(this.#options, redis), signal })) {
         case "refused":
           await this.#deadLetter(alert, redis);
           break;
@@ -96,23 +111,28 @@ class Forwarder {
     return true;
   }
 
+  async #admit(redis: Redis): Promise<boolean> {
+    const { rate, clock } = this.#options;
+    return rate === undefined || await new RateLimiter(redis, { ...rate, clock }).admit();
+  }
+
   async #send(
     payload: string,
-    { breaker, signal }: { breaker: CircuitBreaker; signal: AbortSignal },
+    { breaker, signal }: { breaker: CircuitBreaker | null; signal: AbortSignal },
   ): Promise<ReturnType<typeof judgeAnswer>> {
-    if (await breaker.state() === "OPEN") return "retry";
+    if (await breaker?.state() === "OPEN") return "retry";
     const { clock, moogLatencyMs } = this.#options;
     // Commands and HTTP cost real time, which compression makes long: it is taken off Moogsoft's.
     const latencyMs = moogLatencyMs(), isInTime = latencyMs < WEBHOOK_TIMEOUT_MS;
     await this.#pacer.sleep((isInTime ? latencyMs : WEBHOOK_TIMEOUT_MS) - clock.since(this.#poppedAt), signal);
     const result = judgeAnswer(isInTime ? await this.#options.post(payload) : "no_answer");
-    if (result === "delivered") await breaker.succeeded();
-    if (result === "retry") await breaker.failed();
+    if (result === "delivered") await breaker?.succeeded();
+    if (result === "retry") await breaker?.failed();
     return result;
   }
 
   async #deadLetter(alert: Buffer, redis: Redis): Promise<void> {
-    this.#options.ledger.deadLettered(alert, "moog");
+    this.#options.observer.deadLettered?.(alert, "moog");
     await redis.lpush(KEYS.dlqMoog, alert);
   }
 }

@@ -18,6 +18,9 @@ export interface Worker {
   stop(): Promise<void>;
 }
 
+/** A stand-in of this folder. Disposing of it stops it, and rejects if it has failed. */
+export type RunningWorker = Worker & AsyncDisposable;
+
 /** How a worker is made. */
 export interface WorkerOptions {
   readonly redisUrl: string;
@@ -50,7 +53,7 @@ export async function closeRedis(redis: Redis): Promise<void> {
 }
 
 /** Starts a worker. */
-export function startWorker({ redisUrl, clock, heartbeatKey, turn, onBeat }: WorkerOptions): Worker {
+export function startWorker({ redisUrl, clock, heartbeatKey, turn, onBeat }: WorkerOptions): RunningWorker {
   const stopping = new AbortController();
   const { signal } = stopping;
   // A blocking pop holds its connection up, so the heart has its own.
@@ -77,13 +80,17 @@ export function startWorker({ redisUrl, clock, heartbeatKey, turn, onBeat }: Wor
 }
 
 /** A worker of what runs until `stopping` is aborted. */
-export function workerOf(running: Promise<void>, stopping: AbortController): Worker {
+export function workerOf(running: Promise<void>, stopping: AbortController): RunningWorker {
   running.catch(() => {}); // told by whoever awaits it
   return {
     running,
     stop() {
       stopping.abort();
       return running.catch(() => {});
+    },
+    [Symbol.asyncDispose]() {
+      stopping.abort();
+      return running;
     },
   };
 }

@@ -1,4 +1,7 @@
-/** Compressed time: every duration of the simulation is divided by one factor, so that Redis' own clock need not be faked. */
+/**
+ * The time of the stand-ins for MUTT: every duration is divided by one factor, so that Redis' own clock need not be faked. With
+ * a factor of 1 they run in real time.
+ */
 import { type Clock, SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 
 /** Simulated milliseconds in one real one: a simulated minute takes a second. See docs/healing.md for what limits it. */

@@ -1,0 +1,109 @@
+/** Live traffic beside a replay in real time, and what the forwarder made of both. */
+import type { Redis } from "ioredis";
+import { eventText, idOf } from "../engine.ts";
+import type { TestRedis } from "../redis.ts";
+import type { MuttObserver } from "./observer.ts";
+
+/** Most live messages of one push: what a stall held up does not come as one burst. */
+const MOST_AT_ONCE = 50;
+
+/** Live traffic: a message each `everyMs` on the dot, whatever the machine does in between. */
+export class LiveTraffic implements AsyncDisposable {
+  /** When each message was pushed, by its id, on the monotonic clock. */
+  readonly pushedAtMs = new Map<string, number>();
+  readonly #running: Promise<void>;
+  #isStopped = false;
+
+  constructor(redis: TestRedis, { queue, everyMs }: { queue: string; everyMs: number }) {
+    this.#running = this.#run(redis.client(), { queue, everyMs });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isStopped = true;
+    await this.#running;
+  }
+
+  /** How long those pushed within a time were on their way until they were forwarded, in milliseconds, shortest first. */
+  delaysMs({ sentAtMs }: AlertRecord, [fromMs, toMs]: readonly [number, number]): number[] {
+    return [...this.pushedAtMs]
+      .filter(([, pushedMs]) => pushedMs >= fromMs && pushedMs < toMs)
+      .map(([id, pushedMs]) => (sentAtMs.get(id) ?? Infinity) - pushedMs)
+      .sort((a, b) => a - b);
+  }
+
+  async #run(redis: Redis, { queue, everyMs }: { queue: string; everyMs: number }): Promise<void> {
+    const startedMs = performance.now();
+    while (!this.#isStopped) {
+      const due = Math.floor((performance.now() - startedMs) / everyMs) - this.pushedAtMs.size;
+      if (due > 0) await this.#push(redis, { queue, count: Math.min(due, MOST_AT_ONCE) });
+      await new Promise((resolve) => setTimeout(resolve, Math.min(everyMs, 5)));
+    }
+  }
+
+  async #push(redis: Redis, { queue, count }: { queue: string; count: number }): Promise<void> {
+    const first = this.pushedAtMs.size, nowMs = performance.now();
+    const ids = Array.from({ length: count }, (_, i) => `live-${first + i}`);
+    for (const id of ids) this.pushedAtMs.set(id, nowMs);
+    await redis.lpush(queue, ...ids.map((id) => eventText(id)));
+  }
+}
+
+/** An alert that was over the limit. */
+export interface Destroyed {
+  readonly id: string;
+  readonly isReplay: boolean;
+  /** How much of the limit's window replays had used. Where this is 0 and it is none itself, no replay is to blame. */
+  readonly replaysInWindow: number;
+}
+
+/** What alerter and forwarder did, by the ids of messages; times are the monotonic clock's. */
+export class AlertRecord implements MuttObserver {
+  /** When each alert was let through. */
+  readonly sentAtMs = new Map<string, number>();
+  /** When each replay was, in order. */
+  readonly replayedAtMs: number[] = [];
+  readonly overTheLimit: Destroyed[] = [];
+  /** Alerts that were let through twice. */
+  readonly doubled: string[] = [];
+  /** What came back to a dead-letter queue. */
+  readonly backInDlq: string[] = [];
+  /** What the alerter or the forwarder could not use. */
+  readonly refused: string[] = [];
+  readonly #windowMs: number;
+
+  /** `windowMs`: the window of the forwarder's limit. */
+  constructor({ windowMs }: { windowMs: number }) {
+    this.#windowMs = windowMs;
+  }
+
+  admitted(alert: Uint8Array): void {
+    const id = idOf(alert), nowMs = performance.now();
+    if (this.sentAtMs.has(id)) this.doubled.push(id);
+    this.sentAtMs.set(id, nowMs);
+    if (isReplay(alert)) this.replayedAtMs.push(nowMs);
+  }
+
+  destroyed(alert: Uint8Array): void {
+    const fromMs = performance.now() - this.#windowMs;
+    const replaysInWindow = this.replayedAtMs.filter((atMs) => atMs > fromMs).length;
+    this.overTheLimit.push({ id: idOf(alert), isReplay: isReplay(alert), replaysInWindow });
+  }
+
+  discarded(message: Uint8Array): void {
+    this.refused.push(idOf(message));
+  }
+
+  deadLettered(message: Uint8Array): void {
+    this.backInDlq.push(idOf(message));
+  }
+}
+
+function isReplay(alert: Uint8Array): boolean {
+  return new TextDecoder().decode(alert).includes('"_remediation"');
+}
+
+/** "p50 1, p95 2, max 9 ms (of 250)", for people. */
+export function tellDelays(sortedMs: readonly number[]): string {
+  const at = (share: number) => (sortedMs[Math.max(0, Math.ceil(share * sortedMs.length) - 1)] ?? NaN).toFixed(0);
+  return `p50 ${at(0.5)}, p95 ${at(0.95)}, max ${at(1)} ms (of ${sortedMs.length})`;
+}
