@@ -171,7 +171,7 @@ export class AclScenario implements AsyncDisposable {
     };
     const store = createStore({ client: () => this.#redis.client(login) });
     const bounds = { messages: 1, bytes: 1, messageBytes: 1 };
-    for (let i = 0; i < 2; i++) await store.read(bounds).catch(() => {});
+    for (let i = 0; i < 2; i++) await store.readForCommit(bounds).catch(() => {});
     await this.#client.del(DLQ);
   }
 
@@ -231,7 +231,7 @@ export class AclScenario implements AsyncDisposable {
       ...{ redisHost: "127.0.0.1", redisPort: this.#proxy.port, redisDb: this.#db },
       ...{ redisUsername: USER, redisPassword: new Secret(AclScenario.PASSWORD) },
       ...{ sources: this.#sources, batchSize: 0, chunkMessages: 5, maxMessageBytes: MAX_MESSAGE_BYTES },
-      ...{ intervalMs: 1_000, settleMs: 0, dynamicConfigEnabled: true, consumerGate: "auto" },
+      ...{ intervalMs: 1_000, consumerLagMs: 0, dynamicConfigEnabled: true, consumerGate: "auto" },
       // What waits in the queues counts against it, and nobody takes it.
       moogRateLimit: 1_000,
       ...{ moogWebhookUrl: this.#moog.url, moogHealthTimeoutMs: 1_000 },

@@ -2,7 +2,7 @@
 import { AssertionError } from "node:assert";
 import { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
-import { createSourceParts, type SourceParts } from "../src/app/source_parts.ts";
+import { createSourcePipeline, type SourcePipeline } from "../src/app/source_pipeline.ts";
 import { createSources } from "../src/mutt/built_in_sources.ts";
 import { LiveSettings } from "../src/mutt/dynamic_keys.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../src/config/fields.ts";
@@ -87,7 +87,7 @@ export interface Moved {
 
 /** One instance. Use it with `await using`. */
 export interface Engine extends AsyncDisposable {
-  readonly source: SourceParts;
+  readonly source: SourcePipeline;
   readonly connections: RedisConnections;
   readonly metrics: Metrics;
   readonly lines: readonly LogLine[];
@@ -124,7 +124,7 @@ export function createEngine(
 }
 
 class TestEngine implements Engine {
-  readonly source: SourceParts;
+  readonly source: SourcePipeline;
   readonly connections: RedisConnections;
   readonly metrics: Metrics;
   readonly store: WrappedStore;
@@ -160,7 +160,7 @@ class TestEngine implements Engine {
     });
     const live = new LiveSettings(settings);
     let wrapped: WrappedStore | undefined;
-    this.source = createSourceParts(setup, {
+    this.source = createSourcePipeline(setup, {
       wrapStore: (store) => wrapped = new WrappedStore(store),
       ...{
         live,

@@ -13,7 +13,7 @@ import type {
   Excerpt,
   NewestMessages,
 } from "../src/cycle/chunk.ts";
-import { parseRecord, type Snapshot } from "../src/cycle/cycle_state.ts";
+import { parseCycleState, type Snapshot } from "../src/cycle/cycle_state.ts";
 import { isNewest, sampleDigest } from "../src/redis/sample.ts";
 import type { ReplayStore } from "../src/replay/store.ts";
 
@@ -33,7 +33,7 @@ export class FakeSource {
   nowMs = 1_700_000_000_000;
 
   snapshot(): Snapshot {
-    return { record: parseRecord([...this.fields].flat()), depth: this.dlq.length, nowMs: this.nowMs };
+    return { record: parseCycleState([...this.fields].flat()), depth: this.dlq.length, nowMs: this.nowMs };
   }
 
   write(fields: Readonly<Record<string, string | number>>): void {
@@ -58,11 +58,11 @@ export class FakeStore implements ReplayStore {
     this.#token = token;
   }
 
-  peek(): Promise<Snapshot> {
+  readState(): Promise<Snapshot> {
     return Promise.resolve(this.#source.snapshot());
   }
 
-  look({ messages: most, bytes: mostBytes, messageBytes, skip = 0 }: ChunkBounds): Promise<Chunk> {
+  browseOldest({ messages: most, bytes: mostBytes, messageBytes, skip = 0 }: ChunkBounds): Promise<Chunk> {
     const { dlq } = this.#source, snapshot = this.#source.snapshot(), { record } = snapshot;
     const messages: Buffer[] = [];
     let bytes = 0, isMet = false, last: Buffer | null = null, oversize: Chunk["oversize"] = null;
@@ -86,11 +86,11 @@ export class FakeStore implements ReplayStore {
     return Promise.resolve({ ...snapshot, messages, oversize, goesOnEqual, newestAt, guard: null });
   }
 
-  read(bounds: ChunkBounds): Promise<Chunk> {
-    return this.look(bounds);
+  readForCommit(bounds: ChunkBounds): Promise<Chunk> {
+    return this.browseOldest(bounds);
   }
 
-  browse(
+  browseNewest(
     { messages: most, bytes: mostBytes, messageBytes, skip = 0 }: ChunkBounds,
     excerpt: Excerpt = { bytes: 0, from: "" },
   ): Promise<NewestMessages> {
@@ -127,10 +127,10 @@ export class FakeStore implements ReplayStore {
     // As an answer from elsewhere: never at once.
     await Promise.resolve();
     const result = this.#commit(commit);
-    return { result, next: result === "ok" && bounds ? this.read(bounds) : Promise.resolve(null) };
+    return { result, next: result === "ok" && bounds ? this.readForCommit(bounds) : Promise.resolve(null) };
   }
 
-  settle(id: string): Promise<boolean> {
+  resolveLostCommit(id: string): Promise<boolean> {
     if (this.#receipt === id) return Promise.resolve(true);
     this.#source.write({ seq: Number(this.#source.snapshot().record.sequence) + 1 });
     return Promise.resolve(false);

@@ -7,16 +7,16 @@ import { Buffer } from "node:buffer";
 import type { SourcePolicy } from "../src/message/source_policy.ts";
 import type { Chunk, ChunkBounds, NewestMessages } from "../src/cycle/chunk.ts";
 import type { DeadLetterStore } from "../src/redis/dead_letter_store.ts";
-import { parseRecord, type SourceRecord } from "../src/cycle/cycle_state.ts";
+import { type CycleState, parseCycleState } from "../src/cycle/cycle_state.ts";
 import { planCycle } from "../src/cycle/plan_cycle.ts";
 import { readEnds } from "../src/replay/ends.ts";
 import {
   createJudge,
   isCareful,
-  type Plan,
-  planChunk,
-  type PlanContext,
-  planPicks,
+  judgeChunk,
+  type JudgeContext,
+  type JudgedChunk,
+  judgePicks,
 } from "../src/replay/judge_chunk.ts";
 import { lookForReturns } from "../src/replay/returns.ts";
 
@@ -72,7 +72,7 @@ const POLICY: SourcePolicy = {
 };
 const CHUNK: ChunkBounds = { messages: 200, bytes: 102_400, messageBytes: 1_048_576 };
 
-type ReadOnlyStore = Pick<DeadLetterStore, "look" | "browse">;
+type ReadOnlyStore = Pick<DeadLetterStore, "browseOldest" | "browseNewest">;
 
 interface Fate {
   readonly poison: boolean;
@@ -164,24 +164,28 @@ class Simulation {
     const { record, depth, nowMs } = this.#snapshot();
     if (record.remaining === 0 || depth === 0) return false;
     const context = { policy: POLICY, record, nowMs, maxPoisonRetries: 3, maxMessageBytes: 1_048_576, failedAt: "" };
-    const plan = isCareful(record)
-      ? await this.#pick(store, context)
-      : planChunk(await store.look({ ...CHUNK, messages: Math.min(CHUNK.messages, record.remaining) }), context);
+    const plan = isCareful(record) ? await this.#pick(store, context) : judgeChunk(
+      await store.browseOldest({ ...CHUNK, messages: Math.min(CHUNK.messages, record.remaining) }),
+      context,
+    );
     if (plan === null || plan.moves.length === 0) return false;
     this.#commit(plan, record);
     return true;
   }
 
-  async #pick(store: ReadOnlyStore, context: PlanContext): Promise<Plan | null> {
+  async #pick(store: ReadOnlyStore, context: JudgeContext): Promise<JudgedChunk | null> {
     const replays = Math.min(CHUNK.messages, context.record.remaining);
     const { candidates, oldest } = await readEnds(store, {
       ...{ bounds: CHUNK, wanted: replays, createJudge: () => createJudge(context) },
     });
-    return planPicks(candidates, { ...context, depth: oldest.depth }, { replays, messages: 200, bytes: 102_400 });
+    return judgePicks(candidates, { ...context, depth: oldest.depth }, { replays, messages: 200, bytes: 102_400 });
   }
 
   /** What `commit_moves.lua` does, and then the consumer, at once. */
-  #commit({ moves, messages, places, replayed, deaths, firsts, spent, endsCycle }: Plan, record: SourceRecord): void {
+  #commit(
+    { moves, messages, places, replayed, deaths, firsts, spent, endsCycle }: JudgedChunk,
+    record: CycleState,
+  ): void {
     const taken = new Set(places ?? messages.map((_, i) => i + 1));
     this.#dlq = this.#dlq.filter((_, i) => !taken.has(i + 1));
     Object.assign(this.#fields, {
@@ -215,12 +219,16 @@ class Simulation {
   }
 
   #snapshot() {
-    return { record: parseRecord(Object.entries(this.#fields).flat()), depth: this.#dlq.length, nowMs: this.#nowMs() };
+    return {
+      record: parseCycleState(Object.entries(this.#fields).flat()),
+      depth: this.#dlq.length,
+      nowMs: this.#nowMs(),
+    };
   }
 
   #store(): ReadOnlyStore {
     return {
-      look: ({ messages, bytes }: ChunkBounds): Promise<Chunk> => {
+      browseOldest: ({ messages, bytes }: ChunkBounds): Promise<Chunk> => {
         const { record, depth, nowMs } = this.#snapshot();
         const taken = within(this.#dlq.slice(0, messages), bytes);
         const place = record.depthAtStart - record.replayed - record.dead;
@@ -229,7 +237,7 @@ class Simulation {
           ...{ record, depth, nowMs, messages: taken, oversize: null, goesOnEqual: false, newestAt, guard: null },
         });
       },
-      browse: ({ messages, bytes, skip = 0 }: ChunkBounds): Promise<NewestMessages> => {
+      browseNewest: ({ messages, bytes, skip = 0 }: ChunkBounds): Promise<NewestMessages> => {
         const depth = this.#dlq.length, to = Math.max(0, depth - skip);
         const newest = this.#dlq.slice(Math.max(0, to - messages), to).reverse();
         return Promise.resolve({ depth, messages: within(newest, bytes) });

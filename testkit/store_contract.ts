@@ -41,9 +41,9 @@ async function commit(store: ReplayStore, details: Commit): Promise<CommitResult
 
 /** Begins a cycle over all that is there, and reads what it may take. */
 async function beginAndRead(store: ReplayStore, bounds: Partial<ChunkBounds> = {}): Promise<Chunk> {
-  const { record } = await store.peek();
+  const { record } = await store.readState();
   assert.equal(await store.begin({ ...BEGINNING, sequence: record.sequence, intervalMs: 0 }), "ok");
-  return await store.read({ ...WIDE, ...bounds });
+  return await store.readForCommit({ ...WIDE, ...bounds });
 }
 
 const texts = (messages: readonly (Buffer | null)[]) => messages.map((message) => message && String(message));
@@ -120,16 +120,21 @@ export function testStoreContract(kind: string, createWorld: () => StoreWorld): 
   const test = (name: string, body: (world: StoreWorld) => Promise<void>) =>
     Deno.test(`${kind}: ${name}`, () => body(createWorld()));
 
-  test("peek answers as of a source that was never worked on when there is none", async (world) => {
-    const { record, depth } = await world.open().peek();
+  test("readState answers as of a source that was never worked on when there is none", async (world) => {
+    const { record, depth } = await world.open().readState();
     assert.deepEqual([record.sequence, record.cycle, record.remaining, record.newestBytes, depth], ["0", 0, 0, -1, 0]);
   });
 
   for (const [name, bounds, messages, oversizeBytes] of reads) {
-    test(`look and read answer ${name}, and change nothing`, async (world) => {
+    test(`browseOldest and readForCommit answer ${name}, and change nothing`, async (world) => {
       await world.seed("dlq", ["aaa", "bb", "c", "dddd"]);
       const store = world.open();
-      for (const chunk of [await store.look({ ...WIDE, ...bounds }), await store.read({ ...WIDE, ...bounds })]) {
+      for (
+        const chunk of [
+          await store.browseOldest({ ...WIDE, ...bounds }),
+          await store.readForCommit({ ...WIDE, ...bounds }),
+        ]
+      ) {
         assert.deepEqual([texts(chunk.messages), chunk.oversize?.bytes, chunk.depth], [messages, oversizeBytes, 4]);
       }
       assert.deepEqual(await world.lists(), { ...EMPTY, dlq: ["aaa", "bb", "c", "dddd"] });
@@ -137,17 +142,17 @@ export function testStoreContract(kind: string, createWorld: () => StoreWorld): 
   }
 
   for (const [name, bounds, messages] of browses) {
-    test(`browse answers ${name}`, async (world) => {
+    test(`browseNewest answers ${name}`, async (world) => {
       await world.seed("dlq", ["aaa", "bb", "c", "dddd"]);
-      const newest = await world.open().browse({ ...WIDE, ...bounds });
+      const newest = await world.open().browseNewest({ ...WIDE, ...bounds });
       assert.deepEqual([texts(newest.messages), newest.depth], [messages, 4]);
     });
   }
 
-  test("browse answers of a long message what begins with the last of a text", async (world) => {
+  test("browseNewest answers of a long message what begins with the last of a text", async (world) => {
     const long = `from first from last ${"x".repeat(100)}`;
     await world.seed("dlq", ["short from", "x".repeat(100), long]);
-    const { messages } = await world.open().browse(WIDE, { bytes: 20, from: "from" });
+    const { messages } = await world.open().browseNewest(WIDE, { bytes: 20, from: "from" });
     assert.deepEqual(texts(messages), ["from last xxxxxxxxxx", "", "short from"]);
   });
 
@@ -156,7 +161,7 @@ export function testStoreContract(kind: string, createWorld: () => StoreWorld): 
     const store = world.open();
     assert.equal(await store.begin({ ...BEGINNING, budget: 2, fields: { boundBy: "batch_size" } }), "ok");
     await world.seed("dlq", ["c"]);
-    const { record, newestAt } = await store.read(WIDE), { nowMs } = await store.peek();
+    const { record, newestAt } = await store.readForCommit(WIDE), { nowMs } = await store.readState();
     const { sequence, cycle, depthAtStart, remaining, cycleLimit, newestBytes } = record;
     assert.deepEqual(
       { sequence, cycle, depthAtStart, remaining, cycleLimit, newestBytes, newestAt },
@@ -170,7 +175,7 @@ export function testStoreContract(kind: string, createWorld: () => StoreWorld): 
     const store = world.open();
     await store.begin(BEGINNING);
     await world.takeOldest();
-    const { newestAt, goesOnEqual } = await store.look({ ...WIDE, messages: 1 });
+    const { newestAt, goesOnEqual } = await store.browseOldest({ ...WIDE, messages: 1 });
     assert.deepEqual({ newestAt, goesOnEqual }, { newestAt: 0, goesOnEqual: true });
   });
 
@@ -181,7 +186,7 @@ export function testStoreContract(kind: string, createWorld: () => StoreWorld): 
     assert.equal(await store.begin({ ...BEGINNING, intervalMs: 0 }), "stale");
     assert.equal(await store.begin({ ...BEGINNING, sequence: "1" }), "not_due");
     assert.equal(await world.open({ token: "us" }).begin({ ...BEGINNING, sequence: "1", intervalMs: 0 }), "not_leader");
-    assert.equal((await store.peek()).record.cycle, 1);
+    assert.equal((await store.readState()).record.cycle, 1);
   });
 
   for (const { name, dlq, moves: given, after } of moves) {
@@ -193,7 +198,7 @@ export function testStoreContract(kind: string, createWorld: () => StoreWorld): 
         "ok",
       );
       assert.deepEqual(await world.lists(), { ...EMPTY, ...after });
-      const { sequence, replayed, dead, firsts, remaining, cycleLimit } = (await store.peek()).record;
+      const { sequence, replayed, dead, firsts, remaining, cycleLimit } = (await store.readState()).record;
       assert.deepEqual({ sequence, replayed, dead, firsts, remaining, cycleLimit }, {
         ...{ sequence: "2", replayed: after.target?.length ?? 0, dead: after.dead?.length ?? 0, firsts: 1 },
         ...{ remaining: dlq.length - given.length, cycleLimit: "depth" },
@@ -216,7 +221,7 @@ export function testStoreContract(kind: string, createWorld: () => StoreWorld): 
     const given = { places, moves: [edited("target", "B"), edited("dead", "E")], spent: 1 };
     assert.equal(await commit(store, commitOf({ ...chunk, messages: picked }, given)), "ok");
     assert.deepEqual(await world.lists(), { dlq: ["a", "c", "d", "pushed"], target: ["B"], dead: ["E"] });
-    assert.equal((await store.peek()).record.remaining, 4);
+    assert.equal((await store.readState()).record.remaining, 4);
   });
 
   test("commit takes what was read and no more when somebody pushes meanwhile", async (world) => {
@@ -231,7 +236,7 @@ export function testStoreContract(kind: string, createWorld: () => StoreWorld): 
     await world.seed("dlq", ["a", "b"]);
     const store = world.open(), chunk = await beginAndRead(store, { messages: 1 });
     assert.equal(await commit(store, commitOf(chunk, { endsCycle: true })), "ok");
-    assert.equal((await store.peek()).record.remaining, 0);
+    assert.equal((await store.readState()).record.remaining, 0);
   });
 
   for (const { name, answer, token = "", meanwhile, given } of refusals) {
@@ -240,9 +245,9 @@ export function testStoreContract(kind: string, createWorld: () => StoreWorld): 
       const chunk = await beginAndRead(world.open()), store = world.open({ token });
       const read = token === "" ? chunk : { ...chunk, guard: null };
       await meanwhile?.(world, chunk);
-      const before = [await world.lists(), (await store.peek()).record];
+      const before = [await world.lists(), (await store.readState()).record];
       assert.equal(await commit(store, commitOf(read, given?.(chunk))), answer);
-      assert.deepEqual([await world.lists(), (await store.peek()).record], before);
+      assert.deepEqual([await world.lists(), (await store.readState()).record], before);
     });
   }
 
@@ -251,7 +256,7 @@ export function testStoreContract(kind: string, createWorld: () => StoreWorld): 
     const store = world.open(), chunk = await beginAndRead(store, { messages: 1 }), details = commitOf(chunk);
     assert.equal(await commit(store, details), "ok");
     const other = world.open();
-    assert.equal(await commit(other, commitOf(await other.read(WIDE), { id: "theirs" })), "ok");
+    assert.equal(await commit(other, commitOf(await other.readForCommit(WIDE), { id: "theirs" })), "ok");
     assert.equal(await commit(store, details), "duplicate");
     assert.deepEqual(await world.lists(), { ...EMPTY, target: ["a", "b"] });
   });
@@ -265,7 +270,7 @@ export function testStoreContract(kind: string, createWorld: () => StoreWorld): 
       const isBug = (error: Error) => !(error instanceof StoreError) && /bug of mutt-remediation/.test(error.message);
       await assert.rejects(commit(store, commitOf(chunk, given)), isBug);
       assert.deepEqual(await world.lists(), { ...EMPTY, dlq: ["a"] });
-      assert.equal((await store.peek()).record.sequence, "1");
+      assert.equal((await store.readState()).record.sequence, "1");
     });
   }
 
@@ -288,18 +293,18 @@ export function testStoreContract(kind: string, createWorld: () => StoreWorld): 
     assert.equal(await next, null);
   });
 
-  test("settle answers true of a commit that has run, and changes nothing", async (world) => {
+  test("resolveLostCommit answers true of a commit that has run, and changes nothing", async (world) => {
     await world.seed("dlq", ["a"]);
     const store = world.open(), chunk = await beginAndRead(store);
     await commit(store, commitOf(chunk, { id: "mine" }));
-    assert.equal(await store.settle("mine"), true);
-    assert.equal((await store.peek()).record.sequence, "2");
+    assert.equal(await store.resolveLostCommit("mine"), true);
+    assert.equal((await store.readState()).record.sequence, "2");
   });
 
-  test("settle answers false of a commit that has not run, which then never can", async (world) => {
+  test("resolveLostCommit answers false of a commit that has not run, which then never can", async (world) => {
     await world.seed("dlq", ["a"]);
     const store = world.open(), chunk = await beginAndRead(store);
-    assert.equal(await store.settle("mine"), false);
+    assert.equal(await store.resolveLostCommit("mine"), false);
     assert.equal(await commit(store, commitOf(chunk, { id: "mine" })), "stale");
     assert.deepEqual(await world.lists(), { ...EMPTY, dlq: ["a"] });
   });

@@ -32,20 +32,20 @@ export class WrappedStore implements ReplayStore {
     this.hooks = hooks;
   }
 
-  peek(): Promise<Snapshot> {
-    return this.#store.peek();
+  readState(): Promise<Snapshot> {
+    return this.#store.readState();
   }
 
-  look(bounds: ChunkBounds): Promise<Chunk> {
-    return this.#store.look(bounds);
+  browseOldest(bounds: ChunkBounds): Promise<Chunk> {
+    return this.#store.browseOldest(bounds);
   }
 
-  browse(bounds: ChunkBounds, excerpt?: Excerpt): Promise<NewestMessages> {
-    return this.#store.browse(bounds, excerpt);
+  browseNewest(bounds: ChunkBounds, excerpt?: Excerpt): Promise<NewestMessages> {
+    return this.#store.browseNewest(bounds, excerpt);
   }
 
-  read(bounds: ChunkBounds): Promise<Chunk> {
-    return this.#store.read(bounds);
+  readForCommit(bounds: ChunkBounds): Promise<Chunk> {
+    return this.#store.readForCommit(bounds);
   }
 
   begin(beginning: CycleBeginning): Promise<BeginResult> {
@@ -59,7 +59,7 @@ export class WrappedStore implements ReplayStore {
     return this.hooks.commitAndRead?.(commit, bounds, this.#store) ?? this.#store.commitAndRead(commit, bounds);
   }
 
-  settle(id: string): Promise<boolean> {
-    return this.#store.settle(id);
+  resolveLostCommit(id: string): Promise<boolean> {
+    return this.#store.resolveLostCommit(id);
   }
 }

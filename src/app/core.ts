@@ -5,7 +5,7 @@ import { createProxyChoice } from "../config/proxy.ts";
 import { parseServers, REDIS_PORT } from "../config/redis_url.ts";
 import { warnOfNoWebhook } from "../config/rules.ts";
 import type { SourcesFile } from "../config/sources_file.ts";
-import type { SourceSetup } from "../gates/source_definition.ts";
+import type { SourceDefinition } from "../gates/source_definition.ts";
 import type { Teardown } from "../lifecycle/teardown.ts";
 import { createSources, needsMoogsoft } from "../mutt/built_in_sources.ts";
 import { LiveSettings } from "../mutt/dynamic_keys.ts";
@@ -27,8 +27,8 @@ import type { SloCounters } from "../slo/counters.ts";
 import { sloTargets } from "../slo/create.ts";
 import { SloMetrics } from "../slo/metrics.ts";
 import { RenewedFiles } from "./renewed_files.ts";
-import { createSourceParts, type SourceParts } from "./source_parts.ts";
-import { describeForMetrics } from "./source_set.ts";
+import { createSourcePipeline, type SourcePipeline } from "./source_pipeline.ts";
+import { describeForMetrics } from "./running_sources.ts";
 import { COMMIT, VERSION } from "./version.ts";
 
 /** Largest possible reads that all sources together hold at once: one is committed while the next is read. */
@@ -67,9 +67,9 @@ export interface Core {
   readonly files: RenewedFiles;
   readonly watcher: ConfigWatcher;
   /** The sources that are switched on. */
-  readonly setups: readonly SourceSetup[];
+  readonly setups: readonly SourceDefinition[];
   /** Builds a source; nothing runs until it is driven, and its builder stops it. */
-  readonly createParts: (setup: SourceSetup) => SourceParts;
+  readonly createParts: (setup: SourceDefinition) => SourcePipeline;
   /** Calls `listener` each time the connections are there again. */
   readonly onReconnect: (listener: () => void) => void;
 }
@@ -133,7 +133,7 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
     tracer,
     ...asking,
   };
-  const createParts = (setup: SourceSetup) => createSourceParts(setup, shared);
+  const createParts = (setup: SourceDefinition) => createSourcePipeline(setup, shared);
   const onReconnect = (listener: () => void) => void reconnected.push(listener);
   return { live, metrics, sloCounters, connections, files, watcher, setups, createParts, onReconnect };
 }

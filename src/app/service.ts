@@ -1,6 +1,6 @@
 /** The long-running service: builds the parts in order, runs until told to stop, and takes them down again. */
 import { loadSources } from "../config/load.ts";
-import type { SourceSetup } from "../gates/source_definition.ts";
+import type { SourceDefinition } from "../gates/source_definition.ts";
 import { createHealthHandler } from "../api/health.ts";
 import { createMetricsHandler } from "../api/metrics.ts";
 import { HttpServer } from "../http/server.ts";
@@ -17,7 +17,7 @@ import type { Clock } from "../runtime/clock.ts";
 import { EXIT } from "../runtime/exit.ts";
 import { createSloMonitor } from "../slo/create.ts";
 import { type AppOptions, type Core, createCore } from "./core.ts";
-import { type DrivenSource, SourceSet } from "./source_set.ts";
+import { type RunningSource, RunningSources } from "./running_sources.ts";
 import { SourcesReloader } from "./sources_reloader.ts";
 import { startWhenRedisIsReady } from "./start.ts";
 import { VERSION } from "./version.ts";
@@ -35,7 +35,7 @@ export async function runService(given: AppOptions): Promise<number> {
       log.error("bug", "The replay loop failed for a reason that is none of Redis or the messages", { error });
       failed.resolve(EXIT.failed);
     };
-    const sources = new SourceSet(core.setups, {
+    const sources = new RunningSources(core.setups, {
       metrics: core.metrics,
       build: (setup) => buildDriven(setup, { core, clock, onBug }),
     });
@@ -89,9 +89,9 @@ export async function runService(given: AppOptions): Promise<number> {
 }
 
 function buildDriven(
-  setup: SourceSetup,
+  setup: SourceDefinition,
   { core, clock, onBug }: { core: Core; clock: Clock; onBug: (error: unknown) => void },
-): DrivenSource {
+): RunningSource {
   const parts = core.createParts(setup);
   const loop = new ReplayLoop(parts.replay, {
     clock,
@@ -108,7 +108,7 @@ function buildDriven(
 
 function createReloader(
   { settings, clock, log }: AppOptions,
-  { core, sources, onBug }: { core: Core; sources: SourceSet; onBug: (error: unknown) => void },
+  { core, sources, onBug }: { core: Core; sources: RunningSources; onBug: (error: unknown) => void },
 ): SourcesReloader {
   return new SourcesReloader({
     ...{ sources, clock, onBug, log: log.child("config") },

@@ -5,8 +5,8 @@ import type { ReloadResult } from "../observability/metrics.ts";
 import type { Log } from "../observability/log.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { SourceChange } from "./source_set.ts";
-import type { SourceSetup } from "../gates/source_definition.ts";
+import type { SourceChange } from "./running_sources.ts";
+import type { SourceDefinition } from "../gates/source_definition.ts";
 
 /** Time between two looks at the file, in milliseconds. */
 const POLL_MS = 5_000;
@@ -15,12 +15,12 @@ const POLL_MS = 5_000;
 export interface SourcesReloaderDeps {
   /** Reads and parses the file. Does not throw. */
   load(): ParsedSources;
-  createSources(file: SourcesFile): readonly SourceSetup[];
+  createSources(file: SourcesFile): readonly SourceDefinition[];
   /** What of Redis forbids these sources. May reject with the client's errors. */
-  inspect(setups: readonly SourceSetup[]): Promise<readonly string[]>;
+  inspect(setups: readonly SourceDefinition[]): Promise<readonly string[]>;
   readonly sources: {
-    compare(setups: readonly SourceSetup[]): SourceChange;
-    apply(setups: readonly SourceSetup[]): Promise<void>;
+    compare(setups: readonly SourceDefinition[]): SourceChange;
+    apply(setups: readonly SourceDefinition[]): Promise<void>;
   };
   readonly clock: Clock;
   readonly log: Log;

@@ -7,7 +7,7 @@ import { explainRedisError } from "../redis/advice.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import { EXIT } from "../runtime/exit.ts";
 import type { AppOptions, Core } from "./core.ts";
-import type { DrivenSource, SourceSet } from "./source_set.ts";
+import type { RunningSource, RunningSources } from "./running_sources.ts";
 
 /** Pause before Redis is looked at again where it refused to answer, in milliseconds. */
 const PREFLIGHT_RETRY_MS = 1_000;
@@ -20,7 +20,7 @@ export async function startWhenRedisIsReady(
   { log, clock, signal }: Pick<AppOptions, "log" | "clock" | "signal">,
   { core, sources, reloader, teardown }: {
     core: Core;
-    sources: SourceSet;
+    sources: RunningSources;
     reloader: SourcesReloader | null;
     teardown: Teardown;
   },
@@ -57,9 +57,9 @@ export async function startWhenRedisIsReady(
 
 /** Looks at the servers of the sources that are connected. Servers that a cluster's sources do not share are looked at one by one. */
 async function inspectSources(
-  sources: readonly DrivenSource[],
+  sources: readonly RunningSource[],
   { core, log, told }: { core: Core; log: Log; told: Set<string> },
-): Promise<{ problems: readonly string[]; passed: readonly DrivenSource[] }> {
+): Promise<{ problems: readonly string[]; passed: readonly RunningSource[] }> {
   const { reader } = core.connections;
   const connected = sources.filter(({ parts }) => parts.isConnected());
   const groups = reader.isCluster || connected.length === 0 ? connected.map((source) => [source]) : [connected];

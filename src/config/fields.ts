@@ -196,7 +196,7 @@ export const FIELDS = {
     doc: "If the gate consumer, downstream, breaker or depth was closed for this long, replay resumes with a " +
       "canary group and an allowance that grows from cycle to cycle. 0: never for this reason.",
   }),
-  settleMs: duration({
+  consumerLagMs: duration({
     variable: "REMEDIATION_SETTLE",
     group: "Gates",
     default: null,

@@ -5,7 +5,7 @@ import type { Snapshot } from "./cycle_state.ts";
 /** What tells a commit that nobody has touched the DLQ since a read. Of use to the store that made it only. */
 export interface ReadGuard {
   /** Whether the server watches the DLQ. Never rejects. */
-  readonly holds: Promise<boolean>;
+  readonly isValid: Promise<boolean>;
 }
 
 /** The oldest messages of a DLQ, not changed by reading them. */

@@ -4,7 +4,7 @@ import { type CycleLimit, parseCycleLimit } from "./cycle_limit.ts";
 import { type CycleTally, parseTallies } from "./evidence.ts";
 
 /** What the record says. Fields that are missing or not understood read as on a source that was never worked on. */
-export interface SourceRecord {
+export interface CycleState {
   /** Raised by every change; a decision that rests on an older one is refused as stale. Text: it is only compared. */
   readonly sequence: string;
   /** Number of the cycle in hand, 0 before the first. */
@@ -46,7 +46,7 @@ export interface SourceRecord {
 
 /** A source at one instant of the server. */
 export interface Snapshot {
-  readonly record: SourceRecord;
+  readonly record: CycleState;
   /** Messages in the DLQ. */
   readonly depth: number;
   /** The server's clock. */
@@ -54,7 +54,7 @@ export interface Snapshot {
 }
 
 /** Every field of the record that is read, and most bytes of one: what is longer reads as missing. */
-export const RECORD_FIELDS = [
+export const CYCLE_STATE_FIELDS = [
   ...["seq", "cycle", "startedAtMs", "depthAtStart", "remaining", "replayed", "dead", "newestBytes", "newestDigest"],
   ...["boundBy", "suspect", "distance", "wait", "allowance", "brakeReason", "firsts", "movedAtMs", "tallies"],
   ...["scannedDepth", "lagMs", "stampsDropped", "outages", "breakerCanaryAtMs", "spentUntilMs"],
@@ -63,7 +63,7 @@ export const RECORD_FIELDS = [
 export const MAX_FIELD_BYTES = 16_384;
 
 /** Reads a flat list of fields and values. Never throws. */
-export function parseRecord(flat: readonly unknown[]): SourceRecord {
+export function parseCycleState(flat: readonly unknown[]): CycleState {
   const fields = new Map<string, string>();
   for (let i = 0; i + 1 < flat.length; i += 2) fields.set(String(flat[i]), String(flat[i + 1]));
   const text = (name: string) => fields.get(name) ?? "";
@@ -123,4 +123,4 @@ export function brakeFields(brake: Brake): Record<string, string> {
 }
 
 /** The record of a source that was never worked on. */
-export const NEW_RECORD: SourceRecord = parseRecord([]);
+export const NEW_CYCLE_STATE: CycleState = parseCycleState([]);

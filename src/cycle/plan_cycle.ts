@@ -1,7 +1,7 @@
 /** What a cycle that begins now may do, by the source's record and by what came back: pure. */
 import { type BrakeState, brakeState, type BrakeStep, type Judgement, stepBrake, STRAIN_MS } from "./brake.ts";
 import type { CycleLimit } from "./cycle_limit.ts";
-import { brakeFields, type Snapshot, type SourceRecord } from "./cycle_state.ts";
+import { brakeFields, type CycleState, type Snapshot } from "./cycle_state.ts";
 import {
   countReturns,
   type CycleTally,
@@ -111,7 +111,7 @@ export function planCycle(snapshot: Snapshot, settings: CycleSettings): NextCycl
 
 /** Counts what came back to the cycles that it names, and says what that means. Late returns have an old cycle judged again. */
 function judgeReturns(
-  record: SourceRecord,
+  record: CycleState,
   { returns, outages, stampsDropped, nowMs, liveSuccesses = 0, waiting = 0 }:
     & CycleSettings
     & { outages: readonly Outage[]; stampsDropped: boolean; nowMs: number },
@@ -163,18 +163,18 @@ function judgeReturns(
 }
 
 /** How long the consumer takes at most: what comes back of an earlier cycle than the last one has taken so long, or less. */
-function lagOf({ tallies, lagMs }: SourceRecord, found: Returns["found"], nowMs: number): number {
+function lagOf({ tallies, lagMs }: CycleState, found: Returns["found"], nowMs: number): number {
   if (found.size === 0) return lagMs;
   const late = tallies.filter(({ cycle }) => found.has(cycle)).map(({ movedAtMs }) => nowMs - movedAtMs);
   return Math.min(MAX_LAG_MS, Math.max(Math.floor(lagMs * LAG_KEPT), ...late));
 }
 
 /** The state of a source's brake, by its record. */
-export function stateOf({ brake, cycleLimit }: SourceRecord): BrakeState {
+export function stateOf({ brake, cycleLimit }: CycleState): BrakeState {
   return brakeState(brake, cycleLimit === "held");
 }
 
 /** Whether a group went since: behind a full queue a cycle goes on once there is room, and that group is the one to judge. */
-function isFollowed({ isOver }: Outage, { brake, replayed, cycleLimit }: SourceRecord): boolean {
+function isFollowed({ isOver }: Outage, { brake, replayed, cycleLimit }: CycleState): boolean {
   return isOver && brake.suspect && replayed > 0 && cycleLimit !== "breaker";
 }

@@ -1,5 +1,5 @@
 /** Gate `returns`: the source's brake, as the cycle in hand left it. */
-import type { SourceRecord } from "../cycle/cycle_state.ts";
+import type { CycleState } from "../cycle/cycle_state.ts";
 import type { Gate } from "./gate.ts";
 
 /**
@@ -7,7 +7,7 @@ import type { Gate } from "./gate.ts";
  * open is in the cycle's budget, so it sets no room.
  */
 export function createBrakeGate(
-  record: () => { record: SourceRecord; nextCycleInMs: number } | null,
+  record: () => { record: CycleState; nextCycleInMs: number } | null,
 ): Gate<"returns"> {
   return {
     name: "returns",

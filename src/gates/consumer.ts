@@ -4,8 +4,8 @@ import type { RedisClient } from "../redis/cluster.ts";
 import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { CachedLookup } from "../lifecycle/cached_lookup.ts";
-import { exchange, type ExchangeOutcome } from "../runtime/exchange.ts";
-import { type Asked, describeAnswer, describeFailure } from "./exchange_words.ts";
+import { type FetchOutcome, fetchStatus } from "../runtime/bounded_fetch.ts";
+import { type Asked, describeAnswer, describeFailure } from "./fetch_words.ts";
 import type { Gate, GateAnswer } from "./gate.ts";
 import { Heartbeats, type HeartbeatState } from "./heartbeats.ts";
 
@@ -66,7 +66,7 @@ export class ConsumerGate implements Gate<"consumer"> {
   /** Begins the first look, so that the first {@link ConsumerGate.ask} can tell. Optional. */
   start(): void {
     // Not left floating: stop() awaits what this begins.
-    void this.settled();
+    void this.whenKnown();
   }
 
   /** At most one Redis call; looks and the health URL are asked in the background. Never rejects. */
@@ -79,9 +79,9 @@ export class ConsumerGate implements Gate<"consumer"> {
   }
 
   /** Resolves once a look for heartbeats and the health URL have answered, or could not. */
-  async settled(): Promise<void> {
+  async whenKnown(): Promise<void> {
     if (this.#options.mode === "off") return;
-    await Promise.all([this.#heartbeats?.settled(), this.#health?.fact.settled()]);
+    await Promise.all([this.#heartbeats?.whenKnown(), this.#health?.fact.whenKnown()]);
   }
 
   /** Ends what runs in the background and waits for it. Safe to call twice. */
@@ -140,7 +140,7 @@ function closed(reason: ConsumerAnswer["reason"], detail: string, retryInMs: num
 
 /** Asks the consumer's health URL beside the loop. */
 class HealthUrl {
-  readonly fact: CachedLookup<ExchangeOutcome>;
+  readonly fact: CachedLookup<FetchOutcome>;
   readonly #asked: Asked;
   readonly #from: string;
 
@@ -155,7 +155,7 @@ class HealthUrl {
       find: async (signal) => {
         const timeoutMs = HEALTH_URL_TIMEOUT_MS;
         const request = { url, method: "GET", timeoutMs, clock, signal, proxy: proxy?.url } as const;
-        const value = await exchange(fetch === undefined ? request : { ...request, fetch });
+        const value = await fetchStatus(fetch === undefined ? request : { ...request, fetch });
         signal.throwIfAborted();
         return { value, ageMs: 0 };
       },
@@ -180,6 +180,6 @@ class HealthUrl {
   }
 }
 
-function isOk(outcome: ExchangeOutcome): boolean {
+function isOk(outcome: FetchOutcome): boolean {
   return outcome.kind === "answered" && outcome.status === 200;
 }

@@ -3,7 +3,7 @@
  * gate is in one table here; to add a gate, add its row and a file that asks.
  */
 import { REDIS_ERROR_CODES, type RedisErrorCode } from "../redis/errors.ts";
-import { EXCHANGE_FAILURES } from "../runtime/exchange.ts";
+import { FETCH_FAILURES } from "../runtime/bounded_fetch.ts";
 
 /** What other parts must know of a gate; an absent trait is false. */
 interface GateTraits {
@@ -63,7 +63,7 @@ const GATES = {
   downstream: {
     reasons: [
       ...["disabled", "no_url", "unknown", "healthy", "probe_rejected", "probe_202", "unhealthy", "tls"] as const,
-      ...EXCHANGE_FAILURES,
+      ...FETCH_FAILURES,
     ],
     blocksStart: true,
     excusesFailures: true,

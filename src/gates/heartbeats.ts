@@ -72,8 +72,8 @@ export class Heartbeats {
   }
 
   /** Resolves once the look that is due has ended. */
-  settled(): Promise<void> {
-    return this.#look.settled();
+  whenKnown(): Promise<void> {
+    return this.#look.whenKnown();
   }
 
   /** Ends a look in progress. Safe to call twice. */

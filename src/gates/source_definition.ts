@@ -4,7 +4,7 @@ import type { SourcePolicy } from "../message/source_policy.ts";
 import { GATE_NAMES, type GateName, hasTrait } from "./gate.ts";
 
 /** A source and what its gates look at. Plain data: two that look the same are the same. */
-export interface SourceSetup {
+export interface SourceDefinition {
   readonly policy: SourcePolicy;
   /** Its gates, in the order in which they are shown. */
   readonly gates: readonly GateName[];
@@ -28,7 +28,7 @@ export interface SourceSetup {
   /** DLQs of other sources that are replayed into the queue before the forwarder. */
   readonly otherAlertDlqs: readonly string[];
   /** How long its consumer may take until what fails is back: shortest time from cycle to cycle. */
-  readonly settleMs: number;
+  readonly consumerLagMs: number;
 }
 
 /** Limit of the depth gate. */
@@ -46,7 +46,7 @@ const DECLARED_DEPTH_LIMIT = 1_000;
 /** Gates of a declared source whose consumer is not asked. */
 
 /** How the sources file calls a member of a source. */
-export function fileMember({ policy }: SourceSetup, member: keyof SourceEntry): string {
+export function fileMember({ policy }: SourceDefinition, member: keyof SourceEntry): string {
   return `sources.${policy.name}.${member}`;
 }
 
@@ -67,14 +67,14 @@ export function overridePolicy(policy: SourcePolicy, entry: SourceEntry): Source
  * A source of somebody else's pipeline: nothing of Moogsoft concerns it. Its consumer has no heartbeat of MUTT's kind, so it
  * is asked only by its URL. @throws {TypeError} where the entry names not all three lists
  */
-export function declareSource(name: string, entry: SourceEntry): SourceSetup {
+export function declareSource(name: string, entry: SourceEntry): SourceDefinition {
   const { dlq, target, dead } = entry;
   if (dlq === undefined || target === undefined || dead === undefined) {
     throw new TypeError(`source ${name} lacks a list`);
   }
   const policy = overridePolicy({ name, dlq, target, dead, counter: null, cutOnReplay: [], required: [] }, entry);
   const healthUrl = entry.healthUrl ?? "";
-  const setup: SourceSetup = {
+  const setup: SourceDefinition = {
     policy,
     gates: GATE_NAMES.filter((gate) => hasTrait(gate, "isOnEverySource") || (gate === "consumer" && healthUrl !== "")),
     maxReplays: entry.maxReplays ?? null,
@@ -86,7 +86,7 @@ export function declareSource(name: string, entry: SourceEntry): SourceSetup {
       healthUrl,
       healthUrlFrom: "",
       successCodes: [],
-      settleMs: 0,
+      consumerLagMs: 0,
       provenByAlerts: false,
       otherAlertDlqs: [],
     },

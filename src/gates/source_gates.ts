@@ -14,7 +14,7 @@ import { createLeaderGate, type LeaderGateDeps } from "./leader.ts";
 import { createBrakeGate } from "./brake.ts";
 import { createEnabledGate } from "./enabled.ts";
 import { createRedisGate } from "./redis.ts";
-import type { SourceSetup } from "./source_definition.ts";
+import type { SourceDefinition } from "./source_definition.ts";
 
 /** What {@link createSourceGates} needs. */
 export interface SourceGatesDeps {
@@ -46,7 +46,7 @@ export interface SourceGates {
 }
 
 /** Creates the gates. Nothing is asked before the board asks. Who builds them stops `consumer`. */
-export function createSourceGates(setup: SourceSetup, deps: SourceGatesDeps): SourceGates {
+export function createSourceGates(setup: SourceDefinition, deps: SourceGatesDeps): SourceGates {
   const { redis, clock, log, onRedisError, chooseProxy } = deps;
   const consumer = new ConsumerGate({
     ...{ redis, clock, log, onRedisError, chooseProxy },
@@ -69,7 +69,7 @@ export function createSourceGates(setup: SourceSetup, deps: SourceGatesDeps): So
 
 /** The board of those gates that the source has, in the order of {@link GATE_NAMES}; metrics show what it says. */
 export function createSourceBoard(
-  { policy: { name: source }, gates: names }: SourceSetup,
+  { policy: { name: source }, gates: names }: SourceDefinition,
   gates: readonly Gate[],
   { clock, log, metrics }: { clock: Clock; log: Log; metrics: Pick<Metrics, "gateOpen" | "showGates"> },
 ): GateBoard {

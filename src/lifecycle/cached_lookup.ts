@@ -53,7 +53,7 @@ export class CachedLookup<T> {
   }
 
   /** Resolves once the value is fresh or the lookup for it has ended. Starts the lookup if needed. */
-  async settled(): Promise<void> {
+  async whenKnown(): Promise<void> {
     this.current();
     await this.#inHand;
   }

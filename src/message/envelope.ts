@@ -2,7 +2,7 @@
 import { isNamed, type JsonMember, membersText, objectOf, quoteAscii, stringOf } from "./json_object.ts";
 import { editMessage } from "./edit.ts";
 import { readMessage } from "./read_message.ts";
-import { type Death, recordText, type ReplayRecord } from "./stamp.ts";
+import { type DeathStamp, type ReplayStamp, stampText } from "./stamp.ts";
 import { FAILED_AT_MEMBER, REMEDIATION_MEMBER } from "./source_policy.ts";
 
 const TEXT_MEMBER = "payload";
@@ -21,12 +21,12 @@ const STRICT_UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
  */
 export function sealEnvelope(
   bytes: Uint8Array,
-  { record, death }: { record: ReplayRecord; death: Death },
+  { record, death }: { record: ReplayStamp; death: DeathStamp },
 ): Uint8Array {
   const text = escapedBytes(bytes) > 4 / 3 * bytes.length + SLACK_BYTES ? null : decodeExactly(bytes);
   const members = membersText([
     [FAILED_AT_MEMBER, quoteAscii(death.failedAt)],
-    [REMEDIATION_MEMBER, recordText(record, death.reason)],
+    [REMEDIATION_MEMBER, stampText(record, death.reason)],
     text === null ? [BYTES_MEMBER, quoteAscii(bytes.toBase64())] : [TEXT_MEMBER, JSON.stringify(text)],
   ]);
   return new TextEncoder().encode(`{${members}}`);

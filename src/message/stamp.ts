@@ -19,7 +19,7 @@ import { type DeadReason, FAILED_AT_MEMBER, REMEDIATION_MEMBER } from "./source_
 export const MAX_COUNT = 1000;
 
 /** The record that a message is given: counts of 0-1,000, and the replay whose outcome is open. */
-export interface ReplayRecord {
+export interface ReplayStamp {
   /** How often it came back. */
   readonly failures: number;
   /** What these failures tell against the message rather than the consumer, in bits (`weigh`); hundredths. */
@@ -35,21 +35,21 @@ export interface ReplayRecord {
 }
 
 /** A record found in a message, as far as it is believed: counts that are not are 0, the rest null. */
-export interface FoundRecord extends Omit<ReplayRecord, "cycle" | "source" | "since"> {
+export interface FoundStamp extends Omit<ReplayStamp, "cycle" | "source" | "since"> {
   readonly since: number | null;
   readonly cycle: number | null;
   readonly source: string | null;
 }
 
 /** When and why a message died. */
-export interface Death {
+export interface DeathStamp {
   readonly reason: DeadReason;
   /** ISO 8601 in UTC with milliseconds. */
   readonly failedAt: string;
 }
 
 /** The record in the last top-level `_remediation`; null where there is none or it is no object. */
-export function findRecord(message: JsonObject): FoundRecord | null {
+export function findStamp(message: JsonObject): FoundStamp | null {
   const member = findMember(message, REMEDIATION_MEMBER);
   const record = member === null ? null : objectOf(member);
   if (record === null) return null;
@@ -66,7 +66,7 @@ export function findRecord(message: JsonObject): FoundRecord | null {
 }
 
 /** Whether two records say the same. */
-export function isSameRecord(a: ReplayRecord, b: ReplayRecord): boolean {
+export function isSameStamp(a: ReplayStamp, b: ReplayStamp): boolean {
   return a.failures === b.failures && a.evidence === b.evidence && a.sheds === b.sheds && a.since === b.since &&
     a.cycle === b.cycle && a.source === b.source;
 }
@@ -76,7 +76,7 @@ export function isSameRecord(a: ReplayRecord, b: ReplayRecord): boolean {
  * `failures` is written as `3.0`: builds that knew no `evidence`, and for which three failures are death whatever the outage, read
  * that as 0. So the way back kills nothing either.
  */
-export function recordText(record: ReplayRecord, reason?: DeadReason, failedAt: string | null = null): string {
+export function stampText(record: ReplayStamp, reason?: DeadReason, failedAt: string | null = null): string {
   const { failures, evidence, since, cycle, source } = record;
   const sheds = record.sheds > 0 ? `, "sheds": ${record.sheds}` : "";
   const own = failedAt === null ? "" : `, "failed_at": ${failedAt}`;
@@ -90,17 +90,17 @@ export function recordText(record: ReplayRecord, reason?: DeadReason, failedAt: 
 /** The message as it goes back to work: `cut` and every `_remediation` out, the record in as the last member. */
 export function stampReplay(
   message: JsonObject,
-  { record, cut }: { record: ReplayRecord; cut: readonly string[] },
+  { record, cut }: { record: ReplayStamp; cut: readonly string[] },
 ): Uint8Array {
   return editMessage(message, replayEdit(record, cut));
 }
 
 /** The last edit of a replay: most messages of a chunk take the same. */
-let lastReplay: { record: ReplayRecord; cut: readonly string[]; edit: MessageEdit } | null = null;
+let lastReplay: { record: ReplayStamp; cut: readonly string[]; edit: MessageEdit } | null = null;
 
-function replayEdit(record: ReplayRecord, cut: readonly string[]): MessageEdit {
-  if (lastReplay?.cut === cut && isSameRecord(lastReplay.record, record)) return lastReplay.edit;
-  const edit = { cut: [...cut, REMEDIATION_MEMBER], append: [[REMEDIATION_MEMBER, recordText(record)]] as const };
+function replayEdit(record: ReplayStamp, cut: readonly string[]): MessageEdit {
+  if (lastReplay?.cut === cut && isSameStamp(lastReplay.record, record)) return lastReplay.edit;
+  const edit = { cut: [...cut, REMEDIATION_MEMBER], append: [[REMEDIATION_MEMBER, stampText(record)]] as const };
   lastReplay = { record, cut, edit };
   return edit;
 }
@@ -112,13 +112,13 @@ function replayEdit(record: ReplayRecord, cut: readonly string[]): MessageEdit {
  */
 export function stampDeath(
   message: JsonObject,
-  { record, death }: { record: ReplayRecord; death: Death },
+  { record, death }: { record: ReplayStamp; death: DeathStamp },
 ): Uint8Array {
   return editMessage(message, {
     cut: [FAILED_AT_MEMBER, REMEDIATION_MEMBER],
     append: [
       [FAILED_AT_MEMBER, quoteAscii(death.failedAt)],
-      [REMEDIATION_MEMBER, recordText(record, death.reason, ownFailedAt(message))],
+      [REMEDIATION_MEMBER, stampText(record, death.reason, ownFailedAt(message))],
     ],
   });
 }

@@ -2,7 +2,7 @@
 import { sealEnvelope } from "./envelope.ts";
 import { type CycleTally, weigh } from "../cycle/evidence.ts";
 import { findMember, isFalsy, type JsonObject, numberOf } from "./json_object.ts";
-import { findRecord, type FoundRecord, MAX_COUNT, type ReplayRecord, stampDeath, stampReplay } from "./stamp.ts";
+import { findStamp, type FoundStamp, MAX_COUNT, type ReplayStamp, stampDeath, stampReplay } from "./stamp.ts";
 import { readMessage } from "./read_message.ts";
 import { type DeadReason, SHED_MEMBER, type SourcePolicy } from "./source_policy.ts";
 
@@ -45,7 +45,7 @@ export type Verdict = Judgement & {
 };
 
 type Judgement =
-  | { readonly action: "replay"; readonly payload: Uint8Array; readonly record: ReplayRecord }
+  | { readonly action: "replay"; readonly payload: Uint8Array; readonly record: ReplayStamp }
   | {
     readonly action: "dead";
     readonly reason: DeadReason;
@@ -61,7 +61,7 @@ export function decide(bytes: Uint8Array, context: VerdictContext): Verdict {
     const { reason, detail } = message;
     return { ...enclose(bytes, { reason, detail, context }), tries: 0, cameBackFrom: null };
   }
-  const found = findRecord(message);
+  const found = findStamp(message);
   return {
     ...judge(message, { found, context }),
     tries: found === null ? 0 : found.failures + found.sheds + 1,
@@ -71,7 +71,7 @@ export function decide(bytes: Uint8Array, context: VerdictContext): Verdict {
 
 /** The cycle that a record names, where it could be one of this source: anybody may write a record. */
 export function cycleOf(
-  found: FoundRecord | null,
+  found: FoundStamp | null,
   { policy, cycle }: Pick<VerdictContext, "policy" | "cycle">,
 ): number | null {
   return found?.source === policy.name && found.cycle !== null && found.cycle <= cycle ? found.cycle : null;
@@ -79,7 +79,7 @@ export function cycleOf(
 
 function judge(
   message: JsonObject,
-  { found, context }: { found: FoundRecord | null; context: VerdictContext },
+  { found, context }: { found: FoundStamp | null; context: VerdictContext },
 ): Judgement {
   const record = nextRecord(message, { found, context });
   const lacking = findLacking(message, context.policy.required);
@@ -91,7 +91,7 @@ function judge(
 
 /** Why the message is poison, in words; null where it is not. */
 function whyPoison(
-  { failures, evidence, since }: ReplayRecord,
+  { failures, evidence, since }: ReplayStamp,
   { policy, maxPoisonRetries: limit, nowMs }: VerdictContext,
   counter: number,
 ): string | null {
@@ -118,8 +118,8 @@ export function readCounter(message: JsonObject, name: string | null): number {
 /** The record that the message is to carry from now on: the one it came with, and its return accounted for. */
 function nextRecord(
   message: JsonObject,
-  { found, context }: { found: FoundRecord | null; context: VerdictContext },
-): ReplayRecord {
+  { found, context }: { found: FoundStamp | null; context: VerdictContext },
+): ReplayStamp {
   const { cycle, policy, cycleStartedAtMs, nowMs } = context;
   if (found === null) {
     return { ...NO_COUNTS, since: Math.floor(cycleStartedAtMs / 1_000), cycle, source: policy.name };
@@ -128,13 +128,13 @@ function nextRecord(
   return { ...countReturn(message, { found, context }), since, cycle, source: policy.name };
 }
 
-type Counts = Pick<ReplayRecord, "failures" | "evidence" | "sheds">;
+type Counts = Pick<ReplayStamp, "failures" | "evidence" | "sheds">;
 const NO_COUNTS: Counts = { failures: 0, evidence: 0, sheds: 0 };
 
 /** Adds one return to the counts: a shed, or a failure and what it tells. */
 function countReturn(
   message: JsonObject,
-  { found, context }: { found: FoundRecord; context: VerdictContext },
+  { found, context }: { found: FoundStamp; context: VerdictContext },
 ): Counts {
   const { failures, evidence, sheds } = found;
   // Only where the member is cut on replay does its presence say that the message was shed since.
@@ -149,7 +149,7 @@ function countReturn(
 }
 
 /** Whether the replay that the record tells of was the message's first. */
-export function isFirstReturn({ failures, sheds }: FoundRecord): boolean {
+export function isFirstReturn({ failures, sheds }: FoundStamp): boolean {
   return failures === 0 && sheds === 0;
 }
 
@@ -175,7 +175,7 @@ function findLacking(message: JsonObject, required: readonly string[]): string |
 interface Burial {
   readonly reason: DeadReason;
   readonly detail: string;
-  readonly record: ReplayRecord;
+  readonly record: ReplayStamp;
   readonly context: VerdictContext;
 }
 

@@ -9,7 +9,7 @@ import {
   type SourcesFile,
 } from "../config/sources_file.ts";
 import { GATE_NAMES } from "../gates/gate.ts";
-import { declareSource, fileMember, overridePolicy, type SourceSetup } from "../gates/source_definition.ts";
+import { declareSource, fileMember, overridePolicy, type SourceDefinition } from "../gates/source_definition.ts";
 
 /** Limit for `alerter`: MUTT's warn threshold; the alerter sheds over twice as many (contract §1.3). */
 const ALERTER_DEPTH_LIMIT = 1_000;
@@ -21,7 +21,7 @@ const MOOG_SETTLE_MS = 70_000;
 const NOT_FOR_FORWARDER = 202;
 
 /** Every source that is switched on: the built-in ones in the order in which they are named, then the declared ones. */
-export function createSources(settings: Settings, file: SourcesFile = NO_SOURCES_FILE): readonly SourceSetup[] {
+export function createSources(settings: Settings, file: SourcesFile = NO_SOURCES_FILE): readonly SourceDefinition[] {
   const builtIn = settings.sources.map((name) => override(BUILT_IN[name](settings), file.get(name) ?? {}));
   const declared = [...file].filter(([name]) => !isBuiltIn(name)).map(([name, entry]) => declareSource(name, entry));
   const sources = [...builtIn, ...declared];
@@ -34,11 +34,11 @@ export function createSources(settings: Settings, file: SourcesFile = NO_SOURCES
 }
 
 /** Whether a source is replayed only while Moogsoft takes events. */
-export function needsMoogsoft(setups: readonly SourceSetup[]): boolean {
+export function needsMoogsoft(setups: readonly SourceDefinition[]): boolean {
   return setups.some(({ gates }) => gates.includes("downstream"));
 }
 
-const BUILT_IN: Readonly<Record<BuiltInName, (settings: Settings) => SourceSetup>> = {
+const BUILT_IN: Readonly<Record<BuiltInName, (settings: Settings) => SourceDefinition>> = {
   alerter: (settings) => ({
     ...BUILT_IN_DEFAULTS,
     policy: {
@@ -53,7 +53,7 @@ const BUILT_IN: Readonly<Record<BuiltInName, (settings: Settings) => SourceSetup
     heartbeatPrefix: settings.alerterHeartbeatPrefix,
     healthUrl: settings.alerterHealthUrl,
     successCodes: settings.moogHealthSuccessCodes,
-    settleMs: 0,
+    consumerLagMs: 0,
   }),
   moog: (settings) => ({
     ...BUILT_IN_DEFAULTS,
@@ -70,7 +70,7 @@ const BUILT_IN: Readonly<Record<BuiltInName, (settings: Settings) => SourceSetup
     heartbeatPrefix: settings.moogHeartbeatPrefix,
     healthUrl: "",
     successCodes: settings.moogHealthSuccessCodes.filter((code) => code !== NOT_FOR_FORWARDER),
-    settleMs: MOOG_SETTLE_MS,
+    consumerLagMs: MOOG_SETTLE_MS,
   }),
 };
 
@@ -88,7 +88,7 @@ function listsOf(name: BuiltInName, settings: Settings) {
 }
 
 /** A built-in source with the members that the file names in place of its own. */
-function override(setup: SourceSetup, entry: SourceEntry): SourceSetup {
+function override(setup: SourceDefinition, entry: SourceEntry): SourceDefinition {
   const { policy, depthLimit } = setup;
   const target = entry.target ?? policy.target;
   return {

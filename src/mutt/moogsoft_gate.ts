@@ -6,11 +6,11 @@ import type { Log } from "../observability/log.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { CachedLookup, type LookupResult, unlessAborted } from "../lifecycle/cached_lookup.ts";
-import type { ExchangeOutcome } from "../runtime/exchange.ts";
+import type { FetchOutcome } from "../runtime/bounded_fetch.ts";
 import type { Gate, GateAnswer, GateReason } from "../gates/gate.ts";
 import { HealthLog } from "../lifecycle/outage_log.ts";
 import { judgeProbe, PROBE_SOURCE, type ProbeAccess, type ProbeVerdict, sendProbe } from "./moogsoft_probe.ts";
-import { type Asking, type ProbeClaim, probeKey, ProbeRecord } from "./shared_probe.ts";
+import { type Asking, type ProbeClaim, probeKey, SharedProbe } from "./shared_probe.ts";
 
 /** When to ask again while the first result is on its way. */
 const UNKNOWN_RETRY_MS = 100;
@@ -73,8 +73,8 @@ export class MoogsoftGate implements Gate<"downstream"> {
   }
 
   /** Resolves once a fresh result is known (at most about a probe's timeout), at once where nothing is asked. */
-  async settled(): Promise<void> {
-    await this.#health?.fact.settled();
+  async whenKnown(): Promise<void> {
+    await this.#health?.fact.whenKnown();
   }
 
   /** Breaks a running probe off and waits for its end. Safe to call twice. */
@@ -92,7 +92,7 @@ class MoogsoftHealth {
   readonly fact: CachedLookup<ProbeVerdict>;
   readonly #options: MoogsoftGateOptions;
   readonly #url: URL;
-  readonly #record: ProbeRecord;
+  readonly #record: SharedProbe;
   readonly #health: HealthLog;
   readonly #proxy: ChosenProxy | undefined;
   #asking: Asking;
@@ -109,7 +109,7 @@ class MoogsoftHealth {
     this.#asking = { ...options.access(), url, proxy: this.#proxy?.url };
     this.#key = probeKey(this.#asking);
     this.#lookedAtMs = clock.monotonicMs();
-    this.#record = new ProbeRecord({ redis, cacheMs, leaseMs: timeoutMs + LEASE_MARGIN_MS });
+    this.#record = new SharedProbe({ redis, cacheMs, leaseMs: timeoutMs + LEASE_MARGIN_MS });
     this.#health = new HealthLog({ clock, log, event: "moog_health", subject: "moog health" });
     this.fact = new CachedLookup({
       clock,
@@ -156,7 +156,7 @@ class MoogsoftHealth {
   async #findOutcome(
     { asking, key }: { asking: Asking; key: string },
     signal: AbortSignal,
-  ): Promise<{ outcome: ExchangeOutcome; ageMs: number }> {
+  ): Promise<{ outcome: FetchOutcome; ageMs: number }> {
     for (;;) {
       const claim = await this.#claim(key, signal);
       if (claim?.kind === "fresh") return claim;
@@ -175,7 +175,7 @@ class MoogsoftHealth {
   async #probe(
     asking: Asking,
     { key, token, signal }: { key: string; token: string | undefined; signal: AbortSignal },
-  ): Promise<ExchangeOutcome> {
+  ): Promise<FetchOutcome> {
     const { timeoutMs, clock } = this.#options;
     const send = this.#options.sendProbe ?? sendProbe;
     const outcome = await send({ ...asking, timeoutMs, clock, signal });

@@ -4,9 +4,9 @@ import { answeredWith } from "../observability/spans.ts";
 import type { Span } from "../observability/tracing.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import type { ChosenProxy } from "../config/proxy.ts";
-import { exchange, type ExchangeOutcome } from "../runtime/exchange.ts";
+import { type FetchOutcome, fetchStatus } from "../runtime/bounded_fetch.ts";
 import type { GateReason } from "../gates/gate.ts";
-import { describeAnswer, describeFailure } from "../gates/exchange_words.ts";
+import { describeAnswer, describeFailure } from "../gates/fetch_words.ts";
 
 /** The `source` of a probe's event; Moogsoft is to auto-close on it (seed, "Note for Operations"). */
 export const PROBE_SOURCE = "MUTT_HEALTH_CHECK";
@@ -24,9 +24,9 @@ export interface ProbeRequest {
   readonly url: URL;
   /** Sent as `Authorization: Bearer`, as MUTT's forwarder does; it wins over credentials in the URL. */
   readonly apiKey: Secret | undefined;
-  /** See {@link ExchangeRequest.caCert}. */
+  /** See {@link FetchRequest.caCert}. */
   readonly caCert?: string | undefined;
-  /** See {@link ExchangeRequest.proxy}. */
+  /** See {@link FetchRequest.proxy}. */
   readonly proxy?: URL | undefined;
   readonly timeoutMs: number;
   readonly clock: Clock;
@@ -38,11 +38,11 @@ export interface ProbeRequest {
 }
 
 /** Posts one probe event, with the payload of the original. Never rejects; takes at most `timeoutMs`. */
-export async function sendProbe({ apiKey, span, ...request }: ProbeRequest): Promise<ExchangeOutcome> {
+export async function sendProbe({ apiKey, span, ...request }: ProbeRequest): Promise<FetchOutcome> {
   const traceparent = span?.traceparent();
   // Empty: Vault, which has it, has not been read yet.
   const key = apiKey?.reveal() ?? "";
-  const outcome = await exchange({
+  const outcome = await fetchStatus({
     ...request,
     method: "POST",
     headers: {
@@ -77,7 +77,7 @@ export interface ProbeVerdict {
 }
 
 /** Judges an outcome. `address` is the `host:port` that was asked. Pure. */
-export function judgeProbe(outcome: ExchangeOutcome, { successCodes, address, proxy }: {
+export function judgeProbe(outcome: FetchOutcome, { successCodes, address, proxy }: {
   readonly successCodes: readonly number[];
   readonly address: string;
   readonly proxy?: ChosenProxy | undefined;

@@ -5,19 +5,19 @@ import claimLua from "../redis/scripts/claim_probe.lua" with { type: "text" };
 import recordLua from "../redis/scripts/record_probe.lua" with { type: "text" };
 import { loadScript, type Script } from "../redis/scripts.ts";
 import { createId } from "../runtime/random.ts";
-import { EXCHANGE_FAILURES, type ExchangeOutcome, TLS_FLAWS } from "../runtime/exchange.ts";
+import { FETCH_FAILURES, type FetchOutcome, TLS_FLAWS } from "../runtime/bounded_fetch.ts";
 import type { ProbeAccess } from "./moogsoft_probe.ts";
 
 /** What a claim was answered with. */
 export type ProbeClaim =
-  | { readonly kind: "fresh"; readonly outcome: ExchangeOutcome; readonly ageMs: number }
+  | { readonly kind: "fresh"; readonly outcome: FetchOutcome; readonly ageMs: number }
   /** Another replica is at it. */
   | { readonly kind: "probing" }
-  /** The caller probes now, and passes the token to {@link ProbeRecord.write}. */
+  /** The caller probes now, and passes the token to {@link SharedProbe.write}. */
   | { readonly kind: "claimed"; readonly token: string };
 
-/** What a {@link ProbeRecord} needs. */
-export interface ProbeRecordOptions {
+/** What a {@link SharedProbe} needs. */
+export interface SharedProbeOptions {
   readonly redis: RedisClient;
   /** How long a result is fresh. */
   readonly cacheMs: number;
@@ -26,12 +26,12 @@ export interface ProbeRecordOptions {
 }
 
 /** Reads and writes the shared record. Every method is one Redis call and rejects with the client's errors. */
-export class ProbeRecord {
-  readonly #options: ProbeRecordOptions;
+export class SharedProbe {
+  readonly #options: SharedProbeOptions;
   readonly #claim: Script;
   readonly #record: Script;
 
-  constructor(options: ProbeRecordOptions) {
+  constructor(options: SharedProbeOptions) {
     this.#options = options;
     this.#claim = loadScript(options.redis, { name: "claimProbe", keys: 1, lua: claimLua });
     this.#record = loadScript(options.redis, { name: "recordProbe", keys: 1, lua: recordLua });
@@ -49,7 +49,7 @@ export class ProbeRecord {
   }
 
   /** Shares a result, unless the claim on the key was lost to another replica meanwhile. */
-  async write({ key, token }: { key: string; token: string }, outcome: ExchangeOutcome): Promise<void> {
+  async write({ key, token }: { key: string; token: string }, outcome: FetchOutcome): Promise<void> {
     const { cacheMs, leaseMs } = this.#options;
     await this.#record(key, token, formatOutcome(outcome), cacheMs + leaseMs);
   }
@@ -71,13 +71,13 @@ export function probeKey({ url, apiKey, caCert, proxy }: Asking): string {
   return `mutt:remediation:probe:${createHash("sha256").update(asked).digest("hex").slice(0, 16)}`;
 }
 
-function formatOutcome(outcome: ExchangeOutcome): string {
+function formatOutcome(outcome: FetchOutcome): string {
   if (outcome.kind === "answered") return String(outcome.status);
   return outcome.kind === "tls" ? `tls:${outcome.flaw}` : outcome.kind;
 }
 
-function parseOutcome(text: string): ExchangeOutcome | undefined {
-  const kind = EXCHANGE_FAILURES.find((one) => one === text);
+function parseOutcome(text: string): FetchOutcome | undefined {
+  const kind = FETCH_FAILURES.find((one) => one === text);
   if (kind !== undefined) return { kind };
   const flaw = TLS_FLAWS.find((one) => `tls:${one}` === text);
   if (flaw !== undefined) return { kind: "tls", flaw };

@@ -1,7 +1,7 @@
 /** What MUTT adds to a source: the gates that ask Moogsoft and the forwarder, their live settings, and live alerts. */
 import type { ChooseProxy } from "../config/proxy.ts";
 import type { Gate } from "../gates/gate.ts";
-import { fileMember, type SourceSetup } from "../gates/source_definition.ts";
+import { fileMember, type SourceDefinition } from "../gates/source_definition.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { probeSpan } from "../observability/spans.ts";
@@ -42,7 +42,7 @@ export interface MuttGates {
 }
 
 /** Creates the gates. Nothing is asked before the board asks. Who builds them stops `downstream`. */
-export function createMuttGates(setup: SourceSetup, deps: MuttGatesDeps): MuttGates {
+export function createMuttGates(setup: SourceDefinition, deps: MuttGatesDeps): MuttGates {
   const { live, redis, clock, log, tracer, onRedisError, snapshot } = deps;
   const settings = live.current();
   const downstream = new MoogsoftGate({
@@ -75,7 +75,7 @@ export function createMuttGates(setup: SourceSetup, deps: MuttGatesDeps): MuttGa
 
 /** Watches live alerts for a source whose consumers are MUTT's; `null` for any other. */
 export function createLiveTraffic(
-  { policy, provenByAlerts, otherAlertDlqs }: SourceSetup,
+  { policy, provenByAlerts, otherAlertDlqs }: SourceDefinition,
   { live, redis, clock, intervalMs }: {
     live: LiveSettings;
     redis: RedisClient;
@@ -92,7 +92,7 @@ export function createLiveTraffic(
 }
 
 /** The limit of a source's depth gate as it is now, and what decides it. */
-export function readDepthLimit(setup: SourceSetup, live: LiveSettings): { limit: number; decidedBy: string } {
+export function readDepthLimit(setup: SourceDefinition, live: LiveSettings): { limit: number; decidedBy: string } {
   const { depthLimit } = setup;
   if (depthLimit.fixed !== null) return { limit: depthLimit.fixed, decidedBy: fileMember(setup, "targetMaxDepth") };
   const { targetMaxDepth } = live.current();
@@ -103,7 +103,7 @@ export function readDepthLimit(setup: SourceSetup, live: LiveSettings): { limit:
     : { limit: alerterQueueWarnThreshold, decidedBy: "dynamic key alerter_queue_warn_threshold" };
 }
 
-function paceSettings(setup: SourceSetup, live: LiveSettings): PaceSettings {
+function paceSettings(setup: SourceDefinition, live: LiveSettings): PaceSettings {
   const { maxPerSecond, moogRateLimit, moogRatePeriodMs } = live.current();
   const muttShared = live.muttShared();
   return {

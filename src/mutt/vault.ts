@@ -15,8 +15,8 @@ import { HealthLog } from "../lifecycle/outage_log.ts";
 import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createProxyChoice } from "../config/proxy.ts";
-import { describeFailure } from "../gates/exchange_words.ts";
-import { exchange } from "../runtime/exchange.ts";
+import { describeFailure } from "../gates/fetch_words.ts";
+import { fetchStatus } from "../runtime/bounded_fetch.ts";
 import { readTextFile } from "../runtime/process.ts";
 import type { Teardown } from "../lifecycle/teardown.ts";
 
@@ -196,7 +196,7 @@ export class VaultSecrets extends PeriodicTask {
     url.pathname = `${url.pathname.replace(/\/+$/, "")}/v1/${path}`;
     url.search = url.hash = "";
     const proxy = createProxyChoice(this.settings)(url);
-    const outcome = await exchange({
+    const outcome = await fetchStatus({
       ...{ url, proxy: proxy?.url },
       method: body === undefined ? "GET" : "POST",
       headers: {

@@ -23,7 +23,7 @@ import {
 } from "@opentelemetry/sdk-trace";
 import type { Secret } from "../runtime/secret.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { exchange, type ExchangeOutcome } from "../runtime/exchange.ts";
+import { type FetchOutcome, fetchStatus } from "../runtime/bounded_fetch.ts";
 import type { Log } from "./log.ts";
 import type { Span, SpanAttributes, SpanDropReason, SpanIds, SpanSpec, Tracer } from "./tracing.ts";
 
@@ -286,7 +286,7 @@ class Exporter implements SpanExporter {
     return isSent;
   }
 
-  async #post(spans: ReadableSpan[]): Promise<ExchangeOutcome> {
+  async #post(spans: ReadableSpan[]): Promise<FetchOutcome> {
     const { url, proxy, encoding, timeoutMs, clock, headers } = this.#options;
     const serializer = encoding === "json" ? JsonTraceSerializer : ProtobufTraceSerializer;
     const body = new Uint8Array(serializer.serializeRequest(spans) ?? []);
@@ -294,7 +294,7 @@ class Exporter implements SpanExporter {
     const { signal } = this.#stop;
     const revealed = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, value.reveal()]));
     for (let pauseMs = FIRST_PAUSE_MS;; pauseMs *= 1.5) {
-      const outcome = await exchange({
+      const outcome = await fetchStatus({
         ...{ url, proxy, method: "POST", body, clock, signal },
         headers: { ...revealed, "content-type": encoding === "json" ? "application/json" : "application/x-protobuf" },
         timeoutMs: Math.max(0, endMs - clock.monotonicMs()),
@@ -306,7 +306,7 @@ class Exporter implements SpanExporter {
     }
   }
 
-  #tellFailure(outcome: ExchangeOutcome): void {
+  #tellFailure(outcome: FetchOutcome): void {
     const { url, clock, log } = this.#options;
     if (this.#failingSinceMs !== undefined) return;
     this.#failingSinceMs = clock.monotonicMs();
@@ -335,7 +335,7 @@ class Exporter implements SpanExporter {
   }
 }
 
-const EXPLAINED: Readonly<Record<Exclude<ExchangeOutcome["kind"], "answered">, string>> = {
+const EXPLAINED: Readonly<Record<Exclude<FetchOutcome["kind"], "answered">, string>> = {
   timeout: "no answer in time",
   dns: "its name, or its proxy's, is not known to DNS",
   refused: "nothing listens there, or where its proxy should be",
@@ -344,10 +344,10 @@ const EXPLAINED: Readonly<Record<Exclude<ExchangeOutcome["kind"], "answered">, s
   unreachable: "it cannot be reached, or speaks no HTTP there; OTLP/HTTP is on port 4318",
 };
 
-function isTaken(outcome: ExchangeOutcome): boolean {
+function isTaken(outcome: FetchOutcome): boolean {
   return outcome.kind === "answered" && outcome.status >= 200 && outcome.status < 300;
 }
 
-function isTemporary(outcome: ExchangeOutcome): boolean {
+function isTemporary(outcome: FetchOutcome): boolean {
   return outcome.kind === "answered" ? TEMPORARY.includes(outcome.status) : outcome.kind !== "timeout";
 }

@@ -3,7 +3,7 @@ import { MAX_LEASE_MS } from "../config/fields.ts";
 import { createProxyChoice } from "../config/proxy.ts";
 import { warnOfNoWebhook } from "../config/rules.ts";
 import { ConsumerGate } from "../gates/consumer.ts";
-import type { SourceSetup } from "../gates/source_definition.ts";
+import type { SourceDefinition } from "../gates/source_definition.ts";
 import { Teardown } from "../lifecycle/teardown.ts";
 import { needsMoogsoft } from "../mutt/built_in_sources.ts";
 import { BOOKS_LEAD_MS } from "../mutt/pace.ts";
@@ -106,7 +106,7 @@ function describeVault(state?: VaultState): CheckResult[] {
 
 async function checkRedis(
   connections: RedisConnections,
-  { setups, rateKey, signal }: { setups: readonly SourceSetup[]; rateKey: string; signal: AbortSignal },
+  { setups, rateKey, signal }: { setups: readonly SourceDefinition[]; rateKey: string; signal: AbortSignal },
 ): Promise<CheckResult[]> {
   if (!await connections.waitUntilReady(REDIS_WAIT_MS, signal)) {
     const failure = await connections.explainFailure() || "CONNECTION";
@@ -121,7 +121,7 @@ async function checkRedis(
 
 async function checkSources(
   connections: RedisConnections,
-  { setups, rateKey }: { setups: readonly SourceSetup[]; rateKey: string },
+  { setups, rateKey }: { setups: readonly SourceDefinition[]; rateKey: string },
 ): Promise<CheckResult[]> {
   const { reader } = connections;
   try {
@@ -149,7 +149,7 @@ async function checkSources(
 }
 
 /** Whether a message could be moved, by trying all that moving one takes. */
-async function checkMoves({ committer }: RedisConnections, { policy }: SourceSetup): Promise<CheckResult> {
+async function checkMoves({ committer }: RedisConnections, { policy }: SourceDefinition): Promise<CheckResult> {
   const subject = `source ${policy.name}`;
   const refusal = await tryMovesOnce(committer, policy);
   return refusal === null
@@ -172,7 +172,7 @@ export function describeServer(facts: Readonly<Record<string, string>>): CheckRe
 
 async function checkKeys(
   { reader }: RedisConnections,
-  { policy, downstreamQueues }: SourceSetup,
+  { policy, downstreamQueues }: SourceDefinition,
   rateKey: string,
 ): Promise<CheckResult[]> {
   const keys = [
@@ -238,7 +238,7 @@ async function serverMs(reader: RedisClient): Promise<number> {
 }
 
 /** What the running service has noticed of a source's consumer. */
-async function checkStamps({ reader }: RedisConnections, { policy }: SourceSetup): Promise<CheckResult[]> {
+async function checkStamps({ reader }: RedisConnections, { policy }: SourceDefinition): Promise<CheckResult[]> {
   const { name, dlq } = policy, key = stateKey(dlq);
   if (await reader.type(key) !== "hash" || await reader.hget(key, "stampsDropped") !== "1") return [];
   const text =
@@ -250,7 +250,7 @@ async function checkStamps({ reader }: RedisConnections, { policy }: SourceSetup
 /** Asks the health page of each source's consumer once, as its gate does again and again. */
 async function checkConsumers(
   { settings, clock, log, signal }: CommandContext,
-  { connections, setups }: { connections: RedisConnections; setups: readonly SourceSetup[] },
+  { connections, setups }: { connections: RedisConnections; setups: readonly SourceDefinition[] },
 ): Promise<CheckResult[]> {
   const { consumerGate: mode } = settings;
   const asked = mode === "off" ? [] : setups.filter(({ healthUrl }) => healthUrl !== "");
@@ -262,7 +262,7 @@ async function checkConsumers(
     const stop = () => void gate.stop();
     signal.addEventListener("abort", stop);
     try {
-      await gate.settled();
+      await gate.whenKnown();
       const { open, detail } = await gate.ask();
       return {
         level: open ? "ok" : "failed",

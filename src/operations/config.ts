@@ -5,7 +5,7 @@ import { redactCredentials } from "../config/redact.ts";
 import { isBuiltIn } from "../config/sources_file.ts";
 import { vaultTargets } from "../config/vault.ts";
 import { GATE_NAMES, type GateName } from "../gates/gate.ts";
-import type { SourceSetup } from "../gates/source_definition.ts";
+import type { SourceDefinition } from "../gates/source_definition.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import { createSources } from "../mutt/built_in_sources.ts";
 import type { JsonSchema, Operation } from "./operation.ts";
@@ -31,7 +31,7 @@ export interface DescribedSetting {
 export interface DescribedSource extends SourcePolicy {
   readonly gates: readonly GateName[];
   readonly maxReplays: number | null;
-  readonly maxPerSecond: SourceSetup["maxPerSecond"];
+  readonly maxPerSecond: SourceDefinition["maxPerSecond"];
   readonly targetMaxDepth: number | null;
   readonly healthUrl: string;
   readonly origin: string;

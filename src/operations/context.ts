@@ -2,7 +2,7 @@
 import type { Settings } from "../config/fields.ts";
 import type { SourcesFile } from "../config/sources_file.ts";
 import type { GateBoard } from "../gates/board.ts";
-import type { SourceSetup } from "../gates/source_definition.ts";
+import type { SourceDefinition } from "../gates/source_definition.ts";
 import type { Teardown } from "../lifecycle/teardown.ts";
 import type { LiveSettings } from "../mutt/dynamic_keys.ts";
 import type { VaultSecrets } from "../mutt/vault.ts";
@@ -18,7 +18,7 @@ import type { SloReport } from "../slo/monitor.ts";
 
 /** One source, as operations use it. */
 export interface OperatedSource {
-  readonly setup: SourceSetup;
+  readonly setup: SourceDefinition;
   readonly store: ReplayStore;
   readonly board: GateBoard;
   readonly replay: SourceReplay;
@@ -26,7 +26,7 @@ export interface OperatedSource {
   /** The oldest message of its DLQ as it was last seen; `null` where there is none. Does no IO. */
   oldest(): OldestMessage | null;
   /** Resolves once the gates that look in the background have looked. */
-  settled(): Promise<void>;
+  whenKnown(): Promise<void>;
   /** Ends what the gates do in the background, and gives the lease back: call it when nothing moves any more. */
   stop(): Promise<void>;
 }
@@ -36,9 +36,9 @@ export interface OperationCore {
   readonly live: LiveSettings;
   readonly connections: RedisConnections;
   /** The sources that are switched on. */
-  readonly setups: readonly SourceSetup[];
+  readonly setups: readonly SourceDefinition[];
   /** Builds a source; nothing runs yet. Who builds it stops it. */
-  createSource(setup: SourceSetup): OperatedSource;
+  createSource(setup: SourceDefinition): OperatedSource;
   /** Reads the dynamic configuration. Never rejects. */
   readDynamicConfig(): Promise<boolean>;
 }

@@ -6,7 +6,7 @@ import { GATE_NAMES, hasTrait, isGateName } from "../gates/gate.ts";
 import { explainRedisError } from "../redis/advice.ts";
 import { StoreError } from "../redis/errors.ts";
 import { tryMovesOnce } from "../redis/move_trial.ts";
-import { NEW_RECORD } from "../cycle/cycle_state.ts";
+import { NEW_CYCLE_STATE } from "../cycle/cycle_state.ts";
 import { stateOf } from "../cycle/plan_cycle.ts";
 import { dryRun } from "../replay/dry_run.ts";
 import { addOutcomes, type StoppedBy, type TurnOutcome } from "../replay/outcome.ts";
@@ -190,7 +190,7 @@ async function runSource(
   { clock, signal }: RunContext,
   { connections }: OperationCore,
 ): Promise<SourceSummary> {
-  await source.settled();
+  await source.whenKnown();
   let outcome = await source.replay.runOnce({ begin: "now", signal });
   let movedAtMs = clock.monotonicMs();
   while (
@@ -214,7 +214,7 @@ async function dryRunSource(
   core: OperationCore,
 ): Promise<SourceSummary> {
   const { store, board, replay, setup: { policy } } = source;
-  await source.settled();
+  await source.whenKnown();
   return summarise(
     source,
     await dryRun({
@@ -231,7 +231,7 @@ async function dryRunSource(
 
 function summarise({ setup, replay }: OperatedSource, outcome: TurnOutcome): SourceSummary {
   const { depthBefore, depthAfter, replayed, dead, conflicts, stoppedBy } = outcome;
-  const record = replay.lastSnapshot()?.record ?? NEW_RECORD;
+  const record = replay.lastSnapshot()?.record ?? NEW_CYCLE_STATE;
   return {
     ...{ name: setup.policy.name, depthBefore, depthAfter, replayed, dead, conflicts, stoppedBy },
     brake: { state: stateOf(record), allowance: record.brake.allowance, reason: record.brake.reason },

@@ -19,18 +19,18 @@ export class BudgetedStore extends DeadLetterStore {
     this.#budget = budget;
   }
 
-  override peek(): Promise<Snapshot> {
+  override readState(): Promise<Snapshot> {
     this.letGo();
-    return super.peek();
+    return super.readState();
   }
 
   /** How large the messages are is only known once they are there. */
-  override async read(bounds: ChunkBounds): Promise<Chunk> {
+  override async readForCommit(bounds: ChunkBounds): Promise<Chunk> {
     this.letGo();
     const share = this.#ahead ?? await this.#budget.take(mostBytes(bounds));
     this.#ahead = null;
     try {
-      const chunk = await super.read(bounds);
+      const chunk = await super.readForCommit(bounds);
       share.shrink(chunk.messages.reduce((sum, { length }) => sum + length, 0));
       this.#inHand = share;
       return chunk;

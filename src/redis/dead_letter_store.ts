@@ -20,7 +20,7 @@ import {
   type NewestMessages,
   type ReadGuard,
 } from "../cycle/chunk.ts";
-import { MAX_FIELD_BYTES, parseRecord, RECORD_FIELDS, type Snapshot } from "../cycle/cycle_state.ts";
+import { CYCLE_STATE_FIELDS, MAX_FIELD_BYTES, parseCycleState, type Snapshot } from "../cycle/cycle_state.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import { createId } from "../runtime/random.ts";
 import type { RedisClient } from "./cluster.ts";
@@ -46,13 +46,13 @@ export class DeadLetterStore {
   readonly #state: string;
   readonly #receipt: string;
   readonly #token: string;
-  readonly #peek: Script;
-  readonly #look: Script;
-  readonly #browse: Script;
-  readonly #read: Script;
+  readonly #readState: Script;
+  readonly #browseOldest: Script;
+  readonly #browseNewest: Script;
+  readonly #readForCommit: Script;
   readonly #begin: Script;
   readonly #commit: BulkScript;
-  readonly #settle: Script;
+  readonly #resolveLostCommit: Script;
   readonly #guard: TailGuard;
   readonly #batch = new ReadBatch();
 
@@ -73,37 +73,42 @@ export class DeadLetterStore {
     this.#oversize = oversizeKey(policy.dlq);
     this.#state = stateKey(policy.dlq);
     this.#receipt = receiptKey(policy.dlq, createId());
-    this.#peek = loadScript(reader, { name: "peekSource", keys: 2, lua: peekSource });
-    this.#look = loadScript(reader, { name: "readChunk", keys: 2, lua: readChunk });
-    this.#browse = loadScript(reader, { name: "browseNewest", keys: 1, lua: browseNewest });
-    this.#read = loadScript(mover, { name: "readChunk", keys: 2, lua: readChunk });
+    this.#readState = loadScript(reader, { name: "peekSource", keys: 2, lua: peekSource });
+    this.#browseOldest = loadScript(reader, { name: "readChunk", keys: 2, lua: readChunk });
+    this.#browseNewest = loadScript(reader, { name: "browseNewest", keys: 1, lua: browseNewest });
+    this.#readForCommit = loadScript(mover, { name: "readChunk", keys: 2, lua: readChunk });
     this.#begin = loadScript(committer, { name: "beginCycle", keys: 2, lua: beginCycle });
     this.#commit = loadBulkScript(mover, { keys: 5, lua: commitMoves });
-    this.#settle = loadScript(committer, { name: "settleCommit", keys: 2, lua: settleCommit });
+    this.#resolveLostCommit = loadScript(committer, { name: "settleCommit", keys: 2, lua: settleCommit });
     this.#guard = new TailGuard(mover, { key: policy.dlq, other: committer });
   }
 
   /** The record, the depth and the server's clock. Changes nothing. */
-  async peek(): Promise<Snapshot> {
-    const [flat, depth, nowMs] = await this.#peek(this.#dlq, this.#state, MAX_FIELD_BYTES, ...RECORD_FIELDS) as [
+  async readState(): Promise<Snapshot> {
+    const [flat, depth, nowMs] = await this.#readState(
+      this.#dlq,
+      this.#state,
+      MAX_FIELD_BYTES,
+      ...CYCLE_STATE_FIELDS,
+    ) as [
       unknown[],
       number,
       number,
     ];
-    return { record: parseRecord(flat), depth, nowMs };
+    return { record: parseCycleState(flat), depth, nowMs };
   }
 
   /** The oldest messages within the bounds, at least one where there are any; only to look at. Changes nothing. */
-  async look(bounds: ChunkBounds): Promise<Chunk> {
-    return readReply(await this.#look(...this.#readArguments(bounds, 1)), null).chunk;
+  async browseOldest(bounds: ChunkBounds): Promise<Chunk> {
+    return readReply(await this.#browseOldest(...this.#readArguments(bounds, 1)), null).chunk;
   }
 
   /** The newest messages within the bounds, at least one where there are any behind `skip`. Changes nothing. */
-  async browse(
+  async browseNewest(
     { messages, bytes, messageBytes, skip = 0 }: ChunkBounds,
     { bytes: excerptBytes, from }: Excerpt = { bytes: 0, from: "" },
   ): Promise<NewestMessages> {
-    const [depth, found] = await this.#browse(
+    const [depth, found] = await this.#browseNewest(
       this.#dlq,
       ...[skip, messages, bytes, messageBytes, excerptBytes, from],
     ) as [
@@ -113,12 +118,14 @@ export class DeadLetterStore {
     return { depth, messages: found };
   }
 
-  /** The same as {@link look}, to be committed: what was read before can only be committed at the price of a digest from now on. */
-  async read(bounds: ChunkBounds): Promise<Chunk> {
+  /** The same as {@link browseOldest}, to be committed: what was read before can only be committed at the price of a digest from now on. */
+  async readForCommit(bounds: ChunkBounds): Promise<Chunk> {
     if (!this.#guard.isTried()) await this.#guard.prove();
     const guard = this.#guard.watch();
-    const reply = await this.#read(...this.#readArguments(guard ? bounds : smaller(bounds), this.#batch.size()));
-    this.#guard.enter(guard);
+    const reply = await this.#readForCommit(
+      ...this.#readArguments(guard ? bounds : smaller(bounds), this.#batch.size()),
+    );
+    this.#guard.begin(guard);
     const { chunk, longestBytes } = readReply(reply, guard);
     this.#batch.note(longestBytes);
     return chunk;
@@ -144,10 +151,10 @@ export class DeadLetterStore {
     commit: Commit,
     bounds: ChunkBounds | null,
   ): Promise<{ result: CommitResult; next: Promise<Chunk | null> }> {
-    const readNext = () => bounds && this.read(bounds).catch(() => null);
+    const readNext = () => bounds && this.readForCommit(bounds).catch(() => null);
     let reply: unknown = null;
     let reading: Promise<Chunk | null> | null = null;
-    if (!commit.oversize && !commit.places && await this.#guard.isHeldBy(commit.guard ?? null)) {
+    if (!commit.oversize && !commit.places && await this.#guard.isValid(commit.guard ?? null)) {
       const running = this.#guard.run(() => this.#commit({ ...this.#commitCall(commit, NO_PROOF), onlyOnce: true }));
       reading = readNext();
       reply = await running;
@@ -155,7 +162,7 @@ export class DeadLetterStore {
     if (reply === null) {
       // What was read behind the transaction that did not run is what this one moves.
       reading = null;
-      this.#guard.leave();
+      this.#guard.abandon();
       reply = await this.#commit(this.#commitCall(commit, prove(commit)));
     }
     const result = toResult(reply);
@@ -165,25 +172,25 @@ export class DeadLetterStore {
   }
 
   /** Whether this store's last commit, whose reply was lost, has run. If it has not, it never will: its sequence number is used up. */
-  async settle(id: string): Promise<boolean> {
-    return await this.#settle(this.#state, this.#receipt, id) === 1;
+  async resolveLostCommit(id: string): Promise<boolean> {
+    return await this.#resolveLostCommit(this.#state, this.#receipt, id) === 1;
   }
 
   #readArguments({ messages, bytes, messageBytes, skip = 0 }: ChunkBounds, atOnce: number): (string | number)[] {
     const bounds = [messages, bytes, messageBytes, SAMPLE_BYTES, skip, atOnce];
-    return [this.#dlq, this.#state, ...bounds, MAX_FIELD_BYTES, ...RECORD_FIELDS];
+    return [this.#dlq, this.#state, ...bounds, MAX_FIELD_BYTES, ...CYCLE_STATE_FIELDS];
   }
 
   #commitCall(commit: Commit, proof: Proof): BulkCall {
     const { moves, sequence, id, notAfterMs, targetLimit, endsCycle, fields, spent = moves.length, firsts = 0 } =
       commit;
     const places = commit.places?.toReversed().join(",") ?? "";
-    const { replays, asTheyAre, payloads } = bySlot(moves);
+    const { replays, unchanged, payloads } = encodeMoves(moves);
     const extras = Object.entries(fields);
     const keysAndArguments = [
       ...[this.#dlq, this.#target, commit.oversize ? this.#oversize : this.#dead, this.#state, this.#receipt],
       ...[moves.length, ...proof, sequence, id, notAfterMs, targetLimit ?? -1, endsCycle ? 1 : 0],
-      ...[replays, this.#token, asTheyAre, spent, firsts, places, extras.length, ...extras.flat()],
+      ...[replays, this.#token, unchanged, spent, firsts, places, extras.length, ...extras.flat()],
     ];
     return { keysAndArguments, payloads };
   }
@@ -212,7 +219,7 @@ function readReply(reply: unknown, guard: ReadGuard | null): { chunk: Chunk; lon
     ...[large: [number?, Buffer?], messages: Buffer[], equal: number, newestAt: number, longestBytes: number],
   ];
   const oversize = large.length === 2 ? { bytes: large[0]!, digest: String(large[1]) } : null;
-  const record = parseRecord(flat), goesOnEqual = equal === 1;
+  const record = parseCycleState(flat), goesOnEqual = equal === 1;
   return { chunk: { record, depth, nowMs, messages, oversize, goesOnEqual, newestAt, guard }, longestBytes };
 }
 
@@ -244,14 +251,14 @@ function follower(sequence: string): string {
 }
 
 /** What goes to the target, then the dead, as the commit's script takes them. */
-function bySlot(moves: readonly Move[]) {
+function encodeMoves(moves: readonly Move[]) {
   const replays: number[] = [], deaths: number[] = [];
   moves.forEach(({ to }, index) => (to === "target" ? replays : deaths).push(index));
-  const payloads: Uint8Array[] = [], asTheyAre: string[] = [];
+  const payloads: Uint8Array[] = [], unchanged: string[] = [];
   for (const index of [...replays, ...deaths]) {
     const { payload } = moves[index]!;
     if (payload) payloads.push(payload);
-    else asTheyAre.push(`${payloads.length + asTheyAre.length + 1}:${index + 1}`);
+    else unchanged.push(`${payloads.length + unchanged.length + 1}:${index + 1}`);
   }
-  return { replays: replays.length, asTheyAre: asTheyAre.join(","), payloads };
+  return { replays: replays.length, unchanged: unchanged.join(","), payloads };
 }

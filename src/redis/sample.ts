@@ -1,7 +1,7 @@
 /** What stands for a message that is too large to be read, or to be kept: its length and a digest of both its ends. */
 import type { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import type { SourceRecord } from "../cycle/cycle_state.ts";
+import type { CycleState } from "../cycle/cycle_state.ts";
 
 /** Bytes of either end that stand for a message (a short one's ends overlap). */
 export const SAMPLE_BYTES = 4_096;
@@ -12,7 +12,7 @@ export function sampleDigest(message: Uint8Array): string {
 }
 
 /** Whether a message is the one whose length and digest the record holds. */
-export function isNewest(message: Buffer, { newestBytes, newestDigest }: SourceRecord): boolean {
+export function isNewest(message: Buffer, { newestBytes, newestDigest }: CycleState): boolean {
   return message.length === newestBytes && sampleDigest(message) === newestDigest;
 }
 

@@ -29,8 +29,8 @@ type Proof = "unknown" | "guards" | "does_not";
 
 /** What one read is guarded by, until the next read, a commit, or the end of the connection. */
 interface Guard extends ReadGuard {
-  /** Whether Redis watches and, once {@link TailGuard.enter} was called, has entered the transaction. Never rejects. */
-  holds: Promise<boolean>;
+  /** Whether Redis watches and, once {@link TailGuard.begin} was called, has entered the transaction. Never rejects. */
+  isValid: Promise<boolean>;
 }
 
 /** The guard of one list, on a connection that nothing else uses. One read and its commit at a time. */
@@ -60,7 +60,7 @@ export class TailGuard {
     this.#touch = loadScript(other, { name: "touchKey", keys: 1, lua: touchKey });
     this.#proofKey = proofKey(key, createId());
     redis.on("close", () => this.#forget());
-    redis.on("idle", () => this.leave());
+    redis.on("idle", () => this.abandon());
   }
 
   /** Whether {@link prove} has nothing to find out on the connection in hand. */
@@ -84,24 +84,24 @@ export class TailGuard {
 
   /** Sends what guards a read that is sent next, and leaves a transaction that was entered for another. `null`: nothing does. */
   watch(): Guard | null {
-    this.leave();
+    this.abandon();
     if (this.#isRefused || this.#proof !== "guards" || --this.#pause >= 0) return null;
     this.#pause = 0;
-    return this.#guard = { holds: this.#isGranted(this.#redis.watch(this.#key)) };
+    return this.#guard = { isValid: this.#isGranted(this.#redis.watch(this.#key)) };
   }
 
   /** Call when the read has answered: enters the transaction, unless something else was read or committed since. */
-  enter(guard: Guard | null): void {
+  begin(guard: Guard | null): void {
     if (guard === null || guard !== this.#guard) return;
     this.#isEntered = true;
-    const [watched, entered] = [guard.holds, this.#isGranted(this.#redis.call("MULTI"))];
-    guard.holds = Promise.all([watched, entered]).then((both) => both.every(Boolean));
+    const [watched, entered] = [guard.isValid, this.#isGranted(this.#redis.call("MULTI"))];
+    guard.isValid = Promise.all([watched, entered]).then((both) => both.every(Boolean));
   }
 
   /** Whether a commit may be sent by {@link run} now, at once. */
-  async isHeldBy(guard: ReadGuard | null): Promise<boolean> {
+  async isValid(guard: ReadGuard | null): Promise<boolean> {
     const held = this.#guard;
-    return held !== null && held === guard && await held.holds && held === this.#guard && this.#isEntered;
+    return held !== null && held === guard && await held.isValid && held === this.#guard && this.#isEntered;
   }
 
   /**
@@ -135,7 +135,7 @@ export class TailGuard {
   }
 
   /** Gives up what guards the last read, so that the connection takes commands again and what follows breaks no guard. */
-  leave(): void {
+  abandon(): void {
     if (this.#isEntered) {
       this.#redis.discard().catch((error) => {
         // Where entering was refused there is nothing to leave. Where leaving is, only a new connection is out of it.
@@ -170,7 +170,7 @@ export class TailGuard {
     if (execute.status === "fulfilled") return execute.value === null;
     if (enter.status === "fulfilled" && redisErrorCode(execute.reason) === "NOPERM") {
       this.#isEntered = true;
-      this.leave();
+      this.abandon();
     }
     throw enter.status === "rejected" ? enter.reason : execute.reason;
   }

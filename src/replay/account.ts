@@ -18,7 +18,7 @@ import { describeRedisError, type RedisErrorCode } from "../redis/errors.ts";
 import { describeDuration, OutageLog } from "../lifecycle/outage_log.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import { type CycleOutcome, type NextCycle, stateOf } from "../cycle/plan_cycle.ts";
-import type { Death, Plan } from "./judge_chunk.ts";
+import type { BuriedMessage, JudgedChunk } from "./judge_chunk.ts";
 
 /** Dead messages that get a line of their own, each cycle; the rest is counted. */
 const MAX_DEATH_LINES = 20;
@@ -79,7 +79,7 @@ export class Account {
   }
 
   /** The source as just read: whichever instance began the cycle, each shows the same. */
-  seen({ depth, record }: Snapshot): void {
+  stateRead({ depth, record }: Snapshot): void {
     const { name: source, dlq } = this.#policy, state = stateOf(record), { allowance, reason } = record.brake;
     this.#metrics.dlqDepth.set({ dlq_name: dlq }, depth);
     this.#metrics.queueDepth.set({ source, queue: dlq, role: "dlq" }, depth);
@@ -87,7 +87,7 @@ export class Account {
     for (const one of BRAKE_REASONS) this.#metrics.brakeReason.set({ source, reason: one }, one === reason ? 1 : 0);
     this.#metrics.allowance.set({ source }, allowance ?? -1);
     this.#metrics.stampsDropped.set({ source }, record.stampsDropped ? 1 : 0);
-    this.#noteBrake({ state, reason, allowance }, { isOwn: false });
+    this.#logBrakeChange({ state, reason, allowance }, { isOwn: false });
   }
 
   /** A turn ended without a failure: tells the end of an outage, and the next failure is told again, whatever its code. */
@@ -128,7 +128,7 @@ export class Account {
       this.#log[depth > 0 ? "info" : "debug"]("cycle", message, fields);
     }
     const { brake } = step, { allowance, reason } = brake;
-    this.#noteBrake({ state: brakeState(brake, next.cycleLimit === "held"), reason, allowance }, { isOwn: true });
+    this.#logBrakeChange({ state: brakeState(brake, next.cycleLimit === "held"), reason, allowance }, { isOwn: true });
   }
 
   #tellStamps(areDropped: boolean): void {
@@ -148,7 +148,7 @@ export class Account {
   }
 
   /** Tells a change, whoever made it: else a log would end with `suspect` where another instance, or `once`, released the brake. */
-  #noteBrake(now: ToldBrake, { isOwn }: { isOwn: boolean }): void {
+  #logBrakeChange(now: ToldBrake, { isOwn }: { isOwn: boolean }): void {
     const was = this.#brake, { state, reason, allowance } = now;
     this.#brake = now;
     if (!was || (state === was.state && reason === was.reason)) return;
@@ -181,8 +181,8 @@ export class Account {
   }
 
   /** A chunk was moved. */
-  moved(plan: Plan): void {
-    if (plan.cycle !== this.#deathCycle) this.#turnPage(plan.cycle);
+  moved(plan: JudgedChunk): void {
+    if (plan.cycle !== this.#deathCycle) this.#startCycle(plan.cycle);
     const { name: source } = this.#policy;
     const byReason = countReasons(plan.deaths);
     this.#moved += plan.moves.length;
@@ -258,7 +258,7 @@ export class Account {
     );
   }
 
-  #tellDeath({ reason, detail, bytes, message }: Death): void {
+  #tellDeath({ reason, detail, bytes, message }: BuriedMessage): void {
     if (++this.#deathLines > MAX_DEATH_LINES) {
       this.#deathsUntold++;
       return;
@@ -276,15 +276,15 @@ export class Account {
   }
 
   /** What was left untold of the last cycle is counted, and the next may have lines again. */
-  #turnPage(cycle: number): void {
+  #startCycle(cycle: number): void {
     this.tellMoves();
-    this.tellUntoldDeaths();
+    this.logRemainingDeaths();
     this.#deathCycle = cycle;
     this.#deathLines = 0;
   }
 
   /** Counts the dead messages that got no line of their own. */
-  tellUntoldDeaths(): void {
+  logRemainingDeaths(): void {
     if (this.#deathsUntold === 0) return;
     this.#log.warning(
       "dead_more",
@@ -298,7 +298,7 @@ export class Account {
   }
 }
 
-function countReasons(deaths: readonly Death[]): Partial<Record<DeadReason, number>> {
+function countReasons(deaths: readonly BuriedMessage[]): Partial<Record<DeadReason, number>> {
   const counts: Partial<Record<DeadReason, number>> = {};
   for (const { reason } of deaths) counts[reason] = (counts[reason] ?? 0) + 1;
   return counts;

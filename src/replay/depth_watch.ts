@@ -49,7 +49,7 @@ export class DepthWatch extends PeriodicTask {
   readonly #policy: SourcePolicy;
   readonly #deps: {
     readonly redis: RedisClient;
-    readonly store: Pick<ReplayStore, "peek">;
+    readonly store: Pick<ReplayStore, "readState">;
     readonly queues: readonly { name: string; role: QueueRole }[];
     readonly metrics: Metrics;
     readonly clock: Clock;
@@ -62,7 +62,7 @@ export class DepthWatch extends PeriodicTask {
     policy: SourcePolicy,
     deps: {
       redis: RedisClient;
-      store: Pick<ReplayStore, "peek">;
+      store: Pick<ReplayStore, "readState">;
       queues: readonly { name: string; role: QueueRole }[];
       metrics: Metrics;
       clock: Clock;
@@ -109,7 +109,7 @@ export class DepthWatch extends PeriodicTask {
     const { store, clock } = this.#deps;
     const last = this.#last, atMs = clock.monotonicMs();
     if (last?.isLarge && last.depth === depth && atMs - last.atMs < LARGE_PERIOD_MS) {
-      const { record } = await store.peek();
+      const { record } = await store.readState();
       if (record.sequence === last.sequence) return last;
     }
     const seen = await this.#waiting.look({ mostBytes: LARGE_BYTES });

@@ -5,7 +5,7 @@ import type { GateBoard } from "../gates/board.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import { planCycle } from "../cycle/plan_cycle.ts";
 import type { StoppedBy, TurnOutcome } from "./outcome.ts";
-import { createJudge, isCareful, type Plan, planChunk, planPicks } from "./judge_chunk.ts";
+import { createJudge, isCareful, judgeChunk, type JudgedChunk, judgePicks } from "./judge_chunk.ts";
 import { readEnds } from "./ends.ts";
 import { lookForReturns } from "./returns.ts";
 import type { ReplaySettings, SourceReplay } from "./source_replay.ts";
@@ -41,7 +41,7 @@ export async function dryRun(
   const contextAt = (nowMs: number) => ({ ...settings, policy, record, nowMs, failedAt: toIso(clock.nowMs()) });
   const dead: Partial<Record<DeadReason, number>> = {};
   let seen = 0, replayed = 0;
-  const count = (plan: Plan) => {
+  const count = (plan: JudgedChunk) => {
     seen += plan.moves.length;
     replayed += plan.replayed;
     for (const { reason } of plan.deaths) dead[reason] = (dead[reason] ?? 0) + 1;
@@ -53,14 +53,14 @@ export async function dryRun(
     });
     const context = { ...contextAt(ends.oldest.nowMs), depth: ends.oldest.depth };
     const plan = ends.oldest.oversize
-      ? planChunk(ends.oldest, context)
-      : planPicks(ends.candidates, context, { replays: budget, messages: Infinity, bytes: Infinity });
+      ? judgeChunk(ends.oldest, context)
+      : judgePicks(ends.candidates, context, { replays: budget, messages: Infinity, bytes: Infinity });
     if (plan) count(plan);
   }
   while (!isCareful(record) && seen < budget && !signal.aborted) {
     const messages = Math.min(chunkMessages, budget - seen);
-    const chunk = await store.look({ messages, bytes, messageBytes, skip: seen });
-    const plan = planChunk(chunk, contextAt(chunk.nowMs));
+    const chunk = await store.browseOldest({ messages, bytes, messageBytes, skip: seen });
+    const plan = judgeChunk(chunk, contextAt(chunk.nowMs));
     if (plan.moves.length === 0) break;
     count(plan);
   }

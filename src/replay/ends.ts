@@ -21,14 +21,14 @@ export interface Ends {
  * it was read. Rejects with a `StoreError`.
  */
 export async function readEnds(
-  store: Pick<ReplayStore, "look" | "browse">,
+  store: Pick<ReplayStore, "browseOldest" | "browseNewest">,
   { bounds, wanted, createJudge }: {
     bounds: ChunkBounds;
     wanted: number;
     createJudge: (oldest: Chunk) => (message: Buffer) => Verdict;
   },
 ): Promise<Ends> {
-  const oldest = await store.look(bounds);
+  const oldest = await store.browseOldest(bounds);
   const judge = createJudge(oldest);
   const candidates = new Map<number, Candidate>();
   const add = (place: number, message: Buffer | null) => {
@@ -37,7 +37,7 @@ export async function readEnds(
   oldest.messages.forEach((message, i) => add(i + 1, message));
   let skip = 0, bytes = 0, untried = 0;
   while (skip < MOST_NEWEST && bytes < MOST_NEWEST_BYTES && untried < wanted) {
-    const { depth, messages } = await store.browse({ ...bounds, skip });
+    const { depth, messages } = await store.browseNewest({ ...bounds, skip });
     if (messages.length === 0) break;
     messages.forEach((message, i) => add(depth - skip - i, message));
     untried = [...candidates.values()].filter(({ verdict }) => verdict.tries === 0).length - oldest.messages.length;

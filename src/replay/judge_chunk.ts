@@ -5,10 +5,10 @@ import { decide, type Verdict, type VerdictContext } from "../message/verdict.ts
 import { oversizeKey } from "../redis/keys.ts";
 import { isNewest } from "../redis/sample.ts";
 import type { Chunk, Move } from "../cycle/chunk.ts";
-import type { SourceRecord } from "../cycle/cycle_state.ts";
+import type { CycleState } from "../cycle/cycle_state.ts";
 
 /** One message that goes to the dead list. */
-export interface Death {
+export interface BuriedMessage {
   readonly reason: DeadReason;
   readonly detail: string;
   readonly bytes: number;
@@ -17,14 +17,14 @@ export interface Death {
 }
 
 /** The moves of one chunk, oldest first, and what they add up to. */
-export interface Plan {
+export interface JudgedChunk {
   /** Number of the cycle that it belongs to. */
   readonly cycle: number;
   readonly messages: readonly Buffer[];
   readonly oversize: Chunk["oversize"];
   readonly moves: readonly Move[];
   readonly replayed: number;
-  readonly deaths: readonly Death[];
+  readonly deaths: readonly BuriedMessage[];
   /** How many of them are replayed for the first time. */
   readonly firsts: number;
   /** Their places, counted from the oldest; `null`: they are the oldest in a row. */
@@ -37,10 +37,10 @@ export interface Plan {
   readonly endsCycle: boolean;
 }
 
-/** What {@link planChunk} decides by. */
-export interface PlanContext {
+/** What {@link judgeChunk} decides by. */
+export interface JudgeContext {
   readonly policy: SourcePolicy;
-  readonly record: SourceRecord;
+  readonly record: CycleState;
   readonly maxPoisonRetries: number;
   readonly maxMessageBytes: number;
   /** The server's clock. */
@@ -50,7 +50,7 @@ export interface PlanContext {
 }
 
 /** Whether little may go: a canary group, or a step of the ramp. Then the dead use up nothing of the cycle's bound. */
-export function isCareful({ brake }: Pick<SourceRecord, "brake">): boolean {
+export function isCareful({ brake }: Pick<CycleState, "brake">): boolean {
   return brake.allowance !== null;
 }
 
@@ -62,8 +62,8 @@ export function firstMessages(chunk: Chunk, count: number): Chunk {
 }
 
 /** Decides every message of a chunk, up to the one that was newest when the cycle began. */
-export function planChunk(chunk: Chunk, context: PlanContext): Plan {
-  if (chunk.oversize) return planOversize(chunk, chunk.oversize, context);
+export function judgeChunk(chunk: Chunk, context: JudgeContext): JudgedChunk {
+  if (chunk.oversize) return judgeOversize(chunk, chunk.oversize, context);
   const { count, endsCycle } = withinCycle(chunk, context.record);
   const judge = createJudge(context);
   const judged = chunk.messages.slice(0, count).map((message) => ({ message, verdict: judge(message) }));
@@ -78,8 +78,8 @@ export interface Candidate {
   readonly verdict: Verdict;
 }
 
-/** Judges messages of one source as {@link planChunk} does. */
-export function createJudge({ policy, record, maxPoisonRetries, nowMs, failedAt }: PlanContext) {
+/** Judges messages of one source as {@link judgeChunk} does. */
+export function createJudge({ policy, record, maxPoisonRetries, nowMs, failedAt }: JudgeContext) {
   const tallies = new Map(record.tallies.map((tally) => [tally.cycle, tally]));
   const context: VerdictContext = {
     ...{ policy, maxPoisonRetries, nowMs, failedAt },
@@ -104,11 +104,11 @@ const MOST_PASSED = 20_000;
  * the oldest, because the oldest are again and again the poison that stayed behind. What came back in this very cycle stays, and
  * so does what arrived after it began. `null`: there is nothing to pick.
  */
-export function planPicks(
+export function judgePicks(
   candidates: readonly Candidate[],
-  context: PlanContext & { depth: number },
+  context: JudgeContext & { depth: number },
   bounds: PickBounds,
-): Plan | null {
+): JudgedChunk | null {
   const { cycle, depthAtStart, replayed, dead } = context.record;
   const newest = depthAtStart - replayed - dead;
   const open = candidates.filter(({ place, verdict }) => place <= newest && verdict.cameBackFrom !== cycle);
@@ -140,9 +140,9 @@ function byTries(candidates: readonly Candidate[]): Candidate[] {
 
 function toPlan(
   judged: readonly { readonly message: Buffer; readonly verdict: Verdict }[],
-  { record }: PlanContext,
-): Omit<Plan, "endsCycle"> {
-  const deaths = judged.flatMap(({ message, verdict }): Death[] =>
+  { record }: JudgeContext,
+): Omit<JudgedChunk, "endsCycle"> {
+  const deaths = judged.flatMap(({ message, verdict }): BuriedMessage[] =>
     verdict.action === "dead"
       ? [{ reason: verdict.reason, detail: verdict.detail, bytes: message.length, message }]
       : []
@@ -160,7 +160,7 @@ function toPlan(
   };
 }
 
-function planOversize(chunk: Chunk, oversize: NonNullable<Chunk["oversize"]>, context: PlanContext): Plan {
+function judgeOversize(chunk: Chunk, oversize: NonNullable<Chunk["oversize"]>, context: JudgeContext): JudgedChunk {
   const { newestBytes, newestDigest } = context.record;
   const isLikeNewest = oversize.bytes === newestBytes && oversize.digest === newestDigest;
   const detail = `${oversize.bytes} bytes, more than REMEDIATION_MAX_MESSAGE_BYTES (${context.maxMessageBytes}): ` +
@@ -183,7 +183,7 @@ function planOversize(chunk: Chunk, oversize: NonNullable<Chunk["oversize"]>, co
  * not known, the first that equals it counts, so that nothing newer is taken; of byte-equal messages in a row the last one
  * does, be it in this chunk or a later one.
  */
-function withinCycle(chunk: Chunk, record: SourceRecord): { count: number; endsCycle: boolean } {
+function withinCycle(chunk: Chunk, record: CycleState): { count: number; endsCycle: boolean } {
   const { messages, newestAt } = chunk;
   const count = newestAt > 0 ? newestAt : firstLikeNewest(chunk, record) + 1;
   return count > 0 && count <= messages.length
@@ -191,7 +191,7 @@ function withinCycle(chunk: Chunk, record: SourceRecord): { count: number; endsC
     : { count: messages.length, endsCycle: false };
 }
 
-function firstLikeNewest({ messages, goesOnEqual }: Chunk, record: SourceRecord): number {
+function firstLikeNewest({ messages, goesOnEqual }: Chunk, record: CycleState): number {
   return messages.findIndex((message, i) =>
     isNewest(message, record) && !(i + 1 < messages.length ? messages[i + 1]!.equals(message) : goesOnEqual)
   );

@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import type { Returns } from "../cycle/evidence.ts";
 import { readMessage } from "../message/read_message.ts";
-import { findRecord } from "../message/stamp.ts";
+import { findStamp } from "../message/stamp.ts";
 import { REMEDIATION_MEMBER, type SourcePolicy } from "../message/source_policy.ts";
 import { cycleOf, isFirstReturn } from "../message/verdict.ts";
 import type { ChunkBounds, Excerpt } from "../cycle/chunk.ts";
@@ -26,14 +26,14 @@ export interface ReadReturns extends Returns {
  */
 export async function lookForReturns(
   { store, policy, maxMessageBytes }: {
-    store: Pick<ReplayStore, "browse">;
+    store: Pick<ReplayStore, "browseNewest">;
     policy: SourcePolicy;
     maxMessageBytes: number;
   },
   { record }: Snapshot,
 ): Promise<ReadReturns> {
   const bounds: ChunkBounds = { messages: BLOCK_MESSAGES, bytes: BLOCK_BYTES, messageBytes: maxMessageBytes };
-  let newest = await store.browse(bounds, STAMP);
+  let newest = await store.browseNewest(bounds, STAMP);
   const { depth } = newest;
   const arrived = Math.max(0, depth - (record.scannedDepth ?? record.depthAtStart) + record.replayed + record.dead);
   // Large messages fill a block sooner: more blocks make up for it.
@@ -44,7 +44,9 @@ export async function lookForReturns(
   for (let block = 0; block < blocks; block++) {
     const from = Math.floor(block * arrived / blocks), span = Math.floor((block + 1) * arrived / blocks) - from;
     // What was pushed since the first block lies before it.
-    if (block > 0) newest = await store.browse({ ...bounds, skip: from + Math.max(0, newest.depth - depth) }, STAMP);
+    if (block > 0) {
+      newest = await store.browseNewest({ ...bounds, skip: from + Math.max(0, newest.depth - depth) }, STAMP);
+    }
     const messages = newest.messages.slice(0, span);
     const each = span / Math.max(1, messages.length);
     for (const message of messages) {
@@ -61,9 +63,9 @@ export async function lookForReturns(
   return { arrived, found, unstamped: Math.round(unstamped), unstampedRead, depth };
 }
 
-function stampOf(bytes: Buffer): ReturnType<typeof findRecord> {
+function stampOf(bytes: Buffer): ReturnType<typeof findStamp> {
   // An excerpt begins with the member; a stamp holds no other object.
   const isExcerpt = bytes.indexOf(STAMP.from) === 0;
   const message = readMessage(isExcerpt ? Buffer.from(`{${bytes.subarray(0, bytes.indexOf("}") + 1)}}`) : bytes);
-  return message.readable ? findRecord(message) : null;
+  return message.readable ? findStamp(message) : null;
 }

@@ -8,7 +8,7 @@ import type { Chunk, ChunkBounds, Commit, Move } from "../cycle/chunk.ts";
 import { commitResult, commitSpan, cycleFacts, cycleSpan } from "../observability/spans.ts";
 import type { Span, Tracer } from "../observability/tracing.ts";
 import { StoreError, wrongTypeError } from "../redis/errors.ts";
-import type { Snapshot, SourceRecord } from "../cycle/cycle_state.ts";
+import type { CycleState, Snapshot } from "../cycle/cycle_state.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import type { Account } from "./account.ts";
 import { planCycle } from "../cycle/plan_cycle.ts";
@@ -20,10 +20,10 @@ import {
   createJudge,
   firstMessages,
   isCareful,
-  type Plan,
-  planChunk,
-  type PlanContext,
-  planPicks,
+  judgeChunk,
+  type JudgeContext,
+  type JudgedChunk,
+  judgePicks,
 } from "./judge_chunk.ts";
 import { lookForReturns, type ReadReturns } from "./returns.ts";
 import type { ReplayStore } from "./store.ts";
@@ -52,7 +52,7 @@ const RESTART_MS = 5_000;
 export interface ReplaySettings {
   readonly intervalMs: number;
   /** How long the consumer may take until what fails is back. */
-  readonly settleMs: number;
+  readonly consumerLagMs: number;
   readonly batchSize: number;
   /** An outage on the messages' path of so long is followed by a canary group; 0: none is. */
   readonly canaryAfterMs: number;
@@ -104,9 +104,9 @@ interface Tally {
 }
 
 /** A chunk as read, and what is to become of it. */
-interface Draft {
+interface ReadAhead {
   readonly chunk: Chunk;
-  readonly plan: Plan;
+  readonly plan: JudgedChunk;
   /** When it was made, on the monotonic clock. */
   readonly madeAtMs: number;
 }
@@ -156,7 +156,7 @@ export class SourceReplay {
   readonly policy: SourcePolicy;
   readonly #deps: SourceReplayDeps;
   #snapshot: Snapshot | null = null;
-  #unsettled: { id: string; plan: Plan } | null = null;
+  #unsettled: { id: string; plan: JudgedChunk } | null = null;
   #failures = 0;
   #lastProgressMs = 0;
   /** The gate that held the last turn. */
@@ -205,13 +205,13 @@ export class SourceReplay {
   async look(): Promise<Snapshot> {
     // Its instant lies somewhere between asking and the answer; a pause of ours in between must not make a cycle look shorter.
     const askedAtMs = this.#deps.clock.monotonicMs();
-    return this.#saw(await this.#deps.store.peek(), askedAtMs);
+    return this.#saw(await this.#deps.store.readState(), askedAtMs);
   }
 
   #saw(snapshot: Snapshot, atMs = this.#deps.clock.monotonicMs()): Snapshot {
     this.#snapshot = snapshot;
     this.#lastProgressMs = atMs;
-    this.#deps.account.seen(snapshot);
+    this.#deps.account.stateRead(snapshot);
     return snapshot;
   }
 
@@ -233,7 +233,7 @@ export class SourceReplay {
       this.#failures = 0;
       // Where the lease is refused nothing else was asked.
       if (!this.#deps.leadership.isFailing()) this.#deps.account.turnSucceeded();
-      if (stop.by === "shutdown") this.#deps.account.tellUntoldDeaths();
+      if (stop.by === "shutdown") this.#deps.account.logRemainingDeaths();
     } catch (error) {
       stop = await this.#failed(error);
     }
@@ -276,7 +276,7 @@ export class SourceReplay {
       tally.depthBefore ??= snapshot.depth;
       const asking = this.#deps.board.ask();
       // Deciding changes nothing, so it need not wait for the gates' answers.
-      const draft = next && this.#draft(next);
+      const ahead = next && this.#readAhead(next);
       const reading = await asking;
       next = null;
       const isDue = mayBegin === "now" ||
@@ -314,7 +314,7 @@ export class SourceReplay {
       if (blocking) return this.#heldBy(blocking);
 
       span.begin();
-      const details = { draft, reading, tally, divisor: 2 ** conflicts, signal };
+      const details = { ahead, reading, tally, divisor: 2 ** conflicts, signal };
       const moved: Step = isCareful(snapshot.record)
         ? await this.#carefulStep(snapshot, details)
         : await this.#step(snapshot, details);
@@ -379,8 +379,8 @@ export class SourceReplay {
   }
 
   /** A canary group has all the time that the source's consumer may take; a step of the ramp follows one that stayed away. */
-  #stepMs({ brake, lagMs }: SourceRecord): number {
-    return brake.suspect ? Math.max(STEP_MS, lagMs, this.#deps.settings().settleMs) : STEP_MS;
+  #stepMs({ brake, lagMs }: CycleState): number {
+    return brake.suspect ? Math.max(STEP_MS, lagMs, this.#deps.settings().consumerLagMs) : STEP_MS;
   }
 
   /** Messages in the target, by the last reading of the depth gate; unknown is many. */
@@ -444,8 +444,8 @@ export class SourceReplay {
     if (oldest.record.sequence !== record.sequence) return { result: "again" };
     const bounds = { replays, messages: chunkMessages, bytes: chunkBytes };
     const plan = oldest.oversize
-      ? planChunk(oldest, this.#context(oldest))
-      : planPicks(candidates, { ...this.#context(oldest), depth: oldest.depth }, bounds);
+      ? judgeChunk(oldest, this.#context(oldest))
+      : judgePicks(candidates, { ...this.#context(oldest), depth: oldest.depth }, bounds);
     if (plan === null) return { result: "exhausted" };
     if (plan.replayed > 0 && !await reservePace(plan.replayed)) return { result: "again" };
     const details = this.#commitDetails(plan, { record, nowMs: oldest.nowMs, readAtMs: startedAtMs });
@@ -453,8 +453,8 @@ export class SourceReplay {
   }
 
   #commitDetails(
-    { replayed }: Plan,
-    { record, nowMs, readAtMs }: { record: SourceRecord; nowMs: number; readAtMs: number },
+    { replayed }: JudgedChunk,
+    { record, nowMs, readAtMs }: { record: CycleState; nowMs: number; readAtMs: number },
   ): CommitDetails {
     const { clock, paceFields } = this.#deps;
     return {
@@ -471,8 +471,8 @@ export class SourceReplay {
   /** Commits one chunk, and reads the one behind it: what was drafted, or else what is read and decided now. */
   async #step(
     { record }: Snapshot,
-    { draft, reading, tally, divisor, signal }: {
-      draft: Draft | null;
+    { ahead, reading, tally, divisor, signal }: {
+      ahead: ReadAhead | null;
       reading: BoardReading;
       tally: Tally;
       divisor: number;
@@ -481,12 +481,12 @@ export class SourceReplay {
   ): Promise<Step> {
     const bounds = this.#bounds(this.#mostMoves(record.remaining, reading.room));
     const most = Math.max(1, Math.floor(bounds.messages / divisor));
-    const read = draft ?? this.#draft(await this.#deps.store.read({ ...bounds, messages: most }));
+    const read = ahead ?? this.#readAhead(await this.#deps.store.readForCommit({ ...bounds, messages: most }));
     if (read.chunk.record.sequence !== record.sequence) return { result: "again" };
     // What was read ahead may be more than the gates allow by now.
     const replays = Math.max(1, Math.floor(reading.room / divisor));
     const count = Math.min(most, countWithin(read.plan.moves, replays));
-    const { chunk, plan } = read.plan.moves.length <= count ? read : this.#draft(firstMessages(read.chunk, count));
+    const { chunk, plan } = read.plan.moves.length <= count ? read : this.#readAhead(firstMessages(read.chunk, count));
     if (plan.moves.length === 0) return { result: "moved" };
     if (plan.replayed > 0 && !await this.#deps.reservePace(plan.replayed)) return { result: "again" };
     this.#areDying = plan.replayed === 0;
@@ -510,18 +510,18 @@ export class SourceReplay {
     return { messages: Math.min(chunkMessages, most), bytes: chunkBytes, messageBytes: maxMessageBytes };
   }
 
-  #draft(chunk: Chunk): Draft {
-    return { chunk, madeAtMs: this.#deps.clock.monotonicMs(), plan: planChunk(chunk, this.#context(chunk)) };
+  #readAhead(chunk: Chunk): ReadAhead {
+    return { chunk, madeAtMs: this.#deps.clock.monotonicMs(), plan: judgeChunk(chunk, this.#context(chunk)) };
   }
 
   /** What messages are judged by that were read at an instant. */
-  #context({ record, nowMs }: Snapshot): PlanContext {
+  #context({ record, nowMs }: Snapshot): JudgeContext {
     const { clock, settings } = this.#deps, { maxPoisonRetries, maxMessageBytes } = settings();
     return { policy: this.policy, record, nowMs, maxPoisonRetries, maxMessageBytes, failedAt: toIso(clock.nowMs()) };
   }
 
   async #commit(
-    plan: Plan,
+    plan: JudgedChunk,
     details: CommitDetails,
     { tally, next: bounds }: { tally: Tally; next: ChunkBounds | null },
   ): Promise<Step> {
@@ -554,7 +554,7 @@ export class SourceReplay {
   async #settle(tally: Tally): Promise<void> {
     if (!this.#unsettled) return;
     const { id, plan } = this.#unsettled;
-    const ran = await this.#deps.store.settle(id);
+    const ran = await this.#deps.store.resolveLostCommit(id);
     this.#unsettled = null;
     this.#deps.log.info("commit_settled", `A commit whose reply was lost had ${ran ? "" : "not "}run`, {
       source: this.policy.name,
@@ -563,7 +563,7 @@ export class SourceReplay {
     if (ran) this.#add(plan, tally);
   }
 
-  #add(plan: Plan, tally: Tally): void {
+  #add(plan: JudgedChunk, tally: Tally): void {
     tally.replayed += plan.replayed;
     for (const { reason } of plan.deaths) tally.dead[reason] = (tally.dead[reason] ?? 0) + 1;
     this.#droppedStamps.replayed(plan.cycle, plan.messages.filter((_, i) => plan.moves[i]!.to === "target"));

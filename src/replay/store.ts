@@ -20,13 +20,13 @@ import type { Snapshot } from "../cycle/cycle_state.ts";
 /** The messages of one source, and its record. */
 export interface ReplayStore {
   /** The record, the depth and the server's clock. Changes nothing. */
-  peek(): Promise<Snapshot>;
+  readState(): Promise<Snapshot>;
   /** The oldest messages within the bounds, at least one where there are any; only to look at. Changes nothing. */
-  look(bounds: ChunkBounds): Promise<Chunk>;
+  browseOldest(bounds: ChunkBounds): Promise<Chunk>;
   /** The newest messages within the bounds, at least one where there are any behind `skip`. Changes nothing. */
-  browse(bounds: ChunkBounds, excerpt?: Excerpt): Promise<NewestMessages>;
-  /** The same as {@link look}, to be committed. One read and its commit at a time. */
-  read(bounds: ChunkBounds): Promise<Chunk>;
+  browseNewest(bounds: ChunkBounds, excerpt?: Excerpt): Promise<NewestMessages>;
+  /** The same as {@link browseOldest}, to be committed. One read and its commit at a time. */
+  readForCommit(bounds: ChunkBounds): Promise<Chunk>;
   /** Begins a cycle, if one is due by the server's clock. */
   begin(beginning: CycleBeginning): Promise<BeginResult>;
   /**
@@ -38,5 +38,5 @@ export interface ReplayStore {
     bounds: ChunkBounds | null,
   ): Promise<{ result: CommitResult; next: Promise<Chunk | null> }>;
   /** Whether this store's last commit, whose reply was lost, has run. If it has not, it never will. */
-  settle(id: string): Promise<boolean>;
+  resolveLostCommit(id: string): Promise<boolean>;
 }

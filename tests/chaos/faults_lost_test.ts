@@ -110,7 +110,7 @@ withRedis("replay: never runs a commit late when Redis was stopped for longer th
   // What was sent over the old connection has been refused by the time that a new one has the answer.
   await waitUntil(async () => {
     if (!engine.connections.isReady()) return false;
-    await engine.source.store.peek();
+    await engine.source.store.readState();
     return settlements(engine).length > 0 || (await engine.turn({ signal: AbortSignal.abort() })) && null;
   }, { what: "it is known what became of the commit" });
   deepStrictEqual(settlements(engine), [false]);

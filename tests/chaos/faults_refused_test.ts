@@ -170,7 +170,7 @@ for (const fault of FAULTS) {
         await waitUntilEmpty(redis, DLQ);
         await checkOnlyCode(engine, code);
         await checkDone(redis, engine);
-        deepStrictEqual((await engine.source.store.peek()).record.cycle, 1);
+        deepStrictEqual((await engine.source.store.readState()).record.cycle, 1);
       },
     );
   }

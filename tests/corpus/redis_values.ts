@@ -1,6 +1,6 @@
 /** What anybody may have put into Redis where this service reads: dynamic keys, its own records, the forwarder's breaker. */
 import type { BreakerVerdict } from "../../src/mutt/breaker.ts";
-import type { SourceRecord } from "../../src/cycle/cycle_state.ts";
+import type { CycleState } from "../../src/cycle/cycle_state.ts";
 import type { Corpus } from "../../testkit/corpus.ts";
 
 /** A dynamic key and its text. */
@@ -88,7 +88,7 @@ interface Fields {
 }
 
 /** Records, and what of them is believed. */
-export const RECORDS: Corpus<Partial<SourceRecord>, Fields> = [
+export const RECORDS: Corpus<Partial<CycleState>, Fields> = [
   {
     name: "nothing",
     why: "a source that was never worked on",

@@ -58,7 +58,7 @@ for (
   Deno.test(`ConsumerGate: says ${then} when no consumer was ever seen in mode ${mode}`, async () => {
     const { gate } = createGate(server().client(), { mode });
     strictEqual(await asked(gate), first);
-    await gate.settled();
+    await gate.whenKnown();
     strictEqual(await asked(gate), then);
     await gate.stop();
   });
@@ -69,7 +69,7 @@ for (const mode of ["auto", "required"] as const) {
     const redis = server().client();
     const { gate, clock, lines } = createGate(redis, { mode });
     await redis.setex(`${PREFIX}:pod-1`, 30, "alive");
-    await gate.settled();
+    await gate.whenKnown();
     strictEqual(await asked(gate), "open alive");
 
     await redis.del(`${PREFIX}:pod-1`);
@@ -81,12 +81,12 @@ for (const mode of ["auto", "required"] as const) {
     strictEqual(await asked(gate), "closed gone");
     await clock.advance(10_000);
     strictEqual(await asked(gate), "closed unknown");
-    await gate.settled();
+    await gate.whenKnown();
     strictEqual(await asked(gate), "closed gone", "a look that finds none forgets none");
     await clock.advance(80_000);
     await redis.setex(`${PREFIX}:pod-2`, 30, "alive");
     strictEqual(await asked(gate), "closed unknown");
-    await gate.settled();
+    await gate.whenKnown();
     strictEqual(await asked(gate), "open alive");
     await gate.stop();
     deepStrictEqual(lines, [], "what changes is told by the board");
@@ -98,7 +98,7 @@ Deno.test("ConsumerGate: sees a heartbeat whose name is not UTF-8", async () => 
   await redis.setex(Buffer.from(`${PREFIX}:p\xffd`, "latin1"), 30, "alive");
   const { gate } = createGate(redis, { mode: "required" });
   await asked(gate);
-  await gate.settled();
+  await gate.whenKnown();
   strictEqual(await asked(gate), "open alive");
   await gate.stop();
 });
@@ -109,7 +109,7 @@ Deno.test("ConsumerGate: keeps to its own prefix when others have heartbeats", a
   await redis.setex("mutt:heartbeat:alerter", 30, "alive");
   await redis.setex("mutt:heartbeat:alerterX:pod", 30, "alive");
   const { gate } = createGate(redis, { mode: "required" });
-  await gate.settled();
+  await gate.whenKnown();
   strictEqual(await asked(gate), "closed never_seen");
   await gate.stop();
 });
@@ -118,11 +118,11 @@ Deno.test("ConsumerGate: takes the prefix literally when it has glob characters"
   const redis = server().client();
   await redis.setex("axb:[1]\\*:pod", 30, "alive");
   const { gate } = createGate(redis, { mode: "required", heartbeatPrefix: "a?b:[1]\\*" });
-  await gate.settled();
+  await gate.whenKnown();
   strictEqual(await asked(gate), "closed never_seen");
   await redis.setex("a?b:[1]\\*:pod", 30, "alive");
   const { gate: other } = createGate(redis, { mode: "required", heartbeatPrefix: "a?b:[1]\\*" });
-  await other.settled();
+  await other.whenKnown();
   strictEqual(await asked(other), "open alive");
   await Promise.all([gate.stop(), other.stop()]);
 });
@@ -137,7 +137,7 @@ Deno.test("ConsumerGate: finds a heartbeat among 50,000 keys in small steps, and
   await redis.eval("for i = 1, 50000 do redis.call('SET', 'k' .. i, '') end", 0);
   await redis.config("RESETSTAT");
   const { gate, clock } = createGate(redis, { mode: "required", clock: SYSTEM_CLOCK });
-  await gate.settled();
+  await gate.whenKnown();
   strictEqual(await asked(gate), "closed never_seen");
   const steps = await callsOf(redis, "scan");
   ok(steps >= 50 && steps <= 250, `${steps}`);
@@ -147,7 +147,7 @@ Deno.test("ConsumerGate: finds a heartbeat among 50,000 keys in small steps, and
 
   await redis.setex(`${PREFIX}:pod-1`, 30, "alive");
   const { gate: later, clock: laterClock } = createGate(redis, { mode: "required", clock });
-  const settled = later.settled();
+  const settled = later.whenKnown();
   await waitUntil(async () => (await clock.advance(10), await asked(later)) === "open alive", { what: "it was found" });
   await settled;
   strictEqual(await later.ask().then(({ open }) => open), true);
@@ -178,7 +178,7 @@ for (const [mode, expected] of [["auto", "open unknown"], ["required", "closed u
       await own.client().call("ACL", "SETUSER", "u", "on", ">p", "~*", "+@all", "-scan");
       const { gate, clock, lines, redisErrors } = createGate(own.client({ username: "u", password: "p" }), { mode });
       for (let look = 0; look < 3; look++) {
-        await gate.settled();
+        await gate.whenKnown();
         strictEqual(await asked(gate), expected);
         await clock.advance(10_000);
       }
@@ -194,7 +194,7 @@ withRedis("ConsumerGate: says unknown and open when the ACL comes to forbid EXIS
   await admin.call("ACL", "SETUSER", "u", "on", ">p", "~*", "+@all");
   await admin.setex(`${PREFIX}:pod`, 30, "alive");
   const { gate } = createGate(own.client({ username: "u", password: "p" }));
-  await gate.settled();
+  await gate.whenKnown();
   strictEqual(await asked(gate), "open alive");
   await admin.call("ACL", "SETUSER", "u", "-exists");
   strictEqual(await asked(gate), "open unknown");
@@ -205,7 +205,7 @@ withRedis("ConsumerGate: closes when Redis stops answering about a consumer that
   const redis = own.client({ commandTimeout: 100 });
   await redis.setex(`${PREFIX}:pod`, 30, "alive");
   const { gate } = createGate(redis);
-  await gate.settled();
+  await gate.whenKnown();
   strictEqual(await asked(gate), "open alive");
   Deno.kill(own.pid, "SIGSTOP");
   strictEqual(await asked(gate), "closed unknown");
@@ -242,7 +242,7 @@ for (const [name, answer, expected] of healthAnswers) {
     alerter.answer(answer);
     const { gate } = createGate(server().client(), { healthUrl: new URL(`${alerter.url}/health`) });
     strictEqual(await asked(gate), "closed unknown");
-    await gate.settled();
+    await gate.whenKnown();
     strictEqual(await asked(gate), expected);
     strictEqual(alerter.requests[0]?.method, "GET");
     strictEqual(alerter.requests.length, 1);
@@ -254,7 +254,7 @@ for (const [name, answer, expected] of healthAnswers) {
 Deno.test("ConsumerGate: asks the health URL every 10 s and gives it 5 s when asked often", async () => {
   const alerter = await startHttpStub();
   const { gate, clock } = createGate(server().client(), { healthUrl: new URL(alerter.url) });
-  await gate.settled();
+  await gate.whenKnown();
   for (let i = 0; i < 20; i++) await gate.ask();
   strictEqual(alerter.requests.length, 1);
 
@@ -263,7 +263,7 @@ Deno.test("ConsumerGate: asks the health URL every 10 s and gives it 5 s when as
   strictEqual(await asked(gate), "open alive");
   await waitUntil(() => alerter.requests.length === 2, { what: "it was asked again" });
   await clock.advance(5_000);
-  await gate.settled();
+  await gate.whenKnown();
   strictEqual(await asked(gate), "closed health_url_failed");
   const { detail } = await gate.ask();
   match(detail, /did not answer within 5 s \(ALERTER_HEALTH_URL\)/);
@@ -276,7 +276,7 @@ Deno.test("ConsumerGate: stays closed by a gone heartbeat when the health URL st
   const redis = server().client();
   await redis.setex(`${PREFIX}:pod`, 30, "alive");
   const { gate } = createGate(redis, { healthUrl: new URL(alerter.url) });
-  await gate.settled();
+  await gate.whenKnown();
   strictEqual(await asked(gate), "open alive");
   await redis.del(`${PREFIX}:pod`);
   strictEqual(await asked(gate), "closed gone");

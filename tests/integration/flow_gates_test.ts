@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createDepthGate } from "../../src/gates/depth.ts";
 import { createPaceGate, type PaceSettings } from "../../src/mutt/pace_gate.ts";
 import { paceLedgerKey } from "../../src/redis/keys.ts";
-import { parseRecord, type Snapshot } from "../../src/cycle/cycle_state.ts";
+import { parseCycleState, type Snapshot } from "../../src/cycle/cycle_state.ts";
 import { ODD_NUMBERS } from "../../testkit/engine.ts";
 import { shareRedis } from "../../testkit/redis.ts";
 
@@ -41,7 +41,7 @@ function pace(
   settings: PaceSettings,
   { nowMs = Date.now(), feedsForwarder = true }: { nowMs?: number; feedsForwarder?: boolean } = {},
 ) {
-  const snapshot: Snapshot = { nowMs, depth: 1, record: parseRecord([]) };
+  const snapshot: Snapshot = { nowMs, depth: 1, record: parseCycleState([]) };
   const client = redis().client();
   const deps = {
     settings: () => settings,

@@ -31,8 +31,8 @@ withRedis(
       await guard.prove();
       const watched = guard.watch();
       await mover.llen(DLQ);
-      guard.enter(watched);
-      assert.equal(await watched!.holds, true);
+      guard.begin(watched);
+      assert.equal(await watched!.isValid, true);
       const idsOf = async () => (await redis.clientConnections()).map(({ id, cmd }) => ({ id, cmd }));
       const before = await idsOf();
       assert.equal(before.length, 4);
@@ -40,7 +40,7 @@ withRedis(
         what: "each was asked the time",
       });
       assert.deepEqual((await idsOf()).map(({ id }) => id), before.map(({ id }) => id), "all are the same");
-      assert.equal(await guard.isHeldBy(watched), false, "the transaction was left");
+      assert.equal(await guard.isValid(watched), false, "the transaction was left");
       assert.equal(await mover.llen(DLQ), 0, "what is sent is run at once");
       assert.deepEqual(lines.filter(({ event }) => event === "redis_lost"), []);
       assert.ok(mover instanceof Redis);

@@ -225,12 +225,12 @@ Deno.test("leader: what the record says of cycles and canaries is the next leade
   const client = server().client();
   while (await client.rpoplpush(TARGET, DLQ));
   await first.turn({ begin: "now" });
-  const { cycle, brake, tallies } = (await first.source.store.peek()).record;
+  const { cycle, brake, tallies } = (await first.source.store.readState()).record;
   assert.equal(brake.suspect, true);
   await first[Symbol.asyncDispose]();
   await using second = elect("b");
   await second.turn({ begin: "never" });
-  const taken = (await second.source.store.peek()).record;
+  const taken = (await second.source.store.readState()).record;
   assert.deepEqual({ cycle: taken.cycle, brake: taken.brake, tallies: taken.tallies }, { cycle, brake, tallies });
   assert.equal(tallies[0]?.returned, 100);
 });

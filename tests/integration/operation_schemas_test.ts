@@ -79,7 +79,7 @@ Deno.test("status: fits its schema while the service works and every source has 
   const client = server().client();
   await client.lpush(DLQ, ...eventTexts(3));
   await client.lpush("own:dlq", "not JSON");
-  await withService({ intervalMs: 1_000, settleMs: 0 }, async (ask) => {
+  await withService({ intervalMs: 1_000, consumerLagMs: 0 }, async (ask) => {
     const isSeen = async () => {
       const { sources } = await ask("/health") as Status;
       return sources.length === 3 && sources.every(({ lastCycle, gates }) => lastCycle !== null && gates.length > 0);

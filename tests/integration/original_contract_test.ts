@@ -26,7 +26,7 @@ async function oneCycle(messages: readonly (string | Uint8Array)[], settings: En
   await using engine = createEngine(server(), { settings });
   await server().seedList(DLQ, messages);
   await engine.connections.waitUntilReady(5_000);
-  await engine.source.settled();
+  await engine.source.whenKnown();
   const outcome = await engine.turn({ begin: "now" });
   const valueOf = async (metric: { get(): Promise<{ values: { value: number; labels: object }[] }> }, labels = {}) =>
     (await metric.get()).values.find((one) =>

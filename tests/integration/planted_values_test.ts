@@ -109,14 +109,14 @@ Deno.test("Heartbeats: takes no name for a pod's that is longer than a pod's may
   const heartbeats = new Heartbeats({ prefix: PREFIX, redis: client, clock: SYSTEM_CLOCK });
   await client.set(`${PREFIX}:${"x".repeat(254)}`, "planted");
   await heartbeats.ask();
-  await heartbeats.settled();
+  await heartbeats.whenKnown();
   assert.equal(await heartbeats.ask(), "never_seen");
   await heartbeats.stop();
 
   const others = new Heartbeats({ prefix: PREFIX, redis: client, clock: SYSTEM_CLOCK });
   await client.set(`${PREFIX}:${"x".repeat(253)}`, "alive");
   await others.ask();
-  await others.settled();
+  await others.whenKnown();
   assert.equal(await others.ask(), "alive");
   await others.stop();
 });

@@ -2,10 +2,10 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import type { Redis } from "ioredis";
 import { Secret } from "../../src/runtime/secret.ts";
 import { MoogsoftGate, type MoogsoftGateOptions } from "../../src/mutt/moogsoft_gate.ts";
-import { exchange, EXCHANGE_FAILURES, type ExchangeOutcome, TLS_FLAWS } from "../../src/runtime/exchange.ts";
+import { FETCH_FAILURES, type FetchOutcome, fetchStatus, TLS_FLAWS } from "../../src/runtime/bounded_fetch.ts";
 import { reasonsOf } from "../../src/gates/gate.ts";
 import { sendProbe } from "../../src/mutt/moogsoft_probe.ts";
-import { probeKey, ProbeRecord } from "../../src/mutt/shared_probe.ts";
+import { probeKey, SharedProbe } from "../../src/mutt/shared_probe.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { type RecordedLine, recordLog } from "../../testkit/recorded_log.ts";
 import { TestClock } from "../../testkit/test_clock.ts";
@@ -37,12 +37,12 @@ function plainKey(url: URL): string {
   return probeKey({ ...PLAIN, url, proxy: undefined });
 }
 
-function probeOnce(url: URL, timeoutMs = 2000): Promise<ExchangeOutcome> {
+function probeOnce(url: URL, timeoutMs = 2000): Promise<FetchOutcome> {
   const { signal } = new AbortController();
   return sendProbe({ url, apiKey: new Secret("k1"), timeoutMs, clock: SYSTEM_CLOCK, signal });
 }
 
-const misbehaviours: [string, StubAnswer, ExchangeOutcome][] = [
+const misbehaviours: [string, StubAnswer, FetchOutcome][] = [
   ["never answers", { fault: "hang" }, { kind: "timeout" }],
   ["answers too late", { status: 200, delayMs: 60_000 }, { kind: "timeout" }],
   ["hangs inside the headers", { fault: "hang_in_headers" }, { kind: "timeout" }],
@@ -107,10 +107,10 @@ Deno.test("sendProbe: posts the original's event with length and key when sent",
   });
 });
 
-Deno.test("exchange: never rejects when aborted at once", async () => {
+Deno.test("fetchStatus: never rejects when aborted at once", async () => {
   await withMoog({ status: 200 }, async (moog, url) => {
     const signal = AbortSignal.abort();
-    const outcome = await exchange({ url, method: "GET", timeoutMs: 1000, clock: SYSTEM_CLOCK, signal });
+    const outcome = await fetchStatus({ url, method: "GET", timeoutMs: 1000, clock: SYSTEM_CLOCK, signal });
     deepStrictEqual([outcome, moog.requests.length], [{ kind: "unreachable" }, 0]);
   });
 });
@@ -153,7 +153,7 @@ for (
   Deno.test(`MoogsoftGate: is open with the gauge at 1 and asks nobody when ${name}`, async () => {
     const { gate, gauge } = createGate(null as unknown as Redis, overrides);
     const answer = gate.ask();
-    await gate.settled();
+    await gate.whenKnown();
     await gate.stop();
     deepStrictEqual([answer.open, answer.reason, gauge], [true, reason, [1]]);
   });
@@ -179,7 +179,7 @@ withRedis("MoogsoftGate: answers by the status when Moogsoft answers", async (se
       const { gate, gauge } = createGate(redis, { url });
       const first = gate.ask();
       deepStrictEqual([first.open, first.reason, first.retryInMs], [false, "unknown", 100]);
-      await gate.settled();
+      await gate.whenKnown();
       const answer = gate.ask();
       deepStrictEqual([answer.open, answer.reason, gauge], [
         reason === "healthy",
@@ -202,7 +202,7 @@ withRedis("MoogsoftGate: names no secret when it tells of a failure", async (ser
       access: () => ({ ...PLAIN, apiKey: new Secret(PLANTED.moogApiKey) }),
       chooseProxy: () => undefined,
     });
-    await gate.settled();
+    await gate.whenKnown();
     const told = JSON.stringify([await gate.ask(), lines, await redis.keys("*")]);
     assertNoSecrets("the gate, its log and its keys", told);
     ok(!/user|events/.test(told), told);
@@ -216,9 +216,9 @@ withRedis("MoogsoftGate: probes once a cache time when asked often", async (serv
   const redis = server.client();
   await withMoog({ status: 200 }, async ({ requests }, url) => {
     const { gate } = createGate(redis, { url, cacheMs: 300 });
-    await gate.settled();
+    await gate.whenKnown();
     for (let i = 0; i < 50; i++) gate.ask();
-    await gate.settled();
+    await gate.whenKnown();
     strictEqual(requests.length, 1);
     await waitUntil(() => {
       gate.ask();
@@ -231,7 +231,7 @@ withRedis("MoogsoftGate: probes once a cache time when asked often", async (serv
 withRedis("MoogsoftGate: probes once for all replicas when ten start together", async (server) => {
   await withMoog({ status: 200 }, async ({ requests }, url) => {
     const gates = Array.from({ length: 10 }, () => createGate(server.client(), { url }).gate);
-    await Promise.all(gates.map((gate) => gate.settled()));
+    await Promise.all(gates.map((gate) => gate.whenKnown()));
     deepStrictEqual(gates.map((gate) => gate.ask().reason), Array(10).fill("healthy"));
     strictEqual(requests.length, 1);
     await Promise.all(gates.map((gate) => gate.stop()));
@@ -243,7 +243,7 @@ withRedis("MoogsoftGate: probes for itself when another URL has a result", async
   await withMoog({ status: 200 }, async (_one, oneUrl) => {
     await withMoog({ status: 500 }, async (_other, otherUrl) => {
       const gates = [oneUrl, otherUrl].map((url) => createGate(redis, { url }).gate);
-      await Promise.all(gates.map((gate) => gate.settled()));
+      await Promise.all(gates.map((gate) => gate.whenKnown()));
       deepStrictEqual(gates.map((gate) => gate.ask().reason), ["healthy", "unhealthy"]);
       await Promise.all(gates.map((gate) => gate.stop()));
     });
@@ -254,7 +254,7 @@ withRedis("MoogsoftGate: judges a shared result by its own codes when they diffe
   const redis = server.client();
   await withMoog({ status: 202 }, async ({ requests }, url) => {
     const gates = [[200, 201, 202], [200, 201]].map((successCodes) => createGate(redis, { url, successCodes }).gate);
-    for (const gate of gates) await gate.settled();
+    for (const gate of gates) await gate.whenKnown();
     deepStrictEqual([gates.map((gate) => gate.ask().open), requests.length], [[true, false], 1]);
     await Promise.all(gates.map((gate) => gate.stop()));
   });
@@ -263,10 +263,10 @@ withRedis("MoogsoftGate: judges a shared result by its own codes when they diffe
 withRedis("MoogsoftGate: probes after the lease when the prober died", async (server) => {
   const redis = server.client();
   await withMoog({ status: 200 }, async (_moog, url) => {
-    await new ProbeRecord({ redis, cacheMs: 60_000, leaseMs: 300 }).claim(plainKey(url));
+    await new SharedProbe({ redis, cacheMs: 60_000, leaseMs: 300 }).claim(plainKey(url));
     const { gate } = createGate(redis, { url, timeoutMs: 200 });
     gate.ask();
-    await gate.settled();
+    await gate.whenKnown();
     strictEqual(gate.ask().reason, "healthy");
     await gate.stop();
   });
@@ -277,15 +277,15 @@ withRedis("MoogsoftGate: probes with its own cache, with one warning, when Redis
   await withMoog({ status: 200 }, async ({ requests }, url) => {
     await redis.set(plainKey(url), "not a hash");
     const { gate, lines, redisErrors } = createGate(redis, { url, cacheMs: 200 });
-    await gate.settled();
+    await gate.whenKnown();
     strictEqual(gate.ask().reason, "healthy");
-    await gate.settled();
+    await gate.whenKnown();
     strictEqual(requests.length, 1);
     await waitUntil(() => {
       gate.ask();
       return requests.length === 2;
     }, { what: "a second probe was sent" });
-    await gate.settled();
+    await gate.whenKnown();
     const warnings = lines.filter(({ level }) => level === "WARNING");
     deepStrictEqual(warnings.map(({ event, fields }) => [event, fields]), [["moog_probe_alone", {
       code: "WRONGTYPE",
@@ -299,7 +299,7 @@ withRedis("MoogsoftGate: probes for itself when the ACL forbids to share", async
   await server.client().call("ACL", "SETUSER", "u", "on", ">p", "~*", "+@all", "-hset");
   await withMoog({ status: 200 }, async (_moog, url) => {
     const { gate, lines } = createGate(server.client({ username: "u", password: "p" }), { url });
-    await gate.settled();
+    await gate.whenKnown();
     strictEqual(gate.ask().reason, "healthy");
     deepStrictEqual(lines[0]?.fields, { code: "NOPERM" });
     await gate.stop();
@@ -351,7 +351,7 @@ withRedis(
       clock,
       sendProbe,
     });
-    await gate.settled();
+    await gate.whenKnown();
     const seen: [number, string][] = [];
     for (const ms of [0, 999, 1, 1499, 1]) {
       await clock.advance(ms);
@@ -369,7 +369,7 @@ withRedis("MoogsoftGate: logs changes, an outage's length and the auto-close hin
       moog.answer({ status });
       const before = moog.requests.length;
       await waitUntil(async () => {
-        await gate.settled();
+        await gate.whenKnown();
         return moog.requests.length > before;
       }, { what: `a probe was answered ${status}` });
     }
@@ -386,9 +386,9 @@ withRedis("MoogsoftGate: logs changes, an outage's length and the auto-close hin
 
 const KEY = plainKey(new URL("http://moog/"));
 
-withRedis("ProbeRecord: lets one claim, then shares what it wrote, when several ask", async (server) => {
+withRedis("SharedProbe: lets one claim, then shares what it wrote, when several ask", async (server) => {
   const redis = server.client();
-  const record = new ProbeRecord({ redis, cacheMs: 60_000, leaseMs: 60_000 });
+  const record = new SharedProbe({ redis, cacheMs: 60_000, leaseMs: 60_000 });
   const claims = await Promise.all(Array.from({ length: 5 }, () => record.claim(KEY)));
   deepStrictEqual(claims.map(({ kind }) => kind), ["claimed", "probing", "probing", "probing", "probing"]);
   const [claim] = claims;
@@ -399,17 +399,17 @@ withRedis("ProbeRecord: lets one claim, then shares what it wrote, when several 
   deepStrictEqual(fresh.outcome, { kind: "timeout" });
 });
 
-withRedis("ProbeRecord: ignores a result when its claim was lost", async (server) => {
+withRedis("SharedProbe: ignores a result when its claim was lost", async (server) => {
   const redis = server.client();
-  const record = new ProbeRecord({ redis, cacheMs: 60_000, leaseMs: 60_000 });
+  const record = new SharedProbe({ redis, cacheMs: 60_000, leaseMs: 60_000 });
   await record.claim(KEY);
   await record.write({ key: KEY, token: "another token" }, { kind: "answered", status: 200 });
   deepStrictEqual(await record.claim(KEY), { kind: "probing" });
 });
 
-withRedis("ProbeRecord: claims when the record is from the future, or cannot be read", async (server) => {
+withRedis("SharedProbe: claims when the record is from the future, or cannot be read", async (server) => {
   const redis = server.client();
-  const record = new ProbeRecord({ redis, cacheMs: 60_000, leaseMs: 1000 });
+  const record = new SharedProbe({ redis, cacheMs: 60_000, leaseMs: 1000 });
   const future = String(Date.now() + 3_600_000);
   for (
     const fields of [
@@ -424,9 +424,9 @@ withRedis("ProbeRecord: claims when the record is from the future, or cannot be 
   }
 });
 
-withRedis("ProbeRecord: leaves nothing behind for ever when it was used", async (server) => {
+withRedis("SharedProbe: leaves nothing behind for ever when it was used", async (server) => {
   const redis = server.client();
-  const record = new ProbeRecord({ redis, cacheMs: 60_000, leaseMs: 6000 });
+  const record = new SharedProbe({ redis, cacheMs: 60_000, leaseMs: 6000 });
   const claim = await record.claim(KEY);
   ok(claim.kind === "claimed" && await redis.pttl(KEY) > 0);
   await record.write({ key: KEY, token: claim.token }, { kind: "unreachable" });
@@ -434,11 +434,11 @@ withRedis("ProbeRecord: leaves nothing behind for ever when it was used", async 
   ok(leftMs > 0 && leftMs <= 66_000);
 });
 
-withRedis("ProbeRecord: shares each outcome as it was", async (server) => {
-  const record = new ProbeRecord({ redis: server.client(), cacheMs: 60_000, leaseMs: 60_000 });
-  const outcomes: ExchangeOutcome[] = [
+withRedis("SharedProbe: shares each outcome as it was", async (server) => {
+  const record = new SharedProbe({ redis: server.client(), cacheMs: 60_000, leaseMs: 60_000 });
+  const outcomes: FetchOutcome[] = [
     { kind: "answered", status: 207 },
-    ...EXCHANGE_FAILURES.map((kind) => ({ kind })),
+    ...FETCH_FAILURES.map((kind) => ({ kind })),
     ...TLS_FLAWS.map((flaw) => ({ kind: "tls" as const, flaw })),
   ];
   for (const [at, outcome] of outcomes.entries()) {
@@ -465,7 +465,7 @@ withRedis("MoogsoftGate: has a result of its own when key, authority or credenti
     ];
     for (const asking of [...askings, ...askings]) {
       const { gate } = createGate(redis, asking);
-      await gate.settled();
+      await gate.whenKnown();
       strictEqual(gate.ask().reason, "healthy");
       await gate.stop();
     }
@@ -488,17 +488,17 @@ withRedis("MoogsoftGate: asks again within seconds when the key was renewed", as
       return Promise.resolve({ kind: "answered", status: apiKey?.reveal() === "new" ? 200 : 401 });
     },
   });
-  await gate.settled();
+  await gate.whenKnown();
   strictEqual(gate.ask().reason, "probe_rejected");
   key = "new";
   await clock.advance(1_999);
   strictEqual(gate.ask().reason, "probe_rejected");
-  await gate.settled();
+  await gate.whenKnown();
   deepStrictEqual(sent, ["old"]);
   await clock.advance(1);
   // The old answer stands until there is a new one.
   strictEqual(gate.ask().reason, "probe_rejected");
-  await gate.settled();
+  await gate.whenKnown();
   strictEqual(gate.ask().reason, "healthy");
   deepStrictEqual(sent, ["old", "new"]);
   ok(!JSON.stringify(lines).includes("new"));

@@ -6,7 +6,7 @@ import { openEnvelope } from "../../src/message/envelope.ts";
 import { findMember, isFalsy, type JsonObject, objectOf, stringOf } from "../../src/message/json_object.ts";
 import { readMessage } from "../../src/message/read_message.ts";
 import { editMessage, type MessageEdit } from "../../src/message/edit.ts";
-import { findRecord } from "../../src/message/stamp.ts";
+import { findStamp } from "../../src/message/stamp.ts";
 import type { SourcePolicy } from "../../src/message/source_policy.ts";
 import { decide, readCounter, type Verdict, type VerdictContext } from "../../src/message/verdict.ts";
 import { MESSAGES } from "../corpus/messages.ts";
@@ -231,9 +231,9 @@ function reasonIn(message: JsonObject): string | null {
 function checkStamps({ bytes, verdict, answer }: Case): void {
   const written = readMessage(Buffer.from(answer.written, "base64"));
   assert.ok(written.readable, describe(bytes));
-  const { source, cycle } = findRecord(written)!;
+  const { source, cycle } = findStamp(written)!;
   assert.deepEqual({ source, cycle }, { source: POLICY.name, cycle: CONTEXT.cycle }, describe(bytes));
-  if (verdict.action === "replay") assert.deepEqual(findRecord(written), verdict.record, describe(bytes));
+  if (verdict.action === "replay") assert.deepEqual(findStamp(written), verdict.record, describe(bytes));
   else assert.equal(reasonIn(written), verdict.reason, describe(bytes));
 }
 

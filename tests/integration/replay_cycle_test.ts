@@ -171,13 +171,13 @@ Deno.test("runOnce: begins no cycle before the interval has passed, and one then
   deepStrictEqual(await turnOf(engine), { began: true, replayed: 2, stoppedBy: "batch_size" });
   await server().seedList(DLQ, eventTexts(1, 3));
   deepStrictEqual(await turnOf(engine), { began: false, replayed: 0, stoppedBy: "batch_size" });
-  const { startedAtMs } = (await engine.source.store.peek()).record;
+  const { startedAtMs } = (await engine.source.store.readState()).record;
   const second = await waitUntil(async () => {
     const outcome = await engine.turn();
     return outcome.began ? outcome : null;
   }, { what: "the second cycle begins" });
   strictEqual(second.replayed, 2);
-  const { startedAtMs: secondAtMs } = (await engine.source.store.peek()).record;
+  const { startedAtMs: secondAtMs } = (await engine.source.store.readState()).record;
   ok(secondAtMs - startedAtMs >= 300, `${secondAtMs - startedAtMs} ms apart`);
 });
 

@@ -50,7 +50,7 @@ async function prepare(
   await server().seedList(TARGET, ["before-t"]);
   await server().seedList(DEAD, ["before-d"]);
   const store = createStore(server());
-  const chunk = await store.read(bounds);
+  const chunk = await store.readForCommit(bounds);
   return { store, client, chunk: proof === "WATCH" ? chunk : { ...chunk, guard: null } };
 }
 
@@ -372,7 +372,7 @@ const refused: { name: string; answer: string; meanwhile?: Meanwhile; commit?: (
       await store.commit(commitOf(chunk));
       const other = createStore(server());
       await server().seedList(DLQ, ["d"]);
-      await other.commit(commitOf(await other.read(BOUNDS)));
+      await other.commit(commitOf(await other.readForCommit(BOUNDS)));
     },
   },
   { name: "its deadline has passed", answer: "expired", commit: ({ nowMs }) => ({ notAfterMs: nowMs - 1 }) },

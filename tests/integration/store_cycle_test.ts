@@ -19,7 +19,7 @@ Deno.test("begin: records number, start, bound and the newest message when there
     ...{ newestBytes: "3", newestDigest: createHash("sha1").update("newnew").digest("hex") },
     ...{ boundBy: "depth", suspect: "0" },
   });
-  const { nowMs } = await store.peek();
+  const { nowMs } = await store.readState();
   ok(Number(startedAtMs) <= nowMs && Number(startedAtMs) > nowMs - 5_000, `${startedAtMs} by the clock ${nowMs}`);
   deepStrictEqual((await readLists(server())).dlq, ["old", "new"]);
 });
@@ -28,14 +28,14 @@ Deno.test("begin: takes the budget as the bound when more messages are there", a
   await server().seedList(DLQ, ["a", "b", "c"]);
   const store = createStore(server());
   await store.begin({ ...START, budget: 2 });
-  const { remaining, depthAtStart } = (await store.peek()).record;
+  const { remaining, depthAtStart } = (await store.readState()).record;
   deepStrictEqual({ remaining, depthAtStart }, { remaining: 2, depthAtStart: 3 });
 });
 
 Deno.test("begin: starts a cycle of nothing when the DLQ is not there", async () => {
   const store = createStore(server());
   strictEqual(await store.begin(START), "ok");
-  const { cycle, remaining, newestBytes } = (await store.peek()).record;
+  const { cycle, remaining, newestBytes } = (await store.readState()).record;
   deepStrictEqual({ cycle, remaining, newestBytes }, { cycle: 1, remaining: 0, newestBytes: 0 });
 });
 
@@ -72,11 +72,11 @@ for (const [name, agoMs, intervalMs, answer] of intervals) {
     const client = server().client();
     const store = createStore(server());
     await server().seedList(DLQ, ["a"]);
-    await client.hset(STATE, { seq: "1", cycle: "1", startedAtMs: String((await store.peek()).nowMs - agoMs) });
+    await client.hset(STATE, { seq: "1", cycle: "1", startedAtMs: String((await store.readState()).nowMs - agoMs) });
     const before = await dumpKeys(client);
     strictEqual(await store.begin({ ...START, sequence: "1", intervalMs }), answer);
     const after = await dumpKeys(client);
-    if (answer === "ok") strictEqual((await store.peek()).record.cycle, 2);
+    if (answer === "ok") strictEqual((await store.readState()).record.cycle, 2);
     else deepStrictEqual(after, before);
   });
 }
@@ -86,7 +86,7 @@ Deno.test("begin: answers ok to one instance and stale to the others when four b
   const stores = Array.from({ length: 4 }, () => createStore(server()));
   const answers = await Promise.all(stores.map((store) => store.begin(START)));
   deepStrictEqual(answers.sort(), ["ok", "stale", "stale", "stale"]);
-  strictEqual((await stores[0]!.peek()).record.cycle, 1);
+  strictEqual((await stores[0]!.readState()).record.cycle, 1);
 });
 
 for (
@@ -108,28 +108,28 @@ for (const [name, odd] of ODD_NUMBERS) {
     const numbers = ["seq", "cycle", "startedAtMs", "remaining", "replayed", "dead"];
     await client.hset(STATE, new Map(numbers.map((field) => [field, odd])));
     const store = createStore(server());
-    const { sequence, cycle, startedAtMs, remaining } = (await store.peek()).record;
+    const { sequence, cycle, startedAtMs, remaining } = (await store.readState()).record;
     deepStrictEqual({ sequence, cycle, startedAtMs, remaining }, {
       ...{ sequence: "0", cycle: 0, startedAtMs: 0, remaining: 0 },
     });
-    strictEqual((await store.read(BOUNDS)).record.sequence, "0");
+    strictEqual((await store.readForCommit(BOUNDS)).record.sequence, "0");
     strictEqual(await store.begin({ ...START, sequence }), "ok");
     const { seq, cycle: begun, replayed, dead } = await client.hgetall(STATE);
     deepStrictEqual({ seq, begun, replayed, dead }, { seq: "1", begun: "1", replayed: "0", dead: "0" });
-    strictEqual(await store.commit(commitOf(await store.read(BOUNDS), "mine")), "ok");
+    strictEqual(await store.commit(commitOf(await store.readForCommit(BOUNDS), "mine")), "ok");
   });
 
-  Deno.test(`commit and settle: count from 0 when the record's numbers are ${name}`, async () => {
+  Deno.test(`commit and resolveLostCommit: count from 0 when the record's numbers are ${name}`, async () => {
     const client = server().client();
     await server().seedList(DLQ, ["a", "b"]);
     const store = createStore(server());
     const broken = { seq: odd, replayed: odd, dead: odd };
     await client.hset(STATE, new Map<string, string | Uint8Array>(Object.entries({ ...broken, remaining: "5" })));
-    strictEqual(await store.commit(commitOf(await store.read({ ...BOUNDS, messages: 1 }), "mine")), "ok");
+    strictEqual(await store.commit(commitOf(await store.readForCommit({ ...BOUNDS, messages: 1 }), "mine")), "ok");
     deepStrictEqual(await client.hmget(STATE, "seq", "replayed", "dead", "remaining"), ["1", "1", "0", "1"]);
     await client.hset(STATE, new Map(Object.entries({ ...broken, remaining: odd })));
-    strictEqual(await store.commit(commitOf(await store.read(BOUNDS), "other")), "bound");
-    strictEqual(await store.settle("other"), false);
+    strictEqual(await store.commit(commitOf(await store.readForCommit(BOUNDS), "other")), "bound");
+    strictEqual(await store.resolveLostCommit("other"), false);
     strictEqual(await client.hget(STATE, "seq"), "1");
   });
 }
@@ -141,44 +141,44 @@ function commitOf({ record: { sequence }, messages, nowMs }: Chunk, id: string):
   };
 }
 
-Deno.test("settle: answers true and changes nothing when the commit has run", async () => {
+Deno.test("resolveLostCommit: answers true and changes nothing when the commit has run", async () => {
   const client = server().client();
   const store = createStore(server());
   await server().seedList(DLQ, ["a", "b"]);
   await store.begin(START);
-  strictEqual(await store.commit(commitOf(await store.read(BOUNDS), "mine")), "ok");
+  strictEqual(await store.commit(commitOf(await store.readForCommit(BOUNDS), "mine")), "ok");
   const before = await dumpKeys(client);
-  strictEqual(await store.settle("mine"), true);
+  strictEqual(await store.resolveLostCommit("mine"), true);
   deepStrictEqual(await dumpKeys(client), before);
 });
 
-Deno.test("settle: answers true when other instances have committed since", async () => {
+Deno.test("resolveLostCommit: answers true when other instances have committed since", async () => {
   const [store, other] = [createStore(server()), createStore(server())];
   await server().seedList(DLQ, ["a", "b"]);
   await store.begin(START);
-  await store.commit(commitOf(await store.read({ ...BOUNDS, messages: 1 }), "mine"));
-  strictEqual(await other.commit(commitOf(await other.read(BOUNDS), "theirs")), "ok");
-  deepStrictEqual([await store.settle("mine"), await other.settle("theirs")], [true, true]);
+  await store.commit(commitOf(await store.readForCommit({ ...BOUNDS, messages: 1 }), "mine"));
+  strictEqual(await other.commit(commitOf(await other.readForCommit(BOUNDS), "theirs")), "ok");
+  deepStrictEqual([await store.resolveLostCommit("mine"), await other.resolveLostCommit("theirs")], [true, true]);
 });
 
-Deno.test("settle: answers false, and the commit is stale for ever, when the commit has not run", async () => {
+Deno.test("resolveLostCommit: answers false, and the commit is stale for ever, when the commit has not run", async () => {
   const store = createStore(server());
   await server().seedList(DLQ, ["a", "b"]);
   await store.begin(START);
-  const chunk = await store.read(BOUNDS);
-  strictEqual(await store.settle("mine"), false);
+  const chunk = await store.readForCommit(BOUNDS);
+  strictEqual(await store.resolveLostCommit("mine"), false);
   strictEqual(await store.commit(commitOf(chunk, "mine")), "stale");
   deepStrictEqual(await readLists(server()), { dlq: ["a", "b"], target: [], dead: [] });
 });
 
-Deno.test("settle: answers false when there is no record", async () => {
-  strictEqual(await createStore(server()).settle("mine"), false);
+Deno.test("resolveLostCommit: answers false when there is no record", async () => {
+  strictEqual(await createStore(server()).resolveLostCommit("mine"), false);
 });
 
-Deno.test("settle: rejects with WRONGTYPE and changes nothing when the record is a list", async () => {
+Deno.test("resolveLostCommit: rejects with WRONGTYPE and changes nothing when the record is a list", async () => {
   const client = server().client();
   await client.lpush(STATE, "x");
   const before = await dumpKeys(client);
-  await rejects(createStore(server()).settle("0"), /WRONGTYPE/);
+  await rejects(createStore(server()).resolveLostCommit("0"), /WRONGTYPE/);
   deepStrictEqual(await dumpKeys(client), before);
 });

@@ -88,7 +88,7 @@ async function moved(count: number): Promise<void> {
 Deno.test("guard: a commit and the next read are one transaction and one script more when nobody touches the DLQ", async () => {
   const { store, client } = await prepare();
   // The first one tells Redis the scripts.
-  const first = await store.commitAndRead(commitOf(await store.read(BOUNDS)), BOUNDS);
+  const first = await store.commitAndRead(commitOf(await store.readForCommit(BOUNDS)), BOUNDS);
   let chunk = await first.next;
   assert.ok(chunk);
   await client.config("RESETSTAT");
@@ -105,8 +105,8 @@ Deno.test("guard: a commit and the next read are one transaction and one script 
 
 Deno.test("guard: a commit falls back on the digest, and moves the chunk, when a producer pushes meanwhile", async () => {
   const { store, client } = await prepare();
-  assert.equal(await store.commit(commitOf(await store.read(BOUNDS))), "ok");
-  const chunk = await store.read(BOUNDS);
+  assert.equal(await store.commit(commitOf(await store.readForCommit(BOUNDS))), "ok");
+  const chunk = await store.readForCommit(BOUNDS);
   await client.config("RESETSTAT");
   await client.lpush(DLQ, "new");
   const { result, next } = await store.commitAndRead(commitOf(chunk), BOUNDS);
@@ -121,13 +121,13 @@ Deno.test("guard: a commit falls back on the digest, and moves the chunk, when a
 
 Deno.test("guard: reads are unguarded and smaller for a while after one was broken, then guarded again", async () => {
   const { store, client } = await prepare();
-  let chunk = await store.read(BOUNDS);
+  let chunk = await store.readForCommit(BOUNDS);
   await client.lpush(DLQ, "new");
   const seen: [guarded: boolean, messages: number][] = [];
   for (let i = 0; i < 4; i++) {
     const { result, next } = await store.commitAndRead(commitOf(chunk), BOUNDS);
     assert.equal(result, "ok");
-    chunk = await next ?? await store.read(BOUNDS);
+    chunk = await next ?? await store.readForCommit(BOUNDS);
     seen.push([chunk.guard !== null, chunk.messages.length]);
   }
   assert.deepEqual(seen, [[false, 2], [true, 4], [true, 4], [true, 4]]);
@@ -148,7 +148,7 @@ const foreign: [name: string, take: (client: Redis) => Promise<unknown>][] = [
 for (const [name, take] of foreign) {
   Deno.test(`guard: a commit answers conflict and changes nothing when somebody ${name} behind the read`, async () => {
     const { store, client } = await prepare();
-    const chunk = await store.read(BOUNDS);
+    const chunk = await store.readForCommit(BOUNDS);
     await take(client);
     const before = await readLists(server());
     const { result, next } = await store.commitAndRead(commitOf(chunk), BOUNDS);
@@ -159,8 +159,8 @@ for (const [name, take] of foreign) {
 
 Deno.test("guard: what was read before another read is committed by its digest, and refused where it is gone", async () => {
   const { store } = await prepare();
-  const first = await store.read(BOUNDS);
-  const second = await store.read({ ...BOUNDS, messages: 2 });
+  const first = await store.readForCommit(BOUNDS);
+  const second = await store.readForCommit({ ...BOUNDS, messages: 2 });
   assert.equal(await store.commit(commitOf(second)), "ok");
   assert.equal(await store.commit({ ...commitOf(first), sequence: "1" }), "conflict");
   await moved(2);
@@ -168,19 +168,19 @@ Deno.test("guard: what was read before another read is committed by its digest, 
 
 Deno.test("guard: a chunk that was read and left alone hinders neither the next read nor a look", async () => {
   const { store } = await prepare();
-  await store.read(BOUNDS);
-  await store.look(BOUNDS);
-  const chunk = await store.read(BOUNDS);
-  await store.look(BOUNDS);
-  assert.ok(chunk.guard && await chunk.guard.holds);
+  await store.readForCommit(BOUNDS);
+  await store.browseOldest(BOUNDS);
+  const chunk = await store.readForCommit(BOUNDS);
+  await store.browseOldest(BOUNDS);
+  assert.ok(chunk.guard && await chunk.guard.isValid);
   assert.equal(await store.commit(commitOf(chunk)), "ok");
   await moved(4);
 });
 
 Deno.test("guard: none outlives its connection: the commit proves the tail by its digest on the next one", async () => {
   const { store, mover, client } = await prepare({ connectionName: "cut" });
-  const chunk = await store.read(BOUNDS);
-  assert.ok(await chunk.guard!.holds);
+  const chunk = await store.readForCommit(BOUNDS);
+  assert.ok(await chunk.guard!.isValid);
   const connections = String(await client.client("LIST")).split("\n");
   const movers = connections.filter((line) => line.includes("name=cut ") && line.includes("multi=0"));
   assert.equal(movers.length, 1, "one connection has entered a transaction");
@@ -191,7 +191,7 @@ Deno.test("guard: none outlives its connection: the commit proves the tail by it
   await client.rpush(DLQ, MANY[0]!.replace("m", "n"));
   await ready(mover);
   assert.equal(await store.commit(commitOf(chunk)), "conflict");
-  assert.equal(await store.commit(commitOf(await store.read(BOUNDS))), "ok");
+  assert.equal(await store.commit(commitOf(await store.readForCommit(BOUNDS))), "ok");
 });
 
 Deno.test("guard: a commit never rests on a WATCH that a proxy sends by another connection than its transaction", async () => {
@@ -199,11 +199,11 @@ Deno.test("guard: a commit never rests on a WATCH that a proxy sends by another 
   const { store, client } = await prepare({ port: proxy.port });
   let moved = 0;
   for (let i = 0; i < 4; i++) {
-    const chunk = await store.read(BOUNDS);
+    const chunk = await store.readForCommit(BOUNDS);
     assert.equal(chunk.guard, null);
     await client.rpop(DLQ);
     assert.equal(await store.commit(commitOf(chunk)), "conflict");
-    const again = await store.read(BOUNDS);
+    const again = await store.readForCommit(BOUNDS);
     assert.equal(await store.commit(commitOf(again)), "ok");
     moved += again.messages.length;
   }
@@ -218,7 +218,7 @@ for (const takes of ["last", "longest"] as const) {
     await using proxy = new TransactionProxy({ port: server().port, takes });
     const { store, client } = await prepare({ port: proxy.port });
     for (let i = 0; i < 4; i++) {
-      const chunk = await store.read(BOUNDS);
+      const chunk = await store.readForCommit(BOUNDS);
       assert.equal(chunk.guard, null);
       await client.rpop(DLQ);
       assert.equal(await store.commit(commitOf(chunk)), "conflict");
@@ -231,7 +231,11 @@ Deno.test("guard: commits prove the tail by its digest when a proxy keeps WATCH 
   await using proxy = new TransactionProxy({ port: server().port, pinsWatch: true, refusesScripts: true });
   const { store } = await prepare({ port: proxy.port });
   for (let i = 1; i <= 4; i++) {
-    assert.equal(await store.commit(commitOf(await store.read({ ...BOUNDS, messages: 2 }))), "ok", `commit ${i}`);
+    assert.equal(
+      await store.commit(commitOf(await store.readForCommit({ ...BOUNDS, messages: 2 }))),
+      "ok",
+      `commit ${i}`,
+    );
   }
   const { dlq, target } = await readLists(server());
   assert.deepEqual([...target, ...dlq], MANY);
@@ -241,7 +245,7 @@ Deno.test("guard: commits prove the tail by its digest when a proxy keeps WATCH 
 Deno.test("guard: a commit runs when Redis has forgotten the scripts", async () => {
   const { store, client } = await prepare();
   for (let i = 1; i <= 3; i++) {
-    const chunk = await store.read(BOUNDS);
+    const chunk = await store.readForCommit(BOUNDS);
     await client.script("FLUSH");
     assert.equal(await store.commit(commitOf(chunk)), "ok");
     await moved(4 * i);
@@ -266,8 +270,8 @@ for (const command of ["watch", "multi", "exec", "discard", "unwatch"]) {
     for (let i = 0; i < 6; i++) {
       // Where leaving a transaction is forbidden, the connection is made anew once.
       await ready(mover);
-      let chunk = await store.read(BOUNDS).catch(() => null);
-      if (i === 2) chunk = await store.read(BOUNDS).catch(() => null); // the one before is left alone
+      let chunk = await store.readForCommit(BOUNDS).catch(() => null);
+      if (i === 2) chunk = await store.readForCommit(BOUNDS).catch(() => null); // the one before is left alone
       if (i === 3) await client.lpush(DLQ, "pushed");
       if (!chunk) continue;
       if (await store.commit(commitOf(chunk)).catch(() => "") === "ok") total += chunk.messages.length;
@@ -281,26 +285,26 @@ for (const command of ["watch", "multi", "exec", "discard", "unwatch"]) {
 Deno.test("guard: a transaction that Redis refuses to enter while it may watch never lets a commit run unguarded", async () => {
   await server().client().acl("SETUSER", "svc", "reset", "on", "nopass", "allkeys", "allchannels", "+@all");
   const { store, client } = await prepare({ username: "svc", password: "any" });
-  const chunk = await store.read(BOUNDS);
-  assert.ok(await chunk.guard!.holds);
+  const chunk = await store.readForCommit(BOUNDS);
+  assert.ok(await chunk.guard!.isValid);
   assert.equal(await store.commit(commitOf(chunk)), "ok");
   // The right is taken away while the service runs.
   await client.acl("SETUSER", "svc", "-multi");
-  const next = await store.read(BOUNDS);
+  const next = await store.readForCommit(BOUNDS);
   await client.rpop(DLQ);
   const before = await readLists(server());
   assert.equal(await store.commit(commitOf(next)), "conflict");
   assert.deepEqual(await readLists(server()), before);
 });
 
-Deno.test("read: several messages come with one call while all were small, one by one once a large one was met", async () => {
+Deno.test("readForCommit: several messages come with one call while all were small, one by one once a large one was met", async () => {
   const { store, client } = await prepare();
   const calls: number[] = [];
   const read = async (list: readonly string[]) => {
     await client.del(DLQ);
     await server().seedList(DLQ, list);
     await client.config("RESETSTAT");
-    await store.read({ ...BOUNDS, messages: 9 });
+    await store.readForCommit({ ...BOUNDS, messages: 9 });
     calls.push(await callsOf(client, "lrange"));
   };
   const small = eventTexts(9), mixed = small.with(6, "x".repeat(100_000));

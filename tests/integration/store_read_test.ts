@@ -12,20 +12,20 @@ const server = shareRedis();
 const WIDE: ChunkBounds = { messages: 200, bytes: 1_000_000, messageBytes: 1_000_000 };
 const KILO = Buffer.alloc(1_000, "k");
 
-Deno.test("peek: answers as of a source that was never worked on when there is no key", async () => {
+Deno.test("readState: answers as of a source that was never worked on when there is no key", async () => {
   const store = createStore(server());
-  const { record, depth, nowMs } = await store.peek();
+  const { record, depth, nowMs } = await store.readState();
   deepStrictEqual([record.sequence, record.cycle, record.remaining, record.newestBytes, depth], ["0", 0, 0, -1, 0]);
   ok(Math.abs(nowMs - Date.now()) < 5_000, String(nowMs));
   deepStrictEqual(await dumpKeys(server().client()), {});
 });
 
-Deno.test("peek: answers the record, the depth and the server's clock, and changes nothing, when there are any", async () => {
+Deno.test("readState: answers the record, the depth and the server's clock, and changes nothing, when there are any", async () => {
   const client = server().client();
   await server().seedList(DLQ, ["a", "b", "c"]);
   await client.hset(STATE, { seq: "12", cycle: "3", remaining: "2", replayed: "7", dead: "1", boundBy: "batch_size" });
   const before = await dumpKeys(client);
-  const { record, depth } = await createStore(server()).peek();
+  const { record, depth } = await createStore(server()).readState();
   const { sequence, cycle, remaining, replayed, dead, cycleLimit } = record;
   deepStrictEqual({ sequence, cycle, remaining, replayed, dead, cycleLimit, depth }, {
     ...{ sequence: "12", cycle: 3, remaining: 2, replayed: 7, dead: 1, cycleLimit: "batch_size", depth: 3 },
@@ -34,9 +34,9 @@ Deno.test("peek: answers the record, the depth and the server's clock, and chang
 });
 
 for (const [name, key] of [["DLQ", DLQ], ["record", STATE]] as const) {
-  Deno.test(`peek: rejects with WRONGTYPE when the ${name} is a string`, async () => {
+  Deno.test(`readState: rejects with WRONGTYPE when the ${name} is a string`, async () => {
     await server().client().set(key, "text");
-    await rejects(createStore(server()).peek(), /WRONGTYPE/);
+    await rejects(createStore(server()).readState(), /WRONGTYPE/);
   });
 }
 
@@ -96,36 +96,36 @@ const reads: {
 ];
 
 for (const { name, dlq, bounds, messages } of reads) {
-  Deno.test(`read: answers ${name}, and changes nothing`, async () => {
+  Deno.test(`readForCommit: answers ${name}, and changes nothing`, async () => {
     const client = server().client();
     await client.hset(STATE, { seq: "4" });
     await server().seedList(DLQ, dlq);
     const before = await dumpKeys(client);
-    const chunk = await createStore(server()).read({ ...WIDE, ...bounds });
+    const chunk = await createStore(server()).readForCommit({ ...WIDE, ...bounds });
     deepStrictEqual(chunk.messages.map((message) => message.toString("hex")), messages.map(hex));
     deepStrictEqual([chunk.record.sequence, chunk.depth, chunk.oversize], ["4", dlq.length, null]);
     deepStrictEqual(await dumpKeys(client), before);
   });
 }
 
-Deno.test("read: describes the oldest by its length and both its ends when it is oversize", async () => {
+Deno.test("readForCommit: describes the oldest by its length and both its ends when it is oversize", async () => {
   const large = Buffer.concat([Buffer.alloc(6_000, "a"), Buffer.alloc(6_000, "b")]);
   await server().seedList(DLQ, [large, "behind"]);
-  const { messages, oversize, depth } = await createStore(server()).read({ ...WIDE, messageBytes: 11_999 });
+  const { messages, oversize, depth } = await createStore(server()).readForCommit({ ...WIDE, messageBytes: 11_999 });
   const digest = createHash("sha1").update(large.subarray(0, 4_096)).update(large.subarray(-4_096)).digest("hex");
   deepStrictEqual({ messages, oversize, depth }, { messages: [], oversize: { bytes: 12_000, digest }, depth: 2 });
 });
 
-Deno.test("read: answers 4,000 messages when that is the bound", async () => {
+Deno.test("readForCommit: answers 4,000 messages when that is the bound", async () => {
   const dlq = Array.from({ length: 4_100 }, (_, i) => `m${i}`);
   await server().seedList(DLQ, dlq);
-  const { messages } = await createStore(server()).read({ ...WIDE, messages: 4_000 });
+  const { messages } = await createStore(server()).readForCommit({ ...WIDE, messages: 4_000 });
   deepStrictEqual(messages.map(String), dlq.slice(0, 4_000));
 });
 
-Deno.test("read: rejects with WRONGTYPE when the DLQ is a hash", async () => {
+Deno.test("readForCommit: rejects with WRONGTYPE when the DLQ is a hash", async () => {
   await server().client().hset(DLQ, "a", "b");
-  await rejects(createStore(server()).read(WIDE), /WRONGTYPE/);
+  await rejects(createStore(server()).readForCommit(WIDE), /WRONGTYPE/);
 });
 
 const rows: [name: string, dlq: string[], bounds: Partial<ChunkBounds>, goesOnEqual: boolean][] = [
@@ -142,12 +142,12 @@ const rows: [name: string, dlq: string[], bounds: Partial<ChunkBounds>, goesOnEq
 ];
 
 for (const [name, dlq, bounds, goesOnEqual] of rows) {
-  Deno.test(`read: says ${goesOnEqual ? "that" : "not that"} the row goes on when ${name}`, async () => {
+  Deno.test(`readForCommit: says ${goesOnEqual ? "that" : "not that"} the row goes on when ${name}`, async () => {
     await server().seedList(DLQ, dlq);
     // It matters only where what was newest is as long as the last one read, and does not stand where it must.
     const newestBytes = (dlq[(bounds.messages ?? dlq.length) - 1] ?? "").length;
     await server().client().hset(STATE, { newestBytes, newestDigest: "none of these" });
-    strictEqual((await createStore(server()).read({ ...WIDE, ...bounds })).goesOnEqual, goesOnEqual);
+    strictEqual((await createStore(server()).readForCommit({ ...WIDE, ...bounds })).goesOnEqual, goesOnEqual);
   });
 }
 
@@ -159,7 +159,7 @@ for (const size of [0, 1, 4_096, 8_191, 8_192, 8_193, 20_000]) {
     await server().seedList(DLQ, ["older", message]);
     const store = createStore(server());
     strictEqual(await store.begin({ sequence: "0", intervalMs: 0, budget: 2, fields: {} }), "ok");
-    const { record } = await store.peek();
+    const { record } = await store.readState();
     deepStrictEqual([message, other, Buffer.from("older")].map((one) => isNewest(one, record)), [
       true,
       size === 0,
@@ -172,7 +172,7 @@ function hex(message: string | Uint8Array): string {
   return Buffer.from(message as Uint8Array).toString("hex");
 }
 
-Deno.test("read: leaves out fields of the record that no setting of ours could have written, whatever their size", async () => {
+Deno.test("readForCommit: leaves out fields of the record that no setting of ours could have written, whatever their size", async () => {
   await server().seedList(DLQ, ["a"]);
   const client = server().client(), store = createStore(server());
   const large = "9".repeat(1_048_576);
@@ -185,7 +185,7 @@ Deno.test("read: leaves out fields of the record that no setting of ours could h
     newestBytes: large,
   });
   await client.config("RESETSTAT");
-  const { record } = await store.peek(), chunk = await store.read(WIDE);
+  const { record } = await store.readState(), chunk = await store.readForCommit(WIDE);
   for (const one of [record, chunk.record]) {
     deepStrictEqual([one.sequence, one.cycle, one.outages, one.tallies, one.newestBytes], ["7", 3, "", [], -1]);
   }
@@ -193,15 +193,15 @@ Deno.test("read: leaves out fields of the record that no setting of ours could h
   ok(sentBytes < 100_000, `${sentBytes} bytes`);
 });
 
-Deno.test("browse: reads of a long message what begins with the last of a text, and a short one whole", async () => {
+Deno.test("browseNewest: reads of a long message what begins with the last of a text, and a short one whole", async () => {
   const long = "x".repeat(2_000);
   const list = ["short text", `text first${long}text last${long}`, long, `${"text".repeat(5_000)}`];
   await server().seedList(DLQ, list);
-  const { depth, messages } = await createStore(server()).browse(WIDE, { bytes: 1_000, from: "text" });
+  const { depth, messages } = await createStore(server()).browseNewest(WIDE, { bytes: 1_000, from: "text" });
   strictEqual(depth, 4);
   const [hostile, none, excerpt, short] = messages.map(String);
   deepStrictEqual([none, short], ["", "short text"]);
   strictEqual(excerpt, `text last${long}`.slice(0, 1_000));
   strictEqual(hostile, "text".repeat(250), "no more than a thousand are looked at");
-  deepStrictEqual((await createStore(server()).browse(WIDE)).messages.map(String), list.toReversed());
+  deepStrictEqual((await createStore(server()).browseNewest(WIDE)).messages.map(String), list.toReversed());
 });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import net from "node:net";
-import { exchange, type ExchangeOutcome } from "../../src/runtime/exchange.ts";
+import { type FetchOutcome, fetchStatus } from "../../src/runtime/bounded_fetch.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { startHttpStub } from "../../testkit/http_stub.ts";
 import { freePort } from "../../testkit/tls.ts";
@@ -15,8 +15,8 @@ interface Way {
   readonly caCert?: string;
 }
 
-function ask(url: string, { proxy, caCert }: Way = {}): Promise<ExchangeOutcome> {
-  return exchange({
+function ask(url: string, { proxy, caCert }: Way = {}): Promise<FetchOutcome> {
+  return fetchStatus({
     url: new URL(url),
     method: "POST",
     body: "{}",
@@ -34,7 +34,7 @@ function startWebhook(certificate: string): Deno.HttpServer<Deno.NetAddr> {
   return Deno.serve(options, () => new Response("taken"));
 }
 
-const certificates: { name: string; shown: string; caCert?: string; host?: string; expected: ExchangeOutcome }[] = [
+const certificates: { name: string; shown: string; caCert?: string; host?: string; expected: FetchOutcome }[] = [
   {
     name: "an authority that is trusted",
     shown: "server.crt",
@@ -83,7 +83,7 @@ const certificates: { name: string; shown: string; caCert?: string; host?: strin
 ];
 
 for (const { name, shown, caCert, host, expected } of certificates) {
-  Deno.test(`exchange: says ${JSON.stringify(expected)} when the certificate is signed by ${name}`, async () => {
+  Deno.test(`fetchStatus: says ${JSON.stringify(expected)} when the certificate is signed by ${name}`, async () => {
     // One listener for every address of loopback.
     const options = { hostname: "0.0.0.0", port: 0, cert: read(shown), key: read("server.key"), onListen() {} };
     await using server = Deno.serve(options, () => new Response("taken"));
@@ -95,28 +95,28 @@ for (const { name, shown, caCert, host, expected } of certificates) {
   });
 }
 
-Deno.test("exchange: says not_tls when https:// meets a plain port", async () => {
+Deno.test("fetchStatus: says not_tls when https:// meets a plain port", async () => {
   const stub = await startHttpStub();
   assert.deepEqual(await ask(`https://127.0.0.1:${stub.port}/`), { kind: "tls", flaw: "not_tls" });
   await stub.stop();
 });
 
-Deno.test("exchange: says unreachable when http:// meets a port with TLS", async () => {
+Deno.test("fetchStatus: says unreachable when http:// meets a port with TLS", async () => {
   await using server = startWebhook("server.crt");
   assert.deepEqual(await ask(`http://127.0.0.1:${server.addr.port}/`), { kind: "unreachable" });
 });
 
-Deno.test("exchange: says other when the handshake is broken off", async () => {
+Deno.test("fetchStatus: says other when the handshake is broken off", async () => {
   await using gone = await startSocket((socket) => socket.end());
   assert.deepEqual(await ask(`https://127.0.0.1:${gone.port}/`), { kind: "tls", flaw: "other" });
 });
 
-Deno.test("exchange: says dns when the name cannot be resolved", async () => {
+Deno.test("fetchStatus: says dns when the name cannot be resolved", async () => {
   // A label of more than 63 characters: no resolver need be asked, so this holds without a network.
   assert.deepEqual(await ask(`http://${"a".repeat(64)}.invalid/`), { kind: "dns" });
 });
 
-Deno.test("exchange: says refused when nothing listens, whatever the URL says", async () => {
+Deno.test("fetchStatus: says refused when nothing listens, whatever the URL says", async () => {
   assert.deepEqual(await ask(`http://127.0.0.1:${freePort()}/?q=UnknownIssuer):%20dns%20error`), { kind: "refused" });
 });
 
@@ -155,7 +155,7 @@ async function startProxy(answer: string): Promise<Listener & { readonly heads: 
 const refusals = ["403 Forbidden", "407 Proxy Authentication Required", "502 Bad Gateway"];
 
 for (const status of refusals) {
-  Deno.test(`exchange: says proxy when it answers ${status} to CONNECT`, async () => {
+  Deno.test(`fetchStatus: says proxy when it answers ${status} to CONNECT`, async () => {
     await using proxy = await startProxy(`HTTP/1.1 ${status}\r\ncontent-length: 0\r\n\r\n`);
     const outcome = await ask("https://moog.invalid/", { proxy: new URL(`http://u:p%40@127.0.0.1:${proxy.port}`) });
     assert.deepEqual(outcome, { kind: "proxy" });
@@ -164,21 +164,21 @@ for (const status of refusals) {
   });
 }
 
-Deno.test("exchange: goes to the proxy and nowhere else when the URL is http://", async () => {
+Deno.test("fetchStatus: goes to the proxy and nowhere else when the URL is http://", async () => {
   await using proxy = await startProxy("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
   const outcome = await ask("http://moog.invalid/hook", { proxy: new URL(`http://127.0.0.1:${proxy.port}`) });
   assert.deepEqual(outcome, { kind: "answered", status: 200 });
   assert.match(proxy.heads[0]!, /^POST http:\/\/moog\.invalid\/hook /);
 });
 
-Deno.test("exchange: says dns or refused of the proxy when that is not there", async () => {
+Deno.test("fetchStatus: says dns or refused of the proxy when that is not there", async () => {
   const proxy = new URL(`http://127.0.0.1:${freePort()}`);
   assert.deepEqual(await ask("https://moog.invalid/", { proxy }), { kind: "refused" });
   const unknown = new URL(`http://${"a".repeat(64)}.invalid:3128`);
   assert.deepEqual(await ask("https://moog.invalid/", { proxy: unknown }), { kind: "dns" });
 });
 
-Deno.test("exchange: verifies the webhook's certificate through a tunnel of the proxy", async () => {
+Deno.test("fetchStatus: verifies the webhook's certificate through a tunnel of the proxy", async () => {
   await using server = startWebhook("server.crt");
   await using proxy = await startSocket((socket) => {
     const onward = net.connect(server.addr.port, "127.0.0.1", () => {

@@ -8,7 +8,7 @@ import { parseSettings } from "../../src/config/load.ts";
 import { MAX_PROBLEMS, parseSources } from "../../src/config/sources_file.ts";
 import { judgeBreaker } from "../../src/mutt/breaker.ts";
 import { readMessage } from "../../src/message/read_message.ts";
-import { parseRecord } from "../../src/cycle/cycle_state.ts";
+import { parseCycleState } from "../../src/cycle/cycle_state.ts";
 import { HTTP_REQUESTS } from "../corpus/http_requests.ts";
 import { LOG_TEXTS } from "../corpus/log_texts.ts";
 import { MESSAGES } from "../corpus/messages.ts";
@@ -68,7 +68,7 @@ testCorpus("redis_values.ts", DYNAMIC_VALUES, ({ key, text, wanted }) => {
 });
 
 testCorpus("redis_values.ts", RECORDS, ({ fields, wanted }) => {
-  const record = parseRecord(fields.flat());
+  const record = parseCycleState(fields.flat());
   assert.deepEqual({ ...record, ...wanted }, record);
 });
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
-import { exchange } from "../../src/runtime/exchange.ts";
+import { fetchStatus } from "../../src/runtime/bounded_fetch.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { HOSTILE_TEXT, mostly } from "../../testkit/hostile_json.ts";
 import { withListeners } from "../../testkit/listeners.ts";
@@ -153,7 +153,7 @@ Deno.test("exchange: takes any answer for an answer or for none, and never rejec
   await fc.assert(
     fc.asyncProperty(ANSWER, async (bytes) => {
       answer = bytes;
-      const outcome = await exchange({ url, method: "GET", timeoutMs: 5_000, clock: SYSTEM_CLOCK, signal });
+      const outcome = await fetchStatus({ url, method: "GET", timeoutMs: 5_000, clock: SYSTEM_CLOCK, signal });
       seen.add(outcome.kind);
       if (outcome.kind === "answered") {
         assert.ok(outcome.status >= 100 && outcome.status <= 999, String(outcome.status));

@@ -6,11 +6,11 @@ import { BRAKE_REASONS } from "../../src/cycle/brake.ts";
 import { judgeBreaker, rememberBreaker } from "../../src/mutt/breaker.ts";
 import { formatGrants, parseGrants } from "../../src/mutt/pace.ts";
 import { formatTallies, MAX_TALLIES, parseTallies, weigh } from "../../src/cycle/evidence.ts";
-import { probeKey, ProbeRecord } from "../../src/mutt/shared_probe.ts";
+import { probeKey, SharedProbe } from "../../src/mutt/shared_probe.ts";
 import { BREAKER_STATE_KEY } from "../../src/mutt/breaker_gate.ts";
 import { paceLedgerKey } from "../../src/redis/keys.ts";
 import { PaceLedgerStore } from "../../src/mutt/pace_ledger_store.ts";
-import { brakeFields, NEW_RECORD, parseRecord } from "../../src/cycle/cycle_state.ts";
+import { brakeFields, NEW_CYCLE_STATE, parseCycleState } from "../../src/cycle/cycle_state.ts";
 import { createEngine, DEAD, DLQ, eventTexts, idOf, readLists, STATE, TARGET } from "../../testkit/engine.ts";
 import { HOSTILE_NAMES, HOSTILE_TEXT } from "../../testkit/hostile_json.ts";
 import { isLongForm, propertyRuns } from "../../testkit/payloads.ts";
@@ -51,13 +51,13 @@ const FIELD = fc.oneof(
 );
 const FIELDS = fc.array(fc.tuple(FIELD, TEXT), { maxLength: 24 });
 
-Deno.test("parseRecord: believes only what this service may have written, whatever the fields", () => {
+Deno.test("parseCycleState: believes only what this service may have written, whatever the fields", () => {
   fc.assert(
     fc.property(FIELDS, (fields) => {
-      const record = parseRecord(fields.flat());
+      const record = parseCycleState(fields.flat());
       const { brake, tallies, sequence, newestBytes, ...rest } = record;
       assert.match(sequence, /^\d{1,15}$/);
-      assert.deepEqual(Object.keys(record), Object.keys(NEW_RECORD));
+      assert.deepEqual(Object.keys(record), Object.keys(NEW_CYCLE_STATE));
       const numbers = Object.values(rest).filter((value) => typeof value === "number");
       const counts = [...numbers, newestBytes + 1, brake.wait, brake.distance - 1, (brake.allowance ?? 1) - 1];
       assert.ok(counts.every((count) => Number.isSafeInteger(count) && count >= 0), JSON.stringify(record));
@@ -68,7 +68,7 @@ Deno.test("parseRecord: believes only what this service may have written, whatev
         for (const isFirst of [true, false]) assert.ok(weigh(tally, { isFirst }) >= 0);
       }
       // What it writes it reads again.
-      assert.deepEqual(parseRecord(Object.entries(brakeFields(brake)).flat()).brake, brake);
+      assert.deepEqual(parseCycleState(Object.entries(brakeFields(brake)).flat()).brake, brake);
       assert.deepEqual(parseTallies(formatTallies(tallies), record.cycle), tallies);
     }),
     propertyRuns(3_000),
@@ -120,11 +120,11 @@ const VALUE = fc.oneof(
   fc.uint8Array({ maxLength: 20 }).map((bytes) => Buffer.from(bytes)),
 );
 
-Deno.test("ProbeRecord, PaceLedgerStore: read any hash as a result or as none, and never reject", async () => {
+Deno.test("SharedProbe, PaceLedgerStore: read any hash as a result or as none, and never reject", async () => {
   const client = redis().client();
   const url = new URL("http://moog.example/");
   const probe = probeKey({ url, apiKey: undefined, caCert: undefined, proxy: undefined });
-  const probes = new ProbeRecord({ redis: client, cacheMs: 60_000, leaseMs: 1_000 });
+  const probes = new SharedProbe({ redis: client, cacheMs: 60_000, leaseMs: 1_000 });
   const ledgers = new PaceLedgerStore(client, "rate");
   const name = fc.constantFrom(
     "outcome",

@@ -18,14 +18,14 @@
 local dlq, target, dead, state, receipt = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local count, lengths, digest, sampleBytes = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 local sequence, id, notAfterMs, room, ends = ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9] == '1'
-local replays, token, asTheyAre, spent = tonumber(ARGV[10]), ARGV[11], ARGV[12], tonumber(ARGV[13])
+local replays, token, unchanged, spent = tonumber(ARGV[10]), ARGV[11], ARGV[12], tonumber(ARGV[13])
 local firsts, picked, extras = tonumber(ARGV[14]), ARGV[15], tonumber(ARGV[16])
 local RECEIPT_SECONDS = 86400
 -- include whole.lua
 
 if not count or count < 1 or count > 4000 or not extras or not firsts then return 'invalid' end
 if not replays or replays < 0 or replays > count or not spent or spent < 0 then return 'invalid' end
-local _, kept = asTheyAre:gsub(':', '')
+local _, kept = unchanged:gsub(':', '')
 local before = 16 + 2 * extras
 if #ARGV - before + kept ~= count then return 'invalid' end
 local places = {}
@@ -80,7 +80,7 @@ if room >= 0 and replays > 0 and redis.call('LLEN', target) + replays > room the
 local pushed = ARGV
 if kept > 0 then
   pushed = {}
-  for slot, place in asTheyAre:gmatch('(%d+):(%d+)') do
+  for slot, place in unchanged:gmatch('(%d+):(%d+)') do
     pushed[before + slot] = redis.call('LINDEX', dlq, -place)
     if not pushed[before + slot] then return 'invalid' end
   end

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { SourceChange } from "../../../src/app/source_set.ts";
-import type { SourceSetup } from "../../../src/gates/source_definition.ts";
+import type { SourceChange } from "../../../src/app/running_sources.ts";
+import type { SourceDefinition } from "../../../src/gates/source_definition.ts";
 import { createSources } from "../../../src/mutt/built_in_sources.ts";
 import { SourcesReloader } from "../../../src/app/sources_reloader.ts";
 import { DEFAULT_SETTINGS } from "../../../src/config/fields.ts";
@@ -13,7 +13,7 @@ const ORDERS = `{"sources": {"orders": {"dlq": "o:dlq", "target": "o", "dead": "
 function setup() {
   const { log, lines } = recordLog();
   const state = { text: `{"sources": {}}`, running: "", problems: [] as string[], error: null as Error | null };
-  const namesOf = (setups: readonly SourceSetup[]) => setups.map(({ policy }) => policy.name).join();
+  const namesOf = (setups: readonly SourceDefinition[]) => setups.map(({ policy }) => policy.name).join();
   state.running = "alerter";
   const results: string[] = [];
   const reloader = new SourcesReloader({

@@ -127,7 +127,7 @@ Deno.test("parseSettings: gives the original's defaults when nothing is set", ()
       breakerTimeoutMs: 300_000,
       brakeEnabled: true,
       canaryAfterMs: 60_000,
-      settleMs: null,
+      consumerLagMs: null,
       leaderElection: true,
       leaseMs: 15_000,
       sloWindowMs: 86_400_000,
@@ -372,7 +372,7 @@ Deno.test("showValue: shows a duration in the unit of its variable", () => {
     showValue(parseGood({ REMEDIATION_SLO_WINDOW_HOURS: window }).settings, "sloWindowMs");
   assert.deepEqual(["24", "0.0011", "0.5", "1.1"].map(shown), ["24", "0.0011", "0.5", "1.1"]);
   const { settings } = parseGood({ REMEDIATION_INTERVAL: "600" });
-  assert.deepEqual([showValue(settings, "intervalMs"), showValue(settings, "settleMs")], ["600", ""]);
+  assert.deepEqual([showValue(settings, "intervalMs"), showValue(settings, "consumerLagMs")], ["600", ""]);
 });
 
 Deno.test("parseSettings: takes default under .env under environment", () => {

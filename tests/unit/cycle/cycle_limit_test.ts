@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { CYCLE_LIMITS } from "../../../src/cycle/cycle_limit.ts";
-import { NEW_RECORD, parseRecord } from "../../../src/cycle/cycle_state.ts";
+import { NEW_CYCLE_STATE, parseCycleState } from "../../../src/cycle/cycle_state.ts";
 import { planCycle, stateOf } from "../../../src/cycle/plan_cycle.ts";
 
-const limitOf = (text: string) => parseRecord(["cycle", "4", "boundBy", text]).cycleLimit;
+const limitOf = (text: string) => parseCycleState(["cycle", "4", "boundBy", text]).cycleLimit;
 
 Deno.test("parseCycleLimit: reads every limit as it is written", () => {
   for (const limit of CYCLE_LIMITS) assert.equal(limitOf(limit), limit);
   const returns = { arrived: 0, found: new Map<number, never>(), unstamped: 0, depth: 9 };
-  const { fields, cycleLimit } = planCycle({ depth: 9, nowMs: 1_000, record: NEW_RECORD }, {
+  const { fields, cycleLimit } = planCycle({ depth: 9, nowMs: 1_000, record: NEW_CYCLE_STATE }, {
     ...{ batchSize: 3, intervalMs: 1_000, returns },
   });
   assert.deepEqual([cycleLimit, fields.boundBy], ["batch_size", "batch_size"]);
@@ -18,7 +18,7 @@ Deno.test("parseCycleLimit: takes a text that it does not know for no limit at a
   for (const text of ["", "Held", "held ", "from_a_later_build", "toString"]) {
     assert.equal(limitOf(text), "depth", text);
   }
-  assert.equal(NEW_RECORD.cycleLimit, "depth");
+  assert.equal(NEW_CYCLE_STATE.cycleLimit, "depth");
   const brake = { suspect: true, distance: 3, wait: 2, allowance: 5, reason: "returns" as const };
-  assert.equal(stateOf({ ...NEW_RECORD, brake, cycleLimit: limitOf("from_a_later_build") }), "canary");
+  assert.equal(stateOf({ ...NEW_CYCLE_STATE, brake, cycleLimit: limitOf("from_a_later_build") }), "canary");
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { CycleTally, Returns } from "../../../src/cycle/evidence.ts";
 import { type GateName, hasTrait } from "../../../src/gates/gate.ts";
-import { NEW_RECORD, parseRecord, type SourceRecord } from "../../../src/cycle/cycle_state.ts";
+import { type CycleState, NEW_CYCLE_STATE, parseCycleState } from "../../../src/cycle/cycle_state.ts";
 import { type CycleSettings, planCycle } from "../../../src/cycle/plan_cycle.ts";
 
 /** So many came back of a cycle, all of them first-timers, and so many arrived beside them. */
@@ -15,16 +15,16 @@ function returnsOf(found: Readonly<Record<number, number>> = {}, { inflow = 0, d
 
 const LAST = { cycle: 4, depthAtStart: 1_000, replayed: 100, firsts: 100, movedAtMs: 1_000 };
 const plan = (
-  record: Partial<SourceRecord>,
+  record: Partial<CycleState>,
   { depth = 1_000, nowMs = 1_000_000, ...settings }: Partial<CycleSettings> & { depth?: number; nowMs?: number } = {},
 ) =>
-  planCycle({ depth, nowMs, record: { ...NEW_RECORD, ...record } }, {
+  planCycle({ depth, nowMs, record: { ...NEW_CYCLE_STATE, ...record } }, {
     ...{ batchSize: 0, intervalMs: 300_000, returns: returnsOf() },
     ...settings,
   });
 /** What is known of a cycle when the next has begun. */
 const tallyOf = ({ fields }: ReturnType<typeof plan>, cycle: number): CycleTally =>
-  parseRecord(["cycle", "999", "tallies", fields.tallies]).tallies.find((tally) => tally.cycle === cycle)!;
+  parseCycleState(["cycle", "999", "tallies", fields.tallies]).tallies.find((tally) => tally.cycle === cycle)!;
 
 Deno.test("planCycle: takes inflow for no return, however much arrives", () => {
   const { judgement, last, budget } = plan(LAST, { returns: returnsOf({}, { inflow: 500 }) });
@@ -63,7 +63,11 @@ Deno.test("planCycle: sends a canary group when nine tenths came back, and says 
 Deno.test("planCycle: counts what comes back late to the cycle that it names, and judges that one again", () => {
   const first = plan(LAST, { returns: returnsOf({ 4: 20 }) });
   assert.equal(first.judgement, "stayed_away");
-  const record = { ...parseRecord(Object.entries({ ...first.fields, cycle: "5" }).flat()), replayed: 10, firsts: 10 };
+  const record = {
+    ...parseCycleState(Object.entries({ ...first.fields, cycle: "5" }).flat()),
+    replayed: 10,
+    firsts: 10,
+  };
   const late = plan(record, { returns: returnsOf({ 4: 75 }) });
   assert.deepEqual([late.judgement, late.troubled?.cycle, late.troubled?.returned], ["came_back", 4, 95]);
   const later = plan({ ...record, tallies: late.tallies }, { returns: returnsOf({ 4: 5 }) });
@@ -73,7 +77,7 @@ Deno.test("planCycle: counts what comes back late to the cycle that it names, an
 Deno.test("planCycle: learns how long the consumer takes, and takes what may still come back for failed until then", () => {
   const first = plan(LAST, { nowMs: 31_000, returns: returnsOf({ 4: 1 }) });
   assert.deepEqual([first.fields.lagMs, tallyOf(first, 4).pending], ["0", 0], "nothing says that it is slow");
-  const record = { ...parseRecord(Object.entries({ ...first.fields, cycle: "5" }).flat()), ...LAST, cycle: 5 };
+  const record = { ...parseCycleState(Object.entries({ ...first.fields, cycle: "5" }).flat()), ...LAST, cycle: 5 };
   const second = plan({ ...record, movedAtMs: 60_000 }, { nowMs: 61_000, returns: returnsOf({ 4: 5 }) });
   assert.deepEqual([second.fields.lagMs, tallyOf(second, 5).pending, tallyOf(second, 4).pending], ["60000", 100, 0]);
   const waiting = plan(LAST, { waiting: 30, returns: returnsOf({ 4: 1 }) });
@@ -129,7 +133,7 @@ Deno.test("planCycle: holds nothing against what was replayed into an outage, an
 });
 
 Deno.test("planCycle: keeps the evidence of the last sixteen outages", () => {
-  let record = { ...NEW_RECORD };
+  let record = { ...NEW_CYCLE_STATE };
   for (let cycle = 1; cycle <= 20; cycle++) {
     record = { ...record, cycle };
     const { fields } = plan(record, { ...SETTINGS, depth: 9, outages: [outage(7)] });

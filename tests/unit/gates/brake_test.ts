@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { type Brake, RELEASED } from "../../../src/cycle/brake.ts";
 import type { CycleLimit } from "../../../src/cycle/cycle_limit.ts";
-import { NEW_RECORD } from "../../../src/cycle/cycle_state.ts";
+import { NEW_CYCLE_STATE } from "../../../src/cycle/cycle_state.ts";
 import { createBrakeGate } from "../../../src/gates/brake.ts";
 
 Deno.test("createBrakeGate: is closed only while a suspect source waits for its next canary group", async () => {
   const ask = async (brake: Partial<Brake>, cycleLimit: CycleLimit) => {
-    const record = { ...NEW_RECORD, brake: { ...RELEASED, ...brake }, cycleLimit };
+    const record = { ...NEW_CYCLE_STATE, brake: { ...RELEASED, ...brake }, cycleLimit };
     const { open, reason } = await createBrakeGate(() => ({ record, nextCycleInMs: 700 })).ask();
     return [open, reason];
   };

@@ -69,10 +69,10 @@ Deno.test("CachedLookup: is stale sooner when the value was old already", async 
 
 Deno.test("CachedLookup.settled: waits for the search when there is one, else not", async () => {
   const { lookup, searches } = setUp();
-  const settled = lookup.settled();
+  const settled = lookup.whenKnown();
   searches[0]!.found("a");
   await settled;
-  await lookup.settled();
+  await lookup.whenKnown();
   deepStrictEqual([lookup.current(), searches.length], ["a", 1]);
 });
 

@@ -1,19 +1,19 @@
 import assert from "node:assert/strict";
 import { sealEnvelope, withoutStamps } from "../../../src/message/envelope.ts";
 import { readMessage } from "../../../src/message/read_message.ts";
-import { findRecord, type FoundRecord, recordText, stampDeath, stampReplay } from "../../../src/message/stamp.ts";
+import { findStamp, type FoundStamp, stampDeath, stampReplay, stampText } from "../../../src/message/stamp.ts";
 import { bytesOf, textOf } from "../../../testkit/payloads.ts";
 
-const NOTHING: FoundRecord = { failures: 0, evidence: 0, sheds: 0, since: null, cycle: null, source: null };
+const NOTHING: FoundStamp = { failures: 0, evidence: 0, sheds: 0, since: null, cycle: null, source: null };
 
-function recordIn(text: string): FoundRecord | null {
+function recordIn(text: string): FoundStamp | null {
   const message = readMessage(bytesOf(text));
   assert.ok(message.readable, text);
-  return findRecord(message);
+  return findStamp(message);
 }
 
-Deno.test("findRecord: reads the record of the last top-level member when it is an object", () => {
-  const table: [text: string, record: FoundRecord | null][] = [
+Deno.test("findStamp: reads the record of the last top-level member when it is an object", () => {
+  const table: [text: string, record: FoundStamp | null][] = [
     ["{}", null],
     ['{"_remediation": 3}', null],
     ['{"_remediation": null}', null],
@@ -36,7 +36,7 @@ Deno.test("findRecord: reads the record of the last top-level member when it is 
   for (const [text, record] of table) assert.deepEqual(recordIn(text), record, text);
 });
 
-Deno.test("findRecord: believes counts only when they are whole numbers from 0 to 1,000", () => {
+Deno.test("findStamp: believes counts only when they are whole numbers from 0 to 1,000", () => {
   for (const json of ["-1", "-0.5", "1001", '"5"', "null", "true", "NaN", "Infinity", "[5]", "9".repeat(30)]) {
     const text = `{"_remediation": {"failures": ${json}, "excused": ${json}, "evidence": ${json}, "sheds": ${json}}}`;
     assert.deepEqual(recordIn(text), NOTHING, json);
@@ -46,7 +46,7 @@ Deno.test("findRecord: believes counts only when they are whole numbers from 0 t
   assert.deepEqual(recordIn(full), { ...NOTHING, failures: 1000, evidence: 1000, sheds: 1000 });
 });
 
-Deno.test("findRecord: believes cycle and source only when they are a whole number and a string", () => {
+Deno.test("findStamp: believes cycle and source only when they are a whole number and a string", () => {
   for (const json of ["-1", "1.0", '"412"', "null", "9007199254740992"]) {
     assert.equal(recordIn(`{"_remediation": {"cycle": ${json}}}`)?.cycle, null, json);
   }
@@ -56,20 +56,20 @@ Deno.test("findRecord: believes cycle and source only when they are a whole numb
   }
 });
 
-Deno.test("recordText: writes Python's format, sheds only when there were some, the reason last", () => {
+Deno.test("stampText: writes Python's format, sheds only when there were some, the reason last", () => {
   const record = { failures: 1, evidence: 0, sheds: 0, since: 1_764_000_000, cycle: 412, source: "alerter" };
   assert.equal(
-    recordText(record),
+    stampText(record),
     '{"failures": 1.0, "evidence": 0, "since": 1764000000, "cycle": 412, "source": "alerter"}',
   );
   assert.equal(
-    recordText({ ...record, evidence: 6.58, sheds: 7, source: "ä" }, "poison"),
+    stampText({ ...record, evidence: 6.58, sheds: 7, source: "ä" }, "poison"),
     '{"failures": 1.0, "evidence": 6.58, "sheds": 7, "since": 1764000000, "cycle": 412, "source": "\\u00e4", "reason": "poison"}',
   );
 });
 
-Deno.test("recordText: writes failures so that builds without evidence, for which three are death, read none", () => {
-  const text = recordText({ failures: 3, evidence: 1, sheds: 0, since: 0, cycle: 1, source: "alerter" });
+Deno.test("stampText: writes failures so that builds without evidence, for which three are death, read none", () => {
+  const text = stampText({ failures: 3, evidence: 1, sheds: 0, since: 0, cycle: 1, source: "alerter" });
   // They believe digits alone.
   assert.doesNotMatch(text, /"failures": \d+[,}]/);
   assert.equal(JSON.parse(text).failures, 3);

@@ -1,13 +1,13 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Secret } from "../../../src/runtime/secret.ts";
-import type { ExchangeOutcome } from "../../../src/runtime/exchange.ts";
+import type { FetchOutcome } from "../../../src/runtime/bounded_fetch.ts";
 import { formatProbe, judgeProbe, sendProbe } from "../../../src/mutt/moogsoft_probe.ts";
 import { TestClock } from "../../../testkit/test_clock.ts";
 
 const SUCCESS = { successCodes: [200, 201, 202], address: "moog:8888" };
 
 // Original tests 5 to 8 and 10 (contract §10).
-const verdicts: [ExchangeOutcome, string, RegExp][] = [
+const verdicts: [FetchOutcome, string, RegExp][] = [
   [{ kind: "answered", status: 200 }, "healthy", /answered 200/],
   [{ kind: "answered", status: 201 }, "healthy", /answered 201/],
   [{ kind: "answered", status: 202 }, "healthy", /answered 202/],
@@ -43,7 +43,7 @@ for (const [outcome, reason, detail] of verdicts) {
 }
 
 const PROXY = { url: new URL(`http://user:${encodeURIComponent("p@ss")}@proxy.test:3128`), variable: "HTTPS_PROXY" };
-const throughProxy: [ExchangeOutcome, string, RegExp][] = [
+const throughProxy: [FetchOutcome, string, RegExp][] = [
   [{ kind: "answered", status: 200 }, "healthy", /^moog:8888 \(through the proxy proxy\.test:3128\) answered 200$/],
   [{ kind: "answered", status: 407 }, "probe_rejected", /user and password in HTTPS_PROXY/],
   [{ kind: "answered", status: 503 }, "unhealthy", /through the proxy proxy\.test:3128/],

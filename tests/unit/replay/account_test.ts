@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { correlationIdOf } from "../../../src/message/preview.ts";
 import { createLog, type LogLevel } from "../../../src/observability/log.ts";
 import { Account } from "../../../src/replay/account.ts";
-import type { Plan } from "../../../src/replay/judge_chunk.ts";
+import type { JudgedChunk } from "../../../src/replay/judge_chunk.ts";
 import { createMetrics } from "../../../testkit/engine.ts";
 import { watchOutput } from "../../../testkit/secrets_net.ts";
 import { TestClock } from "../../../testkit/test_clock.ts";
@@ -31,7 +31,7 @@ function watchReads(text: string): { message: Buffer; reads: () => number } {
   return { message, reads: () => reads };
 }
 
-function planOf(message: Buffer): Plan {
+function planOf(message: Buffer): JudgedChunk {
   return {
     ...{
       cycle: 1,

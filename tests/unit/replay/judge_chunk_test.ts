@@ -3,8 +3,8 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { SourcePolicy } from "../../../src/message/source_policy.ts";
 import type { Chunk } from "../../../src/cycle/chunk.ts";
-import { parseRecord } from "../../../src/cycle/cycle_state.ts";
-import { type Candidate, createJudge, planChunk, planPicks } from "../../../src/replay/judge_chunk.ts";
+import { parseCycleState } from "../../../src/cycle/cycle_state.ts";
+import { type Candidate, createJudge, judgeChunk, judgePicks } from "../../../src/replay/judge_chunk.ts";
 
 const POLICY: SourcePolicy = {
   name: "alerter",
@@ -22,11 +22,11 @@ function plan(messages: string[], { newest, goesOnEqual = false, newestAt = 0 }:
   newestAt?: number;
 }) {
   const newestDigest = createHash("sha1").update(newest + newest).digest("hex");
-  const record = { ...parseRecord([]), remaining: 100, newestBytes: newest.length, newestDigest };
+  const record = { ...parseCycleState([]), remaining: 100, newestBytes: newest.length, newestDigest };
   const bytes = messages.map((text) => Buffer.from(text));
   const read = { record, depth: 9, nowMs: 0, messages: bytes, oversize: null, guard: null };
   const chunk: Chunk = { ...read, goesOnEqual, newestAt };
-  const { moves, endsCycle } = planChunk(chunk, {
+  const { moves, endsCycle } = judgeChunk(chunk, {
     policy: POLICY,
     record,
     maxPoisonRetries: 3,
@@ -39,7 +39,7 @@ function plan(messages: string[], { newest, goesOnEqual = false, newestAt = 0 }:
 
 const a = '{"a": 1}', b = '{"b": 1}', c = '{"c": 1}';
 
-Deno.test("planChunk: ends the cycle behind the message that was newest when it began", () => {
+Deno.test("judgeChunk: ends the cycle behind the message that was newest when it began", () => {
   for (
     const [what, given, expected] of [
       ["it is not in the chunk", plan([a, b], { newest: c }), { moves: 2, endsCycle: false }],
@@ -68,11 +68,17 @@ function tried(id: number | string, tries: number, cycle = 1): string {
 /** The ids of what is picked, oldest first, from a DLQ of these messages; `null`: nothing. */
 function picks(
   messages: readonly string[],
-  bounds: Partial<Parameters<typeof planPicks>[2]>,
+  bounds: Partial<Parameters<typeof judgePicks>[2]>,
   { arrivedSince = 0 } = {},
 ) {
   const brake = { suspect: true, distance: 1, wait: 0, allowance: 4, reason: "returns" as const };
-  const record = { ...parseRecord([]), cycle: 9, depthAtStart: messages.length - arrivedSince, remaining: 100, brake };
+  const record = {
+    ...parseCycleState([]),
+    cycle: 9,
+    depthAtStart: messages.length - arrivedSince,
+    remaining: 100,
+    brake,
+  };
   const context = { policy: POLICY, record, nowMs: 0, maxPoisonRetries: 3, maxMessageBytes: 1_000_000, failedAt: "" };
   const judge = createJudge(context);
   const candidates = messages.map((text, i): Candidate => {
@@ -80,14 +86,14 @@ function picks(
     return { place: i + 1, message, verdict: judge(message) };
   });
   const all = { replays: 100, messages: 100, bytes: 100_000, ...bounds };
-  const plan = planPicks(candidates, { ...context, depth: messages.length }, all);
+  const plan = judgePicks(candidates, { ...context, depth: messages.length }, all);
   return plan && {
     ids: plan.messages.map((message) => /"id": "(\w+)"/.exec(message.toString())?.[1] ?? "dead").join(" "),
     ...{ places: plan.places, replayed: plan.replayed, firsts: plan.firsts, spent: plan.spent },
   };
 }
 
-Deno.test("planPicks: takes the least tried, from the newest and the oldest end in turn", () => {
+Deno.test("judgePicks: takes the least tried, from the newest and the oldest end in turn", () => {
   const queue = [tried("a", 2), tried("b", 0), tried("c", 0), tried("d", 0), tried("e", 0), tried("f", 1)];
   assert.deepEqual(picks(queue, { replays: 1 }), { ids: "e", places: [5], replayed: 1, firsts: 1, spent: 1 });
   assert.equal(picks(queue, { replays: 2 })?.ids, "b e");
@@ -102,20 +108,20 @@ Deno.test("planPicks: takes the least tried, from the newest and the oldest end 
   });
 });
 
-Deno.test("planPicks: buries all the dead beside what is replayed, and they use up nothing of the cycle", () => {
+Deno.test("judgePicks: buries all the dead beside what is replayed, and they use up nothing of the cycle", () => {
   const queue = ["no JSON", tried("a", 0), "[]", tried("b", 0), "no JSON either"];
   const plan = picks(queue, { replays: 1 });
   assert.deepEqual(plan, { ids: "dead dead b dead", places: [1, 3, 4, 5], replayed: 1, firsts: 1, spent: 1 });
 });
 
-Deno.test("planPicks: leaves what came back in this very cycle, and what arrived since it began", () => {
+Deno.test("judgePicks: leaves what came back in this very cycle, and what arrived since it began", () => {
   const queue = [tried("a", 1, 9), tried("b", 1, 8), tried("c", 0)];
   assert.equal(picks(queue, {}, { arrivedSince: 1 })?.ids, "b");
   assert.equal(picks([tried("a", 1, 9)], {}), null);
   assert.equal(picks([], {}), null);
 });
 
-Deno.test("planPicks: keeps to the bounds of a chunk, and to what Redis may pass over, but takes one", () => {
+Deno.test("judgePicks: keeps to the bounds of a chunk, and to what Redis may pass over, but takes one", () => {
   const queue = Array.from({ length: 9 }, (_, i) => tried(i, 0));
   assert.equal(picks(queue, { messages: 3 })?.ids, "0 7 8");
   assert.equal(picks(queue, { bytes: 2 * queue[0]!.length })?.ids, "0 8");
@@ -126,9 +132,9 @@ Deno.test("planPicks: keeps to the bounds of a chunk, and to what Redis may pass
   assert.ok(places!.length > 200 && passed <= 20_000, `${places!.length} of them, ${passed} passed over`);
 });
 
-Deno.test("planChunk: moves an oversize message unread to the dead list, alone", () => {
+Deno.test("judgeChunk: moves an oversize message unread to the dead list, alone", () => {
   const chunk: Chunk = {
-    record: parseRecord([]),
+    record: parseCycleState([]),
     guard: null,
     depth: 2,
     nowMs: 0,
@@ -137,9 +143,9 @@ Deno.test("planChunk: moves an oversize message unread to the dead list, alone",
     goesOnEqual: false,
     newestAt: 0,
   };
-  const result = planChunk(chunk, {
+  const result = judgeChunk(chunk, {
     policy: POLICY,
-    record: { ...parseRecord([]), remaining: 2 },
+    record: { ...parseCycleState([]), remaining: 2 },
     maxPoisonRetries: 3,
     maxMessageBytes: 4_194_304,
     nowMs: 0,

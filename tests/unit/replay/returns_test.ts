@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import type { SourcePolicy } from "../../../src/message/source_policy.ts";
 import type { ChunkBounds } from "../../../src/cycle/chunk.ts";
-import { NEW_RECORD, type SourceRecord } from "../../../src/cycle/cycle_state.ts";
+import { type CycleState, NEW_CYCLE_STATE } from "../../../src/cycle/cycle_state.ts";
 import { lookForReturns } from "../../../src/replay/returns.ts";
 
 const POLICY: SourcePolicy = {
@@ -13,11 +13,11 @@ const stamped = (cycle: number, { failures = 0, source = "alerter" } = {}) =>
 const NEW = '{"a": 1}';
 
 /** Looks at a DLQ, oldest first. A message of 1 MiB or more is not read. */
-async function look(dlq: readonly (string | null)[], record: Partial<SourceRecord>, { pushes = 0 } = {}) {
+async function look(dlq: readonly (string | null)[], record: Partial<CycleState>, { pushes = 0 } = {}) {
   const newestFirst = dlq.toReversed().map((text) => text === null ? null : Buffer.from(text));
   let calls = 0, most = 0;
   const store = {
-    browse({ messages, skip = 0 }: ChunkBounds) {
+    browseNewest({ messages, skip = 0 }: ChunkBounds) {
       // Somebody pushes behind the first call.
       const more = calls++ === 0 ? 0 : pushes;
       const now = [...Array(more).fill(Buffer.from(NEW)), ...newestFirst];
@@ -25,7 +25,7 @@ async function look(dlq: readonly (string | null)[], record: Partial<SourceRecor
       return Promise.resolve({ depth: now.length, messages: now.slice(skip, skip + messages) });
     },
   };
-  const snapshot = { record: { ...NEW_RECORD, cycle: 9, ...record }, depth: dlq.length, nowMs: 0 };
+  const snapshot = { record: { ...NEW_CYCLE_STATE, cycle: 9, ...record }, depth: dlq.length, nowMs: 0 };
   const found = await lookForReturns({ store, policy: POLICY, maxMessageBytes: 1_048_576 }, snapshot);
   return { ...found, found: Object.fromEntries(found.found), calls, most };
 }

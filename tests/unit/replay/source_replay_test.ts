@@ -17,7 +17,7 @@ const POLICY: SourcePolicy = {
   ...{ name: "alerter", dlq: "dlq", target: "target", dead: "dead", counter: null, cutOnReplay: [], required: [] },
 };
 const SETTINGS = {
-  ...{ intervalMs: 300_000, settleMs: 0, batchSize: 0, canaryAfterMs: 0, brakeEnabled: true, maxPoisonRetries: 3 },
+  ...{ intervalMs: 300_000, consumerLagMs: 0, batchSize: 0, canaryAfterMs: 0, brakeEnabled: true, maxPoisonRetries: 3 },
   ...{ chunkMessages: 2, chunkBytes: 100_000, maxMessageBytes: 1_048_576 },
 };
 

@@ -1,6 +1,6 @@
 /** Builds what one source is made of: each room's share, in order. The same for the service and for commands. */
 import type { ChooseProxy } from "../config/proxy.ts";
-import type { SourceSetup } from "../gates/source_definition.ts";
+import type { SourceDefinition } from "../gates/source_definition.ts";
 import { createSourceBoard, createSourceGates } from "../gates/source_gates.ts";
 import type { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import type { LiveSettings } from "../mutt/dynamic_keys.ts";
@@ -51,7 +51,7 @@ export interface SharedParts {
 }
 
 /** One source, ready to be driven. */
-export interface SourceParts extends OperatedSource {
+export interface SourcePipeline extends OperatedSource {
   /** Whether every connection that this source needs can take commands. */
   readonly isConnected: () => boolean;
   /** What its service level objectives count; somebody has to take the samples. */
@@ -61,7 +61,7 @@ export interface SourceParts extends OperatedSource {
 }
 
 /** Builds a source. Nothing runs until it is driven. */
-export function createSourceParts(setup: SourceSetup, shared: SharedParts): SourceParts {
+export function createSourcePipeline(setup: SourceDefinition, shared: SharedParts): SourcePipeline {
   const { live, connections, instance, metrics, sloCounters, clock, tracer, chooseProxy } = shared;
   const { policy } = setup, log = shared.log.child(policy.name), settings = live.current();
   const { reader: redis, committer } = connections;
@@ -122,9 +122,9 @@ export function createSourceParts(setup: SourceSetup, shared: SharedParts): Sour
     ...{ setup, store, board, replay, leadership, indicators, isConnected: link.isReady },
     oldest: () => depths.oldest(),
     watches: [depths, ...(traffic ? [traffic] : [])],
-    settled: async () => {
+    whenKnown: async () => {
       const asking = [mutt.downstream, consumer].filter(({ name }) => setup.gates.includes(name));
-      await Promise.all(asking.map((gate) => gate.settled()));
+      await Promise.all(asking.map((gate) => gate.whenKnown()));
     },
     stop: async () => {
       await Promise.all([mutt.downstream.stop(), consumer.stop(), leadership.stop()]);

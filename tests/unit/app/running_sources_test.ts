@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
-import { type DrivenSource, SourceSet } from "../../../src/app/source_set.ts";
-import type { SourceSetup } from "../../../src/gates/source_definition.ts";
+import { type RunningSource, RunningSources } from "../../../src/app/running_sources.ts";
+import type { SourceDefinition } from "../../../src/gates/source_definition.ts";
 import { createSources } from "../../../src/mutt/built_in_sources.ts";
 import { DEFAULT_SETTINGS } from "../../../src/config/fields.ts";
 import type { SourceEntry } from "../../../src/config/source_fields.ts";
 
 const lists = (name: string) => ({ dlq: `${name}:dlq`, target: name, dead: `${name}:dead` });
 
-function setupsOf(entries: Record<string, SourceEntry>): readonly SourceSetup[] {
+function setupsOf(entries: Record<string, SourceEntry>): readonly SourceDefinition[] {
   return createSources(DEFAULT_SETTINGS, new Map(Object.entries(entries))).slice(1);
 }
 
@@ -21,7 +21,7 @@ function setup(entries: Record<string, SourceEntry>, { release }: { release?: Pr
       events.push(`stop ${what} ${name}`);
     },
   });
-  const set = new SourceSet(setupsOf(entries), {
+  const set = new RunningSources(setupsOf(entries), {
     metrics: {
       addSource: ({ name }) => events.push(`add ${name}`),
       removeSource: ({ name }, { keepCounters }) =>
@@ -32,13 +32,13 @@ function setup(entries: Record<string, SourceEntry>, { release }: { release?: Pr
       events.push(`build ${name}`);
       const leadership = { start: () => {} };
       const parts = { setup: source, leadership, watches: [part("watch", name)], stop: part("gates", name).stop };
-      return { parts, loop: part("loop", name) } as unknown as DrivenSource;
+      return { parts, loop: part("loop", name) } as unknown as RunningSource;
     },
   });
   return { set, takeEvents: () => events.splice(0) };
 }
 
-Deno.test("SourceSet: starts, stops and rebuilds what differs, and touches nothing else", async () => {
+Deno.test("RunningSources: starts, stops and rebuilds what differs, and touches nothing else", async () => {
   const { set, takeEvents } = setup({ a: lists("a"), b: lists("b"), c: lists("c") });
   set.drive();
   takeEvents();
@@ -58,7 +58,7 @@ Deno.test("SourceSet: starts, stops and rebuilds what differs, and touches nothi
   assert.equal(set.list()[0], a);
 });
 
-Deno.test("SourceSet: does nothing when the sources are the same, in whatever order", async () => {
+Deno.test("RunningSources: does nothing when the sources are the same, in whatever order", async () => {
   const { set, takeEvents } = setup({ a: lists("a"), b: lists("b") });
   takeEvents();
   assert.deepEqual(set.compare(setupsOf({ b: lists("b"), a: lists("a") })), { added: [], changed: [], removed: [] });
@@ -66,7 +66,7 @@ Deno.test("SourceSet: does nothing when the sources are the same, in whatever or
   assert.deepEqual(takeEvents(), []);
 });
 
-Deno.test("SourceSet: a queue goes to another source only when the first has finished its chunk", async () => {
+Deno.test("RunningSources: a queue goes to another source only when the first has finished its chunk", async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
   const { set, takeEvents } = setup({ a: lists("x") }, { release: promise });
   set.drive();
@@ -80,7 +80,7 @@ Deno.test("SourceSet: a queue goes to another source only when the first has fin
   assert.ok(events.indexOf("stop loop a") < events.indexOf("build b"), events.join());
 });
 
-Deno.test("SourceSet: starts nothing that it was given while it stops", async () => {
+Deno.test("RunningSources: starts nothing that it was given while it stops", async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
   const { set, takeEvents } = setup({ a: lists("a") }, { release: promise });
   set.drive();

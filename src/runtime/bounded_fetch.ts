@@ -20,10 +20,10 @@ export const TLS_FLAWS = [
 export type TlsFlaw = (typeof TLS_FLAWS)[number];
 
 /** How an exchange can fail, but for TLS. Closed set. */
-export const EXCHANGE_FAILURES = ["timeout", "dns", "refused", "proxy", "unreachable"] as const;
+export const FETCH_FAILURES = ["timeout", "dns", "refused", "proxy", "unreachable"] as const;
 
 /** How an exchange ended. */
-export type ExchangeOutcome =
+export type FetchOutcome =
   | {
     readonly kind: "answered";
     readonly status: number;
@@ -35,12 +35,12 @@ export type ExchangeOutcome =
    * listens there. `proxy`: the proxy does not connect us. `unreachable`: anything else, as a connection that broke before
    * the answer was whole. Through a proxy `dns` and `refused` are the proxy's own.
    */
-  | { readonly kind: (typeof EXCHANGE_FAILURES)[number] }
+  | { readonly kind: (typeof FETCH_FAILURES)[number] }
   /** No TLS with the other side, or none that can be trusted. */
   | { readonly kind: "tls"; readonly flaw: TlsFlaw };
 
-/** What {@link exchange} sends, and its bounds. */
-export interface ExchangeRequest {
+/** What {@link fetchStatus} sends, and its bounds. */
+export interface FetchRequest {
   /** May carry credentials: they go out as `Authorization: Basic` unless `headers` has an `authorization` already. */
   readonly url: URL;
   readonly method: "GET" | "POST";
@@ -66,7 +66,7 @@ export interface ExchangeRequest {
  * of the body are read or `bodyBytes` (one network read more at most), and the connection is not kept. Never rejects, whatever the
  * other side does; tests/integration/probe_test.ts has the other sides.
  */
-export async function exchange(request: ExchangeRequest): Promise<ExchangeOutcome> {
+export async function fetchStatus(request: FetchRequest): Promise<FetchOutcome> {
   const over = new AbortController();
   let timedOut = false;
   const deadline = request.clock.sleep(request.timeoutMs, over.signal).then(() => {
@@ -100,7 +100,7 @@ export async function exchange(request: ExchangeRequest): Promise<ExchangeOutcom
 }
 
 /** `undefined`: the runtime's own will do. */
-function openClient({ proxy, caCert }: ExchangeRequest): Deno.HttpClient | undefined {
+function openClient({ proxy, caCert }: FetchRequest): Deno.HttpClient | undefined {
   if (proxy === undefined && !caCert) return undefined;
   return Deno.createHttpClient({
     ...(proxy === undefined ? {} : { proxy: { url: proxy.href } }),
@@ -109,7 +109,7 @@ function openClient({ proxy, caCert }: ExchangeRequest): Deno.HttpClient | undef
 }
 
 /** The texts of the runtime (reqwest, hyper, rustls), the first that matches. Deno 2.9.6 and 2.6.10 say the same. */
-const FAILURES: readonly (readonly [RegExp, ExchangeOutcome])[] = [
+const FAILURES: readonly (readonly [RegExp, FetchOutcome])[] = [
   [/UnknownIssuer/, { kind: "tls", flaw: "unknown_authority" }],
   [/CaUsedAsEndEntity/, { kind: "tls", flaw: "self_signed" }],
   [/certificate expired|\bExpired\b/, { kind: "tls", flaw: "expired" }],
@@ -128,7 +128,7 @@ const FAILURES: readonly (readonly [RegExp, ExchangeOutcome])[] = [
 ];
 
 /** Only a kind: the error's text names the URL with its query, so it goes nowhere. */
-function readFailure(error: unknown): ExchangeOutcome {
+function readFailure(error: unknown): FetchOutcome {
   const texts: string[] = [];
   for (let at = error; at instanceof Error; at = at.cause) texts.push(at.message);
   // Without the URL, which may say anything.
@@ -136,7 +136,7 @@ function readFailure(error: unknown): ExchangeOutcome {
   return FAILURES.find(([pattern]) => pattern.test(text))?.[1] ?? { kind: "unreachable" };
 }
 
-function headersOf({ url, headers }: ExchangeRequest): Record<string, string> {
+function headersOf({ url, headers }: FetchRequest): Record<string, string> {
   const basic = url.username === "" && url.password === ""
     ? {}
     : { authorization: `Basic ${base64(`${unescape(url.username)}:${unescape(url.password)}`)}` };

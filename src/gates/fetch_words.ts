@@ -1,6 +1,6 @@
 /** Words for how an HTTP exchange ended. They name hosts, ports and settings: never credentials, path or query. */
 import type { ChosenProxy } from "../config/proxy.ts";
-import type { ExchangeOutcome, TlsFlaw } from "../runtime/exchange.ts";
+import type { FetchOutcome, TlsFlaw } from "../runtime/bounded_fetch.ts";
 
 /** Who was asked, and by which way. */
 export interface Asked {
@@ -24,7 +24,7 @@ export function describeAnswer(status: number, asked: Asked): string {
 
 /** A failure in words: what was seen, and which setting decides it. Pure. */
 export function describeFailure(
-  outcome: Exclude<ExchangeOutcome, { kind: "answered" }>,
+  outcome: Exclude<FetchOutcome, { kind: "answered" }>,
   { url, timeout, authority, ...asked }: Asked & AskedSettings,
 ): string {
   const { address, proxy } = asked, name = nameOf(asked);

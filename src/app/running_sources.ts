@@ -2,12 +2,12 @@
 import type { MeasuredSource } from "../observability/metrics.ts";
 import type { ReplayLoop } from "../replay/loop.ts";
 import { measuredQueues } from "../replay/depth_watch.ts";
-import type { SourceParts } from "./source_parts.ts";
-import type { SourceSetup } from "../gates/source_definition.ts";
+import type { SourcePipeline } from "./source_pipeline.ts";
+import type { SourceDefinition } from "../gates/source_definition.ts";
 
 /** A source and the loop that drives it. */
-export interface DrivenSource {
-  readonly parts: SourceParts;
+export interface RunningSource {
+  readonly parts: SourcePipeline;
   readonly loop: ReplayLoop;
 }
 
@@ -19,10 +19,10 @@ export interface SourceChange {
   readonly changed: readonly string[];
 }
 
-/** What a {@link SourceSet} needs. */
-export interface SourceSetDeps {
+/** What a {@link RunningSources} needs. */
+export interface RunningSourcesDeps {
   /** Builds a source; nothing runs until its loop and watch are started. */
-  build(setup: SourceSetup): DrivenSource;
+  build(setup: SourceDefinition): RunningSource;
   readonly metrics: {
     addSource(source: MeasuredSource): void;
     removeSource(source: MeasuredSource, options: { keepCounters: boolean }): void;
@@ -30,26 +30,26 @@ export interface SourceSetDeps {
 }
 
 /** Runs sources. One change at a time: a second waits for the first. */
-export class SourceSet {
-  readonly #deps: SourceSetDeps;
-  #sources: ReadonlyMap<string, DrivenSource>;
+export class RunningSources {
+  readonly #deps: RunningSourcesDeps;
+  #sources: ReadonlyMap<string, RunningSource>;
   #isDriven = false;
   #isStopped = false;
   #work: Promise<unknown> = Promise.resolve();
 
   /** @param first the sources to begin with; their metrics are there already */
-  constructor(first: readonly SourceSetup[], deps: SourceSetDeps) {
+  constructor(first: readonly SourceDefinition[], deps: RunningSourcesDeps) {
     this.#deps = deps;
     this.#sources = new Map(first.map((setup) => [setup.policy.name, deps.build(setup)]));
   }
 
   /** Every source, in the order in which they were named. */
-  list(): readonly DrivenSource[] {
+  list(): readonly RunningSource[] {
     return [...this.#sources.values()];
   }
 
   /** Starts these sources (default: every one), and from now on each new one. Safe to call twice. */
-  drive(sources: readonly DrivenSource[] = this.list()): void {
+  drive(sources: readonly RunningSource[] = this.list()): void {
     if (this.#isStopped) return;
     this.#isDriven = true;
     // One that has been replaced meanwhile is stopped.
@@ -57,7 +57,7 @@ export class SourceSet {
   }
 
   /** How these setups differ from what runs. Does nothing. */
-  compare(setups: readonly SourceSetup[]): SourceChange {
+  compare(setups: readonly SourceDefinition[]): SourceChange {
     const names = new Set(setups.map(({ policy }) => policy.name));
     const differing = setups.filter((setup) => !isSame(setup, this.#sources.get(setup.policy.name)));
     const [changed, added] = [true, false].map((runs) =>
@@ -68,9 +68,9 @@ export class SourceSet {
 
   /**
    * Makes these the sources that run. What is gone or different finishes the chunk in hand first, so that no two ever drain one
-   * queue by different rules (tests/unit/app/source_set_test.ts); what is the same is not touched. Does nothing once stopped.
+   * queue by different rules (tests/unit/app/running_sources_test.ts); what is the same is not touched. Does nothing once stopped.
    */
-  apply(setups: readonly SourceSetup[]): Promise<void> {
+  apply(setups: readonly SourceDefinition[]): Promise<void> {
     return this.#enqueue(async () => {
       if (this.#isStopped) return;
       const { removed, changed } = this.compare(setups);
@@ -89,7 +89,7 @@ export class SourceSet {
     return this.#enqueue(async () => void await Promise.all([...stopping, ...this.list().map(stop)]));
   }
 
-  #keepOrBuild(setup: SourceSetup, { changed }: { changed: readonly string[] }): DrivenSource {
+  #keepOrBuild(setup: SourceDefinition, { changed }: { changed: readonly string[] }): RunningSource {
     const { name } = setup.policy;
     const running = this.#sources.get(name);
     if (running && !changed.includes(name)) return running;
@@ -115,22 +115,22 @@ export class SourceSet {
 }
 
 /** What the metrics are to know of a source. */
-export function describeForMetrics({ policy, gates, downstreamQueues }: SourceSetup): MeasuredSource {
+export function describeForMetrics({ policy, gates, downstreamQueues }: SourceDefinition): MeasuredSource {
   return { name: policy.name, gates, queues: measuredQueues(policy, downstreamQueues) };
 }
 
 /** Setups are plain data, made in one place, so their texts tell. */
-function isSame(setup: SourceSetup, running: DrivenSource | undefined): boolean {
+function isSame(setup: SourceDefinition, running: RunningSource | undefined): boolean {
   return running !== undefined && JSON.stringify(setup) === JSON.stringify(running.parts.setup);
 }
 
-function start({ parts, loop }: DrivenSource): void {
+function start({ parts, loop }: RunningSource): void {
   parts.leadership.start();
   loop.start();
   for (const watch of parts.watches) watch.start();
 }
 
-async function stop({ parts, loop }: DrivenSource): Promise<void> {
+async function stop({ parts, loop }: RunningSource): Promise<void> {
   await Promise.all([loop.stop(), ...parts.watches.map((watch) => watch.stop())]);
   await parts.stop();
 }

@@ -1,8 +1,8 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
-import { exchange, type ExchangeRequest } from "../../../src/runtime/exchange.ts";
+import { type FetchRequest, fetchStatus } from "../../../src/runtime/bounded_fetch.ts";
 import { TestClock } from "../../../testkit/test_clock.ts";
 
-function request(overrides: Partial<ExchangeRequest> & { fetch: typeof fetch }): ExchangeRequest {
+function request(overrides: Partial<FetchRequest> & { fetch: typeof fetch }): FetchRequest {
   return {
     url: new URL("http://moog/"),
     method: "GET",
@@ -19,26 +19,26 @@ const hangs = ((_input: unknown, init?: RequestInit) =>
     init!.signal!.addEventListener("abort", () => reject(init!.signal!.reason));
   })) as typeof fetch;
 
-Deno.test("exchange: says timeout when the time is over", async () => {
+Deno.test("fetchStatus: says timeout when the time is over", async () => {
   const clock = new TestClock();
-  const outcome = exchange(request({ fetch: hangs, clock }));
+  const outcome = fetchStatus(request({ fetch: hangs, clock }));
   await clock.advance(5000);
   deepStrictEqual(await outcome, { kind: "timeout" });
 });
 
-Deno.test("exchange: gives up when its signal aborts", async () => {
+Deno.test("fetchStatus: gives up when its signal aborts", async () => {
   const stop = new AbortController();
-  const outcome = exchange(request({ fetch: hangs, signal: stop.signal }));
+  const outcome = fetchStatus(request({ fetch: hangs, signal: stop.signal }));
   stop.abort();
   deepStrictEqual(await outcome, { kind: "unreachable" });
 });
 
-Deno.test("exchange: says unreachable when fetch fails", async () => {
+Deno.test("fetchStatus: says unreachable when fetch fails", async () => {
   const fetch = () => Promise.reject(new TypeError("refused"));
-  deepStrictEqual(await exchange(request({ fetch })), { kind: "unreachable" });
+  deepStrictEqual(await fetchStatus(request({ fetch })), { kind: "unreachable" });
 });
 
-Deno.test("exchange: stops reading and cancels when the body is larger than some KiB", async () => {
+Deno.test("fetchStatus: stops reading and cancels when the body is larger than some KiB", async () => {
   let chunks = 0;
   let cancelled = false;
   const body = new ReadableStream({
@@ -50,7 +50,7 @@ Deno.test("exchange: stops reading and cancels when the body is larger than some
       cancelled = true;
     },
   }, { highWaterMark: 0 });
-  deepStrictEqual(await exchange(request({ fetch: () => Promise.resolve(new Response(body)) })), {
+  deepStrictEqual(await fetchStatus(request({ fetch: () => Promise.resolve(new Response(body)) })), {
     kind: "answered",
     status: 200,
   });
@@ -58,14 +58,18 @@ Deno.test("exchange: stops reading and cancels when the body is larger than some
   strictEqual(cancelled, true);
 });
 
-Deno.test("exchange: hands over as much of the body as was asked for, and none where it was not", async () => {
+Deno.test("fetchStatus: hands over as much of the body as was asked for, and none where it was not", async () => {
   const fetch = () => Promise.resolve(new Response("0123456789", { status: 201 }));
-  deepStrictEqual(await exchange(request({ fetch, bodyBytes: 4 })), { kind: "answered", status: 201, body: "0123" });
-  deepStrictEqual(await exchange(request({ fetch, bodyBytes: 99 })), {
+  deepStrictEqual(await fetchStatus(request({ fetch, bodyBytes: 4 })), { kind: "answered", status: 201, body: "0123" });
+  deepStrictEqual(await fetchStatus(request({ fetch, bodyBytes: 99 })), {
     ...{ kind: "answered", status: 201 },
     body: "0123456789",
   });
-  deepStrictEqual(await exchange(request({ fetch })), { kind: "answered", status: 201 });
+  deepStrictEqual(await fetchStatus(request({ fetch })), { kind: "answered", status: 201 });
   const empty = () => Promise.resolve(new Response(null, { status: 204 }));
-  deepStrictEqual(await exchange(request({ fetch: empty, bodyBytes: 4 })), { kind: "answered", status: 204, body: "" });
+  deepStrictEqual(await fetchStatus(request({ fetch: empty, bodyBytes: 4 })), {
+    kind: "answered",
+    status: 204,
+    body: "",
+  });
 });
