@@ -22,7 +22,7 @@ export async function runFocused(args: readonly string[]): Promise<number> {
     console.error(unknown === undefined ? USAGE : `Unknown option ${unknown}\n\n${USAGE}`);
     return 2;
   }
-  const suites = isAll ? [SUITES.unit, SUITES.property, SUITES.integration, SUITES.deploy] : [SUITES.unit];
+  const suites = isAll ? [SUITES.unit, SUITES.quick] : [SUITES.unit];
   if (isAll) await findRedisServer();
   const files = isChanged ? await changedFiles() : given.map(toPath);
   const isName = !isChanged && !files.every(isFile);
@@ -32,7 +32,7 @@ export async function runFocused(args: readonly string[]): Promise<number> {
   }
   const reaching = isName ? null : testsThatReach(files, {
     sources: new Map(FOLDERS.flatMap((folder) => filesIn(folder, ".ts")).map((path) => [path, read(path)])),
-    folders: suites.map(({ name }) => `tests/${name}`),
+    folders: suites.flatMap(({ folders }) => folders.map((folder) => `tests/${folder}`)),
   });
   if (reaching?.length === 0) {
     console.log(`No ${isAll ? "" : "unit "}test reaches ${files.join(", ") || "a change: there is none"}`);

@@ -56,7 +56,7 @@ async function needRedis(): Promise<number> {
 
 /** What a contributor needs; `.ci/run` adds chaos, the compile, what tests the binary, and the image. */
 function testAll(): Promise<number> {
-  return runSuites([SUITES.unit, SUITES.property, SUITES.integration, SUITES.deploy, SUITES.source]);
+  return runSuites([SUITES.unit, SUITES.quick]);
 }
 
 function testEndToEnd(): Promise<number> {
@@ -78,7 +78,7 @@ async function runGate(): Promise<number> {
     ["types", () => checkTypes(quiet)],
     ["generated files", () => runDeno(["run", "-A", "scripts/generate.ts", "--check"], quiet)],
     ["redis", needRedis],
-    ["tests", () => runSuites([SUITES.unit, SUITES.property, SUITES.integration, SUITES.deploy])],
+    ["tests", () => runSuites([SUITES.unit, SUITES.quick])],
   ];
   const failed: string[] = [];
   for (const [name, step] of steps) {
