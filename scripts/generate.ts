@@ -13,7 +13,7 @@ import { MAX_DYNAMIC_BYTES, NEIGHBOUR_FIELDS } from "../src/mutt/dynamic_keys.ts
 import { describeRange, type Field, type Group, GROUPS } from "../src/config/field.ts";
 import { MAX_VALUE_CHARACTERS } from "../src/config/layers.ts";
 import { SOURCE_FIELDS, SOURCE_MEMBERS } from "../src/config/source_fields.ts";
-import { BUILT_IN_LISTS, MAX_SOURCES, SOURCE_NAME_PATTERN } from "../src/config/sources_file.ts";
+import { BUILT_IN_LISTS, type BuiltInName, MAX_SOURCES, SOURCE_NAME_PATTERN } from "../src/config/sources_file.ts";
 import { environmentPrefixes, FIELDS, SETTING_KEYS } from "../src/config/fields.ts";
 import { aclRules, CLUSTER_GRANT, COMMAND_GRANTS, keyGrants } from "./redis_acl.ts";
 import { MAX_FILE_BYTES } from "../src/runtime/process.ts";
@@ -61,8 +61,8 @@ function renderAcl(): string {
   return [
     "For the source `alerter`, on Redis 7.0 or newer:\n",
     renderSetUser(aclRules(["alerter"])),
-    "With the sources `alerter` and `moog`:\n",
-    renderSetUser(aclRules(["alerter", "moog"])),
+    "For the source `moog` too, add:\n",
+    renderAddedRules(["alerter"], ["alerter", "moog"]),
     renderTable(["Keys", "Access", "What for"], keys),
     renderTable(["Commands", "What for", "Without"], commands),
   ].join("\n");
@@ -88,6 +88,13 @@ function renderSetUser(rules: readonly string[]): string {
   const kinds = [/^[~%]/, /^(resetchannels|&)/, /^\+/].map((kind) => rules.filter((rule) => kind.test(rule)));
   const lines = kinds.flatMap((kind) => wrap(kind.map((rule) => /[~&|]/.test(rule) ? `'${rule}'` : rule)));
   return `\`\`\`sh\nredis-cli ACL SETUSER remediation reset on '>PASSWORD' \\\n  ${lines.join(" \\\n  ")}\n\`\`\`\n`;
+}
+
+/** What a user with the rules of some sources lacks for more sources. */
+function renderAddedRules(before: readonly BuiltInName[], after: readonly BuiltInName[]): string {
+  const had = new Set(aclRules(before));
+  const added = aclRules(after).filter((rule) => !had.has(rule)).map((rule) => `'${rule}'`);
+  return `\`\`\`sh\nredis-cli ACL SETUSER remediation ${added.join(" ")}\n\`\`\`\n`;
 }
 
 function wrap(words: readonly string[]): string[] {
