@@ -12,6 +12,8 @@ const PAGES = [
   "CONTRIBUTING.md",
   "SECURITY.md",
   "bench/figures.md",
+  "demo/simulator/figures.md",
+  "tests/chaos/figures.md",
   ...filesIn("docs", ".md"),
 ];
 
