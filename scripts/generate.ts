@@ -216,40 +216,35 @@ Environment variables set everything. MUTT's own variables keep the names, meani
 environment file works unchanged. [\`.env.template\`](../.env.template) lists all variables with their defaults.
 
 **Precedence**, weakest first: default, the file \`.env\` in the working directory, the environment, dynamic keys. An empty value counts as
-unset; in the environment it also hides the one in \`.env\`. A variable wins over its aliases, with a warning if they differ.
+unset, but in the environment it hides the one in \`.env\`. A variable wins over its aliases.
 
-**Errors** are all reported at once, each with variable, value and what is expected; the service then exits with status 78. Warnings do not
-stop it: an unknown \`REMEDIATION_…\` name, a name one typo away from a known one, settings that shadow each other. An invalid
-\`OTEL_…\` variable falls back to its default, with a warning if tracing is on.
+**Errors** are all reported at once; the service then exits with status 78. Only warnings: an unknown \`REMEDIATION_…\` name, a name one typo
+away from a known one, settings that shadow each other, an invalid \`OTEL_…\` variable (its default applies).
 
 **Limits**: ${MAX_VALUE_CHARACTERS} characters per value, ${MAX_FILE_BYTES} bytes for \`.env\` and for each secret or certificate file, ${MAX_DYNAMIC_BYTES} bytes per
-dynamic key. Values, including those in \`.env\` and secrets, must be UTF-8.
+dynamic key; UTF-8.
 
-**Files** (\`.env\`, \`…_FILE\`, certificates, the sources file) must be regular files; a pipe or device is an error, not waited for. A \`.env\` that
-this user may not read, or a directory of that name, is ignored with a warning. The log (\`dot_env\`), \`check\` and \`config\` name the \`.env\` in
-use. There is a warning if it belongs to a user other than this one or root, or if all users may write it. There is also one if all users may
-read a secret's file, a client's key, or a \`.env\` with a secret.
+**Files** (\`.env\`, \`…_FILE\`, certificates, the sources file) must be regular files. An unreadable \`.env\` is ignored with a warning. The log
+(\`dot_env\`), \`check\` and \`config\` name the \`.env\` in use. There are warnings if it belongs to another user, if all users may write it,
+or if all users may read a secret.
 
-**The runtime's own variables** (\`SSLKEYLOGFILE\`, \`DENO_CERT\`, …) act past these settings: a start with one of them is refused or warns
+**The runtime's own variables** (\`SSLKEYLOGFILE\`, \`DENO_CERT\`, …) act past these settings
 ([list](security.md#variables-of-the-runtime)).
 
-**Secrets**, and credentials inside URLs, never appear in messages. Each secret can be given as a file instead: the variable's name plus \`_FILE\`
-holds the path, and one trailing newline is ignored. Files with Redis' secrets are read again for every connection
-([redis.md](redis.md#passwords)).
+**Secrets** never appear in messages. Each can be given as a file: the variable's name plus \`_FILE\` holds the path; one trailing newline is
+ignored. Files with Redis' secrets are [read again](redis.md#passwords).
 
-**Comments and quotes.** systemd and Docker pass on what follows a value: \`REMEDIATION_INTERVAL=300  # five minutes\` arrives with its comment.
-The service removes a \`#\` after white space with all that follows, and quotes around the whole value, each with a warning. A
-password or key is used as it stands, with a warning; only if it is nothing but a comment does it count as empty. In \`.env\` an unquoted value
+**Comments and quotes.** systemd and Docker pass on what follows a value. The service removes a \`#\` after white space with all that
+follows, and quotes around the whole value, each with a warning; a password or key is used as it stands. In \`.env\` an unquoted value
 ends at the first \`#\`, even inside a word: quote a password with \`#\` there.
 
-**Booleans**: \`true\`, \`1\`, \`yes\`, \`on\` or \`false\`, \`0\`, \`no\`, \`off\`, in any case; anything else is an error. (The original reads every word
-except \`true\` as no.)
+**Booleans**: \`true\`, \`1\`, \`yes\`, \`on\` or \`false\`, \`0\`, \`no\`, \`off\`, in any case; anything else is an error.
 
 **Kubernetes** sets \`REDIS_PORT=tcp://…\` in every pod beside a Service named \`redis\`: set \`REDIS_PORT\` yourself, or
-\`enableServiceLinks: false\`. \`REMEDIATION_PORT=tcp://…\`, from a Service named \`remediation\`, is ignored.
+\`enableServiceLinks: false\`. \`REMEDIATION_PORT=tcp://…\` is ignored.
 
-**IPv6.** \`REMEDIATION_BIND_ADDRESS=::\` listens on IPv6, and on IPv4 too unless Linux sets \`net.ipv6.bindv6only=1\`; \`::1\` is reachable from this
-machine only. \`health\` asks \`127.0.0.1\`, then \`[::1]\`.
+**IPv6.** \`REMEDIATION_BIND_ADDRESS=::\` listens on IPv6, and on IPv4 too unless Linux sets \`net.ipv6.bindv6only=1\`. \`health\` asks
+\`127.0.0.1\`, then \`[::1]\`.
 `;
 
 /** What a JSON Schema can say of the sources file; that no list has two roles it cannot. */
