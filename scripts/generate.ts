@@ -129,7 +129,7 @@ function renderStatesPage(): string {
 
 <!-- Made from src/cycle/brake.ts by: ${MAKE} -->
 
-A source is in one of ${BRAKE_STATES.length} states (\`mutt_remediation_brake_state\`, event \`brake\`), which changes at the start of a cycle.
+A source is in one of ${BRAKE_STATES.length} states (\`mutt_remediation_brake_state\`, event \`brake\`).
 \`REMEDIATION_BRAKE_ENABLED=false\` turns the states off; failures are still weighed.
 
 \`\`\`mermaid
@@ -148,7 +148,7 @@ ${arrows.join("\n")}
 **Closed gates.** If a gate \`consumer\`, \`downstream\`, \`breaker\` or \`depth\` was closed for 5 s or more, a ramping source falls back to
 a quarter of its allowance; for \`REMEDIATION_CANARY_AFTER\`, a canary group goes first.
 
-**Which messages go.** When little may go, the least tried of both ends of the DLQ, as poison collects at the oldest.
+**Which messages go.** When little may go, the least tried of both ends of the DLQ.
 
 **How fast.** After a good step the next one starts when the target is empty and the consumer has had 3 s, and after a canary group also
 \`REMEDIATION_SETTLE\` (\`moog\`: 70 s).
@@ -161,18 +161,17 @@ ${reasons.join("\n")}
 
 ## Evidence
 
-**What counts as returned.** A message in the DLQ with our stamp of that source and cycle, however late. Without a stamp it is inflow and
-proves nothing. When a cycle begins, up to 2,000 messages are read at the newest end. A source is in trouble when nine tenths of a
+**What counts as returned.** A message in the DLQ with our stamp of that source and cycle, however late. When a cycle begins, up to 2,000 messages are read at the newest end. A source is in trouble when nine tenths of a
 cycle's replays, and of its first-timers (never replayed before), came back.
 
 **What a failure weighs.** −log2(share of that cycle's first-timers that came back, including the message) bits: 0 if all did, 3.3 if one
 in ten did. A message that still waits in the target counts as returned. A message is poison when it has failed
-\`MAX_POISON_RETRIES\` times _and_ has ${POISON_EVIDENCE} bits: a thousand to one against chance. If there is nothing to compare with, it is
+\`MAX_POISON_RETRIES\` times _and_ has ${POISON_EVIDENCE} bits. If there is nothing to compare with, it is
 poison after ${EXHAUSTED_FAILURES} failures over at least ${EXHAUSTED_MS / 3_600_000} hours.
 
 **Live traffic.** Alerts that the forwarder takes within five seconds of new dead letters count as first-timers too. If they are three or more, and more
-than twice the new failures, the source continues (event \`messages_fail\`). Not while the breaker is unused, not CLOSED or counting
-failures, for \`once\`, or for sources from a file.
+than twice the new failures, the source continues (event \`messages_fail\`). Not for \`once\`, sources from a file, or
+unless the breaker is CLOSED without failures.
 
 **A consumer that drops the stamp.** If three or more messages return without it (event \`stamps_dropped\`, \`check\`,
 \`mutt_remediation_stamps_dropped\`), every arrival counts as a return, and no message can become poison. Make the consumer keep the
