@@ -170,8 +170,8 @@ in ten did. A message that still waits in the target counts as returned. A messa
 poison after ${EXHAUSTED_FAILURES} failures over at least ${EXHAUSTED_MS / 3_600_000} hours.
 
 **Live traffic.** Alerts that the forwarder takes within five seconds of new dead letters count as first-timers too. If they are three or more, and more
-than twice the new failures, the source continues (event \`messages_fail\`). Not for \`once\`, sources from a file, or
-unless the breaker is CLOSED without failures.
+than twice the new failures, the source continues (event \`messages_fail\`). This does not apply to
+\`once\`, to sources from a file, or while the breaker is unused, not CLOSED or counting failures.
 
 **A consumer that drops the stamp.** If three or more messages return without it (event \`stamps_dropped\`, \`check\`,
 \`mutt_remediation_stamps_dropped\`), every arrival counts as a return, and no message can become poison. Make the consumer keep the
