@@ -13,7 +13,7 @@ import { MAX_DYNAMIC_BYTES, MUTT_SHARED_FIELDS } from "../src/mutt/dynamic_keys.
 import { type Field, type Group, GROUPS } from "../src/config/field.ts";
 import { MAX_VALUE_CHARACTERS } from "../src/config/layers.ts";
 import { SOURCE_FIELDS, SOURCE_MEMBERS } from "../src/config/source_fields.ts";
-import { SOURCES_SCHEMA } from "../src/config/sources_file.ts";
+import { BUILT_IN_LISTS, type BuiltInName, SOURCES_SCHEMA } from "../src/config/sources_file.ts";
 import { environmentPrefixes, FIELDS, SETTING_KEYS } from "../src/config/fields.ts";
 import { aclRules, CLUSTER_GRANT, COMMAND_GRANTS, keyGrants } from "./redis_acl.ts";
 import { MAX_FILE_BYTES } from "../src/runtime/process.ts";
@@ -61,8 +61,8 @@ function renderAcl(): string {
   return [
     "For the source `alerter`, on Redis 7.0 or newer:\n",
     renderSetUser(aclRules(["alerter"])),
-    "With the sources `alerter` and `moog`:\n",
-    renderSetUser(aclRules(["alerter", "moog"])),
+    "For the source `moog` too, add:\n",
+    renderAddedRules(["alerter"], ["alerter", "moog"]),
     renderTable(["Keys", "Access", "What for"], keys),
     renderTable(["Commands", "What for", "Without"], commands),
   ].join("\n");
@@ -90,6 +90,13 @@ function renderSetUser(rules: readonly string[]): string {
   return `\`\`\`sh\nredis-cli ACL SETUSER remediation reset on '>PASSWORD' \\\n  ${lines.join(" \\\n  ")}\n\`\`\`\n`;
 }
 
+/** What a user with the rules of some sources lacks for more sources. */
+function renderAddedRules(before: readonly BuiltInName[], after: readonly BuiltInName[]): string {
+  const had = new Set(aclRules(before));
+  const added = aclRules(after).filter((rule) => !had.has(rule)).map((rule) => `'${rule}'`);
+  return `\`\`\`sh\nredis-cli ACL SETUSER remediation ${added.join(" ")}\n\`\`\`\n`;
+}
+
 function wrap(words: readonly string[]): string[] {
   const lines: string[] = [];
   for (const word of words) {
@@ -115,24 +122,21 @@ function renderPrometheusRule(): string {
 }
 
 function renderStatesPage(): string {
-  const arrows = BRAKE_TRANSITIONS.map(({ from, to }) => `    ${from} --> ${to}`);
+  // A second colon would end the label.
+  const arrows = BRAKE_TRANSITIONS.map(({ from, to, when }) => `    ${from} --> ${to}: ${when.replaceAll(":", ",")}`);
   const reasons = BRAKE_REASONS.map((reason) => `- \`${reason}\`: ${BRAKE_REASON_TEXTS[reason]}.`);
-  const rows = BRAKE_TRANSITIONS.map(({ from, to, when }) => `- ${from} → ${to}: ${when}.`);
   return `# States of a source
 
 <!-- Made from src/cycle/brake.ts by: ${MAKE} -->
 
-A source is in one of ${BRAKE_STATES.length} states, shown by \`mutt_remediation_brake_state\`, the log (event \`brake\`) and
-\`once --json\`. The state changes only at the start of a cycle, according to what came back from the cycles before.
-\`REMEDIATION_BRAKE_ENABLED=false\` turns the states off: every cycle takes its whole batch. Failures are still weighed.
+A source is in one of ${BRAKE_STATES.length} states (\`mutt_remediation_brake_state\`, event \`brake\`).
+\`REMEDIATION_BRAKE_ENABLED=false\` turns the states off; failures are still weighed.
 
 \`\`\`mermaid
 stateDiagram-v2
     [*] --> healthy
 ${arrows.join("\n")}
 \`\`\`
-
-${rows.join("\n")}
 
 | state   | what a cycle takes                                                                               |
 | ------- | ------------------------------------------------------------------------------------------------ |
@@ -141,55 +145,40 @@ ${rows.join("\n")}
 | suspect | nothing, until the next canary group; the distance grows to 3 cycles, or to as many as take 30 s |
 | ramping | an allowance that grows fourfold a step (\`mutt_remediation_allowance\`)                           |
 
-**Closed gates.** If a gate \`consumer\`, \`downstream\`, \`breaker\` or \`depth\` was closed for 5 s or more, a ramping source falls back to a
-quarter of its allowance. If one was closed for \`REMEDIATION_CANARY_AFTER\`, a canary group goes first.
+**Closed gates.** If a gate \`consumer\`, \`downstream\`, \`breaker\` or \`depth\` was closed for 5 s or more, a ramping source falls back to
+a quarter of its allowance; for \`REMEDIATION_CANARY_AFTER\`, a canary group goes first.
 
-**Which messages go.** When little may go, the least tried messages go first, half of them from the newest end and half from the oldest,
-because the poison that stayed behind collects at the oldest end. The service looks at 200 messages at the old end and up to 1,000 at the
-new one. Dead messages leave with them and use none of the allowance.
+**Which messages go.** When little may go, the least tried of both ends of the DLQ.
 
-**How fast it ramps up.** The step after a good canary group or a good step does not wait for the interval. It starts when the target is
-empty and the consumer has had its time: 3 s, and after a canary group also the longest time that the source's consumer may take
-(\`REMEDIATION_SETTLE\`; \`moog\`: 70 s). After a bad one, the distances above apply.
+**How fast.** After a good step the next one starts when the target is empty and the consumer has had 3 s, and after a canary group also
+\`REMEDIATION_SETTLE\` (\`moog\`: 70 s).
 
 ## Why
 
-The last reason for a change, in \`mutt_remediation_brake_reason\`, and as \`reason\` in the log and \`once --json\`:
+The last reason for a change (\`mutt_remediation_brake_reason\`; \`reason\` in the log):
 
 ${reasons.join("\n")}
 
 ## Evidence
 
-**What counts as returned.** A message in the DLQ with our stamp of that source and cycle. A message without a stamp is inflow and proves
-nothing. Arrivals are read at the newest end when a cycle begins (at most 2,000 messages in blocks of 100 or 64 KiB, evenly spread if more
-arrived). The stamp names its cycle, so a late return counts there, and that cycle is judged again. A source is in trouble when nine tenths
-of a cycle's replays came back, and nine tenths of its first-timers, the messages never replayed before.
+**What counts as returned.** A message in the DLQ with our stamp of that source and cycle, however late. When a cycle begins, up to 2,000 messages are read at the newest end. A source is in trouble when nine tenths of a
+cycle's replays, and of its first-timers (never replayed before), came back.
 
-**What a failure weighs.** −log2(share of that cycle's first-timers that came back, including the message) bits. If everything came back: 0.
-One in ten: 3.3. One in a hundred: 6.6. No first-timers: 0. A message that still waits in the target, or may be with a slow consumer, counts
-as returned. A message is poison when it has failed \`MAX_POISON_RETRIES\` times _and_ has ${POISON_EVIDENCE} bits: a thousand to one against
-chance. A healthy message collects that much once in a thousand, however long a partial outage lasts. If there is nothing to compare
-with, a message is poison after ${EXHAUSTED_FAILURES} failures over at least ${EXHAUSTED_MS / 3_600_000} hours.
+**What a failure weighs.** −log2(share of that cycle's first-timers that came back, including the message) bits: 0 if all did, 3.3 if one
+in ten did. A message that still waits in the target counts as returned. A message is poison when it has failed
+\`MAX_POISON_RETRIES\` times _and_ has ${POISON_EVIDENCE} bits. If there is nothing to compare with, it is
+poison after ${EXHAUSTED_FAILURES} failures over at least ${EXHAUSTED_MS / 3_600_000} hours.
 
-**Live traffic.** Every second the service counts the alerts that MUTT's forwarder takes, beyond those that had waited and those that other
-sources replayed. Alerts that get through within about five seconds of messages arriving in the DLQ count as first-timers too. If there are at
-least three, and more than twice as many as new failures, the returned messages are the cause: the source continues, and the log says so
-(event \`messages_fail\`). This proves nothing while the breaker is unused, not CLOSED or counting failures, for \`once\`, and for sources
-from a file.
+**Live traffic.** Alerts that the forwarder takes within five seconds of new dead letters count as first-timers too. If they are three or more, and more
+than twice the new failures, the source continues (event \`messages_fail\`). This does not apply to
+\`once\`, to sources from a file, or while the breaker is unused, not CLOSED or counting failures.
 
-**A consumer that drops the stamp.** If three or more of the last cycle's messages return without it, the log says so (event
-\`stamps_dropped\`), \`check\` warns, and \`mutt_remediation_stamps_dropped\` is 1. Every arrival then counts as a return of the last cycle, and
-no message can become poison. Make the consumer keep the member \`_remediation\`. The condition ends with the first cycle without such a
-message.
+**A consumer that drops the stamp.** If three or more messages return without it (event \`stamps_dropped\`, \`check\`,
+\`mutt_remediation_stamps_dropped\`), every arrival counts as a return, and no message can become poison. Make the consumer keep the
+member \`_remediation\`.
 
-**Outages that a gate saw.** Replays during a closed gate on their path weigh nothing. Two fields of the source's record keep the history:
-
-- \`outages\`, the last 16: \`HGET mutt:remediation:{mutt:dlq:alerter}:state outages\` prints \`gate reason from-until cycle;…\` (milliseconds
-  since the epoch), newest last. The log has each too (event \`outage\`).
-- \`tallies\`, the last 64 cycles that replayed anything:
-  \`cycle:replayed:firsts:returned:firstsReturned:pending:others:othersFailed:movedAtMs:says\`.
-
-Tests: \`tests/property/healing_test.ts\`, \`evidence_test.ts\`, \`brake_test.ts\` and \`tests/integration/live_traffic_test.ts\`.
+**Outages that a gate saw.** Replays during a closed gate on their path weigh nothing. The history (event \`outage\`):
+\`HGET mutt:remediation:{mutt:dlq:alerter}:state outages\` prints the last 16 as \`gate reason from-until cycle;…\`, newest last.
 `;
 }
 
@@ -237,40 +226,35 @@ Environment variables set everything. MUTT's own variables keep the names, meani
 environment file works unchanged. [\`.env.template\`](../.env.template) lists all variables with their defaults.
 
 **Precedence**, weakest first: default, the file \`.env\` in the working directory, the environment, dynamic keys. An empty value counts as
-unset; in the environment it also hides the one in \`.env\`. A variable wins over its aliases, with a warning if they differ.
+unset, but in the environment it hides the one in \`.env\`. A variable wins over its aliases.
 
-**Errors** are all reported at once, each with variable, value and what is expected; the service then exits with status 78. Warnings do not
-stop it: an unknown \`REMEDIATION_…\` name, a name one typo away from a known one, settings that shadow each other. An invalid
-\`OTEL_…\` variable falls back to its default, with a warning if tracing is on.
+**Errors** are all reported at once; the service then exits with status 78. Only warnings: an unknown \`REMEDIATION_…\` name, a name one typo
+away from a known one, settings that shadow each other, an invalid \`OTEL_…\` variable (its default applies).
 
 **Limits**: ${MAX_VALUE_CHARACTERS} characters per value, ${MAX_FILE_BYTES} bytes for \`.env\` and for each secret or certificate file, ${MAX_DYNAMIC_BYTES} bytes per
-dynamic key. Values, including those in \`.env\` and secrets, must be UTF-8.
+dynamic key; UTF-8.
 
-**Files** (\`.env\`, \`…_FILE\`, certificates, the sources file) must be regular files; a pipe or device is an error, not waited for. A \`.env\` that
-this user may not read, or a directory of that name, is ignored with a warning. The log (\`dot_env\`), \`check\` and \`config\` name the \`.env\` in
-use. There is a warning if it belongs to a user other than this one or root, or if all users may write it. There is also one if all users may
-read a secret's file, a client's key, or a \`.env\` with a secret.
+**Files** (\`.env\`, \`…_FILE\`, certificates, the sources file) must be regular files. An unreadable \`.env\` is ignored with a warning. The log
+(\`dot_env\`), \`check\` and \`config\` name the \`.env\` in use. There are warnings if it belongs to another user, if all users may write it,
+or if all users may read a secret.
 
-**The runtime's own variables** (\`SSLKEYLOGFILE\`, \`DENO_CERT\`, …) act past these settings: a start with one of them is refused or warns
+**The runtime's own variables** (\`SSLKEYLOGFILE\`, \`DENO_CERT\`, …) act past these settings
 ([list](security.md#variables-of-the-runtime)).
 
-**Secrets**, and credentials inside URLs, never appear in messages. Each secret can be given as a file instead: the variable's name plus \`_FILE\`
-holds the path, and one trailing newline is ignored. Files with Redis' secrets are read again for every connection
-([redis.md](redis.md#passwords)).
+**Secrets** never appear in messages. Each can be given as a file: the variable's name plus \`_FILE\` holds the path; one trailing newline is
+ignored. Files with Redis' secrets are [read again](redis.md#passwords).
 
-**Comments and quotes.** systemd and Docker pass on what follows a value: \`REMEDIATION_INTERVAL=300  # five minutes\` arrives with its comment.
-The service removes a \`#\` after white space with all that follows, and quotes around the whole value, each with a warning. A
-password or key is used as it stands, with a warning; only if it is nothing but a comment does it count as empty. In \`.env\` an unquoted value
+**Comments and quotes.** systemd and Docker pass on what follows a value. The service removes a \`#\` after white space with all that
+follows, and quotes around the whole value, each with a warning; a password or key is used as it stands. In \`.env\` an unquoted value
 ends at the first \`#\`, even inside a word: quote a password with \`#\` there.
 
-**Booleans**: \`true\`, \`1\`, \`yes\`, \`on\` or \`false\`, \`0\`, \`no\`, \`off\`, in any case; anything else is an error. (The original reads every word
-except \`true\` as no.)
+**Booleans**: \`true\`, \`1\`, \`yes\`, \`on\` or \`false\`, \`0\`, \`no\`, \`off\`, in any case; anything else is an error.
 
 **Kubernetes** sets \`REDIS_PORT=tcp://…\` in every pod beside a Service named \`redis\`: set \`REDIS_PORT\` yourself, or
-\`enableServiceLinks: false\`. \`REMEDIATION_PORT=tcp://…\`, from a Service named \`remediation\`, is ignored.
+\`enableServiceLinks: false\`. \`REMEDIATION_PORT=tcp://…\` is ignored.
 
-**IPv6.** \`REMEDIATION_BIND_ADDRESS=::\` listens on IPv6, and on IPv4 too unless Linux sets \`net.ipv6.bindv6only=1\`; \`::1\` is reachable from this
-machine only. \`health\` asks \`127.0.0.1\`, then \`[::1]\`.
+**IPv6.** \`REMEDIATION_BIND_ADDRESS=::\` listens on IPv6, and on IPv4 too unless Linux sets \`net.ipv6.bindv6only=1\`. \`health\` asks
+\`127.0.0.1\`, then \`[::1]\`.
 `;
 
 const SOURCES_INTRODUCTION = `## Sources file

@@ -16,57 +16,57 @@ export interface CommandGrant {
 
 /** Every command that the service sends, and those that its scripts call: Redis asks the ACL for these as well. */
 export const COMMAND_GRANTS: readonly CommandGrant[] = [
-  { commands: ["eval", "evalsha"], why: "Every move is a script, and most of what is read.", without: null },
+  { commands: ["eval", "evalsha"], why: "Scripts.", without: null },
   {
     commands: [
       ...["type", "time", "llen", "lindex", "lrange", "lpush", "lrem", "ltrim", "get", "getrange", "set"],
       ...["hget", "hmget", "hset", "hstrlen", "pexpire"],
     ],
-    why: "What the scripts call; some are sent by themselves too.",
+    why: "What the scripts call.",
     without: null,
   },
-  { commands: ["zcount"], why: "The pace: how much the forwarders have sent recently.", without: null },
+  { commands: ["zcount"], why: "The pace.", without: null },
   {
     commands: ["watch", "multi", "exec", "discard", "unwatch"],
-    why: "Guard what was read until it is moved.",
-    without: "each commit proves by a digest that nothing has changed: as safe, at more of Redis' time",
+    why: "Guard a move.",
+    without: "a digest guards it: as safe, at more of Redis' time",
   },
   {
     commands: ["scan", "exists"],
-    why: "The consumers' heartbeats. SCAN shows the names of all keys of the database, never a value.",
-    without: "one warning; gate `consumer` is `unknown`, and open unless `REMEDIATION_CONSUMER_GATE` is `required`",
+    why: "The consumers' heartbeats. SCAN shows the names of all keys.",
+    without: "gate `consumer` is open, unless `REMEDIATION_CONSUMER_GATE` is `required`",
   },
   {
     commands: ["zrevrangebyscore"],
-    why: "Watch live alerts get through.",
-    without: "no proof that the consumer works: a source to which as much comes back as goes keeps to canary groups",
+    why: "Live alerts that get through.",
+    without: "no proof that the consumer works: with constant returns only canary groups go",
   },
   {
     commands: ["info"],
-    why: "Eviction policy and cluster mode, at the start.",
-    without: "one warning that they are unknown",
+    why: "Eviction policy, cluster mode.",
+    without: "they are unknown",
   },
   {
     commands: ["subscribe"],
-    why: "Changes of dynamic keys, at once.",
-    without: "one warning; they are only polled, every 5 s",
+    why: "Dynamic keys, at once.",
+    without: "polled every 5 s",
   },
   {
     commands: ["client|setname"],
-    why: "Names of the connections in `CLIENT LIST`.",
-    without: "they have none",
+    why: "Names in `CLIENT LIST`.",
+    without: "none",
   },
   {
     commands: ["select"],
-    why: "Only for a database other than 0.",
-    without: "with `REDIS_DB` 0 nothing; with another one nothing moves",
+    why: "A database other than 0.",
+    without: "needed, if `REDIS_DB` is not 0",
   },
 ];
 
 /** What a Redis Cluster needs besides. */
 export const CLUSTER_GRANT: CommandGrant = {
   commands: ["cluster|slots"],
-  why: "In a Redis Cluster only: which node has what.",
+  why: "In a Redis Cluster only.",
   without: null,
 };
 
@@ -89,14 +89,12 @@ export function keyGrants(
     ...(hasMoog ? [names.moogHeartbeatPrefix] : []),
   ];
   return [
-    ...(hasAlerter
-      ? [{ patterns: [alerterDlq, ingestQueue], writes: true, why: "The lists of the source `alerter`." }]
-      : []),
-    ...(hasMoog ? [{ patterns: [moogDlq, alertQueue], writes: true, why: "The lists of the source `moog`." }] : []),
+    ...(hasAlerter ? [{ patterns: [alerterDlq, ingestQueue], writes: true, why: "Source `alerter`." }] : []),
+    ...(hasMoog ? [{ patterns: [moogDlq, alertQueue], writes: true, why: "Source `moog`." }] : []),
     { patterns: [deadList], writes: true, why: "The dead list." },
     { patterns: ["mutt:remediation:*"], writes: true, why: "The service's own records." },
     ...(hasMoog ? [] : [{ patterns: [alertQueue], writes: false, why: "Depth and pace." }]),
-    { patterns: [names.moogRateLimitKey], writes: false, why: "The forwarders' rate limit: the pace." },
+    { patterns: [names.moogRateLimitKey], writes: false, why: "The pace." },
     { patterns: ["mutt:circuit_breaker:moogsoft:*"], writes: false, why: "The forwarders' circuit breaker." },
     { patterns: heartbeats.map((prefix) => `${prefix}:*`), writes: false, why: "The consumers' heartbeats." },
     { patterns: [`${CONFIG_KEY_PREFIX}*`], writes: false, why: "Dynamic keys." },

@@ -1,7 +1,7 @@
 /**
  * Who heals, who dies, how long it takes: the very code that judges and picks, over an in-memory DLQ of real bytes and a consumer
  * whose faults are known. Time is counted in intervals of 300 s. The cases are those of the rule that was built before
- * (docs/healing.md shows both side by side).
+ * (demo/simulator/figures.md shows both side by side).
  */
 import { Buffer } from "node:buffer";
 import type { SourcePolicy } from "../src/message/source_policy.ts";

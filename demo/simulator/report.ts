@@ -66,7 +66,7 @@ export function formatAccount({ account }: Result): string {
   return `${count(entered)} entered = ${parts.join(" + ")} (${verdict})`;
 }
 
-/** Rows for the table of docs/healing.md. */
+/** Rows for the table of demo/simulator/figures.md. */
 export function formatMarkdown(incident: Incident, columns: readonly Column[]): string {
   return columns.map(({ title, result }) =>
     `| ${[incident.name, title, ...MEASURES.map(([, show]) => show(result))].join(" | ")} |`

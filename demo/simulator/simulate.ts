@@ -23,7 +23,7 @@ Usage: deno task simulate [INCIDENT] [--seed N] [--sources LIST] [--contenders L
   --sources LIST     what this service drains (default ${defaultSources()})
   --contenders LIST  of nobody, original, original-${LARGE_BATCH}, ours (default original,ours); they run side by side
   --log FILE         appends what this service logged, one JSON object a line
-  --markdown         also prints the rows for docs/healing.md
+  --markdown         also prints the rows for demo/simulator/figures.md
 
 ${
   INCIDENTS.map(({ name, title, endsAtMinute }) => `  ${name.padEnd(17)}  ${title} (up to ${endsAtMinute} s)`).join(

@@ -4,7 +4,7 @@
  */
 import { type Clock, SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 
-/** Simulated milliseconds in one real one: a simulated minute takes a second. See docs/healing.md for what limits it. */
+/** Simulated milliseconds in one real one: a simulated minute takes a second. See demo/simulator/figures.md for what limits it. */
 export const DEFAULT_FACTOR = 60;
 
 /** Longest stall that a pacer makes up for, in real milliseconds: after a longer one it goes on without a burst. */

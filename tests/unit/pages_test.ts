@@ -15,6 +15,10 @@ const PAGES = [
   "CONTRIBUTING.md",
   "SECURITY.md",
   "bench/figures.md",
+  "demo/simulator/figures.md",
+  "tests/chaos/figures.md",
+  "demo/simulator/figures.md",
+  "tests/chaos/figures.md",
   ...filesIn("docs", ".md"),
 ];
 const RUNBOOK = read("docs/operations.md"), SECTIONS = parseRunbook(RUNBOOK);
@@ -159,13 +163,18 @@ interface Rules {
   readonly groups: readonly { readonly rules: readonly { alert?: string; annotations?: Record<string, string> }[] }[];
 }
 
-Deno.test("operations page: has a section with a command for every alert, and for no other", () => {
+Deno.test("operations page: has a section with a command, or a link to one, for every alert, and for no other", () => {
   const alerts = filesIn("monitoring/prometheus/rules", ".yml").flatMap((path) => readYaml<Rules>(path))
     .flatMap(({ groups }) => groups.flatMap(({ rules }) => rules)).filter(({ alert }) => alert !== undefined);
   const from = SECTIONS.findIndex(({ heading }) => heading === "Alerts");
   const told = SECTIONS.slice(from + 1).filter(({ level }) => level === 3);
   assert.deepEqual(told.map(({ heading }) => heading).sort(), alerts.map(({ alert }) => alert!).sort());
-  for (const { heading, blocks } of told) assert.ok(blocks.length > 0, heading);
+  const answers = new Set(SECTIONS.filter(({ blocks }) => blocks.length > 0).map(({ heading }) => slug(heading)));
+  for (const { heading, blocks } of told) {
+    const text = RUNBOOK.split(`\n### ${heading}\n`)[1]!.split(/^##/m)[0]!;
+    const linked = [...text.matchAll(/\]\(#([^)]+)\)/g)].map(([, anchor]) => anchor!);
+    assert.ok(blocks.length > 0 || linked.some((anchor) => answers.has(anchor)), heading);
+  }
   for (const { alert, annotations } of alerts) {
     assert.ok(annotations?.runbook_url?.endsWith(`docs/operations.md#${alert!.toLowerCase()}`), alert);
   }

@@ -20,7 +20,7 @@ Usage: deno task chaos [--only NAMES] [--lease MODE] [--scale SCALE] [--seed N] 
   --scale SCALE  short (seconds), full (default), or a share of the full rounds such as 0.1
   --seed N       repeats the random choices of a run; moments and interleavings are the machine's (default: a random one)
   --json FILE    also writes the result to a file
-  --markdown     also prints the table of docs/reliability.md
+  --markdown     also prints the table of tests/chaos/figures.md
 
 ${
   SCENARIOS.map(({ name, about, rounds }) =>
