@@ -85,7 +85,7 @@ function scanMembers(scanner: JsonScanner): MemberList | null {
   }
 }
 
-/** Members beyond this number are kept as bare offsets: 16 bytes each instead of about 80, for messages with very many members. */
+/** Members beyond this number are kept as bare offsets, which take 16 bytes each instead of about 80. */
 const FEW = 4_096;
 
 /** Keeps the first members as objects, and creates the others on access. */
@@ -184,7 +184,7 @@ function hexValue(digit: number): number {
   return digit <= 0x39 ? digit - 0x30 : (digit | 0x20) - 0x57;
 }
 
-/** Tells whether the value is falsy in Python: `null`, `false`, `""`, `[]`, `{}`, or a number equal to 0 (`-0`, `0e5`, `1e-400`). */
+/** Tells whether the value is falsy in Python: `null`, `false`, `""`, `[]`, `{}`, or a number equal to 0 (also `-0`, `1e-400`). */
 export function isFalsy(member: JsonMember): boolean {
   const { bytes, valueStart, valueEnd } = member;
   switch (bytes[valueStart]) {
@@ -206,7 +206,7 @@ export function numberOf(member: JsonMember): number | null {
   return isNumber(member.bytes[member.valueStart]!) ? Number(rawValueOf(member)) : null;
 }
 
-/** Returns the value if it consists of digits only and is at most `max` (up to 2^53-1), else null; so `1.0` and `1e2` are null. */
+/** Returns the value if it is digits only and at most `max` (up to 2^53-1), else null; so `1.0` and `1e2` are null. */
 export function wholeNumberOf(member: JsonMember, max: number): number | null {
   let value = 0;
   for (let at = member.valueStart; at < member.valueEnd; at++) {

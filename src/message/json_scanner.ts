@@ -119,7 +119,7 @@ export class JsonScanner {
     return true;
   }
 
-  /** Behind a value, or at the closing bracket of an empty container: closes the containers that end here, or moves to the next value. */
+  /** Behind a value, or at the end of an empty container: closes the containers that end here, or moves to the next value. */
   #leaveValue(closers: number[]): boolean {
     for (;;) {
       const closer = closers.at(-1);
@@ -171,7 +171,7 @@ export class JsonScanner {
     return isFloat || digits <= MAX_INTEGER_DIGITS || this.fail("digits");
   }
 
-  /** Skips fraction and exponent, which make a number a float. Like CPython, stops before half a one (`1.`, `1e+`), which then fails. */
+  /** Skips fraction and exponent, which make a number a float. Like CPython, stops before an incomplete one (`1.`, `1e+`). */
   #skipFraction(): boolean {
     const { bytes } = this;
     const start = this.at;

@@ -1,4 +1,4 @@
-/** The stamp: the member `_remediation`, in which this service counts a message's replays and failures. Finds, formats and adds it. */
+/** Finds, formats and adds the stamp: the member `_remediation`, in which this service counts a message's failures. */
 import { editMessage, type MessageEdit } from "./edit.ts";
 import {
   findMember,
