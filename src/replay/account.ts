@@ -121,7 +121,7 @@ export class Account {
       this.#log.warning("messages_fail", text, fields);
     } else if (judgement === "came_back") {
       const then = step.budget === 0 ? "this cycle takes none" : `this cycle takes at most ${step.budget}`;
-      const text = `Remediation: ${whole}: they have a common cause, not the messages themselves; ${then}`;
+      const text = `Remediation: ${whole}: they fail for a common reason and are not to blame; ${then}`;
       this.#log.warning("common_failure", text, fields);
     } else {
       const message = `Remediation cycle ${cycle}: ${depth} messages in ${this.#policy.dlq}`;

@@ -164,7 +164,7 @@ function judgeOversize(chunk: Chunk, oversize: NonNullable<Chunk["oversize"]>, c
   const { newestBytes, newestDigest } = context.record;
   const isLikeNewest = oversize.bytes === newestBytes && oversize.digest === newestDigest;
   const detail = `${oversize.bytes} bytes, more than REMEDIATION_MAX_MESSAGE_BYTES (${context.maxMessageBytes}): ` +
-    `moved unread to ${oversizeKey(context.policy.dlq)}`;
+    `kept unread in ${oversizeKey(context.policy.dlq)}`;
   return {
     cycle: context.record.cycle,
     messages: [],

@@ -139,7 +139,7 @@ interface Stop {
  * - *over*: the budget is used up, the DLQ is empty, the message that was newest at the start is gone, or nothing is left to
  *   pick. The turn ends, and the cycle stays over until the next one is due.
  *
- * The limit (`CycleLimit`) tells which limit set the budget. It decides how the cycle proceeds and ends:
+ * The `CycleLimit` of a cycle is the limit that set its budget. It decides how the cycle proceeds and ends:
  *
  * - `depth`: the budget is the whole DLQ. The cycle takes the oldest messages in a row (`#step`). It ends as `empty`.
  * - `batch_size`: the same for REMEDIATION_BATCH_SIZE messages, while more are left. It ends as `batch_size`.
