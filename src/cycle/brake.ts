@@ -1,71 +1,76 @@
 /**
- * The brake: when what a cycle replayed came back, the cause is common, and only canary groups go until one stays away.
+ * The brake limits a source in trouble. If nearly all messages of a cycle come back, they have a common cause, and the source
+ * sends only canary groups until one of them does not come back.
  *
- * Pure. Only messages that bear our stamp count as returned (`evidence.ts`); `tests/property/healing_test.ts` runs the cases
- * that the thresholds were chosen by against this very code.
+ * Pure. Only messages with this service's stamp count as returned (`evidence.ts`). `tests/property/healing_test.ts` runs this
+ * code against the cases that the thresholds were chosen from.
  */
 import type { CycleLimit } from "./cycle_limit.ts";
 
-/** Share of the DLQ that a canary group takes (at least one message). */
+/** Size of a canary group as a share of the DLQ; at least one message. */
 export const CANARY_SHARE = 0.02;
-/** Most cycles from one canary group to the next, where an interval is long. */
+/** Maximum cycles from one canary group to the next, if the interval is long. */
 export const MAX_CANARY_DISTANCE = 3;
-/** Canary groups keep at least this distance in time once they have been troubled often enough, in milliseconds. */
+/** With a short interval, the distance of canary groups that keep coming back grows to this time, in milliseconds. */
 const CANARY_DISTANCE_MS = 30_000;
-/** By how much the allowance grows with each untroubled cycle. */
+/** Factor by which the allowance grows with each good cycle. */
 export const RAMP_FACTOR = 4;
-/** A gate that was closed for so long without a break is a reason to fall back while ramping, in milliseconds. */
+/** A ramping source falls back if a gate was closed for at least this long without a break, in milliseconds. */
 export const STRAIN_MS = 5_000;
-/** Why a source is in its state: what changed it last. Closed: metric labels use exactly these. */
+/** Why the brake changed last. A closed set: metric labels use exactly these. */
 export const BRAKE_REASONS = ["none", "returns", "outage", "strain", "stayed_away", "consumer_works"] as const;
 /** One of {@link BRAKE_REASONS}. */
 export type BrakeReason = (typeof BRAKE_REASONS)[number];
 
-/** The reasons in words. */
+/** The reasons in words, for logs, summaries and `docs/states.md`. */
 export const BRAKE_REASON_TEXTS: Readonly<Record<BrakeReason, string>> = {
-  none: "it was never in trouble",
-  returns: "what was replayed came back",
-  outage: "a gate was closed for long",
-  strain: "a gate closed for a moment while the allowance grew",
-  stayed_away: "what was replayed stayed away",
-  consumer_works: "what was replayed came back while the consumer was seen to work for others",
+  none: "no trouble so far",
+  returns: "replayed messages came back",
+  outage: "a gate was closed for a long time",
+  strain: "a gate closed briefly while the allowance grew",
+  stayed_away: "replayed messages did not come back",
+  consumer_works: "replayed messages came back, but live messages got through",
 };
 
-/** What one cycle may take, and why; kept in the source's record in Redis between cycles. */
+/** The limit on a source's cycles, and its reason. Redis keeps it in the source's cycle state. */
 export interface Brake {
-  /** Whether the last judged cycle was troubled: only canary groups go until one is not. */
+  /** Whether the last judged cycle was in trouble. Then only canary groups go until one does not come back. */
   readonly suspect: boolean;
   /** Cycles from one canary group to the next, 1 to {@link longestCanaryDistance}. */
   readonly distance: number;
-  /** Cycles still to be skipped before the next canary group. */
+  /** Cycles to skip before the next canary group. */
   readonly wait: number;
-  /** Most messages of a cycle while suspect or ramping; `null`: no bound but the batch size. */
+  /** Maximum messages of a cycle while suspect or ramping; `null`: only the batch size limits it. */
   readonly allowance: number | null;
-  /** What changed it last. */
+  /** Why the brake changed last. */
   readonly reason: BrakeReason;
 }
 
-/** A source that was never in trouble. */
+/** The brake of a source without trouble so far. */
 export const RELEASED: Brake = { suspect: false, distance: 1, wait: 0, allowance: null, reason: "none" };
 
 /**
- * What the returns say of the consumer: `came_back`: of a cycle's replays nearly all; `stayed_away`: they did not;
- * `consumer_works`: they came back while it was seen to work for others; `null`: nothing was replayed.
+ * What the returns say about the consumer.
+ *
+ * - `came_back`: nearly all replays of a cycle came back.
+ * - `stayed_away`: they did not.
+ * - `consumer_works`: they came back, but live messages got through.
+ * - `null`: nothing to judge.
  */
 export type Judgement = "came_back" | "stayed_away" | "consumer_works" | null;
 
-/** The states of the brake, as people are told of them; `docs/states.md` draws what leads from one to another. */
+/** The states of the brake in metrics, logs and summaries. `docs/states.md` draws the transitions. */
 export const BRAKE_STATES = ["healthy", "suspect", "canary", "ramping"] as const;
 /** One of {@link BRAKE_STATES}. */
 export type BrakeState = (typeof BRAKE_STATES)[number];
 
-/** The state of a brake. `isHeld`: the cycle in hand was skipped, because the next canary group waits. */
+/** Returns the state of a brake. `isHeld`: the current cycle takes nothing, because the next canary group is not due. */
 export function brakeState({ suspect, allowance }: Brake, isHeld: boolean): BrakeState {
   if (suspect) return isHeld ? "suspect" : "canary";
   return allowance === null ? "healthy" : "ramping";
 }
 
-/** What leads from one state to another when a cycle begins; every other step stays where it is. */
+/** Every change of state that the start of a cycle can cause. */
 export const BRAKE_TRANSITIONS: readonly {
   readonly from: BrakeState;
   readonly to: BrakeState;
@@ -74,54 +79,54 @@ export const BRAKE_TRANSITIONS: readonly {
   {
     from: "healthy",
     to: "canary",
-    when: "nearly all that was replayed came back, or a gate was closed for long",
+    when: "nearly all replayed messages came back, or a gate was closed for a long time",
   },
-  { from: "canary", to: "suspect", when: "the group came back: the next one waits" },
+  { from: "canary", to: "suspect", when: "the group came back, so the next one must wait" },
   { from: "suspect", to: "canary", when: "the wait is over" },
-  { from: "canary", to: "ramping", when: "the group stayed away, or the consumer works for others" },
-  { from: "canary", to: "healthy", when: "it stayed away, and the allowance covers all there is" },
-  { from: "ramping", to: "healthy", when: "the allowance has grown to all there is" },
+  { from: "canary", to: "ramping", when: "the group did not come back, or live messages got through" },
+  { from: "canary", to: "healthy", when: "the group did not come back, and the allowance covers the whole DLQ" },
+  { from: "ramping", to: "healthy", when: "the allowance covers the whole DLQ" },
   {
     from: "ramping",
     to: "canary",
-    when: "nearly all that was replayed came back, or a gate was closed for long",
+    when: "nearly all replayed messages came back, or a gate was closed for a long time",
   },
 ];
 
-/** What a cycle that begins now may do. */
+/** The brake for a cycle that begins now, and the cycle's budget. */
 export interface BrakeStep {
   readonly brake: Brake;
-  /** Most messages that this cycle may take; 0: it is skipped ("held"). */
+  /** Maximum messages of this cycle; 0: it takes none ("held"). */
   readonly budget: number;
-  /** What set the budget. */
+  /** Which limit set the budget. */
   readonly cycleLimit: Extract<CycleLimit, "depth" | "batch_size" | "returns">;
 }
 
 /**
- * Most cycles from one canary group to the next: 3, or as many as take 30 s, so that a short interval does not try the same few
- * messages every other second.
+ * Returns the maximum number of cycles from one canary group to the next: 3, or more if they take less than 30 s. So a short
+ * interval does not retry the same few messages every other second.
  */
 export function longestCanaryDistance(intervalMs: number): number {
   return Math.max(MAX_CANARY_DISTANCE, Math.ceil(CANARY_DISTANCE_MS / intervalMs));
 }
 
-/** What {@link stepBrake} goes by. */
+/** The input of {@link stepBrake}. */
 export interface BrakeInput {
   readonly judgement: Judgement;
   /** Length of the DLQ. */
   readonly depth: number;
-  /** Most messages of a cycle; 0: all that is there. */
+  /** Maximum messages of a cycle; 0: the whole DLQ. */
   readonly batchSize: number;
   readonly intervalMs: number;
-  /** A gate was closed for long: a canary group goes first. */
+  /** Whether a gate was closed for a long time. Then a canary group goes first. */
   readonly afterOutage?: boolean;
-  /** A gate was closed for a while ({@link STRAIN_MS}): an allowance that grows falls back. */
+  /** Whether a gate was closed for {@link STRAIN_MS} or more. Then a growing allowance falls back. */
   readonly strained?: boolean;
-  /** Whether the brake bounds anything; with false failures are weighed all the same. */
+  /** Whether the brake limits cycles. Failures are weighed either way. Default: true. */
   readonly enabled?: boolean;
 }
 
-/** Decides, when a cycle begins, what it may take. */
+/** Computes the brake and the budget of a cycle that begins now. */
 export function stepBrake(brake: Brake, input: BrakeInput): BrakeStep {
   const { depth, batchSize, intervalMs, enabled = true } = input;
   const wait = Math.min(brake.wait, longestCanaryDistance(intervalMs) - 1);
@@ -141,14 +146,14 @@ function nextBrake(
   brake: Brake,
   { depth, intervalMs, judgement, afterOutage = false, strained = false }: BrakeInput,
 ): Brake {
-  // While a source waits, what comes back late of earlier cycles is no news.
+  // While a source waits, late returns of earlier cycles change nothing.
   const judged = brake.wait === 0 ? judgement : null;
   if (judged === "came_back") return tighten(brake, { depth, intervalMs });
   if (afterOutage) {
     const { distance, wait } = brake.suspect ? brake : { distance: 1, wait: 0 };
     return { suspect: true, distance, wait, allowance: canarySize(depth), reason: "outage" };
   }
-  // Never twice in a row: a gate that closes for a moment in every cycle must not starve the source.
+  // Never twice in a row: a gate that closes briefly in every cycle must not starve the source.
   if (strained && !brake.suspect && brake.allowance !== null && brake.reason !== "strain") {
     const allowance = Math.max(canarySize(depth), Math.ceil(brake.allowance / RAMP_FACTOR));
     return { ...brake, allowance: Math.min(brake.allowance, allowance), reason: "strain" };

@@ -1,24 +1,24 @@
-/** What a source's store reads and moves: chunks and commits, as data. The store itself: `src/replay/store.ts`. */
+/** The data that a source's store (`src/replay/store.ts`) reads and moves: chunks and commits. */
 import type { Buffer } from "node:buffer";
 import type { Snapshot } from "./cycle_state.ts";
 
-/** What tells a commit that nobody has touched the DLQ since a read. Of use to the store that made it only. */
+/** Proof that the DLQ is unchanged since a read. Only the store that created it can use it. */
 export interface ReadGuard {
-  /** Whether the server watches the DLQ. Never rejects. */
+  /** Resolves to whether the server watches the DLQ. Never rejects. */
   readonly isValid: Promise<boolean>;
 }
 
-/** The oldest messages of a DLQ, not changed by reading them. */
+/** The oldest messages of a DLQ. Reading them changes nothing. */
 export interface Chunk extends Snapshot {
-  /** Oldest first; empty where the DLQ is, or where the oldest is oversize. */
+  /** Oldest first; empty if the DLQ is empty or its oldest message is oversize. */
   readonly messages: readonly Buffer[];
-  /** The oldest message where it is over the limit: described, not read. */
+  /** Size and digest of the oldest message if it is over the size limit, because such a message is not read; else `null`. */
   readonly oversize: { readonly bytes: number; readonly digest: string } | null;
-  /** Whether the message behind the last of these is byte-equal to it; only looked for where `newestAt` does not tell. */
+  /** Whether the next message in the DLQ is byte-equal to the last of these. Only checked if `newestAt` is 0. */
   readonly goesOnEqual: boolean;
-  /** Place, from 1 at the oldest, of what was newest when the cycle began; 0: not known, or nothing like it was read. */
+  /** Place of the message that was newest when the cycle began, from 1 at the oldest; 0: not known, or not in this chunk. */
   readonly newestAt: number;
-  /** What tells a commit of these that nobody has touched the DLQ since; `null`: nothing does. */
+  /** Proof that the DLQ is unchanged since this read; `null` if the commit must compare a digest. */
   readonly guard: ReadGuard | null;
 }
 
@@ -26,61 +26,61 @@ export interface Chunk extends Snapshot {
 export interface ChunkBounds {
   readonly messages: number;
   readonly bytes: number;
-  /** A message over so many bytes is not read. */
+  /** Maximum size of a message, in bytes. A larger one is not read. */
   readonly messageBytes: number;
-  /** How many messages to pass over, from the end that is read; for looking only. */
+  /** Messages to skip, from the end that is read. For browsing only. */
   readonly skip?: number;
 }
 
-/** Of a message longer than `bytes`: only so many, from the last occurrence of a text on; nothing where it does not occur. */
+/** Of a message longer than `bytes`, reads only this many, from the last occurrence of `from` on; nothing if it does not occur. */
 export interface Excerpt {
   readonly bytes: number;
   readonly from: string;
 }
 
-/** The newest messages of a DLQ, not changed by reading them. */
+/** The newest messages of a DLQ. Reading them changes nothing. */
 export interface NewestMessages {
   /** Messages in the DLQ. */
   readonly depth: number;
-  /** Newest first; `null` in place of one that is over the limit. */
+  /** Newest first; `null` in place of a message over the size limit. */
   readonly messages: readonly (Buffer | null)[];
 }
 
-/** Where one message goes: the edited bytes, or `null` as it is. */
+/** The move of one message. `payload` is the edited message; `null` moves it unchanged. */
 export interface Move {
   readonly to: "target" | "dead";
   readonly payload: Uint8Array | null;
 }
 
 /**
- * A chunk to be moved. `messages` (or `oversize`) is what was read, `moves` says where each goes; both oldest first.
- * `dead` is a list of its own (`oversizeKey`) for an oversize message.
+ * A chunk to move. `messages` (or `oversize`) are the messages as read, `moves` their destinations; both oldest first. The dead
+ * list of an oversize message is a separate list (`oversizeKey`).
  */
 export interface Commit {
   readonly id: string;
   readonly sequence: string;
   readonly messages: readonly Buffer[];
   readonly oversize: Chunk["oversize"];
-  /** Of the chunk that these were read with; default: there is none. */
+  /** The guard of the chunk with these messages; default: none. */
   readonly guard?: ReadGuard | null;
   readonly moves: readonly Move[];
-  /** The server's clock after which the commit must not run any more. */
+  /** The commit must not run after this time, by the server's clock. */
   readonly notAfterMs: number;
-  /** Most messages that the target may hold afterwards; `null`: no limit. */
+  /** Maximum messages in the target after the commit; `null`: no limit. */
   readonly targetLimit: number | null;
-  /** Their places, counted from the oldest, from 1; `null`: they are the oldest in a row. Each must be near an end. */
+  /** Places of the messages, from 1 at the oldest; `null`: they are the oldest in a row. Each must be near an end of the DLQ. */
   readonly places?: readonly number[] | null;
-  /** How many of them use up the cycle's bound; default: all. */
+  /** How many of the messages use the cycle's budget; default: all. */
   readonly spent?: number;
-  /** How many of them are replayed for the first time; default: none. */
+  /** How many of the messages are replayed for the first time; default: 0. */
   readonly firsts?: number;
-  /** Whether the cycle ends with this chunk, whatever its bound says. */
+  /** Whether the cycle ends with this chunk even if budget is left. */
   readonly endsCycle: boolean;
-  /** Further fields of the record. */
+  /** More fields to write to the cycle state. */
   readonly fields: Readonly<Record<string, string>>;
 }
 
-/** What a commit came to; all but `ok` changed nothing (`duplicate`: this very commit had run before). */
+/** The results of a commit. All except `ok` changed nothing; `duplicate`: the same commit ran before. */
 export const COMMIT_RESULTS = [
   "ok",
   "duplicate",
@@ -95,19 +95,19 @@ export const COMMIT_RESULTS = [
 /** One of {@link COMMIT_RESULTS}. */
 export type CommitResult = (typeof COMMIT_RESULTS)[number];
 
-/** How a cycle begins. */
+/** The data to begin a cycle with. */
 export interface CycleBeginning {
-  /** Of the record that the decision rests on. */
+  /** Sequence number of the cycle state that the decision is based on. */
   readonly sequence: string;
-  /** Milliseconds that must have passed since the last cycle began; 0: at once. */
+  /** Minimum milliseconds since the start of the last cycle; 0: begin at once. */
   readonly intervalMs: number;
-  /** Most messages of the cycle. */
+  /** Maximum messages of the cycle. */
   readonly budget: number;
-  /** Further fields of the record. */
+  /** More fields to write to the cycle state. */
   readonly fields: Readonly<Record<string, string>>;
 }
 
-/** What a beginning came to; all but `ok` changed nothing. */
+/** The results of beginning a cycle. All except `ok` changed nothing. */
 export const BEGIN_RESULTS = ["ok", "not_leader", "stale", "not_due", "wrong_type"] as const;
 /** One of {@link BEGIN_RESULTS}. */
 export type BeginResult = (typeof BEGIN_RESULTS)[number];

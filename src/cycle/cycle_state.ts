@@ -1,50 +1,50 @@
-/** A source's record in Redis: the cycle in hand, the brake and the pace. */
+/** A source's cycle state in Redis: the current cycle, the brake and the pace. */
 import { type Brake, BRAKE_REASONS, RELEASED } from "./brake.ts";
 import { type CycleLimit, parseCycleLimit } from "./cycle_limit.ts";
 import { type CycleTally, parseTallies } from "./evidence.ts";
 
-/** What the record says. Fields that are missing or not understood read as on a source that was never worked on. */
+/** The cycle state of a source. Missing or invalid fields read as on a new source. */
 export interface CycleState {
-  /** Raised by every change; a decision that rests on an older one is refused as stale. Text: it is only compared. */
+  /** Every change raises it, and a decision based on an older one is refused as stale. Text, because it is only compared. */
   readonly sequence: string;
-  /** Number of the cycle in hand, 0 before the first. */
+  /** Number of the current cycle; 0 before the first. */
   readonly cycle: number;
-  /** When the cycle began, by the server's clock; 0 before the first. */
+  /** Start of the cycle, by the server's clock; 0 before the first. */
   readonly startedAtMs: number;
   /** Length of the DLQ when the cycle began. */
   readonly depthAtStart: number;
-  /** Messages that the cycle may still take; 0: it has ended. */
+  /** Budget left to the cycle, in messages; 0: the cycle is over. */
   readonly remaining: number;
-  /** Messages that the cycle has put into the target so far. */
+  /** Messages that the cycle has moved to the target so far. */
   readonly replayed: number;
-  /** Messages that the cycle has put into the dead list so far. */
+  /** Messages that the cycle has moved to the dead list so far. */
   readonly dead: number;
-  /** Length and digest (see `isNewest`) of the message that was newest when the cycle began. */
+  /** Length in bytes and digest (see `isNewest`) of the message that was newest when the cycle began. */
   readonly newestBytes: number;
   readonly newestDigest: string;
-  /** What set the bound of the cycle; field `boundBy`. */
+  /** Which limit set the cycle's budget; field `boundBy`. */
   readonly cycleLimit: CycleLimit;
   readonly brake: Brake;
-  /** Messages that the cycle has replayed for the first time, and when it last replayed any, by the server's clock. */
+  /** First-timers that the cycle has replayed, and the time of its last replay, by the server's clock. */
   readonly firsts: number;
   readonly movedAtMs: number;
-  /** What became of the last cycles that replayed anything, oldest first; the one in hand is not among them. */
+  /** Tallies of the last cycles that replayed messages, oldest first, without the current cycle. */
   readonly tallies: readonly CycleTally[];
-  /** Length of the DLQ at the last look for returns; `null`: there was none. */
+  /** Length of the DLQ when returns were last counted; `null`: never. */
   readonly scannedDepth: number | null;
-  /** How long the consumer was seen to take until what fails is back, in milliseconds. */
+  /** Observed time from a replay until a failed message is back in the DLQ, in milliseconds. */
   readonly lagMs: number;
-  /** Whether the consumer was seen to drop our stamp: then arrivals are taken for returns. */
+  /** Whether the consumer drops the stamps. Then arrivals count as returns. */
   readonly stampsDropped: boolean;
-  /** The last outages of gates that a cycle met, newest last, as text (`addOutages`). */
+  /** The last gate outages, newest last, as text (`addOutages`). */
   readonly outages: string;
-  /** When the last canary for a breaker went, by the server's clock; 0: never. */
+  /** Time of the last canary for a breaker, by the server's clock; 0: never. */
   readonly breakerCanaryAtMs: number;
-  /** Instant up to which a fixed rate is used up. */
+  /** Until this time, by the server's clock, a fixed rate is used up. */
   readonly spentUntilMs: number;
 }
 
-/** A source at one instant of the server. */
+/** A source at one instant, by the server's clock. */
 export interface Snapshot {
   readonly record: CycleState;
   /** Messages in the DLQ. */
@@ -53,16 +53,16 @@ export interface Snapshot {
   readonly nowMs: number;
 }
 
-/** Every field of the record that is read, and most bytes of one: what is longer reads as missing. */
+/** Every field of the cycle state that is read. */
 export const CYCLE_STATE_FIELDS = [
   ...["seq", "cycle", "startedAtMs", "depthAtStart", "remaining", "replayed", "dead", "newestBytes", "newestDigest"],
   ...["boundBy", "suspect", "distance", "wait", "allowance", "brakeReason", "firsts", "movedAtMs", "tallies"],
   ...["scannedDepth", "lagMs", "stampsDropped", "outages", "breakerCanaryAtMs", "spentUntilMs"],
 ];
-/** Most bytes of a named field that is read; a longer one counts as absent. */
+/** Maximum size of a field, in bytes. A longer one counts as missing. */
 export const MAX_FIELD_BYTES = 16_384;
 
-/** Reads a flat list of fields and values. Never throws. */
+/** Parses a flat list of fields and values, as HGETALL returns it. Never throws. */
 export function parseCycleState(flat: readonly unknown[]): CycleState {
   const fields = new Map<string, string>();
   for (let i = 0; i + 1 < flat.length; i += 2) fields.set(String(flat[i]), String(flat[i + 1]));
@@ -71,7 +71,7 @@ export function parseCycleState(flat: readonly unknown[]): CycleState {
   const whole = (name: string, fallback = 0) => isWhole(name) ? Number(text(name)) : fallback;
   const cycle = whole("cycle");
   return {
-    // The scripts read it just so (`whole`): a sequence number that nobody can match would stop the source for ever.
+    // The same rule as `whole` in the scripts. A sequence number that no commit can match would stop the source for ever.
     sequence: isWhole("seq") ? text("seq") : "0",
     cycle,
     startedAtMs: whole("startedAtMs"),
@@ -101,7 +101,7 @@ export function parseCycleState(flat: readonly unknown[]): CycleState {
   };
 }
 
-/** The last text that was parsed: it changes with each cycle, and is read with each chunk. */
+/** The last parsed text. It is read with each chunk, but changes only with each cycle. */
 let lastParsed: { text: string; newest: number; tallies: readonly CycleTally[] } | null = null;
 
 function parseTalliesOnce(text: string, newest: number): readonly CycleTally[] {
@@ -111,7 +111,7 @@ function parseTalliesOnce(text: string, newest: number): readonly CycleTally[] {
   return lastParsed.tallies;
 }
 
-/** The brake as fields of the record, for `begin`. */
+/** Formats the brake as fields of the cycle state, for `begin`. */
 export function brakeFields(brake: Brake): Record<string, string> {
   return {
     suspect: brake.suspect ? "1" : "0",
@@ -122,5 +122,5 @@ export function brakeFields(brake: Brake): Record<string, string> {
   };
 }
 
-/** The record of a source that was never worked on. */
+/** The cycle state of a new source. */
 export const NEW_CYCLE_STATE: CycleState = parseCycleState([]);

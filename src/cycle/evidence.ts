@@ -1,75 +1,77 @@
 /**
- * What became of what each cycle replayed, and what that tells of a message that came back. Pure.
+ * Counts the returns of each cycle, and weighs them as evidence against a message that came back. Pure.
  *
- * - A message *returned* when it stands in the DLQ with our stamp of that cycle. What bears no stamp is inflow and says nothing.
- * - A failure weighs −log2(share of the cycle's first-timers that came back, the message itself counted among them) bits.
- *   First-timers are messages that were never replayed before, so known poison does not make the consumer look bad. If everything
- *   came back, or nothing can be compared, a failure weighs nothing; if the message alone of 20 came back, 4.3 bits.
- * - Why no outage kills: let every message fail with the same chance p. Then E[1 ÷ share, if it fails] = 1 − (1−p)^n ≤ 1, so the
- *   product over a healthy message's failures is a supermartingale: however long the outage, it reaches 1,000 with a chance of at
- *   most 1 in 1,000 (Ville's inequality). `tests/property/healing_test.ts` shows the same by counting.
+ * - A message has *returned* if it is in the DLQ with our stamp of that cycle. A message without a stamp is inflow and proves
+ *   nothing.
+ * - A failure weighs −log2(share of the cycle's first-timers that came back, including the message) bits. First-timers are
+ *   messages that were never replayed before, so known poison does not make the consumer look bad. If everything came back, or
+ *   there is nothing to compare with, a failure weighs 0 bits; if only the message itself came back out of 20, 4.3 bits.
+ * - Why an outage kills no message: let every message fail with the same chance p. Then E[1 ÷ share, if it fails] =
+ *   1 − (1−p)^n ≤ 1, so the product over a healthy message's failures is a supermartingale. However long the outage lasts, it
+ *   reaches 1,000 with a chance of at most 1 in 1,000 (Ville's inequality). `tests/property/healing_test.ts` confirms it by
+ *   counting.
  */
 
-/** Share of a cycle's replays that must have come back for the cycle to count as troubled. */
+/** A cycle is in trouble if at least this share of its replays came back. */
 export const TROUBLED_SHARE = 0.9;
-/** Cycles that are remembered, oldest forgotten first. What comes back from an older one tells nothing. */
+/** Maximum number of tallies; the oldest are dropped first. A return from an older cycle weighs nothing. */
 export const MAX_TALLIES = 64;
-/** Fewest messages of others that show that the consumer works, and by how much they must outnumber those that failed. */
+/** Minimum live messages that prove that the consumer works, and the factor by which they must outnumber failed ones. */
 const MIN_OTHERS = 3, OTHERS_FACTOR = 2;
 
-/** What one cycle replayed, and what is known of it. */
+/** The replays of one cycle, and their outcomes so far. */
 export interface CycleTally {
   readonly cycle: number;
-  /** Messages put into the target. */
+  /** Messages moved to the target. */
   readonly replayed: number;
-  /** Of these, messages that were never replayed before. */
+  /** Of these, first-timers: messages that were never replayed before. */
   readonly firsts: number;
-  /** Messages seen in the DLQ with the stamp of this cycle. */
+  /** Messages found in the DLQ with a stamp of this cycle. */
   readonly returned: number;
   /** Of these, first-timers. */
   readonly firstsReturned: number;
-  /** First-timers that may still come back: the consumer has not had its time. They weigh as if they had. */
+  /** First-timers that may still come back, because the consumer may not be done with them. They count as returned. */
   readonly pending: number;
-  /** Live messages, never replayed, that the consumer got through meanwhile, and that it failed. */
+  /** Live messages, never replayed, that got through the consumer meanwhile, and those that failed. */
   readonly others: number;
   readonly othersFailed: number;
-  /** When it last replayed a message, by the server's clock. */
+  /** Time of its last replay, by the server's clock. */
   readonly movedAtMs: number;
-  /** `all`: its returns count and weigh; `nothing`: they weigh nothing (an outage was seen); `uncounted`: a breaker's canary. */
+  /** `all`: returns count and weigh; `nothing`: they count but weigh 0 (an outage); `uncounted`: neither (a breaker's canary). */
   readonly says: "all" | "nothing" | "uncounted";
-  /** Whether the brake has acted on its trouble. */
+  /** Whether the brake has already reacted to its trouble. */
   readonly isTroubled: boolean;
 }
 
-/** What a look at the DLQ found of one cycle. */
+/** The newly found returns of one cycle. */
 export interface FoundReturns {
   readonly returned: number;
   readonly firsts: number;
 }
 
-/** What a look at the DLQ found. Counts are estimates where it took a sample. */
+/** The messages that arrived in the DLQ since the last count. The numbers are estimates if only a sample was read. */
 export interface Returns {
-  /** Messages that arrived since the last look, whoever pushed them. */
+  /** All arrivals. */
   readonly arrived: number;
-  /** Those that bear our stamp, by the cycle that it names. */
+  /** Arrivals with a stamp of this source, by the cycle in the stamp. */
   readonly found: ReadonlyMap<number, FoundReturns>;
-  /** Those that bear none: inflow. */
+  /** Arrivals without one: inflow. */
   readonly unstamped: number;
-  /** Length of the DLQ at the look. */
+  /** Length of the DLQ when they were counted. */
   readonly depth: number;
 }
 
-/** Whether the cycle's replays came back as a whole. First-timers decide as well, so that old poison condemns no consumer. */
+/** Tells whether nearly all replays of the cycle, and nearly all its first-timers, came back. So old poison is not enough. */
 export function isTroubled({ replayed, returned, firsts, firstsReturned }: CycleTally): boolean {
   return replayed > 0 && returned >= TROUBLED_SHARE * replayed && firstsReturned >= TROUBLED_SHARE * firsts;
 }
 
-/** Whether live messages got through meanwhile, so that what came back is itself the cause. */
+/** Tells whether enough live messages got through meanwhile. Then the returned messages themselves are the cause. */
 export function isProvenToWork({ others, othersFailed }: CycleTally): boolean {
   return others >= MIN_OTHERS && others > OTHERS_FACTOR * othersFailed;
 }
 
-/** How many of the messages that can be compared with one that came back there were, and how many of them failed. */
+/** Counts the messages to compare a returned message with, and how many of them failed. `isFirst`: this was its first replay. */
 export function comparedWith(tally: CycleTally, { isFirst }: { isFirst: boolean }): { count: number; failed: number } {
   if (tally.says !== "all") return { count: 0, failed: 0 };
   const itself = isFirst ? 1 : 0;
@@ -78,13 +80,13 @@ export function comparedWith(tally: CycleTally, { isFirst }: { isFirst: boolean 
   return { count, failed: Math.min(count, Math.max(0, failed)) };
 }
 
-/** What it tells, in bits, that a message came back from the cycle. `isFirst`: that was its first replay. */
+/** Returns the evidence against a message that came back from the cycle, in bits. `isFirst`: this was its first replay. */
 export function weigh(tally: CycleTally, of: { isFirst: boolean }): number {
   const { count, failed } = comparedWith(tally, of);
   return Math.log2((count + 1) / (failed + 1));
 }
 
-/** Adds what a look found. @returns the tallies, and how many returns are new */
+/** Adds newly found returns to the tallies. @returns the new tallies, and the number of new returns */
 export function countReturns(
   tallies: readonly CycleTally[],
   found: ReadonlyMap<number, FoundReturns>,
@@ -102,8 +104,8 @@ export function countReturns(
 }
 
 /**
- * More than went cannot come back: then some were seen before (somebody has moved the list away and back), or a sample has estimated
- * too many.
+ * Adds returns, up to the number of replays. A higher sum means that some were counted before, because the list was moved away
+ * and back, or that a sample overestimated.
  */
 function addUpTo(most: number, known: number, more: number): number {
   const sum = known + Math.round(more);
@@ -111,8 +113,8 @@ function addUpTo(most: number, known: number, more: number): number {
 }
 
 /**
- * How many first-timers may still come back. What waits in the target has not failed yet, and nor has what went more recently
- * than the consumer was seen to need (`lagMs`).
+ * Returns how many first-timers may still come back: those that still wait in the target, or all of them if the last replay is
+ * more recent than the consumer's lag (`lagMs`).
  */
 export function pendingOf(
   { firsts, firstsReturned, movedAtMs }: CycleTally,
@@ -122,7 +124,7 @@ export function pendingOf(
   return nowMs - movedAtMs < lagMs ? open : Math.min(open, waiting);
 }
 
-/** Reads the text of the source's record. It may have been edited by hand: what is no tally of a cycle up to `newest` is left out. */
+/** Parses the tallies of a cycle state. People may edit the text, so invalid tallies and cycles after `newest` are skipped. */
 export function parseTallies(text: string, newest: number): readonly CycleTally[] {
   return text.split(",").slice(-MAX_TALLIES).flatMap((part) => {
     const match = /^((?:\d{1,15}:){9})([anu])(t?)$/.exec(part);
@@ -148,7 +150,10 @@ export function parseTallies(text: string, newest: number): readonly CycleTally[
   });
 }
 
-/** The text form of {@link parseTallies}: `cycle:replayed:firsts:returned:firstsReturned:pending:others:othersFailed:movedAtMs:says`. */
+/**
+ * Formats tallies for {@link parseTallies}, each as
+ * `cycle:replayed:firsts:returned:firstsReturned:pending:others:othersFailed:movedAtMs:says`, with `t` at the end if in trouble.
+ */
 export function formatTallies(tallies: readonly CycleTally[]): string {
   return tallies.slice(-MAX_TALLIES).map((tally) => {
     const { cycle, replayed, firsts, returned, firstsReturned, pending, others, othersFailed, movedAtMs } = tally;

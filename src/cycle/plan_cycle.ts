@@ -1,4 +1,4 @@
-/** What a cycle that begins now may do, by the source's record and by what came back: pure. */
+/** Plans a cycle that begins now, from the source's cycle state and the messages that came back. Pure. */
 import { type BrakeState, brakeState, type BrakeStep, type Judgement, stepBrake, STRAIN_MS } from "./brake.ts";
 import type { CycleLimit } from "./cycle_limit.ts";
 import { brakeFields, type CycleState, type Snapshot } from "./cycle_state.ts";
@@ -13,70 +13,70 @@ import {
 } from "./evidence.ts";
 import { addOutages, lengthMs, type Outage } from "./outages.ts";
 
-/** What the last cycle did, and what has become of it. */
+/** The last cycle's replays, and their outcome so far. */
 export interface CycleOutcome {
-  /** Messages that it put into the target. */
+  /** Messages that it moved to the target. */
   readonly replayed: number;
-  /** Messages of it that were seen to come back. */
+  /** Of these, messages that came back. */
   readonly returned: number;
-  /** Messages that have arrived in the DLQ since it began, whether they came back or are new. */
+  /** Messages that arrived in the DLQ since it began, returned or new. */
   readonly arrived: number;
-  /** Live messages of others that the consumer was seen to get through meanwhile; a lower bound. */
+  /** Live messages, not replayed, that got through the consumer meanwhile; a lower bound. */
   readonly others: number;
 }
 
-/** A cycle before it begins. */
+/** The plan of a cycle. */
 export interface NextCycle {
   readonly number: number;
-  /** Most messages that it may take: the brake's budget, or one for a breaker's canary. */
+  /** Maximum messages of the cycle: the brake's budget, or one for a breaker's canary. */
   readonly budget: number;
-  /** What set that; it goes into the record. */
+  /** Which limit set the budget. */
   readonly cycleLimit: CycleLimit;
   readonly step: BrakeStep;
-  /** What the cycle before it did, and what has become of it. */
+  /** Outcome of the cycle before. */
   readonly last: CycleOutcome;
-  /** What the returns say of the consumer. */
+  /** What the returns say about the consumer. */
   readonly judgement: Judgement;
-  /** Messages seen to have come back since the last look, of whatever cycle. */
+  /** Returns since the last count, of all cycles. */
   readonly newlyReturned: number;
-  /** What became of the last cycles that replayed anything, the last one included. */
+  /** Tallies of the last cycles that replayed messages, including the last one. */
   readonly tallies: readonly CycleTally[];
-  /** The cycle that the judgement rests on, where it came back. */
+  /** The cycle in trouble that the judgement is based on; `null`: none. */
   readonly troubled: CycleTally | null;
-  /** Whether the consumer drops the stamps, so that arrivals are taken for returns. */
+  /** Whether the consumer drops the stamps, so that arrivals count as returns. */
   readonly stampsDropped: boolean;
-  /** The outages that count for it, longest first. */
+  /** The outages that affect the plan, longest first. */
   readonly outages: readonly Outage[];
-  /** Fields of the record that go with the beginning. */
+  /** Fields of the cycle state to write when the cycle begins. */
   readonly fields: Readonly<Record<string, string>>;
 }
 
-/** What {@link planCycle} goes by beside the source. */
+/** The input of {@link planCycle} beside the source. */
 export interface CycleSettings {
   readonly batchSize: number;
   readonly intervalMs: number;
-  /** Whether a breaker wants one message. */
+  /** Whether a circuit breaker wants a canary of one message. */
   readonly breakerCanary?: boolean;
-  /** What has come back and what has arrived since the last look. */
+  /** Returns and arrivals since the last count. */
   readonly returns: Returns;
-  /** Messages in the target: they have not failed yet. */
+  /** Messages in the target, which have not failed yet. */
   readonly waiting?: number;
-  /** Whether the consumer is known to drop the stamps; default: as the record says. */
+  /** Whether the consumer drops the stamps; default: as in the cycle state. */
   readonly stampsDropped?: boolean;
-  /** The outages since the last cycle began, longest first. */
+  /** Outages since the last cycle began, longest first. */
   readonly outages?: readonly Outage[];
-  /** An outage of so long is followed by a canary group; 0: none is. */
+  /** Minimum length of an outage before a canary group, in milliseconds; 0: never. */
   readonly canaryAfterMs?: number;
-  /** Live messages that the consumer was seen to get through since the last cycle began, ours perhaps among them. */
+  /** Live messages that got through the consumer since the last cycle began. They may include replays. */
   readonly liveSuccesses?: number;
-  /** Whether the brake bounds anything. */
+  /** Whether the brake limits cycles. Default: true. */
   readonly brakeEnabled?: boolean;
 }
 
-/** Longest time that a consumer is taken to need, in milliseconds, and how much of it is believed after each look. */
+/** Maximum lag of a consumer, in milliseconds, and the share of the last lag that is kept after each count. */
 const MAX_LAG_MS = 3_600_000, LAG_KEPT = 0.9;
 
-/** Judges what came back, and bounds the next cycle. */
+/** Judges the returned messages, and computes the budget of the next cycle. */
 export function planCycle(snapshot: Snapshot, settings: CycleSettings): NextCycle {
   const { record, depth, nowMs } = snapshot;
   const { batchSize, intervalMs, returns, breakerCanary = false, canaryAfterMs = 0 } = settings;
@@ -109,7 +109,7 @@ export function planCycle(snapshot: Snapshot, settings: CycleSettings): NextCycl
   };
 }
 
-/** Counts what came back to the cycles that it names, and says what that means. Late returns have an old cycle judged again. */
+/** Adds the returns to the cycles in their stamps, and judges these cycles. After late returns, an old cycle is judged again. */
 function judgeReturns(
   record: CycleState,
   { returns, outages, stampsDropped, nowMs, liveSuccesses = 0, waiting = 0 }:
@@ -117,7 +117,7 @@ function judgeReturns(
     & { outages: readonly Outage[]; stampsDropped: boolean; nowMs: number },
 ) {
   const { arrived } = returns;
-  // A breaker's canary says nothing of the messages.
+  // A breaker's canary proves nothing about the messages.
   const says = record.cycleLimit === "breaker"
     ? "uncounted"
     : outages.some(({ excusesFailures }) => excusesFailures)
@@ -134,7 +134,7 @@ function judgeReturns(
   const tallies = counted.tallies.toReversed().map((counted) => {
     let tally = counted;
     if (tally.cycle === record.cycle) {
-      // Of what was got through, our own is counted already.
+      // The live successes may include this cycle's own replays.
       const others = Math.max(0, liveSuccesses - (tally.replayed - tally.returned));
       tally = { ...tally, others, othersFailed: others > 0 ? returns.unstamped : 0 };
     }
@@ -162,19 +162,19 @@ function judgeReturns(
   };
 }
 
-/** How long the consumer takes at most: what comes back of an earlier cycle than the last one has taken so long, or less. */
+/** The consumer's maximum lag. A return from a cycle before the last one took at most the time since that cycle's last replay. */
 function lagOf({ tallies, lagMs }: CycleState, found: Returns["found"], nowMs: number): number {
   if (found.size === 0) return lagMs;
   const late = tallies.filter(({ cycle }) => found.has(cycle)).map(({ movedAtMs }) => nowMs - movedAtMs);
   return Math.min(MAX_LAG_MS, Math.max(Math.floor(lagMs * LAG_KEPT), ...late));
 }
 
-/** The state of a source's brake, by its record. */
+/** Returns the state of the brake in a cycle state. */
 export function stateOf({ brake, cycleLimit }: CycleState): BrakeState {
   return brakeState(brake, cycleLimit === "held");
 }
 
-/** Whether a group went since: behind a full queue a cycle goes on once there is room, and that group is the one to judge. */
+/** Whether a canary group went after the outage. Behind a full queue a cycle goes on when there is room, and its group is judged. */
 function isFollowed({ isOver }: Outage, { brake, replayed, cycleLimit }: CycleState): boolean {
   return isOver && brake.suspect && replayed > 0 && cycleLimit !== "breaker";
 }

@@ -1,13 +1,13 @@
-/** Memory for many small results: to allocate an array by itself costs more than all else that is done to a message. */
+/** Memory for many small results. Allocating an array for each would cost more than everything else done to a message. */
 
 const SLAB_BYTES = 65_536;
-/** What is longer is allocated by itself. */
+/** Longer arrays get memory of their own, in bytes. */
 const LONGEST = 4_096;
 
 let slab = new Uint8Array(0);
 let used = 0;
 
-/** So many bytes to be written; those of one slab are freed together, once none of them is in use. */
+/** Returns `length` bytes to write to. The arrays of one slab are freed together, once none of them is in use. */
 export function allocateBytes(length: number): Uint8Array {
   if (length > LONGEST) return new Uint8Array(length);
   if (used + length > slab.length) {
@@ -19,7 +19,7 @@ export function allocateBytes(length: number): Uint8Array {
   return bytes;
 }
 
-/** The bytes of a run as a view; `Buffer.subarray` would make a slower kind of array. */
+/** A view of the bytes from `start` to `end`, without a copy. `Buffer.subarray` would make a slower kind of array. */
 export function viewBytes(bytes: Uint8Array, { start, end }: { start: number; end: number }): Uint8Array {
   return new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start);
 }

@@ -1,19 +1,19 @@
-/** The lossless edit: top-level members cut from and appended to a message, every other byte as it was. */
+/** The lossless edit: cuts and appends top-level members of a message, and leaves every other byte as it was. */
 import { allocateBytes, viewBytes } from "./byte_slab.ts";
 import { isNamed, type JsonMember, type JsonObject, type MemberList, membersText } from "./json_object.ts";
 
-/** What to change. Both parts may be empty. */
+/** An edit of one message. Both parts may be empty. */
 export interface MessageEdit {
-  /** Names of top-level members; every occurrence goes, however its key is escaped. */
+  /** Names of top-level members. Every occurrence is cut, however its key is escaped. */
   readonly cut: readonly string[];
-  /** Members to put last, in this order: name and value, the latter as JSON text in ASCII. */
+  /** Members to append, in this order. The value is JSON text in ASCII. */
   readonly append: readonly (readonly [name: string, json: string])[];
 }
 
 const COMMA = ", ";
 const ENCODER = new TextEncoder();
 const APPENDED = new WeakMap<MessageEdit, Uint8Array>();
-/** A run shorter than this is copied byte by byte: quicker than a call. */
+/** A run shorter than this is copied byte by byte, which is faster than a call. */
 const SHORT_RUN = 24;
 
 /** A run of bytes to keep; the end is exclusive. */
@@ -23,8 +23,8 @@ interface Run {
 }
 
 /**
- * A copy of the message's bytes with the edit done as a splice. A kept member keeps the separator before it (the first one
- * left: none), so cutting what was appended gives the bytes from before, and the order of two cuts does not matter.
+ * Returns an edited copy of the message's bytes. Each kept member keeps the separator before it, except the first. So cutting
+ * an appended member restores the bytes from before, and the order of two cuts does not matter.
  */
 export function editMessage(message: JsonObject, edit: MessageEdit): Uint8Array {
   const { bytes, members } = message;
@@ -32,15 +32,15 @@ export function editMessage(message: JsonObject, edit: MessageEdit): Uint8Array 
   const insideStart = members.at(0)?.keyStart ?? message.open + 1;
   const insideEnd = members.at(-1)?.valueEnd ?? message.open + 1;
   const appended = appendedBytes(edit);
-  // Without a member before it the comma goes.
+  // Without a member before it, it needs no comma.
   const inserted = kept.length > 0 ? appended : appended.subarray(COMMA.length);
-  // What stands before the members and the first one kept are mostly one run.
+  // The bytes before the members and the first kept member are usually one run.
   if (kept[0]?.start === insideStart) kept[0] = { start: 0, end: kept[0].end };
   else kept.unshift({ start: 0, end: insideStart });
   return splice(bytes, { before: kept, inserted, after: { start: insideEnd, end: bytes.length } });
 }
 
-/** What an edit appends, with a comma before it; made once, because many messages take the same edit. */
+/** The bytes that an edit appends, with a comma before them. Encoded once, because many messages take the same edit. */
 function appendedBytes(edit: MessageEdit): Uint8Array {
   let bytes = APPENDED.get(edit);
   if (!bytes) {
@@ -51,7 +51,7 @@ function appendedBytes(edit: MessageEdit): Uint8Array {
   return bytes;
 }
 
-/** The members that stay, each but the first with the separator before it; neighbours make one run. */
+/** The kept members, each but the first with the separator before it. Neighbours make one run. */
 function keptRuns(members: MemberList, cut: readonly string[]): Run[] {
   const runs: Run[] = [];
   let last: Run | undefined;
@@ -86,7 +86,7 @@ function splice(bytes: Uint8Array, parts: { before: readonly Run[]; inserted: Ui
   return whole;
 }
 
-/** Copies a run to `at`. @returns where it ends */
+/** Copies a run to `at`. @returns the offset behind it */
 function copyRun(bytes: Uint8Array, { run, whole, at }: { run: Run; whole: Uint8Array; at: number }): number {
   if (run.end - run.start < SHORT_RUN) {
     for (let from = run.start; from < run.end; from++) whole[at++] = bytes[from]!;

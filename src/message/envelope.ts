@@ -1,4 +1,4 @@
-/** The envelope in which a message that cannot be stamped goes to the dead list, exact bytes inside; and the way back from it and from stamps. */
+/** The envelope that carries a message without room for a stamp to the dead list, and the way back from envelope and stamps. */
 import { isNamed, type JsonMember, membersText, objectOf, quoteAscii, stringOf } from "./json_object.ts";
 import { editMessage } from "./edit.ts";
 import { readMessage } from "./read_message.ts";
@@ -10,14 +10,14 @@ const BYTES_MEMBER = "payload_b64";
 const QUOTE = 0x22, BACKSLASH = 0x5c;
 /** `\b \t \n \f \r` */
 const SHORT_ESCAPES = [0x08, 0x09, 0x0a, 0x0c, 0x0d];
-/** A short text is more use as a text, however many of its characters are escaped. */
+/** A short message stays text, however many of its characters need an escape: text is easier to read than Base64. */
 const SLACK_BYTES = 1_024;
 const STRICT_UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * Puts any bytes into `{"failed_at": …, "_remediation": {…}, "payload": "<the text>"}`, or `"payload_b64"` (standard
- * Base64) where they are not UTF-8, or where control characters would make the text longer than that: escaped, 4 MiB of them
- * were 24. Any JSON reader reads the result, whatever is inside.
+ * Wraps any bytes in `{"failed_at": …, "_remediation": {…}, "payload": "<the text>"}`. The last member is `"payload_b64"`
+ * (standard Base64) if the bytes are not UTF-8, or if control characters make the escaped text longer than Base64: 4 MiB of
+ * them would become 24 MiB. Any JSON reader reads the result.
  */
 export function sealEnvelope(
   bytes: Uint8Array,
@@ -32,7 +32,7 @@ export function sealEnvelope(
   return new TextEncoder().encode(`{${members}}`);
 }
 
-/** The exact bytes inside an envelope of {@link sealEnvelope}; null where `bytes` are none. */
+/** Returns the exact bytes inside an envelope of {@link sealEnvelope}; null if `bytes` are not such an envelope. */
 export function openEnvelope(bytes: Uint8Array): Uint8Array | null {
   const message = readMessage(bytes);
   if (!message.readable || message.members.length !== 3) return null;
@@ -46,9 +46,9 @@ export function openEnvelope(bytes: Uint8Array): Uint8Array | null {
 }
 
 /**
- * The bytes without this service's stamps: an envelope opened, else every `_remediation`, `failed_at` and member of
- * `extraNames` cut. What cannot be read comes back as it is. Safe to call twice on what {@link stampReplay} and
- * {@link stampDeath} made.
+ * Removes this service's stamps: opens an envelope, or else cuts every `_remediation`, `failed_at` and member of
+ * `extraNames`. An unreadable message is returned unchanged. Safe to call twice on the results of `stampReplay` and
+ * `stampDeath`.
  */
 export function withoutStamps(bytes: Uint8Array, extraNames: readonly string[] = []): Uint8Array {
   const enclosed = openEnvelope(bytes);
@@ -58,7 +58,7 @@ export function withoutStamps(bytes: Uint8Array, extraNames: readonly string[] =
   return editMessage(message, { cut: [REMEDIATION_MEMBER, FAILED_AT_MEMBER, ...extraNames], append: [] });
 }
 
-/** How long `JSON.stringify` makes a text, without its quotes. */
+/** Length of the text after `JSON.stringify`, without its quotes, in bytes. */
 function escapedBytes(bytes: Uint8Array): number {
   let length = bytes.length;
   for (let at = 0; at < bytes.length; at++) {
@@ -69,7 +69,7 @@ function escapedBytes(bytes: Uint8Array): number {
   return length;
 }
 
-/** The text of the bytes, a byte order mark included; null where they are not UTF-8. */
+/** Decodes the bytes, including a byte order mark; null if they are not UTF-8. */
 function decodeExactly(bytes: Uint8Array): string | null {
   try {
     return STRICT_UTF8.decode(bytes);

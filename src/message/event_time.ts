@@ -1,6 +1,6 @@
-/** Reads the time that a message gives of itself. Free text, so only what is surely a time counts. Pure. */
+/** Reads a message's own timestamp. It is free text, so only a certain time counts. Pure. */
 
-/** Most characters that are looked at. */
+/** Maximum length of a timestamp, in characters. A longer text is not a time. */
 export const MAX_TIME_CHARACTERS = 64;
 
 const ISO_8601 =
@@ -8,29 +8,29 @@ const ISO_8601 =
 const RFC_3164 = /^([A-Za-z]{3}) {1,2}(\d{1,2}) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?$/;
 const EPOCH = /^\d{9,13}(?:\.\d+)?$/;
 const MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-/** Years to either side that are looked at for a date without one: 29 February is eight years off at most. */
+/** For a date without a year, this many years before and after the current one are tried: 29 February is at most eight away. */
 const YEARS_AROUND = 8;
-/** From here on a number counts milliseconds; below they would be in 1973, and seconds in the year 5138. */
+/** A number from here on counts milliseconds: as seconds it would be in the year 5138. A smaller one counts seconds. */
 const FIRST_MILLISECONDS = 1e11;
-/** A smaller number counts something else: as seconds it would be before March 1973. */
+/** A smaller number is not a time: as seconds it would be before March 1973. */
 const FIRST_SECONDS = 1e8;
 
 interface Parts {
   readonly year: number;
-  /** From 1. */
+  /** 1 to 12. */
   readonly month: number;
   readonly day: number;
   readonly hour?: number;
   readonly minute?: number;
   readonly second?: number;
-  /** Digits behind the point. */
+  /** Digits after the decimal point of the seconds. */
   readonly fraction?: string;
 }
 
 /**
- * Milliseconds since the epoch; `undefined`: it is not known. Read are ISO 8601 (a date, or date and time; without a zone it is
- * UTC), the `Nov 29 00:09:08` of RFC 3164 (UTC, in the year that is nearest to `nowMs`), and seconds or milliseconds since the epoch,
- * as a number or in digits.
+ * Parses a timestamp into milliseconds since the epoch; `undefined` if it is not a time. Accepts ISO 8601 (a date, or date and
+ * time; UTC if it names no zone), the `Nov 29 00:09:08` of RFC 3164 (UTC, in the year nearest to `nowMs`), and seconds or
+ * milliseconds since the epoch as a number or as digits.
  */
 export function parseEventTime(value: string | number, nowMs: number): number | undefined {
   if (typeof value === "number") return readEpoch(value);
@@ -70,12 +70,12 @@ function readSyslog(text: string, nowMs: number): number | undefined {
   return found.sort((a, b) => Math.abs(a - nowMs) - Math.abs(b - nowMs))[0];
 }
 
-/** `undefined` where there is no such day or time. A leap second counts as the one before it. */
+/** Milliseconds since the epoch; `undefined` if the day or time does not exist. A leap second counts as the second before it. */
 function toMs({ year, month, day, hour = 0, minute = 0, second = 0, fraction = "" }: Parts): number | undefined {
   const isMidnight = hour === 24 && minute === 0 && second === 0;
   if (year < 1 || (hour > 23 && !isMidnight) || minute > 59 || second > 60) return undefined;
   const date = new Date(0);
-  // `Date.UTC` takes years below 100 for those of the last century.
+  // `Date.UTC` would read a year below 100 as 19xx.
   date.setUTCFullYear(year, month - 1, day);
   if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined;
   const ms = Math.floor(Number(`0.${fraction || "0"}`) * 1_000);

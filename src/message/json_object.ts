@@ -1,6 +1,6 @@
 /**
- * A JSON object in bytes: its members by their places, what their values are in the sense that Python's consumers give them, and
- * how members are written, so that a consumer that reads and writes them changes no byte.
+ * A JSON object in bytes: finds its members, reads their values as Python does, and writes members as Python does, so that a
+ * consumer that loads and dumps a message changes no byte of them.
  */
 import { JsonScanner } from "./json_scanner.ts";
 
@@ -22,7 +22,7 @@ const OPEN_TO_CLOSE = 2;
 const UTF8 = new TextDecoder();
 const SHORT_ESCAPES: Readonly<Record<string, number>> = { b: 0x08, f: 0x0c, n: 0x0a, r: 0x0d, t: 0x09 };
 
-/** One `"key": value` inside `bytes`: offsets, ends exclusive; the key's include its quotes. */
+/** One `"key": value` inside `bytes`, as offsets. Ends are exclusive; the key includes its quotes. */
 export interface JsonMember {
   readonly bytes: Uint8Array;
   readonly keyStart: number;
@@ -31,14 +31,14 @@ export interface JsonMember {
   readonly valueEnd: number;
 }
 
-/** Members in order; an array is one. */
+/** Members in order. An array is a `MemberList`. */
 export interface MemberList extends Iterable<JsonMember> {
   readonly length: number;
-  /** Counted from the end where `index` is negative. */
+  /** A negative `index` counts from the end. */
   at(index: number): JsonMember | undefined;
 }
 
-/** An object inside `bytes`: where its braces are, and its own members in order. Nested ones are not among them. */
+/** An object inside `bytes`: the offsets of its braces, and its own members in order, without nested ones. */
 export interface JsonObject {
   readonly bytes: Uint8Array;
   /** Offset of `{`. */
@@ -49,8 +49,8 @@ export interface JsonObject {
 }
 
 /**
- * Reads the object whose `{` is at the scanner's cursor, counted as the outermost container, and moves behind its `}`.
- * Null, with the scanner's `problem` set, where it is not well-formed.
+ * Reads the object at the scanner's cursor, which must be at its `{`, and moves the cursor behind its `}`. The object counts as
+ * the outermost container. Returns null, and sets the scanner's `problem`, if the object is not well-formed.
  */
 export function scanObject(scanner: JsonScanner): JsonObject | null {
   const { bytes } = scanner;
@@ -64,7 +64,7 @@ export function scanObject(scanner: JsonScanner): JsonObject | null {
   return { bytes, open, close, members };
 }
 
-/** All that stands before the closing brace; stops there. */
+/** Reads the members, and stops at the closing brace. */
 function scanMembers(scanner: JsonScanner): MemberList | null {
   const few: JsonMember[] = [];
   let many: PackedMembers | null = null;
@@ -85,10 +85,10 @@ function scanMembers(scanner: JsonScanner): MemberList | null {
   }
 }
 
-/** More members than this are kept as bare offsets: 16 bytes each instead of some 80, for messages that are nothing but members. */
+/** Members beyond this number are kept as bare offsets, which take 16 bytes each instead of about 80. */
 const FEW = 4_096;
 
-/** Members of which all but the first are made when they are asked for. */
+/** Keeps the first members as objects, and creates the others on access. */
 class PackedMembers implements MemberList {
   readonly #first: readonly JsonMember[];
   #offsets = new Int32Array(4 * FEW);
@@ -140,7 +140,7 @@ function scanMember(scanner: JsonScanner): JsonMember | null {
   return { bytes: scanner.bytes, keyStart, keyEnd, valueStart, valueEnd: scanner.at };
 }
 
-/** The last member of that name, as Python keeps the last of equal keys; null where there is none. */
+/** Finds the last member with that name, because Python keeps the last of equal keys; null if there is no such member. */
 export function findMember(object: JsonObject, name: string): JsonMember | null {
   const { members } = object;
   for (let i = members.length - 1; i >= 0; i--) {
@@ -150,7 +150,7 @@ export function findMember(object: JsonObject, name: string): JsonMember | null 
   return null;
 }
 
-/** Whether the member's key reads as `name`, however it is escaped. Stops at the first difference. */
+/** Tells whether the member's key is `name`, however it is escaped. Stops at the first difference. */
 export function isNamed(member: JsonMember, name: string): boolean {
   const { bytes } = member;
   const end = member.keyEnd - 1;
@@ -171,7 +171,7 @@ function decodeKey({ bytes, keyStart, keyEnd }: JsonMember): string {
   return JSON.parse(UTF8.decode(bytes.subarray(keyStart, keyEnd)));
 }
 
-/** The UTF-16 unit that the escape at `at` stands for. */
+/** The UTF-16 unit of the escape at `at`. */
 function escapedUnit(bytes: Uint8Array, at: number): number {
   const letter = bytes[at + 1]!;
   if (letter !== LOWER_U) return SHORT_ESCAPES[String.fromCharCode(letter)] ?? letter;
@@ -184,7 +184,7 @@ function hexValue(digit: number): number {
   return digit <= 0x39 ? digit - 0x30 : (digit | 0x20) - 0x57;
 }
 
-/** Whether Python's `if value:` would not be taken: `null`, `false`, `""`, `[]`, `{}`, and every number equal to 0 (`-0`, `0e5`, `1e-400`). */
+/** Tells whether the value is falsy in Python: `null`, `false`, `""`, `[]`, `{}`, or a number equal to 0 (also `-0`, `1e-400`). */
 export function isFalsy(member: JsonMember): boolean {
   const { bytes, valueStart, valueEnd } = member;
   switch (bytes[valueStart]) {
@@ -201,12 +201,12 @@ export function isFalsy(member: JsonMember): boolean {
   }
 }
 
-/** The value where it is a number (`NaN` and `Infinity` included, integers rounded to a double), else null. */
+/** Returns the value if it is a number, else null. `NaN` and `Infinity` are numbers; integers are rounded to a double. */
 export function numberOf(member: JsonMember): number | null {
   return isNumber(member.bytes[member.valueStart]!) ? Number(rawValueOf(member)) : null;
 }
 
-/** The value where it is written as digits only and is at most `max` (up to 2^53-1), else null: `1.0` and `1e2` are none. */
+/** Returns the value if it is digits only and at most `max` (up to 2^53-1), else null; so `1.0` and `1e2` are null. */
 export function wholeNumberOf(member: JsonMember, max: number): number | null {
   let value = 0;
   for (let at = member.valueStart; at < member.valueEnd; at++) {
@@ -218,18 +218,18 @@ export function wholeNumberOf(member: JsonMember, max: number): number | null {
   return value;
 }
 
-/** The decoded value where it is a string, else null. Lone surrogate escapes stay lone surrogates. */
+/** Returns the decoded value if it is a string, else null. Lone surrogate escapes stay lone surrogates. */
 export function stringOf(member: JsonMember): string | null {
   return member.bytes[member.valueStart] === QUOTE ? JSON.parse(rawValueOf(member)) : null;
 }
 
-/** The value's members where it is an object, else null. The places found are places in the same bytes. */
+/** Returns the value if it is an object, else null. Its offsets refer to the same bytes. */
 export function objectOf(member: JsonMember): JsonObject | null {
   if (member.bytes[member.valueStart] !== OPEN_BRACE) return null;
   return scanObject(new JsonScanner(member.bytes, member.valueStart));
 }
 
-/** The value's JSON text as it stands. */
+/** Returns the value's JSON text, unchanged. */
 export function rawValueOf(member: JsonMember): string {
   return UTF8.decode(member.bytes.subarray(member.valueStart, member.valueEnd));
 }
@@ -244,16 +244,16 @@ function isEmptyContainer({ bytes, valueStart }: JsonMember): boolean {
   return bytes[inside.at] === bytes[valueStart]! + OPEN_TO_CLOSE;
 }
 
-/** Text that a string literal holds as it is: printable ASCII without quote and backslash. */
+/** Text that needs no escape in a string literal: printable ASCII without quote and backslash. */
 const PLAIN_TEXT = /^[ !#-[\]-~]*$/;
 
-/** A string literal in ASCII; everything else as `\uXXXX`, like `ensure_ascii`. */
+/** Encodes a text as a JSON string literal in ASCII. Other characters become `\uXXXX`, as with Python's `ensure_ascii`. */
 export function quoteAscii(text: string): string {
   if (PLAIN_TEXT.test(text)) return `"${text}"`;
   return JSON.stringify(text).replace(/[\u007f-\uffff]/g, escapeUnit);
 }
 
-/** `"name": value` for each entry, joined by `, `; the values are JSON text already. */
+/** Joins the entries as `"name": value, "name": value`. The values are JSON text. */
 export function membersText(entries: readonly (readonly [name: string, json: string])[]): string {
   return entries.map(([name, json]) => `${quoteAscii(name)}: ${json}`).join(", ");
 }

@@ -1,11 +1,11 @@
-/** Walks over JSON text in bytes exactly as CPython's `json.loads` reads it, without building any value. */
+/** Scans JSON text in bytes exactly as CPython's `json.loads` reads it, without building values. */
 
-/** Deepest nesting of containers that is read, the outermost one counted as 1: well below where CPython's recursion limit ends. */
+/** Maximum nesting of containers; the outermost counts as 1. Well below CPython's recursion limit. */
 export const MAX_DEPTH = 500;
-/** Most digits of an integer literal; CPython's `sys.int_info.default_max_str_digits`. */
+/** Maximum digits of an integer literal: CPython's `sys.int_info.default_max_str_digits`. */
 export const MAX_INTEGER_DIGITS = 4300;
 
-/** What stopped a scan, and at which byte (0-based). */
+/** The reason why a scan stopped, and the offset of the byte. */
 export interface JsonProblem {
   readonly kind: "syntax" | "utf8" | "depth" | "digits";
   readonly at: number;
@@ -23,21 +23,21 @@ const BACKSLASH = 0x5c;
 const LOWER_U = 0x75;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
-/** In ASCII `]` and `}` stand two behind `[` and `{`. */
+/** In ASCII, `]` and `}` come two after `[` and `{`. */
 const OPEN_TO_CLOSE = 2;
 const ESCAPED_AS_ONE = new Set(Array.from('"\\/bfnrt', (character) => character.charCodeAt(0)));
-/** 1 for each byte that stands for itself inside a string: a table, because this is where a scan spends its time. */
+/** 1 for each byte that needs no escape inside a string. A table, because a scan spends most of its time here. */
 const IS_PLAIN = Uint8Array.from({ length: 256 }, (_, byte) => byte < 0x20 || byte >= 0x80 ? 0 : 1);
 IS_PLAIN[QUOTE] = 0;
 IS_PLAIN[BACKSLASH] = 0;
 
 /**
- * A cursor over JSON bytes. Each `skip…` either moves {@link at} behind what it names and answers true, or sets
- * {@link problem} and answers false; after that the scanner is spent. One pass, linear in time, not recursive.
+ * A cursor over JSON bytes. Each `skip…` method moves {@link at} behind the item in its name and returns true, or sets
+ * {@link problem} and returns false; do not use the scanner after that. One pass, linear in time, not recursive.
  */
 export class JsonScanner {
   readonly bytes: Uint8Array;
-  /** The next byte to look at. */
+  /** Offset of the next byte. */
   at: number;
   problem: JsonProblem | null = null;
 
@@ -46,7 +46,7 @@ export class JsonScanner {
     this.at = at;
   }
 
-  /** Moves over JSON's white space: space, tab, line feed, carriage return, and nothing else. */
+  /** Skips JSON's white space: space, tab, line feed and carriage return only. */
   skipSpace(): void {
     const { bytes } = this;
     let at = this.at;
@@ -58,13 +58,13 @@ export class JsonScanner {
     this.at = at;
   }
 
-  /** Whether nothing but white space is left; moves over it. */
+  /** Skips white space, which must be all that is left. */
   skipToEnd(): boolean {
     this.skipSpace();
     return this.at === this.bytes.length || this.fail();
   }
 
-  /** A string literal with its quotes. */
+  /** Skips a string literal with its quotes. */
   skipString(): boolean {
     const { bytes } = this;
     if (bytes[this.at] !== QUOTE) return this.fail();
@@ -77,7 +77,7 @@ export class JsonScanner {
     return true;
   }
 
-  /** What stands between a key and its value: a colon with white space around it. */
+  /** Skips the colon between a key and its value, with white space around it. */
   skipColon(): boolean {
     this.skipSpace();
     if (this.bytes[this.at] !== COLON) return this.fail();
@@ -86,19 +86,19 @@ export class JsonScanner {
     return true;
   }
 
-  /** One value of any kind. `depth`: how many containers are open around it. */
+  /** Skips one value of any kind. `depth` is the number of open containers around it. */
   skipValue(depth: number): boolean {
     const byte = this.bytes[this.at];
     return isOpening(byte) ? this.#skipContainer(depth) : this.#skipScalar(byte);
   }
 
-  /** Notes that the byte at the cursor does not belong there; always false. */
+  /** Sets {@link problem} for the byte at the cursor. Always returns false. */
   fail(kind: JsonProblem["kind"] = "syntax"): false {
     this.problem = { kind, at: this.at };
     return false;
   }
 
-  /** A container and all in it; the stack of closing brackets stands in for recursion. */
+  /** Skips a container with its contents. A stack of closing brackets replaces recursion. */
   #skipContainer(depth: number): boolean {
     const closers: number[] = [];
     do {
@@ -119,7 +119,7 @@ export class JsonScanner {
     return true;
   }
 
-  /** Behind a value, or at the closing bracket of an empty container: closes what ends here, else moves to the next value. */
+  /** Behind a value, or at the end of an empty container: closes the containers that end here, or moves to the next value. */
   #leaveValue(closers: number[]): boolean {
     for (;;) {
       const closer = closers.at(-1);
@@ -136,7 +136,7 @@ export class JsonScanner {
     }
   }
 
-  /** In an object (known by its closing bracket), the key and colon that must come before the value; in an array nothing. */
+  /** In an object, skips the key and colon before the value; in an array, nothing. `closer` tells which it is. */
   #skipToValue(closer: number): boolean {
     return closer !== CLOSE_BRACE || (this.skipString() && this.skipColon());
   }
@@ -171,7 +171,7 @@ export class JsonScanner {
     return isFloat || digits <= MAX_INTEGER_DIGITS || this.fail("digits");
   }
 
-  /** The part that makes a number a float, if there. Half a one (`1.`, `1e+`) stays, as in CPython, and is refused as what follows. */
+  /** Skips fraction and exponent, which make a number a float. Like CPython, stops before an incomplete one (`1.`, `1e+`). */
   #skipFraction(): boolean {
     const { bytes } = this;
     const start = this.at;
@@ -203,7 +203,7 @@ export class JsonScanner {
     return true;
   }
 
-  /** What is not plain ASCII inside a string: an escape, or a character beyond ASCII. */
+  /** Skips one escape or one character beyond ASCII inside a string. */
   #skipSpecial(): boolean {
     const byte = this.bytes[this.at];
     if (byte === undefined || byte < 0x20) return this.fail();
@@ -214,7 +214,7 @@ export class JsonScanner {
   }
 }
 
-/** The first offset from `at` on where a string does not go on with plain ASCII. */
+/** The first offset from `at` on with a byte other than plain ASCII. */
 function skipPlain(bytes: Uint8Array, at: number): number {
   const { length } = bytes;
   while (at < length && IS_PLAIN[bytes[at]!] === 1) at++;
@@ -229,7 +229,7 @@ function isDigit(byte: number | undefined): boolean {
   return byte !== undefined && byte >= ZERO && byte <= NINE;
 }
 
-/** Length of the escape whose backslash stands at `at`, or 0 when it is none. */
+/** Length of the escape with its backslash at `at`; 0 if it is not a valid escape. */
 function escapeLength(bytes: Uint8Array, at: number): number {
   const letter = bytes[at + 1];
   if (letter === undefined) return 0;
@@ -245,8 +245,8 @@ function isHexDigit(byte: number | undefined): boolean {
 }
 
 /**
- * Length in bytes of the character beyond ASCII that starts at `at`: 2, 3 or 4; 0 where there is none in UTF-8's strict
- * sense, which knows no overlong forms, no surrogates and nothing above U+10FFFF.
+ * Returns the length of the non-ASCII character at `at`: 2, 3 or 4 bytes, or 0 if it is not valid UTF-8. Strict UTF-8 excludes
+ * overlong forms, surrogates and everything above U+10FFFF.
  */
 export function utf8LengthAt(bytes: Uint8Array, at: number): number {
   const lead = bytes[at]!;

@@ -1,22 +1,23 @@
-/** The little that may be shown of a message: a redacted preview, its correlation id, its age. Never its text or a key. */
+/** The parts of a message that may be shown: a redacted preview, its correlation id and its time. Never its text or a key. */
 import { findMember, type JsonMember, type JsonObject, numberOf, stringOf } from "./json_object.ts";
 import { MAX_TIME_CHARACTERS, parseEventTime } from "./event_time.ts";
 import { readMessage } from "./read_message.ts";
 import { FAILED_AT_MEMBER } from "./source_policy.ts";
 
-/** Longest preview, in characters. */
+/** Maximum length of a preview, in characters. */
 export const MAX_PREVIEW_CHARACTERS = 300;
 const MAX_VALUE_CHARACTERS = 80;
 const MAX_ID_CHARACTERS = 128;
-/** `\uXXXX` for one character is the longest that a string literal gets. */
+/** One character takes at most `\uXXXX` in a string literal. */
 const MAX_ESCAPE_BYTES = 6;
 const CORRELATION_ID = "_correlation_id";
-/** The only members that are ever shown; `api_key`, `message` and whatever else a client sent stay out. */
+/** Only these members are shown; `api_key`, `message` and all others are not. */
 const SHOWN_MEMBERS = [CORRELATION_ID, "hostname", "severity", "source", "timestamp"];
 
 /**
- * One line about a message for DEBUG logs, at most {@link MAX_PREVIEW_CHARACTERS}: its length and the first characters of
- * an allow-list of top-level members; of what is not readable, its length only. Containers are never shown.
+ * Describes a message in one line for DEBUG logs, in at most {@link MAX_PREVIEW_CHARACTERS} characters: its length, and the
+ * first characters of some top-level members (an allow-list). An unreadable message shows its length and the reason.
+ * Objects and arrays are never shown.
  */
 export function previewMessage(bytes: Uint8Array): string {
   const message = readMessage(bytes);
@@ -24,15 +25,15 @@ export function previewMessage(bytes: Uint8Array): string {
   return shorten([`${bytes.length} bytes`, ...shown].join(" "), MAX_PREVIEW_CHARACTERS);
 }
 
-/** The message's `_correlation_id` where it is a string of at most 128 characters, else undefined. */
+/** Returns the message's `_correlation_id` if it is a string of at most 128 characters, else undefined. */
 export function correlationIdOf(bytes: Uint8Array): string | undefined {
   const message = readMessage(bytes);
   return message.readable ? shortStringIn(message, { name: CORRELATION_ID, max: MAX_ID_CHARACTERS }) : undefined;
 }
 
 /**
- * The event's own time in milliseconds since the epoch: what the message gives as `timestamp`, else as `failed_at`; undefined where
- * neither is a time (`parseEventTime`). Anybody may have written it: for people to look at only.
+ * Returns the event's own time in milliseconds since the epoch: `timestamp`, or else `failed_at`; undefined if neither is a time
+ * (`parseEventTime`). Any producer may write these members, so use the time for display only.
  */
 export function eventTimeOf(bytes: Uint8Array, nowMs: number): number | undefined {
   const message = readMessage(bytes);
@@ -47,7 +48,7 @@ function instantIn(message: JsonObject, name: string, nowMs: number): number | u
   return value === null ? undefined : parseEventTime(value, nowMs);
 }
 
-/** The string under that name unless it is longer than `max` characters; a huge one is not even decoded. */
+/** The string under that name, if it has at most `max` characters. A huge one is not decoded. */
 function shortStringIn(message: JsonObject, { name, max }: { name: string; max: number }): string | undefined {
   const member = findMember(message, name);
   if (member === null || isLongerThan(member, max)) return undefined;
@@ -55,7 +56,7 @@ function shortStringIn(message: JsonObject, { name, max }: { name: string; max: 
   return text !== null && text.length <= max ? text : undefined;
 }
 
-/** Surely longer than `characters`, whatever is escaped in it. */
+/** Whether the text is longer than `characters` even if every character is escaped. */
 function isLongerThan({ valueStart, valueEnd }: JsonMember, characters: number): boolean {
   return valueEnd - valueStart > characters * MAX_ESCAPE_BYTES + 2;
 }
@@ -65,7 +66,7 @@ function previewMember(message: JsonObject, name: string): string[] {
   return member === null ? [] : [`${name}=${previewValue(member)}`];
 }
 
-/** The start of the value's own JSON text, in which quotes and control characters are escaped already. */
+/** The start of the value's JSON text, in which quotes and control characters are already escaped. */
 function previewValue({ bytes, valueStart, valueEnd }: JsonMember): string {
   if (isContainer(bytes[valueStart]!)) return "(not shown)";
   const enough = Math.min(valueEnd, valueStart + MAX_VALUE_CHARACTERS * 4);
@@ -77,7 +78,7 @@ function isContainer(first: number): boolean {
   return first === 0x7b || first === 0x5b;
 }
 
-/** Cuts at `max` UTF-16 units, never inside a character, with `…` as the last one where something went. */
+/** Shortens to at most `max` UTF-16 units, never inside a character. A shortened text ends with `…`. */
 function shorten(text: string, max: number): string {
   return text.length <= max ? text : `${text.slice(0, max - 1).replace(/[\ud800-\udbff]$/, "")}…`;
 }

@@ -1,25 +1,25 @@
-/** Reads one dead letter's bytes: what it is, and where its top-level members stand. */
+/** Reads the bytes of one dead letter: whether it is readable, and the offsets of its top-level members. */
 import { type JsonObject, scanObject } from "./json_object.ts";
 import { type JsonProblem, JsonScanner, MAX_DEPTH, MAX_INTEGER_DIGITS } from "./json_scanner.ts";
 
-/** A message that a consumer's `json.loads` reads as an object. */
+/** A message that `json.loads` in a consumer reads as an object. */
 export interface ReadableMessage extends JsonObject {
   readonly readable: true;
 }
 
-/** A message that no consumer can use: `unreadable` is not read at all, `malformed` is read but is no object. */
+/** A message that no consumer can use: `unreadable` is not JSON, `malformed` is JSON but not an object. */
 export interface UnreadableMessage {
   readonly readable: false;
   readonly reason: "unreadable" | "malformed";
-  /** What is wrong, without anything out of the message. */
+  /** The problem in words, without any content of the message. */
   readonly detail: string;
 }
 
 /**
- * Reads a message as CPython's `json.loads(bytes.decode("utf-8"))` does: equal keys, `NaN`, `Infinity` and lone surrogate
- * escapes are fine; a byte order mark, control characters in strings and bytes behind the value are not. Containers
- * deeper than {@link MAX_DEPTH} and integers longer than {@link MAX_INTEGER_DIGITS} digits are unreadable too. Never
- * throws, whatever the bytes; linear in their number. The result refers to `bytes`, which must not change.
+ * Reads a message as CPython's `json.loads(bytes.decode("utf-8"))` does. Equal keys, `NaN`, `Infinity` and lone surrogate
+ * escapes are valid; a byte order mark, control characters in strings and bytes after the value are not. A message with
+ * containers deeper than {@link MAX_DEPTH} or integers longer than {@link MAX_INTEGER_DIGITS} digits is unreadable too.
+ * Never throws; linear in the number of bytes. The result refers to `bytes`, so do not change them.
  */
 export function readMessage(bytes: Uint8Array): ReadableMessage | UnreadableMessage {
   const scanner = new JsonScanner(bytes);
@@ -29,7 +29,7 @@ export function readMessage(bytes: Uint8Array): ReadableMessage | UnreadableMess
   return { readable: true, bytes, open: object.open, close: object.close, members: object.members };
 }
 
-/** Scans the whole text; the object it is, null where it is something else or the scanner met a problem. */
+/** Scans the whole text. Returns its object, or null if it is another value or the scanner has a problem. */
 function scanText(scanner: JsonScanner): JsonObject | null {
   scanner.skipSpace();
   const isObject = scanner.bytes[scanner.at] === 0x7b;

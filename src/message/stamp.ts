@@ -1,7 +1,4 @@
-/**
- * The stamp: this service's own record inside a message, how often it was replayed and what came of it. How it is found, written, and
- * put into messages that can be read.
- */
+/** Finds, formats and adds the stamp: the member `_remediation`, in which this service counts a message's failures. */
 import { editMessage, type MessageEdit } from "./edit.ts";
 import {
   findMember,
@@ -15,18 +12,18 @@ import {
 } from "./json_object.ts";
 import { type DeadReason, FAILED_AT_MEMBER, REMEDIATION_MEMBER } from "./source_policy.ts";
 
-/** Highest count that is believed or written; a higher one in a message is somebody else's and reads as 0. */
+/** Maximum count. This service never writes a higher one, so a higher one in a message reads as 0. */
 export const MAX_COUNT = 1000;
 
-/** The record that a message is given: counts of 0-1,000, and the replay whose outcome is open. */
+/** A stamp to write: counts from 0 to 1,000, and the cycle and source of the replay. */
 export interface ReplayStamp {
-  /** How often it came back. */
+  /** Number of failures: replays after which the message came back. */
   readonly failures: number;
-  /** What these failures tell against the message rather than the consumer, in bits (`weigh`); hundredths. */
+  /** Evidence that the message, not the consumer, causes these failures; in bits (`weigh`), rounded to hundredths. */
   readonly evidence: number;
-  /** Returns because the consumer shed load. */
+  /** Number of returns because the consumer shed load. */
   readonly sheds: number;
-  /** When it was first replayed, in seconds since the epoch, by the server's clock. */
+  /** Time of the first replay, in seconds since the epoch, by the server's clock. */
   readonly since: number;
   /** Number of the cycle that replayed it, 0 to 2^53-1. */
   readonly cycle: number;
@@ -34,28 +31,28 @@ export interface ReplayStamp {
   readonly source: string;
 }
 
-/** A record found in a message, as far as it is believed: counts that are not are 0, the rest null. */
+/** A stamp found in a message. Invalid counts read as 0, other invalid members as null. */
 export interface FoundStamp extends Omit<ReplayStamp, "cycle" | "source" | "since"> {
   readonly since: number | null;
   readonly cycle: number | null;
   readonly source: string | null;
 }
 
-/** When and why a message died. */
+/** The reason for a message's death, and its time. */
 export interface DeathStamp {
   readonly reason: DeadReason;
   /** ISO 8601 in UTC with milliseconds. */
   readonly failedAt: string;
 }
 
-/** The record in the last top-level `_remediation`; null where there is none or it is no object. */
+/** Finds the stamp in the last top-level `_remediation`; null if it is missing or not an object. */
 export function findStamp(message: JsonObject): FoundStamp | null {
   const member = findMember(message, REMEDIATION_MEMBER);
   const record = member === null ? null : objectOf(member);
   if (record === null) return null;
   const source = findMember(record, "source");
   return {
-    // Stamps without `evidence` counted a failure in one of two members, and did not say what it tells.
+    // Stamps from before `evidence` counted a failure in one of two members.
     failures: Math.min(MAX_COUNT, countIn(record, "failures") + countIn(record, "excused")),
     evidence: evidenceIn(record),
     sheds: countIn(record, "sheds"),
@@ -65,16 +62,17 @@ export function findStamp(message: JsonObject): FoundStamp | null {
   };
 }
 
-/** Whether two records say the same. */
+/** Tells whether two stamps are equal. */
 export function isSameStamp(a: ReplayStamp, b: ReplayStamp): boolean {
   return a.failures === b.failures && a.evidence === b.evidence && a.sheds === b.sheds && a.since === b.since &&
     a.cycle === b.cycle && a.source === b.source;
 }
 
 /**
- * The record as JSON text, as Python would write it; `reason` last, on the dead, and the message's own `failed_at` as JSON text. A count of sheds stands there only above 0.
- * `failures` is written as `3.0`: builds that knew no `evidence`, and for which three failures are death whatever the outage, read
- * that as 0. So the way back kills nothing either.
+ * Formats a stamp as JSON text, as Python writes it. `sheds` is present only above 0. A dead message's stamp ends with the
+ * `reason` and the message's own `failed_at` (JSON text; null: the message has none). `failures` is written as `3.0`, because
+ * older builds without `evidence` bury a message after three failures even in an outage. They read `3.0` as 0, so a rollback
+ * buries nothing.
  */
 export function stampText(record: ReplayStamp, reason?: DeadReason, failedAt: string | null = null): string {
   const { failures, evidence, since, cycle, source } = record;
@@ -87,7 +85,7 @@ export function stampText(record: ReplayStamp, reason?: DeadReason, failedAt: st
     `"cycle": ${cycle}, "source": ${quoteAscii(source)}${ending}}`;
 }
 
-/** The message as it goes back to work: `cut` and every `_remediation` out, the record in as the last member. */
+/** Stamps a message for replay: cuts the members in `cut` and every `_remediation`, and appends the new stamp. */
 export function stampReplay(
   message: JsonObject,
   { record, cut }: { record: ReplayStamp; cut: readonly string[] },
@@ -95,7 +93,7 @@ export function stampReplay(
   return editMessage(message, replayEdit(record, cut));
 }
 
-/** The last edit of a replay: most messages of a chunk take the same. */
+/** The last edit of a replay. Most messages of a chunk take the same edit. */
 let lastReplay: { record: ReplayStamp; cut: readonly string[]; edit: MessageEdit } | null = null;
 
 function replayEdit(record: ReplayStamp, cut: readonly string[]): MessageEdit {
@@ -106,9 +104,9 @@ function replayEdit(record: ReplayStamp, cut: readonly string[]): MessageEdit {
 }
 
 /**
- * The message as it goes to the dead list: only earlier stamps cut, `failed_at` and the record with its reason last. A `failed_at` of its
- * own stands in the record from then on, as it was: MUTT's retention reads the top-level one. That is one level deeper, so the
- * result may be nested deeper than can be read.
+ * Stamps a message for the dead list: cuts earlier stamps only, and appends `failed_at` and the stamp with its reason. MUTT's
+ * retention reads the top-level `failed_at`, so the message's own `failed_at` moves into the stamp unchanged. It is one level
+ * deeper there, so the result may exceed the maximum nesting.
  */
 export function stampDeath(
   message: JsonObject,
@@ -123,7 +121,7 @@ export function stampDeath(
   });
 }
 
-/** The JSON text of the message's own `failed_at`; null where it has none, or an earlier burial of ours has put it there. */
+/** The JSON text of the message's own `failed_at`; null if it has none. An earlier burial moved it into the stamp. */
 function ownFailedAt(message: JsonObject): string | null {
   const failedAt = findMember(message, FAILED_AT_MEMBER), stamp = findMember(message, REMEDIATION_MEMBER);
   const record = stamp && objectOf(stamp), isBuried = record !== null && findMember(record, "reason") !== null;

@@ -1,4 +1,4 @@
-/** Decides what becomes of one dead letter: replayed, or dead with a reason. */
+/** Judges one dead letter: replay it, or bury it with a reason. */
 import { sealEnvelope } from "./envelope.ts";
 import { type CycleTally, weigh } from "../cycle/evidence.ts";
 import { findMember, isFalsy, type JsonObject, numberOf } from "./json_object.ts";
@@ -6,41 +6,41 @@ import { findStamp, type FoundStamp, MAX_COUNT, type ReplayStamp, stampDeath, st
 import { readMessage } from "./read_message.ts";
 import { type DeadReason, SHED_MEMBER, type SourcePolicy } from "./source_policy.ts";
 
-/** Every so many sheds count as one failure, so that shedding is bounded too. */
+/** This many sheds count as one failure, so that a message cannot be shed for ever. */
 const SHEDS_PER_FAILURE = 10;
 
 /**
- * Evidence that makes a message poison, in bits: a thousand to one against chance (9.97), less what rounding takes. Three times the
- * only one of ten that came back is enough: more than ten do not go in a cycle by default.
+ * Evidence that makes a message poison, in bits: a thousand to one against chance (9.97), minus the loss by rounding. With the
+ * default of ten messages a cycle, a message reaches it if it is the only one of ten to come back three times.
  */
 export const POISON_EVIDENCE = 9.9;
 /**
- * Where nothing can be compared there is no evidence; then so many failures over so long make a message poison all the same, so
- * that replays of it are limited. No outage of up to that time, in milliseconds, kills a message without evidence.
+ * If there are no other messages to compare with, there is no evidence. Then this many failures over at least this time, in
+ * milliseconds, make a message poison, so that its replays are limited. A shorter outage never kills a message without evidence.
  */
 export const EXHAUSTED_FAILURES = 24, EXHAUSTED_MS = 12 * 3_600_000;
 
-/** What a verdict depends on beside the message. */
+/** Everything that a verdict depends on, except the message. */
 export interface VerdictContext {
   readonly policy: SourcePolicy;
-  /** A message needs this many failures to be poison (`MAX_POISON_RETRIES`, 1-1,000). */
+  /** Minimum failures of a poison message (`MAX_POISON_RETRIES`, 1 to 1,000). */
   readonly maxPoisonRetries: number;
-  /** Number of the cycle that decides, 0 to 2^53-1, and when it began, by the server's clock. */
+  /** Number of the current cycle, 0 to 2^53-1, and its start, by the server's clock. */
   readonly cycle: number;
   readonly cycleStartedAtMs: number;
   /** The server's clock. */
   readonly nowMs: number;
-  /** What is known of a cycle that replayed messages; `undefined`: nothing. */
+  /** The tally of a cycle that replayed messages; `undefined` if it is not known. */
   tallyOf(cycle: number): CycleTally | undefined;
-  /** Written into the dead: ISO 8601 in UTC with milliseconds. */
+  /** Time of death for the stamps: ISO 8601 in UTC with milliseconds. */
   readonly failedAt: string;
 }
 
-/** What to do with a message, and the bytes to do it with. */
+/** The decision about a message, and the bytes to write. */
 export type Verdict = Judgement & {
-  /** How often this source has replayed it, as far as it says. */
+  /** Number of replays so far, according to the stamp. */
   readonly tries: number;
-  /** The cycle of this source that replayed it before; `null`: none did, as far as it is known. */
+  /** The cycle of this source that replayed it last, according to the stamp; `null`: none. */
   readonly cameBackFrom: number | null;
 };
 
@@ -50,11 +50,11 @@ type Judgement =
     readonly action: "dead";
     readonly reason: DeadReason;
     readonly payload: Uint8Array;
-    /** For the log: one phrase without anything out of the message. */
+    /** The reason in words for the log, without any content of the message. */
     readonly detail: string;
   };
 
-/** Judges one message. Pure: never throws, whatever the bytes, and leaves them as they are; linear in their number. */
+/** Judges one message. Pure; never throws; does not change the bytes; linear in their number. */
 export function decide(bytes: Uint8Array, context: VerdictContext): Verdict {
   const message = readMessage(bytes);
   if (!message.readable) {
@@ -69,7 +69,7 @@ export function decide(bytes: Uint8Array, context: VerdictContext): Verdict {
   };
 }
 
-/** The cycle that a record names, where it could be one of this source: anybody may write a record. */
+/** Returns the cycle in a stamp; null if it cannot be a cycle of this source. Any producer may write a stamp. */
 export function cycleOf(
   found: FoundStamp | null,
   { policy, cycle }: Pick<VerdictContext, "policy" | "cycle">,
@@ -89,7 +89,7 @@ function judge(
   return { action: "replay", payload: stampReplay(message, { record, cut: context.policy.cutOnReplay }), record };
 }
 
-/** Why the message is poison, in words; null where it is not. */
+/** Why the message is poison, in words; null if it is not. */
 function whyPoison(
   { failures, evidence, since }: ReplayStamp,
   { policy, maxPoisonRetries: limit, nowMs }: VerdictContext,
@@ -99,23 +99,23 @@ function whyPoison(
   if (failures < limit) return null;
   if (evidence >= POISON_EVIDENCE) {
     const through = Math.floor(100 * (1 - 2 ** (-evidence / failures)));
-    return `failed ${failures} times, limit ${limit}, while some ${through} % of the others got through`;
+    return `failed ${failures} times, limit ${limit}, while about ${through} % of the others got through`;
   }
   const forMs = nowMs - since * 1_000;
   if (failures < EXHAUSTED_FAILURES || forMs < EXHAUSTED_MS) return null;
   return `failed ${failures} times in ${
     Math.floor(forMs / 3_600_000)
-  } h, with too few others to tell whose fault it is`;
+  } h, with too few other messages to compare it with`;
 }
 
-/** The counter that a message carries under that name: 0 unless it is a number above 0 (`NaN` is none), `Infinity` as it is. */
+/** Reads the consumer's failure counter: a number above 0, which may be `Infinity`; anything else, `NaN` too, reads as 0. */
 export function readCounter(message: JsonObject, name: string | null): number {
   const member = name === null ? null : findMember(message, name);
   const value = member === null ? null : numberOf(member);
   return value !== null && value > 0 ? value : 0;
 }
 
-/** The record that the message is to carry from now on: the one it came with, and its return accounted for. */
+/** The message's next stamp: the one that it came with, plus this return. */
 function nextRecord(
   message: JsonObject,
   { found, context }: { found: FoundStamp | null; context: VerdictContext },
@@ -131,13 +131,13 @@ function nextRecord(
 type Counts = Pick<ReplayStamp, "failures" | "evidence" | "sheds">;
 const NO_COUNTS: Counts = { failures: 0, evidence: 0, sheds: 0 };
 
-/** Adds one return to the counts: a shed, or a failure and what it tells. */
+/** Adds one return to the counts: a shed, or a failure with its evidence. */
 function countReturn(
   message: JsonObject,
   { found, context }: { found: FoundStamp; context: VerdictContext },
 ): Counts {
   const { failures, evidence, sheds } = found;
-  // Only where the member is cut on replay does its presence say that the message was shed since.
+  // The member proves a shed since the last replay only if replays cut it.
   if (context.policy.cutOnReplay.includes(SHED_MEMBER) && findMember(message, SHED_MEMBER) !== null) {
     const shedsNow = addOne(sheds);
     return { failures: shedsNow % SHEDS_PER_FAILURE === 0 ? addOne(failures) : failures, evidence, sheds: shedsNow };
@@ -148,12 +148,12 @@ function countReturn(
   return { failures: addOne(failures), evidence: roundDown(Math.min(MAX_COUNT, evidence + bits)), sheds };
 }
 
-/** Whether the replay that the record tells of was the message's first. */
+/** Tells whether the replay in the stamp was the message's first. */
 export function isFirstReturn({ failures, sheds }: FoundStamp): boolean {
   return failures === 0 && sheds === 0;
 }
 
-/** To hundredths, so that a stamp stays short. */
+/** Rounds down to hundredths, so that a stamp stays short. */
 function roundDown(bits: number): number {
   return Math.floor(bits * 100) / 100;
 }
@@ -162,7 +162,7 @@ function addOne(count: number): number {
   return Math.min(count + 1, MAX_COUNT);
 }
 
-/** What the message lacks of the members a consumer requires, in words; null where it lacks none. */
+/** The first required member that is missing or empty, in words; null if the message has all of them. */
 function findLacking(message: JsonObject, required: readonly string[]): string | null {
   for (const name of required) {
     const member = findMember(message, name);
@@ -182,7 +182,7 @@ interface Burial {
 function bury(message: JsonObject, { reason, detail, record, context }: Burial): Judgement {
   const death = { reason, failedAt: context.failedAt };
   const stamped = stampDeath(message, { record, death });
-  // Its own `failed_at` stands one level deeper now, and nesting is bounded.
+  // The message's own `failed_at` is one level deeper now and may exceed the maximum nesting.
   const payload = readMessage(stamped).readable ? stamped : sealEnvelope(message.bytes, { record, death });
   return { action: "dead", reason, payload, detail };
 }

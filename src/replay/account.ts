@@ -1,4 +1,4 @@
-/** Tells what a source's replay did: metrics and log. Everything that moves is counted here and nowhere else. */
+/** Reports a source's replay in metrics and log. All moves are counted here and nowhere else. */
 import {
   BRAKE_REASON_TEXTS,
   BRAKE_REASONS,
@@ -20,13 +20,13 @@ import { type Clock, toIso } from "../runtime/clock.ts";
 import { type CycleOutcome, type NextCycle, stateOf } from "../cycle/plan_cycle.ts";
 import type { BuriedMessage, JudgedChunk } from "./judge_chunk.ts";
 
-/** Dead messages that get a line of their own, each cycle; the rest is counted. */
+/** Maximum log lines for dead messages per cycle. The others are only counted. */
 const MAX_DEATH_LINES = 20;
 
-/** A cycle that goes on for longer tells of its progress so often, in milliseconds. */
+/** A long cycle logs its progress this often, in milliseconds. */
 const PROGRESS_MS = 60_000;
 
-/** What was moved and is not told yet. */
+/** Moves that are not logged yet. */
 interface Moves {
   readonly cycle: number;
   readonly sinceMs: number;
@@ -35,23 +35,23 @@ interface Moves {
   bytes: number;
 }
 
-/** What is told of a brake. */
+/** The logged properties of a brake. */
 interface ToldBrake {
   readonly state: BrakeState;
   readonly reason: BrakeReason;
   readonly allowance: number | null;
 }
 
-/** What an {@link Account} needs. */
+/** The dependencies of an {@link Account}. */
 export interface AccountDeps {
   readonly metrics: Metrics;
   readonly log: Log;
   readonly clock: Clock;
-  /** Told each time that messages were replayed (`events`), or were seen to have come back (`bad`). */
+  /** Called with the number of messages that were replayed (`events`) or that came back (`bad`). */
   readonly countRedrive: (counts: { readonly events?: number; readonly bad?: number }) => void;
 }
 
-/** The account of one source. */
+/** Counts and logs what one source's replay does. */
 export class Account {
   readonly #policy: SourcePolicy;
   readonly #metrics: Metrics;
@@ -61,12 +61,12 @@ export class Account {
   #deathCycle = -1;
   #deathLines = 0;
   #deathsUntold = 0;
-  /** Outages of Redis, by the code of the last failure. */
+  /** Outages of Redis; the cause is the code of the last failure. */
   readonly #outages: OutageLog;
   #toldBatch = false;
   #moved = 0;
   #untold: Moves | null = null;
-  /** The brake as this instance last told or saw it. */
+  /** The brake as this instance last read or logged it. */
   #brake: ToldBrake | null = null;
 
   constructor(policy: SourcePolicy, { metrics, log, clock, countRedrive }: AccountDeps) {
@@ -78,7 +78,7 @@ export class Account {
     this.#countRedrive = countRedrive;
   }
 
-  /** The source as just read: whichever instance began the cycle, each shows the same. */
+  /** Shows the source as just read in the metrics, so that all instances show the same values. */
   stateRead({ depth, record }: Snapshot): void {
     const { name: source, dlq } = this.#policy, state = stateOf(record), { allowance, reason } = record.brake;
     this.#metrics.dlqDepth.set({ dlq_name: dlq }, depth);
@@ -90,16 +90,16 @@ export class Account {
     this.#logBrakeChange({ state, reason, allowance }, { isOwn: false });
   }
 
-  /** A turn ended without a failure: tells the end of an outage, and the next failure is told again, whatever its code. */
+  /** Logs the end of an outage after a turn without a failure. The next failure is logged again, even with the same code. */
   turnSucceeded(): void {
     this.#outages.up(({ cause: code, lasted }) => ({
       event: "redis_recovered",
-      message: `Redis does what is asked again after ${lasted} (${code})`,
+      message: `Redis works again after ${lasted} (${code})`,
       fields: { source: this.#policy.name, code },
     }));
   }
 
-  /** A cycle began on what was read. */
+  /** Counts the returns and logs the start of a cycle. */
   cycleBegan(next: NextCycle, { depth, record, nowMs }: Snapshot): void {
     const { number: cycle, step, last, outages, judgement, troubled, newlyReturned } = next;
     const source = this.#policy.name;
@@ -114,14 +114,14 @@ export class Account {
     };
     const whole = troubled &&
       `${troubled.returned} of ${troubled.replayed} messages that cycle ${troubled.cycle} replayed ` +
-        (next.stampsDropped ? "may have come back (as many arrived; the consumer drops the stamps)" : "came back");
+        (next.stampsDropped ? "may have come back (that many arrived; the consumer drops the stamps)" : "came back");
     if (judgement === "consumer_works") {
       const text =
-        `Remediation: ${whole}, while ${troubled?.others} live alerts got through: the cause lies with the messages`;
+        `Remediation: ${whole}, while ${troubled?.others} live alerts got through: the messages themselves are the cause`;
       this.#log.warning("messages_fail", text, fields);
     } else if (judgement === "came_back") {
-      const then = step.budget === 0 ? "waiting" : `at most ${step.budget} go`;
-      const text = `Remediation: ${whole}: the cause is common, the messages are not to blame; ${then}`;
+      const then = step.budget === 0 ? "this cycle takes none" : `this cycle takes at most ${step.budget}`;
+      const text = `Remediation: ${whole}: they fail for a common reason and are not to blame; ${then}`;
       this.#log.warning("common_failure", text, fields);
     } else {
       const message = `Remediation cycle ${cycle}: ${depth} messages in ${this.#policy.dlq}`;
@@ -136,8 +136,9 @@ export class Account {
     if (areDropped) {
       this.#log.warning(
         "stamps_dropped",
-        `Remediation: what ${source}'s consumer dead-letters lacks the member _remediation that it was replayed with. Whatever ` +
-          `arrives in ${this.#policy.dlq} is now taken for a return, and no message can become poison: let the consumer keep it`,
+        `Remediation: ${source}'s consumer removes the member _remediation from the messages that it dead-letters. ` +
+          `Every arrival in ${this.#policy.dlq} now counts as a return, and no message can become poison. ` +
+          `Make the consumer keep the member`,
         { source },
       );
     } else {
@@ -147,13 +148,13 @@ export class Account {
     }
   }
 
-  /** Tells a change, whoever made it: else a log would end with `suspect` where another instance, or `once`, released the brake. */
+  /** Logs a change by any instance, or a log would end with `suspect` after another instance, or `once`, released the brake. */
   #logBrakeChange(now: ToldBrake, { isOwn }: { isOwn: boolean }): void {
     const was = this.#brake, { state, reason, allowance } = now;
     this.#brake = now;
     if (!was || (state === was.state && reason === was.reason)) return;
     const source = this.#policy.name, most = allowance === null ? "" : `, at most ${allowance} messages a cycle`;
-    const changed = state === was.state ? `is still ${state}` : `was ${was.state} and is ${state}`;
+    const changed = state === was.state ? `is still ${state}` : `changed from ${was.state} to ${state}`;
     const whose = isOwn ? "" : " (another instance began the cycle)";
     this.#log.info(
       "brake",
@@ -165,7 +166,7 @@ export class Account {
   #tellOutage(outage: Outage, { replayed }: CycleOutcome): void {
     const { gate, reason, fromMs, excusesFailures } = outage;
     const seconds = Math.round(lengthMs(outage) / 1_000);
-    const excuse = excusesFailures ? ": what was replayed meanwhile and comes back is not held against it" : "";
+    const excuse = excusesFailures ? "; failures of messages that were replayed meanwhile are excused" : "";
     this.#log.info(
       "outage",
       `Remediation: gate ${gate} was closed for ${describeDuration(lengthMs(outage))}${excuse}`,
@@ -175,12 +176,12 @@ export class Account {
     );
   }
 
-  /** How a commit ended. */
+  /** Counts a commit by its result. */
   commit(result: CommitResult | "error"): void {
     this.#metrics.commits.inc({ source: this.#policy.name, result });
   }
 
-  /** A chunk was moved. */
+  /** Counts the moves of a chunk, and logs its dead messages. */
   moved(plan: JudgedChunk): void {
     if (plan.cycle !== this.#deathCycle) this.#startCycle(plan.cycle);
     const { name: source } = this.#policy;
@@ -193,7 +194,7 @@ export class Account {
     this.#metrics.movedBytes.inc({ source }, plan.bytes);
     for (const [reason, count] of Object.entries(byReason)) {
       this.#metrics.dead.inc({ source, reason }, count);
-      // The original's word for what it could not process (differences-from-mutt.md).
+      // The original's label for messages that it could not process (differences-from-mutt.md).
       if (reason !== "poison") this.#metrics.replayFail.inc({ reason: "processing_error" }, count);
     }
     for (const death of plan.deaths) this.#tellDeath(death);
@@ -209,7 +210,7 @@ export class Account {
     if (this.#clock.monotonicMs() - this.#untold.sinceMs >= PROGRESS_MS) this.tellMoves();
   }
 
-  /** Tells what was moved since it was last told: once a cycle, and now and then in a long one. */
+  /** Logs the moves since the last such line. Called at the end of a cycle, and every minute in a long one. */
   tellMoves(): void {
     if (this.#untold === null) return;
     const { cycle, replayed, dead, bytes } = this.#untold;
@@ -226,34 +227,34 @@ export class Account {
     return `Replaying from ${dlq}: ${replayed} to ${target}${deaths && `, ${deaths} to ${dead}`}`;
   }
 
-  /** Messages that this instance has taken out of the DLQ so far. */
+  /** Returns the number of messages that this instance has taken out of the DLQ so far. */
   movedSoFar(): number {
     return this.#moved;
   }
 
-  /** A Redis call failed. Logged when the code changes, counted always. */
+  /** Counts a failed Redis call, and logs it if its code is new. */
   redisError(code: RedisErrorCode, error: unknown): void {
     this.#metrics.redisErrors.inc({ code });
     this.#metrics.replayFail.inc({ reason: "redis_error" });
     this.#outages.down(code, {
       level: "error",
       event: "redis_error",
-      message: `Redis refused or did not answer (${code}); nothing was lost, trying again`,
+      message: `Redis refused a command or did not answer (${code}); no message was lost, retrying`,
       fields: { source: this.#policy.name, code, reason: describeRedisError(error) },
     });
   }
 
-  /** A cycle ended at its batch size with more left; told once. */
+  /** Warns, once, that a cycle ended at its batch size while more messages are left. */
   batchEnded({ depth, batchSize, intervalMs }: { depth: number; batchSize: number; intervalMs: number }): void {
     if (this.#toldBatch || batchSize === 0) return;
     this.#toldBatch = true;
     const hours = Math.ceil(depth / batchSize) * intervalMs / 3_600_000;
     this.#log.warning(
       "batch_size",
-      `${depth} messages are left in ${this.#policy.dlq}; at ${batchSize} a cycle of ${
+      `${depth} messages are left in ${this.#policy.dlq}; at ${batchSize} per cycle of ${
         intervalMs / 1_000
       } s they take ` +
-        `${hours.toFixed(1)} h. REMEDIATION_BATCH_SIZE=0 takes all that the gates allow`,
+        `${hours.toFixed(1)} h. Set REMEDIATION_BATCH_SIZE=0 to replay as many as the gates allow`,
       { source: this.#policy.name, depth, batch_size: batchSize },
     );
   }
@@ -275,7 +276,7 @@ export class Account {
     if (message) this.#log.debug("dead_preview", () => previewMessage(message), { source, reason });
   }
 
-  /** What was left untold of the last cycle is counted, and the next may have lines again. */
+  /** Logs the rest of the last cycle. The new one may log dead messages again. */
   #startCycle(cycle: number): void {
     this.tellMoves();
     this.logRemainingDeaths();
@@ -283,7 +284,7 @@ export class Account {
     this.#deathLines = 0;
   }
 
-  /** Counts the dead messages that got no line of their own. */
+  /** Logs the number of dead messages without a line of their own. */
   logRemainingDeaths(): void {
     if (this.#deathsUntold === 0) return;
     this.#log.warning(

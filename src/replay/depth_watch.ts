@@ -1,4 +1,4 @@
-/** Measures a source's queues and the age of its oldest message, whether or not anything moves. */
+/** Measures a source's queues and the age of its oldest message, even while nothing moves. */
 import type { RedisClient } from "../redis/cluster.ts";
 import { eventTimeOf } from "../message/preview.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
@@ -8,14 +8,14 @@ import type { Clock } from "../runtime/clock.ts";
 import { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import type { ReplayStore } from "./store.ts";
 
-/** How often the queues are measured. */
+/** How often the queues are measured, in milliseconds. */
 const PERIOD_MS = 5_000;
-/** A message over this size is not asked for its time; to look at one at all holds Redis up. */
+/** A message over this size, in bytes, is not read for its time. Reading it holds up Redis. */
 const LARGE_BYTES = 65_536;
-/** So, where either end of the queue is one, it is not looked at again for so long while nothing seems to change. */
+/** If either end of the queue is such a message, it is read again only after this time, in milliseconds, or after a change. */
 const LARGE_PERIOD_MS = 600_000;
 
-/** Every queue that belongs to a source, with its role; each key once. */
+/** Lists the queues of a source with their roles, each key once. */
 export function measuredQueues(
   policy: SourcePolicy,
   downstream: readonly string[],
@@ -29,22 +29,22 @@ export function measuredQueues(
   ];
 }
 
-/** A source's dead-letter queue as it was measured. */
+/** One measurement of a source's dead-letter queue. */
 export interface Measurement {
   readonly depth: number;
-  /** How long the oldest message has waited in the queue, as far as this service has seen; 0 where there is none. */
+  /** Time since this service first saw the oldest message in the queue; 0 if the queue is empty. */
   readonly oldestAgeMs: number;
 }
 
-/** The oldest message of a dead-letter queue, for people. */
+/** The oldest message of a dead-letter queue, for display. */
 export interface OldestMessage {
-  /** When it was first seen in the queue; milliseconds since the epoch, by this machine's clock. */
+  /** Time when it was first seen in the queue, in milliseconds since the epoch, by this machine's clock. */
   readonly sinceMs: number;
-  /** The time that it gives of itself; `null`: none that is understood. */
+  /** Its own timestamp, in milliseconds since the epoch; `null` if it has no valid one. */
   readonly eventAtMs: number | null;
 }
 
-/** Sets `queue_depth`, `dlq_depth` and the ages of the oldest message every few seconds. Failures leave the last values. */
+/** Sets `queue_depth`, `dlq_depth` and the ages of the oldest message every 5 s. After a failure the last values remain. */
 export class DepthWatch extends PeriodicTask {
   readonly #policy: SourcePolicy;
   readonly #deps: {
@@ -75,7 +75,7 @@ export class DepthWatch extends PeriodicTask {
     this.#waiting = new WaitingStore(deps.redis, policy.dlq);
   }
 
-  /** The oldest message as it was last seen; `null` where there is none, or nothing was seen yet. Does no IO. */
+  /** Returns the oldest message as last seen; `null` if the queue was empty or was not read yet. Does no IO. */
   oldest(): OldestMessage | null {
     const last = this.#last;
     if (last === null || last.digest === "") return null;
@@ -83,7 +83,7 @@ export class DepthWatch extends PeriodicTask {
   }
 
   protected async run(): Promise<void> {
-    // Whatever Redis refuses here, it also refuses the replay, which counts and logs it.
+    // If Redis refuses this, it also refuses the replay, which counts and logs the failure.
     await this.#measure().catch(() => {});
   }
 
@@ -128,17 +128,17 @@ export class DepthWatch extends PeriodicTask {
   }
 }
 
-/** A queue as it was looked at. */
+/** One look at a queue. */
 interface Look {
   readonly depth: number;
   readonly sequence: string;
-  /** Of the oldest message; `""`: there is none. */
+  /** Digest of the oldest message; `""` if the queue is empty. */
   readonly digest: string;
-  /** Whether it costs Redis much to look again. */
+  /** Whether looking again is expensive for Redis. */
   readonly isLarge: boolean;
-  /** How long the oldest message had waited. */
+  /** Age of the oldest message at this look. */
   readonly ageMs: number;
   readonly eventAtMs: number | null;
-  /** By the monotonic clock. */
+  /** Time of this look, by the monotonic clock. */
   readonly atMs: number;
 }

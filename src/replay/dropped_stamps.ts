@@ -1,26 +1,26 @@
 /**
- * Notices a consumer that dead-letters messages without the stamp that they came with: then what comes back looks like inflow.
+ * Detects a consumer that removes the stamp from messages before it dead-letters them. Then returns look like inflow.
  *
- * Remembers a few messages of the last cycle by their other members, and looks for them among arrivals without a stamp. Members that
- * the consumer adds do no harm. Somebody may push a message again that was replayed just before, so a few must match, and what is
- * believed ends with the first cycle of which none does.
+ * Remembers some messages of the last cycle by their other members, and looks for them among arrivals without a stamp. The
+ * consumer may add members. A producer may send a replayed message again, so several must match. The condition ends with the
+ * first cycle without a match.
  */
 import type { Buffer } from "node:buffer";
 import { FAILED_AT_MEMBER, REMEDIATION_MEMBER, type SourcePolicy } from "../message/source_policy.ts";
 
-/** Messages remembered of a cycle. */
+/** Maximum messages to remember from a cycle. */
 const MOST = 16;
-/** A longer message is neither remembered nor compared, in bytes. */
+/** Maximum size of a message to remember or compare, in bytes. */
 const MAX_BYTES = 8_192;
-/** Different messages that must have come back without their stamp. */
+/** Minimum number of different messages that must come back without their stamp. */
 const MIN_MATCHES = 3;
-/** Arrivals that are compared at one look. */
+/** Maximum arrivals to compare at one look. */
 const MAX_COMPARED = 200;
 
-/** What one source's consumer does to the stamps, as far as this process has seen. */
+/** Tells whether the consumer of one source drops the stamps, from what this process has seen. */
 export class DroppedStamps {
   readonly #ignored: ReadonlySet<string>;
-  /** Of the last cycle: the members of each message, by all of them together. */
+  /** Messages of the last cycle, each as the set of its members, by the joined text of these. */
   readonly #remembered = new Map<string, ReadonlySet<string>>();
   #cycle = -1;
 
@@ -28,7 +28,7 @@ export class DroppedStamps {
     this.#ignored = new Set([...cutOnReplay, counter ?? "", REMEDIATION_MEMBER, FAILED_AT_MEMBER]);
   }
 
-  /** Tells of messages that a cycle replayed, as they were read. */
+  /** Remembers messages that a cycle replayed, as they were read. */
   replayed(cycle: number, messages: readonly Buffer[]): void {
     if (messages.length === 0) return;
     if (cycle !== this.#cycle) this.#remembered.clear();
@@ -40,7 +40,7 @@ export class DroppedStamps {
     }
   }
 
-  /** Tells what a look found. @returns whether the stamps are dropped; `null`: as far as was known */
+  /** Compares the arrivals of one look. @returns whether the consumer drops the stamps; `null`: no news */
   looked({ stamped, unstamped }: { stamped: number; unstamped: readonly Buffer[] }): boolean | null {
     if (stamped > 0) return false;
     if (this.#remembered.size === 0) return null;
@@ -50,7 +50,7 @@ export class DroppedStamps {
     return matches >= MIN_MATCHES ? true : matches === 0 ? false : null;
   }
 
-  /** Its members, without those that are cut or added on the way; null where there are none to compare. */
+  /** The message's members, without those that a replay or the consumer cuts or adds; null if none is left to compare. */
   #membersOf(bytes: Buffer): ReadonlySet<string> | null {
     if (bytes.length > MAX_BYTES) return null;
     const members = Object.entries(parseObject(bytes)).filter(([name]) => !this.#ignored.has(name));
@@ -58,7 +58,7 @@ export class DroppedStamps {
   }
 }
 
-/** Only to be compared, so a number may lose digits. What JSON.parse does not take (`NaN`) has no members here. */
+/** The result is only compared, so numbers may lose digits. A message that JSON.parse rejects (`NaN`) has no members. */
 function parseObject(bytes: Buffer): object {
   try {
     return Object(JSON.parse(bytes.toString()));

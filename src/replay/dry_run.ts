@@ -1,4 +1,4 @@
-/** What a cycle would do to the messages that are there now. Reads only. */
+/** Computes what a cycle would do with the messages that are in the DLQ now. Reads only. */
 import type { DeadReason, SourcePolicy } from "../message/source_policy.ts";
 import { hasTrait } from "../gates/gate.ts";
 import type { GateBoard } from "../gates/board.ts";
@@ -11,7 +11,7 @@ import { lookForReturns } from "./returns.ts";
 import type { ReplaySettings, SourceReplay } from "./source_replay.ts";
 import type { ReplayStore } from "./store.ts";
 
-/** What {@link dryRun} needs. */
+/** The dependencies of {@link dryRun}. */
 export interface DryRunDeps {
   readonly policy: SourcePolicy;
   readonly replay: SourceReplay;
@@ -23,8 +23,8 @@ export interface DryRunDeps {
 }
 
 /**
- * Judges the messages of one cycle without moving any. The counts are what would move if every gate let it;
- * `stoppedBy` names the gate that would not. Rejects with a `StoreError`.
+ * Judges the messages of one cycle without moving any. The counts are those of a cycle with every gate open; `stoppedBy` names
+ * the closed gate, if there is one. Rejects with a `StoreError`.
  */
 export async function dryRun(
   { policy, replay, store, board, settings, clock, signal }: DryRunDeps,

@@ -1,24 +1,24 @@
-/** Reads both ends of a DLQ, so that a canary group need not be taken from the oldest end alone. */
+/** Reads both ends of a DLQ, so that a canary group can take messages from both. */
 import type { Buffer } from "node:buffer";
 import type { Chunk, ChunkBounds } from "../cycle/chunk.ts";
 import type { Verdict } from "../message/verdict.ts";
 import type { Candidate } from "./judge_chunk.ts";
 import type { ReplayStore } from "./store.ts";
 
-/** Most of the newest messages that are looked at, in messages and bytes: what came back may lie above what is new. */
+/** Maximum newest messages to read, in messages and bytes. Returned messages may lie above new ones. */
 const MOST_NEWEST = 1_000, MOST_NEWEST_BYTES = 1_048_576;
 
-/** What lies at both ends. */
+/** The messages at both ends of a DLQ. */
 export interface Ends {
-  /** The oldest messages, and the source as of that instant. */
+  /** The oldest messages, and the source at the same instant. */
   readonly oldest: Chunk;
-  /** The messages of both ends, each once. Those too large to be read are left out. */
+  /** The messages of both ends, each once, without those that are too large to read. */
   readonly candidates: readonly Candidate[];
 }
 
 /**
- * Reads the oldest messages, and from the newest on until `wanted` were found that were never tried. `judge` is made for the source as
- * it was read. Rejects with a `StoreError`.
+ * Reads the oldest messages, and then newest messages until `wanted` of them were never replayed. `createJudge` gets the source
+ * as read. Rejects with a `StoreError`.
  */
 export async function readEnds(
   store: Pick<ReplayStore, "browseOldest" | "browseNewest">,

@@ -1,4 +1,4 @@
-/** What is to become of one chunk: pure, on what was read. */
+/** Judges the messages of one chunk, and computes its moves. Pure. */
 import type { Buffer } from "node:buffer";
 import type { DeadReason, SourcePolicy } from "../message/source_policy.ts";
 import { decide, type Verdict, type VerdictContext } from "../message/verdict.ts";
@@ -12,32 +12,32 @@ export interface BuriedMessage {
   readonly reason: DeadReason;
   readonly detail: string;
   readonly bytes: number;
-  /** The message as it was read; `null` where it was too large to be. */
+  /** The message as it was read; `null` if it was too large to read. */
   readonly message: Buffer | null;
 }
 
-/** The moves of one chunk, oldest first, and what they add up to. */
+/** The moves of one chunk, oldest first, and their totals. */
 export interface JudgedChunk {
-  /** Number of the cycle that it belongs to. */
+  /** Number of the cycle. */
   readonly cycle: number;
   readonly messages: readonly Buffer[];
   readonly oversize: Chunk["oversize"];
   readonly moves: readonly Move[];
   readonly replayed: number;
   readonly deaths: readonly BuriedMessage[];
-  /** How many of them are replayed for the first time. */
+  /** How many of the messages are replayed for the first time. */
   readonly firsts: number;
-  /** Their places, counted from the oldest; `null`: they are the oldest in a row. */
+  /** Places of the messages, from 1 at the oldest; `null`: they are the oldest in a row. */
   readonly places: readonly number[] | null;
-  /** How many of them use up the cycle's bound. */
+  /** How many of the messages use the cycle's budget. */
   readonly spent: number;
-  /** Bytes of the messages as they were read. */
+  /** Total size of the messages as they were read. */
   readonly bytes: number;
-  /** Whether what was newest when the cycle began is behind these moves. */
+  /** Whether these moves include the message that was newest when the cycle began. */
   readonly endsCycle: boolean;
 }
 
-/** What {@link judgeChunk} decides by. */
+/** The input of {@link judgeChunk} beside the chunk. */
 export interface JudgeContext {
   readonly policy: SourcePolicy;
   readonly record: CycleState;
@@ -49,19 +49,19 @@ export interface JudgeContext {
   readonly failedAt: string;
 }
 
-/** Whether little may go: a canary group, or a step of the ramp. Then the dead use up nothing of the cycle's bound. */
+/** Tells whether the cycle is a canary group or a step of the ramp. Then dead messages use none of its budget. */
 export function isCareful({ brake }: Pick<CycleState, "brake">): boolean {
   return brake.allowance !== null;
 }
 
-/** The chunk as it would have been read with a bound of so many messages. */
+/** Returns the chunk as a read with a bound of `count` messages would return it. */
 export function firstMessages(chunk: Chunk, count: number): Chunk {
   const { messages } = chunk, following = messages[count];
   if (!following) return chunk;
   return { ...chunk, messages: messages.slice(0, count), goesOnEqual: following.equals(messages[count - 1]!) };
 }
 
-/** Decides every message of a chunk, up to the one that was newest when the cycle began. */
+/** Judges every message of a chunk, up to the one that was newest when the cycle began. */
 export function judgeChunk(chunk: Chunk, context: JudgeContext): JudgedChunk {
   if (chunk.oversize) return judgeOversize(chunk, chunk.oversize, context);
   const { count, endsCycle } = withinCycle(chunk, context.record);
@@ -70,15 +70,15 @@ export function judgeChunk(chunk: Chunk, context: JudgeContext): JudgedChunk {
   return { ...toPlan(judged, context), endsCycle };
 }
 
-/** A message near an end of the DLQ, and what is to become of it. */
+/** A message near an end of the DLQ, and its verdict. */
 export interface Candidate {
-  /** Its place, counted from the oldest, from 1. */
+  /** Its place, from 1 at the oldest. */
   readonly place: number;
   readonly message: Buffer;
   readonly verdict: Verdict;
 }
 
-/** Judges messages of one source as {@link judgeChunk} does. */
+/** Creates a function that judges messages of one source as {@link judgeChunk} does. */
 export function createJudge({ policy, record, maxPoisonRetries, nowMs, failedAt }: JudgeContext) {
   const tallies = new Map(record.tallies.map((tally) => [tally.cycle, tally]));
   const context: VerdictContext = {
@@ -88,21 +88,21 @@ export function createJudge({ policy, record, maxPoisonRetries, nowMs, failedAt 
   return (message: Buffer): Verdict => decide(message, context);
 }
 
-/** Bounds of what is picked. */
+/** Bounds of a pick. */
 export interface PickBounds {
-  /** Most messages that are replayed, and most that are moved in all. */
+  /** Maximum messages to replay, and to move in total. */
   readonly replays: number;
   readonly messages: number;
   readonly bytes: number;
 }
 
-/** Most messages that Redis may pass over on the way to those that are picked, all together. */
+/** Maximum list elements that Redis may pass on the way to all picked messages together. */
 const MOST_PASSED = 20_000;
 
 /**
- * Picks what goes while little may go: all the dead, and the least tried messages, half of them from the newest end and half from
- * the oldest, because the oldest are again and again the poison that stayed behind. What came back in this very cycle stays, and
- * so does what arrived after it began. `null`: there is nothing to pick.
+ * Picks the messages of a canary group or a step of the ramp: all dead ones, and the least tried ones. Half of these come from
+ * the newest end and half from the oldest, because poison that stayed behind collects at the oldest end. Messages that came back
+ * in this cycle or arrived after it began stay. Returns `null` if there is nothing to pick.
  */
 export function judgePicks(
   candidates: readonly Candidate[],
@@ -130,7 +130,7 @@ function isDead({ verdict }: Candidate): boolean {
   return verdict.action === "dead";
 }
 
-/** The least tried first, of these the newest and the oldest in turn. */
+/** Sorts the least tried first, and among these alternates between the newest and the oldest. */
 function byTries(candidates: readonly Candidate[]): Candidate[] {
   const groups = Map.groupBy(candidates.toSorted((a, b) => b.place - a.place), ({ verdict }) => verdict.tries);
   return [...groups].sort(([a], [b]) => a - b).flatMap(([, newestFirst]) =>
@@ -164,7 +164,7 @@ function judgeOversize(chunk: Chunk, oversize: NonNullable<Chunk["oversize"]>, c
   const { newestBytes, newestDigest } = context.record;
   const isLikeNewest = oversize.bytes === newestBytes && oversize.digest === newestDigest;
   const detail = `${oversize.bytes} bytes, more than REMEDIATION_MAX_MESSAGE_BYTES (${context.maxMessageBytes}): ` +
-    `unread in ${oversizeKey(context.policy.dlq)}`;
+    `kept unread in ${oversizeKey(context.policy.dlq)}`;
   return {
     cycle: context.record.cycle,
     messages: [],
@@ -179,9 +179,9 @@ function judgeOversize(chunk: Chunk, oversize: NonNullable<Chunk["oversize"]>, c
 }
 
 /**
- * How many messages of the chunk were there when the cycle began: all up to the one that was newest then. Where its place is
- * not known, the first that equals it counts, so that nothing newer is taken; of byte-equal messages in a row the last one
- * does, be it in this chunk or a later one.
+ * Counts the messages of the chunk up to the one that was newest when the cycle began. If its place is not known, the first equal
+ * message counts, so that no newer one is taken. Of byte-equal messages in a row, the last one counts, in this chunk or a later
+ * one.
  */
 function withinCycle(chunk: Chunk, record: CycleState): { count: number; endsCycle: boolean } {
   const { messages, newestAt } = chunk;

@@ -1,4 +1,7 @@
-/** Whether this instance leads a source. Spares instances the work of others; that nothing is moved twice rests on the commit. */
+/**
+ * Leader election for one source, so that instances do not repeat each other's work. Correctness does not depend on it: the
+ * commit script ensures that no message moves twice.
+ */
 import type { LeadershipStatus, Role } from "../gates/leader.ts";
 import type { Log } from "../observability/log.ts";
 import type { LeaseReply, LeaseStore } from "../redis/lease_store.ts";
@@ -6,36 +9,36 @@ import { redisErrorCode } from "../redis/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { growingPauseMs, PeriodicTask, type RunResult } from "../lifecycle/periodic_task.ts";
 
-/** How often a lease that another instance holds is asked for, in milliseconds: so soon is one that was given back taken. */
+/** How often a standby asks for the lease, in milliseconds. A released lease is taken within this time. */
 const STANDBY_MS = 500;
-/** A lease is renewed after this share of it. */
+/** The leader renews its lease after this share of its duration. */
 const RENEWED_AFTER = 1 / 3;
-/** Longest pause after an attempt that failed, in milliseconds; the first is {@link STANDBY_MS}, each next twice as long. */
+/** Maximum pause after a failed attempt, in milliseconds. The first is {@link STANDBY_MS}; each failure doubles it. */
 const MAX_RETRY_MS = 10_000;
-/** How long stopping waits for the lease to be given back, in milliseconds. */
+/** How long `stop()` waits for the release of the lease, in milliseconds. */
 const RELEASE_MS = 1_000;
 
-/** What {@link Leadership} needs. */
+/** The dependencies of {@link Leadership}. */
 export interface LeadershipDeps {
   readonly store: LeaseStore;
   readonly enabled: boolean;
   readonly durationMs: number;
   readonly source: string;
-  /** Whether Redis can be asked now. */
+  /** Whether Redis is connected. */
   readonly isReady: () => boolean;
-  /** Whether this instance could move anything; while not it gives the lease to one that can. */
+  /** Whether this instance may move messages. If not, it leaves the lease to another one. */
   readonly isEligible: () => boolean;
   readonly clock: Clock;
   readonly log: Log;
-  /** Told each failed Redis call. */
+  /** Called with the error of each failed Redis call. */
   readonly onRedisError: (error: unknown) => void;
 }
 
-/** Holds the lease of one source from `start()` (or a first `take()`) until `stop()`. Nothing is asked for before. */
+/** Holds the lease of one source from `start()` (or a first `take()`) until `stop()`. */
 export class Leadership extends PeriodicTask {
   readonly #deps: LeadershipDeps;
   #reply: LeaseReply | null = null;
-  /** When the last attempt was made and until when what it said counts, on the monotonic clock. */
+  /** Time of the last attempt, and the time until which its reply is valid, on the monotonic clock. */
   #askedMs = -Infinity;
   #untilMs = -Infinity;
   #errorCode = "";
@@ -49,13 +52,13 @@ export class Leadership extends PeriodicTask {
     this.#deps = deps;
   }
 
-  /** The loop that works while this instance leads: it is woken when that begins, and a stuck one must not keep the lease. */
+  /** Attaches the loop of this source. It is woken when this instance becomes leader. While it is stuck, the lease is released. */
   attachLoop({ wake, isTurning }: { wake: () => void; isTurning: () => boolean }): void {
     this.#onLead = wake;
     this.#isTurning = isTurning;
   }
 
-  /** The role as last found out. A lease that may be over by now is not ours. */
+  /** Returns the role by the last reply. A lease that may have expired counts as unknown. Does no IO. */
   status(): LeadershipStatus {
     const nothing = { holder: "", leftMs: 0, errorCode: this.#errorCode };
     if (!this.#deps.enabled) return { ...nothing, role: "off" };
@@ -65,12 +68,12 @@ export class Leadership extends PeriodicTask {
     return { ...nothing, role: isOurs ? "leader" : "standby", holder, leftMs };
   }
 
-  /** Whether this instance may move messages, as far as this is concerned. */
+  /** Tells whether this instance is the leader, or leader election is off. */
   leads(): boolean {
     return ["leader", "off"].includes(this.status().role);
   }
 
-  /** Whether the last attempt failed; what Redis refuses here it refuses the replay as well. */
+  /** Tells whether the last attempt failed. If Redis refuses it, it refuses the replay too. */
   isFailing(): boolean {
     return this.#errorCode !== "";
   }
@@ -81,24 +84,24 @@ export class Leadership extends PeriodicTask {
     super.start();
   }
 
-  /** Tries to take the lease now. @returns whose it is; `null`: there is no election. Rejects with the client's errors. */
+  /** Tries to take the lease now. @returns its holder; `null` if leader election is off. Rejects with the client's errors. */
   async take({ force = false } = {}): Promise<LeaseReply | null> {
     this.#isWanted = this.#deps.enabled;
     return this.#isWanted ? await this.#take(force) : null;
   }
 
-  /** Asks Redis if the next attempt is due; does not wait for one in hand that is not. Never rejects. */
+  /** Asks Redis for the lease if the next attempt is due. Otherwise does not wait for a running attempt. Never rejects. */
   async refresh(): Promise<void> {
     if (this.#isDue()) await this.runOnce();
   }
 
-  /** A script has refused this instance: it is to find out anew before it goes on. */
+  /** Forgets the lease and asks anew, after a script has refused this instance as not the leader. */
   refused(): void {
     this.#forget();
     this.wake();
   }
 
-  /** Gives the lease back, as far as Redis lets it. Call it when nothing moves any more. Never rejects. */
+  /** Releases the lease if Redis answers in time. Call it after the last move. Never rejects. */
   override async stop(): Promise<void> {
     await super.stop();
     if (!this.#isWanted) return;
@@ -142,7 +145,7 @@ export class Leadership extends PeriodicTask {
     return role === "leader" ? everyMs : Math.min(STANDBY_MS, everyMs, role === "standby" ? leftMs : Infinity);
   }
 
-  /** Counts from before the call, so that the server never takes a lease for over before its holder does. */
+  /** The lease counts from before the call, so that it never expires on the server before its holder knows. */
   async #take(force: boolean): Promise<LeaseReply> {
     const askedMs = this.#askedMs = this.#deps.clock.monotonicMs();
     const reply = await this.#deps.store.take({ durationMs: this.#deps.durationMs, force });
@@ -173,13 +176,17 @@ export class Leadership extends PeriodicTask {
     this.#told = { role, holder };
     const { source, log } = this.#deps;
     if (role === "leader") {
-      log.info("leader", `Remediation: leads ${source}`, { source, role });
+      log.info("leader", `Remediation: this instance leads ${source}`, { source, role });
       this.#onLead();
     } else if (role === "standby") {
-      log.info("leader", `Remediation: stands by for ${source}; ${holder} leads`, { source, role, holder });
+      log.info("leader", `Remediation: this instance stands by for ${source}; ${holder} leads`, {
+        source,
+        role,
+        holder,
+      });
     } else if (was.role === "leader") {
       const why = errorCode === "" ? "" : ` (${errorCode})`;
-      log.info("leader", `Remediation: leads ${source} no longer${why}`, { source, role });
+      log.info("leader", `Remediation: this instance no longer leads ${source}${why}`, { source, role });
     }
   }
 }

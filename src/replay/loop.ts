@@ -1,26 +1,26 @@
-/** The loop of one source: a turn, a pause until the next is worth taking, and so on until it is stopped. */
+/** The loop of one source: takes a turn, pauses until the next one is due, and repeats until it is stopped. */
 import type { Clock } from "../runtime/clock.ts";
 import { hasTrait } from "../gates/gate.ts";
 import type { TurnOutcome } from "./outcome.ts";
 import type { SourceReplay } from "./source_replay.ts";
 
-/** How long a loop may be without progress before it counts as stuck, in milliseconds. */
+/** A loop without progress for this long counts as stuck, in milliseconds. */
 const STUCK_MS = 120_000;
 
-/** How often the gates are asked while the loop rests. */
+/** How often the gates are asked during a pause, in milliseconds. */
 const GATES_EVERY_MS = 5_000;
 
-/** What a loop needs. */
+/** The dependencies of a {@link ReplayLoop}. */
 export interface ReplayLoopDeps {
   readonly clock: Clock;
   readonly intervalMs: () => number;
-  /** Called with the seconds of each pass: a cycle from its beginning to its end, or one an interval while a gate holds. */
+  /** Called with the length of each pass in seconds: a whole cycle, or, while a gate is closed, one turn per interval. */
   readonly onPass: (seconds: number) => void;
-  /** Called with what a turn threw: a bug. The service should end. */
+  /** Called with the error of a turn, which is a bug. The service should end. */
   readonly onBug: (error: unknown) => void;
 }
 
-/** Drives one source. Not a `PeriodicTask`: its pause asks the gates meanwhile and ends when one opens. */
+/** Runs the turns of one source. Not a `PeriodicTask`, because its pause asks the gates and ends early when one opens. */
 export class ReplayLoop {
   readonly #source: SourceReplay;
   readonly #deps: ReplayLoopDeps;
@@ -29,7 +29,7 @@ export class ReplayLoop {
   #running: Promise<void> | null = null;
   #wakesAtMs = 0;
   #lastPassMs = -Infinity;
-  /** When the turn began that the pass in hand began with. */
+  /** Start of the first turn of the current pass. */
   #passSinceMs: number | null = null;
 
   constructor(source: SourceReplay, deps: ReplayLoopDeps) {
@@ -43,24 +43,24 @@ export class ReplayLoop {
     this.#running ??= this.#run().catch(this.#deps.onBug);
   }
 
-  /** Ends the pause, so that a changed setting counts at once. */
+  /** Ends the pause, so that a changed setting takes effect at once. */
   wake(): void {
     this.#pause.abort();
   }
 
-  /** Finishes the chunk in hand and resolves when the loop has ended. Safe to call twice, and without start. */
+  /** Finishes the current chunk, and resolves when the loop has ended. Safe to call twice, and without `start()`. */
   async stop(): Promise<void> {
     this.#stop.abort();
     this.wake();
     await this.#running;
   }
 
-  /** Whether it was started: Redis has answered and may be used. */
+  /** Tells whether the loop was started, which happens when Redis is ready. */
   isStarted(): boolean {
     return this.#running !== null;
   }
 
-  /** Whether the loop turns. Redis, Moogsoft and closed gates do not matter here: waiting for them is turning. */
+  /** Tells whether the loop makes progress. A loop that waits for Redis, Moogsoft or a gate does. */
   isTurning(): boolean {
     if (!this.isStarted()) return true; // Still waiting for Redis.
     return this.#deps.clock.monotonicMs() < Math.max(this.#wakesAtMs, this.#source.lastProgressMs()) + STUCK_MS;
@@ -79,8 +79,8 @@ export class ReplayLoop {
   }
 
   /**
-   * Pauses; asks the gates meanwhile, so that "why is nothing moving?" is never answered from long ago, and so that one that
-   * opens before its time ends the pause (tests/integration/breaker_gate_test.ts).
+   * Pauses. Asks the gates every 5 s, so that the reason why nothing moves stays current, and a gate that opens early ends the
+   * pause (tests/integration/breaker_gate_test.ts).
    */
   async #rest(signal: AbortSignal): Promise<void> {
     const { clock } = this.#deps;
@@ -92,7 +92,7 @@ export class ReplayLoop {
     }
   }
 
-  /** A pass ends with its cycle, or when a gate holds the source; held ones count once an interval. */
+  /** Reports a pass when its cycle ends or a gate closes. While a gate is closed, at most one pass per interval. */
   #countPass({ began, stoppedBy }: TurnOutcome, startedMs: number): void {
     if (began) this.#passSinceMs ??= startedMs;
     if (hasTrait(stoppedBy, "limitsFlow")) return;

@@ -1,26 +1,26 @@
-/** What a turn of a source came to. */
+/** The outcome of a source's turn. */
 import type { GateName } from "../gates/gate.ts";
 import type { DeadReason } from "../message/source_policy.ts";
 
-/** Why a turn stopped: nothing left, the bound of the cycle, a gate, or from outside. */
+/** Why a turn stopped: an empty DLQ, the batch size, other instances, shutdown, an error, or a closed gate. */
 export type StoppedBy = "empty" | "batch_size" | "contended" | "shutdown" | "error" | GateName;
 
-/** The account of one turn, or of several added up. */
+/** The outcome of one turn, or the sum of several. */
 export interface TurnOutcome {
   readonly depthBefore: number;
   readonly depthAfter: number;
   readonly replayed: number;
   readonly dead: Readonly<Partial<Record<DeadReason, number>>>;
-  /** Commits refused because the DLQ's tail had changed meanwhile. */
+  /** Commits that were refused because the DLQ's tail had changed. */
   readonly conflicts: number;
   readonly stoppedBy: StoppedBy;
-  /** Whether a cycle was begun. */
+  /** Whether the turn began a cycle. */
   readonly began: boolean;
-  /** In how many milliseconds the next turn is worth taking. */
+  /** Time until the next turn is due, in milliseconds. */
   readonly nextInMs: number;
 }
 
-/** Adds up two turns of one source, the earlier first. */
+/** Adds two turns of one source, the earlier one first. */
 export function addOutcomes(a: TurnOutcome, b: TurnOutcome): TurnOutcome {
   const dead: Partial<Record<DeadReason, number>> = { ...a.dead };
   for (const [reason, count] of Object.entries(b.dead) as [DeadReason, number][]) {

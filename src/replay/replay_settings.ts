@@ -1,16 +1,16 @@
-/** The settings of a source's turn. Pure. */
+/** Computes the settings of a source's turns. Pure. */
 import type { Settings } from "../config/fields.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
 import type { ReplaySettings } from "./source_replay.ts";
 
-/** What of the settings a turn goes by. No secret is among them. */
+/** The settings that a turn needs, without secrets. */
 type TurnSettings = Pick<
   Settings,
   | ("intervalMs" | "consumerLagMs" | "canaryAfterMs" | "batchSize" | "brakeEnabled" | "maxPoisonRetries")
   | ("chunkMessages" | "chunkBytes" | "maxMessageBytes")
 >;
 
-/** The settings of a source's turn: what its definition names wins over the variables. */
+/** Returns the settings of a source's turns. `maxReplays` of the source's definition overrides MAX_POISON_RETRIES. */
 export function replaySettings(
   setup: Pick<SourceDefinition, "maxReplays" | "consumerLagMs">,
   settings: TurnSettings,

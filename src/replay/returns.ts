@@ -1,4 +1,4 @@
-/** Looks for what came back: reads what arrived in a DLQ since the last look, or a sample of it, and whose stamp it bears. */
+/** Looks for returned messages: reads the arrivals in a DLQ since the last look, or a sample of them, and their stamps. */
 import { Buffer } from "node:buffer";
 import type { Returns } from "../cycle/evidence.ts";
 import { readMessage } from "../message/read_message.ts";
@@ -9,20 +9,20 @@ import type { ChunkBounds, Excerpt } from "../cycle/chunk.ts";
 import type { Snapshot } from "../cycle/cycle_state.ts";
 import type { ReplayStore } from "./store.ts";
 
-/** A look reads at most so many blocks of so many messages and bytes; more arrivals are a sample, spread evenly. */
+/** Maximum blocks of one look, and maximum messages and bytes of a block. If more arrived, the blocks are spread evenly. */
 const MAX_BLOCKS = 20, BLOCK_MESSAGES = 100, BLOCK_BYTES = 65_536;
-/** Of a larger message only what may be its stamp is read: the messages of a look, 2,000 at most, are held at once. */
+/** Only the stamp of a larger message is read, because up to 2,000 messages of a look are in memory at once. */
 const STAMP: Excerpt = { bytes: 8_192, from: JSON.stringify(REMEDIATION_MEMBER) };
 
-/** What a look found, and what it read. */
+/** The returns found by a look, and some of the messages that it read. */
 export interface ReadReturns extends Returns {
-  /** Those of the messages without a stamp that were read, without large ones. */
+  /** The messages that were read and have no stamp, without large ones. */
   readonly unstampedRead: readonly Buffer[];
 }
 
 /**
- * Looks for returns. They lie at the newest end: producers push there, and this service takes from the other, or takes what
- * lies behind. Rejects with a `StoreError`.
+ * Counts the messages that arrived since the last look, by the cycle in their stamps. Reads the newest end of the DLQ, because
+ * producers push there. Changes nothing. Rejects with a `StoreError`.
  */
 export async function lookForReturns(
   { store, policy, maxMessageBytes }: {
@@ -36,14 +36,14 @@ export async function lookForReturns(
   let newest = await store.browseNewest(bounds, STAMP);
   const { depth } = newest;
   const arrived = Math.max(0, depth - (record.scannedDepth ?? record.depthAtStart) + record.replayed + record.dead);
-  // Large messages fill a block sooner: more blocks make up for it.
+  // Large messages fill a block sooner, so more blocks are read.
   const blocks = Math.min(MAX_BLOCKS, Math.ceil(arrived / Math.max(1, newest.messages.length)));
   const found = new Map<number, { returned: number; firsts: number }>();
   const unstampedRead: Buffer[] = [];
   let unstamped = 0;
   for (let block = 0; block < blocks; block++) {
     const from = Math.floor(block * arrived / blocks), span = Math.floor((block + 1) * arrived / blocks) - from;
-    // What was pushed since the first block lies before it.
+    // Messages pushed since the first block lie before it.
     if (block > 0) {
       newest = await store.browseNewest({ ...bounds, skip: from + Math.max(0, newest.depth - depth) }, STAMP);
     }
@@ -64,7 +64,7 @@ export async function lookForReturns(
 }
 
 function stampOf(bytes: Buffer): ReturnType<typeof findStamp> {
-  // An excerpt begins with the member; a stamp holds no other object.
+  // An excerpt begins with the member, and a stamp contains no other object.
   const isExcerpt = bytes.indexOf(STAMP.from) === 0;
   const message = readMessage(isExcerpt ? Buffer.from(`{${bytes.subarray(0, bytes.indexOf("}") + 1)}}`) : bytes);
   return message.readable ? findStamp(message) : null;

@@ -1,4 +1,4 @@
-/** Makes the leadership of one source from the settings. */
+/** Creates the leadership of one source from the settings. */
 import { MAX_LEASE_MS, type Settings } from "../config/fields.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import type { Log } from "../observability/log.ts";
@@ -12,13 +12,13 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Account } from "./account.ts";
 import { Leadership } from "./leadership.ts";
 
-/** What {@link createLeadership} needs. */
+/** The dependencies of {@link createLeadership}. */
 export interface SourceLeadershipDeps {
   readonly committer: RedisClient;
-  /** This process, as the lease knows it. */
+  /** The identity of this process in the lease. */
   readonly instance: Instance;
   readonly settings: Pick<Settings, "leaderElection" | "leaseMs">;
-  /** Whether replay is switched on: who may not move anything gives the lease to an instance that may. */
+  /** Whether replay is switched on. If not, this instance leaves the lease to another one. */
   readonly isEnabled: () => boolean;
   readonly link: SourceLink;
   readonly account: Account;
@@ -27,7 +27,7 @@ export interface SourceLeadershipDeps {
   readonly clock: Clock;
 }
 
-/** Creates the leadership of a source; the metrics show it. Nothing is asked for before it is started. */
+/** Creates the leadership of a source, and adds it to the metrics. Asks Redis for nothing before it is started. */
 export function createLeadership(
   policy: SourcePolicy,
   { committer, instance, settings, isEnabled, link, account, metrics, log, clock }: SourceLeadershipDeps,
@@ -53,7 +53,7 @@ function tellLongLease(
 ): void {
   metrics.longLeases.inc({ source: name });
   const why = `longer than the ${MAX_LEASE_MS / 1_000} s that REMEDIATION_LEASE_DURATION allows`;
-  log.warning("lease_too_long", `Remediation: a lease in ${stateKey(dlq)} was ${why}; it was not obeyed`, {
+  log.warning("lease_too_long", `Remediation: ignored a lease in ${stateKey(dlq)} that was ${why}`, {
     source: name,
   });
 }

@@ -1,4 +1,4 @@
-/** One source's turn: asks the gates, reads, decides, commits, accounts, chunk after chunk until the cycle's bound. */
+/** A source's turn: asks the gates, reads, judges and commits chunk after chunk until the cycle's budget is used up. */
 import type { DeadReason, SourcePolicy } from "../message/source_policy.ts";
 import type { BoardReading, GateBoard, GateStatus } from "../gates/board.ts";
 import { hasTrait } from "../gates/gate.ts";
@@ -28,35 +28,35 @@ import {
 import { lookForReturns, type ReadReturns } from "./returns.ts";
 import type { ReplayStore } from "./store.ts";
 
-/** How long after it was sent a commit may still run, in milliseconds of the server's clock. */
+/** A commit may run until this long after it was sent, in milliseconds of the server's clock. */
 const COMMIT_DEADLINE_MS = 5_000;
-/** Conflicts of one chunk after which the cycle is left to the next turn. */
+/** After more conflicts in a row, the turn ends, and the next one goes on with the cycle. */
 const MAX_CONFLICTS = 5;
-/** Refused beginnings of a cycle after which it is left to the next turn: others commit that quickly, or somebody edits the record. */
+/** After more refused attempts to begin a cycle, the turn ends: other instances commit that fast, or people edit the state. */
 const MAX_REFUSALS = 100;
-/** Pause before something that another instance was quicker with is tried again, in milliseconds. */
+/** Pause before a retry after another instance was faster, in milliseconds. */
 const AGAIN_MS = 5;
-/** First and longest pause after a failure, in milliseconds. */
+/** First and maximum pause after a failure, in milliseconds. */
 const RETRY_MS = 1_000, MAX_RETRY_MS = 30_000;
 
 /**
- * The consumer's time once it has taken a canary group or a step of the ramp, at least: then the next step need not wait for the
- * interval. And how often the target is looked at until then. In milliseconds.
+ * Minimum time for the consumer after it has taken a canary group or a step of the ramp. After that the next step may begin
+ * before the interval is over. And how often the target is checked until then. In milliseconds.
  */
 const STEP_MS = 3_000, STEP_POLL_MS = 500;
 
-/** A process that starts to lead begins a cycle at once, unless one began within this time, in milliseconds. */
+/** A new leader begins a cycle at once, unless one began within this time, in milliseconds. */
 const RESTART_MS = 5_000;
 
-/** Settings of a turn, read anew each time. */
+/** The settings of a turn. They are read anew each time. */
 export interface ReplaySettings {
   readonly intervalMs: number;
-  /** How long the consumer may take until what fails is back. */
+  /** Maximum time from a replay until a failed message is back in the DLQ, in milliseconds. */
   readonly consumerLagMs: number;
   readonly batchSize: number;
-  /** An outage on the messages' path of so long is followed by a canary group; 0: none is. */
+  /** Minimum length of an outage before a canary group, in milliseconds; 0: never. */
   readonly canaryAfterMs: number;
-  /** Whether canary groups and the ramp bound what goes. */
+  /** Whether the brake limits cycles. */
   readonly brakeEnabled: boolean;
   readonly maxPoisonRetries: number;
   readonly chunkMessages: number;
@@ -64,19 +64,19 @@ export interface ReplaySettings {
   readonly maxMessageBytes: number;
 }
 
-/** What a source's replay needs. */
+/** The dependencies of a {@link SourceReplay}. */
 export interface SourceReplayDeps {
   readonly store: ReplayStore;
   readonly board: GateBoard;
-  /** Last reading of the depth gate, for the commit's own check. */
+  /** Returns the last reading of the depth gate, for the commit's limit on the target. */
   readonly depthReading: () => DepthReading | null;
-  /** Takes the pace's room for `count` replays; false where another instance or source was quicker. */
+  /** Reserves `count` replays of the pace; false if another instance or source was faster. */
   readonly reservePace: (count: number) => Promise<boolean>;
-  /** Fields of the record that tell the pace of `count` replays. */
+  /** Returns the fields of the cycle state that charge `count` replays to the pace. */
   readonly paceFields: (count: number) => Readonly<Record<string, string>>;
-  /** Live messages that the consumer was seen to get through within the last milliseconds, while messages came back. */
+  /** Returns how many live messages got through the consumer in the last `ms` milliseconds, while messages came back. */
   readonly liveSuccesses: (ms: number) => number;
-  /** Whether this instance leads; told when Redis refused what only the leader may do. */
+  /** Tells whether this instance leads. `refused` is called if Redis refused a call that only the leader may make. */
   readonly leadership: Pick<Leadership, "refused" | "leads" | "isFailing">;
   readonly settings: () => ReplaySettings;
   readonly account: Account;
@@ -86,15 +86,15 @@ export interface SourceReplayDeps {
   readonly tracer: Tracer;
 }
 
-/** How a turn may be taken. */
+/** Options of a turn. */
 export interface TurnOptions {
-  /** `due`: begin a cycle if the interval has passed; `now`: begin one at once; `never`: only go on with the one in hand. */
+  /** `due`: begin a cycle if the interval has passed; `now`: begin one at once; `never`: only go on with the current one. */
   readonly begin: "due" | "now" | "never";
-  /** Aborted: the chunk in hand is finished, no other is begun. */
+  /** If aborted, the turn finishes its current chunk and stops. */
   readonly signal: AbortSignal;
 }
 
-/** What a turn has moved so far. */
+/** The moves of a turn so far. */
 interface Tally {
   depthBefore: number | null;
   replayed: number;
@@ -103,54 +103,54 @@ interface Tally {
   began: boolean;
 }
 
-/** A chunk as read, and what is to become of it. */
+/** A chunk as read, and its moves. */
 interface ReadAhead {
   readonly chunk: Chunk;
   readonly plan: JudgedChunk;
-  /** When it was made, on the monotonic clock. */
+  /** Time of the judgement, on the monotonic clock. */
   readonly madeAtMs: number;
 }
 
-/** What a step came to, and the chunk that was read behind its commit. */
+/** The result of a step, and the chunk that was read right after its commit. */
 interface Step {
   readonly result: "moved" | "conflict" | "again" | "wrong_type" | "exhausted";
   readonly next?: Promise<Chunk | null>;
 }
 
-/** What a commit says beside what it moves. */
+/** The parts of a commit other than its moves. */
 type CommitDetails = Pick<Commit, "sequence" | "guard" | "notAfterMs" | "targetLimit" | "fields">;
 
-/** A reason to stop, and when to come back. */
+/** Why a turn stops, and the time until the next one. */
 interface Stop {
   by: StoppedBy;
   nextInMs: number;
 }
 
 /**
- * Replays one source. Not for two turns at a time; any number of processes may each have one.
+ * Replays one source. Takes one turn at a time; any number of processes may work on the same source.
  *
- * A turn works on the cycle in the source's record, which is in one of three states:
+ * A turn works on the current cycle of the source, which is in one of three states:
  *
  * - *due*: the interval has passed since the last cycle began, this process has just started, or a step was judged early
- *   (`#judgeStep`). If no gate blocks a start, `planCycle` judges the last cycle, and sets the budget of the next and its limit. Of
- *   several instances one begins it. It is then open, or over if it has no budget.
- * - *open*: budget is left. The turn commits chunk after chunk, and asks the gates before each. A closed gate ends the turn, not the
- *   cycle: the next turn goes on with it, here or in another process.
- * - *over*: the budget is used up, the DLQ is empty, the message that was newest at the start has gone, or nothing is left to pick.
- *   The turn ends, and the cycle stays over until the next one is due.
+ *   (`#judgeStep`). If no gate blocks a start, `planCycle` judges the last cycle, and sets the budget and the limit of the next.
+ *   Only one instance begins it. The cycle is then open, or over if its budget is 0.
+ * - *open*: budget is left. The turn commits chunk after chunk, and asks the gates before each. A closed gate ends the turn, but
+ *   not the cycle: the next turn goes on with it, in this process or another.
+ * - *over*: the budget is used up, the DLQ is empty, the message that was newest at the start is gone, or nothing is left to
+ *   pick. The turn ends, and the cycle stays over until the next one is due.
  *
- * The limit (`CycleLimit`) says what set the budget, and so how the cycle goes and what ends it:
+ * The `CycleLimit` of a cycle is the limit that set its budget. It decides how the cycle proceeds and ends:
  *
- * - `depth`: the budget is all that was there. The cycle takes the oldest messages in a row (`#step`). It ends as `empty`.
+ * - `depth`: the budget is the whole DLQ. The cycle takes the oldest messages in a row (`#step`). It ends as `empty`.
  * - `batch_size`: the same for REMEDIATION_BATCH_SIZE messages, while more are left. It ends as `batch_size`.
  * - `returns`: the brake allows less: a canary group while the source is suspect, later a step of the ramp. It ends as `returns`.
- * - `held`: the source is suspect and its next canary group is not due. The cycle is over from the start, and the gate `returns` is
- *   closed until the next one.
- * - `breaker`: a gate answered with a canary. One message goes, and its return is not counted. If such an answer comes while a cycle
- *   with another limit is open, the turn ends, so that the canary gets a cycle of its own.
+ * - `held`: the source is suspect and its next canary group is not due. The cycle is over from the start, and the gate `returns`
+ *   is closed until the next one.
+ * - `breaker`: a gate answered with a canary. The cycle takes one message, and its return does not count. If a gate answers so
+ *   while a cycle with another limit is open, the turn ends, so that the canary gets its own cycle.
  *
- * While the brake has an allowance, whatever the limit, messages are picked from both ends of the DLQ (`#carefulStep`), and only
- * replays use up the budget.
+ * While the brake has an allowance, with any limit, messages are picked from both ends of the DLQ (`#carefulStep`), and only
+ * replays use the budget.
  */
 export class SourceReplay {
   readonly policy: SourcePolicy;
@@ -159,17 +159,17 @@ export class SourceReplay {
   #unsettled: { id: string; plan: JudgedChunk } | null = null;
   #failures = 0;
   #lastProgressMs = 0;
-  /** The gate that held the last turn. */
+  /** The gate that stopped the last turn. */
   #heldAt: GateStatus["name"] | null = null;
   readonly #droppedStamps: DroppedStamps;
-  /** Since when the target has been empty behind a cycle while little may go, on the monotonic clock. */
+  /** Time when the consumer had emptied the target after a canary group or a step of the ramp, on the monotonic clock. */
   #taken: { cycle: number; atMs: number } | null = null;
-  /** Whether this process has begun a cycle, or found one in hand to go on with. */
+  /** Whether this process has begun a cycle, or has gone on with one. */
   #hasBegun = false;
-  /** The cycle that came back when its step was to be judged early, and the one of which nothing is left to pick. */
+  /** The cycle that was judged early and had come back, and the cycle with nothing left to pick. */
   #judgedBad = -1;
   #exhausted = -1;
-  /** Whether all of the last chunk died. */
+  /** Whether all messages of the last chunk were dead. */
   #areDying = false;
 
   constructor(policy: SourcePolicy, deps: SourceReplayDeps) {
@@ -178,17 +178,17 @@ export class SourceReplay {
     this.#droppedStamps = new DroppedStamps(policy);
   }
 
-  /** The source as last read; `null` before the first read. */
+  /** Returns the source as last read; `null` before the first read. */
   lastSnapshot(): Snapshot | null {
     return this.#snapshot;
   }
 
-  /** When the turn whose question Redis last answered asked it, on the monotonic clock. */
+  /** Returns the time of the last read that Redis answered, on the monotonic clock. */
   lastProgressMs(): number {
     return this.#lastProgressMs;
   }
 
-  /** Milliseconds until the next cycle is due, by what was last read. */
+  /** Returns the time until the next cycle is due, in milliseconds, by the last read. */
   nextCycleInMs(): number {
     if (!this.#snapshot) return 0;
     const { nowMs, record } = this.#snapshot;
@@ -196,14 +196,14 @@ export class SourceReplay {
     return elapsedMs < 0 ? 0 : Math.max(0, this.#deps.settings().intervalMs - elapsedMs);
   }
 
-  /** Whether a commit's reply was lost and nobody has found out yet what became of it. */
+  /** Tells whether the reply to a commit was lost, and its result is still unknown. */
   hasUnsettled(): boolean {
     return this.#unsettled !== null;
   }
 
-  /** Reads the source anew. Rejects with a `StoreError`. */
+  /** Reads the source. Rejects with a `StoreError`. */
   async look(): Promise<Snapshot> {
-    // Its instant lies somewhere between asking and the answer; a pause of ours in between must not make a cycle look shorter.
+    // The snapshot's instant is between request and reply. Counting from the request, a pause in between cannot shorten a cycle.
     const askedAtMs = this.#deps.clock.monotonicMs();
     return this.#saw(await this.#deps.store.readState(), askedAtMs);
   }
@@ -215,15 +215,15 @@ export class SourceReplay {
     return snapshot;
   }
 
-  /** Asks the gates without taking a turn; true where the one that held the last turn is open now. Never rejects. */
+  /** Asks the gates without a turn. Returns true if the gate that stopped the last turn is open now. Never rejects. */
   async askGates(): Promise<boolean> {
-    // The gates look at the source as last read; where it cannot be read they say so themselves.
+    // The gates use the last read of the source, and report a failed read themselves.
     await this.look().catch(() => {});
     const { closed } = await this.#deps.board.ask();
     return this.#heldAt !== null && closed.every(({ name }) => name !== this.#heldAt);
   }
 
-  /** Takes a turn. What Redis does is an outcome (`error`, or the gate `redis`); only a bug rejects. */
+  /** Takes a turn. A failure of Redis is an outcome (`error`, or the gate `redis`). Rejects only with a bug. */
   async runOnce(options: TurnOptions): Promise<TurnOutcome> {
     const tally: Tally = { depthBefore: null, replayed: 0, dead: {}, conflicts: 0, began: false };
     let stop: Stop;
@@ -231,7 +231,7 @@ export class SourceReplay {
     try {
       stop = await this.#deps.tracer.span(cycleSpan(this.policy), (span) => this.#tracedTurn(options, tally, span));
       this.#failures = 0;
-      // Where the lease is refused nothing else was asked.
+      // If Redis refused the lease, the turn asked for nothing else.
       if (!this.#deps.leadership.isFailing()) this.#deps.account.turnSucceeded();
       if (stop.by === "shutdown") this.#deps.account.logRemainingDeaths();
     } catch (error) {
@@ -253,7 +253,7 @@ export class SourceReplay {
       stoppedBy = stop.by;
       return stop;
     } finally {
-      // A gate of flow lets the cycle go on in a moment.
+      // After a gate that only limits flow, the cycle goes on in a moment.
       if (!hasTrait(stoppedBy, "limitsFlow")) this.#deps.account.tellMoves();
       const { depthBefore, replayed, dead, conflicts } = tally;
       span.set(cycleFacts({
@@ -275,7 +275,7 @@ export class SourceReplay {
       const snapshot: Snapshot = next ? this.#saw(next) : await this.look();
       tally.depthBefore ??= snapshot.depth;
       const asking = this.#deps.board.ask();
-      // Deciding changes nothing, so it need not wait for the gates' answers.
+      // Judging changes nothing, so it need not wait for the gates.
       const ahead = next && this.#readAhead(next);
       const reading = await asking;
       next = null;
@@ -284,7 +284,7 @@ export class SourceReplay {
       const step = mayBegin === "due" && !isDue ? await this.#judgeStep(snapshot) : null;
       if (isDue || step) {
         if (tally.began) return this.#ended(snapshot);
-        // Gates of flow hold a cycle's chunks; its beginning, which judges the last one, need not wait for them.
+        // `depth` and `pace` limit chunks. They need not delay the start of a cycle, which only judges the previous one.
         const closed = reading.closed.find(({ name }) => hasTrait(name, "blocksStart"));
         if (closed) return this.#heldBy(closed);
         if (snapshot.depth > 0) span.begin();
@@ -305,11 +305,11 @@ export class SourceReplay {
         }
         continue;
       }
-      // `once` works on the cycle that it began; a newer one belongs to somebody else.
+      // `once` works only on the cycle that it began, not on a newer one of another instance.
       if (begin === "now" && cycle !== null && cycle !== snapshot.record.cycle) return this.#ended(snapshot);
       cycle = snapshot.record.cycle;
       if (this.#isOver(snapshot)) return this.#ended(snapshot);
-      // A breaker's canary goes in a cycle of its own, so that its return can be told from a failure.
+      // A breaker's canary gets its own cycle, so that its return does not count as a failure.
       const blocking = reading.closed[0] ?? (snapshot.record.cycleLimit === "breaker" ? null : reading.canary);
       if (blocking) return this.#heldBy(blocking);
 
@@ -330,7 +330,9 @@ export class SourceReplay {
         conflicts = 0;
       } else if (moved.result === "wrong_type") {
         const { dlq, target, dead } = this.policy;
-        throw wrongTypeError(`one of ${dlq}, ${target}, ${dead} is not a list, or the source's record is no hash`);
+        throw wrongTypeError(
+          `one of ${dlq}, ${target}, ${dead} is not a list, or the source's cycle state is not a hash`,
+        );
       } else {
         await this.#deps.clock.sleep(AGAIN_MS, signal);
       }
@@ -338,8 +340,8 @@ export class SourceReplay {
   }
 
   /**
-   * Whether this process has just started: people restart it to have a change take effect. A cycle in hand goes on, and a source in
-   * trouble keeps its canary groups' distance.
+   * Whether a cycle is due because this process has just started: people restart it to apply a change. An open cycle goes on
+   * first, and a suspect source keeps the distance of its canary groups.
    */
   #isRestarted({ record, depth, nowMs }: Snapshot): boolean {
     if (this.#hasBegun || record.cycle === 0) return false;
@@ -351,8 +353,8 @@ export class SourceReplay {
   }
 
   /**
-   * Judges a canary group or a step of the ramp as soon as the consumer has had its time: what it was given is taken from the
-   * target, and what fails would be back. @returns what came back, where the next step may begin; `null`: not now
+   * Judges a canary group or a step of the ramp before the interval is over, when the target is empty and failed messages have
+   * had time to come back. @returns the returns if the next step may begin; `null` if not
    */
   async #judgeStep({ record, depth }: Snapshot): Promise<ReadReturns | null> {
     if (!this.#isStepOpen({ record, depth }) || record.cycle === this.#judgedBad) return null;
@@ -362,28 +364,28 @@ export class SourceReplay {
     if (this.#taken === null || nowMs - this.#taken.atMs < this.#stepMs(record)) return null;
     const snapshot = this.#snapshot!, returns = await this.#lookForReturns(snapshot);
     if (this.#plan(snapshot, { returns, breakerCanary: false }).judgement !== "came_back") return returns;
-    // Canary groups keep their distance.
+    // After a bad result, the next canary group keeps its distance.
     this.#judgedBad = record.cycle;
     return null;
   }
 
-  /** Whether the cycle in hand is a step whose outcome is worth knowing before the interval is over. */
+  /** Whether the current cycle is a canary group or a step of the ramp that may be judged before the interval is over. */
   #isStepOpen({ record, depth }: Pick<Snapshot, "record" | "depth">): boolean {
     return isCareful(record) && record.replayed > 0 && record.cycleLimit !== "breaker" &&
       this.#isOver({ record, depth });
   }
 
-  /** Whether the cycle in hand has nothing more to take. */
+  /** Whether the current cycle is over. */
   #isOver({ record, depth }: Pick<Snapshot, "record" | "depth">): boolean {
     return depth === 0 || record.remaining === 0 || record.cycle === this.#exhausted;
   }
 
-  /** A canary group has all the time that the source's consumer may take; a step of the ramp follows one that stayed away. */
+  /** Time before a step is judged. A canary group gets the consumer's maximum time; a step of the ramp follows a good group. */
   #stepMs({ brake, lagMs }: CycleState): number {
     return brake.suspect ? Math.max(STEP_MS, lagMs, this.#deps.settings().consumerLagMs) : STEP_MS;
   }
 
-  /** Messages in the target, by the last reading of the depth gate; unknown is many. */
+  /** Messages in the target, by the last reading of the depth gate; `Infinity` if unknown. */
   #waiting(): number {
     return this.#deps.depthReading()?.depths[0] ?? Infinity;
   }
@@ -393,7 +395,7 @@ export class SourceReplay {
     return lookForReturns({ store, policy: this.policy, maxMessageBytes: settings().maxMessageBytes }, snapshot);
   }
 
-  /** What a cycle may do that begins now. */
+  /** Plans a cycle that begins now. */
   #plan(snapshot: Snapshot, { returns, breakerCanary }: { returns: ReadReturns; breakerCanary: boolean }) {
     const { clock, board, settings, liveSuccesses } = this.#deps, { record, nowMs } = snapshot;
     const seenForMs = clock.monotonicMs() - this.#lastProgressMs;
@@ -407,7 +409,7 @@ export class SourceReplay {
     });
   }
 
-  /** Begins a cycle; false where another instance was quicker. */
+  /** Begins a cycle. Returns false if another instance was faster. */
   async #begin(
     snapshot: Snapshot,
     { force, breakerCanary, returns }: { force: boolean; breakerCanary: boolean; returns: ReadReturns | null },
@@ -422,14 +424,14 @@ export class SourceReplay {
       fields,
     });
     if (result === "wrong_type") {
-      throw wrongTypeError("the DLQ or the source's record holds the wrong kind of value");
+      throw wrongTypeError("the DLQ is not a list, or the source's cycle state is not a hash");
     }
     if (result === "not_leader") this.#deps.leadership.refused();
     if (result === "ok") this.#deps.account.cycleBegan(plan, snapshot);
     return result === "ok";
   }
 
-  /** Commits what is picked from both ends while little may go. */
+  /** Commits messages picked from both ends of the DLQ, for a canary group or a step of the ramp. */
   async #carefulStep(
     { record }: Snapshot,
     { reading, tally, divisor }: { reading: BoardReading; tally: Tally; divisor: number },
@@ -468,7 +470,7 @@ export class SourceReplay {
     };
   }
 
-  /** Commits one chunk, and reads the one behind it: what was drafted, or else what is read and decided now. */
+  /** Commits one chunk, which was read ahead or is read now, and reads the next one. */
   async #step(
     { record }: Snapshot,
     { ahead, reading, tally, divisor, signal }: {
@@ -483,7 +485,7 @@ export class SourceReplay {
     const most = Math.max(1, Math.floor(bounds.messages / divisor));
     const read = ahead ?? this.#readAhead(await this.#deps.store.readForCommit({ ...bounds, messages: most }));
     if (read.chunk.record.sequence !== record.sequence) return { result: "again" };
-    // What was read ahead may be more than the gates allow by now.
+    // The chunk that was read ahead may be more than the gates allow now.
     const replays = Math.max(1, Math.floor(reading.room / divisor));
     const count = Math.min(most, countWithin(read.plan.moves, replays));
     const { chunk, plan } = read.plan.moves.length <= count ? read : this.#readAhead(firstMessages(read.chunk, count));
@@ -500,7 +502,7 @@ export class SourceReplay {
     });
   }
 
-  /** How many messages to read: no gate's room is used up by what dies, so that whole chunks are worth it while all do. */
+  /** Maximum messages to read. Dead messages use no gate's room, so the turn reads whole chunks while all of them are dead. */
   #mostMoves(remaining: number, room: number): number {
     return this.#areDying ? remaining : Math.min(remaining, room);
   }
@@ -514,7 +516,7 @@ export class SourceReplay {
     return { chunk, madeAtMs: this.#deps.clock.monotonicMs(), plan: judgeChunk(chunk, this.#context(chunk)) };
   }
 
-  /** What messages are judged by that were read at an instant. */
+  /** The context for judging messages of this snapshot. */
   #context({ record, nowMs }: Snapshot): JudgeContext {
     const { clock, settings } = this.#deps, { maxPoisonRetries, maxMessageBytes } = settings();
     return { policy: this.policy, record, nowMs, maxPoisonRetries, maxMessageBytes, failedAt: toIso(clock.nowMs()) };
@@ -537,7 +539,7 @@ export class SourceReplay {
       return done;
     }).catch((error: unknown) => {
       this.#deps.account.commit("error");
-      // A reply that never came leaves open whether the commit ran.
+      // Without a reply, the commit may have run or not.
       if (error instanceof StoreError && !error.isCertain) this.#unsettled = { id, plan };
       throw error;
     });
@@ -550,13 +552,13 @@ export class SourceReplay {
     return { result: result === "conflict" || result === "wrong_type" ? result : "again" };
   }
 
-  /** Finds out what became of a commit whose reply was lost, before anything else is done with the source. */
+  /** Finds out whether a commit ran after its reply was lost, before anything else is done with the source. */
   async #settle(tally: Tally): Promise<void> {
     if (!this.#unsettled) return;
     const { id, plan } = this.#unsettled;
     const ran = await this.#deps.store.resolveLostCommit(id);
     this.#unsettled = null;
-    this.#deps.log.info("commit_settled", `A commit whose reply was lost had ${ran ? "" : "not "}run`, {
+    this.#deps.log.info("commit_settled", `The reply to a commit was lost; the commit had ${ran ? "" : "not "}run`, {
       source: this.policy.name,
       ran,
     });
@@ -570,7 +572,7 @@ export class SourceReplay {
     this.#deps.account.moved(plan);
   }
 
-  /** Most messages that the target may hold: the depth limit less what the other queues held a moment ago. */
+  /** Maximum messages in the target: the depth limit minus the last depths of the other queues. */
   #targetLimit(): number | null {
     const reading = this.#deps.depthReading();
     if (!reading || reading.limit === null) return null;
@@ -606,7 +608,7 @@ export class SourceReplay {
   }
 
   async #failed(error: unknown): Promise<Stop> {
-    // What is no failure of Redis is a bug, and nothing to wait for: it ends the loop, and the service with it.
+    // Any other error is a bug. It ends the loop, and so the service.
     if (!(error instanceof StoreError)) throw error;
     this.#deps.account.redisError(error.code, error);
     const { closed } = await this.#deps.board.ask();
@@ -619,7 +621,7 @@ export class SourceReplay {
   }
 }
 
-/** How many of the moves, oldest first, hold at most so many replays. */
+/** How many of the moves, oldest first, contain at most `replays` replays. */
 function countWithin(moves: readonly Move[], replays: number): number {
   let left = replays;
   const end = moves.findIndex(({ to }) => to === "target" && left-- === 0);

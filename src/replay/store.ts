@@ -1,9 +1,9 @@
 /**
- * The port by which the engine reaches the messages of one source: every call is of one instant, and nothing is retried behind it.
+ * The port through which the engine reads and moves the messages of one source. Every call is atomic, and none is retried.
  *
- * `src/redis` implements it without knowing it (rooms below may not import this one): that it does is checked by the compiler where
- * `src/app` hands the store to the engine, and by the cases of `testkit/store_contract.ts`, which Redis and the fake of the tests
- * both pass. Calls reject with a `StoreError`; any other error is a bug.
+ * `src/redis` implements it without an import, because lower rooms may not import this one. The compiler checks the
+ * implementation where `src/app` passes the store to the engine. Redis and the fake of the tests both pass the cases of
+ * `testkit/store_contract.ts`. Calls reject with a `StoreError`; any other error is a bug.
  */
 import type {
   BeginResult,
@@ -17,26 +17,26 @@ import type {
 } from "../cycle/chunk.ts";
 import type { Snapshot } from "../cycle/cycle_state.ts";
 
-/** The messages of one source, and its record. */
+/** Reads and moves the messages of one source, and keeps its cycle state. */
 export interface ReplayStore {
-  /** The record, the depth and the server's clock. Changes nothing. */
+  /** Reads the cycle state, the depth and the server's clock. Changes nothing. */
   readState(): Promise<Snapshot>;
-  /** The oldest messages within the bounds, at least one where there are any; only to look at. Changes nothing. */
+  /** Reads the oldest messages within the bounds, but at least one if the DLQ is not empty. Not for a commit. Changes nothing. */
   browseOldest(bounds: ChunkBounds): Promise<Chunk>;
-  /** The newest messages within the bounds, at least one where there are any behind `skip`. Changes nothing. */
+  /** Reads the newest messages within the bounds, but at least one if there are any after `skip`. Changes nothing. */
   browseNewest(bounds: ChunkBounds, excerpt?: Excerpt): Promise<NewestMessages>;
-  /** The same as {@link browseOldest}, to be committed. One read and its commit at a time. */
+  /** Reads the same as {@link browseOldest}, for a commit. Only one read and its commit at a time. */
   readForCommit(bounds: ChunkBounds): Promise<Chunk>;
   /** Begins a cycle, if one is due by the server's clock. */
   begin(beginning: CycleBeginning): Promise<BeginResult>;
   /**
-   * Moves a chunk, all of it or nothing, and reads what comes next right behind it. `next` never rejects; it is `null` where nothing
-   * was to be read or could be, the chunk was not moved, or somebody else was quicker.
+   * Moves a whole chunk or nothing, and reads the next chunk right after it. `next` never rejects. It is `null` if `bounds` is
+   * `null`, the read failed, the chunk was not moved, or another instance was faster.
    */
   commitAndRead(
     commit: Commit,
     bounds: ChunkBounds | null,
   ): Promise<{ result: CommitResult; next: Promise<Chunk | null> }>;
-  /** Whether this store's last commit, whose reply was lost, has run. If it has not, it never will. */
+  /** Tells whether this store's last commit has run, after its reply was lost. If it has not, it never will. */
   resolveLostCommit(id: string): Promise<boolean>;
 }

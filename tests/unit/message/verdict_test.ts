@@ -193,7 +193,7 @@ Deno.test("decide: replays a message that always fails three times and then says
     bytes = bytesOf(textOf(verdict.payload).replace(/\}$/, ', "_retry_count": 4}'));
   }
   const last = decide(bytes, context(4));
-  const why = "failed 3 times, limit 3, while some 95 % of the others got through";
+  const why = "failed 3 times, limit 3, while about 95 % of the others got through";
   assert.equal(last.action === "dead" && `${last.reason}: ${last.detail}`, `poison: ${why}`);
   const record = '"_remediation": {"failures": 3.0, "evidence": 13.1, "since": 1764000000, "cycle": 412, ' +
     '"source": "alerter", "reason": "poison"}';
@@ -245,7 +245,10 @@ Deno.test("decide: says poison for failures and evidence together, and without e
     assert.equal(wordFor(alerterMessage(`"_remediation": ${record}`)), word, record);
   }
   const old = decideText(alerterMessage(`"_remediation": {"failures": 23.0, "since": ${now - 13 * HOURS}}`));
-  assert.match(old.action === "dead" ? old.detail : "", /^failed 24 times in 13 h, with too few others to tell/);
+  assert.match(
+    old.action === "dead" ? old.detail : "",
+    /^failed 24 times in 13 h, with too few other messages to compare/,
+  );
 });
 
 Deno.test("decide: counts a shed message's return as a shed, and every tenth of them as a failure too", () => {

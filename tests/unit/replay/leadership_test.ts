@@ -75,8 +75,8 @@ Deno.test("Leadership: does not lead any more when its lease is over by its own 
   await leadership.refresh();
   assert.deepEqual([seen.errors, leadership.status().errorCode], [2, "TIMEOUT"]);
   assert.deepEqual(lines.map(({ level, message }) => [level, message]), [
-    ["INFO", "Remediation: leads alerter"],
-    ["INFO", "Remediation: leads alerter no longer (TIMEOUT)"],
+    ["INFO", "Remediation: this instance leads alerter"],
+    ["INFO", "Remediation: this instance no longer leads alerter (TIMEOUT)"],
   ]);
 });
 
