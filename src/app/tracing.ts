@@ -14,7 +14,7 @@ import { VERSION } from "./version.ts";
 export async function startTracing(settings: Settings, { log, clock }: { log: Log; clock: Clock }): Promise<Tracer> {
   const target = spanTarget(settings);
   if (!wantsSpans(settings) || !target.ok) return NO_TRACER;
-  const { OtelTracer } = await import("../observability/otel_tracer.ts");
+  const { OtelTracer } = await import("./otel_tracer.ts");
   const { url, encoding } = target;
   log.info("tracing", `Remediation: spans are sent to ${url.host}`, { host: url.host, encoding });
   const { otelSampler, otelTimeoutMs, otelExportTimeoutMs } = settings;

@@ -2,7 +2,7 @@
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import { Secret } from "../../src/runtime/secret.ts";
 import { createLog, type Log } from "../../src/observability/log.ts";
-import { OtelTracer, type OtelTracerOptions } from "../../src/observability/otel_tracer.ts";
+import { OtelTracer, type OtelTracerOptions } from "../../src/app/otel_tracer.ts";
 import type { SpanSpec } from "../../src/observability/tracing.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { type HttpStub, startHttpStub } from "../../testkit/http_stub.ts";
