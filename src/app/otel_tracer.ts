@@ -23,12 +23,8 @@ import {
 } from "@opentelemetry/otlp-transformer";
 import { defaultResource, resourceFromAttributes } from "@opentelemetry/resources";
 import {
-  AlwaysOffSampler,
-  AlwaysOnSampler,
   BatchSpanProcessor,
-  ParentBasedSampler,
   type ReadableSpan,
-  type Sampler,
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from "@opentelemetry/sdk-trace";
@@ -44,8 +40,7 @@ export interface OtelTracerOptions extends OtlpTransportOptions {
   readonly timeoutMs: number;
   /** Attributes of this service, on every span. */
   readonly resource: SpanAttributes;
-  readonly sampler: `${"" | "parentbased_"}${"always_on" | "always_off" | "traceidratio"}`;
-  /** Of `traceidratio`. */
+  /** Share of the traces that are recorded, 0 to 1. */
   readonly sampledShare: number;
   readonly scheduleDelayMs: number;
   readonly maxQueueSize: number;
@@ -81,7 +76,7 @@ export class OtelTracer implements Tracer {
     });
     this.#provider = new TracerProvider({
       resource: defaultResource().merge(resourceFromAttributes(options.resource)),
-      sampler: createSampler(options),
+      sampler: new TraceIdRatioBasedSampler(options.sampledShare), // by the trace's id, so whole traces
       spanProcessors: [processor],
     });
   }
@@ -124,8 +119,8 @@ export class OtelTracer implements Tracer {
     this.#transport.finish();
     // After a failed batch, the provider does not wait for the others: the exporter does. Failures are counted and logged.
     const flushed = this.#provider.shutdown().catch(() => {}).then(() => this.#exporter.shutdown());
-    // If the last attempt failed, there is no point in waiting.
-    await Promise.race([flushed, clock.sleep(this.#transport.isFailing() ? 0 : lastSendMs, done.signal)]);
+    // If the last batch failed, there is no point in waiting.
+    await Promise.race([flushed, clock.sleep(this.#transport.isDown() ? 0 : lastSendMs, done.signal)]);
     done.abort();
     this.#transport.shutdown();
     await flushed; // at once: what was aborted is counted as not sent
@@ -156,15 +151,6 @@ function countDrops(dropped: Record<SpanDropReason, number>): MeterProvider {
     },
   });
   return { getMeter: () => meter };
-}
-
-function createSampler({ sampler, sampledShare }: OtelTracerOptions): Sampler {
-  const root = sampler.endsWith("always_on")
-    ? new AlwaysOnSampler()
-    : sampler.endsWith("always_off")
-    ? new AlwaysOffSampler()
-    : new TraceIdRatioBasedSampler(sampledShare);
-  return sampler.startsWith("parentbased_") ? new ParentBasedSampler({ root }) : root;
 }
 
 class ActiveSpan implements Span {

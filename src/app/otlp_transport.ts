@@ -43,7 +43,6 @@ export class OtlpTransport implements IExporterTransport {
   readonly #outages: OutageLog;
   readonly #finishing = new AbortController();
   readonly #aborting = new AbortController();
-  #hasFailed = false;
 
   /** `countLost`: spans that were not sent so far, for the line about the recovery. */
   constructor(options: OtlpTransportOptions, countLost: () => number) {
@@ -52,9 +51,9 @@ export class OtlpTransport implements IExporterTransport {
     this.#outages = new OutageLog(options);
   }
 
-  /** Whether the last attempt failed, even if its batch is sent again. */
-  isFailing(): boolean {
-    return this.#hasFailed;
+  /** Whether the last batch failed. */
+  isDown(): boolean {
+    return this.#outages.isDown();
   }
 
   /** Sends each batch at most once from now on. */
@@ -88,7 +87,6 @@ export class OtlpTransport implements IExporterTransport {
         headers: { ...revealed, "content-type": encoding === "json" ? "application/json" : "application/x-protobuf" },
         timeoutMs: Math.max(0, endMs - clock.monotonicMs()),
       });
-      this.#hasFailed = !isTaken(outcome);
       if (signal.aborted && outcome.kind !== "answered") return { kind: "timeout" };
       if (!isRetryable(outcome) || clock.monotonicMs() + pauseMs >= endMs) return outcome;
       await clock.sleep(pauseMs, this.#finishing.signal);
@@ -98,15 +96,14 @@ export class OtlpTransport implements IExporterTransport {
 
   #logFailure(outcome: ExchangeOutcome): void {
     const { host } = this.#options.url, { kind } = outcome;
-    const [why, fields] = kind === "answered"
-      ? [`answered ${outcome.status}`, { status: outcome.status }]
-      : [EXPLAINED[kind], {}];
+    const status = kind === "answered" ? { status: outcome.status } : {};
+    const why = kind === "answered" ? `answered ${outcome.status}` : EXPLAINED[kind];
     // One cause for all: a collector that fails in two ways in turn logs once.
     this.#outages.down("not_sent", {
       event: "spans_not_sent",
       message:
         `Remediation: ${host} does not take the spans (${why}); they are dropped and counted, nothing else waits for it`,
-      fields: { host, reason: kind, ...fields },
+      fields: { host, reason: kind, ...status },
     });
   }
 
