@@ -262,6 +262,20 @@ for (const status of [400, 401, 404, 302, 500]) {
   });
 }
 
+Deno.test("OtelTracer: sends batches through its proxy, with the headers", async () => {
+  await withStub(async (proxy) => {
+    const headers = { "x-key": new Secret(PLANTED.otlpKey) };
+    const { tracer, lines } = trace("http://collector.invalid:4318", { headers, proxy: new URL(proxy.url) });
+    await runSpans(tracer, 1);
+    await tracer.stop();
+    deepStrictEqual(
+      proxy.requests.map(({ method, target, headers }) => [method, target, headers.host, headers["x-key"]]),
+      [["POST", "http://collector.invalid:4318/v1/traces", "collector.invalid:4318", PLANTED.otlpKey]],
+    );
+    deepStrictEqual([lines, tracer.dropped("not_sent")], [[], 0]);
+  });
+});
+
 Deno.test("OtelTracer: sends a batch again while the collector is away, busy or starting, within its time", async () => {
   const port = closedPort();
   const { tracer, lines } = trace(`http://127.0.0.1:${port}`, { maxBatchSize: 1, timeoutMs: 60_000 });
