@@ -3,7 +3,7 @@ import type { Settings } from "../config/fields.ts";
 import { parsePairs } from "../config/pairs.ts";
 import { createProxyChoice } from "../config/proxy.ts";
 import { Secret } from "../runtime/secret.ts";
-import { spanTarget, wantsSpans } from "../config/tracing.ts";
+import { sampledShare, spanTarget, wantsSpans } from "../config/tracing.ts";
 import type { Log } from "../observability/log.ts";
 import { NO_TRACER, type SpanAttributes, type Tracer } from "../observability/tracing.ts";
 import { redisErrorCode } from "../redis/errors.ts";
@@ -14,18 +14,17 @@ import { VERSION } from "./version.ts";
 export async function startTracing(settings: Settings, { log, clock }: { log: Log; clock: Clock }): Promise<Tracer> {
   const target = spanTarget(settings);
   if (!wantsSpans(settings) || !target.ok) return NO_TRACER;
-  const { OtelTracer } = await import("../observability/otel_tracer.ts");
+  const { OtelTracer } = await import("./otel_tracer.ts");
   const { url, encoding } = target;
   log.info("tracing", `Remediation: spans are sent to ${url.host}`, { host: url.host, encoding });
-  const { otelSampler, otelTimeoutMs, otelExportTimeoutMs } = settings;
+  const { otelTimeoutMs, otelExportTimeoutMs } = settings;
   return new OtelTracer({
     ...{ url, encoding, clock, log: log.child("tracing"), version: VERSION, errorType: redisErrorCode },
     proxy: createProxyChoice(settings)(url)?.url,
     headers: readHeaders(settings),
     timeoutMs: Math.min(otelTimeoutMs, otelExportTimeoutMs),
     resource: describeService(settings),
-    sampler: otelSampler,
-    sampledShare: settings.otelSamplerShare,
+    sampledShare: sampledShare(settings),
     scheduleDelayMs: settings.otelScheduleDelayMs,
     maxQueueSize: settings.otelMaxQueueSize,
     maxBatchSize: settings.otelMaxBatchSize,

@@ -25,6 +25,12 @@ export function wantsSpans({ otelEnabled, otelSdkDisabled, otelExporter }: Setti
   return otelEnabled && !otelSdkDisabled && otelExporter !== "none";
 }
 
+/** Share of the traces that are recorded, 0 to 1. Every trace begins here, so `parentbased_` makes no difference. */
+export function sampledShare({ otelSampler, otelSamplerShare }: Settings): number {
+  if (otelSampler.endsWith("always_on")) return 1;
+  return otelSampler.endsWith("always_off") ? 0 : otelSamplerShare;
+}
+
 /** Where spans go. A port 4317 means gRPC, unless the protocol is set and is another one. */
 export function spanTarget({ otelEndpoint, otelTracesEndpoint, otelProtocol }: Settings): SpanTarget {
   const isWhole = otelTracesEndpoint !== "";

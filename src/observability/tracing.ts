@@ -1,4 +1,4 @@
-/** What the service asks of tracing, and the tracer that is off. The one that is on, and its packages, are in `otel_tracer.ts`. */
+/** What the service asks of tracing, and the tracer that is off. The one that is on is `src/app/otel_tracer.ts`. */
 
 /** What a span is told about: flat values, never a payload. */
 export type SpanAttributes = Readonly<Record<string, string | number | boolean>>;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Settings } from "../../../src/config/fields.ts";
 import { parseSettings } from "../../../src/config/load.ts";
 import { parsePairs } from "../../../src/config/pairs.ts";
-import { spanTarget, wantsSpans } from "../../../src/config/tracing.ts";
+import { sampledShare, spanTarget, wantsSpans } from "../../../src/config/tracing.ts";
 import { assertNoSecrets, PLANTED } from "../../../testkit/planted_secrets.ts";
 
 function load(environment: Record<string, string>): { settings: Settings; warnings: readonly string[] } {
@@ -79,6 +79,22 @@ Deno.test("wantsSpans: is off by default, and by either of the standard's switch
     [false, true, false, false],
   );
 });
+
+const SAMPLED: readonly (readonly [sampler: string, arg: string, share: number])[] = [
+  ["always_on", "0", 1],
+  ["always_off", "1", 0],
+  ["parentbased_always_on", "0", 1],
+  ["parentbased_always_off", "1", 0],
+  ["traceidratio", "0.25", 0.25],
+  ["parentbased_traceidratio", "0.25", 0.25],
+];
+
+for (const [sampler, arg, share] of SAMPLED) {
+  Deno.test(`sampledShare: is ${share} for ${sampler} ${arg}`, () => {
+    const { settings } = load({ ...ON, OTEL_TRACES_SAMPLER: sampler, OTEL_TRACES_SAMPLER_ARG: arg });
+    assert.equal(sampledShare(settings), share);
+  });
+}
 
 Deno.test("parseSettings: repeats no credentials of an endpoint", () => {
   const password = encodeURIComponent(PLANTED.otlpPassword);
