@@ -104,7 +104,7 @@ Deno.test("run: reads the secret id from a file, takes REDIS_PASS for want of an
     try {
       await using service = startService({ env: { ...env, ...more } });
       await checkHeals(scene);
-      assert.match(String(service.events("vault")[0]?.message), /REDIS_PASS, MOOG_API_KEY taken/);
+      assert.match(String(service.events("vault")[0]?.message), /REDIS_PASS, MOOG_API_KEY read/);
     } finally {
       await Deno.remove(file);
     }
