@@ -19,7 +19,7 @@ export const LOOPBACK = "127.0.0.1";
 
 /** Time limit of a connection, in milliseconds. */
 const LIMIT_MS = 10_000;
-/** How long a connection that stays may carry no byte in either direction, in milliseconds. */
+/** Idle limit of an exempt connection, in milliseconds. */
 const STALL_MS = 30_000;
 /** Maximum number of exempt connections. */
 const MOST_STAYING = 16;

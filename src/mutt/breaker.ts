@@ -18,7 +18,7 @@ export interface BreakerMemory {
   readonly sinceMs: number;
 }
 
-/** What a breaker allows. */
+/** The number of messages that a breaker allows. */
 export type BreakerVerdict =
   /** Any number of messages. */
   | { readonly kind: "open_to_all"; readonly reason: "closed" | "absent" | "abandoned" }

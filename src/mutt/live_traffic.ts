@@ -64,8 +64,9 @@ interface Interval {
 /**
  * Counts alerts that the forwarder accepted, without those that waited before and those that other sources replayed:
  * MUTT produced the rest since. The count may include replays of this source; the judgement of a cycle subtracts the
- * replays that did not return. Only alerts accepted about when messages arrived in the DLQ count, because a consumer
- * that was down only while it held the replays proves nothing later. Tested in tests/integration/live_traffic_test.ts.
+ * replays that did not return. An alert counts only if messages arrived in the DLQ at about the same time: if a
+ * consumer was down only while it held the replays, later alerts prove nothing. Tested in
+ * tests/integration/live_traffic_test.ts.
  */
 export class LiveTraffic extends PeriodicTask {
   readonly #deps: LiveTrafficDeps;

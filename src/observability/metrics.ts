@@ -38,7 +38,7 @@ export const CUT_REASONS = ["slow", "crowded"] as const;
 /** One of {@link CUT_REASONS}. */
 export type CutReason = (typeof CUT_REASONS)[number];
 
-/** A list whose length a source measures. */
+/** A list measured for a source. */
 export interface MeasuredQueue {
   /** The full Redis key. */
   readonly name: string;

@@ -29,7 +29,7 @@ export function readEnvironment(): Record<string, string> {
   return { ...environment, ...taken };
 }
 
-/** Returns the variables whose value is not UTF-8. {@link readEnvironment} omits them. */
+/** Returns the variables with a value that is not UTF-8. {@link readEnvironment} omits them. */
 export function findUnreadable(names: readonly string[]): string[] {
   return names.filter((name) => {
     try {
