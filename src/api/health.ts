@@ -1,10 +1,10 @@
-/** Port 8087: whether the service lives and is ready, as text for probes and as JSON for people; and its objectives. */
+/** Port 8087: liveness and readiness, as text for probes and JSON for people, and the service level objectives. */
 import { type CheckName, composeStatus, type HealthState } from "../operations/status.ts";
 import type { SloReport } from "../slo/monitor.ts";
 import type { Handler } from "../http/door.ts";
 import { jsonReply, type PageRequest, type Pages, type Reply, route, textReply, wantsJson } from "./pages.ts";
 
-/** What {@link createHealthHandler} needs. */
+/** Options of {@link createHealthHandler}. */
 export interface HealthOptions {
   readonly health: () => HealthState;
   readonly slo: () => SloReport;
@@ -12,7 +12,7 @@ export interface HealthOptions {
   readonly podName: string;
 }
 
-/** Answers `/health`, `/livez`, `/readyz` and `/api/v1/slo`. */
+/** Creates the handler for `/health`, `/livez`, `/readyz` and `/api/v1/slo`. */
 export function createHealthHandler(options: HealthOptions): Handler {
   const pages = healthPages(options);
   return (request) => route(pages, request);
@@ -24,11 +24,11 @@ function healthPages(options: HealthOptions): Pages {
     answer: (request: PageRequest) => answerHealth(request, { options, checks }),
   });
   return {
-    "/health": page("OK while live and ready; JSON by Accept: application/json", ["live", "ready"]),
-    "/livez": page("whether the loop turns", ["live"]),
-    "/readyz": page("whether Redis is reachable, the configuration good, and no stop under way", ["ready"]),
+    "/health": page("OK if live and ready; JSON with Accept: application/json", ["live", "ready"]),
+    "/livez": page("OK if the main loop is running", ["live"]),
+    "/readyz": page("OK if Redis is reachable, the configuration is valid and the service is not stopping", ["ready"]),
     "/api/v1/slo": {
-      summary: "where the service level objectives stand, as JSON",
+      summary: "state of the service level objectives, as JSON",
       answer: () => jsonReply(options.slo()),
     },
   };

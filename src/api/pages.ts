@@ -1,56 +1,56 @@
-/** What a page answers, and how requests find their page. Pure: nothing here does IO. */
+/** Defines pages and routes requests to them. Pure: no IO. */
 
-/** What a page may know of a request. Bodies are never read. */
+/** The parts of a request that a page may use. Bodies are never read. */
 export type PageRequest = Pick<Request, "method" | "url" | "headers">;
 
-/** An answer, before it becomes an HTTP response. */
+/** An answer before it becomes an HTTP response. */
 export interface Reply {
   readonly status: number;
   readonly contentType: string;
   readonly body: string;
-  /** Further headers. */
+  /** Additional headers. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** A page that can be asked for: GET and HEAD only, so asking changes nothing. */
+/** A read-only page: GET and HEAD only. */
 export interface Page {
-  /** One line for the index. */
+  /** One line of text for the index. */
   readonly summary: string;
   answer(request: PageRequest): Reply | Promise<Reply>;
 }
 
-/** Pages by their exact path. */
+/** Pages by exact path. */
 export type Pages = Readonly<Record<string, Page>>;
 
 const TEXT = "text/plain; charset=utf-8";
 
-/** A reply of plain text. */
+/** Creates a plain-text reply. */
 export function textReply(body: string, status = 200): Reply {
   return { status, contentType: TEXT, body };
 }
 
-/** A reply of JSON. */
+/** Creates a JSON reply. */
 export function jsonReply(value: unknown, status = 200): Reply {
   return { status, contentType: "application/json", body: JSON.stringify(value) };
 }
 
-/** Whether the request asks for JSON by name; a wildcard gets text, as the original's clients expect. */
+/** Whether the request names JSON in Accept. A wildcard gets text, as the original's clients expect. */
 export function wantsJson(request: PageRequest): boolean {
   return /\bapplication\/json(?![\w.+-])(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/i.test(request.headers.get("accept") ?? "");
 }
 
-/** Answers a request with the page at its path; `/` lists them. Rejects with what a page throws. */
+/** Answers a request with the page at its path; `/` lists all pages. Rejects with the page's error. */
 export async function route(pages: Pages, request: PageRequest): Promise<Response> {
   const path = URL.parse(request.url)?.pathname ?? request.url;
   const page = Object.hasOwn(pages, path) ? pages[path] : path === "/" ? indexOf(pages) : undefined;
-  if (page === undefined) return toResponse(textReply(`Not found. Here is:\n${listPages(pages)}`, 404));
+  if (page === undefined) return toResponse(textReply(`Not found. Available pages:\n${listPages(pages)}`, 404));
   if (request.method !== "GET" && request.method !== "HEAD") {
     return toResponse({ ...textReply("Method not allowed: use GET or HEAD\n", 405), headers: { allow: "GET, HEAD" } });
   }
   return toResponse(await page.answer(request), request.method === "HEAD");
 }
 
-/** The HTTP response of a reply; for HEAD without its body. */
+/** Converts a reply to an HTTP response, without its body for HEAD. */
 export function toResponse(reply: Reply, headOnly = false): Response {
   return new Response(headOnly ? null : reply.body, {
     status: reply.status,

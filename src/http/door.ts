@@ -1,87 +1,88 @@
 /**
- * The door in front of `Deno.serve`, which by itself bounds neither connections nor their time, and which ends the process when no
- * file descriptor is left (docs/security.md). Three details:
+ * Accepts connections in front of `Deno.serve`, which limits neither the number of connections nor their duration and
+ * ends the process when file descriptors run out (docs/security.md). Three details:
  *
- * - All ports share one bound on connections. For one more the oldest is cut, whatever its port. Each ends after its time limit,
- *   unless a handler vouches for it ({@link Visit.stay}); those have a bound of their own.
- * - Bytes go to and from `Deno.serve` as they are, over a connection on loopback. A connection there that is not one of the door's
- *   belongs to no guest ({@link Door.guestAt}).
- * - A connection carries one request. HTTP/2, which would carry many, is refused by its first bytes.
+ * - All ports share one limit on connections. A connection above the limit replaces the oldest one, on any port. Each
+ *   connection ends after a time limit, unless a handler exempts it ({@link Visit.stay}); exempt connections have their
+ *   own limit.
+ * - The door relays bytes unchanged over a loopback connection to `Deno.serve`. A loopback connection from any other
+ *   program has no guest ({@link Door.guestAt}).
+ * - A connection carries one request. The door rejects HTTP/2, which could carry many, by its first bytes.
  *
- * Held by tests/integration/http_limits_test.ts and tests/e2e/slow_clients_test.ts.
+ * Tested in tests/integration/http_limits_test.ts and tests/e2e/slow_clients_test.ts.
  */
 import type { CutReason } from "../observability/metrics.ts";
 import type { Clock } from "../runtime/clock.ts";
 
-/** Where `Deno.serve` listens, behind the door. */
+/** Address of `Deno.serve` behind the door. */
 export const LOOPBACK = "127.0.0.1";
 
-/** How long a connection may take from its first moment to its last, in milliseconds. */
+/** Time limit of a connection, in milliseconds. */
 const LIMIT_MS = 10_000;
-/** How long a connection that stays may carry no byte in either direction, in milliseconds. */
+/** Idle limit of an exempt connection, in milliseconds. */
 const STALL_MS = 30_000;
-/** Most connections that stay at once. */
+/** Maximum number of exempt connections. */
 const MOST_STAYING = 16;
-/** How long a client that was answered may take to close, in milliseconds: cutting at once could take the answer from it. */
+/** Time for an answered client to close, in milliseconds. Closing at once could lose the answer. */
 const LINGER_MS = 1_000;
-/** Pause before the next connection is accepted if one could not be, in milliseconds. */
+/** Pause after a failed accept, in milliseconds. */
 const ACCEPT_RETRY_MS = 50;
 const BUFFER_BYTES = 16_384;
-/** How HTTP/2 begins; no method of HTTP/1 is called so. */
+/** First bytes of HTTP/2. No HTTP/1 method has this name. */
 const HTTP2_START = new TextEncoder().encode("PRI ");
 const HTTP2_REFUSAL = new TextEncoder().encode(
   "HTTP/1.1 505 HTTP Version Not Supported\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
 );
 
-/** The connection that a request came by. */
+/** The connection of a request. */
 export interface Visit {
-  /** Who connected to the port; `Deno.serve` itself sees only the door. */
+  /** Address of the client. `Deno.serve` itself sees only the door. */
   readonly remoteAddr: Deno.NetAddr;
-  /** Aborted when the connection has ended. */
+  /** Aborted when the connection ends. */
   readonly signal: AbortSignal;
   /**
-   * Takes this connection out of the time limit and the bound on connections, for a stream to a client that is known. It must
-   * carry a byte every 30 s. False if too many stay already.
+   * Exempts this connection from the time limit and the connection limit. Use it only for streams to authenticated
+   * clients. The connection must carry a byte every 30 s. Returns false if too many connections are exempt.
    */
   stay(): boolean;
 }
 
-/** Answers a request. What it rejects with is logged and answered with 500. */
+/** Answers a request. A rejection is logged and answered with 500. */
 export type Handler = (request: Request, visit: Visit) => Response | Promise<Response>;
 
-/** A port to open. */
+/** Options of a port. */
 export interface PortOptions {
   readonly bindAddress: string;
-  /** 0: any free port. */
+  /** 0 for any free port. */
   readonly port: number;
-  /** The variable that sets the port, for errors. */
+  /** The variable that sets the port, for error messages. */
   readonly portVariable: string;
   readonly handler: Handler;
-  /** Called for each client that was cut off without a whole answer; default: nothing is. */
+  /** Called for each client that is cut before its answer is complete. Default: nothing. */
   readonly onCut?: (reason: CutReason) => void;
 }
 
-/** What a {@link Door} needs. */
+/** Options of {@link Door}. */
 export interface DoorOptions {
   readonly clock: Clock;
-  /** Most connections at once, all ports together, without those that stay. */
+  /** Maximum number of connections on all ports, without exempt ones. */
   readonly mostConnections: number;
-  /** Most connections that stay. Default 16. */
+  /** Maximum number of exempt connections. Default 16. */
   readonly mostStaying?: number | undefined;
-  /** How long a connection may take, in milliseconds. Default 10,000. */
+  /** Time limit of a connection, in milliseconds. Default 10,000. */
   readonly connectionMs?: number | undefined;
-  /** How long a connection that stays may carry nothing, in milliseconds. Default 30,000. */
+  /** Idle limit of an exempt connection, in milliseconds. Default 30,000. */
   readonly stallMs?: number | undefined;
-  /** The port of `Deno.serve` on {@link LOOPBACK}. */
+  /** Returns the port of `Deno.serve` on {@link LOOPBACK}. */
   readonly innerPort: () => number;
-  /** Called if a connection cannot be accepted or handed on, mostly for want of a file descriptor. */
+  /** Called if a connection cannot be accepted or relayed, usually because no file descriptor is left. */
   readonly onFailure: (error: Error) => void;
 }
 
-/** One client's connection, and the one that carries its bytes to `Deno.serve`. */
+/** A client's connection and its relay connection to `Deno.serve`. */
 export class Guest implements Visit {
   readonly port: PortOptions;
-  /** Resolves when the connection has ended. */
+  /** Resolves when the connection ends. */
   readonly ended: Promise<void>;
   readonly #door: Door;
   readonly #client: Deno.TcpConn;
@@ -106,22 +107,22 @@ export class Guest implements Visit {
     return this.#end.signal;
   }
 
-  /** Whether a handler is at work for it, or its answer is under way. */
+  /** Whether its request is being handled or its answer is being sent. */
   get isAnswering(): boolean {
     return this.#stage === "answering";
   }
 
-  /** Whether it has a whole answer. */
+  /** Whether its answer is complete. */
   get isAnswered(): boolean {
     return this.#stage === "answered";
   }
 
-  /** When it last carried a byte, on the monotonic clock. */
+  /** Time of the last byte, on the monotonic clock. */
   get movedAtMs(): number {
     return this.#movedAtMs;
   }
 
-  /** Where its connection to `Deno.serve` begins; `undefined` before there is one. */
+  /** Local port of the relay connection; `undefined` before it exists. */
   get innerPort(): number | undefined {
     return this.#inner?.localAddr.port;
   }
@@ -130,7 +131,7 @@ export class Guest implements Visit {
     return this.#door.letStay(this);
   }
 
-  /** Notes that its request is there. False for a further one on the same connection. */
+  /** Marks the request as received. Returns false for a second request on the same connection. */
   ask(): boolean {
     if (this.#stage !== "asking") return false;
     this.#stage = "answering";
@@ -138,19 +139,22 @@ export class Guest implements Visit {
     return true;
   }
 
-  /** Tells `Deno.serve` that nothing more comes, so that it closes once the answer is written: 2.9 ignores `connection: close`. */
+  /**
+   * Half-closes the relay connection so that `Deno.serve` closes it after the answer: Deno 2.9 ignores `connection:
+   * close`.
+   */
   finish(): void {
-    this.#inner?.closeWrite().catch(() => {}); // it has closed
+    this.#inner?.closeWrite().catch(() => {}); // already closed
   }
 
-  /** Closes both connections at once, whatever is under way. Only the door calls it, once. */
+  /** Closes both connections at once. Called by the door only, once. */
   close(): void {
     this.#end.abort();
     this.#client.close();
     this.#inner?.close();
   }
 
-  /** The first bytes that the client sends; `null` if it has gone or must not go on. */
+  /** Reads the client's first bytes. Returns `null` if the client has closed or sent HTTP/2. */
   async readStart(): Promise<Uint8Array | null> {
     const bytes = new Uint8Array(BUFFER_BYTES);
     for (let length = 0; length < HTTP2_START.length;) {
@@ -166,11 +170,11 @@ export class Guest implements Visit {
     return null;
   }
 
-  /** Carries bytes both ways until the answer is whole and the client has closed, or has had its time to. */
+  /** Relays bytes both ways until the answer is complete and the client has closed, or its time to close is over. */
   async carry(start: Uint8Array, inner: Deno.TcpConn): Promise<void> {
     this.#inner = inner;
     this.#noteMove();
-    for (const connection of [this.#client, inner]) connection.setNoDelay(true); // else a body in two parts costs 40 ms
+    for (const connection of [this.#client, inner]) connection.setNoDelay(true); // without this, a body in two parts takes 40 ms
     await writeAll(inner, start);
     const up = this.#carryUp(inner).catch(() => this.#door.cut(this));
     await this.#carryDown(inner);
@@ -181,12 +185,12 @@ export class Guest implements Visit {
 
   async #carryUp(inner: Deno.TcpConn): Promise<void> {
     let isTaken = true;
-    // What Deno.serve does not take any more is dropped: to stop reading could take the answer from the client.
+    // Drop bytes that Deno.serve no longer accepts: if the door stopped reading, the client could lose the answer.
     await this.#readUp(async (bytes) => {
       if (isTaken) isTaken = await writeAll(inner, bytes).then(() => true, () => false);
     });
     if (this.#door.isStaying(this)) return this.#door.cut(this);
-    // Deno.serve drops a request whose client has closed its half. Some do so as soon as they have asked.
+    // Deno.serve drops the request if its client half-closes. Some clients do so right after the request.
     await Promise.race([this.#asked.promise, this.#door.sleep(LINGER_MS, this.signal)]);
     if (this.#stage === "asking") this.finish();
   }
@@ -202,7 +206,7 @@ export class Guest implements Visit {
   async #carryDown(inner: Deno.TcpConn): Promise<void> {
     const buffer = new Uint8Array(BUFFER_BYTES);
     for (let count; (count = await inner.read(buffer)) !== null;) {
-      // An answer that no handler gave, to what is no request. Not every version closes after it.
+      // Deno.serve answered an invalid request itself. Not every version then closes the connection.
       if (this.#stage === "asking" && !isInformational(buffer)) this.finish();
       await writeAll(this.#client, buffer.subarray(0, count));
       this.#noteMove();
@@ -214,12 +218,12 @@ export class Guest implements Visit {
   }
 }
 
-/** Accepts connections at any number of ports, bounds them, and carries their bytes. */
+/** Accepts connections on any number of ports, limits them and relays their bytes. */
 export class Door {
   readonly #options: DoorOptions;
   readonly #listeners: Deno.TcpListener[] = [];
   readonly #accepting: Promise<void>[] = [];
-  /** Oldest first. */
+  /** In order of arrival, oldest first. */
   readonly #guests = new Set<Guest>();
   readonly #staying = new Set<Guest>();
   readonly #byInnerPort = new Map<number, Guest>();
@@ -229,7 +233,7 @@ export class Door {
     this.#options = options;
   }
 
-  /** Listens at a port. @returns the actual one. @throws what `Deno.listen` throws. */
+  /** Listens on a port. @returns the actual port. @throws the errors of `Deno.listen`. */
   open(port: PortOptions): number {
     const listener = Deno.listen({ hostname: port.bindAddress, port: port.port });
     this.#listeners.push(listener);
@@ -237,7 +241,7 @@ export class Door {
     return listener.addr.port;
   }
 
-  /** Whose connection comes to `Deno.serve` from this address; `undefined` for one that did not pass the door. */
+  /** Returns the guest with this relay address; `undefined` if the connection did not pass the door. */
   guestAt({ hostname, port }: Deno.NetAddr): Guest | undefined {
     return hostname === LOOPBACK ? this.#byInnerPort.get(port) : undefined;
   }
@@ -252,7 +256,7 @@ export class Door {
     return true;
   }
 
-  /** Whether it stays. */
+  /** Whether a guest is exempt ({@link Visit.stay}). */
   isStaying(guest: Guest): boolean {
     return this.#staying.has(guest);
   }
@@ -267,12 +271,12 @@ export class Door {
     return this.#options.clock.sleep(ms, signal);
   }
 
-  /** Ends a connection; `reason` is counted if its client was waiting. Safe to call twice. */
+  /** Ends a connection. Counts `reason` if the client was not answered yet. Safe to call twice. */
   cut(guest: Guest, reason?: CutReason): void {
     const isKnown = this.#guests.delete(guest) || this.#staying.delete(guest);
     if (!isKnown) return;
     if (reason !== undefined && !guest.isAnswered) guest.port.onCut?.(reason);
-    // Before it is closed: then its port may become another program's.
+    // Delete before closing: after that, another program may get the port.
     if (guest.innerPort !== undefined) this.#byInnerPort.delete(guest.innerPort);
     guest.close();
   }
@@ -282,7 +286,7 @@ export class Door {
     for (const guest of [...this.#guests, ...this.#staying]) this.cut(guest);
   }
 
-  /** Accepts no more, lets answers in progress be made for `graceMs` at most, then cuts every connection. */
+  /** Stops accepting, waits at most `graceMs` for answers in progress, then cuts every connection. */
   async stop(graceMs: number): Promise<void> {
     this.#stopping.abort();
     for (const listener of this.#listeners) listener.close();
@@ -308,7 +312,7 @@ export class Door {
     }
   }
 
-  /** No file descriptor is left, most likely; if no connection here has one, something else may free one. */
+  /** Most likely, no file descriptor is left. Frees one if a connection here holds it, then waits. */
   async #afterFailure(error: Error): Promise<void> {
     this.#options.onFailure(error);
     if (this.#guests.size > 0) this.#cutOldest();
@@ -316,21 +320,21 @@ export class Door {
   }
 
   /**
-   * With a turn for the runtime, some 4 ms: only then it frees the descriptors, and each client lives for as many turns as there
-   * are connections, which is enough to answer it however many come at once.
+   * Cuts the oldest connection and yields to the runtime (about 4 ms), which only then frees the descriptors. A client
+   * thus lives for as many turns as the connection limit, enough for an answer under any load.
    */
   async #makeRoom(): Promise<void> {
     this.#cutOldest();
     await this.sleep(0);
   }
 
-  /** Who has had the longest time is the likeliest to waste it: a client that means it is answered in milliseconds. */
+  /** The oldest client is most likely to waste its time: a normal client is answered in milliseconds. */
   #cutOldest(): void {
     const [oldest] = this.#guests;
     if (oldest !== undefined) this.cut(oldest, "crowded");
   }
 
-  /** Does not reject. */
+  /** Serves one connection. Does not reject. */
   async #serve(guest: Guest): Promise<void> {
     this.#guests.add(guest);
     if (this.#stopping.signal.aborted) return this.cut(guest);
@@ -344,7 +348,7 @@ export class Door {
       this.#byInnerPort.set(inner.localAddr.port, guest);
       await guest.carry(start, inner);
     } catch {
-      // One of the two sides has gone.
+      // One side has closed.
     } finally {
       this.cut(guest);
     }
@@ -377,7 +381,7 @@ async function writeAll(to: Deno.Conn, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await to.write(bytes.subarray(at));
 }
 
-/** Whether an answer begins with a status of 1xx, such as leave to send a body. */
+/** Whether an answer has a 1xx status, such as 100 Continue. */
 function isInformational(answer: Uint8Array): boolean {
   return answer["HTTP/1.1 ".length] === "1".charCodeAt(0);
 }

@@ -1,51 +1,60 @@
-/** HTTP by `Deno.serve`, behind a {@link Door}: starts, answers by handlers, survives a lack of file descriptors, stops. No routes. */
+/**
+ * Serves HTTP with `Deno.serve` behind a {@link Door}: starts, calls handlers, recovers when file descriptors run out,
+ * stops. No routes.
+ */
 import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { countFreeDescriptors, forgetServeAddress } from "../runtime/process.ts";
 import { Door, type Guest, LOOPBACK, type PortOptions } from "./door.ts";
 
-/** Most connections of all ports together, however many file descriptors there are; a slow reader costs the memory of its answer. */
+/**
+ * Upper limit of connections on all ports, whatever the number of file descriptors. A slow reader holds its answer in
+ * memory.
+ */
 export const MOST_CONNECTIONS = 64;
-/** A connection needs three file descriptors; two more go to those that are being closed. */
+/** A connection needs three file descriptors; two more allow for connections being closed. */
 const DESCRIPTORS_PER_CONNECTION = 5;
-/** Free file descriptors at the start that are left for Redis, Moogsoft and files. */
+/** File descriptors reserved for Redis, Moogsoft and files. */
 const SPARE_DESCRIPTORS = 20;
-/** Free file descriptors where they cannot be counted: of 256, the fewest that docs/install.md asks for. */
+/** Assumed free file descriptors if they cannot be counted: of 256, the minimum in docs/install.md. */
 const ASSUMED_DESCRIPTORS = 220;
 
-/** How long {@link HttpServer.stop} lets answers in progress be made, in milliseconds. */
+/** How long {@link HttpServer.stop} waits for answers in progress, in milliseconds. */
 const GRACE_MS = 1_000;
-/** How long {@link HttpServer.stop} waits for `Deno.serve` once every connection is cut, in milliseconds. */
+/** How long {@link HttpServer.stop} waits for `Deno.serve` after cutting all connections, in milliseconds. */
 const SHUTDOWN_MS = 1_000;
-/** Pause before `Deno.serve` is started again where it could not be, in milliseconds. */
+/** Pause before `Deno.serve` is restarted, in milliseconds. */
 const RESTART_MS = 50;
-/** How long a failure to accept connections is not logged again, in milliseconds. */
+/** Minimum time between two logged accept failures, in milliseconds. */
 const QUIET_MS = 60_000;
 
-/** What an {@link HttpServer} needs. */
+/** Options of {@link HttpServer}. */
 export interface HttpServerOptions {
   readonly clock: Clock;
   readonly log: Log;
-  /** Most connections at once, all ports together. Default: by the file descriptors that are free now, at most 64. */
+  /** Maximum number of connections on all ports. Default: from the free file descriptors, at most 64. */
   readonly mostConnections?: number;
-  /** Most connections that handlers let stay. Default 16. */
+  /** Maximum number of exempt connections ({@link Visit.stay}). Default 16. */
   readonly mostStaying?: number;
-  /** How long a connection may take, in milliseconds. Default 10,000. */
+  /** Time limit of a connection, in milliseconds. Default 10,000. */
   readonly connectionMs?: number;
-  /** How long a connection that stays may carry nothing, in milliseconds. Default 30,000. */
+  /** Idle limit of an exempt connection, in milliseconds. Default 30,000. */
   readonly stallMs?: number;
   /** How long {@link HttpServer.stop} waits for answers in progress, in milliseconds. Default 1,000. */
   readonly graceMs?: number;
 }
 
-/** A port that cannot be listened on. */
+/** Thrown if a port cannot be opened. */
 export class ListenError extends Error {
   override readonly name = "ListenError";
   readonly code = "listen_failed";
   readonly retryable = false;
 }
 
-/** Serves HTTP at any number of ports. It listens at once, on loopback, for what the ports let through. */
+/**
+ * Serves HTTP on any number of ports. Construction starts `Deno.serve` on loopback; {@link HttpServer.open} opens
+ * ports.
+ */
 export class HttpServer {
   readonly #options: HttpServerOptions;
   readonly #door: Door;
@@ -67,7 +76,7 @@ export class HttpServer {
     this.#inner = this.#serve();
   }
 
-  /** Opens a port. @returns the actual one. @throws {ListenError} that names variable, address and port. */
+  /** Opens a port. @returns the actual port. @throws {ListenError} that names variable, address and port. */
   open(options: PortOptions): number {
     try {
       return this.#door.open(options);
@@ -80,7 +89,7 @@ export class HttpServer {
     }
   }
 
-  /** Lets answers in progress be made, for `graceMs` at most, then cuts every connection. Safe to call twice. */
+  /** Waits at most `graceMs` for answers in progress, then cuts every connection. Safe to call twice. */
   stop(): Promise<void> {
     return this.#stopped ??= this.#stop();
   }
@@ -89,7 +98,8 @@ export class HttpServer {
     this.#isStopping = true;
     await this.#door.stop(this.#options.graceMs ?? GRACE_MS);
     const over = new AbortController();
-    // It waits for connections too that did not pass the door. To abort it afterwards would throw where nothing can catch it.
+    // `shutdown` also waits for connections that bypassed the door. Aborting it afterwards would throw an uncatchable
+    // error.
     await Promise.race([
       this.#inner.shutdown().catch(() => {}),
       this.#options.clock.sleep(SHUTDOWN_MS, over.signal),
@@ -102,14 +112,18 @@ export class HttpServer {
       hostname: LOOPBACK,
       port: 0,
       onListen: () => {},
-      // The default writes a stack trace for each client that goes away, and blocks for ever if nothing reads it.
+      // The default handler writes a stack trace for each disconnected client, and blocks forever if standard error is
+      // not read.
       onError: () => new Response(null, { status: 500 }),
     }, (request, info) => this.#answer(request, info));
     inner.finished.catch((error: Error) => this.#serveAgain(error));
     return inner;
   }
 
-  /** Without a descriptor for one more connection `Deno.serve` ends, and the process with it if nothing catches that. */
+  /**
+   * Restarts `Deno.serve`, which ends when it has no file descriptor for a connection. If uncaught, that error ends the
+   * process.
+   */
   async #serveAgain(error: Error): Promise<void> {
     this.#logFailure(error);
     while (!this.#isStopping) {
@@ -127,12 +141,12 @@ export class HttpServer {
 
   async #answer(request: Request, info: Deno.ServeHandlerInfo<Deno.NetAddr>): Promise<Response> {
     const guest = this.#door.guestAt(info.remoteAddr);
-    // A program on this machine that went round the door.
+    // A local program bypassed the door.
     if (guest === undefined) return new Response(null, { status: 421, headers: { connection: "close" } });
     info.completed.catch(() => {}).then(() => guest.finish());
-    // A request that was sent along behind another one, which `connection: close` forbids.
+    // A second request on the connection, which `connection: close` forbids.
     if (!guest.ask()) return new Response(null, { status: 421, headers: { connection: "close" } });
-    const ended = guest.ended.then(() => new Response(null, { status: 503 })); // nobody is there to read it
+    const ended = guest.ended.then(() => new Response(null, { status: 503 })); // the client has gone
     return await Promise.race([this.#handle(request, guest), ended]);
   }
 
@@ -140,9 +154,9 @@ export class HttpServer {
     try {
       return closing(await guest.port.handler(request, guest));
     } catch (error) {
-      // What fails because the client has gone is no failure of ours.
-      if (!guest.signal.aborted) this.#options.log.error("http_error", "Answering an HTTP request failed", { error });
-      return new Response("Internal error; the log says more\n", {
+      // An error after the client has gone is not ours.
+      if (!guest.signal.aborted) this.#options.log.error("http_error", "HTTP request failed", { error });
+      return new Response("Internal error; see the log\n", {
         status: 500,
         headers: {
           "content-type": "text/plain; charset=utf-8",
@@ -158,22 +172,22 @@ export class HttpServer {
     const { log, clock } = this.#options;
     if (clock.monotonicMs() < this.#quietUntilMs) return;
     this.#quietUntilMs = clock.monotonicMs() + QUIET_MS;
-    log.warning("http_accept_failed", "HTTP connections cannot be accepted; trying on", { error });
+    log.warning("http_accept_failed", "Cannot accept HTTP connections; retrying", { error });
   }
 }
 
-/** The same response, with word that the connection ends. */
+/** Adds `connection: close` to a response. */
 function closing(response: Response): Response {
   try {
     response.headers.set("connection", "close");
     return response;
   } catch {
-    // `Response.redirect` makes headers that cannot be changed.
+    // The headers of `Response.redirect` are immutable.
     return closing(new Response(response.body, { status: response.status, headers: [...response.headers] }));
   }
 }
 
-/** How many connections the free file descriptors allow. */
+/** Computes the connection limit from the free file descriptors. */
 function countPlaces(): number {
   const wanted = MOST_CONNECTIONS * DESCRIPTORS_PER_CONNECTION + SPARE_DESCRIPTORS;
   const free = countFreeDescriptors(wanted) ?? ASSUMED_DESCRIPTORS;

@@ -1,32 +1,32 @@
-/** What the forwarder's circuit breaker says about replaying, by its keys in Redis alone. Pure. */
+/** Decides what the forwarder's circuit breaker allows, from its Redis keys alone. Pure. */
 
-/** After so many timeouts without a change a breaker that is not closed is taken to be abandoned. */
+/** A breaker that is not closed counts as abandoned after this many timeouts without a change. */
 const ABANDONED_TIMEOUTS = 10;
 
-/** The breaker as it was read (contract §7): nobody but the forwarder writes it, and nothing of it ever expires. */
+/** The breaker's keys (contract §7). Only the forwarder writes them, and they never expire. */
 export interface BreakerReading {
-  /** `CLOSED`, `OPEN`, `HALF_OPEN`; `null` where there is none. */
+  /** `CLOSED`, `OPEN` or `HALF_OPEN`; `null` if the key is missing. */
   readonly state: string | null;
-  /** When it opened, in seconds since the epoch, as text; `null` where there is none. */
+  /** When it opened, in seconds since the epoch, as text; `null` if the key is missing. */
   readonly openTime: string | null;
 }
 
-/** What is remembered of a breaker from look to look; times on the server's clock. */
+/** The last reading of a breaker and its age. Times are on the server's clock. */
 export interface BreakerMemory {
   readonly reading: BreakerReading;
-  /** Since when it has read the same. */
+  /** When this reading was first seen. */
   readonly sinceMs: number;
 }
 
-/** What a breaker means for replay. */
+/** The number of messages that a breaker allows. */
 export type BreakerVerdict =
-  /** Replay. */
+  /** Any number of messages. */
   | { readonly kind: "open_to_all"; readonly reason: "closed" | "absent" | "abandoned" }
-  /** One message may go; whether it may go now depends on when the last one went. */
+  /** One message per timeout. The caller tracks when the last one was sent. */
   | { readonly kind: "canary"; readonly reason: "half_open" | "open_past_timeout" }
   | { readonly kind: "shut"; readonly reason: "open"; readonly retryInMs: number };
 
-/** Remembers a reading: the same reading keeps its time. */
+/** Stores a reading. An unchanged reading keeps its `sinceMs`. */
 export function rememberBreaker(
   memory: BreakerMemory | null,
   { reading, nowMs }: { reading: BreakerReading; nowMs: number },
@@ -36,8 +36,8 @@ export function rememberBreaker(
 }
 
 /**
- * Judges a breaker. An open one lets a message through once its timeout has passed, since without traffic no forwarder ever
- * closes it; one that opened at an unreadable time counts from when it was first seen.
+ * Judges a breaker. An open breaker allows a canary after its timeout, because without traffic the forwarder never
+ * closes it. If its opening time is unreadable, the time of the first sighting counts.
  */
 export function judgeBreaker(
   { reading, sinceMs }: BreakerMemory,
@@ -55,7 +55,7 @@ export function judgeBreaker(
   return retryInMs <= 0 ? { kind: "canary", reason: "open_past_timeout" } : { kind: "shut", reason: "open", retryInMs };
 }
 
-/** When it opened; `null` for a time that is none, or lies in the future. */
+/** When it opened; `null` if the time is invalid or in the future. */
 function openedAt({ openTime }: BreakerReading, nowMs: number): number | null {
   const seconds = openTime === null ? NaN : Number(openTime);
   return seconds > 0 && seconds * 1_000 <= nowMs ? seconds * 1_000 : null;

@@ -1,4 +1,4 @@
-/** Gate `breaker`: the forwarder's circuit breaker, read and never written. */
+/** Gate `breaker`: reads the forwarder's circuit breaker, never writes it. */
 import type { RedisClient } from "../redis/cluster.ts";
 import { type BreakerMemory, judgeBreaker, rememberBreaker } from "./breaker.ts";
 import type { Log } from "../observability/log.ts";
@@ -6,34 +6,37 @@ import type { Snapshot } from "../cycle/cycle_state.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import type { Gate, GateAnswer } from "../gates/gate.ts";
 
-/** The breaker of MUTT's forwarder (contract §7). */
+/** Redis key of the breaker's state (contract §7). */
 export const BREAKER_STATE_KEY = "mutt:circuit_breaker:moogsoft:state";
 const OPEN_TIME_KEY = "mutt:circuit_breaker:moogsoft:open_time";
-/** Words and numbers are what the breaker's keys hold; no more than this is read of them, in bytes. */
+/** Most bytes read from a breaker key. Valid values are single words and numbers. */
 const MAX_TEXT_BYTES = 64;
 
-/** The beginning of one of the breaker's keys; empty where there is none. Rejects with the client's errors. */
+/** Reads the start of a breaker key; empty if the key is missing. Rejects with the client's errors. */
 export function readBreakerKey(redis: RedisClient, key: string): Promise<string> {
   return redis.getrange(key, 0, MAX_TEXT_BYTES - 1);
 }
 
-/** Failures in a row that the breaker has counted; a success sets 0 (contract §7). */
+/** Redis key of the breaker's count of consecutive failures. A success resets it to 0 (contract §7). */
 export const BREAKER_FAILURES_KEY = "mutt:circuit_breaker:moogsoft:failures";
 
-/** What the gate needs. */
+/** Dependencies of {@link createBreakerGate}. */
 export interface BreakerGateDeps {
   readonly redis: RedisClient;
-  /** `CIRCUIT_BREAKER_ENABLED`: with false the keys may be stale, and are ignored. */
+  /** `CIRCUIT_BREAKER_ENABLED`. If false, the keys may be stale and the gate ignores them. */
   readonly enabled: boolean;
   readonly timeoutMs: number;
-  /** The source as last read: the server's clock, and when the last canary went. */
+  /** The source's latest snapshot: the server's clock and the time of the last canary. */
   readonly snapshot: () => Snapshot | null;
   readonly log: Log;
-  /** Told each failed Redis call, for counting. */
+  /** Called with the error of each failed Redis call, for counting. */
   readonly onRedisError?: (error: unknown) => void;
 }
 
-/** Creates the gate. Two reads an ask. While the breaker wants a canary it answers room 1, once a timeout for all replicas. */
+/**
+ * Creates the gate. Each `ask` reads two keys. If the breaker allows a canary, the answer has room 1, once per timeout
+ * for all replicas.
+ */
 export function createBreakerGate(deps: BreakerGateDeps): Gate<"breaker"> {
   const { redis, enabled, timeoutMs, snapshot, log } = deps;
   let memory: BreakerMemory | null = null;
@@ -60,11 +63,11 @@ export function createBreakerGate(deps: BreakerGateDeps): Gate<"breaker"> {
         memory = rememberBreaker(memory, { reading: { state, openTime }, nowMs });
         const verdict = judgeBreaker(memory, { nowMs, timeoutMs });
         if (verdict.reason === "abandoned") {
-          warnOnce(`Remediation: the forwarder's circuit breaker has been ${state} for very long and is ignored`);
+          warnOnce(`Remediation: the forwarder's circuit breaker has been ${state} for too long and is ignored`);
         }
         if (verdict.kind === "canary") {
           const waitMs = known.record.breakerCanaryAtMs + timeoutMs - nowMs;
-          // A canary of the future is a clock that was set back.
+          // If the last canary lies in the future, the clock was set back.
           return answerCanary(verdict.reason, waitMs > timeoutMs ? 0 : waitMs);
         }
         const detail = `the forwarder's circuit breaker is ${state || "absent"} (${BREAKER_STATE_KEY})`;
@@ -73,7 +76,7 @@ export function createBreakerGate(deps: BreakerGateDeps): Gate<"breaker"> {
           : { open: true, reason: verdict.reason, detail };
       } catch (error) {
         deps.onRedisError?.(error);
-        const detail = `${BREAKER_STATE_KEY} could not be read (${redisErrorCode(error)})`;
+        const detail = `${BREAKER_STATE_KEY} cannot be read (${redisErrorCode(error)})`;
         return { open: false, reason: "unknown", detail, retryInMs: 1_000 };
       }
     },
@@ -81,7 +84,7 @@ export function createBreakerGate(deps: BreakerGateDeps): Gate<"breaker"> {
 }
 
 function answerCanary(reason: string, waitMs: number): GateAnswer<"breaker"> {
-  const detail = `the forwarder's circuit breaker is ${reason}: one message a timeout goes and is not counted`;
+  const detail = `the forwarder's circuit breaker is ${reason}: one message per timeout is replayed, uncounted`;
   return waitMs > 0
     ? { open: false, reason: "canary_sent", detail, retryInMs: waitMs }
     : { open: true, reason: "canary", detail, room: 1, canary: true };

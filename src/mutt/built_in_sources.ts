@@ -1,4 +1,4 @@
-/** MUTT's own sources, and every source that is switched on: made from the settings and the sources file. */
+/** Builds every enabled source from the settings and the sources file: MUTT's own and the declared ones. */
 import type { Settings } from "../config/fields.ts";
 import type { SourceEntry } from "../config/source_fields.ts";
 import {
@@ -11,21 +11,21 @@ import {
 import { GATE_NAMES } from "../gates/gate.ts";
 import { declareSource, fileMember, overridePolicy, type SourceDefinition } from "../gates/source_definition.ts";
 
-/** Limit for `alerter`: MUTT's warn threshold; the alerter sheds over twice as many (contract §1.3). */
+/** Depth limit of `alerter`: MUTT's warn threshold. The alerter sheds above twice this depth (contract §1.3). */
 const ALERTER_DEPTH_LIMIT = 1_000;
-/** Limit for `moog`: a quarter of what the alerter sheds over. */
+/** Depth limit of `moog`: a quarter of the depth at which the alerter sheds. */
 const MOOG_DEPTH_LIMIT = 500;
-/** The forwarder tries an alert for 63 s before it dead-letters it (contract §1.4). */
+/** The forwarder retries an alert for 63 s, then dead-letters it (contract §1.4). */
 const MOOG_SETTLE_MS = 70_000;
-/** The forwarder takes this answer for a failure and dead-letters the alert (contract §1.4). */
+/** The forwarder treats this status as a failure and dead-letters the alert (contract §1.4). */
 const NOT_FOR_FORWARDER = 202;
 
-/** Every source that is switched on: the built-in ones in the order in which they are named, then the declared ones. */
+/** Creates every enabled source: the built-in ones in the order of the setting, then the declared ones. */
 export function createSources(settings: Settings, file: SourcesFile = NO_SOURCES_FILE): readonly SourceDefinition[] {
   const builtIn = settings.sources.map((name) => override(BUILT_IN[name](settings), file.get(name) ?? {}));
   const declared = [...file].filter(([name]) => !isBuiltIn(name)).map(([name, entry]) => declareSource(name, entry));
   const sources = [...builtIn, ...declared];
-  // Another process may run the built-in one.
+  // Another process may run the built-in source.
   const feeding = sources.filter(({ policy }) => policy.target === settings.alertQueue).map(({ policy }) => policy.dlq);
   const dlqs = [...new Set([settings.moogDlq, ...feeding])].sort();
   return sources.map((source) =>
@@ -33,7 +33,7 @@ export function createSources(settings: Settings, file: SourcesFile = NO_SOURCES
   );
 }
 
-/** Whether a source is replayed only while Moogsoft takes events. */
+/** Whether any source has the gate `downstream`, which probes Moogsoft. */
 export function needsMoogsoft(setups: readonly SourceDefinition[]): boolean {
   return setups.some(({ gates }) => gates.includes("downstream"));
 }
@@ -59,7 +59,7 @@ const BUILT_IN: Readonly<Record<BuiltInName, (settings: Settings) => SourceDefin
     ...BUILT_IN_DEFAULTS,
     policy: {
       ...listsOf("moog", settings),
-      // A count of 6 there means that an outage used the retries up, not that the alert is poison.
+      // A count of 6 means that an outage used up the retries. It does not prove a poison message.
       counter: null,
       cutOnReplay: ["_moog_retry_count"],
       required: [],
@@ -87,7 +87,7 @@ function listsOf(name: BuiltInName, settings: Settings) {
   return { name, dlq: settings[dlq], target: settings[target], dead: settings[dead] };
 }
 
-/** A built-in source with the members that the file names in place of its own. */
+/** Applies the members that the sources file sets for a built-in source. */
 function override(setup: SourceDefinition, entry: SourceEntry): SourceDefinition {
   const { policy, depthLimit } = setup;
   const target = entry.target ?? policy.target;

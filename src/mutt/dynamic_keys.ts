@@ -1,9 +1,9 @@
-/** Settings that can change while the service runs: keys in Redis laid over the static settings. Pure but for its listeners. */
+/** Settings that change at run time: Redis keys override the static settings. Pure except for its listeners. */
 import { durationType, type Field, type FieldType, integerType } from "../config/field.ts";
 import { FIELDS, SETTING_KEYS, type SettingKey, type Settings } from "../config/fields.ts";
 import { quote } from "../config/redact.ts";
 
-/** What a key's text stands for, or what is wrong with it. */
+/** The parsed value of a key, or the reason it is invalid. */
 export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: string };
 
 const SETTING_BY_DYNAMIC_KEY: ReadonlyMap<string, SettingKey> = new Map(
@@ -13,13 +13,15 @@ const SETTING_BY_DYNAMIC_KEY: ReadonlyMap<string, SettingKey> = new Map(
   }),
 );
 
-/** The keys that override a setting, without their `mutt:config:`. */
+/** Keys that override a setting, without the prefix `mutt:config:`. */
 export const DYNAMIC_KEYS: readonly string[] = [...SETTING_BY_DYNAMIC_KEY.keys()];
 
-/** Longest value of a key in Redis that is read, in bytes; the good ones are words and numbers. */
+/** Longest accepted value of a dynamic key, in bytes. Valid values are words and numbers. */
 export const MAX_DYNAMIC_BYTES = 1_024;
 
-/** Parses the text of a dynamic key by the rules of its setting: same bounds, any case, white space around it is fine. */
+/**
+ * Parses the text of a dynamic key by the rules of its setting: same bounds, any case, surrounding white space ignored.
+ */
 export function parseDynamic(key: string, text: string): Parsed<Settings[SettingKey]> {
   const setting = SETTING_BY_DYNAMIC_KEY.get(key);
   if (!setting) return { ok: false, problem: `${key} is not a dynamic key` };
@@ -30,25 +32,25 @@ export function parseDynamic(key: string, text: string): Parsed<Settings[Setting
     : { ok: true, value };
 }
 
-/** Settings that MUTT's services share through Redis, read as they read them: with `DYNAMIC_CONFIG_ENABLED` only. */
+/** Settings that MUTT's services share through Redis. Read only if `DYNAMIC_CONFIG_ENABLED` is true. */
 export interface MuttSharedSettings {
-  /** Alerts that the forwarders may send in a period, `null` when the key is not set. */
+  /** Alerts that the forwarders may send per period; `null` if the key is not set. */
   readonly moogRateLimit: number | null;
-  /** That period, `null` when the key is not set. */
+  /** The period of the rate limit; `null` if the key is not set. */
   readonly moogRatePeriodMs: number | null;
-  /** Depth of the alert queue at which the alerter warns, `null` when the key is not set. */
+  /** Depth of the alert queue at which the alerter warns; `null` if the key is not set. */
   readonly alerterQueueWarnThreshold: number | null;
 }
 
-/** One of the {@link MuttSharedSettings}: its key, type, and meaning for the pages. */
+/** Describes one of the {@link MuttSharedSettings}: its key, type, and text for the documentation. */
 export interface MuttSharedField {
-  /** Name behind `mutt:config:`. */
+  /** Name without the prefix `mutt:config:`. */
   readonly key: string;
   readonly type: FieldType<number>;
   readonly doc: string;
 }
 
-/** Every one of the {@link MuttSharedSettings}. A rate limit of 0 lets nothing pass. */
+/** Fields of the {@link MuttSharedSettings}. A rate limit of 0 blocks all alerts. */
 export const MUTT_SHARED_FIELDS: Readonly<Record<keyof MuttSharedSettings, MuttSharedField>> = {
   moogRateLimit: {
     key: "moog_rate_limit",
@@ -71,13 +73,13 @@ const MUTT_SHARED_BY_KEY: ReadonlyMap<string, keyof MuttSharedSettings> = new Ma
   (Object.keys(MUTT_SHARED_FIELDS) as (keyof MuttSharedSettings)[]).map((name) => [MUTT_SHARED_FIELDS[name].key, name]),
 );
 
-/** The keys of the {@link MuttSharedSettings}, without their `mutt:config:`. */
+/** Keys of the {@link MuttSharedSettings}, without the prefix `mutt:config:`. */
 export const MUTT_SHARED_KEYS: readonly string[] = [...MUTT_SHARED_BY_KEY.keys()];
 
 /** Parses the text of one of the {@link MUTT_SHARED_KEYS}. */
 export function parseMuttShared(key: string, text: string): Parsed<number> {
   const name = MUTT_SHARED_BY_KEY.get(key);
-  if (!name) return { ok: false, problem: `${key} is not a key that is read` };
+  if (!name) return { ok: false, problem: `${key} is not a shared MUTT key` };
   const { type } = MUTT_SHARED_FIELDS[name];
   const value = type.parse(text);
   return value === undefined
@@ -85,7 +87,7 @@ export function parseMuttShared(key: string, text: string): Parsed<number> {
     : { ok: true, value };
 }
 
-/** What {@link LiveSettings.apply} did. A problem is told once for each bad value, then it is `unchanged`. */
+/** Result of {@link LiveSettings.apply}. A bad value is `rejected` once; repeats of it are `unchanged`. */
 export type Applied =
   | { readonly result: "applied" | "unchanged" }
   | { readonly result: "rejected"; readonly problem: string };
@@ -97,41 +99,41 @@ const NO_MUTT_SHARED: MuttSharedSettings = {
   alerterQueueWarnThreshold: null,
 };
 
-/** The settings as they are now: the static ones with the dynamic keys' values over them. */
+/** Holds the current settings: the static ones, overridden by the dynamic keys. */
 export class LiveSettings {
   readonly #initial: Settings;
   readonly #listeners = new Set<() => void>();
-  /** The last text of each key, good or bad, so that a repeat is known. */
+  /** The last text of each key, valid or not, to recognise repeats. */
   readonly #texts = new Map<string, string>();
   #current: Settings;
   #muttShared = NO_MUTT_SHARED;
 
-  /** @param initial the static settings, to which a deleted key returns */
+  /** @param initial the static settings; a deleted key falls back to them */
   constructor(initial: Settings) {
     this.#initial = initial;
     this.#current = initial;
   }
 
-  /** The settings now: an immutable snapshot, another one after each change. */
+  /** Returns an immutable snapshot of the settings. Each change creates a new one. */
   current(): Settings {
     return this.#current;
   }
 
-  /** MUTT's shared settings now: an immutable snapshot. */
+  /** Returns an immutable snapshot of MUTT's shared settings. */
   muttShared(): MuttSharedSettings {
     return this.#muttShared;
   }
 
-  /** Calls `listener` after each change of a value, until the returned function is called. A listener must not throw. */
+  /** Calls `listener` after each change of a value. Returns a function that removes it. A listener must not throw. */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
   /**
-   * Takes the text of a dynamic key or of one of the {@link MUTT_SHARED_KEYS}; `null` and empty text mean that it is not set. A bad text changes
-   * nothing: the last good value stays. Of one longer than {@link MAX_DYNAMIC_BYTES} the beginning is enough, one byte more than
-   * that. Safe to call again with the same text.
+   * Applies the text of a dynamic key or of one of the {@link MUTT_SHARED_KEYS}. `null` and empty text unset the key.
+   * An invalid text changes nothing. Text longer than {@link MAX_DYNAMIC_BYTES} may be cut one byte above that limit.
+   * Safe to repeat with the same text.
    */
   apply(key: string, text: string | null): Applied {
     const given = text?.trim() || isTooLong(text) ? text : null;

@@ -1,4 +1,6 @@
-/** Watches whether MUTT's consumers get alerts of others through: proof that what comes back has a cause of its own. */
+/**
+ * Watches whether MUTT's consumers accept other alerts. If they do, a replayed message that returns has its own cause.
+ */
 import type { RedisClient } from "../redis/cluster.ts";
 import { BREAKER_FAILURES_KEY, BREAKER_STATE_KEY, readBreakerKey } from "./breaker_gate.ts";
 import { BOOKS_LEAD_MS } from "./pace.ts";
@@ -6,68 +8,74 @@ import { stateKey } from "../redis/keys.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { PeriodicTask } from "../lifecycle/periodic_task.ts";
 
-/** Longest time between two samples, in milliseconds; an interval has at least {@link SAMPLES} of them. */
+/** Longest sample interval in milliseconds. Each cycle interval holds at least {@link SAMPLES} samples. */
 const PERIOD_MS = 1_000, SAMPLES = 5;
-/** Most intervals kept: something over an hour. */
+/** Most intervals kept: a little over an hour. */
 const MAX_INTERVALS = 4_096;
-/** Alerts count that got through at most so long before or after messages came back, in milliseconds. */
+/** Alerts count as evidence if they got through within this many milliseconds of messages returning. */
 const NEAR_MS = 5_000;
 
-/** What {@link LiveTraffic} needs. */
+/** Dependencies of {@link LiveTraffic}. */
 export interface LiveTrafficDeps {
   readonly redis: RedisClient;
   readonly clock: Clock;
   readonly intervalMs: () => number;
-  /** Whether the forwarder's breaker is in use: without it nothing tells an alert that was taken from one that failed. */
+  /** Whether the forwarder uses its circuit breaker. Without it, an accepted alert looks like a failed one. */
   readonly breakerEnabled: boolean;
-  /** The forwarder's books: ZSET of what it tried, scored by milliseconds of its own clock (contract §1.4). */
+  /**
+   * Key of the forwarder's rate limiter: a ZSET of attempts, scored by milliseconds of its own clock (contract §1.4).
+   */
   readonly rateKey: string;
-  /** The queue before the forwarder. */
+  /** The forwarder's input queue. */
   readonly alertQueue: string;
-  /** The DLQ whose messages are judged. */
+  /** The DLQ under judgement. */
   readonly dlq: string;
-  /** Whether what the forwarder refuses comes to that DLQ. */
+  /** Whether alerts that the forwarder rejects go to this DLQ. */
   readonly isRefusalsDlq: boolean;
-  /** DLQs of other sources that are replayed into the queue before the forwarder: their alerts prove nothing here. */
+  /** DLQs of other sources that replay into the forwarder's input queue. Their alerts prove nothing here. */
   readonly otherDlqs: readonly string[];
 }
 
-/** What was found at one time. */
+/** State at one point in time. */
 interface Sample {
-  /** Score of the newest entry in the forwarder's books that is not of the future ({@link BOOKS_LEAD_MS}); -Infinity: none. */
+  /** Newest score in the rate limiter that is not in the future ({@link BOOKS_LEAD_MS}); -Infinity if there is none. */
   readonly newest: number;
   readonly waiting: number;
-  /** What the other sources have ever replayed into the queue before the forwarder. */
+  /** Total replays of other sources into the forwarder's input queue. */
   readonly othersReplayed: number;
-  /** Length of the DLQ, its source's cycle, and what that has moved. */
+  /** Length of the DLQ, its source's cycle, and the messages moved in that cycle. */
   readonly depth: number;
   readonly cycle: string;
   readonly moved: number;
-  /** Whether the breaker says that the alert before was taken. */
+  /** Whether the breaker shows that the latest alert was accepted. */
   readonly isTaken: boolean;
 }
 
-/** What came between two samples. */
+/** Changes between two samples. */
 interface Interval {
-  /** When it ended, by the monotonic clock. */
+  /** End of the interval, on the monotonic clock. */
   readonly atMs: number;
-  /** Alerts that got through. */
+  /** Alerts accepted in the interval. */
   readonly count: number;
-  /** Whether messages came to the DLQ. */
+  /** Whether messages arrived in the DLQ. */
   readonly dlqGrew: boolean;
 }
 
 /**
- * Counts, sample by sample, the alerts that the forwarder took beyond those that had waited and those that other sources put there: MUTT
- * has made them since. Replays of this source may be among them; whoever judges a cycle takes off what stayed away. Only what got
- * through about when messages came to the DLQ counts: a consumer that was down for just as long as the replays were with it proves
- * nothing later. Held by tests/integration/live_traffic_test.ts.
+ * Counts alerts that the forwarder accepted, without those that waited before and those that other sources replayed:
+ * MUTT produced the rest since. The count may include replays of this source; the judgement of a cycle subtracts the
+ * replays that did not return. An alert counts only if messages arrived in the DLQ at about the same time: if a
+ * consumer was down only while it held the replays, later alerts prove nothing. Tested in
+ * tests/integration/live_traffic_test.ts.
  */
 export class LiveTraffic extends PeriodicTask {
   readonly #deps: LiveTrafficDeps;
   readonly #intervals: Interval[] = [];
   #last: Sample | null = null;
-  /** Alerts that other sources have replayed and the forwarder has not taken yet. Each of them becomes an entry in its books. */
+  /**
+   * Alerts that other sources replayed and the forwarder has not attempted yet. Each will become an entry in its rate
+   * limiter.
+   */
   #unseenReplays = 0;
 
   constructor(deps: LiveTrafficDeps) {
@@ -75,7 +83,7 @@ export class LiveTraffic extends PeriodicTask {
     this.#deps = deps;
   }
 
-  /** Alerts that got through while messages came to the DLQ, in the last `ms` milliseconds, at least. */
+  /** Lower bound of the alerts accepted in the last `ms` milliseconds while messages arrived in the DLQ. */
   liveSuccesses(ms: number): number {
     const fromMs = this.#deps.clock.monotonicMs() - ms;
     const since = this.#intervals.filter(({ atMs }) => atMs >= fromMs);
@@ -84,7 +92,10 @@ export class LiveTraffic extends PeriodicTask {
     return since.reduce((sum, interval) => interval.count > 0 && isNear(interval) ? sum + interval.count : sum, 0);
   }
 
-  /** Takes one sample. One that fails proves nothing, nor does the one behind it; nor is there anything to prove while all rests. */
+  /**
+   * Takes one sample. A failed sample invalidates the intervals on both sides. While nothing waits or moves, there is
+   * no sample.
+   */
   protected async run(): Promise<void> {
     const before = this.#last;
     this.#last = null;
@@ -99,7 +110,7 @@ export class LiveTraffic extends PeriodicTask {
     return Math.min(PERIOD_MS, this.#deps.intervalMs() / SAMPLES);
   }
 
-  /** `null` where no message waits and none was moved: nothing can come back. */
+  /** `null` if no message waits and none was moved: then nothing can return. */
   async #read(newestBefore: number | null): Promise<{ sample: Sample; taken: number } | null> {
     const { redis, rateKey, alertQueue, dlq, otherDlqs } = this.#deps;
     const [waiting, depth, own, time] = await Promise.all(
@@ -107,7 +118,7 @@ export class LiveTraffic extends PeriodicTask {
     );
     if (depth === 0 && own.replayed + own.dead === 0) return null;
     const latest = Number(time[0]) * 1_000 + BOOKS_LEAD_MS;
-    // In this order: what comes between two reads is left out, or counts as having waited or as replayed.
+    // The order matters: a message that arrives between two reads is left out, or counts as waiting or as replayed.
     const [taken, newest, breaker, failures, ...others] = await Promise.all([
       newestBefore === null ? 0 : redis.zcount(rateKey, `(${newestBefore}`, latest),
       redis.zrevrangebyscore(rateKey, latest, "-inf", "WITHSCORES", "LIMIT", 0, 1),
@@ -141,7 +152,10 @@ export class LiveTraffic extends PeriodicTask {
   }
 }
 
-/** Messages that came to the DLQ between two samples; what a cycle moved last, before another began, is not known: at least. */
+/**
+ * Lower bound of the messages that arrived in the DLQ between two samples. Moves at the end of the previous cycle are
+ * unknown.
+ */
 function countArrived(before: Sample, sample: Sample): number {
   const moved = sample.cycle === before.cycle ? sample.moved - before.moved : sample.moved;
   return sample.depth - before.depth + moved;

@@ -1,4 +1,4 @@
-/** What the probe of Moogsoft is sent with, read again while the service runs. */
+/** Provides the Moogsoft probe's API key and CA certificate, re-read while the service runs. */
 import { readAuthority } from "../config/authority.ts";
 import { FIELDS, type Settings } from "../config/fields.ts";
 import type { SecretReader } from "../config/load.ts";
@@ -8,19 +8,22 @@ import type { ProbeAccess } from "./moogsoft_probe.ts";
 import type { Log } from "../observability/log.ts";
 import { readTextFile } from "../runtime/process.ts";
 
-/** What a {@link MoogAccess} needs. */
+/** Options of {@link MoogAccess}. */
 export interface MoogAccessOptions {
   readonly settings: Pick<Settings, "moogApiKey" | "moogCaCertPath" | "moogWebhookUrl">;
-  /** Reads a secret as it is set now; `null`: it cannot have changed. Default: what the settings say. */
+  /** Reads the current value of a secret; `null` if it cannot change. Default: the value from the settings. */
   readonly readSecret?: SecretReader | undefined;
   readonly log: Log;
 }
 
-/** Keeps the last good key and authority: what cannot be read now was good before. Tells of each change and trouble once. */
+/**
+ * Reads the API key and CA certificate. If a read fails, the last good value stays in use. Logs each change and each
+ * problem once.
+ */
 export class MoogAccess {
   readonly #options: MoogAccessOptions;
   #last: ProbeAccess;
-  /** What was told to be in the way, by variable. */
+  /** Problems already logged, by variable. */
   readonly #troubles = new Map<string, string>();
 
   constructor(options: MoogAccessOptions) {
@@ -29,7 +32,7 @@ export class MoogAccess {
     this.#last = this.#read();
   }
 
-  /** What is to be used now. Reads the files. Does not throw. */
+  /** Returns the current key and certificate. Reads the files. Does not throw. */
   now(): ProbeAccess {
     const before = this.#last, after = this.#last = this.#read();
     if (before.apiKey?.reveal() !== after.apiKey?.reveal()) this.#tellChange(FIELDS.moogApiKey.variable);
@@ -61,17 +64,17 @@ export class MoogAccess {
     if (problem === undefined) this.#troubles.delete(variable);
     else {
       this.#troubles.set(variable, problem);
-      this.#options.log.warning("moog_access_unreadable", `Remediation: ${problem}; what was read before is used on`);
+      this.#options.log.warning("moog_access_unreadable", `Remediation: ${problem}; keeping the last value`);
     }
   }
 
   #tellChange(variable: string): void {
-    const text = `Remediation: ${variable} has changed; Moogsoft is probed anew`;
+    const text = `Remediation: ${variable} has changed; probing Moogsoft again`;
     this.#options.log.info("moog_access_changed", text, { variable });
   }
 }
 
-/** As it is now: who keeps a secret may replace it. An empty one is none. */
+/** Copies the current value, because the owner of a secret may replace it. An empty secret becomes `undefined`. */
 function copyOf(secret: Secret | null): Secret | undefined {
   const text = secret?.reveal() ?? "";
   return text === "" ? undefined : new Secret(text);

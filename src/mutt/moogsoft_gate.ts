@@ -1,4 +1,4 @@
-/** The downstream gate: open while the Moogsoft probe says that Moogsoft takes events. */
+/** Gate `downstream`: open while the probe shows that Moogsoft accepts events. */
 import type { RedisClient } from "../redis/cluster.ts";
 import type { ChooseProxy, ChosenProxy } from "../config/proxy.ts";
 import { whyMoogsoftIsNotAsked } from "../config/rules.ts";
@@ -12,24 +12,24 @@ import { HealthLog } from "../lifecycle/outage_log.ts";
 import { judgeProbe, PROBE_SOURCE, type ProbeAccess, type ProbeVerdict, sendProbe } from "./moogsoft_probe.ts";
 import { type Asking, type ProbeClaim, probeKey, SharedProbe } from "./shared_probe.ts";
 
-/** When to ask again while the first result is on its way. */
+/** Retry time while the first probe runs, in milliseconds. */
 const UNKNOWN_RETRY_MS = 100;
-/** How often a replica looks whether another one's probe has ended. */
+/** Interval at which a replica checks for the result of another replica's probe, in milliseconds. */
 const WATCH_MS = 100;
-/** How often a replica looks whether key or certificate were renewed. */
+/** Interval at which a replica checks for a renewed key or certificate, in milliseconds. */
 const LOOK_EVERY_MS = 2_000;
-/** What a claim's lease is longer than a probe: time for the reply to reach Redis. */
+/** Time that a claim's lease outlasts a probe, in milliseconds, so that the reply can reach Redis. */
 const LEASE_MARGIN_MS = 1000;
 
-/** What a {@link MoogsoftGate} needs. */
+/** Options of {@link MoogsoftGate}. */
 export interface MoogsoftGateOptions {
   /** `MOOG_HEALTH_CHECK_ENABLED`. */
   readonly enabled: boolean;
-  /** `MOOG_WEBHOOK_URL`; `undefined` where it is empty. */
+  /** `MOOG_WEBHOOK_URL`; `undefined` if empty. */
   readonly url: URL | undefined;
-  /** Reads what the probe is sent with, as it is now. Called every few seconds; must not throw. */
+  /** Reads the probe's current key and certificate. Called every few seconds. Must not throw. */
   readonly access: () => ProbeAccess;
-  /** Which proxy the probe goes through; default: none. */
+  /** Chooses the probe's proxy. Default: none. */
   readonly chooseProxy?: ChooseProxy;
   /** `MOOG_HEALTH_TIMEOUT`, in milliseconds. */
   readonly timeoutMs: number;
@@ -40,18 +40,18 @@ export interface MoogsoftGateOptions {
   readonly redis: RedisClient;
   readonly clock: Clock;
   readonly log: Log;
-  /** `mutt_remediation_moog_health`: 1 healthy, or not asked; 0 otherwise. */
+  /** `mutt_remediation_moog_health`: 1 if healthy or not probed, else 0. */
   readonly healthGauge: { set(value: number): void };
-  /** Told each failed Redis call, for counting. */
+  /** Called with the error of each failed Redis call, for counting. */
   readonly onRedisError?: (error: unknown) => void;
-  /** Sends a probe; replaced to trace it, or in tests. */
+  /** Sends a probe. Replaced for tracing and in tests. */
   readonly sendProbe?: typeof sendProbe;
 }
 
 /**
- * Asks Moogsoft by a probe, at most once per cache time for all replicas. {@link MoogsoftGate.ask} answers at once from
- * the last result; a stale one is refreshed in the background, where a healthy one counts at most a cache time and a
- * timeout longer. Without Redis each replica probes for itself.
+ * Probes Moogsoft at most once per cache time for all replicas. {@link MoogsoftGate.ask} answers at once from the last
+ * result and refreshes a stale one in the background. A stale healthy result stays valid for at most one more cache
+ * time plus a timeout. Without Redis, each replica probes on its own.
  */
 export class MoogsoftGate implements Gate<"downstream"> {
   readonly name = "downstream";
@@ -64,7 +64,7 @@ export class MoogsoftGate implements Gate<"downstream"> {
     if (this.#health === undefined) options.healthGauge.set(1);
   }
 
-  /** Answers without IO; starts a probe in the background where the result is stale. */
+  /** Answers without IO. Starts a background probe if the result is stale. */
   ask(): GateAnswer<"downstream"> {
     if (this.#health !== undefined) return this.#health.answer();
     const { enabled, url } = this.#options;
@@ -72,12 +72,15 @@ export class MoogsoftGate implements Gate<"downstream"> {
     return openBecause(enabled ? "no_url" : "disabled", why ?? "");
   }
 
-  /** Resolves once a fresh result is known (at most about a probe's timeout), at once where nothing is asked. */
+  /**
+   * Resolves when a fresh result is known, after about one probe timeout at most. Resolves at once if probing is
+   * disabled.
+   */
   async whenKnown(): Promise<void> {
     await this.#health?.fact.whenKnown();
   }
 
-  /** Breaks a running probe off and waits for its end. Safe to call twice. */
+  /** Aborts a running probe and waits for its end. Safe to call twice. */
   async stop(): Promise<void> {
     await this.#health?.fact.stop();
   }
@@ -87,7 +90,7 @@ function openBecause(reason: GateReason<"downstream">, detail: string): GateAnsw
   return { open: true, reason, detail };
 }
 
-/** Keeps the result of the last probe, this replica's or another's. */
+/** Holds the latest probe result, from this replica or another. */
 class MoogsoftHealth {
   readonly fact: CachedLookup<ProbeVerdict>;
   readonly #options: MoogsoftGateOptions;
@@ -130,7 +133,7 @@ class MoogsoftHealth {
     return { open: false, ...verdict, retryInMs: Math.max(UNKNOWN_RETRY_MS, Math.ceil(this.fact.freshForMs())) };
   }
 
-  /** What was answered to another key, or by other trust, holds no more. */
+  /** A changed key or certificate invalidates the result. */
   #lookForChanges(): void {
     const { clock, access } = this.#options;
     const nowMs = clock.monotonicMs();
@@ -152,7 +155,7 @@ class MoogsoftHealth {
     return { value: verdict, ageMs };
   }
 
-  /** The shared result, another replica's once it is there, or our own. A lease ends, so this does too. */
+  /** Returns the shared result, waits for another replica's probe, or probes. Ends because every lease ends. */
   async #findOutcome(
     { asking, key }: { asking: Asking; key: string },
     signal: AbortSignal,
@@ -167,7 +170,7 @@ class MoogsoftHealth {
     }
   }
 
-  /** `undefined`: Redis cannot be asked, so this replica is on its own. */
+  /** `undefined` if Redis is unavailable; then this replica probes on its own. */
   #claim(key: string, signal: AbortSignal): Promise<ProbeClaim | undefined> {
     return this.#viaRedis(() => this.#record.claim(key), signal);
   }
@@ -179,7 +182,7 @@ class MoogsoftHealth {
     const { timeoutMs, clock } = this.#options;
     const send = this.#options.sendProbe ?? sendProbe;
     const outcome = await send({ ...asking, timeoutMs, clock, signal });
-    // A probe that was broken off says nothing about Moogsoft.
+    // An aborted probe says nothing about Moogsoft.
     signal.throwIfAborted();
     if (token !== undefined) await this.#viaRedis(() => this.#record.write({ key, token }, outcome), signal);
     return outcome;
@@ -203,7 +206,7 @@ class MoogsoftHealth {
     this.#sharing = false;
     this.#options.log.warning(
       "moog_probe_alone",
-      "Remediation: moog health cannot be shared through Redis, so this replica probes for itself",
+      "Remediation: cannot share moog health through Redis; this replica probes on its own",
       { code: redisErrorCode(error) },
     );
   }
@@ -216,7 +219,7 @@ class MoogsoftHealth {
     this.#everHealthy = true;
     this.#options.log.info(
       "moog_probe_auto_close",
-      `Remediation: the moog health probe is an event; let Moogsoft auto-close source ${PROBE_SOURCE}`,
+      `Remediation: the moog health probe sends an event; configure Moogsoft to auto-close source ${PROBE_SOURCE}`,
       { source: PROBE_SOURCE },
     );
   }

@@ -1,4 +1,4 @@
-/** The Moogsoft probe: one harmless event, and what its answer says. */
+/** The Moogsoft probe: sends one harmless event and judges the answer. */
 import type { Secret } from "../runtime/secret.ts";
 import { answeredWith } from "../observability/spans.ts";
 import type { Span } from "../observability/tracing.ts";
@@ -8,21 +8,21 @@ import { type FetchOutcome, fetchStatus } from "../runtime/bounded_fetch.ts";
 import type { GateReason } from "../gates/gate.ts";
 import { describeAnswer, describeFailure } from "../gates/fetch_words.ts";
 
-/** The `source` of a probe's event; Moogsoft is to auto-close on it (seed, "Note for Operations"). */
+/** The `source` of a probe's event. Moogsoft should auto-close events from it (seed, "Note for Operations"). */
 export const PROBE_SOURCE = "MUTT_HEALTH_CHECK";
 
-/** What changes under a running service, as it is now. */
+/** The probe inputs that can change at run time. */
 export interface ProbeAccess {
   /** `MOOG_API_KEY`. */
   readonly apiKey: Secret | undefined;
-  /** The text of `MOOG_CA_CERT_PATH`. */
+  /** Content of the file `MOOG_CA_CERT_PATH`. */
   readonly caCert: string | undefined;
 }
 
-/** What {@link sendProbe} needs. */
+/** Options of {@link sendProbe}. */
 export interface ProbeRequest {
   readonly url: URL;
-  /** Sent as `Authorization: Bearer`, as MUTT's forwarder does; it wins over credentials in the URL. */
+  /** Sent as `Authorization: Bearer`, as MUTT's forwarder does. Overrides credentials in the URL. */
   readonly apiKey: Secret | undefined;
   /** See {@link FetchRequest.caCert}. */
   readonly caCert?: string | undefined;
@@ -31,7 +31,7 @@ export interface ProbeRequest {
   readonly timeoutMs: number;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** The span that it is sent in; default: none. */
+  /** The span that records the probe. Default: none. */
   readonly span?: Span;
   /** Replaced in tests. */
   readonly fetch?: typeof fetch;
@@ -40,7 +40,7 @@ export interface ProbeRequest {
 /** Posts one probe event, with the payload of the original. Never rejects; takes at most `timeoutMs`. */
 export async function sendProbe({ apiKey, span, ...request }: ProbeRequest): Promise<FetchOutcome> {
   const traceparent = span?.traceparent();
-  // Empty: Vault, which has it, has not been read yet.
+  // Empty until Vault has been read.
   const key = apiKey?.reveal() ?? "";
   const outcome = await fetchStatus({
     ...request,
@@ -58,7 +58,7 @@ export async function sendProbe({ apiKey, span, ...request }: ProbeRequest): Pro
   return outcome;
 }
 
-/** The probe's event as JSON. */
+/** Returns the probe's event as JSON. */
 export function formatProbe(nowMs: number): string {
   return JSON.stringify({
     source: PROBE_SOURCE,
@@ -69,14 +69,14 @@ export function formatProbe(nowMs: number): string {
   });
 }
 
-/** What a probe's outcome means. */
+/** Judgement of a probe's outcome. */
 export interface ProbeVerdict {
   readonly reason: GateReason<"downstream">;
-  /** Names hosts and ports only: never credentials, path or query. */
+  /** Contains hosts and ports, never credentials, path or query. */
   readonly detail: string;
 }
 
-/** Judges an outcome. `address` is the `host:port` that was asked. Pure. */
+/** Judges an outcome. `address` is the `host:port` that was probed. Pure. */
 export function judgeProbe(outcome: FetchOutcome, { successCodes, address, proxy }: {
   readonly successCodes: readonly number[];
   readonly address: string;
@@ -89,7 +89,7 @@ export function judgeProbe(outcome: FetchOutcome, { successCodes, address, proxy
   const { status } = outcome;
   const seen = describeAnswer(status, { address, proxy });
   if (successCodes.includes(status)) return { reason: "healthy", detail: seen };
-  if (status === 202) return { reason: "probe_202", detail: `${seen}, which its consumer takes for a failure` };
+  if (status === 202) return { reason: "probe_202", detail: `${seen}, which its consumer treats as a failure` };
   const check = whatToCheck(status, proxy);
   return check === undefined
     ? { reason: "unhealthy", detail: `${seen} (MOOG_WEBHOOK_URL)` }
@@ -98,7 +98,7 @@ export function judgeProbe(outcome: FetchOutcome, { successCodes, address, proxy
 
 const PROBE_SETTINGS = { url: "MOOG_WEBHOOK_URL", timeout: "MOOG_HEALTH_TIMEOUT", authority: "MOOG_CA_CERT_PATH" };
 
-/** The setting behind an answer that waiting will not change; `undefined` for any other answer. */
+/** Returns the setting to check if waiting will not change the answer, else `undefined`. */
 function whatToCheck(status: number, proxy: ChosenProxy | undefined): string | undefined {
   if (status === 401 || status === 403) return "MOOG_API_KEY";
   if (status === 404) return "the path of MOOG_WEBHOOK_URL";

@@ -1,24 +1,30 @@
-/** How many messages may be replayed right now: a fixed rate, or the room that the rate-limited consumer has left. */
+/**
+ * Computes how many messages may be replayed now: under a fixed rate, or in the room that the rate-limited consumer has
+ * left.
+ */
 
-/** Share of the consumer's rate limit that replays and live traffic together may use. */
+/** Share of the consumer's rate limit available to replays and live traffic together. */
 export const ROOM_SHARE = 0.8;
-/** How long a replayed message may be in a consumer's hands, neither in a queue nor in the limiter's books, in milliseconds. */
+/**
+ * How long a replayed message may be invisible in the consumer, in milliseconds: no longer queued, not yet in the
+ * limiter's books.
+ */
 export const UNSEEN_MS = 100;
 /**
- * How much unused allowance of a fixed rate may be saved up, in milliseconds (always enough for one message): what a turn takes,
- * and little more, since what goes at once adds to the rate in a limiter's window.
+ * Unused allowance of a fixed rate that may accumulate, in milliseconds; always enough for one message. It is about the
+ * duration of a turn, because a burst adds to the rate in a limiter's window.
  */
 const BURST_MS = 100;
 
-/** How many messages may move, and if none, in how many milliseconds that may change. */
+/** How many messages may move; if 0, when that may change, in milliseconds. */
 export interface PaceAnswer {
   readonly room: number;
   readonly retryInMs: number;
 }
 
 /**
- * Room under a fixed rate of `perSecond` messages. `spentUntilMs` is the instant up to which the rate is used up, by the
- * server's clock, as {@link spendRate} left it (0 at first).
+ * Returns the room under a fixed rate of `perSecond` messages. `spentUntilMs` is the instant up to which the rate is
+ * used, on the server's clock, as returned by {@link spendRate} (0 at first).
  */
 export function rateRoom(
   { perSecond, nowMs, spentUntilMs }: { perSecond: number; nowMs: number; spentUntilMs: number },
@@ -28,32 +34,35 @@ export function rateRoom(
   return { room, retryInMs: room > 0 ? 0 : Math.max(1, Math.ceil(from + 1_000 / perSecond - nowMs)) };
 }
 
-/** The new `spentUntilMs` after `count` messages were replayed under the rate. */
+/** Returns the new `spentUntilMs` after `count` replays under the rate. */
 export function spendRate(
   { perSecond, nowMs, spentUntilMs, count }: { perSecond: number; nowMs: number; spentUntilMs: number; count: number },
 ): number {
   return Math.ceil(savedFrom({ perSecond, nowMs, spentUntilMs }) + count * 1_000 / perSecond);
 }
 
-/** From when unused allowance counts. An instant far ahead (a clock that was set back) reads as on a source that never replayed. */
+/**
+ * Start of the unused allowance. If `spentUntilMs` is far ahead, the clock was set back and the source counts as
+ * unused.
+ */
 function savedFrom({ perSecond, nowMs, spentUntilMs }: { perSecond: number; nowMs: number; spentUntilMs: number }) {
-  // Rounded up: instants have too many digits for a fraction to be exact, and a hair less than one message is none.
+  // Rounded up: floating-point instants lack precision for fractions, and slightly less than one message rounds to 0.
   const window = Math.max(BURST_MS, Math.ceil(1_000 / perSecond));
   const oldest = nowMs - window;
-  // Spending never leads by more than one message's share beyond what was saved, so a larger lead is a moved clock.
+  // Spending leads by at most one message beyond the saved allowance, so a larger lead means that the clock moved.
   return spentUntilMs > nowMs + 2 * window ? oldest : Math.max(spentUntilMs, oldest);
 }
 
-/** What all sources and instances have replayed of late into one rate-limited consumer; shared through Redis. */
+/** Recent replays of all sources and instances into one rate-limited consumer. Shared through Redis. */
 export interface PaceLedger {
-  /** Own replays, newest last: instants by the server's clock and counts. */
+  /** Our replays, newest last: instants on the server's clock, and counts. */
   readonly grants: readonly (readonly [atMs: number, count: number])[];
-  /** Most live traffic of a period that was seen of late, and when. */
+  /** Recent peak of live traffic per period, and its instant. */
   readonly livePeak: number;
   readonly livePeakAtMs: number;
 }
 
-/** Reads the text form of the grants, `1700000000000:40,…`; what is not an entry is left out. */
+/** Parses grants from text, `1700000000000:40,…`. Skips invalid entries. */
 export function parseGrants(text: string): PaceLedger["grants"] {
   return text.split(",").flatMap((part) => {
     const match = /^(\d{1,15}):(\d{1,9})$/.exec(part);
@@ -61,44 +70,47 @@ export function parseGrants(text: string): PaceLedger["grants"] {
   });
 }
 
-/** The text form of {@link parseGrants}. */
+/** Formats grants as text for {@link parseGrants}. */
 export function formatGrants(grants: PaceLedger["grants"]): string {
   return grants.map(([atMs, count]) => `${atMs}:${count}`).join(",");
 }
 
-/** The consumer's limit, and what its own books say. */
+/** The consumer's limit and its current use. */
 export interface LimiterReading {
-  /** Messages that it takes … */
+  /** Messages accepted per period. */
   readonly limit: number;
-  /** … in so many milliseconds. */
+  /** Length of the period, in milliseconds. */
   readonly periodMs: number;
-  /** What it took within the last period. */
+  /** Messages accepted within the last period. */
   readonly used: number;
-  /** What stands in the queues before it. */
+  /** Messages in the queues before the consumer. */
   readonly waiting: number;
   readonly nowMs: number;
 }
 
 /**
- * A period's share is taken in so many equal steps: live traffic that begins just behind a replay of the whole share at once
- * would find the limit used up.
+ * Equal steps into which a period's share is divided. If a replay took the whole share at once, live traffic just
+ * behind it would find the limit used up.
  */
 const STEPS = 10;
-/** By how much what another instance entered may lead a reading, in milliseconds; farther ahead is a clock that was set back. */
+/**
+ * Most that another instance's entry may lead a reading, in milliseconds. A larger lead means that a clock was set
+ * back.
+ */
 const MOST_LEAD_MS = 10_000;
 /**
- * By how much an entry of the limiter's own books may lead the server's clock, in milliseconds: its clock is another. What lies
- * farther ahead (`+inf`) it cannot have written, and would keep the pace at nothing for good.
+ * Most that an entry of the limiter may lead the server's clock, in milliseconds, because the limiter uses another
+ * clock. Entries farther ahead (`+inf`) are not the limiter's and would stop the pace forever.
  */
 export const BOOKS_LEAD_MS = 60_000;
-/** How long live traffic's peak is kept in mind: at least so long, and so many periods. */
+/** How long the peak of live traffic is remembered: the longer of this many milliseconds and this many periods. */
 const PEAK_MS = 10_000, PEAK_PERIODS = 10;
 
 /**
- * Room that a rate-limited consumer has left: `floor(0.8 × limit)` less what it took in the last period, what waits for it,
- * and own replays so young that they may be in nobody's books. Where live traffic was higher of late than it is now, by more
- * than the fifth that is never used, the difference is kept free as well. No more than a tenth of the share goes in a tenth of
- * the period. Also gives the ledger with the peak brought up to date.
+ * Returns the room that a rate-limited consumer has left: `floor(0.8 × limit)`, minus the messages of the last period,
+ * minus the waiting messages, minus our replays too recent to be visible. If live traffic recently exceeded its current
+ * rate by more than the unused fifth, the difference stays free too. At most a tenth of the share goes in a tenth of
+ * the period. Also returns the ledger with an updated peak.
  */
 export function limiterRoom(read: PaceLedger, reading: LimiterReading): { answer: PaceAnswer; ledger: PaceLedger } {
   const { limit, periodMs, used, waiting, nowMs } = reading;
@@ -118,7 +130,7 @@ export function limiterRoom(read: PaceLedger, reading: LimiterReading): { answer
   };
 }
 
-/** Enters own replays, and forgets those that have left every window. Neighbours in time share an entry. */
+/** Adds replays to the ledger and drops entries older than every window. Replays close in time share an entry. */
 export function grantReplays(
   ledger: PaceLedger,
   { nowMs, count, periodMs }: { nowMs: number; count: number; periodMs: number },
@@ -126,7 +138,7 @@ export function grantReplays(
   const keptMs = periodMs + 2 * UNSEEN_MS, widthMs = entryWidthMs(periodMs);
   const kept = withoutFuture(ledger, nowMs).grants.filter(([atMs]) => nowMs - atMs <= keptMs);
   const last = kept.at(-1);
-  // The later instant counts: an entry must not leave a window too early.
+  // Keep the later instant: an entry must not leave a window too early.
   const isNear = last !== undefined && Math.floor(nowMs / widthMs) <= Math.floor(last[0] / widthMs);
   const grants = isNear
     ? [...kept.slice(0, -1), [Math.max(nowMs, last[0]), last[1] + count] as const]
@@ -134,14 +146,14 @@ export function grantReplays(
   return { ...ledger, grants };
 }
 
-/** The ledger without what a clock that was set back has left in the future. */
+/** Drops future entries, which remain after a clock was set back. */
 function withoutFuture(ledger: PaceLedger, nowMs: number): PaceLedger {
   const isPossible = (atMs: number) => atMs <= nowMs + MOST_LEAD_MS;
   const grants = ledger.grants.filter(([atMs]) => isPossible(atMs));
   return { ...ledger, grants, livePeak: isPossible(ledger.livePeakAtMs) ? ledger.livePeak : 0 };
 }
 
-/** Time within which grants share an entry. */
+/** Time span of one entry, in milliseconds. */
 function entryWidthMs(periodMs: number): number {
   return Math.max(20, periodMs / 100);
 }

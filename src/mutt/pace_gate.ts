@@ -1,4 +1,7 @@
-/** Gate `pace`: how many messages may be replayed right now, shared by all instances, and with a limiter by all sources. */
+/**
+ * Gate `pace`: limits how many messages may be replayed now. Instances share it; with a rate limiter, sources share it
+ * too.
+ */
 import type { RedisClient } from "../redis/cluster.ts";
 import { BOOKS_LEAD_MS, grantReplays, limiterRoom, type PaceAnswer, rateRoom, spendRate } from "./pace.ts";
 import type { Snapshot } from "../cycle/cycle_state.ts";
@@ -6,45 +9,51 @@ import { redisErrorCode } from "../redis/errors.ts";
 import { PaceLedgerStore, type ReadLedger } from "./pace_ledger_store.ts";
 import type { Gate, GateAnswer } from "../gates/gate.ts";
 
-/** Settings of the pace, read anew each time. */
+/** Settings of the pace, read at each `ask`. */
 export interface PaceSettings {
-  /** `auto`: the room that the forwarder's rate limiter has left; else messages a second, 0: no limit. */
+  /** `auto`: the room that the forwarder's rate limiter has left. A number: messages per second; 0 means no limit. */
   readonly maxPerSecond: "auto" | number;
-  /** What sets that, for people. */
+  /** Name of the setting behind it, for messages. */
   readonly decidedBy: string;
-  /** The forwarder's limit: so many alerts … */
+  /** The forwarder's rate limit, in alerts per period. */
   readonly rateLimit: number;
-  /** … in this period. */
+  /** The period, in milliseconds. */
   readonly ratePeriodMs: number;
 }
 
-/** What the gate needs. */
+/** Dependencies of {@link createPaceGate}. */
 export interface PaceDeps {
   readonly settings: () => PaceSettings;
-  /** The forwarder's own books: ZSET of what it sent, scored by milliseconds (contract §1.4). */
+  /** Key of the forwarder's rate limiter: a ZSET of sent alerts, scored by milliseconds (contract §1.4). */
   readonly rateKey: string;
-  /** The queues between a replayed message and the limiter: what waits there will use it. */
+  /** The queues between a replayed message and the limiter. Their messages will use the limit. */
   readonly waitingQueues: readonly string[];
-  /** Whether what is replayed ends at the forwarder: then it is entered in the shared ledger under a fixed rate too. */
+  /** Whether replays reach the forwarder. If so, a fixed rate is recorded in the shared ledger too. */
   readonly feedsForwarder: boolean;
-  /** The source as last read. */
+  /** The source's latest snapshot. */
   readonly snapshot: () => Snapshot | null;
-  /** Told each failed Redis call, for counting. */
+  /** Called with the error of each failed Redis call, for counting. */
   readonly onRedisError?: (error: unknown) => void;
 }
 
-/** The gate, and how its room is taken. */
+/** The gate, with methods to use its room. */
 export interface PaceGate extends Gate<"pace"> {
-  /** Takes room for `count` replays before they are committed; false where another source or instance was quicker: ask again. */
+  /**
+   * Reserves room for `count` replays before their commit. Returns false if another source or instance was faster; then
+   * ask again.
+   */
   reserve(count: number): Promise<boolean>;
-  /** Fields of the record that go with the commit of `count` replays. */
+  /** Returns the record fields to write with the commit of `count` replays. */
   fieldsAfter(count: number): Readonly<Record<string, string>>;
 }
 
-/** Creates the gate. `auto` costs a ZCOUNT, an HMGET and an LLEN a queue an ask; a fixed rate costs nothing to ask. */
+/**
+ * Creates the gate. With `auto`, each `ask` costs a ZCOUNT, an HMGET and an LLEN per queue. A fixed rate costs no Redis
+ * call.
+ */
 export function createPaceGate(redis: RedisClient, deps: PaceDeps): PaceGate {
   const store = new PaceLedgerStore(redis, deps.rateKey);
-  /** The ledger that the last answer rests on. */
+  /** The ledger behind the last answer. */
   let asked: ReadLedger | null = null;
 
   async function askLimiter(
@@ -62,8 +71,8 @@ export function createPaceGate(redis: RedisClient, deps: PaceDeps): PaceGate {
     asked = { version: read.version, ledger };
     return toAnswer(
       answer,
-      `the forwarder takes ${rateLimit} alerts per ${periodMs / 1_000} s, did ${used} of late, and ${waiting} ` +
-        `wait before it (${decidedBy} is auto)`,
+      `the forwarder accepts ${rateLimit} alerts per ${periodMs / 1_000} s, sent ${used} in the last period, and ` +
+        `${waiting} wait for it (${decidedBy} is auto)`,
     );
   }
 
@@ -80,15 +89,15 @@ export function createPaceGate(redis: RedisClient, deps: PaceDeps): PaceGate {
       }
       if (maxPerSecond !== "auto") {
         const { nowMs, record: { spentUntilMs } } = snapshot;
-        const detail = `at most ${maxPerSecond} messages a second (${decidedBy})`;
+        const detail = `at most ${maxPerSecond} messages per second (${decidedBy})`;
         return toAnswer(rateRoom({ perSecond: maxPerSecond, nowMs, spentUntilMs }), detail);
       }
       try {
         return await askLimiter(snapshot, settings);
       } catch (error) {
         deps.onRedisError?.(error);
-        const detail = `${deps.rateKey} and ${deps.waitingQueues.join(", ")} could not be measured ` +
-          `(${redisErrorCode(error)}), which ${decidedBy} = auto needs`;
+        const detail = `${deps.rateKey} and ${deps.waitingQueues.join(", ")} cannot be measured ` +
+          `(${redisErrorCode(error)}); ${decidedBy} = auto needs them`;
         return { open: false, reason: "unknown", detail, retryInMs: 1_000 };
       }
     },
@@ -96,7 +105,7 @@ export function createPaceGate(redis: RedisClient, deps: PaceDeps): PaceGate {
       const snapshot = deps.snapshot();
       const { maxPerSecond, ratePeriodMs: periodMs } = deps.settings();
       if (maxPerSecond === 0 || (maxPerSecond !== "auto" && !deps.feedsForwarder)) return true;
-      // Another source's automatic pace must see what a fixed rate sends its way (tests/integration/flow_gates_test.ts).
+      // Another source's automatic pace must see replays at a fixed rate (tests/integration/flow_gates_test.ts).
       const read = maxPerSecond === "auto" ? asked : await store.read();
       if (!read || !snapshot) return false;
       const ledger = grantReplays(read.ledger, { nowMs: snapshot.nowMs, count, periodMs });

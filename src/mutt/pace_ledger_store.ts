@@ -1,4 +1,4 @@
-/** The pace ledger in Redis: what all sources and instances have replayed of late into one rate-limited consumer. */
+/** Stores the pace ledger in Redis: recent replays of all sources and instances into one rate-limited consumer. */
 import type { RedisClient } from "../redis/cluster.ts";
 import { formatGrants, type PaceLedger, parseGrants } from "./pace.ts";
 import { throwStoreError } from "../redis/errors.ts";
@@ -6,30 +6,30 @@ import { paceLedgerKey } from "../redis/keys.ts";
 import { loadScript, type Script } from "../redis/scripts.ts";
 import writeLedger from "../redis/scripts/write_ledger.lua" with { type: "text" };
 
-/** How long a ledger that nobody writes is kept beyond its windows, in milliseconds. */
+/** How long an unused ledger is kept beyond its windows, in milliseconds. */
 const KEEP_MS = 60_000;
 
-/** A ledger as it was read. */
+/** A ledger and its version. */
 export interface ReadLedger {
-  /** Raised by every write. */
+  /** Incremented by every write. */
   readonly version: string;
   readonly ledger: PaceLedger;
 }
 
-/** Reads and writes the ledger that belongs to a limiter's key. Rejects with a `StoreError`. */
+/** Reads and writes the ledger of one rate limiter. Rejects with a `StoreError`. */
 export class PaceLedgerStore {
   readonly #redis: RedisClient;
   readonly #key: string;
   readonly #write: Script;
 
-  /** `rateKey` is the limiter's own key; the ledger lies beside it. */
+  /** @param rateKey the limiter's own key; the ledger's key is derived from it */
   constructor(redis: RedisClient, rateKey: string) {
     this.#redis = redis;
     this.#key = paceLedgerKey(rateKey);
     this.#write = loadScript(redis, { name: "writeLedger", keys: 1, lua: writeLedger });
   }
 
-  /** The ledger as it is. */
+  /** Reads the ledger. */
   async read(): Promise<ReadLedger> {
     const [version, grants, livePeak, livePeakAtMs] = await this.#redis.hmget(
       this.#key,
@@ -44,7 +44,7 @@ export class PaceLedgerStore {
     return { version: digits(version), ledger };
   }
 
-  /** Writes the ledger; false where another instance or source has written since. */
+  /** Writes the ledger. Returns false if another instance or source has written since the read. */
   async write({ version, ledger }: ReadLedger, { periodMs }: { periodMs: number }): Promise<boolean> {
     const { grants, livePeak, livePeakAtMs } = ledger;
     const fields = { grants: formatGrants(grants), livePeak, livePeakAtMs };

@@ -1,4 +1,4 @@
-/** The probe result that all replicas share: one probe per cache time, by the Redis server's clock. */
+/** Shares the probe result among replicas: one probe per cache time, on the Redis server's clock. */
 import { createHash } from "node:crypto";
 import type { RedisClient } from "../redis/cluster.ts";
 import claimLua from "../redis/scripts/claim_probe.lua" with { type: "text" };
@@ -8,24 +8,24 @@ import { createId } from "../runtime/random.ts";
 import { FETCH_FAILURES, type FetchOutcome, TLS_FLAWS } from "../runtime/bounded_fetch.ts";
 import type { ProbeAccess } from "./moogsoft_probe.ts";
 
-/** What a claim was answered with. */
+/** Result of a claim. */
 export type ProbeClaim =
   | { readonly kind: "fresh"; readonly outcome: FetchOutcome; readonly ageMs: number }
-  /** Another replica is at it. */
+  /** Another replica is probing. */
   | { readonly kind: "probing" }
-  /** The caller probes now, and passes the token to {@link SharedProbe.write}. */
+  /** The caller must probe and pass the token to {@link SharedProbe.write}. */
   | { readonly kind: "claimed"; readonly token: string };
 
-/** What a {@link SharedProbe} needs. */
+/** Options of {@link SharedProbe}. */
 export interface SharedProbeOptions {
   readonly redis: RedisClient;
-  /** How long a result is fresh. */
+  /** How long a result is fresh, in milliseconds. */
   readonly cacheMs: number;
-  /** How long a claim keeps others off: a little longer than a probe can take. */
+  /** How long a claim excludes other replicas, in milliseconds: slightly longer than a probe. */
   readonly leaseMs: number;
 }
 
-/** Reads and writes the shared record. Every method is one Redis call and rejects with the client's errors. */
+/** Reads and writes the shared probe record. Each method makes one Redis call and rejects with the client's errors. */
 export class SharedProbe {
   readonly #options: SharedProbeOptions;
   readonly #claim: Script;
@@ -37,7 +37,7 @@ export class SharedProbe {
     this.#record = loadScript(options.redis, { name: "recordProbe", keys: 1, lua: recordLua });
   }
 
-  /** The fresh result if there is one, else who probes. A record that cannot be read counts as none. */
+  /** Returns a fresh result, or decides who probes. An unreadable record counts as missing. */
   async claim(key: string): Promise<ProbeClaim> {
     const { cacheMs, leaseMs } = this.#options;
     const token = createId();
@@ -48,14 +48,14 @@ export class SharedProbe {
     return outcome === undefined ? { kind: "claimed", token } : { kind: "fresh", outcome, ageMs: Number(ageMs) };
   }
 
-  /** Shares a result, unless the claim on the key was lost to another replica meanwhile. */
+  /** Shares a result, unless another replica has taken over the claim. */
   async write({ key, token }: { key: string; token: string }, outcome: FetchOutcome): Promise<void> {
     const { cacheMs, leaseMs } = this.#options;
     await this.#record(key, token, formatOutcome(outcome), cacheMs + leaseMs);
   }
 }
 
-/** What was asked, and with what. */
+/** Everything that the probe's answer depends on. */
 export interface Asking extends ProbeAccess {
   readonly url: URL;
   /** The proxy's URL. */
@@ -63,8 +63,9 @@ export interface Asking extends ProbeAccess {
 }
 
 /**
- * The record's key: a fingerprint of all that the answer depends on, so that a result holds for those that ask alike, and for
- * nobody after a key or certificate was renewed. Of a secret it holds 64 bits of a digest over everything together, no more.
+ * Returns the record's key: a fingerprint of everything that the answer depends on. Replicas with equal inputs share a
+ * result, and a renewed key or certificate invalidates it. Of the secrets the key holds only 64 bits of a digest over
+ * all inputs.
  */
 export function probeKey({ url, apiKey, caCert, proxy }: Asking): string {
   const asked = JSON.stringify([url.href, apiKey?.reveal() ?? null, caCert ?? null, proxy?.href ?? null]);

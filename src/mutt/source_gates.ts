@@ -1,4 +1,4 @@
-/** What MUTT adds to a source: the gates that ask Moogsoft and the forwarder, their live settings, and live alerts. */
+/** Builds MUTT's parts of a source: the gates for Moogsoft and the forwarder, their live settings, and live traffic. */
 import type { ChooseProxy } from "../config/proxy.ts";
 import type { Gate } from "../gates/gate.ts";
 import { fileMember, type SourceDefinition } from "../gates/source_definition.ts";
@@ -16,20 +16,20 @@ import { MoogsoftGate } from "./moogsoft_gate.ts";
 import { type ProbeAccess, sendProbe } from "./moogsoft_probe.ts";
 import { createPaceGate, type PaceGate, type PaceSettings } from "./pace_gate.ts";
 
-/** What {@link createMuttGates} needs. */
+/** Dependencies of {@link createMuttGates}. */
 export interface MuttGatesDeps {
   readonly live: LiveSettings;
   readonly redis: RedisClient;
   readonly clock: Clock;
   readonly log: Log;
   readonly tracer: Tracer;
-  /** Told each failed Redis call, for counting. */
+  /** Called with the error of each failed Redis call, for counting. */
   readonly onRedisError: (error: unknown) => void;
   readonly chooseProxy: ChooseProxy;
-  /** Reads what Moogsoft's probe is sent with, as it is now. */
+  /** Reads the probe's current key and certificate. */
   readonly moogAccess: () => ProbeAccess;
   readonly healthGauge: Metrics["moogHealth"];
-  /** The source as last read. */
+  /** The source's latest snapshot. */
   readonly snapshot: () => Snapshot | null;
 }
 
@@ -37,11 +37,11 @@ export interface MuttGatesDeps {
 export interface MuttGates {
   readonly downstream: MoogsoftGate;
   readonly pace: PaceGate;
-  /** All of them, these two included. */
+  /** All gates, including these two. */
   readonly all: readonly Gate[];
 }
 
-/** Creates the gates. Nothing is asked before the board asks. Who builds them stops `downstream`. */
+/** Creates MUTT's gates of one source. Does no IO until the first `ask`. The caller must stop `downstream`. */
 export function createMuttGates(setup: SourceDefinition, deps: MuttGatesDeps): MuttGates {
   const { live, redis, clock, log, tracer, onRedisError, snapshot } = deps;
   const settings = live.current();
@@ -73,7 +73,7 @@ export function createMuttGates(setup: SourceDefinition, deps: MuttGatesDeps): M
   return { downstream, pace, all: [downstream, breaker, pace] };
 }
 
-/** Watches live alerts for a source whose consumers are MUTT's; `null` for any other. */
+/** Creates the live-traffic watch of a source; `null` if its consumers are not MUTT's. */
 export function createLiveTraffic(
   { policy, provenByAlerts, otherAlertDlqs }: SourceDefinition,
   { live, redis, clock, intervalMs }: {
@@ -91,7 +91,7 @@ export function createLiveTraffic(
   });
 }
 
-/** The limit of a source's depth gate as it is now, and what decides it. */
+/** Returns the current limit of a source's depth gate and the name of the setting behind it. */
 export function readDepthLimit(setup: SourceDefinition, live: LiveSettings): { limit: number; decidedBy: string } {
   const { depthLimit } = setup;
   if (depthLimit.fixed !== null) return { limit: depthLimit.fixed, decidedBy: fileMember(setup, "targetMaxDepth") };

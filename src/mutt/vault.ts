@@ -1,10 +1,10 @@
 /**
- * Takes secrets from Vault as MUTT's services do (contract §3.3): login by AppRole, one secret of KV version 2, a token that is
- * renewed. Three details:
+ * Reads secrets from Vault as MUTT's services do (contract §3.3): AppRole login, one secret in KV version 2, token
+ * renewal. Three details:
  *
- * MUTT's client puts its own mount before the path, so `secret/mutt` is read at `/v1/secret/data/secret/mutt`. Role, secret id
- * and token go to `VAULT_ADDR` alone: redirects are not followed. What Vault answers is shown by its status only, since the text
- * may repeat what was sent.
+ * - MUTT's client puts its own mount before the path, so it reads `secret/mutt` at `/v1/secret/data/secret/mutt`.
+ * - Role id, secret id and token go only to `VAULT_ADDR`: redirects are not followed.
+ * - Logs show only the status of an answer, because its text may repeat the request.
  */
 import { FIELDS, type Settings } from "../config/fields.ts";
 import { errorName, quotePath } from "../config/layers.ts";
@@ -20,19 +20,22 @@ import { fetchStatus } from "../runtime/bounded_fetch.ts";
 import { readTextFile } from "../runtime/process.ts";
 import type { Teardown } from "../lifecycle/teardown.ts";
 
-/** Longest time of one request, and the most of an answer that is read. */
+/** Time limit of one request, and most bytes read of an answer. */
 const TIMEOUT_MS = 5_000, ANSWER_BYTES = 65_536;
-/** Shortest pause between two reads, whatever asks for one. It is also the first pause after a failure, which grows to the longest. */
+/**
+ * Shortest pause between two reads, in milliseconds. After failures the pause starts there and doubles up to the
+ * longest.
+ */
 const SHORTEST_PAUSE_MS = 5_000, LONGEST_RETRY_MS = 80_000;
-/** A token with less than this is given up: it might not live until the next look. */
+/** A token with less life left than this is dropped: it might expire before the next read. */
 const SHORTEST_LIFE_MS = 2 * SHORTEST_PAUSE_MS;
-/** The mount that MUTT's client takes where none is named. */
+/** Default mount of MUTT's client. */
 const MOUNT = "secret";
 
-/** What Vault was asked for. */
+/** A request to Vault. */
 type Step = "login" | "lookup" | "renewal" | "read";
 
-/** Why nothing was read. Closed set, for the log's `reason`. */
+/** Why a read failed. Closed set, for the log's `reason`. */
 type FailureReason =
   | "unreachable"
   | "timeout"
@@ -53,7 +56,7 @@ class VaultFailure extends Error {
   }
 }
 
-/** How the last look at Vault went, for people. */
+/** Result of the last read, for status output. */
 export interface VaultState {
   readonly ok: boolean;
   readonly detail: string;
@@ -64,27 +67,27 @@ interface VaultDeps {
   readonly log: Log;
 }
 
-/** A token and how long it lives. */
+/** A token and its remaining life. */
 interface Token {
   readonly text: Secret;
   readonly renewable: boolean;
-  /** `Infinity`: for ever. */
+  /** Milliseconds; `Infinity` if the token never expires. */
   readonly leftMs: number;
 }
 
-/** The secrets of {@link vaultTargets}, kept up to date. What Vault does never ends the service: the last secrets stay. */
+/** Keeps the secrets of {@link vaultTargets} up to date. If Vault fails, the last secrets stay in use. */
 export class VaultSecrets extends PeriodicTask {
-  /** The settings, with secrets that are read from Vault; empty until it has answered. */
+  /** The settings with the secrets from Vault; each secret is empty until Vault has answered. */
   readonly settings: Settings;
   readonly #deps: VaultDeps;
   readonly #secrets: ReadonlyMap<VaultTarget, LiveSecret>;
   readonly #health: HealthLog;
   #token: Token | null = null;
-  #state: VaultState = { ok: false, detail: "Vault has not been asked yet" };
+  #state: VaultState = { ok: false, detail: "Vault has not been read yet" };
   #hasRead = false;
 
   constructor(settings: Settings, targets: readonly VaultTarget[], deps: VaultDeps) {
-    // The first read is over by then: without it there are no settings to start with.
+    // The caller does the first read: without it there are no settings to start with.
     super({ clock: deps.clock, firstRun: "after_interval", minPauseMs: SHORTEST_PAUSE_MS });
     this.#deps = deps;
     this.#secrets = new Map(targets.map((target) => [target, new LiveSecret()]));
@@ -92,12 +95,12 @@ export class VaultSecrets extends PeriodicTask {
     this.#health = new HealthLog({ ...deps, event: "vault", subject: "Vault" });
   }
 
-  /** How the last look went. */
+  /** Returns the result of the last read. */
   state(): VaultState {
     return this.#state;
   }
 
-  /** Reads the secrets; logs in if there is no token, and renews one that is about to end. Never rejects. */
+  /** Reads the secrets. Logs in if there is no token, and renews one that is about to expire. Never rejects. */
   protected async run(): Promise<RunResult> {
     let reason = "readable";
     try {
@@ -111,7 +114,7 @@ export class VaultSecrets extends PeriodicTask {
     return this.#state.ok ? "done" : "failed";
   }
 
-  /** Half of the token's remaining life, so that it is renewed in time; after failures a pause that grows. */
+  /** At most half of the token's remaining life, so that renewal is in time. After failures, a growing pause. */
   protected intervalMs(): number {
     const wantedMs = this.failures > 0
       ? growingPauseMs(this.failures, { firstMs: SHORTEST_PAUSE_MS, maxMs: LONGEST_RETRY_MS })
@@ -125,11 +128,11 @@ export class VaultSecrets extends PeriodicTask {
     const answer = await this.#ask("read", `${MOUNT}/data/${vaultSecretsPath}`, { token: this.#token.text });
     const secrets = memberOf(memberOf(answer, "data"), "data");
     if (isObject(secrets)) return secrets;
-    // What is left of a version that was deleted.
-    throw new VaultFailure("missing", `Vault has nothing at ${this.#path()} any more (VAULT_SECRETS_PATH)`);
+    // A deleted version leaves this answer.
+    throw new VaultFailure("missing", `Vault no longer has a secret at ${this.#path()} (VAULT_SECRETS_PATH)`);
   }
 
-  /** The token that there is, renewed where that is due; `null` where a login is. */
+  /** Returns the current token, renewed if due; `null` if a login is needed. */
   async #keepToken(): Promise<Token | null> {
     if (this.#token === null) return null;
     const { text } = this.#token;
@@ -138,16 +141,16 @@ export class VaultSecrets extends PeriodicTask {
       const token = tokenOf(text, { renewable: memberOf(data, "renewable"), seconds: memberOf(data, "ttl") });
       const isDue = token.renewable && token.leftMs < this.settings.vaultRenewThresholdMs;
       const kept = isDue ? await this.#renew(token) : token;
-      // Ending after a renewal too: it has come to its longest life.
+      // If it still ends soon after a renewal, it has reached its maximum life.
       return kept.leftMs < SHORTEST_LIFE_MS ? null : kept;
     } catch (error) {
-      // Revoked or expired: a login tells whether that can be helped.
+      // Revoked or expired: log in again.
       if (error instanceof VaultFailure && error.reason === "denied") return null;
       throw error;
     }
   }
 
-  /** What is refused to a token that lives is no failure yet. */
+  /** If renewal is refused, the current token may still be valid: that is no failure yet. */
   async #renew(token: Token): Promise<Token> {
     try {
       const path = "auth/token/renew-self";
@@ -170,7 +173,7 @@ export class VaultSecrets extends PeriodicTask {
     return tokenOf(new Secret(text), { renewable: memberOf(auth, "renewable"), seconds });
   }
 
-  /** Read anew each time: whoever renews it renews the file. */
+  /** Read each time, because the file is replaced on renewal. */
   #secretId(): string {
     const { vaultSecretId, vaultSecretIdPath } = this.settings;
     if (vaultSecretId !== null) return vaultSecretId.reveal();
@@ -200,7 +203,7 @@ export class VaultSecrets extends PeriodicTask {
       ...{ url, proxy: proxy?.url },
       method: body === undefined ? "GET" : "POST",
       headers: {
-        // Vault's own guard against requests that somebody was made to send.
+        // Vault's protection against request forgery.
         "x-vault-request": "true",
         ...(token === undefined ? {} : { "x-vault-token": token.reveal() }),
         ...(body === undefined ? {} : { "content-type": "application/json" }),
@@ -217,7 +220,7 @@ export class VaultSecrets extends PeriodicTask {
         timeout: `${TIMEOUT_MS / 1_000} s`,
         authority: "VAULT_CACERT",
       };
-      const why = `Vault at ${describeFailure(outcome, asked)}; asked for the ${step}`;
+      const why = `Vault at ${describeFailure(outcome, asked)}; request: ${step}`;
       throw new VaultFailure(outcome.kind === "timeout" ? "timeout" : "unreachable", why);
     }
     if (outcome.status !== 200) throw this.#refusal(step, outcome.status);
@@ -226,7 +229,7 @@ export class VaultSecrets extends PeriodicTask {
     return answer;
   }
 
-  /** Read anew each time, as the secret id. The runtime would pass over a file without a certificate in silence. */
+  /** Read each time, like the secret id. The runtime silently ignores a file without a certificate. */
   #authority(): { caCert?: string } {
     const { vaultCaCertPath } = this.settings;
     if (vaultCaCertPath === "") return {};
@@ -242,38 +245,41 @@ export class VaultSecrets extends PeriodicTask {
     if (status >= 300 && status < 400) {
       return new VaultFailure(
         "redirect",
-        `${told}: it redirects, which is not followed; name the node itself in VAULT_ADDR`,
+        `${told}: redirects are not followed; set VAULT_ADDR to the final address`,
       );
     }
     if (status === 503 || status === 429 || status === 472 || status === 473) {
-      return new VaultFailure("sealed", `${told}: it is sealed, standing by, or asked too often`);
+      return new VaultFailure("sealed", `${told}: it is sealed, a standby node, or rate-limited`);
     }
     if (step === "login" && (status === 400 || status === 403)) {
       const from = vaultSecretId === null ? `VAULT_SECRET_ID_FILE ${quotePath(vaultSecretIdPath)}` : "VAULT_SECRET_ID";
-      return new VaultFailure("refused", `${told}: VAULT_ROLE_ID or ${from} is wrong, has expired or is used up`);
+      return new VaultFailure("refused", `${told}: VAULT_ROLE_ID or ${from} is wrong, expired or used up`);
     }
     if (status === 403) {
       return new VaultFailure("denied", `${told}: the role may not read ${this.#path()}${this.#hint()}`);
     }
     if (status === 404) {
       return step === "read"
-        ? new VaultFailure("missing", `${told}: there is nothing at ${this.#path()}${this.#hint()}`)
-        : new VaultFailure("missing", `${told}: it has no AppRole at auth/approle, or is no Vault (VAULT_ADDR)`);
+        ? new VaultFailure("missing", `${told}: no secret at ${this.#path()}${this.#hint()}`)
+        : new VaultFailure(
+          "missing",
+          `${told}: AppRole is not enabled at auth/approle, or VAULT_ADDR is not a Vault server`,
+        );
     }
     return new VaultFailure("odd", told);
   }
 
   #odd(step: Step): VaultFailure {
     const { host } = new URL(this.settings.vaultAddr);
-    return new VaultFailure("odd", `${host} answered the ${step} with 200, but not as Vault does (VAULT_ADDR)`);
+    return new VaultFailure("odd", `${host} answered the ${step} with 200 but not in Vault's format; check VAULT_ADDR`);
   }
 
-  /** Below `/v1`, as it goes over the network. */
+  /** The request path, for messages. */
   #path(): string {
     return `/v1/${MOUNT}/data/${this.settings.vaultSecretsPath}`;
   }
 
-  /** MUTT's own pages and its ConfigMap name the mount where its client puts it there once more. */
+  /** MUTT's documentation and ConfigMap include the mount in the path, and its client adds the mount again. */
   #hint(): string {
     const [, rest] = /^secret\/(.+)$/.exec(this.settings.vaultSecretsPath) ?? [];
     return rest === undefined
@@ -281,7 +287,7 @@ export class VaultSecrets extends PeriodicTask {
       : ` (VAULT_SECRETS_PATH; for a secret written by "vault kv put secret/${rest}" it must be ${rest})`;
   }
 
-  /** Takes what is there over, all of it or nothing. @returns an account of it by names */
+  /** Applies all secrets or none. @returns the names taken and missing */
   #take(given: Readonly<Record<string, unknown>>): string {
     const found = [...this.#secrets].map(([target, secret]) => {
       const name = VAULT_NAMES[target].find((one) =>
@@ -292,15 +298,15 @@ export class VaultSecrets extends PeriodicTask {
     });
     const changed = found.filter(({ secret, value }) => secret.set(value)).map(({ target }) => VAULT_NAMES[target][0]);
     if (this.#hasRead && changed.length > 0) {
-      const text = `Remediation: Vault has other secrets now: ${changed.join(", ")}`;
+      const text = `Remediation: secrets in Vault have changed: ${changed.join(", ")}`;
       this.#deps.log.info("vault_changed", text, { names: changed });
     }
     this.#hasRead = true;
     const taken = found.flatMap(({ name }) => name ?? []);
-    // There is a next password only while it is being changed.
+    // The next password exists only during a rotation.
     const missing = found.filter(({ name, target }) => name === undefined && target !== "redisPasswordNext");
-    return `${taken.join(", ") || "nothing"} taken from ${this.#path()}` +
-      missing.map(({ target }) => `; it has no ${VAULT_NAMES[target].join(" or ")}`).join("");
+    return `${taken.join(", ") || "nothing"} read from ${this.#path()}` +
+      missing.map(({ target }) => `; missing ${VAULT_NAMES[target].join(" or ")}`).join("");
   }
 
   #valueOf(name: string, { value, target }: { value: unknown; target: VaultTarget }): string {
@@ -309,7 +315,10 @@ export class VaultSecrets extends PeriodicTask {
   }
 }
 
-/** The options with the secrets that Vault has, which has been asked once; as they are where it is not to be asked. */
+/**
+ * Returns the options with secrets from Vault after one read, or unchanged if Vault is not configured. Starts the
+ * periodic reads.
+ */
 export async function withVault<
   Options extends VaultDeps & { readonly settings: Settings; readonly signal: AbortSignal },
 >(options: Options, teardown: Teardown): Promise<Options & { readonly vault?: VaultSecrets }> {
@@ -318,7 +327,7 @@ export async function withVault<
   if (targets.length === 0) return options;
   const vault = new VaultSecrets(settings, targets, { clock, log });
   teardown.add("Vault", () => vault.stop());
-  // A stop does not wait for a Vault that hangs.
+  // A stop must not wait for a hanging Vault.
   signal.addEventListener("abort", () => void vault.stop(), { once: true });
   await vault.runOnce();
   vault.start();
@@ -329,7 +338,7 @@ function fileFailure(key: "vaultSecretIdPath" | "vaultCaCertPath", path: string,
   return new VaultFailure("file", `${FIELDS[key].variable} ${quotePath(path)} ${what}`);
 }
 
-/** Vault says 0 of a token that does not expire. */
+/** Vault reports 0 for a token that never expires. */
 function tokenOf(text: Secret, { renewable, seconds }: { renewable: unknown; seconds: unknown }): Token {
   const isNumber = typeof seconds === "number" && seconds > 0;
   return { text, renewable: renewable === true, leftMs: isNumber ? seconds * 1_000 : Infinity };

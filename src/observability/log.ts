@@ -1,50 +1,50 @@
 /**
- * Log lines: NDJSON with MUTT's field names and Python's level names, or text for a terminal.
+ * Writes log lines: NDJSON with MUTT's field names and Python's level names, or text for a terminal.
  *
- * Written here because MUTT's exact fields, an injected clock and several services in one process (tests) are needed;
- * the libraries at hand configure one logger for the whole process. Swap it here, nowhere else.
+ * Written here because the service needs MUTT's exact fields, an injected clock and several loggers in one process
+ * (tests). The available libraries configure one logger per process.
  */
 import { escapeHidden } from "../runtime/control_characters.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import type { SpanIds } from "./tracing.ts";
 
-/** Levels by Python's names, which MUTT's tools expect, low to high. */
+/** Log levels by Python's names, which MUTT's tools expect, low to high. */
 export const LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] as const;
 /** One of {@link LOG_LEVELS}. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** Flat extras of a line. An `Error` under the key `error` becomes MUTT's `error{type,message,traceback}`. */
+/** Flat extra fields of a line. An `Error` under the key `error` becomes MUTT's `error{type,message,traceback}`. */
 export type LogFields = Record<string, unknown>;
 
-/** Writes log lines under one name. `event` is a stable snake_case word that tools can filter on. */
+/** Writes log lines under one logger name. `event` is a stable snake_case word for filters. */
 export interface Log {
-  /** A message that costs something to make is given as a function: it is only called where DEBUG is written. */
+  /** Pass a function for a costly message: it runs only if DEBUG is enabled. */
   debug(event: string, message: string | (() => string), fields?: LogFields): void;
   info(event: string, message: string, fields?: LogFields): void;
   warning(event: string, message: string, fields?: LogFields): void;
   error(event: string, message: string, fields?: LogFields): void;
-  /** A logger for a part of the service: `child("gates")` of `remediation` is `remediation.gates`. */
+  /** Creates a logger for a part of the service: `child("gates")` of `remediation` is `remediation.gates`. */
   child(name: string): Log;
 }
 
-/** What {@link createLog} needs. */
+/** Options of {@link createLog}. */
 export interface LogOptions {
   readonly clock: Clock;
-  /** Receives each line, with its final newline. */
+  /** Receives each line with its final newline. */
   readonly write: (line: string) => void;
-  /** Lines below this level are not written. */
+  /** Lowest level written. */
   readonly level: LogLevel;
-  /** NDJSON, or text for people. */
+  /** NDJSON or text. */
   readonly format: "json" | "text";
   readonly podName: string;
   readonly version: string;
-  /** The span that a line is written in; a JSON line carries its ids. Default: none. */
+  /** Returns the current span; JSON lines carry its ids. Default: none. */
   readonly currentSpan?: () => SpanIds | undefined;
 }
 
 /**
- * Creates the service's root logger. A line that cannot be written is dropped, and of one whose fields cannot be shown the
- * fields are: logging never stops the service. Whatever a text holds, a line is one line, in JSON one object.
+ * Creates the service's root logger. Logging never throws: a line that cannot be written is dropped, and fields that
+ * cannot be formatted are left out. Control characters are escaped, so each call writes exactly one line.
  */
 export function createLog(options: LogOptions): Log {
   return loggerNamed("remediation", options);
@@ -59,7 +59,7 @@ function loggerNamed(name: string, options: LogOptions): Log {
       const line = { level, name, event, message, fields };
       options.write(`${formatSafely(line, options)}\n`);
     } catch {
-      // A closed pipe or a full disk: nothing better can be done from here.
+      // A closed pipe or a full disk. Nothing can be done here.
     }
   };
   return {
@@ -79,7 +79,7 @@ interface Line {
   fields: LogFields;
 }
 
-/** Fields are whatever a caller had at hand: one that refers to itself, or throws when it is read, must not cost the line. */
+/** Formats a line. If its fields fail (a cycle, a throwing getter), writes the line without them. */
 function formatSafely(line: Line, options: LogOptions): string {
   const format = options.format === "json" ? formatJson : formatText;
   try {
@@ -112,7 +112,10 @@ function formatJson(line: Line, options: LogOptions): string {
   }));
 }
 
-/** An error within a field prints as type, text and trace, without what hangs on it: with a client's that is the command, arguments and all. */
+/**
+ * Formats an error inside a field as type, text and trace only: a Redis client's error also holds the command and its
+ * arguments.
+ */
 function toJson(value: unknown): string {
   return JSON.stringify(value, (_key, one) => {
     if (typeof one === "bigint") return String(one);

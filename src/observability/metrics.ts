@@ -1,8 +1,8 @@
 /**
- * The service's metrics: the original's seven by their exact names (contract §5), and what this service adds.
+ * Defines the service's metrics: the original's seven with their exact names (contract §5) and our own.
  *
- * Label sets are closed and start at 0, so that a rate is right from the first event on. Rendered as Prometheus text
- * only: prom-client 15 drops `_total` from its counters for good once it has rendered OpenMetrics.
+ * Label sets are closed and start at 0, so rates are right from the first event. Output is Prometheus text only: after
+ * rendering OpenMetrics once, prom-client 15 drops `_total` from its counters permanently.
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { BRAKE_REASONS, BRAKE_STATES } from "../cycle/brake.ts";
@@ -13,86 +13,86 @@ import type { ProcessUsage } from "../runtime/process.ts";
 /** Content type of {@link Metrics.render}. */
 export const METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
-/** The original's, which are the Python client's defaults (contract §5). */
+/** The original's buckets: the Python client's defaults (contract §5). */
 const LOOP_BUCKETS_SECONDS = [.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10];
 
-/** What a list is to a source: values of the label `role`. */
+/** Roles of a source's lists: values of the label `role`. */
 export const QUEUE_ROLES = ["dlq", "target", "dead", "downstream"] as const;
 /** One of {@link QUEUE_ROLES}. */
 export type QueueRole = (typeof QUEUE_ROLES)[number];
 
-/** Why a replay failed, in the original's two words. */
+/** Reasons of a failed replay, as in the original. */
 export const REPLAY_FAIL_REASONS = ["processing_error", "redis_error"] as const;
 /** One of {@link REPLAY_FAIL_REASONS}. */
 export type ReplayFailReason = (typeof REPLAY_FAIL_REASONS)[number];
 
-/** What became of a configuration change. */
+/** Results of a configuration change. */
 export const RELOAD_RESULTS = ["applied", "rejected"] as const;
 /** One of {@link RELOAD_RESULTS}. */
 export type ReloadResult = (typeof RELOAD_RESULTS)[number];
 
-/** The ports that answer HTTP. */
+/** The HTTP ports. */
 export const HTTP_PORTS = ["metrics", "health"] as const;
-/** Why an HTTP client was cut off: it took too long, or was the oldest of too many. */
+/** Reasons to cut an HTTP client: it took too long, or was the oldest when the limit was reached. */
 export const CUT_REASONS = ["slow", "crowded"] as const;
 /** One of {@link CUT_REASONS}. */
 export type CutReason = (typeof CUT_REASONS)[number];
 
-/** A list that a source measures. */
+/** A list measured for a source. */
 export interface MeasuredQueue {
   /** The full Redis key. */
   readonly name: string;
   readonly role: QueueRole;
 }
 
-/** What a source is to the metrics. */
+/** A source's names for its labels. */
 export interface MeasuredSource {
   readonly name: string;
   readonly gates: readonly string[];
   readonly queues: readonly MeasuredQueue[];
 }
 
-/** Series by source that another room keeps in the same registry. */
+/** Per-source series that another module keeps in the same registry. */
 export interface SourceSeries {
-  /** Adds them to the registry. Called once, before any source is added. */
+  /** Adds the series to the registry. Called once, before any source is added. */
   register(registry: Registry): void;
-  /** Starts a source's series; one that is there already goes on. */
+  /** Starts a source's series. A known source keeps its values. */
   addSource(source: string): void;
-  /** Forgets them; `keepCounters`: the source comes back at once, so only its gauges go. */
+  /** Removes a source's series. With `keepCounters`, removes only gauges, because the source returns at once. */
   removeSource(source: string, options: { keepCounters: boolean }): void;
 }
 
-/** What {@link Metrics} needs: the label sets that are not known here. */
+/** Options of {@link Metrics}: label sets that other modules define. */
 export interface MetricsOptions {
   readonly sources: readonly MeasuredSource[];
   readonly commitResults: readonly string[];
   readonly redisErrorCodes: readonly string[];
-  /** Series of other rooms; default: none. */
+  /** Series of other modules. Default: none. */
   readonly more?: readonly SourceSeries[];
   readonly version: string;
-  /** The commit it was built from; `unknown` where nobody said. */
+  /** The commit of the build; `unknown` if it was not set. */
   readonly commit: string;
   /** Read at each scrape. */
   readonly readProcessUsage: () => ProcessUsage;
 }
 
-/** One instance's metrics, in a registry of its own. Nothing here does IO. */
+/** Holds one instance's metrics in its own registry. Does no IO. */
 export class Metrics {
   readonly #registry = new Registry();
 
-  /** One per pass over all sources. */
+  /** Passes over all sources. */
   readonly loops = this.#counter("loops_total", "Passes over all sources.");
-  /** Depth by the DLQ's full key. */
+  /** DLQ depth, by full Redis key. */
   readonly dlqDepth = this.#gauge("dlq_depth", "Messages in a dead-letter queue.", ["dlq_name"]);
-  /** Every message put into a target. */
+  /** Messages put into any target. */
   readonly replaySuccess = this.#counter("replay_success_total", "Messages put back into a work queue.");
-  /** `processing_error` or `redis_error`. */
+  /** By one of {@link REPLAY_FAIL_REASONS}. */
   readonly replayFail = this.#counter("replay_fail_total", "Failed replays, by reason.", ["reason"]);
-  /** Every message put into a dead list, whatever the reason. */
+  /** Messages put into any dead list, for any reason. */
   readonly poisonMessages = this.#counter("poison_messages_total", "Messages moved to a dead list.");
-  /** 1: healthy, or not asked. */
+  /** 1 if healthy or not probed. */
   readonly moogHealth = this.#gauge("moog_health", "Whether Moogsoft answers its probe (1) or not (0).");
-  /** Seconds of a pass over all sources. */
+  /** Duration of a pass over all sources, in seconds. */
   readonly loopDuration = new Histogram({
     name: "mutt_remediation_loop_duration_seconds",
     help: "Duration of a pass over all sources.",
@@ -113,21 +113,21 @@ export class Metrics {
     "queue",
     "role",
   ]);
-  /** Seconds; 0 where the DLQ is empty. */
+  /** Seconds; 0 if the DLQ is empty. */
   readonly oldestAge = this.#gauge(
     "oldest_age_seconds",
-    "How long the oldest dead letter of a source has waited in the queue, 0 if there is none.",
+    "How long the oldest dead letter of a source has waited in the queue; 0 if the queue is empty.",
     ["source"],
   );
-  /** Seconds; no series where the DLQ is empty, or the message gives no time. */
+  /** Seconds; no series if the DLQ is empty or the message has no readable time. */
   readonly oldestEventAge = this.#gauge(
     "oldest_event_age_seconds",
-    "Age of the oldest dead letter of a source by its own time, where it gives one that is understood.",
+    "Age of the oldest dead letter of a source, by its own timestamp; absent if it has no readable one.",
     ["source"],
   );
   /** 1 open, 0 closed. */
   readonly gateOpen = this.#gauge("gate_open", "Whether a gate is open (1) or closed (0).", ["source", "gate"]);
-  /** 1 for the state that a source's brake is in. */
+  /** 1 for the current state of a source's brake. */
   readonly brakeState = this.#gauge(
     "brake_state",
     "Whether a source is healthy, suspect, canary or ramping (1) or not (0).",
@@ -136,37 +136,41 @@ export class Metrics {
       "state",
     ],
   );
-  /** 1 for what changed a source's brake last. */
-  readonly brakeReason = this.#gauge("brake_reason", "What changed a source's state last (1) or did not (0).", [
-    "source",
-    "reason",
-  ]);
+  /** 1 for the latest reason for a change of a source's brake. */
+  readonly brakeReason = this.#gauge(
+    "brake_reason",
+    "Latest reason for a state change of a source (1), other reasons (0).",
+    [
+      "source",
+      "reason",
+    ],
+  );
   /** -1: no bound. */
   readonly allowance = this.#gauge(
     "allowance",
-    "Most messages of a cycle while canaries go or the allowance grows; -1: no bound.",
+    "Maximum messages per cycle while the source is in canary or ramping; -1: no limit.",
     [
       "source",
     ],
   );
-  /** Messages seen in the DLQ with the stamp of a replay. */
-  readonly returned = this.#counter("returned_total", "Replayed messages seen to have come back, by source.", [
+  /** Messages in the DLQ that carry the stamp of a replay. */
+  readonly returned = this.#counter("returned_total", "Replayed messages that returned to the DLQ, by source.", [
     "source",
   ]);
-  /** 1 where they are dropped: arrivals are taken for returns. */
+  /** 1 if the consumer drops stamps; then arrivals count as returns. */
   readonly stampsDropped = this.#gauge(
     "stamps_dropped",
-    "Whether the consumer of a source drops the stamp of a replay (1) or keeps it (0).",
+    "Whether the consumer of a source drops the replay stamp (1) or keeps it (0).",
     ["source"],
   );
   /** By one of {@link COMMIT_RESULTS}. */
   readonly commits = this.#counter("commits_total", "Commits of a chunk, by source and result.", ["source", "result"]);
-  /** Bytes of payload, as they were in the DLQ. */
+  /** Payload bytes, as stored in the DLQ. */
   readonly movedBytes = this.#counter("moved_bytes_total", "Bytes of the messages moved, by source.", ["source"]);
-  /** By one of {@link HTTP_PORTS} and one of {@link CUT_REASONS}. */
+  /** By {@link HTTP_PORTS} and {@link CUT_REASONS}. */
   readonly httpCut = this.#counter(
     "http_cut_total",
-    "HTTP clients cut off without a whole answer, by port and reason.",
+    "HTTP clients disconnected before their response was complete, by port and reason.",
     [
       "port",
       "reason",
@@ -176,17 +180,20 @@ export class Metrics {
   readonly configReloads = this.#counter("config_reloads_total", "Configuration changes, by result.", ["result"]);
   /** By one of `REDIS_ERROR_CODES`. */
   readonly redisErrors = this.#counter("redis_errors_total", "Failed Redis calls, by code.", ["code"]);
-  /** Connections made again after a loss. */
-  readonly redisReconnects = this.#counter("redis_reconnects_total", "Redis connections that were made again.");
-  /** Leases that no setting allows, found and taken all the same. */
+  /** Redis reconnections. */
+  readonly redisReconnects = this.#counter("redis_reconnects_total", "Redis reconnections.");
+  /** Leases longer than any setting allows; this instance ignores them. */
   readonly longLeases = this.#counter(
     "long_leases_total",
-    "Leases longer than any setting allows, found and not obeyed.",
+    "Leases longer than any setting allows, found and ignored.",
     [
       "source",
     ],
   );
-  readonly #buildInfo = this.#gauge("build_info", "Always 1; what is running is in the labels.", ["version", "commit"]);
+  readonly #buildInfo = this.#gauge("build_info", "Always 1; the labels name the running build.", [
+    "version",
+    "commit",
+  ]);
 
   readonly #commitResults: readonly string[];
   readonly #more: readonly SourceSeries[];
@@ -207,27 +214,30 @@ export class Metrics {
     registerProcessMetrics(this.#registry, options.readProcessUsage);
   }
 
-  /** Has `leads` asked at each scrape: whether this instance moves the messages of a source. Without an election always true. */
+  /**
+   * Exposes whether this instance leads a source. Calls `leads` at each scrape. Without leader election it is always
+   * true.
+   */
   showLeader(source: string, leads: () => boolean): void {
     this.#leaders.set(source, leads);
   }
 
-  /** Has `closed` asked at each scrape: for how many seconds each gate of a source has been closed, 0 while it is open. */
+  /** Exposes how long each gate of a source has been closed, in seconds; 0 if open. Calls `closed` at each scrape. */
   showGates(source: string, closed: () => readonly (readonly [gate: string, seconds: number])[]): void {
     this.#gates.set(source, closed);
   }
 
-  /** Has `dropped` asked at each scrape: spans that were never delivered. Without it there are none. */
+  /** Exposes the number of dropped spans. Calls `dropped` at each scrape. Default: 0. */
   showDroppedSpans(dropped: (reason: SpanDropReason) => number): void {
     this.#droppedSpans = dropped;
   }
 
-  /** Has `dropped` asked at each scrape: log lines that nobody read. Without it there are none. */
+  /** Exposes the number of dropped log lines. Calls `dropped` at each scrape. Default: 0. */
   showDroppedLines(dropped: () => number): void {
     this.#droppedLines = dropped;
   }
 
-  /** Every metric as Prometheus text, in {@link METRICS_CONTENT_TYPE}. */
+  /** Renders all metrics as Prometheus text, in {@link METRICS_CONTENT_TYPE}. */
   render(): Promise<string> {
     return this.#registry.metrics();
   }
@@ -241,7 +251,7 @@ export class Metrics {
     this.#buildInfo.set({ version, commit }, 1);
   }
 
-  /** Starts a source's series at 0; counters that are there already stay. */
+  /** Starts a source's series at 0. Existing counters keep their values. */
   addSource({ name: source, gates, queues }: MeasuredSource): void {
     for (const series of this.#more) series.addSource(source);
     this.replayed.inc({ source }, 0);
@@ -262,7 +272,10 @@ export class Metrics {
     }
   }
 
-  /** Forgets the series of a source that runs no more; `keepCounters`: it comes back at once, so only its gauges go. */
+  /**
+   * Removes the series of a stopped source. With `keepCounters`, removes only gauges, because the source returns at
+   * once.
+   */
   removeSource({ name: source, gates, queues }: MeasuredSource, { keepCounters }: { keepCounters: boolean }): void {
     this.oldestAge.remove({ source });
     this.oldestEventAge.remove({ source });
@@ -315,7 +328,7 @@ function registerGates(
 ): void {
   new Gauge({
     name: "mutt_remediation_gate_closed_seconds",
-    help: "For how long a gate has been closed, as this instance saw it; 0 while it is open.",
+    help: "How long a gate has been closed, as seen by this instance; 0 if open.",
     labelNames: ["source", "gate"],
     registers: [registry],
     collect() {
@@ -330,7 +343,7 @@ function registerGates(
 function registerDroppedSpans(registry: Registry, dropped: (reason: SpanDropReason) => number): void {
   new Counter({
     name: "mutt_remediation_spans_dropped_total",
-    help: "Trace spans that were not delivered, by reason.",
+    help: "Trace spans not delivered, by reason.",
     labelNames: ["reason"],
     registers: [registry],
     collect() {
@@ -343,7 +356,7 @@ function registerDroppedSpans(registry: Registry, dropped: (reason: SpanDropReas
 function registerDroppedLines(registry: Registry, dropped: () => number): void {
   new Counter({
     name: "mutt_remediation_log_lines_dropped_total",
-    help: "Log lines that were dropped, because nobody read standard error.",
+    help: "Log lines dropped because standard error was not read.",
     registers: [registry],
     collect() {
       this.reset();
@@ -352,7 +365,9 @@ function registerDroppedLines(registry: Registry, dropped: () => number): void {
   });
 }
 
-/** By hand: under Deno, prom-client's own process metrics export 0 where they may not read /proc (TOOLCHAIN §3). */
+/**
+ * Replaces prom-client's process metrics, which export 0 under Deno without permission to read /proc (TOOLCHAIN §3).
+ */
 function registerProcessMetrics(registry: Registry, read: () => ProcessUsage): void {
   const registers = [registry];
   new Gauge({

@@ -1,14 +1,14 @@
 /**
- * The service's spans and their attributes, by OpenTelemetry's conventions for messaging and HTTP clients (semantic conventions
- * 1.45; those for messaging are not stable yet). What they have no name for begins with `mutt.remediation.`. docs/tracing.md
- * shows them all.
+ * Defines the service's spans and their attributes, by OpenTelemetry's semantic conventions 1.45 for messaging (not
+ * stable yet) and HTTP clients. Attributes outside the conventions begin with `mutt.remediation.`. docs/tracing.md
+ * lists them all.
  */
 import type { SourcePolicy } from "../message/source_policy.ts";
 import type { SpanAttributes, SpanSpec } from "./tracing.ts";
 
 const SYSTEM = { "messaging.system": "redis" };
 
-/** One turn of a source that does something: begins a cycle on what is there, or moves messages. */
+/** Span of a turn that starts a cycle or moves messages. */
 export function cycleSpan({ name, dlq }: SourcePolicy): SpanSpec {
   return {
     name: `cycle ${dlq}`,
@@ -24,7 +24,7 @@ export function cycleSpan({ name, dlq }: SourcePolicy): SpanSpec {
   };
 }
 
-/** What a turn came to. */
+/** Results of a turn. */
 export interface CycleFacts {
   readonly cycle: number;
   readonly depth: number;
@@ -34,7 +34,7 @@ export interface CycleFacts {
   readonly stoppedBy: string;
 }
 
-/** The attributes of a turn's end. */
+/** Returns the attributes set at the end of a turn. */
 export function cycleFacts({ cycle, depth, replayed, dead, conflicts, stoppedBy }: CycleFacts): SpanAttributes {
   return {
     "messaging.batch.message_count": replayed + dead,
@@ -47,7 +47,7 @@ export function cycleFacts({ cycle, depth, replayed, dead, conflicts, stoppedBy 
   };
 }
 
-/** The commit of one chunk. Its destination is the target, or the dead list where nothing goes to the target. */
+/** Span of one chunk's commit. Its destination is the target, or the dead list if no message goes to the target. */
 export function commitSpan(
   { name, dlq, target, dead }: SourcePolicy,
   chunk: { readonly replayed: number; readonly dead: number; readonly bytes: number },
@@ -71,12 +71,12 @@ export function commitSpan(
   };
 }
 
-/** How a commit ended. */
+/** Returns the attribute for a commit's result. */
 export function commitResult(result: string): SpanAttributes {
   return { "mutt.remediation.result": result };
 }
 
-/** One probe: a trace of its own, because its answer serves every source and replica. */
+/** Span of one probe. It is a separate trace, because its answer serves every source and replica. */
 export function probeSpan(url: URL): SpanSpec {
   const { protocol, hostname, pathname, port } = url;
   return {
@@ -85,7 +85,7 @@ export function probeSpan(url: URL): SpanSpec {
     isRoot: true,
     attributes: {
       "http.request.method": "POST",
-      // Neither credentials nor the query, which may hold a key.
+      // Without credentials and query, which may hold a key.
       "url.full": `${protocol}//${url.host}${pathname}`,
       "server.address": hostname,
       "server.port": Number(port || (protocol === "https:" ? 443 : 80)),
@@ -93,7 +93,7 @@ export function probeSpan(url: URL): SpanSpec {
   };
 }
 
-/** The status that a probe was answered with. */
+/** Returns the attribute for a probe's HTTP status. */
 export function answeredWith(status: number): SpanAttributes {
   return { "http.response.status_code": status };
 }

@@ -1,12 +1,12 @@
-/** One bounded HTTP exchange: never longer than its time, never more than a few KiB, never another address. */
+/** Sends one HTTP request with bounds on time, response size and address. */
 import { Buffer } from "node:buffer";
 import { unescape } from "node:querystring";
 import type { Clock } from "./clock.ts";
 
-/** Most of an answer's body that is read where only its status counts. */
+/** Most bytes read of a body if only the status matters. */
 const MAX_BODY_BYTES = 4096;
 
-/** What can be wrong with TLS. Closed set. */
+/** TLS failures. Closed set. */
 export const TLS_FLAWS = [
   "unknown_authority",
   "self_signed",
@@ -19,52 +19,56 @@ export const TLS_FLAWS = [
 /** One of {@link TLS_FLAWS}. */
 export type TlsFlaw = (typeof TLS_FLAWS)[number];
 
-/** How an exchange can fail, but for TLS. Closed set. */
+/** Failures other than TLS. Closed set. */
 export const FETCH_FAILURES = ["timeout", "dns", "refused", "proxy", "unreachable"] as const;
 
-/** How an exchange ended. */
+/** Outcome of an exchange. */
 export type FetchOutcome =
   | {
     readonly kind: "answered";
     readonly status: number;
-    /** The body's text, cut behind `bodyBytes`; only where that was asked for. */
+    /** Text of the body, cut after `bodyBytes`; present only if requested. */
     readonly body?: string;
   }
   /**
-   * `timeout`: not finished in time, answer's body included. `dns`: the host's name has no address. `refused`: nothing
-   * listens there. `proxy`: the proxy does not connect us. `unreachable`: anything else, as a connection that broke before
-   * the answer was whole. Through a proxy `dns` and `refused` are the proxy's own.
+   * - `timeout`: not complete in time, including the body.
+   * - `dns`: the host name has no address.
+   * - `refused`: connection refused.
+   * - `proxy`: the proxy does not connect us.
+   * - `unreachable`: any other failure, such as a connection that broke before the response was complete.
+   *
+   * Through a proxy, `dns` and `refused` concern the proxy itself.
    */
   | { readonly kind: (typeof FETCH_FAILURES)[number] }
-  /** No TLS with the other side, or none that can be trusted. */
+  /** The TLS handshake failed, or the certificate is invalid or not trusted. */
   | { readonly kind: "tls"; readonly flaw: TlsFlaw };
 
-/** What {@link fetchStatus} sends, and its bounds. */
+/** Options of {@link fetchStatus}. */
 export interface FetchRequest {
-  /** May carry credentials: they go out as `Authorization: Basic` unless `headers` has an `authorization` already. */
+  /** May contain credentials, sent as `Authorization: Basic` unless `headers` has an `authorization`. */
   readonly url: URL;
   readonly method: "GET" | "POST";
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array<ArrayBuffer>;
-  /** Most bytes of the body that the outcome is to have (one network read more at most); default: it has none. */
+  /** Most bytes of the body to return (up to one more network read is received). Default: no body is returned. */
   readonly bodyBytes?: number;
-  /** For the whole exchange. */
+  /** Time limit of the whole exchange, in milliseconds. */
   readonly timeoutMs: number;
   readonly clock: Clock;
-  /** Gives the exchange up; its outcome is then `unreachable`. */
+  /** Aborts the exchange; the outcome is then `unreachable`. */
   readonly signal: AbortSignal;
-  /** The proxy to go through, with its credentials; default: none. */
+  /** Proxy to use, with credentials. Default: none. */
   readonly proxy?: URL | undefined;
-  /** A certificate authority (PEM) that is trusted beside those of the runtime; default: none. */
+  /** Certificate authority (PEM) trusted in addition to the runtime's. Default: none. */
   readonly caCert?: string | undefined;
   /** Replaced in tests. */
   readonly fetch?: typeof fetch;
 }
 
 /**
- * Sends one request and waits for the answer's status. Redirects are not followed (3xx is an answer), at most some 4 KiB
- * of the body are read or `bodyBytes` (one network read more at most), and the connection is not kept. Never rejects, whatever the
- * other side does; tests/integration/probe_test.ts has the other sides.
+ * Sends one request and waits for the response's status. Does not follow redirects: a 3xx is an answer. Reads at most
+ * about 4 KiB of the body, or `bodyBytes` (plus at most one network read). Closes the connection. Never rejects
+ * (tests/integration/probe_test.ts).
  */
 export async function fetchStatus(request: FetchRequest): Promise<FetchOutcome> {
   const over = new AbortController();
@@ -89,7 +93,7 @@ export async function fetchStatus(request: FetchRequest): Promise<FetchOutcome> 
     if (bodyBytes === undefined) return { kind: "answered", status };
     return { kind: "answered", status, body: new TextDecoder().decode(bytes.subarray(0, bodyBytes)) };
   } catch (error) {
-    // The error's text names the URL with its query, so it goes nowhere.
+    // The error's text contains the URL with its query, so it must not be logged.
     if (timedOut) return { kind: "timeout" };
     return request.signal.aborted ? { kind: "unreachable" } : readFailure(error);
   } finally {
@@ -99,7 +103,7 @@ export async function fetchStatus(request: FetchRequest): Promise<FetchOutcome> 
   }
 }
 
-/** `undefined`: the runtime's own will do. */
+/** Creates a client if a proxy or an authority is set; `undefined` means the runtime's default client. */
 function openClient({ proxy, caCert }: FetchRequest): Deno.HttpClient | undefined {
   if (proxy === undefined && !caCert) return undefined;
   return Deno.createHttpClient({
@@ -108,7 +112,10 @@ function openClient({ proxy, caCert }: FetchRequest): Deno.HttpClient | undefine
   });
 }
 
-/** The texts of the runtime (reqwest, hyper, rustls), the first that matches. Deno 2.9.6 and 2.6.10 say the same. */
+/**
+ * Error texts of the runtime (reqwest, hyper, rustls); the first match counts. Deno 2.9.6 and 2.6.10 use the same
+ * texts.
+ */
 const FAILURES: readonly (readonly [RegExp, FetchOutcome])[] = [
   [/UnknownIssuer/, { kind: "tls", flaw: "unknown_authority" }],
   [/CaUsedAsEndEntity/, { kind: "tls", flaw: "self_signed" }],
@@ -127,11 +134,11 @@ const FAILURES: readonly (readonly [RegExp, FetchOutcome])[] = [
   }],
 ];
 
-/** Only a kind: the error's text names the URL with its query, so it goes nowhere. */
+/** Maps an error to its kind only: its text contains the URL with the query, so it must not be logged. */
 function readFailure(error: unknown): FetchOutcome {
   const texts: string[] = [];
   for (let at = error; at instanceof Error; at = at.cause) texts.push(at.message);
-  // Without the URL, which may say anything.
+  // Remove the URL, which could match a pattern.
   const text = texts.join("\n").replace(/\bhttps?:\/\/\S+/g, "");
   return FAILURES.find(([pattern]) => pattern.test(text))?.[1] ?? { kind: "unreachable" };
 }
@@ -140,7 +147,7 @@ function headersOf({ url, headers }: FetchRequest): Record<string, string> {
   const basic = url.username === "" && url.password === ""
     ? {}
     : { authorization: `Basic ${base64(`${unescape(url.username)}:${unescape(url.password)}`)}` };
-  // A kept connection that the other side closes just then would look like an outage.
+  // Keep-alive could look like an outage if the server closes the idle connection at that moment.
   return { connection: "close", ...basic, ...headers };
 }
 
@@ -148,7 +155,7 @@ function base64(text: string): string {
   return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 }
 
-/** Without credentials: fetch would send them beside an `authorization` of ours, and name them in its errors. */
+/** Removes credentials: fetch would send them beside our `authorization` and show them in its errors. */
 function address(url: URL): URL {
   const plain = new URL(url);
   plain.username = "";
@@ -156,7 +163,7 @@ function address(url: URL): URL {
   return plain;
 }
 
-/** The beginning of the body: a little more than `maxBytes` where it is longer. */
+/** Reads the start of the body, up to one network read more than `maxBytes`. */
 async function readBody(response: Response, maxBytes: number): Promise<Uint8Array> {
   if (response.body === null) return new Uint8Array();
   const reader = response.body.getReader();

@@ -1,12 +1,12 @@
-/** The only place that reads the time or sets a timer; everything else is handed a {@link Clock}. */
+/** The only module that reads the time or sets timers. All others receive a {@link Clock}. */
 
-/** Time and timers, injected so that tests can drive them. */
+/** Time and timers, injected so that tests can control them. */
 export interface Clock {
-  /** Milliseconds since the epoch, by this machine's clock. For people and logs, never for ordering. */
+  /** Milliseconds since the epoch, by the machine's clock. For logs and display only, never for ordering. */
   nowMs(): number;
-  /** Milliseconds from an arbitrary start that never jump; for durations and deadlines. */
+  /** Milliseconds from an arbitrary start; never jumps. For durations and deadlines. */
   monotonicMs(): number;
-  /** Resolves after `ms` milliseconds, or at once when the signal aborts (it never rejects). Does not throw. */
+  /** Resolves after `ms` milliseconds, or at once if the signal aborts. Never rejects. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
@@ -28,7 +28,7 @@ export const SYSTEM_CLOCK: Clock = {
   },
 };
 
-/** ISO 8601 in UTC with milliseconds, as MUTT's retention reads it: `2026-01-02T03:04:05.678Z`. */
+/** Formats a time as ISO 8601 in UTC with milliseconds, as MUTT's retention expects: `2026-01-02T03:04:05.678Z`. */
 export function toIso(atMs: number): string {
   return new Date(atMs).toISOString();
 }

@@ -1,9 +1,12 @@
-/** Characters that do not show what they do: they could forge a line, drive a terminal, or turn the order of what is read around. */
+/** Escapes characters that could forge a line, control a terminal, or reverse the displayed text. */
 
-/** Controls, line and paragraph separators, and format characters: bidirectional ones (U+202E, U+2066), invisible ones. */
+/**
+ * Control characters, line and paragraph separators, and format characters: bidirectional (U+202E, U+2066) or
+ * invisible.
+ */
 const HIDDEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
-/** Each of them as an escape of JSON; a text with none of them is the same. */
+/** Replaces hidden characters with JSON escapes. Returns other text unchanged. */
 export function escapeHidden(text: string): string {
   return text.replace(HIDDEN, (character) => {
     const escaped = JSON.stringify(character).slice(1, -1);

@@ -1,17 +1,17 @@
-/** A stream that is never waited for: what its reader does not take is dropped and counted. */
+/** A writer that never blocks: it drops and counts text that its reader does not accept. */
 
-/** Most bytes that wait for the reader; some thousand lines. */
+/** Most bytes buffered for the reader: some thousand lines. */
 const MAX_WAITING_BYTES = 1_048_576;
 
-/** What a {@link DroppingWriter} writes to. */
+/** Options of {@link DroppingWriter}. */
 export interface DroppingWriterOptions {
-  /** Takes bytes, as many as it says; resolves when they are taken. Rejects where none can be (a full disk, no reader left). */
+  /** Writes bytes and resolves with the number written. Rejects if writing fails (a full disk, no reader). */
   readonly write: (bytes: Uint8Array) => Promise<number>;
-  /** Default: 1 MiB. */
+  /** Most bytes buffered. Default: 1 MiB. */
   readonly maxWaitingBytes?: number;
 }
 
-/** Writes texts in their order, in the background. */
+/** Writes texts in order, in the background. */
 export class DroppingWriter {
   readonly #options: DroppingWriterOptions;
   #waiting: Uint8Array[] = [];
@@ -25,17 +25,17 @@ export class DroppingWriter {
     this.#options = options;
   }
 
-  /** Texts that were dropped so far. */
+  /** Number of texts dropped so far. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** Calls `listener` when texts are taken again, with how many were dropped since the last call. */
+  /** Calls `listener` when writing succeeds again, with the number of texts dropped since the last call. */
   onResumed(listener: (dropped: number) => void): void {
     this.#onResumed = listener;
   }
 
-  /** Has a text written soon, or drops it where too much waits already. Never throws, never waits. */
+  /** Queues a text, or drops it if the buffer is full. Never throws or waits. */
   write(text: string): void {
     const bytes = new TextEncoder().encode(text);
     if (this.#waitingBytes + bytes.length > (this.#options.maxWaitingBytes ?? MAX_WAITING_BYTES)) return this.#drop(1);
@@ -44,13 +44,13 @@ export class DroppingWriter {
     this.#writing ??= this.#writeAll().finally(() => this.#writing = null);
   }
 
-  /** Resolves when all has been taken that was written before. Never rejects. */
+  /** Resolves when all queued text has been written or dropped. Never rejects. */
   async flush(): Promise<void> {
     while (this.#writing) await this.#writing;
   }
 
   async #writeAll(): Promise<void> {
-    // What comes in the same turn goes in one write.
+    // Texts of the same turn share one write.
     await Promise.resolve();
     while (this.#waiting.length > 0) {
       const texts = this.#waiting.splice(0);

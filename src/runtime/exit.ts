@@ -1,15 +1,15 @@
-/** Exit codes. 2, 69 and 78 are those of `sysexits.h` and of shells. */
+/** Exit codes. 69 and 78 follow `sysexits.h`; 2 follows shells. */
 export const EXIT = {
-  /** Done, or something moved. */
+  /** Success, or at least one message moved. */
   done: 0,
-  /** Failed: Redis cannot be used, or a bug. */
+  /** Failure: Redis is unusable, or a bug. */
   failed: 1,
-  /** The command line is wrong. */
+  /** Invalid command line. */
   usage: 2,
-  /** Messages were there, none moved, a gate was closed. */
+  /** Messages were waiting but none moved because a gate was closed. */
   held: 3,
-  /** The service does not answer what it was asked (`EX_UNAVAILABLE`). */
+  /** The service does not answer the request (`EX_UNAVAILABLE`). */
   unavailable: 69,
-  /** The configuration is wrong, or Redis is set up so that replay is not safe. */
+  /** Invalid configuration, or a Redis setup that makes replay unsafe. */
   configuration: 78,
 } as const;

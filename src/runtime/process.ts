@@ -1,21 +1,23 @@
-/** The only place that knows the environment, files and the process itself. */
+/** The only module that accesses the environment, files and the process. */
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { resolve } from "node:path";
 import { cpuUsage } from "node:process";
 import { SYSTEM_CLOCK } from "./clock.ts";
 import { DroppingWriter } from "./dropping_writer.ts";
 
-/** Names by which the runtime's own `fetch` finds a proxy. It asks loopback through it, and knows no `host:port` in `NO_PROXY`. */
+/**
+ * Proxy variables of the runtime's own `fetch`, which would proxy even loopback and ignores `host:port` in `NO_PROXY`.
+ */
 const PROXY_VARIABLES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"].flatMap((name) => [
   name,
   name.toLowerCase(),
 ]);
-/** Those that were taken out of the environment. */
+/** Proxy variables removed from the environment. */
 const taken: Record<string, string> = {};
 
 /**
- * Every environment variable that the process may see. Those that name a proxy are taken out of the process' environment
- * on the way: which requests go through it is ours to say, by the settings that they become.
+ * Returns all environment variables. Removes the proxy variables from the process's environment, so that only our
+ * settings decide which requests use a proxy.
  */
 export function readEnvironment(): Record<string, string> {
   const environment = Deno.env.toObject();
@@ -27,23 +29,23 @@ export function readEnvironment(): Record<string, string> {
   return { ...environment, ...taken };
 }
 
-/** Those of the variables that are set to what is not UTF-8: {@link readEnvironment} leaves them out. */
+/** Returns the variables with a value that is not UTF-8. {@link readEnvironment} omits them. */
 export function findUnreadable(names: readonly string[]): string[] {
   return names.filter((name) => {
     try {
       Deno.env.has(name);
       return false;
     } catch (error) {
-      // Its message holds the value, so it goes nowhere.
+      // The error's message contains the value, so it must not be logged.
       return error instanceof Deno.errors.InvalidData;
     }
   });
 }
 
-/** Most bytes of a file that is read whole: settings, a secret, certificates. */
+/** Largest file read whole, in bytes: settings, a secret, certificates. */
 export const MAX_FILE_BYTES = 1_048_576;
 
-/** A file's text, who owns it (a user's number) and its permission bits. */
+/** A file's text, its owner's user id and its permission bits. */
 export interface TextFile {
   readonly text: string;
   readonly ownerId: number;
@@ -51,9 +53,10 @@ export interface TextFile {
 }
 
 /**
- * Reads a regular file of at most `maxBytes` (default {@link MAX_FILE_BYTES}). What is not UTF-8 becomes U+FFFD. It is opened
- * without blocking and then looked at: whatever is put in its place meanwhile, a pipe or device is never waited for.
- * @throws an error named after the reason: `NotFound`, `PermissionDenied`, `NotAFile` (with `isFolder`), `FileTooLarge`, …
+ * Reads a regular file of at most `maxBytes` (default {@link MAX_FILE_BYTES}). Invalid UTF-8 becomes U+FFFD. Opens the
+ * file without blocking and then checks its type, so a pipe or device never blocks.
+ * @throws an error named after the reason: `NotFound`, `PermissionDenied`, `NotAFile` (with `isFolder`),
+ * `FileTooLarge`, …
  */
 export function readFile(path: string, maxBytes = MAX_FILE_BYTES): TextFile {
   let file: number | undefined;
@@ -69,7 +72,7 @@ export function readFile(path: string, maxBytes = MAX_FILE_BYTES): TextFile {
   }
 }
 
-/** The text of {@link readFile}. */
+/** Returns the text of {@link readFile}. */
 export function readTextFile(path: string): string {
   return readFile(path).text;
 }
@@ -84,7 +87,7 @@ function readAtMost(file: number, maxBytes: number): string {
   return new TextDecoder().decode(bytes.subarray(0, length));
 }
 
-/** Deno's names for what the system says by a code. */
+/** Deno's error names, by system error code. */
 const ERROR_NAMES: Readonly<Record<string, string>> = {
   ENOENT: "NotFound",
   EACCES: "PermissionDenied",
@@ -103,7 +106,7 @@ function named(name: string): Error {
   return Object.assign(new Error(name), { name });
 }
 
-/** {@link readFile}, or `undefined` where there is no such file. */
+/** Reads a file like {@link readFile}. Returns `undefined` if it does not exist. */
 export function readFileIfAny(path: string): TextFile | undefined {
   try {
     return readFile(path);
@@ -113,7 +116,7 @@ export function readFileIfAny(path: string): TextFile | undefined {
   }
 }
 
-/** The text of a file that `deno compile` has put into the binary, or `undefined` where there is none. Its files have no facts. */
+/** Reads a file embedded by `deno compile`; `undefined` if it does not exist. Embedded files have no owner or mode. */
 export function readEmbedded(path: string): string | undefined {
   try {
     return Deno.readTextFileSync(path);
@@ -123,7 +126,7 @@ export function readEmbedded(path: string): string | undefined {
   }
 }
 
-/** Permission bits of a file; 0 where they are not to be had. */
+/** Returns the permission bits of a file; 0 if they cannot be read. */
 export function fileMode(path: string): number {
   try {
     return (Deno.statSync(path).mode ?? 0) & 0o7777;
@@ -132,7 +135,7 @@ export function fileMode(path: string): number {
   }
 }
 
-/** Number of the user that this process runs as; `null` where it may not be asked. */
+/** Returns the user id of this process; `null` if reading it is not permitted. */
 export function ownUserId(): number | null {
   try {
     return Deno.uid();
@@ -141,19 +144,19 @@ export function ownUserId(): number | null {
   }
 }
 
-/** A path from the root on. */
+/** Returns an absolute path. */
 export function absolutePath(path: string): string {
   return resolve(path);
 }
 
-/** Standard output could not be written, a full disk mostly. */
+/** Thrown if writing to standard output fails, usually because the disk is full. */
 export class OutputError extends Error {
   override readonly name = "OutputError";
 }
 
 /**
- * Writes to standard output, whole, without buffering. A reader that has gone (`| head`) is no failure of ours: the rest is
- * dropped. @throws {@link OutputError}
+ * Writes all text to standard output, unbuffered. If the reader has closed (`| head`), drops the rest without an error.
+ * @throws {@link OutputError}
  */
 export function writeOut(text: string): void {
   const bytes = new TextEncoder().encode(text);
@@ -161,45 +164,45 @@ export function writeOut(text: string): void {
     for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
   } catch (error) {
     if (error instanceof Deno.errors.BrokenPipe) return;
-    throw new OutputError(`standard output cannot be written: ${error instanceof Error ? error.message : error}`);
+    throw new OutputError(`cannot write to standard output: ${error instanceof Error ? error.message : error}`);
   }
 }
 
-/** A log that nobody reads (a full pipe, a stopped terminal) must not stop the service. */
+/** A log without a reader (a full pipe, a stopped terminal) must not stop the service. */
 const err = new DroppingWriter({ write: (bytes) => Deno.stderr.write(bytes) });
 
-/** Has a text written to standard error, in order. Never waits; what finds no reader is dropped and counted. */
+/** Queues a text for standard error, in order. Never waits. Drops and counts text if the reader is too slow. */
 export function writeErr(text: string): void {
   err.write(text);
 }
 
-/** Waits until standard error has taken everything, at most `timeoutMs`. Call it before the process ends. */
+/** Waits until all queued text is on standard error, at most `timeoutMs`. Call it before the process exits. */
 export async function flushErr(timeoutMs: number): Promise<void> {
   const flushed = new AbortController();
   await Promise.race([err.flush().finally(() => flushed.abort()), SYSTEM_CLOCK.sleep(timeoutMs, flushed.signal)]);
 }
 
-/** Texts for standard error that were dropped so far. */
+/** Returns the number of texts for standard error dropped so far. */
 export function droppedErr(): number {
   return err.dropped;
 }
 
-/** Calls `listener` when standard error is read again, with how many texts were dropped since the last call. */
+/** Calls `listener` when standard error accepts text again, with the number of texts dropped since the last call. */
 export function onErrResumed(listener: (dropped: number) => void): void {
   err.onResumed(listener);
 }
 
-/** Whether standard error is a terminal (then logs are text for people). */
+/** Whether standard error is a terminal. If so, logs are text. */
 export function isErrTerminal(): boolean {
   return Deno.stderr.isTerminal();
 }
 
-/** How often the wrapper is looked for, in milliseconds. */
+/** Interval of the check for the `npx` wrapper, in milliseconds. */
 const WRAPPER_EVERY_MS = 500;
 
 /**
- * Calls `listener` once when the wrapper that `npx` puts around this process has ended: it hands no signal on, so that the process
- * would stay behind, nobody's. Without npx: never.
+ * Calls `listener` once when the `npx` wrapper of this process has exited. The wrapper forwards no signals, so without
+ * this check the process would outlive it. Does nothing without npx.
  */
 export function onNpxGone(listener: () => void): void {
   if (Deno.env.get(NPX_VARIABLE) !== "exec") return;
@@ -212,19 +215,19 @@ export function onNpxGone(listener: () => void): void {
   Deno.unrefTimer(timer);
 }
 
-/** The variable by which npm tells how it was called. */
+/** Variable that npm sets to the running command. */
 export const NPX_VARIABLE = "npm_command";
 
-/** What this process uses and since when it runs. */
+/** Resource usage and start time of this process. */
 export interface ProcessUsage {
   readonly residentBytes: number;
-  /** User and system time together. */
+  /** User plus system time. */
   readonly cpuSeconds: number;
   /** Seconds since the epoch. */
   readonly startedAtSeconds: number;
 }
 
-/** Reads the process' own usage. Needs no permission. */
+/** Reads the process's resource usage. Needs no permission. */
 export function readProcessUsage(): ProcessUsage {
   const { user, system } = cpuUsage();
   return {
@@ -234,21 +237,22 @@ export function readProcessUsage(): ProcessUsage {
   };
 }
 
-/** The variable that moves the address of the first `Deno.serve` of a process, past its options. */
+/** Variable that overrides the address of a process's first `Deno.serve`, regardless of its options. */
 export const SERVE_ADDRESS_VARIABLE = "DENO_SERVE_ADDRESS";
 
-/** Takes {@link SERVE_ADDRESS_VARIABLE} out of the process' environment. Does nothing where that is not permitted. */
+/** Removes {@link SERVE_ADDRESS_VARIABLE} from the environment. Does nothing if that is not permitted. */
 export function forgetServeAddress(): void {
   try {
     Deno.env.delete(SERVE_ADDRESS_VARIABLE);
   } catch {
-    // Then it cannot be helped.
+    // Not permitted: nothing else can be done.
   }
 }
 
 /**
- * How many file descriptors this process can still open, at most `most`: nothing that it may read says so, so it opens that many
- * and closes them at once (1 ms for 400). `null` where `/dev/null` cannot be opened for another reason.
+ * Counts the file descriptors that this process can still open, up to `most`. No readable source gives the number, so
+ * it opens `/dev/null` that many times and closes it again (1 ms for 400). `null` if `/dev/null` fails for another
+ * reason.
  */
 export function countFreeDescriptors(most: number): number | null {
   const files: Deno.FsFile[] = [];

@@ -1,12 +1,12 @@
-/** The only place that makes random values. */
+/** The only module that creates random values. */
 
-/** A random fraction in [0, 1), for jitter. */
+/** Returns a random fraction in [0, 1), for jitter. */
 export type RandomFraction = () => number;
 
-/** The runtime's own source of random fractions. */
+/** Source of random fractions, from the runtime. */
 export const SYSTEM_RANDOM: RandomFraction = () => Math.random();
 
-/** A random identifier (UUID version 4), for commit ids and tokens. */
+/** Creates a random identifier (UUID version 4) for commit ids and tokens. */
 export function createId(): string {
   return crypto.randomUUID();
 }

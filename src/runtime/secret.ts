@@ -1,6 +1,6 @@
-/** A value that must never be shown. */
+/** Wraps secrets so that they never appear in logs or output. */
 
-/** Holds a secret; prints as `[redacted]` wherever it is turned into text or JSON. */
+/** Holds a secret. Prints as `[redacted]` in text, JSON and inspection. */
 export class Secret {
   readonly #value: string;
 
@@ -8,7 +8,7 @@ export class Secret {
     this.#value = value;
   }
 
-  /** The secret itself. Call it only where it is handed to the system that needs it. */
+  /** Returns the secret. Call it only to pass the secret to the system that needs it. */
   reveal(): string {
     return this.#value;
   }
@@ -30,7 +30,7 @@ export class Secret {
   }
 }
 
-/** A secret that its owner may replace: whoever holds it reveals what it is by then. Empty until it is known. */
+/** A secret with a replaceable value. Holders always reveal the current value. Empty until first set. */
 export class LiveSecret extends Secret {
   #now = "";
 
@@ -38,7 +38,7 @@ export class LiveSecret extends Secret {
     super("");
   }
 
-  /** Replaces the secret. @returns whether it is another one now */
+  /** Replaces the secret. @returns whether the value changed */
   set(value: string): boolean {
     const isOther = value !== this.#now;
     this.#now = value;

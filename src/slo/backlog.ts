@@ -1,17 +1,23 @@
-/** How long what lies in a dead-letter queue takes to leave it, whatever arrives behind it meanwhile. Pure: told the time. */
+/**
+ * Measures how long a dead-letter queue takes to drain, whatever arrives meanwhile. Pure: the caller passes the time.
+ */
 
 /**
- * A backlog is what lay in the queue when it was marked. It has drained once as many messages have left; what lies there then is
- * the next one. So neither a steady inflow nor messages that come back (they queue up behind) make it older than it is.
+ * Tracks the age of a backlog: the messages in the queue at a mark. It has drained when that many messages have left;
+ * the next mark then covers the current queue. Neither a steady inflow nor returned messages, which queue up behind,
+ * add to its age.
  */
 export class Backlog {
   #left = 0;
   #movedBefore = 0;
   #ageMs = 0;
 
-  /** @param moved messages that have left the queue so far: a counter that only grows */
+  /**
+   * Updates the backlog with a measurement. @param moved messages that have left the queue so far: a counter that only
+   * grows
+   */
   measured({ depth, moved }: { depth: number; moved: number }): void {
-    // Others may take messages out as well: of a backlog never more is left than there is.
+    // Other clients may remove messages too, so the backlog never exceeds the depth.
     this.#left = Math.min(this.#left - (moved - this.#movedBefore), depth);
     this.#movedBefore = moved;
     if (this.#left > 0) return;
@@ -19,12 +25,12 @@ export class Backlog {
     this.#ageMs = 0;
   }
 
-  /** Time went by in which the backlog could have drained. */
+  /** Adds time in which the backlog could have drained. */
   grewOlder(ms: number): void {
     if (this.#left > 0) this.#ageMs += ms;
   }
 
-  /** For how long the backlog could have drained and has not; 0 where there is none. */
+  /** Time in which the backlog could have drained but has not, in milliseconds; 0 if there is no backlog. */
   get ageMs(): number {
     return this.#ageMs;
   }

@@ -8,7 +8,7 @@ import type { SloName } from "./objectives.ts";
 type Targets = Pick<Settings, "sloDrainTarget" | "sloOldestAgeTarget" | "sloRedriveTarget" | "sloDownstreamTarget">;
 type Thresholds = Pick<Settings, "sloDrainMs" | "sloOldestAgeMs">;
 
-/** The targets of the objectives: shares of good events. */
+/** Returns the target of each objective, as a share of good events. */
 export function sloTargets(settings: Targets): Readonly<Record<SloName, number>> {
   return {
     time_to_drain: settings.sloDrainTarget,
@@ -18,7 +18,7 @@ export function sloTargets(settings: Targets): Readonly<Record<SloName, number>>
   };
 }
 
-/** The indicators of one source. */
+/** Creates the indicators of one source. */
 export function createIndicators(
   source: string,
   settings: Thresholds,
@@ -31,7 +31,7 @@ export function createIndicators(
   });
 }
 
-/** The monitor of all sources. `windowMs` is read anew each time: it can change while the service runs. */
+/** Creates the monitor of all sources. It calls `windowMs` each time, because the window can change at run time. */
 export function createSloMonitor(
   settings: Targets & Thresholds & Pick<Settings, "podName">,
   { windowMs, ...deps }: Pick<SloMonitorDeps, "clock" | "sources"> & {

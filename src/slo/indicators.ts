@@ -1,4 +1,4 @@
-/** Counts the events of one source's objectives that are samples: what holds when it is looked at (docs/slos.md). */
+/** Counts the sampled events of one source's objectives: the state at each sample (docs/slos.md). */
 import { Backlog } from "./backlog.ts";
 import type { GateStatus } from "../gates/board.ts";
 import { type GateReason, hasTrait } from "../gates/gate.ts";
@@ -6,9 +6,9 @@ import type { SloCounters } from "./counters.ts";
 import type { Measurement } from "../replay/depth_watch.ts";
 import type { Clock } from "../runtime/clock.ts";
 
-/** How long a measurement of the queue holds; they are made every 5 s. */
+/** How long a measurement of the queue is valid, in milliseconds. Measurements come every 5 s. */
 const FRESH_MS = 15_000;
-/** Answers of the gate `downstream` that say nothing of the system behind: nobody has asked it. */
+/** Answers of the gate `downstream` without a probe result, which say nothing about Moogsoft. */
 const NOT_ASKED: ReadonlySet<GateReason> = new Set<GateReason<"downstream">>([
   "unknown",
   "no_url",
@@ -16,23 +16,23 @@ const NOT_ASKED: ReadonlySet<GateReason> = new Set<GateReason<"downstream">>([
   "error",
 ]);
 
-/** What {@link SourceIndicators} needs. */
+/** Dependencies of {@link SourceIndicators}. */
 export interface SourceIndicatorsDeps {
   readonly counters: SloCounters;
   readonly clock: Clock;
-  /** Longest time that a backlog may take to drain. */
+  /** Longest time that a backlog may take to drain, in milliseconds. */
   readonly drainMs: number;
-  /** Highest age of the oldest dead letter. */
+  /** Maximum age of the oldest dead letter, in milliseconds. */
   readonly oldestAgeMs: number;
-  /** The last answers of the source's gates. */
+  /** Returns the last answers of the source's gates. */
   readonly gates: () => readonly Pick<GateStatus, "name" | "open" | "reason">[];
-  /** Whether this instance moves the messages: only then it knows how many have left the queue. */
+  /** Whether this instance is the leader. Only the leader knows how many messages have left the queue. */
   readonly leads: () => boolean;
-  /** Messages that this instance has taken out of the queue so far. */
+  /** Messages that this instance has moved out of the queue so far. */
   readonly moved: () => number;
 }
 
-/** The objectives of one source, but for `redrive_success`, which the account of its replays counts. */
+/** Samples the objectives of one source, except `redrive_success`, which the account of its replays counts. */
 export class SourceIndicators {
   readonly #source: string;
   readonly #deps: SourceIndicatorsDeps;
@@ -46,14 +46,14 @@ export class SourceIndicators {
     this.#sampledAtMs = deps.clock.monotonicMs();
   }
 
-  /** Takes what was just measured. */
+  /** Takes a new measurement of the queue. */
   measured(measurement: Measurement): void {
     const { clock, moved } = this.#deps;
     this.#measured = { ...measurement, atMs: clock.monotonicMs() };
     this.#backlog.measured({ depth: measurement.depth, moved: moved() });
   }
 
-  /** Counts one sample of each objective of which something is known now. Does no IO. */
+  /** Counts one sample of each objective with current data. Does no IO. */
   sample(): void {
     const { clock, gates, leads, drainMs, oldestAgeMs } = this.#deps;
     const nowMs = clock.monotonicMs();

@@ -1,4 +1,4 @@
-/** The series of the service level objectives: events, bad events and the target of each, by source. */
+/** Metrics of the service level objectives: events, bad events and the target of each, by source. */
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { SourceSeries } from "../observability/metrics.ts";
 import { SloCounters } from "./counters.ts";
@@ -6,19 +6,19 @@ import { SLO_NAMES, type SloName } from "./objectives.ts";
 
 const LABELS = ["source", "slo"] as const;
 
-/** Shows the counters of every source at each scrape, and what is aimed at. One registry each. */
+/** Exposes the counters and targets of every source at each scrape. Use one instance per registry. */
 export class SloMetrics implements SourceSeries {
-  /** What is shown. */
+  /** The exposed counters. */
   readonly counters = new SloCounters();
   readonly #targets: Readonly<Record<SloName, number>>;
   readonly #target = new Gauge({
     name: "mutt_remediation_slo_target",
-    help: "Share of good events that a service level objective aims at.",
+    help: "Target share of good events of a service level objective.",
     labelNames: LABELS,
     registers: [],
   });
 
-  /** @param targets shares of good events that are aimed at */
+  /** @param targets target shares of good events */
   constructor(targets: Readonly<Record<SloName, number>>) {
     this.#targets = targets;
   }

@@ -1,4 +1,4 @@
-/** Where the objectives stand: windows over the process's own counters, kept in memory and nowhere else. */
+/** Reports the state of the objectives: windows over the process's own counters, kept in memory only. */
 import { SlidingCounts } from "./sliding_counts.ts";
 import { samplePeriodMs } from "../config/objective_limits.ts";
 import { judgeSlo, SLO_NAMES, type SloName, type SloState, worstState } from "./objectives.ts";
@@ -8,31 +8,31 @@ import { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import type { SourceIndicators } from "./indicators.ts";
 
-/** The recent window is this part of the whole one: an hour of a day. */
+/** The recent window as a share of the whole window: one hour of a day. */
 const RECENT = 1 / 24;
 
-/** A source as the monitor sees it. */
+/** A monitored source. */
 export interface MonitoredSource {
   readonly name: string;
   readonly indicators: Pick<SourceIndicators, "sample">;
-  /** What this instance is to it. */
+  /** Role of this instance for the source. */
   readonly role: () => Role;
 }
 
-/** What {@link SloMonitor} needs. */
+/** Dependencies of {@link SloMonitor}. */
 export interface SloMonitorDeps {
   readonly clock: Clock;
   readonly counters: SloCounters;
-  /** The sources that run now. */
+  /** Returns the running sources. */
   readonly sources: () => readonly MonitoredSource[];
   readonly windowMs: () => number;
   readonly targets: Readonly<Record<SloName, number>>;
-  /** What an event is held against, in seconds, where it is a time. */
+  /** Threshold in milliseconds of each objective that is a time. */
   readonly thresholdMs: Partial<Readonly<Record<SloName, number>>>;
   readonly podName: string;
 }
 
-/** One objective of one source. The first six members are those that MUTT documents (contract §6). */
+/** State of one objective of one source. MUTT documents the first six members (contract §6). */
 export interface SloComponent {
   readonly target: number;
   readonly availability: number | null;
@@ -40,38 +40,38 @@ export interface SloComponent {
   readonly burn_rate: number | null;
   readonly state: SloState;
   readonly window_hours: number;
-  /** How much of the window was seen: less than all of it after a start. */
+  /** Observed part of the window; shorter than the window after a start. */
   readonly observed_hours: number;
-  /** The burn rate of the last 1/24 of the window: whether it still burns. */
+  /** Burn rate over the last 1/24 of the window: shows whether the budget still burns. */
   readonly recent_burn_rate: number | null;
   readonly events: number;
   readonly bad_events: number;
-  /** Events without which the state is `insufficient_data`. */
+  /** Minimum number of events; with fewer the state is `insufficient_data`. */
   readonly events_needed: number;
   readonly threshold_seconds?: number;
   readonly source: string;
   readonly slo: SloName;
-  /** A standby instance moves nothing, so it counts neither `redrive_success` nor `time_to_drain`. */
+  /** Role of this instance. A standby moves nothing, so it counts neither `redrive_success` nor `time_to_drain`. */
   readonly role: Role;
 }
 
-/** The answer of `GET /api/v1/slo`. */
+/** Response of `GET /api/v1/slo`. */
 export interface SloReport {
   readonly window_hours: number;
   readonly components: Readonly<Record<string, SloComponent>>;
-  /** The worst of the components. */
+  /** Worst state of the components. */
   readonly state: SloState;
-  /** The instance that counted: each counts for itself, from its start on. */
+  /** The instance that counted. Each instance counts on its own, from its start. */
   readonly pod: string;
-  /** ISO 8601: from when on it counts. */
+  /** Start of counting, ISO 8601. */
   readonly since: string;
 }
 
-/** Samples the sources while it runs, and reports at any time. */
+/** Samples the sources periodically and reports their objectives at any time. */
 export class SloMonitor extends PeriodicTask {
   readonly #deps: SloMonitorDeps;
   readonly #since: string;
-  /** By source and objective. */
+  /** Counts by source and objective. */
   readonly #series = new Map<string, Map<SloName, SlidingCounts>>();
 
   constructor(deps: SloMonitorDeps) {
@@ -87,7 +87,7 @@ export class SloMonitor extends PeriodicTask {
     this.#note();
   }
 
-  /** How the objectives stand now. Does no IO. */
+  /** Returns the current state of all objectives. Does no IO. */
   report(): SloReport {
     this.#note();
     const windowMs = this.#deps.windowMs();
@@ -109,7 +109,7 @@ export class SloMonitor extends PeriodicTask {
     return samplePeriodMs(this.#deps.windowMs());
   }
 
-  /** Reads the counters. A source that is new is counted from now on, one that is gone is forgotten. */
+  /** Reads the counters. Starts counting new sources and drops removed ones. */
   #note(): void {
     const { clock, counters, sources, windowMs } = this.#deps;
     const nowMs = clock.monotonicMs(), names = new Set(sources().map(({ name }) => name));

@@ -1,26 +1,26 @@
-/** Service level objectives: what counts, and the formulae of MUTT's `docs/SLOs.md` (contract §6). Pure. */
+/** Defines the service level objectives and the formulae of MUTT's `docs/SLOs.md` (contract §6). Pure. */
 import { errorBudget, eventsToJudge, roundShare } from "../config/objective_limits.ts";
 
-/** Every objective, in the order in which they are shown. Closed: metric labels use exactly these (docs/slos.md defines each). */
+/** All objectives, in display order. Closed set: metric labels use exactly these (docs/slos.md defines each). */
 export const SLO_NAMES = ["time_to_drain", "oldest_age", "redrive_success", "downstream_availability"] as const;
 /** One of {@link SLO_NAMES}. */
 export type SloName = (typeof SLO_NAMES)[number];
 
-/** MUTT's three states, and one for too few events to tell: nothing is ever critical from nothing. */
+/** MUTT's three states, plus one for too few events: missing data is never critical. */
 export const SLO_STATES = ["ok", "warn", "critical", "insufficient_data"] as const;
 /** One of {@link SLO_STATES}. */
 export type SloState = (typeof SLO_STATES)[number];
 
-/** Events of one objective, and how many of them were bad. What is bad may have happened before the events counted here. */
+/** Events of one objective and the bad ones among them. A bad event may belong to an event before the window. */
 export interface SloCount {
   readonly events: number;
   readonly bad: number;
 }
 
-/** Nothing counted. */
+/** A count of 0. */
 export const NO_EVENTS: SloCount = { events: 0, bad: 0 };
 
-/** What a count says of an objective; numbers are `null` where there were no events. */
+/** Judgement of a count. Numbers are `null` without events. */
 export interface SloVerdict {
   /** Share of good events, 0 to 1. */
   readonly availability: number | null;
@@ -29,11 +29,11 @@ export interface SloVerdict {
   /** (1 − availability) / (1 − target): at 1 the budget lasts exactly the window. */
   readonly burnRate: number | null;
   readonly state: SloState;
-  /** Events without which the state is `insufficient_data`. */
+  /** Minimum number of events; with fewer the state is `insufficient_data`. */
   readonly eventsNeeded: number;
 }
 
-/** Highest burn rates that are `ok` and `warn`, as MUTT documents them. */
+/** Highest burn rates of `ok` and `warn`, as MUTT documents them. */
 const OK_UP_TO = 1, WARN_UP_TO = 2;
 
 /** Judges a count against a target (above 0, below 1). */
@@ -43,7 +43,7 @@ export function judgeSlo({ events, bad }: SloCount, target: number): SloVerdict 
     const nothing = { availability: null, errorBudgetRemaining: null, burnRate: null };
     return { ...nothing, state: "insufficient_data", eventsNeeded };
   }
-  // Returns of earlier replays can make more bad ones than there are events.
+  // Replays from before the window may return in it, so bad events can outnumber events.
   const badShare = Math.min(1, Math.max(0, bad) / events);
   const burnRate = roundShare(badShare / errorBudget(target));
   return {
@@ -55,7 +55,7 @@ export function judgeSlo({ events, bad }: SloCount, target: number): SloVerdict 
   };
 }
 
-/** What several states come to: the worst that is known; `insufficient_data` only where nothing is. */
+/** Returns the worst known state; `insufficient_data` if all states are. */
 export function worstState(states: readonly SloState[]): SloState {
   return (["critical", "warn", "ok"] as const).find((state) => states.includes(state)) ?? "insufficient_data";
 }

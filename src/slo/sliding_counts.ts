@@ -1,17 +1,20 @@
-/** What was counted within a window that slides, out of a few readings of counters that only grow. Pure: told the time. */
+/** Counts events within a sliding window, from a few readings of growing counters. Pure: the caller passes the time. */
 import { SLOTS } from "../config/objective_limits.ts";
 import { NO_EVENTS, type SloCount } from "./objectives.ts";
 
-/** Readings kept: of a window, and of another one before it where it was changed. The bound of memory: 12 KiB. */
+/**
+ * Readings kept: for the current window, and for another one before it if the window changed. Bounds the memory at 12
+ * KiB.
+ */
 const CAPACITY = 2 * SLOTS + 32;
 
-/** What a window holds, and how long it really is. */
+/** Count of a window and its real length. */
 export interface WindowCount extends SloCount {
-  /** From the reading it is counted from until now: the window and at most a slot and a pause more, less after a start. */
+  /** Observed time in milliseconds: the window plus at most a slot and a pause; shorter after a start. */
   readonly observedMs: number;
 }
 
-/** Readings of one pair of counters, oldest first, in a ring. */
+/** Keeps readings of one pair of counters in a ring, oldest first. */
 export class SlidingCounts {
   readonly #atMs = new Float64Array(CAPACITY);
   readonly #events = new Float64Array(CAPACITY);
@@ -21,21 +24,21 @@ export class SlidingCounts {
   #now: SloCount = NO_EVENTS;
   #nowMs: number;
 
-  /** @param startMs from when on it is counted, with both counters at `count` */
+  /** @param startMs start of counting, with both counters at `count` */
   constructor(startMs: number, count: SloCount = NO_EVENTS) {
     this.#nowMs = startMs;
     this.#now = count;
     this.#keep();
   }
 
-  /** Notes the counters at a time that is not before the last one. Kept is one reading a slot. */
+  /** Records the counters at a time not before the last one. Keeps one reading per slot. */
   note(nowMs: number, count: SloCount, { windowMs }: { windowMs: number }): void {
     this.#nowMs = nowMs;
     this.#now = count;
     if (nowMs - this.#atMs[this.#at(this.#length - 1)]! >= windowMs / SLOTS) this.#keep();
   }
 
-  /** What was counted in the window that ends at the last note. */
+  /** Returns the count of the window that ends at the last record. */
   over(windowMs: number): WindowCount {
     const from = this.#at(this.#newestUpTo(this.#nowMs - windowMs));
     return {
@@ -54,7 +57,7 @@ export class SlidingCounts {
     this.#bad[last] = this.#now.bad;
   }
 
-  /** The newest reading at or before a time; the oldest of all where none is. */
+  /** Index of the newest reading at or before a time; the oldest reading if all are later. */
   #newestUpTo(atMs: number): number {
     let low = 0, high = this.#length - 1;
     while (low < high) {

@@ -60,5 +60,5 @@ Deno.test("version: says in a line that standard output is full, and fails", asy
   }).output();
   assert.equal(code, 1);
   const told = new TextDecoder().decode(stderr);
-  assert.match(told, /^mutt-remediation failed: standard output cannot be written: .*\n$/);
+  assert.match(told, /^mutt-remediation failed: cannot write to standard output: .*\n$/);
 });

@@ -169,7 +169,7 @@ Deno.test("ConfigWatcher: keeps the last good value and warns once when a bad on
     assert.equal(live.current().intervalMs, 60_000);
     assert.deepEqual(reloads, ["applied", "rejected"]);
     assert.deepEqual(logged().filter((line) => line.level === "WARNING").map((line) => line.message), [
-      'Remediation: remediation_interval "0" is not a whole number from 1 to 86400 (seconds); the last good value stays',
+      'Remediation: remediation_interval "0" is not a whole number from 1 to 86400 (seconds); keeping the last valid value',
     ]);
   }));
 
@@ -183,8 +183,8 @@ Deno.test("ConfigWatcher: refuses a value of 100 MB without reading it, however 
     assert.ok(await sent() - before < 100_000, "some kilobytes a look");
     assert.deepEqual([live.current().intervalMs, live.muttShared().moogRateLimit], [300_000, null]);
     assert.deepEqual(logged().map((line) => line.message), [
-      "Remediation: remediation_interval is longer than 1024 bytes; the last good value stays",
-      "Remediation: moog_rate_limit is longer than 1024 bytes; the last good value stays",
+      "Remediation: remediation_interval is longer than 1024 bytes; keeping the last valid value",
+      "Remediation: moog_rate_limit is longer than 1024 bytes; keeping the last valid value",
     ]);
   }));
 
@@ -234,7 +234,7 @@ Deno.test("ConfigWatcher: tells a missing permission once, and goes on when it i
     await clock.poll();
     assert.equal(live.current().intervalMs, 60_000);
     assert.deepEqual(logged().filter((line) => line.level === "WARNING").map((line) => line.message), [
-      "Remediation: The dynamic configuration cannot be read; the last values stay (NOPERM)",
+      "Remediation: cannot read the dynamic configuration; keeping the last values (NOPERM)",
     ]);
   }));
 

@@ -95,7 +95,7 @@ for (const [enabled, takes] of [["false", "50 alerts per 1 s"], ["true", "100 al
       await redis.seedList(DLQ, ['{"hostname": "h", "timestamp": "2026-11-20T10:00:00Z", "message": "m"}']);
       const env = envFor(redis, { DYNAMIC_CONFIG_ENABLED: enabled, REMEDIATION_INTERVAL: "1" });
       const { gate } = await healthWith(env, ({ name, detail }) => name === "pace" && detail.includes("alerts per"));
-      assert.ok(gate.detail.includes(`the forwarder takes ${takes}`), gate.detail);
+      assert.ok(gate.detail.includes(`the forwarder accepts ${takes}`), gate.detail);
     },
   );
 }

@@ -103,7 +103,7 @@ Deno.test("health server: answers 500 without internals and logs them when the s
   };
   await withServer(broken, async (ask, lines) => {
     const response = await ask("/health");
-    deepStrictEqual([response.status, await response.text()], [500, "Internal error; the log says more\n"]);
+    deepStrictEqual([response.status, await response.text()], [500, "Internal error; see the log\n"]);
     deepStrictEqual(lines.map(({ event }) => event), ["http_error"]);
   });
 });

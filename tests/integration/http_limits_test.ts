@@ -151,7 +151,7 @@ Deno.test("HttpServer: answers 500 and keeps what a handler throws to the log", 
     log,
   });
   const response = await fetch(`http://127.0.0.1:${port}/`);
-  deepStrictEqual([response.status, await response.text()], [500, "Internal error; the log says more\n"]);
+  deepStrictEqual([response.status, await response.text()], [500, "Internal error; see the log\n"]);
   strictEqual(response.headers.get("x-content-type-options"), "nosniff");
   await stop();
   deepStrictEqual(lines.map(({ event }) => event), ["http_error"]);

@@ -73,7 +73,7 @@ Deno.test("metrics server: answers /health with OK, HEAD, and an index, when ask
 Deno.test("metrics server: answers 500 without internals when rendering fails", async () => {
   await withServer({ render: () => Promise.reject(new Error("inside")) }, async (ask, lines) => {
     const response = await ask("/metrics");
-    deepStrictEqual([response.status, await response.text()], [500, "Internal error; the log says more\n"]);
+    deepStrictEqual([response.status, await response.text()], [500, "Internal error; see the log\n"]);
     deepStrictEqual(lines.map(({ event }) => event), ["http_error"]);
   });
 });

@@ -376,7 +376,7 @@ withRedis("MoogsoftGate: logs changes, an outage's length and the auto-close hin
     await gate.stop();
     deepStrictEqual(lines.map(({ level, message }) => `${level} ${message.replace(url.host, "HOST")}`), [
       "INFO Remediation: moog health is healthy: HOST answered 200",
-      "INFO Remediation: the moog health probe is an event; let Moogsoft auto-close source MUTT_HEALTH_CHECK",
+      "INFO Remediation: the moog health probe sends an event; configure Moogsoft to auto-close source MUTT_HEALTH_CHECK",
       "WARNING Remediation: moog health is down (unhealthy): HOST answered 500 (MOOG_WEBHOOK_URL)",
       "INFO Remediation: moog health is healthy again after 0 s: HOST answered 200",
     ]);

@@ -84,7 +84,7 @@ Deno.test("run: takes the password and the key from Vault by MUTT's own protocol
     ]);
     assert.deepEqual([...new Set(keysSent(scene))], [`Bearer ${KEY}`]);
     assert.equal(service.events("redis_unreachable").length, 0);
-    const told = `REDIS_PASS_CURRENT, MOOG_API_KEY taken from /v1/secret/data/${PATH}`;
+    const told = `REDIS_PASS_CURRENT, MOOG_API_KEY read from /v1/secret/data/${PATH}`;
     assert.match(String(service.events("vault")[0]?.message), new RegExp(told));
     assert.equal((await healthOf(service)).vault, told);
   }));
@@ -104,7 +104,7 @@ Deno.test("run: reads the secret id from a file, takes REDIS_PASS for want of an
     try {
       await using service = startService({ env: { ...env, ...more } });
       await checkHeals(scene);
-      assert.match(String(service.events("vault")[0]?.message), /REDIS_PASS, MOOG_API_KEY taken/);
+      assert.match(String(service.events("vault")[0]?.message), /REDIS_PASS, MOOG_API_KEY read/);
     } finally {
       await Deno.remove(file);
     }
@@ -271,7 +271,7 @@ const FAILURES: Readonly<
   },
   "the role is another": {
     spoil: (vault) => vault.roleId = "other",
-    tells: /the login with 400: VAULT_ROLE_ID or VAULT_SECRET_ID is wrong, has expired or is used up/,
+    tells: /the login with 400: VAULT_ROLE_ID or VAULT_SECRET_ID is wrong, expired or used up/,
   },
   "the file is not there": {
     env: { VAULT_SECRET_ID: "", VAULT_SECRET_ID_FILE: "/nowhere/vault_secret_id" },
@@ -292,9 +292,9 @@ const FAILURES: Readonly<
   "nothing is at the path": {
     spoil: (vault) => vault.secrets.clear(),
     tells:
-      /there is nothing at \/v1\/secret\/data\/secret\/mutt \(VAULT_SECRETS_PATH; .*kv put secret\/mutt" it must be mutt\)/,
+      /no secret at \/v1\/secret\/data\/secret\/mutt \(VAULT_SECRETS_PATH; .*kv put secret\/mutt" it must be mutt\)/,
   },
-  "the version was deleted": { spoil: (vault) => vault.secrets.set(PATH, null), tells: /there is nothing at/ },
+  "the version was deleted": { spoil: (vault) => vault.secrets.set(PATH, null), tells: /no secret at/ },
   "the role may not read": {
     spoil: (vault) => vault.deniesReads = true,
     tells: /the read with 403: the role may not read \/v1\/secret\/data\/secret\/mutt \(VAULT_SECRETS_PATH; for/,
@@ -305,24 +305,24 @@ const FAILURES: Readonly<
   },
   "there is no AppRole": {
     spoil: (vault) => vault.always = { status: 404 },
-    tells: /the login with 404: it has no AppRole at auth\/approle, or is no Vault/,
+    tells: /the login with 404: AppRole is not enabled at auth\/approle, or VAULT_ADDR is not a Vault server/,
   },
   "it is sealed": { spoil: (vault) => vault.always = { status: 503 }, tells: /the login with 503: it is sealed/ },
   "it redirects": {
     spoil: (vault) => vault.always = { status: 307, headers: { location: `${vault.url}/elsewhere` } },
-    tells: /the login with 307: it redirects, which is not followed/,
+    tells: /the login with 307: redirects are not followed/,
   },
   "it is something else": {
     spoil: (vault) => vault.always = { status: 200, text: "<html>hello</html>" },
-    tells: /answered the login with 200, but not as Vault does/,
+    tells: /answered the login with 200 but not in Vault's format/,
   },
   "it answers without end": {
     spoil: (vault) => vault.always = { status: 200, text: `{"auth": "${"x".repeat(1_000_000)}` },
-    tells: /answered the login with 200, but not as Vault does/,
+    tells: /answered the login with 200 but not in Vault's format/,
   },
   "its token is none": {
     spoil: (vault) => vault.always = { status: 200, text: '{"auth": {"client_token": "a\\r\\nb"}}' },
-    tells: /answered the login with 200, but not as Vault does/,
+    tells: /answered the login with 200 but not in Vault's format/,
   },
   "a secret is no text": {
     spoil: (vault) => vault.secrets.set(PATH, { REDIS_PASS_CURRENT: PASSWORD, MOOG_API_KEY: [KEY] }),
@@ -385,7 +385,7 @@ Deno.test("check: says what came from Vault, over TLS with its own authority, an
     const { code } = await service.exit;
     const told = service.stdout.join("\n");
     assert.equal(code, 0, told);
-    assert.match(told, /ok {7}vault: REDIS_PASS_CURRENT, MOOG_API_KEY taken from/);
+    assert.match(told, /ok {7}vault: REDIS_PASS_CURRENT, MOOG_API_KEY read from/);
     assert.deepEqual(keysSent(scene), [`Bearer ${KEY}`]);
   }, { tls: true }));
 
@@ -395,6 +395,6 @@ Deno.test("check: without Vault names both variables when Redis wants a password
     assert.equal((await service.exit).code, 1);
     assert.match(
       service.stdout.join("\n"),
-      /NOAUTH.*set REDIS_PASS_CURRENT and MOOG_API_KEY, which MUTT keeps in Vault/,
+      /NOAUTH.*set REDIS_PASS_CURRENT and MOOG_API_KEY \(MUTT keeps them only in Vault\)/,
     );
   }));

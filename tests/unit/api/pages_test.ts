@@ -49,7 +49,7 @@ Deno.test("route: lists the paths when there is none such", async () => {
     const response = await ask(path);
     deepStrictEqual([response.status, await response.text()], [
       404,
-      "Not found. Here is:\n/one  the first\n/bad  throws\n",
+      "Not found. Available pages:\n/one  the first\n/bad  throws\n",
     ]);
   }
 });
