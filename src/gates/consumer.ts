@@ -45,9 +45,9 @@ export interface ConsumerGateOptions {
 type ConsumerAnswer = GateAnswer<"consumer">;
 
 /**
- * Judges a consumer by its heartbeats, and by its health URL if one is set. `auto`: the gate is open (`unknown`) until the first
- * heartbeat is seen, and closed if heartbeats then stop. `required`: the gate is open only while a heartbeat is present. Which
- * heartbeats were seen is kept in memory only.
+ * Judges a consumer by its heartbeats, and by its health URL if one is set. `auto`: the gate is open (`unknown`) until the
+ * first heartbeat is seen, and closed if heartbeats then stop. `required`: the gate is open only while a heartbeat is present.
+ * Which heartbeats were seen is kept in memory only.
  */
 export class ConsumerGate implements Gate<"consumer"> {
   readonly name = "consumer";

@@ -17,8 +17,8 @@ export interface DepthGate extends Gate<"depth"> {
 }
 
 /**
- * Creates the gate. Its room is the limit minus the sum of the queues' lengths (one LLEN each). `limit()` returns the limit, where
- * 0 means no limit, and the name of the setting that decides it.
+ * Creates the gate. Its room is the limit minus the sum of the queues' lengths (one LLEN each). `limit()` returns the limit,
+ * where 0 means no limit, and the name of the setting that decides it.
  */
 export function createDepthGate(
   redis: RedisClient,

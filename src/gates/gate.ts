@@ -1,6 +1,6 @@
 /**
- * Gates: conditions that must hold before messages move. One table holds the traits of every gate. To add a gate, add a row here
- * and a file that creates the gate.
+ * Gates: conditions that must hold before messages move. One table holds the traits of every gate. To add a gate, add a row
+ * here and a file that creates the gate.
  */
 import { REDIS_ERROR_CODES, type RedisErrorCode } from "../redis/errors.ts";
 import { FETCH_FAILURES } from "../runtime/bounded_fetch.ts";
@@ -140,6 +140,9 @@ export interface GateAnswer<Name extends GateName = GateName> {
 /** One gate of one source. */
 export interface Gate<Name extends GateName = GateName> {
   readonly name: Name;
-  /** Asks the gate. A failure to find out is an answer too, so it does not reject. It waits at most as long as one Redis call. */
+  /**
+   * Asks the gate. A failure to find out is an answer too, so it does not reject. It waits at most as long as one
+   * Redis call.
+   */
   ask(): Promise<GateAnswer<Name>> | GateAnswer<Name>;
 }

@@ -31,7 +31,10 @@ export class CachedLookup<T> {
     this.#options = options;
   }
 
-  /** Returns the value if it is fresh or within its grace, else `undefined`. Starts a lookup if it is stale. Never waits for IO. */
+  /**
+   * Returns the value if it is fresh or within its grace, else `undefined`. Starts a lookup if it is stale. Never
+   * waits for IO.
+   */
   current(): T | undefined {
     const known = this.#known;
     if (known !== undefined && this.freshForMs() > 0) return known.value;
@@ -83,8 +86,8 @@ export class CachedLookup<T> {
 }
 
 /**
- * Settles like the promise, or rejects with the signal's reason as soon as the signal aborts. It does not cancel the work behind
- * the promise: a Redis call cannot be cancelled and ends by its own timeout.
+ * Settles like the promise, or rejects with the signal's reason as soon as the signal aborts. It does not cancel the work
+ * behind the promise: a Redis call cannot be cancelled and ends by its own timeout.
  */
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise<T>((resolve, reject) => {

@@ -1,8 +1,9 @@
 /**
  * Periodic work in the background. Three details:
  *
- * One run at a time: {@link PeriodicTask.runOnce} joins a run in progress instead of starting a second one. A wake is never lost:
- * during a run, it makes the next run follow at once. `stop` waits for the run in progress, also one that `runOnce` started.
+ * One run at a time: {@link PeriodicTask.runOnce} joins a run in progress instead of starting a second one. A wake is never
+ * lost: during a run, it makes the next run follow at once. `stop` waits for the run in progress, also one that `runOnce`
+ * started.
  */
 import type { Clock } from "../runtime/clock.ts";
 
@@ -38,7 +39,10 @@ export abstract class PeriodicTask {
   /** Does one turn of the work. Throws only for a bug; an expected failure is the result `failed`. */
   protected abstract run(): Promise<RunResult | void> | RunResult | void;
 
-  /** Returns the pause before the next run in milliseconds. Called after each run, so it may use {@link PeriodicTask.failures}. */
+  /**
+   * Returns the pause before the next run in milliseconds. Called after each run, so it may use {@link
+   * PeriodicTask.failures}.
+   */
   protected abstract intervalMs(): number;
 
   /** Aborts when the task is stopped. */
@@ -105,7 +109,10 @@ export abstract class PeriodicTask {
   }
 }
 
-/** Returns the pause after `failures` failures in a row (at least 1), in milliseconds: `firstMs`, doubled each time, up to `maxMs`. */
+/**
+ * Returns the pause after `failures` failures in a row (at least 1), in milliseconds: `firstMs`, doubled each time, up
+ * to `maxMs`.
+ */
 export function growingPauseMs(failures: number, { firstMs, maxMs }: { firstMs: number; maxMs: number }): number {
   // 2^30 exceeds every bound in use. A larger exponent would overflow after a long outage.
   return Math.min(maxMs, firstMs * 2 ** Math.min(failures - 1, 30));

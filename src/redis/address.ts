@@ -6,12 +6,15 @@ import type { Secret } from "../runtime/secret.ts";
 /** Timeout for connecting, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 5_000;
 
-/** Timeout for a Sentinel or cluster node that is asked for the address of Redis, in milliseconds; then the next one is asked. */
+/**
+ * Timeout for a Sentinel or cluster node that is asked for the address of Redis, in milliseconds; then the next one is
+ * asked.
+ */
 export const FINDER_TIMEOUT_MS = 1_500;
 
 /**
- * The address and login of Redis. `url` overrides the other fields. Secrets, certificates and keys may be getters that return the
- * current content of a file. Each new connection reads them, `caCert`, `clientCert` and `clientKey` in this order.
+ * The address and login of Redis. `url` overrides the other fields. Secrets, certificates and keys may be getters that return
+ * the current content of a file. Each new connection reads them, `caCert`, `clientCert` and `clientKey` in this order.
  */
 export interface RedisAddress {
   readonly url: Secret | null;
@@ -114,7 +117,10 @@ function sentinelOptions(
   };
 }
 
-/** The client copies these options at each connect (ioredis 6, `StandaloneConnector.js`), so each connection uses the current files. */
+/**
+ * The client copies these options at each connect (ioredis 6, `StandaloneConnector.js`), so each connection uses the
+ * current files.
+ */
 function tlsOptions(address: RedisAddress) {
   return {
     // Overrides NODE_TLS_REJECT_UNAUTHORIZED.

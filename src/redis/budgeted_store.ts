@@ -6,7 +6,8 @@ import type { ReadBudget, Share } from "./read_budget.ts";
 
 /**
  * Limits the bytes that reads hold. Use it for one turn at a time, as `SourceReplay` does: a chunk holds its share until it is
- * committed, the next chunk is read, or the state is read (then the chunk was dropped). Pages that only browse need another store.
+ * committed, the next chunk is read, or the state is read (then the chunk was dropped). Pages that only browse need another
+ * store.
  */
 export class BudgetedStore extends DeadLetterStore {
   readonly #budget: ReadBudget;

@@ -6,7 +6,10 @@ import type { Server } from "../config/redis_url.ts";
 import { type ClientOptions, FINDER_TIMEOUT_MS } from "./address.ts";
 import { redisErrorCode, StoreError } from "./errors.ts";
 
-/** Interval of slot map refreshes, on their own connection, in milliseconds. After a failover, the sources' connections follow the map. */
+/**
+ * Interval of slot map refreshes, on their own connection, in milliseconds. After a failover, the sources' connections
+ * follow the map.
+ */
 const REFRESH_MS = 2_000;
 
 /** A client for one server or for a cluster. Each command may name keys of one slot only. */

@@ -27,7 +27,10 @@ const TELLING = /\b(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|E(?:HOST|NET)UNREACH)\b/;
 /** Longest pause between attempts to connect, in milliseconds. */
 const MAX_RETRY_MS = 5_000;
 
-/** An address without a server (RFC 6761), for a connection that does not know its server yet; the client's default is localhost. */
+/**
+ * An address without a server (RFC 6761), for a connection that does not know its server yet; the client's default is
+ * localhost.
+ */
 const NOWHERE: Server = { host: "unknown.invalid", port: 1 };
 /** Codes that show that a server is not the master any more. */
 const NO_MASTER: ReadonlySet<RedisErrorCode> = new Set<RedisErrorCode>(["READONLY", "MASTERDOWN"]);
@@ -55,17 +58,26 @@ export interface ConnectionDeps {
 export class RedisConnections {
   /** For commands that may run twice. */
   readonly reader: RedisClient;
-  /** For commands that must run at most once: nothing is queued while disconnected or resent. In a cluster, the same client as `reader`. */
+  /**
+   * For commands that must run at most once: nothing is queued while disconnected or resent. In a cluster, the same
+   * client as `reader`.
+   */
   readonly committer: RedisClient;
   readonly #address: RedisAddress;
   readonly #deps: ConnectionDeps;
   readonly #cluster: Cluster | null;
   readonly #all = new Set<RedisClient>();
   readonly #attempts = new WeakMap<RedisClient, Attempts>();
-  /** The connections that moves need. A new one stays in `#connectingFirstTime` until it is ready, so that it does not hold other sources up. */
+  /**
+   * The connections that moves need. A new one stays in `#connectingFirstTime` until it is ready, so that it does not
+   * hold other sources up.
+   */
   readonly #required = new Set<RedisClient>();
   readonly #connectingFirstTime = new Set<Redis>();
-  /** In progress from the start, and after a loss, until every required connection is ready. The cause is the last failure's code. */
+  /**
+   * In progress from the start, and after a loss, until every required connection is ready. The cause is the last
+   * failure's code.
+   */
   readonly #outage: OutageLog;
   #everUp = false;
   #lastError: RedisErrorCode | "" = "";
@@ -160,7 +172,10 @@ export class RedisConnections {
     if (!this.#closed.signal.aborted) this.#ready();
   }
 
-  /** Opens a connection to one server; in a cluster, it follows the owner of `key`. Closed by {@link close} or {@link release}. */
+  /**
+   * Opens a connection to one server; in a cluster, it follows the owner of `key`. Closed by {@link close} or {@link
+   * release}.
+   */
   open(role: string, key: string): Redis {
     if (!this.#cluster) return this.#openServer(role);
     return this.#openServer(role, new SlotOwner(this.#cluster, key), key);
@@ -243,8 +258,8 @@ export class RedisConnections {
   }
 
   /**
-   * Reads the error that a server sends before it closes connections; over TLS it cannot send one. Resolves with the error (empty
-   * if there is none), or `null` if it was read before. Never rejects.
+   * Reads the error that a server sends before it closes connections; over TLS it cannot send one. Resolves with the error
+   * (empty if there is none), or `null` if it was read before. Never rejects.
    */
   async #hear({ options: { host, port, tls, path, sentinels } }: Redis): Promise<string | null> {
     if (!host || !port || tls || path || sentinels) return "";

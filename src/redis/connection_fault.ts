@@ -1,7 +1,7 @@
 /**
  * Diagnoses why a connection fails. The compiled binary reports every TLS failure with the same text, and the client drops the
- * error that a server sends before it closes the connection. So this module opens connections that verify nothing, and sends only
- * PING over them.
+ * error that a server sends before it closes the connection. So this module opens connections that verify nothing, and sends
+ * only PING over them.
  */
 import { X509Certificate } from "node:crypto";
 import { connect as connectPlain, isIP, type Socket } from "node:net";

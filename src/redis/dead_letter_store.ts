@@ -1,8 +1,8 @@
 /**
  * The dead-letter store: the only module that moves messages. Every call is one script, so every reply shows one instant.
  *
- * A commit proves that the DLQ's tail is unchanged since the read in one of two ways: by WATCH ({@link TailGuard}), or, if WATCH is
- * not available or another client has pushed, by a digest of the messages.
+ * A commit proves that the DLQ's tail is unchanged since the read in one of two ways: by WATCH ({@link TailGuard}), or, if
+ * WATCH is not available or another client has pushed, by a digest of the messages.
  */
 import type { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
@@ -143,8 +143,8 @@ export class DeadLetterStore {
   }
 
   /**
-   * Moves a chunk like {@link commit} and reads the next one, usually in the same round trip. `next` never rejects. It is `null` if
-   * no read was requested, the read failed, the chunk was not moved, or another instance has committed since.
+   * Moves a chunk like {@link commit} and reads the next one, usually in the same round trip. `next` never rejects. It is
+   * `null` if no read was requested, the read failed, the chunk was not moved, or another instance has committed since.
    */
   async commitAndRead(
     commit: Commit,
@@ -170,7 +170,10 @@ export class DeadLetterStore {
     return { result, next: Promise.resolve(read).then((chunk) => isNext(chunk) ? chunk : null) };
   }
 
-  /** Returns whether the last commit of this store ran, after its reply was lost. If not, it can never run: its sequence number is used up. */
+  /**
+   * Returns whether the last commit of this store ran, after its reply was lost. If not, it can never run: its
+   * sequence number is used up.
+   */
   async resolveLostCommit(id: string): Promise<boolean> {
     return await this.#resolveLostCommit(this.#state, this.#receipt, id) === 1;
   }

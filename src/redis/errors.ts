@@ -97,7 +97,10 @@ const NO_TLS =
   /\bERR_(?:TLS|SSL|OSSL)_|\bCERT_|SELF_SIGNED_CERT|UNABLE_TO_(?:VERIFY|GET)_|received fatal alert|corrupt message|write UNKNOWN/;
 /** ioredis 6: `Command.js` (command), `Redis.js` (`connect ETIMEDOUT`, `Socket timeout`). */
 const TIMED_OUT = /Command timed out|Socket timeout|\bETIMEDOUT\b/;
-/** ioredis 6 (`Redis.js`, `event_handler.js`, `MaxRetriesPerRequestError.js`), codes of node:net and node:dns, and Deno's text for sockets. */
+/**
+ * ioredis 6 (`Redis.js`, `event_handler.js`, `MaxRetriesPerRequestError.js`), codes of node:net and node:dns, and
+ * Deno's text for sockets.
+ */
 const DISCONNECTED =
   /Connection is closed|Requires write access|refresh slots cache|startup nodes|Cluster isn't ready|Cluster is (?:ended|disconnect)|sentinels are unreachable|connection close|isn't writeable|max retries per request|\b(?:ECONN(?:REFUSED|RESET|ABORTED)|EPIPE|ENOTFOUND|ENOENT|ENOTDIR|EACCES|EAI_AGAIN|E(?:HOST|NET)UNREACH)\b/;
 
@@ -125,8 +128,8 @@ function describe(error: unknown): string {
 const SHOWN_CHARACTERS = 300;
 
 /**
- * Describes a failure in one line that is safe to show. It omits the arguments that the server quotes from an unknown command: if
- * AUTH was renamed or a proxy does not have it, they contain the password. Pure, never throws.
+ * Describes a failure in one line that is safe to show. It omits the arguments that the server quotes from an unknown command:
+ * if AUTH was renamed or a proxy does not have it, they contain the password. Pure, never throws.
  */
 export function describeRedisError(error: unknown): string {
   const text = error instanceof Error && error.message !== "" ? error.message : describe(error);

@@ -14,16 +14,16 @@ export function paceLedgerKey(rateKey: string): string {
 }
 
 /**
- * Key of the receipt of one instance's last commit (string, expires). If the reply is lost, it shows whether the commit ran, even
- * after commits of other instances. In the slot of the source's state.
+ * Key of the receipt of one instance's last commit (string, expires). If the reply is lost, it shows whether the commit ran,
+ * even after commits of other instances. In the slot of the source's state.
  */
 export function receiptKey(dlq: string, instance: string): string {
   return `${stateKey(dlq)}:receipt:${instance}`;
 }
 
 /**
- * Key of the messages that are too large to read (list), unchanged. They are not in the dead list, because its readers could not
- * read them either. In the slot of the source's state.
+ * Key of the messages that are too large to read (list), unchanged. They are not in the dead list, because its readers could
+ * not read them either. In the slot of the source's state.
  */
 export function oversizeKey(dlq: string): string {
   return `${stateKey(dlq)}:oversize`;

@@ -23,7 +23,10 @@ export interface MasterWatchDeps {
   readonly onElsewhere: (master: string, connectedTo: string) => void;
 }
 
-/** Compares the connected master with the Sentinels' answers. Wake it when the master refuses writes: it may be the wrong one. */
+/**
+ * Compares the connected master with the Sentinels' answers. Wake it when the master refuses writes: it may be the
+ * wrong one.
+ */
 export class MasterWatch extends PeriodicTask {
   readonly #deps: MasterWatchDeps;
 

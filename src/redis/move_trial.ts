@@ -1,6 +1,6 @@
 /**
- * Tests whether Redis accepts the moves of one source. A connection that answers may belong to a user without EVAL, to a replica,
- * or to a server that rejects writes.
+ * Tests whether Redis accepts the moves of one source. A connection that answers may belong to a user without EVAL, to a
+ * replica, or to a server that rejects writes.
  */
 import { createHash } from "node:crypto";
 import type { SourcePolicy } from "../message/source_policy.ts";
@@ -13,7 +13,10 @@ import tryMoves from "./scripts/try_moves.lua" with { type: "text" };
 
 /** How long a successful trial is valid while Redis refuses nothing, in milliseconds. */
 const GOOD_MS = 30_000;
-/** How long a refused trial is valid, doubled for each refusal in a row: each trial on a replica makes the service reconnect. */
+/**
+ * How long a refused trial is valid, doubled for each refusal in a row: each trial on a replica makes the service
+ * reconnect.
+ */
 const REFUSED_MS = 1_000, LONGEST_REFUSED_MS = 10_000;
 
 const DIGEST = createHash("sha1").update(tryMoves).digest("hex");
@@ -73,7 +76,10 @@ export class MoveTrial {
     return this.#last;
   }
 
-  /** Returns why moves are refused, from a new trial if one is due, else from the last one. Waits for at most one trial. Never rejects. */
+  /**
+   * Returns why moves are refused, from a new trial if one is due, else from the last one. Waits for at most one
+   * trial. Never rejects.
+   */
   ask(): Promise<Refusal | null> {
     if (!this.#running && this.#isDue()) {
       this.#running = this.#try().finally(() => this.#running = null);

@@ -1,6 +1,6 @@
 /**
- * Loads a Lua script as a typed call: EVALSHA, then EVAL if the server does not know the script yet. A line `-- include <file>` in a
- * script is replaced by that file.
+ * Loads a Lua script as a typed call: EVALSHA, then EVAL if the server does not know the script yet. A line `-- include <file>`
+ * in a script is replaced by that file.
  */
 import type { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";

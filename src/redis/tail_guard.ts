@@ -2,11 +2,12 @@
  * Guards a list between a read and a commit with WATCH, so that the commit need not compare a digest of the messages: each byte
  * that a script reads costs Redis about 2 ns (bench/figures.md).
  *
- * The guard sends MULTI before the commit. The commit is sent only after Redis has answered WATCH and MULTI with OK: outside of a
- * transaction, the commit would have no guard.
+ * The guard sends MULTI before the commit. The commit is sent only after Redis has answered WATCH and MULTI with OK: outside of
+ * a transaction, the commit would have no guard.
  *
- * The guard tests WATCH once per connection: a proxy may answer OK and run the transaction on another connection to Redis. The test
- * watches a key, changes it over another connection, and expects EXEC to fail. Until the test has passed, reads have no guard.
+ * The guard tests WATCH once per connection: a proxy may answer OK and run the transaction on another connection to Redis. The
+ * test watches a key, changes it over another connection, and expects EXEC to fail. Until the test has passed, reads have no
+ * guard.
  */
 import type { Redis } from "ioredis";
 import { createId } from "../runtime/random.ts";
@@ -17,7 +18,10 @@ import { proofKey } from "./keys.ts";
 import { loadScript, type Script } from "./scripts.ts";
 import touchKey from "./scripts/touch_key.lua" with { type: "text" };
 
-/** Most reads without a guard after a broken guard; doubled each time in a row. Frequent pushes would break the next guard too. */
+/**
+ * Most reads without a guard after a broken guard; doubled each time in a row. Frequent pushes would break the next
+ * guard too.
+ */
 const MAX_PAUSE = 64;
 
 /** Rounds of a test, and reads that another connection sends during each round. */
@@ -155,8 +159,9 @@ export class TailGuard {
   }
 
   /**
-   * Returns whether EXEC fails after the watched key was changed. A proxy that picks any free connection for each command may pick
-   * the right one by chance. So each round sends one more command in between, while other reads keep some connections busy.
+   * Returns whether EXEC fails after the watched key was changed. A proxy that picks any free connection for each command may
+   * pick the right one by chance. So each round sends one more command in between, while other reads keep some connections
+   * busy.
    */
   async #isSeen(round: number): Promise<boolean> {
     const key = this.#proofKey, redis = this.#redis;
