@@ -2,7 +2,7 @@
 -- Changes nothing.
 -- KEYS  1 dlq (list)  2 state (hash)
 -- ARGV  1 most messages  2 most bytes  3 most bytes of a message; a larger one is only described  4 sampleBytes
---       5 messages to skip  6 most messages in one LRANGE while messages are small: the next one may be large, and is fetched whole
+--       5 messages to skip  6 most messages in one LRANGE while messages are small: the next one may be large, and is read whole
 --       7 most bytes of a field of the state; longer fields are left out  8.. names of the fields
 -- Returns, in this order:
 --   {field, value, …}, depth, nowMs
