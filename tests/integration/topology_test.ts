@@ -243,7 +243,7 @@ Deno.test("sentinel: the log says that no Sentinel knows the master's name", asy
   await using service = startService({
     env: { REDIS_URL: `redis+sentinel://${trio.addresses().join(",")}/another` },
   });
-  await service.waitForLine(/No such master.*no Sentinel knows the name/);
+  await service.waitForLine(/No such master.*no Sentinel knows the master name/);
 });
 
 withRedis(
