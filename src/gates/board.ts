@@ -1,59 +1,59 @@
-/** All gates of one source, asked together: the one address of "why is nothing moving?". */
+/** Asks all gates of one source together: the one place that answers "why is nothing moving?". */
 import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { lengthMs, type Outage } from "../cycle/outages.ts";
 import { type Gate, type GateAnswer, type GateName, type GateReason, hasTrait } from "./gate.ts";
 
 /**
- * A gate of flow, or one that is still finding out, is told only when it stays closed for so long, in milliseconds; and what opens
- * for less than that has not come to rest.
+ * A gate that limits flow or gives the reason `unknown` is logged only after it was closed for this long, in milliseconds. An
+ * opening that is shorter counts as brief.
  */
 const QUIET_MS = 5_000;
-/** The reason of a gate that is still finding out. */
+/** The reason of a gate that does not have its answer yet. */
 const UNKNOWN: GateReason = "unknown";
 
-/** A gate's last answer, and since when it has been open or closed (milliseconds since the epoch). */
+/** A gate's last answer, and the instant it opened or closed (milliseconds since the epoch). */
 export interface GateStatus extends GateAnswer {
   readonly name: GateName;
   readonly sinceMs: number;
-  /** When asking again may give another answer, milliseconds since the epoch; absent: not known. */
+  /** When the answer may change, in milliseconds since the epoch; absent: not known. */
   readonly nextMs?: number;
 }
 
-/** What all gates say together. */
+/** The combined answer of all gates. */
 export interface BoardReading {
   readonly statuses: readonly GateStatus[];
   /** The closed gates, in the order of the board. */
   readonly closed: readonly GateStatus[];
-  /** Most messages that may move now; `Infinity` where no gate sets a bound. */
+  /** Most messages that may move now; `Infinity` if no gate sets a bound. */
   readonly room: number;
-  /** What set the room, where something did. */
+  /** The gate that set the room; `null` if none did. */
   readonly roomBy: GateName | null;
-  /** The gate that lets one message through, in a cycle of its own; `null`: none does. */
+  /** The gate that lets one canary message through, in its own cycle; `null` if none does. */
   readonly canary: GateStatus | null;
 }
 
 interface Known {
   answer: GateAnswer;
-  /** Since when it has been open, or closed. */
+  /** When it opened or closed. */
   sinceMs: number;
   askedMs: number;
   everOpen: boolean;
 }
 
-/** What was told of a gate since it last rested open. */
+/** The log lines about a gate since it last stayed open for {@link QUIET_MS}. */
 interface Told {
-  /** Each reason for being closed is told once. */
+  /** Reasons already logged; each is logged once. */
   readonly reasons: Set<string>;
   reason: string;
   sinceMs: number;
   isOpen: boolean;
-  /** Openings for a moment. From the second closing for one reason on it is told only when it rests. */
+  /** Number of brief openings. After the second closing for one reason, only an opening that lasts is logged. */
   moments: number;
   isRestless: boolean;
 }
 
-/** Asks every gate, remembers since when each is as it is, and tells of changes. None hides another. */
+/** Asks every gate, records when each opened or closed, and logs changes. A closed gate does not hide the others. */
 export class GateBoard {
   readonly #gates: readonly Gate[];
   readonly #known = new Map<GateName, Known>();
@@ -75,13 +75,13 @@ export class GateBoard {
     this.#deps = deps;
   }
 
-  /** Asks all gates at once. Never throws: a gate that fails is closed, reason `error`. */
+  /** Asks all gates at once. Never rejects: a gate that fails is closed with the reason `error`. */
   async ask(): Promise<BoardReading> {
     await Promise.all(this.#gates.map(async (gate) => this.#note(gate.name, await answerOf(gate))));
     return this.last();
   }
 
-  /** The last answers, without asking. */
+  /** Returns the last answers without asking again. */
   last(): BoardReading {
     const statuses = this.#gates.flatMap(({ name }) => {
       const known = this.#known.get(name);
@@ -97,7 +97,7 @@ export class GateBoard {
     };
   }
 
-  /** The outages that reached beyond an instant (milliseconds since the epoch), longest first; of each gate the last. */
+  /** Returns each gate's last outage if it ended after `sinceMs` (milliseconds since the epoch), longest first. */
   outagesSince(sinceMs: number): readonly Outage[] {
     const outages = [...this.#outages.values()].filter(({ untilMs }) => untilMs > sinceMs);
     return outages.sort((a, b) => lengthMs(b) - lengthMs(a));
@@ -129,7 +129,7 @@ export class GateBoard {
     else told.moments++;
   }
 
-  /** A gate that is still finding out tells of no outage. One closed from the start does: this process began amid it. */
+  /** `unknown` is no outage. A gate that is closed from the start is one: the process started during it. */
   #noteOutage(name: GateName, { answer, sinceMs, askedMs }: Known, before: Known | undefined): void {
     if (!hasTrait(name, "isFollowedByCanary")) return;
     const outage = this.#outages.get(name);
@@ -152,8 +152,8 @@ export class GateBoard {
     const reasons = (told?.reasons ?? new Set()).add(reason);
     const { moments = 0 } = told ?? {};
     this.#told.set(name, { reasons, reason, sinceMs: told?.sinceMs ?? sinceMs, isOpen: false, moments, isRestless });
-    const never = everOpen ? "" : "; it has not been open since the start";
-    const again = isRestless ? "; it opens for moments only, which is not told each time" : "";
+    const never = everOpen ? "" : "; it has not been open since the start of this process";
+    const again = isRestless ? "; it opens only briefly, and repeats are not logged" : "";
     this.#deps.log.warning("gate_closed", `Remediation: gate ${name} is closed: ${detail}${never}${again}`, {
       source: this.#deps.source,
       gate: name,
@@ -166,7 +166,7 @@ export class GateBoard {
     if (!told || told.isOpen || (told.isRestless && nowMs - sinceMs < QUIET_MS)) return;
     told.isOpen = true;
     const closedSeconds = Math.round((sinceMs - told.sinceMs) / 1_000);
-    const between = told.isRestless ? `, in which it opened ${told.moments} times for a moment` : "";
+    const between = told.isRestless ? `, with ${told.moments} brief openings` : "";
     this.#deps.log.info("gate_open", `Remediation: gate ${name} is open after ${closedSeconds} s${between}`, {
       source: this.#deps.source,
       gate: name,
@@ -183,7 +183,7 @@ async function answerOf(gate: Gate): Promise<GateAnswer> {
     return {
       open: false,
       reason: "error",
-      detail: `it could not be asked (${error instanceof Error ? error.name : error})`,
+      detail: `the check failed (${error instanceof Error ? error.name : error})`,
     };
   }
 }

@@ -1,10 +1,10 @@
-/** Gate `returns`: the source's brake, as the cycle in hand left it. */
+/** Gate `returns`: the brake of a source. */
 import type { CycleState } from "../cycle/cycle_state.ts";
 import type { Gate } from "./gate.ts";
 
 /**
- * Creates the gate. It is closed while a source is suspect and the next canary group is not due. How many messages go while it is
- * open is in the cycle's budget, so it sets no room.
+ * Creates the gate. It is closed while a source is suspect and the next canary group is not due. It sets no room: the cycle's
+ * budget already limits how many messages are replayed while it is open.
  */
 export function createBrakeGate(
   record: () => { record: CycleState; nextCycleInMs: number } | null,
@@ -19,15 +19,17 @@ export function createBrakeGate(
         return {
           open: false,
           reason: "common_failure",
-          detail: "what was replayed came back; the next canary group waits",
+          detail: "the replayed messages came back; the next canary group is not due yet",
           retryInMs: Math.max(0, known.nextCycleInMs),
         };
       }
-      if (suspect) return { open: true, reason: "canary", detail: "only a canary group goes until one stays away" };
+      if (suspect) {
+        return { open: true, reason: "canary", detail: "only a canary group is replayed until one does not come back" };
+      }
       if (allowance !== null) {
         return { open: true, reason: "ramping", detail: `up to ${allowance} messages this cycle` };
       }
-      return { open: true, reason: "healthy", detail: "replays stay away" };
+      return { open: true, reason: "healthy", detail: "replayed messages do not come back" };
     },
   };
 }

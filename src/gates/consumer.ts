@@ -1,4 +1,4 @@
-/** The consumer gate: open while the service that reads the target lives. */
+/** Gate `consumer`: open while the service that reads the target is alive. */
 import type { ChooseProxy } from "../config/proxy.ts";
 import type { RedisClient } from "../redis/cluster.ts";
 import type { Log } from "../observability/log.ts";
@@ -9,11 +9,11 @@ import { type Asked, describeAnswer, describeFailure } from "./fetch_words.ts";
 import type { Gate, GateAnswer } from "./gate.ts";
 import { Heartbeats, type HeartbeatState } from "./heartbeats.ts";
 
-/** When to ask again while an answer is on its way. */
+/** When to ask again while an answer is pending, in milliseconds. */
 const UNKNOWN_RETRY_MS = 100;
-/** When to ask again about a consumer that is gone; asking costs one EXISTS. */
+/** When to ask again about a consumer that is gone, in milliseconds; asking costs one EXISTS. */
 const GONE_RETRY_MS = 1000;
-/** How often the health URL is asked at most, and how long it may take. */
+/** Shortest interval between requests to the health URL, and their timeout. */
 const HEALTH_URL_EVERY_MS = 10_000;
 const HEALTH_URL_TIMEOUT_MS = 5000;
 
@@ -22,21 +22,21 @@ export const CONSUMER_GATE_MODES = ["auto", "required", "off"] as const;
 /** One of {@link CONSUMER_GATE_MODES}. */
 export type ConsumerGateMode = (typeof CONSUMER_GATE_MODES)[number];
 
-/** What a {@link ConsumerGate} needs. */
+/** Dependencies and settings of a {@link ConsumerGate}. */
 export interface ConsumerGateOptions {
   readonly mode: ConsumerGateMode;
-  /** Heartbeats are `<prefix>:<pod>`, e.g. `mutt:heartbeat:alerter`; `null`: the consumer has none. */
+  /** Heartbeat keys are `<prefix>:<pod>`, e.g. `mutt:heartbeat:alerter`; `null`: the consumer has none. */
   readonly heartbeatPrefix: string | null;
-  /** Where the consumer answers 200; `undefined`: it is not asked. */
+  /** URL that answers 200 while the consumer works; `undefined`: no request is sent. */
   readonly healthUrl: URL | undefined;
-  /** What sets that URL, for people; default `ALERTER_HEALTH_URL`. */
+  /** Name of the setting that holds that URL, for messages; default `ALERTER_HEALTH_URL`. */
   readonly healthUrlFrom?: string;
-  /** Which proxy that URL is asked through; default: none. */
+  /** Chooses the proxy for that URL; default: none. */
   readonly chooseProxy?: ChooseProxy;
   readonly redis: RedisClient;
   readonly clock: Clock;
   readonly log: Log;
-  /** Told each failed Redis call, for counting. */
+  /** Called with the error of each failed Redis call, to count it. */
   readonly onRedisError?: (error: unknown) => void;
   /** Replaced in tests. */
   readonly fetch?: typeof fetch;
@@ -45,9 +45,9 @@ export interface ConsumerGateOptions {
 type ConsumerAnswer = GateAnswer<"consumer">;
 
 /**
- * Judges a consumer by its heartbeats, and by its health URL where one is set. `auto`: one that was never seen is
- * `unknown` and open, one that was seen and is gone closes; `required`: only one that is seen opens. That one was seen
- * is forgotten with the process.
+ * Judges a consumer by its heartbeats, and by its health URL if one is set. `auto`: the gate is open (`unknown`) until the
+ * first heartbeat is seen, and closed if heartbeats then stop. `required`: the gate is open only while a heartbeat is present.
+ * Which heartbeats were seen is kept in memory only.
  */
 export class ConsumerGate implements Gate<"consumer"> {
   readonly name = "consumer";
@@ -63,13 +63,13 @@ export class ConsumerGate implements Gate<"consumer"> {
     this.#health = healthUrl === undefined ? undefined : new HealthUrl(options, healthUrl);
   }
 
-  /** Begins the first look, so that the first {@link ConsumerGate.ask} can tell. Optional. */
+  /** Starts the first lookup, so that the first {@link ConsumerGate.ask} has an answer. Optional. */
   start(): void {
-    // Not left floating: stop() awaits what this begins.
+    // stop() awaits the lookup.
     void this.whenKnown();
   }
 
-  /** At most one Redis call; looks and the health URL are asked in the background. Never rejects. */
+  /** Sends one EXISTS for each known heartbeat; lookups and health requests run in the background. Never rejects. */
   async ask(): Promise<ConsumerAnswer> {
     if (this.#options.mode === "off") return OFF;
     const health = this.#health?.answer();
@@ -78,13 +78,13 @@ export class ConsumerGate implements Gate<"consumer"> {
     return heartbeat.open && health !== undefined ? health : heartbeat;
   }
 
-  /** Resolves once a look for heartbeats and the health URL have answered, or could not. */
+  /** Resolves once the heartbeat lookup and the health request have ended, successfully or not. */
   async whenKnown(): Promise<void> {
     if (this.#options.mode === "off") return;
     await Promise.all([this.#heartbeats?.whenKnown(), this.#health?.fact.whenKnown()]);
   }
 
-  /** Ends what runs in the background and waits for it. Safe to call twice. */
+  /** Stops the background work and waits for it. Safe to call twice. */
   async stop(): Promise<void> {
     await Promise.all([this.#heartbeats?.stop(), this.#health?.fact.stop()]);
   }
@@ -94,28 +94,28 @@ export class ConsumerGate implements Gate<"consumer"> {
     const required = this.#options.mode === "required";
     switch (state) {
       case "alive":
-        return { open: true, reason: "alive", detail: `a heartbeat ${keys} is there` };
+        return { open: true, reason: "alive", detail: `heartbeat ${keys} is present` };
       case "gone":
         return closed(
           "gone",
-          `no heartbeat ${keys} any more; the consumer stopped (REMEDIATION_CONSUMER_GATE)`,
+          `heartbeat ${keys} is gone: the consumer has stopped (REMEDIATION_CONSUMER_GATE)`,
           GONE_RETRY_MS,
         );
       case "never_seen":
         return required
           ? closed("never_seen", `no heartbeat ${keys} yet, and REMEDIATION_CONSUMER_GATE is required`, GONE_RETRY_MS)
-          : { open: true, reason: "unknown", detail: `no heartbeat ${keys} was ever seen` };
+          : { open: true, reason: "unknown", detail: `no heartbeat ${keys} has been seen yet` };
       case "forbidden":
         this.#warnForbidden(keys);
-        return { ...closed("unknown", `Redis does not permit to ask for ${keys}`, GONE_RETRY_MS), open: !required };
+        return { ...closed("unknown", `the Redis user may not read ${keys}`, GONE_RETRY_MS), open: !required };
       case "looking":
-        return this.#uncertain(closed("unknown", `looking for a heartbeat ${keys}`, UNKNOWN_RETRY_MS));
+        return this.#uncertain(closed("unknown", `looking for heartbeat ${keys}`, UNKNOWN_RETRY_MS));
       case "failed":
-        return this.#uncertain(closed("unknown", `Redis did not answer whether ${keys} exist`, GONE_RETRY_MS));
+        return this.#uncertain(closed("unknown", `Redis did not answer the request for ${keys}`, GONE_RETRY_MS));
     }
   }
 
-  /** Closed for a moment for a consumer that was seen; in `auto` one that never was is not waited for. */
+  /** Closes the gate until the answer is known. `auto` does not wait for a consumer that was never seen. */
   #uncertain(answer: ConsumerAnswer): ConsumerAnswer {
     return { ...answer, open: this.#options.mode === "auto" && !this.#heartbeats?.everSeen };
   }
@@ -125,20 +125,24 @@ export class ConsumerGate implements Gate<"consumer"> {
     this.#warnedForbidden = true;
     this.#options.log.warning(
       "consumer_forbidden",
-      `Remediation: whether the consumer lives is unknown: the Redis user may not ask for ${keys} (SCAN, EXISTS)`,
+      `Remediation: cannot tell whether the consumer is alive: the Redis user may not read ${keys} (SCAN, EXISTS)`,
     );
   }
 }
 
 const OFF: ConsumerAnswer = { open: true, reason: "off", detail: "REMEDIATION_CONSUMER_GATE is off" };
 
-const NOT_ASKED: ConsumerAnswer = { open: true, reason: "off", detail: "nothing says where the consumer can be asked" };
+const NOT_ASKED: ConsumerAnswer = {
+  open: true,
+  reason: "off",
+  detail: "the consumer has neither a heartbeat nor a health URL",
+};
 
 function closed(reason: ConsumerAnswer["reason"], detail: string, retryInMs: number): ConsumerAnswer {
   return { open: false, reason, detail, retryInMs };
 }
 
-/** Asks the consumer's health URL beside the loop. */
+/** Requests the consumer's health URL in the background. */
 class HealthUrl {
   readonly fact: CachedLookup<FetchOutcome>;
   readonly #asked: Asked;

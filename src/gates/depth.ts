@@ -1,13 +1,13 @@
-/** Gate `depth`: the queues downstream together hold fewer messages than the limit. */
+/** Gate `depth`: open while the downstream queues together hold fewer messages than the limit. */
 import type { RedisClient } from "../redis/cluster.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import type { Gate } from "./gate.ts";
 
-/** What the gate last saw, for the commit's own check and for metrics. */
+/** The gate's last reading, for the commit's own check and for metrics. */
 export interface DepthReading {
   /** Length of each queue, in the order given. */
   readonly depths: readonly number[];
-  /** Limit of their sum; `null`: none. */
+  /** Limit for their sum; `null` if there is no limit. */
   readonly limit: number | null;
 }
 
@@ -17,8 +17,8 @@ export interface DepthGate extends Gate<"depth"> {
 }
 
 /**
- * Room is the limit less the sum of the queues' lengths (one LLEN each). `limit()` gives the limit and the name of what
- * decides it; 0 means no limit.
+ * Creates the gate. Its room is the limit minus the sum of the queues' lengths (one LLEN each). `limit()` returns the limit,
+ * where 0 means no limit, and the name of the setting that decides it.
  */
 export function createDepthGate(
   redis: RedisClient,
@@ -46,7 +46,7 @@ export function createDepthGate(
       } catch (error) {
         last = null;
         onRedisError?.(error);
-        const detail = `${queues.join(" and ")} could not be measured (${redisErrorCode(error)})`;
+        const detail = `could not read the length of ${queues.join(" and ")} (${redisErrorCode(error)})`;
         return { open: false, reason: "unknown", detail, retryInMs: 1_000 };
       }
     },

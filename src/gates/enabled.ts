@@ -2,8 +2,8 @@
 import type { Gate } from "./gate.ts";
 
 /**
- * Creates the gate. It follows `REMEDIATION_ENABLED`, or the dynamic key `remediation_enabled`. `isKnown` is false while a dynamic
- * key that switches replay off may be there and could not be read yet.
+ * Creates the gate. It follows `REMEDIATION_ENABLED` or the dynamic key `remediation_enabled`. `isKnown` returns false until
+ * the dynamic configuration was read: a key that switches replay off may exist.
  */
 export function createEnabledGate(
   { isEnabled, isKnown }: { isEnabled: () => boolean; isKnown: () => boolean },

@@ -1,25 +1,25 @@
 /**
- * What a gate is: a question that must be answered "open" before anything moves. Whatever else a part of the service must know of a
- * gate is in one table here; to add a gate, add its row and a file that asks.
+ * Gates: conditions that must hold before messages move. One table holds the traits of every gate. To add a gate, add a row
+ * here and a file that creates the gate.
  */
 import { REDIS_ERROR_CODES, type RedisErrorCode } from "../redis/errors.ts";
 import { FETCH_FAILURES } from "../runtime/bounded_fetch.ts";
 
-/** What other parts must know of a gate; an absent trait is false. */
+/** Traits of a gate that other parts of the service use; an absent trait is false. */
 interface GateTraits {
-  /** It opens and closes by itself while messages flow: it limits chunks, and the turn goes on in a moment. */
+  /** It opens and closes by itself while messages flow: it limits chunks, and the turn soon continues. */
   readonly limitsFlow?: true;
-  /** Every source has it; the others only where there is something to ask. */
+  /** Every source has it. A source has the other gates only if they apply to it. */
   readonly isOnEverySource?: true;
-  /** While it is closed no cycle begins. */
+  /** No cycle begins while it is closed. */
   readonly blocksStart?: true;
-  /** While it is closed the system that messages go to is down: what fails meanwhile is not to blame. */
+  /** While it is closed, the downstream system is down: failed replays do not count against their messages. */
   readonly excusesFailures?: true;
-  /** After it was closed for long, a source begins with a canary group. */
+  /** After a long closure, a source begins with a canary group. */
   readonly isFollowedByCanary?: true;
-  /** It logs its changes itself; the board logs those of the others. */
+  /** It logs its own changes. The board logs those of all other gates. */
   readonly logsItself?: true;
-  /** While it is closed a backlog cannot drain, whatever this service does, so objective `time_to_drain` does not count. */
+  /** While it is closed, no backlog can drain, so the time does not count for the objective `time_to_drain`. */
   readonly stopsDrainClock?: true;
 }
 
@@ -28,13 +28,13 @@ export type GateTrait = keyof GateTraits;
 
 /** A row of the table. */
 interface GateRow extends GateTraits {
-  /** Every reason that the gate gives, open or closed. `unknown`, closed: it is still finding out. */
+  /** Every reason that the gate gives, open or closed. If it is closed with `unknown`, its answer is still pending. */
   readonly reasons: readonly string[];
 }
 
 const REDIS_REASONS = REDIS_ERROR_CODES.map((code) => code.toLowerCase() as Lowercase<RedisErrorCode>);
 
-/** Every gate, in the order in which they are shown. */
+/** Every gate, in display order. */
 const GATES = {
   enabled: {
     reasons: ["enabled", "switched_off", "unknown"],
@@ -83,7 +83,7 @@ const GATES = {
     reasons: ["no_limit", "unknown", "room", "over_limit"],
     isOnEverySource: true,
     limitsFlow: true,
-    // A full queue lets nothing fail, so it excuses nothing.
+    // A full queue causes no failures, so it excuses none.
     isFollowedByCanary: true,
   },
   returns: {
@@ -100,23 +100,23 @@ const GATES = {
 /** The name of a gate. */
 export type GateName = keyof typeof GATES;
 
-/** Every gate, in the order in which they are shown. Closed: metric labels use exactly these. */
+/** Every gate, in display order. Closed set: metric labels use exactly these names. */
 export const GATE_NAMES = Object.keys(GATES) as readonly GateName[];
 
-/** Why a gate is open or closed, in a short snake_case word. `error`, of any gate: it could not be asked. */
+/** Why a gate is open or closed, in snake_case. Every gate may give `error`: its check failed. */
 export type GateReason<Name extends GateName = GateName> = (typeof GATES)[Name]["reasons"][number] | "error";
 
-/** The reasons that a gate gives. */
+/** Returns the reasons that a gate may give, without `error`. */
 export function reasonsOf<Name extends GateName>(name: Name): readonly GateReason<Name>[] {
   return GATES[name].reasons;
 }
 
-/** Whether a word names a gate. */
+/** Returns whether a word names a gate. */
 export function isGateName(word: string): word is GateName {
   return Object.hasOwn(GATES, word);
 }
 
-/** Whether a gate has a trait; false for a word that names no gate. */
+/** Returns whether a gate has a trait; false if the word names no gate. */
 export function hasTrait(word: string, trait: GateTrait): boolean {
   const row: GateRow | null = isGateName(word) ? GATES[word] : null;
   return row?.[trait] ?? false;
@@ -127,19 +127,22 @@ export interface GateAnswer<Name extends GateName = GateName> {
   /** Whether messages may move as far as this gate is concerned. */
   readonly open: boolean;
   readonly reason: GateReason<Name>;
-  /** One sentence for people: what was seen, and where useful which variable decides it. Never a secret. */
+  /** One sentence for people: the observation and, if useful, the variable that decides it. Never contains a secret. */
   readonly detail: string;
-  /** Most messages that may move now; absent: this gate sets no bound. Never 0 while open. */
+  /** Most messages that may move now; absent if this gate sets no bound. Never 0 while open. */
   readonly room?: number;
-  /** In how many milliseconds asking again may give another answer; absent: no better time is known. */
+  /** Milliseconds until the answer may change; absent if not known. */
   readonly retryInMs?: number;
-  /** The gate is open for a single message, which goes in a cycle of its own and whose return does not count. */
+  /** The gate is open for one message. It gets its own cycle, and its return does not count as a failure. */
   readonly canary?: true;
 }
 
 /** One gate of one source. */
 export interface Gate<Name extends GateName = GateName> {
   readonly name: Name;
-  /** Asks; never throws (what cannot be found out is an answer too) and never waits longer than one Redis call. */
+  /**
+   * Asks the gate. A failure to find out is an answer too, so it does not reject. It waits at most as long as one
+   * Redis call.
+   */
   ask(): Promise<GateAnswer<Name>> | GateAnswer<Name>;
 }

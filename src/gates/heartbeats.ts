@@ -1,32 +1,32 @@
-/** A consumer's heartbeats: which keys they are, and whether one is alive. */
+/** Finds a consumer's heartbeat keys, and checks whether one is alive. */
 import { Buffer } from "node:buffer";
 import { masters, type RedisClient } from "../redis/cluster.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { CachedLookup, unlessAborted } from "../lifecycle/cached_lookup.ts";
 
-/** A full look through the key space costs Redis 80 ms over 200,000 keys (DESIGN §4), so not more often than this. */
+/** Shortest interval between scans of the key space; a scan costs Redis 80 ms at 200,000 keys (DESIGN §4). */
 const LOOK_EVERY_MS = 10_000;
-/** Most keys that one SCAN step examines: 0.2 ms of Redis' time. */
+/** Most keys that one SCAN step examines; this takes Redis 0.2 ms. */
 const SCAN_COUNT = 500;
-/** An answer with more bytes of names is large: the next step examines a quarter of the keys. Names can have 512 MB each. */
+/** After a reply with more bytes of names than this, the next step examines a quarter of the keys. A name may have 512 MB. */
 const LARGE_ANSWER_BYTES = 65_536;
-/** Longest part behind the prefix that is taken for a pod's name; Kubernetes and DNS end at 253. */
+/** Longest pod name that is accepted after the prefix; Kubernetes and DNS allow 253 bytes. */
 const MAX_POD_BYTES = 253;
-/** Steps in a row; then others get {@link PAUSE_MS}. */
+/** SCAN steps in a row before a pause of {@link PAUSE_MS} for other clients. */
 const STEPS_IN_A_ROW = 10;
 const PAUSE_MS = 10;
-/** A look ends when it has found this many: one that lives is enough. */
+/** A scan ends after this many names: one live heartbeat is enough. */
 const MAX_NAMES = 64;
 
 /**
- * - `alive`: a heartbeat is there. `gone`: one was seen in this process' life, none is there.
- * - `never_seen`: a whole look found none. `looking`: a look has yet to tell.
- * - `forbidden`: the ACL does not let us ask. `failed`: Redis did not answer.
+ * - `alive`: a heartbeat is present. `gone`: this process has seen one, but none is left.
+ * - `never_seen`: a complete scan found none. `looking`: the scan is still running.
+ * - `forbidden`: the ACL forbids the commands. `failed`: Redis did not answer.
  */
 export type HeartbeatState = "alive" | "gone" | "never_seen" | "looking" | "forbidden" | "failed";
 
-/** What {@link Heartbeats} needs. */
+/** Dependencies of {@link Heartbeats}. */
 export interface HeartbeatsOptions {
   /** Keys are `<prefix>:<pod>`. */
   readonly prefix: string;
@@ -38,13 +38,13 @@ export interface HeartbeatsOptions {
 type Look = "looked" | "forbidden" | "failed";
 
 /**
- * Watches `<prefix>:*`. The names are looked for by SCAN in the background, in small steps, and only while none of the
- * known ones is alive; those are asked by EXISTS. What was seen is remembered in this process only.
+ * Watches the keys `<prefix>:*`. It checks known names by EXISTS. While none is alive, it scans for names in the background, in
+ * small steps. The names are kept in memory only.
  */
 export class Heartbeats {
   readonly #options: HeartbeatsOptions;
   readonly #look: CachedLookup<Look>;
-  /** Each character a byte: a name need not be text. */
+  /** As Latin-1, one character a byte: a name need not be UTF-8. */
   #names: readonly string[] = [];
 
   constructor(options: HeartbeatsOptions) {
@@ -62,7 +62,7 @@ export class Heartbeats {
     return this.#names.length > 0;
   }
 
-  /** The state now. An EXISTS for each known name; never rejects. */
+  /** Returns the current state. Sends an EXISTS for each known name; never rejects. */
   async ask(): Promise<HeartbeatState> {
     const known = await this.#askKnown();
     if (known !== "gone" && known !== "never_seen") return known;
@@ -71,12 +71,12 @@ export class Heartbeats {
     return look === "looked" ? known : look;
   }
 
-  /** Resolves once the look that is due has ended. */
+  /** Resolves once the scan that is due has ended. */
   whenKnown(): Promise<void> {
     return this.#look.whenKnown();
   }
 
-  /** Ends a look in progress. Safe to call twice. */
+  /** Aborts the scan in progress and waits for it. Safe to call twice. */
   stop(): Promise<void> {
     return this.#look.stop();
   }
@@ -96,7 +96,7 @@ export class Heartbeats {
   async #tryLook(signal: AbortSignal): Promise<Look> {
     try {
       const names = await this.#lookForNames(signal);
-      // Where none is found the old ones stay: that they are gone is what the gate is to say.
+      // If none is found, keep the old names, so that the gate reports them as gone.
       if (names.length > 0) this.#names = names;
       return "looked";
     } catch (error) {
@@ -111,7 +111,7 @@ export class Heartbeats {
     const maxBytes = Buffer.byteLength(prefix) + 1 + MAX_POD_BYTES;
     for (const server of masters(redis)) {
       let cursor = "0";
-      // One at first: what the names are like is only known once they are there.
+      // Begin with one key: the length of the names is not known before the first reply.
       for (let step = 1, count = 1; names.size < MAX_NAMES; step++) {
         const scan = server.scanBuffer(cursor, "MATCH", `${escapeGlob(prefix)}:*`, "COUNT", count);
         const [next, found] = await unlessAborted(scan, signal);

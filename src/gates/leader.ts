@@ -1,28 +1,28 @@
-/** Gate `leader`: of several instances one moves a source's messages, the others stand by. */
+/** Gate `leader`: one of several instances moves a source's messages; the others stand by. */
 import type { Gate, GateAnswer } from "./gate.ts";
 
-/** What this instance is to a source. `off`: there is no election. `unknown`: not found out yet, or not any more. */
+/** This instance's role for a source. `off`: leader election is off. `unknown`: not known yet, or no longer known. */
 export type Role = "leader" | "standby" | "unknown" | "off";
 
-/** The role, and who leads. */
+/** This instance's role, and the current leader. */
 export interface LeadershipStatus {
   readonly role: Role;
-  /** Name of the instance that leads; empty where that is not known. */
+  /** Name of the leader; empty if not known. */
   readonly holder: string;
-  /** For how long the lease is held still, in milliseconds. */
+  /** Time left on the lease, in milliseconds. */
   readonly leftMs: number;
-  /** Code of the failed Redis call because of which the role is not known; empty: none. */
+  /** Code of the failed Redis call that left the role unknown; empty if none failed. */
   readonly errorCode: string;
 }
 
-/** What the gate asks. */
+/** The leadership as the gate uses it. */
 export interface LeaderGateDeps {
-  /** Finds out anew where it is time to. Never rejects. */
+  /** Updates the status if it is due. Never rejects. */
   refresh(): Promise<void>;
   status(): LeadershipStatus;
 }
 
-/** Creates the gate. At most one Redis call an ask, and only where the lease is due to be asked for. */
+/** Creates the gate. It makes at most one Redis call per ask, and only if the lease is due for renewal. */
 export function createLeaderGate(leadership: LeaderGateDeps): Gate<"leader"> {
   return {
     name: "leader",
@@ -30,7 +30,7 @@ export function createLeaderGate(leadership: LeaderGateDeps): Gate<"leader"> {
       await leadership.refresh();
       const { role, holder, leftMs, errorCode } = leadership.status();
       if (role === "off") {
-        return { open: true, reason: "off", detail: "there is no election (REMEDIATION_LEADER_ELECTION)" };
+        return { open: true, reason: "off", detail: "leader election is off (REMEDIATION_LEADER_ELECTION)" };
       }
       if (role === "leader") return { open: true, reason: "leader", detail: "this instance leads" };
       if (role === "standby") {
@@ -38,7 +38,7 @@ export function createLeaderGate(leadership: LeaderGateDeps): Gate<"leader"> {
         return { open: false, reason: "standby", detail, retryInMs: leftMs };
       }
       const why = errorCode === "" ? "" : `: Redis refused or did not answer (${errorCode})`;
-      return { open: false, reason: "unknown", detail: `it is not known who leads${why}` };
+      return { open: false, reason: "unknown", detail: `the leader is not known${why}` };
     },
   };
 }

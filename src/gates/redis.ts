@@ -1,4 +1,4 @@
-/** Gate `redis`: whether the connections can take commands, and whether Redis would let messages move, found by trying. */
+/** Gate `redis`: open while the connections take commands and a trial shows that Redis accepts moves. */
 import type { RedisErrorCode } from "../redis/errors.ts";
 import type { MoveTrial } from "../redis/move_trial.ts";
 import type { Gate } from "./gate.ts";
@@ -6,12 +6,12 @@ import type { Gate } from "./gate.ts";
 /** The connections of a source. */
 export interface GatedConnections {
   isReady(): boolean;
-  /** Empty: they have not failed yet. */
+  /** Code of the last failure; empty if they have not failed yet. */
   lastErrorCode(): RedisErrorCode | "";
   lastFailure(): string;
 }
 
-/** Creates the gate. A refusal holds until a trial says otherwise, also while the connections are made anew because of it. */
+/** Creates the gate. A refusal holds until a trial succeeds, also while it makes the connections reconnect. */
 export function createRedisGate(
   connections: GatedConnections,
   trial: Pick<MoveTrial, "ask" | "last">,
@@ -23,7 +23,7 @@ export function createRedisGate(
       const isBetween = !isReady && connections.lastErrorCode() === "";
       const refusal = isReady ? await trial.ask() : isBetween ? trial.last() : null;
       if (refusal) {
-        const detail = `Redis lets nothing be moved: ${refusal.text}`;
+        const detail = `Redis refuses to move messages: ${refusal.text}`;
         return { open: false, reason: toReason(refusal.code), detail, retryInMs: 500 };
       }
       if (isReady) return { open: true, reason: "connected", detail: "Redis answers" };
@@ -31,8 +31,7 @@ export function createRedisGate(
       return {
         open: false,
         reason: code === "" ? "connecting" : toReason(code),
-        detail:
-          "Redis cannot be used where REDIS_URL, REDIS_HOST, REDIS_SENTINELS or REDIS_CLUSTER_NODES say that it is" +
+        detail: "Redis cannot be used at the address in REDIS_URL, REDIS_HOST, REDIS_SENTINELS or REDIS_CLUSTER_NODES" +
           (failure === "" ? "" : ` (${failure})`),
         retryInMs: 500,
       };

@@ -1,56 +1,55 @@
-/** What a source is: its policy, and what its gates look at. */
+/** The definition of a source: its policy, and the settings of its gates. */
 import type { SourceEntry } from "../config/source_fields.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import { GATE_NAMES, type GateName, hasTrait } from "./gate.ts";
 
-/** A source and what its gates look at. Plain data: two that look the same are the same. */
+/** Defines a source and the settings of its gates. Plain data: definitions with equal fields are equal. */
 export interface SourceDefinition {
   readonly policy: SourcePolicy;
-  /** Its gates, in the order in which they are shown. */
+  /** Its gates, in display order. */
   readonly gates: readonly GateName[];
-  /** Failures after which a message is poison; `null`: `MAX_POISON_RETRIES`. */
+  /** Number of failures that make a message poison; `null`: `MAX_POISON_RETRIES` applies. */
   readonly maxReplays: number | null;
-  /** Its pace; `null`: `REMEDIATION_MAX_PER_SECOND`. */
+  /** Its pace in messages per second; `null`: `REMEDIATION_MAX_PER_SECOND` applies. */
   readonly maxPerSecond: "auto" | number | null;
-  /** Queues whose lengths together the depth gate bounds, and that the pace counts as waiting; the target first. */
+  /** Downstream queues, the target first. The depth gate limits the sum of their lengths, and the pace counts it as waiting. */
   readonly downstreamQueues: readonly string[];
   readonly depthLimit: DepthLimit;
-  /** Heartbeat keys of the consumer are `<prefix>:<pod>`; `null`: it has none. */
+  /** The consumer's heartbeat keys are `<prefix>:<pod>`; `null` if it has none. */
   readonly heartbeatPrefix: string | null;
-  /** URL of the consumer that must answer 200; empty: not asked. */
+  /** URL of the consumer that must answer 200; empty: no request is sent. */
   readonly healthUrl: string;
-  /** What sets that URL, for people. */
+  /** Name of the setting that holds that URL, for messages. */
   readonly healthUrlFrom: string;
-  /** Answers of Moogsoft that its consumer takes for success. */
+  /** Moogsoft's status codes that the consumer treats as success. */
   readonly successCodes: readonly number[];
-  /** Whether its consumers are MUTT's, so that live alerts that get through prove that they work. */
+  /** Whether its consumers are MUTT's: live alerts that get through then prove that they work. */
   readonly provenByAlerts: boolean;
-  /** DLQs of other sources that are replayed into the queue before the forwarder. */
+  /** DLQs of other sources that replay into the queue of the forwarder. */
   readonly otherAlertDlqs: readonly string[];
-  /** How long its consumer may take until what fails is back: shortest time from cycle to cycle. */
+  /** Longest time until a failed replay is back in the DLQ, in milliseconds: the shortest interval between cycles. */
   readonly consumerLagMs: number;
 }
 
 /** Limit of the depth gate. */
 export interface DepthLimit {
-  /** What the sources file says; it wins over every variable. `null`: nothing. */
+  /** Limit from the sources file, which overrides every variable; `null` if the file sets none. */
   readonly fixed: number | null;
-  /** The limit where no variable sets one. */
+  /** Limit if no variable sets one. */
   readonly fallback: number;
-  /** Whether MUTT's dynamic key comes before that. */
+  /** Whether MUTT's dynamic key overrides the fallback. */
   readonly byWarnThreshold: boolean;
 }
 
-/** Limit for a declared source that names none. */
+/** Limit for a declared source that sets none. */
 const DECLARED_DEPTH_LIMIT = 1_000;
-/** Gates of a declared source whose consumer is not asked. */
 
-/** How the sources file calls a member of a source. */
+/** Returns the path of a source's member in the sources file. */
 export function fileMember({ policy }: SourceDefinition, member: keyof SourceEntry): string {
   return `sources.${policy.name}.${member}`;
 }
 
-/** A source's policy with the members that the file names in place of its own. */
+/** Returns the policy with the members that the sources file overrides. */
 export function overridePolicy(policy: SourcePolicy, entry: SourceEntry): SourcePolicy {
   return {
     name: policy.name,
@@ -64,8 +63,8 @@ export function overridePolicy(policy: SourcePolicy, entry: SourceEntry): Source
 }
 
 /**
- * A source of somebody else's pipeline: nothing of Moogsoft concerns it. Its consumer has no heartbeat of MUTT's kind, so it
- * is asked only by its URL. @throws {TypeError} where the entry names not all three lists
+ * Returns the definition of a source from the sources file. The source does not use Moogsoft, and its consumer has no MUTT
+ * heartbeat, so only a health URL can check it. @throws {TypeError} if the entry does not name all three lists
  */
 export function declareSource(name: string, entry: SourceEntry): SourceDefinition {
   const { dlq, target, dead } = entry;

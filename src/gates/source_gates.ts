@@ -1,4 +1,4 @@
-/** The gates of one source, but for MUTT's own, and the board that asks all of them. */
+/** Creates the gates of one source, except MUTT's own, and the board that asks all of them. */
 import type { ChooseProxy } from "../config/proxy.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
@@ -16,36 +16,36 @@ import { createEnabledGate } from "./enabled.ts";
 import { createRedisGate } from "./redis.ts";
 import type { SourceDefinition } from "./source_definition.ts";
 
-/** What {@link createSourceGates} needs. */
+/** Dependencies of {@link createSourceGates}. */
 export interface SourceGatesDeps {
   readonly redis: RedisClient;
   readonly clock: Clock;
   readonly log: Log;
-  /** Told each failed Redis call, for counting. */
+  /** Called with the error of each failed Redis call, to count it. */
   readonly onRedisError: (error: unknown) => void;
   readonly chooseProxy: ChooseProxy;
   readonly consumerGate: ConsumerGateMode;
   readonly isEnabled: () => boolean;
-  /** Whether the dynamic configuration has been read, where it is in use. */
+  /** Returns whether the dynamic configuration was read, if it is in use. */
   readonly isConfigKnown: () => boolean;
   readonly link: SourceLink;
   readonly trial: MoveTrial;
   readonly leadership: LeaderGateDeps;
-  /** The depth gate's limit, and what decides it. */
+  /** The depth gate's limit, and the name of the setting that decides it. */
   readonly depthLimit: () => { limit: number; decidedBy: string };
-  /** The source as last read, for the gate `returns`. */
+  /** The source's last known state, for the gate `returns`. */
   readonly returns: Parameters<typeof createBrakeGate>[0];
 }
 
-/** The gates that every kind of source may have. */
+/** The gates that any source may have. */
 export interface SourceGates {
   readonly consumer: ConsumerGate;
   readonly depth: DepthGate;
-  /** All of them, these two included. */
+  /** All gates, including `consumer` and `depth`. */
   readonly all: readonly Gate[];
 }
 
-/** Creates the gates. Nothing is asked before the board asks. Who builds them stops `consumer`. */
+/** Creates the gates. They send nothing before the board asks them. The caller must stop `consumer`. */
 export function createSourceGates(setup: SourceDefinition, deps: SourceGatesDeps): SourceGates {
   const { redis, clock, log, onRedisError, chooseProxy } = deps;
   const consumer = new ConsumerGate({
@@ -67,7 +67,7 @@ export function createSourceGates(setup: SourceDefinition, deps: SourceGatesDeps
   };
 }
 
-/** The board of those gates that the source has, in the order of {@link GATE_NAMES}; metrics show what it says. */
+/** Creates the board of the source's gates, in the order of {@link GATE_NAMES}, and shows its answers as metrics. */
 export function createSourceBoard(
   { policy: { name: source }, gates: names }: SourceDefinition,
   gates: readonly Gate[],
@@ -82,7 +82,7 @@ export function createSourceBoard(
   return board;
 }
 
-/** For how long each gate has been closed, 0 while it is open. */
+/** Seconds that each gate has been closed; 0 if it is open. */
 function closedSeconds(statuses: readonly GateStatus[], clock: Clock): [gate: string, seconds: number][] {
   return statuses.map(({ name, open, sinceMs }) => [name, open ? 0 : Math.max(0, clock.nowMs() - sinceMs) / 1_000]);
 }

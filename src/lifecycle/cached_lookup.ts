@@ -1,18 +1,18 @@
-/** A value that is looked up in the background, so that asking for it never waits. */
+/** Caches a value that is looked up in the background, so that reading it never waits. */
 import type { Clock } from "../runtime/clock.ts";
 
-/** What a lookup found, and how old it is already. */
+/** The result of a lookup, and its age. */
 export interface LookupResult<T> {
   readonly value: T;
   readonly ageMs: number;
 }
 
-/** What a {@link CachedLookup} needs. */
+/** Dependencies and limits of a {@link CachedLookup}. */
 export interface CachedLookupOptions<T> {
   readonly clock: Clock;
-  /** How long a value is fresh. A stale one is looked up again when somebody asks for it. */
+  /** How long a value stays fresh. A stale value is looked up again at the next read. */
   readonly freshMs: number;
-  /** How long a stale value is still answered meanwhile. `Infinity`: until there is another. */
+  /** How long a stale value is still returned while the lookup runs. `Infinity`: until a new value arrives. */
   readonly graceMs: (value: T) => number;
   /** Looks the value up. Rejects only when the signal aborts. */
   readonly find: (signal: AbortSignal) => Promise<LookupResult<T>>;
@@ -31,7 +31,10 @@ export class CachedLookup<T> {
     this.#options = options;
   }
 
-  /** The value, fresh or within its grace, else `undefined`. Starts a lookup if it is stale. Does no IO itself. */
+  /**
+   * Returns the value if it is fresh or within its grace, else `undefined`. Starts a lookup if it is stale. Never
+   * waits for IO.
+   */
   current(): T | undefined {
     const known = this.#known;
     if (known !== undefined && this.freshForMs() > 0) return known.value;
@@ -40,25 +43,25 @@ export class CachedLookup<T> {
     return -this.freshForMs() < this.#options.graceMs(known.value) ? known.value : undefined;
   }
 
-  /** Makes the value stale, and that of the lookup in hand: something that it depends on has changed. */
+  /** Marks the value as stale, including the result of a running lookup. Call it when something it depends on has changed. */
   expire(): void {
     this.#expiries++;
     const nowMs = this.#options.clock.monotonicMs();
     if (this.#known) this.#known = { ...this.#known, freshUntilMs: Math.min(this.#known.freshUntilMs, nowMs) };
   }
 
-  /** How long the value remains fresh, in milliseconds; 0 or less if it is stale or there is none. */
+  /** Returns how long the value stays fresh, in milliseconds; 0 or less if it is stale or not known. */
   freshForMs(): number {
     return this.#known === undefined ? 0 : this.#known.freshUntilMs - this.#options.clock.monotonicMs();
   }
 
-  /** Resolves once the value is fresh or the lookup for it has ended. Starts the lookup if needed. */
+  /** Resolves once the value is fresh or its lookup has ended. Starts the lookup if needed. */
   async whenKnown(): Promise<void> {
     this.current();
     await this.#inHand;
   }
 
-  /** Aborts the lookup in hand and waits for it. No lookup starts afterwards. Safe to call twice. */
+  /** Aborts the running lookup and waits for it to end. No lookup starts afterwards. Safe to call twice. */
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#inHand;
@@ -83,8 +86,8 @@ export class CachedLookup<T> {
 }
 
 /**
- * The promise's outcome, or a rejection with the signal's reason as soon as the signal aborts. The promise goes on meanwhile: a
- * Redis call cannot be cancelled, it ends by its own time-out.
+ * Settles like the promise, or rejects with the signal's reason as soon as the signal aborts. It does not cancel the work
+ * behind the promise: a Redis call cannot be cancelled and ends by its own timeout.
  */
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise<T>((resolve, reject) => {

@@ -1,8 +1,8 @@
-/** Logs outages: when one begins, when its cause changes, and at its end how long it lasted. Repeats are not logged. */
+/** Logs when an outage begins, when its cause changes, and, at its end, how long it lasted. Repeats are not logged. */
 import type { Log, LogFields } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
 
-/** A line of the log. The default level is `warning` while something is down, and `info` at the end. */
+/** A line of the log. The default level is `warning` during an outage and `info` at its end. */
 export interface OutageLine {
   readonly level?: "info" | "warning" | "error";
   /** Stable snake_case name. */
@@ -11,15 +11,15 @@ export interface OutageLine {
   readonly fields?: LogFields;
 }
 
-/** An outage that is over. */
+/** An outage that has ended. */
 export interface EndedOutage {
   /** The last cause that was logged. */
   readonly cause: string;
-  /** How long it lasted, for people: `35 s`, `4 min`. */
+  /** How long it lasted, as text: `35 s`, `4 min`. */
   readonly lasted: string;
 }
 
-/** Follows one thing that may be down. */
+/** Logs the outages of one thing. */
 export class OutageLog {
   readonly #deps: { readonly clock: Clock; readonly log: Log };
   #outage: { readonly sinceMs: number; cause: string } | null = null;
@@ -28,17 +28,17 @@ export class OutageLog {
     this.#deps = deps;
   }
 
-  /** Whether an outage goes on. */
+  /** Returns whether an outage is in progress. */
   isDown(): boolean {
     return this.#outage !== null;
   }
 
-  /** Begins an outage without a line, if none goes on: at a start nothing is up yet, and nothing was lost. */
+  /** Begins an outage without logging it, if none is in progress. For startup, when nothing is up yet and nothing was lost. */
   begin(): void {
     this.#outage ??= { sinceMs: this.#deps.clock.monotonicMs(), cause: "" };
   }
 
-  /** It is down. Logs the line if an outage begins, or if its cause is not the last one. */
+  /** Records that it is down. Logs the line if an outage begins or its cause changes. */
   down(cause: string, { level = "warning", event, message, fields }: OutageLine): void {
     if (this.#outage?.cause === cause) return;
     this.begin();
@@ -46,7 +46,7 @@ export class OutageLog {
     this.#deps.log[level](event, message, fields);
   }
 
-  /** It works. Ends the outage, if one goes on, and logs the line with the field `outage_seconds`. */
+  /** Records that it works. Ends the outage in progress, if any, and logs the line with the field `outage_seconds`. */
   up(describe: (outage: EndedOutage) => OutageLine): void {
     const { clock, log } = this.#deps, outage = this.#outage;
     if (outage === null) return;
@@ -60,24 +60,24 @@ export class OutageLog {
   }
 }
 
-/** What a {@link HealthLog} needs. */
+/** Dependencies and texts of a {@link HealthLog}. */
 export interface HealthLogOptions {
   readonly clock: Clock;
   readonly log: Log;
   /** Event of every line. */
   readonly event: string;
-  /** What the lines are about, e.g. `moog health`. */
+  /** Subject of the lines, e.g. `moog health`. */
   readonly subject: string;
 }
 
-/** Health as a check found it. */
+/** The result of one health check. */
 export interface SeenHealth {
   readonly ok: boolean;
   readonly reason: string;
   readonly detail: string;
 }
 
-/** Logs the result of a repeated health check when its reason changes. The lines begin with `Remediation:`, which MUTT's runbooks grep. */
+/** Logs a repeated health check when its reason changes. MUTT's runbooks grep for `Remediation:`, the start of each line. */
 export class HealthLog {
   readonly #options: HealthLogOptions;
   readonly #outages: OutageLog;
@@ -88,7 +88,7 @@ export class HealthLog {
     this.#outages = new OutageLog(options);
   }
 
-  /** Takes the result of one check. */
+  /** Records the result of one check. */
   note({ ok, reason, detail }: SeenHealth): void {
     const { log, event, subject } = this.#options, fields = { reason };
     if (!ok) {
@@ -107,7 +107,7 @@ export class HealthLog {
   }
 }
 
-/** Rounds a duration to one unit: `35 s`, `4 min`, `3 h`, `2 d`. A unit is used from two of it on. */
+/** Rounds a duration to the largest unit that it holds at least twice: `35 s`, `4 min`, `3 h`, `2 d`. */
 export function describeDuration(ms: number): string {
   for (const [unit, unitMs] of [["d", 86_400_000], ["h", 3_600_000], ["min", 60_000]] as const) {
     if (ms >= 2 * unitMs) return `${Math.round(ms / unitMs)} ${unit}`;

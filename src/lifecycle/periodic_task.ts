@@ -1,26 +1,27 @@
 /**
  * Periodic work in the background. Three details:
  *
- * One run at a time: {@link PeriodicTask.runOnce} joins a run in hand instead of starting a second one. A wake is never lost: during
- * a run it makes the next run follow at once. `stop` waits for the run in hand, whoever asked for it.
+ * One run at a time: {@link PeriodicTask.runOnce} joins a run in progress instead of starting a second one. A wake is never
+ * lost: during a run, it makes the next run follow at once. `stop` waits for the run in progress, also one that `runOnce`
+ * started.
  */
 import type { Clock } from "../runtime/clock.ts";
 
-/** How a run ended. `skipped`: there was nothing to do, so it says nothing about failures. Nothing returned means `done`. */
+/** How a run ended. `skipped`: there was nothing to do; the count of failures stays. A run that returns nothing is `done`. */
 export type RunResult = "done" | "failed" | "skipped";
 
-/** What a {@link PeriodicTask} needs. */
+/** Dependencies and timing of a {@link PeriodicTask}. */
 export interface PeriodicTaskOptions {
   readonly clock: Clock;
   /** When the first run after `start` is due; default `now`. */
   readonly firstRun?: "now" | "after_interval";
   /** Shortest pause after a run in milliseconds, even after a wake; default 0. */
   readonly minPauseMs?: number;
-  /** Receives what a run throws: a bug, which ends the task. Default: the rejection stays unhandled and ends the process. */
+  /** Called with the error that a run throws: a bug, which ends the task. Default: the unhandled rejection ends the process. */
   readonly onBug?: (error: unknown) => void;
 }
 
-/** Repeats {@link PeriodicTask.run} from `start` to `stop`. Pauses are counted from the end of a run. */
+/** Repeats {@link PeriodicTask.run} from `start` to `stop`. A pause begins at the end of a run. */
 export abstract class PeriodicTask {
   readonly #options: PeriodicTaskOptions;
   readonly #stop = new AbortController();
@@ -35,10 +36,13 @@ export abstract class PeriodicTask {
     this.#options = options;
   }
 
-  /** One turn of the work. Throws only for a bug; an expected failure is the result `failed`. */
+  /** Does one turn of the work. Throws only for a bug; an expected failure is the result `failed`. */
   protected abstract run(): Promise<RunResult | void> | RunResult | void;
 
-  /** Pause until the next run in milliseconds. Asked after each run, so it may depend on {@link PeriodicTask.failures}. */
+  /**
+   * Returns the pause before the next run in milliseconds. Called after each run, so it may use {@link
+   * PeriodicTask.failures}.
+   */
   protected abstract intervalMs(): number;
 
   /** Aborts when the task is stopped. */
@@ -46,7 +50,7 @@ export abstract class PeriodicTask {
     return this.#stop.signal;
   }
 
-  /** How many runs in a row have failed. */
+  /** Number of failed runs in a row. */
   protected get failures(): number {
     return this.#failures;
   }
@@ -58,19 +62,19 @@ export abstract class PeriodicTask {
     this.#loop = onBug ? loop.catch(onBug) : loop;
   }
 
-  /** Makes the next run due now: ends the pause, or shortens the one that follows the run in hand. */
+  /** Makes the next run due now: ends the current pause, or shortens the one that follows the run in progress. */
   wake(): void {
     this.#isWoken = true;
     this.#pause.abort();
   }
 
-  /** Runs now, whether started or not, or joins the run in hand. Does nothing after `stop`. Rejects only for a bug. */
+  /** Runs now, started or not, or joins the run in progress. Does nothing after `stop`. Rejects only for a bug. */
   async runOnce(): Promise<void> {
     if (!this.#stop.signal.aborted) this.#inHand ??= this.#run().finally(() => this.#inHand = null);
     await this.#inHand;
   }
 
-  /** Resolves when the run in hand is over; none begins afterwards. Safe to call twice, and without `start`. */
+  /** Stops the task and waits for the run in progress. No run begins afterwards. Safe to call twice, and without `start`. */
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#pause.abort();
@@ -105,8 +109,11 @@ export abstract class PeriodicTask {
   }
 }
 
-/** Pause after `failures` failures in a row (at least 1), in milliseconds: `firstMs`, then twice as long each time, up to `maxMs`. */
+/**
+ * Returns the pause after `failures` failures in a row (at least 1), in milliseconds: `firstMs`, doubled each time, up
+ * to `maxMs`.
+ */
 export function growingPauseMs(failures: number, { firstMs, maxMs }: { firstMs: number; maxMs: number }): number {
-  // 2^30 is beyond every bound in use; more would overflow after a long outage.
+  // 2^30 exceeds every bound in use. A larger exponent would overflow after a long outage.
   return Math.min(maxMs, firstMs * 2 ** Math.min(failures - 1, 30));
 }

@@ -1,4 +1,4 @@
-/** Releases what was built, last in first out, under one deadline. */
+/** Releases the parts of the service in reverse order, under one deadline. */
 import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
 
@@ -8,7 +8,7 @@ interface Step {
   readonly release: () => Promise<void> | void;
 }
 
-/** A stack of releases. A release that fails or hangs is logged and does not keep the others from running. */
+/** A stack of releases. If a release fails or hangs, it is logged and the others still run. */
 export class Teardown {
   readonly #deps: { readonly clock: Clock; readonly log: Log };
   readonly #steps: Step[] = [];
@@ -18,12 +18,12 @@ export class Teardown {
     this.#deps = deps;
   }
 
-  /** Adds a release as each part is built; it runs before those added earlier. */
+  /** Adds the release of a part that was just built. It runs before the releases added earlier. */
   add(name: string, release: () => Promise<void> | void): void {
     this.#steps.push({ name, release });
   }
 
-  /** Runs every release within `timeoutMs` for all of them. Never rejects. Later calls share the outcome of the first. */
+  /** Runs all releases within `timeoutMs` in total. Never rejects. Later calls share the outcome of the first. */
   run(timeoutMs: number): Promise<void> {
     return this.#done ??= this.#run(this.#deps.clock.monotonicMs() + timeoutMs);
   }
@@ -39,7 +39,7 @@ export class Teardown {
     try {
       const late = clock.sleep(timeoutMs, over.signal).then(() => "late" as const);
       const outcome = await Promise.race([Promise.resolve().then(release), late]);
-      if (outcome === "late") log.warning("stop_late", `Stopping ${name} takes too long; going on without it`);
+      if (outcome === "late") log.warning("stop_late", `Stopping ${name} takes too long; continuing without it`);
     } catch (error) {
       log.error("stop_failed", `Stopping ${name} failed`, { error });
     } finally {

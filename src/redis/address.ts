@@ -1,17 +1,20 @@
-/** Where Redis is and how to log in, and what the client is told of it. */
+/** The address and login of Redis, and the client options made from them. */
 import type { RedisOptions } from "ioredis";
 import { parseRedisUrl, type Server } from "../config/redis_url.ts";
 import type { Secret } from "../runtime/secret.ts";
 
-/** How long connecting may take, in milliseconds. */
+/** Timeout for connecting, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 5_000;
 
-/** How long one of several servers that tell where Redis is (a Sentinel, a cluster's node) may take before the next is asked. */
+/**
+ * Timeout for a Sentinel or cluster node that is asked for the address of Redis, in milliseconds; then the next one is
+ * asked.
+ */
 export const FINDER_TIMEOUT_MS = 1_500;
 
 /**
- * Where Redis is and how to log in. `url` wins over the other fields. Secrets, certificates and keys may be getters of what a
- * file holds now: they are read whenever a connection is made, `caCert`, `clientCert` and `clientKey` in this order.
+ * The address and login of Redis. `url` overrides the other fields. Secrets, certificates and keys may be getters that return
+ * the current content of a file. Each new connection reads them, `caCert`, `clientCert` and `clientKey` in this order.
  */
 export interface RedisAddress {
   readonly url: Secret | null;
@@ -23,36 +26,36 @@ export interface RedisAddress {
   /** Tried when `password` is refused, and the other way round. */
   readonly passwordNext: Secret | null;
   readonly tls: boolean;
-  /** PEM text of the certificate authority; empty: the system's own. */
+  /** PEM text of the certificate authority; empty: the system's authorities. */
   readonly caCert: string;
-  /** PEM texts of this client's certificate and its key, where the server asks for one; default: there is none. */
+  /** PEM texts of the client certificate and its key, for a server that asks for one; default: none. */
   readonly clientCert?: string;
   readonly clientKey?: string;
-  /** Name that the server's certificate must have; default: the name or address that is connected to. */
+  /** Name that the server's certificate must have; default: the host that the client connects to. */
   readonly serverName?: string;
-  /** Who knows where the master is; without servers nobody does, and host and port say it. A URL may name others. */
+  /** The Sentinels to ask for the master; without servers, `host` and `port` apply. A URL may name other Sentinels. */
   readonly sentinel?: SentinelGroup | null;
-  /** Some nodes of a cluster; without any there is none. */
+  /** Some nodes of a Redis Cluster; empty: Redis is not a cluster. */
   readonly clusterNodes?: readonly Server[];
 }
 
-/** The Sentinels, and how to log in with them. */
+/** The Sentinels, and the login for them. */
 export interface SentinelGroup {
   readonly servers: readonly Server[];
-  /** Name under which they know the master. */
+  /** Name of the master in the Sentinels' configuration. */
   readonly master: string;
   readonly username: string;
   readonly password: Secret | null;
 }
 
-/** The client's options; without the one that its constructors type more narrowly. */
+/** The client's options, without the one that its constructors type more narrowly. */
 export type ClientOptions = Omit<RedisOptions, "replyMapping">;
 
-/** The options of a client that fails fast while disconnected and never sends a command twice; behind those given. */
+/** Returns options for a client that fails fast while disconnected and never resends a command. They override `options`. */
 export function clientOptions(address: RedisAddress, options: ClientOptions): ClientOptions {
   const common: ClientOptions = {
     ...options,
-    // The ready check needs INFO, which a careful ACL forbids; a loading server answers LOADING, which is handled.
+    // The ready check needs INFO, which a strict ACL forbids. A loading server answers LOADING, which is handled.
     enableReadyCheck: false,
     disableClientInfo: true,
     enableOfflineQueue: false,
@@ -78,20 +81,20 @@ export function clientOptions(address: RedisAddress, options: ClientOptions): Cl
   return { ...common, ...login, ...withTls, ...server, db };
 }
 
-/** Whether the connections have TLS. */
+/** Returns whether connections use TLS. */
 export function hasTls(address: RedisAddress): boolean {
   return readUrl(address).url?.tls ?? address.tls;
 }
 
-/** The passwords as they are now; `next` is tried when `current` is refused, and the other way round. */
+/** Returns the current values of both passwords. If one is refused, the client tries the other. */
 export function passwordsOf(address: RedisAddress): { current: string | undefined; next: string | undefined } {
   return { current: readUrl(address).password, next: address.passwordNext?.reveal() };
 }
 
-/** What the URL says about user, password and database wins. */
+/** User, password and database in the URL override the other fields. */
 function readUrl({ url: text, username, password, db }: RedisAddress) {
   const url = text ? parseRedisUrl(text.reveal()) : undefined;
-  if (text && !url) throw new RangeError("Cannot connect: the URL is none of Redis");
+  if (text && !url) throw new RangeError("Cannot connect: the URL is not a Redis URL");
   return {
     ...{ url, db: url?.db ?? (url ? 0 : db) },
     username: url?.username ?? username,
@@ -99,7 +102,7 @@ function readUrl({ url: text, username, password, db }: RedisAddress) {
   };
 }
 
-/** The client's own failover detection is left off: it can end a client for good (ioredis 6). */
+/** The client's own failover detection is off: it can end a client permanently (ioredis 6). */
 function sentinelOptions(
   { servers, master, username, password }: SentinelGroup,
   { retryStrategy, commandTimeout, tls }: ClientOptions,
@@ -114,10 +117,13 @@ function sentinelOptions(
   };
 }
 
-/** The client copies these whenever it connects (ioredis 6, `StandaloneConnector.js`), so each connection gets what the files hold then. */
+/**
+ * The client copies these options at each connect (ioredis 6, `StandaloneConnector.js`), so each connection uses the
+ * current files.
+ */
 function tlsOptions(address: RedisAddress) {
   return {
-    // Else NODE_TLS_REJECT_UNAUTHORIZED would decide.
+    // Overrides NODE_TLS_REJECT_UNAUTHORIZED.
     rejectUnauthorized: true,
     get ca() {
       return address.caCert || undefined;

@@ -1,17 +1,18 @@
-/** A dead-letter store whose reads wait for their share of the budget that all sources have together. */
+/** A dead-letter store with a read budget that all sources share: a read waits for its part of the budget. */
 import type { Chunk, ChunkBounds, Commit, CommitResult } from "../cycle/chunk.ts";
 import type { Snapshot } from "../cycle/cycle_state.ts";
 import { DeadLetterStore } from "./dead_letter_store.ts";
 import type { ReadBudget, Share } from "./read_budget.ts";
 
 /**
- * For one turn at a time, as `SourceReplay` takes them: a chunk is in hand from its read until it is committed, the next one is read,
- * or the source is peeked at (then it was dropped). What only looks must not share this store.
+ * Limits the bytes that reads hold. Use it for one turn at a time, as `SourceReplay` does: a chunk holds its share until it is
+ * committed, the next chunk is read, or the state is read (then the chunk was dropped). Pages that only browse need another
+ * store.
  */
 export class BudgetedStore extends DeadLetterStore {
   readonly #budget: ReadBudget;
   #inHand: Share | null = null;
-  /** For the read behind a commit. */
+  /** The share for the read that follows a commit. */
   #ahead: Share | null = null;
 
   constructor(budget: ReadBudget, ...store: ConstructorParameters<typeof DeadLetterStore>) {
@@ -24,7 +25,7 @@ export class BudgetedStore extends DeadLetterStore {
     return super.readState();
   }
 
-  /** How large the messages are is only known once they are there. */
+  /** Takes a share for the largest possible chunk, and shrinks it once the messages have arrived. */
   override async readForCommit(bounds: ChunkBounds): Promise<Chunk> {
     this.letGo();
     const share = this.#ahead ?? await this.#budget.take(mostBytes(bounds));
@@ -40,7 +41,7 @@ export class BudgetedStore extends DeadLetterStore {
     }
   }
 
-  /** Reads ahead only where that need not wait: whoever waits for it still holds the chunk that was committed. */
+  /** Reads ahead only if a share is free now. A waiting commit would still hold the share of its own chunk. */
   override async commitAndRead(
     commit: Commit,
     bounds: ChunkBounds | null,
@@ -52,13 +53,13 @@ export class BudgetedStore extends DeadLetterStore {
       return await super.commitAndRead(commit, this.#ahead && bounds);
     } finally {
       committed?.release();
-      // It was not needed.
+      // The read did not happen.
       this.#ahead?.release();
       this.#ahead = null;
     }
   }
 
-  /** Gives back what is in hand: call it when the source stops. Safe to call twice. */
+  /** Releases the share of the current chunk. Call it when the source stops. Safe to call twice. */
   letGo(): void {
     this.#inHand?.release();
     this.#inHand = null;

@@ -1,6 +1,6 @@
 /**
- * A command with many byte arguments. The client's own encoder copies and measures each argument several times, which took
- * longer than judging the messages did (bench/figures.md); this one writes each once.
+ * A command with many byte arguments. The client's encoder copies and measures each argument several times, which took longer
+ * than judging the messages (bench/figures.md). This encoder writes each argument once.
  */
 import { Buffer } from "node:buffer";
 import { Command } from "ioredis";
@@ -8,7 +8,7 @@ import { Command } from "ioredis";
 const LINE_END = [0x0d, 0x0a] as const;
 const DOLLAR = 0x24, ZERO = 0x30;
 
-/** Arguments as text or numbers, then the payloads. Send it with `redis.sendCommand`; the reply comes as `Buffer`. */
+/** Encodes arguments as text or numbers, then the payloads. Send it with `redis.sendCommand`; replies are `Buffer`s. */
 export class BulkCommand extends Command {
   readonly #payloads: readonly Uint8Array[];
 

@@ -1,4 +1,4 @@
-/** A Redis Cluster: one client that finds each key's node, and whole connections that stay with the owner of one slot. */
+/** Redis Cluster: one client that finds the node of each key, and connections that follow the owner of one slot. */
 import { isIP } from "node:net";
 import calculateSlot from "cluster-key-slot";
 import { Cluster, type Redis } from "ioredis";
@@ -6,52 +6,55 @@ import type { Server } from "../config/redis_url.ts";
 import { type ClientOptions, FINDER_TIMEOUT_MS } from "./address.ts";
 import { redisErrorCode, StoreError } from "./errors.ts";
 
-/** How often the map of slots is asked for, over a connection of its own, in milliseconds: after a failover it leads the sources' own connections. */
+/**
+ * Interval of slot map refreshes, on their own connection, in milliseconds. After a failover, the sources' connections
+ * follow the map.
+ */
 const REFRESH_MS = 2_000;
 
-/** One server, or a cluster of them: what may be asked of either, a key at a time. */
+/** A client for one server or for a cluster. Each command may name keys of one slot only. */
 export type RedisClient = Redis | Cluster;
 
-/** What {@link openCluster} needs. */
+/** Options and callbacks of {@link openCluster}. */
 export interface ClusterDeps {
-  /** Of the connection to each node. */
+  /** Options of the connection to each node. */
   readonly options: ClientOptions;
-  /** Milliseconds before the cluster is looked for again. */
+  /** Returns the pause before the next attempt to reach the cluster, in milliseconds. */
   readonly backoff: () => number;
-  /** Called when none of the named nodes is in the cluster any more, with those that are; and with `null` when one is again. */
+  /** Called with the cluster's nodes when none of the named nodes is left, and with `null` when one is back. */
   readonly onReplaced: (known: readonly string[] | null) => void;
 }
 
-/** Opens a client that finds the others by any of `nodes`. Like a single connection it sends nothing again whose fate is not known. */
+/** Opens a client that discovers the cluster through any of `nodes`. It never resends a command that may have run. */
 export function openCluster(nodes: readonly Server[], { options, backoff, onReplaced }: ClusterDeps): Cluster {
   const { commandTimeout = FINDER_TIMEOUT_MS } = options;
   const cluster = new Cluster([...nodes], {
-    // The client asks for the map by RESP 2 in any case.
+    // The client parses the slot map as RESP 2.
     redisOptions: { ...options, protocol: 2 },
     enableReadyCheck: false,
     enableOfflineQueue: false,
-    // After MOVED, ASK and TRYAGAIN a command is sent again, for then it has not run. Otherwise it is not.
+    // MOVED, ASK and TRYAGAIN mean that the command has not run, so it is sent again. No other failure is retried.
     retryDelayOnFailover: 0,
     retryDelayOnClusterDown: 0,
     slotsRefreshTimeout: Math.min(commandTimeout, FINDER_TIMEOUT_MS),
     slotsRefreshInterval: REFRESH_MS,
     clusterRetryStrategy: backoff,
-    // A certificate is for a name: the address is looked up when connecting.
+    // Keep the name, because certificates are for names. The socket resolves it when it connects.
     dnsLookup: (host, done) => done(null, host),
   });
-  // Each source waits for the map.
+  // Each source adds a listener for the slot map.
   cluster.setMaxListeners(0);
   cluster.on("+node", (node: Redis) => nameEndpoints(node, cluster));
   rememberNodes(cluster, { named: nodes, onReplaced });
   return cluster;
 }
 
-/** The servers whose keys together are all keys. */
+/** Returns all masters; together they hold all keys. */
 export function masters(redis: RedisClient): readonly Redis[] {
   return redis instanceof Cluster ? redis.nodes("master") : [redis];
 }
 
-/** The servers that own these keys; of a cluster only those. @throws a {@link StoreError} `CLUSTERDOWN` where nobody owns one of them */
+/** Returns the servers that own these keys. @throws a {@link StoreError} `CLUSTERDOWN` if a key's slot has no owner */
 export function ownersOf(redis: RedisClient, keys: readonly string[]): readonly Redis[] {
   if (!(redis instanceof Cluster)) return [redis];
   const owners = keys.map((key) => {
@@ -63,17 +66,17 @@ export function ownersOf(redis: RedisClient, keys: readonly string[]): readonly 
   return [...new Set(owners)];
 }
 
-/** What is told of a key whose slot has no owner. */
+/** Returns the error for a key whose slot has no owner. */
 export function unowned(key: string): StoreError {
   const text = `CLUSTERDOWN no node of the cluster owns slot ${calculateSlot(key)} of ${key}`;
   return new StoreError(text, { code: "CLUSTERDOWN", isCertain: true });
 }
 
-/** Where the owner of a key's slot is, for a connection that must be to one server (WATCH, a subscription). */
+/** Finds the owner of a key's slot, for a connection that must be to one server (WATCH, a subscription). */
 export class SlotOwner {
   readonly #cluster: Cluster;
   readonly #slot: number;
-  /** Where a server that we asked has sent us; its word is newer than the client's map. */
+  /** The target of the last MOVED reply; it is newer than the client's slot map. */
   #sentTo: Server | null = null;
 
   constructor(cluster: Cluster, key: string) {
@@ -81,7 +84,7 @@ export class SlotOwner {
     this.#slot = calculateSlot(key);
   }
 
-  /** Calls `listener` once an owner is known, and `onUnknown` each time that the cluster's map names none until then. */
+  /** Calls `listener` once the owner is known. Until then, calls `onUnknown` after each slot map without an owner. */
   whenKnown(listener: (server: Server) => void, onUnknown: () => void): void {
     const tell = () => {
       const server = this.server();
@@ -93,27 +96,27 @@ export class SlotOwner {
     if (this.#cluster.status === "ready") tell();
   }
 
-  /** Where to connect now; `null`: no owner is known. */
+  /** Returns the server to connect to now; `null` if no owner is known. */
   server(): Server | null {
     const sentTo = this.#sentTo ?? parseNode(this.#cluster.slots[this.#slot]?.[0]);
     this.#sentTo = null;
     return sentTo;
   }
 
-  /** Whether the slot is not (any more) that of the server at `asked`, by its answer. */
+  /** Returns whether the error shows that another server than `asked` owns the slot. */
   isElsewhere(error: Error, asked: Server): boolean {
     const [, slot, node] = /^MOVED (\d+) (\S+)$/.exec(withHost(error.message, asked.host)) ?? [];
     if (Number(slot) === this.#slot) {
       this.#sentTo = parseNode(node);
       return true;
     }
-    // A master that the others have given up serves nobody, and knows of no successor.
+    // A master that the cluster has replaced answers CLUSTERDOWN and does not know its successor.
     const mapped = this.#cluster.slots[this.#slot]?.[0];
     return redisErrorCode(error) === "CLUSTERDOWN" && mapped !== undefined && mapped !== addressOf(asked);
   }
 }
 
-/** `host:port`, the host of an IPv6 address without brackets. */
+/** Parses `host:port`; an IPv6 address has no brackets. */
 function parseNode(node = ""): Server | null {
   const at = node.lastIndexOf(":");
   const [host, port] = [node.slice(0, at), Number(node.slice(at + 1))];
@@ -124,20 +127,20 @@ function addressOf({ host, port }: { host?: string | undefined; port?: number | 
   return `${host}:${port}`;
 }
 
-/** A redirection without a host (`cluster-preferred-endpoint-type unknown-endpoint`) is to the host that was asked. */
+/** Adds the asked host to a redirection without a host (`cluster-preferred-endpoint-type unknown-endpoint`). */
 function withHost(message: string, asked: string): string {
   return message.replace(/^(MOVED|ASK) (\d+) \??:(\d+)$/, (_, kind, slot, port) => `${kind} ${slot} ${asked}:${port}`);
 }
 
-/** A node as CLUSTER SLOTS names it. */
+/** A node in the reply to CLUSTER SLOTS. */
 type NodeEntry = [host: string | null, port: number, id?: string, more?: readonly unknown[]];
 
 type SlotRange = [from: number, to: number, ...nodes: NodeEntry[]];
 
-/** Lets the client read what a node says of nodes without a host; it would connect to this machine. */
+/** Fills in missing hosts in a node's redirections and slot map. The client would take them for this machine. */
 function nameEndpoints(node: Redis, cluster: Cluster): void {
   const asked = node.options.host ?? "";
-  // The client reads the text of the error after it has asked this.
+  // The client reads the error's text after this call.
   node.options.reconnectOnError = (error) => {
     const port = Number(/ \?:(\d+)$/.exec(error.message)?.[1]);
     const known = cluster.nodes().filter(({ options }) => options.port === port);
@@ -163,18 +166,18 @@ function nameEndpoints(node: Redis, cluster: Cluster): void {
 function nameHost(entry: NodeEntry, asked: string): void {
   const [host, , , more = []] = entry;
   if (host !== null && host !== "" && host !== "?") return;
-  // A node that has no name of its own (`?`) still has an address.
+  // A node without a configured hostname (`?`) still has an address.
   const address = host === "?" ? more[more.indexOf("ip") + 1] : undefined;
   entry[0] = typeof address === "string" && isIP(address) > 0 ? address : asked;
 }
 
-/** Once all named nodes were replaced, one moment without connections would lose the cluster: its last known nodes are tried too. */
+/** Adds the last known nodes to the startup nodes: after all named nodes were replaced, only they lead back to the cluster. */
 function rememberNodes(
   cluster: Cluster,
   { named, onReplaced }: { named: readonly Server[] } & Pick<ClusterDeps, "onReplaced">,
 ): void {
   const addresses = new Set(named.map(addressOf));
-  // What is named by name here is known by address there.
+  // The slot map holds addresses, so names cannot be compared with it.
   const areComparable = named.every(({ host }) => isIP(host) > 0);
   let isReplaced = false;
   cluster.on("refresh", () => {

@@ -1,4 +1,4 @@
-/** Connections to Redis: one that reads, one that commits, more on request (a source's own, a subscriber's); with back-off, for ever. */
+/** Connections to Redis: one reads, one commits; sources and subscribers open more. All reconnect for ever, with backoff. */
 import { type Cluster, Redis } from "ioredis";
 import { OutageLog } from "../lifecycle/outage_log.ts";
 import type { Log } from "../observability/log.ts";
@@ -15,76 +15,88 @@ import { KeepAlive } from "./keep_alive.ts";
 import { findConnectionFault } from "./connection_fault.ts";
 import { MasterWatch } from "./master_watch.ts";
 
-/** How long a command may take, in milliseconds, before its caller is told that it timed out. */
+/** Default timeout of a command, in milliseconds. */
 export const COMMAND_TIMEOUT_MS = 5_000;
-/** How much longer than a command a connection may be without any data that it waits for, in milliseconds. */
+/** A connection that waits for data times out this much later than a command, in milliseconds. */
 const SOCKET_MARGIN_MS = 1_000;
-/** How long what was found out about a failed handshake holds, in milliseconds. */
+/** How long the diagnosis of a failed handshake is valid, in milliseconds. */
 const FAULT_MS = 10_000;
-/** Codes of failures that tell nothing of their cause, and what tells it all the same. */
+/** Codes that do not reveal the cause of a failure, and texts that do. */
 const OPAQUE: ReadonlySet<string> = new Set<RedisErrorCode>(["TLS", "TIMEOUT", "CONNECTION"]);
 const TELLING = /\b(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|E(?:HOST|NET)UNREACH)\b/;
 /** Longest pause between attempts to connect, in milliseconds. */
 const MAX_RETRY_MS = 5_000;
 
-/** Where nobody listens (RFC 6761): a connection that does not know its server yet must not go to the client's default. */
+/**
+ * An address without a server (RFC 6761), for a connection that does not know its server yet; the client's default is
+ * localhost.
+ */
 const NOWHERE: Server = { host: "unknown.invalid", port: 1 };
-/** An outage that tells that a server may not be the master any more. */
+/** Codes that show that a server is not the master any more. */
 const NO_MASTER: ReadonlySet<RedisErrorCode> = new Set<RedisErrorCode>(["READONLY", "MASTERDOWN"]);
-/** What the client says of its Sentinels when each was asked once and nothing failed. */
+/** The client's error after a round in which every Sentinel answered. */
 const ROUND_IS_OVER = /^All sentinels are unreachable\. Retrying from scratch after \d+ms\.$/;
-/** Nobody answers where the server is to be. */
+/** Failures that show that no server answers at the address. */
 const NOT_THERE = /ECONNREFUSED|ETIMEDOUT|UNREACH|ENOTFOUND/;
 
-/** What {@link RedisConnections} needs. */
+/** Dependencies, callbacks and timing of {@link RedisConnections}. */
 export interface ConnectionDeps {
   readonly clock: Clock;
   readonly random: RandomFraction;
   readonly log: Log;
-  /** Called each time a connection that was lost is there again. */
+  /** Called each time the connections are ready again after an outage. */
   readonly onReconnect: () => void;
-  /** Called each time that Redis refuses a login: whoever gave the password may know another by now. */
+  /** Called each time Redis refuses a login: the password may have been rotated. */
   readonly onRefused?: () => void;
-  /** How long a command may take; default {@link COMMAND_TIMEOUT_MS}. */
+  /** Timeout of a command; default {@link COMMAND_TIMEOUT_MS}. */
   readonly commandTimeoutMs?: number;
-  /** After how long without a command a connection is kept alive; default that of {@link KeepAlive}. */
+  /** Idle time after which {@link KeepAlive} sends a command; default that of {@link KeepAlive}. */
   readonly idleMs?: number;
 }
 
-/** The service's connections. They connect in the background from the start, and again whenever they are lost. */
+/** Holds the service's connections. They connect in the background from the start, and reconnect when they are lost. */
 export class RedisConnections {
-  /** For what may be asked twice. */
+  /** For commands that may run twice. */
   readonly reader: RedisClient;
-  /** For what must run at most once: nothing is queued while disconnected, nothing is resent. In a cluster the same. */
+  /**
+   * For commands that must run at most once: nothing is queued while disconnected or resent. In a cluster, the same
+   * client as `reader`.
+   */
   readonly committer: RedisClient;
   readonly #address: RedisAddress;
   readonly #deps: ConnectionDeps;
   readonly #cluster: Cluster | null;
   readonly #all = new Set<RedisClient>();
   readonly #attempts = new WeakMap<RedisClient, Attempts>();
-  /** Without which nothing moves; `#connectingFirstTime` until it was ready once, so that a new source does not hold the others. */
+  /**
+   * The connections that moves need. A new one stays in `#connectingFirstTime` until it is ready, so that it does not
+   * hold other sources up.
+   */
   readonly #required = new Set<RedisClient>();
   readonly #connectingFirstTime = new Set<Redis>();
-  /** From the start until every needed connection is ready, and whenever one is lost; by the code of the last failure. */
+  /**
+   * In progress from the start, and after a loss, until every required connection is ready. The cause is the last
+   * failure's code.
+   */
   readonly #outage: OutageLog;
   #everUp = false;
   #lastError: RedisErrorCode | "" = "";
   #lastReason = "";
-  /** Variable of the password that was last told to be tried. */
+  /** Variable of the password that the log last announced. */
   #announcedPassword = "";
-  /** Whoever logs in with the next password instead of the current one: a connection, or the whole cluster. */
+  /** The clients (a connection or the whole cluster) that log in with the next password instead of the current one. */
   readonly #onNext = new WeakSet<RedisClient>();
-  /** The look at a server to which no connection comes about, what was found, and when it ended. */
+  /** The running diagnosis of a failing connection, the last result, and when it ended. */
   #looking: Promise<StoreError | null> | null = null;
   #fault: StoreError | null = null;
   #lookedAtMs = -Infinity;
-  /** Commands that Redis has refused. */
+  /** Number of commands that Redis has refused. */
   #refusals = 0;
-  /** Attempts to connect what the client has ended. */
+  /** Number of attempts to reconnect clients that have ended. */
   #revivals = 0;
   readonly #keepAlive: KeepAlive;
   readonly #masterWatch: MasterWatch | null;
-  /** What the server said of its own accord when it closed connections; empty: nothing. */
+  /** The error that the server sent before it closed connections; empty if it sent none. */
   #heard = "";
   #isHearing = false;
   readonly #closed = new AbortController();
@@ -106,30 +118,30 @@ export class RedisConnections {
     this.#masterWatch?.start();
   }
 
-  /** Every connection that is not closed for good. */
+  /** Returns every connection that was not released. */
   list(): readonly RedisClient[] {
     return [...this.#all];
   }
 
-  /** Whether every connection that messages need can take commands; with `own`, those that this source's need. */
+  /** Returns whether every required connection can take commands; with `own`, only those that this source needs. */
   isReady(own?: Redis): boolean {
     const required = own ? [this.reader, this.committer, own] : this.#required;
     for (const { status } of required) if (status !== "ready") return false;
     return true;
   }
 
-  /** Code of the last failure to connect (`CONNECTION`, `WRONGPASS`, …), empty before any. */
+  /** Returns the code of the last failure to connect (`CONNECTION`, `WRONGPASS`, …); empty if there was none. */
   lastErrorCode(): RedisErrorCode | "" {
     return this.#lastError;
   }
 
-  /** The same for people, with what the client said of it; empty before any. */
+  /** Returns the last failure as text, with the client's message; empty if there was none. */
   lastFailure(): string {
     const isSaid = this.#lastReason === "" || this.#lastReason.startsWith(this.#lastError);
     return isSaid ? this.#lastReason || this.#lastError : `${this.#lastError}: ${this.#lastReason}`;
   }
 
-  /** {@link lastFailure}, after a look at what may be wrong with TLS where that is not known. Never rejects. */
+  /** Returns {@link lastFailure}. If its cause is not known, diagnoses the connection first. Never rejects. */
   async explainFailure(): Promise<string> {
     const [redis] = [...this.#all].filter((one) => one instanceof Redis && one.status !== "ready");
     if (redis instanceof Redis && this.#isOpaque(redis)) {
@@ -139,12 +151,12 @@ export class RedisConnections {
     return this.lastFailure();
   }
 
-  /** How many commands Redis has refused so far, on all connections together. */
+  /** Returns how many commands Redis has refused so far, on all connections together. */
   refusals(): number {
     return this.#refusals;
   }
 
-  /** One more connection that messages need, as {@link open} opens it. Closed with the others, or by {@link release}. */
+  /** Opens a required connection, like {@link open}. Closed by {@link close} or {@link release}. */
   openNeeded(role: string, key: string): Redis {
     const redis = this.open(role, key);
     this.#connectingFirstTime.add(redis);
@@ -152,21 +164,24 @@ export class RedisConnections {
     return redis;
   }
 
-  /** Closes one that was opened, before the others. Safe to call twice. */
+  /** Closes one opened connection. Safe to call twice. */
   release(redis: Redis): void {
     for (const connections of [this.#required, this.#connectingFirstTime, this.#all]) connections.delete(redis);
     if (redis.status !== "end") redis.disconnect();
-    // It may have been the only one that was down.
+    // If only this connection was down, the outage ends.
     if (!this.#closed.signal.aborted) this.#ready();
   }
 
-  /** One more connection to a single server: in a cluster the owner of `key`, whoever that is. Closed with the others. */
+  /**
+   * Opens a connection to one server; in a cluster, it follows the owner of `key`. Closed by {@link close} or {@link
+   * release}.
+   */
   open(role: string, key: string): Redis {
     if (!this.#cluster) return this.#openServer(role);
     return this.#openServer(role, new SlotOwner(this.#cluster, key), key);
   }
 
-  /** Resolves with whether the connections became ready within `timeoutMs`. */
+  /** Waits until the connections are ready. Resolves with `false` after `timeoutMs` or an abort. */
   async waitUntilReady(timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
     const deadlineMs = this.#deps.clock.monotonicMs() + timeoutMs;
     while (!this.isReady() || this.#connectingFirstTime.size > 0) {
@@ -178,19 +193,19 @@ export class RedisConnections {
   }
 
   /**
-   * Closes every connection before it returns; commands in flight reject. Resolves when nothing runs in the background any more.
-   * Safe to call twice.
+   * Closes every connection before it returns; commands in flight reject. Resolves when the background work has ended. Safe to
+   * call twice.
    */
   async close(): Promise<void> {
     this.#closed.abort();
-    // A second disconnect of a client that has ended leaves a timer behind (ioredis 6).
+    // Disconnecting a client that has ended leaves a timer running (ioredis 6).
     for (const redis of this.#all) if (redis.status !== "end") redis.disconnect();
     await Promise.all([this.#keepAlive.stop(), this.#masterWatch?.stop()]);
   }
 
   #openServer(role: string, owner?: SlotOwner, key = ""): Redis {
     const attempts = new Attempts(this.#deps.clock);
-    // Before each connection, that to the Sentinels too.
+    // Called before each connection, also those to the Sentinels.
     const retryStrategy = () => {
       Object.assign(redis.options, this.#login(redis), owner?.server());
       const pauseMs = this.#next(attempts, role);
@@ -215,10 +230,10 @@ export class RedisConnections {
     });
     this.#negotiate(redis);
     redis.on("error", (error: Error) => {
-      // Each Sentinel was asked and has named a master; that it cannot be reached is told already.
+      // Each Sentinel has named a master. That the master is unreachable was already logged.
       if (!ROUND_IS_OVER.test(error.message)) this.#failed(redis, error);
     });
-    // A server that hangs up during the handshake says nothing at all.
+    // A server that closes the connection during the handshake causes no error event.
     redis.on("close", () => wasReady ? wasReady = false : this.#lookAt(redis, closedConnection()));
     owner?.whenKnown((server) => {
       Object.assign(redis.options, server);
@@ -227,7 +242,7 @@ export class RedisConnections {
     return this.#watch(redis);
   }
 
-  /** A proxy that does not know HELLO may close the connection instead of saying so: RESP 2 and 3 are tried in turn. */
+  /** Alternates between RESP 2 and 3: a proxy that does not know HELLO may close the connection without an error. */
   #negotiate(redis: Redis): void {
     const { options } = redis;
     let isSilent = false;
@@ -243,8 +258,8 @@ export class RedisConnections {
   }
 
   /**
-   * Asks a server that closes connections at once for its reason; over TLS it cannot say any. Resolves with what it says (empty:
-   * nothing), `null` where it has been asked already. Never rejects.
+   * Reads the error that a server sends before it closes connections; over TLS it cannot send one. Resolves with the error
+   * (empty if there is none), or `null` if it was read before. Never rejects.
    */
   async #hear({ options: { host, port, tls, path, sentinels } }: Redis): Promise<string | null> {
     if (!host || !port || tls || path || sentinels) return "";
@@ -269,7 +284,8 @@ export class RedisConnections {
         return host && port ? { host, port } : null;
       },
       onElsewhere: (master, connectedTo) => {
-        const message = `The Sentinels name ${master} as the master, connected is ${connectedTo}; connecting anew`;
+        const message =
+          `The Sentinels name ${master} as the master, but the connection is to ${connectedTo}; reconnecting`;
         log.warning("redis_master_elsewhere", message, { master, connected_to: connectedTo });
         this.#reconnectAll();
       },
@@ -284,7 +300,7 @@ export class RedisConnections {
       onReplaced: (known) => this.#tellReplaced(known),
     });
     cluster.on("ready", () => attempts.ready());
-    // It makes its connections anew instead of mending them.
+    // The cluster client replaces failed connections, so each new node needs the current login.
     cluster.on("+node", (node: Redis) => Object.assign(node.options, this.#login(cluster)));
     cluster.on("node error", (error: Error, address: string) => {
       if (!isRefusal(this.#tell(error))) return;
@@ -303,7 +319,7 @@ export class RedisConnections {
     return redis;
   }
 
-  /** The client has given a connection up for good, which is not its to decide (a certificate's text that throws does it). */
+  /** Reconnects a client that has ended by itself, for example because a certificate could not be parsed. */
   async #revive(redis: RedisClient): Promise<void> {
     await this.#deps.clock.sleep(this.#backoff(++this.#revivals), this.#closed.signal);
     if (this.#closed.signal.aborted || !this.#all.has(redis) || redis.status !== "end") return;
@@ -315,12 +331,12 @@ export class RedisConnections {
     return {
       connectionName: `mutt-remediation:${role}`,
       commandTimeout,
-      // A path that swallows everything, or a Redis that is stopped: connect again.
+      // Reconnect if the network drops all packets or Redis is suspended.
       socketTimeout: commandTimeout + SOCKET_MARGIN_MS,
     };
   }
 
-  /** A master that became a replica: every connection is made again, to wherever the name leads now. */
+  /** Reconnects every client if the master became a replica: the name may lead to a new master now. */
   #isDemoted(error: Error, failing: Redis): boolean {
     const code = redisErrorCode(error);
     if (code === "NOREPLICAS") this.#masterWatch?.wake();
@@ -341,8 +357,8 @@ export class RedisConnections {
     const attempt = attempts.lost();
     if (attempts.cuts() === CUTS_AT_ONCE) {
       const said = this.#heard === "" ? "" : ` (it says: ${this.#heard})`;
-      const message = `Redis, or a proxy before it, has closed the connection ${role} soon after it was made${said}, ` +
-        `${CUTS_AT_ONCE} times in a row; trying again ever more rarely. Look into its log, at maxclients, ` +
+      const message = `Redis, or a proxy before it, closed the connection ${role} soon after it was made${said}, ` +
+        `${CUTS_AT_ONCE} times in a row; trying again with growing pauses. Check its log, and its maxclients, ` +
         "client-output-buffer-limit, maxmemory-clients and timeout";
       this.#deps.log.warning("redis_cut", message, { connection: role });
     }
@@ -351,11 +367,11 @@ export class RedisConnections {
 
   #tellReplaced(known: readonly string[] | null): void {
     if (known === null) {
-      return this.#deps.log.info("redis_nodes_named", "A node that REDIS_CLUSTER_NODES names is in the cluster again");
+      return this.#deps.log.info("redis_nodes_named", "A node from REDIS_CLUSTER_NODES is in the cluster again");
     }
     const message =
-      "No node that REDIS_CLUSTER_NODES names is in the cluster any more, and a restart would not find it; " +
-      `name some of these: ${known.join(", ")}`;
+      "No node from REDIS_CLUSTER_NODES is in the cluster any more, and a restart would not find the cluster; " +
+      `set it to some of these nodes: ${known.join(", ")}`;
     this.#deps.log.warning("redis_nodes_replaced", message, { nodes: known });
   }
 
@@ -367,20 +383,20 @@ export class RedisConnections {
   #failed(redis: Redis, error: Error): void {
     const isHandshake = redis.status !== "ready" && hasTls(this.#address) &&
       ["TLS", "TIMEOUT"].includes(redisErrorCode(error));
-    // Told once it was looked at.
+    // #lookAt logs it after the diagnosis.
     const isLookedAt = isHandshake && this.#isOpaque(redis);
     if (isLookedAt) this.#lookAt(redis, error);
     const code = isLookedAt ? redisErrorCode(error) : this.#tell(error);
-    // What fails before is no handshake with Redis, but a Sentinel's refusal: the client, cut then, would have ended for good.
+    // An earlier failure is a Sentinel's refusal. Disconnecting during it would end the client permanently.
     if (redis.status !== "connect") return;
     if (isRefusal(code)) this.#refused(redis, redis);
-    // A proxy that refuses HELLO in words of its own.
+    // A proxy may refuse HELLO with an error of its own.
     if (code === "OTHER") redis.options.protocol = 2;
-    // Half a handshake is none: a client whose SELECT was refused would go on in database 0.
+    // Redo an incomplete handshake: if SELECT was refused, the client would continue in database 0.
     redis.disconnect(true);
   }
 
-  /** Whether only a look can tell why there is no connection. Who names the server to the client is not looked at. */
+  /** Whether only a diagnosis can find the cause. It does not cover Sentinels, clusters and Unix sockets. */
   #isOpaque({ options }: Redis): boolean {
     const isNamed = this.#cluster === null && !options.sentinels && !options.path;
     const isKnown = this.#closed.signal.aborted || !this.#outage.isDown() || !isNamed;
@@ -391,7 +407,7 @@ export class RedisConnections {
     return this.#deps.clock.monotonicMs() - this.#lookedAtMs < FAULT_MS;
   }
 
-  /** Looks at the server, one look at a time and not too often, and tells what was found; else the failure as it is. */
+  /** Diagnoses the server, one diagnosis at a time with a pause between, and logs the result; without one, logs the failure. */
   async #lookAt(redis: Redis, failure: Error): Promise<void> {
     if (this.#looking) return void await this.#looking;
     if (!this.#isOpaque(redis) || this.#hasLooked()) return;
@@ -413,7 +429,7 @@ export class RedisConnections {
       !TELLING.test(failure.message);
     const error = isFound ? this.#fault! : failure;
     const code = redisErrorCode(error), reason = explainRedisError(error);
-    // Where the server is there, what it said tells more than that it has closed the connection.
+    // If the server is reachable, its own error says more than the closed connection.
     if (code === "CONNECTION" && NOT_THERE.test(reason)) this.#heard = "";
     else if (code === "CONNECTION" && this.#heard !== "") return code;
     if (this.#outage.isDown()) {
@@ -425,7 +441,7 @@ export class RedisConnections {
     return code;
   }
 
-  /** What a connection logs in with now; what is not set is not among it. */
+  /** Returns the current login of a connection, without the options that are not set. */
   #login(owner: RedisClient): ClientOptions {
     const { current, next } = passwordsOf(this.#address);
     const password = this.#onNext.has(owner) ? next ?? current : current;
@@ -441,17 +457,17 @@ export class RedisConnections {
     this.#takeOtherPassword(redis, owner);
   }
 
-  /** Each connection alternates for itself, so that two that are refused at once do not undo each other. */
+  /** Each connection alternates by itself, so that two refusals at once do not cancel out. */
   #takeOtherPassword({ options }: Redis, owner: RedisClient): void {
     const { current, next } = passwordsOf(this.#address);
     if (current === undefined || next === undefined) return;
-    // What was refused may be in no file any more: then the current one is tried.
+    // If the files changed, the refused password may be neither of the two. Then try the current one.
     if (options.password === current) this.#onNext.add(owner);
     else this.#onNext.delete(owner);
     this.#tellOtherPassword(this.#passwordVariable(owner));
   }
 
-  /** Variable of the password that was taken. */
+  /** Returns the variable of the password in use. */
   #passwordVariable(owner: RedisClient): string {
     return this.#onNext.has(owner) ? "REDIS_PASS_NEXT" : "REDIS_PASS_CURRENT";
   }
@@ -485,7 +501,7 @@ export class RedisConnections {
   }
 }
 
-/** What is told of a connection that was closed without a word. */
+/** Returns the error for a connection that was closed without a message. */
 function closedConnection(): StoreError {
   return new StoreError("Connection is closed", { code: "CONNECTION", isCertain: false });
 }

@@ -1,7 +1,7 @@
 /**
- * Says why a connection does not come about. Of TLS the runtime tells little, the binary's one text for everything; of what a
- * server says before it hangs up the client tells nothing. So the server is looked at by connections that verify nothing, and
- * over which nothing is sent but PING.
+ * Diagnoses why a connection fails. The compiled binary reports every TLS failure with the same text, and the client drops the
+ * error that a server sends before it closes the connection. So this module opens connections that verify nothing, and sends
+ * only PING over them.
  */
 import { X509Certificate } from "node:crypto";
 import { connect as connectPlain, isIP, type Socket } from "node:net";
@@ -10,30 +10,30 @@ import type { Server } from "../config/redis_url.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { StoreError, toStoreError } from "./errors.ts";
 
-/** How long one look may take, in milliseconds. */
+/** Timeout of one probing connection, in milliseconds. */
 const LOOK_MS = 2_000;
 
-/** What {@link findConnectionFault} needs to know. */
+/** Options of {@link findConnectionFault}. */
 export interface ConnectionFaultOptions {
   readonly clock: Clock;
-  /** Whether the service is to talk TLS. */
+  /** Whether the service is configured for TLS. */
   readonly wantsTls: boolean;
   /** The name that the server's certificate must have. */
   readonly name: string;
-  /** PEM text of the authority; empty: the system's own. */
+  /** PEM text of the authority; empty: the system's authorities. */
   readonly caCert: string;
-  /** PEM text of the client's certificate; empty: there is none. */
+  /** PEM text of the client certificate; empty: none. */
   readonly clientCert: string;
-  /** Aborted: give up looking. */
+  /** Aborts the diagnosis. */
   readonly signal: AbortSignal;
 }
 
 type Looking = Pick<ConnectionFaultOptions, "clock" | "signal">;
 
-/** Redis: `networking.c`, said to whoever connects. */
+/** Errors that Redis sends to a new connection (`networking.c`). */
 const GREETINGS = /^-(DENIED |ERR max number of clients)/;
 
-/** What is wrong and what to do, or what the server said; `null`: nothing was found. Never rejects. */
+/** Returns the fault and its remedy, or the server's own error; `null` if it finds nothing. Does IO. Never rejects. */
 export async function findConnectionFault(server: Server, options: ConnectionFaultOptions): Promise<StoreError | null> {
   const { wantsTls } = options;
   const answer = wantsTls ? "" : await askPlainly(server, options);
@@ -42,13 +42,13 @@ export async function findConnectionFault(server: Server, options: ConnectionFau
   if (certificate !== null) {
     const fault = wantsTls ? judge(certificate, options) ?? await tryVerified(server, { certificate, options }) : null;
     if (wantsTls) return fault === null ? null : tlsFault(fault);
-    return tlsFault("that port talks TLS: set REDIS_TLS_ENABLED=true, or give the plain port");
+    return tlsFault("that port talks TLS: set REDIS_TLS_ENABLED=true, or use the port without TLS");
   }
   const plainly = wantsTls ? await askPlainly(server, options) : "";
   return greeting(plainly) ??
     (/^[+-]/.test(plainly)
       ? tlsFault(
-        "that port does not talk TLS: set REDIS_TLS_ENABLED=false (or redis:// for rediss://), or give the TLS port",
+        "that port does not talk TLS: set REDIS_TLS_ENABLED=false (or redis:// for rediss://), or use the TLS port",
       )
       : null);
 }
@@ -57,24 +57,24 @@ function tlsFault(text: string): StoreError {
   return new StoreError(`TLS: ${text}`, { code: "TLS", isCertain: true });
 }
 
-/** What a server says before it hangs up; `null`: it is none of that. */
+/** Returns the error that a server sent before it closed the connection; `null` if the answer is none of these. */
 function greeting(answer: string): StoreError | null {
   return GREETINGS.test(answer) ? toStoreError(answer.slice(1)) : null;
 }
 
-/** What is wrong with the certificate itself. */
+/** Returns the fault of the certificate itself; `null` if it has none. */
 function judge(certificate: PeerCertificate, { clock, name }: ConnectionFaultOptions): string | null {
   const { valid_from: from, valid_to: to } = certificate;
-  if (Date.parse(to) < clock.nowMs()) return `the server's certificate has expired on ${day(to)}: renew it`;
+  if (Date.parse(to) < clock.nowMs()) return `the server's certificate expired on ${day(to)}: renew it`;
   if (Date.parse(from) > clock.nowMs()) {
-    return `the server's certificate is not valid before ${day(from)}: look at this machine's clock`;
+    return `the server's certificate is not valid before ${day(from)}: check this machine's clock`;
   }
   const names = readableNames(certificate);
   return checkServerIdentity(name, { ...certificate, subjectaltname: names })
     ? `the server's certificate is for ${
       names || "no name at all"
     }, not for ${name}: set REDIS_TLS_SERVER_NAME to a name ` +
-      "that it has, or give the server such a certificate"
+      "from the certificate, or give the server a certificate for that name"
     : null;
 }
 
@@ -82,13 +82,13 @@ function day(text: string): string {
   return new Date(text).toISOString().slice(0, 10);
 }
 
-/** Whether the authority is the right one, and the server content without a certificate of ours. */
+/** Checks whether the authority matches, and whether the server accepts a client without a certificate. `null`: both. */
 async function tryVerified(
   { host, port }: Server,
   { certificate, options }: { certificate: PeerCertificate; options: ConnectionFaultOptions },
 ): Promise<string | null> {
   const { clock, caCert, clientCert, name } = options;
-  // A name that no certificate can have would be refused by itself; that of the certificate was judged before.
+  // An IP address as server name would be refused. `judge` has already checked the names.
   const servername = isIP(name) ? {} : { servername: name };
   let isVerified = false;
   const open = () => connectTls({ host, port, ...servername, ...(caCert ? { ca: caCert } : {}) });
@@ -98,7 +98,7 @@ async function tryVerified(
       socket.write("PING\r\n");
     });
     socket.once("data", () => see(true));
-    // Deno 2.6 calls a connection secure before it has verified the other side, and says so when something is sent.
+    // Deno 2.6 reports a connection as secure before it has verified the certificate. The error follows the first write.
     socket.once("error", ({ message }) => isVerified &&= !message.includes("UNKNOWN"));
   });
   if (isAnswered) return null;
@@ -113,12 +113,12 @@ async function tryVerified(
   }
   const { validTo } = new X509Certificate(clientCert);
   return Date.parse(validTo) < clock.nowMs()
-    ? `the client certificate in REDIS_CLIENT_CERT_PATH has expired on ${day(validTo)}: renew it`
-    : "the server does not take the client certificate in REDIS_CLIENT_CERT_PATH: its tls-ca-cert-file must have the " +
+    ? `the client certificate in REDIS_CLIENT_CERT_PATH expired on ${day(validTo)}: renew it`
+    : "the server rejects the client certificate in REDIS_CLIENT_CERT_PATH: its tls-ca-cert-file must contain the " +
       "authority that signed it";
 }
 
-/** Deno 2.6 writes IPv4 addresses in hexadecimal digits. */
+/** Makes IPv4 addresses readable: Deno 2.6 writes them in hexadecimal digits. */
 function readableNames({ subjectaltname = "" }: PeerCertificate): string {
   return subjectaltname.replace(
     /IP Address:([0-9A-F]{8})\b/g,
@@ -126,7 +126,7 @@ function readableNames({ subjectaltname = "" }: PeerCertificate): string {
   );
 }
 
-/** The certificate of whoever listens there; `null`: none was shown. */
+/** Returns the certificate of the server; `null` if it sent none. */
 function seeCertificate({ host, port }: Server, looking: Looking): Promise<PeerCertificate | null> {
   const open = () => connectTls({ host, port, rejectUnauthorized: false });
   return lookThrough(open, looking, (socket, see) => {
@@ -137,7 +137,7 @@ function seeCertificate({ host, port }: Server, looking: Looking): Promise<PeerC
   });
 }
 
-/** What is answered there without TLS, to PING or to nothing; empty: nothing. */
+/** Returns the server's answer without TLS, sent on connect or as a reply to PING; empty if there is none. */
 async function askPlainly({ host, port }: Server, looking: Looking): Promise<string> {
   const answer = await lookThrough(
     () => connectPlain({ host, port }),
@@ -150,7 +150,7 @@ async function askPlainly({ host, port }: Server, looking: Looking): Promise<str
   return answer ?? "";
 }
 
-/** What was seen over a connection, which is closed then; `null`: nothing in time. */
+/** Opens a connection, runs `look` on it and closes it. Returns the result of `look`; `null` if it finds nothing in time. */
 async function lookThrough<T>(
   open: () => Socket,
   { clock, signal }: Looking,

@@ -1,8 +1,8 @@
 /**
- * The dead-letter store: the only place that moves messages. Every call is one script, so every answer is of one instant.
+ * The dead-letter store: the only module that moves messages. Every call is one script, so every reply shows one instant.
  *
- * That the DLQ's tail is still what was read is proven in one of two ways: by WATCH ({@link TailGuard}), or, where that is not
- * to be had or was broken by somebody's push, by a digest of the bytes in the commit itself.
+ * A commit proves that the DLQ's tail is unchanged since the read in one of two ways: by WATCH ({@link TailGuard}), or, if
+ * WATCH is not available or another client has pushed, by a digest of the messages.
  */
 import type { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
@@ -37,7 +37,7 @@ import peekSource from "./scripts/peek_source.lua" with { type: "text" };
 import readChunk from "./scripts/read_chunk.lua" with { type: "text" };
 import settleCommit from "./scripts/settle_commit.lua" with { type: "text" };
 
-/** The messages of one source, and its record. Calls reject with a `StoreError`; nothing is retried here. */
+/** Reads and moves the messages of one source, and keeps its state. Calls reject with a `StoreError`; none is retried. */
 export class DeadLetterStore {
   readonly #dlq: string;
   readonly #target: string;
@@ -57,9 +57,8 @@ export class DeadLetterStore {
   readonly #batch = new ReadBatch();
 
   /**
-   * `mover` is this store's own: nothing else may be sent there. None of the connections may send a command twice by itself
-   * (see `connect`): a resent commit could match the next, byte-equal chunk. `token`: refuse what changes anything while
-   * another holds the lease; empty: there is no lease.
+   * Only this store may use `mover`. No connection may resend commands (see `clientOptions`): a resent commit could match the
+   * next chunk if that is byte-equal. `token`: writes are refused while another instance holds the lease; empty: no lease.
    */
   constructor(
     { reader, committer, mover }: { reader: RedisClient; committer: RedisClient; mover: Redis },
@@ -83,7 +82,7 @@ export class DeadLetterStore {
     this.#guard = new TailGuard(mover, { key: policy.dlq, other: committer });
   }
 
-  /** The record, the depth and the server's clock. Changes nothing. */
+  /** Reads the state, the depth and the server's clock. Changes nothing. */
   async readState(): Promise<Snapshot> {
     const [flat, depth, nowMs] = await this.#readState(
       this.#dlq,
@@ -98,12 +97,12 @@ export class DeadLetterStore {
     return { record: parseCycleState(flat), depth, nowMs };
   }
 
-  /** The oldest messages within the bounds, at least one where there are any; only to look at. Changes nothing. */
+  /** Reads the oldest messages within the bounds for display, at least one if the DLQ has any. Changes nothing. */
   async browseOldest(bounds: ChunkBounds): Promise<Chunk> {
     return readReply(await this.#browseOldest(...this.#readArguments(bounds, 1)), null).chunk;
   }
 
-  /** The newest messages within the bounds, at least one where there are any behind `skip`. Changes nothing. */
+  /** Reads the newest messages within the bounds, at least one if the DLQ has more than `skip`. Changes nothing. */
   async browseNewest(
     { messages, bytes, messageBytes, skip = 0 }: ChunkBounds,
     { bytes: excerptBytes, from }: Excerpt = { bytes: 0, from: "" },
@@ -118,7 +117,7 @@ export class DeadLetterStore {
     return { depth, messages: found };
   }
 
-  /** The same as {@link browseOldest}, to be committed: what was read before can only be committed at the price of a digest from now on. */
+  /** Reads like {@link browseOldest}, to commit the chunk. An earlier chunk can then only be committed with a digest. */
   async readForCommit(bounds: ChunkBounds): Promise<Chunk> {
     if (!this.#guard.isTried()) await this.#guard.prove();
     const guard = this.#guard.watch();
@@ -131,21 +130,21 @@ export class DeadLetterStore {
     return chunk;
   }
 
-  /** Begins a cycle of at most `budget` messages if `intervalMs` have passed since the last began (0: at once). */
+  /** Begins a cycle of at most `budget` messages if `intervalMs` have passed since the start of the last one (0: at once). */
   async begin({ sequence, intervalMs, budget, fields }: CycleBeginning): Promise<BeginResult> {
     const extras = Object.entries(fields).flat();
     const details = [sequence, intervalMs, budget, SAMPLE_BYTES, this.#token, ...extras];
     return knownAnswer(await this.#begin(this.#dlq, this.#state, ...details), BEGIN_RESULTS);
   }
 
-  /** Moves a chunk, all of it or nothing. @throws an error that is no `StoreError` where the script calls its arguments invalid: a bug of ours. */
+  /** Moves a chunk, all or nothing. @throws an error that is no `StoreError` if the script rejects its arguments: a bug */
   async commit(commit: Commit): Promise<CommitResult> {
     return (await this.commitAndRead(commit, null)).result;
   }
 
   /**
-   * The same, and reads what comes next right behind it, mostly in the same trip to Redis. `next` never rejects; it is `null`
-   * where nothing was to be read or could be, the chunk was not moved, or somebody else was quicker.
+   * Moves a chunk like {@link commit} and reads the next one, usually in the same round trip. `next` never rejects. It is
+   * `null` if no read was requested, the read failed, the chunk was not moved, or another instance has committed since.
    */
   async commitAndRead(
     commit: Commit,
@@ -160,7 +159,7 @@ export class DeadLetterStore {
       reply = await running;
     }
     if (reply === null) {
-      // What was read behind the transaction that did not run is what this one moves.
+      // The transaction did not run, so the read behind it has returned the messages that this commit moves.
       reading = null;
       this.#guard.abandon();
       reply = await this.#commit(this.#commitCall(commit, prove(commit)));
@@ -171,7 +170,10 @@ export class DeadLetterStore {
     return { result, next: Promise.resolve(read).then((chunk) => isNext(chunk) ? chunk : null) };
   }
 
-  /** Whether this store's last commit, whose reply was lost, has run. If it has not, it never will: its sequence number is used up. */
+  /**
+   * Returns whether the last commit of this store ran, after its reply was lost. If not, it can never run: its
+   * sequence number is used up.
+   */
   async resolveLostCommit(id: string): Promise<boolean> {
     return await this.#resolveLostCommit(this.#state, this.#receipt, id) === 1;
   }
@@ -196,9 +198,9 @@ export class DeadLetterStore {
   }
 }
 
-/** Lengths, digest and size of the sample of what was read, as the commit's script compares them. */
+/** Lengths, digest and sample size of the messages, as the commit script compares them. */
 type Proof = readonly [lengths: string, digest: string, sampleBytes: number];
-/** The transaction around the script proves it. */
+/** The transaction around the script is the proof. */
 const NO_PROOF: Proof = ["", "", 0];
 
 function prove({ messages, oversize }: Commit): Proof {
@@ -207,7 +209,7 @@ function prove({ messages, oversize }: Commit): Proof {
   return [newestFirst.map((message) => message.length).join(","), sha1(newestFirst), 0];
 }
 
-/** What a commit must prove by a digest holds Redis up for twice as long, so half as much of it is read. */
+/** Halves the bounds: a commit with a digest blocks Redis for twice as long. */
 function smaller({ messages, bytes, ...others }: ChunkBounds): ChunkBounds {
   return { ...others, messages: Math.ceil(messages / 2), bytes: Math.ceil(bytes / 2) };
 }
@@ -223,11 +225,11 @@ function readReply(reply: unknown, guard: ReadGuard | null): { chunk: Chunk; lon
   return { chunk: { record, depth, nowMs, messages, oversize, goesOnEqual, newestAt, guard }, longestBytes };
 }
 
-/** @throws an error that is no `StoreError` where the script calls its arguments invalid: to try again would not help */
+/** @throws an error that is no `StoreError` if the script rejects its arguments: a retry would not help */
 function toResult(reply: unknown): CommitResult {
   if (String(reply) === "invalid") {
     throw new Error(
-      "commit_moves.lua calls the arguments of a commit invalid. This is a bug of mutt-remediation; nothing was moved",
+      "commit_moves.lua rejects the arguments of a commit as invalid. This is a bug of mutt-remediation; nothing was moved",
     );
   }
   return knownAnswer(reply, COMMIT_RESULTS);
@@ -239,18 +241,20 @@ function knownAnswer<Answer extends string>(reply: unknown, answers: readonly An
   return answer;
 }
 
-/** None of our scripts gives it; a proxy may. Nobody knows whether the script ran. */
+/** Returns the error for a reply that no script of ours sends, but a proxy may. It is not known whether the script ran. */
 function unknownAnswer(reply: unknown): StoreError {
-  const text = `a script answered ${JSON.stringify(String(reply).slice(0, 100))}, which none of this program's does`;
+  const text = `a script returned ${
+    JSON.stringify(String(reply).slice(0, 100))
+  }, which no script of this program returns`;
   return new StoreError(text, { code: "OTHER", isCertain: false });
 }
 
-/** The sequence number that a commit leaves behind. */
+/** Returns the sequence number after a commit. */
 function follower(sequence: string): string {
   return String(Number(sequence) + 1);
 }
 
-/** What goes to the target, then the dead, as the commit's script takes them. */
+/** Encodes the moves for the commit script: first those to the target, then those to the dead list. */
 function encodeMoves(moves: readonly Move[]) {
   const replays: number[] = [], deaths: number[] = [];
   moves.forEach(({ to }, index) => (to === "target" ? replays : deaths).push(index));

@@ -1,13 +1,13 @@
-/** What a server says to a connection of its own accord, before it closes it (too many clients, protected mode). */
+/** Reads the error that a server sends before it closes a connection (too many clients, protected mode). */
 import { connect } from "node:net";
 import type { Server } from "../config/redis_url.ts";
 
-/** Longest wait for it, in milliseconds, and most bytes that are read. */
+/** Longest wait for the error, in milliseconds, and most bytes to read. */
 const WAIT_MS = 1_000, MOST_BYTES = 500;
 
 /**
- * Connects, sends nothing, and reads an error that the server sends by itself. A client that greets first loses it: its own
- * words meet a closed connection. @returns the error's text without the `-`; empty: there was none. Never rejects.
+ * Connects, sends nothing, and reads the error that the server sends. A client that sends first loses this error, because its
+ * write fails on the closed connection. @returns the error's text without the `-`; empty if there is none. Never rejects.
  */
 export function hearFirstWords(server: Server, signal: AbortSignal): Promise<string> {
   return new Promise((resolve) => {

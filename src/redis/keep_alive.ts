@@ -1,25 +1,25 @@
 /**
- * Keeps idle connections alive: proxies, and Redis itself by its `timeout`, cut those on which nothing is sent. What is sent is
- * TIME, which the documented ACL allows.
+ * Keeps idle connections alive: proxies, and Redis with its `timeout`, close connections without traffic. The command is TIME,
+ * which the documented ACL allows.
  */
 import { Redis } from "ioredis";
 import { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { RedisClient } from "./cluster.ts";
 
-/** A connection is idle when nothing was sent on it for this long, in milliseconds. */
+/** A connection is idle if nothing was sent on it for this long, in milliseconds. */
 export const IDLE_MS = 5_000;
 
-/** What {@link KeepAlive} needs. */
+/** Dependencies and timing of {@link KeepAlive}. */
 export interface KeepAliveDeps {
   readonly clock: Clock;
-  /** Every connection there is now. */
+  /** Returns all current connections. */
   readonly connections: () => Iterable<RedisClient>;
   /** Default {@link IDLE_MS}. */
   readonly idleMs?: number;
 }
 
-/** Sends TIME on each idle connection. The connection emits `idle` first, so that its owner can leave a transaction. */
+/** Sends TIME on each idle connection. The connection emits `idle` first, so that its owner can discard a transaction. */
 export class KeepAlive extends PeriodicTask {
   readonly #deps: KeepAliveDeps;
   readonly #sentAtMs = new WeakMap<Redis, number>();
@@ -49,11 +49,11 @@ export class KeepAlive extends PeriodicTask {
     const sentAtMs = this.#sentAtMs.get(redis) ?? this.#watch(redis, nowMs);
     if (nowMs - sentAtMs < this.#idleMs()) return;
     redis.emit("idle");
-    // A subscriber that speaks RESP2 may send PING only.
+    // A subscriber with RESP2 may only send PING.
     redis.time().catch(() => redis.ping()).catch(() => {});
   }
 
-  /** Records from now on when something is sent. */
+  /** Records when commands are sent, from now on. */
   #watch(redis: Redis, nowMs: number): number {
     const send = redis.sendCommand;
     redis.sendCommand = (...command) => {

@@ -1,4 +1,4 @@
-/** The leader lease of one source: fields of its record, on the server's clock. */
+/** The leader lease of one source, in fields of its state, by the server's clock. */
 import { MAX_LEASE_MS } from "../config/fields.ts";
 import type { RedisClient } from "./cluster.ts";
 import { stateKey } from "./keys.ts";
@@ -6,27 +6,27 @@ import { loadScript, type Script } from "./scripts.ts";
 import releaseLease from "./scripts/release_lease.lua" with { type: "text" };
 import takeLease from "./scripts/take_lease.lua" with { type: "text" };
 
-/** Longest name of a holder that is shown, in characters. */
+/** A holder's name is cut to this length, in characters. */
 const MAX_NAME = 200;
 
-/** Who an instance is to the others. */
+/** Identifies an instance to the others. */
 export interface Instance {
-  /** Unique for each process: a pod's name need not be. */
+  /** Unique for each process; a pod's name need not be unique. */
   readonly token: string;
-  /** For people. */
+  /** Name for messages. */
   readonly name: string;
 }
 
-/** A lease as it was after an attempt to take it. */
+/** The lease after an attempt to take it. */
 export interface LeaseReply {
   readonly isOurs: boolean;
   /** Name of the instance that holds it. */
   readonly holder: string;
-  /** For how long it is held still, in milliseconds. */
+  /** Time left, in milliseconds. */
   readonly leftMs: number;
 }
 
-/** Takes and gives back one lease. Rejects with a `StoreError`. */
+/** Takes and releases one lease. Rejects with a `StoreError`. */
 export class LeaseStore {
   readonly #state: string;
   readonly #instance: Instance;
@@ -34,7 +34,7 @@ export class LeaseStore {
   readonly #release: Script;
   readonly #onTooLong: () => void;
 
-  /** `onTooLong` is told of a lease that was longer than {@link MAX_LEASE_MS}, when it is taken all the same. */
+  /** `onTooLong` is called when this instance takes over a lease that was longer than {@link MAX_LEASE_MS}. */
   constructor(
     committer: RedisClient,
     dlq: string,
@@ -48,7 +48,7 @@ export class LeaseStore {
     this.#release = loadScript(committer, { name: "releaseLease", keys: 1, lua: releaseLease });
   }
 
-  /** Takes or renews it where nobody else holds it, or for longer than may be; `force`: whoever does. */
+  /** Takes or renews the lease if no other instance holds it, or holds it for longer than allowed; `force`: in any case. */
   async take({ durationMs, force = false }: { durationMs: number; force?: boolean }): Promise<LeaseReply> {
     const { token, name } = this.#instance;
     const reply = await this.#take(this.#state, token, name, durationMs, force ? 1 : 0, MAX_LEASE_MS);
@@ -57,13 +57,13 @@ export class LeaseStore {
     return { isOurs: ours === 1, holder: toLine(String(holder)), leftMs };
   }
 
-  /** Gives it back, if it is ours, so that another instance need not wait until it is over. */
+  /** Releases the lease if it is ours, so that another instance need not wait for its end. */
   async release(): Promise<void> {
     await this.#release(this.#state, this.#instance.token);
   }
 }
 
-/** Anybody may have written it: fit for a terminal, and short. */
+/** Makes a name safe for a terminal, and short: any client may have written it. */
 function toLine(name: string): string {
   return name.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ").slice(0, MAX_NAME);
 }

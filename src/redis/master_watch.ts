@@ -1,6 +1,6 @@
 /**
- * Asks the Sentinels from time to time where the master is. A client that is connected never does: cut off from the Sentinels
- * and its replicas alone, an old master goes on answering, and what it takes is lost when it comes back as a replica.
+ * Asks the Sentinels periodically for the master. A connected client never asks. If the network cuts an old master off from the
+ * Sentinels and its replicas but not from us, it still accepts writes, and loses them when it becomes a replica.
  */
 import { isIP } from "node:net";
 import { Redis } from "ioredis";
@@ -9,21 +9,24 @@ import { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { ClientOptions } from "./address.ts";
 
-/** Pause between two rounds of questions in milliseconds, and the shortest one when {@link MasterWatch.wake} asks for a round. */
+/** Pause between two rounds in milliseconds, and the shortest pause before a round that {@link MasterWatch.wake} requests. */
 const INTERVAL_MS = 10_000, MIN_PAUSE_MS = 1_000;
 
-/** What a {@link MasterWatch} needs. */
+/** Dependencies and callbacks of a {@link MasterWatch}. */
 export interface MasterWatchDeps {
   readonly clock: Clock;
-  /** How a client reaches the master by the Sentinels. */
+  /** Options of a client that finds the master through the Sentinels. */
   readonly options: ClientOptions;
-  /** Where the connections are; `null`: nowhere. */
+  /** Returns the server that the service is connected to; `null` if it is not connected. */
   readonly connectedTo: () => Server | null;
-  /** Called when most Sentinels that answer name another master than the one that is connected. */
+  /** Called when more Sentinels name another master than name the connected one. */
   readonly onElsewhere: (master: string, connectedTo: string) => void;
 }
 
-/** Asks the Sentinels periodically. Wake it when the master refuses writes: it may be the wrong one. */
+/**
+ * Compares the connected master with the Sentinels' answers. Wake it when the master refuses writes: it may be the
+ * wrong one.
+ */
 export class MasterWatch extends PeriodicTask {
   readonly #deps: MasterWatchDeps;
 
@@ -76,7 +79,7 @@ export class MasterWatch extends PeriodicTask {
   }
 }
 
-/** A name that the Sentinels announce is not compared: connected is an address. */
+/** Hostnames that the Sentinels announce are not compared, because the connection only has an address. */
 function isSame(named: Server, connected: Server): boolean {
   return named.port === connected.port && (isIP(named.host) === 0 || named.host === connected.host);
 }

@@ -1,6 +1,6 @@
 /**
- * Whether messages of one source could be moved, found by trying: a connection that answers may belong to a user without
- * EVAL, to a replica, or to a server that takes no writes.
+ * Tests whether Redis accepts the moves of one source. A connection that answers may belong to a user without EVAL, to a
+ * replica, or to a server that rejects writes.
  */
 import { createHash } from "node:crypto";
 import type { SourcePolicy } from "../message/source_policy.ts";
@@ -11,21 +11,24 @@ import { type RedisErrorCode, redisErrorCode } from "./errors.ts";
 import { stateKey, trialKey } from "./keys.ts";
 import tryMoves from "./scripts/try_moves.lua" with { type: "text" };
 
-/** How long a trial that went well holds while Redis refuses nothing, in milliseconds. */
+/** How long a successful trial is valid while Redis refuses nothing, in milliseconds. */
 const GOOD_MS = 30_000;
-/** How long one that was refused holds, doubled each time in a row: a replica is connected to anew by each. */
+/**
+ * How long a refused trial is valid, doubled for each refusal in a row: each trial on a replica makes the service
+ * reconnect.
+ */
 const REFUSED_MS = 1_000, LONGEST_REFUSED_MS = 10_000;
 
 const DIGEST = createHash("sha1").update(tryMoves).digest("hex");
 
-/** Why nothing of a source could be moved. */
+/** Why Redis refuses the moves of a source. */
 export interface Refusal {
   readonly code: RedisErrorCode;
-  /** What Redis said, and what to do about it. */
+  /** The error of Redis, with advice. */
   readonly text: string;
 }
 
-/** Tries once, as both EVAL and EVALSHA. Leaves nothing behind. Never rejects. @returns `null`: messages could be moved */
+/** Tries once, with EVAL and EVALSHA. Leaves nothing behind. Never rejects. @returns `null` if Redis accepts moves */
 export async function tryMovesOnce(
   redis: RedisClient,
   { dlq, target, dead }: Pick<SourcePolicy, "dlq" | "target" | "dead">,
@@ -43,23 +46,23 @@ export async function tryMovesOnce(
   return { code, text: text.startsWith(code) || code === "OTHER" ? text : `${code}: ${text}` };
 }
 
-/** What a {@link MoveTrial} needs. */
+/** Dependencies of a {@link MoveTrial}. */
 export interface MoveTrialDeps {
-  /** Where moves are sent: not to a replica. */
+  /** The connection that takes moves: never to a replica. */
   readonly redis: RedisClient;
   readonly clock: Clock;
-  /** How many commands of any connection Redis has refused so far: after another one the last trial says nothing. */
+  /** Returns how many commands Redis has refused so far, on all connections. A new refusal invalidates the last trial. */
   readonly refusals: () => number;
   readonly onRedisError: (error: unknown) => void;
 }
 
-/** Tries again and again, as often as is useful. One trial at a time. */
+/** Repeats the trial when its last result is no longer valid. One trial at a time. */
 export class MoveTrial {
   readonly #deps: MoveTrialDeps;
   readonly #policy: SourcePolicy;
   #last: Refusal | null = null;
   #refusedInARow = 0;
-  /** When the last one began, and how many refusals there were then; `null`: none was made. */
+  /** When the last trial began, and the number of refusals at that time; `null` if there was no trial. */
   #made: { readonly atMs: number; readonly refusals: number } | null = null;
   #running: Promise<Refusal | null> | null = null;
 
@@ -68,12 +71,15 @@ export class MoveTrial {
     this.#deps = deps;
   }
 
-  /** What the last trial came to, without another. `null` also where there was none. */
+  /** Returns the result of the last trial without a new one; `null` also if there was none. */
   last(): Refusal | null {
     return this.#last;
   }
 
-  /** Why nothing can be moved, by a trial that is due or by the last one. Waits for one call at most; never rejects. */
+  /**
+   * Returns why moves are refused, from a new trial if one is due, else from the last one. Waits for at most one
+   * trial. Never rejects.
+   */
   ask(): Promise<Refusal | null> {
     if (!this.#running && this.#isDue()) {
       this.#running = this.#try().finally(() => this.#running = null);
@@ -93,7 +99,7 @@ export class MoveTrial {
     const { redis, clock, refusals, onRedisError } = this.#deps;
     this.#made = { atMs: clock.monotonicMs(), refusals: refusals() };
     const refusal = await tryMovesOnce(redis, this.#policy, onRedisError);
-    // The connection broke under it: that says nothing about moves.
+    // A lost connection says nothing about moves.
     if (refusal?.code === "CONNECTION") {
       this.#made = null;
       return this.#last ?? refusal;

@@ -1,24 +1,30 @@
-/** How many messages a read may fetch in one call: their sizes are only known once they are there. */
+/** Decides how many messages a read fetches in one call: their sizes are not known before they arrive. */
 
-/** Most in one call. A call costs Redis as much as some 500 bytes, so small messages are cheaper several at once. */
+/**
+ * Most messages in one call. A call costs Redis as much as about 500 bytes, so several small messages in one call are
+ * cheaper.
+ */
 const MOST = 4;
-/** What is longer is large: fetched by mistake, it holds Redis up (2 ms a MiB) for nothing. */
+/** Longer messages are large: fetching one in vain blocks Redis for 2 ms per MiB. */
 const LARGE_BYTES = 4_096;
-/** Reads that go message by message after a large one surprised a call; doubled each time up to the second. */
+/** Number of reads, message by message, after an unexpected large message; doubled each time, up to the second value. */
 const FIRST_PAUSE = 64, LONGEST_PAUSE = 4_096;
 
-/** Learns from what a source's reads met: several at once while all is small, one by one for a while after a large one. */
+/**
+ * Adapts to the sizes of a source's messages: several in one call while all are small, one by one for a while after a
+ * large one.
+ */
 export class ReadBatch {
-  /** The first read finds out. */
+  /** The first read goes message by message. */
   #pause = 1;
   #nextPause = FIRST_PAUSE;
 
-  /** For the next read. */
+  /** Returns the number of messages in one call for the next read. */
   size(): number {
     return this.#pause > 0 ? 1 : MOST;
   }
 
-  /** Tells the length of the longest message that the last read looked at. */
+  /** Records the length of the longest message that the last read fetched. */
   note(longestBytes: number): void {
     if (longestBytes <= LARGE_BYTES) {
       this.#pause = Math.max(0, this.#pause - 1);

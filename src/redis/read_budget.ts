@@ -1,30 +1,30 @@
-/** One budget for what all sources hold of messages at a time: each would stay small alone, twenty at once would not. */
+/** One memory budget for the messages that all sources hold at a time: one source stays small, but twenty together do not. */
 
 /** A part of the budget. */
 export interface Share {
-  /** Needs no more than so many bytes from now on. Never grows. */
+  /** Reduces the share to this many bytes. Never increases it. */
   shrink(bytes: number): void;
-  /** Gives all of it back. Safe to call twice. */
+  /** Returns the whole share to the budget. Safe to call twice. */
   release(): void;
 }
 
-/** Hands out shares, first come, first served. */
+/** Grants shares in the order of the requests. */
 export class ReadBudget {
   readonly #bytes: number;
   #held = 0;
   readonly #waiting: { bytes: number; grant: () => void }[] = [];
 
-  /** @param bytes most bytes that are held at once; one that needs more waits until nobody else holds any */
+  /** @param bytes most bytes held at once; a larger request waits until nothing is held */
   constructor(bytes: number) {
     this.#bytes = bytes;
   }
 
-  /** Bytes that are held now. */
+  /** Bytes held now. */
   get held(): number {
     return this.#held;
   }
 
-  /** Waits for a share. Never rejects; whoever gets it must release it. */
+  /** Waits for a share. Never rejects. The caller must release the share. */
   async take(bytes: number): Promise<Share> {
     await new Promise<void>((grant) => {
       this.#waiting.push({ bytes, grant });
@@ -33,7 +33,7 @@ export class ReadBudget {
     return this.#share(bytes);
   }
 
-  /** A share, if it is to be had at once; else `null`. */
+  /** Returns a share if one is free now, else `null`. */
   takeNow(bytes: number): Share | null {
     if (this.#waiting.length > 0 || !this.#fits(bytes)) return null;
     this.#held += bytes;

@@ -1,22 +1,22 @@
-/** What stands for a message that is too large to be read, or to be kept: its length and a digest of both its ends. */
+/** Identifies a message that is too large to read or keep by its length and a digest of its two ends. */
 import type { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { CycleState } from "../cycle/cycle_state.ts";
 
-/** Bytes of either end that stand for a message (a short one's ends overlap). */
+/** Bytes of each end in the sample (the ends of a short message overlap). */
 export const SAMPLE_BYTES = 4_096;
 
-/** SHA-1 of both ends, as the scripts make it; hexadecimal. */
+/** Returns the SHA-1 of both ends in hexadecimal, as the scripts compute it. */
 export function sampleDigest(message: Uint8Array): string {
   return sha1([message.subarray(0, SAMPLE_BYTES), message.subarray(-SAMPLE_BYTES)]);
 }
 
-/** Whether a message is the one whose length and digest the record holds. */
+/** Returns whether a message matches the length and digest in the state: the newest one when the cycle began. */
 export function isNewest(message: Buffer, { newestBytes, newestDigest }: CycleState): boolean {
   return message.length === newestBytes && sampleDigest(message) === newestDigest;
 }
 
-/** SHA-1 of all parts in a row; hexadecimal. */
+/** Returns the SHA-1 of all parts joined, in hexadecimal. */
 export function sha1(parts: readonly Uint8Array[]): string {
   const hash = createHash("sha1");
   for (const part of parts) hash.update(part);

@@ -1,4 +1,4 @@
-/** What one source needs of Redis: a connection of its own, its store, and the trial of a move. */
+/** Creates the Redis parts of one source: its own connection, its store, and its move trial. */
 import type { RedisErrorCode } from "./errors.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -8,24 +8,24 @@ import type { DeadLetterStore } from "./dead_letter_store.ts";
 import { MoveTrial } from "./move_trial.ts";
 import type { ReadBudget } from "./read_budget.ts";
 
-/** The connections as one source sees them. Does no IO. */
+/** Status of the connections that one source uses. Does no IO. */
 export interface SourceLink {
-  /** Whether every connection that the source needs can take commands. */
+  /** Returns whether every connection that the source needs can take commands. */
   isReady(): boolean;
   lastErrorCode(): RedisErrorCode | "";
   lastFailure(): string;
 }
 
-/** One source's share of Redis. */
+/** The Redis parts of one source. */
 export interface SourceStore {
   readonly store: DeadLetterStore;
   readonly link: SourceLink;
   readonly trial: MoveTrial;
-  /** Closes its connection and gives its share of the read budget back. Call it when nothing moves any more. */
+  /** Closes the source's connection and releases its share of the read budget. Call it after the last move. */
   release(): void;
 }
 
-/** Opens the source's own connection, which connects in the background. `token` is the lease's; empty: there is no election. */
+/** Opens the source's own connection in the background. `token` is the leader's lease token; empty: leader election is off. */
 export function createSourceStore(
   policy: SourcePolicy,
   { connections, readBudget, token, clock, onRedisError }: {

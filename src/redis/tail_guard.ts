@@ -1,13 +1,13 @@
 /**
- * Guards a list between a read and a commit by Redis' own WATCH, so that the commit need not prove that the list is what was
- * read: every byte that a script looks at costs Redis some 2 ns (bench/figures.md).
+ * Guards a list between a read and a commit with WATCH, so that the commit need not compare a digest of the messages: each byte
+ * that a script reads costs Redis about 2 ns (bench/figures.md).
  *
- * The transaction is entered (MULTI) before the commit is sent, and the commit is only sent once both were answered: a commit
- * that ran outside of one would be guarded by nothing.
+ * The guard sends MULTI before the commit. The commit is sent only after Redis has answered WATCH and MULTI with OK: outside of
+ * a transaction, the commit would have no guard.
  *
- * That WATCH guards is proven once per connection: a proxy may answer OK and run the transaction on another connection to
- * Redis. The guard watches a key of its own, changes it by another connection, and must see EXEC refused. Until then, and where
- * it is not refused, nothing is guarded.
+ * The guard tests WATCH once per connection: a proxy may answer OK and run the transaction on another connection to Redis. The
+ * test watches a key, changes it over another connection, and expects EXEC to fail. Until the test has passed, reads have no
+ * guard.
  */
 import type { Redis } from "ioredis";
 import { createId } from "../runtime/random.ts";
@@ -18,41 +18,44 @@ import { proofKey } from "./keys.ts";
 import { loadScript, type Script } from "./scripts.ts";
 import touchKey from "./scripts/touch_key.lua" with { type: "text" };
 
-/** Reads that go unguarded after a guard was broken, doubled each time in a row: others push, so the next would break too. */
+/**
+ * Most reads without a guard after a broken guard; doubled each time in a row. Frequent pushes would break the next
+ * guard too.
+ */
 const MAX_PAUSE = 64;
 
-/** Rounds of a proof, and reads that another connection sends meanwhile in each. */
+/** Rounds of a test, and reads that another connection sends during each round. */
 const PROOF_ROUNDS = 3, PROOF_LOAD = 4;
 
-/** Whether WATCH guards on the connection in hand. */
+/** Whether WATCH works on the current connection. */
 type Proof = "unknown" | "guards" | "does_not";
 
-/** What one read is guarded by, until the next read, a commit, or the end of the connection. */
+/** The guard of one read. It ends at the next read, a commit, or the end of the connection. */
 interface Guard extends ReadGuard {
-  /** Whether Redis watches and, once {@link TailGuard.begin} was called, has entered the transaction. Never rejects. */
+  /** Whether Redis has accepted WATCH and, after {@link TailGuard.begin}, MULTI. Never rejects. */
   isValid: Promise<boolean>;
 }
 
-/** The guard of one list, on a connection that nothing else uses. One read and its commit at a time. */
+/** Guards one list on a connection that nothing else uses. One read and its commit at a time. */
 export class TailGuard {
   readonly #redis: Redis;
   readonly #key: string;
   readonly #other: RedisClient;
   readonly #touch: Script;
   readonly #proofKey: string;
-  /** That of the last read. */
+  /** Guard of the last read. */
   #guard: Guard | null = null;
-  /** Whether MULTI was sent and neither EXEC nor DISCARD. */
+  /** Whether MULTI was sent, but no EXEC or DISCARD after it. */
   #isEntered = false;
-  /** Redis refuses what this needs, by its ACL or because it is a proxy that has no transactions. */
+  /** Redis refuses the commands: the ACL forbids them, or a proxy does not support transactions. */
   #isRefused = false;
   #proof: Proof = "unknown";
-  /** The connection that the proof is for, by number. */
+  /** Number of the connection that the proof belongs to. */
   #connection = 0;
   #pause = 0;
   #nextPause = 1;
 
-  /** `other`: a connection that is not `redis`, to the same server. */
+  /** `other`: another connection to the same server. */
   constructor(redis: Redis, { key, other }: { key: string; other: RedisClient }) {
     this.#redis = redis;
     this.#key = key;
@@ -63,14 +66,14 @@ export class TailGuard {
     redis.on("idle", () => this.abandon());
   }
 
-  /** Whether {@link prove} has nothing to find out on the connection in hand. */
+  /** Returns whether {@link prove} is not needed on the current connection. */
   isTried(): boolean {
     return this.#isRefused || this.#proof !== "unknown";
   }
 
   /**
-   * Finds out whether WATCH guards on the connection in hand. Call it while nothing else is sent there. Rejects where the server is
-   * no master: then every connection is made anew, and what is read next would only tell of that.
+   * Tests whether WATCH works on the current connection. Call it while no other command is sent on it. Rejects if the server is
+   * not a master: then all connections reconnect, and the next read would fail for that reason only.
    */
   async prove(): Promise<void> {
     const connection = this.#connection;
@@ -82,7 +85,7 @@ export class TailGuard {
     if (connection === this.#connection) this.#proof = proof;
   }
 
-  /** Sends what guards a read that is sent next, and leaves a transaction that was entered for another. `null`: nothing does. */
+  /** Sends WATCH for the next read, and discards the transaction of an earlier one. `null`: the read has no guard. */
   watch(): Guard | null {
     this.abandon();
     if (this.#isRefused || this.#proof !== "guards" || --this.#pause >= 0) return null;
@@ -90,7 +93,7 @@ export class TailGuard {
     return this.#guard = { isValid: this.#isGranted(this.#redis.watch(this.#key)) };
   }
 
-  /** Call when the read has answered: enters the transaction, unless something else was read or committed since. */
+  /** Sends MULTI. Call it after the read's reply. Does nothing if another read or commit has followed. */
   begin(guard: Guard | null): void {
     if (guard === null || guard !== this.#guard) return;
     this.#isEntered = true;
@@ -98,15 +101,15 @@ export class TailGuard {
     guard.isValid = Promise.all([watched, entered]).then((both) => both.every(Boolean));
   }
 
-  /** Whether a commit may be sent by {@link run} now, at once. */
+  /** Returns whether {@link run} may send a commit now. The answer holds until the next await. */
   async isValid(guard: ReadGuard | null): Promise<boolean> {
     const held = this.#guard;
     return held !== null && held === guard && await held.isValid && held === this.#guard && this.#isEntered;
   }
 
   /**
-   * Runs what `send` sends as the transaction. @returns its reply; `null` where the list has changed since the read: then
-   * nothing has run. Rejects with a `StoreError`.
+   * Runs the command that `send` sends as the transaction. @returns its reply; `null` if the list has changed since the read or
+   * Redis did not run the command: then nothing has changed. Rejects with a `StoreError`.
    */
   async run(send: () => Promise<unknown>): Promise<unknown> {
     const queued = send();
@@ -115,7 +118,7 @@ export class TailGuard {
     this.#guard = null;
     const [sent, replies] = await Promise.allSettled([queued, executed]);
     if (replies.status === "rejected") {
-      // Where EXEC is forbidden, the transaction is still there.
+      // If EXEC is forbidden, the transaction is still open.
       if (redisErrorCode(replies.reason) === "NOPERM") {
         this.#isEntered = true;
         this.#refuse(replies.reason);
@@ -123,22 +126,22 @@ export class TailGuard {
       }
       throwStoreError(sent.status === "rejected" ? sent.reason : replies.reason);
     }
-    // A transaction without replies has run nothing: a proxy has refused the script before it was queued.
+    // A transaction without replies ran nothing: a proxy refused the script before Redis queued it.
     const isEmpty = Array.isArray(replies.value) && replies.value.length === 0;
     if (isEmpty) this.#proof = "does_not";
     const reply = Array.isArray(replies.value) && !isEmpty ? replies.value[0] : null;
-    // A script that Redis has forgotten has not run; sent by itself it is sent whole.
+    // NOSCRIPT: the script has not run. The commit without a guard sends its full text.
     if (reply instanceof Error && redisErrorCode(reply) === "NOSCRIPT") return null;
     this.#pauseAfter(reply !== null);
     if (reply instanceof Error) throw this.#answeredWith(reply);
     return reply;
   }
 
-  /** Gives up what guards the last read, so that the connection takes commands again and what follows breaks no guard. */
+  /** Drops the guard of the last read with DISCARD or UNWATCH, so that the connection executes commands again. */
   abandon(): void {
     if (this.#isEntered) {
       this.#redis.discard().catch((error) => {
-        // Where entering was refused there is nothing to leave. Where leaving is, only a new connection is out of it.
+        // If MULTI was refused there is nothing to discard. If DISCARD is refused, only reconnecting helps.
         if (redisErrorCode(error) !== "NOPERM") return;
         this.#refuse(error);
         this.#redis.disconnect(true);
@@ -156,8 +159,9 @@ export class TailGuard {
   }
 
   /**
-   * Whether a transaction sees that the key that was watched before it has been changed. A proxy that takes any free connection for
-   * each command may take the right one by chance, so each round sends one more in between, while others keep some busy.
+   * Returns whether EXEC fails after the watched key was changed. A proxy that picks any free connection for each command may
+   * pick the right one by chance. So each round sends one more command in between, while other reads keep some connections
+   * busy.
    */
   async #isSeen(round: number): Promise<boolean> {
     const key = this.#proofKey, redis = this.#redis;
@@ -175,7 +179,7 @@ export class TailGuard {
     throw enter.status === "rejected" ? enter.reason : execute.reason;
   }
 
-  /** The client asks whether to connect anew only of errors that are not inside a transaction's reply. */
+  /** The client does not call `reconnectOnError` for errors inside a transaction's reply. */
   #answeredWith(error: Error): StoreError {
     if (this.#redis.options.reconnectOnError?.(error)) this.#redis.disconnect(true);
     return toStoreError(error);
@@ -190,7 +194,7 @@ export class TailGuard {
     return false;
   }
 
-  /** The server forgets with the connection. */
+  /** WATCH and MULTI end with the connection. */
   #forget(): void {
     this.#connection++;
     this.#proof = "unknown";

@@ -10,7 +10,7 @@ import { startService } from "../../testkit/service.ts";
 
 const server = shareRedis();
 const BUG =
-  /commit_moves\.lua calls the arguments of a commit invalid\. This is a bug of mutt-remediation; nothing was moved/;
+  /commit_moves\.lua rejects the arguments of a commit as invalid\. This is a bug of mutt-remediation; nothing was moved/;
 
 /** Has the engine's commits say that less than nothing of the cycle's bound is used up. @returns how many were sent */
 function spoilCommits({ store: { hooks } }: Engine): () => number {

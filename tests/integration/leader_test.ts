@@ -172,7 +172,7 @@ Deno.test("leader: tells why it cannot lead when Redis refuses the lease, and no
     await waitUntil(async () => ((await engine.errors()).OOM ?? 0) >= 2, { what: "OOM is counted twice" });
     // The trial of gate `redis` counts too, and may be the first.
     const detail = () => engine.source.board.last().closed.find(({ name }) => name === "leader")?.detail ?? "";
-    await waitUntil(() => /not known who leads.*OOM/.test(detail()), { what: "gate leader says why" });
+    await waitUntil(() => /leader is not known.*OOM/.test(detail()), { what: "gate leader says why" });
     const told = engine.lines.filter(({ event }) => /^redis_(error|recovered)$/.test(event)).map((
       { event, fields },
     ) => [event, fields.code]);

@@ -338,7 +338,7 @@ const FAILURES: Readonly<
   },
   "its certificate is not known": {
     env: { VAULT_CACERT: "" },
-    tells: /has a certificate of an authority that is not trusted/,
+    tells: /has a certificate from an authority that is not trusted/,
   },
 };
 

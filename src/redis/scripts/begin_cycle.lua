@@ -1,8 +1,8 @@
--- Begins a cycle, if one is due by the server's clock: one bound and one interval for every instance.
+-- Begins a cycle if one is due by the server's clock. All instances share one budget and one interval.
 -- KEYS  1 dlq (list)  2 state (hash)
--- ARGV  1 sequence number that the decision rests on  2 intervalMs (0: due whenever asked)  3 budget (messages)
---       4 sampleBytes  5 token of the leader lease (empty: not asked for)  6.. further fields of the record: name, value, …
--- Returns 'ok' | 'not_leader' | 'stale' | 'not_due' | 'wrong_type'. Bound: reads one message, the newest, to remember its digest.
+-- ARGV  1 sequence number that the caller read  2 intervalMs (0: always due)  3 budget (messages)
+--       4 sampleBytes  5 token of the leader lease (empty: not checked)  6.. more fields of the state: name, value, …
+-- Returns 'ok' | 'not_leader' | 'stale' | 'not_due' | 'wrong_type'. Bound: reads one message, the newest, to store its digest.
 local dlq, state = KEYS[1], KEYS[2]
 local sequence, intervalMs, budget, sampleBytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local token = ARGV[5]
@@ -18,7 +18,7 @@ if whole(record[1]) ~= sequence then return 'stale' end
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
 local elapsedMs = nowMs - tonumber(whole(record[2]))
--- A start in the future is a clock that was set back: due.
+-- If the last start is in the future, the clock was set back: the cycle is due.
 if elapsedMs >= 0 and elapsedMs < intervalMs then return 'not_due' end
 
 local depth = redis.call('LLEN', dlq)

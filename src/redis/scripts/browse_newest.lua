@@ -1,9 +1,10 @@
--- Reads messages of a DLQ from its newest end, at least one and no more than the bounds. Changes nothing.
+-- Reads the newest messages of a DLQ within the bounds, at least one. Changes nothing.
 -- KEYS  1 dlq (list)
--- ARGV  1 messages to skip, counted from the newest  2 most messages  3 most bytes  4 bytes over which a message is not read
---       5 excerptBytes, 6 text: of a message longer than that only so many bytes from the last such text on (empty: all of it)
--- Returns depth, and the messages, newest first; false in place of one that is too large. Bound: the bytes asked for, and
--- the messages of one call more.
+-- ARGV  1 messages to skip, counted from the newest  2 most messages  3 most bytes  4 most bytes of a message
+--       5 excerptBytes  6 text: a message longer than excerptBytes is cut to this many bytes from the last occurrence of the
+--       text (empty: messages are not cut)
+-- Returns the depth, and the messages, newest first, with false for a message that is too large. Bound: the requested bytes,
+-- and the messages of one more call.
 local dlq = KEYS[1]
 local skip, mostMessages, mostBytes, mostMessageBytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local excerptBytes, text = tonumber(ARGV[5]), ARGV[6]

@@ -1,20 +1,22 @@
--- Moves messages of a DLQ to the target or the dead list, if they are still the ones that were read: the oldest in a row, or
--- some by their places near either end.
--- All or nothing: every check comes first, because Redis does not undo what a failed script has written.
--- KEYS  1 dlq (list)  2 target (list)  3 dead (list; that of the oversize for one of those)  4 state (hash)  5 receipt (string: the caller's last commit)
--- ARGV  1 count (1..4000)  2 their lengths "l1,l2,…", newest first  3 sha1 of the messages joined, newest first (empty:
---       this runs in a transaction whose WATCH covers the DLQ since it was read, so there is nothing to prove)
---       4 sampleBytes (0: the digest is of all bytes; else count is 1 and it is of so many first and last bytes)
+-- Moves messages of a DLQ to the target or the dead list, if they have not changed since they were read: the oldest ones in a
+-- row, or picked ones by their places near either end.
+-- All or nothing: all checks come first, because Redis does not undo the writes of a failed script.
+-- KEYS  1 dlq (list)  2 target (list)  3 dead (list; for an oversize message, the oversize list)  4 state (hash)
+--       5 receipt (string: the caller's last commit)
+-- ARGV  1 count (1..4000)  2 lengths of the messages "l1,l2,…", newest first  3 sha1 of the messages joined, newest first
+--       (empty: this runs in a transaction, and WATCH covers the DLQ since the read, so no proof is needed)
+--       4 sampleBytes (0: the digest covers all bytes; else count is 1 and it covers this many first and last bytes)
 --       5 sequence number read before the messages  6 id of this commit  7 notAfterMs (server's clock)
 --       8 most messages that the target may hold afterwards (-1: no limit)  9 1: the cycle ends with this commit, else 0
---      10 how many of them go to the target; the others are dead   11 token of the leader lease (empty: not asked for)
---      12 those that go as they are, "slot:place,…" by slot: the slot counts what goes to the target, then the dead, both
---       oldest first, from 1; the place counts from the oldest, from 1
---      13 how many of them use up the cycle's bound   14 how many of them are replayed for the first time
---      15 their places, counted from the oldest, from 1, "p1,p2,…", newest first; each must be near an end (empty: 1..count)
---      16 number n of further fields of the record, then n names and values, then the payloads of all others by slot
--- Returns 'ok' | 'duplicate' | 'not_leader' | 'stale' | 'expired' | 'bound' | 'wrong_type' | 'conflict' | 'room' | 'invalid'; nothing
--- has changed unless 'ok'. Bound: the messages of one chunk, and those between a picked one and its end.
+--      10 number of messages for the target; the others are dead   11 token of the leader lease (empty: not checked)
+--      12 messages that are moved unchanged, "slot:place,…" by slot: slots count from 1 the messages for the target, then the
+--       dead ones, both oldest first; places count from 1, from the oldest
+--      13 number of messages that count against the cycle's budget   14 number of messages that are replayed for the first time
+--      15 places of picked messages, counted from 1, from the oldest, "p1,p2,…", newest first; each must be near an end
+--       (empty: 1..count)
+--      16 number n of more fields of the state, then n names and values, then the payloads of all other messages by slot
+-- Returns 'ok' | 'duplicate' | 'not_leader' | 'stale' | 'expired' | 'bound' | 'wrong_type' | 'conflict' | 'room' | 'invalid'.
+-- Only 'ok' changes anything. Bound: the messages of one chunk, and those between a picked message and its end of the list.
 local dlq, target, dead, state, receipt = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local count, lengths, digest, sampleBytes = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 local sequence, id, notAfterMs, room, ends = ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9] == '1'
@@ -50,7 +52,7 @@ local depth, current = redis.call('LLEN', dlq), nil
 if #places > 0 then
   current = {}
   for i, place in ipairs(places) do
-    -- By the nearer end: an old Redis goes through a list from the end that the sign says.
+    -- Count from the nearer end: an old Redis walks the list from the end that the sign selects.
     local fromHead = depth - place
     if fromHead < 0 then return 'conflict' end
     current[i] = redis.call('LINDEX', dlq, fromHead < place and fromHead or -place)
@@ -58,7 +60,7 @@ if #places > 0 then
   end
 end
 if digest ~= '' then
-  -- The lengths of the two ends first, so that a list that has moved on does not make this script read large messages.
+  -- Compare the two ends first, so that a list that has changed does not make this script read large messages.
   local oldest = current and current[count] or redis.call('LINDEX', dlq, -1)
   local newest = current and current[1] or count == 1 and oldest or redis.call('LINDEX', dlq, -count)
   if not oldest or not newest then return 'conflict' end
@@ -76,7 +78,7 @@ end
 
 if room >= 0 and replays > 0 and redis.call('LLEN', target) + replays > room then return 'room' end
 
--- All that is pushed by slot, behind `before`.
+-- The pushed payloads by slot, after index `before`.
 local pushed = ARGV
 if kept > 0 then
   pushed = {}
@@ -93,12 +95,12 @@ if kept > 0 then
   end
 end
 
--- Writes that change nothing show out-of-memory, read-only and missing permissions before anything has moved.
+-- These writes change nothing, but fail on out-of-memory, read-only and missing permissions before any message moves.
 redis.call('HSET', state, 'seq', sequence)
 redis.call('SET', receipt, '', 'EX', RECEIPT_SECONDS)
 redis.call('LTRIM', dlq, 0, -1)
 if replays > 0 then redis.call('LPUSH', target, unpack(pushed, before + 1, before + replays)) end
--- What was pushed is taken back where the rest is forbidden.
+-- Removes the pushed messages again if a later write is forbidden.
 local function refuse(reply, deaths)
   if replays > 0 then redis.call('LTRIM', target, replays, -1) end
   if deaths > 0 then redis.call('LTRIM', dead, deaths, -1) end
@@ -110,7 +112,7 @@ if replays < count then
 end
 if #places > 0 then
   for i, place in ipairs(places) do
-    -- It stands where it was verified, so the search ends there at the latest.
+    -- The message is at the verified place, so the search ends there at the latest.
     local reply = redis.pcall('LREM', dlq, depth - place < place and 1 or -1, current[i])
     if type(reply) == 'table' and reply.err then return refuse(reply, count - replays) end
   end

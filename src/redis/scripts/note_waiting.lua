@@ -1,13 +1,14 @@
--- Finds since when the oldest message of a DLQ has been seen there, and keeps that for all instances.
--- A list knows no times, so marks are kept: how many messages are newer than the one that was newest at some instant. What
--- lies deeper than a mark was there at its instant. Marks sink as messages are pushed, and are gone when they sink out of the list.
--- KEYS  1 dlq (list)  2 state (hash: how many messages this service has moved)  3 waiting (string, expires)
--- ARGV  1 sampleBytes  2 most marks  3 keepMs  4 what `waiting` held as the caller saw it last: where Redis takes no
---       writes, it stands for what is kept  5 digest of the oldest message as the caller knows it
---       6 bytes over which the oldest message is not returned
--- Returns depth, nowMs, sinceMs, sequence, digest of the oldest message, length of the longer of the two ends, what `waiting` should
--- hold, and the oldest message ('' where the caller knows it, or it is too long).
--- Bound: both ends; SEARCH messages and SEARCH_BYTES and one more, where others have taken messages since the last look.
+-- Finds since when the oldest message of a DLQ has been there, and stores the result for all instances.
+-- A list stores no times, so this script keeps marks. A mark is an instant, and the number of messages that were pushed after it.
+-- Messages deeper than a mark were there at its instant. Pushes move marks deeper, until they leave the list.
+-- KEYS  1 dlq (list)  2 state (hash: counts of moved messages)  3 waiting (string, expires)
+-- ARGV  1 sampleBytes  2 most marks  3 keepMs  4 last value of `waiting` that the caller received, used if the key is missing
+--       because Redis rejects writes  5 digest of the oldest message that the caller knows
+--       6 most bytes of the oldest message to return
+-- Returns depth, nowMs, sinceMs, sequence, digest of the oldest message, length of the longer of the newest and oldest message,
+-- the new value of `waiting`, and the oldest message ('' if the caller knows it or it is too long).
+-- Bound: the newest and oldest message. If other clients have taken messages since the last look: also a search of up to SEARCH
+-- messages in each of two places, which each stop after SEARCH_BYTES.
 local dlq, state, waiting = KEYS[1], KEYS[2], KEYS[3]
 local sampleBytes, mostMarks, keepMs = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local lastSeen, knownDigest, mostBytes = ARGV[4], ARGV[5], tonumber(ARGV[6])
@@ -24,12 +25,12 @@ local depth = redis.call('LLEN', dlq)
 local record = redis.call('HMGET', state, 'seq', 'cycle', 'replayed', 'dead', 'pickedTotal')
 local sequence, cycle, moved = number(record[1]), number(record[2]), number(record[3]) + number(record[4])
 local picked = number(record[5])
--- A value of another kind, or longer than any of ours, counts as none.
+-- A value of another type, or longer than any value of ours, is ignored.
 local kept = redis.pcall('GETRANGE', waiting, 0, MOST_TEXT)
 local isKept = type(kept) == 'string' and kept ~= ''
 if not isKept then kept = lastSeen end
 
--- Where it cannot be written, the caller keeps it.
+-- If the write fails, the caller keeps the value.
 local function keep(text)
   if not isKept or text ~= kept then redis.pcall('SET', waiting, text, 'PX', keepMs) end
 end
@@ -46,13 +47,13 @@ local before = {}
 before.cycle, before.moved, before.depth, before.bytes, before.newest, before.oldest, before.since, before.picked, before.marks =
   kept:match('^(%d+) (%d+) (%d+) (%d+) (%x+) (%x+) (%d+) (%d+);([%d:,]*)$')
 
--- How many messages were pushed since the last look: the place of what was newest then; nil where it is not found.
+-- Returns how many messages were pushed since the last look: the place of the message that was newest then; nil if not found.
 local function findPushed(least)
   local length = number(before.bytes)
   local function isIt(message) return #message == length and digest(message) == before.newest end
   local expected = least == 0 and newest or redis.call('LINDEX', dlq, least)
   if expected and isIt(expected) then return least end
-  -- Others have taken messages too, or have pushed at the other end.
+  -- Other clients have also taken messages, or have pushed at the other end.
   local bytes, step = 0, longest > SMALL_BYTES and 1 or 20
   for _, from in ipairs({ least + 1, 0 }) do
     local to = from == 0 and math.min(least, SEARCH) or from + SEARCH
@@ -70,12 +71,12 @@ end
 
 local marks = {}
 if before.depth then
-  -- At least so many, where a cycle has ended meanwhile.
+  -- A lower bound if a cycle has ended since.
   local taken = number(before.cycle) == cycle and math.max(0, moved - number(before.moved)) or moved
   local pickedSince = math.max(0, picked - number(before.picked))
   local more = depth - number(before.depth) + math.max(taken, pickedSince)
   local pushed = findPushed(math.max(0, more))
-  -- What was newest may have been picked; a mark that sinks too far makes what waits look younger, never older.
+  -- The former newest message may have been picked. A mark that is too deep makes messages look younger, never older.
   if not pushed and pickedSince > 0 and more >= 0 then pushed = more end
   if pushed then
     if pushed > 0 then marks[1] = { 0, nowMs } end
@@ -91,7 +92,7 @@ if before.depth then
   end
 end
 if #marks == 0 then marks[1] = { 0, nowMs } end
--- Of too many, the one whose loss makes an age wrong by the smallest part.
+-- If there are too many marks, remove the one with the smallest relative error of an age.
 while #marks > mostMarks do
   local least, smallest = 2, math.huge
   for i = 2, #marks - 1 do

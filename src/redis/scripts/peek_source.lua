@@ -1,11 +1,11 @@
--- Reads a source's record, the depth of its DLQ and the server's clock, as of one instant. Changes nothing.
+-- Reads a source's state, the depth of its DLQ and the server's clock at one instant. Changes nothing.
 -- KEYS  1 dlq (list)  2 state (hash)
--- ARGV  1 most bytes of a field  2.. the record's fields
--- Returns {record as field, value, …}, depth, nowMs. Fields that are longer are left out. Bound: the fields that are named.
+-- ARGV  1 most bytes of a field  2.. names of the fields
+-- Returns {field, value, …}, depth, nowMs. Longer fields are left out. Bound: the named fields.
 local dlq, state = KEYS[1], KEYS[2]
 local mostFieldBytes = tonumber(ARGV[1])
 
--- Anybody may have put anything there.
+-- Any client may have written to the hash.
 local record = {}
 for i = 2, #ARGV do
   if redis.call('HSTRLEN', state, ARGV[i]) <= mostFieldBytes then

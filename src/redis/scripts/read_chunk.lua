@@ -1,15 +1,18 @@
--- Reads the oldest messages of a DLQ, at least one and no more than the bounds, and the source as of the same instant.
+-- Reads the oldest messages of a DLQ within the bounds, at least one, and the source's state at the same instant.
 -- Changes nothing.
 -- KEYS  1 dlq (list)  2 state (hash)
--- ARGV  1 most messages  2 most bytes  3 bytes over which a message is only described  4 sampleBytes  5 messages to skip
---       6 most messages in one call, where those before were small: what comes next may be large, and is looked at whole
---       7 most bytes of a field of the record: longer ones are left out  8.. the record's fields
--- Returns {record as field, value, …}, depth, nowMs, {length, digest of the sample} of an oversize message that is the
--- oldest (or {}), the messages, oldest first, whether the next one is byte-equal to the last of them (1 or 0; only looked
--- for where that can matter), and the place, counted from the oldest, of what was newest when the cycle began. That is only
--- looked for where one as long as it (a large one: one like it) was read, and 0 where it does not stand where it must: somebody
--- else has taken messages. Last, the length of the longest message that was looked at.
--- Bound: the bytes asked for, the messages of one call more, and two.
+-- ARGV  1 most messages  2 most bytes  3 most bytes of a message; a larger one is only described  4 sampleBytes
+--       5 messages to skip  6 most messages in one LRANGE while messages are small: the next one may be large, and is read whole
+--       7 most bytes of a field of the state; longer fields are left out  8.. names of the fields
+-- Returns, in this order:
+--   {field, value, …}, depth, nowMs
+--   {length, digest of the sample} of the oldest message if it is oversize, else {}
+--   the messages, oldest first
+--   1 if the next message is byte-equal to the last one, else 0; only checked if it can matter
+--   the place, counted from the oldest, of the message that was newest when the cycle began; only searched if a message of its
+--   length (if large, with its digest) was read; 0 if it is not at its expected place, because another client took messages
+--   the length of the longest message that was fetched
+-- Bound: the requested bytes, the messages of one more call, and two more messages.
 local dlq, state = KEYS[1], KEYS[2]
 local mostMessages, mostBytes, mostMessageBytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local sampleBytes, skip, mostAtOnce = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -18,7 +21,7 @@ local mostFieldBytes, SMALL_BYTES = tonumber(ARGV[7]), 4096
 local function digest(message) return redis.sha1hex(message:sub(1, sampleBytes) .. message:sub(-sampleBytes)) end
 
 local time = redis.call('TIME')
--- Anybody may have put anything there.
+-- Any client may have written to the hash.
 local record, flat = {}, {}
 for i = 8, #ARGV do
   if redis.call('HSTRLEN', state, ARGV[i]) <= mostFieldBytes then
@@ -43,7 +46,7 @@ while count < mostMessages and not isFull do
       break
     end
     last = message
-    -- To look at the newest one costs less than to digest each of its length, unless these are large.
+    -- One lookup of the newest message costs less than a digest of each message of its length, unless these are large.
     isMet = isMet or (length == newestBytes and (length < 8 * sampleBytes or digest(message) == record.newestDigest))
     if isOversize then
       oversize = { length, digest(message) }
@@ -54,7 +57,7 @@ while count < mostMessages and not isFull do
     messages[count] = message
     bytes = bytes + length
   end
-  -- What comes next is taken to be as large as the last one: where that would not fit, it is left unread.
+  -- Assume that the next message is as large as the last one. If that would not fit, do not fetch it.
   local size = last and #last or 0
   if size > SMALL_BYTES and bytes + size > mostBytes then isFull = true end
   atOnce = longest > SMALL_BYTES and 1 or math.min(mostAtOnce, mostMessages - count)
@@ -63,7 +66,7 @@ end
 local depth, newestAt = redis.call('LLEN', dlq), 0
 if isMet then
   local place = tonumber(whole(record.depthAtStart)) - tonumber(whole(record.replayed)) - tonumber(whole(record.dead)) - skip
-  -- By the nearer end: an old Redis goes through a list from the end that the sign says.
+  -- Count from the nearer end: an old Redis walks the list from the end that the sign selects.
   local fromHead = depth - place - skip
   local newest = place > 0 and fromHead >= 0 and redis.call('LINDEX', dlq, fromHead < place and fromHead or -(place + skip))
   if newest and #newest == newestBytes and digest(newest) == record.newestDigest then newestAt = place end

@@ -1,7 +1,7 @@
--- Records the result of a probe for all replicas, if the claim to probe is still the caller's.
+-- Stores the result of a probe for all replicas, if the caller still holds the claim.
 -- KEYS  1 probe (hash, as claim_probe.lua leaves it)
--- ARGV  1 claim (the token)  2 outcome  3 keepMs (when the record expires)
--- Returns 'ok' | 'lost' (the lease ran out and another caller claimed it). Bound: one hash of four fields.
+-- ARGV  1 claim (the token)  2 outcome  3 keepMs (time until the hash expires)
+-- Returns 'ok' | 'lost' (the claim expired and another caller took it). Bound: one hash of four fields.
 local probe = KEYS[1]
 local claim, outcome, keepMs = ARGV[1], ARGV[2], tonumber(ARGV[3])
 

@@ -1,7 +1,7 @@
--- Gives the leader lease of a source back, if it is the caller's.
+-- Releases the leader lease of a source if the caller holds it.
 -- KEYS  1 state (hash)
 -- ARGV  1 token
--- Returns 1 if it was, else 0. Bound: O(1).
+-- Returns 1 if the caller held it, else 0. Bound: O(1).
 local state = KEYS[1]
 local token = ARGV[1]
 

@@ -1,4 +1,4 @@
--- Tells whether a commit whose reply was lost has run; if it has not, it cannot run any more (its sequence number is used up).
+-- Returns whether a commit ran after its reply was lost. If not, it can never run: this script uses up its sequence number.
 -- KEYS  1 state (hash)  2 receipt (string: the caller's last commit)
 -- ARGV  1 id of the commit
 -- Returns 1 if it ran, else 0. Bound: O(1).

@@ -1,5 +1,5 @@
--- Changes a key and leaves nothing of it, so that whoever watches it sees the change.
--- KEYS  1 key (string, or not there)
+-- Changes a key and deletes it, so that a WATCH on it fails.
+-- KEYS  1 key (string, or missing)
 -- Returns 'ok'. Bound: one key.
 local key = KEYS[1]
 

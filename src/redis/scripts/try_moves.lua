@@ -1,7 +1,7 @@
--- Tries what the other scripts call, so that a refusal is known before a message depends on it. Leaves nothing behind.
--- KEYS  1 dlq (list)  2 target (list)  3 dead (list)  4 state (hash)  5 scratch (is there at no instant that others see)
--- Returns 'ok', or fails as the others would: Redis asks the ACL for every key above before it runs this, and for each
--- command when it is called; out-of-memory, read-only and the like show at the first write. Bound: some twenty small calls.
+-- Tries the commands of the other scripts, to find a refusal before a message depends on it. Leaves nothing behind.
+-- KEYS  1 dlq (list)  2 target (list)  3 dead (list)  4 state (hash)  5 scratch (never visible to other clients)
+-- Returns 'ok', or fails like the other scripts. Redis checks the ACL for all keys before it runs this script, and for each
+-- command at its call. Out-of-memory, read-only and similar failures occur at the first write. Bound: about twenty small calls.
 local scratch = KEYS[5]
 
 redis.call('TYPE', scratch)
@@ -14,8 +14,8 @@ redis.call('GETRANGE', scratch, 0, 0)
 redis.call('HGET', scratch, 'field')
 redis.call('HMGET', scratch, 'field')
 redis.call('HSTRLEN', scratch, 'field')
--- Redis asks whether memory is left only before a script's first write, and not for what needs none, so SET leads. What takes
--- away comes before what puts there: that goes again for certain.
+-- Redis checks its memory only before a script's first write, and only for commands that need memory, so SET comes first. The
+-- commands that delete come before those that create, so that the script can certainly clean up.
 redis.call('SET', scratch, '', 'XX')
 redis.call('LTRIM', scratch, 1, 0)
 redis.call('LREM', scratch, 1, '')

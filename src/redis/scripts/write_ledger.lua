@@ -1,6 +1,6 @@
--- Writes the pace ledger if it is still the one that was read: sources and instances share one pace.
+-- Writes the pace ledger if it has not changed since it was read: sources and instances share one pace.
 -- KEYS  1 ledger (hash)
--- ARGV  1 version that the decision rests on  2 milliseconds until it may be forgotten  3.. fields: name, value, …
+-- ARGV  1 version that the caller read  2 milliseconds until the ledger expires  3.. fields: name, value, …
 -- Returns 1 if it was written, else 0. Bound: O(fields).
 local ledger = KEYS[1]
 local version, keepMs = ARGV[1], ARGV[2]

@@ -129,12 +129,12 @@ Deno.test("GateBoard: tells of a gate that opens for moments only that it does, 
     await at(true, 1);
   }
   assert.deepEqual(lines.map(({ event }) => event), ["gate_closed", "gate_open", "gate_closed"]);
-  assert.match(lines[2]!.message, /it is broken .*; it opens for moments only, which is not told each time$/);
+  assert.match(lines[2]!.message, /it is broken .*; it opens only briefly, and repeats are not logged$/);
   await at(true, 10);
   assert.equal(lines.length, 4);
   assert.match(
     lines[3]!.message,
-    /^Remediation: gate pace is open after 449 s, in which it opened 49 times for a moment$/,
+    /^Remediation: gate pace is open after 449 s, with 49 brief openings$/,
   );
   await at(false, 10);
   assert.deepEqual(lines.slice(4).map(({ event }) => event), ["gate_closed"], "it had rested");

@@ -16,12 +16,12 @@ for (
     [{ ...NOTHING, role: "unknown" }, {
       open: false,
       reason: "unknown",
-      detail: "it is not known who leads",
+      detail: "the leader is not known",
     }],
     [{ ...NOTHING, role: "unknown", errorCode: "OOM" }, {
       open: false,
       reason: "unknown",
-      detail: "it is not known who leads: Redis refused or did not answer (OOM)",
+      detail: "the leader is not known: Redis refused or did not answer (OOM)",
     }],
   ] as const
 ) {

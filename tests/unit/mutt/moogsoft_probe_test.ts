@@ -30,7 +30,7 @@ const verdicts: [FetchOutcome, string, RegExp][] = [
   [{ kind: "tls", flaw: "expired" }, "tls", /expired/],
   [{ kind: "tls", flaw: "not_yet_valid" }, "tls", /not valid yet/],
   [{ kind: "tls", flaw: "wrong_name" }, "tls", /another name.*MOOG_WEBHOOK_URL/],
-  [{ kind: "tls", flaw: "not_tls" }, "tls", /no TLS.*MOOG_WEBHOOK_URL/],
+  [{ kind: "tls", flaw: "not_tls" }, "tls", /not speak TLS.*MOOG_WEBHOOK_URL/],
   [{ kind: "tls", flaw: "other" }, "tls", /handshake.*MOOG_WEBHOOK_URL/],
 ];
 
@@ -48,7 +48,7 @@ const throughProxy: [FetchOutcome, string, RegExp][] = [
   [{ kind: "answered", status: 407 }, "probe_rejected", /user and password in HTTPS_PROXY/],
   [{ kind: "answered", status: 503 }, "unhealthy", /through the proxy proxy\.test:3128/],
   [{ kind: "timeout" }, "timeout", /through the proxy proxy\.test:3128/],
-  [{ kind: "dns" }, "dns", /^the proxy proxy\.test:3128 has a name.*HTTPS_PROXY/],
+  [{ kind: "dns" }, "dns", /^the proxy proxy\.test:3128 cannot be resolved.*HTTPS_PROXY/],
   [{ kind: "refused" }, "refused", /^the proxy proxy\.test:3128 refuses.*HTTPS_PROXY/],
   [{ kind: "proxy" }, "proxy", /^the proxy proxy\.test:3128 does not connect to moog:8888.*HTTPS_PROXY/],
   [{ kind: "unreachable" }, "unreachable", /through the proxy proxy\.test:3128.*HTTPS_PROXY/],
