@@ -1,4 +1,4 @@
-/** `mutt-remediation check`: whether everything is as it must be before the service starts. */
+/** `mutt-remediation check`: checks the installation before the service starts. */
 import type { Command } from "commander";
 import { createCommandContext } from "../app/command_context.ts";
 import { check, type CheckResult } from "../operations/check.ts";
@@ -33,7 +33,7 @@ Examples:
       const report = await check.run(
         createCommandContext({
           ...loaded,
-          // What goes wrong with Redis is a finding here; the log stays for the service.
+          // Problems with Redis are findings here; without this the clients would log them too.
           log: openLog({ ...loaded.settings, logLevel: "CRITICAL" }),
           clock: SYSTEM_CLOCK,
           random: SYSTEM_RANDOM,
