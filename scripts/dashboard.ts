@@ -1,20 +1,20 @@
 /**
- * The Grafana dashboard: what it asks Prometheus and how it shows that. `deno task generate` writes it to
- * `monitoring/grafana/dashboards/mutt-remediation.json`; `tests/e2e/monitoring_test.ts` asks every query of it.
+ * The Grafana dashboard: its queries and panels. `deno task generate` writes it to
+ * `monitoring/grafana/dashboards/mutt-remediation.json`; `tests/e2e/monitoring_test.ts` runs every query.
  */
 import { BRAKE_STATES, type BrakeState } from "../src/cycle/brake.ts";
 
 /** One query of a panel. */
 export interface Query {
   readonly expr: string;
-  /** With `{{label}}`. */
+  /** May contain `{{label}}`. */
   readonly legend: string;
 }
 
 type Unit = "short" | "s" | "bytes" | "Bps" | "percentunit";
 type Colour = "green" | "yellow" | "orange" | "red" | "blue";
 
-/** What a value is called, and its colour. */
+/** Name and colour of a value. */
 interface Meaning {
   readonly value: number;
   readonly text: string;
@@ -24,23 +24,23 @@ interface Meaning {
 /** One panel. */
 export interface Panel {
   readonly title: string;
-  /** What it tells, what it should look like; behind the panel's (i). */
+  /** Explains the panel and its normal state; shown behind the (i). */
   readonly help: string;
-  /** `stat`: the last value, large. `lines`: over time. `states`: over time, as coloured bars. `table`: labels of now. */
+  /** `stat`: the last value, large. `lines`: over time. `states`: coloured bars over time. `table`: current labels. */
   readonly kind: "stat" | "lines" | "states" | "table";
-  /** Of 24. */
+  /** Width in columns; a row has 24. */
   readonly width: number;
   readonly queries: readonly Query[];
   /** Default `short`: a plain number. */
   readonly unit?: Unit;
-  /** From which value on it is yellow, and red. */
+  /** Values from which it turns yellow and red. */
   readonly limits?: readonly [yellow: number, red: number];
   readonly meanings?: readonly Meaning[];
-  /** Alerts that go by what it shows; it links to their part of the runbook. */
+  /** Alerts on the same data; the panel links to their part of the runbook. */
   readonly alerts?: readonly string[];
 }
 
-/** Panels below a heading, from left to right. */
+/** Panels below one heading, from left to right. */
 export interface Row {
   readonly title: string;
   readonly height: number;
@@ -49,10 +49,13 @@ export interface Row {
 
 const ANYWHERE = 'namespace=~"$namespace"';
 const OF_SOURCE = `${ANYWHERE},source=~"$source"`;
-/** Of metrics that every program has, those of this service: it need not have a job of its own. */
+/** Restricts process metrics, which every program has, to this service, whatever its Prometheus job. */
 const OURS = "and on (job, namespace, instance) last_over_time(mutt_remediation_build_info[1d])";
 
-/** As the instance tells it that leads the source; while none does, the worst that any tells (as rules/recording.yml). */
+/**
+ * The value from the instance that leads the source; without a leader, the worst value of all (as in
+ * rules/recording.yml).
+ */
 function asLeader(
   worst: "max" | "min",
   expr: string,
@@ -63,7 +66,7 @@ function asLeader(
     `or ${group} (${expr})`;
 }
 
-/** A counter's increase a minute over all instances. */
+/** Increase of a counter per minute, over all instances. */
 function perMinute(counter: string, by: readonly string[], matchers: string): string {
   return `60 * sum by (${["namespace", ...by].join(", ")}) (rate(${counter}{${matchers}}[$__rate_interval]))`;
 }
@@ -74,7 +77,7 @@ function durationQuantile(quantile: number): string {
 }
 
 const GATES = asLeader("min", `mutt_remediation_gate_open{${OF_SOURCE},gate!="leader"}`, ["gate"]);
-/** These two open and close all the time while messages flow: no event each. */
+/** These two open and close constantly while messages flow, so they draw no events. */
 const STEADY_GATES = asLeader("min", `mutt_remediation_gate_open{${OF_SOURCE},gate!~"leader|depth|pace"}`, ["gate"]);
 
 const STATE_COLOURS: Readonly<Record<BrakeState, Colour>> = {
@@ -84,7 +87,7 @@ const STATE_COLOURS: Readonly<Record<BrakeState, Colour>> = {
   ramping: "yellow",
 };
 const STATES: readonly Meaning[] = BRAKE_STATES.map((text, value) => ({ value, text, colour: STATE_COLOURS[text] }));
-/** The number of the state that a source is in. */
+/** Query for the number of a source's state. */
 const BRAKE = asLeader(
   "max",
   "(" + BRAKE_STATES.map((state, value) => `${value} * mutt_remediation_brake_state{${OF_SOURCE},state="${state}"}`)
@@ -364,7 +367,7 @@ export const ROWS: readonly Row[] = [
   },
 ];
 
-/** Events drawn across all panels, while their expression is over 0. */
+/** Events drawn across all panels while their expression is above 0. */
 export const ANNOTATIONS = [
   {
     name: "Gates",
@@ -382,7 +385,7 @@ export const ANNOTATIONS = [
   },
 ] as const satisfies readonly { name: string; expr: string; colour: Colour; title: string; tags: string }[];
 
-/** What can be chosen at the top: a label of a metric, and what "All" matches (a label that is not there too, with `.*`). */
+/** A selector at the top: a label of a metric, and the pattern of "All" (`.*` also matches a missing label). */
 export const CHOICES = [
   { name: "namespace", label: "Namespace", metric: "mutt_remediation_build_info", all: ".*" },
   { name: "source", label: "Source", metric: `mutt_remediation_replayed_total{${ANYWHERE}}`, all: ".+" },
@@ -401,7 +404,7 @@ export function renderDashboard(): string {
     tags: ["mutt"],
     schemaVersion: 41,
     editable: true,
-    graphTooltip: 1, // one crosshair over all panels
+    graphTooltip: 1, // shared crosshair
     refresh: "10s",
     time: { from: "now-1h", to: "now" },
     timezone: "browser",
@@ -424,7 +427,7 @@ function renderVariables() {
     return {
       ...{ type: "query", name, label, datasource: DATASOURCE, definition: query, query: { query, refId: name } },
       ...{ includeAll: true, multi: true, allValue: all, current: { text: ["All"], value: ["$__all"] } },
-      ...{ refresh: 2, sort: 1, options: [] }, // anew when the time range changes
+      ...{ refresh: 2, sort: 1, options: [] }, // on a change of the time range
     };
   });
   const base = "https://git.example.com/mutt-remediation/blob/main";

@@ -107,7 +107,7 @@ export class RenewedFiles {
   }
 
   #refuse(key: TlsFile, problem: string): void {
-    this.#tell(key, `Cannot use ${FIELDS[key].variable} ${quote(this.#deps.settings[key])}: ${problem}`);
+    this.#tell(key, `${FIELDS[key].variable} ${quote(this.#deps.settings[key])} cannot be used: ${problem}`);
   }
 
   #tell(key: string, problem: string): void {

@@ -21,7 +21,7 @@ Checks the configuration, the version and eviction policy of Redis, the types an
 hash slots. Tests the permissions to move messages with a key of its own, which it deletes at once. Asks for a consumer's health
 page if one is set (ALERTER_HEALTH_URL). If the service runs on this machine, reports gates closed for more than an hour.
 
-Exit codes: 0 all is well; 1 Redis, a consumer or (--probe) Moogsoft cannot be used; 78 something must be changed first.
+Exit codes: 0 no problems; 1 Redis, a consumer or (--probe) Moogsoft cannot be used; 78 change something first.
 
 Examples:
   mutt-remediation check
