@@ -44,8 +44,7 @@ function causeOf(stderr: string): string {
 
 /**
  * Audits, prints the findings, and ends with a tally as the last line. Fails for high and critical vulnerabilities.
- * Only
- * prints lower ones and an unreachable registry. @returns an exit code.
+ * Only prints lower ones and an unreachable registry. @returns an exit code.
  */
 export async function runAudit(): Promise<number> {
   const { result, told } = await audit();

@@ -27,8 +27,7 @@ Exit codes: 0 it is made; 1 it is not; 2 wrong command line.`;
 
 /**
  * A bundled file starts 40 ms sooner than a module tree and needs 8 MiB less when idle. A small young generation frees
- * the
- * bytes of chunks early: a drain needs 105 MiB instead of 160, at 95 % of the rate (bench/figures.md).
+ * the bytes of chunks early: a drain needs 105 MiB instead of 160, at 95 % of the rate (bench/figures.md).
  */
 const LEAN_FLAGS = ["--bundle", "--minify", "--v8-flags=--max-semi-space-size=2"];
 /** Embedded in the binary for `src/app/version.ts`; removed after the build. */
@@ -36,12 +35,9 @@ const COMMIT_FILE = "dist/commit";
 
 /**
  * Permissions of the program, as flags of `deno run` and `deno compile`. It may not run programs, load libraries or
- * read system
- * information, except its user id (it warns about a `.env` of another user). It may read any file, since the operator
- * chooses
- * the paths. It may write only to the folders of Redis' Unix sockets, because connecting counts as writing. Variables
- * that are
- * not listed read as absent instead of ending the program.
+ * read system information, except its user id (it warns about a `.env` of another user). It may read any file, since
+ * the operator chooses the paths. It may write only to the folders of Redis' Unix sockets, because connecting counts as
+ * writing. Variables that are not listed read as absent instead of ending the program.
  */
 export function permissionFlags(): string[] {
   return [

@@ -2,8 +2,7 @@
  * A plugin of `deno lint`: every export of `src/` has a doc comment.
  *
  * `deno doc --lint` also requires one on every field and treats npm types in signatures as private, so it could never
- * pass
- * here.
+ * pass here.
  */
 
 /** Whether the text before a declaration ends with a doc comment. */

@@ -1,9 +1,7 @@
 /**
  * Writes the generated files. From the tables of settings, sources and the ACL: `.env.template`,
- * `docs/configuration.md`,
- * `docs/states.md`, `docs/sources.schema.json`, parts of `docs/redis.md` and `docs/architecture.md`. From Prometheus'
- * rules:
- * `k8s/components/monitoring/prometheusrule.yaml`. From `dashboard.ts`:
+ * `docs/configuration.md`, `docs/states.md`, `docs/sources.schema.json`, parts of `docs/redis.md` and
+ * `docs/architecture.md`. From Prometheus' rules: `k8s/components/monitoring/prometheusrule.yaml`. From `dashboard.ts`:
  * `monitoring/grafana/dashboards/mutt-remediation.json`.
  *
  *     deno run -A scripts/generate.ts           # writes them

@@ -2,8 +2,7 @@
  * A plugin of `deno lint`: checks imports between the rooms of `src/`, and globals that only `src/runtime` may use.
  *
  * Dependency-cruiser would be another dependency and checks only imports. The rest (clock, timers, randomness, `Deno`)
- * needs a
- * syntax tree, which Deno's linter provides.
+ * needs a syntax tree, which Deno's linter provides.
  */
 
 /** Rooms of `src/`, from low to high. A room may use those before it (docs/architecture.md). */

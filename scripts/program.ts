@@ -8,8 +8,7 @@ const SIGNAL_EXITS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 /**
  * Runs until the work ends, fails or a signal aborts it. Resolves with the exit code after cleanup. `what` is its name
- * in the
- * error text. A second signal, a moment after the first, exits at once.
+ * in the error text. A second signal, a moment after the first, exits at once.
  */
 export async function runInterruptible(what: string, play: (signal: AbortSignal) => Promise<number>): Promise<number> {
   const interrupt = new AbortController();

@@ -1,7 +1,6 @@
 /**
  * The permissions of a Redis user for the built-in sources, as in docs/redis.md. tests/integration/acl_test.ts checks
- * that they
- * are sufficient and that each is necessary.
+ * that they are sufficient and that each is necessary.
  */
 import { CONFIG_CHANNEL, CONFIG_KEY_PREFIX } from "../src/mutt/dynamic_keys_watcher.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../src/config/fields.ts";

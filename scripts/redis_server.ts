@@ -40,8 +40,7 @@ export function decideRedis({ found, os, isRoot, hasTerminal, hasApt }: Surround
 
 /**
  * Finds a Redis server: `redis-server`, `valkey-server`, or Debian's `redis-check-rdb`, which is the same program and
- * comes
- * with `redis-tools`, without a system service. If none is installed, see {@link decideRedis}.
+ * comes with `redis-tools`, without a system service. If none is installed, see {@link decideRedis}.
  *
  * @throws Error with advice in one line
  */
@@ -107,8 +106,7 @@ export interface RedisServer {
 
 /**
  * Starts a server on 127.0.0.1 and resolves when it answers. Without persistence unless `config` enables it. If this
- * process
- * dies, even by `kill -9`, the server dies too.
+ * process dies, even by `kill -9`, the server dies too.
  *
  * @throws Error with the end of the server's log if it does not start, or if no Redis program is found
  */

@@ -2,8 +2,7 @@
  * Entry point of every task of `deno.json`: checks Deno's version, then loads the task.
  *
  * An old Deno must be able to run this file, so it has no static imports and no syntax newer than Deno 1.40. (Deno
- * before 2.3
- * refuses the lock file and reports by itself that it is too old.)
+ * before 2.3 refuses the lock file and reports by itself that it is too old.)
  */
 const [major, minor] = Deno.version.deno.split(".").map(Number) as [number, number];
 if (major < 2 || (major === 2 && minor < 8)) {

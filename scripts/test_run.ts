@@ -43,8 +43,7 @@ export const SUITES = {
 
 /**
  * Runs all suites in order, even after a failure, and prints the total as the last line on stdout. `env` adds variables
- * to
- * this process's for the tests. @returns an exit code.
+ * to this process's for the tests. @returns an exit code.
  */
 export async function runSuites(suites: readonly Suite[], env: Record<string, string> = {}): Promise<number> {
   let sum: Tally = { passed: 0, failed: 0, skipped: 0 };

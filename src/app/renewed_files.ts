@@ -1,7 +1,6 @@
 /**
  * Certificates, keys and secrets that may be renewed on disk while the service runs. Each new connection rereads them.
- * An
- * unusable file, perhaps half written, is logged once, and its previous content stays in use.
+ * An unusable file, perhaps half written, is logged once, and its previous content stays in use.
  */
 import { FIELDS, type Settings } from "../config/fields.ts";
 import { errorName } from "../config/layers.ts";

@@ -68,9 +68,8 @@ export class RunningSources {
 
   /**
    * Replaces the running sources. A removed or changed source finishes its current chunk first, so that two definitions
-   * never
-   * drain one queue (tests/unit/app/running_sources_test.ts). Unchanged sources keep running. Does nothing after a
-   * stop.
+   * never drain one queue (tests/unit/app/running_sources_test.ts). Unchanged sources keep running. Does nothing after
+   * a stop.
    */
   apply(setups: readonly SourceDefinition[]): Promise<void> {
     return this.#enqueue(async () => {

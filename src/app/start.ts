@@ -14,8 +14,7 @@ const PREFLIGHT_RETRY_MS = 1_000;
 
 /**
  * Waits for Redis without a time limit, checks it once for each source, then starts that source. A server that is down
- * delays
- * only its own sources. Resolves with 0 when all sources run or on the signal, and with 78 if a check fails.
+ * delays only its own sources. Resolves with 0 when all sources run or on the signal, and with 78 if a check fails.
  */
 export async function startWhenRedisIsReady(
   { log, clock, signal }: Pick<AppOptions, "log" | "clock" | "signal">,

@@ -48,8 +48,7 @@ function ask(url: string, accept: string): Promise<{ status: number; text: strin
 
 /**
  * Local addresses of a service that is bound to `bindAddress`. At `::` it usually accepts IPv4 too; that comes first
- * because
- * an old runtime (2.6) cannot connect over IPv6.
+ * because an old runtime (2.6) cannot connect over IPv6.
  */
 function loopbacksFor(bindAddress: string): string[] {
   if (bindAddress === "0.0.0.0" || bindAddress === "") return ["127.0.0.1"];

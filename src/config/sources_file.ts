@@ -79,8 +79,7 @@ export const SOURCES_SCHEMA = Type.Object({
 
 /**
  * Parses the text of a sources file, YAML or JSON. Compares its lists with those of the built-in sources in `settings`,
- * or not
- * at all if that is `null`. Never throws.
+ * or not at all if that is `null`. Never throws.
  */
 export function parseSources(text: string, settings: Settings | null): ParsedSources {
   const read = readYaml(text);

@@ -1,9 +1,8 @@
 /**
  * Reads handwritten YAML 1.2, which includes JSON. Pure and bounded. It rejects surprising syntax: anchors and aliases
- * (a small
- * file could expand to gigabytes), tags, directives (`%YAML 1.1` would make `no` a boolean), a second document, and
- * names that
- * are not strings. Numbers are decimal; every word except `true`, `false` and `null` is a string.
+ * (a small file could expand to gigabytes), tags, directives (`%YAML 1.1` would make `no` a boolean), a second
+ * document, and names that are not strings. Numbers are decimal; every word except `true`, `false` and `null` is a
+ * string.
  */
 import {
   Composer,
