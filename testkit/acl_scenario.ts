@@ -37,7 +37,7 @@ export interface ScenarioOptions {
   readonly own?: { readonly dlq: string; readonly target: string; readonly dead: string } | null;
 }
 
-/** Suffix of a state key. */
+/** ECHO that marks the end of a recording. */
 const END_OF_RECORD = "end of the record";
 
 /** A command that Redis ran, with shortened arguments. */

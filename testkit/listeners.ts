@@ -16,7 +16,7 @@ export interface TestListener {
   isAlive(): Promise<boolean>;
 }
 
-/** Metrics of a service without sources. */
+/** SLO report of a service without sources. */
 export const NO_OBJECTIVES: SloReport = {
   ...{ window_hours: 24, components: {}, state: "insufficient_data" },
   ...{ pod: "pod", since: "2026-11-20T10:00:00.000Z" },
