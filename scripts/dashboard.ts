@@ -122,7 +122,7 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "Oldest dead letter",
-        help: "How long the oldest dead letter has waited in its queue, since it was first seen there. 0: none waits.",
+        help: "Age of the oldest dead letter, counted from when it was first seen in the queue. 0: the queue is empty.",
         ...{ kind: "stat", width: 5, unit: "s", limits: [900, 3_600] },
         queries: [{
           expr: asLeader("max", `mutt_remediation_oldest_age_seconds{${OF_SOURCE}}`),
@@ -132,7 +132,7 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "Replayed a minute",
-        help: "Messages put back into their work queue. Rises when dead letters wait and the gates are open.",
+        help: "Messages put back into their work queue. Rises while dead letters wait and the gates are open.",
         ...{ kind: "lines", width: 7 },
         queries: [{
           expr: perMinute("mutt_remediation_replayed_total", ["source"], OF_SOURCE),
@@ -143,7 +143,7 @@ export const ROWS: readonly Row[] = [
       {
         title: "Died a minute, by reason",
         help:
-          "Messages moved to the dead list: poison failed too often; the others can never be read. Should be about 0.",
+          "Messages moved to the dead list. poison failed too often; the other reasons are unusable messages. Should be about 0.",
         ...{ kind: "lines", width: 7 },
         queries: [{
           expr: perMinute("mutt_remediation_dead_total", ["source", "reason"], OF_SOURCE),
@@ -153,8 +153,7 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "Gates",
-        help:
-          "Why does nothing move? One that is closed (red) says it. depth and pace open and close while messages flow.",
+        help: "If nothing moves, a closed (red) gate shows why. depth and pace open and close while messages flow.",
         ...{ kind: "states", width: 12, meanings: OPEN_OR_CLOSED },
         queries: [{ expr: GATES, legend: "{{source}} {{gate}} {{namespace}}" }],
         alerts: [
@@ -170,15 +169,15 @@ export const ROWS: readonly Row[] = [
       {
         title: "Canary and ramp",
         help:
-          "healthy: all that the gates allow goes. suspect, canary: what was replayed comes back, so only canary groups go. " +
-          "ramping: they stayed away, and more goes each cycle.",
+          "healthy: only the gates limit replay. suspect, canary: replayed messages return, so only canary groups are replayed. " +
+          "ramping: canaries succeeded, and the limit grows each cycle.",
         ...{ kind: "states", width: 6, meanings: STATES },
         queries: [{ expr: BRAKE, legend: "{{source}} {{namespace}}" }],
         alerts: ["MUTTRemediationReturns"],
       },
       {
         title: "Most messages of a cycle",
-        help: "While canaries go or the ramp grows. -1: no bound.",
+        help: "Limit of a cycle during canaries and the ramp. -1: no limit.",
         ...{ kind: "lines", width: 6 },
         queries: [{
           expr: asLeader("max", `mutt_remediation_allowance{${OF_SOURCE}}`),
@@ -193,7 +192,7 @@ export const ROWS: readonly Row[] = [
     panels: [
       {
         title: "Dead-letter queues and dead lists",
-        help: "A dead list only grows: somebody has to look at it.",
+        help: "A dead list only grows until an operator handles its messages.",
         ...{ kind: "lines", width: 12 },
         queries: [{
           expr: asLeader("max", `mutt_remediation_queue_depth{${OF_SOURCE},role=~"dlq|dead"}`, ["queue", "role"]),
@@ -203,7 +202,7 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "Work queues behind",
-        help: "What replays go to, and what comes after. Gate depth closes at their limit.",
+        help: "The target of replays and the queues after it. The gate depth closes at their limit.",
         ...{ kind: "lines", width: 12 },
         queries: [{
           expr: asLeader("max", `mutt_remediation_queue_depth{${OF_SOURCE},role=~"target|downstream"}`, [
@@ -221,8 +220,7 @@ export const ROWS: readonly Row[] = [
     panels: [
       {
         title: "Commits a minute, by result",
-        help:
-          "ok, and now and then another, is as it should be. Many conflicts: somebody else takes from the dead-letter queue.",
+        help: "Mostly ok is normal. Many conflicts: another program takes messages from the dead-letter queue.",
         ...{ kind: "lines", width: 8 },
         queries: [{
           expr: `${perMinute("mutt_remediation_commits_total", ["source", "result"], OF_SOURCE)} > 0 or ` +
@@ -233,7 +231,7 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "Duration of a cycle",
-        help: "From its beginning to its end; one that is held by a gate takes next to nothing.",
+        help: "From start to end. A cycle behind a closed gate takes almost no time.",
         ...{ kind: "lines", width: 6, unit: "s" },
         queries: [0.5, 0.95].map((quantile) => ({
           expr: durationQuantile(quantile),
@@ -242,13 +240,13 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "Passes a minute",
-        help: "Over all sources and instances. None: the loop stands still.",
+        help: "Over all sources and instances. 0: the loop is stuck.",
         ...{ kind: "lines", width: 5 },
         queries: [{ expr: perMinute("mutt_remediation_loops_total", [], ANYWHERE), legend: "passes {{namespace}}" }],
       },
       {
         title: "Moved",
-        help: "Bytes of the messages moved, each second.",
+        help: "Bytes of moved messages per second.",
         ...{ kind: "lines", width: 5, unit: "Bps" },
         queries: [{
           expr: `sum by (namespace, source) (rate(mutt_remediation_moved_bytes_total{${OF_SOURCE}}[$__rate_interval]))`,
@@ -263,14 +261,14 @@ export const ROWS: readonly Row[] = [
     panels: [
       {
         title: "Moogsoft",
-        help: "Whether it takes the probe, as each instance was last told. Also healthy where it is not asked.",
+        help: "Result of each instance's last probe. Also healthy if Moogsoft is not probed.",
         ...{ kind: "states", width: 8, meanings: yesOrNo("healthy", "unhealthy", "red") },
         queries: [{ expr: `mutt_remediation_moog_health{${ANYWHERE}}`, legend: "{{instance}} {{namespace}}" }],
         alerts: ["MUTTRemediationProbeFlaps"],
       },
       {
         title: "Failed Redis calls a minute, by code",
-        help: "Each is tried again and loses nothing.",
+        help: "Failed calls are retried and lose no messages.",
         ...{ kind: "lines", width: 6 },
         queries: [{
           expr:
@@ -280,7 +278,7 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "Reconnects in 15 minutes",
-        help: "Connections to Redis made again after a loss. One is a failover; many are trouble.",
+        help: "Reconnects to Redis after a lost connection. One may be a failover; many are a problem.",
         ...{ kind: "lines", width: 5 },
         queries: [{
           expr: `increase(mutt_remediation_redis_reconnects_total{${ANYWHERE}}[15m])`,
@@ -290,7 +288,7 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "Configuration changes in an hour",
-        help: "Dynamic keys and the sources file. rejected: the last good value stayed; the log says why.",
+        help: "Changes of dynamic keys and the sources file. rejected: the last valid value stays; the log says why.",
         ...{ kind: "lines", width: 5 },
         queries: [{
           expr: `max by (namespace, result) (increase(mutt_remediation_config_reloads_total{${ANYWHERE}}[1h]))`,
@@ -320,7 +318,7 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "Running since",
-        help: "Uptime of each instance. Back to 0 again and again: it ends and is started anew.",
+        help: "Uptime of each instance. Repeated drops to 0 are restarts.",
         ...{ kind: "lines", width: 6, unit: "s" },
         queries: [{
           expr: `time() - process_start_time_seconds{${ANYWHERE}} ${OURS}`,
@@ -329,7 +327,7 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "Version",
-        help: "What is running.",
+        help: "The running version.",
         ...{ kind: "table", width: 6 },
         queries: [{
           expr: `max by (namespace, instance, version, commit) (mutt_remediation_build_info{${ANYWHERE}})`,
@@ -347,7 +345,7 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "Memory",
-        help: "Resident.",
+        help: "Resident memory.",
         ...{ kind: "lines", width: 8, unit: "bytes" },
         queries: [{
           expr: `process_resident_memory_bytes{${ANYWHERE}} ${OURS}`,
@@ -356,7 +354,8 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "HTTP clients cut off a minute",
-        help: "By port and reason: too slow, or the oldest of too many. Scrapes and probes should not be among them.",
+        help:
+          "By port and reason: too slow, or the oldest of too many connections. Scrapes and probes should not be cut off.",
         ...{ kind: "lines", width: 8 },
         queries: [{
           expr: perMinute("mutt_remediation_http_cut_total", ["port", "reason"], ANYWHERE),

@@ -7,9 +7,9 @@ import { runFiles, SUITES } from "./test_run.ts";
 const USAGE = `Usage: deno task t [--all] <file>… | <name> | --changed
 
   <file>     unit tests that reach these files through imports
-  <name>     unit tests whose name holds this text
+  <name>     unit tests with this text in their name
   --changed  unit tests that reach the files that differ from HEAD
-  --all      property, integration and deployment tests too`;
+  --all      also property, integration and deployment tests`;
 
 const FOLDERS = ["src", "testkit", "tests", "scripts", "demo", "bench"];
 

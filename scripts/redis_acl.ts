@@ -16,20 +16,20 @@ export interface CommandGrant {
 
 /** Every command that the service sends or its scripts call; Redis checks the ACL for both. */
 export const COMMAND_GRANTS: readonly CommandGrant[] = [
-  { commands: ["eval", "evalsha"], why: "Every move is a script, and most of what is read.", without: null },
+  { commands: ["eval", "evalsha"], why: "Every move and most reads are scripts.", without: null },
   {
     commands: [
       ...["type", "time", "llen", "lindex", "lrange", "lpush", "lrem", "ltrim", "get", "getrange", "set"],
       ...["hget", "hmget", "hset", "hstrlen", "pexpire"],
     ],
-    why: "What the scripts call; some are sent by themselves too.",
+    why: "Commands of the scripts; some are also sent directly.",
     without: null,
   },
-  { commands: ["zcount"], why: "The pace: how much the forwarders have sent recently.", without: null },
+  { commands: ["zcount"], why: "The pace: counts what the forwarders have sent recently.", without: null },
   {
     commands: ["watch", "multi", "exec", "discard", "unwatch"],
-    why: "Guard what was read until it is moved.",
-    without: "each commit proves by a digest that nothing has changed: as safe, at more of Redis' time",
+    why: "Detect changes between a read and its move.",
+    without: "each commit compares a digest instead: equally safe, but Redis needs more time",
   },
   {
     commands: ["scan", "exists"],
@@ -38,35 +38,35 @@ export const COMMAND_GRANTS: readonly CommandGrant[] = [
   },
   {
     commands: ["zrevrangebyscore"],
-    why: "Watch live alerts get through.",
-    without: "no proof that the consumer works: a source to which as much comes back as goes keeps to canary groups",
+    why: "Observe live alerts that succeed.",
+    without: "no proof that the consumer works: a source that gets back as much as it replays stays in canary mode",
   },
   {
     commands: ["info"],
-    why: "Eviction policy and cluster mode, at the start.",
+    why: "Reads eviction policy and cluster mode at the start.",
     without: "one warning that they are unknown",
   },
   {
     commands: ["subscribe"],
-    why: "Changes of dynamic keys, at once.",
-    without: "one warning; they are only polled, every 5 s",
+    why: "Receives changes of dynamic keys at once.",
+    without: "one warning; dynamic keys are only polled, every 5 s",
   },
   {
     commands: ["client|setname"],
     why: "Names of the connections in `CLIENT LIST`.",
-    without: "they have none",
+    without: "connections have no names",
   },
   {
     commands: ["select"],
-    why: "Only for a database other than 0.",
-    without: "with `REDIS_DB` 0 nothing; with another one nothing moves",
+    why: "Needed only if `REDIS_DB` is not 0.",
+    without: "no effect if `REDIS_DB` is 0; otherwise nothing moves",
   },
 ];
 
 /** Additional commands for Redis Cluster. */
 export const CLUSTER_GRANT: CommandGrant = {
   commands: ["cluster|slots"],
-  why: "In a Redis Cluster only: which node has what.",
+  why: "For Redis Cluster only: finds the node of each key.",
   without: null,
 };
 
@@ -94,7 +94,7 @@ export function keyGrants(
       : []),
     ...(hasMoog ? [{ patterns: [moogDlq, alertQueue], writes: true, why: "The lists of the source `moog`." }] : []),
     { patterns: [deadList], writes: true, why: "The dead list." },
-    { patterns: ["mutt:remediation:*"], writes: true, why: "The service's own records." },
+    { patterns: ["mutt:remediation:*"], writes: true, why: "The service's own keys." },
     ...(hasMoog ? [] : [{ patterns: [alertQueue], writes: false, why: "Depth and pace." }]),
     { patterns: [names.moogRateLimitKey], writes: false, why: "The forwarders' rate limit: the pace." },
     { patterns: ["mutt:circuit_breaker:moogsoft:*"], writes: false, why: "The forwarders' circuit breaker." },
