@@ -1,11 +1,11 @@
-/** Asks npm's registry whether a package in `deno.lock` has a known vulnerability. */
+/** Audits the packages of `deno.lock` for known vulnerabilities through npm's registry. */
 import { ROOT } from "./child.ts";
 import { formatTally, type Tally } from "./test_run.ts";
 
-/** An audit that takes longer has no network worth the name. */
+/** Time limit; a longer audit means a broken network. */
 const LIMIT_MS = 60_000;
 
-/** What is known afterwards; `unknown` where the registry could not be asked. */
+/** Result of an audit; `unknown` if the registry could not be queried. */
 export type AuditResult = "clean" | "vulnerable" | "unknown";
 
 const TALLIES: Readonly<Record<AuditResult, Tally>> = {
@@ -14,13 +14,13 @@ const TALLIES: Readonly<Record<AuditResult, Tally>> = {
   unknown: { passed: 0, failed: 0, skipped: 1 },
 };
 
-/** Reads what `deno audit` says; its exit code alone is 1 for a vulnerability and for a missing network. */
+/** Parses the output of `deno audit`. Its exit code is 1 both for a vulnerability and for a missing network. */
 export function judgeAudit({ code, stdout }: { readonly code: number; readonly stdout: string }): AuditResult {
   if (code === 0) return "clean";
   return /^Found \d+ vulnerabilit/m.test(stdout) ? "vulnerable" : "unknown";
 }
 
-/** Asks, with `env` on top of this process' own variables. `told` is for people. */
+/** Runs the audit with `env` added to this process's variables. `told` is a summary for people. */
 export async function audit(
   env: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly result: AuditResult; readonly told: string }> {
@@ -36,15 +36,15 @@ export async function audit(
   return { result, told: result === "unknown" ? `could not be reached, skipped (${causeOf(stderr!)})` : stdout! };
 }
 
-/** The first cause that is given; the error itself names the registry's address. */
+/** The first cause in the output: the error itself contains the registry's address. */
 function causeOf(stderr: string): string {
   const [first = ""] = (stderr.split("Caused by:")[1] ?? "").trim().split("\n");
   return first.replace(/^0: /, "") || "no answer";
 }
 
 /**
- * Audits, tells what it found, and ends with a tally as the last line. Fails for what is high or critical; lower ones are only
- * told, and so is a registry that cannot be asked. @returns an exit code.
+ * Audits, prints the findings, and ends with a tally as the last line. Fails for high and critical vulnerabilities.
+ * Only prints lower ones and an unreachable registry. @returns an exit code.
  */
 export async function runAudit(): Promise<number> {
   const { result, told } = await audit();

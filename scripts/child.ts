@@ -1,22 +1,25 @@
-/** Runs other programs for the tasks, always from the repository's root. */
+/** Runs other programs for the tasks, always in the repository's root. */
 import { fileURLToPath } from "node:url";
 
 /** The repository's root folder, with a final slash. */
 export const ROOT: string = fileURLToPath(new URL("../", import.meta.url));
 
-/** What {@link run} may be told beside the command. */
+/** Options of {@link run}. */
 export interface RunOptions {
-  /** Variables on top of this process' own. */
+  /** Variables to add to this process's. */
   readonly env?: Record<string, string>;
-  /** Keeps the output back and shows it only when the program fails. Default: the output goes to the terminal. */
+  /** Shows the output only if the program fails. Default: the output goes to the terminal. */
   readonly quiet?: boolean;
-  /** Ends the program after this time (SIGTERM). Default: never. */
+  /** Time after which the program gets SIGTERM. Default: never. */
   readonly limitMs?: number;
-  /** SIGTERM to this process is handed to the program instead, which is killed if it is still there so much later. Default: it is not. */
+  /**
+   * If set, SIGTERM is forwarded to the program, which is killed if it has not ended after this time. Default: not
+   * forwarded.
+   */
   readonly graceMs?: number;
 }
 
-/** Runs a program to its end. @returns its exit code, 127 where there is no such program. */
+/** Runs a program to its end. @returns its exit code; 127 if the program does not exist. */
 export async function run(
   command: readonly string[],
   { env, quiet = false, limitMs, graceMs }: RunOptions = {},
@@ -60,12 +63,12 @@ async function outlive(child: Deno.ChildProcess, graceMs: number | undefined): P
   }
 }
 
-/** Runs this very Deno. @returns its exit code. */
+/** Runs the current Deno executable. @returns its exit code. */
 export function runDeno(args: readonly string[], options?: RunOptions): Promise<number> {
   return run([Deno.execPath(), ...args], options);
 }
 
-/** Path of a program that is on `PATH`. */
+/** Finds a program on `PATH`. */
 export function onPath(program: string): string | undefined {
   const folders = (Deno.env.get("PATH") ?? "").split(":").filter((folder) => folder !== "");
   return folders.map((folder) => `${folder}/${program}`).find(isExecutable);
@@ -80,7 +83,7 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/** Files below a folder of the repository whose name ends so, sorted. A folder that is not there holds none. */
+/** Lists the files below a folder of the repository with this ending, sorted; empty if the folder does not exist. */
 export function filesIn(folder: string, ending: string): string[] {
   try {
     return [...Deno.readDirSync(ROOT + folder)].flatMap((entry) => {

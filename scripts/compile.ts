@@ -1,4 +1,4 @@
-/** Makes `dist/mutt-remediation`, and says what the program is allowed, for whoever runs it from source. */
+/** Compiles `dist/mutt-remediation`, and lists the permissions for running from source. */
 import { parseArgs } from "node:util";
 import { environmentPrefixes } from "../src/config/fields.ts";
 import { RUNTIME_VARIABLES } from "../src/config/runtime_variables.ts";
@@ -6,9 +6,9 @@ import { NPX_VARIABLE, SERVE_ADDRESS_VARIABLE } from "../src/runtime/process.ts"
 import { ROOT, runDeno } from "./child.ts";
 import { EXIT } from "./program.ts";
 
-/** The binary, below the repository's root, unless `--output` says otherwise. */
+/** Default path of the binary, relative to the repository's root. */
 export const BINARY = "dist/mutt-remediation";
-/** What the binary can be made for, on any of them: the name that Docker has for it, and Deno's. */
+/** Target platforms: Docker's name and Deno's. Each can be compiled on any of them. */
 export const PLATFORMS = {
   "linux/amd64": "x86_64-unknown-linux-gnu",
   "linux/arm64": "aarch64-unknown-linux-gnu",
@@ -16,27 +16,28 @@ export const PLATFORMS = {
   "darwin/arm64": "aarch64-apple-darwin",
 } as const;
 
-const HELP = `Makes the binary.
+const HELP = `Compiles the binary.
 
 Usage: deno task compile [--platform PLATFORM] [--output FILE]
 
-  --platform PLATFORM  ${Object.keys(PLATFORMS).join(", ")}; empty or not given: this machine's
-  --output FILE        default ${BINARY}
+  --platform PLATFORM  ${Object.keys(PLATFORMS).join(", ")}; default: this machine
+  --output FILE        default: ${BINARY}
 
-Exit codes: 0 it is made; 1 it is not; 2 wrong command line.`;
+Exit codes: 0 compiled; 1 failed; 2 invalid command line.`;
 
 /**
- * One small file instead of a tree: 40 ms sooner there, 8 MiB less at rest. A small young generation: the bytes of chunks are
- * freed soon, so that a drain stays at 105 MiB instead of 160, at 95 % of the rate (bench/figures.md).
+ * A bundled file starts 40 ms sooner than a module tree and needs 8 MiB less when idle. A small young generation frees
+ * the bytes of chunks early: a drain needs 105 MiB instead of 160, at 95 % of the rate (bench/figures.md).
  */
 const LEAN_FLAGS = ["--bundle", "--minify", "--v8-flags=--max-semi-space-size=2"];
-/** Embedded into the binary and read by `src/app/version.ts`; never left behind. */
+/** Embedded in the binary for `src/app/version.ts`; removed after the build. */
 const COMMIT_FILE = "dist/commit";
 
 /**
- * What the program is allowed, as flags of `deno run` and `deno compile`: no programs, no libraries, no facts about the
- * machine but the number of its own user (a `.env` of another is warned of). It may read any file, since the operator chooses the paths, and may write only where Redis' Unix sockets are
- * (connecting to one counts as writing). Variables that are not named read as absent instead of ending the program.
+ * Permissions of the program, as flags of `deno run` and `deno compile`. It may not run programs, load libraries or
+ * read system information, except its user id (it warns about a `.env` of another user). It may read any file, since
+ * the operator chooses the paths. It may write only to the folders of Redis' Unix sockets, because connecting counts as
+ * writing. Variables that are not listed read as absent instead of ending the program.
  */
 export function permissionFlags(): string[] {
   return [
@@ -51,8 +52,8 @@ export function permissionFlags(): string[] {
 }
 
 /**
- * Compiles as the command line says. `DENORT_BIN`, Deno's own variable, may name the base binary.
- * @returns an exit code; a failure is explained on stderr.
+ * Compiles with the options of the command line. `DENORT_BIN`, a variable of Deno, may name the base binary.
+ * @returns an exit code; explains a failure on stderr.
  */
 export async function compile(args: readonly string[]): Promise<number> {
   const wanted = parseOptions(args);
@@ -82,7 +83,7 @@ interface Options {
   readonly output: string;
 }
 
-/** @returns an exit code where there is nothing to compile. */
+/** @returns an exit code if there is nothing to compile */
 function parseOptions(args: readonly string[]): Options | number {
   try {
     const { values } = parseArgs({
@@ -105,10 +106,13 @@ function parseOptions(args: readonly string[]): Options | number {
   }
 }
 
-/** Names the platform to `deno compile`; nothing for this machine's own (an empty name). @throws RangeError for one that is not known. */
+/**
+ * Maps a platform to flags of `deno compile`; none for an empty name, which is this machine. @throws RangeError if
+ * unknown
+ */
 export function targetFlags(platform: string): string[] {
   if (platform === "") return [];
-  const known = platform.replace(/^(linux\/arm64)\/v8$/, "$1"); // an engine may name the variant, which there is only one of
+  const known = platform.replace(/^(linux\/arm64)\/v8$/, "$1"); // an engine may add the variant; there is only one
   if (Object.hasOwn(PLATFORMS, known)) return [`--target=${PLATFORMS[known as keyof typeof PLATFORMS]}`];
   throw new RangeError(`--platform "${platform}" is not one of ${Object.keys(PLATFORMS).join(", ")}`);
 }
@@ -119,7 +123,7 @@ function explainFailure(base: string | undefined): string {
     : "compile failed. If the download above is what failed: DENORT_BIN is not set either, so there is no base binary (denort)";
 }
 
-/** The commit, `-dirty` behind it where files differ from it; `BUILD_COMMIT` where there is no Git (an image build), else `unknown`. */
+/** The commit, with `-dirty` if files differ from it. Without Git (an image build): `BUILD_COMMIT`, else `unknown`. */
 export async function describeCommit(): Promise<string> {
   try {
     const git = await new Deno.Command("git", { args: ["describe", "--always", "--dirty", "--abbrev=12"], cwd: ROOT })

@@ -1,20 +1,20 @@
 /**
- * The Grafana dashboard: what it asks Prometheus and how it shows that. `deno task generate` writes it to
- * `monitoring/grafana/dashboards/mutt-remediation.json`; `tests/e2e/monitoring_test.ts` asks every query of it.
+ * The Grafana dashboard: its queries and panels. `deno task generate` writes it to
+ * `monitoring/grafana/dashboards/mutt-remediation.json`; `tests/e2e/monitoring_test.ts` runs every query.
  */
 import { BRAKE_STATES, type BrakeState } from "../src/cycle/brake.ts";
 
 /** One query of a panel. */
 export interface Query {
   readonly expr: string;
-  /** With `{{label}}`. */
+  /** May contain `{{label}}`. */
   readonly legend: string;
 }
 
 type Unit = "short" | "s" | "bytes" | "Bps" | "percentunit";
 type Colour = "green" | "yellow" | "orange" | "red" | "blue";
 
-/** What a value is called, and its colour. */
+/** Name and colour of a value. */
 interface Meaning {
   readonly value: number;
   readonly text: string;
@@ -24,23 +24,23 @@ interface Meaning {
 /** One panel. */
 export interface Panel {
   readonly title: string;
-  /** What it tells, what it should look like; behind the panel's (i). */
+  /** Explains the panel and its normal state; shown behind the (i). */
   readonly help: string;
-  /** `stat`: the last value, large. `lines`: over time. `states`: over time, as coloured bars. `table`: labels of now. */
+  /** `stat`: the last value, large. `lines`: over time. `states`: coloured bars over time. `table`: current labels. */
   readonly kind: "stat" | "lines" | "states" | "table";
-  /** Of 24. */
+  /** Width in columns; a row has 24. */
   readonly width: number;
   readonly queries: readonly Query[];
   /** Default `short`: a plain number. */
   readonly unit?: Unit;
-  /** From which value on it is yellow, and red. */
+  /** Values from which it turns yellow and red. */
   readonly limits?: readonly [yellow: number, red: number];
   readonly meanings?: readonly Meaning[];
-  /** Alerts that go by what it shows; it links to their part of the runbook. */
+  /** Alerts on the same data; the panel links to their part of the runbook. */
   readonly alerts?: readonly string[];
 }
 
-/** Panels below a heading, from left to right. */
+/** Panels below one heading, from left to right. */
 export interface Row {
   readonly title: string;
   readonly height: number;
@@ -49,10 +49,13 @@ export interface Row {
 
 const ANYWHERE = 'namespace=~"$namespace"';
 const OF_SOURCE = `${ANYWHERE},source=~"$source"`;
-/** Of metrics that every program has, those of this service: it need not have a job of its own. */
+/** Restricts process metrics, which every program has, to this service, whatever its Prometheus job. */
 const OURS = "and on (job, namespace, instance) last_over_time(mutt_remediation_build_info[1d])";
 
-/** As the instance tells it that leads the source; while none does, the worst that any tells (as rules/recording.yml). */
+/**
+ * The value from the instance that leads the source; without a leader, the worst value of all (as in
+ * rules/recording.yml).
+ */
 function asLeader(
   worst: "max" | "min",
   expr: string,
@@ -63,7 +66,7 @@ function asLeader(
     `or ${group} (${expr})`;
 }
 
-/** A counter's increase a minute over all instances. */
+/** Increase of a counter per minute, over all instances. */
 function perMinute(counter: string, by: readonly string[], matchers: string): string {
   return `60 * sum by (${["namespace", ...by].join(", ")}) (rate(${counter}{${matchers}}[$__rate_interval]))`;
 }
@@ -74,7 +77,7 @@ function durationQuantile(quantile: number): string {
 }
 
 const GATES = asLeader("min", `mutt_remediation_gate_open{${OF_SOURCE},gate!="leader"}`, ["gate"]);
-/** These two open and close all the time while messages flow: no event each. */
+/** These two open and close constantly while messages flow, so they draw no events. */
 const STEADY_GATES = asLeader("min", `mutt_remediation_gate_open{${OF_SOURCE},gate!~"leader|depth|pace"}`, ["gate"]);
 
 const STATE_COLOURS: Readonly<Record<BrakeState, Colour>> = {
@@ -84,7 +87,7 @@ const STATE_COLOURS: Readonly<Record<BrakeState, Colour>> = {
   ramping: "yellow",
 };
 const STATES: readonly Meaning[] = BRAKE_STATES.map((text, value) => ({ value, text, colour: STATE_COLOURS[text] }));
-/** The number of the state that a source is in. */
+/** Query for the number of a source's state. */
 const BRAKE = asLeader(
   "max",
   "(" + BRAKE_STATES.map((state, value) => `${value} * mutt_remediation_brake_state{${OF_SOURCE},state="${state}"}`)
@@ -119,7 +122,7 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "Oldest dead letter",
-        help: "How long the oldest dead letter has waited in its queue, since it was first seen there. 0: none waits.",
+        help: "Age of the oldest dead letter, counted from when it was first seen in the queue. 0: the queue is empty.",
         ...{ kind: "stat", width: 5, unit: "s", limits: [900, 3_600] },
         queries: [{
           expr: asLeader("max", `mutt_remediation_oldest_age_seconds{${OF_SOURCE}}`),
@@ -129,7 +132,7 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "Replayed a minute",
-        help: "Messages put back into their work queue. Rises when dead letters wait and the gates are open.",
+        help: "Messages put back into their work queue. Rises while dead letters wait and the gates are open.",
         ...{ kind: "lines", width: 7 },
         queries: [{
           expr: perMinute("mutt_remediation_replayed_total", ["source"], OF_SOURCE),
@@ -140,7 +143,7 @@ export const ROWS: readonly Row[] = [
       {
         title: "Died a minute, by reason",
         help:
-          "Messages moved to the dead list: poison failed too often; the others can never be read. Should be about 0.",
+          "Messages moved to the dead list. poison failed too often; the other reasons are unusable messages. Should be about 0.",
         ...{ kind: "lines", width: 7 },
         queries: [{
           expr: perMinute("mutt_remediation_dead_total", ["source", "reason"], OF_SOURCE),
@@ -150,8 +153,7 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "Gates",
-        help:
-          "Why does nothing move? One that is closed (red) says it. depth and pace open and close while messages flow.",
+        help: "If nothing moves, a closed (red) gate shows why. depth and pace open and close while messages flow.",
         ...{ kind: "states", width: 12, meanings: OPEN_OR_CLOSED },
         queries: [{ expr: GATES, legend: "{{source}} {{gate}} {{namespace}}" }],
         alerts: [
@@ -167,15 +169,15 @@ export const ROWS: readonly Row[] = [
       {
         title: "Canary and ramp",
         help:
-          "healthy: all that the gates allow goes. suspect, canary: what was replayed comes back, so only canary groups go. " +
-          "ramping: they stayed away, and more goes each cycle.",
+          "healthy: only the gates limit replay. suspect, canary: replayed messages return, so only canary groups are replayed. " +
+          "ramping: canaries succeeded, and the limit grows each cycle.",
         ...{ kind: "states", width: 6, meanings: STATES },
         queries: [{ expr: BRAKE, legend: "{{source}} {{namespace}}" }],
         alerts: ["MUTTRemediationReturns"],
       },
       {
         title: "Most messages of a cycle",
-        help: "While canaries go or the ramp grows. -1: no bound.",
+        help: "Limit of a cycle during canaries and the ramp. -1: no limit.",
         ...{ kind: "lines", width: 6 },
         queries: [{
           expr: asLeader("max", `mutt_remediation_allowance{${OF_SOURCE}}`),
@@ -190,7 +192,7 @@ export const ROWS: readonly Row[] = [
     panels: [
       {
         title: "Dead-letter queues and dead lists",
-        help: "A dead list only grows: somebody has to look at it.",
+        help: "A dead list only grows until an operator handles its messages.",
         ...{ kind: "lines", width: 12 },
         queries: [{
           expr: asLeader("max", `mutt_remediation_queue_depth{${OF_SOURCE},role=~"dlq|dead"}`, ["queue", "role"]),
@@ -200,7 +202,7 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "Work queues behind",
-        help: "What replays go to, and what comes after. Gate depth closes at their limit.",
+        help: "The target of replays and the queues after it. The gate depth closes at their limit.",
         ...{ kind: "lines", width: 12 },
         queries: [{
           expr: asLeader("max", `mutt_remediation_queue_depth{${OF_SOURCE},role=~"target|downstream"}`, [
@@ -218,8 +220,7 @@ export const ROWS: readonly Row[] = [
     panels: [
       {
         title: "Commits a minute, by result",
-        help:
-          "ok, and now and then another, is as it should be. Many conflicts: somebody else takes from the dead-letter queue.",
+        help: "Mostly ok is normal. Many conflicts: another program takes messages from the dead-letter queue.",
         ...{ kind: "lines", width: 8 },
         queries: [{
           expr: `${perMinute("mutt_remediation_commits_total", ["source", "result"], OF_SOURCE)} > 0 or ` +
@@ -230,7 +231,7 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "Duration of a cycle",
-        help: "From its beginning to its end; one that is held by a gate takes next to nothing.",
+        help: "From start to end. A cycle behind a closed gate takes almost no time.",
         ...{ kind: "lines", width: 6, unit: "s" },
         queries: [0.5, 0.95].map((quantile) => ({
           expr: durationQuantile(quantile),
@@ -239,13 +240,13 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "Passes a minute",
-        help: "Over all sources and instances. None: the loop stands still.",
+        help: "Over all sources and instances. 0: the loop is stuck.",
         ...{ kind: "lines", width: 5 },
         queries: [{ expr: perMinute("mutt_remediation_loops_total", [], ANYWHERE), legend: "passes {{namespace}}" }],
       },
       {
         title: "Moved",
-        help: "Bytes of the messages moved, each second.",
+        help: "Bytes of moved messages per second.",
         ...{ kind: "lines", width: 5, unit: "Bps" },
         queries: [{
           expr: `sum by (namespace, source) (rate(mutt_remediation_moved_bytes_total{${OF_SOURCE}}[$__rate_interval]))`,
@@ -260,14 +261,14 @@ export const ROWS: readonly Row[] = [
     panels: [
       {
         title: "Moogsoft",
-        help: "Whether it takes the probe, as each instance was last told. Also healthy where it is not asked.",
+        help: "Result of each instance's last probe. Also healthy if Moogsoft is not probed.",
         ...{ kind: "states", width: 8, meanings: yesOrNo("healthy", "unhealthy", "red") },
         queries: [{ expr: `mutt_remediation_moog_health{${ANYWHERE}}`, legend: "{{instance}} {{namespace}}" }],
         alerts: ["MUTTRemediationProbeFlaps"],
       },
       {
         title: "Failed Redis calls a minute, by code",
-        help: "Each is tried again and loses nothing.",
+        help: "Failed calls are retried and lose no messages.",
         ...{ kind: "lines", width: 6 },
         queries: [{
           expr:
@@ -277,7 +278,7 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "Reconnects in 15 minutes",
-        help: "Connections to Redis made again after a loss. One is a failover; many are trouble.",
+        help: "Reconnects to Redis after a lost connection. One may be a failover; many are a problem.",
         ...{ kind: "lines", width: 5 },
         queries: [{
           expr: `increase(mutt_remediation_redis_reconnects_total{${ANYWHERE}}[15m])`,
@@ -287,7 +288,7 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "Configuration changes in an hour",
-        help: "Dynamic keys and the sources file. rejected: the last good value stayed; the log says why.",
+        help: "Changes of dynamic keys and the sources file. rejected: the last valid value stays; the log says why.",
         ...{ kind: "lines", width: 5 },
         queries: [{
           expr: `max by (namespace, result) (increase(mutt_remediation_config_reloads_total{${ANYWHERE}}[1h]))`,
@@ -317,7 +318,7 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "Running since",
-        help: "Uptime of each instance. Back to 0 again and again: it ends and is started anew.",
+        help: "Uptime of each instance. Repeated drops to 0 are restarts.",
         ...{ kind: "lines", width: 6, unit: "s" },
         queries: [{
           expr: `time() - process_start_time_seconds{${ANYWHERE}} ${OURS}`,
@@ -326,7 +327,7 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "Version",
-        help: "What is running.",
+        help: "The running version.",
         ...{ kind: "table", width: 6 },
         queries: [{
           expr: `max by (namespace, instance, version, commit) (mutt_remediation_build_info{${ANYWHERE}})`,
@@ -344,7 +345,7 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "Memory",
-        help: "Resident.",
+        help: "Resident memory.",
         ...{ kind: "lines", width: 8, unit: "bytes" },
         queries: [{
           expr: `process_resident_memory_bytes{${ANYWHERE}} ${OURS}`,
@@ -353,7 +354,8 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: "HTTP clients cut off a minute",
-        help: "By port and reason: too slow, or the oldest of too many. Scrapes and probes should not be among them.",
+        help:
+          "By port and reason: too slow, or the oldest of too many connections. Scrapes and probes should not be cut off.",
         ...{ kind: "lines", width: 8 },
         queries: [{
           expr: perMinute("mutt_remediation_http_cut_total", ["port", "reason"], ANYWHERE),
@@ -364,7 +366,7 @@ export const ROWS: readonly Row[] = [
   },
 ];
 
-/** Events drawn across all panels, while their expression is over 0. */
+/** Events drawn across all panels while their expression is above 0. */
 export const ANNOTATIONS = [
   {
     name: "Gates",
@@ -382,7 +384,7 @@ export const ANNOTATIONS = [
   },
 ] as const satisfies readonly { name: string; expr: string; colour: Colour; title: string; tags: string }[];
 
-/** What can be chosen at the top: a label of a metric, and what "All" matches (a label that is not there too, with `.*`). */
+/** A selector at the top: a label of a metric, and the pattern of "All" (`.*` also matches a missing label). */
 export const CHOICES = [
   { name: "namespace", label: "Namespace", metric: "mutt_remediation_build_info", all: ".*" },
   { name: "source", label: "Source", metric: `mutt_remediation_replayed_total{${ANYWHERE}}`, all: ".+" },
@@ -401,7 +403,7 @@ export function renderDashboard(): string {
     tags: ["mutt"],
     schemaVersion: 41,
     editable: true,
-    graphTooltip: 1, // one crosshair over all panels
+    graphTooltip: 1, // shared crosshair
     refresh: "10s",
     time: { from: "now-1h", to: "now" },
     timezone: "browser",
@@ -424,7 +426,7 @@ function renderVariables() {
     return {
       ...{ type: "query", name, label, datasource: DATASOURCE, definition: query, query: { query, refId: name } },
       ...{ includeAll: true, multi: true, allValue: all, current: { text: ["All"], value: ["$__all"] } },
-      ...{ refresh: 2, sort: 1, options: [] }, // anew when the time range changes
+      ...{ refresh: 2, sort: 1, options: [] }, // on a change of the time range
     };
   });
   const base = "https://git.example.com/mutt-remediation/blob/main";

@@ -1,24 +1,27 @@
-/** Debian's packages: installed on a machine that is nobody's (a container, CI), or only unpacked into a folder. */
+/** Installs Debian packages in a container or CI, or only unpacks them into a folder. */
 import { onPath } from "./child.ts";
 
-/** Whether apt-get is here. */
+/** Whether apt-get exists. */
 export function hasApt(): boolean {
   return onPath("apt-get") !== undefined;
 }
 
-/** Installs packages without what they only recommend. The caller has made sure that it may. @throws Error with the command to try by hand. */
+/**
+ * Installs packages without recommended ones. The caller checks that it may. @throws Error with the command to try by
+ * hand
+ */
 export async function installPackages(packages: readonly string[]): Promise<void> {
   await refreshPackageLists();
   await apt(["install", "-y", "-qq", "--no-install-recommends", ...packages]);
 }
 
-/** Asks Debian which packages there are. @throws Error */
+/** Updates the package lists. @throws Error */
 export async function refreshPackageLists(): Promise<void> {
   await apt(["update", "-qq"]);
 }
 
 /**
- * Downloads packages, which {@link refreshPackageLists} has found, and unpacks them into a folder; nothing is installed.
+ * Downloads packages and unpacks them into a folder, without installing. Call {@link refreshPackageLists} first.
  * @throws Error
  */
 export async function unpackPackages(packages: readonly string[], folder: string): Promise<void> {

@@ -4,16 +4,16 @@ import { permissionFlags } from "./compile.ts";
 import { ROOT, runDeno } from "./child.ts";
 import { startRedisServer } from "./redis_server.ts";
 
-/** How long the service may take to stop, in milliseconds. The watcher around it stays and has to be killed. */
+/** Time limit for the service to stop, in milliseconds. The file watcher around it never ends and must be killed. */
 const GRACE_MS = 5_000;
 
-/** Runs until Ctrl-C, against the Redis that `.env` or the environment names, else against an own one. @returns an exit code. */
+/** Runs until Ctrl-C, with the Redis from `.env` or the environment, else with its own. @returns an exit code. */
 export async function runDev(args: readonly string[]): Promise<number> {
-  // Ctrl-C reaches the service too; this process only has to outlive it. SIGTERM is handed on below.
+  // Ctrl-C also reaches the service; this process must only outlive it. SIGTERM is forwarded below.
   Deno.addSignalListener("SIGINT", () => {});
   if (namesRedis({ ...await readDotEnv(), ...Deno.env.toObject() })) return await serve(args, {});
   const redis = await startRedisServer();
-  console.error(`Own Redis on ${redis.url} (set REDIS_URL or REDIS_HOST, here or in .env, to use another)`);
+  console.error(`Started Redis on ${redis.url} (set REDIS_URL or REDIS_HOST, here or in .env, to use another)`);
   try {
     return await serve(args, { REDIS_URL: redis.url });
   } finally {
@@ -21,7 +21,7 @@ export async function runDev(args: readonly string[]): Promise<number> {
   }
 }
 
-/** Whether these variables say which Redis to use. */
+/** Whether these variables name a Redis. */
 export function namesRedis(variables: Readonly<Record<string, string>>): boolean {
   return Boolean(variables.REDIS_URL || variables.REDIS_HOST);
 }

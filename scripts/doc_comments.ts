@@ -1,8 +1,8 @@
 /**
- * A plugin of `deno lint`: what `src/` exports has a doc comment.
+ * A plugin of `deno lint`: every export of `src/` has a doc comment.
  *
- * `deno doc --lint` wants one on every field too, however plain its name, and takes any type from npm that a signature
- * mentions for a private one, so that it could never pass here.
+ * `deno doc --lint` also requires one on every field and treats npm types in signatures as private, so it could never
+ * pass here.
  */
 
 /** Whether the text before a declaration ends with a doc comment. */
@@ -12,7 +12,7 @@ function hasDocComment(textBefore: string): boolean {
   return text.endsWith("*/") && text.startsWith("/**", start);
 }
 
-/** The one comment that may stand between a doc comment and its declaration. */
+/** The only comment allowed between a doc comment and its declaration. */
 const LINT_DIRECTIVE = /\/\/ deno-lint-ignore[^\n]*\s*$/;
 
 const exported: Deno.lint.Rule = {

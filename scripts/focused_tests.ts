@@ -1,4 +1,4 @@
-/** `deno task t`: the tests that matter for what is being worked on. */
+/** `deno task t`: runs the tests that reach a file or match a name. */
 import { filesIn, ROOT } from "./child.ts";
 import { findRedisServer } from "./redis_server.ts";
 import { testsThatReach } from "./reach.ts";
@@ -7,13 +7,13 @@ import { runFiles, SUITES } from "./test_run.ts";
 const USAGE = `Usage: deno task t [--all] <file>… | <name> | --changed
 
   <file>     unit tests that reach these files through imports
-  <name>     unit tests whose name holds this text
+  <name>     unit tests with this text in their name
   --changed  unit tests that reach the files that differ from HEAD
-  --all      property, integration and deployment tests too`;
+  --all      also property, integration and deployment tests`;
 
 const FOLDERS = ["src", "testkit", "tests", "scripts", "demo", "bench"];
 
-/** Runs them. @returns an exit code: 2 for a call that says nothing to run */
+/** Runs the selected tests. @returns an exit code: 2 if nothing is selected */
 export async function runFocused(args: readonly string[]): Promise<number> {
   const isAll = args.includes("--all"), isChanged = args.includes("--changed");
   const given = args.filter((arg) => !arg.startsWith("--"));
@@ -41,7 +41,7 @@ export async function runFocused(args: readonly string[]): Promise<number> {
   return await runFiles(suites, { files: reaching, filter: isName ? given[0]! : null });
 }
 
-/** Paths that differ from HEAD, new ones included; what was deleted is left out. */
+/** Paths that differ from HEAD, including new files, without deleted ones. */
 async function changedFiles(): Promise<string[]> {
   const list = async (...args: string[]) => {
     const { stdout, success } = await new Deno.Command("git", { args, cwd: ROOT, stderr: "inherit" }).output();

@@ -1,10 +1,11 @@
 /**
- * Writes what is made from the tables of settings, sources and the ACL (`.env.template`, `docs/configuration.md`, `docs/states.md`,
- * `docs/sources.schema.json`, parts of `docs/redis.md` and `docs/architecture.md`), from Prometheus' rules (`k8s/components/monitoring/prometheusrule.yaml`), and
- * the Grafana dashboard (`monitoring/grafana/dashboards/mutt-remediation.json`, from `dashboard.ts`).
+ * Writes the generated files. From the tables of settings, sources and the ACL: `.env.template`,
+ * `docs/configuration.md`, `docs/states.md`, `docs/sources.schema.json`, parts of `docs/redis.md` and
+ * `docs/architecture.md`. From Prometheus' rules: `k8s/components/monitoring/prometheusrule.yaml`. From `dashboard.ts`:
+ * `monitoring/grafana/dashboards/mutt-remediation.json`.
  *
  *     deno run -A scripts/generate.ts           # writes them
- *     deno run -A scripts/generate.ts --check   # exit 1 when they differ from the table
+ *     deno run -A scripts/generate.ts --check   # exits 1 if a file differs
  *     deno run -A scripts/generate.ts --env     # prints the prefixes for --allow-env
  */
 import { BRAKE_REASON_TEXTS, BRAKE_REASONS, BRAKE_STATES, BRAKE_TRANSITIONS } from "../src/cycle/brake.ts";
@@ -24,7 +25,7 @@ import { renderDashboard } from "./dashboard.ts";
 
 const MAKE = "deno run -A scripts/generate.ts";
 
-/** Every generated file's path from the project's root, and its text. */
+/** Path, relative to the project's root, and text of every generated file. */
 export function renderFiles(): ReadonlyMap<string, string> {
   return new Map([
     [".env.template", renderEnvTemplate()],
@@ -40,7 +41,7 @@ export function renderFiles(): ReadonlyMap<string, string> {
 
 const ACL_SECTION = /(<!-- Made from scripts\/redis_acl\.ts by: [^\n]+ -->\n).*(\n<!-- So far\. -->)/s;
 
-/** The page is written by hand but for its ACL. */
+/** The page is written by hand except for the ACL. */
 function renderRedisPage(): string {
   const page = Deno.readTextFileSync(new URL("../docs/redis.md", import.meta.url));
   if (!ACL_SECTION.test(page)) throw new Error("docs/redis.md has no place for the ACL");
@@ -70,7 +71,7 @@ function renderAcl(): string {
 
 const ROOMS_SECTION = /(<!-- Made from the imports of src by: [^\n]+ -->\n).*(\n<!-- So far\. -->)/s;
 
-/** The page is written by hand but for the drawing of the rooms. */
+/** The page is written by hand except for the diagram of the rooms. */
 function renderArchitecturePage(): string {
   const page = Deno.readTextFileSync(new URL("../docs/architecture.md", import.meta.url));
   if (!ROOMS_SECTION.test(page)) throw new Error("docs/architecture.md has no place for the rooms");
@@ -83,7 +84,7 @@ function renderArchitecturePage(): string {
   return page.replace(ROOMS_SECTION, (_, begin: string, end: string) => `${begin}${section}${end}`);
 }
 
-/** Rules of one kind to a line, as long as it is short. */
+/** Groups rules of one kind on a line, up to a maximum length. */
 function renderSetUser(rules: readonly string[]): string {
   const kinds = [/^[~%]/, /^(resetchannels|&)/, /^\+/].map((kind) => rules.filter((rule) => kind.test(rule)));
   const lines = kinds.flatMap((kind) => wrap(kind.map((rule) => /[~&|]/.test(rule) ? `'${rule}'` : rule)));
@@ -109,7 +110,7 @@ function wrap(words: readonly string[]): string[] {
 
 const RULES = "monitoring/prometheus/rules";
 
-/** What Prometheus itself reads as files, as one object for the Prometheus operator. */
+/** Prometheus' rule files as one object for the Prometheus operator. */
 function renderPrometheusRule(): string {
   const groups = filesIn(RULES, ".yml").flatMap((path) => parse(Deno.readTextFileSync(ROOT + path)).groups);
   const rule = {
@@ -207,7 +208,9 @@ function renderVariable(field: Field<unknown>): string {
   return comments + (field.defaultText === null ? `#${field.variable}=` : `${field.variable}=${field.defaultText}`);
 }
 
-/** What a setting takes, as pages say it: `1 to 86400 seconds`. The page's beginning says what a boolean, text and key may be. */
+/**
+ * Values that a setting accepts, e.g. `1 to 86400 seconds`. The page's introduction explains booleans, texts and keys.
+ */
 function shorten(expected: string): string {
   return expected.replace(/^true or false.*/, "true or false")
     .replace(/^(?:one line of )?text without control characters$/, "text")
@@ -332,7 +335,7 @@ function code(text: string): string {
   return `\`${text}\``;
 }
 
-/** A Markdown table with columns of even width, as `deno fmt` leaves it. */
+/** Builds a Markdown table with aligned columns, as `deno fmt` formats it. */
 function renderTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((title, at) => Math.max(3, title.length, ...rows.map((row) => row[at]!.length)));
   const line = (cells: readonly string[]) => `| ${cells.map((cell, at) => cell.padEnd(widths[at]!)).join(" | ")} |\n`;

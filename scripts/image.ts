@@ -1,48 +1,51 @@
 /**
- * `deno task test:image`: builds the image as the Dockerfile says, and runs `tests/image` on it.
+ * `deno task test:image`: builds the image from the Dockerfile and runs `tests/image` on it.
  *
- * Where Docker answers, the build takes the bases that the Dockerfile names. Elsewhere it is Podman's (its builder is Buildah), as
- * root on Debian, in a store of its own that is gone afterwards: no registry of images need be reachable, since stand-ins for both
- * bases, made from Debian's packages and this Deno, have the names of the real ones. `docs/install.md` says what that does not show.
+ * With Docker the build uses the base images of the Dockerfile. Without it, as root on Debian, it uses Podman (Buildah)
+ * with a temporary store. That needs no image registry: substitutes for both base images, made of Debian's packages and
+ * this Deno, have the names of the real ones. `docs/install.md` lists the limits of this.
  */
 import { onPath, ROOT, run } from "./child.ts";
 import { describeCommit, PLATFORMS } from "./compile.ts";
 import { hasApt, installPackages, refreshPackageLists, unpackPackages } from "./debian.ts";
 import { formatTally, runSuites, SUITES } from "./test_run.ts";
 
-/** The Dockerfile's stages, and how their images are tagged for the tests. */
+/** Stages of the Dockerfile and the tags of their images in the tests. */
 const IMAGES = { remediation: "mutt-remediation:test", demo: "mutt-remediation-demo:test" };
 
-/** What a distroless "cc" image holds, as far as a program notices. */
+/** The contents of a distroless "cc" image that matter to a program. */
 const BASE_PACKAGES = ["base-files", "libc6", "libgcc-s1", "netbase", "tzdata"];
-/** What the image that compiles has on top: a shell. */
+/** Additional content of the image that compiles: a shell. */
 const BUILD_PACKAGES = ["dash"];
 /** The users of a distroless image. */
 const PASSWD = "root:x:0:0:root:/root:/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin\n" +
   "nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n";
 const GROUP = "root:x:0:\nnobody:x:65534:\nnonroot:x:65532:\n";
-/** The certificates that this machine trusts, so that a build behind a proxy with its own gets its packages too. */
+/** The certificates that this machine trusts, for builds behind a proxy with its own CA. */
 const CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt", BUILD_CERTIFICATES = "/etc/certificates.pem";
 
-/** What the decision about an engine rests on. */
+/** Facts for choosing an engine. */
 export interface Surroundings {
   readonly os: typeof Deno.build.os;
   readonly dockerAnswers: boolean;
   readonly hasPodman: boolean;
   readonly hasApt: boolean;
   readonly isRoot: boolean;
-  /** Whether a person may be sitting there. */
+  /** Whether the terminal is interactive. */
   readonly hasTerminal: boolean;
-  /** Whether the system lets processes have mounts and process numbers of their own: a container may not. */
+  /** Whether processes can have their own mount and PID namespaces; a container may forbid it. */
   readonly hasNamespaces: boolean;
 }
 
-/** Which engine builds and runs the image. */
+/** The engine that builds and runs the image. */
 export type Decision =
   | { readonly kind: "docker" | "podman" | "install" }
   | { readonly kind: "skip"; readonly why: string };
 
-/** Decides; pure. Installs only as root without a terminal, as for Redis: nobody else's machine is changed. */
+/**
+ * Chooses an engine. Pure. Installs only as root without a terminal, as for Redis, so that it never changes a user's
+ * machine.
+ */
 export function decideEngine(around: Surroundings): Decision {
   if (around.os !== "linux") return skip("containers must reach this machine's Redis, and do so only on Linux");
   if (around.dockerAnswers) return { kind: "docker" };
@@ -58,7 +61,7 @@ function skip(why: string): Decision {
   return { kind: "skip", why };
 }
 
-/** Builds and tests, or says why not; the last line on stdout counts the tests. @returns an exit code. */
+/** Builds and tests the image, or prints why not. The last line on stdout counts the tests. @returns an exit code. */
 export async function testImage(): Promise<number> {
   const decision = decideEngine(await lookAround());
   if (decision.kind === "skip") {
@@ -74,7 +77,7 @@ export async function testImage(): Promise<number> {
   const dir = await Deno.makeTempDir({ prefix: "image-" });
   try {
     const engine = { engine: "podman", env: await storeIn(dir), commit };
-    console.log("The bases of the image are stand-ins made from Debian's packages, not the real ones");
+    console.log("The base images are substitutes made of Debian's packages, not the real ones");
     return await makeStandIns(dir, engine.env) || await buildAndTest(engine);
   } finally {
     await Deno.remove(dir, { recursive: true });
@@ -123,10 +126,10 @@ function ownPlatform(): string {
   return Object.entries(PLATFORMS).find(([name, target]) => name.startsWith("linux/") && target.startsWith(arch))![0];
 }
 
-/** Settings with which Podman keeps everything below a folder, and needs no more of the machine than it must. */
+/** Settings that make Podman keep everything below a folder and need as little as possible from the machine. */
 async function storeIn(dir: string): Promise<Record<string, string>> {
   const settings = `${dir}/storage.conf`;
-  const driver = await canOverlay(dir) ? "overlay" : "vfs"; // the other one copies every layer
+  const driver = await canOverlay(dir) ? "overlay" : "vfs"; // vfs copies every layer
   const store = `driver = "${driver}"\ngraphroot = "${dir}/store"\nrunroot = "${dir}/run"`;
   await Deno.writeTextFile(settings, `[storage]\n${store}\n`);
   await Deno.mkdir(`${dir}/tmp`);
@@ -134,11 +137,11 @@ async function storeIn(dir: string): Promise<Record<string, string>> {
     CONTAINERS_STORAGE_CONF: settings,
     TMPDIR: `${dir}/tmp`, // the build's cache
     BUILDAH_ISOLATION: "chroot",
-    BUILDAH_FORMAT: "docker", // the other format knows no HEALTHCHECK
+    BUILDAH_FORMAT: "docker", // the OCI format has no HEALTHCHECK
   };
 }
 
-/** Whether folders there can be laid over each other: not where that folder is itself such a layer, as in a container. */
+/** Whether overlay mounts work there; they fail if the folder is on an overlay itself, as in a container. */
 async function canOverlay(dir: string): Promise<boolean> {
   const layers = ["lower", "upper", "work", "merged"].map((name) => `${dir}/overlay-${name}`);
   for (const layer of layers) await Deno.mkdir(layer);
@@ -147,7 +150,7 @@ async function canOverlay(dir: string): Promise<boolean> {
   return await succeeds("unshare", ["--mount", "mount", "-t", "overlay", "overlay", "-o", options, merged]);
 }
 
-/** Makes images with the names of the Dockerfile's bases. @returns an exit code. */
+/** Creates images with the names of the Dockerfile's base images. @returns an exit code. */
 async function makeStandIns(dir: string, env: Record<string, string>): Promise<number> {
   const dockerfile = await Deno.readTextFile(`${ROOT}Dockerfile`);
   const nameOf = (arg: string) => new RegExp(`^ARG ${arg}=(\\S+)$`, "m").exec(dockerfile)?.[1] ?? "";

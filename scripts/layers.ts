@@ -1,11 +1,11 @@
 /**
- * A plugin of `deno lint`: import arrows between the rooms of `src/`, and what only `src/runtime` may do.
+ * A plugin of `deno lint`: checks imports between the rooms of `src/`, and globals that only `src/runtime` may use.
  *
- * Dependency-cruiser would be a further dependency for half of this: it knows imports only. The other half (clock,
- * timers, randomness, `Deno`) needs a syntax tree, which Deno's own linter already has.
+ * Dependency-cruiser would be another dependency and checks only imports. The rest (clock, timers, randomness, `Deno`)
+ * needs a syntax tree, which Deno's linter provides.
  */
 
-/** Rooms of `src/`, from low to high. One may use those before it (docs/architecture.md). */
+/** Rooms of `src/`, from low to high. A room may use those before it (docs/architecture.md). */
 export const ROOMS: readonly string[] = [
   ...[
     "runtime",
@@ -24,10 +24,10 @@ export const ROOMS: readonly string[] = [
   ...["journal", "notify", "jobs", "operations", "api", "console", "app", "cli", "main"],
 ];
 
-/** Rooms that are pure: they import each other and nothing else. */
+/** Pure rooms: they import only each other. */
 const PURE: readonly string[] = ["message", "cycle"];
 
-/** Arrows that point down and are forbidden all the same. */
+/** Imports that point down but are forbidden. */
 const NEVER: Readonly<Record<string, readonly string[]>> = {
   cli: ["redis", "gates", "replay"],
   api: ["redis", "gates", "replay"],
@@ -37,15 +37,15 @@ const NEVER: Readonly<Record<string, readonly string[]>> = {
   notify: ["redis", "gates", "mutt", "replay"],
 };
 
-/** Files that may be imported against the arrows. */
+/** Files that may be imported against the order. */
 const EXTRA_ARROWS: readonly (readonly [from: string, to: RegExp])[] = [
   ["app", /^\.\.\/deno\.json$/],
 ];
 
-/** Modules of Node by which a room could get around the room runtime. */
+/** Node modules that would bypass the room runtime. */
 const RUNTIME_MODULES = /^node:(process|fs|timers|os|perf_hooks|child_process|worker_threads|vm)(\/|$)/;
 
-/** Globals that only the room runtime may use; `true`: all of it. */
+/** Globals that only the room runtime may use; `true`: every member. */
 const RUNTIME_GLOBALS: Readonly<Record<string, true | readonly string[]>> = {
   Deno: true,
   setTimeout: true,
@@ -59,10 +59,10 @@ const RUNTIME_GLOBALS: Readonly<Record<string, true | readonly string[]>> = {
   AbortSignal: ["timeout"],
 };
 
-/** What other rooms may use all the same. */
+/** Exceptions for other rooms. */
 const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   http: ["Deno.listen", "Deno.connect", "Deno.serve"],
-  cli: ["AbortSignal.timeout"], // a command of its own that asks once and ends
+  cli: ["AbortSignal.timeout"], // a short-lived command with one request
   main: [
     "Deno.addSignalListener",
     "Deno.removeSignalListener",
@@ -73,17 +73,17 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** The path below `src/`, or `undefined` for a file that is not there. */
+/** The path relative to `src/`, or `undefined` for a file outside. */
 function pathInSrc(filename: string): string | undefined {
   return /(?:^|\/)src\/(.+)$/.exec(filename.replaceAll("\\", "/"))?.[1];
 }
 
-/** The room that a path below `src/` is in. */
+/** The room of a path below `src/`. */
 export function roomOf(path: string): string {
   return path === "main.ts" ? "main" : path.split("/")[0] as string;
 }
 
-/** Why a file may not import this, or `undefined` if it may. `path` is below `src/`. */
+/** Why a file may not import this, or `undefined` if it may. `path` is relative to `src/`. */
 export function judgeImport(path: string, specifier: string): string | undefined {
   const from = roomOf(path);
   if (/^(jsr|https?|npm|data|file):/.test(specifier)) return `"${specifier}" must be named in deno.json, from npm`;
@@ -108,7 +108,7 @@ function judgeArrow({ from, to }: { from: string; to: string }): string | undefi
   return NEVER[from]?.includes(target) ? `${from} must not import ${to}` : undefined;
 }
 
-/** Path below `src/` of a relative import; starts with `../` if it leaves it. */
+/** Path of a relative import, relative to `src/`; starts with `../` if it is outside. */
 function resolve(path: string, specifier: string): string {
   const parts = path.split("/").slice(0, -1);
   for (const part of specifier.split("/")) {
@@ -118,7 +118,10 @@ function resolve(path: string, specifier: string): string {
   return parts.join("/");
 }
 
-/** Why a file may not use this global (`member` is `undefined` where it is not a plain member access), or `undefined`. */
+/**
+ * Why a file may not use this global, or `undefined` if it may. `member` is `undefined` unless it is a plain member
+ * access.
+ */
 export function judgeGlobal(
   path: string,
   { name, member }: { name: string; member: string | undefined },
@@ -136,10 +139,10 @@ type Named = { readonly type: string; readonly name?: string; readonly value?: u
 const nameOf = (node: Named): string | undefined =>
   node.type === "Identifier" ? node.name : node.type === "Literal" ? String(node.value) : undefined;
 
-/** Whether an identifier is used as a value here, and not as a type, a key or the name of something else. */
+/** Whether an identifier is used as a value, not as a type, a key or a declared name. */
 function isGlobalUse(node: Deno.lint.Identifier): boolean {
   const parent = node.parent as { type: string; value?: unknown };
-  if (parent.type === "MemberExpression") return false; // judged as a whole
+  if (parent.type === "MemberExpression") return false; // checked as a whole
   if (/^(Property|PropertyDefinition|MethodDefinition)$/.test(parent.type)) return parent.value === node;
   return !/^(Import|TS)/.test(parent.type);
 }

@@ -1,17 +1,20 @@
-/** Renders the folders of `k8s/`, and from its base `k8s/remediation-deployment.yaml`, for whoever has no kustomize. */
+/**
+ * Renders the folders of `k8s/`. From the base it writes `k8s/remediation-deployment.yaml`, for users without
+ * kustomize.
+ */
 import { ROOT, runDeno } from "./child.ts";
 
-/** Where the rendered base lies, from the repository's root. */
+/** Path of the rendered base, relative to the repository's root. */
 export const MANIFEST = "k8s/remediation-deployment.yaml";
 
 const HEAD = "# Rendered from k8s/base by: deno task generate\n";
 
-/** Programs that render, in the order in which they are looked for. */
+/** Programs that can render, in order of preference. */
 const RENDERERS = [["kubectl", "kustomize"], ["kustomize", "build"]] as const;
 
 /**
- * Renders a folder below `k8s/`. @returns its objects as YAML, `undefined` where neither kubectl nor kustomize is there.
- * @throws Error with what the program says is wrong.
+ * Renders a folder below `k8s/`. @returns its objects as YAML, or `undefined` without kubectl and kustomize.
+ * @throws Error with the program's error text
  */
 export async function renderFolder(folder: string): Promise<string | undefined> {
   for (const [program, command] of RENDERERS) {
@@ -32,11 +35,11 @@ async function outputOf(program: string, args: string[]): Promise<Deno.CommandOu
   }
 }
 
-/** Writes {@link MANIFEST}. Without a program that renders it stays as it is. @returns an exit code. */
+/** Writes {@link MANIFEST}. Leaves it unchanged without kubectl and kustomize. @returns an exit code. */
 export async function renderManifest(): Promise<number> {
   const objects = await renderFolder("base");
   if (objects === undefined) {
-    console.error(`${MANIFEST} is left as it is: there is neither kubectl nor kustomize`);
+    console.error(`${MANIFEST} stays unchanged: neither kubectl nor kustomize is installed`);
     return 0;
   }
   await Deno.writeTextFile(ROOT + MANIFEST, HEAD + objects);

@@ -1,14 +1,14 @@
-/** What demo, simulator, chaos and benchmarks share as programs: exit codes, flags, and ending cleanly on a signal. */
+/** Exit codes, flags and clean shutdown on a signal, for the demo, the simulator, chaos and benchmarks. */
 
 /** Exit codes. */
 export const EXIT = { good: 0, bad: 1, usage: 2 } as const;
-/** A Ctrl-C reaches a task twice at once: from the terminal, and through `deno task`. */
+/** One Ctrl-C sends two signals to a task: from the terminal and from `deno task`. */
 const SAME_SIGNAL_MS = 1_000;
 const SIGNAL_EXITS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 /**
- * Plays until it is over, fails or a signal aborts `signal`; resolves with the exit code once nothing of it is left. `what` names
- * it where it failed. A second signal, a while after the first, ends it at once.
+ * Runs until the work ends, fails or a signal aborts it. Resolves with the exit code after cleanup. `what` is its name
+ * in the error text. A second signal, a moment after the first, exits at once.
  */
 export async function runInterruptible(what: string, play: (signal: AbortSignal) => Promise<number>): Promise<number> {
   const interrupt = new AbortController();
@@ -31,7 +31,7 @@ export async function runInterruptible(what: string, play: (signal: AbortSignal)
   }
 }
 
-/** The things of a flag such as `--only a,b`, in the order of the names; all where it was not given. @throws RangeError */
+/** Parses a flag such as `--only a,b` into items in that order; all items without the flag. @throws RangeError */
 export function pickByName<T extends { readonly name: string }>(
   flag: string,
   names: string | undefined,

@@ -1,13 +1,13 @@
-/** Which tests reach a file: by the imports between the files of the repository. */
+/** Finds the tests that reach a file through the imports of the repository. */
 import { posix } from "node:path";
 
-/** Paths below the root, and the text of each. */
+/** Paths relative to the root, with their texts. */
 export type Sources = ReadonlyMap<string, string>;
 
-/** What a file imports, or reads by a relative URL: text after `from`, `import`, `import(` or `new URL(`. */
+/** Imports and relative URLs of a file: strings after `from`, `import`, `import(` or `new URL(`. */
 const IMPORT = /(?:\bfrom\s+|\bimport\s+|\bimport\(\s*|\bnew URL\(\s*)["'](\.{1,2}\/[^"']+)["']/g;
 
-/** The files that reach one of `targets` through imports, the targets among them. Sorted. */
+/** Lists the files that reach one of `targets` through imports, including the targets, sorted. */
 export function filesThatReach(targets: readonly string[], sources: Sources): string[] {
   const importers = new Map<string, string[]>();
   for (const [path, text] of sources) {
@@ -21,7 +21,7 @@ export function filesThatReach(targets: readonly string[], sources: Sources): st
   return [...reached].sort();
 }
 
-/** Test files of `folders` that reach one of `targets`. */
+/** Lists the test files of `folders` that reach one of `targets`. */
 export function testsThatReach(
   targets: readonly string[],
   { sources, folders }: { sources: Sources; folders: readonly string[] },

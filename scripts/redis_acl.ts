@@ -1,20 +1,20 @@
 /**
- * What a Redis user needs for the built-in sources: the table behind docs/redis.md. That it suffices, and that nothing in it
- * can be left out, is held by tests/integration/acl_test.ts.
+ * The permissions of a Redis user for the built-in sources, as in docs/redis.md. tests/integration/acl_test.ts checks
+ * that they are sufficient and that each is necessary.
  */
 import { CONFIG_CHANNEL, CONFIG_KEY_PREFIX } from "../src/mutt/dynamic_keys_watcher.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../src/config/fields.ts";
 import type { BuiltInName } from "../src/config/sources_file.ts";
 
-/** Commands that are needed for one purpose. */
+/** Commands for one purpose. */
 export interface CommandGrant {
   readonly commands: readonly string[];
   readonly why: string;
-  /** What happens without any one of them; `null`: nothing moves. */
+  /** Effect if one of them is missing; `null`: nothing moves. */
   readonly without: string | null;
 }
 
-/** Every command that the service sends, and those that its scripts call: Redis asks the ACL for these as well. */
+/** Every command that the service sends or its scripts call; Redis checks the ACL for both. */
 export const COMMAND_GRANTS: readonly CommandGrant[] = [
   { commands: ["eval", "evalsha"], why: "Scripts.", without: null },
   {
@@ -63,21 +63,21 @@ export const COMMAND_GRANTS: readonly CommandGrant[] = [
   },
 ];
 
-/** What a Redis Cluster needs besides. */
+/** Additional commands for Redis Cluster. */
 export const CLUSTER_GRANT: CommandGrant = {
   commands: ["cluster|slots"],
   why: "In a Redis Cluster only.",
   without: null,
 };
 
-/** Keys that are needed for one purpose. */
+/** Keys for one purpose. */
 export interface KeyGrant {
   readonly patterns: readonly string[];
   readonly writes: boolean;
   readonly why: string;
 }
 
-/** The keys of these sources. */
+/** Lists the keys of these sources. */
 export function keyGrants(
   sources: readonly BuiltInName[],
   settings: Settings = DEFAULT_SETTINGS,
@@ -92,7 +92,7 @@ export function keyGrants(
     ...(hasAlerter ? [{ patterns: [alerterDlq, ingestQueue], writes: true, why: "Source `alerter`." }] : []),
     ...(hasMoog ? [{ patterns: [moogDlq, alertQueue], writes: true, why: "Source `moog`." }] : []),
     { patterns: [deadList], writes: true, why: "The dead list." },
-    { patterns: ["mutt:remediation:*"], writes: true, why: "The service's own records." },
+    { patterns: ["mutt:remediation:*"], writes: true, why: "The service's own keys." },
     ...(hasMoog ? [] : [{ patterns: [alertQueue], writes: false, why: "Depth and pace." }]),
     { patterns: [names.moogRateLimitKey], writes: false, why: "The pace." },
     { patterns: ["mutt:circuit_breaker:moogsoft:*"], writes: false, why: "The forwarders' circuit breaker." },
@@ -101,22 +101,22 @@ export function keyGrants(
   ];
 }
 
-/** Redis versions that write rules differently: what may only be read is told apart from 7.0 on, channels from 6.2 on. */
+/** Redis versions with different rule syntax: read-only keys exist from 7.0 on, channels from 6.2 on. */
 export const ACL_DIALECTS = ["7.0", "6.2", "6.0"] as const;
-/** One of {@link ACL_DIALECTS}, and what comes after it. */
+/** One of {@link ACL_DIALECTS}, for that version and later ones. */
 export type AclDialect = (typeof ACL_DIALECTS)[number];
 
-/** What the rules are for. */
+/** Options of the rules. */
 export interface AclOptions {
-  /** Default: that of 7.0. */
+  /** Default: 7.0. */
   readonly dialect?: AclDialect;
-  /** Names of lists and keys; default: the defaults. */
+  /** Names of lists and keys; default: those of the settings. */
   readonly settings?: Settings;
-  /** Whether it is for a Redis Cluster; default: it is not. */
+  /** Whether to add Redis Cluster's commands; default: false. */
   readonly cluster?: boolean;
 }
 
-/** The rules of a user behind its password, as `ACL SETUSER` takes them: keys, channel, commands. */
+/** Builds a user's rules for `ACL SETUSER`, without name and password: keys, channel, commands. */
 export function aclRules(
   sources: readonly BuiltInName[],
   { dialect = "7.0", settings, cluster = false }: AclOptions = {},

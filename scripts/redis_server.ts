@@ -1,34 +1,36 @@
-/** Finds Redis, and runs own servers for tests, the demo and development. Never touches a server that it did not start. */
+/** Finds Redis and runs servers for tests, the demo and development. Never touches a server that it did not start. */
 import { onPath } from "./child.ts";
 import { hasApt, installPackages } from "./debian.ts";
 
 const HOST = "127.0.0.1";
 const START_TIMEOUT_MS = 10_000;
 const POLL_MS = 5;
-/** How often a port that somebody else took meanwhile is replaced by another. */
+/** Attempts with another port if a program takes the chosen one first. */
 const PORT_ATTEMPTS = 5;
 
-/** Programs that are a Redis server, in the order in which they are looked for. */
+/** Programs that are a Redis server, in order of preference. */
 const PROGRAMS = ["redis-server", "valkey-server", "redis-check-rdb"];
 
-/** What the decision about Redis rests on. */
+/** Facts for choosing a Redis server. */
 export interface Surroundings {
-  /** Path of the first of the known programs, if there is one. */
+  /** Path of the first known program, if any is installed. */
   readonly found: string | undefined;
   readonly os: typeof Deno.build.os;
   readonly isRoot: boolean;
-  /** Whether a person may be sitting there. */
+  /** Whether the terminal is interactive. */
   readonly hasTerminal: boolean;
   readonly hasApt: boolean;
 }
 
-/** What to do about Redis. */
+/** How to get a Redis server. */
 export type Decision =
   | { readonly kind: "use"; readonly path: string }
   | { readonly kind: "install" }
   | { readonly kind: "refuse"; readonly message: string };
 
-/** Decides; pure. Installs only as root without a terminal (a container, CI): nobody else's machine is changed. */
+/**
+ * Chooses. Pure. Installs only as root without a terminal (a container, CI), so that it never changes a user's machine.
+ */
 export function decideRedis({ found, os, isRoot, hasTerminal, hasApt }: Surroundings): Decision {
   if (found) return { kind: "use", path: found };
   if (isRoot && !hasTerminal && hasApt) return { kind: "install" };
@@ -37,10 +39,10 @@ export function decideRedis({ found, os, isRoot, hasTerminal, hasApt }: Surround
 }
 
 /**
- * Path of a program that is a Redis server: `redis-server`, `valkey-server`, or Debian's `redis-check-rdb`, which is the
- * same program (`redis-tools` has it without a system service). Without any, see {@link decideRedis}.
+ * Finds a Redis server: `redis-server`, `valkey-server`, or Debian's `redis-check-rdb`, which is the same program and
+ * comes with `redis-tools`, without a system service. If none is installed, see {@link decideRedis}.
  *
- * @throws Error with one line on what to do.
+ * @throws Error with advice in one line
  */
 export async function findRedisServer(): Promise<string> {
   const decision = decideRedis(lookAround());
@@ -71,40 +73,42 @@ async function installRedisTools(): Promise<void> {
   await installPackages(["redis-tools"]);
 }
 
-/** How an own server is to be. */
+/** Options of a server. */
 export interface RedisServerOptions {
-  /** Lines of redis.conf, e.g. `["maxmemory 20mb", "requirepass secret"]`. Paths are below the server's folder. */
+  /**
+   * Lines of redis.conf, e.g. `["maxmemory 20mb", "requirepass secret"]`. Paths are relative to the server's folder.
+   */
   readonly config?: readonly string[];
   /** Default: a free one. */
   readonly port?: number;
-  /** Whether it is a Sentinel; then `config` says what it watches. */
+  /** Whether it is a Sentinel; `config` then names the monitored servers. */
   readonly sentinel?: boolean;
-  /** An existing folder for the server's files; it stays. Default: a new one, removed at `stop()`. */
+  /** An existing folder for the server's files, kept at `stop()`. Default: a new one, removed at `stop()`. */
   readonly dir?: string;
 }
 
-/** An own server. */
+/** A running server. */
 export interface RedisServer {
   readonly port: number;
   /** `redis://127.0.0.1:<port>`, without any password. */
   readonly url: string;
-  /** Process id of the server that runs now; another after `restart()`. */
+  /** Process id of the server; changes with `restart()`. */
   readonly pid: number;
-  /** Where its files are: `redis.conf`, `redis.log`, Unix sockets, dumps. */
+  /** Folder of its files: `redis.conf`, `redis.log`, Unix sockets, dumps. */
   readonly dir: string;
-  /** Ends it at once, whatever state it is in, and removes its files. Safe to call twice. */
+  /** Kills the server in any state and removes its files. Safe to call twice. */
   stop(): Promise<void>;
-  /** Sends a signal; for one that ends the server it resolves when the server is gone. */
+  /** Sends a signal. If that ends the server, resolves when it has ended. */
   kill(signal: Deno.Signal): Promise<void>;
-  /** Starts it again on the same port with the same files; a running one is ended first (SIGTERM). */
+  /** Restarts it on the same port with the same files. A running server gets SIGTERM first. */
   restart(): Promise<void>;
 }
 
 /**
- * Starts a server on 127.0.0.1 and resolves when it answers. Keeps nothing on disk unless `config` says so. When this
- * process dies, even by `kill -9`, the server goes with it.
+ * Starts a server on 127.0.0.1 and resolves when it answers. Without persistence unless `config` enables it. If this
+ * process dies, even by `kill -9`, the server dies too.
  *
- * @throws Error with the end of the server's log if it does not start, or when there is no Redis program.
+ * @throws Error with the end of the server's log if it does not start, or if no Redis program is found
  */
 export async function startRedisServer(options: RedisServerOptions = {}): Promise<RedisServer> {
   const path = await findRedisServer();
@@ -132,7 +136,7 @@ export async function startRedisServer(options: RedisServerOptions = {}): Promis
   }
 }
 
-/** The program decides by its own name what it is, so `redis-check-rdb` is run through a link. */
+/** The program behaves according to its own name, so `redis-check-rdb` runs through a link. */
 async function asRedisServer(path: string, dir: string): Promise<string> {
   if (!path.endsWith("/redis-check-rdb")) return path;
   const link = `${dir}/redis-server`;
@@ -186,13 +190,13 @@ class OwnServer implements RedisServer {
     return this.#child.pid;
   }
 
-  /** @returns the end of the log if it did not start. */
+  /** @returns the end of the log if it did not start */
   async start(): Promise<string | undefined> {
     const { program, port, dir, config, sentinel, keepsDir } = this.#options;
     await Deno.writeTextFile(`${dir}/redis.conf`, formatConfig({ port, config }));
     await Deno.writeTextFile(this.#log, "");
-    // Detached: Ctrl-C in a terminal ends the caller, who then stops the server when it is ready to. Through a shell,
-    // which the server replaces, because what is wrong with a configuration is only said on stderr.
+    // Detached: on Ctrl-C the caller stops the server when it is ready to. Through a shell, which the server replaces,
+    // because errors in the configuration go only to stderr.
     const child = new Deno.Command("sh", {
       args: ["-c", 'exec "$1" redis.conf $2 >>redis.log 2>&1', "redis", program, sentinel ? "--sentinel" : ""],
       cwd: dir,
@@ -212,7 +216,7 @@ class OwnServer implements RedisServer {
     return (await Deno.readTextFile(this.#log)).trim().split("\n").slice(-5).join("\n") || "it wrote no log";
   }
 
-  /** The log is asked first: on a port that another server took, that one would answer. */
+  /** Checks the log first: if another server took the port, it would answer. */
   async #answersInTime(): Promise<boolean> {
     const giveUpAtMs = performance.now() + START_TIMEOUT_MS;
     while (!this.#exited && performance.now() < giveUpAtMs) {
@@ -261,7 +265,7 @@ class OwnServer implements RedisServer {
   }
 }
 
-/** Later lines win, so a caller's `config` overrides all but the port. */
+/** Later lines win, so a caller's `config` overrides everything except the port. */
 function formatConfig({ port, config }: { port: number; config: readonly string[] }): string {
   return [
     `bind ${HOST}`,
@@ -275,7 +279,7 @@ function formatConfig({ port, config }: { port: number; config: readonly string[
   ].join("\n");
 }
 
-/** Whether a server that takes commands is there; one that asks for a password first is. */
+/** Whether a server accepts commands, or requires a password first. */
 async function answersPing(port: number): Promise<boolean> {
   try {
     using connection = await Deno.connect({ hostname: HOST, port });
@@ -292,7 +296,7 @@ interface Guard {
   dismiss(): Promise<void>;
 }
 
-/** A shell that waits for the end of its input, which comes when this process dies, and then kills the server. */
+/** Starts a shell that kills the server when its input ends, which happens when this process dies. */
 function startGuard({ pid, dir }: { pid: number; dir: string | undefined }): Guard {
   const clean = dir === undefined ? "" : '; rm -rf "$2"';
   const shell = new Deno.Command("sh", {

@@ -1,9 +1,9 @@
-/** Which room of `src/` imports which, for the drawing in docs/architecture.md. */
+/** Reads the imports between the rooms of `src/`, for the diagram in docs/architecture.md. */
 import { posix } from "node:path";
 import { filesIn, ROOT } from "./child.ts";
 import { roomOf, ROOMS } from "./layers.ts";
 
-/** Rooms that each room imports, both from high to low. */
+/** The rooms that each room imports, both from high to low. */
 export type RoomImports = ReadonlyMap<string, readonly string[]>;
 
 /** Reads the imports of `src/`. */
@@ -21,7 +21,7 @@ export function readRoomImports(): RoomImports {
   return new Map(downwards.map((room) => [room, downwards.filter((to) => to !== room && imports.get(room)!.has(to))]));
 }
 
-/** The imports that are left out when a room that is imported anyway leads there: what a drawing shows. */
+/** Drops imports that another import implies, for the diagram. */
 export function reduceImports(imports: RoomImports): RoomImports {
   const reaches = (from: string, to: string): boolean =>
     (imports.get(from) ?? []).some((next) => isBelow(next, from) && (next === to || reaches(next, to)));
@@ -30,7 +30,7 @@ export function reduceImports(imports: RoomImports): RoomImports {
   return new Map([...imports].map(([from, targets]) => [from, targets.filter((to) => isShown(from, to))]));
 }
 
-/** `message` and `cycle` import each other: only arrows down are followed. */
+/** Follows only imports of lower rooms, because `message` and `cycle` import each other. */
 function isBelow(room: string, other: string): boolean {
   return ROOMS.indexOf(room) < ROOMS.indexOf(other);
 }

@@ -1,4 +1,4 @@
-/** What each task of `deno.json` does. Loaded by `task.ts` once Deno is known to be new enough. */
+/** The tasks of `deno.json`. `task.ts` loads this file after the check of Deno's version. */
 import { compile, permissionFlags } from "./compile.ts";
 import { filesIn, runDeno, type RunOptions } from "./child.ts";
 import { renderManifest } from "./manifest.ts";
@@ -7,11 +7,11 @@ import { runSuites, SUITES } from "./test_run.ts";
 
 type Task = (args: readonly string[]) => Promise<number>;
 
-/** Folders that hold TypeScript; what is not there yet is left out. */
+/** Folders with TypeScript that exist. */
 const SOURCES = ["src", "scripts", "testkit", "tests", "demo", "bench"];
 
 const TASKS: Record<string, Task> = {
-  // In this process, so that a signal to the task reaches the demo.
+  // Runs in this process, so that a signal to the task reaches the demo.
   demo: async (args) => await (await import("../demo/demo.ts")).runDemo(args),
   simulate: async (args) => await (await import("../demo/simulator/simulate.ts")).runSimulation(args),
   bench: async (args) => await (await import("../bench/run.ts")).runBench(args),
@@ -35,7 +35,7 @@ const TASKS: Record<string, Task> = {
 export async function runTask(name: string, args: readonly string[]): Promise<number> {
   const task = TASKS[name];
   if (task) return await task(args);
-  console.error(`Unknown task "${name}": there are ${Object.keys(TASKS).join(", ")}`);
+  console.error(`Unknown task "${name}". Tasks: ${Object.keys(TASKS).join(", ")}`);
   return 2;
 }
 
@@ -43,7 +43,7 @@ function checkTypes(options?: RunOptions): Promise<number> {
   return runDeno(["check", "--quiet", ...SOURCES.flatMap((folder) => filesIn(folder, ".ts"))], options);
 }
 
-/** Looks for Redis once, before files that run side by side would each install it. */
+/** Finds Redis once, because test files that run in parallel would each install it. */
 async function needRedis(): Promise<number> {
   try {
     await findRedisServer();
@@ -54,7 +54,7 @@ async function needRedis(): Promise<number> {
   }
 }
 
-/** What a contributor needs; `.ci/run` adds chaos, the compile, what tests the binary, and the image. */
+/** All tests that a contributor needs. `.ci/run` adds chaos, compilation, tests of the binary, and the image. */
 function testAll(): Promise<number> {
   return runSuites([SUITES.unit, SUITES.quick]);
 }
@@ -69,7 +69,7 @@ function testEndToEnd(): Promise<number> {
   return runSuites([SUITES.e2e]);
 }
 
-/** The gate before a commit. Runs every step whatever the others say, so that one run shows all there is to mend. */
+/** The gate before a commit. Runs every step even after a failure, so that one run shows all problems. */
 async function runGate(): Promise<number> {
   const quiet = { quiet: true };
   const steps: [string, () => Promise<number>][] = [

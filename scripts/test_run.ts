@@ -1,17 +1,17 @@
-/** Runs suites of tests one after the other and adds up what they say. */
+/** Runs test suites one after another and adds up their results. */
 import { filesIn, ROOT, runDeno } from "./child.ts";
 
-/** Folders of tests and how they are run. */
+/** Folders of tests and their options. */
 export interface Suite {
   /** Folders below `tests/`. */
   readonly folders: readonly string[];
-  /** Files that run side by side; most tests wait, so that more than the processors pay. */
+  /** Number of files that run in parallel. Most tests wait, so more than the number of processors pays off. */
   readonly jobs: number;
-  /** What the tests are allowed. */
+  /** Permissions of the tests. */
   readonly permissions: readonly string[];
 }
 
-/** Sums over test files. */
+/** Totals over test files. */
 export interface Tally {
   readonly passed: number;
   readonly failed: number;
@@ -19,12 +19,14 @@ export interface Tally {
 }
 
 const EVERYTHING = ["--allow-all"];
-/** No network, no programs, no writing: a unit test that does IO fails. (Libraries look at the environment when loaded.) */
+/**
+ * No network, no programs, no writing: a unit test that does IO fails. (Libraries read the environment when loaded.)
+ */
 const NO_IO = ["--no-prompt", "--allow-read", "--allow-env"];
 
 const PROCESSORS = navigator.hardwareConcurrency;
 
-/** A suite that takes longer hangs. */
+/** Time limit; a suite that takes longer hangs. */
 const SUITE_LIMIT_MS = 10 * 60_000;
 
 /** Every suite by name. */
@@ -38,8 +40,8 @@ export const SUITES = {
 } as const satisfies Record<string, Suite>;
 
 /**
- * Runs the suites in order, all of them whatever happens, and ends with the sum as the last line on stdout. `env`: variables that
- * the tests see on top of this process' own. @returns an exit code.
+ * Runs all suites in order, even after a failure, and prints the total as the last line on stdout. `env` adds variables
+ * to this process's for the tests. @returns an exit code.
  */
 export async function runSuites(suites: readonly Suite[], env: Record<string, string> = {}): Promise<number> {
   let sum: Tally = { passed: 0, failed: 0, skipped: 0 };
@@ -47,7 +49,10 @@ export async function runSuites(suites: readonly Suite[], env: Record<string, st
   return conclude(sum);
 }
 
-/** Runs those of the suites' `files` (`null`: all), and of them the tests whose name holds `filter` (`null`: all). @returns an exit code */
+/**
+ * Runs the suites' `files` (`null`: all), and in them the tests with `filter` in their name (`null`: all). @returns an
+ * exit code
+ */
 export async function runFiles(
   suites: readonly Suite[],
   { files, filter }: { files: readonly string[] | null; filter: string | null },
@@ -83,7 +88,7 @@ async function runSuite(
   try {
     const code = await runDeno([
       "test",
-      "--no-check", // the types were checked before, all at once
+      "--no-check", // types have been checked before, in one run
       "--sanitize-ops",
       "--sanitize-resources",
       ...suite.permissions,
@@ -99,7 +104,7 @@ async function runSuite(
   }
 }
 
-/** Sums of a JUnit report as `deno test` writes it. Text without suites (a run that ended early) counts nothing. */
+/** Totals of a JUnit report of `deno test`. A text without suites (a run that ended early) counts nothing. */
 export function parseJunit(xml: string): Tally {
   const suites = [...xml.matchAll(/<testsuite [^>]*>/g)].map(([tag]) => tag);
   const sum = (name: string) =>
@@ -108,12 +113,12 @@ export function parseJunit(xml: string): Tally {
   return { passed: sum("tests") - failed - skipped, failed, skipped };
 }
 
-/** A run that ended badly without a failed test (a file that could not be loaded, a leak at the end) is one failure. */
+/** Counts a failed run without a failed test (a file that could not be loaded, a leak at the end) as one failure. */
 export function judge(tally: Tally, exitCode: number): Tally {
   return exitCode !== 0 && tally.failed === 0 ? { ...tally, failed: 1 } : tally;
 }
 
-/** `12 passed, 0 failed`, and `, 1 skipped` where there were any. */
+/** Formats `12 passed, 0 failed`, and `, 1 skipped` if any were skipped. */
 export function formatTally({ passed, failed, skipped }: Tally): string {
   return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
 }

@@ -1,10 +1,10 @@
-/** The entry: arguments to a command, signals to one AbortSignal, and the only exit. */
+/** The entry point: runs the command, turns signals into one AbortSignal, and is the only place that exits. */
 import process from "node:process";
 import { EXIT } from "./runtime/exit.ts";
 import { runCli } from "./cli/program.ts";
 import { flushErr, onNpxGone, OutputError, writeErr } from "./runtime/process.ts";
 
-/** How long the last lines may take to be read, in milliseconds. */
+/** Time limit for flushing the last log lines, in milliseconds. */
 const LAST_LINES_MS = 1_000;
 
 if (import.meta.main) {
@@ -22,21 +22,21 @@ async function exit(code: number): Promise<never> {
   Deno.exit(code);
 }
 
-/** The first signal stops in good order, the second at once. */
+/** The first signal stops gracefully, the second exits at once. */
 function stopOrExit(stop: AbortController): void {
   if (stop.signal.aborted) Deno.exit(EXIT.failed);
   stop.abort();
 }
 
 /**
- * A TLS peer that refuses us makes the runtime throw where nobody can catch it; the client connects again by itself. All
- * else is a bug, and the supervisor starts us anew.
+ * A TLS peer that refuses the connection makes the runtime throw outside any call; the client reconnects by itself. Any
+ * other error is a bug, and the supervisor restarts the process.
  */
 function onUncaught(error: Error & { code?: string }): void {
   if (error.code !== "EPIPE" && error.code !== "ECONNRESET") void exit(onFailure(error));
 }
 
-/** Tells of a bug with its stack, of an output that cannot be written in a line. */
+/** Prints a bug with its stack, and a failed write to standard output in one line. */
 function onFailure(error: unknown): number {
   const isOutput = error instanceof OutputError;
   const told = error instanceof Error ? isOutput ? error.message : error.stack ?? error.message : String(error);

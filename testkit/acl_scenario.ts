@@ -1,4 +1,4 @@
-/** All that the service asks of Redis, as one user, in a few seconds: what its ACL line is measured by. */
+/** Runs everything that the service does in Redis as one user, in a few seconds, to test its ACL rules. */
 import type { Redis } from "ioredis";
 import { createCommandContext } from "../src/app/command_context.ts";
 import type { AppOptions } from "../src/app/core.ts";
@@ -27,28 +27,28 @@ const RATE_KEY = DEFAULT_SETTINGS.moogRateLimitKey;
 const MAX_MESSAGE_BYTES = 4_096;
 const DRAIN_MS = 20_000;
 
-/** What a scenario differs in. */
+/** Options of a scenario. */
 export interface ScenarioOptions {
-  /** Default: not 0. */
+  /** Database number; default: not 0. */
   readonly db?: number;
   /** Default: both. */
   readonly sources?: readonly BuiltInName[];
-  /** Lists of a source of one's own; default: there is none. */
+  /** Lists of a declared source; default: none. */
   readonly own?: { readonly dlq: string; readonly target: string; readonly dead: string } | null;
 }
 
-/** What a record ends with. */
+/** ECHO that marks the end of a recording. */
 const END_OF_RECORD = "end of the record";
 
-/** A command as Redis ran it, arguments shortened. */
+/** A command that Redis ran, with shortened arguments. */
 export type Sent = readonly string[];
 
-/** Creates the user anew, with these rules and no others. */
+/** Recreates the user with only these rules. */
 export async function setUser(redis: TestRedis, rules: readonly string[]): Promise<void> {
   await redis.client().call("ACL", "SETUSER", USER, "reset", "on", `>${AclScenario.PASSWORD}`, ...rules);
 }
 
-/** What the user was refused, as `ACL LOG` has it: `command:flushall`, `key:secret`, `channel:c`. */
+/** Reads the user's denials from `ACL LOG`: `command:flushall`, `key:secret`, `channel:c`. */
 export async function refusals(redis: TestRedis): Promise<string[]> {
   const entries = await redis.client().call("ACL", "LOG", 128) as unknown[][];
   return entries.flatMap((flat) => {
@@ -57,10 +57,10 @@ export async function refusals(redis: TestRedis): Promise<string[]> {
   }).sort();
 }
 
-/** One server, a stand-in for Moogsoft and MUTT's own keys. Use it with `await using`. */
+/** A server with MUTT's keys and a fake Moogsoft. Use it with `await using`. */
 export class AclScenario implements AsyncDisposable {
   static readonly PASSWORD = PLANTED.redisPassword;
-  /** Not 0, so that SELECT is among what is sent. */
+  /** Not 0, so that the service sends SELECT. */
   static readonly DB = 1;
   readonly lines: RecordedLine[];
   readonly #redis: TestRedis;
@@ -88,7 +88,7 @@ export class AclScenario implements AsyncDisposable {
     this.lines = lines;
   }
 
-  /** Puts everything in its place; nothing runs yet. */
+  /** Prepares server and keys without starting anything. */
   static async start(
     redis: TestRedis,
     rules: readonly string[],
@@ -102,7 +102,7 @@ export class AclScenario implements AsyncDisposable {
       "mutt:config:moog_rate_limit": "1000",
     });
     await client.zadd(RATE_KEY, 1, "long-ago");
-    // As after an outage, so that a canary group is picked.
+    // As after an outage, so that the service picks a canary group.
     await client.hset(stateKey(DLQS.alerter), { suspect: "1", allowance: "4", brakeReason: "outage" });
     await setUser(redis, rules);
     await client.call("ACL", "LOG", "RESET");
@@ -110,7 +110,7 @@ export class AclScenario implements AsyncDisposable {
     return scenario;
   }
 
-  /** Messages of every fate in each DLQ: some are replayed, one is unreadable, one is too large. */
+  /** Fills each DLQ with messages of every outcome: replayed, unreadable, too large. */
   async seed(): Promise<void> {
     const large = eventText("large", `, "padding": "${"x".repeat(MAX_MESSAGE_BYTES)}"`);
     for (const source of this.#sources) {
@@ -118,15 +118,16 @@ export class AclScenario implements AsyncDisposable {
     }
   }
 
-  /** Messages by list. */
+  /** Number of messages by list. */
   async depths(): Promise<Record<string, number>> {
     const lists = [DLQS.alerter, DLQS.moog, TARGET, ALERT_QUEUE, DEAD, ...Object.values(DLQS).map(oversizeKey)];
     return Object.fromEntries(await Promise.all(lists.map(async (key) => [key, await this.#client.llen(key)])));
   }
 
   /**
-   * Runs the service until both DLQs are empty and it has looked at all that it looks at in the background, or, on request,
-   * until something was refused. The reply of one commit is lost. Resolves with how often it counted NOPERM.
+   * Runs the service until both DLQs are empty and every background task has run, or, on request, until Redis denies a
+   * command.
+   * One commit loses its reply. Resolves with the service's count of NOPERM.
    */
   async run({ until = "drained" }: { until?: "drained" | "refused" } = {}): Promise<number> {
     const stop = new AbortController();
@@ -159,7 +160,7 @@ export class AclScenario implements AsyncDisposable {
     return result.ok ? "ok" : result.problems.join("; ");
   }
 
-  /** A read that fails, and the next one, which has to give up what guarded the first. */
+  /** A failed read, and the next one, which must abandon the first one's WATCH. */
   async failRead(): Promise<void> {
     await this.#client.set(DLQ, "no list");
     const login = {
@@ -175,7 +176,7 @@ export class AclScenario implements AsyncDisposable {
     await this.#client.del(DLQ);
   }
 
-  /** Records what Redis runs for the user while the body runs, in scripts too. */
+  /** Records the user's commands while the body runs, including those in scripts. */
   async record(body: () => Promise<void>): Promise<Sent[]> {
     const monitor = await this.#redis.client().monitor();
     const sent = new Map<string, Sent>();
@@ -183,7 +184,7 @@ export class AclScenario implements AsyncDisposable {
     const own = await this.#addresses();
     monitor.on("monitor", (_time: string, args: string[], source: string) => {
       isOver ||= args[0]?.toLowerCase() === "echo" && args[1] === END_OF_RECORD;
-      // What a script calls comes behind the call of the script.
+      // Commands of a script follow the call of the script.
       if (source !== "lua") isUsers = !own.has(source);
       if (!isUsers) return;
       const short = args.map((arg) => arg.slice(0, 64));
@@ -209,7 +210,7 @@ export class AclScenario implements AsyncDisposable {
     return await this.#client.llen(DLQS.alerter) + await this.#client.llen(DLQS.moog) === 0;
   }
 
-  /** What the background does last: live alerts are looked at for the second time, and dynamic keys are listened for. */
+  /** The last background steps: the second read of live alerts, and the subscription to dynamic keys. */
   async #hasLooked(): Promise<boolean> {
     const stats = await this.#client.info("commandstats");
     const count = (name: string) => {
@@ -232,7 +233,7 @@ export class AclScenario implements AsyncDisposable {
       ...{ redisUsername: USER, redisPassword: new Secret(AclScenario.PASSWORD) },
       ...{ sources: this.#sources, batchSize: 0, chunkMessages: 5, maxMessageBytes: MAX_MESSAGE_BYTES },
       ...{ intervalMs: 1_000, consumerLagMs: 0, dynamicConfigEnabled: true, consumerGate: "auto" },
-      // What waits in the queues counts against it, and nobody takes it.
+      // Messages in the queues count against the limit, and no consumer takes them.
       moogRateLimit: 1_000,
       ...{ moogWebhookUrl: this.#moog.url, moogHealthTimeoutMs: 1_000 },
       ...{ bindAddress: "127.0.0.1", metricsPort: 0, healthPort: 0 },

@@ -1,4 +1,4 @@
-/** A cluster of three masters, and a replica where one is wanted: a test's own, on this machine. */
+/** A Redis Cluster for a test: three masters and an optional replica on this machine. */
 import calculateSlot from "cluster-key-slot";
 import type { Redis } from "ioredis";
 import { startRedis, type TestRedis } from "./redis.ts";
@@ -6,10 +6,10 @@ import { waitUntil } from "./wait.ts";
 
 const SLOTS = 16_384;
 const MASTERS = 3;
-/** A node that does not answer for so long is down. */
+/** Time without an answer after which a node counts as down, in milliseconds. */
 const NODE_TIMEOUT_MS = 1_000;
 
-/** How a cluster is to be. */
+/** Options of a cluster. */
 export interface ClusterOptions {
   /** Password of every node. */
   readonly password?: string;
@@ -30,7 +30,7 @@ export class TestCluster implements AsyncDisposable {
     this.#login = password === undefined ? {} : { password };
   }
 
-  /** Starts the nodes, shares out the slots, and waits until all agree. */
+  /** Starts the nodes, assigns the slots, and waits until all nodes agree. */
   static async start(options: ClusterOptions = {}): Promise<TestCluster> {
     const { password, replicated, config = [] } = options;
     const lines = [
@@ -60,7 +60,7 @@ export class TestCluster implements AsyncDisposable {
     return client;
   }
 
-  /** The node that owns a key's slot, by the word of those that answer. */
+  /** Finds the node that owns a key's slot, as the answering nodes report it. */
   async owner(key: string): Promise<TestRedis> {
     const port = ownerOf(await this.#askAny("SLOTS") as SlotRange[], calculateSlot(key));
     return this.nodes.find((node) => node.port === port)!;
@@ -71,7 +71,7 @@ export class TestCluster implements AsyncDisposable {
     return this.client(await this.owner(key));
   }
 
-  /** Moves a slot with all its keys to another master, as an operator's resharding does; `between` runs in its middle. */
+  /** Moves a slot with its keys to another master, as resharding does; `between` runs halfway. */
   async moveSlot(slot: number, { from, to, between }: {
     from: TestRedis;
     to: TestRedis;
@@ -125,7 +125,7 @@ export class TestCluster implements AsyncDisposable {
     });
   }
 
-  /** Of whoever answers and sees a cluster that works. */
+  /** Asks the first node that answers and reports a working cluster. */
   async #askAny(subcommand: "SLOTS"): Promise<unknown> {
     for (const node of this.nodes) {
       const client = this.client(node);
@@ -136,7 +136,7 @@ export class TestCluster implements AsyncDisposable {
   }
 }
 
-/** The nodes talk to one another on a port of its own; the usual one, 10,000 higher, need not exist. */
+/** The cluster bus gets its own port: the default, 10,000 higher, may exceed the maximum. */
 function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;

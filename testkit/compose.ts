@@ -1,9 +1,9 @@
-/** A compose file as tests look at it. */
+/** Parses and checks compose files. */
 import { statSync } from "node:fs";
 import { ROOT } from "../scripts/child.ts";
 import { DEFAULT_SETTINGS, knownVariables } from "../src/config/fields.ts";
 
-/** A service, as far as it is looked at. */
+/** The parts of a service that tests check. */
 export interface ComposeService {
   image?: string;
   build?: { context?: string; target?: string };
@@ -34,17 +34,17 @@ export interface ComposeFile {
   volumes?: Record<string, unknown>;
 }
 
-/** A service's command as words. */
+/** Splits a service's command into words. */
 export function commandOf({ command = [] }: ComposeService): string[] {
   return typeof command === "string" ? command.split(" ") : command;
 }
 
-/** Names of the services that start with the one, in no order. */
+/** Names of the services that start with this one, in no order. */
 export function startedWith(file: ComposeFile, name: string): string[] {
   return [name, ...Object.keys(file.services[name]?.depends_on ?? {}).flatMap((one) => startedWith(file, one))];
 }
 
-/** What is wrong with a compose file beyond its schema, in words; nothing where all is well. */
+/** Finds problems in a compose file that its schema does not cover; empty if there are none. */
 export function findComposeProblems(file: ComposeFile): string[] {
   return Object.entries(file.services).flatMap(([name, service]) =>
     [
@@ -97,7 +97,7 @@ function checkMounts({ volumes = [] }: ComposeService, file: ComposeFile): strin
   });
 }
 
-/** Nothing asks for a password, so nothing may be published to everybody by itself. */
+/** No service requires a password, so none may publish a port to all addresses by default. */
 function checkPorts({ ports = [] }: ComposeService): string[] {
   return ports.filter((port) => !/^\$\{MUTT_PUBLISH_ADDRESS:-127\.0\.0\.1\}:(\d+):\1$/.test(port))
     .map((port) => `publishes ${port}`);

@@ -1,18 +1,18 @@
-/** Containers of the image that `deno task test:image` has built (scripts/image.ts). */
+/** Runs containers of the image that `deno task test:image` builds (scripts/image.ts). */
 
-/** What the task has tagged the image as; empty where it did not build one. */
+/** Tag of the image; empty if the task built none. */
 export const IMAGE: string = Deno.env.get("MUTT_REMEDIATION_IMAGE") ?? "";
-/** The same for the image of `compose.yaml`'s mock Moogsoft. */
+/** Tag of the image of `compose.yaml`'s mock Moogsoft. */
 export const DEMO_IMAGE: string = Deno.env.get("MUTT_REMEDIATION_DEMO_IMAGE") ?? "";
 const ENGINE = Deno.env.get("MUTT_REMEDIATION_ENGINE") ?? "";
 
 /**
- * As `k8s/` deploys it. The user is not named: it is the image's own. The machine's network, because that is where the test's Redis
- * is; limits on files and processes, because an engine's own defaults are more than some machines grant.
+ * Flags as in `k8s/`. The user is the image's. It uses the host's network, where the test's Redis runs, and limits on
+ * files and processes, because an engine's defaults exceed what some machines allow.
  */
 export const AS_DEPLOYED: readonly string[] = [
   "--read-only",
-  ...ENGINE === "podman" ? ["--read-only-tmpfs=false"] : [], // which would make /tmp writable after all
+  ...ENGINE === "podman" ? ["--read-only-tmpfs=false"] : [], // the default would make /tmp writable
   "--cap-drop=ALL",
   "--security-opt=no-new-privileges",
   "--memory=256m",
@@ -22,10 +22,10 @@ export const AS_DEPLOYED: readonly string[] = [
   "--ulimit=nproc=1024:1024",
 ];
 
-/** As {@link AS_DEPLOYED}, but what the program has a mind to write, it can. */
+/** Like {@link AS_DEPLOYED}, but with a writable file system. */
 export const WRITABLE: readonly string[] = AS_DEPLOYED.filter((flag) => !flag.startsWith("--read-only"));
 
-/** What a command of the engine came to. */
+/** Result of an engine command. */
 export interface Outcome {
   readonly code: number;
   readonly stdout: string;
@@ -39,14 +39,14 @@ export async function engine(...args: readonly string[]): Promise<Outcome> {
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
 
-/** What the engine knows of an image or a container. */
+/** Inspects an image or a container. */
 export async function inspect(type: "image" | "container", name: string): Promise<Inspected> {
   const { code, stdout, stderr } = await engine("inspect", `--type=${type}`, name);
   if (code !== 0) throw new Error(`${ENGINE} knows no ${type} ${name}: ${stderr}`);
   return JSON.parse(stdout)[0];
 }
 
-/** The part that Docker and Podman call the same. */
+/** The members that Docker and Podman share. */
 export interface Inspected {
   readonly Config: {
     readonly User: string;
@@ -57,7 +57,7 @@ export interface Inspected {
   readonly State: { readonly Pid: number; readonly ExitCode: number; readonly OOMKilled: boolean };
 }
 
-/** A started container. Use it with `await using`, so that nothing is left of it. */
+/** A started container. Use it with `await using`, which removes it. */
 export class Container implements AsyncDisposable {
   readonly #id: string;
 
@@ -65,7 +65,7 @@ export class Container implements AsyncDisposable {
     this.#id = id;
   }
 
-  /** Starts an image. @throws Error with what the engine says. */
+  /** Starts an image. @throws Error with the engine's output */
   static async start(
     { image = IMAGE, flags, env = {}, args = [] }: {
       image?: string;
@@ -80,7 +80,7 @@ export class Container implements AsyncDisposable {
     return new Container(stdout.trim());
   }
 
-  /** Runs a program in it. */
+  /** Runs a program in the container. */
   exec(command: readonly string[]): Promise<Outcome> {
     return engine("exec", this.#id, ...command);
   }
@@ -90,23 +90,23 @@ export class Container implements AsyncDisposable {
     await engine("stop", "--time=30", this.#id);
   }
 
-  /** Waits until it has ended by itself. @returns its exit code. */
+  /** Waits until it ends by itself. @returns its exit code. */
   async exit(): Promise<number> {
     return Number((await engine("wait", this.#id)).stdout);
   }
 
-  /** What the engine knows of it. */
+  /** Inspects the container. */
   inspect(): Promise<Inspected> {
     return inspect("container", this.#id);
   }
 
-  /** Output so far, of both streams. */
+  /** Output of both streams so far. */
   async logs(): Promise<string> {
     const { stdout, stderr } = await engine("logs", this.#id);
     return stdout + stderr;
   }
 
-  /** Files that are not as the image has them, but for those that the engine itself adds: `A /tmp/cache`. */
+  /** Files that differ from the image, without those that the engine adds: `A /tmp/cache`. */
   async changes(): Promise<string[]> {
     const { stdout } = await engine("diff", this.#id);
     return stdout.split("\n").filter((line) => line !== "" && !/^[AC] \/etc(\/(passwd|group))?$/.test(line));

@@ -1,20 +1,20 @@
-/** Runs a table of hostile inputs that are kept: each with a word on why it is there and what must come of it. */
+/** Runs a table of hostile inputs, each with its reason and expected result. */
 
-/** One kept input. */
+/** One input. */
 export interface Kept<Wanted> {
   readonly name: string;
-  /** Why it is there. */
+  /** Why the corpus has it. */
   readonly why: string;
-  /** What must come of it. */
+  /** The expected result. */
   readonly wanted: Wanted;
 }
 
-/** Inputs with names of their own. What a property test finds, shrunk, gets a line in one of these. */
+/** Inputs with unique names. Add the shrunk counterexamples of property tests here. */
 export type Corpus<Wanted, Input> = readonly (Kept<Wanted> & Input)[];
 
 const passed = new Map<string, string[]>();
 
-/** Declares a test for each of these inputs of `tests/corpus/<file>`. */
+/** Declares a test for each input of `tests/corpus/<file>`. */
 export function testCorpus<T extends Kept<unknown>>(
   file: string,
   corpus: readonly T[],

@@ -1,4 +1,4 @@
-/** A source's replay in this process, over real connections to a test's own Redis, with an account to look at. */
+/** Runs a source's replay in this process, over real connections to the test's Redis, and exposes its counts. */
 import { AssertionError } from "node:assert";
 import { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
@@ -30,16 +30,16 @@ import { watchLogLine, watchOutput } from "./secrets_net.ts";
 import { waitUntil } from "./wait.ts";
 import { WrappedStore } from "./wrapped_store.ts";
 
-/** Lists of the source that a test's engine drives; oldest first where they are shown. */
+/** Lists of the source that the engine runs. */
 export const DLQ = DEFAULT_SETTINGS.alerterDlq;
 export const TARGET = DEFAULT_SETTINGS.ingestQueue;
 export const DEAD = DEFAULT_SETTINGS.deadList;
 export const STATE = stateKey(DLQ);
 
-/** A driven loop pauses no longer by default, so that a test need not wait for the back-off that an operator gets. */
+/** Default limit for pauses of the loop, in milliseconds, so that tests need not wait for the real back-off. */
 const LONGEST_PAUSE_MS = 20;
 
-/** Settings of a test's engine: no limits, no gates, one long cycle over all that is there. */
+/** Settings of the engine: no limits, no gates, one long cycle over all messages. */
 const TEST_SETTINGS: Partial<Settings> = {
   redisHost: "127.0.0.1",
   intervalMs: 3_600_000,
@@ -53,24 +53,24 @@ const TEST_SETTINGS: Partial<Settings> = {
   leaderElection: false,
 };
 
-/** How an engine is made. */
+/** Options of an engine. */
 export interface EngineOptions {
-  /** Over a test's settings: no limits, no gates, chunks of 10, one cycle over all that is there. */
+  /** Overrides of the test settings: no limits, no gates, chunks of 10, one cycle over all messages. */
   readonly settings?: Partial<Settings>;
-  /** Name and token for the leader lease, where `settings` switch it on; default: a token of its own. */
+  /** Name and token for the leader lease if `settings` enable it; default: a unique token. */
   readonly name?: string;
   readonly token?: string;
-  /** How long a Redis command may take; default 1,000. */
+  /** Timeout of a Redis command, in milliseconds; default 1,000. */
   readonly commandTimeoutMs?: number;
-  /** Password of the Redis user, where `settings` name one. */
+  /** Password of the Redis user if `settings` name one. */
   readonly password?: string;
-  /** Longest pause of the driven loop; default 20. Infinity: it pauses as the service does. */
+  /** Longest pause of the loop, in milliseconds; default 20. Infinity: the service's pauses. */
   readonly longestPauseMs?: number;
-  /** By how much its clock is ahead of this machine's (behind: negative); default 0. */
+  /** Offset of its clock from this machine's, in milliseconds; default 0. */
   readonly clockShiftMs?: number;
 }
 
-/** A log line as it was written. */
+/** A recorded log line. */
 export interface LogLine {
   readonly level: "DEBUG" | "INFO" | "WARNING" | "ERROR";
   readonly event: string;
@@ -78,10 +78,10 @@ export interface LogLine {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
-/** What the metrics say was moved. */
+/** Moved messages, from the metrics. */
 export interface Moved {
   readonly replayed: number;
-  /** Only the reasons that occurred. */
+  /** By reason, only reasons that occurred. */
   readonly dead: Readonly<Record<string, number>>;
 }
 
@@ -91,27 +91,27 @@ export interface Engine extends AsyncDisposable {
   readonly connections: RedisConnections;
   readonly metrics: Metrics;
   readonly lines: readonly LogLine[];
-  /** Takes one turn; by default begins a cycle if one is due. Waits for the connections first. */
+  /** Runs one turn after the connections are ready. By default begins a cycle if one is due. */
   turn(options?: Partial<TurnOptions>): Promise<TurnOutcome>;
-  /** Drives the source as the service does, but for long pauses, from when it is connected until it is stopped. */
+  /** Runs the loop like the service, without long pauses, from the connection until it is stopped. */
   start(): Promise<void>;
-  /** What the engine uses in place of the store: a test may take over its calls. */
+  /** Wraps the store; a test can replace its calls. */
   readonly store: WrappedStore;
   /**
-   * Has this called before each commit, with its number from 1. What it throws is a failure of Redis to the engine, unless it is a
-   * failed assertion.
+   * Calls this before each commit, with the commit's number from 1. The engine treats an error from it as a failure of
+   * Redis, except a failed assertion.
    */
   beforeCommit(hook: (number: number, commit: Commit) => Promise<void> | void): void;
   moved(): Promise<Moved>;
-  /** Failed Redis calls by code; only what occurred. */
+  /** Failed Redis calls by code, only codes that occurred. */
   errors(): Promise<Partial<Record<RedisErrorCode, number>>>;
-  /** Commits by result; only what occurred. */
+  /** Commits by result, only results that occurred. */
   commits(): Promise<Partial<Record<CommitResult | "error", number>>>;
-  /** Ends as a crash does: connections first, in the middle of whatever it does. */
+  /** Ends like a crash: cuts the connections in the middle of its work. */
   kill(): Promise<void>;
 }
 
-/** Makes an engine for the source `alerter`. Connecting begins at once; nothing is moved before a turn or `start()`. */
+/** Creates an engine for the source `alerter`. It connects at once and moves nothing before a turn or `start()`. */
 export function createEngine(
   { port }: { port: number },
   { settings: given, name = "engine", token = createId(), ...options }: EngineOptions = {},
@@ -176,7 +176,7 @@ class TestEngine implements Engine {
     this.store = wrapped!;
     const sleep = async (ms: number, signal?: AbortSignal) => {
       await clock.sleep(Math.min(ms, longestPauseMs), signal);
-      if (ms > longestPauseMs) this.#loop.wake(); // it would go on resting until its time is over
+      if (ms > longestPauseMs) this.#loop.wake(); // otherwise it would rest for the full time
     };
     this.#loop = new ReplayLoop(this.source.replay, {
       ...{ clock: { ...clock, sleep }, intervalMs: () => settings.intervalMs, onPass: () => {} },
@@ -237,19 +237,19 @@ class TestEngine implements Engine {
     if (this.#bug !== undefined) throw this.#bug;
   }
 
-  /** Once only: a second disconnect() of a closed client holds the process for 2 s (ioredis 6). */
+  /** Only once: a second disconnect() of a closed client keeps the process alive for 2 s (ioredis 6). */
   #close(): Promise<void> {
     return this.#closed ??= this.#closeConnections();
   }
 
-  /** Waits for what is connected; one that is connecting again never says that it has ended. */
+  /** Waits for connected clients. A reconnecting one never emits "end". */
   async #closeConnections(): Promise<void> {
     const all = this.connections.list();
     const connected = all.filter(({ status }) => status === "ready" || status === "connect");
     const ended = connected.map((redis) => new Promise<void>((resolve) => redis.once("end", resolve)));
     const closed = this.connections.close();
     await Promise.all([closed, ...ended]);
-    // One that was connecting again leaves the client's own timer of 100 ms (ioredis 6); the sanitizers see it.
+    // A reconnecting client leaves a timer of 100 ms (ioredis 6), which the sanitizers would report.
     if (connected.length < all.length) await SYSTEM_CLOCK.sleep(150);
   }
 }
@@ -290,22 +290,22 @@ function occurred(
 
 const API_KEY = JSON.stringify(PLANTED.messageApiKey);
 
-/** An event that the alerter takes, unique by `id`; a secret is its first member, as in the alerts that become of it. */
+/** An event that the alerter accepts, unique by `id`. Its first member is a secret, as in the resulting alerts. */
 export function eventText(id: string | number, more = ""): string {
   return `{"api_key": ${API_KEY}, "id": "${id}", "hostname": "h", "timestamp": "2025-01-15T14:30:29Z", "message": "m"${more}}`;
 }
 
-/** So many events with ids from `first`, oldest first. */
+/** Creates this many events with ids from `first`, oldest first. */
 export function eventTexts(count: number, first = 0): string[] {
   return Array.from({ length: count }, (_, i) => eventText(first + i));
 }
 
-/** A text whose stamps say that each message was first replayed at the epoch, so that it can be compared. */
+/** Replaces the instants in stamps by the epoch, so that texts can be compared. */
 export function withoutInstants(text: string): string {
   return text.replaceAll(/"since": \d+/g, '"since": 0');
 }
 
-/** The event as a cycle replays it, but for the instant ({@link withoutInstants}). */
+/** The event as a cycle replays it, {@link withoutInstants}. */
 export function replayedText(
   text: string,
   { failures = 0, evidence = 0, cycle = 1 }: { failures?: number; evidence?: number; cycle?: number } = {},
@@ -315,25 +315,25 @@ export function replayedText(
   return `${text.slice(0, -1)}, "_remediation": ${record}}`;
 }
 
-/** The `id` of an event, however it was stamped. */
+/** The `id` of an event with any stamps. */
 export function idOf(message: string | Uint8Array): string {
   const text = typeof message === "string" ? message : new TextDecoder().decode(message);
   return /"id": "([^"]*)"/.exec(text)?.[1] ?? text;
 }
 
-/** Every list of the source, oldest first; one character a byte, so that they compare byte for byte. */
+/** Every list of the source, oldest first, with one character per byte. */
 export interface Lists {
   readonly dlq: readonly string[];
   readonly target: readonly string[];
   readonly dead: readonly string[];
-  /** Only where there are any. */
+  /** Absent if empty. */
   readonly oversize?: readonly string[];
 }
 
-/** The list of the messages that were too large to be read. */
+/** The list of messages that are too large to read. */
 export const OVERSIZE = oversizeKey(DLQ);
 
-/** Reads every list; stamps as {@link withoutInstants} has them. */
+/** Reads every list {@link withoutInstants}. */
 export async function readLists(redis: { readList(key: string): Promise<Buffer[]> }): Promise<Lists> {
   const lists = await Promise.all([DLQ, TARGET, DEAD, OVERSIZE].map((key) => redis.readList(key)));
   const [dlq, target, dead, oversize] = lists.map((list) =>
@@ -352,14 +352,14 @@ export async function waitUntilEmpty(
   await waitUntil(async () => await client.llen(key) === 0, { what: `${key} is empty`, timeoutMs });
 }
 
-/** The store of the source `alerter` by itself, over connections of the test's own. */
+/** Creates only the store of the source `alerter`, over the test's own connections. */
 export function createStore(redis: { client(): Redis }, options: { token?: string } = {}): DeadLetterStore {
   const [setup] = createSources(DEFAULT_SETTINGS);
   const [reader, committer, mover] = [redis.client(), redis.client(), redis.client()];
   return new DeadLetterStore({ reader, committer, mover }, setup!.policy, options);
 }
 
-/** What somebody may have put where the record has a whole number; each reads as 0. */
+/** Invalid values for whole numbers of the state; each reads as 0. */
 export const ODD_NUMBERS: readonly (readonly [name: string, value: string | Buffer])[] = [
   ["bytes that are no UTF-8", Buffer.from([0x31, 0xff, 0xfe])],
   ["nothing", ""],
@@ -372,7 +372,7 @@ export const ODD_NUMBERS: readonly (readonly [name: string, value: string | Buff
   ["a number with a line feed", "1\n"],
 ];
 
-/** Every key that there is, byte for byte (`DUMP`), to tell whether a call changed anything. */
+/** Dumps every key, to test whether a call changed anything. */
 export async function dumpKeys(client: Redis): Promise<Record<string, string>> {
   const keys = (await client.keys("*")).sort();
   const dumps = await Promise.all(keys.map((key) => client.dumpBuffer(key)));

@@ -1,6 +1,6 @@
 /**
- * A source in memory, and stores of it: what `src/redis/scripts` do, without Redis, for tests of the engine. That it does the same is
- * held by the cases of `store_contract.ts`, which run on both. A fake never fails, and its keys hold no wrong kind of value.
+ * An in-memory source and its stores, which do without Redis what `src/redis/scripts` do, for tests of the engine. The
+ * cases of `store_contract.ts` run on both. The fake never fails, and its keys never have a wrong type.
  */
 import { Buffer } from "node:buffer";
 import type {
@@ -17,9 +17,9 @@ import { parseCycleState, type Snapshot } from "../src/cycle/cycle_state.ts";
 import { isNewest, sampleDigest } from "../src/redis/sample.ts";
 import type { ReplayStore } from "../src/replay/store.ts";
 
-/** Most messages of a commit, as in `commit_moves.lua`. */
+/** Maximum messages of a commit, as in `commit_moves.lua`. */
 const MOST_MOVES = 4_000;
-/** A message of so many bytes is looked at by its digest; a shorter one by its length alone, as in `read_chunk.lua`. */
+/** From this size on a message is compared by its digest, as in `read_chunk.lua`, in bytes. */
 const DIGESTED_BYTES = 8 * 4_096;
 
 /** The keys of one source. Lists are oldest first. */
@@ -40,19 +40,19 @@ export class FakeSource {
     for (const [name, value] of Object.entries(fields)) this.fields.set(name, String(value));
   }
 
-  /** A total that the record counts and nobody parses. */
+  /** A total that the state counts but the code never parses. */
   total(name: string): number {
     return Number(this.fields.get(name) ?? 0);
   }
 }
 
-/** One instance's store. */
+/** The store of one instance. */
 export class FakeStore implements ReplayStore {
   readonly #source: FakeSource;
   readonly #token: string;
   #receipt: string | null = null;
 
-  /** `token`: refuse what changes anything while another holds the lease; empty: there is no lease. */
+  /** `token`: refuses writes while another token holds the lease; empty: no lease. */
   constructor(source: FakeSource, { token = "" }: { token?: string } = {}) {
     this.#source = source;
     this.#token = token;
@@ -124,7 +124,7 @@ export class FakeStore implements ReplayStore {
     commit: Commit,
     bounds: ChunkBounds | null,
   ): Promise<{ result: CommitResult; next: Promise<Chunk | null> }> {
-    // As an answer from elsewhere: never at once.
+    // Never synchronous, like a real reply.
     await Promise.resolve();
     const result = this.#commit(commit);
     return { result, next: result === "ok" && bounds ? this.readForCommit(bounds) : Promise.resolve(null) };

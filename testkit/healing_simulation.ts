@@ -1,7 +1,7 @@
 /**
- * Who heals, who dies, how long it takes: the very code that judges and picks, over an in-memory DLQ of real bytes and a consumer
- * whose faults are known. Time is counted in intervals of 300 s. The cases are those of the rule that was built before
- * (demo/simulator/figures.md shows both side by side).
+ * Simulates healing with the real code that judges and picks, an in-memory DLQ of real bytes, and a consumer with
+ * known faults. The time unit is an interval of 300 s. demo/simulator/figures.md compares the results with those of the previous
+ * rule.
  */
 import { Buffer } from "node:buffer";
 import type { SourcePolicy } from "../src/message/source_policy.ts";
@@ -20,49 +20,49 @@ import {
 } from "../src/replay/judge_chunk.ts";
 import { lookForReturns } from "../src/replay/returns.ts";
 
-/** What happens. Instants and lengths in intervals. */
+/** A scenario. Instants and durations are in intervals. */
 export interface Scenario {
   /** Dead letters at the start. */
   readonly waiting?: number;
-  /** Most messages of a cycle; 0: all that are there. */
+  /** Maximum messages of a cycle; 0: all. */
   readonly batch?: number;
   /** When the consumer fails everything. */
   readonly down?: readonly (readonly [from: number, to: number])[];
-  /** When it fails a share of what it is given, whichever message. */
+  /** When it fails a random share of the messages. */
   readonly flaky?: readonly (readonly [from: number, to: number, share: number])[];
-  /** How many of those waiting always fail; `front`: they are the oldest, else spread at random. */
+  /** Number of waiting messages that always fail; `front`: the oldest ones, else random ones. */
   readonly poison?: number;
   readonly front?: boolean;
-  /** Dead letters an interval that would succeed, such while it is down, and such that always fail. */
+  /** Dead letters per interval: ones that would succeed, the same while it is down, and ones that always fail. */
   readonly inflow?: number;
   readonly failing?: number;
   readonly bad?: number;
-  /** Healthy ones that arrive at time 20. */
+  /** Healthy messages that arrive at time 20. */
   readonly late?: number;
-  /** Live messages of others an interval, of which the consumer is seen to get through those that do not fail. */
+  /** Live messages per interval. Those that do not fail are observed as live successes. */
   readonly live?: number;
-  /** Longest time that the consumer takes to fail a message; it is random. Default: it fails at once. */
+  /** Longest random delay before the consumer fails a message. Default: none. */
   readonly slow?: number;
-  /** Whether the consumer drops the stamp, which is known. */
+  /** Whether the consumer drops the stamp, and the service knows it. */
   readonly strips?: boolean;
   readonly until?: number;
   readonly seed?: number;
 }
 
-/** What became of it. */
+/** Results of a scenario. */
 export interface Outcome {
   readonly healthyDead: number;
   readonly poisonDead: number;
   readonly delivered: number;
   readonly healthyLeft: number;
   readonly poisonLeft: number;
-  /** Intervals from the end of the last outage to an empty DLQ; `null`: it is not empty. */
+  /** Intervals from the end of the last outage to an empty DLQ; `null` if it is not empty. */
   readonly healedAfter: number | null;
   /** Longest time from a healthy message's arrival to its delivery. */
   readonly longestWait: number;
-  /** Most looks that a poison message took until it was dead, the first included; 0: none died. */
+  /** Maximum attempts of a poison message before its death, including the first; 0: none died. */
   readonly looks: number;
-  /** Most canary groups or steps that went from a healthy arrival to its delivery while the consumer worked. */
+  /** Maximum canary groups or steps between a healthy arrival and its delivery while the consumer worked. */
   readonly mostSteps: number;
 }
 
@@ -78,7 +78,7 @@ interface Fate {
   readonly poison: boolean;
   readonly bornAt: number;
   looks: number;
-  /** Cycles that had replayed anything when it arrived. */
+  /** Cycles with replays before its arrival. */
   readonly stepsBefore: number;
 }
 
@@ -96,7 +96,7 @@ class Simulation {
   #mostSteps = 0;
   #looks = 0;
   #lastOk = 0;
-  /** What the consumer has in hand and is going to fail. */
+  /** Messages that the consumer holds and will fail. */
   #failing: { readonly message: Buffer; readonly at: number }[] = [];
   readonly #dead: Fate[] = [];
   readonly #carry = { inflow: 0, failing: 0, bad: 0 };
@@ -181,7 +181,7 @@ class Simulation {
     return judgePicks(candidates, { ...context, depth: oldest.depth }, { replays, messages: 200, bytes: 102_400 });
   }
 
-  /** What `commit_moves.lua` does, and then the consumer, at once. */
+  /** Does what `commit_moves.lua` does, then runs the consumer. */
   #commit(
     { moves, messages, places, replayed, deaths, firsts, spent, endsCycle }: JudgedChunk,
     record: CycleState,
@@ -255,7 +255,7 @@ class Simulation {
     return flaky.some(([from, to, share]) => from <= at && at < to && this.#random() < share);
   }
 
-  /** Live events: those that fail are dead letters, the others are seen to get through. */
+  /** Live events: failed ones become dead letters, the others live successes. */
   #flow(span: number): void {
     const { inflow = 0, failing = 0, bad = 0, live = 0, down = [] } = this.#given, at = this.#at;
     const rates = { inflow, failing: down.some(([from, to]) => from <= at && at < to) ? failing : 0, bad };
@@ -299,7 +299,7 @@ function round(value: number): number {
   return Math.round(value * 100) / 100;
 }
 
-/** Park and Miller's generator: good enough here, and the same everywhere. */
+/** Park and Miller's generator: good enough here, and the same on every machine. */
 function randomFrom(seed: number): () => number {
   let state = seed * 7_919 + 12_345;
   const next = () => (state = state * 48_271 % 2_147_483_647) / 2_147_483_647;

@@ -1,11 +1,11 @@
-/** Generators (fast-check) of JSON as an enemy would write it, in bytes: most of it nearly right, much of it not UTF-8. */
+/** Generators (fast-check) of hostile JSON bytes: mostly almost valid, often not UTF-8. */
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { ANY_PAYLOAD, KNOWN_MEMBERS } from "./payloads.ts";
 
 /**
- * JSON while it is put together: each character is one byte, so that a piece may be anything, not only UTF-8. Pieces that
- * are text go through {@link rawOf}.
+ * A JSON text under construction. Each character is one byte, so that a piece need not be UTF-8. Use {@link rawOf} for
+ * text.
  */
 type Raw = string;
 
@@ -18,12 +18,12 @@ function bytesOfRaw(raw: Raw): Uint8Array {
   return Uint8Array.from(Buffer.from(raw, "latin1"));
 }
 
-/** `good` mostly, `bad` one time in so many: one slip in a message is more telling than ten. */
+/** `good` mostly, `bad` once in this many times: one error in a message tests more than ten. */
 export function mostly<T>(good: fc.Arbitrary<T>, bad: fc.Arbitrary<T>, oneIn = 40): fc.Arbitrary<T> {
   return fc.oneof({ weight: oneIn - 1, arbitrary: good }, { weight: 1, arbitrary: bad });
 }
 
-/** Names that mean something to this service, to JavaScript or to nobody. */
+/** Names with a meaning for this service or JavaScript, and names without any. */
 export const HOSTILE_NAMES = [
   ...KNOWN_MEMBERS,
   ...["__proto__", "constructor", "prototype", "toString", "hasOwnProperty", "__class__", "toJSON", "then"],
@@ -31,7 +31,7 @@ export const HOSTILE_NAMES = [
   ...["_remediatio", "_remediation_", "ＡＰＩ_key", "\u{1f600}", "failed_at\u0301"],
 ] as const;
 
-/** Pieces of a string that are right. */
+/** Valid pieces of a string. */
 const GOOD_PIECE: fc.Arbitrary<Raw> = fc.oneof(
   fc.string({ maxLength: 8, unit: "grapheme" }).map((text) => rawOf(JSON.stringify(text).slice(1, -1))),
   fc.constantFrom(
@@ -50,7 +50,7 @@ const BAD_PIECE: fc.Arbitrary<Raw> = fc.constantFrom(
 const STRING: fc.Arbitrary<Raw> = fc.array(mostly(GOOD_PIECE, BAD_PIECE), { maxLength: 4 })
   .map((pieces) => `"${pieces.join("")}"`);
 
-/** One of the names, some of its characters written as escapes, in small or capital letters. */
+/** A name with some characters as escapes, in lower or upper case. */
 const KEY: fc.Arbitrary<Raw> = fc.oneof(
   fc.tuple(fc.constantFrom(...HOSTILE_NAMES), fc.array(fc.nat(5), { maxLength: 20 })).map(([name, ways]) =>
     `"${name.split("").map((unit, at) => spell(unit, ways[at] ?? 5)).join("")}"`
@@ -63,7 +63,7 @@ function spell(unit: string, way: number): Raw {
   const hex = code.toString(16).padStart(4, "0");
   if (way === 0) return `\\u${hex}`;
   if (way === 1) return `\\u${hex.toUpperCase()}`;
-  // Half of a pair is no character of its own.
+  // A lone surrogate is not a character.
   return code >= 0xd800 && code <= 0xdfff ? `\\u${hex}` : rawOf(JSON.stringify(unit).slice(1, -1));
 }
 
@@ -108,7 +108,7 @@ const SPACE: fc.Arbitrary<Raw> = fc.oneof(
 const GOOD_SPACE: fc.Arbitrary<Raw> = fc.constantFrom("", "", " ", "\t", "\n", "\r\n");
 const ANY_SPACE = mostly(GOOD_SPACE, SPACE, 10);
 
-/** Containers in one another, mixed or not, closed or not. */
+/** Nested containers, mixed or not, closed or not. */
 const NEST: fc.Arbitrary<Raw> = fc.record({
   depth: fc.oneof(fc.nat(20), fc.constantFrom(497, 498, 499, 500, 501, 502, 1_000)),
   kinds: fc.constantFrom("[", "{", "[{", "{[[", "[[[{"),
@@ -148,7 +148,7 @@ const { object: OBJECT, value: VALUE } = fc.letrec<{ value: Raw; object: Raw; ar
   ).map(([members, comma, close]) => `{${members.join(comma)}${close}`),
 }));
 
-/** What an enemy does to bytes that are right: flips, cuts, doubles, and one message's head on another's tail. */
+/** Damages valid bytes: flips, cuts, doubles, and joins the head of one message to the tail of another. */
 const DAMAGE = fc.oneof(
   fc.record({ kind: fc.constant("flip" as const), at: fc.nat(), bit: fc.nat(7) }),
   fc.record({ kind: fc.constant("cut" as const), at: fc.nat(), length: fc.nat(6) }),
@@ -182,7 +182,7 @@ const WHOLE: fc.Arbitrary<Raw> = fc.tuple(
   mostly(GOOD_SPACE, fc.constantFrom("\x00", "\xef\xbb\xbf", "{}", ",", "\x1a"), 20),
 ).map((parts) => parts.join(""));
 
-/** JSON in bytes, right or wrong in every way that a reader could be fooled by. */
+/** JSON bytes, valid or broken in ways that could fool a parser. */
 export const HOSTILE_JSON: fc.Arbitrary<Uint8Array> = fc.oneof(
   { weight: 5, arbitrary: WHOLE },
   {
@@ -199,10 +199,10 @@ export const HOSTILE_JSON: fc.Arbitrary<Uint8Array> = fc.oneof(
   },
 ).map(bytesOfRaw);
 
-/** Anything that may lie in a dead-letter queue, friendly or not. */
+/** Any content of a dead-letter queue, harmless or hostile. */
 export const ANY_BYTES: fc.Arbitrary<Uint8Array> = fc.oneof(HOSTILE_JSON, ANY_PAYLOAD);
 
-/** Text as an enemy would put it where one word or one line is wanted. */
+/** Hostile text in place of one word or one line. */
 export const HOSTILE_TEXT: fc.Arbitrary<string> = fc.oneof(
   fc.string({ maxLength: 30 }),
   fc.string({ maxLength: 30, unit: "binary" }),

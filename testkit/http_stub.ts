@@ -1,7 +1,7 @@
 /**
- * A real HTTP listener that answers as it is told, well or badly, and writes down what it was asked.
+ * A real HTTP server with configurable answers and faults, which records its requests.
  *
- * On Node's server, because Deno's own cannot break a connection in the middle.
+ * It uses Node's server because Deno's cannot break a connection halfway.
  */
 import { Buffer } from "node:buffer";
 import http from "node:http";
@@ -10,7 +10,7 @@ import type { AddressInfo } from "node:net";
 const HOST = "127.0.0.1";
 const GIGABYTE = 2 ** 30, BLOCK = "x".repeat(16_384);
 
-/** What can go wrong on purpose; see {@link StubAnswer}. */
+/** Deliberate faults; see {@link StubAnswer}. */
 export type Fault =
   | "hang"
   | "hang_in_headers"
@@ -21,9 +21,9 @@ export type Fault =
   | "gigabyte"
   | "garbage";
 
-/** One answer. None keeps its connection. */
+/** An answer. The connection closes after it. */
 export type StubAnswer =
-  /** A whole answer, after `delayMs` (default 0). A redirect is a `status` with `headers: { location }`. */
+  /** A complete answer after `delayMs` (default 0). A redirect is a `status` with `headers: { location }`. */
   | {
     readonly status: number;
     readonly headers?: Record<string, string>;
@@ -32,22 +32,22 @@ export type StubAnswer =
   }
   | {
     /**
-     * After the whole request is there: `hang` says nothing. `hang_in_headers`: the status and half a header, nothing
+     * After the complete request: `hang` sends nothing. `hang_in_headers`: the status and half a header, nothing
      * more. `hang_in_body`: headers, half a body, nothing more. `reset` breaks the connection (RST). `close` closes it
      * without a word. `endless`: a body that never ends. `gigabyte`: a body of 1 GiB, as its header says. `garbage`: bytes
      * that are not HTTP, then the end.
      */
     readonly fault: Fault;
-    /** Of a fault that has one; default 200. */
+    /** Status of a fault that sends one; default 200. */
     readonly status?: number;
   };
 
-/** A request as it arrived. */
+/** A received request. */
 export interface StubRequest {
   readonly method: string;
   /** Path and query. */
   readonly target: string;
-  /** By lower-case name. */
+  /** Headers by lower-case name. */
   readonly headers: Record<string, string>;
   readonly body: string;
 }
@@ -63,9 +63,9 @@ export interface HttpStub {
   readonly connections: number;
   /** Bytes of `endless` and `gigabyte` bodies sent so far. */
   readonly endlessBytes: number;
-  /** What is answered from now on: the given ones in turn, the last one for ever. At first `{ status: 200 }`. */
+  /** Sets the next answers in order; the last one repeats. Initially `{ status: 200 }`. */
   answer(...answers: [StubAnswer, ...StubAnswer[]]): void;
-  /** Cuts what is open and stops listening; resolves when nothing is left. */
+  /** Cuts all connections and stops listening. Resolves when everything is closed. */
   stop(): Promise<void>;
 }
 
@@ -181,7 +181,7 @@ class Stub implements HttpStub {
     }
   }
 
-  /** Each block is sent when the last one has left, until all is sent or the connection is gone. */
+  /** Sends each block after the previous one has left, until all are sent or the connection is closed. */
   #send(response: http.ServerResponse, bytes: number): void {
     if (bytes <= 0) return void response.end();
     response.write(BLOCK, (error) => {

@@ -1,4 +1,4 @@
-/** Kubernetes objects as tests look at them: rendered, typed, and followed from reference to reference. */
+/** Renders Kubernetes objects and checks the references between them. */
 import type { IPrometheusRule, IServiceMonitor } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1";
 import type { IDeployment } from "kubernetes-models/apps/v1";
 import type { INetworkPolicy } from "kubernetes-models/networking.k8s.io/v1";
@@ -6,7 +6,7 @@ import type { IPodDisruptionBudget } from "kubernetes-models/policy/v1";
 import type { IConfigMap, IContainer, IPodSpec, ISecret, IService, IServiceAccount } from "kubernetes-models/v1";
 import { DEFAULT_SETTINGS, knownVariables } from "../src/config/fields.ts";
 
-/** Any object of ours. */
+/** Any Kubernetes object of this project. */
 export type KubeObject =
   | IConfigMap
   | IDeployment
@@ -18,7 +18,7 @@ export type KubeObject =
   | IServiceMonitor
   | IPrometheusRule;
 
-/** The one object of a kind, or the one with that name. @throws Error where it is not there. */
+/** Finds the only object of a kind, or the one with that name. @throws Error if there is none */
 export function pick<K extends KubeObject["kind"]>(
   objects: readonly KubeObject[],
   kind: K,
@@ -36,8 +36,8 @@ export function podOf(objects: readonly KubeObject[]): { spec: IPodSpec; contain
 }
 
 /**
- * The environment that the container gets: the ConfigMap, under its own variables, with the keys of the Secrets that are
- * `secrets`. The pod's name is `mutt-remediation-0`.
+ * Builds the container's environment: the ConfigMap, overridden by its own variables, with the keys of `secrets`. The
+ * pod's name is `mutt-remediation-0`.
  */
 export function environmentOf(
   objects: readonly KubeObject[],
@@ -61,8 +61,8 @@ export function environmentOf(
 type Labels = Readonly<Record<string, string>>;
 
 /**
- * What is wrong with what objects say of each other, in words; nothing where all is well. `secrets` are the ones that operators
- * are told to make: every reference must be one of their keys, and every key must be referred to.
+ * Finds broken references between objects; empty if there are none. `secrets` are the ones that operators create:
+ * every reference must name one of their keys, and every key must have a reference.
  */
 export function findBrokenReferences(objects: readonly KubeObject[], secrets: readonly ISecret[]): string[] {
   return [
@@ -173,7 +173,7 @@ function checkSecrets(objects: readonly KubeObject[], secrets: readonly ISecret[
   ];
 }
 
-/** Name of the Secret whose key a file is. */
+/** Name of the Secret behind a mounted file. */
 function secretMountedAt(path: string, { container, spec }: { container: IContainer; spec: IPodSpec }): string {
   const folder = path.slice(0, path.lastIndexOf("/"));
   const mount = container.volumeMounts?.find(({ mountPath }) => mountPath === folder);

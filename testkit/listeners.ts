@@ -1,4 +1,4 @@
-/** Both ports of the service, with their real pages, for a test. */
+/** Both ports of the service with their real pages. */
 import assert from "node:assert/strict";
 import { createHealthHandler } from "../src/api/health.ts";
 import type { HealthState } from "../src/operations/status.ts";
@@ -9,14 +9,14 @@ import { SYSTEM_CLOCK } from "../src/runtime/clock.ts";
 import type { SloReport } from "../src/slo/monitor.ts";
 import { recordLog } from "./recorded_log.ts";
 
-/** One of the ports. */
+/** A port. */
 export interface TestListener {
   readonly port: number;
-  /** Whether `/health` is answered with 200. */
+  /** Whether `/health` answers 200. */
   isAlive(): Promise<boolean>;
 }
 
-/** Of a service without sources. */
+/** SLO report of a service without sources. */
 export const NO_OBJECTIVES: SloReport = {
   ...{ window_hours: 24, components: {}, state: "insufficient_data" },
   ...{ pod: "pod", since: "2026-11-20T10:00:00.000Z" },
@@ -24,7 +24,7 @@ export const NO_OBJECTIVES: SloReport = {
 
 const GOOD: HealthState = { live: { ok: true, reason: "" }, ready: { ok: true, reason: "" }, details: {} };
 
-/** Starts them for the body; nothing may have been logged when it is done. */
+/** Starts both for the body. Fails if anything was logged. */
 export async function withListeners(body: (listeners: readonly TestListener[]) => Promise<void>): Promise<void> {
   const { log, lines } = recordLog();
   const listeners = [
@@ -39,15 +39,15 @@ export async function withListeners(body: (listeners: readonly TestListener[]) =
   assert.deepEqual(lines, [], "a page threw, or a request was logged");
 }
 
-/** A port that answers, with a server of its own. */
+/** A port with its own server. */
 export interface TestPort {
   readonly port: number;
-  /** Whose port it is. */
+  /** The server of the port. */
   readonly server: HttpServer;
   stop(): Promise<void>;
 }
 
-/** Starts one, on loopback at a free port; the limits are the server's own unless they are given. */
+/** Starts a server on a free port of loopback. Default limits: the server's. */
 export function startPort(options: Pick<PortOptions, "handler"> & Partial<PortOptions & HttpServerOptions>): TestPort {
   const server = new HttpServer({ clock: SYSTEM_CLOCK, log: recordLog().log, ...options });
   const place = { bindAddress: "127.0.0.1", port: 0, portVariable: "SOME_PORT" };

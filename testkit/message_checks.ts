@@ -1,4 +1,4 @@
-/** What must hold of any bytes in a dead-letter queue, whoever wrote them. */
+/** Invariants for any bytes in a dead-letter queue. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { openEnvelope, withoutStamps } from "../src/message/envelope.ts";
@@ -27,10 +27,10 @@ export const CONTEXT: VerdictContext = {
   failedAt: "2026-01-02T03:04:05.678Z",
 };
 
-/** What {@link readMessage} says of bytes. */
+/** Result of {@link readMessage}. */
 export type Reading = "readable" | "malformed" | "unreadable";
 
-/** The reading in one word. */
+/** The result in one word. */
 export function readingOf(bytes: Uint8Array): Reading {
   const message = readMessage(bytes);
   return message.readable ? "readable" : message.reason;
@@ -42,8 +42,9 @@ export function same(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 /**
- * The bytes are left alone; a readable message keeps every byte but stamps and the members to cut, and can be read again; any
- * other one lies whole in its envelope, dead for what it is. What is shown of it is short and drives no terminal.
+ * Checks that the input stays unchanged. A readable message keeps every byte except stamps and members to cut, and
+ * stays readable. Any other message is dead with the right reason and unchanged in its envelope. Its excerpt is short
+ * and has no control characters.
  */
 export function checkMessage(bytes: Uint8Array): void {
   const before = bytes.slice();
@@ -69,13 +70,13 @@ export function checkMessage(bytes: Uint8Array): void {
   assert.ok(same(bytes, before), "the bytes were changed");
 }
 
-/** The last member's value, where it is a string, as `JSON.parse` reads it. */
+/** The last member's value if it is a string, as `JSON.parse` reads it. */
 function payloadOf(bytes: Uint8Array): string {
   const { bytes: whole, valueStart, valueEnd } = (readMessage(bytes) as ReadableMessage).members.at(-1)!;
   return JSON.parse(textOf(whole.subarray(valueStart, valueEnd)));
 }
 
-/** Bytes that count how often one of them is looked at. A scan's work, where its time would depend on the machine. */
+/** Bytes that count their reads: the work of a scan, independent of the machine's speed. */
 export function countingBytes(bytes: Uint8Array): { readonly bytes: Uint8Array; reads(): number } {
   let reads = 0;
   const counting = new Proxy(bytes, {

@@ -1,9 +1,9 @@
 /**
- * A plain reference model of what becomes of a dead letter (DESIGN.md §4), written from the page and not from `src`: slow,
- * on decoded text, by a grammar of regular expressions. Tests compare the real thing with it, byte for byte.
+ * A reference model for the fate of a dead letter, written from the design and not from `src`: slow, on decoded text,
+ * with a grammar of regular expressions. Tests compare the real code with it byte for byte.
  */
 
-/** The rules of one source, and the cycle that judges. */
+/** The rules of one source and the judging cycle. */
 export interface ModelRules {
   readonly source: string;
   readonly counter: string;
@@ -14,18 +14,18 @@ export interface ModelRules {
   readonly cycle: number;
   /** When the cycle began, in seconds since the epoch. */
   readonly since: number;
-  /** What it tells, in bits, that a message came back from a cycle; 0 where nothing is known of it. */
+  /** Weight of a return from a cycle, in bits; 0 if the cycle is unknown. */
   readonly bitsOf: (cycle: number, isFirst: boolean) => number;
 }
 
-/** What a message is to become, and what it carries from now on. */
+/** The fate of a message and its new stamp. */
 export interface Fate {
   /** `null`: replayed. */
   readonly deadBy: "poison" | "malformed" | "unreadable" | "oversize" | null;
   readonly failures: number;
   readonly evidence: number;
   readonly sheds: number;
-  /** `null`: the instant at which it was looked at. */
+  /** `null`: the instant of the judgement. */
   readonly since: number | null;
 }
 
@@ -36,7 +36,7 @@ type Value =
   | { readonly kind: "number"; readonly literal: string }
   | { readonly kind: "literal"; readonly literal: string };
 
-/** A top-level member: its decoded name, and where it stands in the text. */
+/** A top-level member: its decoded name and its position in the text. */
 export interface ModelMember {
   readonly name: string;
   readonly value: Value;
@@ -75,7 +75,7 @@ class Reader {
     return value;
   }
 
-  /** Moves over a match at the cursor; `null` where there is none. */
+  /** Consumes a match at the cursor; `null` if there is none. */
   take(pattern: RegExp): string | null {
     pattern.lastIndex = this.at;
     const found = pattern.exec(this.text)?.[0] ?? null;
@@ -182,7 +182,7 @@ function isFalsy(value: Value | undefined): boolean {
   return value.kind === "number" ? asNumber(value) === 0 : value.literal !== "true";
 }
 
-/** What becomes of a message under the rules. */
+/** Judges a message by the rules. */
 export function judge(bytes: Uint8Array, rules: ModelRules): Fate {
   const none = { failures: 0, evidence: 0, sheds: 0, since: rules.since };
   if (bytes.length > rules.maxMessageBytes) return { deadBy: "oversize", ...none };
@@ -219,7 +219,7 @@ function wholeOf(value: Value | undefined): number | null {
     : null;
 }
 
-/** The exact bytes that a message of this fate is to have in the target or the dead list. */
+/** Builds the exact bytes of a message with this fate in the target or the dead list. */
 export function render(
   bytes: Uint8Array,
   fate: Fate,
@@ -241,7 +241,7 @@ export function render(
     : splice(reading, { cut: ["failed_at", "_remediation"], append: `"failed_at": "${failedAt}", ${record}` });
 }
 
-/** The text of a `failed_at` that is not of an earlier burial, or that such a one kept. */
+/** The original text of `failed_at`: not from an earlier burial, or the one that a burial kept. */
 function ownFailedAt({ text, object }: Extract<Reading, { text: string }>): string | null {
   const textOf = (inside: ModelObject) => {
     const member = inside.members.findLast(({ name }) => name === "failed_at");
@@ -262,7 +262,7 @@ function payloadMember(bytes: Uint8Array): string {
   return `"payload_b64": "${btoa(String.fromCharCode(...bytes))}"`;
 }
 
-/** Members are cut with the separator before them (the first one left: none), and new ones put behind the last. */
+/** Cuts members with the separator before them (the first remaining member has none) and appends new ones. */
 function splice(
   { text, object }: Extract<Reading, { text: string }>,
   { cut, append }: { cut: readonly string[]; append: string },
@@ -279,14 +279,14 @@ function splice(
   return encode(text.slice(0, from) + inside + text.slice(to));
 }
 
-/** A message as a consumer gives it back: with a member put behind all others. Only for what can be read. */
+/** A message as a consumer returns it, with an appended member. Only for readable messages. */
 export function withMember(bytes: Uint8Array, member: string): Uint8Array {
   const reading = read(bytes);
   if ("problem" in reading) throw new Error("a consumer cannot have read this message");
   return splice(reading, { cut: [], append: member });
 }
 
-/** What a message carries of the service: what its record says, and its `failed_at`. */
+/** The service's data in a message: its stamp and its `failed_at`. */
 export function stampsOf(bytes: Uint8Array) {
   const reading = read(bytes);
   if ("problem" in reading) {
@@ -307,12 +307,12 @@ export function stampsOf(bytes: Uint8Array) {
   };
 }
 
-/** Top-level members that this service or a consumer puts into a message. */
+/** Top-level members that this service or a consumer adds. */
 const STAMPS = ["_remediation", "failed_at", "_retry_count", "shedding_reason"];
 
 /**
- * What a message is but for its stamps, byte for byte, for the oracle. An envelope (three members, the last one the payload) is
- * opened first; what cannot be read counts as it is.
+ * The bytes of a message without its stamps, for the oracle. Opens an envelope (three members, the payload last)
+ * first. An unreadable message counts unchanged.
  */
 export function coreOf(bytes: Uint8Array): string {
   const reading = read(bytes);
@@ -330,7 +330,7 @@ function encode(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
-/** The brake as the reference simulation has it: told what came back, says what the next cycle may replay. */
+/** The brake of the reference simulation: takes the returned messages and gives the limit of the next cycle. */
 export class ModelBrake {
   #suspect = false;
   #distance = 1;
@@ -341,12 +341,12 @@ export class ModelBrake {
     { replayed: number; firsts: number; back: number; firstsBack: number; bad: boolean }
   >();
 
-  /** A cycle is over. */
+  /** Ends a cycle. */
   replayed(cycle: number, { replayed, firsts }: { replayed: number; firsts: number }): void {
     if (replayed > 0) this.#tallies.set(cycle, { replayed, firsts, back: 0, firstsBack: 0, bad: false });
   }
 
-  /** A message with our stamp of that cycle arrived. */
+  /** Counts a returned message with our stamp of that cycle. */
   returned(cycle: number, isFirst: boolean): void {
     const tally = this.#tallies.get(cycle);
     if (!tally || tally.back === tally.replayed) return;
@@ -354,7 +354,7 @@ export class ModelBrake {
     if (isFirst && tally.firstsBack < tally.firsts) tally.firstsBack++;
   }
 
-  /** `last`: the last cycle, and whether it replayed anything; `batch` 0: all. */
+  /** `last`: the last cycle and whether it replayed messages; `batch` 0: all. */
   next({ last, depth, batch }: { last: number; depth: number; batch: number }) {
     const bad = [...this.#tallies.values()].filter(({ replayed, firsts, back, firstsBack, bad }) =>
       !bad && back >= 0.9 * replayed && firstsBack >= 0.9 * firsts

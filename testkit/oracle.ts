@@ -1,38 +1,38 @@
 /**
- * Says whether every message that went in is there exactly once, with its bytes, and where it belongs. Pure.
+ * Checks that every input message exists exactly once, unchanged, and in an allowed place. Pure.
  *
- * Messages are compared by a key that must survive whatever happens to them: `coreOf` (model.ts) where every byte counts, an id
- * where consumers build new messages. With `coreOf` a message whose bytes were changed is lost, and a stranger is found instead.
+ * It compares messages by a key that survives processing: `coreOf` (model.ts) if every byte counts, an id if consumers
+ * build new messages. With `coreOf` a changed message counts as lost, and its changed form as a stranger.
  */
 
-/** A message that went in. */
+/** An input message. */
 export interface Entered {
   readonly key: string;
-  /** Names of the places where it may end; absent: anywhere. */
+  /** Allowed final places; absent: any. */
   readonly ends?: readonly string[] | undefined;
 }
 
-/** A message as it was found: one for each copy. */
+/** A found copy of a message. */
 export interface Found {
   readonly key: string;
   readonly place: string;
-  /** Whether it has not ended yet, so that it may be anywhere. Default: it has. */
+  /** Whether it is still in transit and may be anywhere. Default: false. */
   readonly isOnItsWay?: boolean;
 }
 
-/** What is wrong; four empty lists where nothing is. */
+/** Problems; four empty lists if there are none. */
 export interface Differences<E extends Entered = Entered, F extends Found = Found> {
-  /** Went in, and is nowhere. */
+  /** Input messages that are nowhere. */
   readonly lost: readonly E[];
-  /** A copy more than went in. */
+  /** Extra copies. */
   readonly doubled: readonly F[];
-  /** Never went in. */
+  /** Messages that were never put in. */
   readonly strangers: readonly F[];
-  /** Ended where it must not, such as a healthy message in the dead list. */
+  /** Messages in a wrong place, such as a healthy one in the dead list. */
   readonly misplaced: readonly { readonly entered: E; readonly found: F }[];
 }
 
-/** Compares. Of messages with equal keys each is matched, as far as that goes, with one that belongs where it was found. */
+/** Compares. Matches messages with equal keys to inputs that allow their place, as far as possible. */
 export function findDifferences<E extends Entered, F extends Found>(
   entered: Iterable<E>,
   found: Iterable<F>,
@@ -44,7 +44,7 @@ export function findDifferences<E extends Entered, F extends Found>(
   };
   const belongs = ({ key, place }: F) =>
     take(key, ({ ends }) => ends?.includes(place) === true) ?? take(key, ({ ends }) => ends === undefined);
-  // What has ended chooses first: what has not suits everywhere.
+  // Match final messages first: those in transit fit anywhere.
   const all = [...found], doubled: F[] = [], strangers: F[] = [], misplaced: { entered: E; found: F }[] = [];
   const astray = all.filter((one) => one.isOnItsWay !== true && belongs(one) === undefined);
   const onTheirWay = all.filter((one) => one.isOnItsWay === true);
@@ -56,7 +56,7 @@ export function findDifferences<E extends Entered, F extends Found>(
   return { lost: [...open.values()].flat(), doubled, strangers, misplaced };
 }
 
-/** Whether nothing is wrong. */
+/** Whether there are no problems. */
 export function isConserved({ lost, doubled, strangers, misplaced }: Differences): boolean {
   return lost.length + doubled.length + strangers.length + misplaced.length === 0;
 }

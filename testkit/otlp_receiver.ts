@@ -1,41 +1,41 @@
 /**
- * A real OTLP/HTTP receiver: takes what a collector takes on `/v1/traces`, in both encodings, and keeps the spans. Protobuf is read
- * here by the field numbers of opentelemetry-proto's trace.proto, so that the sender's encoder is not its own judge. Everything that
- * arrives but its headers passes through the secrets net: spans leave the machine.
+ * A real OTLP/HTTP receiver: accepts `/v1/traces` in both encodings like a collector, and keeps the spans. It parses
+ * Protobuf by the field numbers of opentelemetry-proto's trace.proto, independently of the sender's encoder. All
+ * request bodies pass through the secrets net, because spans leave the machine.
  */
 import { Buffer } from "node:buffer";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { watchOutput } from "./secrets_net.ts";
 
-/** A span as it arrived. Ids in hexadecimal; times in nanoseconds since the epoch. */
+/** A received span. Ids are hexadecimal; times are nanoseconds since the epoch. */
 export interface ReceivedSpan {
   readonly traceId: string;
   readonly spanId: string;
-  /** Empty: the first of its trace. */
+  /** Empty for the root span. */
   readonly parentSpanId: string;
   readonly name: string;
-  /** By the standard's numbers: 1 internal, 3 client. */
+  /** 1 internal, 3 client, as in the standard. */
   readonly kind: number;
   readonly startNs: bigint;
   readonly endNs: bigint;
   readonly attributes: Readonly<Record<string, unknown>>;
   /** 0 unset, 1 ok, 2 error. */
   readonly status: number;
-  /** Attributes of the service that sent it. */
+  /** Attributes of the sending service. */
   readonly resource: Readonly<Record<string, unknown>>;
 }
 
 /** A running receiver. */
 export interface OtlpReceiver extends AsyncDisposable {
   readonly port: number;
-  /** For OTEL_EXPORTER_OTLP_ENDPOINT. */
+  /** Value for OTEL_EXPORTER_OTLP_ENDPOINT. */
   readonly url: string;
-  /** So far, in the order of their arrival. */
+  /** Spans so far, in order of arrival. */
   readonly spans: readonly ReceivedSpan[];
-  /** Requests so far: path and headers by lower-case name. */
+  /** Requests so far: path, and headers by lower-case name. */
   readonly requests: readonly { readonly path: string; readonly headers: Readonly<Record<string, unknown>> }[];
-  /** What is answered from now on; at first 200. */
+  /** Sets the status of later answers; initially 200. */
   answer(status: number): void;
 }
 
@@ -89,7 +89,7 @@ class Receiver implements OtlpReceiver {
       const read = type === "application/json" ? readJson(body) : readProtobuf(body);
       watchOutput("spans", JSON.stringify(read, (_, one) => typeof one === "bigint" ? String(one) : one));
       if (isTaken) this.spans.push(...read);
-      // As the collector does: an empty message in the encoding of the request.
+      // Like the collector: an empty message in the encoding of the request.
       response.writeHead(this.#status, { "content-type": type }).end(type === "application/json" ? "{}" : "");
     });
   }
@@ -143,7 +143,7 @@ interface WireField {
   readonly value: bigint | Buffer;
 }
 
-/** The fields of one message, by the wire format's four kinds that are in use. */
+/** Parses the fields of a message, with the four wire types in use. */
 function fields(message: Buffer): WireField[] {
   const found: WireField[] = [];
   let at = 0;

@@ -1,4 +1,4 @@
-/** Messages for tests: realistic ones, hostile ones by hand, and generators (fast-check) of any number of them. */
+/** Messages for tests: realistic ones, handwritten hostile ones, and generators (fast-check). */
 import fc from "fast-check";
 
 /** The UTF-8 bytes of a text. */
@@ -6,23 +6,25 @@ export function bytesOf(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
-/** The text of bytes, with `U+FFFD` where they are not UTF-8; a byte order mark stays. */
+/** Decodes bytes, with `U+FFFD` for invalid UTF-8. Keeps a byte order mark. */
 export function textOf(bytes: Uint8Array): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
 }
 
-/** The text of an event as MUTT's alerter dead-letters it, in Python's format; `more` is JSON text put before the last brace. */
+/**
+ * An event as MUTT's alerter dead-letters it, in Python's format. Inserts the JSON text `more` before the last brace.
+ */
 export function alerterMessage(more = '"_retry_count": 4'): string {
   return '{"timestamp": "2025-01-15T14:30:29Z", "hostname": "core-1", "message": "link down", ' +
     `"_correlation_id": "7e0b5f0c-1111-4222-8333-444455556666"${more === "" ? "" : `, ${more}`}}`;
 }
 
-/** An object whose innermost container is the `depth`-th. */
+/** An object with `depth` nested containers. */
 export function nestedObject(depth: number): string {
   return `{"a":${"[".repeat(depth - 1)}${"]".repeat(depth - 1)}}`;
 }
 
-/** Texts that CPython's `json.loads` reads as an object, and so must we. */
+/** Texts that CPython's `json.loads` reads as an object, so this service must too. */
 export const READABLE_TEXTS: readonly string[] = [
   "{}",
   "{ }",
@@ -49,7 +51,7 @@ export const READABLE_TEXTS: readonly string[] = [
   alerterMessage(),
 ];
 
-/** Texts that CPython reads as something else than an object. */
+/** Texts that CPython reads as a value that is not an object. */
 export const NOT_AN_OBJECT_TEXTS: readonly string[] = [
   "[]",
   "[1, 2]",
@@ -64,7 +66,7 @@ export const NOT_AN_OBJECT_TEXTS: readonly string[] = [
   "-Infinity",
 ];
 
-/** Texts that CPython's `json.loads` refuses, or that are beyond what a consumer stands. */
+/** Texts that CPython's `json.loads` refuses or that would break a consumer. */
 export const UNREADABLE_TEXTS: readonly string[] = [
   "",
   " ",
@@ -157,7 +159,7 @@ export const UNREADABLE_TEXTS: readonly string[] = [
   "9".repeat(4301),
 ];
 
-/** Byte strings that are not UTF-8, most of them inside what would otherwise be a message. */
+/** Invalid UTF-8, mostly inside otherwise valid messages. */
 export const NOT_UTF8: readonly Uint8Array[] = [
   [0xff],
   [0x80],
@@ -185,7 +187,7 @@ export const HOSTILE_PAYLOADS: readonly Uint8Array[] = [
   ...NOT_UTF8,
 ];
 
-/** Names of members that mean something to this service or its consumers. */
+/** Member names with a meaning for this service or its consumers. */
 export const KNOWN_MEMBERS = [
   "_remediation",
   "failed_at",
@@ -225,7 +227,7 @@ const NUMBER_TEXT = fc.oneof(
   fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => JSON.stringify(value)),
 );
 
-/** A string literal of any text, some of its characters escaped though they need not be. */
+/** A string literal with some needless escapes. */
 function literalOf(text: fc.Arbitrary<string>): fc.Arbitrary<string> {
   return fc.tuple(text, fc.array(fc.boolean(), { maxLength: 12 })).map(([plain, escaped]) => {
     const characters = Array.from(
@@ -277,18 +279,18 @@ const { value: VALUE_TEXT } = fc.letrec<{ value: string; array: string }>((tie) 
     .map((items) => `[${items.join(",")}]`),
 }));
 
-/** Texts of JSON objects that Python reads: any white space, odd keys and numbers, equal keys, decoys, own records. */
+/** JSON objects that Python reads: any white space, odd keys and numbers, duplicate keys, decoys, our own stamps. */
 export const OBJECT_TEXT: fc.Arbitrary<string> = fc.tuple(SPACE, objectText(VALUE_TEXT), SPACE)
   .map((parts) => parts.join(""));
 
-/** Readable events with the members that the alerter wants, and odd ones around them. */
+/** Readable events with the members that the alerter requires, among odd ones. */
 export const EVENT_TEXT: fc.Arbitrary<string> = OBJECT_TEXT.map((text) => {
   const inside = text.trim().slice(1, -1);
   const comma = inside.trim() === "" ? "" : ",";
   return `{${inside}${comma}"hostname":"h","timestamp":"2025-01-15T14:30:29Z","message":"m"}`;
 });
 
-/** Messages with some bytes changed, cut out or doubled; few of them are still readable. */
+/** Messages with changed, removed or doubled bytes; few stay readable. */
 export const DAMAGED_BYTES: fc.Arbitrary<Uint8Array> = fc.tuple(
   fc.oneof(OBJECT_TEXT, EVENT_TEXT),
   fc.array(
@@ -306,7 +308,7 @@ export const DAMAGED_BYTES: fc.Arbitrary<Uint8Array> = fc.tuple(
   }, bytesOf(text))
 );
 
-/** Anything that may lie in a dead-letter queue. */
+/** Any content of a dead-letter queue. */
 export const ANY_PAYLOAD: fc.Arbitrary<Uint8Array> = fc.oneof(
   OBJECT_TEXT.map(bytesOf),
   EVENT_TEXT.map(bytesOf),
@@ -316,17 +318,17 @@ export const ANY_PAYLOAD: fc.Arbitrary<Uint8Array> = fc.oneof(
   fc.constantFrom(...HOSTILE_PAYLOADS.filter((bytes) => bytes.length < 10_000)),
 );
 
-/** Whether tests take their time: `MUTT_TEST_FULL=1`. */
+/** Whether to run the long form of tests: `MUTT_TEST_FULL=1`. */
 export function isLongForm(): boolean {
   return Deno.env.get("MUTT_TEST_FULL") !== undefined;
 }
 
-/** So many times as many runs has the long form. */
+/** Factor for the number of runs in the long form. */
 const LONG_FORM = 20;
 
 /**
- * Parameters for `fc.assert`: the seed is `FC_SEED` where that is set; fast-check prints the one it used on failure. The long
- * form has twenty times the runs.
+ * Parameters for `fc.assert`. `FC_SEED` sets the seed; on a failure fast-check prints the seed it used. The long form
+ * has twenty times the runs.
  */
 export function propertyRuns(numRuns: number): { numRuns: number; seed?: number } {
   const runs = isLongForm() ? numRuns * LONG_FORM : numRuns;

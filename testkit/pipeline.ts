@@ -1,17 +1,17 @@
-/** A pipeline in miniature for tests of many cycles: replicas of the service, a consumer behind them, time by the tick. */
+/** A small pipeline for tests of many cycles: replicas of the service and a consumer, with time in ticks. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { createEngine, DLQ, type Engine, idOf, STATE, TARGET } from "./engine.ts";
 import { exhaustedEvent, SHED_THRESHOLD, shedEvent } from "./mutt/alerter_rules.ts";
 import type { TestRedis } from "./redis.ts";
 
-/** What the consumer makes of a message: nothing comes back where it is `null`. */
+/** The consumer's result for a message; `null` if it succeeds and returns nothing. */
 export type Consumer = (message: Buffer) => Uint8Array | null;
 export const ACCEPT: Consumer = () => null;
 export const FAIL: Consumer = exhaustedEvent;
 export const SHED: Consumer = (message) => shedEvent(message, SHED_THRESHOLD + 1);
 
-/** A pipeline in miniature: replicas, the consumer behind them, and what it delivered. */
+/** Replicas, a consumer, and its deliveries. */
 export class Pipeline implements AsyncDisposable {
   readonly delivered: string[] = [];
   readonly engines: Engine[];
@@ -34,7 +34,7 @@ export class Pipeline implements AsyncDisposable {
     return this.#cycles;
   }
 
-  /** One interval: every replica takes its turn, all at a time; then the consumer works its queue off. */
+  /** Runs one interval: all replicas take a turn concurrently, then the consumer processes its queue. */
   async tick(consumer: Consumer): Promise<void> {
     await this.#dueNow();
     await Promise.all(this.engines.map((engine) => engine.turn({ begin: "due" })));
@@ -42,14 +42,14 @@ export class Pipeline implements AsyncDisposable {
     this.#cycles++;
   }
 
-  /** The same with one replica and a cycle that is forced, as `once` does it. */
+  /** Runs one interval with one replica and a forced cycle, like `once`. */
   async force(consumer: Consumer): Promise<void> {
     await this.engines[0]!.turn({ begin: "now" });
     await this.consume(consumer);
     this.#cycles++;
   }
 
-  /** Works off what is in the target now. @returns how many messages that were. */
+  /** Processes the current messages of the target. @returns their number. */
   async consume(consumer: Consumer): Promise<number> {
     let count = 0;
     for (;;) {
@@ -65,7 +65,7 @@ export class Pipeline implements AsyncDisposable {
     }
   }
 
-  /** Ticks until the DLQ is empty. @throws after `most`. */
+  /** Runs ticks until the DLQ is empty. @throws after `most` ticks */
   async untilEmpty(consumer: Consumer, { most }: { most: number }): Promise<number> {
     const from = this.#cycles;
     while (await this.depth(DLQ) > 0) {
@@ -79,7 +79,7 @@ export class Pipeline implements AsyncDisposable {
     return this.#client.llen(key);
   }
 
-  /** A turn while a consumer beside it takes what comes and returns it at once, through the same kind of connection. */
+  /** Runs a turn while a concurrent consumer returns every message at once, through the same kind of connection. */
   async tickPaced(consumer: Consumer): Promise<void> {
     await this.#dueNow();
     let isOver = false;
@@ -99,6 +99,6 @@ export class Pipeline implements AsyncDisposable {
   }
 }
 
-/** Ids of messages as `delivered` holds them, sorted as text. */
+/** Ids of messages in the form of `delivered`, sorted as text. */
 export const numbered = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, i) => String(from + i)).sort();

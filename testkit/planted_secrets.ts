@@ -1,20 +1,25 @@
 /**
- * Secrets that are planted in what the tests give to the service, and the search for them in what comes out of it. Pure but for
- * reading the client's key; the net that all output of the suite passes is in `secrets_net.ts`.
+ * Plants secrets in the service's input and finds them in its output. Pure, except that it reads the client's key. All
+ * output of the suite passes through the net in `secrets_net.ts`.
  */
 
 /**
- * Stands at the start and at the end of every planted secret, so that one that was cut somewhere is found too. Letters and
- * digits only: no escaping changes it, but the encodings below do.
+ * Start and end of every planted secret, to find partial ones too. It has only letters and digits, so escaping does
+ * not change it; the encodings below do.
  */
 export const MARK = "Pl4nt3dS3cr3t";
 
-/** A secret with its name inside, so that a leak names it. `odd` holds what parsers and escapes stumble over. */
+/**
+ * Creates a secret that contains its name, so that a leak identifies it. `odd` adds characters that break parsers and
+ * escapes.
+ */
 function plant(name: string, odd: string): string {
   return `${MARK}-${name}-${odd}-${MARK}`;
 }
 
-/** Every planted secret, by what it opens. Passwords of Redis have no blank, quote or backslash: redis.conf splits there. */
+/**
+ * Every planted secret, by purpose. Redis passwords have no blank, quote or backslash, because redis.conf splits there.
+ */
 export const PLANTED = {
   redisPassword: plant("redis-password", "/+%41@:?&=#"),
   redisPasswordNext: plant("redis-password-next", "%2F+/=@"),
@@ -29,31 +34,31 @@ export const PLANTED = {
   vaultSecretId: plant("vault-secret-id", "/+'\\"),
   vaultToken: plant("vault-token", "+/=.%"),
   messageApiKey: plant("message-api-key", "/+'<&>"),
-  /** For the place of a value that cannot be a secret: what an operator pasted into the wrong variable. */
+  /** A secret that an operator pasted into the wrong variable. */
   misplaced: plant("misplaced", "9f8e7d6c"),
 } as const;
 
 /** Name of a planted secret. */
 export type SecretName = keyof typeof PLANTED;
 
-/** How a secret can be written and still be one. */
+/** Encodings in which a secret is still a secret. */
 export type Encoding = "plain" | "escaped" | "base64" | "hex" | "numbers" | "key";
 
-/** A secret, or a part of one, that stands where none may. */
+/** A secret, or a part of one, in a text. */
 export interface Leak {
-  /** As {@link plant} named it; `part` where the name was cut off; `client key` for a line of the private key. */
+  /** Its name in {@link plant}; `part` if the name is cut off; `client key` for a line of the private key. */
   readonly secret: string;
   readonly encoding: Encoding;
-  /** What stands around it. */
+  /** The text around it. */
   readonly excerpt: string;
 }
 
-/** An URL with credentials, percent-encoded as it must be. */
+/** A URL with percent-encoded credentials. */
 export function withCredentials(url: string, { user = "svc", password }: { user?: string; password: string }): string {
   return url.replace("://", `://${user}:${encodeURIComponent(password)}@`);
 }
 
-/** Parts of each line of the client's private key that the tests use, cut wherever. */
+/** Parts of each line of the tests' client key, at any offset. */
 const KEY_PARTS: readonly string[] = Deno.readTextFileSync(new URL("tls/server.key", import.meta.url)).split("\n")
   .filter((line) => line !== "" && !line.startsWith("-----"))
   .flatMap((line) => line.match(/.{20}/g) ?? []);
@@ -70,7 +75,7 @@ const SEARCHES: readonly (readonly [Encoding, RegExp])[] = [
   ["key", new RegExp(KEY_PARTS.map(escapeRegExp).join("|"))],
 ];
 
-/** Every encoding in which a text holds a planted secret, each once. */
+/** Finds planted secrets in a text, each encoding once. */
 export function findSecrets(text: string): Leak[] {
   const found = SEARCHES.flatMap(([encoding, pattern]) => {
     const at = pattern.exec(text)?.index;
@@ -82,13 +87,13 @@ export function findSecrets(text: string): Leak[] {
   return at < 0 ? found : [...found, tell(decoded, { encoding: "escaped", at })];
 }
 
-/** @throws Error that names each secret, its encoding and what stands around it. */
+/** @throws Error with each secret's name, its encoding and the text around it */
 export function assertNoSecrets(where: string, text: string): void {
   const leaks = findSecrets(text);
   if (leaks.length > 0) throw new Error(`${where} shows a secret: ${leaks.map(describeLeak).join("; ")}`);
 }
 
-/** A leak in words. */
+/** Describes a leak. */
 export function describeLeak({ secret, encoding, excerpt }: Leak): string {
   return `${secret} (${encoding}) in ${JSON.stringify(excerpt)}`;
 }
@@ -100,7 +105,7 @@ function tell(text: string, { encoding, at }: { encoding: Encoding; at: number }
   return { secret: name ?? "part", encoding, excerpt };
 }
 
-/** What is written there, in plain text. */
+/** Decodes a text. */
 function decodeAt(text: string, { encoding, at }: { encoding: Encoding; at: number }): string {
   const rest = text.slice(at);
   if (encoding === "hex") return fromCodes(/^[0-9a-f\s:,]+/i.exec(rest)![0].match(/[0-9a-f]{2}/gi)!, 16);
@@ -110,7 +115,7 @@ function decodeAt(text: string, { encoding, at }: { encoding: Encoding; at: numb
     : rest;
 }
 
-/** Any text may stand before what was encoded, so it may begin at any character of the four that belong together. */
+/** Decodes from each of four offsets, because other characters may precede the encoded part. */
 function decodeBase64(word: string): string {
   const standard = word.replaceAll("-", "+").replaceAll("_", "/");
   return [0, 1, 2, 3].map((skip) => {
@@ -123,7 +128,7 @@ function fromCodes(codes: readonly string[], radix: number): string {
   return String.fromCharCode(...codes.slice(0, 100).map((code) => parseInt(code, radix)));
 }
 
-/** Base64 of a text, wherever it begins within three bytes, without the characters that depend on its neighbours. */
+/** Base64 of a text at each of three byte offsets, without characters that depend on the neighbours. */
 function base64Forms(text: string): string[] {
   return [0, 1, 2].map((before) => {
     const whole = btoa("\0".repeat(before) + text + "\0\0");

@@ -1,14 +1,14 @@
-/** What Linux tells of a running process. */
+/** Facts about a running process from Linux. */
 
-/** Whether `/proc` can be asked here. */
+/** Whether `/proc` is available. */
 export const HAS_PROC = Deno.build.os === "linux";
 
-/** Bytes of memory that it holds. */
+/** Its memory, in bytes. */
 export function residentBytes(pid: number): number {
   return statusBytes(pid, "VmRSS");
 }
 
-/** Most bytes of memory that it ever held. */
+/** Its peak memory, in bytes. */
 export function peakResidentBytes(pid: number): number {
   return statusBytes(pid, "VmHWM");
 }
@@ -18,12 +18,12 @@ function statusBytes(pid: number, name: "VmRSS" | "VmHWM"): number {
   return Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) * 1024;
 }
 
-/** How many file descriptors it has open. */
+/** Its number of open file descriptors. */
 export function openDescriptors(pid: number): number {
   return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
 }
 
-/** Where it listens by TCP, as `address:port` in the kernel's hexadecimal form turned readable; sorted. */
+/** Its TCP listeners as readable `address:port`, sorted. */
 export function listeningAt(pid: number): string[] {
   const sockets = new Set(
     [...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) => readLink(`/proc/${pid}/fd/${name}`)),
@@ -36,7 +36,7 @@ export function listeningAt(pid: number): string[] {
   ).sort();
 }
 
-/** Any other socket on which it could be reached: UDP, raw, or listening on a Unix socket. */
+/** Its other reachable sockets: UDP, raw, and listening Unix sockets. */
 export function otherOpenDoors(pid: number): string[] {
   const sockets = new Set(
     [...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) => readLink(`/proc/${pid}/fd/${name}`)),
@@ -58,7 +58,7 @@ export function otherOpenDoors(pid: number): string[] {
 /** `TCP_LISTEN`, and the flag of a Unix socket that accepts (`__SO_ACCEPTCON`). */
 const LISTEN = "0A", ACCEPTING = "00010000";
 
-/** A descriptor may be gone by the time it is looked at. */
+/** A descriptor may be closed before it is read. */
 function readLink(path: string): string {
   try {
     return Deno.readLinkSync(path);
@@ -67,7 +67,7 @@ function readLink(path: string): string {
   }
 }
 
-/** `0100007F:1F96` is 127.0.0.1:8086; an address of IPv6 stays as the kernel writes it. */
+/** Decodes `0100007F:1F96` to 127.0.0.1:8086. Leaves an IPv6 address in the kernel's form. */
 function readableAddress(text: string): string {
   const [address, port] = text.split(":") as [string, string];
   const bytes = address.length === 8

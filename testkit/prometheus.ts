@@ -1,35 +1,35 @@
-/** Prometheus' own programs in tests: checks by promtool and a real Prometheus that scrapes and answers. */
+/** Runs promtool and a real Prometheus in tests. */
 import assert from "node:assert/strict";
 import { onPath, ROOT } from "../scripts/child.ts";
 import { waitUntil } from "./wait.ts";
 
-/** Registers a test that needs a program; where it is not on `PATH` the test is skipped, and says so. */
+/** Registers a test that needs a program. Skips it, with a message, if the program is not on `PATH`. */
 export function withProgram(program: string, name: string, fn: () => Promise<void>): void {
   const ignore = onPath(program) === undefined;
   Deno.test({ name: `${name}${ignore ? ` (ignored: ${program} is not on PATH)` : ""}`, ignore, fn });
 }
 
-/** Runs a program from the repository's root. @throws AssertionError with its output where it fails. */
+/** Runs a program in the repository's root. @throws AssertionError with its output if it fails */
 export async function runProgram(program: string, ...args: string[]): Promise<void> {
   const { success, stdout, stderr } = await new Deno.Command(program, { args, cwd: ROOT }).output();
   assert.ok(success, new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr));
 }
 
-/** A series of an answer: of an instant one value, of a range those of its steps. */
+/** A series: one value for an instant query, one per step for a range query. */
 export interface Series {
   readonly metric: Readonly<Record<string, string>>;
-  /** Instant and value as Prometheus writes it. */
+  /** Instant and value in Prometheus' format. */
   readonly values: readonly (readonly [seconds: number, value: string])[];
 }
 
-/** An alert that is pending or firing. */
+/** A pending or firing alert. */
 export interface ActiveAlert {
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
   readonly state: "pending" | "firing";
 }
 
-/** A rule as Prometheus has loaded and evaluated it. */
+/** A loaded and evaluated rule. */
 export interface LoadedRule {
   readonly name: string;
   readonly query: string;
@@ -38,17 +38,17 @@ export interface LoadedRule {
   readonly lastError?: string;
 }
 
-/** A Prometheus that runs. Disposing of it ends it. */
+/** A running Prometheus. Disposing stops it. */
 export interface TestPrometheus extends AsyncDisposable {
-  /** The answer at this instant. */
+  /** Runs an instant query now. */
   query(expression: string): Promise<readonly Series[]>;
-  /** The answers at every second of a span (milliseconds since the epoch). */
+  /** Runs a range query with steps of one second; bounds in milliseconds since the epoch. */
   queryRange(expression: string, span: { fromMs: number; toMs: number }): Promise<readonly Series[]>;
   alerts(): Promise<readonly ActiveAlert[]>;
   rules(): Promise<readonly LoadedRule[]>;
 }
 
-/** Starts one under that configuration, which names its rule files by path, in an existing folder. Resolves when it answers. */
+/** Starts Prometheus with this configuration in an existing folder. Resolves when it answers. */
 export async function startPrometheus(config: string, dir: string): Promise<TestPrometheus> {
   const address = `127.0.0.1:${freePort()}`;
   await Deno.writeTextFile(`${dir}/prometheus.yml`, config);

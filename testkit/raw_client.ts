@@ -1,15 +1,15 @@
-/** HTTP clients that do what a well-behaved library does not: half requests, strange methods, no reading. */
+/** HTTP clients that misbehave: half requests, strange methods, no reading. */
 
 const HOST = "127.0.0.1";
 
-/** Connects and sends some bytes; `latin1` characters are bytes. The caller closes it. */
+/** Connects and sends bytes, as `latin1` characters. The caller closes it. */
 export async function connectAndSend(port: number, text: string): Promise<Deno.TcpConn> {
   const connection = await Deno.connect({ hostname: HOST, port });
   await trickle(connection, text);
   return connection;
 }
 
-/** Sends some bytes more. @returns whether the other side still takes them. */
+/** Sends more bytes. @returns whether the other side still accepts them. */
 export async function trickle(connection: Deno.TcpConn, text: string): Promise<boolean> {
   const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
   try {
@@ -20,7 +20,7 @@ export async function trickle(connection: Deno.TcpConn, text: string): Promise<b
   }
 }
 
-/** All that comes until the other side closes or breaks the connection. */
+/** Reads until the other side closes or breaks the connection. */
 export async function readToEnd(connection: Deno.TcpConn): Promise<string> {
   const buffer = new Uint8Array(65_536);
   let text = "";
@@ -31,13 +31,13 @@ export async function readToEnd(connection: Deno.TcpConn): Promise<string> {
   }
 }
 
-/** One exchange: sends, and reads to the end. */
+/** Sends a request and reads to the end. */
 export async function exchange(port: number, text: string): Promise<string> {
   using connection = await connectAndSend(port, text);
   return await readToEnd(connection);
 }
 
-/** The status of an answer; 0 where there is none. */
+/** The status of an answer; 0 if there is none. */
 export function statusOf(answer: string): number {
   return Number(/^HTTP\/1\.[01] (\d{3})/.exec(answer)?.[1] ?? 0);
 }

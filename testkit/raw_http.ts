@@ -1,20 +1,20 @@
-/** Sends bytes that need not be HTTP to a port, and says what came back. */
+/** Sends any bytes to a port and returns the answer. */
 
-/** What came back. */
+/** The answer. */
 export interface RawAnswer {
-  /** The statuses of the answers, in their order. */
+  /** The statuses of all answers, in order. */
   readonly statuses: readonly number[];
-  /** All that came, one character a byte. */
+  /** All received bytes, one character per byte. */
   readonly text: string;
-  /** Whether the other side closed the connection once nothing more was to come from here. */
+  /** Whether the other side closed the connection after our half was closed. */
   readonly isClosed: boolean;
 }
 
-/** After so long without a byte the other side is told that no more comes; after {@link PATIENCE_MS} more it is given up. */
+/** After this time without a byte we close our half; after {@link PATIENCE_MS} more we give up. */
 const QUIET_MS = 250;
 const PATIENCE_MS = 10_000;
 
-/** Writes `request` over a connection of its own and reads until the other side closes it. Rejects only if it cannot connect. */
+/** Sends `request` on a new connection and reads until the other side closes it. Rejects only if it cannot connect. */
 export async function sendRaw(port: number, request: Uint8Array): Promise<RawAnswer> {
   using connection = await Deno.connect({ hostname: "127.0.0.1", port });
   let isClosed = true;
@@ -27,7 +27,7 @@ export async function sendRaw(port: number, request: Uint8Array): Promise<RawAns
     clearTimeout(timer);
     timer = setTimeout(() => {
       timer = setTimeout(giveUp, PATIENCE_MS);
-      connection.closeWrite().catch(() => {}); // The other side may have gone.
+      connection.closeWrite().catch(() => {}); // The other side may have closed.
     }, QUIET_MS);
   };
   const written = writeAll(connection, request, expect);
@@ -39,7 +39,7 @@ export async function sendRaw(port: number, request: Uint8Array): Promise<RawAns
       text += String.fromCharCode(...buffer.subarray(0, read));
     }
   } catch {
-    // Reset, or given up: what came before counts.
+    // Reset or timeout: keep what came before.
   }
   await written;
   clearTimeout(timer);
@@ -54,6 +54,6 @@ async function writeAll(connection: Deno.Conn, bytes: Uint8Array, onProgress: ()
       onProgress();
     }
   } catch {
-    // It has closed, as it may in the middle of a request that it refuses.
+    // The server may close in the middle of a request that it refuses.
   }
 }

@@ -1,4 +1,4 @@
-/** A log that keeps its lines for a test to look at. */
+/** A log that records its lines. */
 import type { Log } from "../src/observability/log.ts";
 import { watchLogLine } from "./secrets_net.ts";
 

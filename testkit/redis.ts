@@ -1,4 +1,4 @@
-/** An own Redis for tests, with what tests ask of it. */
+/** A Redis server for tests, with functions to fill and read it. */
 import { Buffer } from "node:buffer";
 import { Redis, type RedisOptions } from "ioredis";
 import { type RedisServer, type RedisServerOptions, startRedisServer } from "../scripts/redis_server.ts";
@@ -6,14 +6,14 @@ import { watchOutput } from "./secrets_net.ts";
 
 export type { RedisServer, RedisServerOptions };
 
-/** The tests' own connections carry this name, so that a leak check can leave them out. */
+/** Name of the tests' own connections, so that leak checks can skip them. */
 const TEST_CONNECTION = "test-support";
 
 const DISCONNECT_TIMEOUT_MS = 1;
-/** How long a server may take to tell what the service keeps in it. */
+/** Time limit for reading the service's keys, in milliseconds. */
 const RECORDS_TIMEOUT_MS = 1_000;
 
-/** A connection as `CLIENT LIST` shows it. */
+/** A connection in `CLIENT LIST`. */
 export interface ClientConnection {
   readonly id: string;
   readonly name: string;
@@ -22,19 +22,19 @@ export interface ClientConnection {
   readonly cmd: string;
 }
 
-/** An own server with helpers. Lists are given and returned oldest first; in Redis the oldest is at the right. */
+/** A server with test functions. All lists are oldest first; in Redis the oldest is at the right. */
 export interface TestRedis extends RedisServer {
-  /** A new connection; `stop()` closes it. It connects again after an outage, and its commands wait for that. */
+  /** Opens a connection that `stop()` closes. It reconnects after an outage, and commands wait for that. */
   client(options?: RedisOptions): Redis;
-  /** Connections that somebody else than the tests holds. For leak checks. */
+  /** Connections not opened by the tests, for leak checks. */
   clientConnections(): Promise<ClientConnection[]>;
-  /** Appends messages behind (newer than) what the list holds. */
+  /** Appends newer messages to a list. */
   seedList(key: string, messages: readonly (string | Uint8Array)[]): Promise<void>;
-  /** How many messages the list holds. */
+  /** Number of messages in a list. */
   depth(key: string): Promise<number>;
-  /** The whole list. A key that is not there is an empty list. */
+  /** Reads the whole list; empty if the key does not exist. */
   readList(key: string): Promise<Buffer[]>;
-  /** {@link TestRedis.readList} as text, for messages known to be UTF-8. */
+  /** {@link TestRedis.readList} as text, for UTF-8 messages. */
   readTexts(key: string): Promise<string[]>;
 }
 
@@ -45,7 +45,7 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Test
 
 type Body = (redis: TestRedis, t: Deno.TestContext) => Promise<void> | void;
 
-/** Registers a test that has a server for itself (about 30 ms). */
+/** Registers a test with its own server (about 30 ms). */
 export function withRedis(name: string, body: Body): void;
 export function withRedis(name: string, options: RedisServerOptions, body: Body): void;
 export function withRedis(name: string, ...rest: [Body] | [RedisServerOptions, Body]): void {
@@ -61,14 +61,14 @@ export function withRedis(name: string, ...rest: [Body] | [RedisServerOptions, B
 }
 
 /**
- * One server for all tests of this file, empty at the start of each. Call it once, at the top level; call what it returns
- * inside tests.
+ * Starts one server for all tests of this file, empty at the start of each test. Call it once at the top level, and
+ * call the returned function inside tests.
  */
 export function shareRedis(options: RedisServerOptions = {}): () => TestRedis {
   let redis: TestRedis | undefined;
   Deno.test.beforeAll(async () => {
     redis = await startRedis(options);
-    await redis.clientConnections(); // opens the helpers' own connection, so that no test is said to leak it
+    await redis.clientConnections(); // opens this object's own connection, so that no test counts it as a leak
   });
   Deno.test.beforeEach(async () => {
     await (redis as Connected).empty();
@@ -127,9 +127,9 @@ class Connected implements TestRedis {
       retryStrategy: () => 20,
       disconnectTimeout: DISCONNECT_TIMEOUT_MS,
       ...options,
-      replyMapping: "legacy", // ioredis' default; its types want it named
+      replyMapping: "legacy", // ioredis' default; its types require it
     });
-    client.on("error", () => {}); // a test that stops the server expects them; commands reject all the same
+    client.on("error", () => {}); // expected when a test stops the server; commands still reject
     this.#clients.push(client);
     return client;
   }
@@ -157,7 +157,7 @@ class Connected implements TestRedis {
     return (await this.readList(key)).map(String);
   }
 
-  /** Only ever called on a server that `startRedis` started. */
+  /** Only called on servers that `startRedis` started. */
   async empty(): Promise<void> {
     await this.#watchRecords();
     await this.#helper.flushall();
@@ -167,20 +167,20 @@ class Connected implements TestRedis {
     return this.#own ??= this.client();
   }
 
-  /** What the service keeps in Redis for itself passes through the net, where the server still tells. */
+  /** Passes the service's own keys through the net if the server still answers. */
   async #watchRecords(): Promise<void> {
     const client = [this.#own, ...this.#clients].find((one) => one?.status === "ready");
     if (!client) return;
     let over: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<string[]>((resolve) => over = setTimeout(resolve, RECORDS_TIMEOUT_MS, []));
-    // A server that was stopped or cut off by the test tells nothing, and need not.
+    // A server that the test stopped or cut off need not answer.
     const records = await Promise.race([readOwnRecords(client).catch(() => []), late]);
     clearTimeout(over);
     for (const record of records) watchOutput("record in Redis", record);
   }
 }
 
-/** Key and content of everything that the service keeps for itself. Its records are hashes and strings. */
+/** Key and content of the service's own keys, which are hashes and strings. */
 async function readOwnRecords(client: Redis): Promise<string[]> {
   const keys: string[] = [];
   for (let cursor = "0";;) {
@@ -204,8 +204,8 @@ function parseClientList(text: string): ClientConnection[] {
 }
 
 /**
- * Waits until nothing of the client is left. One that is connecting again never says "end", and `disconnect()` then
- * starts a timer of `disconnectTimeout` all the same (ioredis), which must run out before the test does.
+ * Waits until a client is gone. A reconnecting one never emits "end", but `disconnect()` still starts a timer of
+ * `disconnectTimeout` (ioredis), which must expire before the test ends.
  */
 async function close(client: Redis): Promise<void> {
   if (client.status === "end") return;

@@ -1,20 +1,20 @@
-/** A page of commands: its blocks in `sh` with what stands at their end as their output, and whether a run printed that. */
+/** Parses pages of commands: their `sh` blocks and expected output, and compares that with real output. */
 
-/** A block in `sh`. */
+/** A block of `sh`. */
 export interface RunbookBlock {
   readonly script: string;
-  /** The comment lines at its end, without `# `: what it prints. `…` stands for anything; alone on a line, for any lines. */
+  /** Expected output: the comment lines at its end without `# `. `…` matches anything; alone on a line, any lines. */
   readonly expected: readonly string[];
 }
 
-/** A heading with the blocks up to the next one. */
+/** A heading and the blocks up to the next one. */
 export interface RunbookSection {
   readonly heading: string;
   readonly level: number;
   readonly blocks: readonly RunbookBlock[];
 }
 
-/** The sections of a page in Markdown, in order; what stands before the first heading is left out. */
+/** Parses the sections of a Markdown page, without the text before the first heading. */
 export function parseRunbook(page: string): RunbookSection[] {
   return withoutFencedHeadings(page).map(({ level, heading, body }) => ({
     ...{ heading, level },
@@ -41,7 +41,10 @@ function parseBlock(text: string): RunbookBlock {
   return { script: lines.slice(0, end).join("\n"), expected: lines.slice(end).map((line) => line.slice(2)) };
 }
 
-/** Whether the output is, line by line, what the block says that it prints. However wide a column is: blanks count as one. */
+/**
+ * Whether the output matches the block's expected output line by line. Runs of blanks count as one, for columns of any
+ * width.
+ */
 export function isAsDocumented(output: string, { expected }: RunbookBlock): boolean {
   const pattern = expected.map((line) => line === "…" ? "(?:.*\n)*" : `${linePattern(narrow(line))}\n`).join("");
   const text = output.trimEnd().split("\n").map((line) => `${narrow(line)}\n`).join("");

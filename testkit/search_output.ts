@@ -1,4 +1,4 @@
-/** `deno run --allow-read testkit/search_output.ts FILE…`: exits 1 where a file holds a planted secret. */
+/** `deno run --allow-read testkit/search_output.ts FILE…`: exits 1 if a file holds a planted secret. */
 import { describeLeak, findSecrets } from "./planted_secrets.ts";
 
 for (const path of Deno.args) {

@@ -1,21 +1,21 @@
 /**
- * The net under the whole suite: what the service writes, answers and keeps passes through here, and a test in which a planted
- * secret went by fails, whatever else it asserts. Loading this module is all that a test file needs; the support that starts,
- * records and asks does.
+ * The net under the whole suite: everything that the service writes, answers and stores passes through it. If that
+ * contains a planted secret, the test fails. Importing this module is enough; the modules of testkit that start,
+ * record and query do.
  */
 import { createLog, LOG_LEVELS, type LogFields } from "../src/observability/log.ts";
 import { SYSTEM_CLOCK } from "../src/runtime/clock.ts";
 import { describeLeak, findSecrets } from "./planted_secrets.ts";
 
-/** Leaks since the last look, described. */
+/** Descriptions of leaks since the last check. */
 let leaks: string[] = [];
 
-/** Lets a text pass: what in it is secret fails the test that runs. */
+/** Checks a text. A planted secret in it fails the running test. */
 export function watchOutput(where: string, text: string): void {
   for (const leak of findSecrets(text)) leaks.push(`${where}: ${describeLeak(leak)}`);
 }
 
-/** What went by since the last look; it fails nothing any more. */
+/** Returns and clears the leaks since the last check, so that they fail no test. */
 export function takeLeaks(): string[] {
   const taken = leaks;
   leaks = [];
@@ -30,15 +30,15 @@ const LOGS = (["json", "text"] as const).map((format) => ({
   }),
 }));
 
-/** Lets a log line pass, in both formats, as the service would write it. */
+/** Checks a log line in both formats of the service. */
 export function watchLogLine(event: string, message: string, fields: LogFields = {}): void {
   for (const { log } of LOGS) log.error(event, message, fields);
 }
 
-/** By these the service's own pages are known from those of other servers, which may answer with secrets on purpose. */
+/** Identifies the service's pages. Other servers may answer with secrets on purpose. */
 const OWN_PAGE = { "cache-control": "no-store", "x-content-type-options": "nosniff" };
 
-/** `fetch` for tests: whatever page of the service is asked for passes through the net, headers and body. */
+/** `fetch` for tests: checks headers and body of the service's pages. */
 async function watchingFetch(input: Request | URL | string, init?: RequestInit): Promise<Response> {
   const response = await plainFetch(input, init);
   if (Object.entries(OWN_PAGE).some(([name, value]) => response.headers.get(name) !== value)) return response;
@@ -59,6 +59,7 @@ function failOnLeaks(): void {
   if (taken.length > 0) throw new Error(`Secrets went by:\n  ${taken.join("\n  ")}`);
 }
 
-// Hooks run last in, first out: those of a file that loads this have run, and stopped its servers. Outside of tests they do nothing.
+// Hooks run last in, first out: those of the importing file have already stopped its servers. Outside tests they do
+// nothing.
 Deno.test.afterEach(failOnLeaks);
 Deno.test.afterAll(failOnLeaks);

@@ -1,4 +1,4 @@
-/** A master, a replica and three Sentinels that watch them: a test's own, on this machine. */
+/** A master, a replica and three Sentinels for a test, on this machine. */
 import type { Redis } from "ioredis";
 import { startRedis, type TestRedis } from "./redis.ts";
 import { freePort, tlsConfig } from "./tls.ts";
@@ -6,22 +6,22 @@ import { waitUntil } from "./wait.ts";
 
 /** Name of the master. */
 export const MASTER = "queues";
-/** A master that does not answer for so long is down. */
+/** Time without an answer after which the master counts as down, in milliseconds. */
 const DOWN_AFTER_MS = 400;
 
-/** What a trio needs to log in. */
+/** Options of the servers. */
 export interface TrioOptions {
-  /** Password of Redis itself. */
+  /** Password of the Redis servers. */
   readonly password?: string;
   /** Password of the Sentinels. */
   readonly sentinelPassword?: string;
-  /** Whether all five talk TLS, among one another too; the second server is then at 127.0.0.2. Default: nobody does. */
+  /** Whether all five use TLS, also among themselves; the second server is then at 127.0.0.2. Default: false. */
   readonly tls?: { readonly demandsCertificate: boolean };
   /** Further lines of the first master's redis.conf. */
   readonly masterConfig?: readonly string[];
 }
 
-/** One of the five, and where the others and a client find it. */
+/** One of the five, and its address for the others and for clients. */
 interface Node {
   readonly server: TestRedis;
   readonly host: string;
@@ -43,7 +43,7 @@ export class SentinelTrio implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Starts all five, and waits until the Sentinels know one another and the replica. */
+  /** Starts all five and waits until the Sentinels know each other and the replica. */
   static async start(options: TrioOptions = {}): Promise<SentinelTrio> {
     const { password, sentinelPassword, tls, masterConfig = [] } = options;
     const login = password ? [`requirepass ${password}`, `masterauth ${password}`] : [];
@@ -68,7 +68,7 @@ export class SentinelTrio implements AsyncDisposable {
     return this.#nodes.slice(2).map(({ host, port }) => `${host}:${port}`);
   }
 
-  /** The server that a Sentinel calls the master. */
+  /** The master as a Sentinel reports it. */
   async master(): Promise<TestRedis> {
     const [, port] = await this.client(this.sentinels[0]!).call(
       "SENTINEL",
@@ -102,7 +102,7 @@ export class SentinelTrio implements AsyncDisposable {
   }
 }
 
-/** With TLS it is found by its TLS port; a test asks by the plain one. */
+/** With TLS, others use its TLS port; a test uses the plain one. */
 async function startNode(
   { config, tls, isSecond = false, isSentinel = false }: {
     config: readonly string[];

@@ -1,37 +1,37 @@
-/** The service as a user starts it: a process of its own, with an environment of its own. */
+/** Starts the service as a user does: in its own process with its own environment. */
 import { permissionFlags } from "../scripts/compile.ts";
 import { ROOT } from "../scripts/child.ts";
 import { PLANTED } from "./planted_secrets.ts";
 import { watchOutput } from "./secrets_net.ts";
 import { waitUntil } from "./wait.ts";
 
-/** How the service is started. */
+/** Options of a start. */
 export interface ServiceOptions {
   /** Command and flags. Default: none, which is `run`. */
   readonly args?: readonly string[];
-  /** All that it sees of an environment. Ports default to 0 (any free one), the address to loopback, the key to a planted one. */
+  /** Its whole environment. Defaults: any free ports (0), the loopback address, a planted API key. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Flags of `deno run` in place of those of the compile; then it is run from source, whatever there is of a binary. */
+  /** Flags of `deno run` instead of those of the compile. It then runs from source even if a binary exists. */
   readonly permissions?: readonly string[];
-  /** Most file descriptors that it may have. Default: as many as this process. */
+  /** Limit of file descriptors. Default: that of this process. */
   readonly fileDescriptors?: number;
-  /** Working folder, where it would look for `.env`. Default: the system's folder for temporary files. */
+  /** Working directory, where it looks for `.env`. Default: the system's temporary directory. */
   readonly cwd?: string;
 }
 
-/** How a process ended. */
+/** Exit of a process. */
 export interface Exit {
   readonly code: number;
   readonly signal: Deno.Signal | null;
 }
 
-/** A started service. Use it with `await using`, so that it is killed at the end whatever the test does. */
+/** A started service. Use it with `await using`, which kills it at the end. */
 export interface Service extends AsyncDisposable {
   readonly pid: number;
   /** Lines so far. */
   readonly stdout: readonly string[];
   readonly stderr: readonly string[];
-  /** Resolves when it has ended and all its output is there. */
+  /** Resolves when it has ended and all its output has arrived. */
   readonly exit: Promise<Exit>;
   /** Waits (default 10 s) for its log line `listening`. Rejects with its output if it ends first. */
   ports(options?: { timeoutMs?: number }): Promise<{ health: number; metrics: number }>;
@@ -39,14 +39,14 @@ export interface Service extends AsyncDisposable {
   waitForLine(matches: RegExp | ((line: string) => boolean), options?: { timeoutMs?: number }): Promise<string>;
   /** Log lines so far that carry this event. */
   events(event: string): Record<string, unknown>[];
-  /** Sends a signal; one that comes too late is no error. */
+  /** Sends a signal. Does nothing if the process has ended. */
   signal(signal: Deno.Signal): void;
 }
 
-/** What `deno run` itself needs to find its cache; none of it is within what the service may see. */
+/** Variables with which `deno run` finds its cache; the service itself cannot read them. */
 const DENO_NEEDS = ["HOME", "DENO_DIR", "XDG_CACHE_HOME"];
 
-/** Starts the binary that `MUTT_REMEDIATION_BINARY` names, else `src/main.ts` under the permissions of the compile. */
+/** Starts the binary in `MUTT_REMEDIATION_BINARY`, else `src/main.ts` with the permissions of the compile. */
 export function startService({ args = [], env = {}, permissions, fileDescriptors, cwd }: ServiceOptions = {}): Service {
   const { program, prefix, needs } = howToRun(permissions);
   const limited = fileDescriptors === undefined
@@ -71,7 +71,7 @@ export function startService({ args = [], env = {}, permissions, fileDescriptors
   return new StartedService(child);
 }
 
-/** The program to start, what stands before its arguments, and the variables that the runtime itself needs. */
+/** The program to start, the arguments before the caller's, and variables for the runtime. */
 export function howToRun(
   permissions?: readonly string[],
 ): { program: string; prefix: string[]; needs: Record<string, string> } {

@@ -1,4 +1,4 @@
-/** What every store of a source does, as the engine relies on it (`src/replay/store.ts`): cases for Redis and for the fake. */
+/** The contract of every store (`src/replay/store.ts`) as the engine relies on it: cases for Redis and for the fake. */
 import type { Buffer } from "node:buffer";
 import assert from "node:assert/strict";
 import type { Chunk, ChunkBounds, Commit, CommitResult, Move } from "../src/cycle/chunk.ts";
@@ -6,15 +6,15 @@ import { StoreError } from "../src/redis/errors.ts";
 import type { ReplayStore } from "../src/replay/store.ts";
 import type { Lists } from "./engine.ts";
 
-/** A source that nobody has worked on yet, for one case. */
+/** A fresh source for one case. */
 export interface StoreWorld {
-  /** One more store of it, as another instance has it. `token`: refuses what changes anything unless that token leads. */
+  /** Creates another store of it, as for another instance. `token`: refuses writes unless that token leads. */
   open(options?: { token?: string }): ReplayStore;
-  /** Appends messages behind (newer than) what the list holds. */
+  /** Appends newer messages to a list. */
   seed(list: "dlq" | "target" | "dead", messages: readonly string[]): Promise<void>;
-  /** Takes the oldest message of the DLQ, as somebody else may. */
+  /** Takes the oldest message of the DLQ, as another program may. */
   takeOldest(): Promise<void>;
-  /** Writes fields of the record. */
+  /** Writes fields of the state. */
   write(fields: Readonly<Record<string, string>>): Promise<void>;
   lists(): Promise<Lists>;
 }
@@ -26,7 +26,7 @@ const BURY: Move = { to: "dead", payload: null };
 const edited = (to: Move["to"], text: string): Move => ({ to, payload: new TextEncoder().encode(text) });
 const EMPTY: Lists = { dlq: [], target: [], dead: [] };
 
-/** A commit of what a chunk holds; every message to the target as it is, unless said otherwise. */
+/** Commits a chunk. Default: moves every message unchanged to the target. */
 function commitOf(chunk: Chunk, given: Partial<Commit> = {}): Commit {
   const { messages, oversize, guard, record: { sequence }, nowMs } = chunk;
   return {
@@ -39,7 +39,7 @@ async function commit(store: ReplayStore, details: Commit): Promise<CommitResult
   return (await store.commitAndRead(details, null)).result;
 }
 
-/** Begins a cycle over all that is there, and reads what it may take. */
+/** Begins a cycle over all messages and reads its first chunk. */
 async function beginAndRead(store: ReplayStore, bounds: Partial<ChunkBounds> = {}): Promise<Chunk> {
   const { record } = await store.readState();
   assert.equal(await store.begin({ ...BEGINNING, sequence: record.sequence, intervalMs: 0 }), "ok");
@@ -66,7 +66,7 @@ const browses: [name: string, bounds: Partial<ChunkBounds>, messages: readonly (
   ["those behind the skipped ones", { skip: 3 }, ["aaa"]],
 ];
 
-/** The DLQ, where its messages go, and every list afterwards. */
+/** A DLQ, the fate of its messages, and the expected lists. */
 const moves: { name: string; dlq: readonly string[]; moves: readonly Move[]; after: Partial<Lists> }[] = [
   { name: "all to the target", dlq: ["a", "b"], moves: [KEEP, KEEP], after: { target: ["a", "b"] } },
   {
@@ -95,7 +95,7 @@ const moves: { name: string; dlq: readonly string[]; moves: readonly Move[]; aft
   },
 ];
 
-/** What somebody does between a read of a, b and c and their commit, or what that says; and the answer. */
+/** A change between the read of a, b and c and their commit, and the expected result. */
 const refusals: {
   name: string;
   answer: CommitResult;

@@ -1,4 +1,4 @@
-/** A systemd of our own: process 1 of its own namespaces, over this machine's `/usr` (`systemd_boot.sh`). */
+/** Runs a separate systemd as process 1 in its own namespaces, with this machine's `/usr` (`systemd_boot.sh`). */
 import { Redis } from "ioredis";
 import { ROOT } from "../scripts/child.ts";
 import { findRedisServer } from "../scripts/redis_server.ts";
@@ -7,35 +7,35 @@ import { waitUntil } from "./wait.ts";
 const BOOT = `${ROOT}testkit/systemd_boot.sh`;
 const UNSHARE = ["--mount", "--pid", "--fork", "--cgroup", "--uts", "--ipc", "--net"];
 
-/** How a command ended that was run inside. */
+/** Result of a command inside. */
 export interface Ran {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** A running systemd. Use it with `await using`: everything in it is killed at the end. */
+/** A running systemd. Use it with `await using`, which kills everything in it. */
 export interface Systemd extends AsyncDisposable {
-  /** Runs lines of shell inside, in `/src`; `sudo` runs what follows. Whatever the exit code. */
+  /** Runs shell lines inside, in `/src`, with any exit code; `sudo` only runs its arguments. */
   tryShell(script: string): Promise<Ran>;
-  /** {@link Systemd.tryShell} that throws, with all output, where the last command fails. @returns standard output. */
+  /** Like {@link Systemd.tryShell}, but throws with all output if the last command fails. @returns standard output. */
   shell(script: string): Promise<string>;
-  /** A unit's property as `systemctl show` tells it. */
+  /** A unit's property from `systemctl show`. */
   property(unit: string, name: string): Promise<string>;
-  /** Where a path inside is seen from outside. */
+  /** Path outside of a path inside. */
   path(inside: string): string;
-  /** Writes a file inside, and the folders to it. */
+  /** Writes a file inside and creates its folders. */
   write(inside: string, text: string, mode?: number): void;
-  /** Starts a Redis inside, on its port 6379 and on `/run/redis/redis.sock`, and connects to it. */
+  /** Starts a Redis inside, on port 6379 and `/run/redis/redis.sock`, and connects to it. */
   startRedis(): Promise<Redis>;
 }
 
-/** Why no systemd can be started here, or `null`. */
+/** Why systemd cannot start here, or `null`. */
 export async function whyNoSystemd(): Promise<string | null> {
   if (Deno.build.os !== "linux" || Deno.uid() !== 0) return "not root on Linux";
   if (!exists("/usr/lib/systemd/systemd")) return "there is no systemd";
   try {
-    // Mounting is what containers mostly forbid.
+    // Containers mostly forbid mounting.
     const { success } = await new Deno.Command("unshare", {
       args: [...UNSHARE, "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
       stdout: "null",
@@ -47,7 +47,7 @@ export async function whyNoSystemd(): Promise<string | null> {
   }
 }
 
-/** Starts one. `shared`: what is seen inside of this machine's files and folders beside `/usr`, by the path inside. */
+/** Starts systemd. `shared`: this machine's files and folders to mount besides `/usr`, by path inside. */
 export async function startSystemd(shared: Readonly<Record<string, string>>): Promise<Systemd> {
   const root = Deno.makeTempDirSync({ prefix: "systemd-" });
   const pairs = Object.entries({ ...shared, "/opt/redis-server": await findRedisServer() });
@@ -134,14 +134,14 @@ class Booted implements Systemd {
     );
     await waitUntil(() => exists(this.path(socket)), { what: "Redis listens" });
     const client = new Redis({ path: this.path(socket), replyMapping: "legacy" });
-    client.on("error", () => {}); // commands reject all the same
+    client.on("error", () => {}); // commands still reject
     this.#clients.push(client);
     return client;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const client of this.#clients) client.disconnect();
-    // Process 1 takes everything of its namespace with it.
+    // Killing process 1 kills everything in its namespace.
     for (const pid of [this.#pid, this.#boot.pid]) if (pid > 0) kill(pid);
     await this.#boot.status;
     const branches = (await this.#output).split("\n").filter((line) => line.startsWith("/sys/fs/cgroup/"));
@@ -158,7 +158,7 @@ function kill(pid: number): void {
   }
 }
 
-/** Control groups are removed from the leaves up, once nothing runs in them. */
+/** Removes empty control groups from the leaves up. */
 function removeBranch(path: string): boolean {
   for (const { name, isDirectory } of Deno.readDirSync(path)) {
     if (isDirectory && !removeBranch(`${path}/${name}`)) return false;

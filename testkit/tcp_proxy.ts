@@ -2,18 +2,18 @@
 
 const HOST = "127.0.0.1";
 
-/** Where a connection is cut, once: see {@link TcpProxy.cut}. */
+/** Point of a cut: see {@link TcpProxy.cut}. */
 export type CutPoint = "before_request" | "before_reply";
 
-/** A request that is waited for: what a client sends that contains one of the texts. */
+/** Matches data from a client that contains one of the texts. */
 export interface RequestMatch {
-  /** Of at most 64 characters each; they are found across pieces of data. An empty one: whatever is sent. */
+  /** Each of at most 64 characters, also found across pieces of data. An empty one matches any data. */
   readonly texts: readonly string[];
-  /** The so-manyth of such requests from now on; default 1. What comes in one piece of data counts once. */
+  /** Number of the matching request, counted from now; default 1. One piece of data counts once. */
   readonly occurrence?: number;
 }
 
-/** A running proxy. Faults concern connections that are open and those to come, until `heal()`. */
+/** A running proxy. Faults affect open and new connections until `heal()`. */
 export interface TcpProxy {
   readonly port: number;
   /** Connections open now. */
@@ -22,28 +22,30 @@ export interface TcpProxy {
   delay(ms: number): void;
   /** Slow drip: passes replies on in pieces of this many bytes, one each millisecond. */
   drip(bytes: number): void;
-  /** Half-open: connections stay up and new ones are taken, but nothing passes any more until `heal()`; or no replies. */
+  /**
+   * Half-open: connections stay open and new ones are accepted, but no data passes until `heal()`; or only no replies.
+   */
   stall(what?: "all" | "replies"): void;
-  /** Ends delay, drip and stall; what was held back passes now. */
+  /** Ends delay, drip and stall, and passes the held data. */
   heal(): void;
   /**
-   * Cuts, once, the connection whose client sends that request: `before_request`, so that the server never sees it, or
-   * `before_reply`, when the server has it and has begun to answer, so that only the answer is lost. Resolves when it has
-   * happened. A text stands for the first request with it; default: the first of all.
+   * Cuts the connection of the matching request once: `before_request`, so that the server never sees it, or
+   * `before_reply`, when the server has begun to answer, so that only the answer is lost. Resolves after the cut. A
+   * text matches the first request with it; default: the first request.
    */
   cut(point: CutPoint, request?: string | RequestMatch): Promise<void>;
   /**
-   * Half-open for the one connection whose client sends that request, this request included, until `heal()`: then the
-   * server gets it, however long the client has been gone. Resolves when it has begun.
+   * Makes the connection of the matching request half-open, including that request, until `heal()`. Then the server
+   * gets the request, even if the client is long gone. Resolves when it begins.
    */
   swallow(request: RequestMatch): Promise<void>;
-  /** Calls `then` once, when such a request is here and has not been passed on. Resolves behind it. */
+  /** Calls `then` once, after such a request has arrived and before it passes. Resolves after `then`. */
   at(request: RequestMatch, then: () => void): Promise<void>;
-  /** Cuts all connections now; new ones are taken. */
+  /** Cuts all connections now and accepts new ones. */
   cutAll(): void;
-  /** Takes new connections to another port from now on, as an endpoint that moves does; those that are open stay. */
+  /** Directs new connections to another port, like an endpoint that moves. Open ones stay. */
   moveTo(port: number): void;
-  /** Closes everything; resolves when nothing is left. */
+  /** Closes everything. Resolves when all is closed. */
   stop(): Promise<void>;
 }
 
@@ -52,7 +54,7 @@ export function startTcpProxy(target: { port: number; hostname?: string }): TcpP
   return new FaultProxy({ hostname: target.hostname ?? HOST, port: target.port });
 }
 
-/** What a {@link RequestMatch} sets off. */
+/** Action of a {@link RequestMatch}. */
 interface Armed {
   readonly texts: readonly string[];
   left: number;
@@ -64,7 +66,7 @@ interface Pair {
   readonly server: Deno.Conn;
   /** End of what the client has sent. */
   tail: string;
-  /** Set once the request has gone to the server whose reply is not to arrive: what to do then. */
+  /** Called at the reply to suppress, after its request has gone to the server. */
   atReply: (() => void) | undefined;
   swallowed: boolean;
 }
@@ -178,7 +180,7 @@ class FaultProxy implements TcpProxy {
     try {
       server = await Deno.connect(this.#target);
     } catch {
-      return client.close(); // the server is down: so is the proxy's connection
+      return client.close(); // the server is down
     }
     const pair: Pair = { client, server, tail: "", atReply: undefined, swallowed: false };
     this.#pairs.add(pair);
@@ -187,7 +189,7 @@ class FaultProxy implements TcpProxy {
       pump(server, (data) => this.#toClient(pair, data)).finally(() => closePair(pair)),
     ]);
     this.#pairs.delete(pair);
-    pair.atReply?.(); // what waits for the cut need not wait for a reply that cannot come any more
+    pair.atReply?.(); // release those who wait for the cut: the reply can no longer come
   }
 
   #arm({ texts, occurrence = 1 }: RequestMatch, then: (pair: Pair) => void): void {
@@ -198,7 +200,7 @@ class FaultProxy implements TcpProxy {
   async #toServer(pair: Pair, data: Uint8Array): Promise<void> {
     this.#setOff(pair, new TextDecoder("latin1").decode(data));
     await this.#hold(pair, "request");
-    await writeAll(pair.server, data); // fails where the pair has been cut
+    await writeAll(pair.server, data); // fails if the pair has been cut
   }
 
   async #toClient(pair: Pair, data: Uint8Array): Promise<void> {
@@ -217,7 +219,7 @@ class FaultProxy implements TcpProxy {
     while (pair.swallowed || this.#stalled === "all" || (this.#stalled && what === "reply")) await this.#healed.promise;
   }
 
-  /** Sets off what waits for these data, or for what ends within them. */
+  /** Runs the actions that match these data, or a text that ends in them. */
   #setOff(pair: Pair, data: string): void {
     const due = this.#armed.filter((armed) => {
       const isHere = armed.texts.some((text) => (endOf(pair.tail, text.length - 1) + data).includes(text));
@@ -229,7 +231,7 @@ class FaultProxy implements TcpProxy {
   }
 }
 
-/** The last so many characters. */
+/** The last characters of a text. */
 function endOf(text: string, length: number): string {
   return text.slice(Math.max(0, text.length - Math.max(0, length)));
 }
@@ -248,7 +250,7 @@ function closePair({ client, server }: Pair): void {
     try {
       side.close();
     } catch {
-      // Closed before.
+      // Already closed.
     }
   }
 }

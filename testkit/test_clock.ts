@@ -1,7 +1,7 @@
-/** A clock that only moves when a test says so. */
+/** A clock that moves only when a test advances it. */
 import type { Clock } from "../src/runtime/clock.ts";
 
-/** Timers fire in the order of their time when {@link TestClock.advance} passes them. */
+/** {@link TestClock.advance} fires the timers that it passes, in order of time. */
 export class TestClock implements Clock {
   #nowMs = 0;
   #timers: { atMs: number; fire: () => void }[] = [];
@@ -22,7 +22,7 @@ export class TestClock implements Clock {
     });
   }
 
-  /** Moves the time, then lets what was waiting run. */
+  /** Advances the time and runs what was waiting. */
   async advance(ms: number): Promise<void> {
     this.#nowMs += ms;
     const due = this.#timers.filter(({ atMs }) => atMs <= this.#nowMs).sort((a, b) => a.atMs - b.atMs);
@@ -32,7 +32,7 @@ export class TestClock implements Clock {
   }
 }
 
-/** Lets everything that is ready to run do so. */
+/** Runs everything that is ready. */
 export async function turn(): Promise<void> {
   for (let i = 0; i < 20; i++) await Promise.resolve();
 }

@@ -1,15 +1,15 @@
-/** Servers of a test that talk TLS: their certificates, and what they are configured with. */
+/** Certificates and configuration of TLS servers in tests. */
 
 const FOLDER = new URL("../testkit/tls/", import.meta.url);
 
 /**
- * A certificate with its key and the authority that signed it. `localhost` is good for that name and 127.0.0.1. The nodes are
- * good for 127.0.0.1 (the first), 127.0.0.2 (the second), and for {@link SHARED_NAME}. `expired` was good for `localhost` and
- * 127.0.0.1 until 2021, `elsewhere` is good for elsewhere.example.
+ * A certificate with its key and CA. `localhost` is valid for that name and 127.0.0.1. The nodes' certificates are
+ * valid for 127.0.0.1 (first), 127.0.0.2 (second), and {@link SHARED_NAME}. `expired` was valid for `localhost` and
+ * 127.0.0.1 until 2021. `elsewhere` is valid for elsewhere.example.
  */
 export type Certificate = "localhost" | "node_1" | "node_2" | "expired" | "elsewhere";
 
-/** The name that the certificates of both nodes have. */
+/** The name in the certificates of both nodes. */
 export const SHARED_NAME = "redis.test";
 
 const FILES: Readonly<Record<Certificate, { readonly name: string; readonly authority: string }>> = {
@@ -27,13 +27,13 @@ export function certificateFiles(certificate: Certificate): { cert: string; key:
   return { cert: path(`${name}.crt`), key: path(`${name}.key`), authority: path(authority) };
 }
 
-/** A server's TLS beside its plain port. */
+/** TLS of a server, in addition to its plain port. */
 export interface TlsOptions {
   readonly port: number;
   readonly certificate: Certificate;
-  /** Whether clients have to show a certificate too; default false. */
+  /** Whether it requires client certificates; default false. */
   readonly demandsCertificate?: boolean;
-  /** Whether it goes by TLS to its master, or as a Sentinel to all; default false. */
+  /** Whether it uses TLS to its master, or as a Sentinel to all servers; default false. */
   readonly amongServers?: boolean;
 }
 
@@ -48,7 +48,7 @@ export function tlsConfig(
   ];
 }
 
-/** A port that nobody listens on now. */
+/** A free port. */
 export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;

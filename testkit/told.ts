@@ -1,16 +1,19 @@
-/** What people and machines are told: texts that nobody can forge, nor read a secret from. */
+/** Checks error and log texts: no forged lines, no secrets. */
 import assert from "node:assert/strict";
 import { createLog } from "../src/observability/log.ts";
 import { watchOutput } from "./secrets_net.ts";
 import { TestClock } from "./test_clock.ts";
 
-/** What ends a line or drives a terminal somewhere. */
+/** Characters that end a line or control a terminal. */
 // deno-lint-ignore no-control-regex
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
-/** Three names or values, each of 80 characters that take six to escape, with words between them, and a quoted text quoted. */
+/**
+ * Length bound: three names or values of 80 characters, each escaped as six, with words between, and a quoted text
+ * quoted again.
+ */
 const LONGEST = 3_000;
 
-/** Problems and warnings are one line each, of bounded length, and do not show the secret. */
+/** Checks that each problem and warning is one line of bounded length without the secret. */
 export function checkTold(
   result: { readonly ok: boolean; readonly problems?: readonly string[]; readonly warnings?: readonly string[] },
   { secret }: { secret?: string } = {},
@@ -23,7 +26,10 @@ export function checkTold(
   }
 }
 
-/** Logs the text in every place where one may stand; each line is one line, and in JSON holds it whole. */
+/**
+ * Logs the text in every field that can hold one. Checks that each entry is one line, and that JSON holds the whole
+ * text.
+ */
 export function checkLine(text: string): void {
   for (const format of ["json", "text"] as const) {
     const written: string[] = [];
@@ -39,7 +45,7 @@ export function checkLine(text: string): void {
     if (format === "text") continue;
     const read = JSON.parse(line);
     assert.deepEqual([read.logger, read[`f_${text}`]], [`remediation.${text}`, text]);
-    // A field may be named like one of the line's own.
+    // A field may have the name of a built-in one.
     if (!Object.hasOwn({ message: 0, event: 0, function: 0 }, text)) {
       assert.deepEqual([read.message, read.event], [text, text]);
     }

@@ -1,25 +1,25 @@
 /**
- * A stand-in for the proxies that speak Redis' protocol (Envoy and its like): it reads every command and sends it on by a
- * connection of its own choice. A transaction has a connection to itself.
+ * A fake Redis proxy (like Envoy): reads every command and sends it on through any of its connections. A transaction
+ * has its own connection.
  */
 import { Buffer } from "node:buffer";
 
 const HOST = "127.0.0.1";
 const LINE_END = "\r\n";
 
-/** How it serves transactions. */
+/** Options of the proxy. */
 export interface TransactionProxyOptions {
   readonly port: number;
   /**
-   * Which connection a single command takes: `shared` by all clients (the default), or one of a pool that is free, that was used
-   * `last` or has rested `longest`. A transaction takes one of the pool as well.
+   * Connection of a single command: `shared` by all clients (default), or a free one of the pool: the `last` used or
+   * the `longest` idle. A transaction uses one of the pool.
    */
   readonly takes?: "shared" | "last" | "longest";
-  /** Whether WATCH is sent by the connection of the transaction that follows; otherwise by the shared one. */
+  /** Whether WATCH uses the connection of the following transaction; otherwise the shared one. */
   readonly pinsWatch?: boolean;
-  /** Whether a script inside a transaction is refused: EXEC then answers an empty array. */
+  /** Whether it refuses scripts in transactions: EXEC then answers an empty array. */
   readonly refusesScripts?: boolean;
-  /** Answer to HELLO; default: as of a server that does not know it. `null`: the connection is closed. */
+  /** Answer to HELLO; default: unknown command. `null`: closes the connection. */
   readonly hello?: string | null;
 }
 
@@ -31,7 +31,7 @@ export class TransactionProxy implements AsyncDisposable {
   readonly #idle: Upstream[] = [];
   readonly #open = new Set<Deno.Conn>();
   readonly #work = new Set<Promise<void>>();
-  /** EXECs that were passed on. */
+  /** Number of EXECs passed on. */
   transactions = 0;
 
   constructor(options: TransactionProxyOptions) {
@@ -51,7 +51,7 @@ export class TransactionProxy implements AsyncDisposable {
     while (this.#work.size > 0) await Promise.all(this.#work);
   }
 
-  /** One that nobody else uses until it is given back. */
+  /** An exclusive connection, until it is released. */
   async #take(): Promise<Upstream> {
     const { takes, port } = this.#options;
     // With two it alternates.
@@ -74,7 +74,7 @@ export class TransactionProxy implements AsyncDisposable {
     for await (const client of this.#listener) this.#track(this.#serve(client));
   }
 
-  /** One client's commands, one after the other. */
+  /** Serves one client's commands in order. */
   async #serve(client: Deno.Conn): Promise<void> {
     this.#open.add(client);
     const { hello = "-ERR unknown command 'HELLO'", pinsWatch = false, refusesScripts = false } = this.#options;
@@ -93,7 +93,7 @@ export class TransactionProxy implements AsyncDisposable {
         if (isInTransaction && refusesScripts && name.startsWith("EVAL")) {
           reply = Buffer.from("-ERR 'EVALSHA' is not supported within a transaction" + LINE_END);
         } else if (name === "EXEC" && refusesScripts && isEmpty) {
-          // It sends nothing on before it knows where to.
+          // Send nothing before the connection is chosen.
           await own?.ask(encode("DISCARD"));
           reply = Buffer.from(`*0${LINE_END}`);
         } else {
@@ -116,7 +116,7 @@ export class TransactionProxy implements AsyncDisposable {
   }
 }
 
-/** A connection to Redis whose replies come in the order of the requests. */
+/** A connection to Redis with replies in the order of requests. */
 class Upstream {
   readonly #connection: Deno.Conn;
   readonly #waiting: PromiseWithResolvers<Uint8Array>[] = [];
@@ -156,7 +156,7 @@ async function* readRequests(client: Deno.Conn): AsyncGenerator<{ name: string; 
   }
 }
 
-/** Whole values of RESP 2. */
+/** Splits complete RESP 2 values. */
 async function* readFrames(connection: Deno.Conn): AsyncGenerator<{ raw: Buffer }> {
   let kept = Buffer.alloc(0);
   const piece = new Uint8Array(64 * 1024);
@@ -166,7 +166,7 @@ async function* readFrames(connection: Deno.Conn): AsyncGenerator<{ raw: Buffer 
   }
 }
 
-/** Where the value that begins at `at` ends; -1: not here yet. */
+/** End of the value that begins at `at`; -1 if incomplete. */
 function endOfFrame(bytes: Buffer, at: number): number {
   const lineEnd = bytes.indexOf(LINE_END, at);
   if (lineEnd < 0) return -1;
@@ -190,6 +190,6 @@ function close(connection: Deno.Conn): void {
   try {
     connection.close();
   } catch {
-    // Closed before.
+    // Already closed.
   }
 }

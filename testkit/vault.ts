@@ -1,6 +1,6 @@
 /**
- * A Vault of a test: a listener that speaks what Vault's HTTP API documents of AppRole, tokens and KV version 2, and keeps tokens
- * that expire. MUTT's own reading (hvac 0.11) was run against it. Its errors repeat everything that was sent.
+ * A fake Vault: implements AppRole, expiring tokens and KV version 2 as documented in Vault's HTTP API. MUTT's own
+ * client (hvac 0.11) works with it. Its errors repeat the whole request.
  */
 import http from "node:http";
 import https from "node:https";
@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net";
 import { PLANTED } from "./planted_secrets.ts";
 import { certificateFiles } from "./tls.ts";
 
-/** A request as it arrived. */
+/** A received request. */
 export interface VaultRequest {
   /** Method and path: `GET /v1/secret/data/secret/mutt`. */
   readonly asked: string;
@@ -24,18 +24,18 @@ interface Answer {
 /** A running Vault. */
 export class TestVault implements AsyncDisposable {
   readonly requests: VaultRequest[] = [];
-  /** What is kept at a path below the mount `secret`; `null`: a version that was deleted. */
+  /** Secret at a path below the mount `secret`; `null`: a deleted version. */
   readonly secrets = new Map<string, Readonly<Record<string, unknown>> | null>();
   roleId: string = PLANTED.vaultRoleId;
   secretId: string = PLANTED.vaultSecretId;
-  /** How long a token lives from login or renewal on, and from login on at most, in seconds. */
+  /** Lifetime of a token from login or renewal, and maximum lifetime from login, in seconds. */
   tokenSeconds = 3_600;
   longestSeconds = Infinity;
   renewable = true;
   refusesRenewal = false;
-  /** Whether the role's policy keeps it from the secrets. */
+  /** Whether the role's policy denies the secrets. */
   deniesReads = false;
-  /** Answers every request so while it is set; a text is sent as it is. */
+  /** If set, the answer to every request; a text is sent unchanged. */
   always: { readonly status: number; readonly headers?: Record<string, string>; readonly text?: string } | null = null;
   readonly #server: http.Server;
   readonly #scheme: string;
@@ -47,7 +47,7 @@ export class TestVault implements AsyncDisposable {
     this.#scheme = scheme;
   }
 
-  /** Starts one on a free port of loopback, or on `port`; with `tls` it shows the certificate `localhost`. */
+  /** Starts a Vault on a free port of loopback, or on `port`. With `tls` it uses the certificate `localhost`. */
   static async start({ port = 0, tls = false }: { port?: number; tls?: boolean } = {}): Promise<TestVault> {
     const { cert, key } = certificateFiles("localhost");
     const server = tls
@@ -67,12 +67,12 @@ export class TestVault implements AsyncDisposable {
     return `${this.#scheme}://127.0.0.1:${this.port}`;
   }
 
-  /** How the service is to find it; without a file, since there is a variable. */
+  /** Variables with which the service finds it, without any file. */
   get env(): Record<string, string> {
     return { VAULT_ADDR: this.url, VAULT_ROLE_ID: this.roleId, VAULT_SECRET_ID: this.secretId };
   }
 
-  /** What was asked so far, in a row. */
+  /** Requests so far, in order. */
   asked(): string[] {
     return this.requests.map(({ asked }) => asked);
   }

@@ -1,15 +1,16 @@
-/** Waiting on a condition, never for a while. */
+/** Waits for conditions, never for a fixed time. */
 
 const POLL_MS = 5;
-/** A busy machine takes so many times longer: the deadline only ends what hangs. */
+/** Factor for busy machines: the deadline only ends a test that hangs. */
 const PATIENCE = 8;
 
 /**
- * Resolves with the condition's value as soon as that is truthy.
+ * Resolves with the condition's value when it is truthy.
  *
- * @param options.what what is waited for, for the error: "the DLQ is empty".
- * @param options.timeoutMs what an idle machine needs at most; default 5,000.
- * @throws Error after {@link PATIENCE} times that, with the condition's last value; whatever the condition throws is thrown at once.
+ * @param options.what the condition in words, for the error: "the DLQ is empty".
+ * @param options.timeoutMs time limit on an idle machine; default 5,000.
+ * @throws Error after {@link PATIENCE} times that, with the condition's last value; an error of the condition is thrown
+ * at once.
  */
 export async function waitUntil<T>(
   condition: () => T | Promise<T>,

@@ -1,4 +1,4 @@
-/** A store that passes every call on to another one; a test says what it does instead. */
+/** A store that forwards every call to another; a test can replace calls. */
 import type {
   BeginResult,
   Chunk,
@@ -12,7 +12,7 @@ import type {
 import type { Snapshot } from "../src/cycle/cycle_state.ts";
 import type { ReplayStore } from "../src/replay/store.ts";
 
-/** Calls that a test takes over; each is given the store behind it. */
+/** Replaced calls; each gets the store behind it. */
 export interface StoreHooks {
   begin?: (beginning: CycleBeginning, store: ReplayStore) => Promise<BeginResult>;
   commitAndRead?: (
@@ -22,7 +22,7 @@ export interface StoreHooks {
   ) => ReturnType<ReplayStore["commitAndRead"]>;
 }
 
-/** The wrapper. `hooks` may be changed at any time. */
+/** Wraps a store. `hooks` may change at any time. */
 export class WrappedStore implements ReplayStore {
   readonly #store: ReplayStore;
   readonly hooks: StoreHooks;

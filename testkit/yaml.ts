@@ -1,8 +1,11 @@
-/** Reads YAML as Kubernetes and compose do. */
+/** Parses YAML like Kubernetes and compose. */
 import { parseAllDocuments } from "yaml";
 import { ROOT } from "../scripts/child.ts";
 
-/** Every document of a text, merge keys (`<<`) resolved. @throws Error with what is wrong in it, equal keys included. */
+/**
+ * Parses every document of a text and resolves merge keys (`<<`). @throws Error for invalid YAML, including duplicate
+ * keys
+ */
 export function parseYaml<T>(text: string): T[] {
   return parseAllDocuments(text, { merge: true }).map((document) => {
     for (const problem of document.errors) throw problem;
@@ -10,7 +13,7 @@ export function parseYaml<T>(text: string): T[] {
   });
 }
 
-/** Every document of a file of the repository. */
+/** Parses every document of a file of the repository. */
 export function readYaml<T>(path: string): T[] {
   return parseYaml(Deno.readTextFileSync(ROOT + path));
 }

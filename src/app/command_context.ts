@@ -1,15 +1,18 @@
-/** Builds what the operations of commands are handed. */
+/** Creates the context that command operations run with. */
 import { NO_SOURCES_FILE } from "../config/sources_file.ts";
 import type { CommandContext } from "../operations/context.ts";
 import { type AppOptions, createCore } from "./core.ts";
 
-/** What the outside gives to a command. */
+/** Dependencies and settings of a command. */
 export interface CommandOptions
   extends
     Pick<AppOptions, "settings" | "readSecret" | "sourcesFile" | "log" | "clock" | "random" | "tracer" | "signal">,
     Partial<Pick<CommandContext, "warnings" | "dotEnvPath" | "askHealth">> {}
 
-/** The context; without `askHealth` no service is asked. The tracer is stopped by the operation that builds a core. */
+/**
+ * Creates the context. Without `askHealth` no service is queried. The operation that creates a core also stops the
+ * tracer.
+ */
 export function createCommandContext(options: CommandOptions): CommandContext {
   const { settings, readSecret, sourcesFile = NO_SOURCES_FILE, log, clock, signal } = options;
   const { random, tracer, warnings = [], dotEnvPath = "", askHealth = () => Promise.resolve(null) } = options;

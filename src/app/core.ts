@@ -1,4 +1,4 @@
-/** Builds the parts that the service and the commands both need. */
+/** Creates the components that the service and the commands share. */
 import type { SecretReader } from "../config/load.ts";
 import type { Settings } from "../config/fields.ts";
 import { createProxyChoice } from "../config/proxy.ts";
@@ -31,50 +31,50 @@ import { createSourcePipeline, type SourcePipeline } from "./source_pipeline.ts"
 import { describeForMetrics } from "./running_sources.ts";
 import { COMMIT, VERSION } from "./version.ts";
 
-/** Largest possible reads that all sources together hold at once: one is committed while the next is read. */
+/** Reads of maximum size that all sources together may hold: one chunk is committed while the next is read. */
 const LARGE_READS = 2;
 
-/** What the outside gives to a service. */
+/** Dependencies and settings of the service. */
 export interface AppOptions {
   readonly settings: Settings;
-  /** Reads a secret's file again; default: secrets stay as they are. */
+  /** Rereads a secret's file; default: secrets never change. */
   readonly readSecret?: SecretReader;
-  /** What the sources file says; default: there is none. */
+  /** The parsed sources file; default: none. */
   readonly sourcesFile?: SourcesFile;
   readonly log: Log;
   readonly clock: Clock;
   readonly random: RandomFraction;
-  /** Where spans go; default: nowhere. It is stopped with the rest. */
+  /** Exports spans; default: none. Stopped with the other components. */
   readonly tracer?: Tracer;
-  /** What the holder of a lease is called; default: the pod's name. */
+  /** Name of this instance as a lease holder; default: the pod's name. */
   readonly instanceName?: string;
-  /** Aborted: stop. */
+  /** Abort to stop. */
   readonly signal: AbortSignal;
-  /** Calls `listener` at each SIGHUP from now on; default: nobody does. */
+  /** Registers a SIGHUP listener; default: SIGHUP is ignored. */
   readonly onHangup?: (listener: () => void) => void;
-  /** Where secrets of the settings come from, told when Redis refuses one; default: nowhere else. */
+  /** Vault as a source of secrets, notified when Redis refuses one; default: not used. */
   readonly vault?: VaultSecrets;
 }
 
-/** Parts that `run` and `once` both need. */
+/** Components that `run` and `once` share. */
 export interface Core {
   readonly live: LiveSettings;
   readonly metrics: Metrics;
-  /** What the service level objectives count. */
+  /** Counters of the service level objectives. */
   readonly sloCounters: SloCounters;
   readonly connections: RedisConnections;
-  /** What connections are made with. */
+  /** Certificates and secrets for new connections. */
   readonly files: RenewedFiles;
   readonly watcher: ConfigWatcher;
-  /** The sources that are switched on. */
+  /** The enabled sources. */
   readonly setups: readonly SourceDefinition[];
-  /** Builds a source; nothing runs until it is driven, and its builder stops it. */
+  /** Creates a source. Nothing runs until it is started; the caller stops it. */
   readonly createParts: (setup: SourceDefinition) => SourcePipeline;
-  /** Calls `listener` each time the connections are there again. */
+  /** Calls `listener` after each reconnect. */
   readonly onReconnect: (listener: () => void) => void;
 }
 
-/** Builds the parts; connecting begins in the background. What must be undone is added to `teardown`. */
+/** Creates the components and starts connecting in the background. Adds their cleanup to `teardown`. */
 export function createCore(options: AppOptions, teardown: Teardown): Core {
   const { settings, sourcesFile, log, clock, random, tracer = NO_TRACER } = options;
   teardown.add("the spans", () => tracer.stop());
@@ -92,7 +92,7 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
   });
   metrics.showDroppedSpans((reason) => tracer.dropped(reason));
   metrics.showDroppedLines(() => droppedErr());
-  // The gauge says 1 where Moogsoft is not asked (docs/differences-from-mutt.md).
+  // The gauge is 1 if Moogsoft is not probed (docs/differences-from-mutt.md).
   const noWebhook = warnOfNoWebhook(settings);
   if (!needsMoogsoft(setups)) metrics.moogHealth.set(1);
   else if (noWebhook !== null) log.warning("moogsoft_not_asked", `Remediation: ${noWebhook}`);
@@ -138,7 +138,7 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
   return { live, metrics, sloCounters, connections, files, watcher, setups, createParts, onReconnect };
 }
 
-/** Where Redis is and how to log in: certificates and secrets as the files hold them whenever a connection is made. */
+/** Redis address and credentials. Certificates and secrets are reread from their files for each connection. */
 function redisAddress(settings: Settings, files: RenewedFiles): RedisAddress {
   return {
     get url() {

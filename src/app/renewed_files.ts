@@ -1,6 +1,6 @@
 /**
- * Certificates, keys and secrets whose files are renewed while the service runs. They are read again whenever a connection is
- * made. What cannot be used is told once, and what was read before holds: a file may be half written.
+ * Certificates, keys and secrets that may be renewed on disk while the service runs. Each new connection rereads them.
+ * An unusable file, perhaps half written, is logged once, and its previous content stays in use.
  */
 import { FIELDS, type Settings } from "../config/fields.ts";
 import { errorName } from "../config/layers.ts";
@@ -13,28 +13,28 @@ import type { Log } from "../observability/log.ts";
 import { readTextFile } from "../runtime/process.ts";
 
 type TlsFile = typeof TLS_FILES[number];
-/** The secrets that connections to Redis are made with. */
+/** The secrets of Redis connections. */
 const SECRETS = ["redisUrl", "redisPassword", "redisPasswordNext", "redisSentinelPassword"] as const;
 type RedisSecret = typeof SECRETS[number];
 
-/** What {@link RenewedFiles} needs. */
+/** Dependencies of {@link RenewedFiles}. */
 export interface RenewedFilesDeps {
   readonly settings: Pick<Settings, TlsFile | RedisSecret | "redisTls">;
-  /** Reads a secret's file again; default: secrets stay as they are. */
+  /** Rereads a secret's file; default: secrets never change. */
   readonly readSecret?: SecretReader | undefined;
   readonly log: Log;
 }
 
-/** What the files hold now. Reads them at once; no method throws after that. */
+/** Provides the current content of the files. The constructor reads all of them; no method throws. */
 export class RenewedFiles {
   readonly #deps: RenewedFilesDeps;
   #ca: string;
   #pair: { readonly cert: string; readonly key: string };
   readonly #secrets: Map<RedisSecret, Secret | null>;
-  /** The problem of each file that was last told. */
+  /** Last logged problem, by file. */
   readonly #told = new Map<string, string>();
 
-  /** @throws what the runtime throws where a file cannot be read at all */
+  /** @throws the runtime's error if a file cannot be read */
   constructor(deps: RenewedFilesDeps) {
     this.#deps = deps;
     const first = (key: TlsFile) => this.#isUsed(key) ? readTextFile(deps.settings[key]) : "";
@@ -43,7 +43,7 @@ export class RenewedFiles {
     this.#secrets = new Map(SECRETS.map((key) => [key, deps.settings[key]]));
   }
 
-  /** The authorities' certificates; empty: the system's own. */
+  /** CA certificates; empty: the system's. */
   caCert(): string {
     const text = this.#read("redisCaCertPath");
     if (text === null || text === this.#ca) return this.#ca;
@@ -53,7 +53,7 @@ export class RenewedFiles {
     return this.#ca = text;
   }
 
-  /** The client's certificate and the key that belongs to it; empty: there is none. */
+  /** Client certificate and matching key; empty: none. */
   clientPair(): { readonly cert: string; readonly key: string } {
     const [cert, key] = [this.#read("redisClientCertPath"), this.#read("redisClientKeyPath")];
     if (cert === null || key === null || (cert === this.#pair.cert && key === this.#pair.key)) return this.#pair;
@@ -66,7 +66,7 @@ export class RenewedFiles {
     return this.#pair = { cert, key };
   }
 
-  /** A secret; `null`: it is not set. */
+  /** A secret; `null` if not set. */
   secret(key: RedisSecret): Secret | null {
     const before = this.#secrets.get(key)!, read = this.#deps.readSecret?.(key) ?? null;
     if (read === null) return before;
@@ -77,14 +77,13 @@ export class RenewedFiles {
     return read.value;
   }
 
-  /** Reads every file again, and tells what has changed. @returns whether there is a file at all */
+  /** Rereads every file and logs changes. @returns whether any file is configured */
   readAll(): boolean {
     this.caCert();
     this.clientPair();
     for (const key of SECRETS) this.secret(key);
     const hasAny = TLS_FILES.some((key) => this.#isUsed(key)) || SECRETS.some((key) => this.#deps.readSecret?.(key));
-    const message =
-      "Remediation: the files of certificates and secrets were read again: the next connection is made with them";
+    const message = "Remediation: certificate and secret files were reread; the next connection uses them";
     if (hasAny) this.#deps.log.info("files_read", message);
     return hasAny;
   }
@@ -113,11 +112,11 @@ export class RenewedFiles {
   #tell(key: string, problem: string): void {
     if (this.#told.get(key) === problem) return;
     this.#told.set(key, problem);
-    this.#deps.log.warning("file_not_renewed", `${problem}. What it held before holds`);
+    this.#deps.log.warning("file_not_renewed", `${problem}. The previous content stays in use`);
   }
 
   #renewed(keys: readonly string[], variable: string): void {
     for (const key of keys) this.#told.delete(key);
-    this.#deps.log.info("file_renewed", `${variable}: the file has changed and was read again`, { variable });
+    this.#deps.log.info("file_renewed", `${variable}: the file has changed and was reread`, { variable });
   }
 }

@@ -1,27 +1,27 @@
-/** The sources that run, and how one set of them takes the place of another while the rest goes on. */
+/** The running sources. A change of the sources file replaces changed ones while the others keep running. */
 import type { MeasuredSource } from "../observability/metrics.ts";
 import type { ReplayLoop } from "../replay/loop.ts";
 import { measuredQueues } from "../replay/depth_watch.ts";
 import type { SourcePipeline } from "./source_pipeline.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
 
-/** A source and the loop that drives it. */
+/** A source and its replay loop. */
 export interface RunningSource {
   readonly parts: SourcePipeline;
   readonly loop: ReplayLoop;
 }
 
-/** What a change of the sources came to: names of sources. */
+/** Names of the sources that a change affects. */
 export interface SourceChange {
   readonly added: readonly string[];
   readonly removed: readonly string[];
-  /** Stopped, and built anew from another setup. */
+  /** Stopped and recreated from a new definition. */
   readonly changed: readonly string[];
 }
 
-/** What a {@link RunningSources} needs. */
+/** Dependencies of {@link RunningSources}. */
 export interface RunningSourcesDeps {
-  /** Builds a source; nothing runs until its loop and watch are started. */
+  /** Creates a source. Nothing runs until its loop and watches are started. */
   build(setup: SourceDefinition): RunningSource;
   readonly metrics: {
     addSource(source: MeasuredSource): void;
@@ -29,7 +29,7 @@ export interface RunningSourcesDeps {
   };
 }
 
-/** Runs sources. One change at a time: a second waits for the first. */
+/** Runs sources. Applies one change at a time; a second change waits for the first. */
 export class RunningSources {
   readonly #deps: RunningSourcesDeps;
   #sources: ReadonlyMap<string, RunningSource>;
@@ -37,26 +37,26 @@ export class RunningSources {
   #isStopped = false;
   #work: Promise<unknown> = Promise.resolve();
 
-  /** @param first the sources to begin with; their metrics are there already */
+  /** @param first the initial sources; their metrics already exist */
   constructor(first: readonly SourceDefinition[], deps: RunningSourcesDeps) {
     this.#deps = deps;
     this.#sources = new Map(first.map((setup) => [setup.policy.name, deps.build(setup)]));
   }
 
-  /** Every source, in the order in which they were named. */
+  /** Every source, in the order of its definitions. */
   list(): readonly RunningSource[] {
     return [...this.#sources.values()];
   }
 
-  /** Starts these sources (default: every one), and from now on each new one. Safe to call twice. */
+  /** Starts these sources (default: all) and every source added later. Safe to call twice. */
   drive(sources: readonly RunningSource[] = this.list()): void {
     if (this.#isStopped) return;
     this.#isDriven = true;
-    // One that has been replaced meanwhile is stopped.
+    // A source that has been replaced meanwhile is stopped already.
     this.list().filter((source) => sources.includes(source)).forEach(start);
   }
 
-  /** How these setups differ from what runs. Does nothing. */
+  /** Compares definitions with the running sources. Changes nothing. */
   compare(setups: readonly SourceDefinition[]): SourceChange {
     const names = new Set(setups.map(({ policy }) => policy.name));
     const differing = setups.filter((setup) => !isSame(setup, this.#sources.get(setup.policy.name)));
@@ -67,22 +67,23 @@ export class RunningSources {
   }
 
   /**
-   * Makes these the sources that run. What is gone or different finishes the chunk in hand first, so that no two ever drain one
-   * queue by different rules (tests/unit/app/running_sources_test.ts); what is the same is not touched. Does nothing once stopped.
+   * Replaces the running sources. A removed or changed source finishes its current chunk first, so that two definitions
+   * never drain one queue (tests/unit/app/running_sources_test.ts). Unchanged sources keep running. Does nothing after
+   * a stop.
    */
   apply(setups: readonly SourceDefinition[]): Promise<void> {
     return this.#enqueue(async () => {
       if (this.#isStopped) return;
       const { removed, changed } = this.compare(setups);
       await Promise.all([...removed, ...changed].map((name) => stop(this.#sources.get(name)!)));
-      // A shutdown that began meanwhile stops the others; these are stopped already.
+      // A shutdown that began meanwhile stops the other sources; these are stopped already.
       if (this.#isStopped) return;
       this.#forget({ removed, changed });
       this.#sources = new Map(setups.map((setup) => [setup.policy.name, this.#keepOrBuild(setup, { changed })]));
     });
   }
 
-  /** Stops every source: each finishes the chunk in hand. Safe to call twice. */
+  /** Stops every source after its current chunk. Safe to call twice. */
   stop(): Promise<void> {
     this.#isStopped = true;
     const stopping = this.list().map(stop);
@@ -99,7 +100,7 @@ export class RunningSources {
     return built;
   }
 
-  /** All are forgotten before any is added: a list may go from one source to another. */
+  /** Removes the metrics of all old sources before any source is added: a list may move from one source to another. */
   #forget({ removed, changed }: Pick<SourceChange, "removed" | "changed">): void {
     for (const name of [...removed, ...changed]) {
       const { parts } = this.#sources.get(name)!;
@@ -114,12 +115,12 @@ export class RunningSources {
   }
 }
 
-/** What the metrics are to know of a source. */
+/** Describes a source for the metrics. */
 export function describeForMetrics({ policy, gates, downstreamQueues }: SourceDefinition): MeasuredSource {
   return { name: policy.name, gates, queues: measuredQueues(policy, downstreamQueues) };
 }
 
-/** Setups are plain data, made in one place, so their texts tell. */
+/** Definitions are plain data from one factory, so comparing their JSON is enough. */
 function isSame(setup: SourceDefinition, running: RunningSource | undefined): boolean {
   return running !== undefined && JSON.stringify(setup) === JSON.stringify(running.parts.setup);
 }

@@ -1,4 +1,6 @@
-/** The long-running service: builds the parts in order, runs until told to stop, and takes them down again. */
+/**
+ * The long-running service: creates its components in order, runs until the signal, and stops them in reverse order.
+ */
 import { loadSources } from "../config/load.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
 import { createHealthHandler } from "../api/health.ts";
@@ -22,7 +24,7 @@ import { SourcesReloader } from "./sources_reloader.ts";
 import { startWhenRedisIsReady } from "./start.ts";
 import { VERSION } from "./version.ts";
 
-/** Runs the service until the signal. Resolves with the exit code. */
+/** Runs the service until the signal aborts. Resolves with the exit code. */
 export async function runService(given: AppOptions): Promise<number> {
   const { settings, log, clock, signal } = given;
   const teardown = new Teardown({ clock, log });
@@ -32,7 +34,9 @@ export async function runService(given: AppOptions): Promise<number> {
     const options = await withVault(given, teardown);
     const core = createCore(options, teardown);
     const onBug = (error: unknown) => {
-      log.error("bug", "The replay loop failed for a reason that is none of Redis or the messages", { error });
+      log.error("bug", "Remediation stops: bug in the replay loop, caused neither by Redis nor by a message", {
+        error,
+      });
       failed.resolve(EXIT.failed);
     };
     const sources = new RunningSources(core.setups, {
@@ -41,8 +45,7 @@ export async function runService(given: AppOptions): Promise<number> {
     });
     teardown.add("the gates", () => sources.stop());
     const reloader = settings.sourcesPath === "" ? null : createReloader(options, { core, sources, onBug });
-    const nothingToReload =
-      "Remediation: SIGHUP, but there is nothing to read again: no sources, certificates or secrets in files, and no Vault";
+    const nothingToReload = "Remediation: SIGHUP ignored: no sources, certificates or secrets come from files or Vault";
     options.onHangup?.(() => {
       const hasFiles = core.files.readAll();
       options.vault?.wake();
@@ -70,7 +73,7 @@ export async function runService(given: AppOptions): Promise<number> {
     core.watcher.start();
     const wake = () => sources.list().forEach(({ loop }) => loop.wake());
     core.live.onChange(wake);
-    // A pause that grew while a slot had no owner must not outlast it.
+    // While a slot had no owner the pause grew; it must end when the slot has one.
     core.onReconnect(wake);
     const running = { core, sources, reloader, teardown };
     const driving = startWhenRedisIsReady({ log, clock, signal: AbortSignal.any([signal, ending.signal]) }, running)
@@ -82,7 +85,7 @@ export async function runService(given: AppOptions): Promise<number> {
     return await Promise.race([stopped.promise, failed.promise]);
   } finally {
     ending.abort();
-    log.info("stopping", "Remediation is stopping: the chunk in hand is finished first");
+    log.info("stopping", "Remediation is stopping after the current chunk");
     await teardown.run(settings.shutdownTimeoutMs);
     log.info("stopped", "Remediation has stopped");
   }
@@ -122,7 +125,7 @@ function createReloader(
   });
 }
 
-/** Starts the two ports. @throws what binding throws, before anything has moved. */
+/** Opens the two ports. @throws the error of a failed bind, before any message has moved */
 function listen(
   { settings, log, clock }: AppOptions,
   { core, context, teardown }: { core: Core; context: ServiceContext; teardown: Teardown },

@@ -1,4 +1,4 @@
-/** Builds what one source is made of: each room's share, in order. The same for the service and for commands. */
+/** Creates the components of one source, for the service and for commands. */
 import type { ChooseProxy } from "../config/proxy.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
 import { createSourceBoard, createSourceGates } from "../gates/source_gates.ts";
@@ -28,39 +28,39 @@ import type { SloCounters } from "../slo/counters.ts";
 import { createIndicators } from "../slo/create.ts";
 import type { SourceIndicators } from "../slo/indicators.ts";
 
-/** What every source shares. */
+/** Components that all sources share. */
 export interface SharedParts {
   readonly live: LiveSettings;
-  /** Whether the dynamic configuration has been read, where it is in use. */
+  /** Whether the dynamic configuration has been read; always true if it is disabled. */
   readonly isConfigKnown: () => boolean;
   readonly connections: RedisConnections;
-  /** For what all of them hold of messages at once; default: as much as they like. */
+  /** Bounds the message bytes that all sources together hold; default: unbounded. */
   readonly readBudget?: ReadBudget;
-  /** What the engine uses in place of the store of a source, which it is given; default: that very store. */
+  /** Wraps the store of each source; default: not wrapped. */
   readonly wrapStore?: (store: ReplayStore) => ReplayStore;
-  /** This process, as the leader lease knows it. */
+  /** Identity of this process as a lease holder. */
   readonly instance: Instance;
   readonly metrics: Metrics;
   readonly sloCounters: SloCounters;
   readonly log: Log;
   readonly clock: Clock;
   readonly tracer: Tracer;
-  /** Reads what Moogsoft's probe is sent with, as it is now. */
+  /** Reads the current credentials and certificates of the Moogsoft probe. */
   readonly moogAccess: () => ProbeAccess;
   readonly chooseProxy: ChooseProxy;
 }
 
-/** One source, ready to be driven. */
+/** One source, ready to start. */
 export interface SourcePipeline extends OperatedSource {
-  /** Whether every connection that this source needs can take commands. */
+  /** Whether every connection of this source accepts commands. */
   readonly isConnected: () => boolean;
-  /** What its service level objectives count; somebody has to take the samples. */
+  /** Indicators of its service level objectives; the SLO monitor samples them. */
   readonly indicators: SourceIndicators;
-  /** What looks at Redis in the background once the source is driven. */
+  /** Tasks that poll Redis in the background after the start. */
   readonly watches: readonly PeriodicTask[];
 }
 
-/** Builds a source. Nothing runs until it is driven. */
+/** Creates a source. Nothing runs until it is started. */
 export function createSourcePipeline(setup: SourceDefinition, shared: SharedParts): SourcePipeline {
   const { live, connections, instance, metrics, sloCounters, clock, tracer, chooseProxy } = shared;
   const { policy } = setup, log = shared.log.child(policy.name), settings = live.current();
@@ -68,7 +68,7 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
   const onRedisError = (error: unknown) => metrics.redisErrors.inc({ code: redisErrorCode(error) });
   const isEnabled = () => live.current().enabled;
   const turnSettings = () => replaySettings(setup, live.current());
-  // The gates look at the source that is made of them: by then it is there.
+  // The gates read `replay`, which is created from them below. They call this only after that.
   const snapshot = (): Snapshot | null => replay.lastSnapshot();
 
   const { store: redisStore, link, trial, release } = createSourceStore(policy, {

@@ -1,4 +1,4 @@
-/** Follows the sources file: read again on SIGHUP and every few seconds; a bad one changes nothing. */
+/** Reloads the sources file on SIGHUP and every few seconds. An invalid file changes nothing. */
 import { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import type { ParsedSources, SourcesFile } from "../config/sources_file.ts";
 import type { ReloadResult } from "../observability/metrics.ts";
@@ -8,15 +8,15 @@ import type { Clock } from "../runtime/clock.ts";
 import type { SourceChange } from "./running_sources.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
 
-/** Time between two looks at the file, in milliseconds. */
+/** Poll interval, in milliseconds. */
 const POLL_MS = 5_000;
 
-/** What a {@link SourcesReloader} needs. */
+/** Dependencies of {@link SourcesReloader}. */
 export interface SourcesReloaderDeps {
   /** Reads and parses the file. Does not throw. */
   load(): ParsedSources;
   createSources(file: SourcesFile): readonly SourceDefinition[];
-  /** What of Redis forbids these sources. May reject with the client's errors. */
+  /** Finds problems in Redis that forbid these sources. May reject with the client's errors. */
   inspect(setups: readonly SourceDefinition[]): Promise<readonly string[]>;
   readonly sources: {
     compare(setups: readonly SourceDefinition[]): SourceChange;
@@ -25,15 +25,15 @@ export interface SourcesReloaderDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly onReload: (result: ReloadResult) => void;
-  /** Called with what a look threw: a bug. */
+  /** Called with any other error of a reload, which is a bug. */
   readonly onBug: (error: unknown) => void;
 }
 
-/** Looks at the file by its content, so that a replaced file, a changed link and a restored time stamp are all seen. */
+/** Compares the file's content, so that it detects a replaced file, a changed link and a restored timestamp. */
 export class SourcesReloader extends PeriodicTask {
   readonly #deps: SourcesReloaderDeps;
   #isAsked = false;
-  /** What was last refused, so that it is told once. */
+  /** Problems of the last rejected file, so that they are logged once. */
   #refused = "";
 
   constructor(deps: SourcesReloaderDeps) {
@@ -41,7 +41,7 @@ export class SourcesReloader extends PeriodicTask {
     this.#deps = deps;
   }
 
-  /** Reads the file now and logs the outcome, whatever it is. */
+  /** Reloads the file now and always logs the outcome. */
   ask(): void {
     this.#isAsked = true;
     this.wake();
@@ -57,7 +57,7 @@ export class SourcesReloader extends PeriodicTask {
     return POLL_MS;
   }
 
-  /** Looks at the file and takes over what has changed. Rejects only for a bug. */
+  /** Reads the file and applies changes. Rejects only for a bug. */
   async lookOnce({ isAsked = false }: { isAsked?: boolean } = {}): Promise<void> {
     const { load, createSources, inspect, sources, log, onReload } = this.#deps;
     const loaded = load();
@@ -65,7 +65,7 @@ export class SourcesReloader extends PeriodicTask {
     const setups = createSources(loaded.file);
     const change = sources.compare(setups);
     if (Object.values(change).every((names) => names.length === 0)) {
-      if (isAsked || this.#refused !== "") log.info("sources_unchanged", "Remediation: the sources are as they were");
+      if (isAsked || this.#refused !== "") log.info("sources_unchanged", "Remediation: the sources have not changed");
       this.#refused = "";
       return;
     }
@@ -73,9 +73,9 @@ export class SourcesReloader extends PeriodicTask {
     try {
       problems = await inspect(setups);
     } catch (error) {
-      // Redis tells of its outages itself; the next look finds the change again.
-      const told = `Redis cannot be looked at (${redisErrorCode(error)})`;
-      if (isAsked) log.warning("sources_waiting", `Remediation: the sources are not taken over yet: ${told}`);
+      // The connections log their own outages. The next poll finds the same change.
+      const told = `cannot inspect Redis (${redisErrorCode(error)})`;
+      if (isAsked) log.warning("sources_waiting", `Remediation: the new sources are not applied yet: ${told}`);
       return;
     }
     if (this.stopping.aborted) return;
@@ -92,7 +92,11 @@ export class SourcesReloader extends PeriodicTask {
     if (refused === this.#refused && !isAsked) return;
     this.#refused = refused;
     const { log, onReload } = this.#deps;
-    log.warning("sources_rejected", `Remediation: the sources stay as they were: ${problems.join("; ")}`, { problems });
+    log.warning(
+      "sources_rejected",
+      `Remediation: sources file rejected, the current sources stay: ${problems.join("; ")}`,
+      { problems },
+    );
     onReload("rejected");
   }
 }

@@ -1,4 +1,4 @@
-/** The start of the sources: none turns before Redis was looked at for it. */
+/** Starts the sources, each after its Redis server has passed the checks. */
 import type { SourcesReloader } from "./sources_reloader.ts";
 import type { Teardown } from "../lifecycle/teardown.ts";
 import type { Log } from "../observability/log.ts";
@@ -9,12 +9,12 @@ import { EXIT } from "../runtime/exit.ts";
 import type { AppOptions, Core } from "./core.ts";
 import type { RunningSource, RunningSources } from "./running_sources.ts";
 
-/** Pause before Redis is looked at again where it refused to answer, in milliseconds. */
+/** Pause before Redis is checked again after a refusal, in milliseconds. */
 const PREFLIGHT_RETRY_MS = 1_000;
 
 /**
- * Waits for Redis for ever, looks at it once for each source, then lets that source's loop turn: one whose server is down holds no
- * other. Resolves with 0 once all turn, or on the signal.
+ * Waits for Redis without a time limit, checks it once for each source, then starts that source. A server that is down
+ * delays only its own sources. Resolves with 0 when all sources run or on the signal, and with 78 if a check fails.
  */
 export async function startWhenRedisIsReady(
   { log, clock, signal }: Pick<AppOptions, "log" | "clock" | "signal">,
@@ -31,7 +31,7 @@ export async function startWhenRedisIsReady(
   while (waiting().length > 0 && !signal.aborted) {
     const isComplete = await core.connections.waitUntilReady(PREFLIGHT_RETRY_MS, signal);
     const { problems, passed } = await inspectSources(waiting(), { core, log, told });
-    // The journal is where a unit's user looks; what follows are the lines of the stop.
+    // Log the reason: the lines that follow in the journal only report the stop.
     for (const problem of problems) {
       log.error("redis_unsafe", `Remediation does not start (exit ${EXIT.configuration}): ${problem}`);
     }
@@ -39,7 +39,7 @@ export async function startWhenRedisIsReady(
     if (passed.length > 0 && isFirst && !signal.aborted) await core.watcher.readOnce();
     if (signal.aborted) break;
     if (passed.length > 0) {
-      // Before the ports: health answers until the last chunk is done.
+      // Added after the ports, so stopped before them: health answers until the last chunk is finished.
       if (isFirst) teardown.add("the replay loops", () => sources.stop());
       sources.drive(passed);
       if (isFirst && reloader) {
@@ -48,14 +48,14 @@ export async function startWhenRedisIsReady(
       }
       isFirst = false;
     }
-    // The gates are asked from the start, so that metrics and log tell why nothing moves.
+    // Evaluate the gates from the start, so that metrics and log show why nothing moves.
     await Promise.all(waiting().map(({ parts }) => parts.board.ask()));
     if (isComplete && waiting().length > 0) await clock.sleep(PREFLIGHT_RETRY_MS, signal);
   }
   return EXIT.done;
 }
 
-/** Looks at the servers of the sources that are connected. Servers that a cluster's sources do not share are looked at one by one. */
+/** Checks the servers of the connected sources. On a cluster each source's server is checked separately. */
 async function inspectSources(
   sources: readonly RunningSource[],
   { core, log, told }: { core: Core; log: Log; told: Set<string> },
@@ -81,12 +81,12 @@ async function inspectSources(
   return { problems: [...problems], passed: passed.flat() };
 }
 
-/** Counts a refusal at the start; what lost connections do they tell themselves. */
+/** Counts and logs a failed check. Lost connections log themselves. */
 function tellRefusal(error: unknown, { core, log }: { core: Core; log: Log }): void {
   const code = redisErrorCode(error);
   core.metrics.redisErrors.inc({ code });
   if (code !== "CONNECTION") {
-    const message = `Redis cannot be looked at yet (${code}: ${explainRedisError(error)}); trying again`;
+    const message = `Cannot inspect Redis yet (${code}: ${explainRedisError(error)}); retrying`;
     log.warning("redis_refuses", message, { code });
   }
 }

@@ -1,12 +1,12 @@
-/** Which build this is. */
+/** Version and commit of this build. */
 import { fileURLToPath } from "node:url";
 import denoJson from "../../deno.json" with { type: "json" };
 import { readEmbedded } from "../runtime/process.ts";
 
-/** The version; `CHANGELOG.md` says what it brought. */
+/** The version, as in `CHANGELOG.md`. */
 export const VERSION: string = denoJson.version;
 /**
- * The commit that the binary was compiled from (`scripts/compile.ts` embeds the file); `unknown` where it runs from source. The
- * path is the binary's: there all modules are one file, which lies at the root beside `dist`.
+ * The commit that the binary was compiled from; `unknown` when run from source. `scripts/compile.ts` embeds the file.
+ * In the binary all modules are one file at the root, beside `dist`, hence the path.
  */
 export const COMMIT: string = readEmbedded(fileURLToPath(new URL("dist/commit", import.meta.url))) ?? "unknown";

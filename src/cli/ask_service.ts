@@ -1,16 +1,16 @@
-/** Asks the service that runs on this machine, on its health port. */
+/** Queries the service on this machine through its health port. */
 import { get } from "node:http";
 import type { Settings } from "../config/fields.ts";
 
-/** How long the service may take to answer. */
+/** Request timeout, in milliseconds. */
 const TIMEOUT_MS = 5_000;
 
-/** What it answered, or one line about why there is no answer. */
+/** The response, or the reason why there is none: one line for each address tried. */
 export type ServiceAnswer =
   | { readonly ok: true; readonly status: number; readonly text: string }
   | { readonly ok: false; readonly why: string };
 
-/** Asks for a page. Never rejects. */
+/** Requests a page. Never rejects. */
 export async function askService(
   { bindAddress, healthPort }: Pick<Settings, "bindAddress" | "healthPort">,
   { path, accept }: { path: string; accept: string },
@@ -31,7 +31,7 @@ export async function askService(
 
 const LATE = "late";
 
-/** Asks directly: `fetch` would go through a proxy that the environment names, and take its answer for the service's. */
+/** Connects directly: `fetch` would use a proxy from the environment and mistake its response for the service's. */
 function ask(url: string, accept: string): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const request = get(url, { headers: { accept }, agent: false }, (response) => {
@@ -47,8 +47,8 @@ function ask(url: string, accept: string): Promise<{ status: number; text: strin
 }
 
 /**
- * Where a service bound to that address is reached from this machine. At `::` it mostly listens for IPv4 as well, and an old runtime
- * (2.6) cannot ask over IPv6.
+ * Local addresses of a service that is bound to `bindAddress`. At `::` it usually accepts IPv4 too; that comes first
+ * because an old runtime (2.6) cannot connect over IPv6.
  */
 function loopbacksFor(bindAddress: string): string[] {
   if (bindAddress === "0.0.0.0" || bindAddress === "") return ["127.0.0.1"];

@@ -1,4 +1,4 @@
-/** `mutt-remediation check`: whether everything is as it must be before the service starts. */
+/** `mutt-remediation check`: checks the installation before the service starts. */
 import type { Command } from "commander";
 import { createCommandContext } from "../app/command_context.ts";
 import { check, type CheckResult } from "../operations/check.ts";
@@ -21,7 +21,7 @@ Checks the configuration, the version and eviction policy of Redis, the types an
 hash slots. Tests the permissions to move messages with a key of its own, which it deletes at once. Asks for a consumer's health
 page if one is set (ALERTER_HEALTH_URL). If the service runs on this machine, reports gates closed for more than an hour.
 
-Exit codes: 0 all is well; 1 Redis, a consumer or (--probe) Moogsoft cannot be used; 78 something must be changed first.
+Exit codes: 0 no problems; 1 Redis, a consumer or (--probe) Moogsoft cannot be used; 78 change something first.
 
 Examples:
   mutt-remediation check
@@ -33,7 +33,7 @@ Examples:
       const report = await check.run(
         createCommandContext({
           ...loaded,
-          // What goes wrong with Redis is a finding here; the log stays for the service.
+          // Problems with Redis are findings here; without this the clients would log them too.
           log: openLog({ ...loaded.settings, logLevel: "CRITICAL" }),
           clock: SYSTEM_CLOCK,
           random: SYSTEM_RANDOM,

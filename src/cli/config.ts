@@ -1,4 +1,4 @@
-/** `mutt-remediation config`: the settings as they are, and where each comes from. */
+/** `mutt-remediation config`: prints the settings and the origin of each. */
 import type { Command } from "commander";
 import { config, type DescribedSource } from "../operations/config.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";

@@ -1,4 +1,4 @@
-/** What the commands share. */
+/** Context, settings and log of the commands. */
 import { type Loaded, loadSettings } from "../config/load.ts";
 import type { Settings } from "../config/fields.ts";
 import { EXIT } from "../runtime/exit.ts";
@@ -11,26 +11,26 @@ import { isErrTerminal, onErrResumed, writeErr } from "../runtime/process.ts";
 
 type Good = Extract<Loaded, { ok: true }>;
 
-/** A running command line: where the exit code goes, and the signal to stop. */
+/** State of a running command: its exit code and the signal to stop. */
 export interface CliContext {
   readonly signal: AbortSignal;
-  /** Calls `listener` at each SIGHUP; without a listener the signal ends the process as ever. */
+  /** Registers a SIGHUP listener. Without one SIGHUP ends the process. */
   readonly onHangup: (listener: () => void) => void;
   exitCode: number;
 }
 
-/** Loads the settings; prints all problems at once and sets the exit code where there are any. */
+/** Loads the settings. If any are invalid, prints all problems, sets the exit code and returns `null`. */
 export function settingsOrExit(context: CliContext): Good | null {
   const loaded = loadSettings();
   if (loaded.ok) return loaded;
-  writeErr("The configuration is wrong; nothing was started:\n");
+  writeErr("The configuration is invalid; nothing was started:\n");
   for (const problem of loaded.problems) writeErr(`  ${problem}\n`);
   for (const warning of loaded.warnings) writeErr(`warning: ${warning}\n`);
   context.exitCode = EXIT.configuration;
   return null;
 }
 
-/** The logger that the settings ask for, on standard error; tells the configuration's warnings, and which `.env` was read. */
+/** Creates the log on standard error. Logs the configuration's warnings and which `.env` was read. */
 export function openLog(
   settings: Settings,
   { warnings = [], dotEnvPath = "" }: Partial<Pick<Good, "warnings" | "dotEnvPath">> = {},
@@ -46,16 +46,18 @@ export function openLog(
     ...(currentSpan ? { currentSpan } : {}),
   });
   onErrResumed((lines) => {
-    log.warning("log_dropped", `Remediation: ${lines} log lines were dropped: standard error was not read`, { lines });
+    log.warning("log_dropped", `Remediation: dropped ${lines} log lines because standard error was not read`, {
+      lines,
+    });
   });
   if (dotEnvPath !== "") {
-    log.info("dot_env", `Remediation: ${dotEnvPath} was read, under the environment`, { path: dotEnvPath });
+    log.info("dot_env", `Remediation: read ${dotEnvPath}; environment variables override it`, { path: dotEnvPath });
   }
   for (const warning of warnings) log.warning("config_warning", warning);
   return log;
 }
 
-/** {@link openLog}, and the tracer that the settings ask for, whose ids the lines carry. Whoever runs with them stops the tracer. */
+/** Creates the log and the tracer. Log lines carry the current span's ids. The caller stops the tracer. */
 export async function openObservers(
   loaded: Pick<Good, "settings" | "warnings" | "dotEnvPath">,
 ): Promise<{ log: Log; tracer: Tracer }> {

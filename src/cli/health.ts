@@ -1,4 +1,4 @@
-/** `mutt-remediation health`: asks the running service on this machine; for HEALTHCHECK lines and people. */
+/** `mutt-remediation health`: queries the service on this machine, for container health checks and people. */
 import type { Command } from "commander";
 import { EXIT } from "../runtime/exit.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";

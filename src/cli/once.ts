@@ -1,4 +1,4 @@
-/** `mutt-remediation once`: one cycle, then an account. */
+/** `mutt-remediation once`: runs one cycle and prints a summary. */
 import type { Command } from "commander";
 import { createCommandContext } from "../app/command_context.ts";
 import { isHeld, type OnceSummary, replayNow, type SourceSummary } from "../operations/replay_now.ts";
@@ -65,7 +65,7 @@ function formatSummary({ sources, durationMs, dryRun }: OnceSummary): string {
 function formatSource(source: SourceSummary, dryRun?: true): string {
   const dead = Object.entries(source.dead).map(([reason, count]) => `${count} ${reason}`).join(", ") || "none";
   const depth = dryRun ? `${source.depthBefore}` : `${source.depthBefore} -> ${source.depthAfter}`;
-  // What a dry run counts behind a closed gate goes once that opens.
+  // A dry run also counts the messages behind a closed gate, which move when it opens.
   const verb = dryRun && isHeld(source) ? "held" : "stopped";
   return `${source.name}: ${source.replayed} replayed, dead: ${dead}; messages in the DLQ: ${depth}; ` +
     `${verb} by ${source.stoppedBy}${source.conflicts > 0 ? `; ${source.conflicts} conflicts` : ""}\n${

@@ -1,4 +1,4 @@
-/** The command line: which commands there are. */
+/** The command line and its commands. */
 import { Command, CommanderError } from "commander";
 import { EXIT } from "../runtime/exit.ts";
 import { VERSION } from "../app/version.ts";
@@ -12,7 +12,7 @@ import { addRunCommand } from "./run.ts";
 import { addSloCommand } from "./slo.ts";
 import { addVersionCommand } from "./version.ts";
 
-/** Runs a command line. Resolves with the exit code; rejects only for a bug. */
+/** Runs a command line. Resolves with the exit code. Rejects only for a bug. */
 export async function runCli(
   argv: readonly string[],
   signals: Pick<CliContext, "signal" | "onHangup">,
@@ -60,7 +60,7 @@ Examples:
   return program;
 }
 
-/** A text about a wrong command line, of whose arguments only those are repeated that look like a command or an option. */
+/** Redacts every argument in an error text that does not look like a command or an option: it may be a secret. */
 function hideValues(text: string, argv: readonly string[]): string {
   const hidden = argv.filter((argument) => !/^-{0,2}[a-z]+(-[a-z]+)*$/i.test(argument));
   return hidden.reduce(

@@ -21,7 +21,8 @@ Examples:
   REDIS_HOST=redis MOOG_WEBHOOK_URL=https://moog.example.com/webhook mutt-remediation run
   REMEDIATION_INTERVAL=60 REMEDIATION_BATCH_SIZE=0 mutt-remediation`,
     )
-    // The default command gets what is no command's name; it says so better than a count of arguments.
+    // An unknown command reaches the default command as an argument. "Unknown command" is a better error than "too many
+    // arguments".
     .allowExcessArguments(true)
     .action(async (_flags: unknown, { args }: Command) => {
       if (args.length > 0) program.error(`error: unknown command '${args[0]}'`);

@@ -1,4 +1,4 @@
-/** `mutt-remediation slo`: where the objectives stand, as the running service on this machine counts them. */
+/** `mutt-remediation slo`: prints the service level objectives of the service on this machine. */
 import type { Command } from "commander";
 import { EXIT } from "../runtime/exit.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
@@ -28,7 +28,7 @@ Examples:
       const answer = await askService(loaded.settings, { path: "/api/v1/slo", accept: "application/json" });
       const report = answer.ok && answer.status === 200 ? readReport(answer.text) : null;
       if (!report) {
-        const why = answer.ok ? `The service answered ${answer.status}, and not with its objectives` : answer.why;
+        const why = answer.ok ? `The service answered ${answer.status} without its objectives` : answer.why;
         writeErr(`${why}\n`);
         context.exitCode = EXIT.unavailable;
         return;
@@ -38,7 +38,7 @@ Examples:
     });
 }
 
-/** What stands behind the port may be an older version, or something else. */
+/** Parses the response, which may come from an older version or from another program. */
 function readReport(text: string): SloReport | null {
   try {
     const report = JSON.parse(text);

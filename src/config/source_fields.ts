@@ -1,23 +1,23 @@
 /**
- * The one table of what a source in the sources file may say. The parser, the type {@link SourceEntry},
- * `docs/sources.schema.json` and the table in `docs/configuration.md` come from it. Pure.
+ * The table of a source's members in the sources file. The parser, the type {@link SourceEntry},
+ * `docs/sources.schema.json` and the table in `docs/configuration.md` are generated from it. Pure.
  *
- * A member's TypeBox schema is its JSON Schema. The words of its problems are those of the table, as for the variables.
+ * A member's TypeBox schema is also its JSON Schema. Error texts come from the table, as for the variables.
  */
 import Type, { type Static, type TSchema } from "typebox";
 import { Check } from "typebox/value";
 
 /** One member of a source. */
 export interface SourceField<Schema extends TSchema = TSchema> {
-  /** What it means, for people. */
+  /** Description for users. */
   readonly doc: string;
-  /** What a good value is, to be read after "is not". */
+  /** A valid value; completes "is not". */
   readonly wants: string;
-  /** What a good item of a list is, to be read after "is not"; `null`: it is no list. */
+  /** A valid item of a list; completes "is not". `null` if the member is not a list. */
   readonly itemWants: string | null;
-  /** What holds for a declared source that does not name it, in words; `null`: it must be named. */
+  /** Default for a declared source, in words; `null` if the member is required. */
   readonly initialText: string | null;
-  /** As TypeBox and JSON Schema (2020-12). */
+  /** Its TypeBox schema, which is also JSON Schema (2020-12). */
   readonly schema: Schema;
 }
 
@@ -26,14 +26,14 @@ interface Spec {
   readonly initialText: string | null;
 }
 
-/** Most members that a source may name in a list. */
+/** Maximum length of a list of member names. */
 const MAX_MEMBERS = 64;
-/** A lone surrogate (`\p{Cs}`) would become another character on its way to Redis, and so another key. */
+/** Excludes lone surrogates (`\p{Cs}`): their encoding replaces them, which would yield another key. */
 const KEY_PATTERN = "^[^\\s\\p{Cc}\\p{Cs}]{1,512}$";
 const MEMBER_PATTERN = "^[^\\p{Cc}\\p{Cs}]{1,128}$";
-/** A host, then anything without blanks: `URL` alone would take `http:///x`, and drop line feeds in silence. */
+/** A host, then anything without blanks. `URL` alone accepts `http:///x` and silently drops line feeds. */
 const HTTP_URL_PATTERN = "^[hH][tT][tT][pP][sS]?://[^\\s\\p{Cc}\\p{Cs}/?#\\\\]+([/?#][^\\s\\p{Cc}\\p{Cs}]*)?$";
-/** Members that this service writes itself. */
+/** Members that this service writes. */
 const OWN_MEMBERS = ["_remediation", "failed_at"];
 
 function field<Schema extends TSchema>(
@@ -49,12 +49,12 @@ function describe({ doc }: Spec): { description: string } {
 
 const redisKey = (spec: Spec) =>
   field(spec, {
-    wants: "a Redis key of 1 to 512 characters, none blank",
+    wants: "a Redis key of 1 to 512 characters without blanks",
     schema: Type.String({ ...describe(spec), pattern: KEY_PATTERN }),
   });
 
 const MEMBER = Type.String({ pattern: MEMBER_PATTERN, not: { enum: OWN_MEMBERS } });
-const MEMBER_WANTS = "the name of a message's member: 1 to 128 characters without control characters, and not " +
+const MEMBER_WANTS = "the name of a message member: 1 to 128 characters without control characters, not " +
   OWN_MEMBERS.join(" or ");
 
 const memberOrNull = (spec: Spec) =>
@@ -62,7 +62,7 @@ const memberOrNull = (spec: Spec) =>
 
 const members = (spec: Spec) =>
   field(spec, {
-    wants: `a list of at most ${MAX_MEMBERS} names of members`,
+    wants: `a list of at most ${MAX_MEMBERS} member names`,
     itemWants: MEMBER_WANTS,
     schema: Type.Array(MEMBER, { ...describe(spec), maxItems: MAX_MEMBERS, uniqueItems: true }),
   });
@@ -73,12 +73,12 @@ const whole = (spec: Spec, { min, max, unit }: { min: number; max: number; unit:
     schema: Type.Integer({ ...describe(spec), minimum: min, maximum: max }),
   });
 
-/** The bounds of `REMEDIATION_MAX_PER_SECOND`: a pace near 0 would be spent for longer than any clock counts. */
+/** Bounds of `REMEDIATION_MAX_PER_SECOND`. A rate near 0 would mean pauses longer than any clock can count. */
 const SLOWEST = 0.001, FASTEST = 1_000_000;
 
 const pace = (spec: Spec) =>
   field(spec, {
-    wants: `0 or a number from ${SLOWEST} to ${FASTEST} (messages a second), or of a built-in source auto`,
+    wants: `0 or a number from ${SLOWEST} to ${FASTEST} (messages a second), or auto for a built-in source`,
     schema: Type.Union([
       Type.Literal("auto"),
       Type.Literal(0),
@@ -95,61 +95,63 @@ const httpUrl = (spec: Spec) =>
     ),
   });
 
-/** Every member that a source may have, in the order of the pages. */
+/** Every member of a source, in the order of the documentation. */
 export const SOURCE_FIELDS = {
-  dlq: redisKey({ doc: "The dead-letter queue (list) that is drained.", initialText: null }),
-  target: redisKey({ doc: "The work queue (list) that messages are replayed to.", initialText: null }),
-  dead: redisKey({ doc: "The dead list: messages that are not replayed any more.", initialText: null }),
+  dlq: redisKey({ doc: "The dead-letter queue (list) to drain.", initialText: null }),
+  target: redisKey({ doc: "The work queue (list) to replay messages to.", initialText: null }),
+  dead: redisKey({ doc: "The dead list: it receives messages that must not be replayed again.", initialText: null }),
   counter: memberOrNull({
-    doc: "Top-level number of a message that counts as its failures, beside the service's own count. `null`: none.",
+    doc:
+      "Top-level number in a message that counts its failures, in addition to the service's own count. `null`: none.",
     initialText: "none",
   }),
-  cutOnReplay: members({ doc: "Top-level members that are cut out of a replayed message.", initialText: "none" }),
+  cutOnReplay: members({ doc: "Top-level members to remove from replayed messages.", initialText: "none" }),
   required: members({
-    doc: "Top-level members without which a message is dead (`malformed`); empty ones count as missing.",
+    doc:
+      "Top-level members that every message must have. A message without one, or with an empty one, is dead (`malformed`).",
     initialText: "none",
   }),
   maxReplays: whole(
     {
-      doc: "A message that failed this often is poison. Wins over `MAX_POISON_RETRIES`.",
+      doc: "Failures after which a message is poison. Overrides `MAX_POISON_RETRIES`.",
       initialText: "`MAX_POISON_RETRIES`",
     },
     { min: 1, max: 1_000, unit: "failures" },
   ),
   maxPerSecond: pace({
-    doc: "Fixed pace, all instances together; 0: no limit. A built-in source may also say `auto`.",
+    doc: "Maximum replay rate of all instances together; 0: no limit. `auto` is for built-in sources only.",
     initialText: "0",
   }),
   targetMaxDepth: whole(
-    { doc: "Nothing is replayed while the target holds this many; 0: no limit.", initialText: "1000" },
+    { doc: "Replay pauses while the target holds this many messages; 0: no limit.", initialText: "1000" },
     { min: 0, max: 1_000_000_000, unit: "messages" },
   ),
   healthUrl: httpUrl({
-    doc: "URL of the consumer; it must answer 200, or nothing is replayed.",
+    doc: "Health URL of the consumer. Replay pauses unless it answers 200.",
     initialText: "not asked",
   }),
 } as const;
 
-/** Name of a member of a source. */
+/** Name of a source's member. */
 export type SourceMember = keyof typeof SOURCE_FIELDS;
 
-/** Every member's name, in the order of the table. */
+/** The names of all members, in the order of the table. */
 export const SOURCE_MEMBERS = Object.keys(SOURCE_FIELDS) as readonly SourceMember[];
 
-/** What the file says of one source: only what it names. */
+/** One source in the file, with only the members that it names. */
 export type SourceEntry = {
   readonly [Member in SourceMember]?: Readonly<Static<(typeof SOURCE_FIELDS)[Member]["schema"]>>;
 };
 
 const SCHEMAS = Object.fromEntries(SOURCE_MEMBERS.map((name) => [name, SOURCE_FIELDS[name].schema]));
 
-/** A built-in source in the file: each member overrides. */
+/** Schema of a built-in source in the file: every member is optional and overrides. */
 export const BUILT_IN_ENTRY = Type.Partial(Type.Object(SCHEMAS), {
-  description: "Members of a built-in source that are overridden.",
+  description: "Overrides of a built-in source.",
   additionalProperties: false,
 });
 
-/** A source of the file's own: the members without a default must be there. */
+/** Schema of a declared source: members without a default are required. */
 export const DECLARED_ENTRY = Type.Object(
   Object.fromEntries(
     SOURCE_MEMBERS.map((name) => [
@@ -158,20 +160,23 @@ export const DECLARED_ENTRY = Type.Object(
     ]),
   ),
   {
-    description: "A source of its own.",
+    description: "A declared source.",
     additionalProperties: false,
     not: { properties: { maxPerSecond: { const: "auto" } }, required: ["maxPerSecond"] },
   },
 );
 
-/** What is wrong with one value: where in it (`[1]`: its second item), and what is wanted there. */
+/**
+ * A problem in a member's value: its path within the value (`[1]` is the second item), the value there, and a valid one
+ * in words.
+ */
 export interface Fault {
   readonly path: readonly number[];
   readonly value: unknown;
   readonly wants: string;
 }
 
-/** What is wrong with a member's value; nothing where it is good. Of a list each bad item is told, not the list. */
+/** Finds the problems in a member's value; empty if it is valid. For a list it reports each bad item. */
 export function findFaults(member: SourceMember, value: unknown): readonly Fault[] {
   const { schema, wants, itemWants } = SOURCE_FIELDS[member];
   if (Check(schema, value)) return [];

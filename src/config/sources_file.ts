@@ -1,4 +1,4 @@
-/** Parses the file that `REMEDIATION_SOURCES_PATH` names, and finds what does not go together in it. Pure. */
+/** Parses and validates the sources file (`REMEDIATION_SOURCES_PATH`). Pure. */
 import Type from "typebox";
 import { FIELDS, type Settings } from "./fields.ts";
 import { looksSecret, quote } from "./redact.ts";
@@ -13,53 +13,53 @@ import {
 } from "./source_fields.ts";
 import { describePlace, readYaml, type YamlPath, type YamlPlaces, type YamlProblem } from "./yaml_text.ts";
 
-/** A built-in source's name. */
+/** Name of a built-in source. */
 export type BuiltInName = Settings["sources"][number];
 
-/** What a sources file says: entries by the source's name, declared ones and overrides of built-in ones. */
+/** A parsed sources file: declared sources and overrides of built-in ones, by source name. */
 export type SourcesFile = ReadonlyMap<string, SourceEntry>;
 
-/** No file, or one that says nothing. */
+/** A missing or empty file. */
 export const NO_SOURCES_FILE: SourcesFile = new Map();
 
-/** What a file says, or all that is wrong with it, each with its path, value and what is wanted. */
+/** The parsed file, or every problem with its path, value and the expected value. */
 export type ParsedSources =
   | { readonly ok: true; readonly file: SourcesFile; readonly warnings: readonly string[] }
   | { readonly ok: false; readonly problems: readonly string[] };
 
-/** A name of a source. */
+/** Pattern of source names. */
 export const SOURCE_NAME_PATTERN = "^[a-z][a-z0-9_-]{0,31}$";
-/** Most sources of one file: each has loops, connections' time and metrics of its own. */
+/** Maximum number of sources in a file: each has its own loop and metrics, and takes time of the connections. */
 export const MAX_SOURCES = 100;
-/** Largest file that is read, in bytes. */
+/** Maximum size of the file, in bytes. */
 export const MAX_SOURCES_BYTES = 1_048_576;
-/** Most problems that are told one by one: a file of a megabyte would fill the log. */
+/** Maximum number of problems reported one by one: a file of 1 MiB could fill the log. */
 export const MAX_PROBLEMS = 100;
-/** What the file must be, to be read after "is not". */
+/** What the file must be; completes "is not". */
 const FILE_WANTS = 'an object {"sources": {…}}';
-/** The file, its `sources`, and one source: objects in which a name must not stand twice. */
+/** Depth of the objects that are searched for duplicate names: the file, its `sources`, and each source. */
 const LEVELS = 3;
 const SOURCES_WANTS = "an object with a member for each source";
 
-/** The lists of a source: its roles in the order in which they are told. */
+/** The roles of a source's lists, in the order of reports. */
 export const LIST_ROLES = ["dlq", "target", "dead"] as const;
 type ListRole = (typeof LIST_ROLES)[number];
 
 const ROLE_WORDS: Readonly<Record<ListRole, string>> = { dlq: "DLQ", target: "target", dead: "dead list" };
 
-/** Which settings name the lists of the built-in sources. */
+/** The settings that name the lists of the built-in sources. */
 export const BUILT_IN_LISTS: Readonly<Record<BuiltInName, Readonly<Record<ListRole, ListSetting>>>> = {
   alerter: { dlq: "alerterDlq", target: "ingestQueue", dead: "deadList" },
   moog: { dlq: "moogDlq", target: "alertQueue", dead: "deadList" },
 };
 type ListSetting = "alerterDlq" | "moogDlq" | "ingestQueue" | "alertQueue" | "deadList";
 
-/** Whether a source is one of the built-in ones. */
+/** Whether a source is built in. */
 export function isBuiltIn(name: string): name is BuiltInName {
   return Object.hasOwn(BUILT_IN_LISTS, name);
 }
 
-/** The file as TypeBox and JSON Schema (2020-12) have it; that no list has two roles they cannot say. */
+/** The file's schema, for TypeBox and as JSON Schema (2020-12). It cannot express that each list has only one role. */
 export const SOURCES_SCHEMA = Type.Object({
   $schema: Type.Optional(Type.String()),
   sources: Type.Object(
@@ -78,15 +78,15 @@ export const SOURCES_SCHEMA = Type.Object({
 });
 
 /**
- * Parses the text of a sources file, YAML or JSON. Lists are compared with those of the built-in sources in `settings`; `null`: those
- * are not known, and nothing is compared. Never throws, whatever the text.
+ * Parses the text of a sources file, YAML or JSON. Compares its lists with those of the built-in sources in `settings`,
+ * or not at all if that is `null`. Never throws.
  */
 export function parseSources(text: string, settings: Settings | null): ParsedSources {
   const read = readYaml(text);
   if (!read.ok) return { ok: false, problems: [describeSyntax(text, read.problem)] };
   const problems = new Problems();
   for (const { path, offset } of read.places.findDuplicates(LEVELS)) {
-    problems.add(path, "stands there twice", offset);
+    problems.add(path, "is defined twice", offset);
   }
   const entries = readEntries(read.value, problems);
   if (entries !== null && settings !== null) {
@@ -98,7 +98,7 @@ export function parseSources(text: string, settings: Settings | null): ParsedSou
   return { ok: true, file: entries, warnings };
 }
 
-/** What is wrong, in the order in which it was found, each with the path and, at the end, line and column. */
+/** Problems in the order in which they were found, each with its path, line and column. */
 class Problems {
   readonly #all: { path: YamlPath; text: string; offset: number | undefined }[] = [];
 
@@ -106,7 +106,7 @@ class Problems {
     return this.#all.length;
   }
 
-  /** `text` is read after the path; the empty path shows nothing. Without an offset the problem is where the path leads. */
+  /** Adds a problem. `text` follows the path in the message. The default of `offset` is the position of `path`. */
   add(path: YamlPath, text: string, offset?: number): void {
     this.#all.push({ path, text, offset });
   }
@@ -120,7 +120,7 @@ class Problems {
       `${formatPath(path)} ${problem} (${describePlace(text, offset)})`
     );
     const more = this.count - told.length;
-    return more > 0 ? [...told, `there are ${more} more problems`] : told;
+    return more > 0 ? [...told, `${more} more problems`] : told;
   }
 }
 
@@ -130,17 +130,17 @@ function warnOf(name: string, { sources }: Settings): string[] {
     : [];
 }
 
-/** What can be read of the file's sources, or `null` where it is no such file at all. */
+/** Reads all valid members of the sources; `null` if the text is not a sources file at all. */
 function readEntries(root: unknown, problems: Problems): Map<string, SourceEntry> | null {
   if (!isObject(root)) {
     problems.addValue([], root, FILE_WANTS);
     return null;
   }
   for (const name of Object.keys(root)) {
-    if (name !== "sources" && name !== "$schema") problems.add([name], "is not known: only sources is");
+    if (name !== "sources" && name !== "$schema") problems.add([name], "is unknown: only sources is allowed");
   }
   if (Object.hasOwn(root, "$schema") && typeof root.$schema !== "string") {
-    problems.addValue(["$schema"], root.$schema, "a text");
+    problems.addValue(["$schema"], root.$schema, "a string");
   }
   const sources = Object.hasOwn(root, "sources") ? root.sources : undefined;
   if (!isObject(sources)) {
@@ -164,7 +164,7 @@ function readEntry(name: string, value: unknown, problems: Problems): SourceEntr
   }
   for (const member of Object.keys(value)) {
     if (!Object.hasOwn(SOURCE_FIELDS, member)) {
-      problems.add([...path, member], `is not known: one of ${SOURCE_MEMBERS.join(", ")}`);
+      problems.add([...path, member], `is unknown: use one of ${SOURCE_MEMBERS.join(", ")}`);
     }
   }
   const read: [SourceMember, unknown][] = [];
@@ -187,7 +187,7 @@ function checkEntry(
   { name, path, problems }: { name: string; path: YamlPath; problems: Problems },
 ) {
   if (entry.maxPerSecond === "auto" && !isBuiltIn(name)) {
-    // The room that it keeps to is that of the Moog forwarder, which other sources do not feed.
+    // `auto` follows the rate limit of the Moog forwarder, which only built-in sources feed.
     problems.addValue([...path, "maxPerSecond"], "auto", SOURCE_FIELDS.maxPerSecond.wants);
   }
   entry.required?.forEach((member, at) => {
@@ -197,10 +197,10 @@ function checkEntry(
   });
 }
 
-/** With the built-in sources off, a file that only overrides them leaves nothing to do. */
+/** If the built-in sources are disabled, a file that only overrides them leaves no source. */
 function checkCount(entries: SourcesFile, { settings, problems }: Comparison): void {
   if (settings.sources.length > 0 || [...entries.keys()].some((name) => !isBuiltIn(name))) return;
-  const none = `and ${FIELDS.sources.variable} is none: there would be no source at all`;
+  const none = `and ${FIELDS.sources.variable} is none: no source would be left`;
   problems.add(["sources"], `names no source of its own, ${none}`);
 }
 
@@ -209,7 +209,7 @@ interface Comparison {
   readonly problems: Problems;
 }
 
-/** One list of a source that is on, and where its name comes from. */
+/** A list of an enabled source and the origin of its name. */
 interface NamedList {
   readonly source: string;
   readonly role: ListRole;
@@ -218,17 +218,20 @@ interface NamedList {
   readonly from: string | YamlPath;
 }
 
-/** A list has one role, and a DLQ belongs to one source: so nothing is moved into any DLQ, and no dead message is worked on. */
+/**
+ * Checks that each list has one role and each DLQ one source: so no message moves into a DLQ, and no dead message is
+ * processed.
+ */
 function checkLists(entries: SourcesFile, { settings, problems }: Comparison): void {
   const names = [...settings.sources, ...[...entries.keys()].filter((name) => !isBuiltIn(name))];
   const lists = names.flatMap((name) => listsOf(name, { entry: entries.get(name) ?? {}, settings }));
-  // What the alerter is fed goes on into the forwarder's queue, whether or not the source moog is on.
+  // The alerter passes messages on to the forwarder's queue even if the source moog is disabled.
   if (names.includes("alerter") && !names.includes("moog")) {
     lists.push({ source: "moog", role: "target", key: settings.alertQueue, from: FIELDS.alertQueue.variable });
   }
   const pairs = lists.flatMap((one, at) => lists.slice(at + 1).map((other) => [one, other] as const));
   for (const [one, other] of pairs.filter(([one, other]) => one.key === other.key && isClash(one, other))) {
-    // The one that the file names is told first; what it does not name at all the settings' own rules tell.
+    // Report at the list that the file names. If it names neither, the rules of the settings report the clash.
     const [first, second] = typeof other.from === "string" ? [one, other] : [other, one];
     if (typeof first.from === "string") continue;
     const from = typeof second.from === "string" ? second.from : formatPath(second.from);
@@ -237,7 +240,7 @@ function checkLists(entries: SourcesFile, { settings, problems }: Comparison): v
   }
 }
 
-/** Sources may share a target or a dead list. */
+/** Sources may share a target or a dead list, but no DLQ. */
 function isClash(one: NamedList, other: NamedList): boolean {
   return one.source === other.source || one.role !== other.role || one.role === "dlq";
 }
@@ -252,24 +255,27 @@ function listsOf(name: string, { entry, settings }: { entry: SourceEntry; settin
   });
 }
 
-/** Why a text is no YAML, and where; `null`: it is empty. */
+/** Describes a syntax error with its position; `null` means an empty file. */
 function describeSyntax(text: string, problem: YamlProblem | null): string {
-  if (problem === null) return `it is empty and not ${FILE_WANTS}`;
-  return `it cannot be read as YAML or JSON: ${problem.text} (${describePlace(text, problem.offset)})`;
+  if (problem === null) return `the file is empty, not ${FILE_WANTS}`;
+  return `cannot parse as YAML or JSON: ${problem.text} (${describePlace(text, problem.offset)})`;
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** A value for a problem: short, without credentials, and never what is nested in it. */
+/** Shows a value in a problem: shortened, without credentials or nested values. */
 function showValue(value: unknown): string {
   if (typeof value === "string") return quote(value);
   if (Array.isArray(value)) return `(a list of ${value.length})`;
   return isObject(value) ? "(an object)" : String(value);
 }
 
-/** `sources.orders.required[1]`; a name that is no plain word stands in brackets and quotes, shortened; `$` is the whole file. */
+/**
+ * Formats a path as `sources.orders.required[1]`. A name that is not a plain word is quoted in brackets and shortened;
+ * `$` is the file.
+ */
 function formatPath(path: YamlPath): string {
   if (path.length === 0) return "$";
   const isWord = (name: string) => /^[\w$-]{1,64}$/.test(name) && !looksSecret(name);

@@ -1,7 +1,8 @@
 /**
- * Reads YAML 1.2, and so JSON, that people write by hand. Pure and bounded. Refused is what may surprise: anchors and aliases (a small
- * file could stand for gigabytes), tags, directives (`%YAML 1.1` would make `no` a boolean), a second document, a name that is no
- * text. Numbers are decimal; every word but `true`, `false` and `null` is a text.
+ * Reads handwritten YAML 1.2, which includes JSON. Pure and bounded. It rejects surprising syntax: anchors and aliases
+ * (a small file could expand to gigabytes), tags, directives (`%YAML 1.1` would make `no` a boolean), a second
+ * document, and names that are not strings. Numbers are decimal; every word except `true`, `false` and `null` is a
+ * string.
  */
 import {
   Composer,
@@ -19,34 +20,36 @@ import {
   type Tags,
 } from "yaml";
 
-/** Where a value stands: names of members, and places in lists from 0. */
+/** Path to a value: member names, and list indexes from 0. */
 export type YamlPath = readonly (string | number)[];
 
-/** What is wrong with a text. Nothing out of the text is in it. */
+/** A syntax problem. Quotes nothing from the text, which may hold secrets. */
 export interface YamlProblem {
   readonly text: string;
-  /** Offset into the text. */
+  /** Offset in the text. */
   readonly offset: number;
 }
 
-/** A value and where its parts stand, or what is wrong; `null`: nothing is there but white space and comments. */
+/** A value and the positions of its parts, or a problem; `null` if there is only white space and comments. */
 export type YamlText =
   | { readonly ok: true; readonly value: unknown; readonly places: YamlPlaces }
   | { readonly ok: false; readonly problem: YamlProblem | null };
 
-/** Finds parts of a text. */
+/** Positions of a value's parts in the text. */
 export interface YamlPlaces {
-  /** Offset at which the part begins: the name of a member, or the item of a list; where there is none, what is around it. */
+  /**
+   * Offset of a member's name or a list item. If the path does not exist, the offset of its nearest existing parent.
+   */
   offsetOf(path: YamlPath): number;
-  /** Members whose name an object holds already, in objects up to `levels` deep (1: the outermost alone). */
+  /** Finds duplicate member names in objects up to `levels` deep (1: only the outermost object). */
   findDuplicates(levels: number): readonly { readonly path: YamlPath; readonly offset: number }[];
 }
 
-/** Deepest nesting that is read: the reader of values recurses. */
+/** Maximum nesting, because the conversion to values recurses. */
 const MAX_DEPTH = 64;
-/** Most words and marks, blanks and line ends between them included: half a second of work at most. */
+/** Maximum number of tokens, including blanks and line ends: at most half a second of work. */
 const MAX_LEXEMES = 200_000;
-/** U+FFFD stands for bytes that were not UTF-8. */
+/** Characters that YAML forbids. The decoder replaces invalid UTF-8 with U+FFFD. */
 // deno-lint-ignore no-control-regex
 const NO_TEXT = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffd]/;
 const REFUSED: Partial<Record<CST.TokenType, string>> = {
@@ -56,38 +59,38 @@ const REFUSED: Partial<Record<CST.TokenType, string>> = {
   "directive-line": "directives (%) are not allowed",
 };
 const SYNTAX: Partial<Record<ErrorCode, string>> = {
-  BAD_INDENT: "the indentation does not fit",
+  BAD_INDENT: "inconsistent indentation",
   TAB_AS_INDENT: "a tab cannot indent: use spaces",
-  MISSING_CHAR: "a bracket, quote, comma or colon is missing",
-  UNEXPECTED_TOKEN: "this does not belong here",
-  BLOCK_AS_IMPLICIT_KEY: "this is a second colon on one line: put a value that holds one in quotes",
+  MISSING_CHAR: "missing bracket, quote, comma or colon",
+  UNEXPECTED_TOKEN: "unexpected token",
+  BLOCK_AS_IMPLICIT_KEY: "a second colon on one line: quote a value that contains one",
   MULTILINE_IMPLICIT_KEY: "a name and its colon must be on one line",
   KEY_OVER_1024_CHARS: "a name is longer than 1024 characters",
-  BAD_SCALAR_START: "a text that begins like this must be in quotes",
-  BAD_DQ_ESCAPE: "a text in quotes cannot hold this escape",
-  NON_STRING_KEY: "a name must be a text",
+  BAD_SCALAR_START: "a string that begins with this character needs quotes",
+  BAD_DQ_ESCAPE: "invalid escape in a quoted string",
+  NON_STRING_KEY: "a name must be a string",
 };
 
-/** Reads a text. Never throws. */
+/** Parses a text. Never throws. */
 export function readYaml(text: string): YamlText {
   const notText = text.search(NO_TEXT);
-  if (notText >= 0) return refuse("it is not text in UTF-8", notText);
+  if (notText >= 0) return refuse("invalid UTF-8 text", notText);
   const parsed = parseTokens(text);
   if (!Array.isArray(parsed)) return { ok: false, problem: parsed };
   const [document, second] = new Composer({
     ...{ version: "1.2", schema: "core", customTags: asInJson, stringKeys: true, merge: false },
-    // Names that stand twice are found here, in one pass: theirs compares each with each.
+    // `findDuplicates` looks for duplicate names in one pass; the library's check compares every pair.
     ...{ uniqueKeys: false, prettyErrors: false, logLevel: "silent" },
   }).compose(parsed, true, text.length);
-  // Whatever comes out of YAML as no text is told last: often it is what another fault makes of the rest.
+  // Report a name that is not a string last: it is often a consequence of another error.
   const error = document!.errors.find(({ code }) => code !== "NON_STRING_KEY") ?? document!.errors[0];
   if (error !== undefined) return { ok: false, problem: describe(error, text) };
-  if (second !== undefined) return refuse("a second document begins here: the file must be one", second.range[0]);
+  if (second !== undefined) return refuse("a second document begins here: only one is allowed", second.range[0]);
   if (isEmpty(document!)) return { ok: false, problem: null };
   return { ok: true, value: document!.toJS({ maxAliasCount: 0 }), places: new Places(document!) };
 }
 
-/** Line and column of an offset, both from 1, as editors count. */
+/** Describes an offset as line and column, both from 1 as in editors. */
 export function describePlace(text: string, offset: number): string {
   let line = 1, start = 0;
   for (let at = text.indexOf("\n"); at >= 0 && at < offset; at = text.indexOf("\n", start)) {
@@ -109,14 +112,18 @@ function parseTokens(text: string): CST.Token[] | YamlProblem {
     if (refused !== undefined) return { text: refused, offset: parser.offset };
     isScalarNext = lexeme === CST.SCALAR;
     tokens.push(...parser.next(lexeme));
-    if (parser.stack.length > MAX_DEPTH) return { text: "it is nested too deeply", offset: parser.offset };
-    if (++count > MAX_LEXEMES) return { text: "it has more words and marks than are read", offset: parser.offset };
+    if (parser.stack.length > MAX_DEPTH) {
+      return { text: `nested deeper than ${MAX_DEPTH} levels`, offset: parser.offset };
+    }
+    if (++count > MAX_LEXEMES) return { text: `more than ${MAX_LEXEMES} tokens`, offset: parser.offset };
   }
   tokens.push(...parser.end());
   return tokens;
 }
 
-/** No hexadecimal and octal numbers, no infinity: as texts they are refused where a number is wanted. */
+/**
+ * Drops hexadecimal, octal and infinite numbers. They become strings, which validation rejects if a number is required.
+ */
 function asInJson(tags: Tags): Tags {
   return tags.filter((tag) => {
     if (typeof tag === "string") return true;
@@ -126,8 +133,8 @@ function asInJson(tags: Tags): Tags {
 }
 
 function describe({ code, pos: [offset] }: { code: ErrorCode; pos: [number, number] }, text: string): YamlProblem {
-  if (offset >= text.trimEnd().length) return { text: "it breaks off before its end", offset: text.trimEnd().length };
-  return { text: SYNTAX[code] ?? "this is not YAML", offset };
+  if (offset >= text.trimEnd().length) return { text: "unexpected end of file", offset: text.trimEnd().length };
+  return { text: SYNTAX[code] ?? "invalid YAML", offset };
 }
 
 function isEmpty({ contents }: Document.Parsed): boolean {

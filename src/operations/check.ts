@@ -1,4 +1,4 @@
-/** Operation `check`: looks at an installation without changing it. */
+/** Operation `check`: inspects an installation without changing it. */
 import { MAX_LEASE_MS } from "../config/fields.ts";
 import { createProxyChoice } from "../config/proxy.ts";
 import { warnOfNoWebhook } from "../config/rules.ts";
@@ -22,41 +22,41 @@ import type { CommandContext } from "./context.ts";
 import type { Operation } from "./operation.ts";
 import { FLAG, listOf, objectOf, oneOf, TEXT } from "./schema.ts";
 
-/** How long Redis may take to answer, in milliseconds. */
+/** Time limit for Redis to answer, in milliseconds. */
 const REDIS_WAIT_MS = 5_000;
-/** Oldest server whose commands suffice. */
+/** Oldest supported Redis version: major and minor. */
 const OLDEST_VERSION = [6, 0];
-/** What Moogsoft's probe finds and only a change mends. */
+/** Probe results that need a change of the configuration; the others may pass. */
 const WAITING_IS_NO_HELP: ReadonlySet<ProbeVerdict["reason"]> = new Set(["probe_rejected", "tls"]);
 
-/** A gate that is closed for longer than this is told, in milliseconds. */
+/** Gates that have been closed for longer than this are reported, in milliseconds. */
 const LONG_MS = 3_600_000;
 
 const LEVELS = ["ok", "warning", "wrong", "failed"] as const;
 
-/** One thing that was looked at. `wrong` must be changed before replay is safe, `failed` could not be reached. */
+/** One finding. `wrong`: change it before replay is safe. `failed`: could not be reached. */
 export interface CheckResult {
   readonly level: (typeof LEVELS)[number];
   readonly subject: string;
   readonly text: string;
 }
 
-/** What is looked at beside the rest. */
+/** Options of the check. */
 export interface CheckInput {
-  /** Whether to send Moogsoft a probe. */
+  /** Whether to probe Moogsoft. */
   readonly probe: boolean;
 }
 
-/** Everything that was looked at, and the exit code that it comes to. */
+/** All findings and the resulting exit code. */
 export interface CheckReport {
   readonly findings: readonly CheckResult[];
   readonly exitCode: number;
 }
 
-/** The operation. Writes nothing. */
+/** Checks the configuration, Vault, Redis, consumers and, on request, Moogsoft. Leaves nothing behind. */
 export const check = {
   name: "check",
-  summary: "Look at configuration and Redis, say what is wrong, change nothing",
+  summary: "Check the configuration and Redis and report problems; change nothing",
   runsIn: "command",
   role: "viewer",
   input: objectOf({ probe: FLAG }),
@@ -77,7 +77,7 @@ async function checkInstallation(given: CommandContext, { probe }: CheckInput): 
     const noWebhook = needsMoogsoft(setups) ? warnOfNoWebhook(settings) : null;
     const warnings = [...context.warnings, ...(noWebhook === null ? [] : [noWebhook])];
     const findings: CheckResult[] = [
-      { level: "ok", subject: "configuration", text: `every value is good${readFrom(context.dotEnvPath)}` },
+      { level: "ok", subject: "configuration", text: `all values are valid${readFrom(context.dotEnvPath)}` },
       ...warnings.map((text) => ({ level: "warning" as const, subject: "configuration", text })),
       ...describeVault(vault?.state()),
       ...await checkRedis(connections, { setups, rateKey, signal }),
@@ -92,7 +92,7 @@ async function checkInstallation(given: CommandContext, { probe }: CheckInput): 
 }
 
 function readFrom(dotEnvPath: string): string {
-  return dotEnvPath === "" ? "" : `; ${dotEnvPath} was read, under the environment`;
+  return dotEnvPath === "" ? "" : `; read ${dotEnvPath}, overridden by environment variables`;
 }
 
 function exitCodeOf(findings: readonly CheckResult[]): number {
@@ -112,10 +112,10 @@ async function checkRedis(
     const failure = await connections.explainFailure() || "CONNECTION";
     return [{ level: "failed", subject: "redis", text: `no answer within ${REDIS_WAIT_MS / 1_000} s (${failure})` }];
   }
-  // Of a cluster one node may be down and the others not.
+  // On a cluster one node may be down while others answer.
   const groups = connections.reader.isCluster ? setups.map((setup) => [setup]) : [setups];
   const findings = await Promise.all(groups.map((group) => checkSources(connections, { setups: group, rateKey })));
-  // What sources share is told once.
+  // Sources on one server have the same findings; report each once.
   return [...new Map(findings.flat().map((finding) => [JSON.stringify(finding), finding])).values()];
 }
 
@@ -131,33 +131,34 @@ async function checkSources(
       ...warnings.map((text) => ({ level: "warning" as const, subject: "redis", text })),
       ...problems.map((text) => ({ level: "wrong" as const, subject: "redis", text })),
     ];
-    // Where lists lie in different slots, or only one server is known, nothing can be moved: that is told already.
+    // If the lists are in different slots, or only one node is known, a trial move must fail, and `problems` says so
+    // already.
     const isMisplaced = facts.cluster_enabled === "1" && problems.length > 0;
     findings.push(...await Promise.all((isMisplaced ? [] : setups).map((setup) => checkMoves(connections, setup))));
     const looking = Promise.all(setups.map((setup) => checkKeys(connections, setup, rateKey)));
     const stamps = Promise.all(setups.map((setup) => checkStamps(connections, setup)));
     const lists = await Promise.all([looking, stamps]).then((both) => both.flat()).catch((error) => {
-      // Who may not move messages is often not even let look.
+      // A user without permission to move messages often may not read the lists either: that finding is enough.
       if (findings.every(({ level }) => level !== "wrong" && level !== "failed")) throw error;
       return [];
     });
     return [...findings, ...lists.flat()];
   } catch (error) {
     const subject = reader.isCluster ? `source ${setups.map(({ policy }) => policy.name)}` : "redis";
-    return [{ level: "failed", subject, text: `it refused or did not answer: ${explainRedisError(error)}` }];
+    return [{ level: "failed", subject, text: `refused or did not answer: ${explainRedisError(error)}` }];
   }
 }
 
-/** Whether a message could be moved, by trying all that moving one takes. */
+/** Tests whether a message can be moved by running every command that a move needs. */
 async function checkMoves({ committer }: RedisConnections, { policy }: SourceDefinition): Promise<CheckResult> {
   const subject = `source ${policy.name}`;
   const refusal = await tryMovesOnce(committer, policy);
   return refusal === null
-    ? { level: "ok", subject, text: "Redis lets messages be moved (tried with a key that is gone again)" }
-    : { level: isRetryable(refusal.code) ? "failed" : "wrong", subject, text: `nothing can be moved: ${refusal.text}` };
+    ? { level: "ok", subject, text: "Redis allows moving messages (tested with a temporary key)" }
+    : { level: isRetryable(refusal.code) ? "failed" : "wrong", subject, text: `cannot move messages: ${refusal.text}` };
 }
 
-/** What INFO says of the server. Valkey names the Redis that it is compatible with, and itself. */
+/** Describes the server from its INFO. Valkey reports its own version and the compatible Redis version. */
 export function describeServer(facts: Readonly<Record<string, string>>): CheckResult[] {
   const { redis_version: version, maxmemory_policy: policy, maxmemory_human: memory, valkey_version: valkey } = facts;
   const mode = facts.server_mode ?? facts.redis_mode, role = facts.role === "slave" ? "a replica" : facts.role;
@@ -205,31 +206,31 @@ async function checkKeys(
   };
   return await Promise.all(keys.map((key) =>
     look(key).catch((error): CheckResult => {
-      // Of a cluster one node may be down and the others not.
+      // On a cluster one node may be down while others answer.
       if (!reader.isCluster) throw error;
       return {
         level: "failed",
         subject,
-        text: `${key.role} ${key.key} cannot be looked at (${redisErrorCode(error)})`,
+        text: `cannot read ${key.role} ${key.key} (${redisErrorCode(error)})`,
       };
     })
   ));
 }
 
-/** What no instance can have written as its lease. */
+/** Warns of a lease that is longer than any instance writes. */
 async function doubtLease(reader: RedisClient, key: string): Promise<string | null> {
   const [untilMs = 0, forMs = 0] = (await reader.hmget(key, "leaderUntilMs", "leaderForMs")).map(Number);
   const leftMs = untilMs - await serverMs(reader);
   if (!(forMs > MAX_LEASE_MS && leftMs > 0)) return null;
   return `holds a lease of ${Math.round(forMs / 1_000)} s, longer than the ${MAX_LEASE_MS / 1_000} s that ` +
-    "REMEDIATION_LEASE_DURATION allows: it is not obeyed. Find out who else writes there";
+    "REMEDIATION_LEASE_DURATION allows: it is not obeyed. Find the other program that writes there";
 }
 
-/** What the forwarder cannot have written into its books. */
+/** Warns of entries in the rate limit that are in the future. */
 async function doubtBooks(reader: RedisClient, key: string): Promise<string | null> {
   const ahead = await reader.zcount(key, await serverMs(reader) + BOOKS_LEAD_MS, "+inf");
   if (ahead === 0) return null;
-  return `has ${ahead} entries of the future, which are not counted: the forwarder's clock is wrong, or somebody else writes there`;
+  return `has ${ahead} entries in the future, which are not counted: the forwarder's clock is wrong, or another program writes there`;
 }
 
 async function serverMs(reader: RedisClient): Promise<number> {
@@ -237,7 +238,7 @@ async function serverMs(reader: RedisClient): Promise<number> {
   return Number(seconds) * 1_000;
 }
 
-/** What the running service has noticed of a source's consumer. */
+/** Warns if the running service has seen that a source's consumer drops replay stamps. */
 async function checkStamps({ reader }: RedisConnections, { policy }: SourceDefinition): Promise<CheckResult[]> {
   const { name, dlq } = policy, key = stateKey(dlq);
   if (await reader.type(key) !== "hash" || await reader.hget(key, "stampsDropped") !== "1") return [];
@@ -247,7 +248,7 @@ async function checkStamps({ reader }: RedisConnections, { policy }: SourceDefin
   return [{ level: "warning", subject: `source ${name}`, text }];
 }
 
-/** Asks the health page of each source's consumer once, as its gate does again and again. */
+/** Requests each consumer's health page once, as its gate does. */
 async function checkConsumers(
   { settings, clock, log, signal }: CommandContext,
   { connections, setups }: { connections: RedisConnections; setups: readonly SourceDefinition[] },
@@ -267,7 +268,7 @@ async function checkConsumers(
       return {
         level: open ? "ok" : "failed",
         subject: `source ${policy.name}`,
-        text: `its consumer's page: ${detail}`,
+        text: `consumer health page: ${detail}`,
       };
     } finally {
       signal.removeEventListener("abort", stop);
@@ -289,7 +290,10 @@ async function checkMoogsoft({ settings, clock, signal, log }: CommandContext): 
   return { level, subject, text: detail };
 }
 
-/** Gates that the service on this machine has found closed for hours, by its health document. That of a standby's gate `leader` is closed as it should be. Never throws. */
+/**
+ * Warns of gates that have been closed for more than an hour, from the health document of the service on this machine.
+ * Skips the gate `leader`, which is always closed on a standby. Never throws.
+ */
 export function judgeGates(health: string, nowMs: number): CheckResult[] {
   const { sources } = parseHealth(health);
   return sources.flatMap(({ name, gates }) =>
@@ -297,7 +301,7 @@ export function judgeGates(health: string, nowMs: number): CheckResult[] {
       .map((gate) => ({
         level: "warning" as const,
         subject: `source ${name}`,
-        text: `gate ${gate.name} of the running service is closed since ${gate.since}: ${gate.detail}`,
+        text: `gate ${gate.name} of the running service has been closed since ${gate.since}: ${gate.detail}`,
       }))
   );
 }
@@ -309,7 +313,7 @@ interface Health {
   }[];
 }
 
-/** Whatever listens on that port may have answered. */
+/** Parses the health document. Another program may have answered on that port. */
 function parseHealth(text: string): Health {
   try {
     const { sources } = JSON.parse(text);

@@ -1,4 +1,4 @@
-/** Operation `config`: the settings as they are and where each comes from, and the sources. Secrets are not shown. */
+/** Operation `config`: the effective settings with their origins, and the sources. Secrets are redacted. */
 import { FIELDS, SETTING_KEYS } from "../config/fields.ts";
 import { type Loaded, showValue } from "../config/load.ts";
 import { redactCredentials } from "../config/redact.ts";
@@ -11,23 +11,23 @@ import { createSources } from "../mutt/built_in_sources.ts";
 import type { JsonSchema, Operation } from "./operation.ts";
 import { listOf, objectOf, oneOf, TEXT, TEXT_OR_NULL } from "./schema.ts";
 
-/** What the operation is handed: settings that are good. */
+/** Context of the operation: valid settings. */
 export type ConfigContext = Pick<
   Extract<Loaded, { ok: true }>,
   "settings" | "sourcesFile" | "origins" | "dotEnvPath" | "warnings"
 >;
 
-/** A setting as it is. */
+/** An effective setting. */
 export interface DescribedSetting {
   readonly variable: string;
-  /** As text; empty: not set. */
+  /** As text; empty if not set. */
   readonly value: string;
-  /** `default`, the layer and the variable that was read, or Vault, which this operation does not ask. */
+  /** `default`, the layer and variable it was read from, or Vault, which this operation does not query. */
   readonly origin: string;
   readonly dynamicKey: string | null;
 }
 
-/** A source that is switched on. What is `null` here is left to the variables. */
+/** An enabled source. If a member is `null`, the variables decide. */
 export interface DescribedSource extends SourcePolicy {
   readonly gates: readonly GateName[];
   readonly maxReplays: number | null;
@@ -37,9 +37,9 @@ export interface DescribedSource extends SourcePolicy {
   readonly origin: string;
 }
 
-/** The configuration, as `config --json` prints it. */
+/** The output of `config --json`. */
 export interface ConfigReport {
-  /** The `.env` that was read; empty: none. */
+  /** Path of the `.env` that was read; empty if none. */
   readonly dotEnvPath: string;
   readonly settings: readonly DescribedSetting[];
   readonly sources: readonly DescribedSource[];
@@ -57,10 +57,10 @@ const SOURCE_SCHEMA: JsonSchema = objectOf({
   ...{ healthUrl: TEXT, origin: TEXT },
 });
 
-/** The operation. */
+/** Reports every setting with its origin, and the sources. Does no IO. */
 export const config = {
   name: "config",
-  summary: "Every setting, its value and where it comes from, and the sources; secrets are not shown",
+  summary: "Every setting with its value and origin, and the sources; secrets are redacted",
   runsIn: "command",
   role: "viewer",
   input: objectOf({}),
@@ -82,7 +82,6 @@ function describeSources({ settings, sourcesFile }: ConfigContext): DescribedSou
   ) => ({
     ...policy,
     gates,
-    // What is null here is left to the variables.
     ...{ maxReplays, maxPerSecond, targetMaxDepth: depthLimit.fixed, healthUrl: redactCredentials(healthUrl) },
     origin: isBuiltIn(policy.name)
       ? sourcesFile.has(policy.name) ? "built in, sources file" : "built in"

@@ -1,4 +1,4 @@
-/** What an operation is handed. Who renders operations (commands, ports) builds it; operations know nothing of them. */
+/** The contexts that operations run with. Commands and ports create them; operations do not depend on either. */
 import type { Settings } from "../config/fields.ts";
 import type { SourcesFile } from "../config/sources_file.ts";
 import type { GateBoard } from "../gates/board.ts";
@@ -16,80 +16,80 @@ import type { SourceReplay } from "../replay/source_replay.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { SloReport } from "../slo/monitor.ts";
 
-/** One source, as operations use it. */
+/** A source as operations see it. */
 export interface OperatedSource {
   readonly setup: SourceDefinition;
   readonly store: ReplayStore;
   readonly board: GateBoard;
   readonly replay: SourceReplay;
   readonly leadership: Leadership;
-  /** The oldest message of its DLQ as it was last seen; `null` where there is none. Does no IO. */
+  /** The oldest message of its DLQ at the last measurement; `null` if the DLQ was empty. Does no IO. */
   oldest(): OldestMessage | null;
-  /** Resolves once the gates that look in the background have looked. */
+  /** Resolves when every gate that polls in the background has a first result. */
   whenKnown(): Promise<void>;
-  /** Ends what the gates do in the background, and gives the lease back: call it when nothing moves any more. */
+  /** Stops the gates' background work and releases the lease. Call it when no message moves any more. */
   stop(): Promise<void>;
 }
 
-/** What talks to Redis and Moogsoft, built for one operation. */
+/** Clients for Redis and Moogsoft, created for one operation. */
 export interface OperationCore {
   readonly live: LiveSettings;
   readonly connections: RedisConnections;
-  /** The sources that are switched on. */
+  /** The enabled sources. */
   readonly setups: readonly SourceDefinition[];
-  /** Builds a source; nothing runs yet. Who builds it stops it. */
+  /** Creates a source without starting it. The caller stops it. */
   createSource(setup: SourceDefinition): OperatedSource;
   /** Reads the dynamic configuration. Never rejects. */
   readDynamicConfig(): Promise<boolean>;
 }
 
-/** What a core is built with. */
+/** Options of a core. */
 export interface CoreOptions {
   readonly settings: Settings;
-  /** Where secrets of the settings come from; default: nowhere else. */
+  /** Vault as a source of secrets; default: not used. */
   readonly vault?: VaultSecrets;
-  /** What the holder of a lease is called; default: the pod's name. */
+  /** Name of this instance as a lease holder; default: the pod's name. */
   readonly instanceName?: string;
 }
 
-/** What every operation is handed. */
+/** Context of every operation. */
 export interface OperationContext {
   readonly log: Log;
   readonly clock: Clock;
-  /** Aborted: come to an end. */
+  /** Abort to stop the operation. */
   readonly signal: AbortSignal;
 }
 
-/** For an operation that runs in a process of its own, beside the service or without one. */
+/** Context of an operation that runs in its own process. */
 export interface CommandContext extends OperationContext {
   readonly settings: Settings;
   /** Warnings of the configuration. */
   readonly warnings: readonly string[];
-  /** The `.env` that was read; empty: none. */
+  /** Path of the `.env` that was read; empty if none. */
   readonly dotEnvPath: string;
   readonly sourcesFile: SourcesFile;
-  /** Builds the parts; connecting begins in the background. What must be undone is added to `teardown`. */
+  /** Creates the components and starts connecting in the background. Adds their cleanup to `teardown`. */
   readonly createCore: (options: CoreOptions, teardown: Teardown) => OperationCore;
-  /** What the service that runs on this machine says of its health; `null`: none answers. Never rejects. */
+  /** Fetches the health document of the service on this machine; `null` if none answers. Never rejects. */
   readonly askHealth: () => Promise<string | null>;
 }
 
-/** One source of the running service. */
+/** A source of the running service. */
 export interface RunningSource {
   readonly parts: Pick<OperatedSource, "setup" | "board" | "replay" | "leadership" | "oldest">;
   readonly loop: Pick<ReplayLoop, "isStarted" | "isTurning">;
 }
 
-/** For an operation that the running service carries out on itself. */
+/** Context of an operation that runs in the service. */
 export interface ServiceContext extends OperationContext {
   readonly version: string;
   readonly podName: string;
-  /** The settings that it shows, as they are now. */
+  /** The current settings. */
   readonly live: { current(): Pick<Settings, "enabled" | "moogHealthCheckEnabled" | "moogWebhookUrl"> };
   readonly connections: Pick<RedisConnections, "isReady" | "lastErrorCode">;
-  /** The sources that run now. */
+  /** The running sources. */
   readonly sources: () => readonly RunningSource[];
-  /** How the last look at Vault went; default: it is not asked. */
+  /** Result of the last Vault request; default: Vault is not used. */
   readonly vault?: Pick<VaultSecrets, "state">;
   readonly slos: { report(): SloReport };
 }

@@ -1,19 +1,22 @@
-/** What must be so in Redis before anything is moved, as far as the user may ask. */
+/** Checks Redis before any message moves, as far as the user's permissions allow. */
 import calculateSlot from "cluster-key-slot";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import { ownersOf, type RedisClient } from "../redis/cluster.ts";
 import { isRetryable, redisErrorCode } from "../redis/errors.ts";
 import { hashTag } from "../redis/keys.ts";
 
-/** What was found: problems refuse the start, warnings do not. Each says what to do. */
+/** Findings: problems prevent the start, warnings do not. Each says what to do. */
 export interface Preflight {
   readonly problems: readonly string[];
   readonly warnings: readonly string[];
-  /** Facts for `check`: `redis_version`, `maxmemory_policy`, `cluster_enabled`; missing where they may not be asked. */
+  /** Fields of INFO for `check`, such as `redis_version` and `maxmemory_policy`; empty if INFO is not permitted. */
   readonly facts: Readonly<Record<string, string>>;
 }
 
-/** Asks every server that holds these sources. Reads INFO only. Rejects where one does not answer; where INFO is not to be had it warns. */
+/**
+ * Reads INFO of every server that holds these sources, and nothing else. Warns if INFO is refused. Rejects if a server
+ * does not answer.
+ */
 export async function inspectRedis(redis: RedisClient, policies: readonly SourcePolicy[]): Promise<Preflight> {
   const misplaced = redis.isCluster ? policies.flatMap(slotProblems) : [];
   let servers: readonly Record<string, string>[];
@@ -22,9 +25,9 @@ export async function inspectRedis(redis: RedisClient, policies: readonly Source
     servers = await Promise.all(owners.map(async (server) => parseInfo(await server.info())));
   } catch (error) {
     const code = redisErrorCode(error);
-    // Any other refusal of INFO leaves its facts unknown.
+    // INFO is refused: report its facts as unknown.
     if (isRetryable(code)) throw error;
-    const warning = `INFO is not to be had (${code}): eviction policy and cluster mode are unknown. ` +
+    const warning = `Redis refuses INFO (${code}): eviction policy and cluster mode are unknown. ` +
       "Make sure that maxmemory-policy is not allkeys-*, which would evict dead letters";
     return { problems: misplaced, warnings: [warning], facts: {} };
   }
@@ -34,10 +37,10 @@ export async function inspectRedis(redis: RedisClient, policies: readonly Source
   return { problems: [...new Set(problems)], warnings: [...new Set(servers.flatMap(evictionWarnings))], facts };
 }
 
-const UNNAMED_CLUSTER = "Redis is a cluster, and only one of its nodes is known: give some of them, as host:port, in " +
+const UNNAMED_CLUSTER = "Redis is a cluster, but only one node is configured: list several nodes as host:port in " +
   "REDIS_CLUSTER_NODES instead of REDIS_HOST or REDIS_URL";
 
-/** A policy that takes any key. Without `maxmemory` it never comes to that. */
+/** Whether the policy may evict any key. It has no effect while `maxmemory` is 0. */
 function evictsAtWill({ maxmemory_policy: policy = "" }: Record<string, string>): boolean {
   return policy.startsWith("allkeys-");
 }
@@ -46,9 +49,7 @@ function evictionProblems(facts: Record<string, string>): string[] {
   const { maxmemory_policy: policy, maxmemory, maxmemory_human: human } = facts;
   return evictsAtWill(facts) && maxmemory !== "0"
     ? [
-      `Redis evicts keys at will (maxmemory-policy ${policy}, maxmemory ${
-        human ?? "unknown"
-      }), whole queues included; set ` +
+      `Redis may evict any key (maxmemory-policy ${policy}, maxmemory ${human ?? "unknown"}), even whole queues; set ` +
       "maxmemory-policy to noeviction",
     ]
     : [];
@@ -58,12 +59,12 @@ function evictionWarnings(facts: Record<string, string>): string[] {
   const { maxmemory_policy: policy, maxmemory } = facts;
   return evictsAtWill(facts) && maxmemory === "0"
     ? [
-      `maxmemory-policy is ${policy}. It evicts nothing while maxmemory is 0, and whole queues once that is set: set it to noeviction`,
+      `maxmemory-policy is ${policy}. It evicts nothing while maxmemory is 0, but whole queues once maxmemory is set: use noeviction`,
     ]
     : [];
 }
 
-/** A script sees only one node, so what it moves must lie there together. */
+/** A script runs on one node, so all keys that it moves must be in one slot. */
 function slotProblems({ name, dlq, target, dead }: SourcePolicy): string[] {
   const keys = [dlq, target, dead];
   const slots = keys.map((key) => calculateSlot(key));

@@ -1,4 +1,4 @@
-/** Every operation, in the order in which they are shown. Commands and ports render what is listed here. */
+/** Every operation, in display order. */
 import { check } from "./check.ts";
 import { config } from "./config.ts";
 import { replayNow } from "./replay_now.ts";
@@ -8,5 +8,5 @@ import { status } from "./status.ts";
 /** One of {@link OPERATIONS}. */
 export type KnownOperation = (typeof OPERATIONS)[number];
 
-/** The list. To add an operation, write its file and name it here. */
+/** All operations. To add one, write its file and list it here. */
 export const OPERATIONS = [status, slo, check, config, replayNow] as const;

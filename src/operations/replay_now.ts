@@ -1,4 +1,4 @@
-/** Operation `replay_now`: one cycle of every source, then an account. */
+/** Operation `replay_now`: runs one cycle of every source and returns a summary. */
 import { BRAKE_REASONS, BRAKE_STATES, type BrakeReason, type BrakeState } from "../cycle/brake.ts";
 import { DEAD_REASONS } from "../message/source_policy.ts";
 import { quote } from "../config/redact.ts";
@@ -19,39 +19,39 @@ import { COUNT, FLAG, listOf, objectOf, oneOf, TEXT, TEXT_OR_NULL } from "./sche
 import { Teardown } from "../lifecycle/teardown.ts";
 import { withVault } from "../mutt/vault.ts";
 
-/** How long Redis may take to answer, and a gate that opens by itself to open. */
+/** Time limits for Redis to answer, and for a flow gate to open, in milliseconds. */
 const REDIS_WAIT_MS = 5_000, FLOW_WAIT_MS = 5_000;
-/** A lease with less time left than this is waited for, in milliseconds. */
+/** Wait for another instance's lease to expire if it has at most this left, in milliseconds. */
 const ENDING_MS = 300;
 
-/** What became of one source. */
+/** Result of one source. */
 export interface SourceSummary extends Omit<TurnOutcome, "began" | "nextInMs"> {
   readonly name: string;
-  /** The brake: its state, most messages of a cycle (`null`: no bound), and why. */
+  /** The brake: its state, the maximum messages a cycle (`null`: unbounded), and the reason. */
   readonly brake: { readonly state: BrakeState; readonly allowance: number | null; readonly reason: BrakeReason };
 }
 
-/** The account of `once`; `--json` prints it as it is. */
+/** Summary of `once`, as `--json` prints it. */
 export interface OnceSummary {
   readonly sources: readonly SourceSummary[];
   readonly durationMs: number;
-  /** Only with `--dry-run`: nothing was changed, the figures say what would have been done. */
+  /** Set with `--dry-run`: nothing changed; the counts say what a real run would do. */
   readonly dryRun?: true;
 }
 
-/** How it runs. */
+/** Options of the run. */
 export interface ReplayNowInput {
-  /** Judge the messages and change nothing. */
+  /** Judge the messages without changing anything. */
   readonly dryRun: boolean;
-  /** Take the leader lease from whoever holds it. */
+  /** Take the leader lease from its holder. */
   readonly force: boolean;
-  /** Only the source of this name; `null`: all. */
+  /** Run only the source with this name; `null`: all. */
   readonly source: string | null;
 }
 
 type RunContext = CommandContext & ReplayNowInput;
 
-/** What `once` came to: an account and an exit code, or why it could not begin. */
+/** Result of the run: a summary, or the problems that prevented it; and the exit code. */
 export type ReplayNowReport =
   | { readonly ok: true; readonly summary: OnceSummary; readonly exitCode: number }
   | { readonly ok: false; readonly problems: readonly string[]; readonly exitCode: number };
@@ -72,7 +72,7 @@ const SUMMARY_SCHEMA: JsonSchema = objectOf({
   dryRun: oneOf([true]),
 }, { optional: ["dryRun"] });
 
-/** The operation. Runs whether or not the interval has passed, through the same gates as the service. */
+/** Runs one cycle at once, without waiting for the interval, through the same gates as the service. */
 export const replayNow = {
   name: "replay_now",
   summary: "Run one cycle of every source now",
@@ -94,7 +94,7 @@ async function runOnce(given: CommandContext, input: ReplayNowInput): Promise<Re
     const options = { ...await withVault(given, teardown), ...input };
     const { settings, vault, dryRun, source: name } = options;
     const core = options.createCore({
-      // A dry run changes nothing, the lease neither.
+      // A dry run changes nothing, not even the lease.
       settings: dryRun ? { ...settings, leaderElection: false } : settings,
       ...(vault ? { vault } : {}),
       instanceName: `once on ${settings.podName}`,
@@ -102,9 +102,9 @@ async function runOnce(given: CommandContext, input: ReplayNowInput): Promise<Re
     const setups = core.setups.filter(({ policy }) => name === null || policy.name === name);
     if (setups.length === 0) {
       const known = core.setups.map(({ policy }) => policy.name).join(", ");
-      return refuse([`There is no source ${quote(name ?? "")}; known: ${known}`], EXIT.usage);
+      return refuse([`Unknown source ${quote(name ?? "")}; known: ${known}`], EXIT.usage);
     }
-    // The others are not connected: where one cannot be, it is none of this run's business.
+    // Connect only the chosen sources: an unreachable server of another source must not fail this run.
     const chosen = setups.map((setup) => {
       const source = core.createSource(setup);
       teardown.add(`the gates of ${setup.policy.name}`, () => source.stop());
@@ -155,20 +155,23 @@ async function withCore(
   return { ok: true, summary, exitCode: exitCodeOf(sources) };
 }
 
-/** @returns what Redis would refuse, of each source */
+/** @returns a problem for each source whose messages Redis does not allow moving */
 async function tryMoves(sources: readonly OperatedSource[], { connections }: OperationCore): Promise<string[]> {
   const refusals = await Promise.all(sources.map(({ setup }) => tryMovesOnce(connections.committer, setup.policy)));
   return refusals.flatMap((refusal, at) =>
-    refusal ? [`Source ${sources[at]!.setup.policy.name}: Redis lets nothing be moved: ${refusal.text}`] : []
+    refusal ? [`Source ${sources[at]!.setup.policy.name}: Redis refuses to move messages: ${refusal.text}`] : []
   );
 }
 
-/** Takes the lease of each source and keeps it until the parts are stopped. @returns what another holds */
+/**
+ * Takes the lease of each source and keeps it until the source stops. @returns a problem for each lease that another
+ * holds
+ */
 async function takeLeases(sources: readonly OperatedSource[], { force, clock, signal }: RunContext): Promise<string[]> {
   const held: string[] = [];
   for (const { leadership, setup } of sources) {
     let reply = await leadership.take({ force });
-    // Its holder would have renewed it long since.
+    // A live holder would have renewed it by now.
     if (reply && !reply.isOurs && reply.leftMs <= ENDING_MS) {
       await clock.sleep(reply.leftMs, signal);
       reply = await leadership.take({ force });
@@ -176,10 +179,10 @@ async function takeLeases(sources: readonly OperatedSource[], { force, clock, si
     if (reply === null || reply.isOurs) continue;
     const { holder, leftMs } = reply;
     held.push(
-      `Source ${setup.policy.name} is led by ${holder}, whose lease ends in ${
+      `Source ${setup.policy.name} is led by ${holder}; its lease ends in ${
         (leftMs / 1_000).toFixed(1)
       } s unless it is ` +
-        "renewed: stop that instance, or take the lease from it with --force",
+        "renewed: stop that instance, or take its lease with --force",
     );
   }
   return held;
@@ -202,7 +205,7 @@ async function runSource(
     outcome = addOutcomes(outcome, next);
   }
   if (source.replay.hasUnsettled() && await connections.waitUntilReady(REDIS_WAIT_MS, signal)) {
-    // A commit whose reply was lost may have run: the next turn finds out, and goes on with the cycle.
+    // A commit without a reply may have run. The next turn finds out and continues the cycle.
     outcome = addOutcomes(outcome, await source.replay.runOnce({ begin: "never", signal }));
   }
   return summarise(source, outcome);

@@ -1,17 +1,17 @@
-/** Builds JSON Schemas of what operations take and return. An object has the members that are named, and no others. */
+/** JSON Schemas for the input and output of operations. Objects allow no members beyond those listed. */
 import type { JsonSchema } from "./operation.ts";
 
-/** Any text. */
+/** A string. */
 export const TEXT: JsonSchema = { type: "string" };
-/** A text, or nothing. */
+/** A string or null. */
 export const TEXT_OR_NULL: JsonSchema = { type: ["string", "null"] };
-/** An instant in ISO 8601, or nothing. */
+/** An instant in ISO 8601, or null. */
 export const INSTANT_OR_NULL: JsonSchema = { type: ["string", "null"], pattern: "^\\d{4}-\\d{2}-\\d{2}T[\\d:.]+Z$" };
-/** Yes or no. */
+/** A boolean. */
 export const FLAG: JsonSchema = { type: "boolean" };
 /** A whole number, 0 or more. */
 export const COUNT: JsonSchema = { type: "integer", minimum: 0 };
-/** A number, or nothing. */
+/** A number or null. */
 export const NUMBER_OR_NULL: JsonSchema = { type: ["number", "null"] };
 
 /** One of these values. */
@@ -19,12 +19,12 @@ export function oneOf(values: readonly unknown[]): JsonSchema {
   return { enum: [...values] };
 }
 
-/** Any number of them, in order. */
+/** An array of these items. */
 export function listOf(items: JsonSchema): JsonSchema {
   return { type: "array", items };
 }
 
-/** An object with these members, of which only `optional` may be missing. */
+/** An object with these members; only the `optional` ones may be missing. */
 export function objectOf(
   properties: Readonly<Record<string, JsonSchema>>,
   { optional = [] }: { optional?: readonly string[] } = {},
@@ -33,7 +33,7 @@ export function objectOf(
   return { type: "object", properties, required, additionalProperties: false };
 }
 
-/** An object with a value of one kind under any name. */
+/** An object with any member names and values of one type. */
 export function recordOf(values: JsonSchema): JsonSchema {
   return { type: "object", additionalProperties: values };
 }

@@ -1,4 +1,4 @@
-/** Operation `slo`: where the service level objectives stand. Does no IO. */
+/** Operation `slo`: reports the service level objectives. Does no IO. */
 import type { SloReport } from "../slo/monitor.ts";
 import { SLO_NAMES, SLO_STATES } from "../slo/objectives.ts";
 import type { ServiceContext } from "./context.ts";
@@ -23,7 +23,7 @@ const COMPONENT_SCHEMA: JsonSchema = objectOf({
   role: oneOf(["leader", "standby", "unknown", "off"]),
 }, { optional: ["threshold_seconds"] });
 
-/** The schema of `/api/v1/slo`; components by `<source>.<objective>`. */
+/** Schema of `/api/v1/slo`; components are keyed by `<source>.<objective>`. */
 export const SLO_SCHEMA: JsonSchema = objectOf({
   window_hours: { type: "number" },
   components: recordOf(COMPONENT_SCHEMA),
@@ -32,10 +32,10 @@ export const SLO_SCHEMA: JsonSchema = objectOf({
   since: TEXT,
 });
 
-/** The operation; its output is what `/api/v1/slo` answers. */
+/** Reports the objectives, as `/api/v1/slo` returns them. */
 export const slo = {
   name: "slo",
-  summary: "Where the service level objectives stand",
+  summary: "The state of the service level objectives",
   runsIn: "service",
   role: "viewer",
   input: objectOf({}),

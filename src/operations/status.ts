@@ -1,4 +1,4 @@
-/** Operation `status`: whether the running service lives and is ready, and what each source and gate is doing. Does no IO. */
+/** Operation `status`: liveness and readiness of the service, and the state of each source and gate. Does no IO. */
 import { whyMoogsoftIsNotAsked } from "../config/rules.ts";
 import { GATE_NAMES, type GateName } from "../gates/gate.ts";
 import type { Role } from "../gates/leader.ts";
@@ -9,27 +9,27 @@ import type { RunningSource, ServiceContext } from "./context.ts";
 import type { JsonSchema, Operation } from "./operation.ts";
 import { FLAG, INSTANT_OR_NULL, listOf, objectOf, oneOf, TEXT, TEXT_OR_NULL } from "./schema.ts";
 
-/** A source that could not commit for so long makes the service not ready, in milliseconds. */
+/** If a source cannot commit for this long, the service is not ready, in milliseconds. */
 const NO_COMMIT_MS = 15_000;
 
-/** What probes ask. */
+/** The checks that probes can request. */
 export const CHECK_NAMES = ["live", "ready"] as const;
 /** One of {@link CHECK_NAMES}. */
 export type CheckName = (typeof CHECK_NAMES)[number];
 
-/** One question's answer; `reason` is what `/health` says while it is not `ok`. */
+/** Result of one check; `/health` shows `reason` while it is not `ok`. */
 export interface HealthCheck {
   readonly ok: boolean;
   readonly reason: string;
 }
 
-/** The service's state, as far as probes care. */
+/** The service's state as probes see it. */
 export interface HealthState<Details extends object = Readonly<Record<string, unknown>>> {
-  /** The loop turns. Never fails for Redis, Moogsoft or a closed gate: a restart would not help. */
+  /** The loop runs. Never fails because of Redis, Moogsoft or a closed gate: a restart would not help. */
   readonly live: HealthCheck;
-  /** Redis is reachable, the configuration good, and the service not stopping. */
+  /** Redis is reachable, the configuration is valid, and the service is not stopping. */
   readonly ready: HealthCheck;
-  /** Further members of the JSON, e.g. `redis: "connected"`; they cannot replace its own. */
+  /** Further members of the JSON, e.g. `redis: "connected"`. They cannot replace those of {@link StatusHead}. */
   readonly details: Details;
 }
 
@@ -39,9 +39,9 @@ export interface StatusHead {
   readonly service: "mutt-remediation";
   readonly version: string;
   readonly pod: string;
-  /** `ok`, or why not, of each check that was asked for. */
+  /** `ok` or the reason why not, for each requested check. */
   readonly checks: Readonly<Partial<Record<CheckName, string>>>;
-  /** Only where a check is not `ok`. */
+  /** Set only if a check is not `ok`. */
   readonly errors?: readonly string[];
 }
 
@@ -50,51 +50,51 @@ export interface GateState {
   readonly name: GateName;
   readonly open: boolean;
   readonly reason: string;
-  /** One sentence for people. */
+  /** One sentence. */
   readonly detail: string;
-  /** Since when it has been open, or closed. */
+  /** When it last opened or closed. */
   readonly since: string;
-  /** When asking again may give another answer; `null`: not known. */
+  /** When the answer may change next; `null` if not known. */
   readonly next: string | null;
 }
 
-/** The oldest dead letter of a source: since when it waits here, and the time that it gives of itself. */
+/** The oldest dead letter of a source: when it was first seen here, and its own timestamp. */
 export interface OldestState {
   readonly waitingSince: string | null;
   readonly eventTime: string | null;
 }
 
-/** One source. Instants are ISO 8601. */
+/** State of one source. Instants are ISO 8601. */
 export interface SourceState {
   readonly name: string;
   readonly dlq: string;
-  /** What this instance is to it. */
+  /** The role of this instance. */
   readonly role: Role;
-  /** The instance that leads; `null`: not known. */
+  /** The leading instance; `null` if not known. */
   readonly leader: string | null;
-  /** Messages in the DLQ as last read; `null`: not read yet. */
+  /** Messages in the DLQ at the last read; `null` before the first. */
   readonly depth: number | null;
-  /** `null`: the DLQ is empty, or was not looked at yet. */
+  /** `null` if the DLQ is empty or not measured yet. */
   readonly oldest: OldestState | null;
-  /** When the last cycle began, by Redis' clock; `null`: not known. */
+  /** When the last cycle began, by Redis' clock; `null` if not known. */
   readonly lastCycle: string | null;
-  /** When the next one is due. */
+  /** When the next cycle is due; `null` if not known. */
   readonly nextCycle: string | null;
   readonly gates: readonly GateState[];
 }
 
-/** The further members of the health document. */
+/** The remaining members of the health document. */
 export interface StatusDetails {
   readonly redis: "connected" | "disconnected";
   readonly replay: "on" | "off";
-  /** `asked`, or why Moogsoft is not. */
+  /** `asked`, or the reason why Moogsoft is not probed. */
   readonly moogsoft: string;
-  /** How the last look at Vault went, or that it is not asked. */
+  /** Result of the last Vault request, or `not asked`. */
   readonly vault: string;
   readonly sources: readonly SourceState[];
 }
 
-/** The health document, as `/health` and `health --json` show it. */
+/** The health document of `/health` and `health --json`. */
 export type Status = StatusHead & StatusDetails;
 
 const SOURCE_SCHEMA: JsonSchema = objectOf({
@@ -113,7 +113,7 @@ const SOURCE_SCHEMA: JsonSchema = objectOf({
   })),
 });
 
-/** The health document's schema; `tests/integration/operation_schemas_test.ts` holds it against real ones. */
+/** Schema of the health document, tested against real ones in `tests/integration/operation_schemas_test.ts`. */
 export const STATUS_SCHEMA: JsonSchema = objectOf({
   status: oneOf(["healthy", "unhealthy"]),
   service: oneOf(["mutt-remediation"]),
@@ -126,10 +126,10 @@ export const STATUS_SCHEMA: JsonSchema = objectOf({
   sources: listOf(SOURCE_SCHEMA),
 }, { optional: ["errors"] });
 
-/** The operation; its output is what `/health` answers with JSON. */
+/** Reports the health document, as `/health` returns it with JSON. */
 export const status = {
   name: "status",
-  summary: "Whether the service is healthy, and what each source and gate is doing",
+  summary: "The service's health, and the state of each source and gate",
   runsIn: "service",
   role: "viewer",
   input: objectOf({}),
@@ -140,7 +140,7 @@ export const status = {
     }),
 } satisfies Operation<ServiceContext, Record<never, never>, Status>;
 
-/** The health document of a state, with the answers of these checks. */
+/** Builds the health document from a state and the requested checks. */
 export function composeStatus<Details extends object>(
   state: HealthState<Details>,
   { checks, version, podName }: { checks: readonly CheckName[]; version: string; podName: string },
@@ -154,11 +154,11 @@ export function composeStatus<Details extends object>(
     checks: Object.fromEntries(checks.map((name) => [name, state[name].ok ? "ok" : state[name].reason])),
     ...(errors.length === 0 ? {} : { errors }),
   };
-  // Named twice on purpose: ours come first to read, and win.
+  // Spread twice on purpose: the head comes first, and details cannot replace it.
   return { ...head, ...state.details, ...head };
 }
 
-/** The service's state now. */
+/** Reads the service's current state. */
 export function readStatus(context: ServiceContext): HealthState<Readonly<StatusDetails> & Record<string, unknown>> {
   const { live, connections, clock, signal, vault } = context, sources = context.sources();
   const isTurning = sources.every(({ loop }) => loop.isTurning());
@@ -171,7 +171,7 @@ export function readStatus(context: ServiceContext): HealthState<Readonly<Status
     sources: sources.map(describeSource),
   };
   return {
-    live: { ok: isTurning, reason: isTurning ? "turning" : "the replay loop does not turn" },
+    live: { ok: isTurning, reason: isTurning ? "turning" : "the replay loop does not run" },
     ready: signal.aborted
       ? { ok: false, reason: "stopping" }
       : judgeReady({ connections, sources, nowMs: clock.nowMs() }),
@@ -188,17 +188,17 @@ function judgeReady(
   if (!connections.isReady()) {
     return { ok: false, reason: `Redis cannot be used (${connections.lastErrorCode() || "CONNECTING"})` };
   }
-  // Answers, but lets nothing be moved: as of the last time that somebody asked.
+  // Redis answers but refuses to move messages, as of the gate's last check.
   for (const { parts: { setup, board } } of sources) {
     const refusing = board.last().closed.find(({ name }) => name === "redis");
     if (refusing) return { ok: false, reason: `source ${setup.policy.name}: ${refusing.detail}` };
   }
   const waiting = sources.filter(({ loop }) => !loop.isStarted()).map(({ parts }) => parts.setup.policy.name);
   if (waiting.length > 0) {
-    return { ok: false, reason: `Redis has not been looked at yet for source ${waiting.join(", ")}` };
+    return { ok: false, reason: `Redis has not been checked yet for source ${waiting.join(", ")}` };
   }
   for (const { parts: { setup, board, leadership } } of sources) {
-    // Without an error an instance that does not lead stands by, or is switched off.
+    // Without an error, an instance that does not lead is a standby or disabled.
     const closed = board.last().closed.find(({ name, sinceMs }) =>
       name === "leader" && leadership.isFailing() && nowMs - sinceMs >= NO_COMMIT_MS
     );
@@ -232,7 +232,7 @@ function describeOldest(oldest: OldestMessage | null): OldestState | null {
   return oldest && { waitingSince: toText(oldest.sinceMs), eventTime: toText(oldest.eventAtMs) };
 }
 
-/** When the last cycle began and the next one is due, by Redis' clock; null where that is not known. */
+/** When the last cycle began and the next one is due, by Redis' clock; `null` if not known. */
 function describeCycles(
   replay: Pick<SourceReplay, "lastSnapshot" | "nextCycleInMs">,
 ): Pick<SourceState, "lastCycle" | "nextCycle"> {

@@ -1,4 +1,4 @@
-/** The alerter: ingest queue → database → alert queue, and its dead-letter queue (contract §1.3). */
+/** A fake alerter: ingest queue → database → alert queue, with its dead-letter queue (contract §1.3). */
 import { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
 import { alertOf, fitsTable, judgeEvent, retriedEvent, SHED_THRESHOLD, shedEvent } from "./alerter_rules.ts";
@@ -7,27 +7,27 @@ import type { MuttObserver } from "./observer.ts";
 import type { Pacer, SimClock } from "./sim_clock.ts";
 import { POP_TIMEOUT_SECONDS, type RunningWorker, startWorker } from "./worker.ts";
 
-/** What the alerter sleeps after each message that it shed. */
+/** Pause after each message that the alerter sheds. */
 const SHED_SLEEP_MS = 50;
 
-/** What it works with. Durations are simulated milliseconds. */
+/** Dependencies and settings. Durations are simulated milliseconds. */
 export interface AlerterOptions {
   readonly redisUrl: string;
   readonly clock: SimClock;
   readonly observer: MuttObserver;
-  /** The last part of its keys in Redis; default `sim`. */
+  /** Suffix of its keys in Redis; default `sim`. */
   readonly pod?: string;
-  /** Whether Postgres takes rows now; default: always. */
+  /** Whether Postgres accepts rows now; default: always. */
   readonly isDatabaseUp?: () => boolean;
-  /** How long an INSERT takes; default 0. */
+  /** Duration of an INSERT; default 0. */
   readonly insertMs?: number;
   /** Length of the alert queue above which it sheds; default {@link SHED_THRESHOLD}. */
   readonly shedOver?: number;
-  /** Whether it queues an alert for each event that it stores. Default true; false where no forwarder takes them. */
+  /** Whether it queues an alert for each stored event. Default true; false if no forwarder runs. */
   readonly queuesAlerts?: boolean;
 }
 
-/** Starts an alerter. Every event becomes an alert: rules and thresholds of the real one are left out. */
+/** Starts an alerter. Every event becomes an alert, without the real one's rules and thresholds. */
 export function startAlerter(options: AlerterOptions): RunningWorker {
   const alerter = new Alerter(options);
   return startWorker({
@@ -58,7 +58,7 @@ class Alerter {
     if (message === null) return;
     const next = await this.#handle(message);
     if (next === "stays") return;
-    // Sent together, in this order: one wait instead of two.
+    // Sent together in this order, to wait once instead of twice.
     const pushed = next === null ? null : redis.lpush(next.to, Buffer.from(next.payload));
     await Promise.all([pushed, redis.lrem(this.#processing, 1, message)]);
   }
@@ -72,7 +72,7 @@ class Alerter {
     await this.#pacer.sleep(SHED_SLEEP_MS, signal);
   }
 
-  /** @returns what is pushed when the message leaves the processing list; `null`: nothing; `stays`: it does not leave it. */
+  /** @returns the push when the message leaves the processing list; `null`: none; `stays`: it stays in that list. */
   async #handle(message: Buffer): Promise<{ to: string; payload: Uint8Array } | null | "stays"> {
     const { observer, isDatabaseUp, insertMs = 0, queuesAlerts = true } = this.#options;
     const verdict = judgeEvent(message);
@@ -86,7 +86,7 @@ class Alerter {
         observer.deadLettered?.(message, "alerter");
         return { to: KEYS.dlqAlerter, payload: message };
       case "attempt": {
-        // Without the signal: the message in hand is finished.
+        // Without the signal, because the current message must be finished.
         if (insertMs > 0) await this.#pacer.sleep(insertMs);
         if (isDatabaseUp?.() === false || !fitsTable(verdict.message)) {
           return { to: KEYS.ingest, payload: retriedEvent(verdict.message, verdict.retries) };

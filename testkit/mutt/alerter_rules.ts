@@ -1,4 +1,4 @@
-/** What MUTT's alerter does with one message (contract §1.3). Pure. */
+/** How MUTT's alerter processes one message (contract §1.3). Pure. */
 import {
   findMember,
   isFalsy,
@@ -20,20 +20,20 @@ export const SHED_THRESHOLD = 2_000;
 
 const RETRY_COUNT = "_retry_count", SHEDDING_REASON = "shedding_reason";
 const REQUIRED = ["hostname", "timestamp", "message"];
-/** Width of the column `hostname` in MUTT's table; a longer one makes the INSERT fail. */
+/** Width of the column `hostname` in MUTT's table; a longer value fails the INSERT. */
 const MAX_HOSTNAME_CHARACTERS = 255;
 
-/** What the alerter makes of a message before it does any work with it. */
+/** The alerter's first decision about a message. */
 export type EventVerdict =
-  /** Thrown away for good: not JSON, or a required member is missing or empty. */
+  /** Discarded: not JSON, or a required member is missing or empty. */
   | { readonly action: "discard" }
-  /** An exception escapes; the message stays in the processing list. */
+  /** An exception; the message stays in the processing list. */
   | { readonly action: "wedge" }
-  /** To the DLQ as it is, without an attempt. */
+  /** Moved unchanged to the DLQ, without an attempt. */
   | { readonly action: "dead_letter" }
   | { readonly action: "attempt"; readonly message: JsonObject; readonly retries: number };
 
-/** Judges one message as it comes from the ingest queue. */
+/** Judges a message from the ingest queue. */
 export function judgeEvent(bytes: Uint8Array): EventVerdict {
   const message = readMessage(bytes);
   if (!message.readable) return { action: message.reason === "unreadable" ? "discard" : "wedge" };
@@ -44,7 +44,7 @@ export function judgeEvent(bytes: Uint8Array): EventVerdict {
   return { action: "attempt", message, retries };
 }
 
-/** What Python compares with a number: 0 where the member is missing, null where the comparison raises. */
+/** The value that Python compares with a number: 0 if the member is missing, null if the comparison raises. */
 export function pythonNumber(message: JsonObject, name: string): number | null {
   const member = findMember(message, name);
   if (member === null) return 0;
@@ -53,24 +53,30 @@ export function pythonNumber(message: JsonObject, name: string): number | null {
   return numberOf(member);
 }
 
-/** Whether the table takes the row: no partition holds an odd time, no column a long name. */
+/** Whether the table accepts the row: it rejects odd times and long names. */
 export function fitsTable(message: JsonObject): boolean {
   return !Number.isNaN(Date.parse(textOf(message, "timestamp"))) &&
     textOf(message, "hostname").length <= MAX_HOSTNAME_CHARACTERS;
 }
 
-/** The message as it goes back to the ingest queue after a failed attempt. */
+/** The message that returns to the ingest queue after a failed attempt. */
 export function retriedEvent(message: JsonObject, retries: number): Uint8Array {
   return editMessage(message, { cut: [RETRY_COUNT], append: [[RETRY_COUNT, String(retries + 1)]] });
 }
 
-/** The event as it lies in the DLQ when all attempts have failed; what is no object never gets there, and stays as it is. */
+/**
+ * The event in the DLQ after all attempts have failed. A value that is not an object never gets there and stays
+ * unchanged.
+ */
 export function exhaustedEvent(bytes: Uint8Array): Uint8Array {
   const message = readMessage(bytes);
   return message.readable ? retriedEvent(message, ALERTER_MAX_RETRIES) : bytes;
 }
 
-/** The message as it goes to the DLQ unread, because `depth` alerts are queued; what is no object goes as it is. */
+/**
+ * The message that is shed to the DLQ unread because `depth` alerts are queued. A value that is not an object stays
+ * unchanged.
+ */
 export function shedEvent(bytes: Uint8Array, depth: number): Uint8Array {
   const message = readMessage(bytes);
   if (!message.readable) return bytes;
@@ -78,7 +84,7 @@ export function shedEvent(bytes: Uint8Array, depth: number): Uint8Array {
   return editMessage(message, { cut: [SHEDDING_REASON], append: [[SHEDDING_REASON, quoteAscii(reason)]] });
 }
 
-/** The alert that becomes of a message: the secret first, the whole message inside. */
+/** The alert of a message: the secret first, the whole message inside. */
 export function alertOf(message: JsonObject): Uint8Array {
   const raw = (name: string) => {
     const member = findMember(message, name);

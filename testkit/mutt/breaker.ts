@@ -1,4 +1,4 @@
-/** The forwarders' circuit breaker, in the keys and with the lazy transitions of the original (contract §7). */
+/** The forwarders' circuit breaker, with the keys and lazy transitions of the original (contract §7). */
 import type { Redis } from "ioredis";
 import { KEYS } from "./keys.ts";
 import type { SimClock } from "./sim_clock.ts";
@@ -11,7 +11,7 @@ export const BREAKER_TIMEOUT_SECONDS = 300;
 /** Its states. */
 export type BreakerState = "CLOSED" | "OPEN" | "HALF_OPEN";
 
-/** The breaker as one forwarder sees it. */
+/** The breaker of one forwarder. */
 export class CircuitBreaker {
   readonly #redis: Redis;
   readonly #timeoutMs: number;
@@ -21,7 +21,7 @@ export class CircuitBreaker {
     this.#timeoutMs = clock.realMs(BREAKER_TIMEOUT_SECONDS * 1_000);
   }
 
-  /** The state. OPEN becomes HALF_OPEN by being asked for once the timeout has passed, and only so. */
+  /** Reads the state. Only this read turns OPEN into HALF_OPEN after the timeout. */
   async state(): Promise<BreakerState> {
     const state = await this.#redis.get(KEYS.breakerState) as BreakerState | null;
     if (state === null) return await this.#become("CLOSED");
@@ -30,7 +30,7 @@ export class CircuitBreaker {
     return Date.now() - openedAtSeconds * 1_000 >= this.#timeoutMs ? await this.#become("HALF_OPEN") : "OPEN";
   }
 
-  /** Moogsoft took an alert. */
+  /** Records a success. */
   async succeeded(): Promise<void> {
     const state = await this.state();
     await this.#redis.set(KEYS.breakerFailures, 0);
@@ -39,7 +39,7 @@ export class CircuitBreaker {
     await this.#redis.del(KEYS.breakerOpenTime);
   }
 
-  /** Moogsoft failed. (A refusal, 4xx, is neither.) */
+  /** Records a failure. (A refusal, 4xx, is neither.) */
   async failed(): Promise<void> {
     if (await this.state() === "HALF_OPEN") return await this.#open();
     if (await this.#redis.incr(KEYS.breakerFailures) >= BREAKER_THRESHOLD) await this.#open();

@@ -1,48 +1,48 @@
 /**
- * Makes dead letters as MUTT's alerter leaves them behind: realistic ones, and every kind that a replayer can get wrong.
- * Pure: the same seed gives the same bytes. Feeds the demo, tests and benchmarks.
+ * Generates dead letters of MUTT's alerter: realistic ones, and every kind that a replayer could damage. Pure: the
+ * same seed gives the same bytes. For the demo, tests and benchmarks.
  */
 import { membersText, quoteAscii } from "../../src/message/json_object.ts";
 import { SeededRandom } from "./random.ts";
 
-/** A secret that some messages carry in clear, as alerts do; it must turn up in no log. */
+/** A plain-text secret in some messages, as in alerts. It must not appear in any log. */
 export const DEMO_API_KEY = "demo-key-Pl4nt3dS3cr3t-5f";
 
-/** Length of a `large` message as it lies in the dead-letter queue: 1 MiB. */
+/** Size of a `large` message in the dead-letter queue: 1 MiB. */
 export const LARGE_BYTES = 1024 * 1024;
 
-/** What may stand before the last brace of a message that the alerter gave up, or shed (contract §1.3). */
+/** The alerter's mark before the last brace of a message that it gave up or shed (contract §1.3). */
 export const ALERTER_MARKS = ["_retry_count", "shedding_reason"] as const;
 
-/** Where a message has to end: with the consumer, or in the dead list for this reason. */
+/** Expected end of a message: with the consumer, or in the dead list for this reason. */
 export type Fate = "delivered" | "poison" | "malformed" | "unreadable";
 
-/** Kinds of messages by name. */
+/** The kinds of messages. */
 export type MessageKind = keyof typeof RECIPES;
 
-/** How many of each kind, relative to each other. */
+/** Relative share of each kind. */
 export type Mix = Readonly<Partial<Record<MessageKind, number>>>;
 
 /** A dead letter. */
 export interface DeadLetter {
   readonly kind: MessageKind;
   readonly fate: Fate;
-  /** As it lies in the dead-letter queue. */
+  /** Its bytes in the dead-letter queue. */
   readonly payload: Uint8Array;
-  /** As it was before the alerter marked it: every byte of this must come out again. */
+  /** Its bytes before the alerter's mark, all of which must come out again. */
   readonly original: Uint8Array;
 }
 
-/** What to generate. */
+/** Options of the generator. */
 export interface GeneratorOptions {
   readonly count: number;
   /** Default 1. */
   readonly seed?: number;
-  /** Default {@link DEMO_MIX}, which has a message of 1 MiB among each 300. */
+  /** Default {@link DEMO_MIX}, with one message of 1 MiB in 300. */
   readonly mix?: Mix;
 }
 
-/** The mix of the demo, in percent: after an outage most are healthy. */
+/** The demo's mix, in percent: after an outage most messages are healthy. */
 export const DEMO_MIX: Mix = {
   exhausted: 38,
   shed: 28,
@@ -68,7 +68,7 @@ export function generateDeadLetters({ count, seed = 1, mix = DEMO_MIX }: Generat
   return kinds.map((kind, index) => generateDeadLetter(kind, { random, index }));
 }
 
-/** Makes one; `index` (default 0) moves its time on by so many seconds. */
+/** Generates one message; `index` (default 0) adds seconds to its time. */
 export function generateDeadLetter(
   kind: MessageKind,
   { random, index = 0 }: { random: SeededRandom; index?: number },
@@ -77,7 +77,7 @@ export function generateDeadLetter(
   return { kind, fate, ...make(createEvent(random, index), random) };
 }
 
-/** One of each kind, the rest by their shares; what rounding leaves over goes to the first of the mix. */
+/** One of each kind, the rest by share; the rounding remainder goes to the first kind. */
 function apportion(count: number, mix: Mix): MessageKind[] {
   const shares = Object.entries(mix) as [MessageKind, number][];
   if (shares.length === 0 || count < shares.length) {
@@ -91,7 +91,7 @@ function apportion(count: number, mix: Mix): MessageKind[] {
   return [...kinds, ...Array<MessageKind>(count - kinds.length).fill(first)];
 }
 
-/** Members in order: name and value as JSON text. */
+/** Members in order: name, and value as JSON text. */
 type Event = readonly (readonly [name: string, json: string])[];
 type Bytes = Pick<DeadLetter, "payload" | "original">;
 
@@ -130,27 +130,27 @@ interface Recipe {
 }
 
 const RECIPES = {
-  /** Nothing wrong with it and no mark: somebody put it there. */
+  /** Valid and without a mark: put there by hand. */
   healthy: { fate: "delivered", make: (event) => unmarked(textOf(event)) },
-  /** The alerter gave up after four attempts; it would give up again, unread, unless the counter goes. */
+  /** Given up after four attempts. Unless the counter is cut, the alerter gives up again without reading it. */
   exhausted: { fate: "delivered", make: (event) => retried(textOf(event)) },
-  /** The alerter never looked at it: too much was queued behind it. */
+  /** Shed unread because too many alerts were queued. */
   shed: { fate: "delivered", make: (event, random) => shed(textOf(event), random) },
-  /** Integers that no JavaScript number holds. */
+  /** Integers beyond JavaScript's numbers. */
   big_integers: { fate: "delivered", make: (event) => retried(textOf([...event, ...BIG_INTEGERS])) },
-  /** Numbers that change when they are parsed and written again, and some that JSON does not have. */
+  /** Numbers that change when parsed and rewritten, and numbers that JSON does not allow. */
   odd_numbers: { fate: "delivered", make: (event) => retried(textOf([...event, ...ODD_NUMBERS])) },
-  /** The same key twice. */
+  /** A duplicate key. */
   equal_keys: { fate: "delivered", make: (event) => unmarked(textOf([...event, ["tag", '"a"'], ["tag", '"b"']])) },
-  /** One of {@link LARGE_BYTES}. */
+  /** A message of {@link LARGE_BYTES}. */
   large: { fate: "delivered", make: makeLarge },
-  /** Fine to look at, but the alerter fails on it every time: its table takes neither such a time nor such a name. */
+  /** Looks valid, but the alerter always fails: its table rejects the time or the name. */
   poison: { fate: "poison", make: makePoison },
-  /** The alerter would discard it: a required member is missing or empty, or it is no object at all. */
+  /** Discarded by the alerter: a required member is missing or empty, or it is not an object. */
   malformed: { fate: "malformed", make: makeMalformed },
-  /** The alerter would discard it: not JSON. */
+  /** Discarded by the alerter: not JSON. */
   not_json: { fate: "unreadable", make: makeNotJson },
-  /** The alerter's read would raise: Latin-1 inside. */
+  /** The alerter's read raises: contains Latin-1. */
   bad_utf8: { fate: "unreadable", make: makeBadUtf8 },
 } as const satisfies Record<string, Recipe>;
 
@@ -202,7 +202,7 @@ function makeBadUtf8(event: Event): Bytes {
   return { payload: bytes, original: bytes };
 }
 
-/** As Python's `json.dumps` writes it. */
+/** Formats like Python's `json.dumps`. */
 function textOf(event: Event): string {
   return `{${membersText(event)}}`;
 }
@@ -224,7 +224,7 @@ function shed(text: string, random: SeededRandom): Bytes {
   return marked(text, `"shedding_reason": "queue_depth_exceeded:${2001 + random.below(900)}>2000"`);
 }
 
-/** What Python makes of an object that gets one more member. */
+/** Adds a member to an object like Python. */
 function marked(text: string, member: string): Bytes {
   return { payload: unmarked(`${text.slice(0, -1)}, ${member}}`).payload, original: unmarked(text).original };
 }

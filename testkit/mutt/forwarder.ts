@@ -1,4 +1,4 @@
-/** The Moog forwarder: alert queue → Moogsoft, one alert at a time, and its dead-letter queue (contract §1.4). */
+/** A fake Moog forwarder: alert queue → Moogsoft, one alert at a time, with its dead-letter queue (contract §1.4). */
 import { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
 import { CircuitBreaker } from "./breaker.ts";
@@ -25,19 +25,22 @@ export interface RateLimit {
   readonly periodSeconds: number;
 }
 
-/** What a forwarder works with. */
+/** Dependencies and settings. */
 export interface ForwarderOptions {
   readonly redisUrl: string;
   readonly clock: SimClock;
   readonly observer: MuttObserver;
-  /** Absent: without a limit. */
+  /** Rate limit; default: none. */
   readonly rate?: RateLimit | undefined;
   readonly pod: string;
-  /** Whether it has the circuit breaker; default true. Without it an alert costs half the commands, for tests at a high rate. */
+  /**
+   * Whether to use the circuit breaker; default true. Without it an alert needs half the commands, for tests at high
+   * rates.
+   */
   readonly hasBreaker?: boolean;
-  /** Posts to Moogsoft, which answers at once. */
+  /** Posts to Moogsoft, which must answer at once. */
   readonly post: (payload: string) => Promise<MoogAnswer>;
-  /** How long Moogsoft takes now, in simulated milliseconds. */
+  /** Moogsoft's current latency, in simulated milliseconds. */
   readonly moogLatencyMs: () => number;
 }
 
@@ -48,7 +51,7 @@ export function startForwarder(options: ForwarderOptions): RunningWorker {
     ...options,
     heartbeatKey: `${KEYS.heartbeatMoog}:${options.pod}`,
     turn: (redis, signal) => forwarder.turn(redis, signal),
-    // Its metrics thread asks for the state every 10 s, which is what makes OPEN become HALF_OPEN without traffic.
+    // Its metrics thread reads the state every 10 s. Without traffic, only that turns OPEN into HALF_OPEN.
     onBeat: async (redis) => await breakerOf(options, redis)?.state(),
   });
 }
@@ -71,7 +74,7 @@ class Forwarder {
   }
 
   async turn(redis: Redis, signal: AbortSignal): Promise<void> {
-    // Sent together, in this order: one wait instead of two.
+    // Sent together in this order, to wait once instead of twice.
     const [alert] = await Promise.all([
       redis.brpoplpushBuffer(KEYS.alerts, this.#processing, POP_TIMEOUT_SECONDS),
       this.#removing,
@@ -81,7 +84,7 @@ class Forwarder {
     if (!await this.#handle(alert, { redis, signal })) return;
     this.#removing = redis.lrem(this.#processing, 1, alert);
     if (signal.aborted) await this.#removing;
-    else this.#removing.catch(() => {}); // the next turn tells
+    else this.#removing.catch(() => {}); // the next turn reports it
   }
 
   /** @returns whether the alert leaves the processing list. */
@@ -103,7 +106,7 @@ class Forwarder {
           await this.#deadLetter(alert, redis);
           break;
         case "retry":
-          // In its only thread: nothing else is sent meanwhile.
+          // In its only thread, so it sends nothing else meanwhile.
           await this.#pacer.sleep(backoffSeconds(retries) * 1_000, signal);
           await redis.lpush(KEYS.alerts, Buffer.from(retriedAlert(message, retries)));
       }
@@ -122,7 +125,7 @@ class Forwarder {
   ): Promise<ReturnType<typeof judgeAnswer>> {
     if (await breaker?.state() === "OPEN") return "retry";
     const { clock, moogLatencyMs } = this.#options;
-    // Commands and HTTP cost real time, which compression makes long: it is taken off Moogsoft's.
+    // Commands and HTTP take real time, which compression multiplies: subtract it from Moogsoft's latency.
     const latencyMs = moogLatencyMs(), isInTime = latencyMs < WEBHOOK_TIMEOUT_MS;
     await this.#pacer.sleep((isInTime ? latencyMs : WEBHOOK_TIMEOUT_MS) - clock.since(this.#poppedAt), signal);
     const result = judgeAnswer(isInTime ? await this.#options.post(payload) : "no_answer");

@@ -1,4 +1,4 @@
-/** What MUTT's Moog forwarder does with one alert (contract §1.4). Pure. */
+/** How MUTT's Moog forwarder processes one alert (contract §1.4). Pure. */
 import { findMember, type JsonObject, membersText, rawValueOf } from "../../src/message/json_object.ts";
 import { readMessage } from "../../src/message/read_message.ts";
 import { editMessage } from "../../src/message/edit.ts";
@@ -11,17 +11,17 @@ const RETRY_COUNT = "_moog_retry_count";
 /** `MOOG_RETRY_BASE_DELAY` and `MOOG_RETRY_MAX_DELAY` of MUTT. */
 const BASE_DELAY_SECONDS = 1, MAX_DELAY_SECONDS = 60;
 
-/** What the forwarder makes of an alert before it sends anything. */
+/** The forwarder's decision before it sends an alert. */
 export type AlertVerdict =
-  /** Thrown away for good: not JSON. */
+  /** Discarded: not JSON. */
   | { readonly action: "discard" }
-  /** An exception escapes; the alert stays in the processing list. */
+  /** An exception; the alert stays in the processing list. */
   | { readonly action: "wedge" }
-  /** To the DLQ as it is, without being sent. */
+  /** Moved unchanged to the DLQ, unsent. */
   | { readonly action: "dead_letter" }
   | { readonly action: "send"; readonly message: JsonObject; readonly retries: number };
 
-/** Judges one alert as it comes from the alert queue. */
+/** Judges an alert from the alert queue. */
 export function judgeAlert(bytes: Uint8Array): AlertVerdict {
   const message = readMessage(bytes);
   if (!message.readable) return { action: message.reason === "unreadable" ? "discard" : "wedge" };
@@ -30,26 +30,26 @@ export function judgeAlert(bytes: Uint8Array): AlertVerdict {
   return retries > MOOG_MAX_RETRIES ? { action: "dead_letter" } : { action: "send", message, retries };
 }
 
-/** What Moogsoft said: a status, or nothing in time. */
+/** Moogsoft's answer: a status, or a timeout. */
 export type MoogAnswer = number | "no_answer";
 
-/** What an answer means: `retry` counts for the breaker, `refused` goes to the DLQ as it is. */
+/** Meaning of an answer: `retry` counts for the breaker; `refused` moves unchanged to the DLQ. */
 export function judgeAnswer(answer: MoogAnswer): "delivered" | "retry" | "refused" {
   if (answer === "no_answer" || answer === 429 || answer >= 500) return "retry";
   return answer === 200 || answer === 201 ? "delivered" : "refused";
 }
 
-/** How long the only thread sleeps before the alert goes back, after so many earlier retries. */
+/** Pause of the only thread before the alert returns to the queue, by number of earlier retries. */
 export function backoffSeconds(retries: number): number {
   return Math.min(BASE_DELAY_SECONDS * 2 ** retries, MAX_DELAY_SECONDS);
 }
 
-/** The alert as it goes back to the alert queue. */
+/** The alert that returns to the alert queue. */
 export function retriedAlert(message: JsonObject, retries: number): Uint8Array {
   return editMessage(message, { cut: [RETRY_COUNT], append: [[RETRY_COUNT, String(retries + 1)]] });
 }
 
-/** What is posted to Moogsoft: the forwarder's own payload, the event inside. */
+/** The payload for Moogsoft, with the event inside. */
 export function moogPayload(alert: JsonObject): string {
   const raw = (name: string) => {
     const member = findMember(alert, name);

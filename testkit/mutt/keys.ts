@@ -1,4 +1,4 @@
-/** The keys of MUTT that the stand-ins use (contract §1.1, §7). */
+/** MUTT's keys that the fakes use (contract §1.1, §7). */
 export const KEYS = {
   ingest: "mutt:ingest_queue",
   alerts: "mutt:alert_queue",

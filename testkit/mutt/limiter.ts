@@ -3,7 +3,7 @@ import type { Redis } from "ioredis";
 import { KEYS } from "./keys.ts";
 import type { SimClock } from "./sim_clock.ts";
 
-/** ARGV: limit, window (ms), now (ms), member. MUTT's own bug is kept: EXPIRE is given milliseconds as seconds. */
+/** ARGV: limit, window (ms), now (ms), member. Keeps MUTT's bug: EXPIRE gets milliseconds as seconds. */
 const ADMIT_LUA = `
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3] - ARGV[2])
 if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
@@ -11,13 +11,13 @@ redis.call('ZADD', KEYS[1], ARGV[3], ARGV[4])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 return 1`;
 
-/** A limiter as one forwarder sees it. */
+/** The limiter of one forwarder. */
 export class RateLimiter {
   readonly #redis: Redis;
   readonly #limit: number;
   readonly #windowMs: number;
 
-  /** `limit` alerts in `periodSeconds` of simulated time. */
+  /** Allows `limit` alerts in `periodSeconds` of simulated time. */
   constructor(
     redis: Redis,
     { limit, periodSeconds, clock }: { limit: number; periodSeconds: number; clock: SimClock },
@@ -27,7 +27,7 @@ export class RateLimiter {
     this.#windowMs = Math.round(clock.realMs(periodSeconds * 1_000));
   }
 
-  /** Whether one more may be sent now; if so it is booked. */
+  /** Whether one more alert may be sent now; if so, counts it. */
   async admit(): Promise<boolean> {
     const nowMs = Date.now();
     const member = `${nowMs}:${Math.random()}`;

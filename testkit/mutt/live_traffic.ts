@@ -1,15 +1,15 @@
-/** Live traffic beside a replay in real time, and what the forwarder made of both. */
+/** Live traffic during a replay in real time, and the forwarder's results for both. */
 import type { Redis } from "ioredis";
 import { eventText, idOf } from "../engine.ts";
 import type { TestRedis } from "../redis.ts";
 import type { MuttObserver } from "./observer.ts";
 
-/** Most live messages of one push: what a stall held up does not come as one burst. */
+/** Maximum live messages of one push, to avoid a burst after a stall. */
 const MOST_AT_ONCE = 50;
 
-/** Live traffic: a message each `everyMs` on the dot, whatever the machine does in between. */
+/** Live traffic: one message every `everyMs` on average, even after a stall of the machine. */
 export class LiveTraffic implements AsyncDisposable {
-  /** When each message was pushed, by its id, on the monotonic clock. */
+  /** Time of each push by id, on the monotonic clock. */
   readonly pushedAtMs = new Map<string, number>();
   readonly #running: Promise<void>;
   #isStopped = false;
@@ -23,7 +23,7 @@ export class LiveTraffic implements AsyncDisposable {
     await this.#running;
   }
 
-  /** How long those pushed within a time were on their way until they were forwarded, in milliseconds, shortest first. */
+  /** Latencies from push to forwarding of messages pushed within a span, in milliseconds, shortest first. */
   delaysMs({ sentAtMs }: AlertRecord, [fromMs, toMs]: readonly [number, number]): number[] {
     return [...this.pushedAtMs]
       .filter(([, pushedMs]) => pushedMs >= fromMs && pushedMs < toMs)
@@ -48,30 +48,30 @@ export class LiveTraffic implements AsyncDisposable {
   }
 }
 
-/** An alert that was over the limit. */
+/** An alert over the limit. */
 export interface Destroyed {
   readonly id: string;
   readonly isReplay: boolean;
-  /** How much of the limit's window replays had used. Where this is 0 and it is none itself, no replay is to blame. */
+  /** Replays in the limit's window. If this is 0 and the alert is not a replay, no replay caused it. */
   readonly replaysInWindow: number;
 }
 
-/** What alerter and forwarder did, by the ids of messages; times are the monotonic clock's. */
+/** Actions of alerter and forwarder by message id; times are from the monotonic clock. */
 export class AlertRecord implements MuttObserver {
-  /** When each alert was let through. */
+  /** Time when each alert passed the limit. */
   readonly sentAtMs = new Map<string, number>();
-  /** When each replay was, in order. */
+  /** Time of each replay, in order. */
   readonly replayedAtMs: number[] = [];
   readonly overTheLimit: Destroyed[] = [];
-  /** Alerts that were let through twice. */
+  /** Alerts that passed twice. */
   readonly doubled: string[] = [];
-  /** What came back to a dead-letter queue. */
+  /** Messages that returned to a dead-letter queue. */
   readonly backInDlq: string[] = [];
-  /** What the alerter or the forwarder could not use. */
+  /** Messages that the alerter or the forwarder discarded. */
   readonly refused: string[] = [];
   readonly #windowMs: number;
 
-  /** `windowMs`: the window of the forwarder's limit. */
+  /** `windowMs`: window of the forwarder's limit. */
   constructor({ windowMs }: { windowMs: number }) {
     this.#windowMs = windowMs;
   }
@@ -102,7 +102,7 @@ function isReplay(alert: Uint8Array): boolean {
   return new TextDecoder().decode(alert).includes('"_remediation"');
 }
 
-/** "p50 1, p95 2, max 9 ms (of 250)", for people. */
+/** Formats latencies: "p50 1, p95 2, max 9 ms (of 250)". */
 export function tellDelays(sortedMs: readonly number[]): string {
   const at = (share: number) => (sortedMs[Math.max(0, Math.ceil(share * sortedMs.length) - 1)] ?? NaN).toFixed(0);
   return `p50 ${at(0.5)}, p95 ${at(0.95)}, max ${at(1)} ms (of ${sortedMs.length})`;

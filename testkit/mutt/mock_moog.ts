@@ -1,31 +1,31 @@
 /**
- * A mock Moogsoft: takes every event, or fails as it is told. `demo/mock_moog.ts` is the program, for compose.
+ * A mock Moogsoft: accepts every event, or fails as configured. `demo/mock_moog.ts` is the program, for compose.
  *
- * - `POST` to any path: 200 `{"status":"accepted"}`, or the status it was told, as MUTT's own two mocks answer
- * - `GET /health`: 200 whatever it was told; it is about the mock itself
- * - `GET /stats`: `{"count","refused","last"}`: events taken, events refused, the last event taken
- * - `PUT /status` with a body such as `503`: the status of every later POST
+ * - `POST` to any path: 200 `{"status":"accepted"}`, or the configured status, like MUTT's two mocks
+ * - `GET /health`: always 200; it reports the mock itself
+ * - `GET /stats`: `{"count","refused","last"}`: accepted events, refused events, the last accepted event
+ * - `PUT /status` with a body such as `503`: sets the status of later POSTs
  */
 
-/** A mock that runs. */
+/** A running mock. */
 export interface MockMoog {
   readonly port: number;
-  /** Where events are posted to. */
+  /** URL for events. */
   readonly url: string;
   readonly stats: MoogStats;
-  /** What every POST from now on is answered with (200-599). */
+  /** Sets the status of later POSTs (200-599). */
   answerWith(status: number): void;
-  /** How long every POST from now on takes; 0 at first. */
+  /** Sets the delay of later POSTs, in milliseconds; initially 0. */
   delayBy(ms: number): void;
   /** Cuts every connection and stops listening. */
   stop(): Promise<void>;
 }
 
-/** What the mock has seen. */
+/** Counts of the mock. */
 export interface MoogStats {
   readonly count: number;
   readonly refused: number;
-  /** The last event taken; `null` before the first. */
+  /** The last accepted event; `null` before the first. */
   readonly last: string | null;
 }
 

@@ -1,4 +1,4 @@
-/** MUTT's own remediation service: its loop, written anew from what the contract says of it (§2). */
+/** The loop of MUTT's own remediation service, rewritten from the contract (§2). */
 import type { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
 import { KEYS } from "./keys.ts";
@@ -6,12 +6,12 @@ import { judgeAsOriginal } from "./original_rules.ts";
 import type { SimClock } from "./sim_clock.ts";
 import { closeRedis, openRedis, type Worker, workerOf } from "./worker.ts";
 
-/** How long its probe's answer holds, and how long the probe may take. */
+/** Cache time of its probe's answer, and timeout of the probe. */
 const HEALTH_CACHE_SECONDS = 60, HEALTH_TIMEOUT_SECONDS = 5;
-/** However compressed the time, a local exchange takes some. */
+/** Minimum real time of a local request, with any time compression. */
 const MIN_TIMEOUT_MS = 500;
 
-/** How it runs. */
+/** Options of the loop. */
 export interface OriginalOptions {
   readonly redisUrl: string;
   readonly moogUrl: string;
@@ -22,7 +22,7 @@ export interface OriginalOptions {
   readonly batchSize: number;
 }
 
-/** Starts it. */
+/** Starts the loop. */
 export function startOriginal({ redisUrl, moogUrl, clock, intervalSeconds, batchSize }: OriginalOptions): Worker {
   const stopping = new AbortController();
   const { signal } = stopping;
@@ -32,14 +32,14 @@ export function startOriginal({ redisUrl, moogUrl, clock, intervalSeconds, batch
     const pacer = clock.pacer();
     while (!signal.aborted) {
       if (await probe.isHealthy()) await replay(redis, { batchSize });
-      // From the end of one pass to the start of the next.
+      // Counts from the end of a pass to the start of the next.
       await pacer.sleep(intervalSeconds * 1_000, signal);
     }
   };
   return workerOf(loop().finally(() => closeRedis(redis)), stopping);
 }
 
-/** One pass: pop and push are two commands, and what raises goes back to the tail, where it is next again. */
+/** One pass. Pop and push are two commands. A message that raises returns to the tail, where it is next again. */
 export async function replay(redis: Redis, { batchSize }: { batchSize: number }): Promise<void> {
   const depth = await redis.llen(KEYS.dlqAlerter);
   for (let i = 0; i < Math.min(batchSize, depth); i++) {

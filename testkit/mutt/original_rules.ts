@@ -5,10 +5,10 @@ import { pythonNumber } from "./alerter_rules.ts";
 /** `MAX_POISON_RETRIES` of the original. */
 export const ORIGINAL_MAX_RETRIES = 3;
 
-/** `put_back`: an exception; the message goes back to the tail, where it is the next one again. */
+/** `put_back`: an exception; the message returns to the tail, where it is next again. */
 export type OriginalVerdict = "replay" | "dead" | "put_back";
 
-/** Judges by `_moog_retry_count`, which messages of the alerter's DLQ never have. What is not JSON counts 0. */
+/** Judges by `_moog_retry_count`, which messages in the alerter's DLQ never have. Invalid JSON counts as 0. */
 export function judgeAsOriginal(bytes: Uint8Array): OriginalVerdict {
   if (!isUtf8(bytes)) return "put_back";
   const message = readMessage(bytes);

@@ -1,8 +1,8 @@
-/** Random values that a seed repeats (mulberry32). For test data only. */
+/** Seeded random values (mulberry32), for test data only. */
 export class SeededRandom {
   #state: number;
 
-  /** Any number; its lower 32 bits count. */
+  /** Any number; uses its lower 32 bits. */
   constructor(seed: number) {
     this.#state = seed >>> 0;
   }
@@ -12,12 +12,12 @@ export class SeededRandom {
     return Math.floor(this.#next() / 2 ** 32 * bound);
   }
 
-  /** One of the items; there must be one. */
+  /** One of the items, which must not be empty. */
   pick<T>(items: readonly T[]): T {
     return items[this.below(items.length)] as T;
   }
 
-  /** The items in a random order, in a new array (Fisher and Yates). */
+  /** A shuffled copy of the items (Fisher and Yates). */
   shuffle<T>(items: readonly T[]): T[] {
     const shuffled = [...items];
     for (let i = shuffled.length - 1; i > 0; i--) {

@@ -1,20 +1,20 @@
 /**
- * The time of the stand-ins for MUTT: every duration is divided by one factor, so that Redis' own clock need not be faked. With
- * a factor of 1 they run in real time.
+ * The clock of MUTT's fakes: divides every duration by one factor, so that Redis' clock need not be faked. With a
+ * factor of 1 they run in real time.
  */
 import { type Clock, SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 
-/** Simulated milliseconds in one real one: a simulated minute takes a second. See demo/simulator/figures.md for what limits it. */
+/** Simulated milliseconds per real one: a simulated minute takes a second. demo/simulator/figures.md explains its limits. */
 export const DEFAULT_FACTOR = 60;
 
-/** Longest stall that a pacer makes up for, in real milliseconds: after a longer one it goes on without a burst. */
+/** Longest stall that a pacer catches up, in real milliseconds. After a longer one it continues without a burst. */
 const MAX_OVERSHOT_MS = 50;
 
 /** The clock of one simulation. */
 export class SimClock {
-  /** Simulated milliseconds in a real one. */
+  /** Simulated milliseconds per real one. */
   readonly factor: number;
-  /** Real milliseconds that workers came late and could not make up for: a machine too slow for this factor. */
+  /** Real milliseconds that workers could not catch up: the machine is too slow for this factor. */
   lostMs = 0;
   readonly #clock: Clock;
   #startedAtMs: number;
@@ -25,7 +25,7 @@ export class SimClock {
     this.#startedAtMs = clock.monotonicMs();
   }
 
-  /** The incident begins now. */
+  /** Starts the incident. */
   restart(): void {
     this.lostMs = 0;
     this.#startedAtMs = this.#clock.monotonicMs();
@@ -36,7 +36,7 @@ export class SimClock {
     return (this.#clock.monotonicMs() - this.#startedAtMs) * this.factor;
   }
 
-  /** The instant from which {@link SimClock.since} counts. */
+  /** A mark for {@link SimClock.since}. */
   mark(): number {
     return this.#clock.monotonicMs();
   }
@@ -46,7 +46,7 @@ export class SimClock {
     return (this.#clock.monotonicMs() - mark) * this.factor;
   }
 
-  /** How long simulated milliseconds take. */
+  /** Converts simulated to real milliseconds. */
   realMs(simulatedMs: number): number {
     return simulatedMs / this.factor;
   }
@@ -62,7 +62,7 @@ export class SimClock {
   }
 }
 
-/** Sleeps for one worker so that the sum is right: what a timer takes too long is made up for by the next sleep. */
+/** Sleeps for one worker with an exact sum: the next sleep compensates for a late timer. */
 export class Pacer {
   readonly #sim: SimClock;
   readonly #clock: Clock;
@@ -74,8 +74,8 @@ export class Pacer {
   }
 
   /**
-   * Sleeps for simulated milliseconds, or until the signal. A negative time is one by which the worker is late already: the
-   * next sleeps are the shorter for it.
+   * Sleeps for simulated milliseconds, or until the signal. A negative time means that the worker is late; it shortens
+   * the next sleeps.
    */
   async sleep(simulatedMs: number, signal?: AbortSignal): Promise<void> {
     const wantedMs = this.#sim.realMs(simulatedMs) - this.#overshotMs;

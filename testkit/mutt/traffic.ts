@@ -3,15 +3,15 @@ import { generateDeadLetter } from "./dead_letters.ts";
 import { SeededRandom } from "./random.ts";
 
 /**
- * - `healthy`: nothing wrong with it
- * - `poison`: the database never takes it
- * - `malformed`: a required member is empty; the alerter throws it away
- * - `not_json`: the alerter throws it away
- * - `non_object`: the alerter's loop raises on it
+ * - `healthy`: valid
+ * - `poison`: the database always rejects it
+ * - `malformed`: a required member is empty; the alerter discards it
+ * - `not_json`: the alerter discards it
+ * - `non_object`: makes the alerter's loop raise
  */
 export type EventKind = "healthy" | "poison" | "malformed" | "not_json" | "non_object";
 
-/** Events that arrive at a steady rate, in simulated minutes from the start of the incident. */
+/** Events at a steady rate. Times are simulated minutes from the start of the incident. */
 export interface Stream {
   readonly fromMinute: number;
   readonly toMinute: number;
@@ -19,25 +19,25 @@ export interface Stream {
   readonly kind: EventKind;
 }
 
-/** One event, as the ingestor queues it. */
+/** An event from the ingestor. */
 export interface SimEvent {
   readonly id: string;
   readonly kind: EventKind;
-  /** When it arrives, in simulated milliseconds since the incident began. */
+  /** Its arrival, in simulated milliseconds since the start of the incident. */
   readonly dueMs: number;
   readonly text: string;
 }
 
-/** The id that the generator gives each event; it survives in alerts, envelopes and torn JSON. */
+/** The generator's id in each event. It survives in alerts, envelopes and torn JSON. */
 const ID_PATTERN = /[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/;
 
-/** The id inside a message; `null` where there is none. */
+/** Finds the id in a message; `null` if there is none. */
 export function idIn(message: string | Uint8Array): string | null {
   const text = typeof message === "string" ? message : new TextDecoder().decode(message);
   return ID_PATTERN.exec(text)?.[0] ?? null;
 }
 
-/** All events of these streams in the order of their arrival. */
+/** Generates all events of these streams in order of arrival. */
 export function generateTraffic(streams: readonly Stream[], seed: number): SimEvent[] {
   const random = new SeededRandom(seed);
   const arrivals = streams.flatMap(({ fromMinute, toMinute, perMinute, kind }) => {

@@ -1,49 +1,49 @@
-/** What the stand-ins for alerter and forwarder have in common: a connection, a heartbeat, a loop, an end. */
+/** The base of the fake alerter and forwarder: connection, heartbeat, loop and stop. */
 import { Redis } from "ioredis";
 import type { SimClock } from "./sim_clock.ts";
 
-/** MUTT's heartbeats: SETEX of so long, each so often; the first one after that time (contract §1.1). */
+/** MUTT's heartbeats: expiry and interval of SETEX; the first comes after one interval (contract §1.1). */
 const HEARTBEAT_TTL_SECONDS = 30, HEARTBEAT_EVERY_SECONDS = 10;
-/** However compressed the time, a heartbeat outlives a stall of this process. */
+/** Minimum real expiry, so that a heartbeat outlives a stall of this process with any time compression. */
 const MIN_HEARTBEAT_TTL_MS = 1_500;
 const DISCONNECT_TIMEOUT_MS = 1;
-/** How long one blocking pop waits, and so how long stopping may take. Real seconds. */
+/** Timeout of a blocking pop, which bounds the time to stop, in real seconds. */
 export const POP_TIMEOUT_SECONDS = 0.2;
 
-/** A stand-in that runs. */
+/** A running fake. */
 export interface Worker {
-  /** Rejects if it fails; never resolves before it was stopped. */
+  /** Rejects if it fails; resolves only after a stop. */
   readonly running: Promise<void>;
-  /** Finishes the message in hand. Safe to call twice. */
+  /** Stops after the current message. Safe to call twice. */
   stop(): Promise<void>;
 }
 
-/** A stand-in of this folder. Disposing of it stops it, and rejects if it has failed. */
+/** A fake of this folder. Disposing stops it and rejects if it has failed. */
 export type RunningWorker = Worker & AsyncDisposable;
 
-/** How a worker is made. */
+/** Options of a worker. */
 export interface WorkerOptions {
   readonly redisUrl: string;
   readonly clock: SimClock;
   readonly heartbeatKey: string;
   /** One turn of its loop. */
   turn(redis: Redis, signal: AbortSignal): Promise<void>;
-  /** What else it does as often as it beats. */
+  /** An additional action at each heartbeat. */
   onBeat?(redis: Redis): Promise<unknown>;
 }
 
-/** Opens a connection whose commands reject, rather than wait, while there is no server. */
+/** Opens a connection. Commands reject instead of waiting while the server is down. */
 export function openRedis(url: string): Redis {
   const redis = new Redis(url, {
     maxRetriesPerRequest: 0,
     disconnectTimeout: DISCONNECT_TIMEOUT_MS,
-    replyMapping: "legacy", // ioredis' default; its types want it named
+    replyMapping: "legacy", // ioredis' default; its types require it
   });
-  redis.on("error", () => {}); // commands reject all the same
+  redis.on("error", () => {}); // commands still reject
   return redis;
 }
 
-/** Closes it; resolves when nothing of it is left, its timer included. */
+/** Closes it. Resolves when it is gone, including its timer. */
 export async function closeRedis(redis: Redis): Promise<void> {
   if (redis.status === "end") return;
   const connected = ["connect", "ready", "connecting"].includes(redis.status);
@@ -56,7 +56,7 @@ export async function closeRedis(redis: Redis): Promise<void> {
 export function startWorker({ redisUrl, clock, heartbeatKey, turn, onBeat }: WorkerOptions): RunningWorker {
   const stopping = new AbortController();
   const { signal } = stopping;
-  // A blocking pop holds its connection up, so the heart has its own.
+  // A blocking pop blocks its connection, so the heartbeat has its own.
   const [redis, heart] = [openRedis(redisUrl), openRedis(redisUrl)];
   const ttlMs = Math.round(Math.max(MIN_HEARTBEAT_TTL_MS, clock.realMs(HEARTBEAT_TTL_SECONDS * 1_000)));
   const beat = async () => {
@@ -71,7 +71,7 @@ export function startWorker({ redisUrl, clock, heartbeatKey, turn, onBeat }: Wor
   const work = async () => {
     while (!signal.aborted) await turn(redis, signal);
   };
-  // Where one of them fails the other is ended, and both are waited for.
+  // If one fails, end the other and wait for both.
   const either = (part: Promise<void>) => part.finally(() => stopping.abort());
   const running = settleAll([either(work()), either(beat())]).finally(() =>
     Promise.all([closeRedis(redis), closeRedis(heart)])
@@ -79,9 +79,9 @@ export function startWorker({ redisUrl, clock, heartbeatKey, turn, onBeat }: Wor
   return workerOf(running, stopping);
 }
 
-/** A worker of what runs until `stopping` is aborted. */
+/** Makes a worker of a task that runs until `stopping` aborts. */
 export function workerOf(running: Promise<void>, stopping: AbortController): RunningWorker {
-  running.catch(() => {}); // told by whoever awaits it
+  running.catch(() => {}); // reported by the caller that awaits it
   return {
     running,
     stop() {
@@ -95,7 +95,7 @@ export function workerOf(running: Promise<void>, stopping: AbortController): Run
   };
 }
 
-/** Waits for all of them, then rejects with the first failure, if there was one. */
+/** Waits for all, then rejects with the first failure, if any. */
 async function settleAll(parts: readonly Promise<void>[]): Promise<void> {
   const failure = (await Promise.allSettled(parts)).find((outcome) => outcome.status === "rejected");
   if (failure) throw failure.reason;

@@ -17,37 +17,37 @@ export const SOURCES_FILES: Corpus<RegExp | null, File> = [
   {
     name: "arrays 100,000 deep",
     why: "a recursive reader dies",
-    wanted: /it is nested too deeply \(line 1, column 65\)$/,
+    wanted: /nested deeper than 64 levels \(line 1, column 65\)$/,
     text: () => `${"[".repeat(100_000)}${"]".repeat(100_000)}`,
   },
   {
     name: "objects 100,000 deep",
     why: "a recursive reader dies",
-    wanted: /it is nested too deeply/,
+    wanted: /nested deeper than 64 levels/,
     text: () => `${'{"a":'.repeat(100_000)}1${"}".repeat(100_000)}`,
   },
   {
     name: "100,000 deep in a member",
     why: "a recursive reader dies",
-    wanted: /it is nested too deeply/,
+    wanted: /nested deeper than 64 levels/,
     text: () => file(`"maxReplays": ${"[".repeat(100_000)}${"]".repeat(100_000)}`).text(),
   },
   {
     name: "opened 100,000 times",
     why: "never closed",
-    wanted: /it is nested too deeply/,
+    wanted: /nested deeper than 64 levels/,
     text: () => "[".repeat(100_000),
   },
   {
     name: "10,000 names twice",
     why: "each is a problem, a hundred are told",
-    wanted: /^sources\.a0 stands there twice/,
+    wanted: /^sources\.a0 is defined twice/,
     text: () => `{"sources":{${names(10_000, (at) => `"a${at}":0`)},${names(10_000, (at) => `"a${at}":0`)}}}`,
   },
   {
     name: "a megabyte of line feeds",
     why: "the work is bounded",
-    wanted: /it has more words and marks than are read \(line \d+, column 1\)$/,
+    wanted: /more than 200000 tokens \(line \d+, column 1\)$/,
     text: () => `${"\n".repeat(1_000_000)}x`,
   },
   {
@@ -59,7 +59,7 @@ export const SOURCES_FILES: Corpus<RegExp | null, File> = [
   {
     name: "__proto__ as a member",
     why: "nothing is inherited",
-    wanted: /^sources\.orders\.__proto__ is not known/,
+    wanted: /^sources\.orders\.__proto__ is unknown/,
     text: () => `{"sources": {"orders": {"__proto__": {${LISTS}}}}}`,
   },
   {
@@ -71,13 +71,13 @@ export const SOURCES_FILES: Corpus<RegExp | null, File> = [
   {
     name: "toString as a member",
     why: "every object has it",
-    wanted: /^sources\.orders\.toString is not known/,
+    wanted: /^sources\.orders\.toString is unknown/,
     ...file('"toString": 1'),
   },
   {
     name: "__proto__ as the root's member",
     why: "nothing is inherited",
-    wanted: /^__proto__ is not known/,
+    wanted: /^__proto__ is unknown/,
     text: () => `{"__proto__": {"sources": {}}}`,
   },
   {
@@ -95,7 +95,7 @@ export const SOURCES_FILES: Corpus<RegExp | null, File> = [
   {
     name: "bytes that are not UTF-8",
     why: "read as U+FFFD",
-    wanted: /^it cannot be read as YAML or JSON: it is not text in UTF-8/,
+    wanted: /^cannot parse as YAML or JSON: invalid UTF-8 text/,
     text: () => '{"sources": {"\ufffd": {}}}',
   },
   {
@@ -144,7 +144,7 @@ export const SOURCES_FILES: Corpus<RegExp | null, File> = [
   {
     name: "20,000 unknown members",
     why: "a hundred are told",
-    wanted: /^sources\.orders\.m0 is not known/,
+    wanted: /^sources\.orders\.m0 is unknown/,
     text: () => file(names(20_000, (at) => `"m${at}":1`)).text(),
   },
   // YAML.
@@ -172,13 +172,13 @@ export const SOURCES_FILES: Corpus<RegExp | null, File> = [
   {
     name: "a merge key",
     why: "YAML 1.2 has none",
-    wanted: /^sources\.orders\["<<"\] is not known/,
+    wanted: /^sources\.orders\["<<"\] is unknown/,
     text: () => "sources: {orders: {<<: {dlq: d}, dlq: d, target: t, dead: x}}",
   },
   {
     name: "__proto__ in YAML",
     why: "nothing is inherited",
-    wanted: /^sources\.orders\.__proto__ is not known/,
+    wanted: /^sources\.orders\.__proto__ is unknown/,
     text: () => "sources:\n  orders:\n    __proto__: {dlq: d}\n    dlq: d\n    target: t\n    dead: x\n",
   },
   {
@@ -196,25 +196,25 @@ export const SOURCES_FILES: Corpus<RegExp | null, File> = [
   {
     name: "lists 300,000 deep on one line",
     why: "a recursive reader dies",
-    wanted: /it is nested too deeply/,
+    wanted: /nested deeper than 64 levels/,
     text: () => `sources: \n${"- ".repeat(300_000)}`,
   },
   {
     name: "names 300,000 deep on one line",
     why: "takes time by its square",
-    wanted: /it is nested too deeply/,
+    wanted: /nested deeper than 64 levels/,
     text: () => "? ".repeat(300_000),
   },
   {
     name: "objects nested by their indentation",
     why: "a recursive reader dies",
-    wanted: /it is nested too deeply/,
+    wanted: /nested deeper than 64 levels/,
     text: () => names(1_000, (at) => `${" ".repeat(at)}a:\n`).replaceAll(",", ""),
   },
   {
     name: "50,000 brackets that close nothing",
     why: "each is a fault, one is told",
-    wanted: /this does not belong here \(line 1, column 1\)$/,
+    wanted: /unexpected token \(line 1, column 1\)$/,
     text: () => "]\n".repeat(50_000),
   },
   {
@@ -226,7 +226,7 @@ export const SOURCES_FILES: Corpus<RegExp | null, File> = [
   {
     name: "a secret behind a lost bracket",
     why: "never shown",
-    wanted: /this does not belong here/,
+    wanted: /unexpected token/,
     text: () => "sources: {}} hidden",
   },
   {

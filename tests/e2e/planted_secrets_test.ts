@@ -189,12 +189,15 @@ Deno.test("secrets: the service shows none while all goes wrong that can, in eit
             PLANTED.misplaced,
           ]
         ) {
-          const before = service.stderr.filter((line) => line.includes("stay as they were")).length;
+          const before = service.stderr.filter((line) => line.includes("sources file rejected")).length;
           await Deno.writeTextFile(path, JSON.stringify({ sources: { orders: { ...orders, healthUrl: bad } } }));
           service.signal("SIGHUP");
-          await waitUntil(() => service.stderr.filter((line) => line.includes("stay as they were")).length > before, {
-            ...{ what: "the file is refused", timeoutMs: 15_000 },
-          });
+          await waitUntil(
+            () => service.stderr.filter((line) => line.includes("sources file rejected")).length > before,
+            {
+              ...{ what: "the file is refused", timeoutMs: 15_000 },
+            },
+          );
         }
         if (format === "true") await askEverything(service);
         for (const line of String(await client.client("LIST")).split("\n")) watchOutput("CLIENT LIST", line);
@@ -274,7 +277,7 @@ const ARGUMENTS: readonly (readonly [args: readonly string[], tells: RegExp])[] 
   [["once", `--password=${PLANTED.redisPassword}`], /unknown option '--password/],
   [["once", `-p${PLANTED.misplaced}`], /unknown option/],
   [["once", `--${PLANTED.misplaced}`], /unknown option/],
-  [["once", "--source", PLANTED.moogApiKey], /There is no source/],
+  [["once", "--source", PLANTED.moogApiKey], /Unknown source/],
   [["once", `--json=${PLANTED.moogApiKey}`], /--json/],
   [["config", PLANTED.moogApiKey], /too many arguments|unknown/],
   [["health", PLANTED.moogApiKey], /too many arguments|unknown/],

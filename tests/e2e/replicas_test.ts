@@ -77,7 +77,7 @@ withRedis(
       assert.equal((await once.exit).code, 3);
       assert.match(
         once.stderr.join("\n"),
-        /Source alerter is led by pod \([0-9a-f]{8}\), whose lease ends in \d+\.\d s/,
+        /Source alerter is led by pod \([0-9a-f]{8}\); its lease ends in \d+\.\d s/,
       );
       assert.equal(await redis.depth(DLQ), 20);
     }

@@ -200,7 +200,7 @@ Deno.test("slo: exit 69 where nobody answers, where a stranger does, and where t
   try {
     for (
       const [answer, says] of [
-        [{ status: 200, body: `${PLANTED.misplaced}` }, /^The service answered 200, and not with its objectives$/],
+        [{ status: 200, body: `${PLANTED.misplaced}` }, /^The service answered 200 without its objectives$/],
         [{ status: 200, body: '{"state": "ok"}' }, /answered 200/],
         [{ status: 200, body: "null" }, /answered 200/],
         [{ status: 404, body: "Not found" }, /answered 404/],

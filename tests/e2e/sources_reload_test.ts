@@ -108,11 +108,11 @@ withRedis(
       const badFiles: [make: () => void, tells: RegExp][] = [
         [
           () => Deno.writeTextFileSync(path, fileOf(bad)),
-          /orders\.x is not known.*orders\.dlq 5 is not.*orders\.maxReplays 0 is not.*sources\[.*a b.* is not a source's name/,
+          /orders\.x is unknown.*orders\.dlq 5 is not.*orders\.maxReplays 0 is not.*sources\[.*a b.* is not a source's name/,
         ],
         [() => Deno.removeSync(path), /cannot be read: NotFound/],
-        [() => Deno.writeTextFileSync(path, ""), /it is empty/],
-        [() => Deno.writeTextFileSync(path, last.slice(0, 60)), /it breaks off/],
+        [() => Deno.writeTextFileSync(path, ""), /the file is empty/],
+        [() => Deno.writeTextFileSync(path, last.slice(0, 60)), /unexpected end of file/],
       ];
       for (const [make, tells] of badFiles) await change(service, { make, event: "sources_rejected", tells });
       await bothGoOn();

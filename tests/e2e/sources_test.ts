@@ -91,7 +91,7 @@ withRedis(
     // Nor does a reload leave it without any.
     file.write(`{"sources": {"alerter": {}}}`);
     service.signal("SIGHUP");
-    await service.waitForLine(/there would be no source at all.*"sources_rejected"/);
+    await service.waitForLine(/no source would be left.*"sources_rejected"/);
     service.signal("SIGTERM");
     assert.equal((await service.exit).code, 0);
     await using bare = startService({ env });
@@ -122,7 +122,7 @@ Deno.test("run: starts nothing under a sources file that is wrong, and tells eve
   await using service = startService({ env: { REMEDIATION_SOURCES_PATH: file.path, REMEDIATION_INTERVAL: "never" } });
   assert.equal((await service.exit).code, 78);
   const told = service.stderr.join("\n");
-  for (const part of ["REMEDIATION_INTERVAL", "orders.target 5 is not", "orders.x is not known", "orders.dlq"]) {
+  for (const part of ["REMEDIATION_INTERVAL", "orders.target 5 is not", "orders.x is unknown", "orders.dlq"]) {
     assert.ok(told.includes(part), told);
   }
   assert.deepEqual(service.events("listening"), []);

@@ -305,7 +305,7 @@ for (
       }),
       { probe: false },
     );
-    const found = findings.find(({ text }) => text.startsWith("its consumer's page"));
+    const found = findings.find(({ text }) => text.startsWith("consumer health page"));
     deepStrictEqual([found?.level, exitCode], expected);
     if (status === 503 && found) match(found.text, /127\.0\.0\.1:\d+ answered 503 \(ALERTER_HEALTH_URL\)/);
     await alerter.stop();

@@ -76,7 +76,7 @@ Deno.test("pace: entries of the future in the forwarder's books are not counted,
   for (let i = 0; i < 100; i++) await client.zadd(RATE_KEY, "+inf", `planted ${i}`);
   await client.zadd(RATE_KEY, Date.now() + 3_600_000, "in an hour");
   await server().seedList(DLQ, eventTexts(5));
-  assert.match((await check()).join(), /has 101 entries of the future/);
+  assert.match((await check()).join(), /has 101 entries in the future/);
   await using engine = createEngine(server(), { settings: { maxPerSecond: "auto", targetMaxDepth: 0 } });
   await engine.start();
   await waitUntilEmpty(server(), DLQ);
@@ -138,7 +138,7 @@ Deno.test("check: tells of gates that the running service has found closed for h
   assert.deepEqual(judgeGates(health, nowMs), [{
     level: "warning",
     subject: "source alerter",
-    text: "gate pace of the running service is closed since 2026-01-02T09:00:00.000Z: why",
+    text: "gate pace of the running service has been closed since 2026-01-02T09:00:00.000Z: why",
   }]);
   for (
     const other of ["", "OK", "null", "{}", '{"sources": 1}', '{"sources": [null]}', '{"sources": [{"gates": 1}]}']

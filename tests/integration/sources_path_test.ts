@@ -52,20 +52,20 @@ const BAD_FILES: readonly [what: string, prepare: Prepare, problem: RegExp][] = 
     Deno.truncateSync(path, 100_000_000);
   }, /cannot be read: FileTooLarge \(more than 1048576 bytes\) \(expected: a regular file/],
   ["one byte too many", write(GOOD.padEnd(MAX_SOURCES_BYTES + 1)), /cannot be read: FileTooLarge/],
-  ["an empty file", write(""), /it is empty and not an object \{"sources": \{…\}\}$/],
-  ["nothing but a byte order mark", write("\uFEFF"), /it is empty and not an object/],
+  ["an empty file", write(""), /the file is empty, not an object \{"sources": \{…\}\}$/],
+  ["nothing but a byte order mark", write("\uFEFF"), /the file is empty, not an object/],
   [
     "UTF-16",
     write(Uint8Array.from([0xff, 0xfe, 0x7b, 0, 0x7d, 0])),
-    /it is not text in UTF-8 \(line 1, column 1\)$/,
+    /invalid UTF-8 text \(line 1, column 1\)$/,
   ],
   [
     "Latin-1",
     write(Uint8Array.from([...utf8.encode(`{"\n`), 0xe4])),
-    /it is not text in UTF-8 \(line 2, column 1\)$/,
+    /invalid UTF-8 text \(line 2, column 1\)$/,
   ],
-  ["zeros", write(new Uint8Array(1_000)), /it is not text in UTF-8 \(line 1, column 1\)$/],
-  ["half of a file", write(GOOD.slice(0, 40)), /it breaks off before its end \(line 1, column 40\)$/],
+  ["zeros", write(new Uint8Array(1_000)), /invalid UTF-8 text \(line 1, column 1\)$/],
+  ["half of a file", write(GOOD.slice(0, 40)), /unexpected end of file \(line 1, column 40\)$/],
 ];
 
 for (const [what, prepare, problem] of BAD_FILES) {
