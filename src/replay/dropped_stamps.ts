@@ -3,7 +3,7 @@
  *
  * Remembers a few messages of the last cycle by their other members, and looks for them among arrivals without a stamp. Members that
  * the consumer adds do no harm. Somebody may push a message again that was replayed just before, so a few must match, and what is
- * believed ends with the first cycle of which none does.
+ * believed ends with the first arrivals of which none does. Without arrivals (a held cycle replays nothing) it stays believed.
  */
 import type { Buffer } from "node:buffer";
 import { FAILED_AT_MEMBER, REMEDIATION_MEMBER, type SourcePolicy } from "../message/source_policy.ts";
@@ -43,7 +43,7 @@ export class DroppedStamps {
   /** Tells what a look found. @returns whether the stamps are dropped; `null`: as far as was known */
   looked({ stamped, unstamped }: { stamped: number; unstamped: readonly Buffer[] }): boolean | null {
     if (stamped > 0) return false;
-    if (this.#remembered.size === 0) return null;
+    if (this.#remembered.size === 0 || unstamped.length === 0) return null;
     const arrived = unstamped.slice(0, MAX_COMPARED).map((message) => this.#membersOf(message) ?? new Set<string>());
     const isBack = (members: ReadonlySet<string>) => arrived.some((one) => members.isSubsetOf(one));
     const matches = [...this.#remembered.values()].filter(isBack).length;
