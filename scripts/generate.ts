@@ -179,8 +179,8 @@ from a file.
 
 **A consumer that drops the stamp.** If three or more of the last cycle's messages return without it, the log says so (event
 \`stamps_dropped\`), \`check\` warns, and \`mutt_remediation_stamps_dropped\` is 1. Every arrival then counts as a return of the last cycle, and
-no message can become poison. Make the consumer keep the member \`_remediation\`. The condition ends with the first cycle without such a
-message.
+no message can become poison. Make the consumer keep the member \`_remediation\`. The condition ends when messages arrive
+and none of them is such a message; while nothing arrives, it stays.
 
 **Outages that a gate saw.** Replays during a closed gate on their path weigh nothing. Two fields of the source's record keep the history:
 
