@@ -395,6 +395,6 @@ Deno.test("check: without Vault names both variables when Redis wants a password
     assert.equal((await service.exit).code, 1);
     assert.match(
       service.stdout.join("\n"),
-      /NOAUTH.*set REDIS_PASS_CURRENT and MOOG_API_KEY, which MUTT keeps in Vault/,
+      /NOAUTH.*set REDIS_PASS_CURRENT and MOOG_API_KEY \(MUTT keeps them only in Vault\)/,
     );
   }));
