@@ -176,7 +176,7 @@ than twice the new failures, the source continues (event \`messages_fail\`). Thi
 
 **A consumer that drops the stamp.** If three or more messages return without it (event \`stamps_dropped\`, \`check\`,
 \`mutt_remediation_stamps_dropped\`), every arrival counts as a return, and no message can become poison. Make the consumer keep the
-member \`_remediation\`.
+member \`_remediation\`. The condition ends when messages arrive and none of them is such a message.
 
 **Outages that a gate saw.** Replays during a closed gate on their path weigh nothing. The history (event \`outage\`):
 \`HGET mutt:remediation:{mutt:dlq:alerter}:state outages\` prints the last 16 as \`gate reason from-until cycle;…\`, newest last.

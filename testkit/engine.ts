@@ -27,7 +27,7 @@ import { type Clock, SYSTEM_CLOCK } from "../src/runtime/clock.ts";
 import { createId, SYSTEM_RANDOM } from "../src/runtime/random.ts";
 import { PLANTED } from "./planted_secrets.ts";
 import { watchLogLine, watchOutput } from "./secrets_net.ts";
-import { waitUntil } from "./wait.ts";
+import { PATIENT_MS, waitUntil } from "./wait.ts";
 import { WrappedStore } from "./wrapped_store.ts";
 
 /** Lists of the source that the engine runs. */
@@ -188,13 +188,13 @@ class TestEngine implements Engine {
   async turn(
     { begin = "due", signal = new AbortController().signal }: Partial<TurnOptions> = {},
   ): Promise<TurnOutcome> {
-    await this.connections.waitUntilReady(5_000);
+    await this.connections.waitUntilReady(PATIENT_MS);
     await this.source.leadership.take();
     return await this.source.replay.runOnce({ begin, signal });
   }
 
   async start(): Promise<void> {
-    await this.connections.waitUntilReady(5_000);
+    await this.connections.waitUntilReady(PATIENT_MS);
     this.source.leadership.start();
     this.#loop.start();
   }

@@ -37,7 +37,7 @@ export class Pipeline implements AsyncDisposable {
   /** Runs one interval: all replicas take a turn concurrently, then the consumer processes its queue. */
   async tick(consumer: Consumer): Promise<void> {
     await this.#dueNow();
-    await Promise.all(this.engines.map((engine) => engine.turn({ begin: "due" })));
+    await this.#turnAll();
     await this.consume(consumer);
     this.#cycles++;
   }
@@ -83,7 +83,7 @@ export class Pipeline implements AsyncDisposable {
   async tickPaced(consumer: Consumer): Promise<void> {
     await this.#dueNow();
     let isOver = false;
-    const turns = Promise.all(this.engines.map((engine) => engine.turn({ begin: "due" }))).finally(() => isOver = true);
+    const turns = this.#turnAll().finally(() => isOver = true);
     while (!isOver) await this.consume(consumer);
     await turns;
     await this.consume(consumer);
@@ -92,6 +92,13 @@ export class Pipeline implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const engine of this.engines) await engine[Symbol.asyncDispose]();
+  }
+
+  /** Every replica takes its turn, and another while the others, or the consumer, have kept it from going on. */
+  async #turnAll(): Promise<void> {
+    await Promise.all(this.engines.map(async (engine) => {
+      while ((await engine.turn({ begin: "due" })).stoppedBy === "contended");
+    }));
   }
 
   async #dueNow(): Promise<void> {

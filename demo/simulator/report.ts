@@ -90,8 +90,12 @@ function showDelay(seconds: number): string {
   return seconds < 100 ? `${seconds.toFixed(0)} s` : `${(seconds / 60).toFixed(1)} min`;
 }
 
+/** Whether the machine was too slow for the factor. */
+export function isDoubtful({ worstLagMs, lateShare }: Result): boolean {
+  return worstLagMs > DOUBTFUL_LAG_MS || lateShare > DOUBTFUL_SHARE;
+}
+
 function formatDoubts(columns: readonly Column[]): string[] {
-  const isDoubtful = ({ worstLagMs, lateShare }: Result) => worstLagMs > DOUBTFUL_LAG_MS || lateShare > DOUBTFUL_SHARE;
   return columns.filter(({ result }) => isDoubtful(result)).map(({ title, result: { worstLagMs, lateShare } }) =>
     `  ${title}: times are doubtful: this machine stalled for up to ${
       Math.round(worstLagMs)

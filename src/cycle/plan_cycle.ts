@@ -127,7 +127,9 @@ function judgeReturns(
     ...{ cycle: record.cycle, replayed: record.replayed, firsts: record.firsts, movedAtMs: record.movedAtMs, says },
     ...{ returned: 0, firstsReturned: 0, pending: 0, others: 0, othersFailed: 0, isTroubled: false },
   }];
-  const found = stampsDropped ? new Map([[record.cycle, { returned: arrived, firsts: arrived }]]) : returns.found;
+  const found = stampsDropped && arrived > 0
+    ? new Map([[record.cycle, { returned: arrived, firsts: arrived }]])
+    : returns.found;
   const counted = countReturns([...record.tallies, ...closing], found);
   const lagMs = lagOf(record, found, nowMs);
   let unseen = waiting;

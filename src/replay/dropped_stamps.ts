@@ -3,7 +3,7 @@
  *
  * Remembers some messages of the last cycle by their other members, and looks for them among arrivals without a stamp. The
  * consumer may add members. A producer may send a replayed message again, so several must match. The condition ends with the
- * first cycle without a match.
+ * first arrivals of which none matches; without arrivals (a held cycle replays nothing) it stays.
  */
 import type { Buffer } from "node:buffer";
 import { FAILED_AT_MEMBER, REMEDIATION_MEMBER, type SourcePolicy } from "../message/source_policy.ts";
@@ -43,7 +43,7 @@ export class DroppedStamps {
   /** Compares the arrivals of one look. @returns whether the consumer drops the stamps; `null`: no news */
   looked({ stamped, unstamped }: { stamped: number; unstamped: readonly Buffer[] }): boolean | null {
     if (stamped > 0) return false;
-    if (this.#remembered.size === 0) return null;
+    if (this.#remembered.size === 0 || unstamped.length === 0) return null;
     const arrived = unstamped.slice(0, MAX_COMPARED).map((message) => this.#membersOf(message) ?? new Set<string>());
     const isBack = (members: ReadonlySet<string>) => arrived.some((one) => members.isSubsetOf(one));
     const matches = [...this.#remembered.values()].filter(isBack).length;

@@ -5,17 +5,19 @@ import type { TestRedis } from "../redis.ts";
 import type { MuttObserver } from "./observer.ts";
 
 /** Maximum live messages of one push, to avoid a burst after a stall. */
-const MOST_AT_ONCE = 50;
+const MOST_AT_ONCE = 5;
+/** Maximum live messages under way. Traffic beyond what a busy machine's stand-ins can take would only fill the queues. */
+const MOST_UNDER_WAY = 50;
 
-/** Live traffic: one message every `everyMs` on average, even after a stall of the machine. */
+/** Live traffic: one message every `everyMs`, or as many as the stand-ins can take on a busy machine. */
 export class LiveTraffic implements AsyncDisposable {
   /** Time of each push by id, on the monotonic clock. */
   readonly pushedAtMs = new Map<string, number>();
   readonly #running: Promise<void>;
   #isStopped = false;
 
-  constructor(redis: TestRedis, { queue, everyMs }: { queue: string; everyMs: number }) {
-    this.#running = this.#run(redis.client(), { queue, everyMs });
+  constructor(redis: TestRedis, { queue, everyMs, record }: { queue: string; everyMs: number; record: AlertRecord }) {
+    this.#running = this.#run(redis.client(), { queue, everyMs, record });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -31,11 +33,18 @@ export class LiveTraffic implements AsyncDisposable {
       .sort((a, b) => a - b);
   }
 
-  async #run(redis: Redis, { queue, everyMs }: { queue: string; everyMs: number }): Promise<void> {
-    const startedMs = performance.now();
+  async #run(
+    redis: Redis,
+    { queue, everyMs, record }: { queue: string; everyMs: number; record: AlertRecord },
+  ): Promise<void> {
+    let pushedUntilMs = performance.now();
     while (!this.#isStopped) {
-      const due = Math.floor((performance.now() - startedMs) / everyMs) - this.pushedAtMs.size;
-      if (due > 0) await this.#push(redis, { queue, count: Math.min(due, MOST_AT_ONCE) });
+      const nowMs = performance.now();
+      pushedUntilMs = Math.max(pushedUntilMs, nowMs - MOST_AT_ONCE * everyMs);
+      const due = Math.floor((nowMs - pushedUntilMs) / everyMs);
+      const count = Math.min(due, MOST_UNDER_WAY - (this.pushedAtMs.size - record.liveEnded()));
+      if (count > 0) await this.#push(redis, { queue, count });
+      pushedUntilMs += Math.max(0, count) * everyMs;
       await new Promise((resolve) => setTimeout(resolve, Math.min(everyMs, 5)));
     }
   }
@@ -74,6 +83,12 @@ export class AlertRecord implements MuttObserver {
   /** `windowMs`: window of the forwarder's limit. */
   constructor({ windowMs }: { windowMs: number }) {
     this.#windowMs = windowMs;
+  }
+
+  /** Live messages that are not under way any more. */
+  liveEnded(): number {
+    const ended = this.sentAtMs.size + this.overTheLimit.length + this.backInDlq.length + this.refused.length;
+    return ended - this.replayedAtMs.length;
   }
 
   admitted(alert: Uint8Array): void {

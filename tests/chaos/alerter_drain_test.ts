@@ -59,7 +59,7 @@ async function drainBesideLive(redis: TestRedis, drain: Drain): Promise<string> 
     ...{ hasBreaker: false, post: () => Promise.resolve(200), moogLatencyMs: () => sendMs },
   });
   await using _alerter = startAlerter({ ...mutt, shedOver });
-  await using live = new LiveTraffic(redis, { queue: ingestQueue, everyMs: 1_000 / livePerSecond });
+  await using live = new LiveTraffic(redis, { queue: ingestQueue, everyMs: 1_000 / livePerSecond, record });
   await waitUntil(() => live.pushedAtMs.size >= livePerSecond * calmMs / 1_000, {
     what: "live traffic flows",
     timeoutMs: calmMs + 10_000,

@@ -62,7 +62,7 @@ async function replayBesideLive(redis: TestRedis, run: Run): Promise<string> {
     ...{ rate: { limit, periodSeconds: periodMs / 1_000 } },
     ...{ hasBreaker: false, post: () => Promise.resolve(200), moogLatencyMs: () => sendMs },
   });
-  await using live = new LiveTraffic(redis, { queue: alertQueue, everyMs: 2 * periodMs / limit });
+  await using live = new LiveTraffic(redis, { queue: alertQueue, everyMs: 2 * periodMs / limit, record });
   await waitUntil(() => live.pushedAtMs.size >= limit * calmMs / periodMs / 2, {
     what: "live traffic flows",
     timeoutMs: calmMs + 10_000,

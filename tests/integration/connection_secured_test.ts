@@ -10,7 +10,7 @@ import { PLANTED } from "../../testkit/planted_secrets.ts";
 import { watchOutput } from "../../testkit/secrets_net.ts";
 import { startService } from "../../testkit/service.ts";
 import { freePort, tlsConfig } from "../../testkit/tls.ts";
-import { waitUntil } from "../../testkit/wait.ts";
+import { PATIENT_MS, waitUntil } from "../../testkit/wait.ts";
 
 const TLS = new URL("../../testkit/tls/", import.meta.url);
 const pem = (name: string) => Deno.readTextFileSync(new URL(name, TLS));
@@ -74,7 +74,7 @@ Deno.test("RedisConnections: works over TLS when the authority is the server's, 
       ]
     ) {
       await withConnections(address, async ({ connections }) => {
-        assert.ok(await connections.waitUntilReady(5_000));
+        assert.ok(await connections.waitUntilReady(PATIENT_MS));
         assert.equal(await connections.reader.ping(), "PONG");
       });
     }
@@ -87,7 +87,7 @@ Deno.test("RedisConnections: shows its certificate to a server that asks for one
     await withConnections(
       { ...PLAIN, port, tls: true, caCert: pem("ca.crt"), clientCert, clientKey },
       async ({ connections }) => {
-        assert.ok(await connections.waitUntilReady(5_000));
+        assert.ok(await connections.waitUntilReady(PATIENT_MS));
         assert.equal(await connections.reader.ping(), "PONG");
       },
     );
@@ -99,7 +99,7 @@ for (const [serverName, isReady] of [["localhost", true], ["redis.example.com", 
     await withTlsRedis(async (port) => {
       await withConnections(
         { ...PLAIN, port, tls: true, caCert: pem("ca.crt"), serverName },
-        async ({ connections }) => assert.equal(await connections.waitUntilReady(isReady ? 5_000 : 700), isReady),
+        async ({ connections }) => assert.equal(await connections.waitUntilReady(isReady ? PATIENT_MS : 700), isReady),
       );
     });
   });
@@ -145,7 +145,7 @@ Deno.test("RedisConnections: logs in with the next password when the current one
   try {
     const password = new Secret(PLANTED.redisPassword), passwordNext = new Secret(PLANTED.redisPasswordNext);
     await withConnections({ ...PLAIN, port: redis.port, password, passwordNext }, async ({ connections, lines }) => {
-      assert.ok(await connections.waitUntilReady(8_000), lines.join(""));
+      assert.ok(await connections.waitUntilReady(PATIENT_MS), lines.join(""));
       assert.equal(await connections.committer.ping(), "PONG");
       assert.ok(lines.some((line) => line.includes("REDIS_PASS_NEXT")));
     });
@@ -179,7 +179,7 @@ Deno.test("RedisConnections: logs in as an ACL user", async () => {
       password: new Secret(PLANTED.redisPassword),
     };
     await withConnections(address, async ({ connections }) => {
-      assert.ok(await connections.waitUntilReady(5_000));
+      assert.ok(await connections.waitUntilReady(PATIENT_MS));
       assert.equal(await connections.reader.acl("WHOAMI"), "remediation");
     });
   } finally {
@@ -192,7 +192,7 @@ Deno.test("RedisConnections: works over a Unix socket", async () => {
   try {
     const url = new Secret(`unix://${redis.dir}/redis.sock`);
     await withConnections({ ...PLAIN, url }, async ({ connections }) => {
-      assert.ok(await connections.waitUntilReady(5_000));
+      assert.ok(await connections.waitUntilReady(PATIENT_MS));
       assert.equal(await connections.reader.ping(), "PONG");
     });
   } finally {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import type { Redis } from "ioredis";
 import { createEngine, DLQ } from "../../testkit/engine.ts";
 import { withRedis } from "../../testkit/redis.ts";
+import { PATIENT_MS } from "../../testkit/wait.ts";
 
 /** How often a message was read so far. */
 async function readsOf(redis: Redis): Promise<number> {
@@ -14,7 +15,7 @@ withRedis(
   async (server) => {
     const redis = server.client();
     await using engine = createEngine(server);
-    await engine.connections.waitUntilReady(5_000);
+    await engine.connections.waitUntilReady(PATIENT_MS);
     const [watch] = engine.source.watches;
     await redis.lpush(DLQ, JSON.stringify({ timestamp: "2026-01-01T00:00:00Z", message: "x".repeat(100_000) }));
     await watch!.runOnce();

@@ -7,6 +7,7 @@ import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { createEngine, DLQ, type Engine, eventTexts, readLists } from "../../testkit/engine.ts";
 import { shareRedis } from "../../testkit/redis.ts";
 import { startService } from "../../testkit/service.ts";
+import { PATIENT_MS } from "../../testkit/wait.ts";
 
 const server = shareRedis();
 const BUG =
@@ -38,7 +39,7 @@ Deno.test("ReplayLoop: ends with the bug, and sends nothing again, when a script
   await server().seedList(DLQ, eventTexts(3));
   await using engine = createEngine(server());
   const sent = spoilCommits(engine), bug = Promise.withResolvers<unknown>();
-  await engine.connections.waitUntilReady(5_000);
+  await engine.connections.waitUntilReady(PATIENT_MS);
   const loop = new ReplayLoop(engine.source.replay, {
     ...{ clock: SYSTEM_CLOCK, intervalMs: () => 10, onPass: () => {}, onBug: bug.resolve },
   });

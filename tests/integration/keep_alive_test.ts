@@ -7,7 +7,7 @@ import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { DLQ } from "../../testkit/engine.ts";
 import { recordLog } from "../../testkit/recorded_log.ts";
 import { withRedis } from "../../testkit/redis.ts";
-import { waitUntil } from "../../testkit/wait.ts";
+import { PATIENT_MS, waitUntil } from "../../testkit/wait.ts";
 
 withRedis(
   "RedisConnections: asks something on each idle connection, in a transaction and subscribed too, and loses none",
@@ -25,7 +25,7 @@ withRedis(
     try {
       const mover = connections.openNeeded("mover", DLQ), subscriber = connections.open("subscriber", DLQ);
       const guard = new TailGuard(mover, { key: DLQ, other: connections.committer });
-      await connections.waitUntilReady(5_000);
+      await connections.waitUntilReady(PATIENT_MS);
       await waitUntil(() => subscriber.status === "ready", { what: "the subscriber is ready" });
       await subscriber.subscribe("channel");
       await guard.prove();

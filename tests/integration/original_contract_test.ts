@@ -16,7 +16,7 @@ import {
 } from "../../testkit/engine.ts";
 import { startHttpStub, type StubAnswer } from "../../testkit/http_stub.ts";
 import { shareRedis } from "../../testkit/redis.ts";
-import { waitUntil } from "../../testkit/wait.ts";
+import { PATIENT_MS, waitUntil } from "../../testkit/wait.ts";
 
 const server = shareRedis();
 const ROOT = new URL("../../", import.meta.url);
@@ -25,7 +25,7 @@ const ROOT = new URL("../../", import.meta.url);
 async function oneCycle(messages: readonly (string | Uint8Array)[], settings: EngineOptions["settings"] = {}) {
   await using engine = createEngine(server(), { settings });
   await server().seedList(DLQ, messages);
-  await engine.connections.waitUntilReady(5_000);
+  await engine.connections.waitUntilReady(PATIENT_MS);
   await engine.source.whenKnown();
   const outcome = await engine.turn({ begin: "now" });
   const valueOf = async (metric: { get(): Promise<{ values: { value: number; labels: object }[] }> }, labels = {}) =>
@@ -76,7 +76,11 @@ async function probe(answer: StubAnswer, replayed: 0 | 1): Promise<void> {
   const moog = await startHttpStub();
   try {
     moog.answer(answer);
-    const probed = { moogHealthCheckEnabled: true, moogWebhookUrl: moog.url, moogHealthTimeoutMs: 300 };
+    const probed = {
+      moogHealthCheckEnabled: true,
+      moogWebhookUrl: moog.url,
+      moogHealthTimeoutMs: "fault" in answer ? 300 : PATIENT_MS,
+    };
     const { outcome, metrics } = await oneCycle([eventText(1)], probed);
     assert.deepEqual([outcome.replayed, metrics.moogHealth], [replayed, replayed]);
     assert.equal(outcome.stoppedBy, replayed === 1 ? "empty" : "downstream");

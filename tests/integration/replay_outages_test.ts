@@ -6,7 +6,7 @@ import { createEngine, DLQ, eventTexts, readLists, replayedText, waitUntilEmpty 
 import { shareRedis, withRedis } from "../../testkit/redis.ts";
 import { startService } from "../../testkit/service.ts";
 import { startTcpProxy } from "../../testkit/tcp_proxy.ts";
-import { waitUntil } from "../../testkit/wait.ts";
+import { PATIENT_MS, waitUntil } from "../../testkit/wait.ts";
 
 const server = shareRedis();
 
@@ -14,7 +14,7 @@ Deno.test("RedisConnections: leaves no connection behind when closed, be it idle
   await server().seedList(DLQ, eventTexts(200));
   const idle = createEngine(server());
   const busy = createEngine(server());
-  await idle.connections.waitUntilReady(5_000);
+  await idle.connections.waitUntilReady(PATIENT_MS);
   const killed = Promise.withResolvers<void>();
   busy.beforeCommit((number) => {
     if (number === 3) busy.kill().then(killed.resolve, killed.reject);
@@ -28,7 +28,7 @@ Deno.test("RedisConnections: leaves no connection behind when closed, be it idle
 
 Deno.test("RedisConnections: names its connections when connected", async () => {
   await using engine = createEngine(server());
-  await engine.connections.waitUntilReady(5_000);
+  await engine.connections.waitUntilReady(PATIENT_MS);
   const named = () => server().clientConnections().then((all) => all.map(({ name }) => name).sort());
   await waitUntil(async () => (await named()).every((name) => name !== ""), { what: "they have names" });
   const roles = ["committer", "mover:alerter", "reader"];
@@ -44,10 +44,10 @@ Deno.test("RedisConnections: a source's own holds others up only once it was the
     ...{ tls: false, caCert: "" },
   }, { clock: SYSTEM_CLOCK, random: () => 1, onReconnect: () => lines.push("counted"), log });
   try {
-    ok(await connections.waitUntilReady(5_000));
+    ok(await connections.waitUntilReady(PATIENT_MS));
     const own = connections.openNeeded("mover:new", "dlq");
     deepStrictEqual([connections.isReady(), connections.isReady(own)], [true, false]);
-    ok(await connections.waitUntilReady(5_000));
+    ok(await connections.waitUntilReady(PATIENT_MS));
     strictEqual(connections.isReady(own), true);
     own.disconnect(true);
     await waitUntil(() => Promise.resolve(lines.includes("redis_lost")), { what: "its loss is told" });
@@ -89,11 +89,11 @@ Deno.test("RedisConnections: connects anew what the client has ended for good", 
     ...{ clock: SYSTEM_CLOCK, random: () => .5, log: SILENT, onReconnect: () => {} },
   });
   try {
-    ok(await connections.waitUntilReady(5_000));
+    ok(await connections.waitUntilReady(PATIENT_MS));
     const { reader, committer } = connections;
     for (const redis of [reader, committer]) redis.disconnect();
     await waitUntil(() => Promise.resolve(reader.status === "end"), { what: "it has ended" });
-    ok(await connections.waitUntilReady(5_000));
+    ok(await connections.waitUntilReady(PATIENT_MS));
     strictEqual(await reader.ping(), "PONG");
   } finally {
     await connections.close();

@@ -41,7 +41,7 @@ withRedis("kill and restart: same port and files, and clients come back", {
 
 withRedis("kill: a stopped server answers again when it is continued", async (redis) => {
   const client = redis.client({ commandTimeout: 100 });
-  await client.ping();
+  await waitUntil(() => client.ping().catch(() => ""), { what: "it is connected" });
   await redis.kill("SIGSTOP");
   await assert.rejects(client.ping(), /timed out/i);
   await redis.kill("SIGCONT");

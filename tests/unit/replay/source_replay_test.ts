@@ -115,3 +115,26 @@ Deno.test("runOnce: rejects when a store fails for another reason than Redis", a
     assert.deepEqual(await errors(), []);
   }
 });
+
+Deno.test("runOnce: still says that the consumer drops the stamps while nothing arrives", async () => {
+  const { source, runOnce } = createEngine();
+  const nextCycle = async () => {
+    source.nowMs += SETTINGS.intervalMs;
+    await runOnce();
+    return [source.fields.get("boundBy"), source.fields.get("stampsDropped")];
+  };
+  await nextCycle();
+  source.target = [];
+  source.dlq.push(...eventTexts(5).map((text) => Buffer.from(text)));
+  assert.deepEqual(await nextCycle(), ["returns", "1"]);
+  source.dlq.push(
+    ...source.target.splice(0).map((message) =>
+      Buffer.from(String(message).replace(/, "_remediation": \{.*\}\}$/, "}"))
+    ),
+  );
+  assert.deepEqual(await nextCycle(), ["held", "1"]);
+  assert.equal((await nextCycle())[1], "1", "nothing arrived");
+  assert.equal((await nextCycle())[1], "1", "the canary group stayed away");
+  source.dlq.push(...eventTexts(5, 100).map((text) => Buffer.from(text)));
+  assert.deepEqual((await nextCycle())[1], "0", "what arrives is new");
+});

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { formatTally, judge, parseJunit } from "../../../scripts/test_run.ts";
+import { formatTally, judge, parseJunit, tallyLine } from "../../../scripts/test_run.ts";
 
 const REPORT = `<?xml version="1.0" encoding="UTF-8"?>
 <testsuites name="deno test" tests="6" failures="2" errors="0" time="0.010">
@@ -27,4 +27,9 @@ Deno.test("judge: counts a bad end without a failed test as one failure", () => 
 Deno.test("formatTally: names skipped tests only where there are any", () => {
   assert.equal(formatTally({ passed: 12, failed: 0, skipped: 0 }), "12 passed, 0 failed");
   assert.equal(formatTally({ passed: 12, failed: 1, skipped: 2 }), "12 passed, 1 failed, 2 skipped");
+});
+
+Deno.test("tallyLine: begins a line of its own behind what a suite that was ended has left", () => {
+  const output = `a test that never ends ... ${tallyLine({ passed: 3, failed: 1, skipped: 0 })}`;
+  assert.equal(output.split("\n").at(-1), "3 passed, 1 failed");
 });
