@@ -245,6 +245,11 @@ Deno.test({
   },
 });
 
+/** Whether it lies in an envelope: a message that can be read does if its stamps would make it too deep for that. */
+function isSealed({ bytes, verdict }: Case): boolean {
+  return verdict.action === "dead" && openEnvelope(verdict.payload)?.every((byte, i) => byte === bytes[i]) === true;
+}
+
 async function compareVerdicts(): Promise<void> {
   const generated = fc.oneof(
     { weight: 3, arbitrary: ANY_BYTES },
@@ -255,8 +260,8 @@ async function compareVerdicts(): Promise<void> {
     checkReading(tried);
     checkStamps(tried);
     const message = readMessage(tried.bytes);
-    if (message.readable) {
-      checkMembers(message, tried);
+    if (message.readable) checkMembers(message, tried);
+    if (message.readable && !isSealed(tried)) {
       assert.equal(tried.answer.same, true, describe(tried.bytes));
     } else {
       const written = Buffer.from(tried.answer.written, "base64");
