@@ -17,7 +17,7 @@ import { type TestRedis, withRedis } from "../../testkit/redis.ts";
 import { startService } from "../../testkit/service.ts";
 import { waitUntil } from "../../testkit/wait.ts";
 
-/** One way in which Redis answers PING and lets nothing be moved. */
+/** One way in which Redis answers PING but refuses to move messages. */
 interface Fault {
   readonly name: string;
   readonly config?: readonly string[];
