@@ -1,8 +1,8 @@
 # The service as an image: one binary on a base without a shell. For another architecture it is compiled across, on the builder's
 # own, so nothing of that architecture runs here and no emulator is needed. `deno task test:image` builds this file and tries it.
 #
-# Both bases are pinned by tag: their digests could not be looked up where this was written. To pin them by digest, ask
-# `docker buildx imagetools inspect NAME` and give NAME@sha256:… by --build-arg, or write it here.
+# Both bases are pinned by tag. To pin them by digest, ask `docker buildx imagetools inspect NAME` and give NAME@sha256:… by
+# --build-arg, or write it here.
 ARG DENO_IMAGE=denoland/deno:2.9.6
 ARG BASE_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 
