@@ -3,7 +3,7 @@
  *
  * With Docker the build uses the base images of the Dockerfile. Without it, as root on Debian, it uses Podman (Buildah)
  * with a temporary store. That needs no image registry: substitutes for both base images, made of Debian's packages and
- * this Deno, have the names of the real ones. `docs/install.md` lists the limits of this.
+ * this Deno, have the names of the real ones. `docs/tested-with.md` lists the limits of this.
  */
 import { onPath, ROOT, run } from "./child.ts";
 import { describeCommit, PLATFORMS } from "./compile.ts";

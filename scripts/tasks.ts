@@ -18,6 +18,7 @@ const TASKS: Record<string, Task> = {
   dev: async (args) => await (await import("./dev.ts")).runDev(args),
   test: async () => await checkTypes() || await needRedis() || await testAll(),
   "test:unit": () => runSuites([SUITES.unit]),
+  "test:failover": async () => await needRedis() || await runSuites([SUITES.failover]),
   "test:chaos": async () => await needRedis() || await runSuites([SUITES.chaos]),
   "test:e2e": async () => await needRedis() || await testEndToEnd(),
   "test:image": async () => await needRedis() || await (await import("./image.ts")).testImage(),

@@ -16,7 +16,7 @@ export const MOST_CONNECTIONS = 64;
 const DESCRIPTORS_PER_CONNECTION = 5;
 /** File descriptors reserved for Redis, Moogsoft and files. */
 const SPARE_DESCRIPTORS = 20;
-/** Assumed free file descriptors if they cannot be counted: of 256, the minimum in docs/install.md. */
+/** Assumed free file descriptors if they cannot be counted: of 256, the minimum in docs/security.md. */
 const ASSUMED_DESCRIPTORS = 220;
 
 /** How long {@link HttpServer.stop} waits for answers in progress, in milliseconds. */

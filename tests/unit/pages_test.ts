@@ -17,8 +17,6 @@ const PAGES = [
   "bench/figures.md",
   "demo/simulator/figures.md",
   "tests/chaos/figures.md",
-  "demo/simulator/figures.md",
-  "tests/chaos/figures.md",
   ...filesIn("docs", ".md"),
 ];
 const RUNBOOK = read("docs/operations.md"), SECTIONS = parseRunbook(RUNBOOK);

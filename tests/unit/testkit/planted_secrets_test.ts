@@ -113,6 +113,7 @@ const NETTED =
 Deno.test("secrets net: every test that asks a page, or runs against Redis, has it", () => {
   const asking = [
     ...filesIn("tests/integration", ".ts"),
+    ...filesIn("tests/failover", ".ts"),
     ...filesIn("tests/e2e", ".ts"),
     ...filesIn("tests/chaos", ".ts"),
   ]
