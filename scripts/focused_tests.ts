@@ -9,7 +9,7 @@ const USAGE = `Usage: deno task t [--all] <file>… | <name> | --changed
   <file>     unit tests that reach these files through imports
   <name>     unit tests with this text in their name
   --changed  unit tests that reach the files that differ from HEAD
-  --all      also property, integration, failover and deployment tests`;
+  --all      also property, integration, long and deployment tests`;
 
 const FOLDERS = ["src", "testkit", "tests", "scripts", "demo", "bench"];
 
@@ -22,7 +22,7 @@ export async function runFocused(args: readonly string[]): Promise<number> {
     console.error(unknown === undefined ? USAGE : `Unknown option ${unknown}\n\n${USAGE}`);
     return 2;
   }
-  const suites = isAll ? [SUITES.unit, SUITES.quick, SUITES.failover] : [SUITES.unit];
+  const suites = isAll ? [SUITES.unit, SUITES.quick, SUITES.long] : [SUITES.unit];
   if (isAll) await findRedisServer();
   const files = isChanged ? await changedFiles() : given.map(toPath);
   const isName = !isChanged && !files.every(isFile);

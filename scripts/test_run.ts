@@ -32,8 +32,8 @@ const SUITE_LIMIT_MS = 30 * 60_000;
 /** Every suite by name. */
 export const SUITES = {
   unit: { folders: ["unit"], jobs: PROCESSORS, permissions: NO_IO },
-  /** Sentinels, clusters, passwords and secrets that change: servers die and come back, which takes minutes. */
-  failover: { folders: ["failover"], jobs: 3 * PROCESSORS, permissions: EVERYTHING },
+  /** What takes minutes: servers that die and come back, simulations, benchmarks, much memory. */
+  long: { folders: ["failover", "long"], jobs: 2 * PROCESSORS, permissions: EVERYTHING },
   chaos: { folders: ["chaos"], jobs: PROCESSORS, permissions: EVERYTHING },
   e2e: { folders: ["e2e"], jobs: 2 * PROCESSORS, permissions: EVERYTHING },
   /** All that needs Redis but neither the binary nor much time: one run, so that the processors are busy to its end. */

@@ -2,7 +2,7 @@
  * The brake limits a source in trouble. If nearly all messages of a cycle come back, they have a common cause, and the source
  * sends only canary groups until one of them does not come back.
  *
- * Pure. Only messages with this service's stamp count as returned (`evidence.ts`). `tests/property/healing_test.ts` runs this
+ * Pure. Only messages with this service's stamp count as returned (`evidence.ts`). `tests/long/healing_test.ts` runs this
  * code against the cases that the thresholds were chosen from.
  */
 import type { CycleLimit } from "./cycle_limit.ts";

@@ -8,7 +8,7 @@
  *   there is nothing to compare with, a failure weighs 0 bits; if only the message itself came back out of 20, 4.3 bits.
  * - Why an outage kills no message: let every message fail with the same chance p. Then E[1 ÷ share, if it fails] =
  *   1 − (1−p)^n ≤ 1, so the product over a healthy message's failures is a supermartingale. However long the outage lasts, it
- *   reaches 1,000 with a chance of at most 1 in 1,000 (Ville's inequality). `tests/property/healing_test.ts` confirms it by
+ *   reaches 1,000 with a chance of at most 1 in 1,000 (Ville's inequality). `tests/long/healing_test.ts` confirms it by
  *   counting.
  */
 

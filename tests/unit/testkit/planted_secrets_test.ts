@@ -114,6 +114,7 @@ Deno.test("secrets net: every test that asks a page, or runs against Redis, has 
   const asking = [
     ...filesIn("tests/integration", ".ts"),
     ...filesIn("tests/failover", ".ts"),
+    ...filesIn("tests/long", ".ts"),
     ...filesIn("tests/e2e", ".ts"),
     ...filesIn("tests/chaos", ".ts"),
   ]
