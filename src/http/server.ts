@@ -73,7 +73,12 @@ export class HttpServer {
       onFailure: (error) => this.#logFailure(error),
     });
     forgetServeAddress();
-    this.#inner = this.#serve();
+    try {
+      this.#inner = this.#serve();
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new ListenError(`Cannot listen on 127.0.0.1, which the ports need: ${reason}`, { cause });
+    }
   }
 
   /** Opens a port. @returns the actual port. @throws {ListenError} that names variable, address and port. */

@@ -23,8 +23,6 @@ export type QueueRole = (typeof QUEUE_ROLES)[number];
 
 /** Reasons of a failed replay, as in the original. */
 export const REPLAY_FAIL_REASONS = ["processing_error", "redis_error"] as const;
-/** One of {@link REPLAY_FAIL_REASONS}. */
-export type ReplayFailReason = (typeof REPLAY_FAIL_REASONS)[number];
 
 /** Results of a configuration change. */
 export const RELOAD_RESULTS = ["applied", "rejected"] as const;

@@ -47,12 +47,12 @@ export function cycleFacts({ cycle, depth, replayed, dead, conflicts, stoppedBy 
   };
 }
 
-/** Span of one chunk's commit. Its destination is the target, or the dead list if no message goes to the target. */
+/** Span of one chunk's commit. `destination`: the list that its messages, or the replayed ones of them, go to. */
 export function commitSpan(
-  { name, dlq, target, dead }: SourcePolicy,
-  chunk: { readonly replayed: number; readonly dead: number; readonly bytes: number },
+  { name, dlq }: SourcePolicy,
+  chunk: { readonly destination: string; readonly replayed: number; readonly dead: number; readonly bytes: number },
 ): SpanSpec {
-  const destination = chunk.replayed > 0 ? target : dead;
+  const { destination } = chunk;
   return {
     name: `commit ${destination}`,
     kind: "client",

@@ -10,7 +10,7 @@ import { BOOKS_LEAD_MS } from "../mutt/pace.ts";
 import { judgeProbe, type ProbeVerdict, sendProbe } from "../mutt/moogsoft_probe.ts";
 import type { RedisClient } from "../redis/cluster.ts";
 import type { RedisConnections } from "../redis/connection.ts";
-import { stateKey } from "../redis/keys.ts";
+import { oversizeKey, stateKey } from "../redis/keys.ts";
 import { explainRedisError } from "../redis/advice.ts";
 import { isRetryable, redisErrorCode } from "../redis/errors.ts";
 import { tryMovesOnce } from "../redis/move_trial.ts";
@@ -180,6 +180,7 @@ async function checkKeys(
     { role: "DLQ", key: policy.dlq, kind: "list" },
     { role: "target", key: policy.target, kind: "list" },
     { role: "dead list", key: policy.dead, kind: "list" },
+    { role: "oversize list", key: oversizeKey(policy.dlq), kind: "list" },
     ...downstreamQueues.slice(1).map((key) => ({ role: "queue downstream", key, kind: "list" })),
     { role: "record", key: stateKey(policy.dlq), kind: "hash" },
     { role: "forwarder's rate limit", key: rateKey, kind: "zset" },
@@ -243,8 +244,8 @@ async function checkStamps({ reader }: RedisConnections, { policy }: SourceDefin
   const { name, dlq } = policy, key = stateKey(dlq);
   if (await reader.type(key) !== "hash" || await reader.hget(key, "stampsDropped") !== "1") return [];
   const text =
-    `its consumer dead-letters messages without the member _remediation that they were replayed with, so whatever ` +
-    `arrives in ${dlq} is taken for a return and no message can become poison: let the consumer keep it`;
+    `its consumer dead-letters messages without the member _remediation, so each arrival in ${dlq} counts as a return ` +
+    `and no message can become poison: make the consumer keep the member`;
   return [{ level: "warning", subject: `source ${name}`, text }];
 }
 

@@ -5,8 +5,5 @@ import { replayNow } from "./replay_now.ts";
 import { slo } from "./slo.ts";
 import { status } from "./status.ts";
 
-/** One of {@link OPERATIONS}. */
-export type KnownOperation = (typeof OPERATIONS)[number];
-
 /** All operations. To add one, write its file and list it here. */
 export const OPERATIONS = [status, slo, check, config, replayNow] as const;

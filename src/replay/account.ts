@@ -7,6 +7,7 @@ import {
   type BrakeState,
   brakeState,
 } from "../cycle/brake.ts";
+import { oversizeKey } from "../redis/keys.ts";
 import { correlationIdOf, previewMessage } from "../message/preview.ts";
 import type { DeadReason, SourcePolicy } from "../message/source_policy.ts";
 import { lengthMs, type Outage } from "../cycle/outages.ts";
@@ -223,8 +224,12 @@ export class Account {
   /** In words that MUTT's runbooks look for. */
   #describeMoves({ replayed, dead: byReason }: Pick<Moves, "replayed" | "dead">): string {
     const { dlq, target, dead } = this.#policy;
-    const deaths = Object.entries(byReason).map(([reason, count]) => `${count} ${reason}`).join(", ");
-    return `Replaying from ${dlq}: ${replayed} to ${target}${deaths && `, ${deaths} to ${dead}`}`;
+    const counts = Object.entries(byReason) as [DeadReason, number][];
+    const lists = Map.groupBy(counts, ([reason]) => listOf(reason, { dlq, dead }));
+    const deaths = [...lists].map(([list, counts]) =>
+      `, ${counts.map(([reason, count]) => `${count} ${reason}`).join(", ")} to ${list}`
+    );
+    return `Replaying from ${dlq}: ${replayed} to ${target}${deaths.join("")}`;
   }
 
   /** Returns the number of messages that this instance has taken out of the DLQ so far. */
@@ -264,10 +269,10 @@ export class Account {
       this.#deathsUntold++;
       return;
     }
-    const { name: source, dead } = this.#policy;
+    const { name: source } = this.#policy;
     const correlationId = message ? correlationIdOf(message) : undefined;
     const kind = reason === "poison" ? "a poison message" : `a message (${reason}, not poison)`;
-    this.#log.warning("dead", `Moved ${kind} to ${dead}: ${detail}`, {
+    this.#log.warning("dead", `Moved ${kind} to ${listOf(reason, this.#policy)}: ${detail}`, {
       source,
       reason,
       bytes,
@@ -289,7 +294,7 @@ export class Account {
     if (this.#deathsUntold === 0) return;
     this.#log.warning(
       "dead_more",
-      `${this.#deathsUntold} more messages went to ${this.#policy.dead} in cycle ${this.#deathCycle}`,
+      `${this.#deathsUntold} more messages were given up in cycle ${this.#deathCycle}`,
       {
         source: this.#policy.name,
         count: this.#deathsUntold,
@@ -297,6 +302,11 @@ export class Account {
     );
     this.#deathsUntold = 0;
   }
+}
+
+/** The list that a message goes to when it is given up. */
+function listOf(reason: DeadReason, { dlq, dead }: Pick<SourcePolicy, "dlq" | "dead">): string {
+  return reason === "oversize" ? oversizeKey(dlq) : dead;
 }
 
 function countReasons(deaths: readonly BuriedMessage[]): Partial<Record<DeadReason, number>> {

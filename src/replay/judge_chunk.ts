@@ -2,7 +2,6 @@
 import type { Buffer } from "node:buffer";
 import type { DeadReason, SourcePolicy } from "../message/source_policy.ts";
 import { decide, type Verdict, type VerdictContext } from "../message/verdict.ts";
-import { oversizeKey } from "../redis/keys.ts";
 import { isNewest } from "../redis/sample.ts";
 import type { Chunk, Move } from "../cycle/chunk.ts";
 import type { CycleState } from "../cycle/cycle_state.ts";
@@ -163,8 +162,8 @@ function toPlan(
 function judgeOversize(chunk: Chunk, oversize: NonNullable<Chunk["oversize"]>, context: JudgeContext): JudgedChunk {
   const { newestBytes, newestDigest } = context.record;
   const isLikeNewest = oversize.bytes === newestBytes && oversize.digest === newestDigest;
-  const detail = `${oversize.bytes} bytes, more than REMEDIATION_MAX_MESSAGE_BYTES (${context.maxMessageBytes}): ` +
-    `kept unread in ${oversizeKey(context.policy.dlq)}`;
+  const detail =
+    `${oversize.bytes} bytes, more than REMEDIATION_MAX_MESSAGE_BYTES (${context.maxMessageBytes}); it was not read`;
   return {
     cycle: context.record.cycle,
     messages: [],

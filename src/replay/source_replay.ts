@@ -8,6 +8,7 @@ import type { Chunk, ChunkBounds, Commit, Move } from "../cycle/chunk.ts";
 import { commitResult, commitSpan, cycleFacts, cycleSpan } from "../observability/spans.ts";
 import type { Span, Tracer } from "../observability/tracing.ts";
 import { StoreError, wrongTypeError } from "../redis/errors.ts";
+import { oversizeKey } from "../redis/keys.ts";
 import type { CycleState, Snapshot } from "../cycle/cycle_state.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import type { Account } from "./account.ts";
@@ -331,7 +332,9 @@ export class SourceReplay {
       } else if (moved.result === "wrong_type") {
         const { dlq, target, dead } = this.policy;
         throw wrongTypeError(
-          `one of ${dlq}, ${target}, ${dead} is not a list, or the source's cycle state is not a hash`,
+          `one of ${dlq}, ${target}, ${dead}, ${
+            oversizeKey(dlq)
+          } is not a list, or the source's cycle state is not a hash`,
         );
       } else {
         await this.#deps.clock.sleep(AGAIN_MS, signal);
@@ -529,7 +532,9 @@ export class SourceReplay {
   ): Promise<Step> {
     const id = this.#deps.createId();
     const { messages, oversize, moves, endsCycle, places, spent, firsts } = plan;
-    const chunk = { replayed: plan.replayed, dead: plan.deaths.length, bytes: plan.bytes };
+    const { dlq, target, dead } = this.policy;
+    const destination = plan.replayed > 0 ? target : oversize ? oversizeKey(dlq) : dead;
+    const chunk = { destination, replayed: plan.replayed, dead: plan.deaths.length, bytes: plan.bytes };
     const { result, next } = await this.#deps.tracer.span(commitSpan(this.policy, chunk), async (span) => {
       const done = await this.#deps.store.commitAndRead(
         { id, messages, oversize, moves, endsCycle, places, spent, firsts, ...details },

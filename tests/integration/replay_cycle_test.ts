@@ -11,6 +11,7 @@ import {
   eventTexts,
   idOf,
   ODD_NUMBERS,
+  OVERSIZE,
   readLists,
   replayedText,
   STATE,
@@ -135,6 +136,9 @@ Deno.test("runOnce: moves an oversize message whole and those behind it when it 
   deepStrictEqual(await readLists(server()), {
     ...{ dlq: [], target: stamped([...eventTexts(15), ...eventTexts(15, 20)]), dead: [], oversize: [large] },
   });
+  const messageOf = (event: string) => engine.lines.find((line) => line.event === event)!.message;
+  match(messageOf("dead"), new RegExp(`^Moved a message \\(oversize, not poison\\) to ${OVERSIZE}: 3000000 bytes`));
+  strictEqual(messageOf("replayed"), `Replaying from ${DLQ}: 30 to ${TARGET}, 1 oversize to ${OVERSIZE}`);
   await checkAccount(engine);
 });
 
