@@ -25,6 +25,10 @@ const STALL_MS = 30_000;
 const MOST_STAYING = 16;
 /** Time for an answered client to close, in milliseconds. Closing at once could lose the answer. */
 const LINGER_MS = 1_000;
+/** Minimum time that a connection has, however many follow, in milliseconds. A normal client is answered within it. */
+const GRACE_MS = 150;
+/** Time to send a request, in milliseconds. A client that takes longer is cut before others. */
+const REQUEST_MS = 1_000;
 /** Pause after a failed accept, in milliseconds. */
 const ACCEPT_RETRY_MS = 50;
 const BUFFER_BYTES = 16_384;
@@ -90,12 +94,15 @@ export class Guest implements Visit {
   readonly #asked = Promise.withResolvers<void>();
   #inner: Deno.TcpConn | undefined;
   #stage: "asking" | "answering" | "answered" = "asking";
+  /** Time of the accept, on the monotonic clock. */
+  readonly acceptedAtMs: number;
   #movedAtMs = 0;
 
   constructor(client: Deno.TcpConn, { port, door }: { port: PortOptions; door: Door }) {
     this.#client = client;
     this.port = port;
     this.#door = door;
+    this.acceptedAtMs = door.nowMs();
     this.ended = new Promise((resolve) => this.signal.addEventListener("abort", () => resolve(), { once: true }));
   }
 
@@ -105,6 +112,11 @@ export class Guest implements Visit {
 
   get signal(): AbortSignal {
     return this.#end.signal;
+  }
+
+  /** Whether its request has not arrived yet. */
+  get isAsking(): boolean {
+    return this.#stage === "asking";
   }
 
   /** Whether its request is being handled or its answer is being sent. */
@@ -306,7 +318,7 @@ export class Door {
         if (!signal.aborted) await this.#afterFailure(client);
       } else if (signal.aborted) client.close();
       else {
-        if (this.#guests.size >= this.#options.mostConnections) await this.#makeRoom();
+        await this.#makeRoom();
         void this.#serve(new Guest(client, { port, door: this }));
       }
     }
@@ -315,23 +327,32 @@ export class Door {
   /** Most likely, no file descriptor is left. Frees one if a connection here holds it, then waits. */
   async #afterFailure(error: Error): Promise<void> {
     this.#options.onFailure(error);
-    if (this.#guests.size > 0) this.#cutOldest();
+    const guest = this.#slowest();
+    if (guest !== undefined) this.cut(guest, "crowded");
     await this.sleep(ACCEPT_RETRY_MS, this.#stopping.signal);
   }
 
   /**
-   * Cuts the oldest connection and yields to the runtime (about 4 ms), which only then frees the descriptors. A client
-   * thus lives for as many turns as the connection limit, enough for an answer under any load.
+   * Waits until one more connection is within the limit: cuts the slowest one as soon as it has had {@link GRACE_MS}, and
+   * yields to the runtime, which only then frees the descriptors.
    */
   async #makeRoom(): Promise<void> {
-    this.#cutOldest();
-    await this.sleep(0);
+    const { signal } = this.#stopping;
+    while (!signal.aborted && this.#guests.size >= this.#options.mostConnections) {
+      const guest = this.#slowest()!, leftMs = guest.acceptedAtMs + GRACE_MS - this.nowMs();
+      if (leftMs <= 0) this.cut(guest, "crowded");
+      await this.sleep(Math.max(0, leftMs), signal);
+    }
   }
 
-  /** The oldest client is most likely to waste its time: a normal client is answered in milliseconds. */
-  #cutOldest(): void {
-    const [oldest] = this.#guests;
-    if (oldest !== undefined) this.cut(oldest, "crowded");
+  /** The oldest client that has not sent a request in time, else the oldest one: normal ones are answered in milliseconds. */
+  #slowest(): Guest | undefined {
+    const [oldest] = this.#guests, sinceMs = this.nowMs() - REQUEST_MS;
+    for (const guest of this.#guests) {
+      if (guest.acceptedAtMs > sinceMs) break;
+      if (guest.isAsking) return guest;
+    }
+    return oldest;
   }
 
   /** Serves one connection. Does not reject. */
