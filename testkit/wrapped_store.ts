@@ -1,25 +1,15 @@
 /** A store that forwards every call to another; a test can replace calls. */
-import type {
-  BeginResult,
-  Chunk,
-  ChunkBounds,
-  Commit,
-  CommitResult,
-  CycleBeginning,
-  Excerpt,
-  NewestMessages,
-} from "../src/cycle/chunk.ts";
-import type { Snapshot } from "../src/cycle/cycle_state.ts";
 import type { ReplayStore } from "../src/replay/store.ts";
+
+/** A call of the store, and after its arguments the store behind it. */
+type Hook<Name extends keyof ReplayStore> = (
+  ...given: [...Parameters<ReplayStore[Name]>, store: ReplayStore]
+) => ReturnType<ReplayStore[Name]>;
 
 /** Replaced calls; each gets the store behind it. */
 export interface StoreHooks {
-  begin?: (beginning: CycleBeginning, store: ReplayStore) => Promise<BeginResult>;
-  commitAndRead?: (
-    commit: Commit,
-    bounds: ChunkBounds | null,
-    store: ReplayStore,
-  ) => ReturnType<ReplayStore["commitAndRead"]>;
+  begin?: Hook<"begin">;
+  commitAndRead?: Hook<"commitAndRead">;
 }
 
 /** Wraps a store. `hooks` may change at any time. */
@@ -32,34 +22,19 @@ export class WrappedStore implements ReplayStore {
     this.hooks = hooks;
   }
 
-  readState(): Promise<Snapshot> {
-    return this.#store.readState();
-  }
+  readState: ReplayStore["readState"] = () => this.#store.readState();
 
-  browseOldest(bounds: ChunkBounds): Promise<Chunk> {
-    return this.#store.browseOldest(bounds);
-  }
+  browseOldest: ReplayStore["browseOldest"] = (bounds) => this.#store.browseOldest(bounds);
 
-  browseNewest(bounds: ChunkBounds, excerpt?: Excerpt): Promise<NewestMessages> {
-    return this.#store.browseNewest(bounds, excerpt);
-  }
+  browseNewest: ReplayStore["browseNewest"] = (...given) => this.#store.browseNewest(...given);
 
-  readForCommit(bounds: ChunkBounds): Promise<Chunk> {
-    return this.#store.readForCommit(bounds);
-  }
+  readForCommit: ReplayStore["readForCommit"] = (bounds) => this.#store.readForCommit(bounds);
 
-  begin(beginning: CycleBeginning): Promise<BeginResult> {
-    return this.hooks.begin?.(beginning, this.#store) ?? this.#store.begin(beginning);
-  }
+  begin: ReplayStore["begin"] = (beginning) =>
+    this.hooks.begin?.(beginning, this.#store) ?? this.#store.begin(beginning);
 
-  commitAndRead(
-    commit: Commit,
-    bounds: ChunkBounds | null,
-  ): Promise<{ result: CommitResult; next: Promise<Chunk | null> }> {
-    return this.hooks.commitAndRead?.(commit, bounds, this.#store) ?? this.#store.commitAndRead(commit, bounds);
-  }
+  commitAndRead: ReplayStore["commitAndRead"] = (commit, bounds) =>
+    this.hooks.commitAndRead?.(commit, bounds, this.#store) ?? this.#store.commitAndRead(commit, bounds);
 
-  resolveLostCommit(id: string): Promise<boolean> {
-    return this.#store.resolveLostCommit(id);
-  }
+  resolveLostCommit: ReplayStore["resolveLostCommit"] = (id) => this.#store.resolveLostCommit(id);
 }
