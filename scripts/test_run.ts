@@ -33,9 +33,9 @@ const SUITE_LIMIT_MS = 30 * 60_000;
 export const SUITES = {
   unit: { folders: ["unit"], jobs: PROCESSORS, permissions: NO_IO },
   /** What takes minutes: servers that die and come back, simulations, benchmarks, much memory. */
-  long: { folders: ["failover", "long"], jobs: 3 * PROCESSORS, permissions: EVERYTHING },
+  long: { folders: ["failover", "long"], jobs: 2 * PROCESSORS, permissions: EVERYTHING },
   chaos: { folders: ["chaos"], jobs: 2 * PROCESSORS, permissions: EVERYTHING },
-  e2e: { folders: ["e2e"], jobs: 3 * PROCESSORS, permissions: EVERYTHING },
+  e2e: { folders: ["e2e"], jobs: 2 * PROCESSORS, permissions: EVERYTHING },
   /** All that needs Redis but neither the binary nor much time: one run, so that the processors are busy to its end. */
   quick: { folders: ["source", "property", "integration", "deploy"], jobs: 3 * PROCESSORS, permissions: EVERYTHING },
   image: { folders: ["image"], jobs: 1, permissions: EVERYTHING },
