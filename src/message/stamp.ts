@@ -54,7 +54,7 @@ export function findStamp(message: JsonObject): FoundStamp | null {
   return {
     // Stamps from before `evidence` counted a failure in one of two members.
     failures: Math.min(MAX_COUNT, countIn(record, "failures") + countIn(record, "excused")),
-    evidence: evidenceIn(record),
+    evidence: amountIn(record, "evidence"),
     sheds: countIn(record, "sheds"),
     since: wholeNumberIn(record, { name: "since", max: Number.MAX_SAFE_INTEGER }),
     cycle: wholeNumberIn(record, { name: "cycle", max: Number.MAX_SAFE_INTEGER }),
@@ -133,13 +133,14 @@ function ownFailedAt(message: JsonObject): string | null {
 }
 
 function countIn(record: JsonObject, name: string): number {
-  const count = findMember(record, name), value = count === null ? null : numberOf(count);
-  return value !== null && Number.isInteger(value) && value >= 0 && value <= MAX_COUNT ? value : 0;
+  const amount = amountIn(record, name);
+  return Number.isInteger(amount) ? amount : 0;
 }
 
-function evidenceIn(record: JsonObject): number {
-  const evidence = findMember(record, "evidence"), value = evidence === null ? null : numberOf(evidence);
-  return value !== null && value >= 0 && value <= MAX_COUNT ? value : 0;
+/** A number above 0 and up to 1,000; anything else, `-0` too, reads as 0. */
+function amountIn(record: JsonObject, name: string): number {
+  const member = findMember(record, name), value = member === null ? null : numberOf(member);
+  return value !== null && value > 0 && value <= MAX_COUNT ? value : 0;
 }
 
 function wholeNumberIn(record: JsonObject, { name, max }: { name: string; max: number }): number | null {

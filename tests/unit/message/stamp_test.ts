@@ -37,7 +37,23 @@ Deno.test("findStamp: reads the record of the last top-level member when it is a
 });
 
 Deno.test("findStamp: believes counts only when they are whole numbers from 0 to 1,000", () => {
-  for (const json of ["-1", "-0.5", "1001", '"5"', "null", "true", "NaN", "Infinity", "[5]", "9".repeat(30)]) {
+  for (
+    const json of [
+      "-1",
+      "-0.5",
+      "-0",
+      "-0.0",
+      "-1e-999",
+      "1001",
+      '"5"',
+      "null",
+      "true",
+      "NaN",
+      "Infinity",
+      "[5]",
+      "9".repeat(30),
+    ]
+  ) {
     const text = `{"_remediation": {"failures": ${json}, "excused": ${json}, "evidence": ${json}, "sheds": ${json}}}`;
     assert.deepEqual(recordIn(text), NOTHING, json);
   }
