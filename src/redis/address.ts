@@ -2,6 +2,7 @@
 import type { RedisOptions } from "ioredis";
 import { parseRedisUrl, type Server } from "../config/redis_url.ts";
 import type { Secret } from "../runtime/secret.ts";
+import { DISCONNECT_TIMEOUT_MS } from "./disconnect.ts";
 
 /** Timeout for connecting, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -62,7 +63,7 @@ export function clientOptions(address: RedisAddress, options: ClientOptions): Cl
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     connectTimeout: CONNECT_TIMEOUT_MS,
-    disconnectTimeout: 100,
+    disconnectTimeout: DISCONNECT_TIMEOUT_MS,
   };
   const { url, username, password, db } = readUrl(address);
   const tls = hasTls(address) ? tlsOptions(address) : null;

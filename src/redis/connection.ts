@@ -9,6 +9,7 @@ import { type ClientOptions, clientOptions, hasTls, passwordsOf, type RedisAddre
 import { explainRedisError } from "./advice.ts";
 import { Attempts, CUTS_AT_ONCE } from "./attempts.ts";
 import { openCluster, type RedisClient, SlotOwner, unowned } from "./cluster.ts";
+import { disconnect } from "./disconnect.ts";
 import { describeRedisError, type RedisErrorCode, redisErrorCode, StoreError, toStoreError } from "./errors.ts";
 import { hearFirstWords } from "./first_words.ts";
 import { KeepAlive } from "./keep_alive.ts";
@@ -67,6 +68,8 @@ export class RedisConnections {
   readonly #deps: ConnectionDeps;
   readonly #cluster: Cluster | null;
   readonly #all = new Set<RedisClient>();
+  /** Ended connections that are not gone yet. */
+  readonly #ending = new Set<Promise<void>>();
   readonly #attempts = new WeakMap<RedisClient, Attempts>();
   /**
    * The connections that moves need. A new one stays in `#connectingFirstTime` until it is ready, so that it does not
@@ -167,7 +170,7 @@ export class RedisConnections {
   /** Closes one opened connection. Safe to call twice. */
   release(redis: Redis): void {
     for (const connections of [this.#required, this.#connectingFirstTime, this.#all]) connections.delete(redis);
-    if (redis.status !== "end") redis.disconnect();
+    this.#end(redis);
     // If only this connection was down, the outage ends.
     if (!this.#closed.signal.aborted) this.#ready();
   }
@@ -193,14 +196,19 @@ export class RedisConnections {
   }
 
   /**
-   * Closes every connection before it returns; commands in flight reject. Resolves when the background work has ended. Safe to
-   * call twice.
+   * Closes every connection before it returns; commands in flight reject. Resolves when the background work has ended and the
+   * connections are gone. Safe to call twice.
    */
   async close(): Promise<void> {
     this.#closed.abort();
-    // Disconnecting a client that has ended leaves a timer running (ioredis 6).
-    for (const redis of this.#all) if (redis.status !== "end") redis.disconnect();
-    await Promise.all([this.#keepAlive.stop(), this.#masterWatch?.stop()]);
+    for (const redis of this.#all) this.#end(redis);
+    await Promise.all([this.#keepAlive.stop(), this.#masterWatch?.stop(), ...this.#ending]);
+  }
+
+  #end(redis: RedisClient): void {
+    const ending = disconnect(redis, this.#deps.clock);
+    this.#ending.add(ending);
+    void ending.then(() => this.#ending.delete(ending));
   }
 
   #openServer(role: string, owner?: SlotOwner, key = ""): Redis {

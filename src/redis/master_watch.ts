@@ -8,6 +8,7 @@ import type { Server } from "../config/redis_url.ts";
 import { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { ClientOptions } from "./address.ts";
+import { disconnect, DISCONNECT_TIMEOUT_MS } from "./disconnect.ts";
 
 /** Pause between two rounds in milliseconds, and the shortest pause before a round that {@link MasterWatch.wake} requests. */
 const INTERVAL_MS = 10_000, MIN_PAUSE_MS = 1_000;
@@ -60,21 +61,26 @@ export class MasterWatch extends PeriodicTask {
     const { options } = this.#deps;
     const client = new Redis({
       ...{ host: sentinel.host!, port: sentinel.port ?? 26_379, protocol: 2, retryStrategy: () => null },
-      ...{ enableReadyCheck: false, disableClientInfo: true, lazyConnect: true, disconnectTimeout: 100 },
+      ...{
+        enableReadyCheck: false,
+        disableClientInfo: true,
+        lazyConnect: true,
+        disconnectTimeout: DISCONNECT_TIMEOUT_MS,
+      },
       ...(options.sentinelUsername ? { username: options.sentinelUsername } : {}),
       ...(options.sentinelPassword ? { password: options.sentinelPassword } : {}),
       ...(options.sentinelTLS ? { tls: options.sentinelTLS } : {}),
       ...{ connectTimeout: options.sentinelCommandTimeout!, commandTimeout: options.sentinelCommandTimeout! },
     });
     client.on("error", () => {}); // the command rejects
-    const close = () => client.status === "end" || client.disconnect();
+    const close = () => disconnect(client, this.#deps.clock);
     this.stopping.addEventListener("abort", close);
     try {
       const reply = await client.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", options.name!);
       return Array.isArray(reply) ? { host: String(reply[0]), port: Number(reply[1]) } : null;
     } finally {
       this.stopping.removeEventListener("abort", close);
-      close();
+      await close();
     }
   }
 }

@@ -47,8 +47,6 @@ async function withConnections(address: RedisAddress, body: (opened: Opened) => 
     await body({ connections, lines });
   } finally {
     await connections.close();
-    // A client that was waiting to connect again leaves a short timer (ioredis 6); the sanitizers see it.
-    await SYSTEM_CLOCK.sleep(connections.isReady() ? 0 : 150);
   }
 }
 

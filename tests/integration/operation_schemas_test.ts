@@ -70,8 +70,6 @@ async function withService(
   } finally {
     stop.abort();
     await running;
-    // A client that was waiting to connect again leaves a short timer (ioredis 6); the sanitizers see it.
-    await SYSTEM_CLOCK.sleep(150);
   }
 }
 

@@ -38,7 +38,6 @@ async function connect(url: string, { timeoutMs = 10_000 }: { timeoutMs?: number
     return `${/ user=(\S+)/.exec(info)?.[1]} ${/ db=(\d+)/.exec(info)?.[1]}`;
   } finally {
     await connections.close();
-    await SYSTEM_CLOCK.sleep(connections.isReady() ? 0 : 150);
   }
 }
 
