@@ -1,6 +1,6 @@
 /** The lossless edit: cuts and appends top-level members of a message, and leaves every other byte as it was. */
 import { allocateBytes, viewBytes } from "./byte_slab.ts";
-import { isNamed, type JsonMember, type JsonObject, type MemberList, membersText } from "./json_object.ts";
+import { type JsonObject, type Members, membersText } from "./json_object.ts";
 
 /** An edit of one message. Both parts may be empty. */
 export interface MessageEdit {
@@ -16,28 +16,18 @@ const APPENDED = new WeakMap<MessageEdit, Uint8Array>();
 /** A run shorter than this is copied byte by byte, which is faster than a call. */
 const SHORT_RUN = 24;
 
-/** A run of bytes to keep; the end is exclusive. */
-interface Run {
-  readonly start: number;
-  end: number;
-}
-
 /**
  * Returns an edited copy of the message's bytes. Each kept member keeps the separator before it, except the first. So cutting
  * an appended member restores the bytes from before, and the order of two cuts does not matter.
  */
 export function editMessage(message: JsonObject, edit: MessageEdit): Uint8Array {
   const { bytes, members } = message;
-  const kept = members.length === 0 ? [] : keptRuns(members, edit.cut);
   const insideStart = members.at(0)?.keyStart ?? message.open + 1;
   const insideEnd = members.at(-1)?.valueEnd ?? message.open + 1;
+  const { runs, hasKept } = keptRuns(members, { cut: edit.cut, insideStart, insideEnd });
   const appended = appendedBytes(edit);
   // Without a member before it, it needs no comma.
-  const inserted = kept.length > 0 ? appended : appended.subarray(COMMA.length);
-  // The bytes before the members and the first kept member are usually one run.
-  if (kept[0]?.start === insideStart) kept[0] = { start: 0, end: kept[0].end };
-  else kept.unshift({ start: 0, end: insideStart });
-  return splice(bytes, { before: kept, inserted, after: { start: insideEnd, end: bytes.length } });
+  return splice(bytes, { runs, inserted: hasKept ? appended : appended.subarray(COMMA.length), insideEnd });
 }
 
 /** The bytes that an edit appends, with a comma before them. Encoded once, because many messages take the same edit. */
@@ -51,47 +41,64 @@ function appendedBytes(edit: MessageEdit): Uint8Array {
   return bytes;
 }
 
-/** The kept members, each but the first with the separator before it. Neighbours make one run. */
-function keptRuns(members: MemberList, cut: readonly string[]): Run[] {
-  const runs: Run[] = [];
-  let last: Run | undefined;
-  let behindPrevious = 0;
-  for (const member of members) {
-    if (!isCut(member, cut)) {
-      if (last !== undefined && last.end === behindPrevious) last.end = member.valueEnd;
-      else {
-        last = { start: last === undefined ? member.keyStart : behindPrevious, end: member.valueEnd };
-        runs.push(last);
-      }
+/** The bytes up to `insideEnd` without the cut members, as starts and ends in turn; and whether a member is among them. */
+function keptRuns(
+  members: Members,
+  { cut, insideStart, insideEnd }: { cut: readonly string[]; insideStart: number; insideEnd: number },
+): { runs: number[]; hasKept: boolean } {
+  const places = cutPlaces(members, cut), runs = [0];
+  if (places.length === 0) return { runs: [0, insideEnd], hasKept: members.length > 0 };
+  let hasKept = false, next = 0;
+  // Between two cut members, from the end of the one to the end of the last kept one before the other.
+  for (const place of [...places, members.length]) {
+    if (place > next) {
+      // The first kept member loses the separator before it.
+      const start = hasKept ? members.at(next - 1)!.valueEnd : members.at(next)!.keyStart;
+      if (!hasKept && next > 0) runs.push(insideStart, start);
+      else if (hasKept) runs.push(start);
+      runs.push(members.at(place - 1)!.valueEnd);
+      hasKept = true;
     }
-    behindPrevious = member.valueEnd;
+    next = place + 1;
   }
-  return runs;
+  if (!hasKept) runs.push(insideStart);
+  return { runs, hasKept };
 }
 
-function isCut(member: JsonMember, cut: readonly string[]): boolean {
-  for (const name of cut) if (isNamed(member, name)) return true;
-  return false;
+/** The places of all members with one of these names, in order. */
+function cutPlaces(members: Members, cut: readonly string[]): number[] {
+  const places: number[] = [];
+  for (const name of cut) {
+    for (let at = members.lastIndexOf(name); at >= 0; at = members.lastIndexOf(name, at)) places.push(at);
+  }
+  return places.length < 2 ? places : [...new Set(places)].sort((a, b) => a - b);
 }
 
-function splice(bytes: Uint8Array, parts: { before: readonly Run[]; inserted: Uint8Array; after: Run }): Uint8Array {
-  const { before, inserted, after } = parts;
-  let length = inserted.length + after.end - after.start;
-  for (const run of before) length += run.end - run.start;
+/** Joins the runs, the inserted bytes and everything behind `insideEnd`. */
+function splice(
+  bytes: Uint8Array,
+  { runs, inserted, insideEnd }: { runs: readonly number[]; inserted: Uint8Array; insideEnd: number },
+): Uint8Array {
+  let length = inserted.length + bytes.length - insideEnd;
+  for (let i = 0; i < runs.length; i += 2) length += runs[i + 1]! - runs[i]!;
   const whole = allocateBytes(length);
   let at = 0;
-  for (const run of before) at = copyRun(bytes, { run, whole, at });
+  for (let i = 0; i < runs.length; i += 2) at = copyRun(bytes, { start: runs[i]!, end: runs[i + 1]! }, { whole, at });
   whole.set(inserted, at);
-  copyRun(bytes, { run: after, whole, at: at + inserted.length });
+  copyRun(bytes, { start: insideEnd, end: bytes.length }, { whole, at: at + inserted.length });
   return whole;
 }
 
 /** Copies a run to `at`. @returns the offset behind it */
-function copyRun(bytes: Uint8Array, { run, whole, at }: { run: Run; whole: Uint8Array; at: number }): number {
-  if (run.end - run.start < SHORT_RUN) {
-    for (let from = run.start; from < run.end; from++) whole[at++] = bytes[from]!;
+function copyRun(
+  bytes: Uint8Array,
+  { start, end }: { start: number; end: number },
+  { whole, at }: { whole: Uint8Array; at: number },
+): number {
+  if (end - start < SHORT_RUN) {
+    for (let from = start; from < end; from++) whole[at++] = bytes[from]!;
     return at;
   }
-  whole.set(viewBytes(bytes, run), at);
-  return at + run.end - run.start;
+  whole.set(viewBytes(bytes, { start, end }), at);
+  return at + end - start;
 }

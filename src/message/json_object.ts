@@ -2,7 +2,7 @@
  * A JSON object in bytes: finds its members, reads their values as Python does, and writes members as Python does, so that a
  * consumer that loads and dumps a message changes no byte of them.
  */
-import { JsonScanner } from "./json_scanner.ts";
+import { JsonScanner, plainStringEnd } from "./json_scanner.ts";
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -31,13 +31,6 @@ export interface JsonMember {
   readonly valueEnd: number;
 }
 
-/** Members in order. An array is a `MemberList`. */
-export interface MemberList extends Iterable<JsonMember> {
-  readonly length: number;
-  /** A negative `index` counts from the end. */
-  at(index: number): JsonMember | undefined;
-}
-
 /** An object inside `bytes`: the offsets of its braces, and its own members in order, without nested ones. */
 export interface JsonObject {
   readonly bytes: Uint8Array;
@@ -45,7 +38,7 @@ export interface JsonObject {
   readonly open: number;
   /** Offset of `}`. */
   readonly close: number;
-  readonly members: MemberList;
+  readonly members: Members;
 }
 
 /**
@@ -57,97 +50,118 @@ export function scanObject(scanner: JsonScanner): JsonObject | null {
   const open = scanner.at;
   scanner.at++;
   scanner.skipSpace();
-  const members = bytes[scanner.at] === CLOSE_BRACE ? [] : scanMembers(scanner);
-  if (members === null) return null;
+  const members = new Members(bytes);
+  if (bytes[scanner.at] !== CLOSE_BRACE && !scanMembers(scanner, members)) return null;
   const close = scanner.at;
   scanner.at++;
   return { bytes, open, close, members };
 }
 
-/** Reads the members, and stops at the closing brace. */
-function scanMembers(scanner: JsonScanner): MemberList | null {
-  const few: JsonMember[] = [];
-  let many: PackedMembers | null = null;
+/** Reads the members, and stops at the closing brace. Most are plain and follow each other as Python or JSON.stringify writes. */
+function scanMembers(scanner: JsonScanner, members: Members): boolean {
+  const { bytes } = scanner;
   for (;;) {
-    const member = scanMember(scanner);
-    if (member === null) return null;
-    if (few.length < FEW) few.push(member);
-    else (many ??= new PackedMembers(few)).push(member);
-    scanner.skipSpace();
-    const byte = scanner.bytes[scanner.at];
-    if (byte === CLOSE_BRACE) return many ?? few;
-    if (byte !== COMMA) {
-      scanner.fail();
-      return null;
-    }
+    const keyStart = scanner.at;
+    let keyEnd = plainStringEnd(bytes, keyStart);
+    const isPlain = keyEnd > 0;
+    if (isPlain) scanner.at = keyEnd;
+    else if (!scanner.skipString()) return false;
+    keyEnd = scanner.at;
+    if (!scanner.skipColon()) return false;
+    const valueStart = scanner.at, valueEnd = plainStringEnd(bytes, valueStart);
+    if (valueEnd > 0) scanner.at = valueEnd;
+    else if (!scanner.skipValue(1)) return false;
+    members.add(keyStart, keyEnd, valueStart, scanner.at, isPlain);
+    if (bytes[scanner.at] !== COMMA) scanner.skipSpace();
+    const byte = bytes[scanner.at];
+    if (byte === CLOSE_BRACE) return true;
+    if (byte !== COMMA) return scanner.fail();
     scanner.at++;
     scanner.skipSpace();
   }
 }
 
-/** Members beyond this number are kept as bare offsets, which take 16 bytes each instead of about 80. */
+/** Members beyond this number are kept in a typed array, which takes half the memory. */
 const FEW = 4_096;
+/** Numbers kept of a member: where its key and its value start and end, and the mark of its key. */
+const SIZE = 5;
+/** Mark of a key with escapes or characters beyond ASCII: it must be decoded to be compared. */
+const UNMARKED = -1;
 
-/** Keeps the first members as objects, and creates the others on access. */
-class PackedMembers implements MemberList {
-  readonly #first: readonly JsonMember[];
-  #offsets = new Int32Array(4 * FEW);
+/** The members of an object in order, without nested ones. Kept as numbers, because most members are never looked at. */
+export class Members implements Iterable<JsonMember> {
+  readonly #bytes: Uint8Array;
+  readonly #few: number[] = [];
+  #many = new Int32Array(0);
   #packed = 0;
 
-  constructor(first: readonly JsonMember[]) {
-    this.#first = first;
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
   }
 
   get length(): number {
-    return this.#first.length + this.#packed;
+    return (this.#few.length + this.#packed) / SIZE;
   }
 
-  push({ keyStart, keyEnd, valueStart, valueEnd }: JsonMember): void {
-    const at = 4 * this.#packed++;
-    if (at === this.#offsets.length) {
-      const grown = new Int32Array(2 * at);
-      grown.set(this.#offsets);
-      this.#offsets = grown;
-    }
-    this.#offsets[at] = keyStart;
-    this.#offsets[at + 1] = keyEnd;
-    this.#offsets[at + 2] = valueStart;
-    this.#offsets[at + 3] = valueEnd;
+  /** Adds a member. `isPlain`: its key has neither escapes nor characters beyond ASCII. */
+  add(keyStart: number, keyEnd: number, valueStart: number, valueEnd: number, isPlain: boolean): void {
+    const bytes = this.#bytes, few = this.#few, length = keyEnd - keyStart - 2;
+    const mark = isPlain ? markOf(length, bytes[keyStart + 1]!, bytes[keyEnd - 2]!) : UNMARKED;
+    if (few.length < FEW * SIZE) few.push(keyStart, keyEnd, valueStart, valueEnd, mark);
+    else this.#pack([keyStart, keyEnd, valueStart, valueEnd, mark]);
   }
 
+  /** A negative `index` counts from the end. */
   at(index: number): JsonMember | undefined {
-    const place = index < 0 ? this.length + index : index;
-    if (place < this.#first.length) return this.#first[place];
-    if (place >= this.length) return undefined;
-    const at = 4 * (place - this.#first.length);
-    const [keyStart, keyEnd] = [this.#offsets[at]!, this.#offsets[at + 1]!];
-    const [valueStart, valueEnd] = [this.#offsets[at + 2]!, this.#offsets[at + 3]!];
-    return { bytes: this.#first[0]!.bytes, keyStart, keyEnd, valueStart, valueEnd };
+    const { length } = this, place = index < 0 ? length + index : index;
+    return place < 0 || place >= length ? undefined : this.#member(place);
+  }
+
+  /** Returns the place of the last member with that name before `end`; -1 if there is none. Python keeps the last. */
+  lastIndexOf(name: string, end = this.length): number {
+    const mark = markOf(name.length, name.charCodeAt(0), name.charCodeAt(name.length - 1));
+    for (let place = end - 1; place >= 0; place--) {
+      const found = this.#number(place * SIZE + 4);
+      if ((found === mark || found === UNMARKED) && isNamed(this.#member(place), name)) return place;
+    }
+    return -1;
   }
 
   *[Symbol.iterator](): Generator<JsonMember> {
-    for (let index = 0; index < this.length; index++) yield this.at(index)!;
+    for (let place = 0; place < this.length; place++) yield this.#member(place);
+  }
+
+  #member(place: number): JsonMember {
+    const at = place * SIZE;
+    const keyStart = this.#number(at), keyEnd = this.#number(at + 1);
+    const valueStart = this.#number(at + 2), valueEnd = this.#number(at + 3);
+    return { bytes: this.#bytes, keyStart, keyEnd, valueStart, valueEnd };
+  }
+
+  #number(at: number): number {
+    return at < FEW * SIZE ? this.#few[at]! : this.#many[at - FEW * SIZE]!;
+  }
+
+  #pack(numbers: readonly number[]): void {
+    if (this.#packed === this.#many.length) {
+      const grown = new Int32Array(Math.max(FEW * SIZE, 2 * this.#packed));
+      grown.set(this.#many);
+      this.#many = grown;
+    }
+    this.#many.set(numbers, this.#packed);
+    this.#packed += SIZE;
   }
 }
 
-function scanMember(scanner: JsonScanner): JsonMember | null {
-  const keyStart = scanner.at;
-  if (!scanner.skipString()) return null;
-  const keyEnd = scanner.at;
-  if (!scanner.skipColon()) return null;
-  const valueStart = scanner.at;
-  if (!scanner.skipValue(1)) return null;
-  return { bytes: scanner.bytes, keyStart, keyEnd, valueStart, valueEnd: scanner.at };
+/** Length, first and last character of a plain key in one number: two keys with different marks differ. */
+function markOf(length: number, first: number, last: number): number {
+  return length === 0 ? 0 : (length & 0xfff) << 16 | (first & 0xff) << 8 | last & 0xff;
 }
 
 /** Finds the last member with that name, because Python keeps the last of equal keys; null if there is no such member. */
-export function findMember(object: JsonObject, name: string): JsonMember | null {
-  const { members } = object;
-  for (let i = members.length - 1; i >= 0; i--) {
-    const member = members.at(i)!;
-    if (isNamed(member, name)) return member;
-  }
-  return null;
+export function findMember({ members }: JsonObject, name: string): JsonMember | null {
+  const place = members.lastIndexOf(name);
+  return place < 0 ? null : members.at(place)!;
 }
 
 /** Tells whether the member's key is `name`, however it is escaped. Stops at the first difference. */
@@ -221,6 +235,11 @@ export function wholeNumberOf(member: JsonMember, max: number): number | null {
 /** Returns the decoded value if it is a string, else null. Lone surrogate escapes stay lone surrogates. */
 export function stringOf(member: JsonMember): string | null {
   return member.bytes[member.valueStart] === QUOTE ? JSON.parse(rawValueOf(member)) : null;
+}
+
+/** Tells whether the value is an object or an array. */
+export function isContainer({ bytes, valueStart }: JsonMember): boolean {
+  return bytes[valueStart] === OPEN_BRACE || bytes[valueStart] === OPEN_BRACKET;
 }
 
 /** Returns the value if it is an object, else null. Its offsets refer to the same bytes. */

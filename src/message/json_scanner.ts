@@ -49,13 +49,7 @@ export class JsonScanner {
   /** Skips JSON's white space: space, tab, line feed and carriage return only. */
   skipSpace(): void {
     const { bytes } = this;
-    let at = this.at;
-    for (;;) {
-      const byte = bytes[at];
-      if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) break;
-      at++;
-    }
-    this.at = at;
+    while (isSpace(bytes[this.at])) this.at++;
   }
 
   /** Skips white space, which must be all that is left. */
@@ -214,11 +208,22 @@ export class JsonScanner {
   }
 }
 
+/** Returns the offset behind the string literal at `at` if it is plain ASCII without escapes; else 0. */
+export function plainStringEnd(bytes: Uint8Array, at: number): number {
+  if (bytes[at] !== QUOTE) return 0;
+  const end = skipPlain(bytes, at + 1);
+  return bytes[end] === QUOTE ? end + 1 : 0;
+}
+
 /** The first offset from `at` on with a byte other than plain ASCII. */
 function skipPlain(bytes: Uint8Array, at: number): number {
   const { length } = bytes;
   while (at < length && IS_PLAIN[bytes[at]!] === 1) at++;
   return at;
+}
+
+function isSpace(byte: number | undefined): boolean {
+  return byte !== undefined && byte <= 0x20 && (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09);
 }
 
 function isOpening(byte: number | undefined): byte is number {

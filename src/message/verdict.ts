@@ -1,10 +1,10 @@
 /** Judges one dead letter: replay it, or bury it with a reason. */
 import { sealEnvelope } from "./envelope.ts";
 import { type CycleTally, weigh } from "../cycle/evidence.ts";
-import { findMember, isFalsy, type JsonObject, numberOf } from "./json_object.ts";
+import { findMember, isContainer, isFalsy, type JsonObject, numberOf } from "./json_object.ts";
 import { findStamp, type FoundStamp, MAX_COUNT, type ReplayStamp, stampDeath, stampReplay } from "./stamp.ts";
 import { readMessage } from "./read_message.ts";
-import { type DeadReason, SHED_MEMBER, type SourcePolicy } from "./source_policy.ts";
+import { type DeadReason, FAILED_AT_MEMBER, SHED_MEMBER, type SourcePolicy } from "./source_policy.ts";
 
 /** This many sheds count as one failure, so that a message cannot be shed for ever. */
 const SHEDS_PER_FAILURE = 10;
@@ -182,9 +182,15 @@ interface Burial {
 function bury(message: JsonObject, { reason, detail, record, context }: Burial): Judgement {
   const death = { reason, failedAt: context.failedAt };
   const stamped = stampDeath(message, { record, death });
-  // The message's own `failed_at` is one level deeper now and may exceed the maximum nesting.
-  const payload = readMessage(stamped).readable ? stamped : sealEnvelope(message.bytes, { record, death });
+  // The message's own `failed_at` is one level deeper now. If it is a container, it may exceed the maximum nesting.
+  const mayBeTooDeep = hasContainer(message, FAILED_AT_MEMBER) && !readMessage(stamped).readable;
+  const payload = mayBeTooDeep ? sealEnvelope(message.bytes, { record, death }) : stamped;
   return { action: "dead", reason, payload, detail };
+}
+
+function hasContainer(message: JsonObject, name: string): boolean {
+  const member = findMember(message, name);
+  return member !== null && isContainer(member);
 }
 
 function enclose(bytes: Uint8Array, { reason, detail, context }: Omit<Burial, "record">): Judgement {

@@ -3,16 +3,27 @@
  * than judging the messages (bench/figures.md). This encoder writes each argument once.
  */
 import { Buffer } from "node:buffer";
-import { Command } from "ioredis";
+import { Command, type Redis } from "ioredis";
 
 const LINE_END = [0x0d, 0x0a] as const;
 const DOLLAR = 0x24, ZERO = 0x30;
+
+/** Sends everything that `send` sends before it returns in one write to the socket. */
+export function inOneWrite<Sent>(redis: Redis, send: () => Sent): Sent {
+  const { stream } = redis;
+  stream?.cork();
+  try {
+    return send();
+  } finally {
+    stream?.uncork();
+  }
+}
 
 /** Encodes arguments as text or numbers, then the payloads. Send it with `redis.sendCommand`; replies are `Buffer`s. */
 export class BulkCommand extends Command {
   readonly #payloads: readonly Uint8Array[];
 
-  constructor(name: string, args: readonly (string | number)[], payloads: readonly Uint8Array[]) {
+  constructor(name: string, args: readonly (string | number)[], payloads: readonly Uint8Array[] = []) {
     super(name, args.map(String));
     this.#payloads = payloads;
   }

@@ -2,10 +2,11 @@
  * The dead-letter store: the only module that moves messages. Every call is one script, so every reply shows one instant.
  *
  * A commit proves that the DLQ's tail is unchanged since the read in one of two ways: by WATCH ({@link TailGuard}), or, if
- * WATCH is not available or another client has pushed, by a digest of the messages.
+ * WATCH is not available or another client has pushed, by a digest of the messages. With WATCH, the messages are pushed by
+ * commands before the script in one transaction; otherwise by the script, which costs Redis much more (bench/figures.md).
  */
 import type { Buffer } from "node:buffer";
-import type { Redis } from "ioredis";
+import type { Command, Redis } from "ioredis";
 import {
   BEGIN_RESULTS,
   type BeginResult,
@@ -18,21 +19,22 @@ import {
   type Excerpt,
   type Move,
   type NewestMessages,
-  type ReadGuard,
 } from "../cycle/chunk.ts";
 import { CYCLE_STATE_FIELDS, MAX_FIELD_BYTES, parseCycleState, type Snapshot } from "../cycle/cycle_state.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import { createId } from "../runtime/random.ts";
 import type { RedisClient } from "./cluster.ts";
-import { StoreError } from "./errors.ts";
+import { BulkCommand, inOneWrite } from "./bulk_command.ts";
+import { ChunkReader, parseChunk, readArguments } from "./chunk_reader.ts";
+import { unknownAnswer } from "./errors.ts";
 import { oversizeKey, receiptKey, stateKey } from "./keys.ts";
-import { type BulkCall, type BulkScript, loadBulkScript, loadScript, type Script } from "./scripts.ts";
-import { ReadBatch } from "./read_batch.ts";
+import { type BulkCall, type BulkScript, loadBulkScript, loadScript, type Script, scriptText } from "./scripts.ts";
 import { SAMPLE_BYTES, sha1 } from "./sample.ts";
 import { TailGuard } from "./tail_guard.ts";
 import browseNewest from "./scripts/browse_newest.lua" with { type: "text" };
 import beginCycle from "./scripts/begin_cycle.lua" with { type: "text" };
 import commitMoves from "./scripts/commit_moves.lua" with { type: "text" };
+import finishMoves from "./scripts/finish_moves.lua" with { type: "text" };
 import peekSource from "./scripts/peek_source.lua" with { type: "text" };
 import readChunk from "./scripts/read_chunk.lua" with { type: "text" };
 import settleCommit from "./scripts/settle_commit.lua" with { type: "text" };
@@ -46,15 +48,15 @@ export class DeadLetterStore {
   readonly #state: string;
   readonly #receipt: string;
   readonly #token: string;
+  readonly #mover: Redis;
   readonly #readState: Script;
   readonly #browseOldest: Script;
   readonly #browseNewest: Script;
-  readonly #readForCommit: Script;
   readonly #begin: Script;
   readonly #commit: BulkScript;
   readonly #resolveLostCommit: Script;
   readonly #guard: TailGuard;
-  readonly #batch = new ReadBatch();
+  readonly #chunks: ChunkReader;
 
   /**
    * Only this store may use `mover`. No connection may resend commands (see `clientOptions`): a resent commit could match the
@@ -75,11 +77,12 @@ export class DeadLetterStore {
     this.#readState = loadScript(reader, { name: "peekSource", keys: 2, lua: peekSource });
     this.#browseOldest = loadScript(reader, { name: "readChunk", keys: 2, lua: readChunk });
     this.#browseNewest = loadScript(reader, { name: "browseNewest", keys: 1, lua: browseNewest });
-    this.#readForCommit = loadScript(mover, { name: "readChunk", keys: 2, lua: readChunk });
+    this.#mover = mover;
     this.#begin = loadScript(committer, { name: "beginCycle", keys: 2, lua: beginCycle });
     this.#commit = loadBulkScript(mover, { keys: 5, lua: commitMoves });
     this.#resolveLostCommit = loadScript(committer, { name: "settleCommit", keys: 2, lua: settleCommit });
     this.#guard = new TailGuard(mover, { key: policy.dlq, other: committer });
+    this.#chunks = new ChunkReader(mover, { keys: [this.#dlq, this.#state], guard: this.#guard });
   }
 
   /** Reads the state, the depth and the server's clock. Changes nothing. */
@@ -99,7 +102,10 @@ export class DeadLetterStore {
 
   /** Reads the oldest messages within the bounds for display, at least one if the DLQ has any. Changes nothing. */
   async browseOldest(bounds: ChunkBounds): Promise<Chunk> {
-    return readReply(await this.#browseOldest(...this.#readArguments(bounds, 1)), null).chunk;
+    const { longestAhead: _, ...chunk } = parseChunk(
+      await this.#browseOldest(this.#dlq, this.#state, ...readArguments(bounds)),
+    );
+    return { ...chunk, guard: null };
   }
 
   /** Reads the newest messages within the bounds, at least one if the DLQ has more than `skip`. Changes nothing. */
@@ -118,16 +124,8 @@ export class DeadLetterStore {
   }
 
   /** Reads like {@link browseOldest}, to commit the chunk. An earlier chunk can then only be committed with a digest. */
-  async readForCommit(bounds: ChunkBounds): Promise<Chunk> {
-    if (!this.#guard.isTried()) await this.#guard.prove();
-    const guard = this.#guard.watch();
-    const reply = await this.#readForCommit(
-      ...this.#readArguments(guard ? bounds : smaller(bounds), this.#batch.size()),
-    );
-    this.#guard.begin(guard);
-    const { chunk, longestBytes } = readReply(reply, guard);
-    this.#batch.note(longestBytes);
-    return chunk;
+  readForCommit(bounds: ChunkBounds): Promise<Chunk> {
+    return this.#chunks.read(bounds);
   }
 
   /** Begins a cycle of at most `budget` messages if `intervalMs` have passed since the start of the last one (0: at once). */
@@ -154,15 +152,18 @@ export class DeadLetterStore {
     let reply: unknown = null;
     let reading: Promise<Chunk | null> | null = null;
     if (!commit.oversize && !commit.places && await this.#guard.isValid(commit.guard ?? null)) {
-      const running = this.#guard.run(() => this.#commit({ ...this.#commitCall(commit, NO_PROOF), onlyOnce: true }));
-      reading = readNext();
-      reply = await running;
+      const sent = inOneWrite(
+        this.#mover,
+        () => ({ running: this.#guard.run(this.#transaction(commit)), reading: readNext() }),
+      );
+      reading = sent.reading;
+      reply = await sent.running;
     }
     if (reply === null) {
       // The transaction did not run, so the read behind it has returned the messages that this commit moves.
       reading = null;
       this.#guard.abandon();
-      reply = await this.#commit(this.#commitCall(commit, prove(commit)));
+      reply = await this.#commit(this.#commitCall(commit));
     }
     const result = toResult(reply);
     const read = result === "ok" ? reading ?? readNext() : null;
@@ -178,30 +179,40 @@ export class DeadLetterStore {
     return await this.#resolveLostCommit(this.#state, this.#receipt, id) === 1;
   }
 
-  #readArguments({ messages, bytes, messageBytes, skip = 0 }: ChunkBounds, atOnce: number): (string | number)[] {
-    const bounds = [messages, bytes, messageBytes, SAMPLE_BYTES, skip, atOnce];
-    return [this.#dlq, this.#state, ...bounds, MAX_FIELD_BYTES, ...CYCLE_STATE_FIELDS];
+  #commitCall(commit: Commit): BulkCall {
+    const places = commit.places?.toReversed().join(",") ?? "";
+    const { unchanged, payloads } = encodeMoves(commit.moves);
+    return { keysAndArguments: [...this.#commitArguments(commit), ...prove(commit), unchanged, places], payloads };
   }
 
-  #commitCall(commit: Commit, proof: Proof): BulkCall {
+  /** Keys and arguments of commit_checks.lua. */
+  #commitArguments(commit: Commit): (string | number)[] {
     const { moves, sequence, id, notAfterMs, targetLimit, endsCycle, fields, spent = moves.length, firsts = 0 } =
       commit;
-    const places = commit.places?.toReversed().join(",") ?? "";
-    const { replays, unchanged, payloads } = encodeMoves(moves);
-    const extras = Object.entries(fields);
-    const keysAndArguments = [
+    const replays = moves.filter(({ to }) => to === "target").length, extras = Object.entries(fields);
+    return [
       ...[this.#dlq, this.#target, commit.oversize ? this.#oversize : this.#dead, this.#state, this.#receipt],
-      ...[moves.length, ...proof, sequence, id, notAfterMs, targetLimit ?? -1, endsCycle ? 1 : 0],
-      ...[replays, this.#token, unchanged, spent, firsts, places, extras.length, ...extras.flat()],
+      ...[moves.length, replays, sequence, id, notAfterMs, targetLimit ?? -1, endsCycle ? 1 : 0, this.#token],
+      ...[spent, firsts, extras.length, ...extras.flat()],
     ];
-    return { keysAndArguments, payloads };
+  }
+
+  /** The commands of a guarded commit: the pushes, and the script that takes them back if the commit may not run. */
+  #transaction(commit: Commit): Command[] {
+    const pushed = { target: [] as Uint8Array[], dead: [] as Uint8Array[] };
+    commit.moves.forEach(({ to, payload }, i) => pushed[to].push(payload ?? commit.messages[i]!));
+    const pushes = ([["target", this.#target], ["dead", this.#dead]] as const)
+      .filter(([to]) => pushed[to].length > 0)
+      .map(([to, key]) => new BulkCommand("lpush", [key], pushed[to]));
+    // EVAL, because the pushes would stand if Redis did not know the script by its digest.
+    return [...pushes, new BulkCommand("eval", [FINISH_MOVES, 5, ...this.#commitArguments(commit)])];
   }
 }
 
+const FINISH_MOVES = scriptText(finishMoves);
+
 /** Lengths, digest and sample size of the messages, as the commit script compares them. */
 type Proof = readonly [lengths: string, digest: string, sampleBytes: number];
-/** The transaction around the script is the proof. */
-const NO_PROOF: Proof = ["", "", 0];
 
 function prove({ messages, oversize }: Commit): Proof {
   if (oversize) return [String(oversize.bytes), oversize.digest, SAMPLE_BYTES];
@@ -209,27 +220,11 @@ function prove({ messages, oversize }: Commit): Proof {
   return [newestFirst.map((message) => message.length).join(","), sha1(newestFirst), 0];
 }
 
-/** Halves the bounds: a commit with a digest blocks Redis for twice as long. */
-function smaller({ messages, bytes, ...others }: ChunkBounds): ChunkBounds {
-  return { ...others, messages: Math.ceil(messages / 2), bytes: Math.ceil(bytes / 2) };
-}
-
-function readReply(reply: unknown, guard: ReadGuard | null): { chunk: Chunk; longestBytes: number } {
-  if (!Array.isArray(reply)) throw unknownAnswer(reply);
-  const [flat, depth, nowMs, large, messages, equal, newestAt, longestBytes] = reply as [
-    ...[flat: unknown[], depth: number, nowMs: number],
-    ...[large: [number?, Buffer?], messages: Buffer[], equal: number, newestAt: number, longestBytes: number],
-  ];
-  const oversize = large.length === 2 ? { bytes: large[0]!, digest: String(large[1]) } : null;
-  const record = parseCycleState(flat), goesOnEqual = equal === 1;
-  return { chunk: { record, depth, nowMs, messages, oversize, goesOnEqual, newestAt, guard }, longestBytes };
-}
-
 /** @throws an error that is no `StoreError` if the script rejects its arguments: a retry would not help */
 function toResult(reply: unknown): CommitResult {
   if (String(reply) === "invalid") {
     throw new Error(
-      "commit_moves.lua rejects the arguments of a commit as invalid. This is a bug of mutt-remediation; nothing was moved",
+      "a script rejects the arguments of a commit as invalid. This is a bug of mutt-remediation; nothing was moved",
     );
   }
   return knownAnswer(reply, COMMIT_RESULTS);
@@ -239,14 +234,6 @@ function knownAnswer<Answer extends string>(reply: unknown, answers: readonly An
   const answer = answers.find((one) => one === String(reply));
   if (answer === undefined) throw unknownAnswer(reply);
   return answer;
-}
-
-/** Returns the error for a reply that no script of ours sends, but a proxy may. It is not known whether the script ran. */
-function unknownAnswer(reply: unknown): StoreError {
-  const text = `a script returned ${
-    JSON.stringify(String(reply).slice(0, 100))
-  }, which no script of this program returns`;
-  return new StoreError(text, { code: "OTHER", isCertain: false });
 }
 
 /** Returns the sequence number after a commit. */
@@ -264,5 +251,5 @@ function encodeMoves(moves: readonly Move[]) {
     if (payload) payloads.push(payload);
     else unchanged.push(`${payloads.length + unchanged.length + 1}:${index + 1}`);
   }
-  return { replays: replays.length, unchanged: unchanged.join(","), payloads };
+  return { unchanged: unchanged.join(","), payloads };
 }

@@ -85,6 +85,15 @@ export function wrongTypeError(text: string): StoreError {
   return new StoreError(text, { code: "WRONGTYPE", isCertain: true });
 }
 
+/** Returns the error for a reply that no script of ours sends, but a proxy may. It is not known whether the script ran. */
+export function unknownAnswer(reply: unknown): StoreError {
+  const shown = JSON.stringify(String(reply).slice(0, 100));
+  return new StoreError(`a script returned ${shown}, which no script of this program returns`, {
+    code: "OTHER",
+    isCertain: false,
+  });
+}
+
 /** The server's codes. They may be anywhere in the text: Redis 6 puts them after `ERR Error running script …: -`. */
 const SERVER_CODE =
   /\b(OOM|READONLY|MASTERDOWN|LOADING|BUSY|NOSCRIPT|NOPERM|NOAUTH|WRONGPASS|MISCONF|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|WRONGTYPE|DENIED)\b/;

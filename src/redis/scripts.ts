@@ -8,13 +8,25 @@ import type { Redis } from "ioredis";
 import type { RedisClient } from "./cluster.ts";
 import { BulkCommand } from "./bulk_command.ts";
 import { redisErrorCode, throwStoreError } from "./errors.ts";
+import lookAhead from "./scripts/look_ahead.lua" with { type: "text" };
+import stateFields from "./scripts/state_fields.lua" with { type: "text" };
+import commitChecks from "./scripts/commit_checks.lua" with { type: "text" };
 import whole from "./scripts/whole.lua" with { type: "text" };
 
 /** The files that scripts may include. */
-const INCLUDES: Readonly<Record<string, string>> = { "whole.lua": whole };
+const INCLUDES: Readonly<Record<string, string>> = {
+  "commit_checks.lua": commitChecks,
+  "look_ahead.lua": lookAhead,
+  "state_fields.lua": stateFields,
+  "whole.lua": whole,
+};
 
-/** Returns the text of a script as it is sent to Redis. @throws RangeError if it includes an unknown file */
-export function resolveIncludes(lua: string): string {
+/** Returns the text of a script as it is sent to Redis, without comments. @throws RangeError if it includes an unknown file */
+export function scriptText(lua: string): string {
+  return resolveIncludes(lua).replace(/^ *(?:--.*)?\n|^ +/gm, "");
+}
+
+function resolveIncludes(lua: string): string {
   return lua.replace(/^-- include (\S+)$/gm, (_, file: string) => {
     const text = Object.hasOwn(INCLUDES, file) ? INCLUDES[file] : undefined;
     if (text === undefined) {
@@ -38,7 +50,7 @@ export type Script = (...keysAndArguments: (string | number | Buffer)[]) => Prom
 
 /** Registers a script with a connection and returns its call. Safe to call again with the same source. */
 export function loadScript(redis: RedisClient, { name, keys, lua }: ScriptSource): Script {
-  redis.defineCommand(name, { numberOfKeys: keys, lua: resolveIncludes(lua) });
+  redis.defineCommand(name, { numberOfKeys: keys, lua: scriptText(lua) });
   const commands = redis as unknown as Record<string, Script>;
   return (...keysAndArguments) => commands[`${name}Buffer`]!.apply(redis, keysAndArguments).catch(throwStoreError);
 }
@@ -46,7 +58,7 @@ export function loadScript(redis: RedisClient, { name, keys, lua }: ScriptSource
 /** A call of a script with many payloads after its keys and arguments. */
 export interface BulkCall {
   readonly keysAndArguments: readonly (string | number)[];
-  readonly payloads: readonly Uint8Array[];
+  readonly payloads?: readonly Uint8Array[];
   /** Never resend the call, not even after NOSCRIPT. */
   readonly onlyOnce?: boolean;
 }
@@ -56,9 +68,9 @@ export type BulkScript = (call: BulkCall) => Promise<unknown>;
 
 /** Loads a script with payloads. A call writes to the connection synchronously, so later commands follow it. */
 export function loadBulkScript(redis: Redis, { keys, lua }: Omit<ScriptSource, "name">): BulkScript {
-  const text = resolveIncludes(lua), digest = createHash("sha1").update(text).digest("hex");
+  const text = scriptText(lua), digest = createHash("sha1").update(text).digest("hex");
   let isKnown = false;
-  return async ({ keysAndArguments, payloads, onlyOnce = false }) => {
+  return async ({ keysAndArguments, payloads = [], onlyOnce = false }) => {
     const send = () => {
       const script = isKnown ? ["evalsha", digest] as const : ["eval", text] as const;
       isKnown = true;
@@ -67,9 +79,10 @@ export function loadBulkScript(redis: Redis, { keys, lua }: Omit<ScriptSource, "
     try {
       return await send();
     } catch (error) {
-      if (onlyOnce || redisErrorCode(error) !== "NOSCRIPT") throwStoreError(error);
+      if (redisErrorCode(error) !== "NOSCRIPT") throwStoreError(error);
+      isKnown = false;
+      if (onlyOnce) throwStoreError(error);
     }
-    isKnown = false;
     try {
       return await send();
     } catch (error) {

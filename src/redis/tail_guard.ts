@@ -2,18 +2,19 @@
  * Guards a list between a read and a commit with WATCH, so that the commit need not compare a digest of the messages: each byte
  * that a script reads costs Redis about 2 ns (bench/figures.md).
  *
- * The guard sends MULTI before the commit. The commit is sent only after Redis has answered WATCH and MULTI with OK: outside of
- * a transaction, the commit would have no guard.
+ * The guard sends MULTI right after the read. The commit is sent only after Redis has answered WATCH and MULTI with OK: outside
+ * of a transaction, the commit would have no guard.
  *
  * The guard tests WATCH once per connection: a proxy may answer OK and run the transaction on another connection to Redis. The
- * test watches a key, changes it over another connection, and expects EXEC to fail. Until the test has passed, reads have no
- * guard.
+ * test watches a key, changes it over another connection, and expects EXEC to fail. Then it runs a script in a transaction.
+ * Until the test has passed, reads have no guard.
  */
-import type { Redis } from "ioredis";
+import { isDeepStrictEqual } from "node:util";
+import type { Command, Redis } from "ioredis";
 import { createId } from "../runtime/random.ts";
 import type { RedisClient } from "./cluster.ts";
 import type { ReadGuard } from "../cycle/chunk.ts";
-import { redisErrorCode, type StoreError, throwStoreError, toStoreError } from "./errors.ts";
+import { redisErrorCode, StoreError, throwStoreError, toStoreError } from "./errors.ts";
 import { proofKey } from "./keys.ts";
 import { loadScript, type Script } from "./scripts.ts";
 import touchKey from "./scripts/touch_key.lua" with { type: "text" };
@@ -93,7 +94,7 @@ export class TailGuard {
     return this.#guard = { isValid: this.#isGranted(this.#redis.watch(this.#key)) };
   }
 
-  /** Sends MULTI. Call it after the read's reply. Does nothing if another read or commit has followed. */
+  /** Sends MULTI. Call it when the read was sent. Does nothing if another read or commit has followed. */
   begin(guard: Guard | null): void {
     if (guard === null || guard !== this.#guard) return;
     this.#isEntered = true;
@@ -108,11 +109,11 @@ export class TailGuard {
   }
 
   /**
-   * Runs the command that `send` sends as the transaction. @returns its reply; `null` if the list has changed since the read or
-   * Redis did not run the command: then nothing has changed. Rejects with a `StoreError`.
+   * Runs the commands as the transaction. @returns the last one's reply; `null` if the list has changed since the read or Redis
+   * did not run them: then nothing has changed. Rejects with a `StoreError`.
    */
-  async run(send: () => Promise<unknown>): Promise<unknown> {
-    const queued = send();
+  async run(commands: readonly Command[]): Promise<unknown> {
+    const queued = Promise.all(commands.map((command) => this.#redis.sendCommand(command)));
     const executed = this.#redis.callBuffer("EXEC");
     this.#isEntered = false;
     this.#guard = null;
@@ -126,13 +127,10 @@ export class TailGuard {
       }
       throwStoreError(sent.status === "rejected" ? sent.reason : replies.reason);
     }
-    // A transaction without replies ran nothing: a proxy refused the script before Redis queued it.
-    const isEmpty = Array.isArray(replies.value) && replies.value.length === 0;
-    if (isEmpty) this.#proof = "does_not";
-    const reply = Array.isArray(replies.value) && !isEmpty ? replies.value[0] : null;
-    // NOSCRIPT: the script has not run. The commit without a guard sends its full text.
-    if (reply instanceof Error && redisErrorCode(reply) === "NOSCRIPT") return null;
-    this.#pauseAfter(reply !== null);
+    const answers: unknown = replies.value, isRun = Array.isArray(answers);
+    if (isRun && answers.length !== commands.length) throw this.#incomplete(answers.length, commands);
+    this.#pauseAfter(isRun);
+    const reply: unknown = isRun ? answers.at(-1) : null;
     if (reply instanceof Error) throw this.#answeredWith(reply);
     return reply;
   }
@@ -155,7 +153,24 @@ export class TailGuard {
 
   async #tryOut(): Promise<Proof> {
     for (let round = 0; round < PROOF_ROUNDS; round++) if (!await this.#isSeen(round)) return "does_not";
-    return "guards";
+    return await this.#takesScripts() ? "guards" : "does_not";
+  }
+
+  /** Returns whether a script runs in a transaction: a proxy may refuse it and let the other commands run without it. */
+  async #takesScripts(): Promise<boolean> {
+    const redis = this.#redis;
+    const calls = [redis.call("MULTI"), redis.call("EVAL", "return 1", "1", this.#proofKey), redis.call("EXEC")];
+    const [entered, queued, executed] = await Promise.allSettled(calls);
+    if (executed!.status === "fulfilled") return isDeepStrictEqual(executed!.value, [1]);
+    const failed = [entered!, queued!].find(({ status }) => status === "rejected") ?? executed!;
+    throw (failed as PromiseRejectedResult).reason;
+  }
+
+  #incomplete(replies: number, commands: readonly Command[]): StoreError {
+    this.#proof = "does_not";
+    const names = commands.map(({ name }) => name).join(", ");
+    const text = `a transaction of ${names} has returned ${replies} replies: messages may be in two lists now`;
+    return new StoreError(text, { code: "OTHER", isCertain: false });
   }
 
   /**

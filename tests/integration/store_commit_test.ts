@@ -3,15 +3,16 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import type { Redis } from "ioredis";
+import finishMoves from "../../src/redis/scripts/finish_moves.lua" with { type: "text" };
 import commitMovesFile from "../../src/redis/scripts/commit_moves.lua" with { type: "text" };
-import { resolveIncludes } from "../../src/redis/scripts.ts";
+import { scriptText } from "../../src/redis/scripts.ts";
 import type { Chunk, Commit, Move } from "../../src/cycle/chunk.ts";
 import type { DeadLetterStore } from "../../src/redis/dead_letter_store.ts";
 import { createStore, DEAD, DLQ, dumpKeys, readLists, STATE, TARGET } from "../../testkit/engine.ts";
 import { shareRedis } from "../../testkit/redis.ts";
 
 const server = shareRedis();
-const commitMoves = resolveIncludes(commitMovesFile);
+const commitMoves = scriptText(commitMovesFile);
 
 const BOUNDS = { messages: 200, bytes: 1_000_000, messageBytes: 1_000_000 };
 const RECORD = { seq: "5", remaining: "10", replayed: "1", dead: "2" };
@@ -256,21 +257,21 @@ Deno.test("commit: takes back what it has pushed when the user may not take pick
   const digest = createHash("sha1").update("ca").digest("hex");
   const args = [
     "2",
-    "1,1",
-    digest,
-    "0",
+    "1",
     "5",
     "this",
     "9999999999999",
     "-1",
     "0",
-    "1",
-    "",
     "",
     "2",
     "0",
-    "3,1",
     "0",
+    "1,1",
+    digest,
+    "0",
+    "",
+    "3,1",
     "A",
     "C",
   ];
@@ -442,7 +443,7 @@ for (
 const sha = createHash("sha1").update("cba").digest("hex");
 /** The arguments of a good commit of a, b and c, by position. */
 const GOOD = [
-  ...["3", "1,1,1", sha, "0", "5", "this", "9999999999999", "-1", "0", "3", "", "1:1,2:2,3:3", "3", "0", "", "0"],
+  ...["3", "3", "5", "this", "9999999999999", "-1", "0", "", "3", "0", "0", "1,1,1", sha, "0", "1:1,2:2,3:3", ""],
 ];
 
 for (const [token, answer] of [["me", "ok"], ["other", "not_leader"], ["", "ok"]] as const) {
@@ -450,32 +451,32 @@ for (const [token, answer] of [["me", "ok"], ["other", "not_leader"], ["", "ok"]
     const { client } = await prepare();
     await client.hset(STATE, "leader", "me");
     const before = await dumpKeys(client);
-    const args = GOOD.with(10, token);
+    const args = GOOD.with(7, token);
     strictEqual(await client.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...args), answer);
     if (answer !== "ok") deepStrictEqual(await dumpKeys(client), before);
   });
 }
 
 const invalid: [name: string, at: Record<number, string>, ...payloads: string[]][] = [
-  ["the count is 0", { 0: "0", 9: "0", 11: "" }],
+  ["the count is 0", { 0: "0", 1: "0", 14: "" }],
   ["the count is no number", { 0: "x" }],
-  ["the count is over 4,000", { 0: "4001", 11: Array.from({ length: 4_001 }, (_, i) => `${i + 1}:1`).join() }],
-  ["more go to the target than there are", { 9: "4" }],
-  ["fewer than none go to the target", { 9: "-1" }],
-  ["the number that goes to the target is none", { 9: "x" }],
-  ["fewer go as they are than there are, and there is no payload", { 11: "1:1,2:2" }],
-  ["more go as they are than there are", { 11: "1:1,2:2,3:3,3:3" }],
-  ["one that is to go as it is is not there", { 11: "1:1,2:2,3:4" }],
+  ["the count is over 4,000", { 0: "4001", 14: Array.from({ length: 4_001 }, (_, i) => `${i + 1}:1`).join() }],
+  ["more go to the target than there are", { 1: "4" }],
+  ["fewer than none go to the target", { 1: "-1" }],
+  ["the number that goes to the target is none", { 1: "x" }],
+  ["fewer go as they are than there are, and there is no payload", { 14: "1:1,2:2" }],
+  ["more go as they are than there are", { 14: "1:1,2:2,3:3,3:3" }],
+  ["one that is to go as it is is not there", { 14: "1:1,2:2,3:4" }],
   ["there is a payload too many", {}, "payload"],
-  ["there is a payload too few", { 11: "1:1" }, "payload"],
-  ["what it uses up is no number", { 12: "x" }],
-  ["it uses up less than nothing", { 12: "-1" }],
-  ["the number of first ones is none", { 13: "x" }],
-  ["there are fewer places than messages", { 14: "3,1" }],
-  ["picked messages are to go as they are", { 14: "3,2,1" }],
-  ["picked messages are proven by nothing", { 2: "", 11: "", 14: "3,2,1" }, "a", "b", "c"],
-  ["the number of fields is no number", { 15: "x" }],
-  ["there are fewer fields than it says", { 15: "1" }],
+  ["there is a payload too few", { 14: "1:1" }, "payload"],
+  ["what it uses up is no number", { 8: "x" }],
+  ["it uses up less than nothing", { 8: "-1" }],
+  ["the number of first ones is none", { 9: "x" }],
+  ["there are fewer places than messages", { 15: "3,1" }],
+  ["picked messages are to go as they are", { 15: "3,2,1" }],
+  ["picked messages are proven by nothing", { 12: "", 14: "", 15: "3,2,1" }, "a", "b", "c"],
+  ["the number of fields is no number", { 10: "x" }],
+  ["there are fewer fields than it says", { 10: "1" }],
 ];
 
 Deno.test("commit: answers ok when the arguments are those that the invalid ones are made of", async () => {
@@ -518,24 +519,8 @@ for (const [name, forbidden, others] of [["target", TARGET, DEAD], ["dead list",
     await client.set(RECEIPT, ""); // a try that fails leaves it empty
     const before = await dumpKeys(client);
     const digest = createHash("sha1").update("ba").digest("hex");
-    const args = [
-      "2",
-      "1,1",
-      digest,
-      "0",
-      chunk.record.sequence,
-      "this",
-      "9999999999999",
-      "-1",
-      "0",
-      "1",
-      "",
-      "1:1,2:2",
-      "2",
-      "0",
-      "",
-      "0",
-    ];
+    const proof = ["1,1", digest, "0", "1:1,2:2", ""];
+    const args = ["2", "1", chunk.record.sequence, "this", "9999999999999", "-1", "0", "", "2", "0", "0", ...proof];
     const user = server().client({ username: "svc", password: "any" });
     await rejects(
       user.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...args),
@@ -546,3 +531,98 @@ for (const [name, forbidden, others] of [["target", TARGET, DEAD], ["dead list",
     strictEqual(await user.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...args), "ok");
   });
 }
+
+const finish = scriptText(finishMoves);
+/** The arguments of the script behind the pushes of a and b to the target and of c to the dead list, by position. */
+const FINISH = ["3", "2", "5", "this", "9999999999999", "-1", "0", "", "3", "0", "0"];
+
+/** Runs pushes and the script in one transaction. @returns the script's answer */
+async function finishBehind(
+  client: Redis,
+  { target = TARGET, args = FINISH }: { target?: string; args?: readonly string[] } = {},
+): Promise<unknown> {
+  const keys = [DLQ, target, DEAD, STATE, RECEIPT];
+  const replies = await client.multi().lpush(target, "a", "b").lpush(DEAD, "c").eval(finish, 5, ...keys, ...args)
+    .exec();
+  const [error, answer] = replies!.at(-1)!;
+  if (error) throw error;
+  return answer;
+}
+
+Deno.test("finish_moves: moves what was pushed, and answers ok", async () => {
+  const { client } = await prepare();
+  strictEqual(await finishBehind(client), "ok");
+  deepStrictEqual(await readLists(server()), { dlq: [], target: ["before-t", "a", "b"], dead: ["before-d", "c"] });
+});
+
+const spoiltFinish: [name: string, at: Record<number, string>, answer: string][] = [
+  ["the count is no number", { 0: "x" }, "invalid"],
+  ["more went to the target than there are", { 1: "4" }, "invalid"],
+  ["it uses up less than nothing", { 8: "-1" }, "invalid"],
+  ["there are fewer fields than it says", { 10: "1" }, "invalid"],
+  ["there are fewer messages than it says", { 0: "4", 8: "4" }, "conflict"],
+  ["another commit was faster", { 2: "4" }, "stale"],
+  ["the deadline has passed", { 4: "1" }, "expired"],
+  ["the target would hold more than it may", { 5: "2" }, "room"],
+];
+
+for (const [name, at, answer] of spoiltFinish) {
+  Deno.test(`finish_moves: answers ${answer} and takes back what was pushed when ${name}`, async () => {
+    const { client } = await prepare();
+    const before = await dumpKeys(client);
+    // With a wrong count it cannot know what was pushed: only a bug of ours could do that.
+    const isKnown = at[0] === undefined && at[1] === undefined;
+    strictEqual(await finishBehind(client, { args: FINISH.map((good, i) => at[i] ?? good) }), answer);
+    if (isKnown) deepStrictEqual(await dumpKeys(client), before);
+    deepStrictEqual((await readLists(server())).dlq, ["a", "b", "c"]);
+  });
+}
+
+Deno.test("finish_moves: takes back only what could be pushed when the target is no list", async () => {
+  const { client } = await prepare();
+  await client.set("text", "any");
+  const before = await dumpKeys(client);
+  strictEqual(await finishBehind(client, { target: "text" }), "wrong_type");
+  deepStrictEqual(await dumpKeys(client), before);
+});
+
+for (const [name, forbidden] of [["target", TARGET], ["dead list", DEAD]] as const) {
+  Deno.test(`finish_moves: cuts nothing that it did not push when the user may not push to the ${name} any more`, async () => {
+    const { client } = await prepare();
+    const elsewhere = [DLQ, STATE, RECEIPT, TARGET, DEAD].filter((key) => key !== forbidden).map((key) => `~${key}`);
+    await client.acl(
+      "SETUSER",
+      "svc",
+      "reset",
+      "on",
+      "nopass",
+      "+@all",
+      "-lpush",
+      "allkeys",
+      `(+lpush ${elsewhere.join(" ")})`,
+    );
+    const before = await dumpKeys(client);
+    const user = server().client({ username: "svc", password: "any" });
+    // What the transaction's own LPUSH to the other list has done.
+    if (forbidden === TARGET) await client.lpush(DEAD, "c");
+    else await client.lpush(TARGET, "a", "b");
+    await rejects(
+      user.eval(finish, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...FINISH),
+      /user executing the script can't/,
+    );
+    deepStrictEqual(await dumpKeys(client), before);
+  });
+}
+
+Deno.test("commit: changes nothing and rejects when the user may not push to the target, guarded by WATCH or not", async () => {
+  const { client } = await prepare();
+  const elsewhere = [DLQ, STATE, DEAD].map((key) => `~${key}*`).join(" ");
+  await client.acl("SETUSER", "svc", "reset", "on", "nopass", "+@all", "-lpush", "allkeys", `(+lpush ${elsewhere})`);
+  const before = await readLists(server());
+  const store = createStore({ client: () => server().client({ username: "svc", password: "any" }) });
+  for (let i = 0; i < 2; i++) {
+    const chunk = await store.readForCommit(BOUNDS);
+    await rejects(store.commit(commitOf(chunk, { id: `try ${i}` })), { code: "NOPERM" });
+    deepStrictEqual(await readLists(server()), before);
+  }
+});

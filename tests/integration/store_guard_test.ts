@@ -297,18 +297,36 @@ Deno.test("guard: a transaction that Redis refuses to enter while it may watch n
   assert.deepEqual(await readLists(server()), before);
 });
 
-Deno.test("readForCommit: several messages come with one call while all were small, one by one once a large one was met", async () => {
+Deno.test("readForCommit: LRANGE reads what can be foreseen, the script what cannot", async () => {
   const { store, client } = await prepare();
   const calls: number[] = [];
   const read = async (list: readonly string[]) => {
     await client.del(DLQ);
     await server().seedList(DLQ, list);
     await client.config("RESETSTAT");
-    await store.readForCommit({ ...BOUNDS, messages: 9 });
+    const { messages } = await store.readForCommit({ ...BOUNDS, messages: 32, bytes: 20_000 });
+    assert.deepEqual(messages.map(String), list.slice(0, messages.length));
     calls.push(await callsOf(client, "lrange"));
   };
-  const small = eventTexts(9), mixed = small.with(6, "x".repeat(100_000));
-  for (const list of [small, small, mixed, mixed, small]) await read(list);
-  // One, and then four at a time; the large one is met in the second four.
-  assert.deepEqual(calls, [9, 3, 3, 9, 9]);
+  const small = eventTexts(70), largeAhead = small.with(48, "x".repeat(100_000));
+  // A sample behind the 32 messages of a chunk meets the large one, so that the next chunk is read one by one.
+  for (const list of [small, small, largeAhead, small, small]) await read(list);
+  assert.deepEqual(calls, [0, 1, 1, 0, 1]);
+});
+
+Deno.test("readForCommit: cuts a reply off that is far longer than foreseen, and goes on with the script", async () => {
+  const { store, mover, client } = await prepare();
+  const bounds = { ...BOUNDS, messages: 100, bytes: 100_000, messageBytes: 200_000 };
+  await store.readForCommit(bounds);
+  await client.del(DLQ);
+  const large = Array.from({ length: 100 }, (_, i) => `${i}`.padEnd(150_000, "x"));
+  await server().seedList(DLQ, large);
+  await assert.rejects(store.readForCommit(bounds), { code: "CONNECTION", message: /far longer .* cut off/ });
+  await ready(mover);
+  for (let i = 0; i < 3; i++) {
+    await client.config("RESETSTAT");
+    const { messages } = await store.readForCommit(bounds);
+    assert.deepEqual(messages.map(String), [large[0]]);
+    assert.equal(await callsOf(client, "lrange"), 0);
+  }
 });

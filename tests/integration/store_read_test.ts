@@ -2,8 +2,10 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
-import type { ChunkBounds } from "../../src/cycle/chunk.ts";
+import type { Redis } from "ioredis";
+import type { Chunk, ChunkBounds } from "../../src/cycle/chunk.ts";
 import { isNewest } from "../../src/redis/sample.ts";
+import type { DeadLetterStore } from "../../src/redis/dead_letter_store.ts";
 import { createStore, DLQ, dumpKeys, STATE } from "../../testkit/engine.ts";
 import { shareRedis } from "../../testkit/redis.ts";
 
@@ -38,6 +40,29 @@ for (const [name, key] of [["DLQ", DLQ], ["record", STATE]] as const) {
     await server().client().set(key, "text");
     await rejects(createStore(server()).readState(), /WRONGTYPE/);
   });
+}
+
+/** How messages are read: by the script at first, and by LRANGE once their sizes can be foreseen. */
+const WAYS = ["script", "LRANGE"] as const;
+
+/** A store whose next read goes that way. The DLQ is empty. */
+async function openFor(way: typeof WAYS[number]): Promise<DeadLetterStore> {
+  const store = createStore(server()), client = server().client();
+  if (way === "script") return store;
+  await server().seedList(DLQ, ["a", "b"]);
+  await store.readForCommit(WIDE);
+  await client.del(DLQ);
+  return store;
+}
+
+/** Reads, and makes sure that it went that way. An oversize message is met by LRANGE, but told by the script. */
+async function readBy(way: typeof WAYS[number], store: DeadLetterStore, bounds: Partial<ChunkBounds>): Promise<Chunk> {
+  const client = server().client();
+  await client.config("RESETSTAT");
+  const chunk = await store.readForCommit({ ...WIDE, ...bounds });
+  const calls = Number(/cmdstat_lrange:calls=(\d+)/.exec(await client.info("commandstats"))?.[1] ?? 0);
+  strictEqual(calls, way === "LRANGE" && !bounds.skip ? 1 : 0);
+  return chunk;
 }
 
 const reads: {
@@ -95,33 +120,37 @@ const reads: {
   { name: "nothing when all are skipped", dlq: ["a", "b"], bounds: { skip: 2 }, messages: [] },
 ];
 
-for (const { name, dlq, bounds, messages } of reads) {
-  Deno.test(`readForCommit: answers ${name}, and changes nothing`, async () => {
-    const client = server().client();
+const eachWay = <Row>(rows: readonly Row[]) => rows.flatMap((row) => WAYS.map((way) => ({ row, way })));
+
+for (const { row: { name, dlq, bounds, messages }, way } of eachWay(reads)) {
+  Deno.test(`readForCommit: answers ${name}, and changes nothing (${way})`, async () => {
+    const client = server().client(), store = await openFor(way);
     await client.hset(STATE, { seq: "4" });
     await server().seedList(DLQ, dlq);
     const before = await dumpKeys(client);
-    const chunk = await createStore(server()).readForCommit({ ...WIDE, ...bounds });
+    const chunk = await readBy(way, store, bounds ?? {});
     deepStrictEqual(chunk.messages.map((message) => message.toString("hex")), messages.map(hex));
     deepStrictEqual([chunk.record.sequence, chunk.depth, chunk.oversize], ["4", dlq.length, null]);
     deepStrictEqual(await dumpKeys(client), before);
   });
 }
 
-Deno.test("readForCommit: describes the oldest by its length and both its ends when it is oversize", async () => {
-  const large = Buffer.concat([Buffer.alloc(6_000, "a"), Buffer.alloc(6_000, "b")]);
-  await server().seedList(DLQ, [large, "behind"]);
-  const { messages, oversize, depth } = await createStore(server()).readForCommit({ ...WIDE, messageBytes: 11_999 });
-  const digest = createHash("sha1").update(large.subarray(0, 4_096)).update(large.subarray(-4_096)).digest("hex");
-  deepStrictEqual({ messages, oversize, depth }, { messages: [], oversize: { bytes: 12_000, digest }, depth: 2 });
-});
+for (const way of WAYS) {
+  Deno.test(`readForCommit: describes the oldest by its length and both its ends when it is oversize (${way})`, async () => {
+    const large = Buffer.concat([Buffer.alloc(6_000, "a"), Buffer.alloc(6_000, "b")]), store = await openFor(way);
+    await server().seedList(DLQ, [large, "behind"]);
+    const { messages, oversize, depth } = await readBy(way, store, { messageBytes: 11_999 });
+    const digest = createHash("sha1").update(large.subarray(0, 4_096)).update(large.subarray(-4_096)).digest("hex");
+    deepStrictEqual({ messages, oversize, depth }, { messages: [], oversize: { bytes: 12_000, digest }, depth: 2 });
+  });
 
-Deno.test("readForCommit: answers 4,000 messages when that is the bound", async () => {
-  const dlq = Array.from({ length: 4_100 }, (_, i) => `m${i}`);
-  await server().seedList(DLQ, dlq);
-  const { messages } = await createStore(server()).readForCommit({ ...WIDE, messages: 4_000 });
-  deepStrictEqual(messages.map(String), dlq.slice(0, 4_000));
-});
+  Deno.test(`readForCommit: answers 4,000 messages when that is the bound (${way})`, async () => {
+    const dlq = Array.from({ length: 4_100 }, (_, i) => `m${i}`), store = await openFor(way);
+    await server().seedList(DLQ, dlq);
+    const { messages } = await readBy(way, store, { messages: 4_000 });
+    deepStrictEqual(messages.map(String), dlq.slice(0, 4_000));
+  });
+}
 
 Deno.test("readForCommit: rejects with WRONGTYPE when the DLQ is a hash", async () => {
   await server().client().hset(DLQ, "a", "b");
@@ -141,13 +170,14 @@ const rows: [name: string, dlq: string[], bounds: Partial<ChunkBounds>, goesOnEq
   ["an oversize message follows", ["x", KILO.toString()], { messageBytes: 999 }, false],
 ];
 
-for (const [name, dlq, bounds, goesOnEqual] of rows) {
-  Deno.test(`readForCommit: says ${goesOnEqual ? "that" : "not that"} the row goes on when ${name}`, async () => {
+for (const { row: [name, dlq, bounds, goesOnEqual], way } of eachWay(rows)) {
+  Deno.test(`readForCommit: says ${goesOnEqual ? "that" : "not that"} the row goes on when ${name} (${way})`, async () => {
+    const store = await openFor(way);
     await server().seedList(DLQ, dlq);
     // It matters only where what was newest is as long as the last one read, and does not stand where it must.
     const newestBytes = (dlq[(bounds.messages ?? dlq.length) - 1] ?? "").length;
     await server().client().hset(STATE, { newestBytes, newestDigest: "none of these" });
-    strictEqual((await createStore(server()).readForCommit({ ...WIDE, ...bounds })).goesOnEqual, goesOnEqual);
+    strictEqual((await readBy(way, store, bounds)).goesOnEqual, goesOnEqual);
   });
 }
 
@@ -185,8 +215,9 @@ Deno.test("readForCommit: leaves out fields of the record that no setting of our
     newestBytes: large,
   });
   await client.config("RESETSTAT");
-  const { record } = await store.readState(), chunk = await store.readForCommit(WIDE);
-  for (const one of [record, chunk.record]) {
+  const { record } = await store.readState(), byScript = await store.readForCommit(WIDE);
+  const byRange = await store.readForCommit(WIDE);
+  for (const one of [record, byScript.record, byRange.record]) {
     deepStrictEqual([one.sequence, one.cycle, one.outages, one.tallies, one.newestBytes], ["7", 3, "", [], -1]);
   }
   const sentBytes = Number(/total_net_output_bytes:(\d+)/.exec(await client.info("stats"))![1]);
@@ -205,3 +236,27 @@ Deno.test("browseNewest: reads of a long message what begins with the last of a 
   strictEqual(hostile, "text".repeat(250), "no more than a thousand are looked at");
   deepStrictEqual((await createStore(server()).browseNewest(WIDE)).messages.map(String), list.toReversed());
 });
+
+const places: [name: string, change: (client: Redis) => Promise<unknown>, messages: number, newestAt: number][] = [
+  ["where the cycle says, in the chunk", () => Promise.resolve(), 4, 3],
+  ["where the cycle says, behind the chunk", () => Promise.resolve(), 2, 3],
+  ["not where the cycle says, because the oldest was taken", (client) => client.rpop(DLQ), 4, 0],
+  ["not there any more", (client) => client.lset(DLQ, 1, "x"), 4, 0],
+];
+
+for (const size of [300, 20_000]) {
+  for (const { row: [name, change, messages, newestAt], way } of eachWay(places)) {
+    Deno.test(`readForCommit: finds the newest message of the cycle, of ${size} bytes, ${name} (${way})`, async () => {
+      const client = server().client(), store = await openFor(way);
+      const [first, second, newest, later] = ["a", "b", "c", "d"].map((letter) => letter.repeat(size));
+      await server().seedList(DLQ, [first!, second!, newest!]);
+      strictEqual(await store.begin({ sequence: "0", intervalMs: 0, budget: 3, fields: {} }), "ok");
+      await server().seedList(DLQ, [later!]);
+      await change(client);
+      const chunk = await store.readForCommit({ ...WIDE, messages });
+      // Where no message that was read is like it, nobody needs its place.
+      const isNeeded = chunk.messages.some((message) => isNewest(message, chunk.record)) || newestAt === 0;
+      if (isNeeded || way === "LRANGE" && size === 300) strictEqual(chunk.newestAt, newestAt);
+    });
+  }
+}

@@ -3,16 +3,7 @@
 -- ARGV  1 most bytes of a field  2.. names of the fields
 -- Returns {field, value, …}, depth, nowMs. Longer fields are left out. Bound: the named fields.
 local dlq, state = KEYS[1], KEYS[2]
-local mostFieldBytes = tonumber(ARGV[1])
+-- include state_fields.lua
 
--- Any client may have written to the hash.
-local record = {}
-for i = 2, #ARGV do
-  if redis.call('HSTRLEN', state, ARGV[i]) <= mostFieldBytes then
-    record[#record + 1] = ARGV[i]
-    record[#record + 1] = redis.call('HGET', state, ARGV[i]) or ''
-  end
-end
-
-local time = redis.call('TIME')
+local time, record = redis.call('TIME'), readFields(state, 1)
 return { record, redis.call('LLEN', dlq), time[1] * 1000 + math.floor(time[2] / 1000) }

@@ -4,13 +4,15 @@ import type { SeededRandom } from "../../../testkit/mutt/random.ts";
 import beginCycle from "../../../src/redis/scripts/begin_cycle.lua" with { type: "text" };
 import claimProbe from "../../../src/redis/scripts/claim_probe.lua" with { type: "text" };
 import commitMoves from "../../../src/redis/scripts/commit_moves.lua" with { type: "text" };
+import finishMoves from "../../../src/redis/scripts/finish_moves.lua" with { type: "text" };
+import peekChunk from "../../../src/redis/scripts/peek_chunk.lua" with { type: "text" };
 import peekSource from "../../../src/redis/scripts/peek_source.lua" with { type: "text" };
 import readChunk from "../../../src/redis/scripts/read_chunk.lua" with { type: "text" };
 import recordProbe from "../../../src/redis/scripts/record_probe.lua" with { type: "text" };
 import settleCommit from "../../../src/redis/scripts/settle_commit.lua" with { type: "text" };
 import takeLease from "../../../src/redis/scripts/take_lease.lua" with { type: "text" };
 import writeLedger from "../../../src/redis/scripts/write_ledger.lua" with { type: "text" };
-import { resolveIncludes } from "../../../src/redis/scripts.ts";
+import { scriptText } from "../../../src/redis/scripts.ts";
 import type { RequestMatch, TcpProxy } from "../../../testkit/tcp_proxy.ts";
 import { pause } from "../harness/pause.ts";
 
@@ -28,13 +30,12 @@ export interface Step {
   readonly ofLease?: boolean;
 }
 
-/** A script goes with its text first and by its hash then. */
-function script(file: string): readonly string[] {
-  const lua = resolveIncludes(file);
-  return [createHash("sha1").update(lua).digest("hex"), lua.slice(0, 60)];
+/** A script goes with its text first and by its hash then. They begin with what they include, so the end tells them apart. */
+function script(...files: string[]): readonly string[] {
+  return files.map(scriptText).flatMap((lua) => [createHash("sha1").update(lua).digest("hex"), lua.slice(-60)]);
 }
 
-export const COMMIT: Step = { name: "commit", texts: script(commitMoves), times: 3 };
+export const COMMIT: Step = { name: "commit", texts: script(commitMoves, finishMoves), times: 3 };
 
 /** Every step (of `watch`, `multi` and `exec` the first three are the proof that WATCH guards): the scripts, what the gates ask, and the greeting of a new connection. */
 export const STEPS: readonly Step[] = [
@@ -47,7 +48,7 @@ export const STEPS: readonly Step[] = [
   { name: "claim", texts: script(claimProbe), times: 2 },
   { name: "record", texts: script(recordProbe), times: 2 },
   { name: "begin", texts: script(beginCycle), times: 1 },
-  { name: "read", texts: script(readChunk), times: 3 },
+  { name: "read", texts: script(readChunk, peekChunk), times: 3 },
   { name: "watch", texts: ["watch"], times: 5 },
   { name: "multi", texts: ["MULTI"], times: 5 },
   { name: "reserve", texts: script(writeLedger), times: 2 },

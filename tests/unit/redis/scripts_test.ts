@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
-import { resolveIncludes } from "../../../src/redis/scripts.ts";
+import { scriptText } from "../../../src/redis/scripts.ts";
 
-Deno.test("resolveIncludes: puts the file in the place of the line, and leaves the other lines", () => {
-  const lua = resolveIncludes("local a = 1\n-- include whole.lua\nreturn whole(a)\n");
-  assert.match(lua, /^local a = 1\n(--.*\n)+local function whole\(text\).*\nreturn whole\(a\)\n$/);
+Deno.test("scriptText: puts the file in the place of the line, and leaves out comments, indents and empty lines", () => {
+  const lua = scriptText("-- A script.\nlocal a = '--' -- b\n\n-- include whole.lua\n  return whole(a)\n");
+  assert.match(lua, /^local a = '--' -- b\nlocal function whole\(text\).*\nreturn whole\(a\)\n$/);
 });
 
-Deno.test("resolveIncludes: throws when there is no such file", () => {
-  assert.throws(() => resolveIncludes("-- include elsewhere.lua\n"), /elsewhere\.lua/);
-  assert.throws(() => resolveIncludes("-- include constructor\n"), /constructor/);
+Deno.test("scriptText: throws when there is no such file", () => {
+  assert.throws(() => scriptText("-- include elsewhere.lua\n"), /elsewhere\.lua/);
+  assert.throws(() => scriptText("-- include constructor\n"), /constructor/);
 });
 
 Deno.test("scripts: none has a function that it could include", () => {

@@ -1,0 +1,169 @@
+/** Reads the oldest messages of a DLQ for a commit: with LRANGE where their sizes can be foreseen, else with a script. */
+import type { Buffer } from "node:buffer";
+import type { Redis } from "ioredis";
+import type { Chunk, ChunkBounds, ReadGuard } from "../cycle/chunk.ts";
+import { CYCLE_STATE_FIELDS, MAX_FIELD_BYTES, parseCycleState } from "../cycle/cycle_state.ts";
+import { inOneWrite } from "./bulk_command.ts";
+import { redisErrorCode, StoreError, throwStoreError, unknownAnswer } from "./errors.ts";
+import { ReadMode, type ReadPlan, type ReadSizes } from "./read_mode.ts";
+import { ReplyLimit } from "./reply_limit.ts";
+import { isNewest, SAMPLE_BYTES } from "./sample.ts";
+import { type BulkScript, loadBulkScript } from "./scripts.ts";
+import type { TailGuard } from "./tail_guard.ts";
+import peekChunk from "./scripts/peek_chunk.lua" with { type: "text" };
+import readChunk from "./scripts/read_chunk.lua" with { type: "text" };
+
+/** Room for the source's state and the headers of the messages in a reply, in bytes. */
+const MORE_BYTES = 1_048_576;
+
+/** A chunk, and what the next read should know about it. */
+interface Found {
+  readonly chunk: Omit<Chunk, "guard">;
+  readonly sizes: ReadSizes;
+}
+
+/** Reads through one connection. One read at a time. Rejects with a `StoreError`. */
+export class ChunkReader {
+  readonly #redis: Redis;
+  readonly #keys: readonly [dlq: string, state: string];
+  readonly #guard: TailGuard;
+  readonly #script: BulkScript;
+  readonly #peek: BulkScript;
+  readonly #limit: ReplyLimit;
+  readonly #mode = new ReadMode();
+
+  /** `redis`: the connection of the guard. */
+  constructor(redis: Redis, { keys, guard }: { keys: readonly [dlq: string, state: string]; guard: TailGuard }) {
+    this.#redis = redis;
+    this.#keys = keys;
+    this.#guard = guard;
+    this.#script = loadBulkScript(redis, { keys: 2, lua: readChunk });
+    this.#peek = loadBulkScript(redis, { keys: 2, lua: peekChunk });
+    this.#limit = new ReplyLimit(redis);
+  }
+
+  /** Reads a chunk, and guards it if the server allows that. */
+  async read(bounds: ChunkBounds): Promise<Chunk> {
+    if (!this.#guard.isTried()) await this.#guard.prove();
+    const { guard, reading } = inOneWrite(this.#redis, () => {
+      const guard = this.#guard.watch(), within = guard ? bounds : smaller(bounds);
+      const plan = this.#mode.plan(within);
+      const reading = plan.range > 0 && !within.skip
+        ? this.#readRange(within, plan, guard)
+        : this.#readByScript(within, plan, guard);
+      this.#guard.begin(guard);
+      return { guard, reading };
+    });
+    const found = await reading.catch((error) => {
+      // In the transaction that has begun, the script cannot be sent again.
+      if (guard !== null && redisErrorCode(error) === "NOSCRIPT") return null;
+      throw error;
+    });
+    if (found === null) return await this.read(bounds);
+    this.#mode.note(found.sizes);
+    return { ...found.chunk, guard };
+  }
+
+  async #readByScript(bounds: ChunkBounds, { step, samples }: ReadPlan, guard: ReadGuard | null): Promise<Found> {
+    const keysAndArguments = [...this.#keys, ...readArguments(bounds, { step, samples })];
+    const { longestAhead, ...chunk } = parseChunk(await this.#script({ keysAndArguments, onlyOnce: guard !== null }));
+    const { messages } = chunk;
+    return { chunk, sizes: { messages: messages.length, bytes: bytesOf(messages), longestAhead } };
+  }
+
+  /** Returns `null` if the script must read them: the oldest message is oversize, or one looks like the newest of the cycle. */
+  async #readRange(
+    bounds: ChunkBounds,
+    { range, step, samples }: ReadPlan,
+    guard: ReadGuard | null,
+  ): Promise<Found | null> {
+    this.#limit.set(Math.max(bounds.bytes, bounds.messageBytes) + MORE_BYTES);
+    const [dlq] = this.#keys;
+    const details = [range, SAMPLE_BYTES, step, samples, MAX_FIELD_BYTES, ...CYCLE_STATE_FIELDS];
+    const peeked = this.#peek({ keysAndArguments: [...this.#keys, ...details], onlyOnce: guard !== null });
+    // One more than the chunk may have: it tells whether the last one is followed by an equal one.
+    const listed = this.#redis.lrangeBuffer(dlq, -(range + 1), -1);
+    const [facts, newestFirst] = await Promise.all([peeked, listed]).catch((error) => this.#failed(error)).finally(() =>
+      this.#limit.lift()
+    );
+    const [flat, depth, nowMs, newestPlace, longestAhead] = facts as [unknown[], ...number[]] as [
+      unknown[],
+      number,
+      number,
+      number,
+      number,
+    ];
+    const found = newestFirst.reverse(), messages = firstWithin(found, { ...bounds, messages: range });
+    const record = parseCycleState(flat), last = messages.at(-1);
+    const isUnclear = newestPlace < 0 && messages.some((message) => isNewest(message, record));
+    if (found.length > 0 && last === undefined || isUnclear) {
+      this.#mode.forget();
+      return null;
+    }
+    // Another client may have taken messages between the two commands.
+    const placed = messages[newestPlace - 1];
+    const newestAt = newestPlace > 0 && (placed === undefined || isNewest(placed, record)) ? newestPlace : 0;
+    const next = found[messages.length];
+    const goesOnEqual = newestAt === 0 && last !== undefined && last.length === record.newestBytes &&
+      next?.equals(last) === true;
+    return {
+      chunk: { record, depth, nowMs, messages, oversize: null, goesOnEqual, newestAt },
+      sizes: { messages: found.length, bytes: bytesOf(found), longestAhead },
+    };
+  }
+
+  #failed(error: unknown): never {
+    if (!this.#limit.isExceeded) throwStoreError(error);
+    this.#mode.cutOff();
+    const text =
+      "the reply to a read was far longer than the messages before it: cut off; a script reads them now, one by one";
+    throw new StoreError(text, { code: "CONNECTION", isCertain: true });
+  }
+}
+
+/** The messages from the first on that the bounds allow, at least one if it is not oversize. */
+function firstWithin(messages: Buffer[], { messages: most, bytes: mostBytes, messageBytes }: ChunkBounds): Buffer[] {
+  let bytes = 0;
+  const end = messages.findIndex(({ length }, i) => {
+    bytes += length;
+    return i === most || length > messageBytes || (i > 0 && bytes > mostBytes);
+  });
+  return end < 0 ? messages : messages.slice(0, end);
+}
+
+/** Halves the bounds: a commit with a digest blocks Redis for longer. */
+function smaller({ messages, bytes, ...others }: ChunkBounds): ChunkBounds {
+  return { ...others, messages: Math.ceil(messages / 2), bytes: Math.ceil(bytes / 2) };
+}
+
+function bytesOf(messages: readonly Buffer[]): number {
+  return messages.reduce((sum, { length }) => sum + length, 0);
+}
+
+/** Arguments of read_chunk.lua. */
+export function readArguments(
+  { messages, bytes, messageBytes, skip = 0 }: ChunkBounds,
+  { step, samples }: { step: number; samples: number } = { step: 1, samples: 0 },
+): (string | number)[] {
+  return [messages, bytes, messageBytes, SAMPLE_BYTES, skip, step, samples, MAX_FIELD_BYTES, ...CYCLE_STATE_FIELDS];
+}
+
+/** Parses the reply of read_chunk.lua. @throws StoreError if it is none */
+export function parseChunk(reply: unknown): Omit<Chunk, "guard"> & { readonly longestAhead: number } {
+  if (!Array.isArray(reply)) throw unknownAnswer(reply);
+  const [flat, depth, nowMs, large, messages, equal, newestAt, longestAhead] = reply as [
+    ...[flat: unknown[], depth: number, nowMs: number],
+    ...[large: [number?, Buffer?], messages: Buffer[], equal: number, newestAt: number, longestAhead: number],
+  ];
+  const oversize = large.length === 2 ? { bytes: large[0]!, digest: String(large[1]) } : null;
+  return {
+    record: parseCycleState(flat),
+    depth,
+    nowMs,
+    messages,
+    oversize,
+    goesOnEqual: equal === 1,
+    newestAt,
+    longestAhead,
+  };
+}

@@ -1,0 +1,40 @@
+/** Cuts a connection when a reply is longer than the memory that was set aside for it. */
+import type { Redis } from "ioredis";
+
+/** Counts what a connection receives. It is for one reply at a time. */
+export class ReplyLimit {
+  readonly #redis: Redis;
+  #leftBytes = Infinity;
+  #isExceeded = false;
+
+  constructor(redis: Redis) {
+    this.#redis = redis;
+    redis.on("connect", () => redis.stream.on("data", (data) => this.#received(data.length)));
+    if (redis.status === "ready") redis.stream.on("data", (data) => this.#received(data.length));
+  }
+
+  /** Whether the connection was cut since the last {@link set}. */
+  get isExceeded(): boolean {
+    return this.#isExceeded;
+  }
+
+  /** Cuts the connection if more than this is received before {@link lift}. */
+  set(bytes: number): void {
+    this.#leftBytes = bytes;
+    this.#isExceeded = false;
+  }
+
+  /** Ends the limit. */
+  lift(): void {
+    this.#leftBytes = Infinity;
+  }
+
+  #received(bytes: number): void {
+    this.#leftBytes -= bytes;
+    if (this.#leftBytes >= 0) return;
+    this.#isExceeded = true;
+    this.#leftBytes = Infinity;
+    this.#redis.disconnect(true);
+    this.#redis.stream.destroy();
+  }
+}
