@@ -27,7 +27,7 @@ export const COMMAND_GRANTS: readonly CommandGrant[] = [
   },
   { commands: ["zcount"], why: "The pace.", without: null },
   {
-    commands: ["watch", "multi", "exec", "discard", "unwatch"],
+    commands: ["watch", "multi", "exec", "discard"],
     why: "Guard a move.",
     without: "a digest guards it: as safe, at more of Redis' time",
   },

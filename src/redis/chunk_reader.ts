@@ -4,7 +4,7 @@ import type { Redis } from "ioredis";
 import type { Chunk, ChunkBounds, ReadGuard } from "../cycle/chunk.ts";
 import { CYCLE_STATE_FIELDS, MAX_FIELD_BYTES, parseCycleState } from "../cycle/cycle_state.ts";
 import { inOneWrite } from "./bulk_command.ts";
-import { redisErrorCode, StoreError, throwStoreError, unknownAnswer } from "./errors.ts";
+import { redisErrorCode, throwStoreError, unknownAnswer } from "./errors.ts";
 import { ReadMode, type ReadPlan, type ReadSizes } from "./read_mode.ts";
 import { ReplyLimit } from "./reply_limit.ts";
 import { isNewest, SAMPLE_BYTES } from "./sample.ts";
@@ -71,7 +71,10 @@ export class ChunkReader {
     return { chunk, sizes: { messages: messages.length, bytes: bytesOf(messages), longestAhead } };
   }
 
-  /** Returns `null` if the script must read them: the oldest message is oversize, or one looks like the newest of the cycle. */
+  /**
+   * Returns `null` if the script must read them: the reply was too long, the oldest message is oversize, or one looks like the
+   * newest of the cycle, whose place is not known.
+   */
   async #readRange(
     bounds: ChunkBounds,
     { range, step, samples }: ReadPlan,
@@ -83,9 +86,11 @@ export class ChunkReader {
     const peeked = this.#peek({ keysAndArguments: [...this.#keys, ...details], onlyOnce: guard !== null });
     // One more than the chunk may have: it tells whether the last one is followed by an equal one.
     const listed = this.#redis.lrangeBuffer(dlq, -(range + 1), -1);
-    const [facts, newestFirst] = await Promise.all([peeked, listed]).catch((error) => this.#failed(error)).finally(() =>
+    const replies = await Promise.all([peeked, listed]).catch((error) => this.#isCutOff(error)).finally(() =>
       this.#limit.lift()
     );
+    if (replies === null) return null;
+    const [facts, newestFirst] = replies;
     const [flat, depth, nowMs, newestPlace, longestAhead] = facts as [unknown[], ...number[]] as [
       unknown[],
       number,
@@ -112,13 +117,22 @@ export class ChunkReader {
     };
   }
 
-  #failed(error: unknown): never {
+  /** Returns `null` when the reply was cut off and the client has connected again. @throws any other failure */
+  async #isCutOff(error: unknown): Promise<null> {
     if (!this.#limit.isExceeded) throwStoreError(error);
     this.#mode.cutOff();
-    const text =
-      "the reply to a read was far longer than the messages before it: cut off; a script reads them now, one by one";
-    throw new StoreError(text, { code: "CONNECTION", isCertain: true });
+    await nextAttempt(this.#redis);
+    return null;
   }
+}
+
+/** Waits until a client whose connection was cut has connected again, or has failed to, or has ended. */
+async function nextAttempt(redis: Redis): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const events = ["ready", "error", "end"] as const;
+  for (const event of events) redis.once(event, resolve);
+  await promise;
+  for (const event of events) redis.off(event, resolve);
 }
 
 /** The messages from the first on that the bounds allow, at least one if it is not oversize. */

@@ -135,7 +135,7 @@ export class TailGuard {
     return reply;
   }
 
-  /** Drops the guard of the last read with DISCARD or UNWATCH, so that the connection executes commands again. */
+  /** Drops the guard of the last read with DISCARD, so that the connection executes commands again. */
   abandon(): void {
     if (this.#isEntered) {
       this.#redis.discard().catch((error) => {
@@ -144,8 +144,6 @@ export class TailGuard {
         this.#refuse(error);
         this.#redis.disconnect(true);
       });
-    } else if (this.#guard) {
-      this.#redis.unwatch().catch(() => {});
     }
     this.#isEntered = false;
     this.#guard = null;

@@ -252,7 +252,7 @@ Deno.test("guard: a commit runs when Redis has forgotten the scripts", async () 
   }
 });
 
-for (const command of ["watch", "multi", "exec", "discard", "unwatch"]) {
+for (const command of ["watch", "multi", "exec", "discard"]) {
   Deno.test(`guard: every chunk is moved when the user may not ${command.toUpperCase()}`, async () => {
     await server().client().acl(
       "SETUSER",
@@ -321,12 +321,12 @@ Deno.test("readForCommit: cuts a reply off that is far longer than foreseen, and
   await client.del(DLQ);
   const large = Array.from({ length: 100 }, (_, i) => `${i}`.padEnd(150_000, "x"));
   await server().seedList(DLQ, large);
-  await assert.rejects(store.readForCommit(bounds), { code: "CONNECTION", message: /far longer .* cut off/ });
-  await ready(mover);
-  for (let i = 0; i < 3; i++) {
+  for (const calls of [1, 0, 0]) {
     await client.config("RESETSTAT");
-    const { messages } = await store.readForCommit(bounds);
+    const { messages, guard } = await store.readForCommit(bounds);
     assert.deepEqual(messages.map(String), [large[0]]);
-    assert.equal(await callsOf(client, "lrange"), 0);
+    assert.ok(guard);
+    assert.equal(await callsOf(client, "lrange"), calls);
   }
+  assert.ok(mover.status === "ready");
 });
