@@ -90,15 +90,12 @@ export class ChunkReader {
       this.#limit.lift()
     );
     if (replies === null) return null;
-    const [facts, newestFirst] = replies;
-    const [flat, depth, nowMs, newestPlace, longestAhead] = facts as [unknown[], ...number[]] as [
-      unknown[],
-      number,
-      number,
-      number,
-      number,
-    ];
-    const found = newestFirst.reverse(), messages = firstWithin(found, { ...bounds, messages: range });
+    const [facts, newestFirst] = replies as [facts: unknown, newestFirst: unknown];
+    // Behind a refused DISCARD, Redis only queues the read.
+    if (!Array.isArray(facts)) throw unknownAnswer(facts);
+    if (!Array.isArray(newestFirst)) throw unknownAnswer(newestFirst);
+    const [flat, depth, nowMs, newestPlace, longestAhead] = facts as [unknown[], number, number, number, number];
+    const found: Buffer[] = newestFirst.reverse(), messages = firstWithin(found, { ...bounds, messages: range });
     const record = parseCycleState(flat), last = messages.at(-1);
     const isUnclear = newestPlace < 0 && messages.some((message) => isNewest(message, record));
     if (found.length > 0 && last === undefined || isUnclear) {

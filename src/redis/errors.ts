@@ -88,7 +88,7 @@ export function wrongTypeError(text: string): StoreError {
 /** Returns the error for a reply that no script of ours sends, but a proxy may. It is not known whether the script ran. */
 export function unknownAnswer(reply: unknown): StoreError {
   const shown = JSON.stringify(String(reply).slice(0, 100));
-  return new StoreError(`a script returned ${shown}, which no script of this program returns`, {
+  return new StoreError(`Redis answered ${shown}, which no script or read of this program returns`, {
     code: "OTHER",
     isCertain: false,
   });
