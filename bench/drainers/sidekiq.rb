@@ -4,6 +4,9 @@
 require "json"
 require "sidekiq/api"
 
+# Debian's redis-rb would warn with each push.
+Redis.silence_deprecations = true if Redis.respond_to?(:silence_deprecations=)
+Redis.sadd_returns_boolean = true if Redis.respond_to?(:sadd_returns_boolean=)
 Sidekiq.configure_client { |config| config.redis = { url: "redis://127.0.0.1:#{ARGV[0]}/0", size: 1 } }
 dead = Sidekiq::DeadSet.new
 dead.size
