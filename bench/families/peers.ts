@@ -111,10 +111,10 @@ function tableOf(
     notes: [
       `${number(load.fast)} messages a run, ${slow} ${
         number(load.slow)
-      }. Server µs: processor time a message of Redis' ` +
-      "command thread or of the whole broker.",
-      "Kills: so often the moving process (of the shovel: the broker) died by kill -9 on the way, and was started again. " +
-      "Lost and doubled: messages in all these runs, by identity.",
+      }. Server µs: processor time per message of Redis' ` +
+      "command thread, or of the whole broker.",
+      "Kills: how often the moving process (for the shovel the broker, for ours `once --force`) died by kill -9 on the " +
+      "way and was started again. Lost and doubled: totals over these kills, counted by identity.",
       ...leftOut,
     ],
     targets: targetsOf(rows[0]!.figures),
