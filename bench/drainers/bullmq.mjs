@@ -12,6 +12,8 @@ const JOBS_PER_SCRIPT = 1_000;
 const [folder, port, name] = process.argv.slice(2);
 const { Queue } = createRequire(`${folder}/`)("bullmq");
 const queue = new Queue(name, { connection: { host: "127.0.0.1", port: Number(port) } });
+// Without its Redis it would try to connect for ever, also when the benchmark is gone.
+queue.on("error", () => process.exit(1));
 await queue.waitUntilReady();
 await queue.getJobCounts("failed");
 console.log("ready");
