@@ -6,7 +6,11 @@ import type { Bench } from "../harness/family.ts";
 import { type Drainer, spend } from "./drainer.ts";
 
 /** Pipelined, so many a round trip. */
-export function createLmove(redis: BenchRedis, { signal }: Bench, pipelined: number): Drainer {
+export function createLmove(
+  redis: Pick<BenchRedis, "client">,
+  { signal }: Pick<Bench, "signal">,
+  pipelined: number,
+): Drainer {
   const client = redis.client();
   const drain = async (count: number) => {
     for (let left = count; left > 0 && !signal.aborted; left -= pipelined) {
@@ -21,16 +25,29 @@ export function createLmove(redis: BenchRedis, { signal }: Bench, pipelined: num
   };
 }
 
+/** A drainer that is a program. */
+export interface ProgramDrainer extends Drainer {
+  /** Its command line for so many messages. */
+  commandFor(count: number): { readonly command: readonly [string, ...string[]] };
+}
+
 /** The same by Redis' own client in C; `null` where it is not there. */
-export async function createLmoveInC(redis: BenchRedis, { signal }: Bench, pipelined: number): Promise<Drainer | null> {
+export async function createLmoveInC(
+  redis: BenchRedis,
+  { signal }: Bench,
+  pipelined: number,
+): Promise<ProgramDrainer | null> {
   const isThere = await run(["redis-benchmark", "--version"]).then(() => true, () => false);
   if (!isThere) return null;
+  const commandFor = (count: number): [string, ...string[]] => {
+    const requests = ["-n", String(count), "-P", String(Math.min(pipelined, count)), "-c", "1", "--csv"];
+    return ["redis-benchmark", "-p", String(redis.port), ...requests, "LMOVE", DLQ, TARGET, "RIGHT", "LEFT"];
+  };
   return {
     ...{ name: `LMOVE, redis-benchmark, ${pipelined} a trip`, isSlow: false, judges: false },
+    commandFor: (count) => ({ command: commandFor(count) }),
     async drain(count) {
-      const requests = ["-n", String(count), "-P", String(Math.min(pipelined, count)), "-c", "1", "--csv"];
-      const move = ["LMOVE", DLQ, TARGET, "RIGHT", "LEFT"];
-      const csv = await run(["redis-benchmark", "-p", String(redis.port), ...requests, ...move], { signal });
+      const csv = await run(commandFor(count), { signal });
       return { seconds: count / readRate(csv), clientCpuUs: null };
     },
   };

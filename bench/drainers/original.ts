@@ -6,7 +6,8 @@ import type { Bench } from "../harness/family.ts";
 import { run } from "../harness/program.ts";
 import { type Drainer, spend } from "./drainer.ts";
 
-const SCRIPT = fileURLToPath(new URL("original.py", import.meta.url));
+/** The script in Python: `PORT COUNT`. */
+export const ORIGINAL_SCRIPT: string = fileURLToPath(new URL("original.py", import.meta.url));
 /** Debian's own Python is the one that sees Debian's `python3-redis`. */
 const PYTHONS = ["python3", "/usr/bin/python3"];
 const LOOK = "import platform, redis; print(f'Python {platform.python_version()}, redis-py {redis.__version__}')";
@@ -32,7 +33,7 @@ export function createOriginalPython({ program }: Python, redis: BenchRedis, { s
   return {
     ...{ name: "original (Python)", isSlow: true, judges: true },
     async drain(count) {
-      const answer = await run([program, SCRIPT, String(redis.port), String(count)], { signal });
+      const answer = await run([program, ORIGINAL_SCRIPT, String(redis.port), String(count)], { signal });
       const { seconds, cpu_seconds } = JSON.parse(answer) as { seconds: number; cpu_seconds: number };
       return { seconds, clientCpuUs: cpu_seconds * 1e6 };
     },

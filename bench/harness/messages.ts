@@ -17,6 +17,11 @@ export function makeMessage(index: number, bytes: number): Buffer {
   return Buffer.from(before + fill(bytes - before.length - after.length) + after);
 }
 
+/** The identities of the messages in a text, however they are wrapped there. */
+export function idsIn(text: string): string[] {
+  return text.match(/00000000-0000-4000-8000-[0-9a-f]{12}/g) ?? [];
+}
+
 /** How many of the first `count` messages are poison. */
 export function countPoison(count: number): number {
   return Math.ceil(count / POISON_EVERY);
