@@ -70,7 +70,7 @@ const INTERVAL_MS = 300_000, STEP = 0.05, START_MS = 1_764_000_000_000;
 const POLICY: SourcePolicy = {
   ...{ name: "alerter", dlq: "dlq", target: "target", dead: "dead", counter: null, cutOnReplay: [], required: [] },
 };
-const CHUNK: ChunkBounds = { messages: 200, bytes: 102_400, messageBytes: 1_048_576 };
+const CHUNK: ChunkBounds = { messages: 400, bytes: 204_800, messageBytes: 1_048_576 };
 
 type ReadOnlyStore = Pick<DeadLetterStore, "browseOldest" | "browseNewest">;
 
@@ -178,7 +178,7 @@ class Simulation {
     const { candidates, oldest } = await readEnds(store, {
       ...{ bounds: CHUNK, wanted: replays, createJudge: () => createJudge(context) },
     });
-    return judgePicks(candidates, { ...context, depth: oldest.depth }, { replays, messages: 200, bytes: 102_400 });
+    return judgePicks(candidates, { ...context, depth: oldest.depth }, { replays, messages: 400, bytes: 204_800 });
   }
 
   /** Does what `commit_moves.lua` does, then runs the consumer. */

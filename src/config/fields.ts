@@ -96,7 +96,7 @@ export const FIELDS = {
   chunkMessages: integer({
     variable: "REMEDIATION_CHUNK_MESSAGES",
     group: "Replay",
-    default: 200,
+    default: 400,
     min: 1,
     max: 4_000,
     unit: "messages",
@@ -105,7 +105,7 @@ export const FIELDS = {
   chunkBytes: integer({
     variable: "REMEDIATION_CHUNK_BYTES",
     group: "Replay",
-    default: 102_400,
+    default: 204_800,
     min: 1_024,
     max: 16_777_216,
     unit: "bytes",

@@ -14,7 +14,10 @@ export interface Chunk extends Snapshot {
   readonly messages: readonly Buffer[];
   /** Size and digest of the oldest message if it is over the size limit, because such a message is not read; else `null`. */
   readonly oversize: { readonly bytes: number; readonly digest: string } | null;
-  /** Whether the next message in the DLQ is byte-equal to the last of these. Only checked if `newestAt` is 0. */
+  /**
+   * Whether the next message in the DLQ is byte-equal to the last of these. Only checked if `newestAt` is 0 and one of these
+   * looks like the message that was newest when the cycle began (`isNewest`).
+   */
   readonly goesOnEqual: boolean;
   /** Place of the message that was newest when the cycle began, from 1 at the oldest; 0: not known, or not in this chunk. */
   readonly newestAt: number;

@@ -84,8 +84,7 @@ export class ChunkReader {
     const [dlq] = this.#keys;
     const details = [range, SAMPLE_BYTES, step, samples, MAX_FIELD_BYTES, ...CYCLE_STATE_FIELDS];
     const peeked = this.#peek({ keysAndArguments: [...this.#keys, ...details], onlyOnce: guard !== null });
-    // One more than the chunk may have: it tells whether the last one is followed by an equal one.
-    const listed = this.#redis.lrangeBuffer(dlq, -(range + 1), -1);
+    const listed = this.#redis.lrangeBuffer(dlq, -range, -1);
     const replies = await Promise.all([peeked, listed]).catch((error) => this.#isCutOff(error)).finally(() =>
       this.#limit.lift()
     );
@@ -96,20 +95,19 @@ export class ChunkReader {
     if (!Array.isArray(newestFirst)) throw unknownAnswer(newestFirst);
     const [flat, depth, nowMs, newestPlace, longestAhead] = facts as [unknown[], number, number, number, number];
     const found: Buffer[] = newestFirst.reverse(), messages = firstWithin(found, { ...bounds, messages: range });
-    const record = parseCycleState(flat), last = messages.at(-1);
-    const isUnclear = newestPlace < 0 && messages.some((message) => isNewest(message, record));
-    if (found.length > 0 && last === undefined || isUnclear) {
-      this.#mode.forget();
-      return null;
-    }
+    const record = parseCycleState(flat);
     // Another client may have taken messages between the two commands.
     const placed = messages[newestPlace - 1];
     const newestAt = newestPlace > 0 && (placed === undefined || isNewest(placed, record)) ? newestPlace : 0;
-    const next = found[messages.length];
-    const goesOnEqual = newestAt === 0 && last !== undefined && last.length === record.newestBytes &&
-      next?.equals(last) === true;
+    // If the place of the newest is not known, only the script tells whether an equal message follows one that looks like it.
+    const isUnclear = newestAt === 0 && depth > messages.length &&
+      messages.some((message) => isNewest(message, record));
+    if (found.length > 0 && messages.length === 0 || isUnclear) {
+      this.#mode.forget();
+      return null;
+    }
     return {
-      chunk: { record, depth, nowMs, messages, oversize: null, goesOnEqual, newestAt },
+      chunk: { record, depth, nowMs, messages, oversize: null, goesOnEqual: false, newestAt },
       sizes: { messages: found.length, bytes: bytesOf(found), longestAhead },
     };
   }

@@ -6,7 +6,7 @@
 import type { ChunkBounds } from "../cycle/chunk.ts";
 
 /** Distance between the places ahead that are sampled. So at most this many neighbours are read without a look. */
-const STEP = 16;
+const STEP = 32;
 /** An LRANGE may return this many times the bytes of a chunk if all its messages are as long as the longest sample. */
 const MOST_CHUNKS = 32;
 /** Reads by the script after a reply that was cut off, because that costs a connection; doubled each time. */

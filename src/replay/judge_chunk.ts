@@ -141,21 +141,23 @@ function toPlan(
   judged: readonly { readonly message: Buffer; readonly verdict: Verdict }[],
   { record }: JudgeContext,
 ): Omit<JudgedChunk, "endsCycle"> {
-  const deaths = judged.flatMap(({ message, verdict }): BuriedMessage[] =>
-    verdict.action === "dead"
-      ? [{ reason: verdict.reason, detail: verdict.detail, bytes: message.length, message }]
-      : []
-  );
+  const messages: Buffer[] = [], moves: Move[] = [], deaths: BuriedMessage[] = [];
+  let firsts = 0, bytes = 0;
+  for (const { message, verdict } of judged) {
+    messages.push(message);
+    bytes += message.length;
+    if (verdict.action === "replay") {
+      moves.push({ to: "target", payload: verdict.payload });
+      if (verdict.tries === 0) firsts++;
+    } else {
+      moves.push({ to: "dead", payload: verdict.payload });
+      deaths.push({ reason: verdict.reason, detail: verdict.detail, bytes: message.length, message });
+    }
+  }
   const replayed = judged.length - deaths.length;
   return {
-    cycle: record.cycle,
-    messages: judged.map(({ message }) => message),
-    oversize: null,
-    moves: judged.map(({ verdict: { action, payload } }) => ({ to: action === "replay" ? "target" : "dead", payload })),
-    ...{ replayed, deaths, places: null },
-    firsts: judged.reduce((sum, { verdict }) => sum + (verdict.action === "replay" && verdict.tries === 0 ? 1 : 0), 0),
+    ...{ cycle: record.cycle, messages, oversize: null, moves, replayed, deaths, firsts, places: null, bytes },
     spent: isCareful(record) ? replayed : judged.length,
-    bytes: judged.reduce((sum, { message }) => sum + message.length, 0),
   };
 }
 

@@ -308,7 +308,7 @@ Deno.test("readForCommit: LRANGE reads what can be foreseen, the script what can
     assert.deepEqual(messages.map(String), list.slice(0, messages.length));
     calls.push(await callsOf(client, "lrange"));
   };
-  const small = eventTexts(70), largeAhead = small.with(48, "x".repeat(100_000));
+  const small = eventTexts(70), largeAhead = small.with(32, "x".repeat(100_000));
   // A sample behind the 32 messages of a chunk meets the large one, so that the next chunk is read one by one.
   for (const list of [small, small, largeAhead, small, small]) await read(list);
   assert.deepEqual(calls, [0, 1, 1, 0, 1]);

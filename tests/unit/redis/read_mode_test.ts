@@ -29,13 +29,13 @@ Deno.test("ReadMode: leaves the read to the script while a sample ahead says tha
   assert.deepEqual(rangesAfter(mode, [of(200, 300, 16_000), of(200, 300, 16_001), of(200, 300, 300)]), [200, 0, 200]);
 });
 
-Deno.test("ReadMode: samples every 16th message behind the chunk, and none behind a short one", () => {
+Deno.test("ReadMode: samples every 32nd message behind the chunk, and none behind a short one", () => {
   const mode = new ReadMode();
-  assert.deepEqual(mode.plan(BOUNDS), { range: 0, step: 16, samples: 12 });
+  assert.deepEqual(mode.plan(BOUNDS), { range: 0, step: 32, samples: 6 });
   mode.note(of(200, 1_000));
-  assert.deepEqual(mode.plan(BOUNDS), { range: 100, step: 16, samples: 6 });
+  assert.deepEqual(mode.plan(BOUNDS), { range: 100, step: 32, samples: 3 });
   mode.note(of(1, 65_536));
-  assert.deepEqual(mode.plan(BOUNDS), { range: 1, step: 16, samples: 0 });
+  assert.deepEqual(mode.plan(BOUNDS), { range: 1, step: 32, samples: 0 });
 });
 
 Deno.test("ReadMode: leaves 64 reads to the script after a reply that was cut off, twice as many after the next", () => {
