@@ -94,6 +94,8 @@ const RESULT: Result = {
     healedAfterMinutes: null,
     unhealed: 2,
     watchedMinutes: 30,
+    backlog: 2,
+    emptiedAfterMinutes: null,
     commands: 1_234,
     worstLagMs: 12,
     lateShare: 0,
