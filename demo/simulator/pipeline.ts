@@ -52,7 +52,7 @@ export interface Result {
   readonly watchedMinutes: number;
   /** Messages in both dead-letter queues when the fault ended. */
   readonly backlog: number;
-  /** Minutes from the end of the fault until both dead-letter queues were first seen empty; `null`: not by the end. */
+  /** Minutes from the end of the fault until both dead-letter queues were empty, and stayed so; `null`: not by the end. */
   readonly emptiedAfterMinutes: number | null;
   /** 95th percentile of how long events that came after the fault were on their way, in simulated seconds. */
   readonly liveDelaySeconds: number;
@@ -230,9 +230,8 @@ class Run {
     const { dlqAlerter, dlqMoog } = await measure(redis);
     const depth = dlqAlerter + dlqMoog;
     this.#backlog ??= depth;
-    if (depth > 0) return false;
-    this.#emptiedAtMs ??= clock.elapsedMs();
-    return ledger.healing(this.#options.incident.faultEndsAtMinute * 60_000).open === 0;
+    this.#emptiedAtMs = depth > 0 ? null : this.#emptiedAtMs ?? clock.elapsedMs();
+    return depth === 0 && ledger.healing(this.#options.incident.faultEndsAtMinute * 60_000).open === 0;
   }
 
   async #conclude(endedAtMs: number): Promise<Result> {
