@@ -141,16 +141,15 @@ export function boundSeconds(backlog: number, { rate, livePerSecond }: Outage): 
 function tableOf(columns: readonly Column[], { one, outage }: { one: Case; outage: Outage }): Table {
   const rows = columns.map(({ title, result }) => ({ name: title, figures: figuresOf(result, outage) }));
   const { figures } = rows[0]!, { rate: { limit, periodSeconds }, livePerSecond, moogLatencyMs } = outage;
+  const pace = outage.factor === 1 ? "in real time" : `${outage.factor} times as fast as real time`;
   return {
     title: `Healed: ${one.title}`,
     rows,
     notes: [
-      `One run each, side by side; ${
-        outage.factor === 1 ? "real time" : `a simulated minute takes ${60 / outage.factor} s`
-      }. ` +
+      `One run each, side by side, ${pace}. ` +
       `Limit ${limit} per ${periodSeconds} s, live ${livePerSecond} per s, Moogsoft takes ${moogLatencyMs} ms, one forwarder, ` +
       `three alerters, interval 300 s. ` +
-      `Bound: ${BOUND_SHARE} × waiting / (limit − live) + ${BOUND_SECONDS} s, from Moogsoft's return. ` +
+      `Bound: ${BOUND_SHARE} × in the DLQs / (limit − live) + ${BOUND_SECONDS} s, from Moogsoft's return. ` +
       `A run ends ${outage.mostBounds} bounds after the return at the latest; "–": not empty by then.`,
       ...columns.filter(({ result }) => isDoubtful(result)).map(({ title }) =>
         `${title}: the machine was too slow for these times.`
@@ -166,9 +165,10 @@ function tableOf(columns: readonly Column[], { one, outage }: { one: Case; outag
 }
 
 function figuresOf(result: Result, outage: Outage): Figures {
-  const { account, backlog, emptiedAfterMinutes } = result, { fates } = account;
+  const { account, backlog, queued, emptiedAfterMinutes } = result, { fates } = account;
   return {
-    waiting: backlog,
+    "in the DLQs": backlog,
+    "in the queues": queued,
     [EMPTIED]: emptiedAfterMinutes === null ? null : 60 * emptiedAfterMinutes,
     [BOUND]: boundSeconds(backlog, outage),
     left: fates.dlqAlerter + fates.dlqMoog,

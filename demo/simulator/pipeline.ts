@@ -52,6 +52,8 @@ export interface Result {
   readonly watchedMinutes: number;
   /** Messages in both dead-letter queues when the fault ended. */
   readonly backlog: number;
+  /** Messages in the work queues then, which go before any replay. */
+  readonly queued: number;
   /** Minutes from the end of the fault until both dead-letter queues were empty, and stayed so; `null`: not by the end. */
   readonly emptiedAfterMinutes: number | null;
   /** 95th percentile of how long events that came after the fault were on their way, in simulated seconds. */
@@ -161,7 +163,8 @@ class Run {
   #arrived = 0;
   #changed = 0;
   #worstLagMs = 0;
-  #backlog: number | null = null;
+  /** When the fault ended. */
+  #depths: Depths | null = null;
   #emptiedAtMs: number | null = null;
 
   constructor(options: PipelineOptions, parts: Parts) {
@@ -197,7 +200,7 @@ class Run {
       await this.#putArrivals();
       if (clock.elapsedMs() >= incident.endsAtMinute * 60_000) return;
       const isOver = clock.elapsedMs() >= incident.faultEndsAtMinute * 60_000;
-      if (isOver && (this.#backlog === null || tick % LOOK_EVERY_TICKS === 0) && await this.#isHealed()) return;
+      if (isOver && (this.#depths === null || tick % LOOK_EVERY_TICKS === 0) && await this.#isHealed()) return;
     }
   }
 
@@ -227,9 +230,8 @@ class Run {
   /** Looks at the dead-letter queues after the fault. */
   async #isHealed(): Promise<boolean> {
     const { clock, ledger, redis } = this.#parts;
-    const { dlqAlerter, dlqMoog } = await measure(redis);
-    const depth = dlqAlerter + dlqMoog;
-    this.#backlog ??= depth;
+    const depths = await measure(redis), depth = inDlqs(depths);
+    this.#depths ??= depths;
     this.#emptiedAtMs = depth > 0 ? null : this.#emptiedAtMs ?? clock.elapsedMs();
     return depth === 0 && ledger.healing(this.#options.incident.faultEndsAtMinute * 60_000).open === 0;
   }
@@ -243,7 +245,8 @@ class Run {
       healedAfterMinutes: open > 0 ? null : Math.max(0, (lastDeliveryMs ?? 0) - endMs) / 60_000,
       unhealed: open,
       watchedMinutes: Math.max(0, endedAtMs - endMs) / 60_000,
-      backlog: this.#backlog ?? 0,
+      backlog: this.#depths ? inDlqs(this.#depths) : 0,
+      queued: this.#depths ? this.#depths.ingest + this.#depths.alerts : 0,
       emptiedAfterMinutes: this.#emptiedAtMs === null ? null : (this.#emptiedAtMs - endMs) / 60_000,
       liveDelaySeconds: ledger.liveDelayMs({ fromMs: endMs, nowMs: endedAtMs }) / 1_000,
       commands: proxy.commands,
@@ -264,6 +267,10 @@ async function measure(redis: Redis): Promise<Depths> {
     keys.map((key) => redis.llen(key)),
   );
   return { ingest, alerts, dlqAlerter, dlqMoog, dead };
+}
+
+function inDlqs({ dlqAlerter, dlqMoog }: Depths): number {
+  return dlqAlerter + dlqMoog;
 }
 
 async function collect(redis: Redis): Promise<Leftovers> {

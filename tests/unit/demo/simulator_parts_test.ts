@@ -95,6 +95,7 @@ const RESULT: Result = {
     unhealed: 2,
     watchedMinutes: 30,
     backlog: 2,
+    queued: 0,
     emptiedAfterMinutes: null,
     commands: 1_234,
     worstLagMs: 12,
