@@ -80,7 +80,8 @@ export function environmentOf({ redisUrl, moogUrl, clock, rate, intervalSeconds 
     MOOG_RATE_LIMIT: String(rate.limit),
     MOOG_RATE_PERIOD: compressed(rate.periodSeconds),
     CIRCUIT_BREAKER_TIMEOUT: compressed(300),
-    REMEDIATION_SETTLE: compressed(70),
+    // In real time, each source has its own default.
+    ...clock.factor === 1 ? {} : { REMEDIATION_SETTLE: compressed(70) },
     REMEDIATION_CANARY_AFTER: compressed(60),
     LOG_LEVEL: "INFO",
     LOG_JSON_ENABLED: "true",

@@ -25,6 +25,8 @@ export interface Change {
 export interface Incident {
   readonly name: string;
   readonly title: string;
+  /** Default 1. */
+  readonly alerters?: number;
   readonly forwarders: number;
   readonly rate: RateLimit;
   readonly world: World;

@@ -50,6 +50,12 @@ export interface Result {
   readonly unhealed: number;
   /** How long the run went on after the fault. */
   readonly watchedMinutes: number;
+  /** Messages in both dead-letter queues when the fault ended. */
+  readonly backlog: number;
+  /** Messages in the work queues then, which go before any replay. */
+  readonly queued: number;
+  /** Minutes from the end of the fault until both dead-letter queues were empty, and stayed so; `null`: not by the end. */
+  readonly emptiedAfterMinutes: number | null;
   /** 95th percentile of how long events that came after the fault were on their way, in simulated seconds. */
   readonly liveDelaySeconds: number;
   /** Commands that the contender sent to Redis. */
@@ -94,10 +100,15 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
     return Promise.resolve(world.moogStatus);
   };
   const consumers = [
-    startAlerter({
-      ...common,
-      isDatabaseUp: () => world.isDatabaseUp && random.below(100) >= 100 * world.failedInserts,
-    }),
+    ...Array.from(
+      { length: incident.alerters ?? 1 },
+      (_, i) =>
+        startAlerter({
+          ...common,
+          pod: `sim-${i}`,
+          isDatabaseUp: () => world.isDatabaseUp && random.below(100) >= 100 * world.failedInserts,
+        }),
+    ),
     ...Array.from(
       { length: incident.forwarders },
       (_, i) =>
@@ -152,6 +163,9 @@ class Run {
   #arrived = 0;
   #changed = 0;
   #worstLagMs = 0;
+  /** When the fault ended. */
+  #depths: Depths | null = null;
+  #emptiedAtMs: number | null = null;
 
   constructor(options: PipelineOptions, parts: Parts) {
     this.#options = options;
@@ -185,7 +199,8 @@ class Run {
       this.#changeWorld();
       await this.#putArrivals();
       if (clock.elapsedMs() >= incident.endsAtMinute * 60_000) return;
-      if (tick % LOOK_EVERY_TICKS === 0 && await this.#isHealed()) return;
+      const isOver = clock.elapsedMs() >= incident.faultEndsAtMinute * 60_000;
+      if (isOver && (this.#depths === null || tick % LOOK_EVERY_TICKS === 0) && await this.#isHealed()) return;
     }
   }
 
@@ -212,12 +227,13 @@ class Run {
     await redis.lpush(KEYS.ingest, ...due.map(({ text }) => text));
   }
 
+  /** Looks at the dead-letter queues after the fault. */
   async #isHealed(): Promise<boolean> {
     const { clock, ledger, redis } = this.#parts;
-    const endMs = this.#options.incident.faultEndsAtMinute * 60_000;
-    if (clock.elapsedMs() < endMs || ledger.healing(endMs).open > 0) return false;
-    const { dlqAlerter, dlqMoog } = await measure(redis);
-    return dlqAlerter + dlqMoog === 0;
+    const depths = await measure(redis), depth = inDlqs(depths);
+    this.#depths ??= depths;
+    this.#emptiedAtMs = depth > 0 ? null : this.#emptiedAtMs ?? clock.elapsedMs();
+    return depth === 0 && ledger.healing(this.#options.incident.faultEndsAtMinute * 60_000).open === 0;
   }
 
   async #conclude(endedAtMs: number): Promise<Result> {
@@ -229,6 +245,9 @@ class Run {
       healedAfterMinutes: open > 0 ? null : Math.max(0, (lastDeliveryMs ?? 0) - endMs) / 60_000,
       unhealed: open,
       watchedMinutes: Math.max(0, endedAtMs - endMs) / 60_000,
+      backlog: this.#depths ? inDlqs(this.#depths) : 0,
+      queued: this.#depths ? this.#depths.ingest + this.#depths.alerts : 0,
+      emptiedAfterMinutes: this.#emptiedAtMs === null ? null : (this.#emptiedAtMs - endMs) / 60_000,
       liveDelaySeconds: ledger.liveDelayMs({ fromMs: endMs, nowMs: endedAtMs }) / 1_000,
       commands: proxy.commands,
       worstLagMs: this.#worstLagMs,
@@ -248,6 +267,10 @@ async function measure(redis: Redis): Promise<Depths> {
     keys.map((key) => redis.llen(key)),
   );
   return { ingest, alerts, dlqAlerter, dlqMoog, dead };
+}
+
+function inDlqs({ dlqAlerter, dlqMoog }: Depths): number {
+  return dlqAlerter + dlqMoog;
 }
 
 async function collect(redis: Redis): Promise<Leftovers> {

@@ -93,6 +93,8 @@ export interface LimiterReading {
  * behind it would find the limit used up.
  */
 const STEPS = 10;
+/** Shortest time after which to ask again, in milliseconds: a step's end may be a moment away. */
+const MIN_RETRY_MS = 10;
 /**
  * Most that another instance's entry may lead a reading, in milliseconds. A larger lead means that a clock was set
  * back.
@@ -124,8 +126,12 @@ export function limiterRoom(read: PaceLedger, reading: LimiterReading): { answer
   const stepLeft = Math.max(1, Math.ceil(share / STEPS)) -
     countSince(ledger, nowMs - periodMs / STEPS);
   const room = Math.max(0, Math.min(left, stepLeft));
+  // It is known when our own recent replays make room, but not when the limiter's books do.
+  const retryInMs = left > 0
+    ? firstLeavesInMs(ledger, { windowMs: periodMs / STEPS, nowMs })
+    : Math.min(Math.ceil(periodMs / 20), firstLeavesInMs(ledger, { windowMs: UNSEEN_MS, nowMs }));
   return {
-    answer: { room, retryInMs: room > 0 ? 0 : Math.min(1_000, Math.max(20, Math.ceil(periodMs / 20))) },
+    answer: { room, retryInMs: room > 0 ? 0 : Math.min(1_000, Math.max(MIN_RETRY_MS, retryInMs)) },
     ledger: peak === live ? { ...ledger, livePeak: live, livePeakAtMs: nowMs } : ledger,
   };
 }
@@ -144,6 +150,12 @@ export function grantReplays(
     ? [...kept.slice(0, -1), [Math.max(nowMs, last[0]), last[1] + count] as const]
     : [...kept, [nowMs, count] as const];
   return { ...ledger, grants };
+}
+
+/** Time until the oldest of our replays in the window leaves it, in milliseconds; `Infinity` if there is none. */
+function firstLeavesInMs({ grants }: PaceLedger, { windowMs, nowMs }: { windowMs: number; nowMs: number }): number {
+  const first = grants.find(([atMs]) => atMs > nowMs - windowMs);
+  return first ? Math.ceil(first[0] + windowMs - nowMs) : Infinity;
 }
 
 /** Drops future entries, which remain after a clock was set back. */

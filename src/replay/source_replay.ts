@@ -45,6 +45,11 @@ const RETRY_MS = 1_000, MAX_RETRY_MS = 30_000;
  * before the interval is over. And how often the target is checked until then. In milliseconds.
  */
 const STEP_MS = 3_000, STEP_POLL_MS = 500;
+/**
+ * After the target was empty once: messages in it for this long at every look are failed ones that the consumer retries, in
+ * milliseconds. For a shorter time they are live ones that pass.
+ */
+const BUSY_MS = 10_000;
 
 /** A new leader begins a cycle at once, unless one began within this time, in milliseconds. */
 const RESTART_MS = 5_000;
@@ -165,6 +170,8 @@ export class SourceReplay {
   readonly #droppedStamps: DroppedStamps;
   /** Time when the consumer had emptied the target after a canary group or a step of the ramp, on the monotonic clock. */
   #taken: { cycle: number; atMs: number } | null = null;
+  /** Since when every look found messages in the target, on the monotonic clock; `null`: the last one found none. */
+  #busySinceMs: number | null = null;
   /** Whether this process has begun a cycle, or has gone on with one. */
   #hasBegun = false;
   /** The cycle that was judged early and had come back, and the cycle with nothing left to pick. */
@@ -362,14 +369,24 @@ export class SourceReplay {
   async #judgeStep({ record, depth }: Snapshot): Promise<ReadReturns | null> {
     if (!this.#isStepOpen({ record, depth }) || record.cycle === this.#judgedBad) return null;
     const nowMs = this.#deps.clock.monotonicMs();
-    if (this.#waiting() > 0) this.#taken = null;
-    else if (this.#taken?.cycle !== record.cycle) this.#taken = { cycle: record.cycle, atMs: nowMs };
-    if (this.#taken === null || nowMs - this.#taken.atMs < this.#stepMs(record)) return null;
+    this.#noteTaken(record.cycle, nowMs);
+    // A message that waits has not failed yet, so the step is judged at a look that finds none.
+    if (this.#taken === null || this.#busySinceMs !== null) return null;
+    if (nowMs - this.#taken.atMs < this.#stepMs(record)) return null;
     const snapshot = this.#snapshot!, returns = await this.#lookForReturns(snapshot);
     if (this.#plan(snapshot, { returns, breakerCanary: false }).judgement !== "came_back") return returns;
     // After a bad result, the next canary group keeps its distance.
     this.#judgedBad = record.cycle;
     return null;
+  }
+
+  /** Notes when the consumer had emptied the target. Live messages that pass do not make the step wait anew. */
+  #noteTaken(cycle: number, nowMs: number): void {
+    const isEmpty = this.#waiting() === 0;
+    this.#busySinceMs = isEmpty ? null : this.#busySinceMs ?? nowMs;
+    if (this.#taken?.cycle !== cycle) this.#taken = null;
+    if (isEmpty) this.#taken ??= { cycle, atMs: nowMs };
+    else if (nowMs - this.#busySinceMs! >= BUSY_MS) this.#taken = null;
   }
 
   /** Whether the current cycle is a canary group or a step of the ramp that may be judged before the interval is over. */

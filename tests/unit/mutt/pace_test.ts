@@ -85,6 +85,25 @@ Deno.test("grantReplays: keeps what another instance entered a moment later than
   assert.deepEqual(entered(NOW_MS + 70), [[NOW_MS + 70, 4]]);
 });
 
+Deno.test("limiterRoom: asks again when its own replays make room, and not a poll later", () => {
+  const cases = [
+    { what: "the step is used up", grants: [[NOW_MS - 30, 4]], used: 10, retryInMs: 70 },
+    { what: "not yet in the books", grants: [[NOW_MS - 60, 4]], used: 36, retryInMs: 40 },
+    { what: "just before the end of a step", grants: [[NOW_MS - 99, 4]], used: 10, retryInMs: 10 },
+    { what: "live traffic takes it all", grants: [], used: 40, retryInMs: 50 },
+  ] as const;
+  for (const { what, grants, used, retryInMs } of cases) {
+    const ledger = { ...EMPTY_LEDGER, grants };
+    assert.deepEqual(limiterRoom(ledger, { ...READING, used }).answer, { room: 0, retryInMs }, what);
+    if (used < 40) {
+      assert.equal(limiterRoom(ledger, { ...READING, used, nowMs: NOW_MS + retryInMs }).answer.room, 4, what);
+    }
+  }
+  const slow = { ...READING, limit: 100, periodMs: 60_000 };
+  const { retryInMs } = limiterRoom({ ...EMPTY_LEDGER, grants: [[NOW_MS, 8]] }, slow).answer;
+  assert.equal(retryInMs, 1_000, "at least once a second, because live traffic changes");
+});
+
 Deno.test("limiterRoom: does not take own replays for live traffic", () => {
   const { ledger } = limiterRoom({ ...EMPTY_LEDGER, grants: [[NOW_MS - 500, 30]] }, { ...READING, used: 35 });
   assert.equal(ledger.livePeak, 5);

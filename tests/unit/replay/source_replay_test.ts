@@ -21,16 +21,20 @@ const SETTINGS = {
   ...{ chunkMessages: 2, chunkBytes: 100_000, maxMessageBytes: 1_048_576 },
 };
 
-/** An engine with no gates on a source of its own that holds five messages. */
-function createEngine(hooks: StoreHooks = {}) {
+/** An engine with no gates on a source of its own that holds five messages. `waiting`: messages in the target; default: not known. */
+function createEngine(
+  hooks: StoreHooks = {},
+  { waiting, settings = SETTINGS }: { waiting?: () => number; settings?: typeof SETTINGS } = {},
+) {
   const source = new FakeSource(), store = new WrappedStore(new FakeStore(source), hooks);
   source.dlq.push(...eventTexts(5).map((text) => Buffer.from(text)));
   const { log, lines } = recordLog(), clock = new TestClock(), metrics = createMetrics("alerter", []);
   let ids = 0;
   const replay = new SourceReplay(POLICY, {
-    ...{ store, clock, log, tracer: NO_TRACER, settings: () => SETTINGS, createId: () => String(++ids) },
+    ...{ store, clock, log, tracer: NO_TRACER, settings: () => settings, createId: () => String(++ids) },
     board: new GateBoard([], { clock, log, source: "alerter", onAnswer: () => {} }),
-    ...{ depthReading: () => null, reservePace: () => Promise.resolve(true), paceFields: () => ({}) },
+    depthReading: () => waiting ? { depths: [waiting()], limit: null } : null,
+    ...{ reservePace: () => Promise.resolve(true), paceFields: () => ({}) },
     liveSuccesses: () => 0,
     leadership: { refused: () => {}, leads: () => true, isFailing: () => false },
     account: new Account(POLICY, { metrics, log, clock, countRedrive: () => {} }),
@@ -41,7 +45,7 @@ function createEngine(hooks: StoreHooks = {}) {
     const { values } = await metrics.redisErrors.get();
     return values.flatMap(({ labels, value }) => value > 0 ? [labels.code] : []);
   };
-  return { source, replay, runOnce, settled, errors };
+  return { source, clock, replay, runOnce, settled, errors };
 }
 
 const failure = (code: RedisErrorCode, { isCertain }: { isCertain: boolean }) =>
@@ -137,4 +141,36 @@ Deno.test("runOnce: still says that the consumer drops the stamps while nothing 
   assert.equal((await nextCycle())[1], "1", "the canary group stayed away");
   source.dlq.push(...eventTexts(5, 100).map((text) => Buffer.from(text)));
   assert.deepEqual((await nextCycle())[1], "0", "what arrives is new");
+});
+
+/** Sends a canary group, and looks every half second. @returns after how many seconds the next step began */
+async function judgeCanaryGroup(waitingAt: (seconds: number) => number): Promise<number> {
+  let waiting = 0;
+  const settings = { ...SETTINGS, consumerLagMs: 70_000 };
+  const { source, clock, runOnce } = createEngine({}, { waiting: () => waiting, settings });
+  await runOnce();
+  source.dlq.push(...source.target.splice(0));
+  source.nowMs += SETTINGS.intervalMs;
+  await runOnce();
+  const cycle = source.fields.get("cycle");
+  assert.deepEqual([source.fields.get("boundBy"), source.target.length], ["returns", 1]);
+  for (let seconds = 0.5;; seconds += 0.5) {
+    await clock.advance(500);
+    source.nowMs += 500;
+    waiting = waitingAt(seconds);
+    await runOnce();
+    if (source.fields.get("cycle") !== cycle) return seconds;
+  }
+}
+
+Deno.test("runOnce: judges a canary group when the consumer has had its time, whatever live messages pass meanwhile", async () => {
+  const calm = await judgeCanaryGroup(() => 0);
+  assert.ok(calm >= 70 && calm <= 71, `${calm} s`);
+  const beside = await judgeCanaryGroup((seconds) => seconds % 2 === 0 ? 3 : 0);
+  assert.ok(beside >= calm && beside <= calm + 1, `${beside} s beside live messages`);
+});
+
+Deno.test("runOnce: gives a canary group its time anew when the consumer retries what failed", async () => {
+  const seconds = await judgeCanaryGroup((seconds) => seconds > 5 && seconds < 30 ? 1 : 0);
+  assert.ok(seconds >= 100, `${seconds} s`);
 });
