@@ -59,6 +59,14 @@ export const CYCLE_STATE_FIELDS = [
   ...["boundBy", "suspect", "distance", "wait", "allowance", "brakeReason", "firsts", "movedAtMs", "tallies"],
   ...["scannedDepth", "lagMs", "stampsDropped", "outages", "breakerCanaryAtMs", "spentUntilMs"],
 ];
+/**
+ * The fields that a commit may write, and those that say where the cycle ends. The others change only when a cycle begins, which
+ * raises the sequence number too.
+ */
+export const COMMITTED_FIELDS = [
+  ...["seq", "remaining", "replayed", "dead", "firsts", "movedAtMs", "breakerCanaryAtMs", "spentUntilMs"],
+  ...["depthAtStart", "newestBytes", "newestDigest"],
+];
 /** Maximum size of a field, in bytes. A longer one counts as missing. */
 export const MAX_FIELD_BYTES = 16_384;
 

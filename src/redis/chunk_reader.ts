@@ -2,7 +2,7 @@
 import type { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
 import type { Chunk, ChunkBounds, ReadGuard } from "../cycle/chunk.ts";
-import { CYCLE_STATE_FIELDS, MAX_FIELD_BYTES, parseCycleState } from "../cycle/cycle_state.ts";
+import { COMMITTED_FIELDS, CYCLE_STATE_FIELDS, MAX_FIELD_BYTES, parseCycleState } from "../cycle/cycle_state.ts";
 import { inOneWrite } from "./bulk_command.ts";
 import { redisErrorCode, throwStoreError, unknownAnswer } from "./errors.ts";
 import { ReadMode, type ReadPlan, type ReadSizes } from "./read_mode.ts";
@@ -31,6 +31,8 @@ export class ChunkReader {
   readonly #peek: BulkScript;
   readonly #limit: ReplyLimit;
   readonly #mode = new ReadMode();
+  /** All fields of the state as last read, and the sequence number that it should have now; `null`: read all fields. */
+  #known: { readonly fields: readonly unknown[]; readonly sequence: string } | null = null;
 
   /** `redis`: the connection of the guard. */
   constructor(redis: Redis, { keys, guard }: { keys: readonly [dlq: string, state: string]; guard: TailGuard }) {
@@ -40,6 +42,11 @@ export class ChunkReader {
     this.#script = loadBulkScript(redis, { keys: 2, lua: readChunk });
     this.#peek = loadBulkScript(redis, { keys: 2, lua: peekChunk });
     this.#limit = new ReplyLimit(redis);
+  }
+
+  /** Says which sequence number the state has if the commit that is being sent runs. */
+  expect(sequence: string): void {
+    if (this.#known) this.#known = { ...this.#known, sequence };
   }
 
   /** Reads a chunk, and guards it if the server allows that. */
@@ -82,7 +89,8 @@ export class ChunkReader {
   ): Promise<Found | null> {
     this.#limit.set(Math.max(bounds.bytes, bounds.messageBytes) + MORE_BYTES);
     const [dlq] = this.#keys;
-    const details = [range, SAMPLE_BYTES, step, samples, MAX_FIELD_BYTES, ...CYCLE_STATE_FIELDS];
+    const known = this.#known, names = known ? COMMITTED_FIELDS : CYCLE_STATE_FIELDS;
+    const details = [range, SAMPLE_BYTES, step, samples, MAX_FIELD_BYTES, ...names];
     const peeked = this.#peek({ keysAndArguments: [...this.#keys, ...details], onlyOnce: guard !== null });
     const listed = this.#redis.lrangeBuffer(dlq, -range, -1);
     const replies = await Promise.all([peeked, listed]).catch((error) => this.#isCutOff(error)).finally(() =>
@@ -95,7 +103,11 @@ export class ChunkReader {
     if (!Array.isArray(newestFirst)) throw unknownAnswer(newestFirst);
     const [flat, depth, nowMs, newestPlace, longestAhead] = facts as [unknown[], number, number, number, number];
     const found: Buffer[] = newestFirst.reverse(), messages = firstWithin(found, { ...bounds, messages: range });
-    const record = parseCycleState(flat);
+    const fields = known ? [...known.fields, ...flat] : flat, record = parseCycleState(fields);
+    const isForeign = known !== null && record.sequence !== known.sequence;
+    // Another instance has worked on the source, or a cycle has begun: the fields that were not read may be others now.
+    this.#known = isForeign ? null : { fields: known?.fields ?? flat, sequence: record.sequence };
+    if (isForeign) return null;
     // Another client may have taken messages between the two commands.
     const placed = messages[newestPlace - 1];
     const newestAt = newestPlace > 0 && (placed === undefined || isNewest(placed, record)) ? newestPlace : 0;

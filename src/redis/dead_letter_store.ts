@@ -151,11 +151,13 @@ export class DeadLetterStore {
     const readNext = () => bounds && this.readForCommit(bounds).catch(() => null);
     let reply: unknown = null;
     let reading: Promise<Chunk | null> | null = null;
+    const sequence = follower(commit.sequence);
     if (!commit.oversize && !commit.places && await this.#guard.isValid(commit.guard ?? null)) {
-      const sent = inOneWrite(
-        this.#mover,
-        () => ({ running: this.#guard.run(this.#transaction(commit)), reading: readNext() }),
-      );
+      const sent = inOneWrite(this.#mover, () => {
+        const running = this.#guard.run(this.#transaction(commit));
+        this.#chunks.expect(sequence);
+        return { running, reading: readNext() };
+      });
       reading = sent.reading;
       reply = await sent.running;
     }
@@ -167,7 +169,7 @@ export class DeadLetterStore {
     }
     const result = toResult(reply);
     const read = result === "ok" ? reading ?? readNext() : null;
-    const isNext = (chunk: Chunk | null) => chunk?.record.sequence === follower(commit.sequence);
+    const isNext = (chunk: Chunk | null) => chunk?.record.sequence === sequence;
     return { result, next: Promise.resolve(read).then((chunk) => isNext(chunk) ? chunk : null) };
   }
 
