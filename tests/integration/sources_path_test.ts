@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
 import { loadSources } from "../../src/config/load.ts";
-import { MAX_SOURCES_BYTES } from "../../src/config/sources_file.ts";
+import { MAX_SOURCES_BYTES } from "../../src/config/sources.ts";
 
 const GOOD = `{"sources": {"orders": {"dlq": "o:dlq", "target": "o", "dead": "o:dead"}}}`;
 const utf8 = new TextEncoder();
