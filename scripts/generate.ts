@@ -14,7 +14,8 @@ import { MAX_DYNAMIC_BYTES, MUTT_SHARED_FIELDS } from "../src/mutt/dynamic_keys.
 import { type Field, type Group, GROUPS } from "../src/config/field.ts";
 import { MAX_VALUE_CHARACTERS } from "../src/config/layers.ts";
 import { SOURCE_FIELDS, SOURCE_MEMBERS } from "../src/config/source_fields.ts";
-import { type BuiltInName, SOURCES_SCHEMA } from "../src/config/sources_file.ts";
+import { type BuiltInName } from "../src/config/sources.ts";
+import { SOURCES_SCHEMA } from "../src/config/sources_file.ts";
 import { environmentPrefixes, FIELDS, SETTING_KEYS } from "../src/config/fields.ts";
 import { aclRules, CLUSTER_GRANT, COMMAND_GRANTS, keyGrants } from "./redis_acl.ts";
 import { MAX_FILE_BYTES } from "../src/runtime/process.ts";

@@ -4,7 +4,7 @@
  */
 import { CONFIG_CHANNEL, CONFIG_KEY_PREFIX } from "../src/mutt/dynamic_keys_watcher.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../src/config/fields.ts";
-import type { BuiltInName } from "../src/config/sources_file.ts";
+import type { BuiltInName } from "../src/config/sources.ts";
 
 /** Commands for one purpose. */
 export interface CommandGrant {

@@ -6,7 +6,7 @@ import { runService } from "../src/app/service.ts";
 import { check } from "../src/operations/check.ts";
 import { replayNow } from "../src/operations/replay_now.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../src/config/fields.ts";
-import type { BuiltInName, SourcesFile } from "../src/config/sources_file.ts";
+import type { BuiltInName, SourcesFile } from "../src/config/sources.ts";
 import { Secret } from "../src/runtime/secret.ts";
 import { SYSTEM_CLOCK } from "../src/runtime/clock.ts";
 import { SYSTEM_RANDOM } from "../src/runtime/random.ts";

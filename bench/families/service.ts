@@ -32,6 +32,9 @@ const RANGES: Readonly<Record<Scale, Range>> = {
 };
 const START_TIMEOUT_MS = 30_000;
 const FIRST_ANSWER = "first 200 ms";
+/** Commands that need neither Redis nor metrics. */
+const QUICK_COMMANDS = ["version", "--help", "config"];
+const MOST_COMMAND_MS = 80;
 /** 75 MB. */
 const MOST_IDLE_MIB = 75e6 / MIB, MOST_PEAK_MIB = 128, MOST_START_MS = 100;
 
@@ -64,6 +67,9 @@ async function overStarts({ redis, bench, range: { idleMs } }: Place): Promise<T
     notes: megabytes === null ? ["No binary named, so it ran from source."] : [],
     targets: [
       atMost("from start to the first 200 on /health", { limit: MOST_START_MS, unit: "ms" }, figures[FIRST_ANSWER]),
+      ...QUICK_COMMANDS.map((command) =>
+        atMost(`${command}, start to exit`, { limit: MOST_COMMAND_MS, unit: "ms" }, figures[columnOf(command)])
+      ),
       atMost("resident when idle (75 MB)", { limit: MOST_IDLE_MIB, unit: "MiB" }, figures[IDLE_MIB]),
     ],
   };
@@ -76,7 +82,23 @@ async function measureStart(redis: BenchRedis, idleMs: number): Promise<Figures>
   await firstAnswer(`http://127.0.0.1:${port}/health`);
   const tookMs = performance.now() - startedAtMs;
   await SYSTEM_CLOCK.sleep(idleMs);
-  return { [FIRST_ANSWER]: tookMs, [IDLE_MIB]: await readResidentMib(service.pid) };
+  const idle = await readResidentMib(service.pid);
+  const commands: [string, number][] = [];
+  for (const command of QUICK_COMMANDS) commands.push([columnOf(command), await measureCommand(command)]);
+  return { [FIRST_ANSWER]: tookMs, ...Object.fromEntries(commands), [IDLE_MIB]: idle };
+}
+
+function columnOf(command: string): string {
+  return `${command} ms`;
+}
+
+/** Milliseconds from the start of a command to its exit. */
+async function measureCommand(command: string): Promise<number> {
+  const startedAtMs = performance.now();
+  await using run = startService({ args: [command] });
+  const { code } = await run.exit;
+  if (code !== 0) throw new Error(`"${command}" exited with ${code}`);
+  return performance.now() - startedAtMs;
 }
 
 /** Asks until the answer is 200. */

@@ -1,5 +1,5 @@
 /** Creates the context that command operations run with. */
-import { NO_SOURCES_FILE } from "../config/sources_file.ts";
+import { NO_SOURCES_FILE } from "../config/sources.ts";
 import type { CommandContext } from "../operations/context.ts";
 import { type AppOptions, createCore } from "./core.ts";
 

@@ -4,7 +4,7 @@ import type { Settings } from "../config/fields.ts";
 import { createProxyChoice } from "../config/proxy.ts";
 import { parseServers, REDIS_PORT } from "../config/redis_url.ts";
 import { warnOfNoWebhook } from "../config/rules.ts";
-import type { SourcesFile } from "../config/sources_file.ts";
+import type { SourcesFile } from "../config/sources.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
 import type { Teardown } from "../lifecycle/teardown.ts";
 import { createSources, needsMoogsoft } from "../mutt/built_in_sources.ts";

@@ -24,7 +24,9 @@ import { SourcesReloader } from "./sources_reloader.ts";
 import { startWhenRedisIsReady } from "./start.ts";
 import { VERSION } from "./version.ts";
 
-/** Runs the service until the signal aborts. Resolves with the exit code. */
+export { ListenError } from "../http/server.ts";
+
+/** Runs the service until the signal aborts. Resolves with the exit code. @throws {ListenError} if a port is taken */
 export async function runService(given: AppOptions): Promise<number> {
   const { settings, log, clock, signal } = given;
   const teardown = new Teardown({ clock, log });

@@ -1,6 +1,6 @@
 /** Reloads the sources file on SIGHUP and every few seconds. An invalid file changes nothing. */
 import { PeriodicTask } from "../lifecycle/periodic_task.ts";
-import type { ParsedSources, SourcesFile } from "../config/sources_file.ts";
+import type { ParsedSources, SourcesFile } from "../config/sources.ts";
 import type { ReloadResult } from "../observability/metrics.ts";
 import type { Log } from "../observability/log.ts";
 import { redisErrorCode } from "../redis/errors.ts";
@@ -14,7 +14,7 @@ const POLL_MS = 5_000;
 /** Dependencies of {@link SourcesReloader}. */
 export interface SourcesReloaderDeps {
   /** Reads and parses the file. Does not throw. */
-  load(): ParsedSources;
+  load(): ParsedSources | Promise<ParsedSources>;
   createSources(file: SourcesFile): readonly SourceDefinition[];
   /** Finds problems in Redis that forbid these sources. May reject with the client's errors. */
   inspect(setups: readonly SourceDefinition[]): Promise<readonly string[]>;
@@ -60,7 +60,7 @@ export class SourcesReloader extends PeriodicTask {
   /** Reads the file and applies changes. Rejects only for a bug. */
   async lookOnce({ isAsked = false }: { isAsked?: boolean } = {}): Promise<void> {
     const { load, createSources, inspect, sources, log, onReload } = this.#deps;
-    const loaded = load();
+    const loaded = await load();
     if (!loaded.ok) return this.#refuse(loaded.problems, { isAsked });
     const setups = createSources(loaded.file);
     const change = sources.compare(setups);

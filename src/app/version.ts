@@ -7,6 +7,6 @@ import { readEmbedded } from "../runtime/process.ts";
 export const VERSION: string = denoJson.version;
 /**
  * The commit that the binary was compiled from; `unknown` when run from source. `scripts/compile.ts` embeds the file.
- * In the binary all modules are one file at the root, beside `dist`, hence the path.
+ * In the binary it is beside the bundled modules.
  */
-export const COMMIT: string = readEmbedded(fileURLToPath(new URL("dist/commit", import.meta.url))) ?? "unknown";
+export const COMMIT: string = readEmbedded(fileURLToPath(new URL("commit", import.meta.url))) ?? "unknown";

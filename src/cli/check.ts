@@ -1,12 +1,11 @@
 /** `mutt-remediation check`: checks the installation before the service starts. */
 import type { Command } from "commander";
-import { createCommandContext } from "../app/command_context.ts";
-import { check, type CheckResult } from "../operations/check.ts";
+import type { CheckResult } from "../operations/check.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { writeOut } from "../runtime/process.ts";
 import { SYSTEM_RANDOM } from "../runtime/random.ts";
-import { askService } from "./ask_service.ts";
-import { type CliContext, openLog, settingsOrExit } from "./context.ts";
+import type { CliContext } from "./context.ts";
+import { NEEDS } from "./needs.ts";
 
 /** Adds the command. */
 export function addCheckCommand(program: Command, context: CliContext): void {
@@ -28,8 +27,12 @@ Examples:
   mutt-remediation check --probe`,
     )
     .action(async (flags: { probe?: true; json?: true }) => {
-      const loaded = settingsOrExit(context);
+      const { settingsOrExit } = await NEEDS.settings();
+      const loaded = await settingsOrExit(context);
       if (!loaded) return;
+      const { openLog } = await NEEDS.observers();
+      const { createCommandContext } = await NEEDS.commandContext();
+      const { check } = await NEEDS.check();
       const report = await check.run(
         createCommandContext({
           ...loaded,
@@ -39,6 +42,7 @@ Examples:
           random: SYSTEM_RANDOM,
           signal: context.signal,
           askHealth: async () => {
+            const { askService } = await NEEDS.askService();
             const answer = await askService(loaded.settings, { path: "/health", accept: "application/json" });
             return answer.ok ? answer.text : null;
           },

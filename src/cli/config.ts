@@ -1,8 +1,9 @@
 /** `mutt-remediation config`: prints the settings and the origin of each. */
 import type { Command } from "commander";
-import { config, type DescribedSource } from "../operations/config.ts";
+import type { DescribedSource } from "../operations/config.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
-import { type CliContext, settingsOrExit } from "./context.ts";
+import type { CliContext } from "./context.ts";
+import { NEEDS } from "./needs.ts";
 
 /** Adds the command. */
 export function addConfigCommand(program: Command, context: CliContext): void {
@@ -20,9 +21,11 @@ Examples:
   mutt-remediation config
   mutt-remediation config --json | jq '.settings[] | select(.origin != "default")'`,
     )
-    .action(({ json }: { json?: true }) => {
-      const loaded = settingsOrExit(context);
+    .action(async ({ json }: { json?: true }) => {
+      const { settingsOrExit } = await NEEDS.settings();
+      const loaded = await settingsOrExit(context);
       if (!loaded) return;
+      const { config } = await NEEDS.config();
       const report = config.run(loaded), { dotEnvPath, settings, sources, warnings } = report;
       if (json) return writeOut(`${JSON.stringify(report)}\n`);
       if (dotEnvPath !== "") writeOut(`.env is ${dotEnvPath}\n`);

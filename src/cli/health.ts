@@ -2,8 +2,8 @@
 import type { Command } from "commander";
 import { EXIT } from "../runtime/exit.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
-import { askService } from "./ask_service.ts";
-import { type CliContext, settingsOrExit } from "./context.ts";
+import type { CliContext } from "./context.ts";
+import { NEEDS } from "./needs.ts";
 
 /** Adds the command. */
 export function addHealthCommand(program: Command, context: CliContext): void {
@@ -20,8 +20,10 @@ Examples:
   mutt-remediation health --json | jq '.sources[].gates[] | select(.open | not)'`,
     )
     .action(async ({ json }: { json?: true }) => {
-      const loaded = settingsOrExit(context);
+      const { settingsOrExit } = await NEEDS.settings();
+      const loaded = await settingsOrExit(context);
       if (!loaded) return;
+      const { askService } = await NEEDS.askService();
       const answer = await askService(loaded.settings, {
         path: "/health",
         accept: json ? "application/json" : "text/plain",

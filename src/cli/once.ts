@@ -1,12 +1,12 @@
 /** `mutt-remediation once`: runs one cycle and prints a summary. */
 import type { Command } from "commander";
-import { createCommandContext } from "../app/command_context.ts";
-import { isHeld, type OnceSummary, replayNow, type SourceSummary } from "../operations/replay_now.ts";
+import type { OnceSummary, SourceSummary } from "../operations/replay_now.ts";
 import { BRAKE_REASON_TEXTS } from "../cycle/brake.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
 import { SYSTEM_RANDOM } from "../runtime/random.ts";
-import { type CliContext, openObservers, settingsOrExit } from "./context.ts";
+import type { CliContext } from "./context.ts";
+import { NEEDS } from "./needs.ts";
 
 interface Flags {
   json?: true;
@@ -38,8 +38,12 @@ Examples:
   REMEDIATION_BATCH_SIZE=0 mutt-remediation once --json | jq .sources[0].replayed`,
     )
     .action(async (flags: Flags) => {
-      const loaded = settingsOrExit(context);
+      const { settingsOrExit } = await NEEDS.settings();
+      const loaded = await settingsOrExit(context);
       if (!loaded) return;
+      const { openObservers } = await NEEDS.observers();
+      const { createCommandContext } = await NEEDS.commandContext();
+      const { isHeld, replayNow } = await NEEDS.replayNow();
       const { dryRun = false, force = false, source = null } = flags;
       const result = await replayNow.run(
         createCommandContext({
@@ -52,21 +56,27 @@ Examples:
         { dryRun, force, source },
       );
       context.exitCode = result.exitCode;
-      if (result.ok) writeOut(flags.json ? `${JSON.stringify(result.summary)}\n` : formatSummary(result.summary));
-      else writeErr(result.problems.map((problem) => `${problem}\n`).join(""));
+      if (result.ok) {
+        writeOut(flags.json ? `${JSON.stringify(result.summary)}\n` : formatSummary(result.summary, isHeld));
+      } else writeErr(result.problems.map((problem) => `${problem}\n`).join(""));
     });
 }
 
-function formatSummary({ sources, durationMs, dryRun }: OnceSummary): string {
+type IsHeld = (source: SourceSummary) => boolean;
+
+function formatSummary(summary: OnceSummary, isHeld: IsHeld): string {
+  const { sources, durationMs } = summary, dryRun = summary.dryRun === true;
   const head = dryRun ? "Dry run: nothing was changed. One cycle would do this:\n" : "";
-  return `${head}${sources.map((source) => formatSource(source, dryRun)).join("")}Took ${durationMs} ms.\n`;
+  return `${head}${
+    sources.map((source) => formatSource(source, { dryRun, isHeld: isHeld(source) })).join("")
+  }Took ${durationMs} ms.\n`;
 }
 
-function formatSource(source: SourceSummary, dryRun?: true): string {
+function formatSource(source: SourceSummary, { dryRun, isHeld }: { dryRun: boolean; isHeld: boolean }): string {
   const dead = Object.entries(source.dead).map(([reason, count]) => `${count} ${reason}`).join(", ") || "none";
   const depth = dryRun ? `${source.depthBefore}` : `${source.depthBefore} -> ${source.depthAfter}`;
   // A dry run also counts the messages behind a closed gate, which move when it opens.
-  const verb = dryRun && isHeld(source) ? "held" : "stopped";
+  const verb = dryRun && isHeld ? "held" : "stopped";
   return `${source.name}: ${source.replayed} replayed, dead: ${dead}; messages in the DLQ: ${depth}; ` +
     `${verb} by ${source.stoppedBy}${source.conflicts > 0 ? `; ${source.conflicts} conflicts` : ""}\n${
       formatBrake(source)

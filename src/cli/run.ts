@@ -1,11 +1,10 @@
 /** `mutt-remediation run`: the long-running service. */
 import type { Command } from "commander";
 import { EXIT } from "../runtime/exit.ts";
-import { runService } from "../app/service.ts";
-import { ListenError } from "../http/server.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { SYSTEM_RANDOM } from "../runtime/random.ts";
-import { type CliContext, openObservers, settingsOrExit } from "./context.ts";
+import type { CliContext } from "./context.ts";
+import { NEEDS } from "./needs.ts";
 
 /** Adds the command; it is the default. */
 export function addRunCommand(program: Command, context: CliContext): void {
@@ -26,8 +25,11 @@ Examples:
     .allowExcessArguments(true)
     .action(async (_flags: unknown, { args }: Command) => {
       if (args.length > 0) program.error(`error: unknown command '${args[0]}'`);
-      const loaded = settingsOrExit(context);
+      const { settingsOrExit } = await NEEDS.settings();
+      const loaded = await settingsOrExit(context);
       if (!loaded) return;
+      const { openObservers } = await NEEDS.observers();
+      const { ListenError, runService } = await NEEDS.service();
       const { log, tracer } = await openObservers(loaded);
       try {
         context.exitCode = await runService({

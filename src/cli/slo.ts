@@ -3,8 +3,8 @@ import type { Command } from "commander";
 import { EXIT } from "../runtime/exit.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
 import type { SloComponent, SloReport } from "../slo/monitor.ts";
-import { askService } from "./ask_service.ts";
-import { type CliContext, settingsOrExit } from "./context.ts";
+import type { CliContext } from "./context.ts";
+import { NEEDS } from "./needs.ts";
 
 /** Adds the command. */
 export function addSloCommand(program: Command, context: CliContext): void {
@@ -23,8 +23,10 @@ Examples:
   mutt-remediation slo --json | jq '.components[] | select(.state == "critical")'`,
     )
     .action(async ({ json }: { json?: true }) => {
-      const loaded = settingsOrExit(context);
+      const { settingsOrExit } = await NEEDS.settings();
+      const loaded = await settingsOrExit(context);
       if (!loaded) return;
+      const { askService } = await NEEDS.askService();
       const answer = await askService(loaded.settings, { path: "/api/v1/slo", accept: "application/json" });
       const report = answer.ok && answer.status === 200 ? readReport(answer.text) : null;
       if (!report) {

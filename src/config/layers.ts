@@ -3,6 +3,7 @@ import { parse } from "dotenv";
 import type { Field } from "./field.ts";
 import { knownVariables, type SettingKey, variablesOf } from "./fields.ts";
 import { quote } from "./redact.ts";
+import type { SourcesParser } from "./sources.ts";
 
 /** Variables and their texts. May hold any name, `__proto__` included. */
 export type Variables = Readonly<Record<string, string>>;
@@ -17,6 +18,8 @@ export interface Layers {
   readonly readFile: (path: string) => string;
   /** Reads the sources file. Throws when it cannot. Default: `readFile`. */
   readonly readSourcesFile?: (path: string) => string;
+  /** Parses the sources file. Needed only if one is named. */
+  readonly parseSources?: SourcesParser;
   /** Path of `.env`; empty or absent if there is none. */
   readonly dotEnvPath?: string;
   /** A file's permission bits. Default: only its owner has access. */

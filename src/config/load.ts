@@ -35,9 +35,9 @@ import {
   MAX_SOURCES_BYTES,
   NO_SOURCES_FILE,
   type ParsedSources,
-  parseSources,
   type SourcesFile,
-} from "./sources_file.ts";
+  type SourcesParser,
+} from "./sources.ts";
 import { wantsSpans, warnOfUnsupported } from "./tracing.ts";
 import { isServiceLink, warnOfUnknown } from "./unknown.ts";
 import { warnOfVault } from "./vault.ts";
@@ -68,18 +68,28 @@ export type SecretReader = (
  * it often belongs to root and has been read already; so is a folder of that name. Any other unreadable `.env` is a problem,
  * because the defaults would silently apply.
  */
-export function loadSettings(): Loaded {
+export async function loadSettings(): Promise<Loaded> {
   const found = readDotEnv();
   const dotEnv = parseDotEnv(found.file?.text ?? "");
-  const loaded = parseSettings({
+  const layers = {
     ...{ environment: readEnvironment(), dotEnv: dotEnv.variables, dotEnvPath: found.path },
     ...{ readFile: readTextFile, readSourcesFile, fileMode },
-  });
+  };
+  const loaded = parseSettings(namesSourcesFile(layers) ? { ...layers, parseSources: await loadParser() } : layers);
   // Neither shown nor treated as unset: it may be the right password, or name another Redis.
   const unreadable = findUnreadable(knownVariables()).map((name) => `${name} is not UTF-8 text`);
   const problems = [...found.problems, ...dotEnv.problems, ...unreadable, ...loaded.ok ? [] : loaded.problems];
   const warnings = [...found.warnings, ...dotEnv.warnings, ...loaded.warnings];
   return loaded.ok && problems.length === 0 ? { ...loaded, warnings } : { ok: false, problems, warnings };
+}
+
+function namesSourcesFile(layers: Layers): boolean {
+  return findText(FIELDS.sourcesPath, layers, { problems: [], warnings: [] }) !== undefined;
+}
+
+/** Loads the parser of the sources file. Few installations have one, and its libraries take a fifth of the start. */
+async function loadParser(): Promise<SourcesParser> {
+  return (await import("./sources_file.ts")).parseSources;
 }
 
 const DOT_ENV_EXPECTED = `a regular file of at most ${MAX_FILE_BYTES} bytes`;
@@ -123,13 +133,17 @@ function readSourcesFile(path: string): string {
 }
 
 /** Reads and parses the sources file as it is now. Does not throw; every problem and warning begins with the variable and the path. */
-export function loadSources(settings: Settings): ParsedSources {
-  return readSources(settings, { readFile: readSourcesFile, isComparable: true });
+export async function loadSources(settings: Settings): Promise<ParsedSources> {
+  return readSources(settings, { readFile: readSourcesFile, parseSources: await loadParser(), isComparable: true });
 }
 
 function readSources(
   settings: Settings,
-  { readFile, isComparable }: { readFile: (path: string) => string; isComparable: boolean },
+  { readFile, parseSources = refuseToParse, isComparable }: {
+    readFile: (path: string) => string;
+    parseSources: SourcesParser | undefined;
+    isComparable: boolean;
+  },
 ): ParsedSources {
   const { sourcesPath } = settings;
   if (sourcesPath === "") return { ok: true, file: NO_SOURCES_FILE, warnings: [] };
@@ -146,9 +160,14 @@ function readSources(
     : { ok: false, problems: parsed.problems.map((one) => `${file}: ${one}`) };
 }
 
+function refuseToParse(): never {
+  throw new TypeError("A sources file is named, but the layers have no parser for it");
+}
+
 /**
  * Turns variables into settings: defaults, under `.env`, under the environment. Reports all problems at once, each with the
  * variable, its value (never a secret's) and what is expected. Pure except for `layers.readFile`.
+ * @throws TypeError if a sources file is named and `layers.parseSources` is missing
  */
 export function parseSettings(layers: Layers): Loaded {
   const notes: Notes = { problems: [], warnings: [] };
@@ -167,7 +186,8 @@ export function parseSettings(layers: Layers): Loaded {
   notes.problems.push(...runtime.problems);
   notes.warnings.push(...runtime.warnings, ...warnOfSecretReaders(settings, { origins, layers }));
   const isComparable = ![...LIST_SETTINGS, "sources" as const].some((key) => bad.has(key));
-  const sources = readSources(settings, { readFile: layers.readSourcesFile ?? layers.readFile, isComparable });
+  const { readFile, readSourcesFile = readFile, parseSources } = layers;
+  const sources = readSources(settings, { readFile: readSourcesFile, parseSources, isComparable });
   if (sources.ok) notes.warnings.push(...sources.warnings);
   else notes.problems.push(...sources.problems);
   if (notes.problems.length === 0) {

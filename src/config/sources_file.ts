@@ -11,28 +11,20 @@ import {
   type SourceEntry,
   type SourceMember,
 } from "./source_fields.ts";
+import {
+  BUILT_IN_LISTS,
+  isBuiltIn,
+  LIST_ROLES,
+  type ListRole,
+  type ParsedSources,
+  type SourcesFile,
+} from "./sources.ts";
 import { describePlace, readYaml, type YamlPath, type YamlPlaces, type YamlProblem } from "./yaml_text.ts";
-
-/** Name of a built-in source. */
-export type BuiltInName = Settings["sources"][number];
-
-/** A parsed sources file: declared sources and overrides of built-in ones, by source name. */
-export type SourcesFile = ReadonlyMap<string, SourceEntry>;
-
-/** A missing or empty file. */
-export const NO_SOURCES_FILE: SourcesFile = new Map();
-
-/** The parsed file, or every problem with its path, value and the expected value. */
-export type ParsedSources =
-  | { readonly ok: true; readonly file: SourcesFile; readonly warnings: readonly string[] }
-  | { readonly ok: false; readonly problems: readonly string[] };
 
 /** Pattern of source names. */
 export const SOURCE_NAME_PATTERN = "^[a-z][a-z0-9_-]{0,31}$";
 /** Maximum number of sources in a file: each has its own loop and metrics, and takes time of the connections. */
 export const MAX_SOURCES = 100;
-/** Maximum size of the file, in bytes. */
-export const MAX_SOURCES_BYTES = 1_048_576;
 /** Maximum number of problems reported one by one: a file of 1 MiB could fill the log. */
 export const MAX_PROBLEMS = 100;
 /** What the file must be; completes "is not". */
@@ -41,23 +33,7 @@ const FILE_WANTS = 'an object {"sources": {…}}';
 const LEVELS = 3;
 const SOURCES_WANTS = "an object with a member for each source";
 
-/** The roles of a source's lists, in the order of reports. */
-export const LIST_ROLES = ["dlq", "target", "dead"] as const;
-type ListRole = (typeof LIST_ROLES)[number];
-
 const ROLE_WORDS: Readonly<Record<ListRole, string>> = { dlq: "DLQ", target: "target", dead: "dead list" };
-
-/** The settings that name the lists of the built-in sources. */
-export const BUILT_IN_LISTS: Readonly<Record<BuiltInName, Readonly<Record<ListRole, ListSetting>>>> = {
-  alerter: { dlq: "alerterDlq", target: "ingestQueue", dead: "deadList" },
-  moog: { dlq: "moogDlq", target: "alertQueue", dead: "deadList" },
-};
-type ListSetting = "alerterDlq" | "moogDlq" | "ingestQueue" | "alertQueue" | "deadList";
-
-/** Whether a source is built in. */
-export function isBuiltIn(name: string): name is BuiltInName {
-  return Object.hasOwn(BUILT_IN_LISTS, name);
-}
 
 /** The file's schema, for TypeBox and as JSON Schema (2020-12). It cannot express that each list has only one role. */
 export const SOURCES_SCHEMA = Type.Object({

@@ -1,13 +1,7 @@
 /** Builds every enabled source from the settings and the sources file: MUTT's own and the declared ones. */
 import type { Settings } from "../config/fields.ts";
 import type { SourceEntry } from "../config/source_fields.ts";
-import {
-  BUILT_IN_LISTS,
-  type BuiltInName,
-  isBuiltIn,
-  NO_SOURCES_FILE,
-  type SourcesFile,
-} from "../config/sources_file.ts";
+import { BUILT_IN_LISTS, type BuiltInName, isBuiltIn, NO_SOURCES_FILE, type SourcesFile } from "../config/sources.ts";
 import { GATE_NAMES } from "../gates/gate.ts";
 import { declareSource, fileMember, overridePolicy, type SourceDefinition } from "../gates/source_definition.ts";
 

@@ -2,7 +2,7 @@
 import { FIELDS, SETTING_KEYS } from "../config/fields.ts";
 import { type Loaded, showValue } from "../config/load.ts";
 import { redactCredentials } from "../config/redact.ts";
-import { isBuiltIn } from "../config/sources_file.ts";
+import { isBuiltIn } from "../config/sources.ts";
 import { vaultTargets } from "../config/vault.ts";
 import { GATE_NAMES, type GateName } from "../gates/gate.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";

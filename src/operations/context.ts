@@ -1,6 +1,6 @@
 /** The contexts that operations run with. Commands and ports create them; operations do not depend on either. */
 import type { Settings } from "../config/fields.ts";
-import type { SourcesFile } from "../config/sources_file.ts";
+import type { SourcesFile } from "../config/sources.ts";
 import type { GateBoard } from "../gates/board.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
 import type { Teardown } from "../lifecycle/teardown.ts";

@@ -376,7 +376,7 @@ withRedis("permissions: a drain asks for variables, the network and the named fi
     const of = (
       kind: string,
     ) => [...new Set(asked.filter(({ permission }) => permission === kind).map((one) => one.value))];
-    assert.deepEqual(of("read").toSorted(), [".env", `${ROOT}src/app/dist/commit`, "secret"].toSorted());
+    assert.deepEqual(of("read").toSorted(), [".env", `${ROOT}src/app/commit`, "secret"].toSorted());
     assert.deepEqual(of("sys"), ["uid"]);
     assert.deepEqual(of("net"), [`127.0.0.1:${redis.port}`]);
     const kinds = new Set(asked.map(({ permission }) => permission));

@@ -6,7 +6,7 @@ import type { AppOptions } from "../../src/app/core.ts";
 import { runService } from "../../src/app/service.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../../src/config/fields.ts";
 import { parseSettings } from "../../src/config/load.ts";
-import type { SourcesFile } from "../../src/config/sources_file.ts";
+import type { SourcesFile } from "../../src/config/sources.ts";
 import { check } from "../../src/operations/check.ts";
 import { config } from "../../src/operations/config.ts";
 import type { JsonSchema } from "../../src/operations/operation.ts";

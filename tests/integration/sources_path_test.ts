@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
 import { loadSources } from "../../src/config/load.ts";
-import { MAX_SOURCES_BYTES } from "../../src/config/sources_file.ts";
+import { MAX_SOURCES_BYTES } from "../../src/config/sources.ts";
 
 const GOOD = `{"sources": {"orders": {"dlq": "o:dlq", "target": "o", "dead": "o:dead"}}}`;
 const utf8 = new TextEncoder();
@@ -11,12 +11,12 @@ type Prepare = (path: string) => void;
 const write = (content: string | Uint8Array): Prepare => (path) =>
   Deno.writeFileSync(path, typeof content === "string" ? utf8.encode(content) : content);
 
-function loadFrom(prepare: Prepare) {
+async function loadFrom(prepare: Prepare) {
   const folder = Deno.makeTempDirSync();
   const path = `${folder}/sources.json`;
   try {
     prepare(path);
-    return { path, loaded: loadSources({ ...DEFAULT_SETTINGS, sourcesPath: path }) };
+    return { path, loaded: await loadSources({ ...DEFAULT_SETTINGS, sourcesPath: path }) };
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
@@ -33,8 +33,8 @@ const GOOD_FILES: readonly [what: string, prepare: Prepare][] = [
 ];
 
 for (const [what, prepare] of GOOD_FILES) {
-  Deno.test(`loadSources: reads ${what}`, () => {
-    const { loaded } = loadFrom(prepare);
+  Deno.test(`loadSources: reads ${what}`, async () => {
+    const { loaded } = await loadFrom(prepare);
     assert.ok(loaded.ok, JSON.stringify(loaded));
     assert.deepEqual([...loaded.file.keys()], ["orders"]);
   });
@@ -69,8 +69,8 @@ const BAD_FILES: readonly [what: string, prepare: Prepare, problem: RegExp][] = 
 ];
 
 for (const [what, prepare, problem] of BAD_FILES) {
-  Deno.test(`loadSources: tells in one problem what is wrong with ${what}`, () => {
-    const { path, loaded } = loadFrom(prepare);
+  Deno.test(`loadSources: tells in one problem what is wrong with ${what}`, async () => {
+    const { path, loaded } = await loadFrom(prepare);
     assert.ok(!loaded.ok);
     assert.equal(loaded.problems.length, 1);
     assert.ok(loaded.problems[0]!.startsWith(`REMEDIATION_SOURCES_PATH "${path}"`), loaded.problems[0]);
@@ -81,8 +81,8 @@ for (const [what, prepare, problem] of BAD_FILES) {
 Deno.test({
   name: "loadSources: tells in one problem that a file may not be read",
   ignore: Deno.uid() === 0, // root may read everything
-  fn: () => {
-    const { loaded } = loadFrom((path) => {
+  fn: async () => {
+    const { loaded } = await loadFrom((path) => {
       write(GOOD)(path);
       Deno.chmodSync(path, 0);
     });

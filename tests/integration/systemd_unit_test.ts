@@ -4,6 +4,7 @@ import { onPath, ROOT } from "../../scripts/child.ts";
 import { FIELDS } from "../../src/config/fields.ts";
 import { parseSettings } from "../../src/config/load.ts";
 import { RUNTIME_VARIABLES } from "../../src/config/runtime_variables.ts";
+import { parseSources } from "../../src/config/sources_file.ts";
 import { EXIT } from "../../src/runtime/exit.ts";
 
 const UNIT = Deno.readTextFileSync(`${ROOT}systemd/mutt-remediation.service`);
@@ -87,7 +88,7 @@ Deno.test("unit: its environment file is a good configuration, commented lines i
   const lines = [...ENVIRONMENT.matchAll(/^#?([A-Z][A-Z_]+)=(.*)$/gm)];
   assert.ok(lines.length >= 6);
   const environment = Object.fromEntries(lines.map(([, name, value]) => [name!, value!]));
-  const loaded = parseSettings({ environment, dotEnv: {}, readFile: () => `{"sources": {}}` });
+  const loaded = parseSettings({ environment, dotEnv: {}, readFile: () => `{"sources": {}}`, parseSources });
   assert.ok(loaded.ok, JSON.stringify(loaded));
   assert.deepEqual(loaded.warnings, []);
   assert.equal(loaded.settings.batchSize, 0);

@@ -36,7 +36,10 @@ testCorpus("settings.ts", SETTINGS, ({ variable, text, wanted }) => {
   for (const layer of ["environment", "dotEnv"] as const) {
     // A `.env` file's comments and quotes are off before.
     if (layer === "dotEnv" && /[#"]/.test(text)) continue;
-    const loaded = parseSettings({ environment: {}, dotEnv: {}, readFile: () => "", [layer]: { [variable]: text } });
+    const loaded = parseSettings({
+      ...{ environment: {}, dotEnv: {}, readFile: () => "", parseSources },
+      [layer]: { [variable]: text },
+    });
     checkTold(loaded, { secret: "hidden" });
     if (!loaded.ok) assert.ok(loaded.problems.every((problem) => problem.startsWith(variable)), loaded.problems.join());
     const key = SETTING_KEYS.find((one) =>

@@ -111,7 +111,7 @@ Deno.test("parseSettings: reads or refuses any variables, names each problem's, 
     fc.property(
       VARIABLES,
       VARIABLES,
-      (environment, dotEnv) => checkLoaded(parseSettings({ environment, dotEnv, readFile })),
+      (environment, dotEnv) => checkLoaded(parseSettings({ environment, dotEnv, readFile, parseSources })),
     ),
     propertyRuns(2_500),
   );

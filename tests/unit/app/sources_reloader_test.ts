@@ -4,7 +4,8 @@ import type { SourceDefinition } from "../../../src/gates/source_definition.ts";
 import { createSources } from "../../../src/mutt/built_in_sources.ts";
 import { SourcesReloader } from "../../../src/app/sources_reloader.ts";
 import { DEFAULT_SETTINGS } from "../../../src/config/fields.ts";
-import { type ParsedSources, parseSources } from "../../../src/config/sources_file.ts";
+import { type ParsedSources } from "../../../src/config/sources.ts";
+import { parseSources } from "../../../src/config/sources_file.ts";
 import { SYSTEM_CLOCK } from "../../../src/runtime/clock.ts";
 import { recordLog } from "../../../testkit/recorded_log.ts";
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { DEFAULT_SETTINGS, FIELDS, SETTING_KEYS, type SettingKey, type Settings } from "../../../src/config/fields.ts";
 import type { Variables } from "../../../src/config/layers.ts";
 import { type Loaded, parseSettings, showValue } from "../../../src/config/load.ts";
+import { parseSources } from "../../../src/config/sources_file.ts";
 import { Secret } from "../../../src/runtime/secret.ts";
 import { assertNoSecrets, PLANTED } from "../../../testkit/planted_secrets.ts";
 import { MUTT_ENVIRONMENT } from "./mutt_environment.ts";
@@ -206,7 +207,7 @@ for (const [variable, text, key, value] of GOOD) {
 Deno.test("parseSettings: takes REMEDIATION_SOURCES=none with a file, and refuses it where no source is left", () => {
   const readSourcesFile = () => `{"sources": {"orders": {"dlq": "d", "target": "t", "dead": "x"}}}`;
   const environment = { REMEDIATION_SOURCES: "None", REMEDIATION_SOURCES_PATH: "sources.json" };
-  const loaded = parseSettings({ environment, dotEnv: {}, readFile: readSourcesFile, readSourcesFile });
+  const loaded = parseSettings({ environment, dotEnv: {}, readFile: readSourcesFile, parseSources });
   assert.ok(loaded.ok, JSON.stringify(loaded));
   assert.deepEqual([loaded.settings.sources, showValue(loaded.settings, "sources")], [[], "none"]);
   assert.deepEqual(problemsOf({ REMEDIATION_SOURCES: "none" }), [

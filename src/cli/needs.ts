@@ -1,0 +1,15 @@
+/**
+ * What commands load: the only dynamic imports of this room. A command's module holds its flags, its help and its output;
+ * its action loads what it needs from here. So `version` and `--help` load nothing else, and no command loads what only
+ * another one needs.
+ */
+export const NEEDS = {
+  settings: () => import("./settings.ts"),
+  observers: () => import("./observers.ts"),
+  askService: () => import("./ask_service.ts"),
+  commandContext: () => import("../app/command_context.ts"),
+  config: () => import("../operations/config.ts"),
+  check: () => import("../operations/check.ts"),
+  replayNow: () => import("../operations/replay_now.ts"),
+  service: () => import("../app/service.ts"),
+} as const;
