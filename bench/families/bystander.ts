@@ -38,7 +38,9 @@ const PIPELINED = 200;
 const MOST_BYTES = MIB;
 
 const P99 = "ping p99 ms", PING_MAX = "ping max ms";
-const SCRIPT_P999 = "script p99.9 ms", SCRIPT_MAX = "script max ms";
+const SCRIPT_P99 = "script p99 ms", SCRIPT_MAX = "script max ms";
+/** A ping may take this long at the 99th percentile, or twice what it takes without a drain, in milliseconds. */
+const MOST_P99_MS = 2;
 const REST = "no drain";
 
 /** The family. */
@@ -88,14 +90,14 @@ async function ping(redis: BenchRedis, work: () => Promise<unknown>): Promise<Fi
   const startedAtMs = performance.now();
   const pings = await pingWhile(redis, work);
   const seconds = (performance.now() - startedAtMs) / 1_000;
-  const { p999, max } = await redis.scriptTimes();
+  const { p99, max } = await redis.scriptTimes();
   return {
     "ping p50 ms": pings.p50,
     [P99]: pings.p99,
     "ping p99.9 ms": pings.p999,
     [PING_MAX]: pings.max,
     "pings": pings.count,
-    [SCRIPT_P999]: p999,
+    [SCRIPT_P99]: p99,
     [SCRIPT_MAX]: max,
     "commands over 1 ms": await redis.slowCommands(),
     seconds,
@@ -112,17 +114,16 @@ function tableOf(rounds: Rounds, { load, ours }: { load: Load; ours: Drainer }):
     title: `Bystander, ${load.count.toLocaleString("en")} messages of ${load.bytes.toLocaleString("en")} bytes`,
     rows: [...rounds.keys()].map((name) => ({ name, figures: figuresOf(name) })),
     notes: ["Each max is the worst of all runs."],
-    targets: load.bytes > MOST_BYTES ? [] : targetsOf(figuresOf(ours.name), size),
+    targets: load.bytes > MOST_BYTES ? [] : targetsOf(figuresOf(ours.name), { rest: figuresOf(REST), size, load }),
   };
 }
 
-function targetsOf(ours: Figures, size: string): Target[] {
+function targetsOf(ours: Figures, { rest, size, load }: { rest: Figures; size: string; load: Load }): Target[] {
   const target = (what: string, heading: string, limit: number): Target => ({
     ...{ what: `${what}, ${size}`, bound: "at most", limit, unit: "ms", value: ours[heading] ?? null },
   });
   return [
-    ...size === "300 B" ? [target("longest script", SCRIPT_MAX, 1)] : [],
-    target("bystander's ping, p99", P99, 2),
-    target("bystander's ping, max", PING_MAX, 10),
+    target("bystander's ping, p99", P99, Math.max(MOST_P99_MS, 2 * (rest[P99] ?? 0))),
+    ...load.bytes < MIB ? [target("script or transaction, p99", SCRIPT_P99, 1)] : [],
   ];
 }

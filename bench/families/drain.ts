@@ -104,28 +104,37 @@ function tableOf(rounds: Rounds, { load, field }: { load: Load; field: Field }):
   };
 }
 
+/** Wanted at each size: rates at least, processor time of Redis at most. */
+const WANTED: Readonly<
+  Record<number, { timesOriginal?: number; timesLmove?: number; cpu?: [times: number, of: "LMOVE" | "original"] }>
+> = {
+  300: { timesOriginal: 15, timesLmove: 1.5, cpu: [1, "LMOVE"] },
+  1_024: { timesLmove: 1 },
+  65_536: { cpu: [1.2, "original"] },
+};
+
 function targetsOf(rounds: Rounds, { load, field }: { load: Load; field: Field }): Target[] {
-  const { ours, original, lmoves } = field;
+  const { ours, original, lmoves } = field, { timesOriginal, timesLmove, cpu } = WANTED[load.bytes] ?? {};
   const ratio = (to: Drainer, heading: string) => medianRatio(rounds, { of: ours.name, to: to.name, heading });
-  const toLmoves = lmoves.map((lmove) => ratio(lmove, RATE)).filter((value) => value !== null);
-  const size = `${load.bytes.toLocaleString("en")} B`;
+  const worst = (heading: string, pick: (...values: number[]) => number) => {
+    const ratios = lmoves.map((lmove) => ratio(lmove, heading)).filter((value) => value !== null);
+    return ratios.length === 0 ? null : pick(...ratios);
+  };
+  const size = `${load.bytes.toLocaleString("en")} B`, unit = "×";
+  const rate = (to: string) => ({ what: `rate, ${size}: times ${to}`, bound: "at least" as const, unit });
   return [
-    {
-      ...{ what: `rate, ${size}: times the ${original.name}`, bound: "at least", limit: 15, unit: "×" },
-      value: ratio(original, RATE),
-    },
-    {
-      ...{ what: `rate, ${size}: times LMOVE by the same client, the faster one`, bound: "at least", limit: 0.5 },
-      ...{ unit: "×", value: toLmoves.length === 0 ? null : Math.min(...toLmoves) },
-    },
-    {
-      ...{
-        what: `Redis CPU a message, ${size}: times the ${original.name}`,
-        bound: "at most",
-        limit: 0.125,
-        unit: "×",
-      },
-      value: ratio(original, REDIS_CPU),
-    },
+    ...timesOriginal ? [{ ...rate(`the ${original.name}`), limit: timesOriginal, value: ratio(original, RATE) }] : [],
+    ...timesLmove
+      ? [{ ...rate("LMOVE by the same client, the faster one"), limit: timesLmove, value: worst(RATE, Math.min) }]
+      : [],
+    ...cpu
+      ? [{
+        what: `Redis CPU a message, ${size}: times ${
+          cpu[1] === "LMOVE" ? "LMOVE's, the cheaper one" : `the ${original.name}'s`
+        }`,
+        ...{ bound: "at most" as const, limit: cpu[0], unit },
+        value: cpu[1] === "LMOVE" ? worst(REDIS_CPU, Math.max) : ratio(original, REDIS_CPU),
+      }]
+      : [],
   ];
 }

@@ -117,13 +117,23 @@ function tableOf(
       "way and was started again. Lost and doubled: totals over these kills, counted by identity.",
       ...leftOut,
     ],
-    targets: targetsOf(rows[0]!.figures),
+    targets: targetsOf(rows[0]!.figures, rows.find(({ name }) => name.startsWith("Sidekiq"))?.figures),
   };
 }
 
-function targetsOf(ours: Figures): Target[] {
-  return [LOST, DOUBLED].map((heading) => ({
-    ...{ what: `${heading} by ${ours[KILLS]} kills of ours`, bound: "at most", limit: 0, unit: "messages" },
-    value: ours[heading] ?? null,
-  }));
+/** Wanted: this many times the rate of Sidekiq. */
+const TIMES_SIDEKIQ = 25;
+
+function targetsOf(ours: Figures, sidekiq: Figures | undefined): Target[] {
+  const rates = [ours[RATE], sidekiq?.[RATE]];
+  return [
+    {
+      ...{ what: `rate, ${BYTES} B: times Sidekiq`, bound: "at least", limit: TIMES_SIDEKIQ, unit: "×" },
+      value: rates[0] && rates[1] ? rates[0] / rates[1] : null,
+    },
+    ...[LOST, DOUBLED].map((heading): Target => ({
+      ...{ what: `${heading} by ${ours[KILLS]} kills of ours`, bound: "at most", limit: 0, unit: "messages" },
+      value: ours[heading] ?? null,
+    })),
+  ];
 }

@@ -19,7 +19,10 @@ export interface Counters {
   readonly mainThreadUs: number | null;
 }
 
-/** How long scripts took since {@link BenchRedis.resetTimes}, in milliseconds; `null`: there was none, or Redis is older than 7. */
+/**
+ * How long scripts took since {@link BenchRedis.resetTimes}, and the transactions around them, in milliseconds: of each figure
+ * the largest. `null`: there was none, or Redis is older than 7.
+ */
 export interface ScriptTimes {
   readonly p50: number | null;
   readonly p99: number | null;
@@ -111,15 +114,15 @@ export class BenchRedis implements AsyncDisposable {
     await this.#client.slowlog("RESET");
   }
 
-  /** How long scripts took. A connection's first call of one is an EVAL, of which only the longest is told. */
+  /** How long scripts and transactions took. */
   async scriptTimes(): Promise<ScriptTimes> {
     const info = await this.#client.info("latencystats").catch(() => "");
-    const [evalsha, first] = [percentilesIn(info, "evalsha"), percentilesIn(info, "eval")];
-    const longest = [evalsha("100"), first("100")].filter((value) => value !== null);
-    return {
-      ...{ p50: evalsha("50"), p99: evalsha("99"), p999: evalsha("99\\.9") },
-      max: longest.length === 0 ? null : Math.max(...longest),
+    const times = ["evalsha", "eval", "exec"].map((command) => percentilesIn(info, command));
+    const largest = (percentile: string) => {
+      const found = times.map((of) => of(percentile)).filter((value) => value !== null);
+      return found.length === 0 ? null : Math.max(...found);
     };
+    return { p50: largest("50"), p99: largest("99"), p999: largest("99\\.9"), max: largest("100") };
   }
 
   /** How many commands took over a millisecond. */

@@ -4,13 +4,14 @@ import type { Redis } from "ioredis";
 /** Counts what a connection receives. It is for one reply at a time. */
 export class ReplyLimit {
   readonly #redis: Redis;
+  #stream: Redis["stream"] | null = null;
   #leftBytes = Infinity;
   #isExceeded = false;
 
   constructor(redis: Redis) {
     this.#redis = redis;
-    redis.on("connect", () => redis.stream.on("data", (data) => this.#received(data.length)));
-    if (redis.status === "ready") redis.stream.on("data", (data) => this.#received(data.length));
+    redis.on("connect", () => this.#listen());
+    if (redis.status === "connect" || redis.status === "ready") this.#listen();
   }
 
   /** Whether the connection was cut since the last {@link set}. */
@@ -27,6 +28,12 @@ export class ReplyLimit {
   /** Ends the limit. */
   lift(): void {
     this.#leftBytes = Infinity;
+  }
+
+  #listen(): void {
+    const { stream } = this.#redis;
+    if (stream !== this.#stream) stream.on("data", (data) => this.#received(data.length));
+    this.#stream = stream;
   }
 
   #received(bytes: number): void {

@@ -1,5 +1,6 @@
 /** Messages made to fill the memory of whoever reads them: the service stays within the limit that it is deployed with. */
 import assert from "node:assert/strict";
+import { oversizeKey } from "../../src/redis/keys.ts";
 import { HAS_PROC, peakResidentBytes } from "../../testkit/process_facts.ts";
 import { withRedis } from "../../testkit/redis.ts";
 import { startService } from "../../testkit/service.ts";
@@ -22,9 +23,11 @@ const HOSTILE: Readonly<Record<string, string>> = {
   "containers": `{"a":[${"[],".repeat(1_300_000)}1]}`,
 };
 
-for (const [name, message] of Object.entries(HOSTILE)) {
-  withRedis(`memory: at most ${MOST_MIB} MiB while ${COUNT} messages of 4 MB are ${name}`, async (redis) => {
-    await redis.seedList(DLQ, Array.from({ length: COUNT }, () => message));
+/** Drains the messages, and finds every one of them in some list. */
+function drains(name: string, createMessages: () => readonly string[]): void {
+  withRedis(`memory: at most ${MOST_MIB} MiB while ${name}`, async (redis) => {
+    const messages = createMessages();
+    await redis.seedList(DLQ, messages);
     await using service = startService({
       env: {
         ...{ REDIS_HOST: "127.0.0.1", REDIS_PORT: String(redis.port), REMEDIATION_BATCH_SIZE: "0" },
@@ -32,10 +35,22 @@ for (const [name, message] of Object.entries(HOSTILE)) {
       },
     });
     await waitUntil(async () => await redis.depth(DLQ) === 0, { what: "the DLQ is empty", timeoutMs: 90_000 });
-    const moved = await redis.depth("mutt:ingest_queue") + await redis.depth("mutt:dlq:dead");
-    assert.equal(moved, COUNT);
+    const lists = ["mutt:ingest_queue", "mutt:dlq:dead", oversizeKey(DLQ)];
+    const depths = await Promise.all(lists.map((list) => redis.depth(list)));
+    assert.equal(depths.reduce((sum, depth) => sum + depth, 0), messages.length);
     if (!HAS_PROC) return;
     const most = peakResidentBytes(service.pid) / MIB;
     assert.ok(most > 10 && most < MOST_MIB, `${most} MiB`);
   });
 }
+
+for (const [name, message] of Object.entries(HOSTILE)) {
+  drains(`${COUNT} messages of 4 MB are ${name}`, () => Array.from({ length: COUNT }, () => message));
+}
+
+/** Reads by LRANGE foresee sizes by those of the messages before. */
+const SMALL = Array.from({ length: 1_000 }, (_, i) => `{"hostname": "h", "timestamp": 1, "message": "${i}"}`);
+const PADDED = (bytes: number) => `{"hostname": "h", "timestamp": 1, "message": "${"x".repeat(bytes)}"}`;
+
+drains("one message of 100 MiB lies among a thousand small ones", () => SMALL.toSpliced(700, 0, PADDED(100 * MIB)));
+drains("60 messages of 4 MB lie behind a thousand small ones", () => [...SMALL, ...Array(60).fill(PADDED(4_000_000))]);
