@@ -16,6 +16,13 @@ import readChunk from "./scripts/read_chunk.lua" with { type: "text" };
 /** Room for the source's state and the headers of the messages in a reply, in bytes. */
 const MORE_BYTES = 1_048_576;
 
+interface Known {
+  readonly fields: readonly unknown[];
+  readonly sequence: string;
+  /** Whether the sequence number is that of a commit which is being sent. */
+  readonly isExpected: boolean;
+}
+
 /** A chunk, and what the next read should know about it. */
 interface Found {
   readonly chunk: Omit<Chunk, "guard">;
@@ -32,7 +39,7 @@ export class ChunkReader {
   readonly #limit: ReplyLimit;
   readonly #mode = new ReadMode();
   /** All fields of the state as last read, and the sequence number that it should have now; `null`: read all fields. */
-  #known: { readonly fields: readonly unknown[]; readonly sequence: string } | null = null;
+  #known: Known | null = null;
 
   /** `redis`: the connection of the guard. */
   constructor(redis: Redis, { keys, guard }: { keys: readonly [dlq: string, state: string]; guard: TailGuard }) {
@@ -44,9 +51,9 @@ export class ChunkReader {
     this.#limit = new ReplyLimit(redis);
   }
 
-  /** Says which sequence number the state has if the commit that is being sent runs. */
+  /** Says which sequence number the state has if the commit that is being sent runs. If not, nobody uses the next chunk. */
   expect(sequence: string): void {
-    if (this.#known) this.#known = { ...this.#known, sequence };
+    if (this.#known) this.#known = { ...this.#known, sequence, isExpected: true };
   }
 
   /** Reads a chunk, and guards it if the server allows that. */
@@ -106,8 +113,8 @@ export class ChunkReader {
     const fields = known ? [...known.fields, ...flat] : flat, record = parseCycleState(fields);
     const isForeign = known !== null && record.sequence !== known.sequence;
     // Another instance has worked on the source, or a cycle has begun: the fields that were not read may be others now.
-    this.#known = isForeign ? null : { fields: known?.fields ?? flat, sequence: record.sequence };
-    if (isForeign) return null;
+    this.#known = isForeign ? null : { fields: known?.fields ?? flat, sequence: record.sequence, isExpected: false };
+    if (isForeign && !known.isExpected) return null;
     // Another client may have taken messages between the two commands.
     const placed = messages[newestPlace - 1];
     const newestAt = newestPlace > 0 && (placed === undefined || isNewest(placed, record)) ? newestPlace : 0;

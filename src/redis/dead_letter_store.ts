@@ -148,21 +148,25 @@ export class DeadLetterStore {
     commit: Commit,
     bounds: ChunkBounds | null,
   ): Promise<{ result: CommitResult; next: Promise<Chunk | null> }> {
-    const readNext = () => bounds && this.readForCommit(bounds).catch(() => null);
+    const sequence = follower(commit.sequence);
+    const readNext = () => {
+      if (bounds === null) return null;
+      this.#chunks.expect(sequence);
+      return this.readForCommit(bounds).catch(() => null);
+    };
     let reply: unknown = null;
     let reading: Promise<Chunk | null> | null = null;
-    const sequence = follower(commit.sequence);
     if (!commit.oversize && !commit.places && await this.#guard.isValid(commit.guard ?? null)) {
-      const sent = inOneWrite(this.#mover, () => {
-        const running = this.#guard.run(this.#transaction(commit));
-        this.#chunks.expect(sequence);
-        return { running, reading: readNext() };
-      });
+      const sent = inOneWrite(
+        this.#mover,
+        () => ({ running: this.#guard.run(this.#transaction(commit)), reading: readNext() }),
+      );
       reading = sent.reading;
       reply = await sent.running;
     }
     if (reply === null) {
       // The transaction did not run, so the read behind it has returned the messages that this commit moves.
+      await reading;
       reading = null;
       this.#guard.abandon();
       reply = await this.#commit(this.#commitCall(commit));
