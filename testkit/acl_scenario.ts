@@ -170,9 +170,20 @@ export class AclScenario implements AsyncDisposable {
       enableReadyCheck: false,
       disableClientInfo: true,
     };
-    const store = createStore({ client: () => this.#redis.client(login) });
+    const clients: Redis[] = [];
+    const open = () => {
+      const client = this.#redis.client(login);
+      clients.push(client);
+      return client;
+    };
+    const store = createStore({ client: open });
     const bounds = { messages: 1, bytes: 1, messageBytes: 1 };
     for (let i = 0; i < 2; i++) await store.readForCommit(bounds).catch(() => {});
+    // Where DISCARD is refused, the connection is made anew. The timers of that must be over when the test ends.
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const areReady = () => Promise.resolve(clients.every(({ status }) => status === "ready"));
+    await waitUntil(areReady, { what: "the connections are ready" });
+    await new Promise((resolve) => setTimeout(resolve, 5));
     await this.#client.del(DLQ);
   }
 

@@ -60,11 +60,22 @@ export const CYCLE_STATE_FIELDS = [
   ...["scannedDepth", "lagMs", "stampsDropped", "outages", "breakerCanaryAtMs", "spentUntilMs"],
 ];
 /**
- * The fields that a commit may write, and those that say where the cycle ends. The others change only when a cycle begins, which
- * raises the sequence number too.
+ * The fields that a commit may write, and those that say which cycle it is and where it ends. The others change only when a cycle
+ * begins.
  */
 export const COMMITTED_FIELDS = [
-  ...["seq", "remaining", "replayed", "dead", "firsts", "movedAtMs", "breakerCanaryAtMs", "spentUntilMs"],
+  ...[
+    "cycle",
+    "startedAtMs",
+    "seq",
+    "remaining",
+    "replayed",
+    "dead",
+    "firsts",
+    "movedAtMs",
+    "breakerCanaryAtMs",
+    "spentUntilMs",
+  ],
   ...["depthAtStart", "newestBytes", "newestDigest"],
 ];
 /** Maximum size of a field, in bytes. A longer one counts as missing. */

@@ -2,7 +2,13 @@
 import type { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
 import type { Chunk, ChunkBounds, ReadGuard } from "../cycle/chunk.ts";
-import { COMMITTED_FIELDS, CYCLE_STATE_FIELDS, MAX_FIELD_BYTES, parseCycleState } from "../cycle/cycle_state.ts";
+import {
+  COMMITTED_FIELDS,
+  CYCLE_STATE_FIELDS,
+  type CycleState,
+  MAX_FIELD_BYTES,
+  parseCycleState,
+} from "../cycle/cycle_state.ts";
 import { inOneWrite } from "./bulk_command.ts";
 import { redisErrorCode, throwStoreError, unknownAnswer } from "./errors.ts";
 import { ReadMode, type ReadPlan, type ReadSizes } from "./read_mode.ts";
@@ -15,13 +21,6 @@ import readChunk from "./scripts/read_chunk.lua" with { type: "text" };
 
 /** Room for the source's state and the headers of the messages in a reply, in bytes. */
 const MORE_BYTES = 1_048_576;
-
-interface Known {
-  readonly fields: readonly unknown[];
-  readonly sequence: string;
-  /** Whether the sequence number is that of a commit which is being sent. */
-  readonly isExpected: boolean;
-}
 
 /** A chunk, and what the next read should know about it. */
 interface Found {
@@ -38,8 +37,8 @@ export class ChunkReader {
   readonly #peek: BulkScript;
   readonly #limit: ReplyLimit;
   readonly #mode = new ReadMode();
-  /** All fields of the state as last read, and the sequence number that it should have now; `null`: read all fields. */
-  #known: Known | null = null;
+  /** All fields of the state, as they were read when the current cycle was met; `null`: not read yet. */
+  #known: { readonly fields: readonly unknown[]; readonly record: CycleState } | null = null;
 
   /** `redis`: the connection of the guard. */
   constructor(redis: Redis, { keys, guard }: { keys: readonly [dlq: string, state: string]; guard: TailGuard }) {
@@ -49,11 +48,6 @@ export class ChunkReader {
     this.#script = loadBulkScript(redis, { keys: 2, lua: readChunk });
     this.#peek = loadBulkScript(redis, { keys: 2, lua: peekChunk });
     this.#limit = new ReplyLimit(redis);
-  }
-
-  /** Says which sequence number the state has if the commit that is being sent runs. If not, nobody uses the next chunk. */
-  expect(sequence: string): void {
-    if (this.#known) this.#known = { ...this.#known, sequence, isExpected: true };
   }
 
   /** Reads a chunk, and guards it if the server allows that. */
@@ -86,8 +80,8 @@ export class ChunkReader {
   }
 
   /**
-   * Returns `null` if the script must read them: the reply was too long, the oldest message is oversize, or one looks like the
-   * newest of the cycle, whose place is not known.
+   * Returns `null` if they must be read again: another cycle has begun; or by the script, because the reply was too long, the
+   * oldest message is oversize, or one looks like the newest of the cycle, whose place is not known.
    */
   async #readRange(
     bounds: ChunkBounds,
@@ -111,10 +105,10 @@ export class ChunkReader {
     const [flat, depth, nowMs, newestPlace, longestAhead] = facts as [unknown[], number, number, number, number];
     const found: Buffer[] = newestFirst.reverse(), messages = firstWithin(found, { ...bounds, messages: range });
     const fields = known ? [...known.fields, ...flat] : flat, record = parseCycleState(fields);
-    const isForeign = known !== null && record.sequence !== known.sequence;
-    // Another instance has worked on the source, or a cycle has begun: the fields that were not read may be others now.
-    this.#known = isForeign ? null : { fields: known?.fields ?? flat, sequence: record.sequence, isExpected: false };
-    if (isForeign && !known.isExpected) return null;
+    const isOther = known !== null && !isSameCycle(record, known.record);
+    this.#known = isOther ? null : known ?? { fields, record };
+    // Another cycle has begun, so the fields that were not read are others now.
+    if (isOther) return null;
     // Another client may have taken messages between the two commands.
     const placed = messages[newestPlace - 1];
     const newestAt = newestPlace > 0 && (placed === undefined || isNewest(placed, record)) ? newestPlace : 0;
@@ -138,6 +132,10 @@ export class ChunkReader {
     await nextAttempt(this.#redis);
     return null;
   }
+}
+
+function isSameCycle(a: CycleState, b: CycleState): boolean {
+  return a.cycle === b.cycle && a.startedAtMs === b.startedAtMs;
 }
 
 /** Waits until a client whose connection was cut has connected again, or has failed to, or has ended. */

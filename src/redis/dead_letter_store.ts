@@ -148,12 +148,7 @@ export class DeadLetterStore {
     commit: Commit,
     bounds: ChunkBounds | null,
   ): Promise<{ result: CommitResult; next: Promise<Chunk | null> }> {
-    const sequence = follower(commit.sequence);
-    const readNext = () => {
-      if (bounds === null) return null;
-      this.#chunks.expect(sequence);
-      return this.readForCommit(bounds).catch(() => null);
-    };
+    const readNext = () => bounds && this.readForCommit(bounds).catch(() => null);
     let reply: unknown = null;
     let reading: Promise<Chunk | null> | null = null;
     if (!commit.oversize && !commit.places && await this.#guard.isValid(commit.guard ?? null)) {
@@ -173,7 +168,7 @@ export class DeadLetterStore {
     }
     const result = toResult(reply);
     const read = result === "ok" ? reading ?? readNext() : null;
-    const isNext = (chunk: Chunk | null) => chunk?.record.sequence === sequence;
+    const isNext = (chunk: Chunk | null) => chunk?.record.sequence === follower(commit.sequence);
     return { result, next: Promise.resolve(read).then((chunk) => isNext(chunk) ? chunk : null) };
   }
 
@@ -207,11 +202,12 @@ export class DeadLetterStore {
   #transaction(commit: Commit): Command[] {
     const pushed = { target: [] as Uint8Array[], dead: [] as Uint8Array[] };
     commit.moves.forEach(({ to, payload }, i) => pushed[to].push(payload ?? commit.messages[i]!));
-    const pushes = ([["target", this.#target], ["dead", this.#dead]] as const)
-      .filter(([to]) => pushed[to].length > 0)
-      .map(([to, key]) => new BulkCommand("lpush", [key], pushed[to]));
+    const lists = ([["target", this.#target], ["dead", this.#dead]] as const).filter(([to]) => pushed[to].length > 0);
+    // Trims nothing. If the user may not trim, Redis refuses the transaction: the script could not take the pushes back.
+    const trims = lists.map(([, key]) => new BulkCommand("ltrim", [key, 0, -1]));
+    const pushes = lists.map(([to, key]) => new BulkCommand("lpush", [key], pushed[to]));
     // EVAL, because the pushes would stand if Redis did not know the script by its digest.
-    return [...pushes, new BulkCommand("eval", [FINISH_MOVES, 5, ...this.#commitArguments(commit)])];
+    return [...trims, ...pushes, new BulkCommand("eval", [FINISH_MOVES, 5, ...this.#commitArguments(commit)])];
   }
 }
 
