@@ -8,7 +8,7 @@ import { Teardown } from "../lifecycle/teardown.ts";
 import { needsMoogsoft } from "../mutt/built_in_sources.ts";
 import { BOOKS_LEAD_MS } from "../mutt/pace.ts";
 import { judgeProbe, type ProbeVerdict, sendProbe } from "../mutt/moogsoft_probe.ts";
-import type { RedisClient } from "../redis/cluster.ts";
+import { ownersOf, type RedisClient } from "../redis/cluster.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import { oversizeKey, stateKey } from "../redis/keys.ts";
 import { explainRedisError } from "../redis/advice.ts";
@@ -221,7 +221,7 @@ async function checkKeys(
 /** Warns of a lease that is longer than any instance writes. */
 async function doubtLease(reader: RedisClient, key: string): Promise<string | null> {
   const [untilMs = 0, forMs = 0] = (await reader.hmget(key, "leaderUntilMs", "leaderForMs")).map(Number);
-  const leftMs = untilMs - await serverMs(reader);
+  const leftMs = untilMs - await serverMs(reader, key);
   if (!(forMs > MAX_LEASE_MS && leftMs > 0)) return null;
   return `holds a lease of ${Math.round(forMs / 1_000)} s, longer than the ${MAX_LEASE_MS / 1_000} s that ` +
     "REMEDIATION_LEASE_DURATION allows: it is not obeyed. Find the other program that writes there";
@@ -229,13 +229,15 @@ async function doubtLease(reader: RedisClient, key: string): Promise<string | nu
 
 /** Warns of entries in the rate limit that are in the future. */
 async function doubtBooks(reader: RedisClient, key: string): Promise<string | null> {
-  const ahead = await reader.zcount(key, await serverMs(reader) + BOOKS_LEAD_MS, "+inf");
+  const ahead = await reader.zcount(key, await serverMs(reader, key) + BOOKS_LEAD_MS, "+inf");
   if (ahead === 0) return null;
   return `has ${ahead} entries in the future, which are not counted: the forwarder's clock is wrong, or another program writes there`;
 }
 
-async function serverMs(reader: RedisClient): Promise<number> {
-  const [seconds] = await reader.time();
+/** The clock of the server that holds the key: on a cluster, TIME would go to any node, even one that is not connected. */
+async function serverMs(reader: RedisClient, key: string): Promise<number> {
+  const [owner] = ownersOf(reader, [key]);
+  const [seconds] = await owner!.time();
   return Number(seconds) * 1_000;
 }
 

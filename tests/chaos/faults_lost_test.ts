@@ -24,10 +24,13 @@ const SAME = Array.from({ length: 1_000 }, () => eventText("same"));
 /** The DLQ is in the target, once and in order, and the metrics say just that. */
 async function checkDone(redis: TestRedis, engine: Engine, texts: readonly string[]): Promise<void> {
   deepStrictEqual(await readLists(redis), { dlq: [], target: texts.map((text) => replayedText(text)), dead: [] });
+  // The DLQ is empty a moment before the engine has the answer to its last commit.
+  const isCounted = async () => (await engine.moved()).replayed >= texts.length;
+  await waitUntil(isCounted, { what: "the last commit is counted" });
   deepStrictEqual(await engine.moved(), { replayed: texts.length, dead: {} });
 }
 
-for (const [point, ran] of [["before_reply", true], ["before_request", false]] as const) {
+for (const point of ["before_reply", "before_request"] as const) {
   Deno.test(`replay: neither loses nor doubles any of 1,000 equal messages when a commit is cut ${point}`, async () => {
     const proxy = startTcpProxy(server());
     try {
@@ -39,7 +42,10 @@ for (const [point, ran] of [["before_reply", true], ["before_request", false]] a
       await waitUntilEmpty(server(), DLQ);
       await checkDone(server(), engine, SAME);
       deepStrictEqual(Object.keys(await engine.errors()), ["CONNECTION"]);
-      deepStrictEqual(settlements(engine), [ran]);
+      const settled = settlements(engine), [ran] = settled;
+      strictEqual(settled.length, 1);
+      // The reply that is met first may be that of a push, before the transaction has run.
+      if (point === "before_request") strictEqual(ran, false);
       deepStrictEqual(await engine.commits(), { ok: ran ? 9 : 10, error: 1 });
     } finally {
       await proxy.stop();
