@@ -54,11 +54,11 @@ function startSpoilingProxy(port: number): AsyncDisposable & { readonly port: nu
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const serve = async (client: Deno.Conn) => {
     const redis = await Deno.connect({ hostname: "127.0.0.1", port });
-    // The reply of a transaction: lengths of lists, then the answer. That of the script which begins a cycle is no array.
+    // The reply of a transaction: those of the trims and pushes, then the answer. That of the script which begins a cycle is no array.
     const spoil = new TransformStream<Uint8Array, Uint8Array>({
       transform(bytes, controller) {
         const text = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
-        const spoilt = text.replaceAll(/(\*\d\r\n(?::\d+\r\n)+)\$2\r\nok\r\n/g, "$1$7\r\ninvalid\r\n");
+        const spoilt = text.replaceAll(/(\*\d\r\n(?:[+:]\w+\r\n)+)\$2\r\nok\r\n/g, "$1$7\r\ninvalid\r\n");
         controller.enqueue(Uint8Array.from(spoilt, (character) => character.charCodeAt(0)));
       },
     });
