@@ -67,7 +67,7 @@ function startOnce(redis: BenchRedis): Redrive {
     if (GOOD_EXITS.includes(code)) return "done";
     throw new Error(`"once" ended with exit code ${code}: ${service.stderr.slice(-5).join("\n")}`);
   });
-  ended.catch(() => {}); // whoever awaits it sees it
+  ended.catch(() => {}); // handled by the caller, who awaits it
   return {
     kill: () => service.signal("SIGKILL"),
     ended,

@@ -156,7 +156,7 @@ class Shovel implements Peer, AsyncDisposable {
       await killing;
       return killing === null ? "done" : "killed";
     });
-    ended.catch(() => {}); // whoever awaits it sees it
+    ended.catch(() => {}); // handled by the caller, who awaits it
     return {
       kill: () => void (killing ??= this.#node.kill()),
       ended,

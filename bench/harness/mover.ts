@@ -64,7 +64,7 @@ export function startRedrive({ command: [program, ...args], env = {} }: MoverCom
     if (success) return "done";
     throw new Error(`"${program}" ended with exit code ${code}`);
   });
-  ended.catch(() => {}); // whoever awaits it sees it
+  ended.catch(() => {}); // handled by the caller, who awaits it
   return {
     kill: () => kill(child),
     ended,

@@ -108,7 +108,7 @@ async function startOurs(
   const running = service.exit.then(() => {
     if (!stopping) throw new Error(`the service ended by itself\n${service.stderr.slice(-20).join("\n")}`);
   });
-  running.catch(() => {}); // told by whoever awaits it
+  running.catch(() => {}); // handled by the caller, who awaits it
   return {
     running,
     async stop() {

@@ -117,7 +117,7 @@ export class Members implements Iterable<JsonMember> {
     return place < 0 || place >= length ? undefined : this.#member(place);
   }
 
-  /** Returns the place of the last member with that name before `end`; -1 if there is none. Python keeps the last. */
+  /** Returns the index of the last member with this name before `end`, or -1. Of equal keys, Python keeps the last. */
   lastIndexOf(name: string, end = this.length): number {
     const mark = markOf(name.length, name.charCodeAt(0), name.charCodeAt(name.length - 1));
     for (let place = end - 1; place >= 0; place--) {

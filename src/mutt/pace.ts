@@ -152,7 +152,7 @@ export function grantReplays(
   return { ...ledger, grants };
 }
 
-/** Time until the oldest of our replays in the window leaves it, in milliseconds; `Infinity` if there is none. */
+/** Returns in how many milliseconds our oldest replay in the window drops out of it; `Infinity` if the window holds none. */
 function firstLeavesInMs({ grants }: PaceLedger, { windowMs, nowMs }: { windowMs: number; nowMs: number }): number {
   const first = grants.find(([atMs]) => atMs > nowMs - windowMs);
   return first ? Math.ceil(first[0] + windowMs - nowMs) : Infinity;
