@@ -1,4 +1,7 @@
-/** Reads the oldest messages of a DLQ for a commit: with LRANGE where their sizes can be foreseen, else with a script. */
+/**
+ * Reads the oldest messages of a DLQ for a commit: with LRANGE where their sizes can be foreseen, else with a script. With
+ * LRANGE, a script before it reads the state; a client may change the DLQ in between.
+ */
 import type { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
 import type { Chunk, ChunkBounds, ReadGuard } from "../cycle/chunk.ts";

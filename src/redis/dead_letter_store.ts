@@ -1,5 +1,6 @@
 /**
- * The dead-letter store: the only module that moves messages. Every call is one script, so every reply shows one instant.
+ * The dead-letter store: the only module that moves messages. Every call but a read for a commit is atomic; what such a read
+ * returns was not all true at one instant, so its commit proves it.
  *
  * A commit proves that the DLQ's tail is unchanged since the read in one of two ways: by WATCH ({@link TailGuard}), or, if
  * WATCH is not available or another client has pushed, by a digest of the messages. With WATCH, the messages are pushed by

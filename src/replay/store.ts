@@ -1,5 +1,6 @@
 /**
- * The port through which the engine reads and moves the messages of one source. Every call is atomic, and none is retried.
+ * The port through which the engine reads and moves the messages of one source. No call is retried, and every call is atomic,
+ * except that a client may change the DLQ between the state and the messages of a read for a commit: the commit notices.
  *
  * `src/redis` implements it without an import, because lower rooms may not import this one. The compiler checks the
  * implementation where `src/app` passes the store to the engine. Redis and the fake of the tests both pass the cases of
