@@ -14,6 +14,7 @@ import type { Leadership } from "../replay/leadership.ts";
 import type { ReplayLoop } from "../replay/loop.ts";
 import type { SourceReplay } from "../replay/source_replay.ts";
 import type { Clock } from "../runtime/clock.ts";
+import type { OperationRole } from "./operation.ts";
 import type { SloReport } from "../slo/monitor.ts";
 
 /** A source as operations see it. */
@@ -58,6 +59,13 @@ export interface OperationContext {
   readonly clock: Clock;
   /** Abort to stop the operation. */
   readonly signal: AbortSignal;
+}
+
+/** Who runs an operation. */
+export interface Actor {
+  /** Name of the key or the user, for the journal. */
+  readonly name: string;
+  readonly role: OperationRole;
 }
 
 /** Context of an operation that runs in its own process. */

@@ -44,6 +44,41 @@ export function proofKey(dlq: string, instance: string): string {
   return `${stateKey(dlq)}:proof:${instance}`;
 }
 
+/** Key of the shelf (list): messages that a job's sweep has passed, until they are put back. In the slot of the source's state. */
+export function shelfKey(dlq: string): string {
+  return `${stateKey(dlq)}:shelf`;
+}
+
+/** Key of the ids of a source's jobs (sorted set, by creation in milliseconds). In the slot of the source's state. */
+export function jobsKey(dlq: string): string {
+  return `${stateKey(dlq)}:jobs`;
+}
+
+/** Key of a job (hash, expires). In the slot of the source's state. */
+export function jobKey(dlq: string, id: string): string {
+  return `${jobsKey(dlq)}:${id}`;
+}
+
+/** Key of the messages that a job has picked (list; newest left, oldest right). In the slot of the source's state. */
+export function jobListKey(dlq: string, id: string): string {
+  return `${jobKey(dlq, id)}:list`;
+}
+
+/** Key of the messages that a job has removed and can bring back (list, expires). In the slot of the source's state. */
+export function trashKey(dlq: string, id: string): string {
+  return `${jobKey(dlq, id)}:trash`;
+}
+
+/** Key of the journal of a source's moves (stream, capped). In the slot of the source's state. */
+export function movesKey(dlq: string): string {
+  return `${stateKey(dlq)}:moves`;
+}
+
+/** Key of a journal that all sources share (stream, capped). */
+export function journalKey(name: "audit" | "incidents"): string {
+  return `mutt:remediation:{journal}:${name}`;
+}
+
 /** Returns the hash tag of a key, which decides its cluster slot: the text between the first `{` and the next `}`, if any. */
 export function hashTag(key: string): string | undefined {
   const open = key.indexOf("{");
