@@ -7,6 +7,7 @@ import type { Teardown } from "../lifecycle/teardown.ts";
 import type { LiveSettings } from "../mutt/dynamic_keys.ts";
 import type { VaultSecrets } from "../mutt/vault.ts";
 import type { Log } from "../observability/log.ts";
+import type { ListReader } from "../redis/list_reader.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import type { ReplayStore } from "../replay/store.ts";
 import type { OldestMessage } from "../replay/depth_watch.ts";
@@ -24,6 +25,8 @@ export interface OperatedSource {
   readonly board: GateBoard;
   readonly replay: SourceReplay;
   readonly leadership: Leadership;
+  /** Reads its lists for people. */
+  readonly lists: ListReader;
   /** The oldest message of its DLQ at the last measurement; `null` if the DLQ was empty. Does no IO. */
   oldest(): OldestMessage | null;
   /** Resolves when every gate that polls in the background has a first result. */
@@ -84,7 +87,7 @@ export interface CommandContext extends OperationContext {
 
 /** A source of the running service. */
 export interface RunningSource {
-  readonly parts: Pick<OperatedSource, "setup" | "board" | "replay" | "leadership" | "oldest">;
+  readonly parts: Pick<OperatedSource, "setup" | "board" | "replay" | "leadership" | "oldest" | "lists">;
   readonly loop: Pick<ReplayLoop, "isStarted" | "isTurning">;
 }
 
@@ -100,4 +103,33 @@ export interface ServiceContext extends OperationContext {
   /** Result of the last Vault request; default: Vault is not used. */
   readonly vault?: Pick<VaultSecrets, "state">;
   readonly slos: { report(): SloReport };
+}
+
+/** An operator's action, for the journal. */
+export interface AuditedOperation {
+  readonly kind: "operation";
+  readonly actor: string;
+  readonly role: string;
+  readonly operation: string;
+  readonly source: string | null;
+  /** A summary, without secrets. */
+  readonly input: Readonly<Record<string, unknown>>;
+  readonly result: string;
+  readonly correlationId: string | null;
+  readonly job: string | null;
+  /** Ids of the messages that it names. */
+  readonly messages: readonly string[];
+}
+
+/** Context of an operation that looks at messages for an actor. */
+export interface LookContext extends Pick<OperationContext, "clock" | "signal"> {
+  readonly actor: Actor;
+  readonly sources: () => readonly {
+    readonly parts: Pick<OperatedSource, "setup" | "lists"> & {
+      readonly board: Pick<GateBoard, "last">;
+      readonly replay: Pick<SourceReplay, "judge">;
+    };
+  }[];
+  /** Default: nothing can be recorded, so secrets are not shown. */
+  readonly journal?: { record(entry: AuditedOperation): Promise<void> };
 }

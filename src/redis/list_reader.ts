@@ -211,6 +211,15 @@ export class ListReader {
     return null;
   }
 
+  /** Returns the places near a message at which its bytes are, ascending. Messages between the two reads may move. */
+  async placesNear(list: ListName, { place, id }: Cursor): Promise<readonly number[]> {
+    const [older, newer] = await Promise.all([
+      this.#read(list, { place, direction: "older", ...LOOK_BOUNDS }),
+      this.#read(list, { place: place + 1, direction: "newer", ...LOOK_BOUNDS }),
+    ]);
+    return [...older.rows.toReversed(), ...newer.rows].filter((row) => row.id === id).map((row) => row.place);
+  }
+
   /**
    * Walks from the oldest message to the newest, in bounded reads. The next read is under way while the caller handles a chunk.
    * Pushes, pops and our own moves in between neither skip a message that stays nor repeat one; only of more than 200 byte-equal
