@@ -23,13 +23,24 @@ export function sealEnvelope(
   bytes: Uint8Array,
   { record, death }: { record: ReplayStamp; death: DeathStamp },
 ): Uint8Array {
-  const text = escapedBytes(bytes) > 4 / 3 * bytes.length + SLACK_BYTES ? null : decodeExactly(bytes);
   const members = membersText([
     [FAILED_AT_MEMBER, quoteAscii(death.failedAt)],
     [REMEDIATION_MEMBER, stampText(record, death.reason)],
-    text === null ? [BYTES_MEMBER, quoteAscii(bytes.toBase64())] : [TEXT_MEMBER, JSON.stringify(text)],
+    payloadMember(bytes),
   ]);
   return new TextEncoder().encode(`{${members}}`);
+}
+
+/** A member that holds any bytes, as its name and JSON text of at most 4/3 of their length and 1 KiB: see {@link sealEnvelope}. */
+export function payloadMember(bytes: Uint8Array): readonly [name: "payload" | "payload_b64", json: string] {
+  const text = escapedBytes(bytes) > 4 / 3 * bytes.length + SLACK_BYTES ? null : decodeExactly(bytes);
+  return text === null ? [BYTES_MEMBER, quoteAscii(bytes.toBase64())] : [TEXT_MEMBER, JSON.stringify(text)];
+}
+
+/** Returns the bytes in the value of a {@link payloadMember}; null if it holds none. */
+export function payloadBytes(name: string, text: string): Uint8Array | null {
+  if (name === TEXT_MEMBER) return text.isWellFormed() ? new TextEncoder().encode(text) : null;
+  return name === BYTES_MEMBER ? decodeBase64(text) : null;
 }
 
 /** Returns the exact bytes inside an envelope of {@link sealEnvelope}; null if `bytes` are not such an envelope. */
@@ -41,8 +52,8 @@ export function openEnvelope(bytes: Uint8Array): Uint8Array | null {
   if (!isNamed(record, REMEDIATION_MEMBER) || objectOf(record) === null) return null;
   const text = stringOf(payload);
   if (text === null) return null;
-  if (isNamed(payload, TEXT_MEMBER)) return text.isWellFormed() ? new TextEncoder().encode(text) : null;
-  return isNamed(payload, BYTES_MEMBER) ? decodeBase64(text) : null;
+  const name = [TEXT_MEMBER, BYTES_MEMBER].find((name) => isNamed(payload, name));
+  return name === undefined ? null : payloadBytes(name, text);
 }
 
 /**

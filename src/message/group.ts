@@ -21,6 +21,11 @@ export function groupId({ source, reason, maskedText }: GroupFacts): string {
   return `g_${createHash("sha1").update(facts).digest("hex").slice(0, 12)}`;
 }
 
+/** Returns the name of a message's group. */
+export function groupOf({ source, reason, groupText }: Omit<GroupFacts, "maskedText"> & { groupText: string }): string {
+  return groupId({ source, reason, maskedText: maskText(groupText) });
+}
+
 /** Longer texts differ in what is not shown, in UTF-16 units. */
 const MAX_READ = 1_000;
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![0-9A-Za-z])/iy;

@@ -8,6 +8,8 @@
  * 3. No regular expressions: evaluation is linear in the length of the message.
  */
 import { parseEventTime } from "./event_time.ts";
+import { groupOf } from "./group.ts";
+import type { MessageView } from "./message_view.ts";
 import {
   type FieldName,
   type Operand,
@@ -20,20 +22,11 @@ import {
   type QueryTerm,
 } from "./query_syntax.ts";
 
-/** What a query reads of a message. `MessageView` has it. */
-export interface QuerySubject {
-  readonly id: string;
-  readonly group: string | null;
-  readonly reason: string | null;
-  /** Age by the message's own time, in milliseconds; `null` if it has none. */
-  readonly ageMs: number | null;
-  readonly sizeBytes: number;
-  readonly failures: number;
-  /** Value of a top-level member, masked if it is secret; `undefined` if there is none or it is an object or array. */
-  member(name: string): string | number | boolean | null | undefined;
-  /** The text of the message, masked. */
-  readonly text: string;
-}
+/** What a query reads of a message. */
+export type QuerySubject = Pick<
+  MessageView,
+  "id" | "source" | "groupText" | "reason" | "ageMs" | "sizeBytes" | "failures" | "member" | "text"
+>;
 
 /** A query that can be evaluated. */
 export interface CompiledQuery {
@@ -104,7 +97,7 @@ const MEASURES: Readonly<Record<string, Measure>> = {
 /** Fields that are read as text; `host` is the first of these members that is there. */
 const TEXTS: Readonly<Record<string, (subject: QuerySubject) => string | null | undefined>> = {
   id: ({ id }) => id,
-  group: ({ group }) => group,
+  group: (subject) => groupOf(subject),
   reason: ({ reason }) => reason,
   host: (subject) => textOf(subject.member("hostname") ?? subject.member("host")),
 };

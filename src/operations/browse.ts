@@ -1,9 +1,9 @@
 /** Operation `browse`: pages of a source's list, from either end or from a cursor. Secrets are hidden. */
 import Type, { type Static } from "typebox";
-import { groupId, maskText } from "../message/group.ts";
 import { formatCursor, parseCursor } from "../redis/list_reader.ts";
 import type { LookContext } from "./context.ts";
-import { createViewer, findSource, LIST, MESSAGE_ID, SHOWN, shownMembers, SOURCE } from "./looked_source.ts";
+import { createViewer, findSource, LIST, SOURCE } from "./looked_source.ts";
+import { describeRow, MESSAGE_ROW } from "./message_row.ts";
 import { type Operation, OperationError } from "./operation.ts";
 
 const DEFAULT_SIZE = 50, MAX_SIZE = 500;
@@ -23,24 +23,12 @@ const INPUT = Type.Object({
   ),
 }, { additionalProperties: false });
 
-/** One message of a page. */
-const ROW = Type.Object({
-  id: MESSAGE_ID,
-  place: Type.Integer({ minimum: 1, description: "From 1 at the oldest message" }),
-  sizeBytes: Type.Integer({ minimum: 0 }),
-  ageMs: Type.Union([Type.Number({ minimum: 0 }), Type.Null()], { description: "By the message's own time" }),
-  reason: Type.Union([Type.String(), Type.Null()]),
-  failures: Type.Integer({ minimum: 0 }),
-  group: Type.String(),
-  shown: SHOWN,
-}, { additionalProperties: false });
-
 const OUTPUT = Type.Object({
   depth: Type.Integer({ minimum: 0 }),
   movedOn: Type.Boolean({
     description: "The message of the cursor is not near its place any more; begin at an end again",
   }),
-  rows: Type.Array(ROW),
+  rows: Type.Array(MESSAGE_ROW),
   newer: Type.Union([CURSOR, Type.Null()], {
     description: "Cursor of the page with newer messages; null: there is none",
   }),
@@ -53,8 +41,6 @@ const OUTPUT = Type.Object({
 export type BrowseInput = Static<typeof INPUT>;
 /** A page of a list. */
 export type BrowsedPage = Static<typeof OUTPUT>;
-/** One message of a page. */
-export type BrowsedRow = Static<typeof ROW>;
 
 /** Reads one page. */
 export const browse = {
@@ -79,11 +65,7 @@ async function readPage(context: LookContext, input: BrowseInput): Promise<Brows
   const direction = from === "oldest" ? "newer" : from === "newest" ? "older" : input.direction ?? "older";
   const page = await source.lists.page(list, { from, direction, size });
   const view = createViewer(source, { list, nowMs: context.clock.nowMs() });
-  const rows = page.rows.map((row): BrowsedRow => {
-    const message = view(row), { id, place, sizeBytes, ageMs, reason, failures } = message;
-    const group = groupId({ source: input.source, reason, maskedText: maskText(message.groupText) });
-    return { id, place, sizeBytes, ageMs, reason, failures, group, shown: shownMembers(message, source) };
-  });
+  const rows = page.rows.map((row) => describeRow(view(row), source));
   const toText = (cursor: typeof page.newer) => cursor && formatCursor(cursor);
   return { depth: page.depth, movedOn: page.movedOn, rows, newer: toText(page.newer), older: toText(page.older) };
 }

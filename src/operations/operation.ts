@@ -27,6 +27,18 @@ export interface Operation<Context, Input, Output> {
   run(context: Context, input: Input): Output | Promise<Output>;
 }
 
+/** An operation whose result is a stream of items: HTTP sends NDJSON, the command line writes lines. */
+export interface StreamOperation<Context, Input, Item> extends Omit<Operation<Context, Input, Item>, "run"> {
+  readonly stream: true;
+  /** Schema of one item. */
+  readonly output: JsonSchema;
+  /**
+   * The first `next()` rejects as {@link Operation.run} does; later ones with a `StoreError` if Redis fails. If the context's
+   * signal is aborted, the last item says that the stream is incomplete.
+   */
+  run(context: Context, input: Input): AsyncIterable<Item>;
+}
+
 /** Why an operation did not do what was asked. */
 export const OPERATION_ERROR_CODES = [
   /** The input cannot be used. */

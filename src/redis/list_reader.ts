@@ -220,6 +220,11 @@ export class ListReader {
     return [...older.rows.toReversed(), ...newer.rows].filter((row) => row.id === id).map((row) => row.place);
   }
 
+  /** Reads neighbouring messages from a place on, oldest first, without knowing what is there. For samples of a long list. */
+  async peek(list: ListName, { place, bounds }: { place: number; bounds: ReadBounds }): Promise<readonly ListRow[]> {
+    return (await this.#read(list, { place, direction: "newer", ...bounds })).rows;
+  }
+
   /**
    * Walks from the oldest message to the newest, in bounded reads. The next read is under way while the caller handles a chunk.
    * Pushes, pops and our own moves in between neither skip a message that stays nor repeat one; only of more than 200 byte-equal

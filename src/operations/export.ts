@@ -1,0 +1,71 @@
+/** Operation `export`: messages as lines of JSON, from the oldest to the newest. Raw ones need role admin and are journalled. */
+import Type, { type Static } from "typebox";
+import { formatEnd, formatHeader, formatMasked, formatRaw, formatSkipped } from "../message/export_format.ts";
+import type { MessageView } from "../message/message_view.ts";
+import { toIso } from "../runtime/clock.ts";
+import type { LookContext } from "./context.ts";
+import { OperationError, type StreamOperation } from "./operation.ts";
+import { openSelection, scan, type Selection, SELECTION_MEMBERS } from "./selection.ts";
+
+const INPUT = Type.Object({
+  ...SELECTION_MEMBERS,
+  raw: Type.Optional(Type.Boolean({
+    description:
+      "Export the exact bytes, with their secrets; role admin, and journalled. Only such exports can be imported",
+  })),
+}, { additionalProperties: false });
+
+/** One line of the file, without its line feed. */
+const LINE = Type.String();
+
+/** What to export. */
+export type ExportInput = Static<typeof INPUT>;
+
+/** Exports messages. Without its last line, `end`, the export was cancelled or cut off. */
+export const exportMessages = {
+  name: "export",
+  summary: "Messages of a source's list as lines of JSON; secrets are hidden unless raw",
+  runsIn: "service",
+  role: "viewer",
+  input: INPUT,
+  output: LINE,
+  stream: true,
+  run: exportLines,
+} satisfies StreamOperation<LookContext, ExportInput, string>;
+
+async function* exportLines(context: LookContext, input: ExportInput): AsyncGenerator<string> {
+  const { raw = false } = input, selection = openSelection(context, input);
+  if (raw) await allowRaw(context, selection);
+  const { source, list, query: { canonical: query } } = selection;
+  const depth = await source.lists.depth(list), at = toIso(context.clock.nowMs());
+  yield formatHeader({ source: source.setup.policy.name, list, query, masked: !raw, depth, at });
+  let messages = 0, skipped = 0;
+  for await (const { matching } of scan(selection, context)) {
+    for (const view of matching) {
+      if (view.bytes === null) skipped++;
+      else messages++;
+      yield formatLine(view, raw);
+    }
+  }
+  if (!context.signal.aborted) yield formatEnd({ messages, skipped });
+}
+
+function formatLine(view: MessageView, raw: boolean): string {
+  const { id, place, bytes } = view;
+  if (bytes === null) return formatSkipped(view);
+  return raw ? formatRaw({ id, place, bytes }) : formatMasked(view);
+}
+
+/** @throws OperationError `forbidden`, or `unavailable` if there is no journal; StoreError if it cannot be written */
+async function allowRaw({ actor, journal }: LookContext, { source, list, query }: Selection): Promise<void> {
+  if (actor.role !== "admin") {
+    throw new OperationError("forbidden", `raw needs role admin; ${actor.name} has role ${actor.role}`);
+  }
+  if (!journal) throw new OperationError("unavailable", "raw bytes are exported only if the journal can record it");
+  await journal.record({
+    ...{ kind: "operation", actor: actor.name, role: actor.role, operation: "export" },
+    source: source.setup.policy.name,
+    ...{ input: { list, query: query.canonical, raw: true }, result: "raw export begun" },
+    ...{ correlationId: null, job: null, messages: [] },
+  });
+}

@@ -1,0 +1,137 @@
+/**
+ * Operation `groups`: messages that failed alike, counted. In a list above the limit it looks at neighbouring messages at even
+ * distances, says so, and estimates the counts.
+ */
+import Type, { type Static } from "typebox";
+import { type CountedGroup, GroupTable, MAX_GROUPS, TREND_PARTS } from "../message/group_table.ts";
+import type { MessageView } from "../message/message_view.ts";
+import { toIso } from "../runtime/clock.ts";
+import type { LookContext } from "./context.ts";
+import { createViewer, MESSAGE_ID, SHOWN, shownMembers } from "./looked_source.ts";
+import type { StreamOperation } from "./operation.ts";
+import { openSelection, scan, type ScannedChunk, type Selection, SELECTION_MEMBERS } from "./selection.ts";
+
+const DEFAULT_GROUPS = 100, DEFAULT_LIMIT = 1_000_000, MAX_LIMIT = 10_000_000;
+/** Messages of a sample, and neighbours in one read. */
+const SAMPLE_MESSAGES = 100_000, NEIGHBOURS = 16;
+const NEIGHBOUR_BYTES = 102_400;
+/** Messages between two reports of progress. */
+const PROGRESS_EVERY = 20_000;
+
+const INPUT = Type.Object({
+  ...SELECTION_MEMBERS,
+  limit: Type.Optional(Type.Integer({
+    ...{ minimum: 1_000, maximum: MAX_LIMIT },
+    description: `Look at a sample if the list has more messages; default: ${DEFAULT_LIMIT}`,
+  })),
+  top: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: MAX_GROUPS, description: `Most groups; default: ${DEFAULT_GROUPS}` }),
+  ),
+}, { additionalProperties: false });
+
+const COUNT = Type.Integer({ minimum: 0 });
+const INSTANT_OR_NULL = Type.Union([Type.String({ pattern: "^\\d{4,6}-\\d{2}-\\d{2}T[\\d:.]+Z$" }), Type.Null()]);
+const SAMPLE = Type.Object({ id: MESSAGE_ID, place: Type.Integer({ minimum: 1 }), shown: SHOWN }, {
+  additionalProperties: false,
+});
+const ITEM = Type.Union([
+  Type.Object({ kind: Type.Literal("progress"), scanned: COUNT, total: COUNT }, { additionalProperties: false }),
+  Type.Object({
+    kind: Type.Literal("group"),
+    group: Type.String(),
+    reason: Type.Union([Type.String(), Type.Null()]),
+    text: Type.String({ description: "The text that they share; • stands for numbers, addresses, ids and times" }),
+    count: COUNT,
+    share: Type.Number({ minimum: 0, maximum: 1, description: "Of the matching messages" }),
+    firstSeen: INSTANT_OR_NULL,
+    lastSeen: INSTANT_OR_NULL,
+    trend: Type.Array(COUNT, {
+      description: `Count in each of ${TREND_PARTS} equal parts of the list, from the oldest part to the newest`,
+    }),
+    sample: SAMPLE,
+  }, { additionalProperties: false }),
+  Type.Object({
+    ...{ kind: Type.Literal("end"), scanned: COUNT, matched: COUNT, groups: COUNT },
+    ungrouped: Type.Integer({ minimum: 0, description: `Messages of groups beyond the first ${MAX_GROUPS}` }),
+    sampled: Type.Boolean({ description: "Whether the counts are estimated from a sample" }),
+    ...{ isComplete: Type.Boolean(), movedOn: Type.Boolean() },
+  }, { additionalProperties: false }),
+]);
+
+/** What to group. */
+export type GroupsInput = Static<typeof INPUT>;
+/** A group, or how far the count is. */
+export type GroupsItem = Static<typeof ITEM>;
+
+/** Groups a list: progress, then the groups, largest first. */
+export const groups = {
+  name: "groups",
+  summary: "Messages of a source's list that failed alike: count, first and last seen, trend, a sample",
+  runsIn: "service",
+  role: "viewer",
+  input: INPUT,
+  output: ITEM,
+  stream: true,
+  run: countGroups,
+} satisfies StreamOperation<LookContext, GroupsInput, GroupsItem>;
+
+type Sample = Static<typeof SAMPLE>;
+
+async function* countGroups(context: LookContext, input: GroupsInput): AsyncGenerator<GroupsItem> {
+  const selection = openSelection(context, input), { limit = DEFAULT_LIMIT, top = DEFAULT_GROUPS } = input;
+  const { source, list } = selection, nowMs = context.clock.nowMs();
+  const sampleOf = (view: MessageView): Sample => ({
+    ...{ id: view.id, place: view.place, shown: shownMembers(view, source) },
+  });
+  const table = new GroupTable(source.setup.policy.name, { nowMs, sampleOf });
+  const depth = await source.lists.depth(list), sampled = depth > limit;
+  let scanned = 0, matched = 0, reported = 0, movedOn = false;
+  for await (const chunk of sampled ? scanSample(selection, { depth, limit, context }) : scan(selection, context)) {
+    scanned = chunk.scanned;
+    matched += chunk.matching.length;
+    movedOn ||= chunk.movedOn;
+    table.add(chunk.matching, chunk.end);
+    if (scanned - reported < PROGRESS_EVERY) continue;
+    reported = scanned;
+    yield { kind: "progress", scanned, total: chunk.total };
+  }
+  const factor = sampled && scanned > 0 ? depth / scanned : 1;
+  const counted = table.list();
+  for (const group of counted.slice(0, top)) yield describeGroup(group, { matched, factor });
+  yield {
+    ...{ kind: "end", scanned, matched: Math.round(matched * factor), groups: counted.length },
+    ...{ ungrouped: Math.round(table.ungrouped * factor), sampled, isComplete: !context.signal.aborted, movedOn },
+  };
+}
+
+/** Looks at some neighbouring messages at even distances. */
+async function* scanSample(
+  { source, list, query: { matches } }: Selection,
+  { depth, limit, context: { clock, signal } }: { depth: number; limit: number; context: LookContext },
+): AsyncGenerator<ScannedChunk> {
+  const view = createViewer(source, { list, nowMs: clock.nowMs() });
+  const reads = Math.floor(Math.min(limit, SAMPLE_MESSAGES) / NEIGHBOURS), total = reads * NEIGHBOURS;
+  let scanned = 0;
+  for (let read = 0; read < reads && !signal.aborted; read++) {
+    const place = Math.floor(read * depth / reads) + 1;
+    const rows = await source.lists.peek(list, { place, bounds: { messages: NEIGHBOURS, bytes: NEIGHBOUR_BYTES } });
+    scanned += rows.length;
+    yield { matching: rows.map(view).filter(matches), scanned, total, end: depth, movedOn: false };
+  }
+}
+
+function describeGroup(
+  { group, reason, text, count, firstSeenAtMs, lastSeenAtMs, trend, sample }: CountedGroup<Sample>,
+  { matched, factor }: { matched: number; factor: number },
+): GroupsItem {
+  const toText = (atMs: number | null) => atMs === null ? null : toIso(atMs);
+  return {
+    ...{ kind: "group", group, reason, text, sample },
+    ...{
+      count: Math.round(count * factor),
+      share: count / matched,
+      trend: trend.map((one) => Math.round(one * factor)),
+    },
+    ...{ firstSeen: toText(firstSeenAtMs), lastSeen: toText(lastSeenAtMs) },
+  };
+}

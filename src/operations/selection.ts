@@ -1,0 +1,72 @@
+/** Messages that a person chose: those of one list of a source that match a query. */
+import Type, { type Static } from "typebox";
+import { type CompiledQuery, compileQuery } from "../message/query.ts";
+import type { MessageView } from "../message/message_view.ts";
+import { MAX_QUERY_CHARACTERS } from "../message/query_syntax.ts";
+import type { ListName } from "../redis/list_reader.ts";
+import type { LookContext } from "./context.ts";
+import { createViewer, findSource, LIST, type LookedSource, SOURCE } from "./looked_source.ts";
+import { OperationError } from "./operation.ts";
+
+/** Members of an input that select messages. */
+export const SELECTION_MEMBERS = {
+  source: SOURCE,
+  list: Type.Optional(LIST),
+  query: Type.Optional(
+    Type.String({
+      maxLength: MAX_QUERY_CHARACTERS,
+      description: "Which messages, e.g. reason:poison age:>1h; default: all",
+    }),
+  ),
+};
+const SELECTION = Type.Object(SELECTION_MEMBERS);
+
+/** What is selected, with its source. */
+export interface Selection {
+  readonly source: LookedSource;
+  readonly list: ListName;
+  readonly query: CompiledQuery;
+}
+
+/** Messages that were looked at together. */
+export interface ScannedChunk {
+  /** Those that match, oldest first. */
+  readonly matching: readonly MessageView[];
+  /** Messages looked at so far. */
+  readonly scanned: number;
+  /** Messages to look at in all, as far as is known. */
+  readonly total: number;
+  /** Place of the last message of the scan. */
+  readonly end: number;
+  /** Whether the messages before these had left the list, so that the scan went on at the oldest one. */
+  readonly movedOn: boolean;
+}
+
+/** Finds the source and compiles the query. @throws OperationError with every problem of the query */
+export function openSelection(
+  context: LookContext,
+  { source: name, list = "dlq", query: text = "" }: Static<typeof SELECTION>,
+): Selection {
+  const source = findSource(context, name), query = compileQuery(text);
+  if (query.ok) return { source, list, query };
+  const problems = query.problems.map(({ position, found, wanted }) => ({
+    field: "query",
+    value: text,
+    wanted: `at character ${position}, instead of ${found}: ${wanted}`,
+  }));
+  throw new OperationError("invalid", `the query has ${problems.length === 1 ? "a problem" : "problems"}`, problems);
+}
+
+/** Walks the list from its oldest message to the one that is the newest now. Ends early if the signal is aborted. */
+export async function* scan(
+  { source, list, query: { matches } }: Selection,
+  { clock, signal }: Pick<LookContext, "clock" | "signal">,
+): AsyncGenerator<ScannedChunk> {
+  const view = createViewer(source, { list, nowMs: clock.nowMs() });
+  let scanned = 0;
+  for await (const { rows, end, movedOn } of source.lists.walk(list, { signal })) {
+    scanned += rows.length;
+    const matching = rows.map(view).filter(matches);
+    yield { matching, scanned, total: Math.max(scanned, scanned + end - rows.at(-1)!.place), end, movedOn };
+  }
+}
