@@ -31,14 +31,15 @@ const MAX_READ = 1_000;
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![0-9A-Za-z])/iy;
 /** IPv6 and MAC addresses: hex digits and at least two colons. */
 const COLONS = /(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![0-9A-Za-z:])/iy;
-const MAC_PARTS = 6;
+/** A MAC address may have no decimal digit. */
+const MAC = /^(?:[0-9a-f]{2}:){5}[0-9a-f]{2}$/i;
 /** An id in quotes: no spaces in it. */
 const QUOTED = /'[^'\s]{1,64}'|"[^"\s]{1,64}"|`[^`\s]{1,64}`/y;
 const DIGIT = /[0-9]/, HEX = /^[0-9a-f]+$/i;
 /** A run of hex digits with a decimal one is an id as a whole from this length on. */
 const HEX_ID = 6;
-/** Any run of letters and digits with a digit is an id as a whole from this length on. */
-const LONG_ID = 16;
+/** Any run that changes this often between letters and digits is an id as a whole from this length on. */
+const LONG_ID = 16, LONG_ID_CHANGES = 3;
 const MONTHS = new Set("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" "));
 
 const BULLET = 0x2022, SPACE = 0x20, COLON = 0x3a, DASH = 0x2d, ZERO = 0x30, UPPER_Z = 0x5a, LOWER_X = 0x78;
@@ -138,18 +139,26 @@ class Masker {
   /** Whether a run with a digit is an id as a whole. */
   #isId(at: number, to: number): boolean {
     const text = this.#text, length = to - at;
-    if (length >= LONG_ID) return true;
+    if (length >= LONG_ID && this.#changes(at, to) >= LONG_ID_CHANGES) return true;
     if (text.charCodeAt(at) === ZERO && text.charCodeAt(at + 1) === LOWER_X) return true;
     return length >= HEX_ID && HEX.test(text.slice(at, to));
+  }
+
+  /** How often a run changes between letters and digits. */
+  #changes(at: number, to: number): number {
+    let changes = 0;
+    for (let next = at + 1; next < to; next++) {
+      if (KINDS[this.#text.charCodeAt(next)] !== KINDS[this.#text.charCodeAt(next - 1)]) changes++;
+    }
+    return changes;
   }
 
   /** Masks the address at `at`. Returns where it ends, or 0 if there is none. */
   #address(pattern: RegExp, at: number): number {
     pattern.lastIndex = at;
     const found = pattern.exec(this.#text)?.[0];
-    if (found === undefined || (!DIGIT.test(found) && pattern === COLONS && found.split(":").length !== MAC_PARTS)) {
-      return 0;
-    }
+    if (found === undefined) return 0;
+    if (pattern === COLONS && !DIGIT.test(found) && !MAC.test(found)) return 0;
     this.#mask();
     return at + found.length;
   }

@@ -153,6 +153,7 @@ class Parser {
   #at = 0;
   #depth = 0;
   #terms = 0;
+  #isStopped = false;
 
   constructor(text: string) {
     this.#text = text;
@@ -209,7 +210,12 @@ class Parser {
     if (isMinus) this.#at++;
     if (isMinus || this.#takeKeyword("NOT")) {
       return this.#nested(() => {
-        this.#skipSpace();
+        const next = this.#peek();
+        if (!isMinus) this.#skipSpace();
+        else if (next !== undefined && SPACE.test(next)) {
+          this.#problem(this.#at - 1, 'a condition right behind it; quote a dash: "-"');
+          return null;
+        }
         if (this.#isAtEnd() || this.#peek() === ")" || this.#isKeyword("AND") || this.#isKeyword("OR")) {
           this.#problem(this.#at, isMinus ? 'a condition after "-"; quote a dash: "-"' : "a condition after NOT");
           return null;
@@ -232,9 +238,7 @@ class Parser {
   /** Runs one level deeper. Too deep: one problem, and the rest of the query is not read. */
   #nested(read: () => QueryNode | null): QueryNode | null {
     if (this.#depth === MAX_QUERY_DEPTH) {
-      this.#problem(this.#at, `at most ${MAX_QUERY_DEPTH} parentheses and negations inside each other`);
-      this.#at = this.#text.length;
-      return null;
+      return this.#stop(`at most ${MAX_QUERY_DEPTH} parentheses and negations inside each other`);
     }
     this.#depth++;
     const node = read();
@@ -245,9 +249,7 @@ class Parser {
   #term(): QueryNode | null {
     const start = this.#at;
     if (++this.#terms > MAX_QUERY_TERMS) {
-      this.#problem(start, `at most ${MAX_QUERY_TERMS} conditions`);
-      this.#at = this.#text.length;
-      return null;
+      return this.#stop(`at most ${MAX_QUERY_TERMS} conditions`);
     }
     const first = this.#readText("field");
     if (this.#peek() !== ":") {
@@ -375,7 +377,17 @@ class Parser {
     return this.#at >= this.#text.length;
   }
 
+  /** Does not read the rest of the query. */
+  #stop(wanted: string): null {
+    this.#problem(this.#at, wanted);
+    this.#isStopped = true;
+    this.#at = this.#text.length;
+    return null;
+  }
+
   #problem(at: number, wanted: string): void {
+    // What is missing may be in the rest.
+    if (this.#isStopped) return;
     const rest = this.#text.slice(at, at + MOST_SHOWN);
     const found = rest === "" ? "the end" : JSON.stringify(/^\S+/.exec(rest)?.[0] ?? rest);
     this.problems.push({ position: at + 1, found, wanted });

@@ -37,10 +37,10 @@ async function* exportLines(context: LookContext, input: ExportInput): AsyncGene
   const { raw = false } = input, selection = openSelection(context, input);
   if (raw) await allowRaw(context, selection);
   const { source, list, query: { canonical: query } } = selection;
-  const depth = await source.lists.depth(list), at = toIso(context.clock.nowMs());
-  yield formatHeader({ source: source.setup.policy.name, list, query, masked: !raw, depth, at });
+  const depth = await source.lists.depth(list), nowMs = context.clock.nowMs();
+  yield formatHeader({ source: source.setup.policy.name, list, query, masked: !raw, depth, at: toIso(nowMs) });
   let messages = 0, skipped = 0;
-  for await (const { matching } of scan(selection, context)) {
+  for await (const { matching } of scan(selection, { nowMs, signal: context.signal })) {
     for (const view of matching) {
       if (view.bytes === null) skipped++;
       else messages++;

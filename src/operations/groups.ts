@@ -79,14 +79,16 @@ type Sample = Static<typeof SAMPLE>;
 
 async function* countGroups(context: LookContext, input: GroupsInput): AsyncGenerator<GroupsItem> {
   const selection = openSelection(context, input), { limit = DEFAULT_LIMIT, top = DEFAULT_GROUPS } = input;
-  const { source, list } = selection, nowMs = context.clock.nowMs();
+  const { source, list } = selection, nowMs = context.clock.nowMs(), { signal } = context;
   const sampleOf = (view: MessageView): Sample => ({
     ...{ id: view.id, place: view.place, shown: shownMembers(view, source) },
   });
   const table = new GroupTable(source.setup.policy.name, { nowMs, sampleOf });
   const depth = await source.lists.depth(list), sampled = depth > limit;
   let scanned = 0, matched = 0, reported = 0, movedOn = false;
-  for await (const chunk of sampled ? scanSample(selection, { depth, limit, context }) : scan(selection, context)) {
+  for await (
+    const chunk of sampled ? scanSample(selection, { depth, limit, nowMs, signal }) : scan(selection, { nowMs, signal })
+  ) {
     scanned = chunk.scanned;
     matched += chunk.matching.length;
     movedOn ||= chunk.movedOn;
@@ -100,16 +102,16 @@ async function* countGroups(context: LookContext, input: GroupsInput): AsyncGene
   for (const group of counted.slice(0, top)) yield describeGroup(group, { matched, factor });
   yield {
     ...{ kind: "end", scanned, matched: Math.round(matched * factor), groups: counted.length },
-    ...{ ungrouped: Math.round(table.ungrouped * factor), sampled, isComplete: !context.signal.aborted, movedOn },
+    ...{ ungrouped: Math.round(table.ungrouped * factor), sampled, isComplete: !signal.aborted, movedOn },
   };
 }
 
 /** Looks at some neighbouring messages at even distances. */
 async function* scanSample(
   { source, list, query: { matches } }: Selection,
-  { depth, limit, context: { clock, signal } }: { depth: number; limit: number; context: LookContext },
+  { depth, limit, nowMs, signal }: { depth: number; limit: number; nowMs: number; signal: AbortSignal },
 ): AsyncGenerator<ScannedChunk> {
-  const view = createViewer(source, { list, nowMs: clock.nowMs() });
+  const view = createViewer(source, { list, nowMs });
   const reads = Math.floor(Math.min(limit, SAMPLE_MESSAGES) / NEIGHBOURS), total = reads * NEIGHBOURS;
   let scanned = 0;
   for (let read = 0; read < reads && !signal.aborted; read++) {

@@ -60,9 +60,9 @@ export function openSelection(
 /** Walks the list from its oldest message to the one that is the newest now. Ends early if the signal is aborted. */
 export async function* scan(
   { source, list, query: { matches } }: Selection,
-  { clock, signal }: Pick<LookContext, "clock" | "signal">,
+  { nowMs, signal }: { nowMs: number; signal: AbortSignal },
 ): AsyncGenerator<ScannedChunk> {
-  const view = createViewer(source, { list, nowMs: clock.nowMs() });
+  const view = createViewer(source, { list, nowMs });
   let scanned = 0;
   for await (const { rows, end, movedOn } of source.lists.walk(list, { signal })) {
     scanned += rows.length;

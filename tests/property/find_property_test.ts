@@ -1,0 +1,168 @@
+/** Queries, groups and exports of any text and any message. */
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { ExportParser, formatEnd, formatHeader, formatRaw } from "../../src/message/export_format.ts";
+import { groupOf, maskText, MAX_GROUP_CHARACTERS } from "../../src/message/group.ts";
+import { Mask } from "../../src/message/mask.ts";
+import { messageId } from "../../src/message/message_id.ts";
+import { viewMessage } from "../../src/message/message_view.ts";
+import { compileQuery } from "../../src/message/query.ts";
+import { ANY_BYTES, HOSTILE_TEXT } from "../../testkit/hostile_json.ts";
+import { propertyRuns } from "../../testkit/payloads.ts";
+
+const WORDS = [
+  ...[
+    "a",
+    "disk",
+    "web-1",
+    "10.0.0.1",
+    '"a b"',
+    '"\\""',
+    "*",
+    "d*k",
+    "AND",
+    "OR",
+    "NOT",
+    "TO",
+    "-",
+    "(",
+    ")",
+    ":",
+    "\\",
+  ],
+  ...["id:m_0", "group:g_*", "reason:poison", "age:>1h", "age:[5m TO 2h]", "age:{* TO 1d}", "size:<=10k", "failures:2"],
+  ...[
+    "host:w*",
+    "severity:error",
+    "message:*disk*",
+    '"age":7',
+    "x:>5",
+    "x:[1 TO 2026-01-01]",
+    "x:",
+    "[",
+    "}",
+    ">=",
+    "\u0000",
+  ],
+];
+/** Almost valid queries. */
+const QUERY_TEXT = fc.oneof(
+  fc.array(fc.constantFrom(...WORDS), { maxLength: 12 }).map((words) => words.join(" ")),
+  fc.array(fc.constantFrom(...WORDS), { maxLength: 6 }).map((words) => words.join("")),
+  HOSTILE_TEXT,
+  fc.string({ unit: "binary" }),
+);
+const CONTEXT = { source: "alerter", isInDlq: true, groupBy: ["message"], mask: new Mask(), nowMs: 1_780_000_000_000 };
+
+function view(bytes: Uint8Array) {
+  return viewMessage({ id: messageId(bytes), place: 1, bytes, length: bytes.length }, CONTEXT);
+}
+
+Deno.test("compileQuery: never throws, and its canonical text means the same and stays", () => {
+  fc.assert(
+    fc.property(QUERY_TEXT, ANY_BYTES, (text, bytes) => {
+      const query = compileQuery(text);
+      if (!query.ok) {
+        assert.ok(query.problems.length > 0);
+        return;
+      }
+      const again = compileQuery(query.canonical);
+      assert.ok(again.ok, query.canonical);
+      assert.equal(again.canonical, query.canonical);
+      assert.deepEqual(again.fields, query.fields);
+      const message = view(bytes), isMatch = query.matches(message);
+      assert.equal(again.matches(message), isMatch, query.canonical);
+    }),
+    propertyRuns(5_000),
+  );
+});
+
+Deno.test("compileQuery: NOT is the complement", () => {
+  fc.assert(
+    fc.property(QUERY_TEXT, ANY_BYTES, (text, bytes) => {
+      const query = compileQuery(text);
+      if (!query.ok || query.canonical === "") return;
+      const not = compileQuery(`NOT (${query.canonical})`);
+      assert.ok(not.ok);
+      assert.equal(not.matches(view(bytes)), !query.matches(view(bytes)));
+    }),
+    propertyRuns(2_000),
+  );
+});
+
+const LOG_TEXT = fc.oneof(
+  HOSTILE_TEXT,
+  fc.array(
+    fc.constantFrom(
+      ...[
+        "5",
+        "a1",
+        "deadbe12",
+        "Nov ",
+        "29",
+        "T",
+        "Z",
+        "•",
+        "…",
+        ".",
+        ":",
+        "::",
+        "-",
+        "/",
+        " ",
+        "\t",
+        "'",
+        '"',
+        "x",
+        "é",
+      ],
+      ...["10.0.0.1", "fe80::1", "550e8400-e29b-41d4-a716-446655440000", "'ab-1'", "\ud800", "0x", "abcdefghijklmnop"],
+    ),
+    { maxLength: 60 },
+  ).map((parts) => parts.join("")),
+);
+
+Deno.test("maskText: never throws, has a bound, leaves no digit, and changes a masked text no more", () => {
+  fc.assert(
+    fc.property(LOG_TEXT, (text) => {
+      const masked = maskText(text);
+      assert.ok(masked.length <= MAX_GROUP_CHARACTERS);
+      assert.doesNotMatch(masked, /[0-9]/);
+      assert.equal(maskText(masked), masked);
+    }),
+    propertyRuns(10_000),
+  );
+});
+
+Deno.test("groupOf: gives every message a group", () => {
+  fc.assert(fc.property(ANY_BYTES, (bytes) => /^g_[0-9a-f]{12}$/.test(groupOf(view(bytes)))), propertyRuns(1_000));
+});
+
+Deno.test("ExportParser: returns any messages, byte for byte", () => {
+  fc.assert(
+    fc.property(fc.array(ANY_BYTES, { maxLength: 5 }), fc.integer({ min: 1, max: 5_000 }), (messages, step) => {
+      const header = { source: "s", list: "dlq", query: "", masked: false, depth: 9, at: "2026-11-29T20:00:00.000Z" };
+      const lines = messages.map((bytes, i) => formatRaw({ id: messageId(bytes), place: i + 1, bytes }));
+      const whole = [formatHeader(header), ...lines, formatEnd({ messages: lines.length, skipped: 0 }), ""].join("\n");
+      const parser = new ExportParser({ maxMessageBytes: 10_000_000 }), bytes = new TextEncoder().encode(whole);
+      const found: Uint8Array[] = [];
+      for (let at = 0; at < bytes.length; at += step) {
+        found.push(...parser.push(bytes.subarray(at, at + step)).map(({ bytes }) => bytes));
+      }
+      assert.deepEqual(parser.finish().problems, []);
+      assert.deepEqual(found.map((one) => one.toBase64()), messages.map((one) => Uint8Array.from(one).toBase64()));
+    }),
+    propertyRuns(500),
+  );
+});
+
+Deno.test("ExportParser: never throws, and reads no messages out of anything else without a problem", () => {
+  fc.assert(
+    fc.property(ANY_BYTES, (bytes) => {
+      const parser = new ExportParser({ maxMessageBytes: 1_000 });
+      parser.push(bytes);
+      assert.ok(parser.finish().problems.length > 0);
+    }),
+    propertyRuns(1_000),
+  );
+});
