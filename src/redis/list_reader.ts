@@ -149,6 +149,12 @@ interface ListRead extends ReadBounds {
   readonly atOnce?: number;
 }
 
+/** One of the messages seen, and its place now. */
+interface SeenMatch {
+  readonly place: number;
+  readonly anchor: ListRow;
+}
+
 interface Rows {
   readonly depth: number;
   readonly rows: readonly ListRow[];
@@ -290,12 +296,25 @@ export class ListReader {
     list: ListName,
     seen: readonly ListRow[],
     { near, signal }: { near: number; signal: AbortSignal | undefined },
-  ): Promise<{ place: number; anchor: ListRow } | null> {
+  ): Promise<SeenMatch | null> {
     for await (const rows of this.#searchAround(list, { near, isWhole: true })) {
       const match = lastSeenIn(rows, seen);
-      if (match || signal?.aborted) return match;
+      if (match) return await this.#climb(list, seen, match);
+      if (signal?.aborted) return null;
     }
     return null;
+  }
+
+  /** After messages came back to the oldest end, newer ones of those seen may be further up. */
+  async #climb(list: ListName, seen: readonly ListRow[], match: SeenMatch): Promise<SeenMatch> {
+    for (;;) {
+      const newer = seen.slice(seen.indexOf(match.anchor) + 1);
+      if (newer.length === 0) return match;
+      const { rows } = await this.#read(list, { place: match.place + 1, direction: "newer", ...LOOK_BOUNDS });
+      const next = lastSeenIn(rows, newer);
+      if (next === null) return match;
+      match = next;
+    }
   }
 
   /** Reads behind a cursor, in the direction; `null` if its message is not near its place any more. */
@@ -365,7 +384,7 @@ export class ListReader {
 }
 
 /** Finds the newest of the messages seen in a read. Of equal messages, it takes the one with the most of its predecessors before it. */
-function lastSeenIn(rows: readonly ListRow[], seen: readonly ListRow[]): { place: number; anchor: ListRow } | null {
+function lastSeenIn(rows: readonly ListRow[], seen: readonly ListRow[]): SeenMatch | null {
   const oldestFirst = rows.toSorted((a, b) => a.place - b.place);
   for (const [index, anchor] of [...seen.entries()].reverse()) {
     let best: ListRow | null = null, most = -1;

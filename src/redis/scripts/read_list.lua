@@ -39,15 +39,21 @@ while count < mostMessages and not isFull and place >= 1 and place <= depth do
   local found, longest = range(math.min(atOnce, mostMessages - count)), 1
   for _, message in ipairs(found) do
     local length = #message
-    if count >= leastMessages and bytes + length > mostBytes then
+    local isRead = length <= mostMessageBytes
+    if isRead and count >= leastMessages and bytes + length > mostBytes then
       isFull = true
       break
     end
     count = count + 1
-    rows[count] = length <= mostMessageBytes and message or
-      { length, redis.sha1hex(message:sub(1, sampleBytes) .. message:sub(-sampleBytes)) }
-    bytes = bytes + length
     longest = math.max(longest, length)
+    if isRead then
+      rows[count] = message
+      bytes = bytes + length
+    else
+      -- This took Redis long enough. What the same LRANGE has brought is still returned.
+      rows[count] = { length, redis.sha1hex(message:sub(1, sampleBytes) .. message:sub(-sampleBytes)) }
+      isFull = count >= leastMessages
+    end
   end
   place = place + direction * #found
   atOnce = math.max(1, math.min(step(), math.floor((mostBytes - bytes) / longest)))
