@@ -1,8 +1,12 @@
-/** What looking at a long list costs: pages at its head, middle and tail, and a walk over all of it. */
+/** What looking at a long list costs: pages at its head, middle and tail, a walk over all of it, and counts by query and group. */
 import { Buffer } from "node:buffer";
 import { type Cursor, type Direction, ListReader } from "../../src/redis/list_reader.ts";
+import { groups } from "../../src/operations/groups.ts";
+import type { LookContext } from "../../src/operations/context.ts";
+import { search } from "../../src/operations/search.ts";
 import { messageId } from "../../src/message/message_id.ts";
-import { DEAD, DLQ, TARGET } from "../../testkit/engine.ts";
+import { createEngine, DEAD, DLQ, TARGET } from "../../testkit/engine.ts";
+import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { BenchRedis } from "../harness/bench_redis.ts";
 import type { Family, Figures, Scale, Table } from "../harness/family.ts";
 import { alternate, mediansOf, worstOf } from "../harness/rounds.ts";
@@ -22,6 +26,10 @@ const BYTES = 400, PAGE = 100, MAX_MESSAGE_BYTES = 4_194_304;
 const MOST_PAGE_MS = 10, MOST_CALL_MS = 1;
 const POLICY = { name: "bench", dlq: DLQ, target: TARGET, dead: DEAD, counter: null, cutOnReplay: [], required: [] };
 
+/** Counting and grouping all may take this long, and use this much more memory. */
+const MOST_COUNT_SECONDS = 2, MOST_GROUP_SECONDS = 6, MOST_MORE_MIB = 64;
+const SOURCE = "alerter", MIB = 1 << 20;
+
 const PAGE_P99 = "p99 ms", CALL_P99 = "script p99 ms", WALK = "walk over all";
 
 /** The family. */
@@ -34,7 +42,7 @@ export const OPERATE: Family = {
     bench.tell(`${load.count} messages of ${BYTES} bytes`);
     await redis.seed({ count: load.count, bytes: BYTES });
     await redis.load(load.count);
-    return [await lookAt(redis, { load, bench })];
+    return [await lookAt(redis, { load, bench }), await findIn(redis, { load, bench })];
   },
 };
 
@@ -104,4 +112,61 @@ async function measureWalk(
   if (seen !== count) throw new Error(`the walk saw ${seen} messages instead of ${count}`);
   const { p50, p99 } = await redis.scriptTimes();
   return { "p50 ms": null, [PAGE_P99]: null, "script p50 ms": p50, [CALL_P99]: p99, seconds };
+}
+
+/** Counts and groups all messages through the operations. */
+async function findIn(
+  redis: BenchRedis,
+  { load: { count }, bench }: { load: Load; bench: Parameters<Family["run"]>[0] },
+): Promise<Table> {
+  await using engine = createEngine(redis, { commandTimeoutMs: 60_000 });
+  await engine.connections.waitUntilReady(60_000);
+  const context: LookContext = {
+    actor: { name: "bench", role: "viewer" },
+    ...{ clock: SYSTEM_CLOCK, signal: bench.signal, sources: () => [{ parts: engine.source }] },
+  };
+  const counting = (query: string) => () => search.run(context, { source: SOURCE, query, limit: 0 });
+  const [MEMBER, TEXT, GROUPS] = ["count by a member", "count by a text", "group all"];
+  const runs: [name: string, open: () => AsyncIterable<{ readonly kind: string }>][] = [
+    [MEMBER, counting("severity:error")],
+    [TEXT, counting("fiber OR nothing-like-it")],
+    [GROUPS, () => groups.run(context, { source: SOURCE })],
+  ];
+  const rounds = await alternate(
+    runs.map(([name, open]) => ({ name, run: () => measureStream(redis, { open, count }) })),
+    bench,
+  );
+  const median = (name: string, heading: string) => mediansOf(rounds.get(name)!)[heading] ?? null;
+  const target = (what: string, limit: number, unit: string, value: number | null) => ({
+    ...{ what, bound: "at most" as const, limit, unit, value },
+  });
+  return {
+    title: `Finding among ${count.toLocaleString("en")} messages of ${BYTES} bytes`,
+    rows: [...rounds].map(([name, runs]) => ({ name, figures: mediansOf(runs) })),
+    targets: [
+      target(MEMBER, MOST_COUNT_SECONDS, "s", median(MEMBER, "seconds")),
+      target(GROUPS, MOST_GROUP_SECONDS, "s", median(GROUPS, "seconds")),
+      ...runs.flatMap(([name]) => [
+        target(`call of Redis, ${name}, p99`, MOST_CALL_MS, "ms", worstOf(rounds.get(name)!, CALL_P99)),
+        target(`more memory, ${name}`, MOST_MORE_MIB, "MiB", worstOf(rounds.get(name)!, "more MiB")),
+      ]),
+    ],
+  };
+}
+
+async function measureStream(
+  redis: BenchRedis,
+  { open, count }: { open: () => AsyncIterable<{ readonly kind: string }>; count: number },
+): Promise<Figures> {
+  await redis.resetTimes();
+  const before = Deno.memoryUsage().rss, startedAtMs = performance.now();
+  let peak = before, last: unknown = null;
+  for await (const item of open()) {
+    last = item;
+    peak = Math.max(peak, Deno.memoryUsage().rss);
+  }
+  const seconds = (performance.now() - startedAtMs) / 1_000, { scanned } = last as { scanned: number };
+  if (scanned !== count) throw new Error(`${scanned} messages were looked at instead of ${count}`);
+  const { p50, p99 } = await redis.scriptTimes();
+  return { seconds, "script p50 ms": p50, [CALL_P99]: p99, "more MiB": (peak - before) / MIB };
 }
