@@ -109,7 +109,7 @@ function commonLength(a: string, b: string): number {
 function escapeBytes(bytes: Uint8Array): string {
   const escape = (character: string) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`;
   try {
-    return STRICT_UTF8.decode(bytes).replace(/[\0-\x08\x0b-\x1f\x7f-\x9f]/g, escape);
+    return STRICT_UTF8.decode(bytes).replace(/[^\P{Cc}\t\n]/gu, escape);
   } catch {
     return Array.from(bytes, (byte) => String.fromCharCode(byte)).join("").replace(/[^\t\n -~]/g, escape);
   }

@@ -13,7 +13,7 @@ import type { SourcePolicy } from "../message/source_policy.ts";
 import type { RedisClient } from "./cluster.ts";
 import { unknownAnswer } from "./errors.ts";
 import { shelfKey } from "./keys.ts";
-import { SAMPLE_BYTES, sha1 } from "./sample.ts";
+import { SAMPLE_BYTES } from "./sample.ts";
 import { loadScript, type Script } from "./scripts.ts";
 import readList from "./scripts/read_list.lua" with { type: "text" };
 
@@ -93,7 +93,7 @@ const PAGE_BYTES = 1_048_576;
 /** Reads of a search towards older messages, where pops move a message, and then towards newer ones. */
 const READS_DOWN = 20, READS_UP = 5;
 /** Messages of the first LRANGE while no size is known, and when the last messages were small. */
-const FIRST_AT_ONCE = 16, MOST_AT_ONCE = 128, SMALL_BYTES = 4_096;
+const FIRST_AT_ONCE = 32, MOST_AT_ONCE = 128, SMALL_BYTES = 4_096;
 
 /** One message of a list, at its place when it was read. */
 export class ListRow {
