@@ -42,21 +42,29 @@ const HEX_ID = 6;
 const LONG_ID = 16, LONG_ID_CHANGES = 3;
 const MONTHS = new Set("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" "));
 
-const BULLET = 0x2022, SPACE = 0x20, COLON = 0x3a, DASH = 0x2d, ZERO = 0x30, UPPER_Z = 0x5a, LOWER_X = 0x78;
+const BULLET = 0x2022,
+  SPACE = 0x20,
+  COLON = 0x3a,
+  DASH = 0x2d,
+  ZERO = 0x30,
+  UPPER_Z = 0x5a,
+  LOWER_X = 0x78,
+  DELETE = 0x7f;
 /** Kinds of ASCII characters. A table, because masking spends most of its time here. */
 const OTHER = 0, DECIMAL = 1, LETTER = 2, QUOTE = 3, BLANK = 4;
-const KINDS = Uint8Array.from({ length: 128 }, (_, code) => kindOf(String.fromCharCode(code)));
+const KINDS = Uint8Array.from({ length: 128 }, (_, code) => kindOf(code));
 /** Between two masked parts, these belong to the same date, address or path. `T` is that of ISO 8601. */
 const IS_CONNECTOR = Uint8Array.from(
   { length: 128 },
   (_, code) => "./:,_-+T".includes(String.fromCharCode(code)) ? 1 : 0,
 );
 
-function kindOf(character: string): number {
+function kindOf(code: number): number {
+  const character = String.fromCharCode(code);
+  if (code <= SPACE || code === DELETE) return BLANK;
   if (/[0-9]/.test(character)) return DECIMAL;
   if (/[A-Za-z]/.test(character)) return LETTER;
-  if (/['"`]/.test(character)) return QUOTE;
-  return /[\s\u0000-\u001f\u007f]/.test(character) ? BLANK : OTHER;
+  return /['"`]/.test(character) ? QUOTE : OTHER;
 }
 
 /**
