@@ -124,23 +124,27 @@ class Masker {
 
   /** A run of letters and digits, or an address that starts with it. */
   #run(at: number, end: number): number {
-    const text = this.#text;
-    let to = at, hasDigit = false;
+    const text = this.#text, out = this.#out, start = this.#length;
+    let to = at, length = start, hasDigit = false;
+    // Copies the run at once, because most are words; others are taken back.
     for (; to < end; to++) {
       const code = text.charCodeAt(to), kind = code < 128 ? KINDS[code] : OTHER;
       if (kind === DECIMAL) hasDigit = true;
       else if (kind !== LETTER) break;
+      out[length++] = code;
     }
-    const next = text.charCodeAt(to), length = to - at;
-    const after = next === COLON && length <= 4
+    const next = text.charCodeAt(to), size = to - at;
+    const after = next === COLON && size <= 4
       ? this.#address(COLONS, at)
-      : next === DASH && length === 8
+      : next === DASH && size === 8
       ? this.#address(UUID, at)
       : 0;
     if (after > 0) return after;
-    if (!hasDigit) this.#word(at, to);
-    else if (this.#isId(at, to)) this.#mask();
-    else this.#numbered(at, to);
+    if (hasDigit) {
+      if (this.#isId(at, to)) this.#mask();
+      else this.#numbered(at, to);
+    } else if (size === 1) this.#word(at, to);
+    else this.#length = length;
     return to;
   }
 

@@ -177,6 +177,15 @@ Deno.test("groups: shows an empty list as no groups", async () => {
   assert.deepEqual((await collect(groups, { source: "alerter" })).map(({ kind }) => kind), ["end"]);
 });
 
+Deno.test("search and groups: count hostile messages as any other", async () => {
+  await server().seedList(DLQ, HOSTILE_PAYLOADS.map((bytes) => Uint8Array.from(bytes)));
+  const ends = [
+    ...await collect(search, { source: "alerter", query: "x OR NOT x" }),
+    ...await collect(groups, { source: "alerter" }),
+  ].filter((item) => item.kind === "end");
+  assert.deepEqual(ends.map(({ matched }) => matched), [HOSTILE_PAYLOADS.length, HOSTILE_PAYLOADS.length]);
+});
+
 const ADMIN = { name: "root", role: "admin" } as const;
 
 function parseLines(lines: readonly string[]) {
