@@ -1,6 +1,6 @@
 /** `mutt-remediation once`: runs one cycle and prints a summary. */
 import type { Command } from "commander";
-import type { OnceSummary, SourceSummary } from "../operations/replay_now.ts";
+import type { OnceSummary, SourceSummary } from "../operations/once.ts";
 import { BRAKE_REASON_TEXTS } from "../cycle/brake.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
@@ -43,9 +43,9 @@ Examples:
       if (!loaded) return;
       const { openObservers } = await NEEDS.observers();
       const { createCommandContext } = await NEEDS.commandContext();
-      const { isHeld, replayNow } = await NEEDS.replayNow();
+      const { isHeld, once } = await NEEDS.once();
       const { dryRun = false, force = false, source = null } = flags;
-      const result = await replayNow.run(
+      const result = await once.run(
         createCommandContext({
           ...loaded,
           ...await openObservers(loaded),
