@@ -29,6 +29,8 @@ export interface SourceSummary extends Omit<TurnOutcome, "began" | "nextInMs"> {
   readonly name: string;
   /** The brake: its state, the maximum messages a cycle (`null`: unbounded), and the reason. */
   readonly brake: { readonly state: BrakeState; readonly allowance: number | null; readonly reason: BrakeReason };
+  /** The pause that stopped it, in words. `once` obeys a pause, also with `force`. */
+  readonly paused?: string;
 }
 
 /** Summary of `once`, as `--json` prints it. */
@@ -67,7 +69,8 @@ const SUMMARY_SCHEMA: JsonSchema = objectOf({
       allowance: { type: ["integer", "null"] },
       reason: oneOf(BRAKE_REASONS),
     }),
-  })),
+    paused: TEXT,
+  }, { optional: ["paused"] })),
   durationMs: COUNT,
   dryRun: oneOf([true]),
 }, { optional: ["dryRun"] });
@@ -232,12 +235,14 @@ async function dryRunSource(
   );
 }
 
-function summarise({ setup, replay }: OperatedSource, outcome: TurnOutcome): SourceSummary {
+function summarise({ setup, replay, board }: OperatedSource, outcome: TurnOutcome): SourceSummary {
   const { depthBefore, depthAfter, replayed, dead, conflicts, stoppedBy } = outcome;
   const record = replay.lastSnapshot()?.record ?? NEW_CYCLE_STATE;
+  const pause = board.last().closed.find(({ name }) => name === "pause" && stoppedBy === "pause");
   return {
     ...{ name: setup.policy.name, depthBefore, depthAfter, replayed, dead, conflicts, stoppedBy },
     brake: { state: stateOf(record), allowance: record.brake.allowance, reason: record.brake.reason },
+    ...(pause ? { paused: pause.detail } : {}),
   };
 }
 
