@@ -132,6 +132,11 @@ export function parseCycleState(flat: readonly unknown[]): CycleState {
   };
 }
 
+/** Returns whether the cycle has replayed messages of a canary group or of a step of the ramp, whose outcome decides what follows. */
+export function isUnderTest({ brake, replayed, cycleLimit }: CycleState): boolean {
+  return brake.allowance !== null && replayed > 0 && cycleLimit !== "breaker";
+}
+
 /** Returns whether an operator wants the next cycle to begin at once. */
 export function isCycleWanted({ cycle, wantedCycle }: Pick<CycleState, "cycle" | "wantedCycle">): boolean {
   return wantedCycle === cycle + 1;

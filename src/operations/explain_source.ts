@@ -1,6 +1,6 @@
 /** Says why a source moves messages or not: one sentence, each gate in words, and the time until its DLQ is empty. Pure. */
 import type { Brake } from "../cycle/brake.ts";
-import { isCycleWanted, type Snapshot } from "../cycle/cycle_state.ts";
+import { isCycleWanted, isUnderTest, type Snapshot } from "../cycle/cycle_state.ts";
 import { lastOutage, lengthMs } from "../cycle/outages.ts";
 import { type Pause, pauseLeftMs } from "../cycle/pause.ts";
 import type { GateStatus } from "../gates/board.ts";
@@ -152,25 +152,24 @@ function tellHeld(facts: SourceFacts, { record: { brake } }: Snapshot): Story {
 
 /** The cycle is over, and messages wait for the next one. */
 function tellRest(facts: SourceFacts, { record, depth }: Snapshot): Story {
-  const next = describeDuration(untilNextCycle(facts)), { brake, replayed } = record;
-  if (isCycleWanted(record)) {
-    return { activity: "resting", text: `${messages(depth)} wait; the next cycle begins at once` };
+  const { brake, replayed } = record,
+    isTest = isUnderTest(record),
+    wait = `${messages(depth)} ${depth === 1 ? "waits" : "wait"}`;
+  if (!isTest && isCycleWanted(record)) return { activity: "resting", text: `${wait}; the next cycle begins at once` };
+  const next = describeDuration(untilNextCycle(facts));
+  if (isTest && brake.suspect) {
+    const text = `Testing${after(record)}: the canary group of ${messages(replayed)} went and is judged within ${next}`;
+    return { activity: "testing", text };
   }
-  if (replayed > 0 && (brake.suspect || brake.allowance !== null)) {
-    const group = brake.suspect
-      ? `the canary group of ${messages(replayed)}`
-      : `the last step of ${messages(replayed)}`;
-    const text = `${brake.suspect ? "Testing" : "Ramping up"}${
-      after(record)
-    }: ${group} went; the next goes within ${next}`;
-    return { activity: brake.suspect ? "testing" : "ramping", text };
+  if (isTest) {
+    return {
+      activity: "ramping",
+      text: `Ramping up: ${messages(replayed)} went; the next cycle begins within ${next}`,
+    };
   }
   const { batchSize } = facts.flow,
     most = batchSize > 0 && batchSize < depth ? `, of at most ${messages(batchSize)}` : "";
-  return {
-    activity: "resting",
-    text: `${messages(depth)} ${depth === 1 ? "waits" : "wait"} for the next cycle in ${next}${most}`,
-  };
+  return { activity: "resting", text: `${wait} for the next cycle in ${next}${most}` };
 }
 
 /** The cycle has budget left. */
@@ -183,7 +182,7 @@ function tellCycle(facts: SourceFacts, { record, depth }: Snapshot): Story {
     const group = messages(remaining + replayed);
     return brake.suspect ? { activity: "testing", text: `Testing with ${group} (canary)${after(record)}` } : {
       activity: "ramping",
-      text: `Ramping up${after(record)}: up to ${group} this cycle, ${messages(depth)} in the DLQ`,
+      text: `Ramping up: up to ${group} this cycle, ${messages(depth)} in the DLQ`,
     };
   }
   const { seconds, perSecond } = estimate(facts, "draining");

@@ -85,7 +85,7 @@ const GATE_WORDS: { readonly [Name in GateName]: Readonly<Record<GateReason<Name
     no_url: "Moogsoft is not probed, because no URL is set",
     unknown: "the first probe has no result yet",
     healthy: "Moogsoft accepts events",
-    probe_rejected: (answered) => `it refused the probe: ${withStatus(answered)}`,
+    probe_rejected: (answered) => `${withStatus(answered)}, so check the settings`,
     probe_202: (answered) => `${withStatus(answered)}, which the forwarder treats as a failure`,
     unhealthy: withStatus,
     tls: (answered) => `the certificate or the TLS connection ${failed(answered)}`,

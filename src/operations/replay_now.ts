@@ -1,5 +1,6 @@
 /** Operation `replay_now`: begins a cycle of a source at once, through the same gates as any other. */
 import Type, { type Static } from "typebox";
+import { isUnderTest } from "../cycle/cycle_state.ts";
 import { hasTrait } from "../gates/gate.ts";
 import type { OperatorContext } from "./context.ts";
 import { gateWords } from "./gate_words.ts";
@@ -23,12 +24,13 @@ export const replayNow = {
     actOnSource(context, input, {
       ...{ operation: "replay_now", schema: INPUT },
       act: async ({ parts: { control, board } }) => {
-        await control.requestCycle();
+        const { record } = await control.requestCycle();
         const closed = board.last().closed.find(({ name, reason }) =>
           hasTrait(name, "blocksStart") && reason !== "standby"
         );
-        return closed
-          ? `a cycle begins when the gate ${closed.name} opens: ${gateWords(closed)}`
+        if (closed) return `a cycle begins when the gate ${closed.name} opens: ${gateWords(closed)}`;
+        return isUnderTest(record)
+          ? "a cycle begins when the messages that were replayed as a test have been judged"
           : "a cycle begins within 5 s";
       },
     }),

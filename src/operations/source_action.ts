@@ -13,7 +13,7 @@ export const SOURCE = Type.String({ minLength: 1, maxLength: 64, description: "t
 export const REASON = Type.String({
   // No control, invisible or half characters, and not only blanks.
   pattern: `^(?=.*\\S)[^\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}]{1,${MAX_REASON}}$`,
-  description: `the reason, in 1 to ${MAX_REASON} characters of one line, without control characters`,
+  description: `one line of 1 to ${MAX_REASON} characters, not all blank, without control characters`,
 });
 
 /** Why an operation did nothing. */

@@ -9,7 +9,7 @@ import { commitResult, commitSpan, cycleFacts, cycleSpan } from "../observabilit
 import type { Span, Tracer } from "../observability/tracing.ts";
 import { StoreError, wrongTypeError } from "../redis/errors.ts";
 import { oversizeKey } from "../redis/keys.ts";
-import { type CycleState, isCycleWanted, type Snapshot } from "../cycle/cycle_state.ts";
+import { type CycleState, isCycleWanted, isUnderTest, type Snapshot } from "../cycle/cycle_state.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import type { Account } from "./account.ts";
 import { planCycle } from "../cycle/plan_cycle.ts";
@@ -198,7 +198,15 @@ export class SourceReplay {
 
   /** Returns the time until the next cycle is due, in milliseconds, by the last read. */
   nextCycleInMs(): number {
-    return this.#snapshot && isCycleWanted(this.#snapshot.record) ? 0 : this.#intervalLeftMs();
+    return this.#snapshot && this.#isWanted(this.#snapshot) ? 0 : this.#intervalLeftMs();
+  }
+
+  /**
+   * Whether an operator wants a cycle now. A canary group or a step of the ramp is judged first: a cycle that begins before its
+   * messages can be back would take it for a good one.
+   */
+  #isWanted({ record }: Pick<Snapshot, "record">): boolean {
+    return isCycleWanted(record) && (!isUnderTest(record) || record.cycle === this.#judgedBad);
   }
 
   #intervalLeftMs(): number {
@@ -240,7 +248,7 @@ export class SourceReplay {
     // The gates use the last read of the source, and report a failed read themselves.
     const snapshot = await this.look().catch(() => null);
     const { closed } = await this.#deps.board.ask();
-    if (snapshot && isCycleWanted(snapshot.record) && !closed.some(({ name }) => hasTrait(name, "blocksStart"))) {
+    if (snapshot && this.#isWanted(snapshot) && !closed.some(({ name }) => hasTrait(name, "blocksStart"))) {
       return true;
     }
     return this.#heldAt !== null && closed.every(({ name }) => name !== this.#heldAt);
@@ -406,8 +414,7 @@ export class SourceReplay {
 
   /** Whether the current cycle is a canary group or a step of the ramp that may be judged before the interval is over. */
   #isStepOpen({ record, depth }: Pick<Snapshot, "record" | "depth">): boolean {
-    return isCareful(record) && record.replayed > 0 && record.cycleLimit !== "breaker" &&
-      this.#isOver({ record, depth });
+    return isUnderTest(record) && this.#isOver({ record, depth });
   }
 
   /** Whether the current cycle is over. */

@@ -255,7 +255,7 @@ Deno.test("operations: pause, resume and replay_now say what they did, are recor
 Deno.test("operations: name every problem of a bad input at once, and change nothing", async () => {
   await using engine = createEngine(server());
   await engine.connections.waitUntilReady(10_000);
-  const given = context(engine), reason = "the reason, in 1 to 200 characters of one line, without control characters";
+  const given = context(engine), reason = "one line of 1 to 200 characters, not all blank, without control characters";
   const bad = { source: 7, forSeconds: 0, reason: "a\nb", until: "x" } as unknown as Parameters<typeof pause.run>[1];
   assert.deepEqual(await pause.run(given, bad), {
     ...{ ok: false, code: "invalid" },
@@ -263,7 +263,7 @@ Deno.test("operations: name every problem of a bad input at once, and change not
       '"until" is not a member: use source, forSeconds, reason',
       "source 7 is not the name of a source",
       "forSeconds 0 is not a whole number of seconds from 1 to 604800; default 3600",
-      `reason "a\\\\nb" is not ${reason}`,
+      `reason "a\\nb" is not ${reason}`,
     ],
   });
   for (const text of ["", " ", "x".repeat(201), "a\u202eb", "a\ud800"]) {
@@ -287,4 +287,16 @@ Deno.test("operations: tell when Redis refuses", async () => {
   const refused = await pause.run(context(engine), { source: "alerter", reason: "r" });
   assert.ok(!refused.ok && refused.code === "redis");
   assert.match(refused.problems[0]!, /is not a hash/);
+});
+
+Deno.test("requestCycle: a canary group is judged first", async () => {
+  await server().seedList(DLQ, eventTexts(50));
+  await using engine = createEngine(server());
+  await failOnce(engine);
+  const group = await engine.turn({ begin: "now" });
+  assert.equal(group.replayed, 1, "a canary group of 2 %");
+  await control().requestCycle();
+  assert.equal(await engine.source.replay.askGates(), false);
+  assert.equal((await engine.turn()).began, false, "nobody knows yet whether it comes back");
+  assert.ok(engine.source.replay.lastSnapshot()!.record.brake.suspect);
 });

@@ -132,7 +132,7 @@ const cases: [when: string, given: Given, activity: string, sentence: string][] 
       nextCycleInMs: 20_000,
     },
     "testing",
-    "Testing after replayed messages came back: the canary group of 1 message went; the next goes within 20 s",
+    "Testing after replayed messages came back: the canary group of 1 message went and is judged within 20 s",
   ],
   [
     "a canary group came back",
@@ -244,7 +244,7 @@ Deno.test("explainSource: says one whole sentence about any facts", () => {
     ({ role, ...given }) => {
       const { activity, sentence, estimate } = explainSource(facts({ ...given, leadership: { role, holder: "" } }));
       assert.ok(ACTIVITIES.includes(activity));
-      assert.match(sentence, /^[A-Z0-9].*[a-z0-9)]$/);
+      assert.match(sentence, /^[A-Z0-9].*[A-Za-z0-9)]$/);
       assert.doesNotMatch(sentence, /undefined|NaN|Infinity|null/);
       assert.equal(estimate.seconds === null, estimate.reason !== null);
     },

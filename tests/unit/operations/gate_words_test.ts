@@ -7,7 +7,7 @@ Deno.test("gateWords: has words of its own for every reason of every gate", () =
     assert.match(WAITS_FOR[name], /^[A-Z]/);
     for (const reason of [...reasonsOf(name), "error" as const]) {
       const words = gateWords({ name, reason, detail: "paused by ann", failures: 2 });
-      assert.match(words, /^[A-Za-z' ,0-9]+(; [a-z ]+)?$/, `${name} ${reason}: ${words}`);
+      assert.match(words, /^[A-Za-z][A-Za-z_' ,0-9]+(; [a-z ]+)?$/, `${name} ${reason}: ${words}`);
       assert.doesNotMatch(words, /undefined|NaN/);
       assert.notEqual(words, reason);
     }
