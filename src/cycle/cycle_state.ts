@@ -85,7 +85,8 @@ export const COMMITTED_FIELDS = [
     "spentUntilMs",
   ],
   ...["depthAtStart", "newestBytes", "newestDigest"],
-  ...["pausedUntilMs", "pausedBy", "pauseReason", "wantedCycle"],
+  // Without the texts of a pause: it raises the sequence number, so the whole state is read before they are shown.
+  ...["pausedUntilMs", "wantedCycle"],
 ];
 /** Maximum size of a field, in bytes. A longer one counts as missing. */
 export const MAX_FIELD_BYTES = 16_384;
