@@ -4,7 +4,7 @@ import { createCommandContext } from "../src/app/command_context.ts";
 import type { AppOptions } from "../src/app/core.ts";
 import { runService } from "../src/app/service.ts";
 import { check } from "../src/operations/check.ts";
-import { replayNow } from "../src/operations/replay_now.ts";
+import { once } from "../src/operations/once.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../src/config/fields.ts";
 import type { BuiltInName, SourcesFile } from "../src/config/sources.ts";
 import { Secret } from "../src/runtime/secret.ts";
@@ -156,7 +156,7 @@ export class AclScenario implements AsyncDisposable {
 
   /** `once`, or `once --dry-run`. */
   async once({ dryRun }: { dryRun: boolean }): Promise<string> {
-    const result = await replayNow.run(createCommandContext(this.#options()), { dryRun, force: false, source: null });
+    const result = await once.run(createCommandContext(this.#options()), { dryRun, force: false, source: null });
     return result.ok ? "ok" : result.problems.join("; ");
   }
 

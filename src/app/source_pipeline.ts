@@ -15,6 +15,7 @@ import type { Snapshot } from "../cycle/cycle_state.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import type { Instance } from "../redis/lease_store.ts";
 import { ReadBudget } from "../redis/read_budget.ts";
+import { SourceControl } from "../redis/source_control.ts";
 import { createSourceStore } from "../redis/source_store.ts";
 import { Account } from "../replay/account.ts";
 import { DepthWatch, measuredQueues } from "../replay/depth_watch.ts";
@@ -93,6 +94,7 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
     consumerGate: settings.consumerGate,
     isConfigKnown: shared.isConfigKnown,
     depthLimit: () => readDepthLimit(setup, live),
+    snapshot,
     returns: () => {
       const known = snapshot();
       return known && { record: known.record, nextCycleInMs: replay.nextCycleInMs() };
@@ -120,7 +122,13 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
   });
   return {
     ...{ setup, store, board, replay, leadership, indicators, isConnected: link.isReady },
+    control: new SourceControl(committer, policy.dlq),
     oldest: () => depths.oldest(),
+    flow: () => ({
+      ...turnSettings(),
+      mostPerSecond: mutt.pace.mostPerSecond(),
+      movedPerSecond: account.movedPerSecond(),
+    }),
     watches: [depths, ...(traffic ? [traffic] : [])],
     whenKnown: async () => {
       const asking = [mutt.downstream, consumer].filter(({ name }) => setup.gates.includes(name));

@@ -13,6 +13,7 @@ import { type Gate, GATE_NAMES } from "./gate.ts";
 import { createLeaderGate, type LeaderGateDeps } from "./leader.ts";
 import { createBrakeGate } from "./brake.ts";
 import { createEnabledGate } from "./enabled.ts";
+import { createPauseGate } from "./pause.ts";
 import { createRedisGate } from "./redis.ts";
 import type { SourceDefinition } from "./source_definition.ts";
 
@@ -33,6 +34,8 @@ export interface SourceGatesDeps {
   readonly leadership: LeaderGateDeps;
   /** The depth gate's limit, and the name of the setting that decides it. */
   readonly depthLimit: () => { limit: number; decidedBy: string };
+  /** The source's latest snapshot, for the gate `pause`. */
+  readonly snapshot: Parameters<typeof createPauseGate>[0];
   /** The source's last known state, for the gate `returns`. */
   readonly returns: Parameters<typeof createBrakeGate>[0];
 }
@@ -62,6 +65,7 @@ export function createSourceGates(setup: SourceDefinition, deps: SourceGatesDeps
       createEnabledGate({ isEnabled: deps.isEnabled, isKnown: deps.isConfigKnown }),
       createRedisGate(deps.link, deps.trial),
       createLeaderGate(deps.leadership),
+      createPauseGate(deps.snapshot),
       ...[consumer, depth, createBrakeGate(deps.returns)],
     ],
   };

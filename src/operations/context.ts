@@ -8,6 +8,7 @@ import type { LiveSettings } from "../mutt/dynamic_keys.ts";
 import type { VaultSecrets } from "../mutt/vault.ts";
 import type { Log } from "../observability/log.ts";
 import type { RedisConnections } from "../redis/connection.ts";
+import type { SourceControl } from "../redis/source_control.ts";
 import type { ReplayStore } from "../replay/store.ts";
 import type { OldestMessage } from "../replay/depth_watch.ts";
 import type { Leadership } from "../replay/leadership.ts";
@@ -24,12 +25,27 @@ export interface OperatedSource {
   readonly board: GateBoard;
   readonly replay: SourceReplay;
   readonly leadership: Leadership;
+  /** Pauses it, releases its brake, and asks for a cycle. */
+  readonly control: SourceControl;
+  /** How fast its messages may move, and do. Does no IO. */
+  flow(): SourceFlow;
   /** The oldest message of its DLQ at the last measurement; `null` if the DLQ was empty. Does no IO. */
   oldest(): OldestMessage | null;
   /** Resolves when every gate that polls in the background has a first result. */
   whenKnown(): Promise<void>;
   /** Stops the gates' background work and releases the lease. Call it when no message moves any more. */
   stop(): Promise<void>;
+}
+
+/** How fast the messages of a source may move, and do. */
+export interface SourceFlow {
+  readonly intervalMs: number;
+  /** Maximum messages of a cycle; 0: the whole DLQ. */
+  readonly batchSize: number;
+  /** Most messages per second that the pace allows; `null`: no limit. */
+  readonly mostPerSecond: number | null;
+  /** Messages per second that this instance has moved lately; `null`: none. */
+  readonly movedPerSecond: number | null;
 }
 
 /** Clients for Redis and Moogsoft, created for one operation. */
@@ -84,8 +100,13 @@ export interface CommandContext extends OperationContext {
 
 /** A source of the running service. */
 export interface RunningSource {
-  readonly parts: Pick<OperatedSource, "setup" | "board" | "replay" | "leadership" | "oldest">;
-  readonly loop: Pick<ReplayLoop, "isStarted" | "isTurning">;
+  readonly parts:
+    & Pick<
+      OperatedSource,
+      "setup" | "board" | "replay" | "leadership" | "oldest" | "flow"
+    >
+    & { readonly control: Pick<SourceControl, keyof SourceControl> };
+  readonly loop: Pick<ReplayLoop, "isStarted" | "isTurning" | "wake">;
 }
 
 /** Context of an operation that runs in the service. */
@@ -100,4 +121,22 @@ export interface ServiceContext extends OperationContext {
   /** Result of the last Vault request; default: Vault is not used. */
   readonly vault?: Pick<VaultSecrets, "state">;
   readonly slos: { report(): SloReport };
+}
+
+/** What an operator did, for the journal. */
+export interface AuditedAction {
+  readonly operation: string;
+  readonly source: string;
+  readonly actor: Actor;
+  /** The operator's words; empty: the operation takes none. */
+  readonly reason: string;
+  /** What it did, in one sentence. */
+  readonly result: string;
+}
+
+/** Context of an operation that runs in the service for an actor. */
+export interface OperatorContext extends ServiceContext {
+  readonly actor: Actor;
+  /** Default: nothing is recorded. */
+  readonly journal?: { record(action: AuditedAction): Promise<void> };
 }

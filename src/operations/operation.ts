@@ -1,7 +1,8 @@
 /** An operation: one user action with one definition for every interface (command line, HTTP). */
+import type { TSchema } from "typebox";
 
-/** A JSON Schema (2020-12). */
-export type JsonSchema = Readonly<Record<string, unknown>>;
+/** A JSON Schema (2020-12), written by hand or with TypeBox. */
+export type JsonSchema = Readonly<Record<string, unknown>> | TSchema;
 
 /** Who may run an operation. Each role includes the previous ones. */
 export const OPERATION_ROLES = ["viewer", "operator", "admin"] as const;

@@ -1,9 +1,18 @@
 /** Every operation, in display order. */
 import { check } from "./check.ts";
 import { config } from "./config.ts";
+import { explain } from "./explain.ts";
+import { once } from "./once.ts";
+import { pause } from "./pause.ts";
+import { release } from "./release.ts";
 import { replayNow } from "./replay_now.ts";
+import { resume } from "./resume.ts";
 import { slo } from "./slo.ts";
 import { status } from "./status.ts";
 
 /** All operations. To add one, write its file and list it here. */
-export const OPERATIONS = [status, slo, check, config, replayNow] as const;
+export const OPERATIONS = [
+  ...[status, explain, slo] as const,
+  ...[pause, resume, release, replayNow] as const,
+  ...[check, config, once] as const,
+] as const;

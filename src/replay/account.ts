@@ -20,6 +20,7 @@ import { describeDuration, OutageLog } from "../lifecycle/outage_log.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import { type CycleOutcome, type NextCycle, stateOf } from "../cycle/plan_cycle.ts";
 import type { BuriedMessage, JudgedChunk } from "./judge_chunk.ts";
+import { MoveRate } from "./move_rate.ts";
 
 /** Maximum log lines for dead messages per cycle. The others are only counted. */
 const MAX_DEATH_LINES = 20;
@@ -66,6 +67,7 @@ export class Account {
   readonly #outages: OutageLog;
   #toldBatch = false;
   #moved = 0;
+  readonly #rate: MoveRate;
   #untold: Moves | null = null;
   /** The brake as this instance last read or logged it. */
   #brake: ToldBrake | null = null;
@@ -76,6 +78,7 @@ export class Account {
     this.#metrics = metrics;
     this.#log = log;
     this.#outages = new OutageLog({ clock, log });
+    this.#rate = new MoveRate(clock);
     this.#countRedrive = countRedrive;
   }
 
@@ -188,6 +191,7 @@ export class Account {
     const { name: source } = this.#policy;
     const byReason = countReasons(plan.deaths);
     this.#moved += plan.moves.length;
+    this.#rate.moved(plan.moves.length);
     this.#countRedrive({ events: plan.replayed });
     this.#metrics.replaySuccess.inc(plan.replayed);
     this.#metrics.replayed.inc({ source }, plan.replayed);
@@ -235,6 +239,11 @@ export class Account {
   /** Returns the number of messages that this instance has taken out of the DLQ so far. */
   movedSoFar(): number {
     return this.#moved;
+  }
+
+  /** Returns how many messages this instance has taken out of the DLQ a second lately; `null` if none. */
+  movedPerSecond(): number | null {
+    return this.#rate.perSecond();
   }
 
   /** Counts a failed Redis call, and logs it if its code is new. */

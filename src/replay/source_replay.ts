@@ -9,7 +9,7 @@ import { commitResult, commitSpan, cycleFacts, cycleSpan } from "../observabilit
 import type { Span, Tracer } from "../observability/tracing.ts";
 import { StoreError, wrongTypeError } from "../redis/errors.ts";
 import { oversizeKey } from "../redis/keys.ts";
-import type { CycleState, Snapshot } from "../cycle/cycle_state.ts";
+import { type CycleState, isCycleWanted, isUnderTest, type Snapshot } from "../cycle/cycle_state.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import type { Account } from "./account.ts";
 import { planCycle } from "../cycle/plan_cycle.ts";
@@ -137,7 +137,7 @@ interface Stop {
  *
  * A turn works on the current cycle of the source, which is in one of three states:
  *
- * - *due*: the interval has passed since the last cycle began, this process has just started, or a step was judged early
+ * - *due*: the interval has passed since the last cycle began, an operator wants one, this process has just started, or a step was judged early
  *   (`#judgeStep`). If no gate blocks a start, `planCycle` judges the last cycle, and sets the budget and the limit of the next.
  *   Only one instance begins it. The cycle is then open, or over if its budget is 0.
  * - *open*: budget is left. The turn commits chunk after chunk, and asks the gates before each. A closed gate ends the turn, but
@@ -198,10 +198,27 @@ export class SourceReplay {
 
   /** Returns the time until the next cycle is due, in milliseconds, by the last read. */
   nextCycleInMs(): number {
+    return this.#snapshot && this.#isWanted(this.#snapshot) ? 0 : this.#intervalLeftMs();
+  }
+
+  /**
+   * Whether an operator wants a cycle now. A canary group or a step of the ramp is judged first: a cycle that begins before its
+   * messages can be back would take it for a good one.
+   */
+  #isWanted({ record }: Pick<Snapshot, "record">): boolean {
+    return isCycleWanted(record) && (!isUnderTest(record) || record.cycle === this.#judgedBad);
+  }
+
+  #intervalLeftMs(): number {
     if (!this.#snapshot) return 0;
     const { nowMs, record } = this.#snapshot;
     const elapsedMs = nowMs - record.startedAtMs;
     return elapsedMs < 0 ? 0 : Math.max(0, this.#deps.settings().intervalMs - elapsedMs);
+  }
+
+  /** Tells whether the current cycle is over, by the last read. */
+  isCycleOver(): boolean {
+    return this.#snapshot === null || this.#isOver(this.#snapshot);
   }
 
   /** Tells whether the reply to a commit was lost, and its result is still unknown. */
@@ -223,11 +240,17 @@ export class SourceReplay {
     return snapshot;
   }
 
-  /** Asks the gates without a turn. Returns true if the gate that stopped the last turn is open now. Never rejects. */
+  /**
+   * Asks the gates without a turn. Returns true if the gate that stopped the last turn is open now, or an operator wants a cycle and
+   * it may begin. Never rejects.
+   */
   async askGates(): Promise<boolean> {
     // The gates use the last read of the source, and report a failed read themselves.
-    await this.look().catch(() => {});
+    const snapshot = await this.look().catch(() => null);
     const { closed } = await this.#deps.board.ask();
+    if (snapshot && this.#isWanted(snapshot) && !closed.some(({ name }) => hasTrait(name, "blocksStart"))) {
+      return true;
+    }
     return this.#heldAt !== null && closed.every(({ name }) => name !== this.#heldAt);
   }
 
@@ -298,7 +321,7 @@ export class SourceReplay {
         if (snapshot.depth > 0) span.begin();
         if (
           await this.#begin(snapshot, {
-            ...{ force: mayBegin === "now" || this.nextCycleInMs() > 0, returns: step },
+            ...{ force: mayBegin === "now" || this.#intervalLeftMs() > 0, returns: step },
             breakerCanary: reading.canary !== null,
           })
         ) {
@@ -391,8 +414,7 @@ export class SourceReplay {
 
   /** Whether the current cycle is a canary group or a step of the ramp that may be judged before the interval is over. */
   #isStepOpen({ record, depth }: Pick<Snapshot, "record" | "depth">): boolean {
-    return isCareful(record) && record.replayed > 0 && record.cycleLimit !== "breaker" &&
-      this.#isOver({ record, depth });
+    return isUnderTest(record) && this.#isOver({ record, depth });
   }
 
   /** Whether the current cycle is over. */
@@ -420,11 +442,14 @@ export class SourceReplay {
     const { clock, board, settings, liveSuccesses } = this.#deps, { record, nowMs } = snapshot;
     const seenForMs = clock.monotonicMs() - this.#lastProgressMs;
     const lastedMs = Math.max(0, nowMs - record.startedAtMs) + seenForMs;
+    const releasedMs = nowMs - record.releasedAtMs + seenForMs;
     const dropped = this.#droppedStamps.looked({ stamped: returns.found.size, unstamped: returns.unstampedRead });
     return planCycle(snapshot, {
       ...settings(),
       ...{ returns, breakerCanary, waiting: this.#waiting(), stampsDropped: dropped ?? record.stampsDropped },
       outages: record.cycle === 0 ? [] : board.outagesSince(clock.nowMs() - lastedMs),
+      // By the clock of the board, which is this machine's.
+      releasedAtMs: releasedMs >= 0 ? clock.nowMs() - releasedMs : 0,
       liveSuccesses: liveSuccesses(lastedMs),
     });
   }

@@ -256,6 +256,7 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     },
   ],
   MUTTRemediationSwitchedOff: steadyGate("enabled", 60),
+  MUTTRemediationPaused: steadyGate("pause", 120),
   MUTTRemediationRedisUnusable: [
     {
       when: "none can for 2 minutes",
