@@ -26,6 +26,8 @@ export const ROOMS: readonly string[] = [
 
 /** Pure rooms: they import only each other. */
 const PURE: readonly string[] = ["message", "cycle"];
+/** Modules that pure rooms may import: bytes, and the digests that name messages. */
+const PURE_MODULES: readonly string[] = ["node:buffer", "node:crypto"];
 
 /** Imports that point down but are forbidden. */
 const NEVER: Readonly<Record<string, readonly string[]>> = {
@@ -88,7 +90,9 @@ export function judgeImport(path: string, specifier: string): string | undefined
   const from = roomOf(path);
   if (/^(jsr|https?|npm|data|file):/.test(specifier)) return `"${specifier}" must be named in deno.json, from npm`;
   if (specifier.startsWith(".")) return judgeArrow({ from, to: resolve(path, specifier) });
-  if (PURE.includes(from) && specifier !== "node:buffer") return `${from} is pure, it must not import "${specifier}"`;
+  if (PURE.includes(from) && !PURE_MODULES.includes(specifier)) {
+    return `${from} is pure, it must not import "${specifier}"`;
+  }
   if (from === "runtime" || !RUNTIME_MODULES.test(specifier) || ELSEWHERE[from]?.includes(specifier)) return undefined;
   return `only src/runtime may import "${specifier}"`;
 }

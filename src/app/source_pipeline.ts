@@ -13,6 +13,7 @@ import type { OperatedSource } from "../operations/context.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import type { Snapshot } from "../cycle/cycle_state.ts";
 import { redisErrorCode } from "../redis/errors.ts";
+import { ListReader } from "../redis/list_reader.ts";
 import type { Instance } from "../redis/lease_store.ts";
 import { ReadBudget } from "../redis/read_budget.ts";
 import { SourceControl } from "../redis/source_control.ts";
@@ -116,12 +117,13 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
     leads: () => leadership.leads(),
     moved: () => account.movedSoFar(),
   });
+  const lists = new ListReader(redis, policy, { maxMessageBytes: settings.maxMessageBytes });
   const depths = new DepthWatch(policy, {
     ...{ redis, store, metrics, clock, queues: measuredQueues(policy, setup.downstreamQueues) },
     onMeasured: (measurement) => indicators.measured(measurement),
   });
   return {
-    ...{ setup, store, board, replay, leadership, indicators, isConnected: link.isReady },
+    ...{ setup, store, board, replay, leadership, lists, indicators, isConnected: link.isReady },
     control: new SourceControl(committer, policy.dlq),
     oldest: () => depths.oldest(),
     flow: () => ({

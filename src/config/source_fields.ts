@@ -130,6 +130,16 @@ export const SOURCE_FIELDS = {
     doc: "Health URL of the consumer. Replay pauses unless it answers 200.",
     initialText: "not asked",
   }),
+  show: members({ doc: "Top-level members to show in lists of messages.", initialText: "none" }),
+  groupBy: members({
+    doc: "Top-level members with the text that messages are grouped by, beside the reason of their failure.",
+    initialText: "none",
+  }),
+  secret: members({
+    doc: "Members to hide wherever a message is shown, at any depth and in any case of letters, in addition to " +
+      "`api_key`, `password`, `token` and `authorization`.",
+    initialText: "none",
+  }),
 } as const;
 
 /** Name of a source's member. */

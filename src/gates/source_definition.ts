@@ -1,11 +1,12 @@
 /** The definition of a source: its policy, and the settings of its gates. */
 import type { SourceEntry } from "../config/source_fields.ts";
-import type { SourcePolicy } from "../message/source_policy.ts";
+import type { MessageDisplay, SourcePolicy } from "../message/source_policy.ts";
 import { GATE_NAMES, type GateName, hasTrait } from "./gate.ts";
 
 /** Defines a source and the settings of its gates. Plain data: definitions with equal fields are equal. */
 export interface SourceDefinition {
   readonly policy: SourcePolicy;
+  readonly display: MessageDisplay;
   /** Its gates, in display order. */
   readonly gates: readonly GateName[];
   /** Number of failures that make a message poison; `null`: `MAX_POISON_RETRIES` applies. */
@@ -62,6 +63,12 @@ export function overridePolicy(policy: SourcePolicy, entry: SourceEntry): Source
   };
 }
 
+/** Returns the display with the members that the sources file overrides. */
+export function overrideDisplay(display: MessageDisplay, entry: SourceEntry): MessageDisplay {
+  const { show = display.show, groupBy = display.groupBy, secret = display.secret } = entry;
+  return { show, groupBy, secret };
+}
+
 /**
  * Returns the definition of a source from the sources file. The source does not use Moogsoft, and its consumer has no MUTT
  * heartbeat, so only a health URL can check it. @throws {TypeError} if the entry does not name all three lists
@@ -75,6 +82,7 @@ export function declareSource(name: string, entry: SourceEntry): SourceDefinitio
   const healthUrl = entry.healthUrl ?? "";
   const setup: SourceDefinition = {
     policy,
+    display: overrideDisplay({ show: [], groupBy: [], secret: [] }, entry),
     gates: GATE_NAMES.filter((gate) => hasTrait(gate, "isOnEverySource") || (gate === "consumer" && healthUrl !== "")),
     maxReplays: entry.maxReplays ?? null,
     maxPerSecond: entry.maxPerSecond ?? 0,

@@ -37,7 +37,11 @@ export function correlationIdOf(bytes: Uint8Array): string | undefined {
  */
 export function eventTimeOf(bytes: Uint8Array, nowMs: number): number | undefined {
   const message = readMessage(bytes);
-  if (!message.readable) return undefined;
+  return message.readable ? eventTimeIn(message, nowMs) : undefined;
+}
+
+/** Returns the same as {@link eventTimeOf} for a message that has been read. */
+export function eventTimeIn(message: JsonObject, nowMs: number): number | undefined {
   return instantIn(message, "timestamp", nowMs) ?? instantIn(message, FAILED_AT_MEMBER, nowMs);
 }
 

@@ -29,3 +29,13 @@ export interface SourcePolicy {
   /** Top-level members that must be present and truthy in Python, because the consumer discards a message without them. */
   readonly required: readonly string[];
 }
+
+/** How people see the messages of a source. All names are of top-level members. */
+export interface MessageDisplay {
+  /** Members to show in lists. */
+  readonly show: readonly string[];
+  /** Members with the text that messages are grouped by. */
+  readonly groupBy: readonly string[];
+  /** Members to hide at any depth, in addition to `SECRET_MEMBERS`. */
+  readonly secret: readonly string[];
+}

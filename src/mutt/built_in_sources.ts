@@ -3,7 +3,13 @@ import type { Settings } from "../config/fields.ts";
 import type { SourceEntry } from "../config/source_fields.ts";
 import { BUILT_IN_LISTS, type BuiltInName, isBuiltIn, NO_SOURCES_FILE, type SourcesFile } from "../config/sources.ts";
 import { GATE_NAMES } from "../gates/gate.ts";
-import { declareSource, fileMember, overridePolicy, type SourceDefinition } from "../gates/source_definition.ts";
+import {
+  declareSource,
+  fileMember,
+  overrideDisplay,
+  overridePolicy,
+  type SourceDefinition,
+} from "../gates/source_definition.ts";
 
 /** Depth limit of `alerter`: MUTT's warn threshold. The alerter sheds above twice this depth (contract §1.3). */
 const ALERTER_DEPTH_LIMIT = 1_000;
@@ -69,6 +75,7 @@ const BUILT_IN: Readonly<Record<BuiltInName, (settings: Settings) => SourceDefin
 };
 
 const BUILT_IN_DEFAULTS = {
+  display: { show: ["hostname", "severity", "message"], groupBy: ["message"], secret: [] },
   provenByAlerts: true,
   otherAlertDlqs: [],
   maxReplays: null,
@@ -83,11 +90,12 @@ function listsOf(name: BuiltInName, settings: Settings) {
 
 /** Applies the members that the sources file sets for a built-in source. */
 function override(setup: SourceDefinition, entry: SourceEntry): SourceDefinition {
-  const { policy, depthLimit } = setup;
+  const { policy, display, depthLimit } = setup;
   const target = entry.target ?? policy.target;
   return {
     ...setup,
     policy: overridePolicy(policy, entry),
+    display: overrideDisplay(display, entry),
     maxReplays: entry.maxReplays ?? null,
     maxPerSecond: entry.maxPerSecond ?? null,
     provenByAlerts: target === policy.target,

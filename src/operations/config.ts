@@ -6,7 +6,7 @@ import { isBuiltIn } from "../config/sources.ts";
 import { vaultTargets } from "../config/vault.ts";
 import { GATE_NAMES, type GateName } from "../gates/gate.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
-import type { SourcePolicy } from "../message/source_policy.ts";
+import type { MessageDisplay, SourcePolicy } from "../message/source_policy.ts";
 import { createSources } from "../mutt/built_in_sources.ts";
 import type { JsonSchema, Operation } from "./operation.ts";
 import { listOf, objectOf, oneOf, TEXT, TEXT_OR_NULL } from "./schema.ts";
@@ -28,7 +28,7 @@ export interface DescribedSetting {
 }
 
 /** An enabled source. If a member is `null`, the variables decide. */
-export interface DescribedSource extends SourcePolicy {
+export interface DescribedSource extends SourcePolicy, MessageDisplay {
   readonly gates: readonly GateName[];
   readonly maxReplays: number | null;
   readonly maxPerSecond: SourceDefinition["maxPerSecond"];
@@ -50,6 +50,7 @@ const WHOLE_OR_NULL: JsonSchema = { type: ["integer", "null"] };
 
 const SOURCE_SCHEMA: JsonSchema = objectOf({
   ...{ name: TEXT, dlq: TEXT, target: TEXT, dead: TEXT, counter: TEXT_OR_NULL },
+  ...{ show: listOf(TEXT), groupBy: listOf(TEXT), secret: listOf(TEXT) },
   ...{ cutOnReplay: listOf(TEXT), required: listOf(TEXT), gates: listOf(oneOf(GATE_NAMES)) },
   maxReplays: WHOLE_OR_NULL,
   maxPerSecond: { anyOf: [oneOf(["auto", null]), { type: "number" }] },
@@ -78,9 +79,10 @@ export const config = {
 
 function describeSources({ settings, sourcesFile }: ConfigContext): DescribedSource[] {
   return createSources(settings, sourcesFile).map((
-    { policy, gates, maxReplays, maxPerSecond, depthLimit, healthUrl },
+    { policy, display, gates, maxReplays, maxPerSecond, depthLimit, healthUrl },
   ) => ({
     ...policy,
+    ...display,
     gates,
     ...{ maxReplays, maxPerSecond, targetMaxDepth: depthLimit.fixed, healthUrl: redactCredentials(healthUrl) },
     origin: isBuiltIn(policy.name)

@@ -7,6 +7,7 @@ import type { Teardown } from "../lifecycle/teardown.ts";
 import type { LiveSettings } from "../mutt/dynamic_keys.ts";
 import type { VaultSecrets } from "../mutt/vault.ts";
 import type { Log } from "../observability/log.ts";
+import type { ListReader } from "../redis/list_reader.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import type { SourceControl } from "../redis/source_control.ts";
 import type { ReplayStore } from "../replay/store.ts";
@@ -29,6 +30,8 @@ export interface OperatedSource {
   readonly control: SourceControl;
   /** How fast its messages may move, and do. Does no IO. */
   flow(): SourceFlow;
+  /** Reads its lists for people. */
+  readonly lists: ListReader;
   /** The oldest message of its DLQ at the last measurement; `null` if the DLQ was empty. Does no IO. */
   oldest(): OldestMessage | null;
   /** Resolves when every gate that polls in the background has a first result. */
@@ -103,7 +106,7 @@ export interface RunningSource {
   readonly parts:
     & Pick<
       OperatedSource,
-      "setup" | "board" | "replay" | "leadership" | "oldest" | "flow"
+      "setup" | "board" | "replay" | "leadership" | "oldest" | "flow" | "lists"
     >
     & { readonly control: Pick<SourceControl, keyof SourceControl> };
   readonly loop: Pick<ReplayLoop, "isStarted" | "isTurning" | "wake">;
@@ -139,4 +142,33 @@ export interface OperatorContext extends ServiceContext {
   readonly actor: Actor;
   /** Default: nothing is recorded. */
   readonly journal?: { record(action: AuditedAction): Promise<void> };
+}
+
+/** An operator's action, for the journal. */
+export interface AuditedOperation {
+  readonly kind: "operation";
+  readonly actor: string;
+  readonly role: string;
+  readonly operation: string;
+  readonly source: string | null;
+  /** A summary, without secrets. */
+  readonly input: Readonly<Record<string, unknown>>;
+  readonly result: string;
+  readonly correlationId: string | null;
+  readonly job: string | null;
+  /** Ids of the messages that it names. */
+  readonly messages: readonly string[];
+}
+
+/** Context of an operation that looks at messages for an actor. */
+export interface LookContext extends Pick<OperationContext, "clock" | "signal"> {
+  readonly actor: Actor;
+  readonly sources: () => readonly {
+    readonly parts: Pick<OperatedSource, "setup" | "lists"> & {
+      readonly board: Pick<GateBoard, "last">;
+      readonly replay: Pick<SourceReplay, "judge">;
+    };
+  }[];
+  /** Default: nothing can be recorded, so secrets are not shown. */
+  readonly journal?: { record(entry: AuditedOperation): Promise<void> };
 }

@@ -20,6 +20,48 @@ export interface Operation<Context, Input, Output> {
   readonly role: OperationRole;
   readonly input: JsonSchema;
   readonly output: JsonSchema;
-  /** Rejects only for a bug: failures of Redis, Moogsoft or Vault are part of the output. */
+  /**
+   * Rejects with an {@link OperationError} if it cannot do what was asked, with a `StoreError` if Redis fails, else only
+   * for a bug.
+   */
   run(context: Context, input: Input): Output | Promise<Output>;
+}
+
+/** Why an operation did not do what was asked. */
+export const OPERATION_ERROR_CODES = [
+  /** The input cannot be used. */
+  "invalid",
+  /** The actor may not do this. */
+  "forbidden",
+  "not_found",
+  /** The state does not allow it. */
+  "conflict",
+  /** What was seen has changed. */
+  "stale",
+  /** It may work later. */
+  "unavailable",
+] as const;
+/** One of {@link OPERATION_ERROR_CODES}. */
+export type OperationErrorCode = (typeof OPERATION_ERROR_CODES)[number];
+
+/** A member of the input that cannot be used. */
+export interface InputProblem {
+  readonly field: string;
+  /** The value, or what stands for it; never a secret or a message. */
+  readonly value: unknown;
+  /** A usable value in words; completes "is not". */
+  readonly wanted: string;
+}
+
+/** Thrown by an operation that refuses. The message is shown to the caller. */
+export class OperationError extends Error {
+  override readonly name = "OperationError";
+  readonly code: OperationErrorCode;
+  readonly problems: readonly InputProblem[];
+
+  constructor(code: OperationErrorCode, message: string, problems: readonly InputProblem[] = []) {
+    super(message);
+    this.code = code;
+    this.problems = problems;
+  }
 }

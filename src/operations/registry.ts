@@ -1,4 +1,5 @@
 /** Every operation, in display order. */
+import { browse } from "./browse.ts";
 import { check } from "./check.ts";
 import { config } from "./config.ts";
 import { explain } from "./explain.ts";
@@ -7,12 +8,14 @@ import { pause } from "./pause.ts";
 import { release } from "./release.ts";
 import { replayNow } from "./replay_now.ts";
 import { resume } from "./resume.ts";
+import { show } from "./show.ts";
 import { slo } from "./slo.ts";
 import { status } from "./status.ts";
 
 /** All operations. To add one, write its file and list it here. */
 export const OPERATIONS = [
   ...[status, explain, slo] as const,
+  ...[browse, show] as const,
   ...[pause, resume, release, replayNow] as const,
   ...[check, config, once] as const,
 ] as const;

@@ -5,6 +5,8 @@ import { hasTrait } from "../gates/gate.ts";
 import type { DepthReading } from "../gates/depth.ts";
 import type { Log } from "../observability/log.ts";
 import type { Chunk, ChunkBounds, Commit, Move } from "../cycle/chunk.ts";
+import type { Buffer } from "node:buffer";
+import type { Verdict } from "../message/verdict.ts";
 import { commitResult, commitSpan, cycleFacts, cycleSpan } from "../observability/spans.ts";
 import type { Span, Tracer } from "../observability/tracing.ts";
 import { StoreError, wrongTypeError } from "../redis/errors.ts";
@@ -98,6 +100,13 @@ export interface TurnOptions {
   readonly begin: "due" | "now" | "never";
   /** If aborted, the turn finishes its current chunk and stops. */
   readonly signal: AbortSignal;
+}
+
+/** A verdict that moves nothing, and what it was made with. */
+export interface DryVerdict {
+  readonly verdict: Verdict;
+  readonly cycle: number;
+  readonly maxPoisonRetries: number;
 }
 
 /** The moves of a turn so far. */
@@ -559,6 +568,18 @@ export class SourceReplay {
 
   #readAhead(chunk: Chunk): ReadAhead {
     return { chunk, madeAtMs: this.#deps.clock.monotonicMs(), plan: judgeChunk(chunk, this.#context(chunk)) };
+  }
+
+  /**
+   * Judges a message as the current cycle would, by what it knew when it began. Does no IO; `null`: the state of the source has
+   * not been read yet.
+   */
+  judge(message: Buffer): DryVerdict | null {
+    const snapshot = this.lastSnapshot();
+    if (snapshot === null) return null;
+    const context = this.#context(snapshot);
+    const verdict = createJudge(context)(message);
+    return { verdict, cycle: context.record.cycle, maxPoisonRetries: context.maxPoisonRetries };
   }
 
   /** The context for judging messages of this snapshot. */

@@ -342,6 +342,18 @@ Deno.test("createSources: gives a declared source that names only its lists safe
   assert.deepEqual(setup!.policy, { name: "constructor", ...ORDERS, counter: null, cutOnReplay: [], required: [] });
   assert.deepEqual(setup!.gates, ["enabled", "redis", "leader", "pause", "depth", "returns", "pace"]);
   assert.deepEqual([setup!.maxReplays, setup!.maxPerSecond, setup!.depthLimit.fixed], [null, 0, 1_000]);
+  assert.deepEqual(setup!.display, { show: [], groupBy: [], secret: [] });
+});
+
+Deno.test("createSources: takes the members to show, to group by and to hide from the file", () => {
+  const [alerter, orders] = setupsOf({
+    alerter: { secret: ["pin"] },
+    orders: { ...ORDERS, show: ["id"], groupBy: ["error"] },
+  });
+  assert.deepEqual(alerter!.display, {
+    ...{ show: ["hostname", "severity", "message"], groupBy: ["message"], secret: ["pin"] },
+  });
+  assert.deepEqual(orders!.display, { show: ["id"], groupBy: ["error"], secret: [] });
 });
 
 Deno.test("createSources: overrides single members of a built-in source, and switches none on", () => {

@@ -51,7 +51,7 @@ const WRONG_VALUES: readonly [value: unknown, ...goodFor: string[]][] = [
   [true],
   [{}],
   [""],
-  [[], "cutOnReplay", "required"],
+  [[], "cutOnReplay", "required", "show", "groupBy", "secret"],
   [5, "maxReplays", "maxPerSecond", "targetMaxDepth"],
   [-1],
   [0, "maxPerSecond", "targetMaxDepth"],

@@ -10,7 +10,7 @@ function lint(path: string, text: string): string[] {
 const [JSR, HTTPS] = ["jsr", "https"].map((scheme) => `${scheme}:`);
 const WRONG: readonly (readonly [path: string, text: string])[] = [
   ["message/a.ts", `import { Redis } from "ioredis";`],
-  ["message/a.ts", `import { createHash } from "node:crypto";`],
+  ["message/a.ts", `import { connect } from "node:net";`],
   ["message/a.ts", `import type { Clock } from "../runtime/clock.ts";`],
   ["message/deep/a.ts", `import { x } from "../../config/fields.ts";`],
   ["runtime/a.ts", `import { x } from "../message/source_policy.ts";`],
@@ -63,6 +63,7 @@ const WRONG: readonly (readonly [path: string, text: string])[] = [
 
 const RIGHT: readonly (readonly [path: string, text: string])[] = [
   ["message/a.ts", `import { x } from "./b.ts";\nimport { Buffer } from "node:buffer";`],
+  ["message/a.ts", `import { createHash } from "node:crypto";`],
   ["message/deep/a.ts", `import { x } from "../source.ts";`],
   ["config/a.ts", `import { toIso } from "../runtime/clock.ts";\nimport { parse } from "dotenv";`],
   ["observability/a.ts", `import { Secret } from "../runtime/secret.ts";`],

@@ -1,0 +1,107 @@
+/** What looking at a long list costs: pages at its head, middle and tail, and a walk over all of it. */
+import { Buffer } from "node:buffer";
+import { type Cursor, type Direction, ListReader } from "../../src/redis/list_reader.ts";
+import { messageId } from "../../src/message/message_id.ts";
+import { DEAD, DLQ, TARGET } from "../../testkit/engine.ts";
+import { BenchRedis } from "../harness/bench_redis.ts";
+import type { Family, Figures, Scale, Table } from "../harness/family.ts";
+import { alternate, mediansOf } from "../harness/rounds.ts";
+
+/** A list, and how many pages of it are read. */
+interface Load {
+  readonly count: number;
+  readonly pages: number;
+}
+
+const LOADS: Readonly<Record<Scale, Load>> = {
+  short: { count: 2_000, pages: 5 },
+  full: { count: 1_000_000, pages: 500 },
+};
+const BYTES = 400, PAGE = 100, MAX_MESSAGE_BYTES = 4_194_304;
+/** A page may take this long, and a call of Redis, each at the 99th percentile; in milliseconds. */
+const MOST_PAGE_MS = 10, MOST_CALL_MS = 1;
+const POLICY = { name: "bench", dlq: DLQ, target: TARGET, dead: DEAD, counter: null, cutOnReplay: [], required: [] };
+
+const PAGE_P99 = "p99 ms", CALL_P99 = "script p99 ms", WALK = "walk over all";
+
+/** The family. */
+export const OPERATE: Family = {
+  name: "operate",
+  about: "pages, walks and searches in a list of a million messages, and what they cost Redis",
+  async run(bench) {
+    await using redis = await BenchRedis.start();
+    const load = LOADS[bench.scale];
+    bench.tell(`${load.count} messages of ${BYTES} bytes`);
+    await redis.seed({ count: load.count, bytes: BYTES });
+    await redis.load(load.count);
+    return [await lookAt(redis, { load, bench })];
+  },
+};
+
+async function lookAt(
+  redis: BenchRedis,
+  { load: { count, pages }, bench }: { load: Load; bench: Parameters<Family["run"]>[0] },
+): Promise<Table> {
+  const client = redis.client(), reader = new ListReader(client, POLICY, { maxMessageBytes: MAX_MESSAGE_BYTES });
+  const places = { head: count, middle: Math.floor(count / 2), tail: 1 };
+  const contenders = Object.entries(places).map(([name, place]) => ({
+    name: `page of ${PAGE} at the ${name}`,
+    run: async () => {
+      const message = await client.lindexBuffer(DLQ, -place), id = messageId(message ?? Buffer.of());
+      const direction: Direction = place > PAGE ? "older" : "newer";
+      return await measurePages(redis, { reader, pages, cursor: { place, id }, direction });
+    },
+  }));
+  const walk = { name: WALK, run: () => measureWalk(redis, { reader, count }) };
+  const rounds = await alternate([...contenders, walk], bench);
+  const pageNames = contenders.map(({ name }) => name);
+  return {
+    title: `Looking at ${count.toLocaleString("en")} messages of ${BYTES} bytes`,
+    rows: [...rounds].map(([name, runs]) => ({ name, figures: mediansOf(runs) })),
+    notes: [
+      `A page is read behind a cursor, so one more message is read and compared. The walk looks into no message.`,
+    ],
+    targets: [
+      ...pageNames.map((name) => ({
+        ...{ what: `${name}, p99`, bound: "at most" as const, limit: MOST_PAGE_MS, unit: "ms" },
+        value: mediansOf(rounds.get(name)!)[PAGE_P99] ?? null,
+      })),
+      ...[...rounds].map(([name, runs]) => ({
+        ...{ what: `call of Redis, ${name}, p99`, bound: "at most" as const, limit: MOST_CALL_MS, unit: "ms" },
+        value: mediansOf(runs)[CALL_P99] ?? null,
+      })),
+    ],
+  };
+}
+
+async function measurePages(
+  redis: BenchRedis,
+  { reader, pages, cursor, direction }: { reader: ListReader; pages: number; cursor: Cursor; direction: Direction },
+): Promise<Figures> {
+  await redis.resetTimes();
+  const times: number[] = [];
+  for (let page = 0; page < pages; page++) {
+    const startedAtMs = performance.now();
+    const { rows } = await reader.page("dlq", { from: cursor, direction, size: PAGE });
+    times.push(performance.now() - startedAtMs);
+    if (rows.length !== PAGE) throw new Error(`a page has ${rows.length} messages instead of ${PAGE}`);
+  }
+  times.sort((a, b) => a - b);
+  const at = (fraction: number) => times[Math.floor(times.length * fraction)] ?? null;
+  const { p50, p99 } = await redis.scriptTimes();
+  return { "p50 ms": at(0.5), [PAGE_P99]: at(0.99), "script p50 ms": p50, [CALL_P99]: p99, seconds: null };
+}
+
+async function measureWalk(
+  redis: BenchRedis,
+  { reader, count }: { reader: ListReader; count: number },
+): Promise<Figures> {
+  await redis.resetTimes();
+  const startedAtMs = performance.now();
+  let seen = 0;
+  for await (const { rows } of reader.walk("dlq")) seen += rows.length;
+  const seconds = (performance.now() - startedAtMs) / 1_000;
+  if (seen !== count) throw new Error(`the walk saw ${seen} messages instead of ${count}`);
+  const { p50, p99 } = await redis.scriptTimes();
+  return { "p50 ms": null, [PAGE_P99]: null, "script p50 ms": p50, [CALL_P99]: p99, seconds };
+}

@@ -1,0 +1,172 @@
+/** One message as people and queries see it. Computed when it is asked for, because most queries look at few members. Pure. */
+import { eventTimeIn } from "./preview.ts";
+import { findMember, type JsonMember, type JsonObject, numberOf, objectOf, stringOf } from "./json_object.ts";
+import { HIDDEN, type Mask } from "./mask.ts";
+import { type ReadableMessage, readMessage, type UnreadableMessage } from "./read_message.ts";
+import { findStamp, type FoundStamp } from "./stamp.ts";
+import { REMEDIATION_MEMBER, SHED_MEMBER } from "./source_policy.ts";
+
+/** A value of a member; `undefined`: there is no such member, or it holds an object or an array. */
+export type MemberValue = string | number | boolean | null | undefined;
+
+/** What lists, queries and groups need of one message. */
+export interface MessageView {
+  readonly id: string;
+  /** From 1 at the oldest. */
+  readonly place: number;
+  /** `null`: too large to read. */
+  readonly bytes: Uint8Array | null;
+  readonly sizeBytes: number;
+  /** Name of the source that has the list. */
+  readonly source: string;
+  /**
+   * Why the message is dead, by its stamp; else `shed`, if the consumer shed it under load; `unreadable`, `malformed` or
+   * `oversize`, if no consumer can read it; else `null`.
+   */
+  readonly reason: string | null;
+  /** Failed replays by the stamp. The return to the DLQ after the last replay counts as one, unless it was shed. */
+  readonly failures: number;
+  /** Time since the event's own time, in milliseconds; `null` if it has none. */
+  readonly ageMs: number | null;
+  /** Text of the members that the source groups by, without secrets. */
+  readonly groupText: string;
+  /** The service's stamp; `null` if there is none. */
+  readonly stamp: FoundStamp | null;
+  /** The whole message as text without secrets. */
+  readonly text: string;
+  /** The last top-level member with that name. Its secrets are hidden. */
+  member(name: string): MemberValue;
+}
+
+/** A message where it was read. */
+export interface PlacedMessage {
+  readonly id: string;
+  readonly place: number;
+  readonly bytes: Uint8Array | null;
+  readonly length: number;
+}
+
+/** What a view depends on beside the message. */
+export interface ViewContext {
+  readonly source: string;
+  /** Whether the messages are in the DLQ: a stamp there shows one more return. */
+  readonly isInDlq: boolean;
+  readonly groupBy: readonly string[];
+  readonly mask: Mask;
+  readonly nowMs: number;
+}
+
+/** Creates a view. */
+export function viewMessage(message: PlacedMessage, context: ViewContext): MessageView {
+  return new LazyView(message, context);
+}
+
+class LazyView implements MessageView {
+  readonly #message: PlacedMessage;
+  readonly #context: ViewContext;
+  #read: ReadableMessage | UnreadableMessage | null = null;
+  #text: string | null = null;
+  #stamp: FoundStamp | null | undefined;
+
+  constructor(message: PlacedMessage, context: ViewContext) {
+    this.#message = message;
+    this.#context = context;
+  }
+
+  get id(): string {
+    return this.#message.id;
+  }
+
+  get place(): number {
+    return this.#message.place;
+  }
+
+  get bytes(): Uint8Array | null {
+    return this.#message.bytes;
+  }
+
+  get sizeBytes(): number {
+    return this.#message.length;
+  }
+
+  get source(): string {
+    return this.#context.source;
+  }
+
+  get reason(): string | null {
+    if (this.bytes === null) return "oversize";
+    const read = this.#reading();
+    if (!read.readable) return read.reason;
+    return deathReasonIn(read) ?? (findMember(read, SHED_MEMBER) === null ? null : "shed");
+  }
+
+  get failures(): number {
+    const { stamp } = this;
+    if (stamp === null) return 0;
+    const isReturned = this.#context.isInDlq && stamp.source === this.source && this.reason !== "shed";
+    return stamp.failures + (isReturned ? 1 : 0);
+  }
+
+  get ageMs(): number | null {
+    const object = this.#object(), { nowMs } = this.#context;
+    const atMs = object === null ? undefined : eventTimeIn(object, nowMs);
+    return atMs === undefined ? null : Math.max(0, nowMs - atMs);
+  }
+
+  get groupText(): string {
+    return this.#context.groupBy.map((name) => this.member(name) ?? "").join(" ").trim();
+  }
+
+  get stamp(): FoundStamp | null {
+    if (this.#stamp === undefined) {
+      const object = this.#object();
+      this.#stamp = object === null ? null : findStamp(object);
+    }
+    return this.#stamp;
+  }
+
+  get text(): string {
+    return this.#text ??= this.bytes === null ? "" : this.#context.mask.message(this.bytes, this.#reading());
+  }
+
+  member(name: string): MemberValue {
+    const object = this.#object(), { mask } = this.#context;
+    const member = object === null ? null : findMember(object, name);
+    if (member === null) return undefined;
+    return mask.hides(name) ? HIDDEN : valueOf(member, mask);
+  }
+
+  #reading(): ReadableMessage | UnreadableMessage {
+    return this.#read ??= readMessage(this.bytes!);
+  }
+
+  #object(): JsonObject | null {
+    if (this.bytes === null) return null;
+    const read = this.#reading();
+    return read.readable ? read : null;
+  }
+}
+
+const TRUE = 0x74, FALSE = 0x66, NULL = 0x6e;
+
+function valueOf(member: JsonMember, mask: Mask): MemberValue {
+  const text = stringOf(member);
+  if (text !== null) return mask.text(text);
+  switch (member.bytes[member.valueStart]) {
+    case TRUE:
+      return true;
+    case FALSE:
+      return false;
+    case NULL:
+      return null;
+    default:
+      return numberOf(member) ?? undefined;
+  }
+}
+
+/** The `reason` in the stamp of a dead message; `null` if there is none. */
+function deathReasonIn(message: JsonObject): string | null {
+  const member = findMember(message, REMEDIATION_MEMBER), record = member && objectOf(member);
+  const reason = record && findMember(record, "reason");
+  return reason && stringOf(reason);
+}

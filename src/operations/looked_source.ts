@@ -1,0 +1,64 @@
+/** A source as the operations that look at messages see it: its lists, its views of messages, and the inputs that name them. */
+import Type from "typebox";
+import { quote } from "../config/redact.ts";
+import { Mask } from "../message/mask.ts";
+import { type MessageView, type PlacedMessage, viewMessage } from "../message/message_view.ts";
+import { LIST_NAMES, type ListName } from "../redis/list_reader.ts";
+import type { LookContext } from "./context.ts";
+import { OperationError } from "./operation.ts";
+
+/** Longest text of a member in a row, in characters. */
+const MAX_SHOWN_CHARACTERS = 300;
+
+/** A source of the service. */
+export type LookedSource = ReturnType<LookContext["sources"]>[number]["parts"];
+
+/** Schema of a source's name in an input. */
+export const SOURCE = Type.String({ minLength: 1, maxLength: 32, description: "Name of the source" });
+/** Schema of a list's name in an input. */
+export const LIST = Type.Enum([...LIST_NAMES], { description: "Which list of the source; default: dlq" });
+/** Schema of an id. */
+export const MESSAGE_ID = Type.String({ pattern: "^m_[0-9a-f]{16}$" });
+/** Schema of members to show. */
+export const SHOWN = Type.Record(
+  Type.String(),
+  Type.Union([Type.String(), Type.Number(), Type.Boolean(), Type.Null()]),
+);
+
+/** Finds a source by its name. @throws OperationError `not_found` */
+export function findSource({ sources }: LookContext, name: string): LookedSource {
+  const all = sources(), found = all.find(({ parts }) => parts.setup.policy.name === name);
+  if (found) return found.parts;
+  const wanted = `one of ${all.map(({ parts }) => parts.setup.policy.name).join(", ")}`;
+  throw new OperationError("not_found", `source ${quote(name)} is not ${wanted}`, [
+    { field: "source", value: name, wanted },
+  ]);
+}
+
+/** Returns a function that views messages of a list. */
+export function createViewer(
+  { setup: { policy, display } }: LookedSource,
+  { list, nowMs }: { list: ListName; nowMs: number },
+): (message: PlacedMessage) => MessageView {
+  const mask = new Mask(display.secret);
+  const context = { source: policy.name, isInDlq: list === "dlq", groupBy: display.groupBy, mask, nowMs };
+  return (message) => viewMessage(message, context);
+}
+
+/** The members that the source names for display, shortened; a number that JSON does not know is text. */
+export function shownMembers(
+  view: MessageView,
+  { setup }: LookedSource,
+): Record<string, string | number | boolean | null> {
+  return Object.fromEntries(setup.display.show.flatMap((name) => {
+    const value = view.member(name);
+    if (value === undefined) return [];
+    if (typeof value === "number" && !Number.isFinite(value)) return [[name, String(value)]];
+    return [[name, typeof value === "string" ? shorten(value) : value]];
+  }));
+}
+
+function shorten(text: string): string {
+  if (text.length <= MAX_SHOWN_CHARACTERS) return text;
+  return `${text.slice(0, MAX_SHOWN_CHARACTERS - 1).replace(/[\ud800-\udbff]$/, "")}…`;
+}

@@ -1,0 +1,407 @@
+/**
+ * Reads the lists of a source for people and jobs: pages, walks, and searches for one message. Three details matter:
+ *
+ * - A place counts from 1 at the oldest message. Pushes do not change it; pops make it smaller. So a read that goes on behind a
+ *   message includes that message and compares it, in one command. If it is not there, it is searched near by.
+ * - While a job sweeps, the DLQ goes on in its shelf. A script reads both at one instant.
+ * - The size of a message is known only once Redis has read it. A script reads a few at a time, stops at the bounds, and only
+ *   describes a message that is too large.
+ */
+import type { Buffer } from "node:buffer";
+import { idOfDigest, messageId } from "../message/message_id.ts";
+import type { SourcePolicy } from "../message/source_policy.ts";
+import type { RedisClient } from "./cluster.ts";
+import { unknownAnswer } from "./errors.ts";
+import { shelfKey } from "./keys.ts";
+import { SAMPLE_BYTES } from "./sample.ts";
+import { loadScript, type Script } from "./scripts.ts";
+import readList from "./scripts/read_list.lua" with { type: "text" };
+
+/** The lists of a source. */
+export const LIST_NAMES = ["dlq", "dead", "target"] as const;
+/** One of {@link LIST_NAMES}. */
+export type ListName = (typeof LIST_NAMES)[number];
+
+/** The way from one message to the next. */
+export type Direction = "newer" | "older";
+
+/** The last message seen. As text: `<place>.<id>`. */
+export interface Cursor {
+  readonly place: number;
+  readonly id: string;
+}
+
+/** Most messages and bytes of one read: about a millisecond of Redis. */
+export interface ReadBounds {
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+/** A page to read. */
+export interface PageRequest {
+  readonly from: "oldest" | "newest" | Cursor;
+  /** From the oldest, `newer`; from the newest, `older`. */
+  readonly direction: Direction;
+  /** Most messages. */
+  readonly size: number;
+  /** Most bytes of all messages together; default: 1 MiB. The page holds at least one message. */
+  readonly bytes?: number;
+}
+
+/** Messages of a list, in the direction of the request. */
+export interface Page {
+  readonly depth: number;
+  /** Whether the message of the cursor is not in the list near its place any more. Then there are no rows. */
+  readonly movedOn: boolean;
+  readonly rows: readonly ListRow[];
+  /** Cursors of the pages on either side; `null` at the end of the list. */
+  readonly newer: Cursor | null;
+  readonly older: Cursor | null;
+}
+
+/** The newest message when a job was planned: where it was, and the SHA-1 of its bytes in hexadecimal. */
+export interface Watermark {
+  readonly depth: number;
+  readonly digest: string;
+}
+
+/** Options of a walk. */
+export interface WalkOptions {
+  /** Bounds of each read; default: {@link WALK_BOUNDS}. */
+  readonly bounds?: ReadBounds;
+  /** Abort to end the walk. */
+  readonly signal?: AbortSignal;
+  /** The last message of the walk; default: the newest one at its beginning. */
+  readonly watermark?: Watermark;
+}
+
+/** Neighbouring messages of a walk, oldest first. */
+export interface WalkChunk {
+  readonly rows: readonly ListRow[];
+  /** Messages in the list when these were read. */
+  readonly depth: number;
+  /** Place of the last message of the walk, as far as is known. */
+  readonly end: number;
+  /** Whether the messages before these have left the list, so that the walk went on at the oldest message. */
+  readonly movedOn: boolean;
+}
+
+/** Bounds of a read: well below a millisecond of Redis for messages of 400 bytes. */
+export const WALK_BOUNDS: ReadBounds = { messages: 200, bytes: 102_400 };
+const LOOK_BOUNDS = WALK_BOUNDS;
+const PAGE_BYTES = 1_048_576;
+/** Reads of a search towards older messages, where pops move a message, and then towards newer ones. */
+const READS_DOWN = 20, READS_UP = 5;
+/** Messages of the first LRANGE while no size is known, and when the last messages were small. */
+const FIRST_AT_ONCE = 32, MOST_AT_ONCE = 128, SMALL_BYTES = 4_096;
+
+/** One message of a list, at its place when it was read. */
+export class ListRow {
+  /** From 1 at the oldest. */
+  readonly place: number;
+  /** `null` if the message is larger than the limit. */
+  readonly bytes: Buffer | null;
+  /** Size in bytes. */
+  readonly length: number;
+  /** Digest of the two ends of a message that is too large. */
+  readonly #sample: string;
+  #id = "";
+
+  constructor(place: number, found: Buffer | readonly [length: number, sample: string]) {
+    this.place = place;
+    const isRead = !Array.isArray(found);
+    this.bytes = isRead ? found as Buffer : null;
+    this.length = isRead ? found.length : found[0] as number;
+    this.#sample = isRead ? "" : found[1] as string;
+  }
+
+  /** Id of the message (`messageId`). That of a message too large to read is made from its two ends. */
+  get id(): string {
+    return this.#id ||= this.bytes === null ? idOfDigest(this.#sample) : messageId(this.bytes);
+  }
+
+  /** Whether both are the same bytes. */
+  equals(other: ListRow): boolean {
+    if (this.length !== other.length) return false;
+    return this.bytes !== null && other.bytes !== null
+      ? this.bytes.equals(other.bytes)
+      : this.#sample === other.#sample;
+  }
+}
+
+/** Formats a cursor as text. */
+export function formatCursor({ place, id }: Cursor): string {
+  return `${place}.${id}`;
+}
+
+/** Parses the text of a cursor; `null` if it is none. */
+export function parseCursor(text: string): Cursor | null {
+  const [, place, id] = /^([1-9]\d{0,14})\.(m_[0-9a-f]{16})$/.exec(text) ?? [];
+  return place === undefined || id === undefined ? null : { place: Number(place), id };
+}
+
+/** A read of neighbouring messages. `place`: the first one; 0: the newest. */
+interface ListRead extends ReadBounds {
+  readonly place: number;
+  readonly direction: Direction;
+  /** Messages to read whatever their size; default: 1. */
+  readonly least?: number;
+  readonly atOnce?: number;
+}
+
+/** One of the messages seen, and its place now. */
+interface SeenMatch {
+  readonly place: number;
+  readonly anchor: ListRow;
+}
+
+interface Rows {
+  readonly depth: number;
+  readonly rows: readonly ListRow[];
+}
+
+/** Reads the lists of one source. Changes nothing. Calls reject with a `StoreError`. Any number may run at a time. */
+export class ListReader {
+  readonly #policy: SourcePolicy;
+  readonly #maxMessageBytes: number;
+  readonly #script: Script;
+
+  /** `maxMessageBytes`: a larger message is described and not read. */
+  constructor(reader: RedisClient, policy: SourcePolicy, { maxMessageBytes }: { maxMessageBytes: number }) {
+    this.#policy = policy;
+    this.#maxMessageBytes = maxMessageBytes;
+    this.#script = loadScript(reader, { name: "readList", keys: 2, lua: readList });
+  }
+
+  /** Returns the number of messages. */
+  async depth(list: ListName): Promise<number> {
+    return (await this.#read(list, { place: 1, direction: "newer", messages: 0, bytes: 0 })).depth;
+  }
+
+  /** Reads a page in bounded reads. A page is shorter than `size` only at the end of the list or at the limit of its bytes. */
+  async page(list: ListName, { from, direction, size, bytes = PAGE_BYTES }: PageRequest): Promise<Page> {
+    const isFromEnd = from === "oldest" || from === "newest";
+    const rows: ListRow[] = [];
+    let depth = 0, held = 0, cursor: Cursor | null = isFromEnd ? null : from;
+    while (rows.length < size && held < bytes) {
+      const messages = Math.min(LOOK_BOUNDS.messages, size - rows.length);
+      const bounds = { messages, bytes: Math.min(LOOK_BOUNDS.bytes, bytes - held) };
+      const found: Rows | null = cursor === null
+        ? await this.#read(list, { place: from === "oldest" ? 1 : 0, direction, ...bounds })
+        : await this.#readBehind(list, cursor, { direction, ...bounds });
+      if (found === null) {
+        if (rows.length > 0) break;
+        return { depth: await this.depth(list), movedOn: true, rows, newer: null, older: null };
+      }
+      depth = found.depth;
+      rows.push(...found.rows);
+      held += found.rows.reduce((sum, row) => sum + (row.bytes?.length ?? 0), 0);
+      const last = found.rows.at(-1);
+      if (last === undefined || last.place === (direction === "newer" ? depth : 1)) break;
+      cursor = { place: last.place, id: last.id };
+    }
+    return { depth, movedOn: false, rows, ...cursorsAround(rows, { direction, depth }) };
+  }
+
+  /** Finds a message near a place, or without `near` anywhere in the list. Of equal messages it returns the nearest one. */
+  async find(
+    list: ListName,
+    id: string,
+    { near, signal }: { near?: number; signal?: AbortSignal } = {},
+  ): Promise<ListRow | null> {
+    if (near !== undefined) return await this.#findNear(list, { near, isWanted: (row) => row.id === id });
+    for await (const { rows } of this.walk(list, signal ? { signal } : {})) {
+      const found = rows.find((row) => row.id === id);
+      if (found) return found;
+    }
+    return null;
+  }
+
+  /** Returns the places near a message at which its bytes are, ascending. Messages between the two reads may move. */
+  async placesNear(list: ListName, { place, id }: Cursor): Promise<readonly number[]> {
+    const [older, newer] = await Promise.all([
+      this.#read(list, { place, direction: "older", ...LOOK_BOUNDS }),
+      this.#read(list, { place: place + 1, direction: "newer", ...LOOK_BOUNDS }),
+    ]);
+    return [...older.rows.toReversed(), ...newer.rows].filter((row) => row.id === id).map((row) => row.place);
+  }
+
+  /**
+   * Walks from the oldest message to the newest, in bounded reads. The next read is under way while the caller handles a chunk.
+   * Pushes, pops and our own moves in between neither skip a message that stays nor repeat one; only of more than 200 byte-equal
+   * messages in a row, some may be skipped after a pop.
+   */
+  async *walk(
+    list: ListName,
+    { bounds = WALK_BOUNDS, signal, watermark }: WalkOptions = {},
+  ): AsyncGenerator<WalkChunk> {
+    let end = await this.#findEnd(list, watermark);
+    let reading = this.#readOn(list, [], { bounds, signal });
+    while (!signal?.aborted) {
+      const { rows, depth, shift, movedOn } = await reading;
+      end -= shift;
+      const within = rows.filter(({ place }) => place <= end), last = within.at(-1);
+      if (last === undefined) return;
+      if (last.place < end) {
+        reading = this.#readOn(list, within, { bounds, signal });
+        // The caller may end the walk before this read is awaited.
+        reading.catch(() => {});
+      }
+      yield { rows: within, depth, end, movedOn };
+      if (last.place >= end) return;
+    }
+  }
+
+  /** Place of the last message of a walk. */
+  async #findEnd(list: ListName, watermark?: Watermark): Promise<number> {
+    const depth = await this.depth(list);
+    if (!watermark) return depth;
+    const near = Math.min(depth, watermark.depth), id = idOfDigest(watermark.digest);
+    const newest = await this.#findNear(list, { near, isWanted: (row) => row.id === id });
+    return newest?.place ?? near;
+  }
+
+  /** Reads behind the last of the messages seen so far; from the oldest on if there are none, or if all have left the list. */
+  async #readOn(
+    list: ListName,
+    seen: readonly ListRow[],
+    { bounds, signal }: { bounds: ReadBounds; signal: AbortSignal | undefined },
+  ): Promise<Rows & { shift: number; movedOn: boolean }> {
+    const last = seen.at(-1);
+    if (!last) {
+      return { ...await this.#read(list, { place: 1, direction: "newer", ...bounds }), shift: 0, movedOn: false };
+    }
+    const atOnce = seen.every(({ length }) => length <= SMALL_BYTES) ? MOST_AT_ONCE : FIRST_AT_ONCE;
+    const within = { messages: bounds.messages + 1, bytes: bounds.bytes + last.length, least: 2, atOnce };
+    let place = last.place, anchor = last;
+    for (;;) {
+      const { depth, rows } = await this.#read(list, { place, direction: "newer", ...within });
+      if (rows[0]?.equals(anchor)) return { depth, rows: rows.slice(1), shift: last.place - place, movedOn: false };
+      const match = await this.#findSeen(list, seen, { near: place, signal });
+      if (match === null) {
+        const found = await this.#read(list, { place: 1, direction: "newer", ...bounds });
+        return { ...found, shift: last.place, movedOn: true };
+      }
+      ({ place, anchor } = match);
+    }
+  }
+
+  /** Finds the newest of the messages seen that is still in the list; `null` if all of them have left it. */
+  async #findSeen(
+    list: ListName,
+    seen: readonly ListRow[],
+    { near, signal }: { near: number; signal: AbortSignal | undefined },
+  ): Promise<SeenMatch | null> {
+    for await (const rows of this.#searchAround(list, { near, isWhole: true })) {
+      const match = lastSeenIn(rows, seen);
+      if (match) return await this.#climb(list, seen, match);
+      if (signal?.aborted) return null;
+    }
+    return null;
+  }
+
+  /** After messages came back to the oldest end, newer ones of those seen may be further up. */
+  async #climb(list: ListName, seen: readonly ListRow[], match: SeenMatch): Promise<SeenMatch> {
+    for (;;) {
+      const newer = seen.slice(seen.indexOf(match.anchor) + 1);
+      if (newer.length === 0) return match;
+      const { rows } = await this.#read(list, { place: match.place + 1, direction: "newer", ...LOOK_BOUNDS });
+      const next = lastSeenIn(rows, newer);
+      if (next === null) return match;
+      match = next;
+    }
+  }
+
+  /** Reads behind a cursor, in the direction; `null` if its message is not near its place any more. */
+  async #readBehind(
+    list: ListName,
+    { place: near, id }: Cursor,
+    { messages, bytes, direction }: ReadBounds & { direction: Direction },
+  ): Promise<Rows | null> {
+    for (let place = near;;) {
+      const { depth, rows } = await this.#read(list, { place, direction, messages: messages + 1, bytes, least: 2 });
+      if (rows[0]?.id === id) return { depth, rows: rows.slice(1) };
+      const found = await this.#findNear(list, { near: place, isWanted: (row) => row.id === id });
+      if (found === null) return null;
+      place = found.place;
+    }
+  }
+
+  async #findNear(
+    list: ListName,
+    { near, isWanted }: { near: number; isWanted: (row: ListRow) => boolean },
+  ): Promise<ListRow | null> {
+    for await (const rows of this.#searchAround(list, { near, isWhole: false })) {
+      const found = rows.find(isWanted);
+      if (found) return found;
+    }
+    return null;
+  }
+
+  /** Reads from a place towards older messages, then towards newer ones; with `isWhole`, then all older ones that are left. */
+  async *#searchAround(
+    list: ListName,
+    { near, isWhole }: { near: number; isWhole: boolean },
+  ): AsyncGenerator<readonly ListRow[]> {
+    let lowest = near;
+    const read = async (place: number, direction: Direction) => {
+      const { rows } = await this.#read(list, { place, direction, ...LOOK_BOUNDS });
+      if (direction === "older") lowest = (rows.at(-1)?.place ?? 1) - 1;
+      return rows;
+    };
+    for (let reads = 0; reads < READS_DOWN && lowest >= 1; reads++) yield await read(lowest, "older");
+    let highest = near;
+    for (let reads = 0; reads < READS_UP; reads++) {
+      const rows = await read(highest + 1, "newer");
+      if (rows.length === 0) break;
+      yield rows;
+      highest = rows.at(-1)!.place;
+    }
+    while (isWhole && lowest >= 1) yield await read(lowest, "older");
+  }
+
+  async #read(
+    list: ListName,
+    { place, direction, messages, bytes, least = 1, atOnce = FIRST_AT_ONCE }: ListRead,
+  ): Promise<Rows> {
+    const step = direction === "newer" ? 1 : -1;
+    const reply = await this.#script(
+      ...[this.#policy[list], shelfKey(this.#policy.dlq), list === "dlq" ? 1 : 0, place, step],
+      ...[messages, least, bytes, this.#maxMessageBytes, SAMPLE_BYTES, atOnce],
+    );
+    if (!Array.isArray(reply)) throw unknownAnswer(reply);
+    const [depth, first, found] = reply as [number, number, (Buffer | [number, Buffer])[]];
+    return {
+      depth,
+      rows: found.map((one, i) => new ListRow(first + i * step, Array.isArray(one) ? [one[0], String(one[1])] : one)),
+    };
+  }
+}
+
+/** Finds the newest of the messages seen in a read. Of equal messages, it takes the one with the most of its predecessors before it. */
+function lastSeenIn(rows: readonly ListRow[], seen: readonly ListRow[]): SeenMatch | null {
+  const oldestFirst = rows.toSorted((a, b) => a.place - b.place);
+  for (const [index, anchor] of [...seen.entries()].reverse()) {
+    let best: ListRow | null = null, most = -1;
+    for (const [at, row] of [...oldestFirst.entries()].reverse()) {
+      if (!row.equals(anchor)) continue;
+      let before = 0;
+      while (before < at && before < index && oldestFirst[at - before - 1]!.equals(seen[index - before - 1]!)) before++;
+      if (before > most) [best, most] = [row, before];
+    }
+    if (best) return { place: best.place, anchor };
+  }
+  return null;
+}
+
+function cursorsAround(
+  rows: readonly ListRow[],
+  { direction, depth }: { direction: Direction; depth: number },
+): Pick<Page, "newer" | "older"> {
+  const [oldest, newest] = direction === "newer" ? [rows[0], rows.at(-1)] : [rows.at(-1), rows[0]];
+  const toCursor = ({ place, id }: ListRow) => ({ place, id });
+  return {
+    newer: newest && newest.place < depth ? toCursor(newest) : null,
+    older: oldest && oldest.place > 1 ? toCursor(oldest) : null,
+  };
+}
