@@ -14,6 +14,7 @@ import type { RedisConnections } from "../redis/connection.ts";
 import type { Snapshot } from "../cycle/cycle_state.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import type { Instance } from "../redis/lease_store.ts";
+import { UNJOURNALLED } from "../redis/move_trial.ts";
 import { ReadBudget } from "../redis/read_budget.ts";
 import { createSourceStore } from "../redis/source_store.ts";
 import { Account } from "../replay/account.ts";
@@ -74,6 +75,10 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
   const { store: redisStore, link, trial, release } = createSourceStore(policy, {
     ...{ connections, readBudget: shared.readBudget ?? new ReadBudget(Infinity), clock, onRedisError },
     token: settings.leaderElection ? instance.token : "",
+    instance: instance.name,
+    onUnjournalled: onceOnly(() =>
+      log.warning("journal_forbidden", `Remediation: ${UNJOURNALLED}`, { source: policy.name })
+    ),
   });
   const store: ReplayStore = shared.wrapStore?.(redisStore) ?? redisStore;
   const account = new Account(policy, {
@@ -130,5 +135,13 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
       await Promise.all([mutt.downstream.stop(), consumer.stop(), leadership.stop()]);
       release();
     },
+  };
+}
+
+function onceOnly(tell: () => void): () => void {
+  let isTold = false;
+  return () => {
+    if (!isTold) tell();
+    isTold = true;
   };
 }

@@ -4,14 +4,14 @@ import type { BoardReading, GateBoard, GateStatus } from "../gates/board.ts";
 import { hasTrait } from "../gates/gate.ts";
 import type { DepthReading } from "../gates/depth.ts";
 import type { Log } from "../observability/log.ts";
-import type { Chunk, ChunkBounds, Commit, Move } from "../cycle/chunk.ts";
+import type { Chunk, ChunkBounds, Commit, CommitNote, Move } from "../cycle/chunk.ts";
 import { commitResult, commitSpan, cycleFacts, cycleSpan } from "../observability/spans.ts";
 import type { Span, Tracer } from "../observability/tracing.ts";
 import { StoreError, wrongTypeError } from "../redis/errors.ts";
 import { oversizeKey } from "../redis/keys.ts";
 import type { CycleState, Snapshot } from "../cycle/cycle_state.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
-import type { Account } from "./account.ts";
+import { type Account, countReasons } from "./account.ts";
 import { planCycle } from "../cycle/plan_cycle.ts";
 import { DroppedStamps } from "./dropped_stamps.ts";
 import { readEnds } from "./ends.ts";
@@ -554,7 +554,7 @@ export class SourceReplay {
     const chunk = { destination, replayed: plan.replayed, dead: plan.deaths.length, bytes: plan.bytes };
     const { result, next } = await this.#deps.tracer.span(commitSpan(this.policy, chunk), async (span) => {
       const done = await this.#deps.store.commitAndRead(
-        { id, messages, oversize, moves, endsCycle, places, spent, firsts, ...details },
+        { id, messages, oversize, moves, endsCycle, places, spent, firsts, note: noteOf(plan), ...details },
         bounds,
       );
       span.set(commitResult(done.result));
@@ -641,6 +641,10 @@ export class SourceReplay {
   #backoff(): number {
     return Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** Math.min(this.#failures++, 10));
   }
+}
+
+function noteOf({ cycle, deaths }: JudgedChunk): CommitNote {
+  return { cycle, dead: countReasons(deaths) };
 }
 
 /** How many of the moves, oldest first, contain at most `replays` replays. */

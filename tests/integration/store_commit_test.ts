@@ -7,6 +7,7 @@ import finishMoves from "../../src/redis/scripts/finish_moves.lua" with { type: 
 import commitMovesFile from "../../src/redis/scripts/commit_moves.lua" with { type: "text" };
 import { scriptText } from "../../src/redis/scripts.ts";
 import type { Chunk, Commit, Move } from "../../src/cycle/chunk.ts";
+import { movesKey } from "../../src/redis/keys.ts";
 import type { DeadLetterStore } from "../../src/redis/dead_letter_store.ts";
 import { createStore, DEAD, DLQ, dumpKeys, readLists, STATE, TARGET } from "../../testkit/engine.ts";
 import { shareRedis } from "../../testkit/redis.ts";
@@ -20,6 +21,8 @@ const RECORD = { seq: "5", remaining: "10", replayed: "1", dead: "2" };
 const NO_PERMISSION = /user executing the script can't|ACL failure in script/;
 /** The receipt of the commits that are made without a store. */
 const RECEIPT = "receipt";
+/** The journal of the moves, and the entry of the commits that are made without a store. */
+const MOVES = movesKey(DLQ), ENTRY = "{}";
 const KEEP: Move = { to: "target", payload: null };
 const BURY: Move = { to: "dead", payload: null };
 
@@ -269,6 +272,7 @@ Deno.test("commit: takes back what it has pushed when the user may not take pick
     "2",
     "0",
     "0",
+    ENTRY,
     "1,1",
     digest,
     "0",
@@ -278,7 +282,7 @@ Deno.test("commit: takes back what it has pushed when the user may not take pick
     "C",
   ];
   const user = server().client({ username: "svc", password: "any" });
-  await rejects(user.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...args), NO_PERMISSION);
+  await rejects(user.eval(commitMoves, 6, DLQ, TARGET, DEAD, STATE, RECEIPT, MOVES, ...args), NO_PERMISSION);
   deepStrictEqual(await dumpKeys(client), before);
 });
 
@@ -445,7 +449,25 @@ for (
 const sha = createHash("sha1").update("cba").digest("hex");
 /** The arguments of a good commit of a, b and c, by position. */
 const GOOD = [
-  ...["3", "3", "5", "this", "9999999999999", "-1", "0", "", "3", "0", "0", "1,1,1", sha, "0", "1:1,2:2,3:3", ""],
+  ...[
+    "3",
+    "3",
+    "5",
+    "this",
+    "9999999999999",
+    "-1",
+    "0",
+    "",
+    "3",
+    "0",
+    "0",
+    ENTRY,
+    "1,1,1",
+    sha,
+    "0",
+    "1:1,2:2,3:3",
+    "",
+  ],
 ];
 
 for (const [token, answer] of [["me", "ok"], ["other", "not_leader"], ["", "ok"]] as const) {
@@ -454,36 +476,36 @@ for (const [token, answer] of [["me", "ok"], ["other", "not_leader"], ["", "ok"]
     await client.hset(STATE, "leader", "me");
     const before = await dumpKeys(client);
     const args = GOOD.with(7, token);
-    strictEqual(await client.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...args), answer);
+    strictEqual(await client.eval(commitMoves, 6, DLQ, TARGET, DEAD, STATE, RECEIPT, MOVES, ...args), answer);
     if (answer !== "ok") deepStrictEqual(await dumpKeys(client), before);
   });
 }
 
 const invalid: [name: string, at: Record<number, string>, ...payloads: string[]][] = [
-  ["the count is 0", { 0: "0", 1: "0", 14: "" }],
+  ["the count is 0", { 0: "0", 1: "0", 15: "" }],
   ["the count is no number", { 0: "x" }],
-  ["the count is over 4,000", { 0: "4001", 14: Array.from({ length: 4_001 }, (_, i) => `${i + 1}:1`).join() }],
+  ["the count is over 4,000", { 0: "4001", 15: Array.from({ length: 4_001 }, (_, i) => `${i + 1}:1`).join() }],
   ["more go to the target than there are", { 1: "4" }],
   ["fewer than none go to the target", { 1: "-1" }],
   ["the number that goes to the target is none", { 1: "x" }],
-  ["fewer go as they are than there are, and there is no payload", { 14: "1:1,2:2" }],
-  ["more go as they are than there are", { 14: "1:1,2:2,3:3,3:3" }],
-  ["one that is to go as it is is not there", { 14: "1:1,2:2,3:4" }],
+  ["fewer go as they are than there are, and there is no payload", { 15: "1:1,2:2" }],
+  ["more go as they are than there are", { 15: "1:1,2:2,3:3,3:3" }],
+  ["one that is to go as it is is not there", { 15: "1:1,2:2,3:4" }],
   ["there is a payload too many", {}, "payload"],
-  ["there is a payload too few", { 14: "1:1" }, "payload"],
+  ["there is a payload too few", { 15: "1:1" }, "payload"],
   ["what it uses up is no number", { 8: "x" }],
   ["it uses up less than nothing", { 8: "-1" }],
   ["the number of first ones is none", { 9: "x" }],
-  ["there are fewer places than messages", { 15: "3,1" }],
-  ["picked messages are to go as they are", { 15: "3,2,1" }],
-  ["picked messages are proven by nothing", { 12: "", 14: "", 15: "3,2,1" }, "a", "b", "c"],
+  ["there are fewer places than messages", { 16: "3,1" }],
+  ["picked messages are to go as they are", { 16: "3,2,1" }],
+  ["picked messages are proven by nothing", { 13: "", 15: "", 16: "3,2,1" }, "a", "b", "c"],
   ["the number of fields is no number", { 10: "x" }],
   ["there are fewer fields than it says", { 10: "1" }],
 ];
 
 Deno.test("commit: answers ok when the arguments are those that the invalid ones are made of", async () => {
   const { client } = await prepare();
-  strictEqual(await client.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...GOOD), "ok");
+  strictEqual(await client.eval(commitMoves, 6, DLQ, TARGET, DEAD, STATE, RECEIPT, MOVES, ...GOOD), "ok");
 });
 
 for (const [name, at, ...payloads] of invalid) {
@@ -491,7 +513,10 @@ for (const [name, at, ...payloads] of invalid) {
     const { client } = await prepare();
     const before = await dumpKeys(client);
     const args = GOOD.map((good, i) => at[i] ?? good);
-    strictEqual(await client.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...args, ...payloads), "invalid");
+    strictEqual(
+      await client.eval(commitMoves, 6, DLQ, TARGET, DEAD, STATE, RECEIPT, MOVES, ...args, ...payloads),
+      "invalid",
+    );
     deepStrictEqual(await dumpKeys(client), before);
   });
 }
@@ -522,29 +547,43 @@ for (const [name, forbidden, others] of [["target", TARGET, DEAD], ["dead list",
     const before = await dumpKeys(client);
     const digest = createHash("sha1").update("ba").digest("hex");
     const proof = ["1,1", digest, "0", "1:1,2:2", ""];
-    const args = ["2", "1", chunk.record.sequence, "this", "9999999999999", "-1", "0", "", "2", "0", "0", ...proof];
+    const args = [
+      "2",
+      "1",
+      chunk.record.sequence,
+      "this",
+      "9999999999999",
+      "-1",
+      "0",
+      "",
+      "2",
+      "0",
+      "0",
+      ENTRY,
+      ...proof,
+    ];
     const user = server().client({ username: "svc", password: "any" });
     await rejects(
-      user.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...args),
+      user.eval(commitMoves, 6, DLQ, TARGET, DEAD, STATE, RECEIPT, MOVES, ...args),
       NO_PERMISSION,
     );
     deepStrictEqual(await dumpKeys(client), before);
     await client.acl("SETUSER", "svc", `(+lpush ~${forbidden})`);
-    strictEqual(await user.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...args), "ok");
+    strictEqual(await user.eval(commitMoves, 6, DLQ, TARGET, DEAD, STATE, RECEIPT, MOVES, ...args), "ok");
   });
 }
 
 const finish = scriptText(finishMoves);
 /** The arguments of the script behind the pushes of a and b to the target and of c to the dead list, by position. */
-const FINISH = ["3", "2", "5", "this", "9999999999999", "-1", "0", "", "3", "0", "0"];
+const FINISH = ["3", "2", "5", "this", "9999999999999", "-1", "0", "", "3", "0", "0", ENTRY];
 
 /** Runs pushes and the script in one transaction. @returns the script's answer */
 async function finishBehind(
   client: Redis,
   { target = TARGET, args = FINISH }: { target?: string; args?: readonly string[] } = {},
 ): Promise<unknown> {
-  const keys = [DLQ, target, DEAD, STATE, RECEIPT];
-  const replies = await client.multi().lpush(target, "a", "b").lpush(DEAD, "c").eval(finish, 5, ...keys, ...args)
+  const keys = [DLQ, target, DEAD, STATE, RECEIPT, MOVES];
+  const replies = await client.multi().lpush(target, "a", "b").lpush(DEAD, "c").eval(finish, 6, ...keys, ...args)
     .exec();
   const [error, answer] = replies!.at(-1)!;
   if (error) throw error;
@@ -609,7 +648,7 @@ for (const [name, forbidden] of [["target", TARGET], ["dead list", DEAD]] as con
     if (forbidden === TARGET) await client.lpush(DEAD, "c");
     else await client.lpush(TARGET, "a", "b");
     await rejects(
-      user.eval(finish, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...FINISH),
+      user.eval(finish, 6, DLQ, TARGET, DEAD, STATE, RECEIPT, MOVES, ...FINISH),
       NO_PERMISSION,
     );
     deepStrictEqual(await dumpKeys(client), before);
