@@ -2,6 +2,7 @@
 import type { ChooseProxy } from "../config/proxy.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
 import { createSourceBoard, createSourceGates } from "../gates/source_gates.ts";
+import type { NewEntry } from "../journal/entries.ts";
 import type { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import type { LiveSettings } from "../mutt/dynamic_keys.ts";
 import type { ProbeAccess } from "../mutt/moogsoft_probe.ts";
@@ -43,6 +44,8 @@ export interface SharedParts {
   readonly instance: Instance;
   readonly metrics: Metrics;
   readonly sloCounters: SloCounters;
+  /** Records what this instance does; default: not recorded. */
+  readonly note?: (entry: NewEntry) => void;
   readonly log: Log;
   readonly clock: Clock;
   readonly tracer: Tracer;
@@ -87,6 +90,7 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
   });
   const leadership = createLeadership(policy, {
     ...{ committer, instance, settings, isEnabled, link, account, metrics, log, clock },
+    onChange: (event) => shared.note?.({ kind: "leader", source: policy.name, event }),
   });
   const mutt = createMuttGates(setup, {
     ...{ live, redis, clock, log, tracer, onRedisError, chooseProxy, snapshot },

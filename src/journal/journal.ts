@@ -50,9 +50,8 @@ export interface JournalAnswer {
 
 /** A journal that was verified. */
 export interface VerifiedJournal extends ChainReport {
-  readonly journal: JournalName;
-  /** Whose moves it holds; `null`: it is shared. */
-  readonly source: string | null;
+  /** `audit`, `incidents` or `moves <source>`. */
+  readonly name: string;
 }
 
 /** A source with a journal of moves. */
@@ -64,8 +63,6 @@ export interface JournalSource {
 /** Dependencies of a {@link Journal}. */
 export interface JournalDeps {
   readonly store: JournalStore;
-  /** The sources whose moves are read. */
-  readonly sources: () => readonly JournalSource[];
   /** Name of this process in the entries. */
   readonly instance: string;
   /** Whether Redis is connected. */
@@ -87,6 +84,7 @@ interface Stream {
 export class Journal {
   readonly #deps: JournalDeps;
   readonly #writer: JournalWriter;
+  #sources: () => readonly JournalSource[] = () => [];
 
   constructor(deps: JournalDeps) {
     this.#deps = deps;
@@ -94,17 +92,27 @@ export class Journal {
     this.#writer = new JournalWriter({ isReady, clock, log, append: (name, text) => store.append(name, text) });
   }
 
+  /** Attaches the sources whose moves are read; before: none. */
+  attachSources(sources: () => readonly JournalSource[]): void {
+    this.#sources = sources;
+  }
+
   /** Writes an entry now. Rejects with a `StoreError`; the entry may have been written nevertheless. */
   async record(entry: NewEntry): Promise<void> {
     await this.#deps.store.append(journalOf(entry), this.#format(entry));
   }
 
-  /** Writes an entry in the background, as soon as Redis takes it. Never throws. */
+  /** Writes an entry in the background, after {@link Journal.start} and as soon as Redis takes it. Never throws. */
   note(entry: NewEntry): void {
     this.#writer.write(journalOf(entry), this.#format(entry));
   }
 
-  /** Writes what waits, if Redis answers within a second. Never rejects. */
+  /** Begins to write what {@link Journal.note} was given: call it when Redis is known to be safe. */
+  start(): void {
+    this.#writer.start();
+  }
+
+  /** Writes what waits if it was started and Redis answers within a second. Never rejects. */
   stop(): Promise<void> {
     return this.#writer.stop();
   }
@@ -162,8 +170,8 @@ export class Journal {
     const streams = this.#streams({ ...(journals ? { journals } : {}), ...(source === undefined ? {} : { source }) });
     const verified: VerifiedJournal[] = [];
     for (const stream of streams) {
-      const { journal, source, name } = stream, copy = copies[name];
-      verified.push({ journal, source, ...await this.#verifyOne(stream, copy) });
+      const { name } = stream;
+      verified.push({ name, ...await this.#verifyOne(stream, copies[name]) });
     }
     return verified;
   }
@@ -184,7 +192,7 @@ export class Journal {
     const shared = (["audit", "incidents"] as const).filter((name) => journals.includes(name)).map((name): Stream => ({
       ...{ name, journal: name, source: null, address: name },
     }));
-    const sources = journals.includes("moves") ? this.#deps.sources() : [];
+    const sources = journals.includes("moves") ? this.#sources() : [];
     return [
       ...sources.filter(({ name }) => source === undefined || name === source).map(({ name, dlq }): Stream => ({
         ...{ name: `moves ${name}`, journal: "moves", source: name, address: { dlq } },

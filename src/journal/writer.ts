@@ -24,11 +24,12 @@ export interface JournalWriterDeps {
   readonly log: Log;
 }
 
-/** A queue before the journal. It starts by itself with its first entry. */
+/** A queue before the journal. */
 export class JournalWriter extends PeriodicTask {
   readonly #deps: JournalWriterDeps;
   readonly #waiting: { journal: SharedJournal; text: string }[] = [];
   #dropped = 0;
+  #isStarted = false;
   /** Code of the failure that was logged last; empty: writing works. */
   #toldCode = "";
 
@@ -41,13 +42,18 @@ export class JournalWriter extends PeriodicTask {
   write(journal: SharedJournal, text: string): void {
     if (this.#waiting.length >= MOST_WAITING) this.#dropped++;
     else this.#waiting.push({ journal, text });
-    this.start();
     this.wake();
+  }
+
+  override start(): void {
+    this.#isStarted = true;
+    super.start();
   }
 
   /** Writes what waits, if Redis answers in time. Call it when nothing is recorded any more. Never rejects. */
   override async stop(): Promise<void> {
     await super.stop();
+    if (!this.#isStarted) return;
     if (this.#waiting.length > 0 && this.#deps.isReady()) {
       const written = new AbortController();
       const writing = this.#writeAll().catch(() => {}).finally(() => written.abort());

@@ -3,6 +3,7 @@ import type { Settings } from "../config/fields.ts";
 import type { SourcesFile } from "../config/sources.ts";
 import type { GateBoard } from "../gates/board.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
+import type { Journal } from "../journal/journal.ts";
 import type { Teardown } from "../lifecycle/teardown.ts";
 import type { LiveSettings } from "../mutt/dynamic_keys.ts";
 import type { VaultSecrets } from "../mutt/vault.ts";
@@ -36,6 +37,7 @@ export interface OperatedSource {
 export interface OperationCore {
   readonly live: LiveSettings;
   readonly connections: RedisConnections;
+  readonly journal: Pick<Journal, "record">;
   /** The enabled sources. */
   readonly setups: readonly SourceDefinition[];
   /** Creates a source without starting it. The caller stops it. */
@@ -67,6 +69,9 @@ export interface Actor {
   readonly name: string;
   readonly role: OperationRole;
 }
+
+/** A person at the command line, who has the settings and so every right. */
+export const CLI_ACTOR: Actor = { name: "cli", role: "admin" };
 
 /** Context of an operation that runs in its own process. */
 export interface CommandContext extends OperationContext {
@@ -100,4 +105,5 @@ export interface ServiceContext extends OperationContext {
   /** Result of the last Vault request; default: Vault is not used. */
   readonly vault?: Pick<VaultSecrets, "state">;
   readonly slos: { report(): SloReport };
+  readonly journal: Pick<Journal, "record" | "query" | "follow" | "verify">;
 }
