@@ -1,7 +1,7 @@
 /** commit_moves.lua by itself: every answer, and what is in every key afterwards. */
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import type { Redis } from "ioredis";
 import finishMoves from "../../src/redis/scripts/finish_moves.lua" with { type: "text" };
 import commitMovesFile from "../../src/redis/scripts/commit_moves.lua" with { type: "text" };
@@ -132,6 +132,14 @@ const moved: {
   },
 ];
 
+/** Two dead ones, the oldest and the newest, each once. */
+function samplesOf(messages: readonly Uint8Array[], moves: readonly Move[]): string[] {
+  const deaths = messages.filter((_, i) => moves[i]!.to === "dead").slice(0, 2);
+  return [...new Set([...deaths, messages[0]!, messages.at(-1)!])].map((message) =>
+    `m_${createHash("sha1").update(message).digest("hex").slice(0, 16)}`
+  );
+}
+
 for (const { name, dlq, count, moves, after, proof } of withEachProof(moved)) {
   Deno.test(`commit: moves ${name} when the tail is what was read (${proof})`, async () => {
     const { store, client, chunk } = await prepare(dlq, { ...BOUNDS, messages: count ?? BOUNDS.messages }, proof);
@@ -141,8 +149,17 @@ for (const { name, dlq, count, moves, after, proof } of withEachProof(moved)) {
       target: ["before-t", ...after.target],
       dead: ["before-d", ...after.dead],
     });
-    const { movedAtMs, ...record } = await client.hgetall(STATE);
+    const { movedAtMs, movesHead, ...record } = await client.hgetall(STATE);
     ok(Number(movedAtMs) >= chunk.nowMs, movedAtMs);
+    const [[id, entry]] = await client.xrange(MOVES, "-", "+") as [[string, string[]]];
+    const told = JSON.stringify({
+      ...{ kind: "move", sequence: "5", cycle: 0, replayed: after.target.length, dead: {} },
+      bytes: chunk.messages.reduce((sum, { length }) => sum + length, 0),
+      ...{ samples: samplesOf(chunk.messages, moves), job: null, instance: "" },
+    });
+    deepStrictEqual(entry, ["number", "1", "previous", "", "entry", told]);
+    strictEqual(movesHead, `1 ${createHash("sha1").update(`${id} 1  ${told}`).digest("hex")}`);
+    strictEqual(await client.xlen(MOVES), 1);
     deepStrictEqual(record, {
       seq: "6",
       firsts: "0",
@@ -406,6 +423,11 @@ const refused: { name: string; answer: string; meanwhile?: Meanwhile; commit?: (
     meanwhile: ({ client }: Prepared) => client.set(key!, "text"),
   })),
   {
+    name: "the journal of the moves is a string",
+    answer: "wrong_type",
+    meanwhile: ({ client }) => client.set(MOVES, "text"),
+  },
+  {
     name: "the record is a list",
     answer: "wrong_type",
     meanwhile: async ({ client }) => {
@@ -502,6 +524,45 @@ const invalid: [name: string, at: Record<number, string>, ...payloads: string[]]
   ["the number of fields is no number", { 10: "x" }],
   ["there are fewer fields than it says", { 10: "1" }],
 ];
+
+/** Whoever may not call XADD moves messages as before the journal. */
+for (const proof of PROOFS) {
+  Deno.test(`commit: moves, and counts the entry that is missing, when the user may not write the journal (${proof})`, async () => {
+    const { client } = await prepare(["a", "b", "c"]);
+    await client.acl("SETUSER", "svc", "reset", "on", "nopass", "+@all", "-xadd", "allkeys");
+    const store = createStore({ client: () => server().client({ username: "svc", password: "any" }) });
+    const commitOne = async (by: DeadLetterStore) => {
+      const chunk = await by.readForCommit({ ...BOUNDS, messages: 1 });
+      const given = proof === "WATCH" ? chunk : { ...chunk, guard: null };
+      strictEqual(await by.commit(commitOf(given, { id: String(chunk.depth) })), "ok");
+      return await client.hget(STATE, "movesHead");
+    };
+    strictEqual(await commitOne(store), "1 ");
+    strictEqual(await client.exists(MOVES), 0);
+    const allowed = createStore(server()), head = await commitOne(allowed);
+    match(head ?? "", /^2 [0-9a-f]{40}$/);
+    strictEqual(await commitOne(store), head!.replace("2", "3"));
+    deepStrictEqual(await readLists(server()), { dlq: [], target: ["before-t", "a", "b", "c"], dead: ["before-d"] });
+    const [[, entry]] = await client.xrange(MOVES, "-", "+") as [[string, string[]]];
+    deepStrictEqual(entry.slice(0, 4), ["number", "2", "previous", ""]);
+  });
+}
+
+for (
+  const [name, head] of [
+    ["words", "any words"],
+    ["bytes that are no UTF-8", Buffer.from([0x31, 0xff])],
+    ["a number of sixteen digits", `1234567890123456 ${"a".repeat(40)}`],
+    ["a long hash", `7 ${"a".repeat(1_000)}`],
+  ] as const
+) {
+  Deno.test(`commit: begins the journal anew when its head is ${name}`, async () => {
+    const { store, client, chunk } = await prepare();
+    await client.hset(STATE, "movesHead", head);
+    strictEqual(await store.commit(commitOf(chunk)), "ok");
+    match(await client.hget(STATE, "movesHead") ?? "", /^1 [0-9a-f]{40}$/);
+  });
+}
 
 Deno.test("commit: answers ok when the arguments are those that the invalid ones are made of", async () => {
   const { client } = await prepare();
