@@ -155,7 +155,10 @@ export class Journal {
     let cursor = query.cursor ?? await this.#end(query);
     while (!signal.aborted) {
       const answer = await this.query({ ...query, cursor, limit: PAGE, oldestFirst: true });
-      yield* answer.entries;
+      for (const found of answer.entries) {
+        if (signal.aborted) return;
+        yield found;
+      }
       cursor = answer.cursor;
       if (answer.isComplete) await this.#deps.clock.sleep(FOLLOW_MS, signal);
     }
