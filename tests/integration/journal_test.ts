@@ -106,6 +106,22 @@ Deno.test("runOnce: a killed instance's commits are all in the journal, beside t
   assert.deepEqual((await journal.verify()).flatMap(({ breaks }) => breaks), []);
 });
 
+Deno.test("runOnce: two instances that drain at once make one chain, with one entry for each commit", async () => {
+  await server().seedList(DLQ, eventTexts(400));
+  {
+    await using one = createEngine(server(), { name: "one" });
+    await using two = createEngine(server(), { name: "two" });
+    await Promise.all([one.start(), two.start()]);
+    await waitUntil(async () => await server().depth(DLQ) === 0, { what: "the DLQ is empty" });
+  }
+  const { journal } = openJournal();
+  const { entries } = await journal.query({ journals: ["moves"], limit: 1_000 });
+  const sequences = entries.map(({ entry }) => entry.kind === "move" ? entry.sequence : "");
+  assert.equal(new Set(sequences).size, entries.length);
+  assert.equal(entries.reduce((sum, { entry }) => sum + (entry.kind === "move" ? entry.replayed : NaN), 0), 400);
+  assert.deepEqual((await journal.verify()).flatMap(({ breaks }) => breaks), []);
+});
+
 Deno.test("record: two instances at once make one chain", async () => {
   const [one, two] = [openJournal().journal, openJournal().journal];
   await Promise.all(Array.from({ length: 50 }, (_, i) => (i % 2 === 0 ? one : two).record(run(`run_${i}`))));
