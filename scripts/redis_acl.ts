@@ -26,6 +26,8 @@ export const COMMAND_GRANTS: readonly CommandGrant[] = [
     without: null,
   },
   { commands: ["zcount"], why: "The pace.", without: null },
+  { commands: ["xadd"], why: "The journal.", without: "nothing is recorded; `check` warns" },
+  { commands: ["xrange", "xrevrange"], why: "Reading the journal.", without: "it cannot be read" },
   {
     commands: ["watch", "multi", "exec", "discard"],
     why: "Guard a move.",

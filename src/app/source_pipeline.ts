@@ -2,6 +2,7 @@
 import type { ChooseProxy } from "../config/proxy.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
 import { createSourceBoard, createSourceGates } from "../gates/source_gates.ts";
+import type { NewEntry } from "../journal/entries.ts";
 import type { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import type { LiveSettings } from "../mutt/dynamic_keys.ts";
 import type { ProbeAccess } from "../mutt/moogsoft_probe.ts";
@@ -15,6 +16,7 @@ import type { Snapshot } from "../cycle/cycle_state.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import { ListReader } from "../redis/list_reader.ts";
 import type { Instance } from "../redis/lease_store.ts";
+import { UNJOURNALLED } from "../redis/move_trial.ts";
 import { ReadBudget } from "../redis/read_budget.ts";
 import { SourceControl } from "../redis/source_control.ts";
 import { createSourceStore } from "../redis/source_store.ts";
@@ -44,6 +46,8 @@ export interface SharedParts {
   readonly instance: Instance;
   readonly metrics: Metrics;
   readonly sloCounters: SloCounters;
+  /** Records what this instance does; default: not recorded. */
+  readonly note?: (entry: NewEntry) => void;
   readonly log: Log;
   readonly clock: Clock;
   readonly tracer: Tracer;
@@ -76,6 +80,10 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
   const { store: redisStore, link, trial, release } = createSourceStore(policy, {
     ...{ connections, readBudget: shared.readBudget ?? new ReadBudget(Infinity), clock, onRedisError },
     token: settings.leaderElection ? instance.token : "",
+    instance: instance.name,
+    onUnjournalled: onceOnly(() =>
+      log.warning("journal_forbidden", `Remediation: ${UNJOURNALLED}`, { source: policy.name })
+    ),
   });
   const store: ReplayStore = shared.wrapStore?.(redisStore) ?? redisStore;
   const account = new Account(policy, {
@@ -84,6 +92,7 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
   });
   const leadership = createLeadership(policy, {
     ...{ committer, instance, settings, isEnabled, link, account, metrics, log, clock },
+    onChange: (event) => shared.note?.({ kind: "leader", source: policy.name, event }),
   });
   const mutt = createMuttGates(setup, {
     ...{ live, redis, clock, log, tracer, onRedisError, chooseProxy, snapshot },
@@ -140,5 +149,13 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
       await Promise.all([mutt.downstream.stop(), consumer.stop(), leadership.stop()]);
       release();
     },
+  };
+}
+
+function onceOnly(tell: () => void): () => void {
+  let isTold = false;
+  return () => {
+    if (!isTold) tell();
+    isTold = true;
   };
 }

@@ -3,6 +3,7 @@ import type { Settings } from "../config/fields.ts";
 import type { SourcesFile } from "../config/sources.ts";
 import type { GateBoard } from "../gates/board.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
+import type { Journal } from "../journal/journal.ts";
 import type { Teardown } from "../lifecycle/teardown.ts";
 import type { LiveSettings } from "../mutt/dynamic_keys.ts";
 import type { VaultSecrets } from "../mutt/vault.ts";
@@ -55,6 +56,7 @@ export interface SourceFlow {
 export interface OperationCore {
   readonly live: LiveSettings;
   readonly connections: RedisConnections;
+  readonly journal: Pick<Journal, "record">;
   /** The enabled sources. */
   readonly setups: readonly SourceDefinition[];
   /** Creates a source without starting it. The caller stops it. */
@@ -86,6 +88,9 @@ export interface Actor {
   readonly name: string;
   readonly role: OperationRole;
 }
+
+/** A person at the command line, who has the settings and so every right. */
+export const CLI_ACTOR: Actor = { name: "cli", role: "admin" };
 
 /** Context of an operation that runs in its own process. */
 export interface CommandContext extends OperationContext {
@@ -124,51 +129,23 @@ export interface ServiceContext extends OperationContext {
   /** Result of the last Vault request; default: Vault is not used. */
   readonly vault?: Pick<VaultSecrets, "state">;
   readonly slos: { report(): SloReport };
-}
-
-/** What an operator did, for the journal. */
-export interface AuditedAction {
-  readonly operation: string;
-  readonly source: string;
-  readonly actor: Actor;
-  /** The operator's words; empty: the operation takes none. */
-  readonly reason: string;
-  /** What it did, in one sentence. */
-  readonly result: string;
+  readonly journal: Pick<Journal, "record" | "query" | "follow" | "verify">;
 }
 
 /** Context of an operation that runs in the service for an actor. */
 export interface OperatorContext extends ServiceContext {
   readonly actor: Actor;
-  /** Default: nothing is recorded. */
-  readonly journal?: { record(action: AuditedAction): Promise<void> };
-}
-
-/** An operator's action, for the journal. */
-export interface AuditedOperation {
-  readonly kind: "operation";
-  readonly actor: string;
-  readonly role: string;
-  readonly operation: string;
-  readonly source: string | null;
-  /** A summary, without secrets. */
-  readonly input: Readonly<Record<string, unknown>>;
-  readonly result: string;
+  /** Of the request, for the journal; `null`: it came without one. */
   readonly correlationId: string | null;
-  readonly job: string | null;
-  /** Ids of the messages that it names. */
-  readonly messages: readonly string[];
 }
 
 /** Context of an operation that looks at messages for an actor. */
-export interface LookContext extends Pick<OperationContext, "clock" | "signal"> {
-  readonly actor: Actor;
+export interface LookContext extends Pick<OperatorContext, "clock" | "signal" | "actor" | "correlationId"> {
   readonly sources: () => readonly {
     readonly parts: Pick<OperatedSource, "setup" | "lists"> & {
       readonly board: Pick<GateBoard, "last">;
       readonly replay: Pick<SourceReplay, "judge">;
     };
   }[];
-  /** Default: nothing can be recorded, so secrets are not shown. */
-  readonly journal?: { record(entry: AuditedOperation): Promise<void> };
+  readonly journal: Pick<Journal, "record">;
 }

@@ -12,7 +12,8 @@ import { dryRun } from "../replay/dry_run.ts";
 import { addOutcomes, type StoppedBy, type TurnOutcome } from "../replay/outcome.ts";
 import { replaySettings } from "../replay/replay_settings.ts";
 import { EXIT } from "../runtime/exit.ts";
-import type { CommandContext, OperatedSource, OperationCore } from "./context.ts";
+import { operationEntry } from "./audit.ts";
+import { CLI_ACTOR, type CommandContext, type OperatedSource, type OperationCore } from "./context.ts";
 import { inspectRedis } from "./inspect_redis.ts";
 import type { JsonSchema, Operation } from "./operation.ts";
 import { COUNT, FLAG, listOf, objectOf, oneOf, TEXT, TEXT_OR_NULL } from "./schema.ts";
@@ -113,10 +114,29 @@ async function runOnce(given: CommandContext, input: OnceInput): Promise<OnceRep
       teardown.add(`the gates of ${setup.policy.name}`, () => source.stop());
       return source;
     });
-    return await withCore(options, { core, chosen });
+    const report = await withCore(options, { core, chosen });
+    if (report.ok && !dryRun) await recordRun(report.summary, { core, options });
+    return report;
   } finally {
     await teardown.run(given.settings.shutdownTimeoutMs);
   }
+}
+
+/** The messages have moved: a journal that cannot be written does not make the run a failure. */
+async function recordRun(
+  { sources }: OnceSummary,
+  { core, options: { log, force, source } }: { core: OperationCore; options: RunContext },
+): Promise<void> {
+  const result = sources.map(({ name, replayed, stoppedBy }) => `${name}: ${replayed} replayed, ${stoppedBy}`).join(
+    "; ",
+  );
+  const entry = operationEntry(CLI_ACTOR, { operation: "once", source, input: { force }, result });
+  await core.journal.record(entry).catch((error: unknown) => {
+    if (!(error instanceof StoreError)) throw error;
+    log.warning("journal_unwritable", `The run is not in the journal: ${explainRedisError(error)}`, {
+      code: error.code,
+    });
+  });
 }
 
 async function withCore(

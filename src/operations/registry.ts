@@ -2,6 +2,7 @@
 import { browse } from "./browse.ts";
 import { check } from "./check.ts";
 import { config } from "./config.ts";
+import { journal } from "./journal.ts";
 import { explain } from "./explain.ts";
 import { once } from "./once.ts";
 import { pause } from "./pause.ts";
@@ -11,11 +12,12 @@ import { resume } from "./resume.ts";
 import { show } from "./show.ts";
 import { slo } from "./slo.ts";
 import { status } from "./status.ts";
+import { verify } from "./verify.ts";
 
 /** All operations. To add one, write its file and list it here. */
 export const OPERATIONS = [
   ...[status, explain, slo] as const,
-  ...[browse, show] as const,
+  ...[browse, show, journal, verify] as const,
   ...[pause, resume, release, replayNow] as const,
   ...[check, config, once] as const,
 ] as const;

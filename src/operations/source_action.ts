@@ -5,6 +5,7 @@ import { quote } from "../config/redact.ts";
 import { MAX_OPERATOR_NAME, MAX_REASON, toLine } from "../cycle/pause.ts";
 import { explainRedisError } from "../redis/advice.ts";
 import { StoreError } from "../redis/errors.ts";
+import { operationEntry } from "./audit.ts";
 import type { OperatorContext, RunningSource, ServiceContext } from "./context.ts";
 
 /** The description of each member says what is wanted; {@link findProblems} uses it. */
@@ -103,6 +104,9 @@ export async function actOnSource<Input extends { readonly source: string; reado
     source: input.source,
     actor: by,
   });
-  await context.journal?.record({ operation, source: input.source, actor: context.actor, reason, result });
+  await context.journal.record(operationEntry(context.actor, {
+    ...{ operation, source: input.source, correlationId: context.correlationId, result },
+    input: reason === "" ? {} : { reason },
+  }));
   return { ok: true, source: input.source, result };
 }

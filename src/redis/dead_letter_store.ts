@@ -28,7 +28,8 @@ import type { RedisClient } from "./cluster.ts";
 import { BulkCommand, inOneWrite } from "./bulk_command.ts";
 import { ChunkReader, parseChunk, readArguments } from "./chunk_reader.ts";
 import { unknownAnswer } from "./errors.ts";
-import { oversizeKey, receiptKey, stateKey } from "./keys.ts";
+import { movesKey, oversizeKey, receiptKey, stateKey } from "./keys.ts";
+import { describeCommit } from "./move_entry.ts";
 import { type BulkCall, type BulkScript, loadBulkScript, loadScript, type Script, scriptText } from "./scripts.ts";
 import { SAMPLE_BYTES, sha1 } from "./sample.ts";
 import { TailGuard } from "./tail_guard.ts";
@@ -48,7 +49,9 @@ export class DeadLetterStore {
   readonly #oversize: string;
   readonly #state: string;
   readonly #receipt: string;
+  readonly #moves: string;
   readonly #token: string;
+  readonly #instance: string;
   readonly #mover: Redis;
   readonly #readState: Script;
   readonly #browseOldest: Script;
@@ -62,25 +65,28 @@ export class DeadLetterStore {
   /**
    * Only this store may use `mover`. No connection may resend commands (see `clientOptions`): a resent commit could match the
    * next chunk if that is byte-equal. `token`: writes are refused while another instance holds the lease; empty: no lease.
+   * `instance`: this process in the journal.
    */
   constructor(
     { reader, committer, mover }: { reader: RedisClient; committer: RedisClient; mover: Redis },
     policy: SourcePolicy,
-    { token = "" }: { token?: string } = {},
+    { token = "", instance = "" }: { token?: string; instance?: string } = {},
   ) {
     this.#token = token;
+    this.#instance = instance;
     this.#dlq = policy.dlq;
     this.#target = policy.target;
     this.#dead = policy.dead;
     this.#oversize = oversizeKey(policy.dlq);
     this.#state = stateKey(policy.dlq);
     this.#receipt = receiptKey(policy.dlq, createId());
+    this.#moves = movesKey(policy.dlq);
     this.#readState = loadScript(reader, { name: "peekSource", keys: 2, lua: peekSource });
     this.#browseOldest = loadScript(reader, { name: "readChunk", keys: 2, lua: readChunk });
     this.#browseNewest = loadScript(reader, { name: "browseNewest", keys: 1, lua: browseNewest });
     this.#mover = mover;
     this.#begin = loadScript(committer, { name: "beginCycle", keys: 2, lua: beginCycle });
-    this.#commit = loadBulkScript(mover, { keys: 5, lua: commitMoves });
+    this.#commit = loadBulkScript(mover, { keys: COMMIT_KEYS, lua: commitMoves });
     this.#resolveLostCommit = loadScript(committer, { name: "settleCommit", keys: 2, lua: settleCommit });
     this.#guard = new TailGuard(mover, { key: policy.dlq, other: committer });
     this.#chunks = new ChunkReader(mover, { keys: [this.#dlq, this.#state], guard: this.#guard });
@@ -193,9 +199,16 @@ export class DeadLetterStore {
       commit;
     const replays = moves.filter(({ to }) => to === "target").length, extras = Object.entries(fields);
     return [
-      ...[this.#dlq, this.#target, commit.oversize ? this.#oversize : this.#dead, this.#state, this.#receipt],
+      ...[
+        this.#dlq,
+        this.#target,
+        commit.oversize ? this.#oversize : this.#dead,
+        this.#state,
+        this.#receipt,
+        this.#moves,
+      ],
       ...[moves.length, replays, sequence, id, notAfterMs, targetLimit ?? -1, endsCycle ? 1 : 0, this.#token],
-      ...[spent, firsts, extras.length, ...extras.flat()],
+      ...[spent, firsts, extras.length, JSON.stringify(describeCommit(commit, this.#instance)), ...extras.flat()],
     ];
   }
 
@@ -208,11 +221,17 @@ export class DeadLetterStore {
     const trims = lists.map(([, key]) => new BulkCommand("ltrim", [key, 0, -1]));
     const pushes = lists.map(([to, key]) => new BulkCommand("lpush", [key], pushed[to]));
     // EVAL, because the pushes would stand if Redis did not know the script by its digest.
-    return [...trims, ...pushes, new BulkCommand("eval", [FINISH_MOVES, 5, ...this.#commitArguments(commit)])];
+    return [
+      ...trims,
+      ...pushes,
+      new BulkCommand("eval", [FINISH_MOVES, COMMIT_KEYS, ...this.#commitArguments(commit)]),
+    ];
   }
 }
 
 const FINISH_MOVES = scriptText(finishMoves);
+/** Number of keys of commit_checks.lua. */
+const COMMIT_KEYS = 6;
 
 /** Lengths, digest and sample size of the messages, as the commit script compares them. */
 type Proof = readonly [lengths: string, digest: string, sampleBytes: number];

@@ -79,6 +79,11 @@ export function journalKey(name: "audit" | "incidents"): string {
   return `mutt:remediation:{journal}:${name}`;
 }
 
+/** Key of the head of such a journal: number and hash of its newest entry (string). In the slot of the journal. */
+export function journalHeadKey(name: "audit" | "incidents"): string {
+  return `${journalKey(name)}:head`;
+}
+
 /** Returns the hash tag of a key, which decides its cluster slot: the text between the first `{` and the next `}`, if any. */
 export function hashTag(key: string): string | undefined {
   const open = key.indexOf("{");

@@ -8,6 +8,7 @@ import type { Redis } from "ioredis";
 import type { RedisClient } from "./cluster.ts";
 import { BulkCommand } from "./bulk_command.ts";
 import { redisErrorCode, throwStoreError } from "./errors.ts";
+import appendEntry from "./scripts/append_entry.lua" with { type: "text" };
 import lookAhead from "./scripts/look_ahead.lua" with { type: "text" };
 import stateFields from "./scripts/state_fields.lua" with { type: "text" };
 import commitChecks from "./scripts/commit_checks.lua" with { type: "text" };
@@ -15,6 +16,7 @@ import whole from "./scripts/whole.lua" with { type: "text" };
 
 /** The files that scripts may include. */
 const INCLUDES: Readonly<Record<string, string>> = {
+  "append_entry.lua": appendEntry,
   "commit_checks.lua": commitChecks,
   "look_ahead.lua": lookAhead,
   "state_fields.lua": stateFields,

@@ -25,20 +25,22 @@ export interface SourceStore {
   release(): void;
 }
 
-/** Opens the source's own connection in the background. `token` is the leader's lease token; empty: leader election is off. */
+/** Opens the source's own connection in the background. `token` is the leader's lease token; empty: leader election is off. `instance` is this process in the journal. */
 export function createSourceStore(
   policy: SourcePolicy,
-  { connections, readBudget, token, clock, onRedisError }: {
+  { connections, readBudget, token, instance, clock, onRedisError, onUnjournalled }: {
     connections: RedisConnections;
     readBudget: ReadBudget;
     token: string;
+    instance: string;
     clock: Clock;
     onRedisError: (error: unknown) => void;
+    onUnjournalled: () => void;
   },
 ): SourceStore {
   const { reader, committer } = connections;
   const mover = connections.openNeeded(`mover:${policy.name}`, policy.dlq);
-  const store = new BudgetedStore(readBudget, { reader, committer, mover }, policy, { token });
+  const store = new BudgetedStore(readBudget, { reader, committer, mover }, policy, { token, instance });
   return {
     store,
     link: {
@@ -51,6 +53,7 @@ export function createSourceStore(
       clock,
       refusals: () => connections.refusals(),
       onRedisError,
+      onUnjournalled,
     }),
     release: () => {
       store.letGo();

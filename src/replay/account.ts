@@ -318,7 +318,8 @@ function listOf(reason: DeadReason, { dlq, dead }: Pick<SourcePolicy, "dlq" | "d
   return reason === "oversize" ? oversizeKey(dlq) : dead;
 }
 
-function countReasons(deaths: readonly BuriedMessage[]): Partial<Record<DeadReason, number>> {
+/** Counts dead messages by reason. */
+export function countReasons(deaths: readonly BuriedMessage[]): Partial<Record<DeadReason, number>> {
   const counts: Partial<Record<DeadReason, number>> = {};
   for (const { reason } of deaths) counts[reason] = (counts[reason] ?? 0) + 1;
   return counts;

@@ -4,7 +4,7 @@ import type { BoardReading, GateBoard, GateStatus } from "../gates/board.ts";
 import { hasTrait } from "../gates/gate.ts";
 import type { DepthReading } from "../gates/depth.ts";
 import type { Log } from "../observability/log.ts";
-import type { Chunk, ChunkBounds, Commit, Move } from "../cycle/chunk.ts";
+import type { Chunk, ChunkBounds, Commit, CommitNote, Move } from "../cycle/chunk.ts";
 import type { Buffer } from "node:buffer";
 import type { Verdict } from "../message/verdict.ts";
 import { commitResult, commitSpan, cycleFacts, cycleSpan } from "../observability/spans.ts";
@@ -13,7 +13,7 @@ import { StoreError, wrongTypeError } from "../redis/errors.ts";
 import { oversizeKey } from "../redis/keys.ts";
 import { type CycleState, isCycleWanted, isUnderTest, type Snapshot } from "../cycle/cycle_state.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
-import type { Account } from "./account.ts";
+import { type Account, countReasons } from "./account.ts";
 import { planCycle } from "../cycle/plan_cycle.ts";
 import { DroppedStamps } from "./dropped_stamps.ts";
 import { readEnds } from "./ends.ts";
@@ -600,7 +600,7 @@ export class SourceReplay {
     const chunk = { destination, replayed: plan.replayed, dead: plan.deaths.length, bytes: plan.bytes };
     const { result, next } = await this.#deps.tracer.span(commitSpan(this.policy, chunk), async (span) => {
       const done = await this.#deps.store.commitAndRead(
-        { id, messages, oversize, moves, endsCycle, places, spent, firsts, ...details },
+        { id, messages, oversize, moves, endsCycle, places, spent, firsts, note: noteOf(plan), ...details },
         bounds,
       );
       span.set(commitResult(done.result));
@@ -687,6 +687,10 @@ export class SourceReplay {
   #backoff(): number {
     return Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** Math.min(this.#failures++, 10));
   }
+}
+
+function noteOf({ cycle, deaths }: JudgedChunk): CommitNote {
+  return { cycle, dead: countReasons(deaths) };
 }
 
 /** How many of the moves, oldest first, contain at most `replays` replays. */

@@ -1,8 +1,9 @@
 /** What operators write to the state of a source, and that every instance obeys it. */
+import type { NewEntry } from "../../src/journal/entries.ts";
 import assert from "node:assert/strict";
 import { CYCLE_STATE_FIELDS, parseCycleState } from "../../src/cycle/cycle_state.ts";
 import { MAX_PAUSE_MS } from "../../src/cycle/pause.ts";
-import type { AuditedAction, OperatorContext } from "../../src/operations/context.ts";
+import type { OperatorContext } from "../../src/operations/context.ts";
 import { explain } from "../../src/operations/explain.ts";
 import { pause } from "../../src/operations/pause.ts";
 import { release } from "../../src/operations/release.ts";
@@ -198,8 +199,10 @@ Deno.test("release: a suspect source takes everything at once, and only newer re
   assert.ok(engine.source.replay.lastSnapshot()!.record.brake.suspect, "it failed again");
 });
 
+const NO_JOURNAL = { query: () => assert.fail(), follow: () => assert.fail(), verify: () => assert.fail() };
+
 /** A context over an engine. */
-function context(engine: Engine, actions: AuditedAction[] = []): OperatorContext & { readonly wakes: () => number } {
+function context(engine: Engine, actions: NewEntry[] = []): OperatorContext & { readonly wakes: () => number } {
   let wakes = 0;
   const loop = { isStarted: () => true, isTurning: () => true, wake: () => void wakes++ };
   return {
@@ -209,7 +212,8 @@ function context(engine: Engine, actions: AuditedAction[] = []): OperatorContext
     sources: () => [{ parts: engine.source, loop }],
     slos: { report: () => assert.fail() },
     actor: { name: "ann", role: "operator" },
-    journal: { record: (action) => Promise.resolve(void actions.push(action)) },
+    correlationId: null,
+    journal: { ...NO_JOURNAL, record: (action) => Promise.resolve(void actions.push(action)) },
     wakes: () => wakes,
   };
 }
@@ -226,7 +230,7 @@ async function run<Result extends { ok: boolean }>(
 
 Deno.test("operations: pause, resume and replay_now say what they did, are recorded, and wake the loop", async () => {
   await using engine = createEngine(server());
-  const actions: AuditedAction[] = [], given = context(engine, actions), source = "alerter";
+  const actions: NewEntry[] = [], given = context(engine, actions), source = "alerter";
   const first = await run(engine, () => pause.run(given, { source, reason: "network work" }));
   assert.match(first.result, /^paused by ann until (\d{4}-\d\d-\d\d )?\d\d:\d\d UTC$/);
   const again = await run(engine, () => pause.run(given, { source, forSeconds: 60, reason: "more" }));
@@ -245,7 +249,8 @@ Deno.test("operations: pause, resume and replay_now say what they did, are recor
   assert.equal((await run(engine, () => replayNow.run(given, { source }))).result, "a cycle begins within 5 s");
   const released = await run(engine, () => release.run(given, { source, reason: "r" }));
   assert.equal(released.result, "was healthy; nothing to release");
-  assert.deepEqual(actions.map(({ operation, actor, reason }) => `${operation} ${actor.name} ${reason}`), [
+  const entries = actions.filter((entry) => entry.kind === "operation");
+  assert.deepEqual(entries.map(({ operation, actor, input }) => `${operation} ${actor} ${input.reason ?? ""}`), [
     ...["pause ann network work", "pause ann more", "replay_now ann ", "resume ann ", "resume ann ", "replay_now ann "],
     "release ann r",
   ]);
