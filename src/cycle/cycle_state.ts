@@ -2,6 +2,7 @@
 import { type Brake, BRAKE_REASONS, RELEASED } from "./brake.ts";
 import { type CycleLimit, parseCycleLimit } from "./cycle_limit.ts";
 import { type CycleTally, parseTallies } from "./evidence.ts";
+import { JOB_FIELDS, JOB_PROGRESS_FIELDS, parseRunningJob, type RunningJob } from "./running_job.ts";
 
 /** The cycle state of a source. Missing or invalid fields read as on a new source. */
 export interface CycleState {
@@ -42,6 +43,8 @@ export interface CycleState {
   readonly breakerCanaryAtMs: number;
   /** Until this time, by the server's clock, a fixed rate is used up. */
   readonly spentUntilMs: number;
+  /** The running or paused job; `null`: none. While there is one, automatic replay waits. */
+  readonly job: RunningJob | null;
 }
 
 /** A source at one instant, by the server's clock. */
@@ -58,10 +61,11 @@ export const CYCLE_STATE_FIELDS = [
   ...["seq", "cycle", "startedAtMs", "depthAtStart", "remaining", "replayed", "dead", "newestBytes", "newestDigest"],
   ...["boundBy", "suspect", "distance", "wait", "allowance", "brakeReason", "firsts", "movedAtMs", "tallies"],
   ...["scannedDepth", "lagMs", "stampsDropped", "outages", "breakerCanaryAtMs", "spentUntilMs"],
+  ...JOB_FIELDS,
 ];
 /**
  * The fields that a commit may write, and those that say which cycle it is and where it ends. The others change only when a cycle
- * begins.
+ * or a job begins.
  */
 export const COMMITTED_FIELDS = [
   ...[
@@ -77,6 +81,7 @@ export const COMMITTED_FIELDS = [
     "spentUntilMs",
   ],
   ...["depthAtStart", "newestBytes", "newestDigest"],
+  ...JOB_PROGRESS_FIELDS,
 ];
 /** Maximum size of a field, in bytes. A longer one counts as missing. */
 export const MAX_FIELD_BYTES = 16_384;
@@ -117,6 +122,7 @@ export function parseCycleState(flat: readonly unknown[]): CycleState {
     outages: text("outages"),
     breakerCanaryAtMs: whole("breakerCanaryAtMs"),
     spentUntilMs: whole("spentUntilMs"),
+    job: parseRunningJob(text, whole),
   };
 }
 

@@ -21,6 +21,8 @@ interface GateTraits {
   readonly logsItself?: true;
   /** While it is closed, no backlog can drain, so the time does not count for the objective `time_to_drain`. */
   readonly stopsDrainClock?: true;
+  /** It holds automatic replay, but not the job that an operator has confirmed. */
+  readonly holdsAutomaticOnly?: true;
 }
 
 /** The name of a trait. */
@@ -52,6 +54,12 @@ const GATES = {
     isOnEverySource: true,
     blocksStart: true,
     logsItself: true,
+  },
+  job: {
+    reasons: ["none", "running", "paused"],
+    isOnEverySource: true,
+    blocksStart: true,
+    holdsAutomaticOnly: true,
   },
   consumer: {
     reasons: ["off", "alive", "gone", "unknown", "never_seen", "health_url_failed"],
