@@ -123,7 +123,7 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
   const replay = new SourceReplay(policy, { ...turnDeps, store, board, settings: turnSettings });
   const jobs = new JobStore(committer, policy, { createId });
   const runner = new JobRunner(policy, {
-    ...{ jobs, leadership, account, clock, createId, log, settings: turnSettings },
+    ...{ jobs, leadership, account, clock, createId, log, readBudget, settings: turnSettings },
     gates: gatesOfJobs(board),
     look: () => replay.look(),
     open: (job) => openJobStores(policy, job, { connections, readBudget, token }),

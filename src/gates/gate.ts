@@ -59,6 +59,7 @@ const GATES = {
     reasons: ["none", "running", "paused"],
     isOnEverySource: true,
     blocksStart: true,
+    stopsDrainClock: true,
     holdsAutomaticOnly: true,
   },
   consumer: {

@@ -69,8 +69,14 @@ export function plannedFields(job: PlannedJob): Readonly<Record<string, string>>
   };
 }
 
+/** Every field of a job's hash. */
+export const JOB_HASH_FIELDS = [
+  ...["verb", "list", "status", "selection", "depth", "newestBytes", "newestDigest", "planned", "plan", "plannedBy"],
+  ...["reason", "startedBy", "createdAtMs", "startedAtMs", "endedAtMs", "result"],
+];
+
 /** Parses a job's hash. `null`: it is missing, or not a job of ours. Never throws. */
-export function parseJob(id: string, fields: Readonly<Record<string, string>>): Job | null {
+export function parseJob(id: string, fields: Readonly<Record<string, string | undefined>>): Job | null {
   const verb = JOB_VERBS.find((one) => one === fields.verb), list = JOB_LISTS.find((one) => one === fields.list);
   const status = JOB_STATUSES.find((one) => one === fields.status);
   const selection = parseJson(fields.selection) as Selection | null;

@@ -11,19 +11,21 @@ import { MAX_SELECTED_IDS } from "../message/selection.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import type { RedisClient } from "../redis/cluster.ts";
 import { throwStoreError, unknownAnswer } from "../redis/errors.ts";
-import { jobKey, jobsKey, stateKey } from "../redis/keys.ts";
+import { claimKey, jobKey, jobsKey, stateKey } from "../redis/keys.ts";
 import { createNewestReader } from "../redis/newest_reader.ts";
 import { sha1 } from "../redis/sample.ts";
 import { loadScript, type Script } from "../redis/scripts.ts";
 import askJob from "../redis/scripts/ask_job.lua" with { type: "text" };
 import planJob from "../redis/scripts/plan_job.lua" with { type: "text" };
 import startJob from "../redis/scripts/start_job.lua" with { type: "text" };
-import { type Job, parseJob, plannedFields, type PlannedJob, type Watermark } from "./job.ts";
+import { type Job, JOB_HASH_FIELDS, parseJob, plannedFields, type PlannedJob, type Watermark } from "./job.ts";
 
 /** Time until a plan expires, and until the rest of an ended job does, in milliseconds. */
 export const PLAN_EXPIRES_MS = 3_600_000, JOB_EXPIRES_MS = 7 * 24 * 3_600_000;
 /** Time until trash expires, in milliseconds: a day longer than its job, which names it. */
 export const TRASH_EXPIRES_MS = JOB_EXPIRES_MS + 24 * 3_600_000;
+/** A claim of a list ends with its job; if the job is gone without an end, after this time, in milliseconds. */
+const CLAIM_EXPIRES_MS = 30 * 24 * 3_600_000;
 /** Most jobs of a source that are kept. */
 export const MAX_JOBS = 100;
 
@@ -52,7 +54,7 @@ export class JobStore {
     this.#policy = policy;
     this.#createId = createId;
     this.#plan = loadScript(redis, { name: "planJob", keys: 2, lua: planJob });
-    this.#start = loadScript(redis, { name: "startJob", keys: 3, lua: startJob });
+    this.#start = loadScript(redis, { name: "startJob", keys: 4, lua: startJob });
     this.#ask = loadScript(redis, { name: "askJob", keys: 2, lua: askJob });
   }
 
@@ -76,14 +78,15 @@ export class JobStore {
 
   /** Returns a job; `null` if it does not exist, or has expired. */
   async get(id: string): Promise<Job | null> {
-    return parseJob(id, await this.#redis.hgetall(jobKey(this.#policy.dlq, id)).catch(throwStoreError));
+    const values = await this.#redis.hmget(jobKey(this.#policy.dlq, id), ...JOB_HASH_FIELDS).catch(throwStoreError);
+    return parseJob(id, Object.fromEntries(JOB_HASH_FIELDS.map((name, i) => [name, values[i] ?? undefined])));
   }
 
   /** Returns the jobs that are kept, the newest first. */
   async list(): Promise<readonly Job[]> {
     const key = jobsKey(this.#policy.dlq);
-    const ids = await this.#redis.zrevrange(key, 0, MAX_JOBS - 1).catch(throwStoreError);
-    const jobs = await Promise.all(ids.map((id) => this.get(id)));
+    const ids = await this.#redis.zrange(key, -MAX_JOBS, "-1").catch(throwStoreError);
+    const jobs = await Promise.all(ids.toReversed().map((id) => this.get(id)));
     return jobs.filter((job) => job !== null);
   }
 
@@ -91,7 +94,8 @@ export class JobStore {
   async start(id: string, { by }: { by: string }): Promise<StartResult> {
     const { dlq } = this.#policy, job = await this.get(id);
     if (job === null) return "missing";
-    const reply = await this.#start(stateKey(dlq), jobKey(dlq, id), this.#keyOf(job.selection.list), id, by);
+    const list = this.#keyOf(job.selection.list);
+    const reply = await this.#start(stateKey(dlq), jobKey(dlq, id), list, claimKey(list), id, by, CLAIM_EXPIRES_MS);
     return answer(reply, START_RESULTS);
   }
 
@@ -118,7 +122,7 @@ export class JobStore {
     if (removed.length === 0) return;
     await Promise.all([
       redis.zrem(jobsKey(dlq), ...removed),
-      ...removed.map((id) => redis.unlink(jobKey(dlq, id))),
+      ...removed.map((id) => redis.pexpire(jobKey(dlq, id), 0)),
     ]).catch(throwStoreError);
   }
 }

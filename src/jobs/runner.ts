@@ -9,12 +9,13 @@
  */
 import type { Chunk, ChunkBounds, CommitResult } from "../cycle/chunk.ts";
 import type { Snapshot } from "../cycle/cycle_state.ts";
-import { jobFields, type RunningJob } from "../cycle/running_job.ts";
+import { jobFields, type JobVerb, type RunningJob } from "../cycle/running_job.ts";
 import type { GateStatus, TurnGates } from "../gates/board.ts";
 import { hasTrait } from "../gates/gate.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import type { Log } from "../observability/log.ts";
 import { StoreError, wrongTypeError } from "../redis/errors.ts";
+import type { ReadBudget } from "../redis/read_budget.ts";
 import type { JobStores } from "../redis/source_store.ts";
 import type { JobMove, JobMoveResult } from "../redis/sweep_store.ts";
 import type { Account } from "../replay/account.ts";
@@ -41,6 +42,9 @@ const SOON_MS = 20;
 /** First and longest pause after a failure, in milliseconds. */
 const RETRY_MS = 1_000, MAX_RETRY_MS = 30_000;
 
+/** The verbs that drain the job's own list to the target, and all verbs that a runner knows. */
+const DRAINS: readonly JobVerb[] = ["redrive", "revive"], VERBS_RUN: readonly JobVerb[] = [...DRAINS, "bury", "purge"];
+
 /** The replay that drains a job's own list. */
 export type JobReplay = Pick<
   SourceReplay,
@@ -55,6 +59,8 @@ export interface JobRunnerDeps {
   /** Creates the replay that drains the job's own list. */
   readonly createReplay: (job: RunningJob, stores: JobStores) => JobReplay;
   readonly createPicker: CreatePicker;
+  /** Bounds the messages that all sources hold. */
+  readonly readBudget: Pick<ReadBudget, "take">;
   /** Reads the source's state. */
   readonly look: () => Promise<Snapshot>;
   /** The gates of a confirmed job. */
@@ -112,7 +118,7 @@ export class JobRunner {
 
   /** The source as the replay of the job's own list last read it; `null`: no such replay works. */
   lastSnapshot(): Snapshot | null {
-    return this.#work?.hasBegun ? this.#work.replay.lastSnapshot() : null;
+    return this.#work?.replay.lastSnapshot() ?? null;
   }
 
   /** Time until the next cycle of that replay is due, in milliseconds. */
@@ -159,7 +165,7 @@ export class JobRunner {
     const held = closed.find(({ name }) => hasTrait(name, "isOnEverySource") && hasTrait(name, "blocksStart"));
     if (held) return this.#outcome(heldBy(held));
     if (!work.stores.isReady()) return this.#outcome({ by: "redis", nextInMs: SOON_MS });
-    if (job.phase === "act" && ["redrive", "revive"].includes(job.verb)) return await this.#drain(job, work, signal);
+    if (job.phase === "act" && DRAINS.includes(job.verb)) return await this.#drain(job, work, signal);
     return this.#outcome(await this.#advance(job, work, signal));
   }
 
@@ -191,7 +197,8 @@ export class JobRunner {
   async #advance(job: RunningJob, work: Work, signal: AbortSignal): Promise<Rest> {
     switch (job.phase) {
       case "sweep":
-        return work.picks ? await this.#sweep(work, work.picks, signal) : await this.#cancel(job);
+        if (work.picks === null || !VERBS_RUN.includes(job.verb)) return await this.#cancel(job);
+        return await this.#sweep(work, work.picks, signal);
       case "restore":
       case "back":
         return await this.#restore(job, work, signal);
@@ -207,8 +214,18 @@ export class JobRunner {
     return GO_ON;
   }
 
-  /** Sweeps chunk after chunk until the turn is over or the phase is. */
+  /** Sweeps until the turn is over or the phase is. Holds at most two chunks: the one in hand, and the one read ahead. */
   async #sweep(work: Work, picks: Picker, signal: AbortSignal): Promise<Rest> {
+    const { bytes, messageBytes } = this.#bounds();
+    const share = await this.#deps.readBudget.take(2 * Math.max(bytes, messageBytes));
+    try {
+      return await this.#sweepChunks(work, picks, signal);
+    } finally {
+      share.release();
+    }
+  }
+
+  async #sweepChunks(work: Work, picks: Picker, signal: AbortSignal): Promise<Rest> {
     const { clock } = this.#deps,
       { sweep } = work.stores,
       bounds = this.#bounds(),
@@ -265,9 +282,7 @@ export class JobRunner {
         this.#hasMoved(left);
         return AGAIN;
       }
-      if (left === 0) {
-        return phase === "back" ? await this.#finish(work, { status: "cancelled", trashMs: 0 }) : GO_ON;
-      }
+      if (left === 0) return phase === "back" ? await this.#finishCancelled(work) : GO_ON;
       sequence = String(Number(sequence) + 1);
     } while (!signal.aborted && clock.monotonicMs() < endsAtMs);
     return GO_ON;
@@ -275,6 +290,7 @@ export class JobRunner {
 
   /** Drains the job's own list to the target. Only this asks all gates. */
   async #drain(job: RunningJob, work: Work, signal: AbortSignal): Promise<TurnOutcome> {
+    if (job.picked === 0) return this.#outcome(await this.#finish(work, { status: "done", trashMs: 0 }));
     const isFirst = !work.hasBegun && job.replayed + job.dead === 0;
     const outcome = await work.replay.runOnce({ begin: isFirst ? "now" : "due", signal });
     if (outcome.began || !isFirst) work.hasBegun = true;
@@ -328,6 +344,12 @@ export class JobRunner {
       chunk = await next;
       if (isLast) return GO_ON;
     }
+  }
+
+  /** A job whose selection or verb this instance does not know has not been cancelled by an operator: it has failed. */
+  #finishCancelled(work: Work): Promise<Rest> {
+    const isKnown = work.picks !== null && VERBS_RUN.includes(work.job!.verb);
+    return this.#finish(work, { status: isKnown ? "cancelled" : "failed", trashMs: 0 });
   }
 
   /** Ends the job, with what it did. */

@@ -6,7 +6,6 @@
  * WATCH is not available or another client has pushed, by a digest of the messages. With WATCH, the messages are pushed by
  * commands before the script in one transaction; otherwise by the script, which costs Redis much more (bench/figures.md).
  */
-import type { Buffer } from "node:buffer";
 import type { Command, Redis } from "ioredis";
 import {
   BEGIN_RESULTS,

@@ -13,7 +13,7 @@ import { inOneWrite } from "./bulk_command.ts";
 import { ChunkReader } from "./chunk_reader.ts";
 import type { RedisClient } from "./cluster.ts";
 import { unknownAnswer } from "./errors.ts";
-import { jobKey, jobListKey, receiptKey, shelfKey, stateKey, trashKey } from "./keys.ts";
+import { claimKey, jobKey, jobListKey, receiptKey, shelfKey, stateKey, trashKey } from "./keys.ts";
 import { SAMPLE_BYTES } from "./sample.ts";
 import { type BulkScript, loadBulkScript, loadScript, type Script } from "./scripts.ts";
 import finishJob from "./scripts/finish_job.lua" with { type: "text" };
@@ -77,7 +77,7 @@ export class SweepStore {
   readonly #job: string;
   readonly #token: string;
   readonly #mover: Redis;
-  readonly #keys: Readonly<Record<"list" | "shelf" | "own" | "state" | "receipt" | "job" | "trash", string>>;
+  readonly #keys: Readonly<Record<"list" | "shelf" | "own" | "state" | "receipt" | "job" | "trash" | "claim", string>>;
   readonly #chunks: ChunkReader;
   readonly #sweep: BulkScript;
   readonly #restore: Script;
@@ -93,8 +93,10 @@ export class SweepStore {
     this.#job = job;
     this.#token = token;
     this.#mover = mover;
+    const swept = list === "dead" ? dead : dlq;
     this.#keys = {
-      list: list === "dead" ? dead : dlq,
+      list: swept,
+      claim: claimKey(swept),
       shelf: shelfKey(dlq),
       own: jobListKey(dlq, job),
       state: stateKey(dlq),
@@ -105,7 +107,7 @@ export class SweepStore {
     this.#chunks = new ChunkReader(mover, { keys: [this.#keys.list, this.#keys.state], guard: null });
     this.#sweep = loadBulkScript(mover, { keys: 5, lua: sweepChunk });
     this.#restore = loadScript(committer, { name: "restoreChunk", keys: 4, lua: restoreChunk });
-    this.#finish = loadScript(committer, { name: "finishJob", keys: 6, lua: finishJob });
+    this.#finish = loadScript(committer, { name: "finishJob", keys: 7, lua: finishJob });
     this.#resolveLost = loadScript(committer, { name: "settleCommit", keys: 2, lua: settleCommit });
   }
 
@@ -156,10 +158,10 @@ export class SweepStore {
 
   /** Ends the job. Automatic replay goes on then. */
   async finish({ phase, status, keepMs, trashMs, fields, ...move }: JobEnd): Promise<JobMoveResult> {
-    const { state, receipt, job, own, trash, shelf } = this.#keys;
+    const { state, receipt, job, own, trash, shelf, claim } = this.#keys;
     const details = [phase, status, keepMs, trashMs, ...Object.entries(fields).flat()];
     return toResult(
-      await this.#finish(state, receipt, job, own, trash, shelf, ...this.#arguments(move), ...details),
+      await this.#finish(state, receipt, job, own, trash, shelf, claim, ...this.#arguments(move), ...details),
     );
   }
 

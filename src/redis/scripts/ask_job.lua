@@ -10,7 +10,7 @@ local id, wish = ARGV[1], ARGV[2]
 local record = redis.call('HMGET', state, 'seq', 'job', 'jobPhase', 'jobCancelled')
 if record[2] ~= id then return 'not_running' end
 local sequence = tonumber(whole(record[1])) + 1
-local isKept = redis.call('EXISTS', job) == 1
+local isKept = redis.call('HGET', job, 'status')
 if wish == 'cancel' then
   if record[4] == '1' then return 'not_running' end
   -- First what the sweep has passed goes back, then what it has picked.

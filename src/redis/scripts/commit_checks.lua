@@ -17,7 +17,7 @@ local remaining
 local function findRefusal()
   if not count or count < 1 or count > 4000 or not extras or extras < 0 or not firsts then return 'invalid' end
   if not replays or replays < 0 or replays > count or not spent or spent < 0 then return 'invalid' end
-  local refusal = findMoveRefusal({ dlq, target, dead },
+  local refusal = findMoveRefusal({ { dlq, 'list' }, { target, 'list' }, { dead, 'list' } },
     'remaining', 'replayed', 'dead', 'firsts', 'replayedTotal', 'pickedTotal')
   if refusal then return refusal end
   remaining = tonumber(whole(record[3]))

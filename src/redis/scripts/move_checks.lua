@@ -4,14 +4,12 @@
 local RECEIPT_SECONDS = 86400
 local record, nowMs
 
--- Returns why nothing may move; nil if only the messages may still prevent it. Changes nothing. `lists`: the keys of lists.
--- Reads into `record` the fields seq and leader, and those that the caller names.
-local function findMoveRefusal(lists, ...)
-  for _, list in ipairs(lists) do
-    local kind = redis.call('TYPE', list).ok
-    if kind ~= 'none' and kind ~= 'list' then return 'wrong_type' end
-  end
-  for _, expected in ipairs({ { state, 'hash' }, { receipt, 'string' } }) do
+-- Returns why nothing may move; nil if only the messages may still prevent it. Changes nothing. `kinds`: more keys, each with its
+-- type. Reads into `record` the fields seq and leader, and those that the caller names.
+local function findMoveRefusal(kinds, ...)
+  kinds[#kinds + 1] = { state, 'hash' }
+  kinds[#kinds + 1] = { receipt, 'string' }
+  for _, expected in ipairs(kinds) do
     local kind = redis.call('TYPE', expected[1]).ok
     if kind ~= 'none' and kind ~= expected[2] then return 'wrong_type' end
   end

@@ -12,7 +12,7 @@ local phase, most, mostBytes, nextPhase = ARGV[6], tonumber(ARGV[7]), tonumber(A
 -- include move_checks.lua
 
 if not most or most < 1 or most > 500 or not mostBytes then return 'invalid' end
-local refusal = findMoveRefusal({ from, list }, 'job', 'jobPhase', 'jobList', 'scannedDepth')
+local refusal = findMoveRefusal({ { from, 'list' }, { list, 'list' } }, 'job', 'jobPhase', 'jobList', 'scannedDepth')
 if refusal then return refusal end
 if record[3] ~= job or record[4] ~= phase then return 'stale' end
 

@@ -16,7 +16,8 @@ local count, digest, sampleBytes, picks, left = tonumber(ARGV[6]), ARGV[7], tonu
 -- include move_checks.lua
 
 if not count or count < 0 or count > 500 or not left or left < 0 then return 'invalid' end
-local refusal = findMoveRefusal({ list, shelf, own }, 'job', 'jobPhase', 'jobSwept', 'jobPicked', 'jobList', 'scannedDepth')
+local refusal = findMoveRefusal({ { list, 'list' }, { shelf, 'list' }, { own, 'list' } },
+  'job', 'jobPhase', 'jobSwept', 'jobPicked', 'jobList', 'scannedDepth')
 if refusal then return refusal end
 if record[3] ~= job or record[4] ~= 'sweep' then return 'stale' end
 
