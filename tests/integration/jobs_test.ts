@@ -1,86 +1,190 @@
 /** Jobs on a real Redis: every list before and after, byte for byte. */
-import { Buffer } from "node:buffer";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import type { Job } from "../../src/jobs/job.ts";
-import { jobListKey, shelfKey, trashKey } from "../../src/redis/keys.ts";
-import { sha1 } from "../../src/redis/sample.ts";
-import { createEngine, DEAD, DLQ, type Engine, eventTexts, idOf, STATE, TARGET } from "../../testkit/engine.ts";
+import { claimKey, trashKey } from "../../src/redis/keys.ts";
+import {
+  createEngine,
+  DEAD,
+  DLQ,
+  eventText,
+  eventTexts,
+  idOf,
+  replayedText,
+  STATE,
+  withoutInstants,
+} from "../../testkit/engine.ts";
+import { planJob, readJobLists, runJob, startJob } from "../../testkit/jobs.ts";
 import { shareRedis } from "../../testkit/redis.ts";
 
 const server = shareRedis();
 
-const messageId = (text: string) => `m_${sha1([Buffer.from(text)]).slice(0, 16)}`;
-
-/** Plans a job over the messages with these texts. */
-async function plan(
-  engine: Engine,
-  { verb, list = "dlq", texts }: { verb: Job["verb"]; list?: "dlq" | "dead"; texts: readonly string[] },
-): Promise<string> {
-  await engine.connections.waitUntilReady(10_000);
-  const { jobs } = engine.source;
-  const watermark = await jobs.readWatermark(list, { maxMessageBytes: 1_000_000 });
-  return await jobs.plan({
-    selection: { source: "alerter", list, query: "", ids: texts.map(messageId) },
-    ...{ verb, watermark, planned: texts.length, plan: null, plannedBy: "ann", reason: "test" },
-  });
-}
-
-/** Takes turns until no job runs. */
-async function runJob(engine: Engine): Promise<void> {
-  await engine.source.leadership.take();
-  const { signal } = new AbortController();
-  for (let turn = 0; turn < 1_000; turn++) {
-    if ((await engine.source.replay.look()).record.job === null) return;
-    const { nextInMs } = await engine.source.turns.runOnce({ begin: "due", signal });
-    await new Promise((resolve) => setTimeout(resolve, Math.min(nextInMs, 20)));
-  }
-  throw new Error("the job does not end");
-}
+const TEXTS = eventTexts(250);
+const PICKED = [0, 1, 57, 99, 100, 101, 248, 249].map((i) => TEXTS[i]!);
+const REST = TEXTS.filter((text) => !PICKED.includes(text));
 
 /** Ids in each list, oldest first. */
-async function readAll(job: string): Promise<Record<string, string[]>> {
-  const keys = {
-    dlq: DLQ,
-    target: TARGET,
-    dead: DEAD,
-    shelf: shelfKey(DLQ),
-    own: jobListKey(DLQ, job),
-    trash: trashKey(DLQ, job),
-  };
-  const lists = await Promise.all(
-    Object.entries(keys).map(async ([name, key]) => [name, (await server().readTexts(key)).map(idOf)] as const),
-  );
-  return Object.fromEntries(lists.filter(([, found]) => found.length > 0));
+async function readIds(job: string): Promise<Record<string, string[]>> {
+  const lists = await readJobLists(server(), job);
+  return Object.fromEntries(Object.entries(lists).map(([name, found]) => [name, found.map(idOf)]));
 }
 
-const TEXTS = eventTexts(250);
-const PICKED = [0, 1, 57, 99, 100, 101, 248, 249];
-const REST = TEXTS.map(idOf).filter((id) => !PICKED.includes(Number(id)));
-
 for (
-  const { verb, after } of [
-    { verb: "purge", after: { dlq: REST, trash: PICKED.map(String) } },
-    { verb: "redrive", after: { dlq: REST, target: PICKED.map(String) } },
-    { verb: "bury", after: { dlq: REST, dead: PICKED.map(String) } },
+  const { verb, after, result } of [
+    { verb: "purge", after: { trash: PICKED }, result: { trashed: 8 } },
+    { verb: "redrive", after: { target: PICKED.map((text) => replayedText(text)) }, result: { replayed: 8 } },
+    { verb: "bury", after: { dead: PICKED }, result: { dead: 8 } },
   ] as const
 ) {
   Deno.test(`job ${verb}: moves the picked messages in order, and leaves the others where they were`, async () => {
     await server().seedList(DLQ, TEXTS);
     await using engine = createEngine(server());
-    const id = await plan(engine, { verb, texts: PICKED.map((i) => TEXTS[i]!) });
-    strictEqual(await engine.source.jobs.start(id, { by: "bob" }), "ok");
-    await server().client().lpush(DLQ, "later");
+    const id = await startJob(engine, { verb, texts: PICKED });
+    // Byte-equal to a picked message, but it has arrived after the plan.
+    await server().client().lpush(DLQ, PICKED[0]!);
     await runJob(engine);
-    deepStrictEqual(await readAll(id), { ...after, dlq: [...after.dlq, "later"] });
-    const dlq = await server().readTexts(DLQ);
-    deepStrictEqual(dlq.slice(0, -1), TEXTS.filter((_, i) => !PICKED.includes(i)));
-    const job = await engine.source.jobs.get(id);
-    strictEqual(job?.status, "done");
-    deepStrictEqual(job.result, {
-      ...{ swept: 250, picked: 8, replayed: 0, dead: 0, trashed: 0, returned: 0 },
-      ...{ redrive: { replayed: 8 }, bury: { dead: 8 }, purge: { trashed: 8 } }[verb],
-    });
+    const lists = await readJobLists(server(), id);
+    deepStrictEqual(lists.dlq, [...REST, PICKED[0]!]);
+    const [name, expected] = Object.entries(after)[0]!;
+    deepStrictEqual(Object.keys(lists), ["dlq", name]);
+    if (verb === "bury") deepStrictEqual(lists.dead!.map(idOf), expected.map(idOf));
+    else deepStrictEqual(lists[name]!.map(withoutInstants), expected);
+    if (verb === "bury") ok(lists.dead!.every((text) => text.includes(`"reason": "buried"`)));
+    const job = await engine.source.jobs.get(id), none = { replayed: 0, dead: 0, trashed: 0, returned: 0 };
+    deepStrictEqual([job?.status, job?.startedBy], ["done", "bob"]);
+    deepStrictEqual(job?.result, { swept: 250, picked: 8, ...none, ...result });
     ok(await server().client().pttl(trashKey(DLQ, id)) > 0 === (verb === "purge"));
-    strictEqual(await server().client().hget(STATE, "job"), "");
+    deepStrictEqual(await server().client().hmget(STATE, "job", "remaining"), ["", "0"]);
+    strictEqual(await server().client().exists(claimKey(DLQ)), 0);
   });
 }
+
+Deno.test("job revive: cuts what the burial added, and replays the message as a new one", async () => {
+  const texts = [eventText(1), eventText(2, `, "failed_at": "then"`), "not JSON", eventText(3)];
+  await server().seedList(DLQ, texts);
+  await using engine = createEngine(server());
+  await startJob(engine, { verb: "bury", texts });
+  await runJob(engine);
+  const dead = await server().readTexts(DEAD);
+  strictEqual(dead.length, 4);
+  await server().client().hset(STATE, "scannedDepth", 0);
+  const id = await startJob(engine, { verb: "revive", list: "dead", texts: dead.slice(0, 2) });
+  await runJob(engine);
+  const lists = await readJobLists(server(), id);
+  deepStrictEqual(lists.target!.map(withoutInstants), texts.slice(0, 2).map((text) => replayedText(text)));
+  deepStrictEqual(lists.dead, dead.slice(2));
+  deepStrictEqual(Object.keys(lists), ["target", "dead"]);
+});
+
+for (const when of ["sweep", "restore", "act"] as const) {
+  Deno.test(`job: puts everything back in order when it is cancelled during ${when}`, async () => {
+    // At most one message a turn leaves the job's own list.
+    await server().seedList(DLQ, TEXTS);
+    await using engine = createEngine(server(), { settings: { chunkMessages: 1, maxPerSecond: 2 } });
+    const id = await startJob(engine, { verb: "redrive", texts: PICKED });
+    const { jobs, replay } = engine.source;
+    const isThere = async () => (await replay.look()).record.job?.phase === when;
+    // Each turn finishes its phase, as these are short.
+    await runJob(engine, isThere);
+    if (when === "act") await runJob(engine, async () => (await replay.look()).record.job!.replayed > 0);
+    ok(await jobs.request(id, "pause"));
+    strictEqual((await jobs.get(id))?.status, "paused");
+    const before = await readJobLists(server(), id);
+    const { signal } = new AbortController();
+    for (let i = 0; i < 3; i++) await engine.source.turns.runOnce({ begin: "now", signal });
+    deepStrictEqual(await readJobLists(server(), id), before);
+    ok(await jobs.request(id, "cancel"));
+    strictEqual(await jobs.request(id, "cancel"), false);
+    await runJob(engine);
+    const lists = await readIds(id), replayed = lists.target ?? [];
+    strictEqual((await jobs.get(id))?.status, "cancelled");
+    ok(when === "act" ? replayed.length > 0 && replayed.length < 8 : replayed.length === 0);
+    const isSwept = when !== "sweep";
+    deepStrictEqual(
+      await server().readTexts(DLQ),
+      isSwept ? [...PICKED.slice(replayed.length), ...REST] : TEXTS,
+    );
+  });
+}
+
+Deno.test("job: goes on where it was when it is resumed", async () => {
+  await server().seedList(DLQ, TEXTS);
+  await using engine = createEngine(server());
+  const id = await startJob(engine, { verb: "purge", texts: PICKED });
+  ok(await engine.source.jobs.request(id, "pause"));
+  ok(await engine.source.jobs.request(id, "resume"));
+  await runJob(engine);
+  deepStrictEqual(await readJobLists(server(), id), { dlq: REST, trash: PICKED });
+});
+
+Deno.test("job: holds automatic replay, which goes on when it has ended", async () => {
+  await server().seedList(DLQ, TEXTS);
+  await using engine = createEngine(server());
+  const id = await startJob(engine, { verb: "purge", texts: PICKED });
+  strictEqual((await engine.turn({ begin: "now" })).stoppedBy, "job");
+  const { closed } = await engine.source.board.ask();
+  deepStrictEqual(closed.map(({ name, detail }) => [name, detail]), [
+    ["job", "a job of bob (purge, 8 messages) is running"],
+  ]);
+  deepStrictEqual(await readIds(id), { dlq: TEXTS.map(idOf) });
+  await runJob(engine);
+  strictEqual((await engine.turn({ begin: "now" })).replayed, 242);
+});
+
+Deno.test("job: starts once, alone, and before its plan expires", async () => {
+  await server().seedList(DLQ, TEXTS);
+  await using engine = createEngine(server());
+  const [first, second] = [
+    await planJob(engine, { verb: "purge", texts: PICKED }),
+    await planJob(engine, { verb: "bury", texts: PICKED }),
+  ];
+  const { jobs } = engine.source;
+  deepStrictEqual((await jobs.list()).map(({ id, status }) => [id, status]), [[second, "planned"], [first, "planned"]]);
+  deepStrictEqual(
+    (await Promise.all([first, first, second].map((id) => jobs.start(id, { by: "bob" })))).toSorted(),
+    ["busy", "ok", "started"],
+  );
+  strictEqual(await jobs.start("none", { by: "bob" }), "missing");
+  const [expires, running] = await Promise.all(
+    [second, first].map((id) => server().client().pttl(`${STATE}:jobs:${id}`)),
+  );
+  ok(expires! > 0 && expires! <= 3_600_000);
+  strictEqual(running, -1);
+});
+
+Deno.test("job: gives up and puts everything back when its selection cannot be read", async () => {
+  await server().seedList(DLQ, TEXTS);
+  await using engine = createEngine(server());
+  const id = await startJob(engine, { verb: "purge", texts: PICKED });
+  await server().client().del(`${STATE}:jobs:${id}`);
+  await runJob(engine);
+  deepStrictEqual(await readJobLists(server(), id), { dlq: TEXTS });
+  strictEqual(await server().client().hget(`${STATE}:jobs:${id}`, "status"), "failed");
+});
+
+Deno.test("job: shelves what is too large to read, and never picks it", async () => {
+  const large = eventText("large", `, "padding": "${"x".repeat(20_000)}"`);
+  const texts = [TEXTS[0]!, large, TEXTS[1]!, large, large];
+  await server().seedList(DLQ, texts);
+  await using engine = createEngine(server(), { settings: { maxMessageBytes: 4_096 } });
+  const id = await startJob(engine, { verb: "purge", texts });
+  await runJob(engine);
+  deepStrictEqual(await readJobLists(server(), id), { dlq: [large, large, large], trash: TEXTS.slice(0, 2) });
+});
+
+Deno.test("job: ends at the plan's newest message when others pop and push meanwhile", async () => {
+  await server().seedList(DLQ, TEXTS);
+  await using engine = createEngine(server());
+  const id = await planJob(engine, { verb: "purge", texts: PICKED });
+  const client = server().client();
+  // Before the start and after it; what is pushed is equal to what the job picks.
+  await client.rpop(DLQ, 5);
+  await client.lpush(DLQ, ...PICKED);
+  strictEqual(await engine.source.jobs.start(id, { by: "bob" }), "ok");
+  await client.rpop(DLQ, 5);
+  await client.lpush(DLQ, ...PICKED);
+  await runJob(engine);
+  const taken = TEXTS.slice(0, 10);
+  deepStrictEqual(await readJobLists(server(), id), {
+    dlq: [...REST.filter((text) => !taken.includes(text)), ...PICKED, ...PICKED],
+    trash: PICKED.filter((text) => !taken.includes(text)),
+  });
+});

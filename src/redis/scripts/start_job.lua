@@ -20,10 +20,11 @@ local record = redis.call('HMGET', state, 'seq', 'job')
 if plan[1] ~= 'planned' then return 'started' end
 if (record[2] or '') ~= '' or redis.call('GET', claim) then return 'busy' end
 
--- The message that was newest at the plan, counted from the newest one now; nil if it is not found.
-local function findWatermark()
-  local length, bytes, at = tonumber(whole(plan[6])), 0, 0
-  while at < SEARCH and bytes < SEARCH_BYTES do
+-- The place of the message that was newest at the plan, from 0 at the newest one now; nil if it is not found. It cannot be nearer than
+-- the list has grown, so newer messages that are equal to it are passed over.
+local function findWatermark(least)
+  local length, bytes, at = tonumber(whole(plan[6])), 0, least
+  while at < least + SEARCH and bytes < SEARCH_BYTES do
     local found = redis.call('LRANGE', list, at, at + STEP - 1)
     for i = 1, #found do
       if #found[i] == length and redis.sha1hex(found[i]) == plan[7] then return at + i - 1 end
@@ -36,7 +37,7 @@ local function findWatermark()
 end
 
 local depth, planned = redis.call('LLEN', list), tonumber(whole(plan[5]))
-local after = planned > 0 and findWatermark()
+local after = planned > 0 and findWatermark(math.max(0, depth - planned))
 local left = after and depth - after or math.min(depth, planned)
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
