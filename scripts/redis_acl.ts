@@ -25,6 +25,11 @@ export const COMMAND_GRANTS: readonly CommandGrant[] = [
     why: "What the scripts call.",
     without: null,
   },
+  {
+    commands: ["lmove", "rpoplpush", "rpush", "rename", "persist", "zadd", "zrange", "zrem"],
+    why: "Jobs of operators.",
+    without: "a job stops where it needs one; automatic replay works",
+  },
   { commands: ["zcount"], why: "The pace.", without: null },
   {
     commands: ["watch", "multi", "exec", "discard"],
@@ -129,6 +134,7 @@ export function aclRules(
   return [
     ...keys,
     ...(dialect === "6.0" ? [] : ["resetchannels", `&${CONFIG_CHANNEL}`]),
-    ...grants.flatMap(({ commands }) => commands.map((command) => `+${command}`)),
+    ...grants.flatMap(({ commands }) => commands).filter((command) => dialect !== "6.0" || command !== "lmove")
+      .map((command) => `+${command}`),
   ];
 }

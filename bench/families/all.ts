@@ -4,9 +4,10 @@ import { BYSTANDER } from "./bystander.ts";
 import { DRAIN } from "./drain.ts";
 import { HEALED } from "./healed.ts";
 import { MICRO } from "./micro.ts";
+import { OPERATE_JOBS } from "./operate_jobs.ts";
 import { PEERS } from "./peers.ts";
 import { SCALING } from "./scaling.ts";
 import { SERVICE } from "./service.ts";
 
 /** For `--only`, `--help` and the short form in the tests. */
-export const FAMILIES: readonly Family[] = [DRAIN, PEERS, BYSTANDER, SCALING, SERVICE, HEALED, MICRO];
+export const FAMILIES: readonly Family[] = [DRAIN, PEERS, BYSTANDER, SCALING, SERVICE, OPERATE_JOBS, HEALED, MICRO];

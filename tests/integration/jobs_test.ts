@@ -188,3 +188,17 @@ Deno.test("job: ends at the plan's newest message when others pop and push meanw
     trash: PICKED.filter((text) => !taken.includes(text)),
   });
 });
+
+Deno.test("job: what it leaves behind can be put back with the commands of docs/redis.md", async () => {
+  await server().seedList(DLQ, TEXTS);
+  await using engine = createEngine(server());
+  const id = await startJob(engine, { verb: "purge", texts: PICKED });
+  await runJob(engine, async () => (await engine.source.replay.look()).record.job?.phase === "restore");
+  const page = await Deno.readTextFile(new URL("../../docs/redis.md", import.meta.url));
+  const [, script] = /### Put back what a job has left.*?```sh\n(.*?)```/s.exec(page)!;
+  const shell = `D=${DLQ}; redis-cli() { command redis-cli -p ${server().port} "$@"; }; ${script}`;
+  const { code } = await new Deno.Command("bash", { args: ["-ec", shell], stdout: "null" }).output();
+  strictEqual(code, 0);
+  deepStrictEqual(await readJobLists(server(), id), { dlq: [...PICKED, ...REST] });
+  strictEqual((await engine.turn({ begin: "now" })).replayed, 250);
+});
