@@ -99,7 +99,7 @@ function buildDriven(
   { core, clock, onBug }: { core: Core; clock: Clock; onBug: (error: unknown) => void },
 ): RunningSource {
   const parts = core.createParts(setup);
-  const loop = new ReplayLoop(parts.replay, {
+  const loop = new ReplayLoop(parts.turns, {
     clock,
     intervalMs: () => core.live.current().intervalMs,
     onPass: (seconds) => {

@@ -92,8 +92,6 @@ export interface CommitNote {
   readonly cycle: number;
   /** Dead messages by reason. */
   readonly dead: Readonly<Partial<Record<DeadReason, number>>>;
-  /** Id of the job that the commit belongs to; default: none. */
-  readonly job?: string;
 }
 
 /** The results of a commit. All except `ok` changed nothing; `duplicate`: the same commit ran before. */
@@ -123,7 +121,7 @@ export interface CycleBeginning {
   readonly fields: Readonly<Record<string, string>>;
 }
 
-/** The results of beginning a cycle. All except `ok` changed nothing. */
-export const BEGIN_RESULTS = ["ok", "not_leader", "stale", "not_due", "wrong_type"] as const;
+/** The results of beginning a cycle. All except `ok` changed nothing. `job`: a job runs, and the caller does not work for it. */
+export const BEGIN_RESULTS = ["ok", "not_leader", "stale", "not_due", "job", "wrong_type"] as const;
 /** One of {@link BEGIN_RESULTS}. */
 export type BeginResult = (typeof BEGIN_RESULTS)[number];

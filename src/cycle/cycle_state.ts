@@ -3,6 +3,7 @@ import { type Brake, BRAKE_REASONS, RELEASED } from "./brake.ts";
 import { type CycleLimit, parseCycleLimit } from "./cycle_limit.ts";
 import { type CycleTally, parseTallies } from "./evidence.ts";
 import { parsePause, type Pause } from "./pause.ts";
+import { JOB_FIELDS, JOB_PROGRESS_FIELDS, parseRunningJob, type RunningJob } from "./running_job.ts";
 
 /** The cycle state of a source. Missing or invalid fields read as on a new source. */
 export interface CycleState {
@@ -49,6 +50,8 @@ export interface CycleState {
   readonly wantedCycle: number;
   /** When an operator last released the brake, by the server's clock; 0: never. */
   readonly releasedAtMs: number;
+  /** The running or paused job; `null`: none. While there is one, automatic replay waits. */
+  readonly job: RunningJob | null;
 }
 
 /** A source at one instant, by the server's clock. */
@@ -66,10 +69,11 @@ export const CYCLE_STATE_FIELDS = [
   ...["boundBy", "suspect", "distance", "wait", "allowance", "brakeReason", "firsts", "movedAtMs", "tallies"],
   ...["scannedDepth", "lagMs", "stampsDropped", "outages", "breakerCanaryAtMs", "spentUntilMs"],
   ...["pausedUntilMs", "pausedBy", "pauseReason", "wantedCycle", "releasedAtMs"],
+  ...JOB_FIELDS,
 ];
 /**
  * The fields that a commit or an operator may write, and those that say which cycle it is and where it ends. The others change only
- * when a cycle begins, or when the brake is released, which begins one.
+ * when a cycle begins, or when the brake is released or a job begins.
  */
 export const COMMITTED_FIELDS = [
   ...[
@@ -87,6 +91,7 @@ export const COMMITTED_FIELDS = [
   ...["depthAtStart", "newestBytes", "newestDigest"],
   // Without the texts of a pause: it raises the sequence number, so the whole state is read before they are shown.
   ...["pausedUntilMs", "wantedCycle"],
+  ...JOB_PROGRESS_FIELDS,
 ];
 /** Maximum size of a field, in bytes. A longer one counts as missing. */
 export const MAX_FIELD_BYTES = 16_384;
@@ -130,6 +135,7 @@ export function parseCycleState(flat: readonly unknown[]): CycleState {
     pause: parsePause({ untilMs: whole("pausedUntilMs"), by: text("pausedBy"), reason: text("pauseReason") }),
     wantedCycle: whole("wantedCycle"),
     releasedAtMs: whole("releasedAtMs"),
+    job: parseRunningJob(text, whole),
   };
 }
 

@@ -62,6 +62,13 @@ const GATES = {
     stopsDrainClock: true,
     holdsAutomaticOnly: true,
   },
+  job: {
+    reasons: ["none", "running", "paused"],
+    isOnEverySource: true,
+    blocksStart: true,
+    stopsDrainClock: true,
+    holdsAutomaticOnly: true,
+  },
   consumer: {
     reasons: ["off", "alive", "gone", "unknown", "never_seen", "health_url_failed"],
     blocksStart: true,

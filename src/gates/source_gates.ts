@@ -14,7 +14,9 @@ import { createLeaderGate, type LeaderGateDeps } from "./leader.ts";
 import { createBrakeGate } from "./brake.ts";
 import { createEnabledGate } from "./enabled.ts";
 import { createPauseGate } from "./pause.ts";
+import { createJobGate } from "./job.ts";
 import { createRedisGate } from "./redis.ts";
+import type { RunningJob } from "../cycle/running_job.ts";
 import type { SourceDefinition } from "./source_definition.ts";
 
 /** Dependencies of {@link createSourceGates}. */
@@ -38,6 +40,8 @@ export interface SourceGatesDeps {
   readonly snapshot: Parameters<typeof createPauseGate>[0];
   /** The source's last known state, for the gate `returns`. */
   readonly returns: Parameters<typeof createBrakeGate>[0];
+  /** The source's job by the last read; `null`: none. */
+  readonly job: () => RunningJob | null;
 }
 
 /** The gates that any source may have. */
@@ -66,6 +70,7 @@ export function createSourceGates(setup: SourceDefinition, deps: SourceGatesDeps
       createRedisGate(deps.link, deps.trial),
       createLeaderGate(deps.leadership),
       createPauseGate(deps.snapshot),
+      createJobGate(deps.job),
       ...[consumer, depth, createBrakeGate(deps.returns)],
     ],
   };

@@ -5,6 +5,7 @@ import type { GateBoard } from "../gates/board.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { Teardown } from "../lifecycle/teardown.ts";
+import type { JobStore } from "../jobs/job_store.ts";
 import type { LiveSettings } from "../mutt/dynamic_keys.ts";
 import type { VaultSecrets } from "../mutt/vault.ts";
 import type { Log } from "../observability/log.ts";
@@ -33,6 +34,8 @@ export interface OperatedSource {
   flow(): SourceFlow;
   /** Reads its lists for people. */
   readonly lists: ListReader;
+  /** Its jobs: plans, requests, results. */
+  readonly jobs: JobStore;
   /** The oldest message of its DLQ at the last measurement; `null` if the DLQ was empty. Does no IO. */
   oldest(): OldestMessage | null;
   /** Resolves when every gate that polls in the background has a first result. */

@@ -13,6 +13,7 @@ export const WAITS_FOR: Readonly<Record<GateName, string>> = {
   redis: "Waiting for Redis",
   leader: "Waiting for a leader",
   pause: "Paused",
+  job: "A job is running",
   consumer: "Waiting for the consumer",
   downstream: "Waiting for Moogsoft",
   breaker: "Waiting for the forwarder's circuit breaker",
@@ -69,6 +70,12 @@ const GATE_WORDS: { readonly [Name in GateName]: Readonly<Record<GateReason<Name
     none: "the source is not paused",
     paused: ({ detail }) => detail.replace(/^paused /, ""),
     unknown: NOT_READ,
+    error: FAILED,
+  },
+  job: {
+    none: "no job runs",
+    running: ({ detail }) => detail,
+    paused: ({ detail }) => detail,
     error: FAILED,
   },
   consumer: {

@@ -64,6 +64,11 @@ export function jobListKey(dlq: string, id: string): string {
   return `${jobKey(dlq, id)}:list`;
 }
 
+/** Key of the id of the job that works on a list, which several sources may share (string, expires). In the slot of the list. */
+export function claimKey(list: string): string {
+  return `${stateKey(list)}:claim`;
+}
+
 /** Key of the messages that a job has removed and can bring back (list, expires). In the slot of the source's state. */
 export function trashKey(dlq: string, id: string): string {
   return `${jobKey(dlq, id)}:trash`;

@@ -26,8 +26,8 @@ export interface MoveEntry {
   readonly instance: string;
 }
 
-/** Describes a commit by the instance with this name. */
-export function describeCommit(commit: Commit, instance: string): MoveEntry {
+/** Describes a commit by the instance with this name, of a job or (`null`) of automatic replay. */
+export function describeCommit(commit: Commit, { instance, job }: Pick<MoveEntry, "instance" | "job">): MoveEntry {
   const { sequence, moves, messages, oversize, note } = commit;
   return {
     kind: "move",
@@ -37,7 +37,7 @@ export function describeCommit(commit: Commit, instance: string): MoveEntry {
     dead: note?.dead ?? {},
     bytes: messages.reduce((sum, { length }) => sum + length, oversize?.bytes ?? 0),
     samples: pickSamples(commit).map(messageId),
-    job: note?.job ?? null,
+    job,
     instance,
   };
 }

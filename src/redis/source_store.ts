@@ -4,9 +4,13 @@ import type { SourcePolicy } from "../message/source_policy.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { BudgetedStore } from "./budgeted_store.ts";
 import type { RedisConnections } from "./connection.ts";
+import type { RunningJob } from "../cycle/running_job.ts";
 import type { DeadLetterStore } from "./dead_letter_store.ts";
+import { jobListKey } from "./keys.ts";
 import { MoveTrial } from "./move_trial.ts";
+import { createNewestReader, type ReadNewest } from "./newest_reader.ts";
 import type { ReadBudget } from "./read_budget.ts";
+import { SweepStore } from "./sweep_store.ts";
 
 /** Status of the connections that one source uses. Does no IO. */
 export interface SourceLink {
@@ -57,6 +61,45 @@ export function createSourceStore(
     }),
     release: () => {
       store.letGo();
+      connections.release(mover);
+    },
+  };
+}
+
+/** The Redis parts of one job. */
+export interface JobStores {
+  readonly sweep: SweepStore;
+  /** Drains the job's own list. */
+  readonly drain: DeadLetterStore;
+  /** Reads the newest messages of the DLQ itself, where returns arrive. Their depth includes the job's own list. */
+  readonly readArrivals: ReadNewest;
+  /** Returns whether the job's connection can take commands. Does no IO. */
+  isReady(): boolean;
+  /** Closes the job's connection. Call it after the last move. */
+  release(): void;
+}
+
+/** Opens the job's own connection in the background. */
+export function openJobStores(
+  policy: SourcePolicy,
+  { id, list }: Pick<RunningJob, "id" | "list">,
+  { connections, readBudget, token, instance }: {
+    connections: RedisConnections;
+    readBudget: ReadBudget;
+    token: string;
+    instance: string;
+  },
+): JobStores {
+  const { reader, committer } = connections;
+  const mover = connections.open(`job:${policy.name}`, policy.dlq);
+  const drain = new BudgetedStore(readBudget, { reader, committer, mover }, policy, { token, instance, job: id });
+  return {
+    drain,
+    sweep: new SweepStore({ committer, mover }, policy, { job: id, list, token }),
+    readArrivals: createNewestReader(reader, [policy.dlq, jobListKey(policy.dlq, id)]),
+    isReady: () => connections.isReady(mover),
+    release: () => {
+      drain.letGo();
       connections.release(mover);
     },
   };

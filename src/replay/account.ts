@@ -82,11 +82,16 @@ export class Account {
     this.#countRedrive = countRedrive;
   }
 
-  /** Shows the source as just read in the metrics, so that all instances show the same values. */
-  stateRead({ depth, record }: Snapshot): void {
+  /**
+   * Shows the source as just read in the metrics, so that all instances show the same values. `isDlq`: whether the depth is the
+   * DLQ's, and not that of a job's own list.
+   */
+  stateRead({ depth, record }: Snapshot, { isDlq = true } = {}): void {
     const { name: source, dlq } = this.#policy, state = stateOf(record), { allowance, reason } = record.brake;
-    this.#metrics.dlqDepth.set({ dlq_name: dlq }, depth);
-    this.#metrics.queueDepth.set({ source, queue: dlq, role: "dlq" }, depth);
+    if (isDlq) {
+      this.#metrics.dlqDepth.set({ dlq_name: dlq }, depth);
+      this.#metrics.queueDepth.set({ source, queue: dlq, role: "dlq" }, depth);
+    }
     for (const one of BRAKE_STATES) this.#metrics.brakeState.set({ source, state: one }, one === state ? 1 : 0);
     for (const one of BRAKE_REASONS) this.#metrics.brakeReason.set({ source, reason: one }, one === reason ? 1 : 0);
     this.#metrics.allowance.set({ source }, allowance ?? -1);
@@ -195,12 +200,14 @@ export class Account {
     this.#countRedrive({ events: plan.replayed });
     this.#metrics.replaySuccess.inc(plan.replayed);
     this.#metrics.replayed.inc({ source }, plan.replayed);
-    this.#metrics.poisonMessages.inc(plan.deaths.length);
+    this.#metrics.poisonMessages.inc(plan.deaths.length - (byReason.buried ?? 0));
     this.#metrics.movedBytes.inc({ source }, plan.bytes);
     for (const [reason, count] of Object.entries(byReason)) {
       this.#metrics.dead.inc({ source, reason }, count);
       // The original's label for messages that it could not process (differences-from-mutt.md).
-      if (reason !== "poison") this.#metrics.replayFail.inc({ reason: "processing_error" }, count);
+      if (reason !== "poison" && reason !== "buried") {
+        this.#metrics.replayFail.inc({ reason: "processing_error" }, count);
+      }
     }
     for (const death of plan.deaths) this.#tellDeath(death);
     this.#log.debug("commit", () => this.#describeMoves({ replayed: plan.replayed, dead: byReason }), {

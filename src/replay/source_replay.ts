@@ -1,6 +1,6 @@
 /** A source's turn: asks the gates, reads, judges and commits chunk after chunk until the cycle's budget is used up. */
 import type { DeadReason, SourcePolicy } from "../message/source_policy.ts";
-import type { BoardReading, GateBoard, GateStatus } from "../gates/board.ts";
+import type { BoardReading, GateStatus, TurnGates } from "../gates/board.ts";
 import { hasTrait } from "../gates/gate.ts";
 import type { DepthReading } from "../gates/depth.ts";
 import type { Log } from "../observability/log.ts";
@@ -12,6 +12,7 @@ import type { Span, Tracer } from "../observability/tracing.ts";
 import { StoreError, wrongTypeError } from "../redis/errors.ts";
 import { oversizeKey } from "../redis/keys.ts";
 import { type CycleState, isCycleWanted, isUnderTest, type Snapshot } from "../cycle/cycle_state.ts";
+import { jobFields } from "../cycle/running_job.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import { type Account, countReasons } from "./account.ts";
 import { planCycle } from "../cycle/plan_cycle.ts";
@@ -75,7 +76,9 @@ export interface ReplaySettings {
 /** The dependencies of a {@link SourceReplay}. */
 export interface SourceReplayDeps {
   readonly store: ReplayStore;
-  readonly board: GateBoard;
+  readonly board: TurnGates;
+  /** The job whose own list the store drains; default: none, it drains the DLQ. */
+  readonly job?: JobDrain;
   /** Returns the last reading of the depth gate, for the commit's limit on the target. */
   readonly depthReading: () => DepthReading | null;
   /** Reserves `count` replays of the pace; false if another instance or source was faster. */
@@ -92,6 +95,15 @@ export interface SourceReplayDeps {
   readonly createId: () => string;
   readonly log: Log;
   readonly tracer: Tracer;
+}
+
+/** A job whose own list is drained. */
+export interface JobDrain {
+  readonly id: string;
+  /** Reads the newest messages of the DLQ, where returns arrive. */
+  readonly readArrivals: ReplayStore["browseNewest"];
+  /** Changes a message before it is judged; default: it is judged as it is. */
+  readonly prepare?: JudgeContext["prepare"];
 }
 
 /** Options of a turn. */
@@ -245,7 +257,7 @@ export class SourceReplay {
   #saw(snapshot: Snapshot, atMs = this.#deps.clock.monotonicMs()): Snapshot {
     this.#snapshot = snapshot;
     this.#lastProgressMs = atMs;
-    this.#deps.account.stateRead(snapshot);
+    this.#deps.account.stateRead(snapshot, { isDlq: this.#deps.job === undefined });
     return snapshot;
   }
 
@@ -314,6 +326,7 @@ export class SourceReplay {
       if (signal.aborted) return { by: "shutdown", nextInMs: 0 };
       const snapshot: Snapshot = next ? this.#saw(next) : await this.look();
       tally.depthBefore ??= snapshot.depth;
+      if (!this.#mayWork(snapshot.record)) return { by: "job", nextInMs: RETRY_MS };
       const asking = this.#deps.board.ask();
       // Judging changes nothing, so it need not wait for the gates.
       const ahead = next && this.#readAhead(next);
@@ -426,6 +439,12 @@ export class SourceReplay {
     return isUnderTest(record) && this.#isOver({ record, depth });
   }
 
+  /** Whether no job runs; if this drains a job's own list, whether that job acts. */
+  #mayWork({ job }: CycleState): boolean {
+    const own = this.#deps.job?.id ?? null;
+    return job === null ? own === null : job.id === own && job.phase === "act" && !job.isPaused;
+  }
+
   /** Whether the current cycle is over. */
   #isOver({ record, depth }: Pick<Snapshot, "record" | "depth">): boolean {
     return depth === 0 || record.remaining === 0 || record.cycle === this.#exhausted;
@@ -442,8 +461,11 @@ export class SourceReplay {
   }
 
   #lookForReturns(snapshot: Snapshot): Promise<ReadReturns> {
-    const { store, settings } = this.#deps;
-    return lookForReturns({ store, policy: this.policy, maxMessageBytes: settings().maxMessageBytes }, snapshot);
+    const { store, settings, job } = this.#deps, readNewest = job ? { browseNewest: job.readArrivals } : store;
+    return lookForReturns(
+      { store: readNewest, policy: this.policy, maxMessageBytes: settings().maxMessageBytes },
+      snapshot,
+    );
   }
 
   /** Plans a cycle that begins now. */
@@ -509,7 +531,7 @@ export class SourceReplay {
   }
 
   #commitDetails(
-    { replayed }: JudgedChunk,
+    { replayed, deaths }: JudgedChunk,
     { record, nowMs, readAtMs }: { record: CycleState; nowMs: number; readAtMs: number },
   ): CommitDetails {
     const { clock, paceFields } = this.#deps;
@@ -520,6 +542,7 @@ export class SourceReplay {
       fields: {
         ...(replayed > 0 ? paceFields(replayed) : {}),
         ...(record.cycleLimit === "breaker" ? { breakerCanaryAtMs: String(nowMs) } : {}),
+        ...(record.job ? jobFields(record.job, { replayed, dead: deaths.length }) : {}),
       },
     };
   }
@@ -584,8 +607,16 @@ export class SourceReplay {
 
   /** The context for judging messages of this snapshot. */
   #context({ record, nowMs }: Snapshot): JudgeContext {
-    const { clock, settings } = this.#deps, { maxPoisonRetries, maxMessageBytes } = settings();
-    return { policy: this.policy, record, nowMs, maxPoisonRetries, maxMessageBytes, failedAt: toIso(clock.nowMs()) };
+    const { clock, settings, job } = this.#deps, { maxPoisonRetries, maxMessageBytes } = settings();
+    return {
+      policy: this.policy,
+      record,
+      nowMs,
+      maxPoisonRetries,
+      maxMessageBytes,
+      failedAt: toIso(clock.nowMs()),
+      prepare: job?.prepare,
+    };
   }
 
   async #commit(

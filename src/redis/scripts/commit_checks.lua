@@ -11,43 +11,26 @@ local dlq, target, dead, state, receipt, moves = KEYS[1], KEYS[2], KEYS[3], KEYS
 local count, replays, sequence, id = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local notAfterMs, room, ends, token = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7] == '1', ARGV[8]
 local spent, firsts, extras, entry = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), ARGV[12]
-local RECEIPT_SECONDS, MOST_ENTRIES = 86400, 10000
-local record, nowMs, remaining
+local MOST_ENTRIES = 10000
+local remaining
+-- include move_checks.lua
 
 -- Returns why the commit may not run; nil if only the messages in the DLQ may still prevent it. Changes nothing.
 local function findRefusal()
   if not count or count < 1 or count > 4000 or not extras or extras < 0 or not firsts or not entry then return 'invalid' end
   if not replays or replays < 0 or replays > count or not spent or spent < 0 then return 'invalid' end
-  local kinds = { { dlq, 'list' }, { target, 'list' }, { dead, 'list' }, { state, 'hash' }, { receipt, 'string' }, { moves, 'stream' } }
-  for _, expected in ipairs(kinds) do
-    local kind = redis.call('TYPE', expected[1]).ok
-    if kind ~= 'none' and kind ~= expected[2] then return 'wrong_type' end
-  end
-  record = redis.call('HMGET', state, 'seq', 'remaining', 'replayed', 'dead', 'leader', 'firsts', 'replayedTotal', 'pickedTotal', 'movesHead')
-  if redis.call('GET', receipt) == id then return 'duplicate' end
-  if token ~= '' and record[5] ~= token then return 'not_leader' end
-  if whole(record[1]) ~= sequence then return 'stale' end
-  local time = redis.call('TIME')
-  nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
-  if nowMs > notAfterMs then return 'expired' end
-  remaining = tonumber(whole(record[2]))
+  local refusal = findMoveRefusal({ { dlq, 'list' }, { target, 'list' }, { dead, 'list' }, { moves, 'stream' } },
+    'remaining', 'replayed', 'dead', 'firsts', 'replayedTotal', 'pickedTotal', 'movesHead')
+  if refusal then return refusal end
+  remaining = tonumber(whole(record[3]))
   if remaining < spent then return 'bound' end
   return nil
 end
 
--- These writes change nothing, but fail on out-of-memory, read-only and missing permissions before any message leaves the DLQ.
-local function tryWrites()
-  redis.call('HSET', state, 'seq', sequence)
-  redis.call('SET', receipt, '', 'EX', RECEIPT_SECONDS)
-  redis.call('LTRIM', dlq, 0, -1)
-end
-
 -- Records the commit, in the state and in the journal. Call it last. `picked`: how many messages were not the oldest in a row.
 local function recordCommit(picked)
-  redis.call('SET', receipt, id, 'EX', RECEIPT_SECONDS)
-  redis.call('HSET', state,
-    'seq', tonumber(sequence) + 1,
-    'replayed', tonumber(whole(record[3])) + replays, 'dead', tonumber(whole(record[4])) + count - replays,
+  recordMove(
+    'replayed', tonumber(whole(record[4])) + replays, 'dead', tonumber(whole(record[5])) + count - replays,
     'remaining', ends and 0 or math.min(remaining - spent, redis.call('LLEN', dlq)), 'firsts', tonumber(whole(record[6])) + firsts,
     'replayedTotal', tonumber(whole(record[7])) + replays, 'pickedTotal', tonumber(whole(record[8])) + picked,
     'movedAtMs', nowMs, 'movesHead', (appendEntry(moves, record[9], MOST_ENTRIES, entry)), unpack(ARGV, 13, 12 + 2 * extras))

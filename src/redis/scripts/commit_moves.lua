@@ -70,7 +70,7 @@ if kept > 0 then
   end
 end
 
-tryWrites()
+tryWrites(dlq)
 if replays > 0 then redis.call('LPUSH', target, unpack(pushed, before + 1, before + replays)) end
 -- Removes the pushed messages again if a later write is forbidden.
 local function refuse(reply, deaths)

@@ -26,7 +26,7 @@ local function finish()
   if #ARGV ~= 12 + 2 * extras then return 'invalid' end
   if redis.call('LLEN', dlq) < count then return 'conflict' end
   if room >= 0 and replays > 0 and redis.call('LLEN', target) > room then return 'room' end
-  tryWrites()
+  tryWrites(dlq)
   hasMoved = true
   redis.call('LTRIM', dlq, 0, -(count + 1))
   recordCommit(0)

@@ -3,19 +3,19 @@ import { GATE_NAMES, type GateTrait, hasTrait, isGateName, reasonsOf } from "../
 
 Deno.test("GATE_NAMES: keeps the order in which gates are shown", () => {
   assert.deepEqual(GATE_NAMES, [
-    ...["enabled", "redis", "leader", "pause", "consumer", "downstream", "breaker", "depth", "returns", "pace"],
+    ...["enabled", "redis", "leader", "pause", "job", "consumer", "downstream", "breaker", "depth", "returns", "pace"],
   ]);
 });
 
 const HOLDERS: Readonly<Record<GateTrait, readonly string[]>> = {
-  isOnEverySource: ["enabled", "redis", "leader", "pause", "depth", "returns", "pace"],
+  isOnEverySource: ["enabled", "redis", "leader", "pause", "job", "depth", "returns", "pace"],
   limitsFlow: ["depth", "pace"],
-  blocksStart: ["enabled", "redis", "leader", "pause", "consumer", "downstream", "breaker"],
+  blocksStart: ["enabled", "redis", "leader", "pause", "job", "consumer", "downstream", "breaker"],
   excusesFailures: ["consumer", "downstream", "breaker"],
   isFollowedByCanary: ["consumer", "downstream", "breaker", "depth"],
   logsItself: ["leader", "downstream"],
-  stopsDrainClock: ["enabled", "pause", "consumer", "downstream", "breaker"],
-  holdsAutomaticOnly: ["pause"],
+  stopsDrainClock: ["enabled", "pause", "job", "consumer", "downstream", "breaker"],
+  holdsAutomaticOnly: ["pause", "job"],
 };
 
 for (const [trait, names] of Object.entries(HOLDERS) as [GateTrait, readonly string[]][]) {
