@@ -158,6 +158,7 @@ export const ROWS: readonly Row[] = [
         queries: [{ expr: GATES, legend: "{{source}} {{gate}} {{namespace}}" }],
         alerts: [
           "MUTTRemediationSwitchedOff",
+          "MUTTRemediationPaused",
           "MUTTRemediationRedisUnusable",
           "MUTTRemediationConsumerGone",
           "MUTTRemediationMoogsoftUnhealthy",

@@ -155,6 +155,9 @@ a quarter of its allowance; for \`REMEDIATION_CANARY_AFTER\`, a canary group goe
 **How fast.** After a good step the next one starts when the target is empty and the consumer has had 3 s, and after a canary group also
 \`REMEDIATION_SETTLE\` (\`moog\`: 70 s).
 
+**Released.** The operation \`release\` makes a source healthy at once. Messages replayed before it and outages that ended before it do not
+change that; later ones do.
+
 ## Why
 
 The last reason for a change (\`mutt_remediation_brake_reason\`; \`reason\` in the log):

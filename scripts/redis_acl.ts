@@ -25,7 +25,14 @@ export const COMMAND_GRANTS: readonly CommandGrant[] = [
     why: "What the scripts call.",
     without: null,
   },
+  {
+    commands: ["lmove", "rpoplpush", "rpush", "rename", "persist", "zadd", "zrange", "zrem"],
+    why: "Jobs of operators.",
+    without: "a job stops where it needs one; automatic replay works",
+  },
   { commands: ["zcount"], why: "The pace.", without: null },
+  { commands: ["xadd"], why: "The journal.", without: "nothing is recorded; `check` warns" },
+  { commands: ["xrange", "xrevrange"], why: "Reading the journal.", without: "it cannot be read" },
   {
     commands: ["watch", "multi", "exec", "discard"],
     why: "Guard a move.",
@@ -129,6 +136,7 @@ export function aclRules(
   return [
     ...keys,
     ...(dialect === "6.0" ? [] : ["resetchannels", `&${CONFIG_CHANNEL}`]),
-    ...grants.flatMap(({ commands }) => commands.map((command) => `+${command}`)),
+    ...grants.flatMap(({ commands }) => commands).filter((command) => dialect !== "6.0" || command !== "lmove")
+      .map((command) => `+${command}`),
   ];
 }

@@ -4,12 +4,13 @@ import { createCommandContext } from "../src/app/command_context.ts";
 import type { AppOptions } from "../src/app/core.ts";
 import { runService } from "../src/app/service.ts";
 import { check } from "../src/operations/check.ts";
-import { replayNow } from "../src/operations/replay_now.ts";
+import { once } from "../src/operations/once.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../src/config/fields.ts";
 import type { BuiltInName, SourcesFile } from "../src/config/sources.ts";
 import { Secret } from "../src/runtime/secret.ts";
 import { SYSTEM_CLOCK } from "../src/runtime/clock.ts";
 import { SYSTEM_RANDOM } from "../src/runtime/random.ts";
+import { JournalStore } from "../src/redis/journal_store.ts";
 import { oversizeKey, stateKey } from "../src/redis/keys.ts";
 import { createStore, DEAD, DLQ, eventText, eventTexts, TARGET } from "./engine.ts";
 import { type HttpStub, startHttpStub } from "./http_stub.ts";
@@ -156,8 +157,20 @@ export class AclScenario implements AsyncDisposable {
 
   /** `once`, or `once --dry-run`. */
   async once({ dryRun }: { dryRun: boolean }): Promise<string> {
-    const result = await replayNow.run(createCommandContext(this.#options()), { dryRun, force: false, source: null });
+    const result = await once.run(createCommandContext(this.#options()), { dryRun, force: false, source: null });
     return result.ok ? "ok" : result.problems.join("; ");
+  }
+
+  /** Reads the journal of the moves from both ends, whether it may or not. */
+  async readJournal(): Promise<void> {
+    const client = this.#redis.client({
+      ...{ username: USER, password: AclScenario.PASSWORD, db: this.#db },
+      ...{ enableReadyCheck: false, disableClientInfo: true },
+    });
+    const store = new JournalStore({ reader: client, committer: client });
+    for (const newestFirst of [true, false]) {
+      await store.read({ dlq: DLQ }, { newestFirst, count: 1 }).catch(() => {});
+    }
   }
 
   /** A failed read, and the next one, which must abandon the first one's WATCH. */

@@ -178,7 +178,7 @@ class TestEngine implements Engine {
       await clock.sleep(Math.min(ms, longestPauseMs), signal);
       if (ms > longestPauseMs) this.#loop.wake(); // otherwise it would rest for the full time
     };
-    this.#loop = new ReplayLoop(this.source.replay, {
+    this.#loop = new ReplayLoop(this.source.turns, {
       ...{ clock: { ...clock, sleep }, intervalMs: () => settings.intervalMs, onPass: () => {} },
       onBug: (error) => this.#bug = error,
     });

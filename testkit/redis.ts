@@ -180,7 +180,7 @@ class Connected implements TestRedis {
   }
 }
 
-/** Key and content of the service's own keys, which are hashes and strings. */
+/** Key and content of the service's own keys. The list of oversize messages holds messages, as the other lists do. */
 async function readOwnRecords(client: Redis): Promise<string[]> {
   const keys: string[] = [];
   for (let cursor = "0";;) {
@@ -190,7 +190,14 @@ async function readOwnRecords(client: Redis): Promise<string[]> {
     cursor = next;
   }
   return await Promise.all(keys.map(async (key) => {
-    const content = await client.type(key) === "hash" ? await client.hgetall(key) : await client.get(key);
+    const type = await client.type(key);
+    const content = type === "hash"
+      ? await client.hgetall(key)
+      : type === "stream"
+      ? await client.xrange(key, "-", "+")
+      : type === "string"
+      ? await client.get(key)
+      : type;
     return JSON.stringify([key, content]);
   }));
 }

@@ -5,9 +5,20 @@ import { DRAIN } from "./drain.ts";
 import { HEALED } from "./healed.ts";
 import { MICRO } from "./micro.ts";
 import { OPERATE } from "./operate.ts";
+import { OPERATE_JOBS } from "./operate_jobs.ts";
 import { PEERS } from "./peers.ts";
 import { SCALING } from "./scaling.ts";
 import { SERVICE } from "./service.ts";
 
 /** For `--only`, `--help` and the short form in the tests. */
-export const FAMILIES: readonly Family[] = [DRAIN, PEERS, BYSTANDER, SCALING, SERVICE, HEALED, OPERATE, MICRO];
+export const FAMILIES: readonly Family[] = [
+  DRAIN,
+  PEERS,
+  BYSTANDER,
+  SCALING,
+  SERVICE,
+  HEALED,
+  OPERATE,
+  OPERATE_JOBS,
+  MICRO,
+];

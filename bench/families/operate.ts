@@ -124,6 +124,7 @@ async function findIn(
   const context: LookContext = {
     actor: { name: "bench", role: "viewer" },
     ...{ clock: SYSTEM_CLOCK, signal: bench.signal, sources: () => [{ parts: engine.source }] },
+    ...{ correlationId: null, journal: { record: () => Promise.resolve() } },
   };
   const counting = (query: string) => () => search.run(context, { source: SOURCE, query, limit: 0 });
   const [MEMBER, TEXT, GROUPS] = ["count by a member", "count by a text", "group all"];

@@ -24,8 +24,8 @@ export function createCommandContext(options: CommandOptions): CommandContext {
         ...(readSecret ? { readSecret } : {}),
         ...(tracer ? { tracer } : {}),
       }, teardown);
-      const { live, connections, setups, createParts: createSource, watcher } = core;
-      return { live, connections, setups, createSource, readDynamicConfig: () => watcher.readOnce() };
+      const { live, connections, journal, setups, createParts: createSource, watcher } = core;
+      return { live, connections, journal, setups, createSource, readDynamicConfig: () => watcher.readOnce() };
     },
   };
 }

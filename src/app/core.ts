@@ -6,6 +6,8 @@ import { parseServers, REDIS_PORT } from "../config/redis_url.ts";
 import { warnOfNoWebhook } from "../config/rules.ts";
 import type { SourcesFile } from "../config/sources.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
+import type { NewEntry } from "../journal/entries.ts";
+import { Journal } from "../journal/journal.ts";
 import type { Teardown } from "../lifecycle/teardown.ts";
 import { createSources, needsMoogsoft } from "../mutt/built_in_sources.ts";
 import { LiveSettings } from "../mutt/dynamic_keys.ts";
@@ -19,6 +21,7 @@ import type { RedisAddress, SentinelGroup } from "../redis/address.ts";
 import { RedisConnections } from "../redis/connection.ts";
 import { COMMIT_RESULTS } from "../cycle/chunk.ts";
 import { REDIS_ERROR_CODES } from "../redis/errors.ts";
+import { JournalStore } from "../redis/journal_store.ts";
 import { ReadBudget } from "../redis/read_budget.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { droppedErr, readProcessUsage } from "../runtime/process.ts";
@@ -48,6 +51,8 @@ export interface AppOptions {
   readonly tracer?: Tracer;
   /** Name of this instance as a lease holder; default: the pod's name. */
   readonly instanceName?: string;
+  /** Whether to record what this process does by itself; default: false, for commands that only look. */
+  readonly notesEvents?: boolean;
   /** Abort to stop. */
   readonly signal: AbortSignal;
   /** Registers a SIGHUP listener; default: SIGHUP is ignored. */
@@ -63,6 +68,9 @@ export interface Core {
   /** Counters of the service level objectives. */
   readonly sloCounters: SloCounters;
   readonly connections: RedisConnections;
+  readonly journal: Journal;
+  /** Records what this process does by itself, if it is to. */
+  readonly note: (entry: NewEntry) => void;
   /** Certificates and secrets for new connections. */
   readonly files: RenewedFiles;
   readonly watcher: ConfigWatcher;
@@ -104,6 +112,14 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
     onRefused: () => options.vault?.wake(),
   });
   teardown.add("the Redis connections", () => connections.close());
+  const token = createId();
+  const instance = { token, name: `${options.instanceName ?? settings.podName} (${token.slice(0, 8)})` };
+  const journal = new Journal({
+    ...{ clock, log: log.child("journal"), instance: instance.name, isReady: () => connections.isReady() },
+    store: new JournalStore(connections),
+  });
+  teardown.add("the journal", () => journal.stop());
+  const note = (entry: NewEntry) => options.notesEvents && journal.note(entry);
   const watcher = new ConfigWatcher({
     live,
     clock,
@@ -111,11 +127,12 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
     openSubscriber: () => connections.open("subscriber", CONFIG_CHANNEL),
     closeSubscriber: (subscriber) => connections.release(subscriber),
     log,
-    onReload: (result) => metrics.configReloads.inc({ result }),
+    onReload: (result, detail) => {
+      metrics.configReloads.inc({ result });
+      note({ kind: "config", origin: "dynamic_key", result, detail });
+    },
   });
   teardown.add("the dynamic configuration", () => watcher.stop());
-  const token = createId();
-  const instance = { token, name: `${options.instanceName ?? settings.podName} (${token.slice(0, 8)})` };
   const isConfigKnown = () => !settings.dynamicConfigEnabled || watcher.hasRead();
   const moog = new MoogAccess({ settings, readSecret: options.readSecret, log });
   const asking = { moogAccess: () => moog.now(), chooseProxy: createProxyChoice(settings) };
@@ -128,6 +145,7 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
     instance,
     metrics,
     sloCounters,
+    note,
     log,
     clock,
     tracer,
@@ -135,7 +153,7 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
   };
   const createParts = (setup: SourceDefinition) => createSourcePipeline(setup, shared);
   const onReconnect = (listener: () => void) => void reconnected.push(listener);
-  return { live, metrics, sloCounters, connections, files, watcher, setups, createParts, onReconnect };
+  return { live, metrics, sloCounters, connections, journal, note, files, watcher, setups, createParts, onReconnect };
 }
 
 /** Redis address and credentials. Certificates and secrets are reread from their files for each connection. */

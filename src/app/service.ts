@@ -34,7 +34,7 @@ export async function runService(given: AppOptions): Promise<number> {
   const failed = Promise.withResolvers<number>();
   try {
     const options = await withVault(given, teardown);
-    const core = createCore(options, teardown);
+    const core = createCore({ ...options, notesEvents: true }, teardown);
     const onBug = (error: unknown) => {
       log.error("bug", "Remediation stops: bug in the replay loop, caused neither by Redis nor by a message", {
         error,
@@ -45,6 +45,7 @@ export async function runService(given: AppOptions): Promise<number> {
       metrics: core.metrics,
       build: (setup) => buildDriven(setup, { core, clock, onBug }),
     });
+    core.journal.attachSources(() => sources.list().map(({ parts }) => parts.setup.policy));
     teardown.add("the gates", () => sources.stop());
     const reloader = settings.sourcesPath === "" ? null : createReloader(options, { core, sources, onBug });
     const nothingToReload = "Remediation: SIGHUP ignored: no sources, certificates or secrets come from files or Vault";
@@ -63,11 +64,11 @@ export async function runService(given: AppOptions): Promise<number> {
     });
     teardown.add("the objectives", () => slos.stop());
     slos.start();
-    const { live, connections } = core, { vault } = options;
+    const { live, connections, journal } = core, { vault } = options;
     listen(options, {
       ...{ core, teardown },
       context: {
-        ...{ log, clock, signal, live, connections, slos, version: VERSION, podName: settings.podName },
+        ...{ log, clock, signal, live, connections, journal, slos, version: VERSION, podName: settings.podName },
         sources: () => sources.list(),
         ...(vault ? { vault } : {}),
       },
@@ -98,7 +99,7 @@ function buildDriven(
   { core, clock, onBug }: { core: Core; clock: Clock; onBug: (error: unknown) => void },
 ): RunningSource {
   const parts = core.createParts(setup);
-  const loop = new ReplayLoop(parts.replay, {
+  const loop = new ReplayLoop(parts.turns, {
     clock,
     intervalMs: () => core.live.current().intervalMs,
     onPass: (seconds) => {
@@ -123,7 +124,10 @@ function createReloader(
       const { problems } = await inspectRedis(core.connections.reader, setups.map(({ policy }) => policy));
       return problems;
     },
-    onReload: (result) => core.metrics.configReloads.inc({ result }),
+    onReload: (result, detail) => {
+      core.metrics.configReloads.inc({ result });
+      core.note({ kind: "config", origin: "sources_file", result, detail });
+    },
   });
 }
 

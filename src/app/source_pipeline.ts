@@ -2,6 +2,13 @@
 import type { ChooseProxy } from "../config/proxy.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
 import { createSourceBoard, createSourceGates } from "../gates/source_gates.ts";
+import type { NewEntry } from "../journal/entries.ts";
+import { JobRunner } from "../jobs/runner.ts";
+import { JobStore } from "../jobs/job_store.ts";
+import { type CreatePicker, pickByIds } from "../jobs/picker.ts";
+import { revivedMessage } from "../jobs/revive.ts";
+import { SourceTurns } from "../jobs/source_turns.ts";
+import { gatesOfJobs } from "../gates/board.ts";
 import type { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import type { LiveSettings } from "../mutt/dynamic_keys.ts";
 import type { ProbeAccess } from "../mutt/moogsoft_probe.ts";
@@ -15,8 +22,10 @@ import type { Snapshot } from "../cycle/cycle_state.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import { ListReader } from "../redis/list_reader.ts";
 import type { Instance } from "../redis/lease_store.ts";
+import { UNJOURNALLED } from "../redis/move_trial.ts";
 import { ReadBudget } from "../redis/read_budget.ts";
-import { createSourceStore } from "../redis/source_store.ts";
+import { SourceControl } from "../redis/source_control.ts";
+import { createSourceStore, openJobStores } from "../redis/source_store.ts";
 import { Account } from "../replay/account.ts";
 import { DepthWatch, measuredQueues } from "../replay/depth_watch.ts";
 import { replaySettings } from "../replay/replay_settings.ts";
@@ -39,10 +48,14 @@ export interface SharedParts {
   readonly readBudget?: ReadBudget;
   /** Wraps the store of each source; default: not wrapped. */
   readonly wrapStore?: (store: ReplayStore) => ReplayStore;
+  /** Reads the selection of a job; default: by ids only. */
+  readonly createPicker?: CreatePicker;
   /** Identity of this process as a lease holder. */
   readonly instance: Instance;
   readonly metrics: Metrics;
   readonly sloCounters: SloCounters;
+  /** Records what this instance does; default: not recorded. */
+  readonly note?: (entry: NewEntry) => void;
   readonly log: Log;
   readonly clock: Clock;
   readonly tracer: Tracer;
@@ -55,6 +68,8 @@ export interface SharedParts {
 export interface SourcePipeline extends OperatedSource {
   /** Whether every connection of this source accepts commands. */
   readonly isConnected: () => boolean;
+  /** Its turns: automatic replay, or a job. */
+  readonly turns: SourceTurns;
   /** Indicators of its service level objectives; the SLO monitor samples them. */
   readonly indicators: SourceIndicators;
   /** Tasks that poll Redis in the background after the start. */
@@ -69,12 +84,17 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
   const onRedisError = (error: unknown) => metrics.redisErrors.inc({ code: redisErrorCode(error) });
   const isEnabled = () => live.current().enabled;
   const turnSettings = () => replaySettings(setup, live.current());
-  // The gates read `replay`, which is created from them below. They call this only after that.
-  const snapshot = (): Snapshot | null => replay.lastSnapshot();
+  // The gates read `replay` and `runner`, which are created from them below. They call this only after that.
+  const snapshot = (): Snapshot | null => runner.lastSnapshot() ?? replay.lastSnapshot();
 
+  const token = settings.leaderElection ? instance.token : "";
+  const readBudget = shared.readBudget ?? new ReadBudget(Infinity);
   const { store: redisStore, link, trial, release } = createSourceStore(policy, {
-    ...{ connections, readBudget: shared.readBudget ?? new ReadBudget(Infinity), clock, onRedisError },
-    token: settings.leaderElection ? instance.token : "",
+    ...{ connections, readBudget, clock, onRedisError, token },
+    instance: instance.name,
+    onUnjournalled: onceOnly(() =>
+      log.warning("journal_forbidden", `Remediation: ${UNJOURNALLED}`, { source: policy.name })
+    ),
   });
   const store: ReplayStore = shared.wrapStore?.(redisStore) ?? redisStore;
   const account = new Account(policy, {
@@ -83,6 +103,7 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
   });
   const leadership = createLeadership(policy, {
     ...{ committer, instance, settings, isEnabled, link, account, metrics, log, clock },
+    onChange: (event) => shared.note?.({ kind: "leader", source: policy.name, event }),
   });
   const mutt = createMuttGates(setup, {
     ...{ live, redis, clock, log, tracer, onRedisError, chooseProxy, snapshot },
@@ -94,21 +115,43 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
     consumerGate: settings.consumerGate,
     isConfigKnown: shared.isConfigKnown,
     depthLimit: () => readDepthLimit(setup, live),
+    snapshot,
     returns: () => {
       const known = snapshot();
-      return known && { record: known.record, nextCycleInMs: replay.nextCycleInMs() };
+      const nextCycleInMs = runner.lastSnapshot() ? runner.nextCycleInMs() : replay.nextCycleInMs();
+      return known && { record: known.record, nextCycleInMs };
     },
+    job: () => snapshot()?.record.job ?? null,
   });
   const board = createSourceBoard(setup, [...gates, ...mutt.all], { clock, log, metrics });
   const traffic = createLiveTraffic(setup, { live, redis, clock, intervalMs: () => turnSettings().intervalMs });
-  const replay = new SourceReplay(policy, {
-    ...{ store, board, leadership, account, clock, createId, log, tracer },
+  const turnDeps = {
+    ...{ leadership, account, clock, createId, log, tracer },
     depthReading: () => depth.last(),
-    reservePace: (count) => mutt.pace.reserve(count),
-    paceFields: (count) => mutt.pace.fieldsAfter(count),
-    liveSuccesses: (ms) => traffic?.liveSuccesses(ms) ?? 0,
-    settings: turnSettings,
+    reservePace: (count: number) => mutt.pace.reserve(count),
+    paceFields: (count: number) => mutt.pace.fieldsAfter(count),
+    liveSuccesses: (ms: number) => traffic?.liveSuccesses(ms) ?? 0,
+  };
+  const replay = new SourceReplay(policy, { ...turnDeps, store, board, settings: turnSettings });
+  const jobs = new JobStore(committer, policy, { createId });
+  const runner = new JobRunner(policy, {
+    ...{ jobs, leadership, account, clock, createId, log, readBudget, settings: turnSettings },
+    gates: gatesOfJobs(board),
+    look: () => replay.look(),
+    open: (job) => openJobStores(policy, job, { connections, readBudget, token, instance: instance.name }),
+    createPicker: shared.createPicker ?? pickByIds,
+    createReplay: ({ id, verb }, { drain, readArrivals }) =>
+      new SourceReplay(policy, {
+        ...{ ...turnDeps, store: shared.wrapStore?.(drain) ?? drain, board: gatesOfJobs(board) },
+        settings: () => ({ ...turnSettings(), batchSize: 0 }),
+        job: {
+          id,
+          readArrivals,
+          ...(verb === "revive" ? { prepare: (message) => revivedMessage(message, policy) } : {}),
+        },
+      }),
   });
+  const turns = new SourceTurns({ replay, jobs: runner });
   const indicators = createIndicators(policy.name, settings, {
     ...{ clock, counters: sloCounters },
     gates: () => board.last().statuses,
@@ -121,8 +164,14 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
     onMeasured: (measurement) => indicators.measured(measurement),
   });
   return {
-    ...{ setup, store, board, replay, leadership, lists, indicators, isConnected: link.isReady },
+    ...{ setup, store, board, replay, turns, jobs, leadership, lists, indicators, isConnected: link.isReady },
+    control: new SourceControl(committer, policy.dlq),
     oldest: () => depths.oldest(),
+    flow: () => ({
+      ...turnSettings(),
+      mostPerSecond: mutt.pace.mostPerSecond(),
+      movedPerSecond: account.movedPerSecond(),
+    }),
     watches: [depths, ...(traffic ? [traffic] : [])],
     whenKnown: async () => {
       const asking = [mutt.downstream, consumer].filter(({ name }) => setup.gates.includes(name));
@@ -130,7 +179,16 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
     },
     stop: async () => {
       await Promise.all([mutt.downstream.stop(), consumer.stop(), leadership.stop()]);
+      runner.close();
       release();
     },
+  };
+}
+
+function onceOnly(tell: () => void): () => void {
+  let isTold = false;
+  return () => {
+    if (!isTold) tell();
+    isTold = true;
   };
 }

@@ -24,7 +24,8 @@ export interface SourcesReloaderDeps {
   };
   readonly clock: Clock;
   readonly log: Log;
-  readonly onReload: (result: ReloadResult) => void;
+  /** `detail`: what changed or what is wrong, in words. */
+  readonly onReload: (result: ReloadResult, detail: string) => void;
   /** Called with any other error of a reload, which is a bug. */
   readonly onBug: (error: unknown) => void;
 }
@@ -84,7 +85,7 @@ export class SourcesReloader extends PeriodicTask {
     await sources.apply(setups);
     for (const warning of loaded.warnings) log.warning("config_warning", warning);
     log.info("sources_applied", `Remediation: the sources have changed: ${describeChange(change)}`, { ...change });
-    onReload("applied");
+    onReload("applied", describeChange(change));
   }
 
   #refuse(problems: readonly string[], { isAsked }: { isAsked: boolean }): void {
@@ -97,7 +98,7 @@ export class SourcesReloader extends PeriodicTask {
       `Remediation: sources file rejected, the current sources stay: ${problems.join("; ")}`,
       { problems },
     );
-    onReload("rejected");
+    onReload("rejected", problems.join("; "));
   }
 }
 

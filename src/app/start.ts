@@ -8,6 +8,7 @@ import { redisErrorCode } from "../redis/errors.ts";
 import { EXIT } from "../runtime/exit.ts";
 import type { AppOptions, Core } from "./core.ts";
 import type { RunningSource, RunningSources } from "./running_sources.ts";
+import { VERSION } from "./version.ts";
 
 /** Pause before Redis is checked again after a refusal, in milliseconds. */
 const PREFLIGHT_RETRY_MS = 1_000;
@@ -40,7 +41,10 @@ export async function startWhenRedisIsReady(
     if (signal.aborted) break;
     if (passed.length > 0) {
       // Added after the ports, so stopped before them: health answers until the last chunk is finished.
-      if (isFirst) teardown.add("the replay loops", () => sources.stop());
+      if (isFirst) {
+        journalLife(core, teardown);
+        teardown.add("the replay loops", () => sources.stop());
+      }
       sources.drive(passed);
       if (isFirst && reloader) {
         teardown.add("the sources file", () => reloader.stop());
@@ -53,6 +57,16 @@ export async function startWhenRedisIsReady(
     if (isComplete && waiting().length > 0) await clock.sleep(PREFLIGHT_RETRY_MS, signal);
   }
   return EXIT.done;
+}
+
+/** Nothing was written to Redis before: it might have been the wrong one. */
+function journalLife({ journal, note }: Core, teardown: Teardown): void {
+  journal.start();
+  note({ kind: "service", event: "started", version: VERSION });
+  teardown.add("the last entry of the journal", () => {
+    note({ kind: "service", event: "stopped", version: VERSION });
+    return Promise.resolve();
+  });
 }
 
 /** Checks the servers of the connected sources. On a cluster each source's server is checked separately. */

@@ -1,5 +1,6 @@
 /** `mutt-remediation health`: queries the service on this machine, for container health checks and people. */
 import type { Command } from "commander";
+import type { Status } from "../operations/status.ts";
 import { EXIT } from "../runtime/exit.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
 import type { CliContext } from "./context.ts";
@@ -13,7 +14,7 @@ export function addHealthCommand(program: Command, context: CliContext): void {
     .addHelpText(
       "after",
       `
-Asks /health on the loopback address and HEALTH_PORT_REMEDIATION. Exit codes: 0 healthy; 1 unhealthy, or no answer.
+Prints OK or what is wrong, then what each source does and why. Asks /health on the loopback address and HEALTH_PORT_REMEDIATION. Exit codes: 0 healthy; 1 unhealthy, or no answer.
 
 Examples:
   mutt-remediation health
@@ -24,12 +25,23 @@ Examples:
       const loaded = await settingsOrExit(context);
       if (!loaded) return;
       const { askService } = await NEEDS.askService();
-      const answer = await askService(loaded.settings, {
-        path: "/health",
-        accept: json ? "application/json" : "text/plain",
-      });
+      const answer = await askService(loaded.settings, { path: "/health", accept: "application/json" });
       context.exitCode = answer.ok && answer.status === 200 ? EXIT.done : EXIT.failed;
-      if (answer.ok) writeOut(`${answer.text.trimEnd()}\n`);
+      if (answer.ok) writeOut(json ? `${answer.text.trimEnd()}\n` : formatHealth(answer.text));
       else writeErr(`${answer.why}\n`);
     });
+}
+
+/** Formats the health document for people: `OK` or the errors, and a line for each source. */
+function formatHealth(text: string): string {
+  let status: Partial<Pick<Status, "status" | "errors" | "sources">>;
+  try {
+    status = JSON.parse(text);
+  } catch {
+    // Another program answers there.
+    return `${text.trimEnd()}\n`;
+  }
+  const head = status.status === "healthy" ? "OK" : status.errors?.join(", ") ?? "unhealthy";
+  const sources = (status.sources ?? []).map(({ name, explanation }) => `${name}: ${explanation}`);
+  return [head, ...sources].map((line) => `${line}\n`).join("");
 }

@@ -10,6 +10,6 @@ export const NEEDS = {
   commandContext: () => import("../app/command_context.ts"),
   config: () => import("../operations/config.ts"),
   check: () => import("../operations/check.ts"),
-  replayNow: () => import("../operations/replay_now.ts"),
+  once: () => import("../operations/once.ts"),
   service: () => import("../app/service.ts"),
 } as const;

@@ -1,6 +1,6 @@
 /** `mutt-remediation once`: runs one cycle and prints a summary. */
 import type { Command } from "commander";
-import type { OnceSummary, SourceSummary } from "../operations/replay_now.ts";
+import type { OnceSummary, SourceSummary } from "../operations/once.ts";
 import { BRAKE_REASON_TEXTS } from "../cycle/brake.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
@@ -27,7 +27,7 @@ export function addOnceCommand(program: Command, context: CliContext): void {
       "after",
       `
 Replays at most REMEDIATION_BATCH_SIZE messages of a source (0: all) through the same gates as the service, whether or not the
-interval has passed. A source that another instance leads is skipped and the leader named; with --force the leader stands by during
+interval has passed. A source that an operator paused is left alone. A source that another instance leads is skipped and the leader named; with --force the leader stands by during
 the run. The summary goes to standard output, logs to standard error.
 
 Exit codes: 0 done, or something moved; 1 Redis cannot be used; 2 invalid command line; 3 there were messages but none moved: a
@@ -43,9 +43,9 @@ Examples:
       if (!loaded) return;
       const { openObservers } = await NEEDS.observers();
       const { createCommandContext } = await NEEDS.commandContext();
-      const { isHeld, replayNow } = await NEEDS.replayNow();
+      const { isHeld, once } = await NEEDS.once();
       const { dryRun = false, force = false, source = null } = flags;
-      const result = await replayNow.run(
+      const result = await once.run(
         createCommandContext({
           ...loaded,
           ...await openObservers(loaded),
@@ -79,8 +79,12 @@ function formatSource(source: SourceSummary, { dryRun, isHeld }: { dryRun: boole
   const verb = dryRun && isHeld ? "held" : "stopped";
   return `${source.name}: ${source.replayed} replayed, dead: ${dead}; messages in the DLQ: ${depth}; ` +
     `${verb} by ${source.stoppedBy}${source.conflicts > 0 ? `; ${source.conflicts} conflicts` : ""}\n${
-      formatBrake(source)
-    }`;
+      formatPause(source)
+    }${formatBrake(source)}`;
+}
+
+function formatPause({ paused }: SourceSummary): string {
+  return paused === undefined ? "" : `  ${paused}; to end the pause earlier, use the operation resume\n`;
 }
 
 function formatBrake({ brake: { state, allowance, reason } }: SourceSummary): string {

@@ -18,7 +18,15 @@ export const RAMP_FACTOR = 4;
 /** A ramping source falls back if a gate was closed for at least this long without a break, in milliseconds. */
 export const STRAIN_MS = 5_000;
 /** Why the brake changed last. A closed set: metric labels use exactly these. */
-export const BRAKE_REASONS = ["none", "returns", "outage", "strain", "stayed_away", "consumer_works"] as const;
+export const BRAKE_REASONS = [
+  "none",
+  "returns",
+  "outage",
+  "strain",
+  "stayed_away",
+  "consumer_works",
+  "released",
+] as const;
 /** One of {@link BRAKE_REASONS}. */
 export type BrakeReason = (typeof BRAKE_REASONS)[number];
 
@@ -30,6 +38,7 @@ export const BRAKE_REASON_TEXTS: Readonly<Record<BrakeReason, string>> = {
   strain: "a gate closed briefly while the allowance grew",
   stayed_away: "replayed messages did not come back",
   consumer_works: "replayed messages came back, but live messages got through",
+  released: "an operator released it",
 };
 
 /** The limit on a source's cycles, and its reason. Redis keeps it in the source's cycle state. */
@@ -46,7 +55,7 @@ export interface Brake {
   readonly reason: BrakeReason;
 }
 
-/** The brake of a source without trouble so far. */
+/** The brake of a source without trouble. */
 export const RELEASED: Brake = { suspect: false, distance: 1, wait: 0, allowance: null, reason: "none" };
 
 /**

@@ -1,5 +1,6 @@
 /** The data that a source's store (`src/replay/store.ts`) reads and moves: chunks and commits. */
 import type { Buffer } from "node:buffer";
+import type { DeadReason } from "../message/source_policy.ts";
 import type { Snapshot } from "./cycle_state.ts";
 
 /** Proof that the DLQ is unchanged since a read. Only the store that created it can use it. */
@@ -81,6 +82,16 @@ export interface Commit {
   readonly endsCycle: boolean;
   /** More fields to write to the cycle state. */
   readonly fields: Readonly<Record<string, string>>;
+  /** For the journal; default: only counts. */
+  readonly note?: CommitNote;
+}
+
+/** What the journal says of a commit beside its counts. */
+export interface CommitNote {
+  /** Number of the cycle. */
+  readonly cycle: number;
+  /** Dead messages by reason. */
+  readonly dead: Readonly<Partial<Record<DeadReason, number>>>;
 }
 
 /** The results of a commit. All except `ok` changed nothing; `duplicate`: the same commit ran before. */
@@ -110,7 +121,7 @@ export interface CycleBeginning {
   readonly fields: Readonly<Record<string, string>>;
 }
 
-/** The results of beginning a cycle. All except `ok` changed nothing. */
-export const BEGIN_RESULTS = ["ok", "not_leader", "stale", "not_due", "wrong_type"] as const;
+/** The results of beginning a cycle. All except `ok` changed nothing. `job`: a job runs, and the caller does not work for it. */
+export const BEGIN_RESULTS = ["ok", "not_leader", "stale", "not_due", "job", "wrong_type"] as const;
 /** One of {@link BEGIN_RESULTS}. */
 export type BeginResult = (typeof BEGIN_RESULTS)[number];

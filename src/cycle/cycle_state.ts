@@ -2,6 +2,8 @@
 import { type Brake, BRAKE_REASONS, RELEASED } from "./brake.ts";
 import { type CycleLimit, parseCycleLimit } from "./cycle_limit.ts";
 import { type CycleTally, parseTallies } from "./evidence.ts";
+import { parsePause, type Pause } from "./pause.ts";
+import { JOB_FIELDS, JOB_PROGRESS_FIELDS, parseRunningJob, type RunningJob } from "./running_job.ts";
 
 /** The cycle state of a source. Missing or invalid fields read as on a new source. */
 export interface CycleState {
@@ -42,6 +44,14 @@ export interface CycleState {
   readonly breakerCanaryAtMs: number;
   /** Until this time, by the server's clock, a fixed rate is used up. */
   readonly spentUntilMs: number;
+  /** The last pause, which may be over (`pauseLeftMs`); `null`: none, or resumed. */
+  readonly pause: Pause | null;
+  /** The cycle that an operator wants to begin without waiting for the interval; 0: none. */
+  readonly wantedCycle: number;
+  /** When an operator last released the brake, by the server's clock; 0: never. */
+  readonly releasedAtMs: number;
+  /** The running or paused job; `null`: none. While there is one, automatic replay waits. */
+  readonly job: RunningJob | null;
 }
 
 /** A source at one instant, by the server's clock. */
@@ -58,10 +68,12 @@ export const CYCLE_STATE_FIELDS = [
   ...["seq", "cycle", "startedAtMs", "depthAtStart", "remaining", "replayed", "dead", "newestBytes", "newestDigest"],
   ...["boundBy", "suspect", "distance", "wait", "allowance", "brakeReason", "firsts", "movedAtMs", "tallies"],
   ...["scannedDepth", "lagMs", "stampsDropped", "outages", "breakerCanaryAtMs", "spentUntilMs"],
+  ...["pausedUntilMs", "pausedBy", "pauseReason", "wantedCycle", "releasedAtMs"],
+  ...JOB_FIELDS,
 ];
 /**
- * The fields that a commit may write, and those that say which cycle it is and where it ends. The others change only when a cycle
- * begins.
+ * The fields that a commit or an operator may write, and those that say which cycle it is and where it ends. The others change only
+ * when a cycle begins, or when the brake is released or a job begins.
  */
 export const COMMITTED_FIELDS = [
   ...[
@@ -77,6 +89,9 @@ export const COMMITTED_FIELDS = [
     "spentUntilMs",
   ],
   ...["depthAtStart", "newestBytes", "newestDigest"],
+  // Without the texts of a pause: it raises the sequence number, so the whole state is read before they are shown.
+  ...["pausedUntilMs", "wantedCycle"],
+  ...JOB_PROGRESS_FIELDS,
 ];
 /** Maximum size of a field, in bytes. A longer one counts as missing. */
 export const MAX_FIELD_BYTES = 16_384;
@@ -117,7 +132,21 @@ export function parseCycleState(flat: readonly unknown[]): CycleState {
     outages: text("outages"),
     breakerCanaryAtMs: whole("breakerCanaryAtMs"),
     spentUntilMs: whole("spentUntilMs"),
+    pause: parsePause({ untilMs: whole("pausedUntilMs"), by: text("pausedBy"), reason: text("pauseReason") }),
+    wantedCycle: whole("wantedCycle"),
+    releasedAtMs: whole("releasedAtMs"),
+    job: parseRunningJob(text, whole),
   };
+}
+
+/** Returns whether the cycle has replayed messages of a canary group or of a step of the ramp, whose outcome decides what follows. */
+export function isUnderTest({ brake, replayed, cycleLimit }: CycleState): boolean {
+  return brake.allowance !== null && replayed > 0 && cycleLimit !== "breaker";
+}
+
+/** Returns whether an operator wants the next cycle to begin at once. */
+export function isCycleWanted({ cycle, wantedCycle }: Pick<CycleState, "cycle" | "wantedCycle">): boolean {
+  return wantedCycle === cycle + 1;
 }
 
 /** The last parsed text. It is read with each chunk, but changes only with each cycle. */

@@ -25,3 +25,10 @@ export function addOutages(text: string, { outages, cycle }: { outages: readonly
   const added = outages.map(({ gate, reason, fromMs, untilMs }) => `${gate} ${reason} ${fromMs}-${untilMs} ${cycle}`);
   return [...text.split(";").filter((entry) => entry !== ""), ...added].slice(-MAX_OUTAGES).join(";");
 }
+
+/** Returns the newest outage in the text that {@link addOutages} keeps; `null` if there is none, or it is unreadable. */
+export function lastOutage(text: string): Pick<Outage, "gate" | "reason" | "fromMs" | "untilMs"> | null {
+  const match = /(?:^|;)(\w+) (\w+) (\d{1,15})-(\d{1,15}) \d{1,15}$/.exec(text);
+  if (!match) return null;
+  return { gate: match[1]!, reason: match[2]!, fromMs: Number(match[3]), untilMs: Number(match[4]) };
+}

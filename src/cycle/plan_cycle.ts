@@ -67,6 +67,8 @@ export interface CycleSettings {
   readonly outages?: readonly Outage[];
   /** Minimum length of an outage before a canary group, in milliseconds; 0: never. */
   readonly canaryAfterMs?: number;
+  /** Outages that ended before this instant, by their clock, call for no canary group: an operator has released the brake. */
+  readonly releasedAtMs?: number;
   /** Live messages that got through the consumer since the last cycle began. They may include replays. */
   readonly liveSuccesses?: number;
   /** Whether the brake limits cycles. Default: true. */
@@ -79,13 +81,13 @@ const MAX_LAG_MS = 3_600_000, LAG_KEPT = 0.9;
 /** Judges the returned messages, and computes the budget of the next cycle. */
 export function planCycle(snapshot: Snapshot, settings: CycleSettings): NextCycle {
   const { record, depth, nowMs } = snapshot;
-  const { batchSize, intervalMs, returns, breakerCanary = false, canaryAfterMs = 0 } = settings;
+  const { batchSize, intervalMs, returns, breakerCanary = false, canaryAfterMs = 0, releasedAtMs = 0 } = settings;
   const stampsDropped = settings.stampsDropped ?? record.stampsDropped;
   const outages = (settings.outages ?? []).filter((outage) =>
     outage.excusesFailures || (lengthMs(outage) >= STRAIN_MS && !isFollowed(outage, record))
   );
   const judged = judgeReturns(record, { ...settings, outages, stampsDropped, nowMs });
-  const longestMs = outages[0] ? lengthMs(outages[0]) : 0;
+  const longest = outages.find(({ untilMs }) => untilMs > releasedAtMs), longestMs = longest ? lengthMs(longest) : 0;
   const step = stepBrake(record.brake, {
     ...{ judgement: judged.judgement, depth, batchSize, intervalMs },
     afterOutage: canaryAfterMs > 0 && longestMs >= canaryAfterMs,
@@ -144,7 +146,11 @@ function judgeReturns(
     unseen = Math.max(0, unseen - pending);
     return { ...tally, pending };
   }).reverse();
-  const troubles = tallies.filter((tally) => tally.says !== "uncounted" && !tally.isTroubled && isTroubled(tally));
+  // A release in the future: the clock was set back.
+  const releasedAtMs = record.releasedAtMs > nowMs ? 0 : record.releasedAtMs;
+  const troubles = tallies.filter((tally) =>
+    tally.says !== "uncounted" && !tally.isTroubled && tally.movedAtMs > releasedAtMs && isTroubled(tally)
+  );
   const troubled = troubles.at(-1) ?? null, last = tallies.at(-1);
   const isJudged = closing.length > 0 && says !== "uncounted";
   const judgement: Judgement = troubled

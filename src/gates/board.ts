@@ -53,6 +53,22 @@ interface Told {
   isRestless: boolean;
 }
 
+/** The gates as a turn asks them. */
+export type TurnGates = Pick<GateBoard, "ask" | "last" | "outagesSince">;
+
+/** Returns the board without the gates that hold automatic replay only, for a job that an operator has confirmed. */
+export function gatesOfJobs(board: TurnGates): TurnGates {
+  const without = (reading: BoardReading): BoardReading => {
+    const isAsked = ({ name }: GateStatus) => !hasTrait(name, "holdsAutomaticOnly");
+    return { ...reading, statuses: reading.statuses.filter(isAsked), closed: reading.closed.filter(isAsked) };
+  };
+  return {
+    ask: async () => without(await board.ask()),
+    last: () => without(board.last()),
+    outagesSince: (sinceMs) => board.outagesSince(sinceMs),
+  };
+}
+
 /** Asks every gate, records when each opened or closed, and logs changes. A closed gate does not hide the others. */
 export class GateBoard {
   readonly #gates: readonly Gate[];

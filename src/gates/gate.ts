@@ -21,6 +21,8 @@ interface GateTraits {
   readonly logsItself?: true;
   /** While it is closed, no backlog can drain, so the time does not count for the objective `time_to_drain`. */
   readonly stopsDrainClock?: true;
+  /** It holds automatic replay, but not a job that an operator has confirmed. */
+  readonly holdsAutomaticOnly?: true;
 }
 
 /** The name of a trait. */
@@ -52,6 +54,20 @@ const GATES = {
     isOnEverySource: true,
     blocksStart: true,
     logsItself: true,
+  },
+  pause: {
+    reasons: ["none", "paused", "unknown"],
+    isOnEverySource: true,
+    blocksStart: true,
+    stopsDrainClock: true,
+    holdsAutomaticOnly: true,
+  },
+  job: {
+    reasons: ["none", "running", "paused"],
+    isOnEverySource: true,
+    blocksStart: true,
+    stopsDrainClock: true,
+    holdsAutomaticOnly: true,
   },
   consumer: {
     reasons: ["off", "alive", "gone", "unknown", "never_seen", "health_url_failed"],
@@ -133,6 +149,10 @@ export interface GateAnswer<Name extends GateName = GateName> {
   readonly room?: number;
   /** Milliseconds until the answer may change; absent if not known. */
   readonly retryInMs?: number;
+  /** HTTP status of the last answer of a system that the gate asks; absent if it did not answer. */
+  readonly status?: number;
+  /** How often in a row that system was asked and failed like this; absent if the gate is open, or this is not counted. */
+  readonly failures?: number;
   /** The gate is open for one message. It gets its own cycle, and its return does not count as a failure. */
   readonly canary?: true;
 }

@@ -13,7 +13,10 @@ import { type Gate, GATE_NAMES } from "./gate.ts";
 import { createLeaderGate, type LeaderGateDeps } from "./leader.ts";
 import { createBrakeGate } from "./brake.ts";
 import { createEnabledGate } from "./enabled.ts";
+import { createPauseGate } from "./pause.ts";
+import { createJobGate } from "./job.ts";
 import { createRedisGate } from "./redis.ts";
+import type { RunningJob } from "../cycle/running_job.ts";
 import type { SourceDefinition } from "./source_definition.ts";
 
 /** Dependencies of {@link createSourceGates}. */
@@ -33,8 +36,12 @@ export interface SourceGatesDeps {
   readonly leadership: LeaderGateDeps;
   /** The depth gate's limit, and the name of the setting that decides it. */
   readonly depthLimit: () => { limit: number; decidedBy: string };
+  /** The source's latest snapshot, for the gate `pause`. */
+  readonly snapshot: Parameters<typeof createPauseGate>[0];
   /** The source's last known state, for the gate `returns`. */
   readonly returns: Parameters<typeof createBrakeGate>[0];
+  /** The source's job by the last read; `null`: none. */
+  readonly job: () => RunningJob | null;
 }
 
 /** The gates that any source may have. */
@@ -62,6 +69,8 @@ export function createSourceGates(setup: SourceDefinition, deps: SourceGatesDeps
       createEnabledGate({ isEnabled: deps.isEnabled, isKnown: deps.isConfigKnown }),
       createRedisGate(deps.link, deps.trial),
       createLeaderGate(deps.leadership),
+      createPauseGate(deps.snapshot),
+      createJobGate(deps.job),
       ...[consumer, depth, createBrakeGate(deps.returns)],
     ],
   };

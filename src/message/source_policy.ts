@@ -1,7 +1,10 @@
 /** A source of dead letters, the reasons for a dead message, and the names of the members that this service reads and writes. */
 
-/** Why a message went to the dead list. A closed set: metric labels, logs and summaries use exactly these. */
-export const DEAD_REASONS = ["poison", "malformed", "unreadable", "oversize"] as const;
+/**
+ * Why a message went to the dead list; `buried`: an operator sent it there. A closed set: metric labels, logs and summaries use
+ * exactly these.
+ */
+export const DEAD_REASONS = ["poison", "malformed", "unreadable", "oversize", "buried"] as const;
 /** One of {@link DEAD_REASONS}. */
 export type DeadReason = (typeof DEAD_REASONS)[number];
 

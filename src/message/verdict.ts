@@ -69,6 +69,17 @@ export function decide(bytes: Uint8Array, context: VerdictContext): Verdict {
   };
 }
 
+/** Buries a message because an operator wants it in the dead list. Pure, like {@link decide}. */
+export function buryAsAsked(
+  bytes: Uint8Array,
+  { context, detail }: { context: VerdictContext; detail: string },
+): { readonly payload: Uint8Array } {
+  const message = readMessage(bytes);
+  if (!message.readable) return enclose(bytes, { reason: "buried", detail, context });
+  const record = nextRecord(message, { found: findStamp(message), context });
+  return bury(message, { reason: "buried", detail, record, context });
+}
+
 /** Returns the cycle in a stamp; null if it cannot be a cycle of this source. Any producer may write a stamp. */
 export function cycleOf(
   found: FoundStamp | null,

@@ -36,8 +36,8 @@ export interface ConfigWatcherDeps {
   readonly closeSubscriber: (subscriber: Redis) => void;
   readonly clock: Clock;
   readonly log: Log;
-  /** Called after each applied or rejected change, for metrics. */
-  readonly onReload?: (result: "applied" | "rejected") => void;
+  /** Called after each applied or rejected change, for metrics and journal. `detail`: what changed, in words. */
+  readonly onReload?: (result: "applied" | "rejected", detail: string) => void;
 }
 
 /**
@@ -147,11 +147,12 @@ export class ConfigWatcher extends PeriodicTask {
     if (applied.result === "unchanged") return;
     if (applied.result === "rejected") {
       this.#log.warning("config_rejected", `Remediation: ${applied.problem}; keeping the last valid value`, { key });
+      this.#deps.onReload?.("rejected", applied.problem);
     } else {
-      const now = text?.trim() ? `now ${text.trim()}` : "no longer set";
-      this.#log.info("config_applied", `Remediation: dynamic key ${key} is ${now}`, { key });
+      const now = `${key} is ${text?.trim() ? `now ${text.trim()}` : "no longer set"}`;
+      this.#log.info("config_applied", `Remediation: dynamic key ${now}`, { key });
+      this.#deps.onReload?.("applied", now);
     }
-    this.#deps.onReload?.(applied.result);
   }
 
   /** Logs a failure if its code changed. The owner of the connection logs connection losses. */

@@ -102,6 +102,8 @@ class MoogsoftHealth {
   #key: string;
   #lookedAtMs: number;
   #everHealthy = false;
+  /** The last failure, and how many probes in a row ended with it, of all replicas, as far as this one has seen. */
+  #failed: { readonly verdict: ProbeVerdict; readonly count: number } | null = null;
   #sharing = true;
 
   constructor(options: MoogsoftGateOptions, url: URL) {
@@ -130,7 +132,13 @@ class MoogsoftHealth {
       return { open: false, reason: "unknown", detail, retryInMs: UNKNOWN_RETRY_MS };
     }
     if (verdict.reason === "healthy") return { open: true, ...verdict };
-    return { open: false, ...verdict, retryInMs: Math.max(UNKNOWN_RETRY_MS, Math.ceil(this.fact.freshForMs())) };
+    const failures = this.#failed?.count ?? 1;
+    return {
+      open: false,
+      ...verdict,
+      failures,
+      retryInMs: Math.max(UNKNOWN_RETRY_MS, Math.ceil(this.fact.freshForMs())),
+    };
   }
 
   /** A changed key or certificate invalidates the result. */
@@ -211,8 +219,13 @@ class MoogsoftHealth {
     );
   }
 
+  #isRepeated({ reason, status }: ProbeVerdict): boolean {
+    return this.#failed?.verdict.reason === reason && this.#failed.verdict.status === status;
+  }
+
   #account(verdict: ProbeVerdict): void {
     const ok = verdict.reason === "healthy";
+    this.#failed = ok ? null : { verdict, count: this.#isRepeated(verdict) ? this.#failed!.count + 1 : 1 };
     this.#options.healthGauge.set(ok ? 1 : 0);
     this.#health.note({ ok, ...verdict });
     if (!ok || this.#everHealthy) return;

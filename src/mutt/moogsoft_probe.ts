@@ -74,6 +74,8 @@ export interface ProbeVerdict {
   readonly reason: GateReason<"downstream">;
   /** Contains hosts and ports, never credentials, path or query. */
   readonly detail: string;
+  /** HTTP status of the answer; absent if there was none. */
+  readonly status?: number;
 }
 
 /** Judges an outcome. `address` is the `host:port` that was probed. Pure. */
@@ -88,12 +90,12 @@ export function judgeProbe(outcome: FetchOutcome, { successCodes, address, proxy
   }
   const { status } = outcome;
   const seen = describeAnswer(status, { address, proxy });
-  if (successCodes.includes(status)) return { reason: "healthy", detail: seen };
-  if (status === 202) return { reason: "probe_202", detail: `${seen}, which its consumer treats as a failure` };
+  if (successCodes.includes(status)) return { reason: "healthy", detail: seen, status };
+  if (status === 202) return { reason: "probe_202", detail: `${seen}, which its consumer treats as a failure`, status };
   const check = whatToCheck(status, proxy);
   return check === undefined
-    ? { reason: "unhealthy", detail: `${seen} (MOOG_WEBHOOK_URL)` }
-    : { reason: "probe_rejected", detail: `${seen}; check ${check}` };
+    ? { reason: "unhealthy", detail: `${seen} (MOOG_WEBHOOK_URL)`, status }
+    : { reason: "probe_rejected", detail: `${seen}; check ${check}`, status };
 }
 
 const PROBE_SETTINGS = { url: "MOOG_WEBHOOK_URL", timeout: "MOOG_HEALTH_TIMEOUT", authority: "MOOG_CA_CERT_PATH" };

@@ -3,7 +3,7 @@
  * too.
  */
 import type { RedisClient } from "../redis/cluster.ts";
-import { BOOKS_LEAD_MS, grantReplays, limiterRoom, type PaceAnswer, rateRoom, spendRate } from "./pace.ts";
+import { BOOKS_LEAD_MS, grantReplays, limiterRoom, type PaceAnswer, rateRoom, ROOM_SHARE, spendRate } from "./pace.ts";
 import type { Snapshot } from "../cycle/cycle_state.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import { PaceLedgerStore, type ReadLedger } from "./pace_ledger_store.ts";
@@ -45,6 +45,8 @@ export interface PaceGate extends Gate<"pace"> {
   reserve(count: number): Promise<boolean>;
   /** Returns the record fields to write with the commit of `count` replays. */
   fieldsAfter(count: number): Readonly<Record<string, string>>;
+  /** Returns the most messages per second that the settings allow, without live traffic; `null`: no limit. */
+  mostPerSecond(): number | null;
 }
 
 /**
@@ -100,6 +102,11 @@ export function createPaceGate(redis: RedisClient, deps: PaceDeps): PaceGate {
           `(${redisErrorCode(error)}); ${decidedBy} = auto needs them`;
         return { open: false, reason: "unknown", detail, retryInMs: 1_000 };
       }
+    },
+    mostPerSecond() {
+      const { maxPerSecond, rateLimit, ratePeriodMs } = deps.settings();
+      if (maxPerSecond === "auto") return ROOM_SHARE * rateLimit / (ratePeriodMs / 1_000);
+      return maxPerSecond === 0 ? null : maxPerSecond;
     },
     async reserve(count) {
       const snapshot = deps.snapshot();

@@ -13,7 +13,7 @@ import type { RedisConnections } from "../redis/connection.ts";
 import { oversizeKey, stateKey } from "../redis/keys.ts";
 import { explainRedisError } from "../redis/advice.ts";
 import { isRetryable, redisErrorCode } from "../redis/errors.ts";
-import { tryMovesOnce } from "../redis/move_trial.ts";
+import { tryMovesOnce, UNJOURNALLED } from "../redis/move_trial.ts";
 import { MoogAccess } from "../mutt/moogsoft_access.ts";
 import { inspectRedis } from "./inspect_redis.ts";
 import { type VaultState, withVault } from "../mutt/vault.ts";
@@ -134,7 +134,8 @@ async function checkSources(
     // If the lists are in different slots, or only one node is known, a trial move must fail, and `problems` says so
     // already.
     const isMisplaced = facts.cluster_enabled === "1" && problems.length > 0;
-    findings.push(...await Promise.all((isMisplaced ? [] : setups).map((setup) => checkMoves(connections, setup))));
+    const moves = (isMisplaced ? [] : setups).map((setup) => checkMoves(connections, setup));
+    findings.push(...(await Promise.all(moves)).flat());
     const looking = Promise.all(setups.map((setup) => checkKeys(connections, setup, rateKey)));
     const stamps = Promise.all(setups.map((setup) => checkStamps(connections, setup)));
     const lists = await Promise.all([looking, stamps]).then((both) => both.flat()).catch((error) => {
@@ -150,12 +151,15 @@ async function checkSources(
 }
 
 /** Tests whether a message can be moved by running every command that a move needs. */
-async function checkMoves({ committer }: RedisConnections, { policy }: SourceDefinition): Promise<CheckResult> {
-  const subject = `source ${policy.name}`;
-  const refusal = await tryMovesOnce(committer, policy);
-  return refusal === null
+async function checkMoves({ committer }: RedisConnections, { policy }: SourceDefinition): Promise<CheckResult[]> {
+  const subject = `source ${policy.name}`, findings: CheckResult[] = [];
+  const refusal = await tryMovesOnce(committer, policy, {
+    onUnjournalled: () => findings.push({ level: "warning", subject, text: UNJOURNALLED }),
+  });
+  const finding: CheckResult = refusal === null
     ? { level: "ok", subject, text: "Redis allows moving messages (tested with a temporary key)" }
     : { level: isRetryable(refusal.code) ? "failed" : "wrong", subject, text: `cannot move messages: ${refusal.text}` };
+  return [finding, ...findings];
 }
 
 /** Describes the server from its INFO. Valkey reports its own version and the compatible Redis version. */

@@ -3,12 +3,15 @@ import type { Settings } from "../config/fields.ts";
 import type { SourcesFile } from "../config/sources.ts";
 import type { GateBoard } from "../gates/board.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
+import type { Journal } from "../journal/journal.ts";
 import type { Teardown } from "../lifecycle/teardown.ts";
+import type { JobStore } from "../jobs/job_store.ts";
 import type { LiveSettings } from "../mutt/dynamic_keys.ts";
 import type { VaultSecrets } from "../mutt/vault.ts";
 import type { Log } from "../observability/log.ts";
 import type { ListReader } from "../redis/list_reader.ts";
 import type { RedisConnections } from "../redis/connection.ts";
+import type { SourceControl } from "../redis/source_control.ts";
 import type { ReplayStore } from "../replay/store.ts";
 import type { OldestMessage } from "../replay/depth_watch.ts";
 import type { Leadership } from "../replay/leadership.ts";
@@ -25,8 +28,14 @@ export interface OperatedSource {
   readonly board: GateBoard;
   readonly replay: SourceReplay;
   readonly leadership: Leadership;
+  /** Pauses it, releases its brake, and asks for a cycle. */
+  readonly control: SourceControl;
+  /** How fast its messages may move, and do. Does no IO. */
+  flow(): SourceFlow;
   /** Reads its lists for people. */
   readonly lists: ListReader;
+  /** Its jobs: plans, requests, results. */
+  readonly jobs: JobStore;
   /** The oldest message of its DLQ at the last measurement; `null` if the DLQ was empty. Does no IO. */
   oldest(): OldestMessage | null;
   /** Resolves when every gate that polls in the background has a first result. */
@@ -35,10 +44,22 @@ export interface OperatedSource {
   stop(): Promise<void>;
 }
 
+/** How fast the messages of a source may move, and do. */
+export interface SourceFlow {
+  readonly intervalMs: number;
+  /** Maximum messages of a cycle; 0: the whole DLQ. */
+  readonly batchSize: number;
+  /** Most messages per second that the pace allows; `null`: no limit. */
+  readonly mostPerSecond: number | null;
+  /** Messages per second that this instance has moved lately; `null`: none. */
+  readonly movedPerSecond: number | null;
+}
+
 /** Clients for Redis and Moogsoft, created for one operation. */
 export interface OperationCore {
   readonly live: LiveSettings;
   readonly connections: RedisConnections;
+  readonly journal: Pick<Journal, "record">;
   /** The enabled sources. */
   readonly setups: readonly SourceDefinition[];
   /** Creates a source without starting it. The caller stops it. */
@@ -71,6 +92,9 @@ export interface Actor {
   readonly role: OperationRole;
 }
 
+/** A person at the command line, who has the settings and so every right. */
+export const CLI_ACTOR: Actor = { name: "cli", role: "admin" };
+
 /** Context of an operation that runs in its own process. */
 export interface CommandContext extends OperationContext {
   readonly settings: Settings;
@@ -87,8 +111,13 @@ export interface CommandContext extends OperationContext {
 
 /** A source of the running service. */
 export interface RunningSource {
-  readonly parts: Pick<OperatedSource, "setup" | "board" | "replay" | "leadership" | "oldest" | "lists">;
-  readonly loop: Pick<ReplayLoop, "isStarted" | "isTurning">;
+  readonly parts:
+    & Pick<
+      OperatedSource,
+      "setup" | "board" | "replay" | "leadership" | "oldest" | "flow" | "lists"
+    >
+    & { readonly control: Pick<SourceControl, keyof SourceControl> };
+  readonly loop: Pick<ReplayLoop, "isStarted" | "isTurning" | "wake">;
 }
 
 /** Context of an operation that runs in the service. */
@@ -103,33 +132,23 @@ export interface ServiceContext extends OperationContext {
   /** Result of the last Vault request; default: Vault is not used. */
   readonly vault?: Pick<VaultSecrets, "state">;
   readonly slos: { report(): SloReport };
+  readonly journal: Pick<Journal, "record" | "query" | "follow" | "verify">;
 }
 
-/** An operator's action, for the journal. */
-export interface AuditedOperation {
-  readonly kind: "operation";
-  readonly actor: string;
-  readonly role: string;
-  readonly operation: string;
-  readonly source: string | null;
-  /** A summary, without secrets. */
-  readonly input: Readonly<Record<string, unknown>>;
-  readonly result: string;
+/** Context of an operation that runs in the service for an actor. */
+export interface OperatorContext extends ServiceContext {
+  readonly actor: Actor;
+  /** Of the request, for the journal; `null`: it came without one. */
   readonly correlationId: string | null;
-  readonly job: string | null;
-  /** Ids of the messages that it names. */
-  readonly messages: readonly string[];
 }
 
 /** Context of an operation that looks at messages for an actor. */
-export interface LookContext extends Pick<OperationContext, "clock" | "signal"> {
-  readonly actor: Actor;
+export interface LookContext extends Pick<OperatorContext, "clock" | "signal" | "actor" | "correlationId"> {
   readonly sources: () => readonly {
     readonly parts: Pick<OperatedSource, "setup" | "lists"> & {
       readonly board: Pick<GateBoard, "last">;
       readonly replay: Pick<SourceReplay, "judge">;
     };
   }[];
-  /** Default: nothing can be recorded, so secrets are not shown. */
-  readonly journal?: { record(entry: AuditedOperation): Promise<void> };
+  readonly journal: Pick<Journal, "record">;
 }

@@ -3,9 +3,10 @@ import Type, { type Static } from "typebox";
 import { formatEnd, formatHeader, formatMasked, formatRaw, formatSkipped } from "../message/export_format.ts";
 import type { MessageView } from "../message/message_view.ts";
 import { toIso } from "../runtime/clock.ts";
+import { operationEntry } from "./audit.ts";
 import type { LookContext } from "./context.ts";
 import { OperationError, type StreamOperation } from "./operation.ts";
-import { openSelection, scan, type Selection, SELECTION_MEMBERS } from "./selection.ts";
+import { type OpenSelection, openSelection, scan, SELECTION_MEMBERS } from "./selection.ts";
 
 const INPUT = Type.Object({
   ...SELECTION_MEMBERS,
@@ -56,16 +57,16 @@ function formatLine(view: MessageView, raw: boolean): string {
   return raw ? formatRaw({ id, place, bytes }) : formatMasked(view);
 }
 
-/** @throws OperationError `forbidden`, or `unavailable` if there is no journal; StoreError if it cannot be written */
-async function allowRaw({ actor, journal }: LookContext, { source, list, query }: Selection): Promise<void> {
+/** @throws OperationError `forbidden`; StoreError if the journal cannot be written */
+async function allowRaw(
+  { actor, journal, correlationId }: LookContext,
+  { source, list, query }: OpenSelection,
+): Promise<void> {
   if (actor.role !== "admin") {
     throw new OperationError("forbidden", `raw needs role admin; ${actor.name} has role ${actor.role}`);
   }
-  if (!journal) throw new OperationError("unavailable", "raw bytes are exported only if the journal can record it");
-  await journal.record({
-    ...{ kind: "operation", actor: actor.name, role: actor.role, operation: "export" },
-    source: source.setup.policy.name,
+  await journal.record(operationEntry(actor, {
+    ...{ operation: "export", source: source.setup.policy.name, correlationId },
     ...{ input: { list, query: query.canonical, raw: true }, result: "raw export begun" },
-    ...{ correlationId: null, job: null, messages: [] },
-  });
+  }));
 }

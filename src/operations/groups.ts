@@ -9,7 +9,7 @@ import { toIso } from "../runtime/clock.ts";
 import type { LookContext } from "./context.ts";
 import { createViewer, MESSAGE_ID, SHOWN, shownMembers } from "./looked_source.ts";
 import type { StreamOperation } from "./operation.ts";
-import { openSelection, scan, type ScannedChunk, type Selection, SELECTION_MEMBERS } from "./selection.ts";
+import { type OpenSelection, openSelection, scan, type ScannedChunk, SELECTION_MEMBERS } from "./selection.ts";
 
 const DEFAULT_GROUPS = 100, DEFAULT_LIMIT = 1_000_000, MAX_LIMIT = 10_000_000;
 /** Messages of a sample, and neighbours in one read. */
@@ -108,7 +108,7 @@ async function* countGroups(context: LookContext, input: GroupsInput): AsyncGene
 
 /** Looks at some neighbouring messages at even distances. */
 async function* scanSample(
-  { source, list, query: { matches } }: Selection,
+  { source, list, query: { matches } }: OpenSelection,
   { depth, limit, nowMs, signal }: { depth: number; limit: number; nowMs: number; signal: AbortSignal },
 ): AsyncGenerator<ScannedChunk> {
   const view = createViewer(source, { list, nowMs });

@@ -22,7 +22,7 @@ export const SELECTION_MEMBERS = {
 const SELECTION = Type.Object(SELECTION_MEMBERS);
 
 /** What is selected, with its source. */
-export interface Selection {
+export interface OpenSelection {
   readonly source: LookedSource;
   readonly list: ListName;
   readonly query: CompiledQuery;
@@ -46,7 +46,7 @@ export interface ScannedChunk {
 export function openSelection(
   context: LookContext,
   { source: name, list = "dlq", query: text = "" }: Static<typeof SELECTION>,
-): Selection {
+): OpenSelection {
   const source = findSource(context, name), query = compileQuery(text);
   if (query.ok) return { source, list, query };
   const problems = query.problems.map(({ position, found, wanted }) => ({
@@ -59,7 +59,7 @@ export function openSelection(
 
 /** Walks the list from its oldest message to the one that is the newest now. Ends early if the signal is aborted. */
 export async function* scan(
-  { source, list, query: { matches } }: Selection,
+  { source, list, query: { matches } }: OpenSelection,
   { nowMs, signal }: { nowMs: number; signal: AbortSignal },
 ): AsyncGenerator<ScannedChunk> {
   const view = createViewer(source, { list, nowMs });

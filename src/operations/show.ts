@@ -11,6 +11,7 @@ import { readMessage } from "../message/read_message.ts";
 import type { ListName, ListRow } from "../redis/list_reader.ts";
 import { escapeHidden } from "../runtime/control_characters.ts";
 import type { DryVerdict } from "../replay/source_replay.ts";
+import { operationEntry } from "./audit.ts";
 import type { LookContext } from "./context.ts";
 import { createViewer, findSource, LIST, type LookedSource, MESSAGE_ID, SOURCE } from "./looked_source.ts";
 import { type Operation, OperationError } from "./operation.ts";
@@ -113,13 +114,15 @@ async function showMessage(context: LookContext, input: ShowInput): Promise<Show
   };
 }
 
-/** @throws OperationError `unavailable` if there is no journal, StoreError if it cannot be written */
-async function recordRaw({ journal, actor }: LookContext, { source, list = "dlq", id }: ShowInput): Promise<void> {
-  if (!journal) throw new OperationError("unavailable", "raw bytes are shown only if the journal can record it");
-  await journal.record({
-    ...{ kind: "operation", actor: actor.name, role: actor.role, operation: show.name, source },
-    ...{ input: { list, id, raw: true }, result: "raw bytes shown", correlationId: null, job: null, messages: [id] },
-  });
+/** @throws StoreError if the journal cannot be written */
+async function recordRaw(
+  { journal, actor, correlationId }: LookContext,
+  { source, list = "dlq", id }: ShowInput,
+): Promise<void> {
+  await journal.record(operationEntry(actor, {
+    ...{ operation: show.name, source, correlationId, messages: [id] },
+    ...{ input: { list, id, raw: true }, result: "raw bytes shown" },
+  }));
 }
 
 function layOut(bytes: Uint8Array, mask: Mask): string {

@@ -6,6 +6,7 @@ import type { OldestMessage } from "../replay/depth_watch.ts";
 import type { SourceReplay } from "../replay/source_replay.ts";
 import { toIso } from "../runtime/clock.ts";
 import type { RunningSource, ServiceContext } from "./context.ts";
+import { explainSource, readFacts } from "./explain_source.ts";
 import type { JsonSchema, Operation } from "./operation.ts";
 import { FLAG, INSTANT_OR_NULL, listOf, objectOf, oneOf, TEXT, TEXT_OR_NULL } from "./schema.ts";
 
@@ -80,6 +81,8 @@ export interface SourceState {
   readonly lastCycle: string | null;
   /** When the next cycle is due; `null` if not known. */
   readonly nextCycle: string | null;
+  /** What it does and why, in one sentence. */
+  readonly explanation: string;
   readonly gates: readonly GateState[];
 }
 
@@ -106,6 +109,7 @@ const SOURCE_SCHEMA: JsonSchema = objectOf({
   oldest: { anyOf: [{ type: "null" }, objectOf({ waitingSince: INSTANT_OR_NULL, eventTime: INSTANT_OR_NULL })] },
   lastCycle: INSTANT_OR_NULL,
   nextCycle: INSTANT_OR_NULL,
+  explanation: TEXT,
   gates: listOf(objectOf({
     ...{ name: oneOf(GATE_NAMES), open: FLAG, reason: TEXT, detail: TEXT },
     since: { ...INSTANT_OR_NULL, type: "string" },
@@ -168,7 +172,7 @@ export function readStatus(context: ServiceContext): HealthState<Readonly<Status
     replay: settings.enabled ? "on" : "off",
     moogsoft: whyMoogsoftIsNotAsked(settings) ?? "asked",
     vault: vault?.state().detail ?? "not asked",
-    sources: sources.map(describeSource),
+    sources: sources.map((source) => describeSource(source, clock)),
   };
   return {
     live: { ok: isTurning, reason: isTurning ? "turning" : "the replay loop does not run" },
@@ -210,7 +214,8 @@ function judgeReady(
   return { ok: true, reason: "ready" };
 }
 
-function describeSource({ parts: { setup, board, replay, leadership, oldest } }: RunningSource): SourceState {
+function describeSource(source: RunningSource, clock: ServiceContext["clock"]): SourceState {
+  const { setup, board, replay, leadership, oldest } = source.parts;
   return {
     name: setup.policy.name,
     dlq: setup.policy.dlq,
@@ -219,6 +224,7 @@ function describeSource({ parts: { setup, board, replay, leadership, oldest } }:
     depth: replay.lastSnapshot()?.depth ?? null,
     oldest: describeOldest(oldest()),
     ...describeCycles(replay),
+    explanation: explainSource(readFacts(source, clock)).sentence,
     gates: board.last().statuses.map(({ name, open, reason, detail, sinceMs, nextMs }) => ({
       ...{ name, open, reason, detail },
       since: new Date(sinceMs).toISOString(),

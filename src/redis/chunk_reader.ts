@@ -35,7 +35,7 @@ interface Found {
 export class ChunkReader {
   readonly #redis: Redis;
   readonly #keys: readonly [dlq: string, state: string];
-  readonly #guard: TailGuard;
+  readonly #guard: TailGuard | null;
   readonly #script: BulkScript;
   readonly #peek: BulkScript;
   readonly #limit: ReplyLimit;
@@ -43,8 +43,8 @@ export class ChunkReader {
   /** All fields of the state, as they were read when the current cycle was met; `null`: not read yet. */
   #known: { readonly fields: readonly unknown[]; readonly record: CycleState } | null = null;
 
-  /** `redis`: the connection of the guard. */
-  constructor(redis: Redis, { keys, guard }: { keys: readonly [dlq: string, state: string]; guard: TailGuard }) {
+  /** `redis`: the connection of the guard. `null`: reads have no guard, and their bounds apply as they are. */
+  constructor(redis: Redis, { keys, guard }: { keys: readonly [dlq: string, state: string]; guard: TailGuard | null }) {
     this.#redis = redis;
     this.#keys = keys;
     this.#guard = guard;
@@ -55,14 +55,14 @@ export class ChunkReader {
 
   /** Reads a chunk, and guards it if the server allows that. */
   async read(bounds: ChunkBounds): Promise<Chunk> {
-    if (!this.#guard.isTried()) await this.#guard.prove();
+    if (this.#guard?.isTried() === false) await this.#guard.prove();
     const { guard, reading } = inOneWrite(this.#redis, () => {
-      const guard = this.#guard.watch(), within = guard ? bounds : smaller(bounds);
+      const guard = this.#guard?.watch() ?? null, within = guard || !this.#guard ? bounds : smaller(bounds);
       const plan = this.#mode.plan(within);
       const reading = plan.range > 0 && !within.skip
         ? this.#readRange(within, plan, guard)
         : this.#readByScript(within, plan, guard);
-      this.#guard.begin(guard);
+      this.#guard?.begin(guard);
       return { guard, reading };
     });
     const found = await reading.catch((error) => {
@@ -138,7 +138,7 @@ export class ChunkReader {
 }
 
 function isSameCycle(a: CycleState, b: CycleState): boolean {
-  return a.cycle === b.cycle && a.startedAtMs === b.startedAtMs;
+  return a.cycle === b.cycle && a.startedAtMs === b.startedAtMs && a.job?.id === b.job?.id;
 }
 
 /** Waits until a client whose connection was cut has connected again, or has failed to, or has ended. */

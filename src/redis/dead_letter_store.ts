@@ -6,7 +6,6 @@
  * WATCH is not available or another client has pushed, by a digest of the messages. With WATCH, the messages are pushed by
  * commands before the script in one transaction; otherwise by the script, which costs Redis much more (bench/figures.md).
  */
-import type { Buffer } from "node:buffer";
 import type { Command, Redis } from "ioredis";
 import {
   BEGIN_RESULTS,
@@ -28,11 +27,12 @@ import type { RedisClient } from "./cluster.ts";
 import { BulkCommand, inOneWrite } from "./bulk_command.ts";
 import { ChunkReader, parseChunk, readArguments } from "./chunk_reader.ts";
 import { unknownAnswer } from "./errors.ts";
-import { oversizeKey, receiptKey, stateKey } from "./keys.ts";
+import { jobListKey, movesKey, oversizeKey, receiptKey, shelfKey, stateKey } from "./keys.ts";
+import { describeCommit } from "./move_entry.ts";
 import { type BulkCall, type BulkScript, loadBulkScript, loadScript, type Script, scriptText } from "./scripts.ts";
 import { SAMPLE_BYTES, sha1 } from "./sample.ts";
+import { createNewestReader, type ReadNewest } from "./newest_reader.ts";
 import { TailGuard } from "./tail_guard.ts";
-import browseNewest from "./scripts/browse_newest.lua" with { type: "text" };
 import beginCycle from "./scripts/begin_cycle.lua" with { type: "text" };
 import commitMoves from "./scripts/commit_moves.lua" with { type: "text" };
 import finishMoves from "./scripts/finish_moves.lua" with { type: "text" };
@@ -40,19 +40,34 @@ import peekSource from "./scripts/peek_source.lua" with { type: "text" };
 import readChunk from "./scripts/read_chunk.lua" with { type: "text" };
 import settleCommit from "./scripts/settle_commit.lua" with { type: "text" };
 
+/** Options of a {@link DeadLetterStore}. */
+export interface DeadLetterStoreOptions {
+  /** Writes are refused while another instance holds the lease; empty (default): no lease. */
+  readonly token?: string;
+  /** This process in the journal. */
+  readonly instance?: string;
+  /** Id of the running job whose own list the store drains; default: it drains the DLQ, while no job runs. */
+  readonly job?: string;
+}
+
 /** Reads and moves the messages of one source, and keeps its state. Calls reject with a `StoreError`; none is retried. */
 export class DeadLetterStore {
+  /** The list that is drained: the DLQ, or a job's own list. */
   readonly #dlq: string;
   readonly #target: string;
   readonly #dead: string;
   readonly #oversize: string;
   readonly #state: string;
+  readonly #shelf: string;
+  readonly #job: string;
   readonly #receipt: string;
+  readonly #moves: string;
   readonly #token: string;
+  readonly #instance: string;
   readonly #mover: Redis;
   readonly #readState: Script;
   readonly #browseOldest: Script;
-  readonly #browseNewest: Script;
+  readonly #browseNewest: ReadNewest;
   readonly #begin: Script;
   readonly #commit: BulkScript;
   readonly #resolveLostCommit: Script;
@@ -62,35 +77,39 @@ export class DeadLetterStore {
   /**
    * Only this store may use `mover`. No connection may resend commands (see `clientOptions`): a resent commit could match the
    * next chunk if that is byte-equal. `token`: writes are refused while another instance holds the lease; empty: no lease.
+   * `instance`: this process in the journal.
    */
   constructor(
     { reader, committer, mover }: { reader: RedisClient; committer: RedisClient; mover: Redis },
     policy: SourcePolicy,
-    { token = "" }: { token?: string } = {},
+    { token = "", instance = "", job = "" }: DeadLetterStoreOptions = {},
   ) {
     this.#token = token;
-    this.#dlq = policy.dlq;
+    this.#instance = instance;
+    this.#job = job;
+    this.#dlq = job === "" ? policy.dlq : jobListKey(policy.dlq, job);
+    this.#shelf = shelfKey(policy.dlq);
     this.#target = policy.target;
     this.#dead = policy.dead;
     this.#oversize = oversizeKey(policy.dlq);
     this.#state = stateKey(policy.dlq);
     this.#receipt = receiptKey(policy.dlq, createId());
-    this.#readState = loadScript(reader, { name: "peekSource", keys: 2, lua: peekSource });
+    this.#moves = movesKey(policy.dlq);
+    this.#readState = loadScript(reader, { name: "peekSource", keys: 3, lua: peekSource });
     this.#browseOldest = loadScript(reader, { name: "readChunk", keys: 2, lua: readChunk });
-    this.#browseNewest = loadScript(reader, { name: "browseNewest", keys: 1, lua: browseNewest });
+    this.#browseNewest = createNewestReader(reader, [this.#dlq]);
     this.#mover = mover;
     this.#begin = loadScript(committer, { name: "beginCycle", keys: 2, lua: beginCycle });
-    this.#commit = loadBulkScript(mover, { keys: 5, lua: commitMoves });
+    this.#commit = loadBulkScript(mover, { keys: COMMIT_KEYS, lua: commitMoves });
     this.#resolveLostCommit = loadScript(committer, { name: "settleCommit", keys: 2, lua: settleCommit });
-    this.#guard = new TailGuard(mover, { key: policy.dlq, other: committer });
+    this.#guard = new TailGuard(mover, { key: this.#dlq, other: committer });
     this.#chunks = new ChunkReader(mover, { keys: [this.#dlq, this.#state], guard: this.#guard });
   }
 
-  /** Reads the state, the depth and the server's clock. Changes nothing. */
+  /** Reads the state, the depth (with what a job has put on the shelf) and the server's clock. Changes nothing. */
   async readState(): Promise<Snapshot> {
     const [flat, depth, nowMs] = await this.#readState(
-      this.#dlq,
-      this.#state,
+      ...[this.#dlq, this.#state, this.#shelf],
       MAX_FIELD_BYTES,
       ...CYCLE_STATE_FIELDS,
     ) as [
@@ -110,18 +129,8 @@ export class DeadLetterStore {
   }
 
   /** Reads the newest messages within the bounds, at least one if the DLQ has more than `skip`. Changes nothing. */
-  async browseNewest(
-    { messages, bytes, messageBytes, skip = 0 }: ChunkBounds,
-    { bytes: excerptBytes, from }: Excerpt = { bytes: 0, from: "" },
-  ): Promise<NewestMessages> {
-    const [depth, found] = await this.#browseNewest(
-      this.#dlq,
-      ...[skip, messages, bytes, messageBytes, excerptBytes, from],
-    ) as [
-      number,
-      (Buffer | null)[],
-    ];
-    return { depth, messages: found };
+  browseNewest(bounds: ChunkBounds, excerpt?: Excerpt): Promise<NewestMessages> {
+    return this.#browseNewest(bounds, excerpt);
   }
 
   /** Reads like {@link browseOldest}, to commit the chunk. An earlier chunk can then only be committed with a digest. */
@@ -132,7 +141,7 @@ export class DeadLetterStore {
   /** Begins a cycle of at most `budget` messages if `intervalMs` have passed since the start of the last one (0: at once). */
   async begin({ sequence, intervalMs, budget, fields }: CycleBeginning): Promise<BeginResult> {
     const extras = Object.entries(fields).flat();
-    const details = [sequence, intervalMs, budget, SAMPLE_BYTES, this.#token, ...extras];
+    const details = [sequence, intervalMs, budget, SAMPLE_BYTES, this.#token, this.#job, ...extras];
     return knownAnswer(await this.#begin(this.#dlq, this.#state, ...details), BEGIN_RESULTS);
   }
 
@@ -193,9 +202,22 @@ export class DeadLetterStore {
       commit;
     const replays = moves.filter(({ to }) => to === "target").length, extras = Object.entries(fields);
     return [
-      ...[this.#dlq, this.#target, commit.oversize ? this.#oversize : this.#dead, this.#state, this.#receipt],
+      ...[
+        this.#dlq,
+        this.#target,
+        commit.oversize ? this.#oversize : this.#dead,
+        this.#state,
+        this.#receipt,
+        this.#moves,
+      ],
       ...[moves.length, replays, sequence, id, notAfterMs, targetLimit ?? -1, endsCycle ? 1 : 0, this.#token],
-      ...[spent, firsts, extras.length, ...extras.flat()],
+      ...[
+        spent,
+        firsts,
+        extras.length,
+        JSON.stringify(describeCommit(commit, { instance: this.#instance, job: this.#job || null })),
+        ...extras.flat(),
+      ],
     ];
   }
 
@@ -208,11 +230,17 @@ export class DeadLetterStore {
     const trims = lists.map(([, key]) => new BulkCommand("ltrim", [key, 0, -1]));
     const pushes = lists.map(([to, key]) => new BulkCommand("lpush", [key], pushed[to]));
     // EVAL, because the pushes would stand if Redis did not know the script by its digest.
-    return [...trims, ...pushes, new BulkCommand("eval", [FINISH_MOVES, 5, ...this.#commitArguments(commit)])];
+    return [
+      ...trims,
+      ...pushes,
+      new BulkCommand("eval", [FINISH_MOVES, COMMIT_KEYS, ...this.#commitArguments(commit)]),
+    ];
   }
 }
 
 const FINISH_MOVES = scriptText(finishMoves);
+/** Number of keys of commit_checks.lua. */
+const COMMIT_KEYS = 6;
 
 /** Lengths, digest and sample size of the messages, as the commit script compares them. */
 type Proof = readonly [lengths: string, digest: string, sampleBytes: number];

@@ -64,6 +64,11 @@ export function jobListKey(dlq: string, id: string): string {
   return `${jobKey(dlq, id)}:list`;
 }
 
+/** Key of the id of the job that works on a list, which several sources may share (string, expires). In the slot of the list. */
+export function claimKey(list: string): string {
+  return `${stateKey(list)}:claim`;
+}
+
 /** Key of the messages that a job has removed and can bring back (list, expires). In the slot of the source's state. */
 export function trashKey(dlq: string, id: string): string {
   return `${jobKey(dlq, id)}:trash`;
@@ -77,6 +82,11 @@ export function movesKey(dlq: string): string {
 /** Key of a journal that all sources share (stream, capped). */
 export function journalKey(name: "audit" | "incidents"): string {
   return `mutt:remediation:{journal}:${name}`;
+}
+
+/** Key of the head of such a journal: number and hash of its newest entry (string). In the slot of the journal. */
+export function journalHeadKey(name: "audit" | "incidents"): string {
+  return `${journalKey(name)}:head`;
 }
 
 /** Returns the hash tag of a key, which decides its cluster slot: the text between the first `{` and the next `}`, if any. */

@@ -21,6 +21,10 @@ const REFUSED_MS = 1_000, LONGEST_REFUSED_MS = 10_000;
 
 const DIGEST = createHash("sha1").update(tryMoves).digest("hex");
 
+/** What is wrong, and what to do, if the user may move messages but not journal the moves. */
+export const UNJOURNALLED =
+  "Redis does not allow XADD: messages move, but the journal does not record it. Allow it as in docs/redis.md#acl";
+
 /** Why Redis refuses the moves of a source. */
 export interface Refusal {
   readonly code: RedisErrorCode;
@@ -28,11 +32,19 @@ export interface Refusal {
   readonly text: string;
 }
 
+/** Callbacks of a trial. */
+export interface TrialReports {
+  /** Called with the error of a refused trial. */
+  readonly onRedisError?: (error: unknown) => void;
+  /** Called if Redis accepts moves but the user may not call XADD, so that they are not journalled. */
+  readonly onUnjournalled?: () => void;
+}
+
 /** Tries once, with EVAL and EVALSHA. Leaves nothing behind. Never rejects. @returns `null` if Redis accepts moves */
 export async function tryMovesOnce(
   redis: RedisClient,
   { dlq, target, dead }: Pick<SourcePolicy, "dlq" | "target" | "dead">,
-  onRedisError: (error: unknown) => void = () => {},
+  { onRedisError, onUnjournalled }: TrialReports = {},
 ): Promise<Refusal | null> {
   const keys = [dlq, target, dead, stateKey(dlq), trialKey(dlq)];
   const answers = await Promise.allSettled([
@@ -40,8 +52,13 @@ export async function tryMovesOnce(
     redis.evalsha(DIGEST, keys.length, ...keys),
   ]);
   const refused = answers.find((answer) => answer.status === "rejected");
-  if (!refused) return null;
-  onRedisError(refused.reason);
+  if (!refused) {
+    const [first] = answers;
+    const xadd: unknown = first.status === "fulfilled" && Array.isArray(first.value) ? first.value[1] : "";
+    if (redisErrorCode(new Error(String(xadd))) === "NOPERM") onUnjournalled?.();
+    return null;
+  }
+  onRedisError?.(refused.reason);
   const code = redisErrorCode(refused.reason), text = explainRedisError(refused.reason);
   return { code, text: text.startsWith(code) || code === "OTHER" ? text : `${code}: ${text}` };
 }
@@ -54,6 +71,8 @@ export interface MoveTrialDeps {
   /** Returns how many commands Redis has refused so far, on all connections. A new refusal invalidates the last trial. */
   readonly refusals: () => number;
   readonly onRedisError: (error: unknown) => void;
+  /** Called after each trial by a user who may move messages but not journal the moves; default: not told. */
+  readonly onUnjournalled?: () => void;
 }
 
 /** Repeats the trial when its last result is no longer valid. One trial at a time. */
@@ -96,9 +115,9 @@ export class MoveTrial {
   }
 
   async #try(): Promise<Refusal | null> {
-    const { redis, clock, refusals, onRedisError } = this.#deps;
+    const { redis, clock, refusals, ...reports } = this.#deps;
     this.#made = { atMs: clock.monotonicMs(), refusals: refusals() };
-    const refusal = await tryMovesOnce(redis, this.#policy, onRedisError);
+    const refusal = await tryMovesOnce(redis, this.#policy, reports);
     // A lost connection says nothing about moves.
     if (refusal?.code === "CONNECTION") {
       this.#made = null;

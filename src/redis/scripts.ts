@@ -1,6 +1,6 @@
 /**
  * Loads a Lua script as a typed call: EVALSHA, then EVAL if the server does not know the script yet. A line `-- include <file>`
- * in a script is replaced by that file.
+ * in a script or an include is replaced by that file.
  */
 import type { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
@@ -8,15 +8,19 @@ import type { Redis } from "ioredis";
 import type { RedisClient } from "./cluster.ts";
 import { BulkCommand } from "./bulk_command.ts";
 import { redisErrorCode, throwStoreError } from "./errors.ts";
+import appendEntry from "./scripts/append_entry.lua" with { type: "text" };
 import lookAhead from "./scripts/look_ahead.lua" with { type: "text" };
 import stateFields from "./scripts/state_fields.lua" with { type: "text" };
+import moveChecks from "./scripts/move_checks.lua" with { type: "text" };
 import commitChecks from "./scripts/commit_checks.lua" with { type: "text" };
 import whole from "./scripts/whole.lua" with { type: "text" };
 
 /** The files that scripts may include. */
 const INCLUDES: Readonly<Record<string, string>> = {
+  "append_entry.lua": appendEntry,
   "commit_checks.lua": commitChecks,
   "look_ahead.lua": lookAhead,
+  "move_checks.lua": moveChecks,
   "state_fields.lua": stateFields,
   "whole.lua": whole,
 };
@@ -32,7 +36,7 @@ function resolveIncludes(lua: string): string {
     if (text === undefined) {
       throw new RangeError(`A script includes ${file}, which is not in INCLUDES of src/redis/scripts.ts`);
     }
-    return text.trimEnd();
+    return resolveIncludes(text).trimEnd();
   });
 }
 

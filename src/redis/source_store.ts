@@ -4,9 +4,13 @@ import type { SourcePolicy } from "../message/source_policy.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { BudgetedStore } from "./budgeted_store.ts";
 import type { RedisConnections } from "./connection.ts";
+import type { RunningJob } from "../cycle/running_job.ts";
 import type { DeadLetterStore } from "./dead_letter_store.ts";
+import { jobListKey } from "./keys.ts";
 import { MoveTrial } from "./move_trial.ts";
+import { createNewestReader, type ReadNewest } from "./newest_reader.ts";
 import type { ReadBudget } from "./read_budget.ts";
+import { SweepStore } from "./sweep_store.ts";
 
 /** Status of the connections that one source uses. Does no IO. */
 export interface SourceLink {
@@ -25,20 +29,22 @@ export interface SourceStore {
   release(): void;
 }
 
-/** Opens the source's own connection in the background. `token` is the leader's lease token; empty: leader election is off. */
+/** Opens the source's own connection in the background. `token` is the leader's lease token; empty: leader election is off. `instance` is this process in the journal. */
 export function createSourceStore(
   policy: SourcePolicy,
-  { connections, readBudget, token, clock, onRedisError }: {
+  { connections, readBudget, token, instance, clock, onRedisError, onUnjournalled }: {
     connections: RedisConnections;
     readBudget: ReadBudget;
     token: string;
+    instance: string;
     clock: Clock;
     onRedisError: (error: unknown) => void;
+    onUnjournalled: () => void;
   },
 ): SourceStore {
   const { reader, committer } = connections;
   const mover = connections.openNeeded(`mover:${policy.name}`, policy.dlq);
-  const store = new BudgetedStore(readBudget, { reader, committer, mover }, policy, { token });
+  const store = new BudgetedStore(readBudget, { reader, committer, mover }, policy, { token, instance });
   return {
     store,
     link: {
@@ -51,9 +57,49 @@ export function createSourceStore(
       clock,
       refusals: () => connections.refusals(),
       onRedisError,
+      onUnjournalled,
     }),
     release: () => {
       store.letGo();
+      connections.release(mover);
+    },
+  };
+}
+
+/** The Redis parts of one job. */
+export interface JobStores {
+  readonly sweep: SweepStore;
+  /** Drains the job's own list. */
+  readonly drain: DeadLetterStore;
+  /** Reads the newest messages of the DLQ itself, where returns arrive. Their depth includes the job's own list. */
+  readonly readArrivals: ReadNewest;
+  /** Returns whether the job's connection can take commands. Does no IO. */
+  isReady(): boolean;
+  /** Closes the job's connection. Call it after the last move. */
+  release(): void;
+}
+
+/** Opens the job's own connection in the background. */
+export function openJobStores(
+  policy: SourcePolicy,
+  { id, list }: Pick<RunningJob, "id" | "list">,
+  { connections, readBudget, token, instance }: {
+    connections: RedisConnections;
+    readBudget: ReadBudget;
+    token: string;
+    instance: string;
+  },
+): JobStores {
+  const { reader, committer } = connections;
+  const mover = connections.open(`job:${policy.name}`, policy.dlq);
+  const drain = new BudgetedStore(readBudget, { reader, committer, mover }, policy, { token, instance, job: id });
+  return {
+    drain,
+    sweep: new SweepStore({ committer, mover }, policy, { job: id, list, token }),
+    readArrivals: createNewestReader(reader, [policy.dlq, jobListKey(policy.dlq, id)]),
+    isReady: () => connections.isReady(mover),
+    release: () => {
+      drain.letGo();
       connections.release(mover);
     },
   };

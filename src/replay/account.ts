@@ -20,6 +20,7 @@ import { describeDuration, OutageLog } from "../lifecycle/outage_log.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import { type CycleOutcome, type NextCycle, stateOf } from "../cycle/plan_cycle.ts";
 import type { BuriedMessage, JudgedChunk } from "./judge_chunk.ts";
+import { MoveRate } from "./move_rate.ts";
 
 /** Maximum log lines for dead messages per cycle. The others are only counted. */
 const MAX_DEATH_LINES = 20;
@@ -66,6 +67,7 @@ export class Account {
   readonly #outages: OutageLog;
   #toldBatch = false;
   #moved = 0;
+  readonly #rate: MoveRate;
   #untold: Moves | null = null;
   /** The brake as this instance last read or logged it. */
   #brake: ToldBrake | null = null;
@@ -76,14 +78,20 @@ export class Account {
     this.#metrics = metrics;
     this.#log = log;
     this.#outages = new OutageLog({ clock, log });
+    this.#rate = new MoveRate(clock);
     this.#countRedrive = countRedrive;
   }
 
-  /** Shows the source as just read in the metrics, so that all instances show the same values. */
-  stateRead({ depth, record }: Snapshot): void {
+  /**
+   * Shows the source as just read in the metrics, so that all instances show the same values. `isDlq`: whether the depth is the
+   * DLQ's, and not that of a job's own list.
+   */
+  stateRead({ depth, record }: Snapshot, { isDlq = true } = {}): void {
     const { name: source, dlq } = this.#policy, state = stateOf(record), { allowance, reason } = record.brake;
-    this.#metrics.dlqDepth.set({ dlq_name: dlq }, depth);
-    this.#metrics.queueDepth.set({ source, queue: dlq, role: "dlq" }, depth);
+    if (isDlq) {
+      this.#metrics.dlqDepth.set({ dlq_name: dlq }, depth);
+      this.#metrics.queueDepth.set({ source, queue: dlq, role: "dlq" }, depth);
+    }
     for (const one of BRAKE_STATES) this.#metrics.brakeState.set({ source, state: one }, one === state ? 1 : 0);
     for (const one of BRAKE_REASONS) this.#metrics.brakeReason.set({ source, reason: one }, one === reason ? 1 : 0);
     this.#metrics.allowance.set({ source }, allowance ?? -1);
@@ -188,15 +196,18 @@ export class Account {
     const { name: source } = this.#policy;
     const byReason = countReasons(plan.deaths);
     this.#moved += plan.moves.length;
+    this.#rate.moved(plan.moves.length);
     this.#countRedrive({ events: plan.replayed });
     this.#metrics.replaySuccess.inc(plan.replayed);
     this.#metrics.replayed.inc({ source }, plan.replayed);
-    this.#metrics.poisonMessages.inc(plan.deaths.length);
+    this.#metrics.poisonMessages.inc(plan.deaths.length - (byReason.buried ?? 0));
     this.#metrics.movedBytes.inc({ source }, plan.bytes);
     for (const [reason, count] of Object.entries(byReason)) {
       this.#metrics.dead.inc({ source, reason }, count);
       // The original's label for messages that it could not process (differences-from-mutt.md).
-      if (reason !== "poison") this.#metrics.replayFail.inc({ reason: "processing_error" }, count);
+      if (reason !== "poison" && reason !== "buried") {
+        this.#metrics.replayFail.inc({ reason: "processing_error" }, count);
+      }
     }
     for (const death of plan.deaths) this.#tellDeath(death);
     this.#log.debug("commit", () => this.#describeMoves({ replayed: plan.replayed, dead: byReason }), {
@@ -235,6 +246,11 @@ export class Account {
   /** Returns the number of messages that this instance has taken out of the DLQ so far. */
   movedSoFar(): number {
     return this.#moved;
+  }
+
+  /** Returns how many messages this instance has taken out of the DLQ a second lately; `null` if none. */
+  movedPerSecond(): number | null {
+    return this.#rate.perSecond();
   }
 
   /** Counts a failed Redis call, and logs it if its code is new. */
@@ -309,7 +325,8 @@ function listOf(reason: DeadReason, { dlq, dead }: Pick<SourcePolicy, "dlq" | "d
   return reason === "oversize" ? oversizeKey(dlq) : dead;
 }
 
-function countReasons(deaths: readonly BuriedMessage[]): Partial<Record<DeadReason, number>> {
+/** Counts dead messages by reason. */
+export function countReasons(deaths: readonly BuriedMessage[]): Partial<Record<DeadReason, number>> {
   const counts: Partial<Record<DeadReason, number>> = {};
   for (const { reason } of deaths) counts[reason] = (counts[reason] ?? 0) + 1;
   return counts;

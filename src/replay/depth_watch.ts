@@ -50,6 +50,7 @@ export class DepthWatch extends PeriodicTask {
   readonly #deps: {
     readonly redis: RedisClient;
     readonly store: Pick<ReplayStore, "readState">;
+    /** The DLQ first. */
     readonly queues: readonly { name: string; role: QueueRole }[];
     readonly metrics: Metrics;
     readonly clock: Clock;
@@ -92,17 +93,23 @@ export class DepthWatch extends PeriodicTask {
   }
 
   async #measure(): Promise<void> {
-    const { redis, queues, metrics, clock, onMeasured } = this.#deps;
+    const { redis, store, queues, metrics, clock, onMeasured } = this.#deps;
     const source = this.#policy.name;
-    const depths = await Promise.all(queues.map(({ name }) => redis.llen(name)));
+    const [{ record, depth }, ...others] = await Promise.all([
+      store.readState(),
+      ...queues.slice(1).map(({ name }) => redis.llen(name)),
+    ]);
+    const depths = [depth, ...others];
     queues.forEach(({ name: queue, role }, i) => metrics.queueDepth.set({ source, queue, role }, depths[i]!));
-    metrics.dlqDepth.set({ dlq_name: this.#policy.dlq }, depths[0]!);
-    const last = this.#last = await this.#lookAtOldest(depths[0]!);
+    metrics.dlqDepth.set({ dlq_name: this.#policy.dlq }, depth);
+    // While a job has put the oldest messages on its shelf, the oldest one is still the one that was last seen.
+    const isSwept = this.#last !== null && record.job !== null && ["sweep", "restore"].includes(record.job.phase);
+    const last = this.#last = isSwept ? this.#last! : await this.#lookAtOldest(depth);
     const oldestAgeMs = this.#ageMs(last);
     metrics.oldestAge.set({ source }, oldestAgeMs / 1_000);
     if (last.eventAtMs === null) metrics.oldestEventAge.remove({ source });
     else metrics.oldestEventAge.set({ source }, (clock.nowMs() - last.eventAtMs) / 1_000);
-    onMeasured({ depth: depths[0]!, oldestAgeMs });
+    onMeasured({ depth, oldestAgeMs });
   }
 
   async #lookAtOldest(depth: number): Promise<Look> {

@@ -46,6 +46,8 @@ export interface JudgeContext {
   readonly nowMs: number;
   /** ISO 8601, for `failed_at`. */
   readonly failedAt: string;
+  /** Changes a message before it is judged; default: it is judged as it is. */
+  readonly prepare?: ((message: Buffer) => Uint8Array) | undefined;
 }
 
 /** Tells whether the cycle is a canary group or a step of the ramp. Then dead messages use none of its budget. */
@@ -77,14 +79,19 @@ export interface Candidate {
   readonly verdict: Verdict;
 }
 
-/** Creates a function that judges messages of one source as {@link judgeChunk} does. */
-export function createJudge({ policy, record, maxPoisonRetries, nowMs, failedAt }: JudgeContext) {
+/** Returns what the verdicts of one chunk depend on. */
+export function verdictContext({ policy, record, maxPoisonRetries, nowMs, failedAt }: JudgeContext): VerdictContext {
   const tallies = new Map(record.tallies.map((tally) => [tally.cycle, tally]));
-  const context: VerdictContext = {
+  return {
     ...{ policy, maxPoisonRetries, nowMs, failedAt },
     ...{ cycle: record.cycle, cycleStartedAtMs: record.startedAtMs, tallyOf: (cycle) => tallies.get(cycle) },
   };
-  return (message: Buffer): Verdict => decide(message, context);
+}
+
+/** Creates a function that judges messages of one source as {@link judgeChunk} does. */
+export function createJudge({ prepare, ...judging }: JudgeContext) {
+  const context = verdictContext(judging);
+  return (message: Buffer): Verdict => decide(prepare ? prepare(message) : message, context);
 }
 
 /** Bounds of a pick. */

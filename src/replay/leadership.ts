@@ -30,6 +30,8 @@ export interface LeadershipDeps {
   readonly isEligible: () => boolean;
   readonly clock: Clock;
   readonly log: Log;
+  /** Called when this instance becomes leader, and when it is one no longer. */
+  readonly onChange?: (event: "gained" | "lost") => void;
   /** Called with the error of each failed Redis call. */
   readonly onRedisError: (error: unknown) => void;
 }
@@ -174,7 +176,9 @@ export class Leadership extends PeriodicTask {
     const { role, holder, errorCode } = this.status(), was = this.#told;
     if (role === was.role && holder === was.holder) return;
     this.#told = { role, holder };
-    const { source, log } = this.#deps;
+    const { source, log, onChange } = this.#deps;
+    if (role === "leader") onChange?.("gained");
+    else if (was.role === "leader") onChange?.("lost");
     if (role === "leader") {
       log.info("leader", `Remediation: this instance leads ${source}`, { source, role });
       this.#onLead();

@@ -4,6 +4,9 @@ import { hasTrait } from "../gates/gate.ts";
 import type { TurnOutcome } from "./outcome.ts";
 import type { SourceReplay } from "./source_replay.ts";
 
+/** What a loop drives. */
+export type Turns = Pick<SourceReplay, "runOnce" | "askGates" | "lastProgressMs">;
+
 /** A loop without progress for this long counts as stuck, in milliseconds. */
 const STUCK_MS = 120_000;
 
@@ -22,7 +25,7 @@ export interface ReplayLoopDeps {
 
 /** Runs the turns of one source. Not a `PeriodicTask`, because its pause asks the gates and ends early when one opens. */
 export class ReplayLoop {
-  readonly #source: SourceReplay;
+  readonly #source: Turns;
   readonly #deps: ReplayLoopDeps;
   readonly #stop = new AbortController();
   #pause = new AbortController();
@@ -32,7 +35,7 @@ export class ReplayLoop {
   /** Start of the first turn of the current pass. */
   #passSinceMs: number | null = null;
 
-  constructor(source: SourceReplay, deps: ReplayLoopDeps) {
+  constructor(source: Turns, deps: ReplayLoopDeps) {
     this.#source = source;
     this.#deps = deps;
   }

@@ -23,6 +23,7 @@ export interface SourceLeadershipDeps {
   readonly link: SourceLink;
   readonly account: Account;
   readonly metrics: Metrics;
+  readonly onChange?: (event: "gained" | "lost") => void;
   readonly log: Log;
   readonly clock: Clock;
 }
@@ -30,7 +31,7 @@ export interface SourceLeadershipDeps {
 /** Creates the leadership of a source, and adds it to the metrics. Asks Redis for nothing before it is started. */
 export function createLeadership(
   policy: SourcePolicy,
-  { committer, instance, settings, isEnabled, link, account, metrics, log, clock }: SourceLeadershipDeps,
+  { committer, instance, settings, isEnabled, link, account, metrics, onChange, log, clock }: SourceLeadershipDeps,
 ): Leadership {
   const leadership = new Leadership({
     ...{ clock, log, source: policy.name },
@@ -41,6 +42,7 @@ export function createLeadership(
     durationMs: settings.leaseMs,
     isReady: link.isReady,
     isEligible: isEnabled,
+    ...(onChange ? { onChange } : {}),
     onRedisError: (error) => account.redisError(redisErrorCode(error), error),
   });
   metrics.showLeader(policy.name, () => leadership.leads());

@@ -1,19 +1,20 @@
 /** A source's turn: asks the gates, reads, judges and commits chunk after chunk until the cycle's budget is used up. */
 import type { DeadReason, SourcePolicy } from "../message/source_policy.ts";
-import type { BoardReading, GateBoard, GateStatus } from "../gates/board.ts";
+import type { BoardReading, GateStatus, TurnGates } from "../gates/board.ts";
 import { hasTrait } from "../gates/gate.ts";
 import type { DepthReading } from "../gates/depth.ts";
 import type { Log } from "../observability/log.ts";
-import type { Chunk, ChunkBounds, Commit, Move } from "../cycle/chunk.ts";
+import type { Chunk, ChunkBounds, Commit, CommitNote, Move } from "../cycle/chunk.ts";
 import type { Buffer } from "node:buffer";
 import type { Verdict } from "../message/verdict.ts";
 import { commitResult, commitSpan, cycleFacts, cycleSpan } from "../observability/spans.ts";
 import type { Span, Tracer } from "../observability/tracing.ts";
 import { StoreError, wrongTypeError } from "../redis/errors.ts";
 import { oversizeKey } from "../redis/keys.ts";
-import type { CycleState, Snapshot } from "../cycle/cycle_state.ts";
+import { type CycleState, isCycleWanted, isUnderTest, type Snapshot } from "../cycle/cycle_state.ts";
+import { jobFields } from "../cycle/running_job.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
-import type { Account } from "./account.ts";
+import { type Account, countReasons } from "./account.ts";
 import { planCycle } from "../cycle/plan_cycle.ts";
 import { DroppedStamps } from "./dropped_stamps.ts";
 import { readEnds } from "./ends.ts";
@@ -75,7 +76,9 @@ export interface ReplaySettings {
 /** The dependencies of a {@link SourceReplay}. */
 export interface SourceReplayDeps {
   readonly store: ReplayStore;
-  readonly board: GateBoard;
+  readonly board: TurnGates;
+  /** The job whose own list the store drains; default: none, it drains the DLQ. */
+  readonly job?: JobDrain;
   /** Returns the last reading of the depth gate, for the commit's limit on the target. */
   readonly depthReading: () => DepthReading | null;
   /** Reserves `count` replays of the pace; false if another instance or source was faster. */
@@ -92,6 +95,15 @@ export interface SourceReplayDeps {
   readonly createId: () => string;
   readonly log: Log;
   readonly tracer: Tracer;
+}
+
+/** A job whose own list is drained. */
+export interface JobDrain {
+  readonly id: string;
+  /** Reads the newest messages of the DLQ, where returns arrive. */
+  readonly readArrivals: ReplayStore["browseNewest"];
+  /** Changes a message before it is judged; default: it is judged as it is. */
+  readonly prepare?: JudgeContext["prepare"];
 }
 
 /** Options of a turn. */
@@ -146,7 +158,7 @@ interface Stop {
  *
  * A turn works on the current cycle of the source, which is in one of three states:
  *
- * - *due*: the interval has passed since the last cycle began, this process has just started, or a step was judged early
+ * - *due*: the interval has passed since the last cycle began, an operator wants one, this process has just started, or a step was judged early
  *   (`#judgeStep`). If no gate blocks a start, `planCycle` judges the last cycle, and sets the budget and the limit of the next.
  *   Only one instance begins it. The cycle is then open, or over if its budget is 0.
  * - *open*: budget is left. The turn commits chunk after chunk, and asks the gates before each. A closed gate ends the turn, but
@@ -207,10 +219,27 @@ export class SourceReplay {
 
   /** Returns the time until the next cycle is due, in milliseconds, by the last read. */
   nextCycleInMs(): number {
+    return this.#snapshot && this.#isWanted(this.#snapshot) ? 0 : this.#intervalLeftMs();
+  }
+
+  /**
+   * Whether an operator wants a cycle now. A canary group or a step of the ramp is judged first: a cycle that begins before its
+   * messages can be back would take it for a good one.
+   */
+  #isWanted({ record }: Pick<Snapshot, "record">): boolean {
+    return isCycleWanted(record) && (!isUnderTest(record) || record.cycle === this.#judgedBad);
+  }
+
+  #intervalLeftMs(): number {
     if (!this.#snapshot) return 0;
     const { nowMs, record } = this.#snapshot;
     const elapsedMs = nowMs - record.startedAtMs;
     return elapsedMs < 0 ? 0 : Math.max(0, this.#deps.settings().intervalMs - elapsedMs);
+  }
+
+  /** Tells whether the current cycle is over, by the last read. */
+  isCycleOver(): boolean {
+    return this.#snapshot === null || this.#isOver(this.#snapshot);
   }
 
   /** Tells whether the reply to a commit was lost, and its result is still unknown. */
@@ -228,15 +257,21 @@ export class SourceReplay {
   #saw(snapshot: Snapshot, atMs = this.#deps.clock.monotonicMs()): Snapshot {
     this.#snapshot = snapshot;
     this.#lastProgressMs = atMs;
-    this.#deps.account.stateRead(snapshot);
+    this.#deps.account.stateRead(snapshot, { isDlq: this.#deps.job === undefined });
     return snapshot;
   }
 
-  /** Asks the gates without a turn. Returns true if the gate that stopped the last turn is open now. Never rejects. */
+  /**
+   * Asks the gates without a turn. Returns true if the gate that stopped the last turn is open now, or an operator wants a cycle and
+   * it may begin. Never rejects.
+   */
   async askGates(): Promise<boolean> {
     // The gates use the last read of the source, and report a failed read themselves.
-    await this.look().catch(() => {});
+    const snapshot = await this.look().catch(() => null);
     const { closed } = await this.#deps.board.ask();
+    if (snapshot && this.#isWanted(snapshot) && !closed.some(({ name }) => hasTrait(name, "blocksStart"))) {
+      return true;
+    }
     return this.#heldAt !== null && closed.every(({ name }) => name !== this.#heldAt);
   }
 
@@ -291,6 +326,7 @@ export class SourceReplay {
       if (signal.aborted) return { by: "shutdown", nextInMs: 0 };
       const snapshot: Snapshot = next ? this.#saw(next) : await this.look();
       tally.depthBefore ??= snapshot.depth;
+      if (!this.#mayWork(snapshot.record)) return { by: "job", nextInMs: RETRY_MS };
       const asking = this.#deps.board.ask();
       // Judging changes nothing, so it need not wait for the gates.
       const ahead = next && this.#readAhead(next);
@@ -307,7 +343,7 @@ export class SourceReplay {
         if (snapshot.depth > 0) span.begin();
         if (
           await this.#begin(snapshot, {
-            ...{ force: mayBegin === "now" || this.nextCycleInMs() > 0, returns: step },
+            ...{ force: mayBegin === "now" || this.#intervalLeftMs() > 0, returns: step },
             breakerCanary: reading.canary !== null,
           })
         ) {
@@ -400,8 +436,13 @@ export class SourceReplay {
 
   /** Whether the current cycle is a canary group or a step of the ramp that may be judged before the interval is over. */
   #isStepOpen({ record, depth }: Pick<Snapshot, "record" | "depth">): boolean {
-    return isCareful(record) && record.replayed > 0 && record.cycleLimit !== "breaker" &&
-      this.#isOver({ record, depth });
+    return isUnderTest(record) && this.#isOver({ record, depth });
+  }
+
+  /** Whether no job runs; if this drains a job's own list, whether that job acts. */
+  #mayWork({ job }: CycleState): boolean {
+    const own = this.#deps.job?.id ?? null;
+    return job === null ? own === null : job.id === own && job.phase === "act" && !job.isPaused;
   }
 
   /** Whether the current cycle is over. */
@@ -420,8 +461,11 @@ export class SourceReplay {
   }
 
   #lookForReturns(snapshot: Snapshot): Promise<ReadReturns> {
-    const { store, settings } = this.#deps;
-    return lookForReturns({ store, policy: this.policy, maxMessageBytes: settings().maxMessageBytes }, snapshot);
+    const { store, settings, job } = this.#deps, readNewest = job ? { browseNewest: job.readArrivals } : store;
+    return lookForReturns(
+      { store: readNewest, policy: this.policy, maxMessageBytes: settings().maxMessageBytes },
+      snapshot,
+    );
   }
 
   /** Plans a cycle that begins now. */
@@ -429,11 +473,14 @@ export class SourceReplay {
     const { clock, board, settings, liveSuccesses } = this.#deps, { record, nowMs } = snapshot;
     const seenForMs = clock.monotonicMs() - this.#lastProgressMs;
     const lastedMs = Math.max(0, nowMs - record.startedAtMs) + seenForMs;
+    const releasedMs = nowMs - record.releasedAtMs + seenForMs;
     const dropped = this.#droppedStamps.looked({ stamped: returns.found.size, unstamped: returns.unstampedRead });
     return planCycle(snapshot, {
       ...settings(),
       ...{ returns, breakerCanary, waiting: this.#waiting(), stampsDropped: dropped ?? record.stampsDropped },
       outages: record.cycle === 0 ? [] : board.outagesSince(clock.nowMs() - lastedMs),
+      // By the clock of the board, which is this machine's.
+      releasedAtMs: releasedMs >= 0 ? clock.nowMs() - releasedMs : 0,
       liveSuccesses: liveSuccesses(lastedMs),
     });
   }
@@ -484,7 +531,7 @@ export class SourceReplay {
   }
 
   #commitDetails(
-    { replayed }: JudgedChunk,
+    { replayed, deaths }: JudgedChunk,
     { record, nowMs, readAtMs }: { record: CycleState; nowMs: number; readAtMs: number },
   ): CommitDetails {
     const { clock, paceFields } = this.#deps;
@@ -495,6 +542,7 @@ export class SourceReplay {
       fields: {
         ...(replayed > 0 ? paceFields(replayed) : {}),
         ...(record.cycleLimit === "breaker" ? { breakerCanaryAtMs: String(nowMs) } : {}),
+        ...(record.job ? jobFields(record.job, { replayed, dead: deaths.length }) : {}),
       },
     };
   }
@@ -559,8 +607,16 @@ export class SourceReplay {
 
   /** The context for judging messages of this snapshot. */
   #context({ record, nowMs }: Snapshot): JudgeContext {
-    const { clock, settings } = this.#deps, { maxPoisonRetries, maxMessageBytes } = settings();
-    return { policy: this.policy, record, nowMs, maxPoisonRetries, maxMessageBytes, failedAt: toIso(clock.nowMs()) };
+    const { clock, settings, job } = this.#deps, { maxPoisonRetries, maxMessageBytes } = settings();
+    return {
+      policy: this.policy,
+      record,
+      nowMs,
+      maxPoisonRetries,
+      maxMessageBytes,
+      failedAt: toIso(clock.nowMs()),
+      prepare: job?.prepare,
+    };
   }
 
   async #commit(
@@ -575,7 +631,7 @@ export class SourceReplay {
     const chunk = { destination, replayed: plan.replayed, dead: plan.deaths.length, bytes: plan.bytes };
     const { result, next } = await this.#deps.tracer.span(commitSpan(this.policy, chunk), async (span) => {
       const done = await this.#deps.store.commitAndRead(
-        { id, messages, oversize, moves, endsCycle, places, spent, firsts, ...details },
+        { id, messages, oversize, moves, endsCycle, places, spent, firsts, note: noteOf(plan), ...details },
         bounds,
       );
       span.set(commitResult(done.result));
@@ -662,6 +718,10 @@ export class SourceReplay {
   #backoff(): number {
     return Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** Math.min(this.#failures++, 10));
   }
+}
+
+function noteOf({ cycle, deaths }: JudgedChunk): CommitNote {
+  return { cycle, dead: countReasons(deaths) };
 }
 
 /** How many of the moves, oldest first, contain at most `replays` replays. */

@@ -128,6 +128,18 @@ export const RECORDS: Corpus<Partial<CycleState>, Fields> = [
     fields: [["suspect", "1"], ["distance", "0"], ["allowance", "0"], ["brakeReason", "returns"]],
   },
   {
+    name: "a pause with texts that another client wrote",
+    why: "would forge a line, or fill a page",
+    wanted: { pause: { untilMs: 5, by: "ann b", reason: "x".repeat(200) } },
+    fields: [["pausedUntilMs", "5"], ["pausedBy", "ann\u202e\nb"], ["pauseReason", "x".repeat(1_000)]],
+  },
+  {
+    name: "a pause without an end",
+    why: "would never end",
+    wanted: { pause: null },
+    fields: [["pausedUntilMs", "inf"]],
+  },
+  {
     name: "tallies of cycles to come, and no tallies",
     why: "would weigh what has not happened",
     wanted: { tallies: [] },

@@ -1,6 +1,6 @@
 /** What the service's ports are: two, where it was told, and nothing behind them changes data. */
 import assert from "node:assert/strict";
-import { waitingKey } from "../../src/redis/keys.ts";
+import { journalKey, waitingKey } from "../../src/redis/keys.ts";
 import { HAS_PROC, listeningAt, otherOpenDoors } from "../../testkit/process_facts.ts";
 import { exchange, statusOf } from "../../testkit/raw_client.ts";
 import { type TestRedis, withRedis } from "../../testkit/redis.ts";
@@ -103,7 +103,9 @@ withRedis("ports: whatever is asked of them, by whatever method, Redis stays as 
   });
   const before = await waitUntil(async () => {
     const [one, two] = [await dump(redis), await dump(redis)];
-    return waitingKey(DLQ) in one && JSON.stringify(one) === JSON.stringify(two) ? one : undefined;
+    return waitingKey(DLQ) in one && journalKey("audit") in one && JSON.stringify(one) === JSON.stringify(two)
+      ? one
+      : undefined;
   }, { what: "nothing of its own changes" });
   assert.ok(DLQ in before);
 

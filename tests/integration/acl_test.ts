@@ -23,7 +23,14 @@ const DRAINED = {
   ...{ [oversizeKey("mutt:dlq:alerter")]: 1, [oversizeKey("mutt:dlq:moog")]: 1 },
 };
 /** What the log says where something is missing. */
-const COMPLAINTS = ["redis_unknown", "redis_refuses", "consumer_forbidden", "config_unreadable", "redis_unreachable"];
+const COMPLAINTS = [
+  "redis_unknown",
+  "redis_refuses",
+  "consumer_forbidden",
+  "config_unreadable",
+  "redis_unreachable",
+  "journal_forbidden",
+];
 
 const without = (rules: readonly string[], rule: string) => rules.filter((one) => one !== rule);
 
@@ -42,6 +49,7 @@ async function playAll(scenario: AclScenario): Promise<void> {
   await scenario.seed();
   assert.equal(await scenario.once({ dryRun: false }), "ok");
   await scenario.failRead();
+  await scenario.readJournal();
 }
 
 /** Whether Redis would refuse one of these to a user with these rules. */
@@ -192,6 +200,7 @@ for (
 const TOLD: Readonly<Record<string, string>> = {
   ...{ info: "redis_unknown", scan: "consumer_forbidden", exists: "consumer_forbidden" },
   subscribe: "config_unreadable",
+  xadd: "journal_forbidden",
 };
 
 for (const command of OPTIONAL) {
@@ -201,6 +210,7 @@ for (const command of OPTIONAL) {
     await scenario.run();
     assert.deepEqual(await scenario.depths(), DRAINED);
     await scenario.failRead();
+    await scenario.readJournal();
     assert.deepEqual(new Set(await refusals(redis())), new Set([`command:${command}`]));
     assert.deepEqual(complaints(scenario), TOLD[command] ? [TOLD[command]] : []);
   });

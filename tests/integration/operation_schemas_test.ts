@@ -10,7 +10,7 @@ import type { SourcesFile } from "../../src/config/sources.ts";
 import { check } from "../../src/operations/check.ts";
 import { config } from "../../src/operations/config.ts";
 import type { JsonSchema } from "../../src/operations/operation.ts";
-import { replayNow } from "../../src/operations/replay_now.ts";
+import { once } from "../../src/operations/once.ts";
 import { SLO_SCHEMA } from "../../src/operations/slo.ts";
 import { type Status, STATUS_SCHEMA } from "../../src/operations/status.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
@@ -148,15 +148,15 @@ Deno.test("check: fits its schema, and tells of gates that the running service h
   ]);
 });
 
-Deno.test("replay_now: fits its schema whether it moves, refuses or only says what it would do", async () => {
+Deno.test("once: fits its schema whether it moves, refuses or only says what it would do", async () => {
   const client = server().client();
   await client.del(DLQ, TARGET);
   await client.lpush(DLQ, ...eventTexts(2), "not JSON");
   const context = createCommandContext(optionsFor({}).options);
-  const run = (input: Partial<Parameters<typeof replayNow.run>[1]>) =>
-    replayNow.run(context, { dryRun: false, force: false, source: null, ...input });
+  const run = (input: Partial<Parameters<typeof once.run>[1]>) =>
+    once.run(context, { dryRun: false, force: false, source: null, ...input });
   const dry = await run({ dryRun: true }), moved = await run({}), refused = await run({ source: "nobody" });
-  for (const report of [dry, moved, refused]) assertFits(replayNow.output, JSON.parse(JSON.stringify(report)));
+  for (const report of [dry, moved, refused]) assertFits(once.output, JSON.parse(JSON.stringify(report)));
   assert.ok(dry.ok && moved.ok && !refused.ok);
   assert.equal(await client.llen(TARGET), 2);
 });

@@ -501,3 +501,30 @@ withRedis("MoogsoftGate: asks again within seconds when the key was renewed", as
   ok(!JSON.stringify(lines).includes("new"));
   await gate.stop();
 });
+
+withRedis(
+  "MoogsoftGate: counts the probes that failed alike in a row, once for all that share a result",
+  async (server) => {
+    await withMoog({ status: 503 }, async (moog, url) => {
+      const gates = [1, 2].map(() => createGate(server.client(), { url, cacheMs: 100 }).gate);
+      const isEach = (status: number, failures: number | undefined) =>
+        waitUntil(() => {
+          const seen = gates.map((gate) => gate.ask());
+          // Failures are counted up to what was answered, never beyond.
+          for (const one of seen) ok((one.failures ?? 0) <= moog.requests.length);
+          return seen.every((one) => one.status === status && (failures === undefined || one.failures === failures));
+        }, { what: `both saw ${status} ${failures} times` });
+      await Promise.all(gates.map((gate) => gate.whenKnown()));
+      await isEach(503, undefined);
+      await waitUntil(() => gates.every((gate) => (gate.ask().failures ?? 0) >= 3), {
+        what: "both have counted three",
+      });
+      moog.answer({ status: 500 });
+      await waitUntil(() => gates.every((gate) => gate.ask().status === 500), { what: "both saw the other status" });
+      moog.answer({ status: 200 });
+      await isEach(200, undefined);
+      strictEqual(gates[0]!.ask().failures, undefined);
+      await Promise.all(gates.map((gate) => gate.stop()));
+    });
+  },
+);

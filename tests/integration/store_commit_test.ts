@@ -1,12 +1,13 @@
 /** commit_moves.lua by itself: every answer, and what is in every key afterwards. */
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import type { Redis } from "ioredis";
 import finishMoves from "../../src/redis/scripts/finish_moves.lua" with { type: "text" };
 import commitMovesFile from "../../src/redis/scripts/commit_moves.lua" with { type: "text" };
 import { scriptText } from "../../src/redis/scripts.ts";
 import type { Chunk, Commit, Move } from "../../src/cycle/chunk.ts";
+import { movesKey } from "../../src/redis/keys.ts";
 import type { DeadLetterStore } from "../../src/redis/dead_letter_store.ts";
 import { createStore, DEAD, DLQ, dumpKeys, readLists, STATE, TARGET } from "../../testkit/engine.ts";
 import { shareRedis } from "../../testkit/redis.ts";
@@ -20,6 +21,8 @@ const RECORD = { seq: "5", remaining: "10", replayed: "1", dead: "2" };
 const NO_PERMISSION = /user executing the script can't|ACL failure in script/;
 /** The receipt of the commits that are made without a store. */
 const RECEIPT = "receipt";
+/** The journal of the moves, and the entry of the commits that are made without a store. */
+const MOVES = movesKey(DLQ), ENTRY = "{}";
 const KEEP: Move = { to: "target", payload: null };
 const BURY: Move = { to: "dead", payload: null };
 
@@ -129,6 +132,14 @@ const moved: {
   },
 ];
 
+/** Two dead ones, the oldest and the newest, each once. */
+function samplesOf(messages: readonly Uint8Array[], moves: readonly Move[]): string[] {
+  const deaths = messages.filter((_, i) => moves[i]!.to === "dead").slice(0, 2);
+  return [...new Set([...deaths, messages[0]!, messages.at(-1)!])].map((message) =>
+    `m_${createHash("sha1").update(message).digest("hex").slice(0, 16)}`
+  );
+}
+
 for (const { name, dlq, count, moves, after, proof } of withEachProof(moved)) {
   Deno.test(`commit: moves ${name} when the tail is what was read (${proof})`, async () => {
     const { store, client, chunk } = await prepare(dlq, { ...BOUNDS, messages: count ?? BOUNDS.messages }, proof);
@@ -138,8 +149,17 @@ for (const { name, dlq, count, moves, after, proof } of withEachProof(moved)) {
       target: ["before-t", ...after.target],
       dead: ["before-d", ...after.dead],
     });
-    const { movedAtMs, ...record } = await client.hgetall(STATE);
+    const { movedAtMs, movesHead, ...record } = await client.hgetall(STATE);
     ok(Number(movedAtMs) >= chunk.nowMs, movedAtMs);
+    const [[id, entry]] = await client.xrange(MOVES, "-", "+") as [[string, string[]]];
+    const told = JSON.stringify({
+      ...{ kind: "move", sequence: "5", cycle: 0, replayed: after.target.length, dead: {} },
+      bytes: chunk.messages.reduce((sum, { length }) => sum + length, 0),
+      ...{ samples: samplesOf(chunk.messages, moves), job: null, instance: "" },
+    });
+    deepStrictEqual(entry, ["number", "1", "previous", "", "entry", told]);
+    strictEqual(movesHead, `1 ${createHash("sha1").update(`${id} 1  ${told}`).digest("hex")}`);
+    strictEqual(await client.xlen(MOVES), 1);
     deepStrictEqual(record, {
       seq: "6",
       firsts: "0",
@@ -269,6 +289,7 @@ Deno.test("commit: takes back what it has pushed when the user may not take pick
     "2",
     "0",
     "0",
+    ENTRY,
     "1,1",
     digest,
     "0",
@@ -278,7 +299,7 @@ Deno.test("commit: takes back what it has pushed when the user may not take pick
     "C",
   ];
   const user = server().client({ username: "svc", password: "any" });
-  await rejects(user.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...args), NO_PERMISSION);
+  await rejects(user.eval(commitMoves, 6, DLQ, TARGET, DEAD, STATE, RECEIPT, MOVES, ...args), NO_PERMISSION);
   deepStrictEqual(await dumpKeys(client), before);
 });
 
@@ -402,6 +423,11 @@ const refused: { name: string; answer: string; meanwhile?: Meanwhile; commit?: (
     meanwhile: ({ client }: Prepared) => client.set(key!, "text"),
   })),
   {
+    name: "the journal of the moves is a string",
+    answer: "wrong_type",
+    meanwhile: ({ client }) => client.set(MOVES, "text"),
+  },
+  {
     name: "the record is a list",
     answer: "wrong_type",
     meanwhile: async ({ client }) => {
@@ -445,7 +471,25 @@ for (
 const sha = createHash("sha1").update("cba").digest("hex");
 /** The arguments of a good commit of a, b and c, by position. */
 const GOOD = [
-  ...["3", "3", "5", "this", "9999999999999", "-1", "0", "", "3", "0", "0", "1,1,1", sha, "0", "1:1,2:2,3:3", ""],
+  ...[
+    "3",
+    "3",
+    "5",
+    "this",
+    "9999999999999",
+    "-1",
+    "0",
+    "",
+    "3",
+    "0",
+    "0",
+    ENTRY,
+    "1,1,1",
+    sha,
+    "0",
+    "1:1,2:2,3:3",
+    "",
+  ],
 ];
 
 for (const [token, answer] of [["me", "ok"], ["other", "not_leader"], ["", "ok"]] as const) {
@@ -454,36 +498,75 @@ for (const [token, answer] of [["me", "ok"], ["other", "not_leader"], ["", "ok"]
     await client.hset(STATE, "leader", "me");
     const before = await dumpKeys(client);
     const args = GOOD.with(7, token);
-    strictEqual(await client.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...args), answer);
+    strictEqual(await client.eval(commitMoves, 6, DLQ, TARGET, DEAD, STATE, RECEIPT, MOVES, ...args), answer);
     if (answer !== "ok") deepStrictEqual(await dumpKeys(client), before);
   });
 }
 
 const invalid: [name: string, at: Record<number, string>, ...payloads: string[]][] = [
-  ["the count is 0", { 0: "0", 1: "0", 14: "" }],
+  ["the count is 0", { 0: "0", 1: "0", 15: "" }],
   ["the count is no number", { 0: "x" }],
-  ["the count is over 4,000", { 0: "4001", 14: Array.from({ length: 4_001 }, (_, i) => `${i + 1}:1`).join() }],
+  ["the count is over 4,000", { 0: "4001", 15: Array.from({ length: 4_001 }, (_, i) => `${i + 1}:1`).join() }],
   ["more go to the target than there are", { 1: "4" }],
   ["fewer than none go to the target", { 1: "-1" }],
   ["the number that goes to the target is none", { 1: "x" }],
-  ["fewer go as they are than there are, and there is no payload", { 14: "1:1,2:2" }],
-  ["more go as they are than there are", { 14: "1:1,2:2,3:3,3:3" }],
-  ["one that is to go as it is is not there", { 14: "1:1,2:2,3:4" }],
+  ["fewer go as they are than there are, and there is no payload", { 15: "1:1,2:2" }],
+  ["more go as they are than there are", { 15: "1:1,2:2,3:3,3:3" }],
+  ["one that is to go as it is is not there", { 15: "1:1,2:2,3:4" }],
   ["there is a payload too many", {}, "payload"],
-  ["there is a payload too few", { 14: "1:1" }, "payload"],
+  ["there is a payload too few", { 15: "1:1" }, "payload"],
   ["what it uses up is no number", { 8: "x" }],
   ["it uses up less than nothing", { 8: "-1" }],
   ["the number of first ones is none", { 9: "x" }],
-  ["there are fewer places than messages", { 15: "3,1" }],
-  ["picked messages are to go as they are", { 15: "3,2,1" }],
-  ["picked messages are proven by nothing", { 12: "", 14: "", 15: "3,2,1" }, "a", "b", "c"],
+  ["there are fewer places than messages", { 16: "3,1" }],
+  ["picked messages are to go as they are", { 16: "3,2,1" }],
+  ["picked messages are proven by nothing", { 13: "", 15: "", 16: "3,2,1" }, "a", "b", "c"],
   ["the number of fields is no number", { 10: "x" }],
   ["there are fewer fields than it says", { 10: "1" }],
 ];
 
+/** Whoever may not call XADD moves messages as before the journal. */
+for (const proof of PROOFS) {
+  Deno.test(`commit: moves, and counts the entry that is missing, when the user may not write the journal (${proof})`, async () => {
+    const { client } = await prepare(["a", "b", "c"]);
+    await client.acl("SETUSER", "svc", "reset", "on", "nopass", "+@all", "-xadd", "allkeys");
+    const store = createStore({ client: () => server().client({ username: "svc", password: "any" }) });
+    const commitOne = async (by: DeadLetterStore) => {
+      const chunk = await by.readForCommit({ ...BOUNDS, messages: 1 });
+      const given = proof === "WATCH" ? chunk : { ...chunk, guard: null };
+      strictEqual(await by.commit(commitOf(given, { id: String(chunk.depth) })), "ok");
+      return await client.hget(STATE, "movesHead");
+    };
+    strictEqual(await commitOne(store), "1 ");
+    strictEqual(await client.exists(MOVES), 0);
+    const allowed = createStore(server()), head = await commitOne(allowed);
+    match(head ?? "", /^2 [0-9a-f]{40}$/);
+    strictEqual(await commitOne(store), head!.replace("2", "3"));
+    deepStrictEqual(await readLists(server()), { dlq: [], target: ["before-t", "a", "b", "c"], dead: ["before-d"] });
+    const [[, entry]] = await client.xrange(MOVES, "-", "+") as [[string, string[]]];
+    deepStrictEqual(entry.slice(0, 4), ["number", "2", "previous", ""]);
+  });
+}
+
+for (
+  const [name, head] of [
+    ["words", "any words"],
+    ["bytes that are no UTF-8", Buffer.from([0x31, 0xff])],
+    ["a number of sixteen digits", `1234567890123456 ${"a".repeat(40)}`],
+    ["a long hash", `7 ${"a".repeat(1_000)}`],
+  ] as const
+) {
+  Deno.test(`commit: begins the journal anew when its head is ${name}`, async () => {
+    const { store, client, chunk } = await prepare();
+    await client.hset(STATE, "movesHead", head);
+    strictEqual(await store.commit(commitOf(chunk)), "ok");
+    match(await client.hget(STATE, "movesHead") ?? "", /^1 [0-9a-f]{40}$/);
+  });
+}
+
 Deno.test("commit: answers ok when the arguments are those that the invalid ones are made of", async () => {
   const { client } = await prepare();
-  strictEqual(await client.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...GOOD), "ok");
+  strictEqual(await client.eval(commitMoves, 6, DLQ, TARGET, DEAD, STATE, RECEIPT, MOVES, ...GOOD), "ok");
 });
 
 for (const [name, at, ...payloads] of invalid) {
@@ -491,7 +574,10 @@ for (const [name, at, ...payloads] of invalid) {
     const { client } = await prepare();
     const before = await dumpKeys(client);
     const args = GOOD.map((good, i) => at[i] ?? good);
-    strictEqual(await client.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...args, ...payloads), "invalid");
+    strictEqual(
+      await client.eval(commitMoves, 6, DLQ, TARGET, DEAD, STATE, RECEIPT, MOVES, ...args, ...payloads),
+      "invalid",
+    );
     deepStrictEqual(await dumpKeys(client), before);
   });
 }
@@ -522,29 +608,43 @@ for (const [name, forbidden, others] of [["target", TARGET, DEAD], ["dead list",
     const before = await dumpKeys(client);
     const digest = createHash("sha1").update("ba").digest("hex");
     const proof = ["1,1", digest, "0", "1:1,2:2", ""];
-    const args = ["2", "1", chunk.record.sequence, "this", "9999999999999", "-1", "0", "", "2", "0", "0", ...proof];
+    const args = [
+      "2",
+      "1",
+      chunk.record.sequence,
+      "this",
+      "9999999999999",
+      "-1",
+      "0",
+      "",
+      "2",
+      "0",
+      "0",
+      ENTRY,
+      ...proof,
+    ];
     const user = server().client({ username: "svc", password: "any" });
     await rejects(
-      user.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...args),
+      user.eval(commitMoves, 6, DLQ, TARGET, DEAD, STATE, RECEIPT, MOVES, ...args),
       NO_PERMISSION,
     );
     deepStrictEqual(await dumpKeys(client), before);
     await client.acl("SETUSER", "svc", `(+lpush ~${forbidden})`);
-    strictEqual(await user.eval(commitMoves, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...args), "ok");
+    strictEqual(await user.eval(commitMoves, 6, DLQ, TARGET, DEAD, STATE, RECEIPT, MOVES, ...args), "ok");
   });
 }
 
 const finish = scriptText(finishMoves);
 /** The arguments of the script behind the pushes of a and b to the target and of c to the dead list, by position. */
-const FINISH = ["3", "2", "5", "this", "9999999999999", "-1", "0", "", "3", "0", "0"];
+const FINISH = ["3", "2", "5", "this", "9999999999999", "-1", "0", "", "3", "0", "0", ENTRY];
 
 /** Runs pushes and the script in one transaction. @returns the script's answer */
 async function finishBehind(
   client: Redis,
   { target = TARGET, args = FINISH }: { target?: string; args?: readonly string[] } = {},
 ): Promise<unknown> {
-  const keys = [DLQ, target, DEAD, STATE, RECEIPT];
-  const replies = await client.multi().lpush(target, "a", "b").lpush(DEAD, "c").eval(finish, 5, ...keys, ...args)
+  const keys = [DLQ, target, DEAD, STATE, RECEIPT, MOVES];
+  const replies = await client.multi().lpush(target, "a", "b").lpush(DEAD, "c").eval(finish, 6, ...keys, ...args)
     .exec();
   const [error, answer] = replies!.at(-1)!;
   if (error) throw error;
@@ -609,7 +709,7 @@ for (const [name, forbidden] of [["target", TARGET], ["dead list", DEAD]] as con
     if (forbidden === TARGET) await client.lpush(DEAD, "c");
     else await client.lpush(TARGET, "a", "b");
     await rejects(
-      user.eval(finish, 5, DLQ, TARGET, DEAD, STATE, RECEIPT, ...FINISH),
+      user.eval(finish, 6, DLQ, TARGET, DEAD, STATE, RECEIPT, MOVES, ...FINISH),
       NO_PERMISSION,
     );
     deepStrictEqual(await dumpKeys(client), before);

@@ -1,20 +1,22 @@
 -- Begins a cycle if one is due by the server's clock. All instances share one budget and one interval.
 -- KEYS  1 dlq (list)  2 state (hash)
 -- ARGV  1 sequence number that the caller read  2 intervalMs (0: always due)  3 budget (messages)
---       4 sampleBytes  5 token of the leader lease (empty: not checked)  6.. more fields of the state: name, value, …
--- Returns 'ok' | 'not_leader' | 'stale' | 'not_due' | 'wrong_type'. Bound: reads one message, the newest, to store its digest.
+--       4 sampleBytes  5 token of the leader lease (empty: not checked)  6 id of the job that the caller works for (empty: none)
+--       7.. more fields of the state: name, value, …
+-- Returns 'ok' | 'not_leader' | 'stale' | 'not_due' | 'job' (another one runs, or none) | 'wrong_type'. Bound: reads one message, the newest, to store its digest.
 local dlq, state = KEYS[1], KEYS[2]
 local sequence, intervalMs, budget, sampleBytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local token = ARGV[5]
+local token, job = ARGV[5], ARGV[6]
 -- include whole.lua
 
 for _, expected in ipairs({ { dlq, 'list' }, { state, 'hash' } }) do
   local kind = redis.call('TYPE', expected[1]).ok
   if kind ~= 'none' and kind ~= expected[2] then return 'wrong_type' end
 end
-local record = redis.call('HMGET', state, 'seq', 'startedAtMs', 'cycle', 'leader')
+local record = redis.call('HMGET', state, 'seq', 'startedAtMs', 'cycle', 'leader', 'job')
 if token ~= '' and record[4] ~= token then return 'not_leader' end
 if whole(record[1]) ~= sequence then return 'stale' end
+if (record[5] or '') ~= job then return 'job' end
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
 local elapsedMs = nowMs - tonumber(whole(record[2]))
@@ -28,5 +30,5 @@ local sample = newest:sub(1, sampleBytes) .. newest:sub(-sampleBytes)
 redis.call('HSET', state,
   'seq', tonumber(sequence) + 1, 'cycle', tonumber(whole(record[3])) + 1, 'startedAtMs', nowMs, 'depthAtStart', depth, 'remaining', math.min(budget, depth),
   'newestBytes', #newest, 'newestDigest', redis.sha1hex(sample), 'replayed', 0, 'dead', 0, 'firsts', 0,
-  unpack(ARGV, 6))
+  unpack(ARGV, 7))
 return 'ok'

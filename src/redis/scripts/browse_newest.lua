@@ -1,5 +1,5 @@
 -- Reads the newest messages of a DLQ within the bounds, at least one. Changes nothing.
--- KEYS  1 dlq (list)
+-- KEYS  1 dlq (list)  2.. lists whose messages count as the DLQ's, because a job keeps them
 -- ARGV  1 messages to skip, counted from the newest  2 most messages  3 most bytes  4 most bytes of a message
 --       5 excerptBytes  6 text: a message longer than excerptBytes is cut to this many bytes from the last occurrence of the
 --       text (empty: messages are not cut)
@@ -36,4 +36,6 @@ while count < mostMessages and not isFull do
   end
   atOnce = longest > SMALL_BYTES and 1 or math.min(AT_ONCE, mostMessages - count)
 end
-return { redis.call('LLEN', dlq), messages }
+local depth = 0
+for _, list in ipairs(KEYS) do depth = depth + redis.call('LLEN', list) end
+return { depth, messages }

@@ -1,52 +1,37 @@
--- An include: what every commit checks and records. Needs whole.lua.
+-- An include: what every commit checks and records. Needs whole.lua and append_entry.lua.
 -- KEYS  1 dlq (list)  2 target (list)  3 dead (list; for an oversize message, the oversize list)  4 state (hash)
---       5 receipt (string: the caller's last commit)
+--       5 receipt (string: the caller's last commit)  6 moves (stream: the source's journal)
 -- ARGV  1 count  2 number of messages for the target; the others are dead  3 sequence number read before the messages
 --       4 id of this commit  5 notAfterMs (server's clock)  6 most messages that the target may hold afterwards (-1: no limit)
 --       7 1: the cycle ends with this commit, else 0  8 token of the leader lease (empty: not checked)
 --       9 number of messages that count against the cycle's budget  10 number of messages that are replayed for the first time
---      11 number n of more fields of the state, then n names and values; the script's own arguments follow
-local dlq, target, dead, state, receipt = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+--      11 number n of more fields of the state  12 entry for the journal  13.. n names and values of these fields; the script's
+--      own arguments follow
+local dlq, target, dead, state, receipt, moves = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local count, replays, sequence, id = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local notAfterMs, room, ends, token = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7] == '1', ARGV[8]
-local spent, firsts, extras = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
-local RECEIPT_SECONDS = 86400
-local record, nowMs, remaining
+local spent, firsts, extras, entry = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), ARGV[12]
+local MOST_ENTRIES = 10000
+local remaining
+-- include move_checks.lua
 
 -- Returns why the commit may not run; nil if only the messages in the DLQ may still prevent it. Changes nothing.
 local function findRefusal()
-  if not count or count < 1 or count > 4000 or not extras or extras < 0 or not firsts then return 'invalid' end
+  if not count or count < 1 or count > 4000 or not extras or extras < 0 or not firsts or not entry then return 'invalid' end
   if not replays or replays < 0 or replays > count or not spent or spent < 0 then return 'invalid' end
-  for _, expected in ipairs({ { dlq, 'list' }, { target, 'list' }, { dead, 'list' }, { state, 'hash' }, { receipt, 'string' } }) do
-    local kind = redis.call('TYPE', expected[1]).ok
-    if kind ~= 'none' and kind ~= expected[2] then return 'wrong_type' end
-  end
-  record = redis.call('HMGET', state, 'seq', 'remaining', 'replayed', 'dead', 'leader', 'firsts', 'replayedTotal', 'pickedTotal')
-  if redis.call('GET', receipt) == id then return 'duplicate' end
-  if token ~= '' and record[5] ~= token then return 'not_leader' end
-  if whole(record[1]) ~= sequence then return 'stale' end
-  local time = redis.call('TIME')
-  nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
-  if nowMs > notAfterMs then return 'expired' end
-  remaining = tonumber(whole(record[2]))
+  local refusal = findMoveRefusal({ { dlq, 'list' }, { target, 'list' }, { dead, 'list' }, { moves, 'stream' } },
+    'remaining', 'replayed', 'dead', 'firsts', 'replayedTotal', 'pickedTotal', 'movesHead')
+  if refusal then return refusal end
+  remaining = tonumber(whole(record[3]))
   if remaining < spent then return 'bound' end
   return nil
 end
 
--- These writes change nothing, but fail on out-of-memory, read-only and missing permissions before any message leaves the DLQ.
-local function tryWrites()
-  redis.call('HSET', state, 'seq', sequence)
-  redis.call('SET', receipt, '', 'EX', RECEIPT_SECONDS)
-  redis.call('LTRIM', dlq, 0, -1)
-end
-
--- Records the commit. Call it last. `picked`: how many messages were not the oldest in a row.
+-- Records the commit, in the state and in the journal. Call it last. `picked`: how many messages were not the oldest in a row.
 local function recordCommit(picked)
-  redis.call('SET', receipt, id, 'EX', RECEIPT_SECONDS)
-  redis.call('HSET', state,
-    'seq', tonumber(sequence) + 1,
-    'replayed', tonumber(whole(record[3])) + replays, 'dead', tonumber(whole(record[4])) + count - replays,
+  recordMove(
+    'replayed', tonumber(whole(record[4])) + replays, 'dead', tonumber(whole(record[5])) + count - replays,
     'remaining', ends and 0 or math.min(remaining - spent, redis.call('LLEN', dlq)), 'firsts', tonumber(whole(record[6])) + firsts,
     'replayedTotal', tonumber(whole(record[7])) + replays, 'pickedTotal', tonumber(whole(record[8])) + picked,
-    'movedAtMs', nowMs, unpack(ARGV, 12, 11 + 2 * extras))
+    'movedAtMs', nowMs, 'movesHead', (appendEntry(moves, record[9], MOST_ENTRIES, entry)), unpack(ARGV, 13, 12 + 2 * extras))
 end

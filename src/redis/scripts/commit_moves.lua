@@ -12,8 +12,9 @@
 -- Returns 'ok' | 'duplicate' | 'not_leader' | 'stale' | 'expired' | 'bound' | 'wrong_type' | 'conflict' | 'room' | 'invalid'.
 -- Only 'ok' changes anything. Bound: the messages of one chunk, and those between a picked message and its end of the list.
 -- include whole.lua
+-- include append_entry.lua
 -- include commit_checks.lua
-local before = 11 + 2 * (extras or 0)
+local before = 12 + 2 * (extras or 0)
 local lengths, digest, sampleBytes = ARGV[before + 1], ARGV[before + 2], tonumber(ARGV[before + 3])
 local unchanged, picked = ARGV[before + 4], ARGV[before + 5]
 before = before + 5
@@ -69,7 +70,7 @@ if kept > 0 then
   end
 end
 
-tryWrites()
+tryWrites(dlq)
 if replays > 0 then redis.call('LPUSH', target, unpack(pushed, before + 1, before + replays)) end
 -- Removes the pushed messages again if a later write is forbidden.
 local function refuse(reply, deaths)

@@ -3,6 +3,7 @@
 -- KEYS, ARGV  as in commit_checks.lua
 -- Returns 'ok', or as commit_moves.lua why not; then the pushed messages are taken back. Bound: O(1) beside these.
 -- include whole.lua
+-- include append_entry.lua
 -- include commit_checks.lua
 
 local pushes, failure, hasMoved = {}, nil, false
@@ -22,10 +23,10 @@ local function finish()
   local refusal = findRefusal()
   if refusal then return refusal end
   if failure then return failure end
-  if #ARGV ~= 11 + 2 * extras then return 'invalid' end
+  if #ARGV ~= 12 + 2 * extras then return 'invalid' end
   if redis.call('LLEN', dlq) < count then return 'conflict' end
   if room >= 0 and replays > 0 and redis.call('LLEN', target) > room then return 'room' end
-  tryWrites()
+  tryWrites(dlq)
   hasMoved = true
   redis.call('LTRIM', dlq, 0, -(count + 1))
   recordCommit(0)

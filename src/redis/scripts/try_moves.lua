@@ -1,6 +1,7 @@
 -- Tries the commands of the other scripts, to find a refusal before a message depends on it. Leaves nothing behind.
 -- KEYS  1 dlq (list)  2 target (list)  3 dead (list)  4 state (hash)  5 scratch (never visible to other clients)
--- Returns 'ok', or fails like the other scripts. Redis checks the ACL for all keys before it runs this script, and for each
+-- Returns {'ok', error of XADD}, or fails like the other scripts. The journal is optional: without XADD messages move all the
+-- same. XADD never accepts the id 0-0, so the error tells whether the user may call it. Redis checks the ACL for all keys before it runs this script, and for each
 -- command at its call. Out-of-memory, read-only and similar failures occur at the first write. Bound: about twenty small calls.
 local scratch = KEYS[5]
 
@@ -17,6 +18,7 @@ redis.call('HSTRLEN', scratch, 'field')
 -- Redis checks its memory only before a script's first write, and only for commands that need memory, so SET comes first. The
 -- commands that delete come before those that create, so that the script can certainly clean up.
 redis.call('SET', scratch, '', 'XX')
+local journal = redis.pcall('XADD', scratch, '0-0', 'field', '')
 redis.call('LTRIM', scratch, 1, 0)
 redis.call('LREM', scratch, 1, '')
 redis.call('PEXPIRE', scratch, 0)
@@ -24,4 +26,4 @@ redis.call('LPUSH', scratch, '')
 redis.call('LTRIM', scratch, 1, 0)
 redis.call('HSET', scratch, 'field', '')
 redis.call('PEXPIRE', scratch, 0)
-return 'ok'
+return { 'ok', type(journal) == 'table' and journal.err or '' }

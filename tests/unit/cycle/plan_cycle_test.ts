@@ -186,3 +186,19 @@ Deno.test("planCycle: sends a canary group first after a long outage, and ramps 
   const after = { ...LAST, cycle: 5, replayed: 20, brake: first.step.brake };
   assert.equal(plan(after, { ...SETTINGS, depth: 980 }).budget, 80);
 });
+
+Deno.test("planCycle: judges only replays since a release, and weighs the others as ever", () => {
+  const judge = (record: Partial<CycleState>) => plan({ ...LAST, ...record }, { returns: returnsOf({ 4: 90 }) });
+  assert.equal(judge({ releasedAtMs: 999 }).judgement, "came_back");
+  const released = judge({ releasedAtMs: 1_000 });
+  assert.deepEqual([released.judgement, released.budget], ["stayed_away", 1_000]);
+  assert.deepEqual([tallyOf(released, 4).returned, tallyOf(released, 4).isTroubled], [90, false]);
+  assert.equal(judge({ releasedAtMs: 1_000_001 }).judgement, "came_back", "the clock was set back");
+});
+
+Deno.test("planCycle: sends no canary group because of an outage that ended before a release", () => {
+  const outage = { gate: "downstream", reason: "timeout", fromMs: 1_000, untilMs: 500_000, isOver: true };
+  const cycleLimit = (releasedAtMs: number) =>
+    plan(LAST, { outages: [{ ...outage, excusesFailures: true }], canaryAfterMs: 60_000, releasedAtMs }).cycleLimit;
+  assert.deepEqual([499_999, 500_000].map(cycleLimit), ["returns", "depth"]);
+});

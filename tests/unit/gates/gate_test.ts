@@ -3,18 +3,19 @@ import { GATE_NAMES, type GateTrait, hasTrait, isGateName, reasonsOf } from "../
 
 Deno.test("GATE_NAMES: keeps the order in which gates are shown", () => {
   assert.deepEqual(GATE_NAMES, [
-    ...["enabled", "redis", "leader", "consumer", "downstream", "breaker", "depth", "returns", "pace"],
+    ...["enabled", "redis", "leader", "pause", "job", "consumer", "downstream", "breaker", "depth", "returns", "pace"],
   ]);
 });
 
 const HOLDERS: Readonly<Record<GateTrait, readonly string[]>> = {
-  isOnEverySource: ["enabled", "redis", "leader", "depth", "returns", "pace"],
+  isOnEverySource: ["enabled", "redis", "leader", "pause", "job", "depth", "returns", "pace"],
   limitsFlow: ["depth", "pace"],
-  blocksStart: ["enabled", "redis", "leader", "consumer", "downstream", "breaker"],
+  blocksStart: ["enabled", "redis", "leader", "pause", "job", "consumer", "downstream", "breaker"],
   excusesFailures: ["consumer", "downstream", "breaker"],
   isFollowedByCanary: ["consumer", "downstream", "breaker", "depth"],
   logsItself: ["leader", "downstream"],
-  stopsDrainClock: ["enabled", "consumer", "downstream", "breaker"],
+  stopsDrainClock: ["enabled", "pause", "job", "consumer", "downstream", "breaker"],
+  holdsAutomaticOnly: ["pause", "job"],
 };
 
 for (const [trait, names] of Object.entries(HOLDERS) as [GateTrait, readonly string[]][]) {

@@ -21,8 +21,20 @@ Deno.test("createSourceBoard: asks the gates that the source has, in the table's
     },
   });
   const { statuses } = await board.ask();
-  assert.deepEqual(statuses.map(({ name }) => name), ["enabled", "redis", "leader", "depth", "returns", "pace"]);
+  assert.deepEqual(statuses.map(({ name }) => name), [
+    "enabled",
+    "redis",
+    "leader",
+    "pause",
+    "job",
+    "depth",
+    "returns",
+    "pace",
+  ]);
   assert.equal(shown.length, statuses.length);
   await clock.advance(3_000);
-  assert.deepEqual(Object.fromEntries(closed()), { enabled: 0, redis: 0, leader: 0, depth: 3, returns: 0, pace: 0 });
+  assert.deepEqual(Object.fromEntries(closed()), {
+    ...{ enabled: 0, redis: 0, leader: 0, pause: 0, job: 0, depth: 3, returns: 0 },
+    pace: 0,
+  });
 });

@@ -1,0 +1,106 @@
+/** A job: its states, and how Redis keeps it. Pure. */
+import { JOB_LISTS, JOB_VERBS, type JobList, type JobVerb } from "../cycle/running_job.ts";
+import type { Selection } from "../message/selection.ts";
+
+/** The states of a job: planned → running ⇄ paused → done, cancelled or failed. A plan that is not started expires. */
+export const JOB_STATUSES = ["planned", "running", "paused", "done", "cancelled", "failed"] as const;
+/** One of {@link JOB_STATUSES}. */
+export type JobStatus = (typeof JOB_STATUSES)[number];
+
+/** Marks the end of a list at the plan: what arrives later is not touched. */
+export interface Watermark {
+  /** Messages in the list. */
+  readonly depth: number;
+  /** Size in bytes and SHA-1 of the newest message; 0 and empty if the list was empty or that message was too large to read. */
+  readonly newestBytes: number;
+  readonly newestDigest: string;
+}
+
+/** What a job did. */
+export interface JobResult {
+  /** Messages that the sweep passed, and picked. */
+  readonly swept: number;
+  readonly picked: number;
+  /** Messages moved to the target, to the dead list, to the trash, and back to where they came from. */
+  readonly replayed: number;
+  readonly dead: number;
+  readonly trashed: number;
+  readonly returned: number;
+}
+
+/** A planned, running or ended job. */
+export interface Job {
+  readonly id: string;
+  readonly verb: JobVerb;
+  readonly status: JobStatus;
+  readonly selection: Selection & { readonly list: JobList };
+  readonly watermark: Watermark;
+  /** Messages that the plan picked. */
+  readonly planned: number;
+  /** The plan as it was shown, JSON of the verb's own. */
+  readonly plan: unknown;
+  /** Who planned it, and why. */
+  readonly plannedBy: string;
+  readonly reason: string;
+  /** Who confirmed it; empty before. */
+  readonly startedBy: string;
+  /** By the server's clock; `null`: not yet. */
+  readonly createdAtMs: number;
+  readonly startedAtMs: number | null;
+  readonly endedAtMs: number | null;
+  readonly result: JobResult | null;
+}
+
+/** What a plan stores. */
+export type PlannedJob = Pick<
+  Job,
+  "verb" | "selection" | "watermark" | "planned" | "plan" | "plannedBy" | "reason"
+>;
+
+/** Formats a plan as fields of the job's hash. */
+export function plannedFields(job: PlannedJob): Readonly<Record<string, string>> {
+  const { verb, selection, watermark, planned, plan, plannedBy, reason } = job;
+  const { depth, newestBytes, newestDigest } = watermark;
+  return {
+    ...{ verb, list: selection.list, planned: String(planned), plannedBy, reason },
+    ...{ depth: String(depth), newestBytes: String(newestBytes), newestDigest },
+    selection: JSON.stringify(selection),
+    plan: JSON.stringify(plan ?? null),
+  };
+}
+
+/** Every field of a job's hash. */
+export const JOB_HASH_FIELDS = [
+  ...["verb", "list", "status", "selection", "depth", "newestBytes", "newestDigest", "planned", "plan", "plannedBy"],
+  ...["reason", "startedBy", "createdAtMs", "startedAtMs", "endedAtMs", "result"],
+];
+
+/** Parses a job's hash. `null`: it is missing, or not a job of ours. Never throws. */
+export function parseJob(id: string, fields: Readonly<Record<string, string | undefined>>): Job | null {
+  const verb = JOB_VERBS.find((one) => one === fields.verb), list = JOB_LISTS.find((one) => one === fields.list);
+  const status = JOB_STATUSES.find((one) => one === fields.status);
+  const selection = parseJson(fields.selection) as Selection | null;
+  if (!verb || !list || !status || selection === null || typeof selection.query !== "string") return null;
+  const number = (name: string) => /^\d{1,15}$/.test(fields[name] ?? "") ? Number(fields[name]) : null;
+  return {
+    ...{ id, verb, status, selection: { ...selection, list } },
+    watermark: {
+      depth: number("depth") ?? 0,
+      newestBytes: number("newestBytes") ?? 0,
+      newestDigest: fields.newestDigest ?? "",
+    },
+    planned: number("planned") ?? 0,
+    plan: parseJson(fields.plan),
+    ...{ plannedBy: fields.plannedBy ?? "", reason: fields.reason ?? "", startedBy: fields.startedBy ?? "" },
+    ...{ createdAtMs: number("createdAtMs") ?? 0, startedAtMs: number("startedAtMs"), endedAtMs: number("endedAtMs") },
+    result: parseJson(fields.result) as JobResult | null,
+  };
+}
+
+function parseJson(text: string | undefined): unknown {
+  try {
+    return text === undefined ? null : JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

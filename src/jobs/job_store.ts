@@ -1,0 +1,134 @@
+/**
+ * Keeps a source's jobs in Redis. Any instance may plan, start, pause, resume and cancel a job; only the leader runs it
+ * (`runner.ts`).
+ *
+ * - A plan expires an hour after it was made. What is left of an ended job expires after a week.
+ * - At most one job of a source runs or is paused. `start` and the requests are scripts that check this.
+ * - At most {@link MAX_JOBS} jobs of a source are kept.
+ */
+import type { JobList } from "../cycle/running_job.ts";
+import { MAX_SELECTED_IDS } from "../message/selection.ts";
+import type { SourcePolicy } from "../message/source_policy.ts";
+import type { RedisClient } from "../redis/cluster.ts";
+import { throwStoreError, unknownAnswer } from "../redis/errors.ts";
+import { claimKey, jobKey, jobsKey, stateKey } from "../redis/keys.ts";
+import { createNewestReader } from "../redis/newest_reader.ts";
+import { sha1 } from "../redis/sample.ts";
+import { loadScript, type Script } from "../redis/scripts.ts";
+import askJob from "../redis/scripts/ask_job.lua" with { type: "text" };
+import planJob from "../redis/scripts/plan_job.lua" with { type: "text" };
+import startJob from "../redis/scripts/start_job.lua" with { type: "text" };
+import { type Job, JOB_HASH_FIELDS, parseJob, plannedFields, type PlannedJob, type Watermark } from "./job.ts";
+
+/** Time until a plan expires, and until the rest of an ended job does, in milliseconds. */
+export const PLAN_EXPIRES_MS = 3_600_000, JOB_EXPIRES_MS = 7 * 24 * 3_600_000;
+/** Time until trash expires, in milliseconds: a day longer than its job, which names it. */
+export const TRASH_EXPIRES_MS = JOB_EXPIRES_MS + 24 * 3_600_000;
+/** A claim of a list ends with its job; if the job is gone without an end, after this time, in milliseconds. */
+const CLAIM_EXPIRES_MS = 30 * 24 * 3_600_000;
+/** Most jobs of a source that are kept. */
+export const MAX_JOBS = 100;
+
+/**
+ * The results of starting a job. All except `ok` changed nothing; `busy`: another job runs; `missing`: the plan has expired;
+ * `started`: it is not planned any more; `wrong_type`: a key has the wrong type.
+ */
+export const START_RESULTS = ["ok", "busy", "missing", "started", "wrong_type"] as const;
+/** One of {@link START_RESULTS}. */
+export type StartResult = (typeof START_RESULTS)[number];
+
+/** A request to the running job. */
+export type JobWish = "pause" | "resume" | "cancel";
+
+/** The jobs of one source. Calls reject with a `StoreError`. */
+export class JobStore {
+  readonly #redis: RedisClient;
+  readonly #policy: SourcePolicy;
+  readonly #plan: Script;
+  readonly #start: Script;
+  readonly #ask: Script;
+  readonly #createId: () => string;
+
+  constructor(redis: RedisClient, policy: SourcePolicy, { createId }: { createId: () => string }) {
+    this.#redis = redis;
+    this.#policy = policy;
+    this.#createId = createId;
+    this.#plan = loadScript(redis, { name: "planJob", keys: 2, lua: planJob });
+    this.#start = loadScript(redis, { name: "startJob", keys: 4, lua: startJob });
+    this.#ask = loadScript(redis, { name: "askJob", keys: 2, lua: askJob });
+  }
+
+  /** Reads where a list ends now. `maxMessageBytes`: a larger newest message is only counted. */
+  async readWatermark(list: JobList, { maxMessageBytes }: { maxMessageBytes: number }): Promise<Watermark> {
+    const bounds = { messages: 1, bytes: 1, messageBytes: maxMessageBytes };
+    const { depth, messages: [newest] } = await createNewestReader(this.#redis, [this.#keyOf(list)])(bounds);
+    return { depth, newestBytes: newest?.length ?? 0, newestDigest: newest ? sha1([newest]) : "" };
+  }
+
+  /** Stores a plan. @returns its id @throws RangeError if the selection names too many ids */
+  async plan(job: PlannedJob): Promise<string> {
+    const ids = job.selection.ids?.length ?? 0;
+    if (ids > MAX_SELECTED_IDS) throw new RangeError(`Cannot plan a job of ${ids} ids: at most ${MAX_SELECTED_IDS}`);
+    const { dlq } = this.#policy, id = this.#createId();
+    const fields = Object.entries(plannedFields(job)).flat();
+    await this.#plan(jobKey(dlq, id), jobsKey(dlq), id, PLAN_EXPIRES_MS, ...fields);
+    await this.#prune();
+    return id;
+  }
+
+  /** Returns a job; `null` if it does not exist, or has expired. */
+  async get(id: string): Promise<Job | null> {
+    const values = await this.#redis.hmget(jobKey(this.#policy.dlq, id), ...JOB_HASH_FIELDS).catch(throwStoreError);
+    return parseJob(id, Object.fromEntries(JOB_HASH_FIELDS.map((name, i) => [name, values[i] ?? undefined])));
+  }
+
+  /** Returns the jobs that are kept, the newest first. */
+  async list(): Promise<readonly Job[]> {
+    const key = jobsKey(this.#policy.dlq);
+    const ids = await this.#redis.zrange(key, -MAX_JOBS, "-1").catch(throwStoreError);
+    const jobs = await Promise.all(ids.toReversed().map((id) => this.get(id)));
+    return jobs.filter((job) => job !== null);
+  }
+
+  /** Starts a planned job. `by`: name of the operator who confirms it. Safe to call twice. */
+  async start(id: string, { by }: { by: string }): Promise<StartResult> {
+    const { dlq } = this.#policy, job = await this.get(id);
+    if (job === null) return "missing";
+    const list = this.#keyOf(job.selection.list);
+    const reply = await this.#start(stateKey(dlq), jobKey(dlq, id), list, claimKey(list), id, by, CLAIM_EXPIRES_MS);
+    return answer(reply, START_RESULTS);
+  }
+
+  /** Pauses, resumes or cancels the running job. @returns false if it does not run, or is being cancelled already */
+  async request(id: string, wish: JobWish): Promise<boolean> {
+    const { dlq } = this.#policy;
+    return answer(await this.#ask(stateKey(dlq), jobKey(dlq, id), id, wish), ["ok", "not_running"]) === "ok";
+  }
+
+  #keyOf(list: JobList): string {
+    return list === "dead" ? this.#policy.dead : this.#policy.dlq;
+  }
+
+  /** Removes the oldest jobs beyond the bound that do not run, and the ids of expired ones. */
+  async #prune(): Promise<void> {
+    const { dlq } = this.#policy, redis = this.#redis;
+    const ids = await redis.zrange(jobsKey(dlq), 0, "-1").catch(throwStoreError);
+    const jobs = await Promise.all(ids.map((id) => this.get(id)));
+    const surplus = Math.max(0, ids.length - MAX_JOBS);
+    const removed = ids.filter((_, i) => {
+      const job = jobs[i];
+      return !job || (i < surplus && job.status !== "running" && job.status !== "paused");
+    });
+    if (removed.length === 0) return;
+    await Promise.all([
+      redis.zrem(jobsKey(dlq), ...removed),
+      ...removed.map((id) => redis.pexpire(jobKey(dlq, id), 0)),
+    ]).catch(throwStoreError);
+  }
+}
+
+function answer<Answer extends string>(reply: unknown, answers: readonly Answer[]): Answer {
+  const known = answers.find((one) => one === String(reply));
+  if (known === undefined) throw unknownAnswer(reply);
+  return known;
+}

@@ -1,0 +1,446 @@
+/**
+ * Runs the job of one source, in bounded turns, on the instance that leads it.
+ *
+ * - Everything that a turn needs to know is in Redis: the phase and the counts in the source's state, the selection in the job's
+ *   hash, the messages in their lists. So any instance goes on where the last one stopped, whenever that was.
+ * - Each step is one script, all or nothing, at the sequence number that it was decided on. A lost reply is settled by the receipt
+ *   before anything else is done.
+ * - A job's own list is drained by the normal replay (`SourceReplay`): gates, pace, verdict and brake stay as they are.
+ */
+import type { Chunk, ChunkBounds, CommitResult } from "../cycle/chunk.ts";
+import type { Snapshot } from "../cycle/cycle_state.ts";
+import { jobFields, type JobVerb, type RunningJob } from "../cycle/running_job.ts";
+import type { GateStatus, TurnGates } from "../gates/board.ts";
+import { hasTrait } from "../gates/gate.ts";
+import type { SourcePolicy } from "../message/source_policy.ts";
+import type { Log } from "../observability/log.ts";
+import { StoreError, wrongTypeError } from "../redis/errors.ts";
+import type { ReadBudget } from "../redis/read_budget.ts";
+import type { JobStores } from "../redis/source_store.ts";
+import type { JobMove, JobMoveResult } from "../redis/sweep_store.ts";
+import type { Account } from "../replay/account.ts";
+import type { Leadership } from "../replay/leadership.ts";
+import type { StoppedBy, TurnOutcome } from "../replay/outcome.ts";
+import type { ReplaySettings, SourceReplay, TurnOptions } from "../replay/source_replay.ts";
+import { type Clock, toIso } from "../runtime/clock.ts";
+import { buryChunk } from "./bury.ts";
+import type { Job, JobResult, JobStatus } from "./job.ts";
+import { JOB_EXPIRES_MS, type JobStore, TRASH_EXPIRES_MS } from "./job_store.ts";
+import type { CreatePicker, Picker } from "./picker.ts";
+import { findWatermark, planSweep, WATERMARK_WITHIN } from "./plan_sweep.ts";
+
+/** Length of a turn of the sweep, after which gates and lease are looked at again, in milliseconds. */
+const TURN_MS = 1_000;
+/** Most messages of one move: about 0.2 ms of Redis' time. */
+const CHUNK_MESSAGES = 100;
+/** A move may run until this long after it was sent, in milliseconds of the server's clock. */
+const MOVE_DEADLINE_MS = 5_000;
+/** Longest pause until the job's state is read again, because another instance may pause or cancel it. In milliseconds. */
+const LOOK_MS = 1_000;
+/** Pause until a new connection is asked again, and after another instance was faster, in milliseconds. */
+const SOON_MS = 20;
+/** First and longest pause after a failure, in milliseconds. */
+const RETRY_MS = 1_000, MAX_RETRY_MS = 30_000;
+
+/** The verbs that drain the job's own list to the target, and all verbs that a runner knows. */
+const DRAINS: readonly JobVerb[] = ["redrive", "revive"], VERBS_RUN: readonly JobVerb[] = [...DRAINS, "bury", "purge"];
+
+/** The replay that drains a job's own list. */
+export type JobReplay = Pick<
+  SourceReplay,
+  "runOnce" | "hasUnsettled" | "lastSnapshot" | "lastProgressMs" | "nextCycleInMs"
+>;
+
+/** The dependencies of a {@link JobRunner}. */
+export interface JobRunnerDeps {
+  readonly jobs: Pick<JobStore, "get" | "request">;
+  /** Opens the job's connection and stores. The runner releases them. */
+  readonly open: (job: RunningJob) => JobStores;
+  /** Creates the replay that drains the job's own list. */
+  readonly createReplay: (job: RunningJob, stores: JobStores) => JobReplay;
+  readonly createPicker: CreatePicker;
+  /** Bounds the messages that all sources hold. */
+  readonly readBudget: Pick<ReadBudget, "take">;
+  /** Reads the source's state. */
+  readonly look: () => Promise<Snapshot>;
+  /** The gates of a confirmed job. */
+  readonly gates: TurnGates;
+  readonly leadership: Pick<Leadership, "refused" | "isFailing">;
+  readonly settings: () => ReplaySettings;
+  readonly account: Account;
+  readonly clock: Clock;
+  readonly createId: () => string;
+  readonly log: Log;
+}
+
+/** The job that this instance works on. */
+interface Work {
+  readonly id: string;
+  readonly stores: JobStores;
+  readonly replay: JobReplay;
+  /** `null`: its hash is gone, so that its selection is not known. */
+  readonly job: Job | null;
+  /** `null`: not known, or its selection cannot be read. */
+  readonly picks: Picker | null;
+  hasBegun: boolean;
+}
+
+/** A move of which no reply came. */
+interface Unsettled {
+  /** Finds out whether it ran, and makes sure that it does not run later. */
+  readonly resolve: () => Promise<boolean>;
+  /** Called if it ran. */
+  readonly ran: () => void;
+}
+
+/** Why a turn ended, and the pause until the next one. */
+interface Rest {
+  readonly by: StoppedBy;
+  readonly nextInMs: number;
+}
+
+const GO_ON: Rest = { by: "job", nextInMs: 0 }, AGAIN: Rest = { by: "job", nextInMs: SOON_MS };
+
+/** Runs a source's job. One turn at a time. */
+export class JobRunner {
+  readonly #policy: SourcePolicy;
+  readonly #deps: JobRunnerDeps;
+  #work: Work | null = null;
+  /** The move of which no reply came. */
+  #unsettled: Unsettled | null = null;
+  #depth = 0;
+  #failures = 0;
+
+  constructor(policy: SourcePolicy, deps: JobRunnerDeps) {
+    this.#policy = policy;
+    this.#deps = deps;
+  }
+
+  /** The source as the replay of the job's own list last read it; `null`: no such replay works. */
+  lastSnapshot(): Snapshot | null {
+    return this.#work?.replay.lastSnapshot() ?? null;
+  }
+
+  /** Time until the next cycle of that replay is due, in milliseconds. */
+  nextCycleInMs(): number {
+    return this.#work?.replay.nextCycleInMs() ?? 0;
+  }
+
+  /** Returns the time of that replay's last progress, on the monotonic clock. */
+  lastProgressMs(): number {
+    return this.#work?.replay.lastProgressMs() ?? 0;
+  }
+
+  /** Takes a turn of the running job. @returns `null` if there is none. Rejects only with a bug. */
+  async runOnce({ signal }: Pick<TurnOptions, "signal">): Promise<TurnOutcome | null> {
+    try {
+      const outcome = await this.#turn(signal);
+      this.#failures = 0;
+      if (!this.#deps.leadership.isFailing()) this.#deps.account.turnSucceeded();
+      return outcome;
+    } catch (error) {
+      return this.#outcome(await this.#failed(error));
+    }
+  }
+
+  /** Closes the job's connection. Call it when no turn runs any more. Safe to call twice. */
+  close(): void {
+    this.#work?.stores.release();
+    this.#work = null;
+    this.#unsettled = null;
+  }
+
+  async #turn(signal: AbortSignal): Promise<TurnOutcome | null> {
+    await this.#settle();
+    const { record: { job }, depth } = await this.#deps.look();
+    this.#depth = depth;
+    if (job === null) {
+      this.close();
+      return null;
+    }
+    if (this.#work?.id !== job.id) this.close();
+    const work = this.#work ??= await this.#begin(job);
+    if (job.isPaused) return this.#outcome({ by: "job", nextInMs: LOOK_MS });
+    const { closed } = await this.#deps.gates.ask();
+    const held = closed.find(({ name }) => hasTrait(name, "isOnEverySource") && hasTrait(name, "blocksStart"));
+    if (held) return this.#outcome(heldBy(held));
+    if (!work.stores.isReady()) return this.#outcome({ by: "redis", nextInMs: SOON_MS });
+    if (job.phase === "act" && DRAINS.includes(job.verb)) return await this.#drain(job, work, signal);
+    return this.#outcome(await this.#advance(job, work, signal));
+  }
+
+  async #begin(running: RunningJob): Promise<Work> {
+    const { jobs, open, createReplay, log } = this.#deps, { id, verb, by, planned, phase } = running;
+    const job = await jobs.get(id);
+    const stores = open(running);
+    log.info("job", `Remediation: job ${id} of ${by} (${verb}, ${planned} messages): ${phase}`, {
+      ...{ source: this.#policy.name, job: id, verb, by, phase, planned },
+    });
+    return { id, stores, replay: createReplay(running, stores), job, picks: this.#pickerOf(job), hasBegun: false };
+  }
+
+  #pickerOf(job: Job | null): Picker | null {
+    try {
+      return job && this.#deps.createPicker(job.selection);
+    } catch (error) {
+      this.#deps.log.error(
+        "job_unreadable",
+        `Remediation: the selection of job ${job?.id} cannot be read; it is cancelled`,
+        {
+          ...{ source: this.#policy.name, job: job?.id, reason: error instanceof Error ? error.name : "" },
+        },
+      );
+      return null;
+    }
+  }
+
+  async #advance(job: RunningJob, work: Work, signal: AbortSignal): Promise<Rest> {
+    switch (job.phase) {
+      case "sweep":
+        if (work.picks === null || !VERBS_RUN.includes(job.verb)) return await this.#cancel(job);
+        return await this.#sweep(work, work.picks, signal);
+      case "restore":
+      case "back":
+        return await this.#restore(job, work, signal);
+      case "act":
+        if (job.verb === "bury") return await this.#bury(job, work, signal);
+        if (job.verb === "purge") return await this.#finish(work, { status: "done", trashMs: TRASH_EXPIRES_MS });
+        return await this.#cancel(job);
+    }
+  }
+
+  async #cancel({ id }: RunningJob): Promise<Rest> {
+    await this.#deps.jobs.request(id, "cancel");
+    return GO_ON;
+  }
+
+  /** Sweeps until the turn is over or the phase is. Holds at most two chunks: the one in hand, and the one read ahead. */
+  async #sweep(work: Work, picks: Picker, signal: AbortSignal): Promise<Rest> {
+    const { bytes, messageBytes } = this.#bounds();
+    const share = await this.#deps.readBudget.take(2 * Math.max(bytes, messageBytes));
+    try {
+      return await this.#sweepChunks(work, picks, signal);
+    } finally {
+      share.release();
+    }
+  }
+
+  async #sweepChunks(work: Work, picks: Picker, signal: AbortSignal): Promise<Rest> {
+    const { clock } = this.#deps,
+      { sweep } = work.stores,
+      bounds = this.#bounds(),
+      endsAtMs = clock.monotonicMs() + TURN_MS;
+    let chunk: Chunk | null = null;
+    while (true) {
+      const readAtMs = clock.monotonicMs();
+      chunk ??= await sweep.read(bounds);
+      const { record: { job, sequence } } = chunk;
+      if (job?.id !== work.id || job.phase !== "sweep" || job.isPaused) return GO_ON;
+      const plan = planSweep(chunk, { left: job.left, endsAt: await this.#findEnd(chunk, job, work), picks });
+      const isLast = signal.aborted || plan.left === 0 || clock.monotonicMs() >= endsAtMs;
+      const move = this.#createMove(sequence, chunk.nowMs + clock.monotonicMs() - readAtMs);
+      const sweeping = sweep.sweepAndRead({ ...plan, ...move }, isLast ? null : bounds);
+      const { result, next } = await this.#answered(sweeping, { resolve: () => sweep.resolveLost(move.id) });
+      if (!this.#hasMoved(result)) return AGAIN;
+      chunk = await next;
+      if (isLast) return GO_ON;
+    }
+  }
+
+  /**
+   * Returns the place of the job's last message in the chunk; 0: it is not there. Of equal messages the last one counts, because an
+   * older one would end the sweep early.
+   */
+  async #findEnd(chunk: Chunk, { left }: RunningJob, { job, stores }: Work): Promise<number> {
+    if (job === null || left > WATERMARK_WITHIN) return 0;
+    const within = chunk.messages.slice(0, left), endsAt = findWatermark(within, job.watermark);
+    if (endsAt === 0 || endsAt === left) return endsAt;
+    const bounds = this.#bounds();
+    for (let skip = within.length; skip < left;) {
+      const { messages, oversize } = await stores.sweep.read({ ...bounds, skip });
+      if (findWatermark(messages.slice(0, left - skip), job.watermark) > 0) return 0;
+      if (messages.length === 0 && !oversize) break;
+      skip += Math.max(1, messages.length);
+    }
+    return endsAt;
+  }
+
+  /** Puts back what is on the shelf; of a cancelled job, then what it had picked. */
+  async #restore(job: RunningJob, work: Work, signal: AbortSignal): Promise<Rest> {
+    const { clock, settings } = this.#deps, { sweep } = work.stores, endsAtMs = clock.monotonicMs() + TURN_MS;
+    const { record, nowMs } = await this.#deps.look(), readAtMs = clock.monotonicMs();
+    if (record.job?.phase !== job.phase || record.job.id !== work.id) return GO_ON;
+    const phase = job.phase === "back" ? "back" : "restore";
+    const next = record.job.isCancelled ? "back" : "act";
+    let sequence = record.sequence;
+    do {
+      const move = this.#createMove(sequence, nowMs + clock.monotonicMs() - readAtMs);
+      const bounds = { messages: CHUNK_MESSAGES, bytes: settings().chunkBytes };
+      const restoring = sweep.restore({ ...move, ...bounds, phase, next });
+      const left = await this.#answered(restoring, { resolve: () => sweep.resolveLost(move.id) });
+      if (typeof left === "string") {
+        this.#hasMoved(left);
+        return AGAIN;
+      }
+      if (left === 0) return phase === "back" ? await this.#finishCancelled(work) : GO_ON;
+      sequence = String(Number(sequence) + 1);
+    } while (!signal.aborted && clock.monotonicMs() < endsAtMs);
+    return GO_ON;
+  }
+
+  /** Drains the job's own list to the target. Only this asks all gates. */
+  async #drain(job: RunningJob, work: Work, signal: AbortSignal): Promise<TurnOutcome> {
+    if (job.picked === 0) return this.#outcome(await this.#finish(work, { status: "done", trashMs: 0 }));
+    const isFirst = !work.hasBegun && job.replayed + job.dead === 0;
+    const outcome = await work.replay.runOnce({ begin: isFirst ? "now" : "due", signal });
+    if (outcome.began || !isFirst) work.hasBegun = true;
+    const snapshot = work.replay.lastSnapshot();
+    const isEmpty = snapshot?.depth === 0 && outcome.stoppedBy === "empty" && !work.replay.hasUnsettled();
+    if (isEmpty && snapshot.record.job?.id === work.id) {
+      const rest = await this.#finish(work, { status: "done", trashMs: 0 });
+      return { ...outcome, nextInMs: rest.nextInMs };
+    }
+    return { ...outcome, nextInMs: Math.min(outcome.nextInMs, LOOK_MS) };
+  }
+
+  /** Moves the job's own list to the dead list. */
+  async #bury(job: RunningJob, work: Work, signal: AbortSignal): Promise<Rest> {
+    const { clock, settings, account } = this.#deps, { drain } = work.stores, endsAtMs = clock.monotonicMs() + TURN_MS;
+    const { chunkMessages, chunkBytes, maxMessageBytes, maxPoisonRetries } = settings();
+    const bounds = { messages: chunkMessages, bytes: chunkBytes, messageBytes: maxMessageBytes };
+    let chunk: Chunk | null = null;
+    while (true) {
+      const readAtMs = clock.monotonicMs();
+      chunk ??= await drain.readForCommit(bounds);
+      const { record, nowMs } = chunk, running = record.job;
+      if (running?.id !== work.id || running.phase !== "act" || running.isPaused) return GO_ON;
+      if (chunk.messages.length === 0) return await this.#finish(work, { status: "done", trashMs: 0 });
+      const context = { policy: this.#policy, record, nowMs, maxPoisonRetries, maxMessageBytes };
+      const plan = buryChunk(chunk, { ...context, failedAt: toIso(clock.nowMs()), by: job.by });
+      const move = this.#createMove(record.sequence, nowMs + clock.monotonicMs() - readAtMs);
+      const { moves, messages, oversize, endsCycle, spent, firsts } = plan;
+      const fields = jobFields(running, { replayed: 0, dead: moves.length });
+      const isLast = signal.aborted || clock.monotonicMs() >= endsAtMs;
+      const commit = {
+        ...move,
+        messages,
+        oversize,
+        guard: chunk.guard,
+        moves,
+        targetLimit: null,
+        endsCycle,
+        spent,
+        firsts,
+        fields,
+      };
+      const burying = drain.commitAndRead(commit, isLast ? null : bounds);
+      const { result, next } = await this.#answered(burying, {
+        resolve: () => drain.resolveLostCommit(move.id),
+        ran: () => account.moved(plan),
+      });
+      account.commit(result);
+      if (!this.#hasMoved(result)) return AGAIN;
+      account.moved(plan);
+      chunk = await next;
+      if (isLast) return GO_ON;
+    }
+  }
+
+  /** A job whose selection or verb this instance does not know has not been cancelled by an operator: it has failed. */
+  #finishCancelled(work: Work): Promise<Rest> {
+    const isKnown = work.picks !== null && VERBS_RUN.includes(work.job!.verb);
+    return this.#finish(work, { status: isKnown ? "cancelled" : "failed", trashMs: 0 });
+  }
+
+  /** Ends the job, with what it did. */
+  async #finish(work: Work, { status, trashMs }: { status: JobStatus; trashMs: number }): Promise<Rest> {
+    const { record: { job, sequence }, nowMs } = await this.#deps.look();
+    if (job?.id !== work.id) return GO_ON;
+    const { sweep } = work.stores, { id, verb, by, phase } = job, result = resultOf(job, status);
+    const move = this.#createMove(sequence, nowMs);
+    const finishing = sweep.finish({
+      ...{ ...move, phase, status, trashMs, keepMs: JOB_EXPIRES_MS },
+      fields: { result: JSON.stringify(result) },
+    });
+    const ended = await this.#answered(finishing, { resolve: () => sweep.resolveLost(move.id) });
+    if (!this.#hasMoved(ended)) return AGAIN;
+    this.#deps.account.tellMoves();
+    this.#deps.log.info("job_ended", `Remediation: job ${id} of ${by} (${verb}) is ${status}: ${describe(result)}`, {
+      ...{ source: this.#policy.name, job: id, verb, by, status, ...result },
+    });
+    return GO_ON;
+  }
+
+  #createMove(sequence: string, nowMs: number): JobMove {
+    return { id: this.#deps.createId(), sequence, notAfterMs: nowMs + MOVE_DEADLINE_MS };
+  }
+
+  /** Waits for the answer to a move. Without one, the next turn first finds out whether it ran. */
+  async #answered<Answer>(
+    answer: Promise<Answer>,
+    { resolve, ran = () => {} }: Pick<Unsettled, "resolve"> & Partial<Unsettled>,
+  ): Promise<Answer> {
+    try {
+      return await answer;
+    } catch (error) {
+      if (error instanceof StoreError && !error.isCertain) this.#unsettled = { resolve, ran };
+      throw error;
+    }
+  }
+
+  async #settle(): Promise<void> {
+    if (!this.#unsettled) return;
+    const { resolve, ran } = this.#unsettled;
+    const hasRun = await resolve();
+    this.#unsettled = null;
+    if (hasRun) ran();
+  }
+
+  /** @throws if a key has the wrong type */
+  #hasMoved(result: JobMoveResult | CommitResult): boolean {
+    if (result === "not_leader") this.#deps.leadership.refused();
+    if (result === "wrong_type") {
+      throw wrongTypeError("a list of the job is not a list, or the source's cycle state is not a hash");
+    }
+    return result === "ok" || result === "duplicate";
+  }
+
+  #bounds(): ChunkBounds {
+    const { chunkBytes, maxMessageBytes } = this.#deps.settings();
+    return { messages: CHUNK_MESSAGES, bytes: chunkBytes, messageBytes: maxMessageBytes };
+  }
+
+  #outcome({ by, nextInMs }: Rest): TurnOutcome {
+    const nothing = { replayed: 0, dead: {}, conflicts: 0, began: false };
+    return { ...nothing, depthBefore: this.#depth, depthAfter: this.#depth, stoppedBy: by, nextInMs };
+  }
+
+  async #failed(error: unknown): Promise<Rest> {
+    // Any other error is a bug. It ends the loop, and so the service.
+    if (!(error instanceof StoreError)) throw error;
+    this.#deps.account.redisError(error.code, error);
+    const { closed } = await this.#deps.gates.ask();
+    const redis = closed.find(({ name }) => name === "redis");
+    const backoffMs = Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** Math.min(this.#failures++, 10));
+    return redis ? heldBy(redis) : { by: "error", nextInMs: backoffMs };
+  }
+}
+
+function heldBy({ name, retryInMs }: GateStatus): Rest {
+  return { by: name, nextInMs: Math.max(10, Math.min(retryInMs ?? LOOK_MS, LOOK_MS)) };
+}
+
+function resultOf({ verb, swept, picked, replayed, dead }: RunningJob, status: JobStatus): JobResult {
+  const left = picked - replayed - dead;
+  return {
+    ...{ swept, picked, replayed, dead },
+    trashed: status === "done" && verb === "purge" ? left : 0,
+    returned: status === "cancelled" ? left : 0,
+  };
+}
+
+function describe({ swept, picked, replayed, dead, trashed, returned }: JobResult): string {
+  const parts = [["replayed", replayed], ["to the dead list", dead], ["to the trash", trashed], ["put back", returned]];
+  const moved = parts.filter(([, count]) => count !== 0).map(([text, count]) => `${count} ${text}`);
+  return [`${picked} of ${swept} messages picked`, ...moved].join(", ");
+}

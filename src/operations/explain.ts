@@ -1,0 +1,86 @@
+/** Operation `explain`: says why each source moves messages or not. Does no IO. */
+import Type, { type Static } from "typebox";
+import { toIso } from "../runtime/clock.ts";
+import { GATE_NAMES } from "../gates/gate.ts";
+import type { RunningSource, ServiceContext } from "./context.ts";
+import { ACTIVITIES, explainSource, readFacts } from "./explain_source.ts";
+import { gateWords } from "./gate_words.ts";
+import type { Operation } from "./operation.ts";
+import { findProblems, findSource, REFUSAL, SOURCE } from "./source_action.ts";
+
+const INPUT = Type.Object({ source: Type.Optional(SOURCE) }, { additionalProperties: false });
+
+/** Input of the operation. Default: every source. */
+export type ExplainInput = Static<typeof INPUT>;
+
+const strict = { additionalProperties: false };
+const INSTANT = Type.String({ pattern: "^\\d{4}-\\d{2}-\\d{2}T[\\d:.]+Z$" });
+const orNull = <Schema extends Type.TSchema>(schema: Schema) => Type.Union([schema, Type.Null()]);
+
+const EXPLAINED = Type.Object({
+  source: Type.String(),
+  activity: Type.Enum(ACTIVITIES),
+  /** What it does and why, in one sentence. */
+  sentence: Type.String(),
+  depth: orNull(Type.Integer()),
+  pause: orNull(Type.Object({ until: INSTANT, by: Type.String(), reason: Type.String() }, strict)),
+  /** The time until the DLQ is empty, if nothing arrives meanwhile. */
+  estimate: Type.Object({
+    seconds: orNull(Type.Integer()),
+    perSecond: orNull(Type.Number()),
+    basis: orNull(Type.Enum(["observed", "pace", "batch"])),
+    /** Why it cannot be said. */
+    reason: orNull(Type.String()),
+  }, strict),
+  gates: Type.Array(Type.Object({
+    ...{ name: Type.Enum(GATE_NAMES as string[]), open: Type.Boolean(), reason: Type.String() },
+    /** The reason in plain words. */
+    words: Type.String(),
+    /** The observation, and the setting that decides it. */
+    detail: Type.String(),
+    since: INSTANT,
+    next: orNull(INSTANT),
+  }, strict)),
+}, strict);
+
+const OUTPUT = Type.Union([
+  Type.Object({ ok: Type.Literal(true), sources: Type.Array(EXPLAINED) }, strict),
+  REFUSAL,
+]);
+/** Output of the operation. Instants are ISO 8601. */
+export type ExplainOutput = Static<typeof OUTPUT>;
+
+/** Explains the sources as this instance has last seen them. */
+export const explain = {
+  name: "explain",
+  summary: "Why each source moves messages or not, and how long until its DLQ is empty",
+  runsIn: "service",
+  role: "viewer",
+  input: INPUT,
+  output: OUTPUT,
+  run(context: ServiceContext, input: ExplainInput): ExplainOutput {
+    const problems = findProblems(INPUT, input);
+    if (problems.length > 0) return { ok: false, code: "invalid", problems };
+    if (input.source === undefined) {
+      return {
+        ok: true,
+        sources: context.sources().map((one) => describe(one, context)),
+      };
+    }
+    const found = findSource(context, input.source);
+    return "source" in found ? { ok: true, sources: [describe(found.source, context)] } : found;
+  },
+} satisfies Operation<ServiceContext, ExplainInput, ExplainOutput>;
+
+function describe(source: RunningSource, { clock }: ServiceContext): Static<typeof EXPLAINED> {
+  const facts = readFacts(source, clock), { activity, sentence, estimate, pause } = explainSource(facts);
+  return {
+    ...{ source: source.parts.setup.policy.name, activity, sentence, depth: facts.snapshot?.depth ?? null, estimate },
+    pause: pause && { until: toIso(pause.untilMs), by: pause.by, reason: pause.reason },
+    gates: facts.gates.map((gate) => ({
+      ...{ name: gate.name, open: gate.open, reason: gate.reason, words: gateWords(gate), detail: gate.detail },
+      since: toIso(gate.sinceMs),
+      next: gate.nextMs === undefined ? null : toIso(gate.nextMs),
+    })),
+  };
+}

@@ -1,0 +1,47 @@
+/** Operation `pause`: holds automatic replay of a source for some time. */
+import Type, { type Static } from "typebox";
+import { describePause, MAX_PAUSE_MS, pauseLeftMs } from "../cycle/pause.ts";
+import type { OperatorContext } from "./context.ts";
+import type { Operation } from "./operation.ts";
+import { actOnSource, OUTCOME, type Outcome, REASON, SOURCE } from "./source_action.ts";
+
+/** Default and maximum length of a pause, in seconds. */
+const DEFAULT_SECONDS = 3_600, MAX_SECONDS = MAX_PAUSE_MS / 1_000;
+
+const INPUT = Type.Object({
+  source: SOURCE,
+  forSeconds: Type.Optional(Type.Integer({
+    ...{ minimum: 1, maximum: MAX_SECONDS, default: DEFAULT_SECONDS },
+    description: `a whole number of seconds from 1 to ${MAX_SECONDS}; default ${DEFAULT_SECONDS}`,
+  })),
+  reason: REASON,
+}, { additionalProperties: false });
+
+/** Input of the operation. A pause always ends by itself, by the server's clock. */
+export type PauseInput = Static<typeof INPUT>;
+
+/**
+ * Pauses a source, or replaces its pause. All instances obey it: no chunk of automatic replay is committed after the reply. A job
+ * that an operator confirmed goes on.
+ */
+export const pause = {
+  name: "pause",
+  summary: "Hold automatic replay of a source for some time",
+  runsIn: "service",
+  role: "operator",
+  input: INPUT,
+  output: OUTCOME,
+  run: (context: OperatorContext, input: PauseInput): Promise<Outcome> =>
+    actOnSource(context, input, {
+      ...{ operation: "pause", schema: INPUT },
+      act: async ({ parts: { control } }, by) => {
+        const { forSeconds = DEFAULT_SECONDS, reason } = input, forMs = forSeconds * 1_000;
+        const { record, nowMs } = await control.pause({ forMs, by, reason });
+        const until = describePause({ untilMs: nowMs + forMs, by, reason: "" }, nowMs);
+        const before = pauseLeftMs(record.pause, nowMs) > 0
+          ? `; before, it was ${describePause(record.pause!, nowMs)}`
+          : "";
+        return `${until}${before}`;
+      },
+    }),
+} satisfies Operation<OperatorContext, PauseInput, Outcome>;

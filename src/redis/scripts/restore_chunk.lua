@@ -1,0 +1,46 @@
+-- Moves messages of a job's shelf or own list back to the oldest end of the list, the newest of them first, so that the list
+-- followed by what is left is in order at every instant.
+-- KEYS  1 from (list: the shelf or the job's own list)  2 list  3 state (hash)  4 receipt (string: the caller's last move)
+-- ARGV  1 sequence number  2 id of this move  3 notAfterMs (server's clock)  4 token of the leader lease (empty: not checked)
+--       5 job  6 phase of the job  7 most messages  8 most bytes (passed by the last message)  9 next phase when `from` is empty
+-- Returns {messages left in `from`} | 'duplicate' | 'not_leader' | 'stale' | 'expired' | 'wrong_type' | 'invalid'. Only the first
+-- changes anything. Bound: that many moves, or the bytes and one message.
+local from, list, state, receipt = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local sequence, id, notAfterMs, token, job = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local phase, most, mostBytes, nextPhase = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
+-- include whole.lua
+-- include move_checks.lua
+
+if not most or most < 1 or most > 500 or not mostBytes then return 'invalid' end
+local refusal = findMoveRefusal({ { from, 'list' }, { list, 'list' } }, 'job', 'jobPhase', 'jobList', 'scannedDepth')
+if refusal then return refusal end
+if record[3] ~= job or record[4] ~= phase then return 'stale' end
+
+tryWrites(list)
+local moved, bytes = 0, 0
+-- Redis 6.0 has no LMOVE. There the push comes before the pop, which is certainly allowed: it was tried.
+local function move()
+  local reply = redis.pcall('LMOVE', from, list, 'LEFT', 'RIGHT')
+  if type(reply) ~= 'table' then return reply end
+  if not reply.err:find('nknown') then return redis.call('LMOVE', from, list, 'LEFT', 'RIGHT') end
+  local message = redis.call('LINDEX', from, 0)
+  if not message then return message end
+  redis.call('LTRIM', from, 0, -1)
+  redis.call('RPUSH', list, message)
+  redis.call('LTRIM', from, 1, -1)
+  return message
+end
+while moved < most and bytes < mostBytes do
+  local message = move()
+  if not message then break end
+  moved = moved + 1
+  bytes = bytes + #message
+end
+local left = redis.call('LLEN', from)
+-- What goes back to the dead list leaves the job's own list, which counts as part of the DLQ.
+local scanned = record[6]
+if scanned and phase == 'back' and record[5] == 'dead' then
+  redis.call('HSET', state, 'scannedDepth', math.max(0, tonumber(whole(scanned)) - moved))
+end
+recordMove('jobPhase', left == 0 and nextPhase or phase)
+return { left }

@@ -1,0 +1,187 @@
+/**
+ * Moves the messages of one job by the names of its lists: a sweep takes the picked ones out of a list, a restore puts the others
+ * back. Like a commit, each move is one script that checks everything first, and leaves a receipt.
+ *
+ * Use it for one move at a time. A lost reply is settled with {@link SweepStore.resolveLost} before the next one.
+ */
+import type { Redis } from "ioredis";
+import type { Chunk, ChunkBounds } from "../cycle/chunk.ts";
+import type { JobList, JobPhase } from "../cycle/running_job.ts";
+import type { SourcePolicy } from "../message/source_policy.ts";
+import { createId } from "../runtime/random.ts";
+import { inOneWrite } from "./bulk_command.ts";
+import { ChunkReader } from "./chunk_reader.ts";
+import type { RedisClient } from "./cluster.ts";
+import { unknownAnswer } from "./errors.ts";
+import { claimKey, jobKey, jobListKey, receiptKey, shelfKey, stateKey, trashKey } from "./keys.ts";
+import { SAMPLE_BYTES } from "./sample.ts";
+import { type BulkScript, loadBulkScript, loadScript, type Script } from "./scripts.ts";
+import finishJob from "./scripts/finish_job.lua" with { type: "text" };
+import restoreChunk from "./scripts/restore_chunk.lua" with { type: "text" };
+import settleCommit from "./scripts/settle_commit.lua" with { type: "text" };
+import sweepChunk from "./scripts/sweep_chunk.lua" with { type: "text" };
+
+/** The results of a job's move. All except `ok` changed nothing; `duplicate`: the same move ran before. */
+export const JOB_MOVE_RESULTS = [
+  ...["ok", "duplicate", "not_leader", "stale", "expired", "conflict", "wrong_type"] as const,
+];
+/** One of {@link JOB_MOVE_RESULTS}. */
+export type JobMoveResult = (typeof JOB_MOVE_RESULTS)[number];
+
+/** What every move of a job names. */
+export interface JobMove {
+  /** Unique for each move. */
+  readonly id: string;
+  /** Sequence number of the state that the decision is based on. */
+  readonly sequence: string;
+  /** The move must not run after this time, by the server's clock. */
+  readonly notAfterMs: number;
+}
+
+/** A chunk to sweep: the oldest messages of the list. */
+export interface Sweep extends JobMove {
+  /** Number of messages; 0: the list is empty. */
+  readonly count: number;
+  /** SHA-1 of the oldest and the newest of them joined; of an oversize message, its digest. */
+  readonly digest: string;
+  readonly isOversize: boolean;
+  /** The picked ones by their place, from 1 at the oldest, with their SHA-1. */
+  readonly picks: readonly { readonly place: number; readonly digest: string }[];
+  /** Messages that the sweep has left afterwards; 0: it is over. */
+  readonly left: number;
+}
+
+/** Messages to put back at the oldest end of the list. */
+export interface Restore extends JobMove {
+  /** `restore`: from the shelf; `back`: from the job's own list. */
+  readonly phase: Extract<JobPhase, "restore" | "back">;
+  readonly messages: number;
+  readonly bytes: number;
+  /** The phase that begins when nothing is left. */
+  readonly next: JobPhase;
+}
+
+/** The end of a job. */
+export interface JobEnd extends JobMove {
+  readonly phase: JobPhase;
+  readonly status: string;
+  /** Time until the job's hash expires, in milliseconds. */
+  readonly keepMs: number;
+  /** Time until the job's own list expires as trash, in milliseconds; 0: that list must be empty. */
+  readonly trashMs: number;
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+/** Moves the messages of one job. Calls reject with a `StoreError`; none is retried. */
+export class SweepStore {
+  readonly #job: string;
+  readonly #token: string;
+  readonly #mover: Redis;
+  readonly #keys: Readonly<Record<"list" | "shelf" | "own" | "state" | "receipt" | "job" | "trash" | "claim", string>>;
+  readonly #chunks: ChunkReader;
+  readonly #sweep: BulkScript;
+  readonly #restore: Script;
+  readonly #finish: Script;
+  readonly #resolveLost: Script;
+
+  /** Only one caller at a time may use `mover`. `token`: as in the dead-letter store. */
+  constructor(
+    { committer, mover }: { committer: RedisClient; mover: Redis },
+    { dlq, dead }: SourcePolicy,
+    { job, list, token }: { job: string; list: JobList; token: string },
+  ) {
+    this.#job = job;
+    this.#token = token;
+    this.#mover = mover;
+    const swept = list === "dead" ? dead : dlq;
+    this.#keys = {
+      list: swept,
+      claim: claimKey(swept),
+      shelf: shelfKey(dlq),
+      own: jobListKey(dlq, job),
+      state: stateKey(dlq),
+      receipt: receiptKey(dlq, createId()),
+      job: jobKey(dlq, job),
+      trash: trashKey(dlq, job),
+    };
+    this.#chunks = new ChunkReader(mover, { keys: [this.#keys.list, this.#keys.state], guard: null });
+    this.#sweep = loadBulkScript(mover, { keys: 5, lua: sweepChunk });
+    this.#restore = loadScript(committer, { name: "restoreChunk", keys: 4, lua: restoreChunk });
+    this.#finish = loadScript(committer, { name: "finishJob", keys: 7, lua: finishJob });
+    this.#resolveLost = loadScript(committer, { name: "settleCommit", keys: 2, lua: settleCommit });
+  }
+
+  /** Reads the oldest messages of the list, and the source's state. Changes nothing. */
+  read(bounds: ChunkBounds): Promise<Chunk> {
+    return this.#chunks.read(bounds);
+  }
+
+  /**
+   * Sweeps a chunk, and reads the next one in the same round trip. `next` never rejects. It is `null` if `bounds` is `null`, the
+   * read failed, or the chunk was not swept.
+   */
+  async sweepAndRead(
+    { count, digest, isOversize, picks, left, ...move }: Sweep,
+    bounds: ChunkBounds | null,
+  ): Promise<{ result: JobMoveResult; next: Promise<Chunk | null> }> {
+    const { list, shelf, own, state, receipt } = this.#keys;
+    const places = picks.map(({ place, digest }) => `${place}:${digest},`).join("");
+    const details = [count, digest, isOversize ? SAMPLE_BYTES : 0, places, left];
+    const keysAndArguments = [list, shelf, own, state, receipt, ...this.#arguments(move), ...details];
+    const sent = inOneWrite(this.#mover, () => ({
+      sweeping: this.#sweep({ keysAndArguments }),
+      reading: bounds ? this.read(bounds).catch(() => null) : Promise.resolve(null),
+    }));
+    const [result] = await Promise.all([sent.sweeping.then(toResult), bounds ? sent.reading : null]);
+    const isNext = (chunk: Chunk | null) =>
+      result === "ok" && chunk?.record.sequence === String(Number(move.sequence) + 1);
+    return { result, next: sent.reading.then((chunk) => isNext(chunk) ? chunk : null) };
+  }
+
+  /** Puts messages back. @returns how many are left, or why nothing has changed */
+  async restore({ phase, messages, bytes, next, ...move }: Restore): Promise<number | JobMoveResult> {
+    const { list, shelf, own, state, receipt } = this.#keys;
+    const from = phase === "back" ? own : shelf;
+    const reply = await this.#restore(
+      from,
+      list,
+      state,
+      receipt,
+      ...this.#arguments(move),
+      phase,
+      messages,
+      bytes,
+      next,
+    );
+    return Array.isArray(reply) ? Number(reply[0]) : toResult(reply);
+  }
+
+  /** Ends the job. Automatic replay goes on then. */
+  async finish({ phase, status, keepMs, trashMs, fields, ...move }: JobEnd): Promise<JobMoveResult> {
+    const { state, receipt, job, own, trash, shelf, claim } = this.#keys;
+    const details = [phase, status, keepMs, trashMs, ...Object.entries(fields).flat()];
+    return toResult(
+      await this.#finish(state, receipt, job, own, trash, shelf, claim, ...this.#arguments(move), ...details),
+    );
+  }
+
+  /** Tells whether this store's last move has run, after its reply was lost. If it has not, it never will. */
+  async resolveLost(id: string): Promise<boolean> {
+    return await this.#resolveLost(this.#keys.state, this.#keys.receipt, id) === 1;
+  }
+
+  /** The arguments with which all of a job's scripts begin. */
+  #arguments({ sequence, id, notAfterMs }: JobMove): (string | number)[] {
+    return [sequence, id, Math.round(notAfterMs), this.#token, this.#job];
+  }
+}
+
+/** @throws an error that is no `StoreError` if the script rejects its arguments: a retry would not help */
+function toResult(reply: unknown): JobMoveResult {
+  if (String(reply) === "invalid") {
+    throw new Error("a script rejects the arguments of a job's move as invalid. This is a bug; nothing was moved");
+  }
+  const result = JOB_MOVE_RESULTS.find((one) => one === String(reply));
+  if (result === undefined) throw unknownAnswer(reply);
+  return result;
+}

@@ -1,0 +1,307 @@
+/** What operators write to the state of a source, and that every instance obeys it. */
+import type { NewEntry } from "../../src/journal/entries.ts";
+import assert from "node:assert/strict";
+import { CYCLE_STATE_FIELDS, parseCycleState } from "../../src/cycle/cycle_state.ts";
+import { MAX_PAUSE_MS } from "../../src/cycle/pause.ts";
+import type { OperatorContext } from "../../src/operations/context.ts";
+import { explain } from "../../src/operations/explain.ts";
+import { pause } from "../../src/operations/pause.ts";
+import { release } from "../../src/operations/release.ts";
+import { replayNow } from "../../src/operations/replay_now.ts";
+import { resume } from "../../src/operations/resume.ts";
+import { StoreError } from "../../src/redis/errors.ts";
+import { SourceControl } from "../../src/redis/source_control.ts";
+import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
+import {
+  createEngine,
+  createStore,
+  DLQ,
+  dumpKeys,
+  type Engine,
+  eventTexts,
+  readLists,
+  replayedText,
+  STATE,
+  waitUntilEmpty,
+} from "../../testkit/engine.ts";
+import { recordLog } from "../../testkit/recorded_log.ts";
+import { shareRedis } from "../../testkit/redis.ts";
+import { waitUntil } from "../../testkit/wait.ts";
+
+const server = shareRedis();
+const control = () => new SourceControl(server().client(), DLQ);
+
+/** The instants of a state are not known beforehand. */
+async function state(): Promise<Record<string, string>> {
+  const fields = await server().client().hgetall(STATE);
+  for (const name of ["pausedUntilMs", "releasedAtMs"]) if (Number(fields[name] ?? 0) > 0) fields[name] = "later";
+  return fields;
+}
+
+const OTHERS = { cycle: "7", startedAtMs: "5", remaining: "3", replayed: "2", tallies: "6:5:5:5:5:0:0:0:1:at" };
+const PAUSED = { pausedUntilMs: "later", pausedBy: "ann", pauseReason: "network work" };
+const RESUMED = { pausedUntilMs: "0", pausedBy: "", pauseReason: "" };
+const SUSPECT = { suspect: "1", distance: "2", wait: "1", allowance: "5", brakeReason: "returns" };
+const RELEASED = { suspect: "0", distance: "1", wait: "0", allowance: "", brakeReason: "released" };
+
+type Fields = Readonly<Record<string, string>>;
+const toPause = (one: SourceControl) => one.pause({ forMs: 60_000, by: "ann", reason: "network work" });
+
+const CASES: [what: string, before: Fields, call: (one: SourceControl) => Promise<unknown>, after: Fields][] = [
+  ["pause: begins a new state", {}, toPause, { seq: "1", ...PAUSED }],
+  ["pause: leaves the cycle alone", { seq: "41", ...OTHERS }, toPause, { seq: "42", ...OTHERS, ...PAUSED }],
+  ["pause: replaces another", { seq: "1", pausedUntilMs: "9", pausedBy: "bob" }, toPause, { seq: "2", ...PAUSED }],
+  ["pause: repairs an odd sequence", { seq: "1e9" }, toPause, { seq: "1", ...PAUSED }],
+  ["resume: ends a pause", { seq: "4", ...OTHERS, ...PAUSED }, (one) => one.resume(), {
+    ...{ seq: "5", ...OTHERS, ...RESUMED },
+  }],
+  ["resume: does no harm without a pause", {}, (one) => one.resume(), { seq: "1", ...RESUMED }],
+  ["release: clears a held source", { seq: "4", ...OTHERS, ...SUSPECT, boundBy: "held" }, (one) => one.release(), {
+    ...{ seq: "5", ...OTHERS, ...RELEASED, boundBy: "depth", wantedCycle: "8", releasedAtMs: "later" },
+  }],
+  ["release: clears a ramp", { ...OTHERS, allowance: "80", boundBy: "returns" }, (one) => one.release(), {
+    ...{ seq: "1", ...OTHERS, ...RELEASED, boundBy: "returns", wantedCycle: "8", releasedAtMs: "later" },
+  }],
+  ["release: keeps a breaker's canary uncounted", { ...SUSPECT, boundBy: "breaker" }, (one) => one.release(), {
+    ...{ seq: "1", ...RELEASED, boundBy: "breaker", wantedCycle: "1", releasedAtMs: "later" },
+  }],
+  [
+    "release: changes nothing if healthy",
+    { seq: "4", ...OTHERS, suspect: "0", allowance: "" },
+    (one) => one.release(),
+    {
+      ...{ seq: "4", ...OTHERS, suspect: "0", allowance: "" },
+    },
+  ],
+  ["requestCycle: names the next one", { seq: "4", ...OTHERS }, (one) => one.requestCycle(), {
+    ...{ seq: "4", ...OTHERS, wantedCycle: "8" },
+  }],
+  ["requestCycle: begins a new state", {}, (one) => one.requestCycle(), { wantedCycle: "1" }],
+];
+
+for (const [what, before, call, after] of CASES) {
+  Deno.test(`SourceControl.${what}`, async () => {
+    const client = server().client();
+    if (Object.keys(before).length > 0) await client.hset(STATE, before);
+    const flat = CYCLE_STATE_FIELDS.flatMap((name) => name in before ? [name, before[name]] : []);
+    const { record } = await call(control()) as { record: unknown };
+    assert.deepEqual(record, parseCycleState(flat), "it returns the state before");
+    assert.deepEqual(await state(), after);
+    assert.deepEqual(await client.keys("*"), Object.keys(after).length > 0 ? [STATE] : []);
+  });
+}
+
+Deno.test("SourceControl: refuses a state of another type, and changes nothing", async () => {
+  const client = server().client();
+  await client.set(STATE, "text");
+  const before = await dumpKeys(client), one = control();
+  const calls = [() => toPause(one), () => one.resume(), () => one.release(), () => one.requestCycle()];
+  for (const call of calls) {
+    await assert.rejects(call, (error) => error instanceof StoreError && error.code === "WRONGTYPE");
+  }
+  assert.deepEqual(await dumpKeys(client), before);
+});
+
+Deno.test("SourceControl.pause: ends as long after the server's now as was asked", async () => {
+  const { nowMs } = await control().pause({ forMs: MAX_PAUSE_MS, by: "ann", reason: "r" });
+  const { record } = await createStore(server()).readState();
+  assert.deepEqual(record.pause, { untilMs: nowMs + MAX_PAUSE_MS, by: "ann", reason: "r" });
+});
+
+Deno.test("pause: nothing is committed after it has answered, in the middle of a drain; resume goes on with the cycle", async () => {
+  const texts = eventTexts(50);
+  await server().seedList(DLQ, texts);
+  await using engine = createEngine(server());
+  engine.beforeCommit(async (number) => {
+    if (number === 3) await toPause(control());
+  });
+  const outcome = await engine.turn();
+  assert.deepEqual([outcome.stoppedBy, outcome.replayed, outcome.conflicts], ["pause", 20, 0]);
+  assert.deepEqual(await engine.commits(), { ok: 2, stale: 1 });
+  assert.equal((await engine.turn({ begin: "now" })).stoppedBy, "pause", "no cycle begins either");
+  const { dlq, target } = await readLists(server());
+  assert.deepEqual([dlq, target], [texts.slice(20), texts.slice(0, 20).map((text) => replayedText(text))]);
+  await control().resume();
+  const rest = await engine.turn();
+  assert.deepEqual([rest.stoppedBy, rest.replayed, rest.began], ["empty", 30, false]);
+  assert.deepEqual((await readLists(server())).target, texts.map((text) => replayedText(text)));
+});
+
+Deno.test("pause: every instance obeys it, and replay goes on by itself when it ends by the server's clock", async () => {
+  const leads = { leaderElection: true, leaseMs: 1_000, intervalMs: 1_000 };
+  await using a = createEngine(server(), { name: "a", settings: leads, clockShiftMs: 3_600_000 });
+  await using b = createEngine(server(), { name: "b", settings: leads, clockShiftMs: -3_600_000 });
+  const { nowMs } = await control().pause({ forMs: 2_000, by: "ann", reason: "r" });
+  await server().seedList(DLQ, eventTexts(20));
+  await Promise.all([a.start(), b.start()]);
+  const isPaused = (one: Engine) =>
+    one.source.board.last().closed.some(({ name, reason }) => `${name} ${reason}` === "pause paused");
+  await waitUntil(() => isPaused(a) && isPaused(b), { what: "both know of the pause" });
+  await waitUntilEmpty(server(), DLQ);
+  const { record } = await createStore(server()).readState();
+  assert.ok(record.startedAtMs >= nowMs + 2_000, "the cycle began after the end");
+  assert.equal((await a.moved()).replayed + (await b.moved()).replayed, 20);
+});
+
+Deno.test("requestCycle: the leader begins a cycle although the interval has not passed, once", async () => {
+  await using engine = createEngine(server());
+  await engine.turn();
+  await server().seedList(DLQ, eventTexts(20));
+  assert.equal((await engine.turn()).began, false);
+  await control().requestCycle();
+  assert.equal(await engine.source.replay.askGates(), true, "a resting loop is told");
+  const { began, replayed } = await engine.turn();
+  assert.deepEqual([began, replayed], [true, 20]);
+  assert.equal(await engine.source.replay.askGates(), false);
+  assert.equal((await engine.turn()).began, false);
+});
+
+Deno.test("requestCycle: waits for a closed gate", async () => {
+  await using engine = createEngine(server());
+  await engine.turn();
+  await toPause(control());
+  await server().seedList(DLQ, eventTexts(20));
+  await control().requestCycle();
+  assert.equal(await engine.source.replay.askGates(), false);
+  assert.equal((await engine.turn()).stoppedBy, "pause");
+  await control().resume();
+  assert.equal((await engine.turn()).replayed, 20);
+});
+
+/** Replays all, and brings all back, as a consumer that is down does. */
+async function failOnce(engine: Engine): Promise<void> {
+  await engine.turn({ begin: "now" });
+  const client = server().client();
+  const { target } = await server().readList("mutt:ingest_queue").then((list) => ({ target: list }));
+  await client.del("mutt:ingest_queue");
+  for (const text of target) await client.lpush(DLQ, text);
+}
+
+Deno.test("release: a suspect source takes everything at once, and only newer returns tighten its brake again", async () => {
+  await server().seedList(DLQ, eventTexts(50));
+  await using engine = createEngine(server());
+  await failOnce(engine);
+  await failOnce(engine);
+  const suspect = engine.source.replay.lastSnapshot()!.record;
+  assert.ok(suspect.brake.suspect);
+  assert.ok((await readLists(server())).dlq.length === 50);
+  const { result } = await run(engine, () => release.run(context(engine), { source: "alerter", reason: "repaired" }));
+  assert.equal(result, "was canary: 50 of 50 came back; now healthy");
+  // The last group came back too, and is only counted now.
+  const { began, replayed } = await engine.turn();
+  assert.deepEqual([began, replayed], [true, 50]);
+  assert.equal(engine.source.replay.lastSnapshot()!.record.brake.reason, "released");
+  const { target } = await readLists(server());
+  assert.equal(target.length, 50);
+  const client = server().client();
+  for (const text of await server().readList("mutt:ingest_queue")) await client.lpush(DLQ, text);
+  await engine.turn({ begin: "now" });
+  assert.ok(engine.source.replay.lastSnapshot()!.record.brake.suspect, "it failed again");
+});
+
+const NO_JOURNAL = { query: () => assert.fail(), follow: () => assert.fail(), verify: () => assert.fail() };
+
+/** A context over an engine. */
+function context(engine: Engine, actions: NewEntry[] = []): OperatorContext & { readonly wakes: () => number } {
+  let wakes = 0;
+  const loop = { isStarted: () => true, isTurning: () => true, wake: () => void wakes++ };
+  return {
+    ...{ log: recordLog().log, clock: SYSTEM_CLOCK, signal: new AbortController().signal, version: "", podName: "p" },
+    live: { current: () => ({ enabled: true, moogHealthCheckEnabled: false, moogWebhookUrl: "" }) },
+    connections: engine.connections,
+    sources: () => [{ parts: engine.source, loop }],
+    slos: { report: () => assert.fail() },
+    actor: { name: "ann", role: "operator" },
+    correlationId: null,
+    journal: { ...NO_JOURNAL, record: (action) => Promise.resolve(void actions.push(action)) },
+    wakes: () => wakes,
+  };
+}
+
+async function run<Result extends { ok: boolean }>(
+  engine: Engine,
+  call: () => Promise<Result>,
+): Promise<Extract<Result, { ok: true }>> {
+  await engine.connections.waitUntilReady(10_000);
+  const result = await call();
+  assert.ok(result.ok, JSON.stringify(result));
+  return result as Extract<Result, { ok: true }>;
+}
+
+Deno.test("operations: pause, resume and replay_now say what they did, are recorded, and wake the loop", async () => {
+  await using engine = createEngine(server());
+  const actions: NewEntry[] = [], given = context(engine, actions), source = "alerter";
+  const first = await run(engine, () => pause.run(given, { source, reason: "network work" }));
+  assert.match(first.result, /^paused by ann until (\d{4}-\d\d-\d\d )?\d\d:\d\d UTC$/);
+  const again = await run(engine, () => pause.run(given, { source, forSeconds: 60, reason: "more" }));
+  assert.match(again.result, /; before, it was paused by ann until .* UTC: network work$/);
+  await engine.turn();
+  const explained = explain.run(given, {});
+  assert.ok(explained.ok);
+  assert.match(explained.sources[0]!.sentence, /^Paused by ann until .* UTC: more$/);
+  assert.equal(explained.sources[0]!.pause?.by, "ann");
+  const asked = await run(engine, () => replayNow.run(given, { source }));
+  assert.match(asked.result, /^a cycle begins when the gate pause opens: by ann until .*: more$/);
+  const ended = await run(engine, () => resume.run(given, { source }));
+  assert.match(ended.result, /^was paused by ann until .*: more; resumed$/);
+  assert.equal((await run(engine, () => resume.run(given, { source }))).result, "was not paused");
+  await engine.turn();
+  assert.equal((await run(engine, () => replayNow.run(given, { source }))).result, "a cycle begins within 5 s");
+  const released = await run(engine, () => release.run(given, { source, reason: "r" }));
+  assert.equal(released.result, "was healthy; nothing to release");
+  const entries = actions.filter((entry) => entry.kind === "operation");
+  assert.deepEqual(entries.map(({ operation, actor, input }) => `${operation} ${actor} ${input.reason ?? ""}`), [
+    ...["pause ann network work", "pause ann more", "replay_now ann ", "resume ann ", "resume ann ", "replay_now ann "],
+    "release ann r",
+  ]);
+  assert.equal(given.wakes(), 7);
+});
+
+Deno.test("operations: name every problem of a bad input at once, and change nothing", async () => {
+  await using engine = createEngine(server());
+  await engine.connections.waitUntilReady(10_000);
+  const given = context(engine), reason = "one line of 1 to 200 characters, not all blank, without control characters";
+  const bad = { source: 7, forSeconds: 0, reason: "a\nb", until: "x" } as unknown as Parameters<typeof pause.run>[1];
+  assert.deepEqual(await pause.run(given, bad), {
+    ...{ ok: false, code: "invalid" },
+    problems: [
+      '"until" is not a member: use source, forSeconds, reason',
+      "source 7 is not the name of a source",
+      "forSeconds 0 is not a whole number of seconds from 1 to 604800; default 3600",
+      `reason "a\\nb" is not ${reason}`,
+    ],
+  });
+  for (const text of ["", " ", "x".repeat(201), "a\u202eb", "a\ud800"]) {
+    const refused = await release.run(given, { source: "alerter", reason: text });
+    assert.ok(!refused.ok && refused.problems.length === 1, JSON.stringify(text));
+  }
+  assert.deepEqual(await release.run(given, {} as never), {
+    ...{ ok: false, code: "invalid" },
+    problems: ["source is missing: give the name of a source", `reason is missing: give ${reason}`],
+  });
+  const unknown = { ok: false, code: "unknown_source", problems: ['source "other" is unknown; known: alerter'] };
+  assert.deepEqual(await resume.run(given, { source: "other" }), unknown);
+  assert.deepEqual(explain.run(given, { source: "other" }), unknown);
+  assert.deepEqual(await server().client().keys("*"), []);
+});
+
+Deno.test("operations: tell when Redis refuses", async () => {
+  await using engine = createEngine(server());
+  await engine.connections.waitUntilReady(10_000);
+  await server().client().set(STATE, "text");
+  const refused = await pause.run(context(engine), { source: "alerter", reason: "r" });
+  assert.ok(!refused.ok && refused.code === "redis");
+  assert.match(refused.problems[0]!, /is not a hash/);
+});
+
+Deno.test("requestCycle: a canary group is judged first", async () => {
+  await server().seedList(DLQ, eventTexts(50));
+  await using engine = createEngine(server());
+  await failOnce(engine);
+  const group = await engine.turn({ begin: "now" });
+  assert.equal(group.replayed, 1, "a canary group of 2 %");
+  await control().requestCycle();
+  assert.equal(await engine.source.replay.askGates(), false);
+  assert.equal((await engine.turn()).began, false, "nobody knows yet whether it comes back");
+  assert.ok(engine.source.replay.lastSnapshot()!.record.brake.suspect);
+});
