@@ -68,5 +68,7 @@ export function parseApiKeys(text: string, from: "list" | "file"): ParsedApiKeys
 
 /** Parses `group=role` pairs (`REMEDIATION_TRUSTED_PROXY_ROLES`), already split. Returns all problems. */
 export function findRoleProblems(pairs: readonly (readonly [group: string, role: string])[]): readonly string[] {
-  return pairs.filter(([, role]) => !isRole(role)).map(([group]) => `the role of group ${quote(group)} is not ${WANTED.role}`);
+  return pairs.filter(([, role]) => !isRole(role)).map(([group]) =>
+    `the role of group ${quote(group)} is not ${WANTED.role}`
+  );
 }

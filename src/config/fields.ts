@@ -637,7 +637,8 @@ export const FIELDS = {
     variable: "REMEDIATION_API_KEYS",
     group: "API",
     inFile: false,
-    doc: "Comma-separated keys as name:role:digest. mutt-remediation key new makes one. Roles: viewer, operator, admin.",
+    doc:
+      "Comma-separated keys as name:role:digest. mutt-remediation key new makes one. Roles: viewer, operator, admin.",
   }),
   apiKeysPath: text({
     variable: "REMEDIATION_API_KEYS_FILE",

@@ -58,7 +58,9 @@ const SHORTEST_PROXY_SECRET = 16;
 function checkApi({ apiKeys, trustedProxySecret, trustedProxyRoles }: Settings): ConfigIssue[] {
   const parsed = parseApiKeys(apiKeys?.reveal() ?? "", "list");
   const problems = parsed.ok ? [] : parsed.problems.map((one) => `${nameOf("apiKeys")} ${one}`);
-  const roles = findRoleProblems(parsePairs(trustedProxyRoles) ?? []).map((one) => `${nameOf("trustedProxyRoles")}: ${one}`);
+  const roles = findRoleProblems(parsePairs(trustedProxyRoles) ?? []).map((one) =>
+    `${nameOf("trustedProxyRoles")}: ${one}`
+  );
   const isShort = trustedProxySecret !== null && trustedProxySecret.reveal().length < SHORTEST_PROXY_SECRET;
   const proxy = [
     ...roles,

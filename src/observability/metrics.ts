@@ -197,11 +197,15 @@ export class Metrics {
     ],
   );
   /** By route template, method and status class (`2xx`). */
-  readonly apiRequests = this.#counter("api_requests_total", "Requests to the API, by route, method and status class.", [
-    "route",
-    "method",
-    "status",
-  ]);
+  readonly apiRequests = this.#counter(
+    "api_requests_total",
+    "Requests to the API, by route, method and status class.",
+    [
+      "route",
+      "method",
+      "status",
+    ],
+  );
   /** Until the response begins, in seconds. */
   readonly apiDuration = new Histogram({
     name: "mutt_remediation_api_request_duration_seconds",
