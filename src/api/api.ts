@@ -80,6 +80,8 @@ const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   "referrer-policy": "no-referrer",
   "x-content-type-options": "nosniff",
 };
+/** Each item leaves at once: compressed by Deno.serve, the first ones would wait for more. */
+const STREAM_HEADERS = { "cache-control": "no-store, no-transform", "x-accel-buffering": "no" };
 const OPERATION_PROBLEMS = {
   invalid: "invalid",
   forbidden: "forbidden",
@@ -173,7 +175,9 @@ export class Api {
     const preflight = this.#preflight(c);
     if (preflight) c.res = preflight;
     else await next();
-    for (const [name, value] of Object.entries(SECURITY_HEADERS)) c.res.headers.set(name, value);
+    for (const [name, value] of Object.entries(SECURITY_HEADERS)) {
+      if (!c.res.headers.has(name)) c.res.headers.set(name, value);
+    }
     c.res.headers.set("x-correlation-id", correlationId);
     this.#allowOrigin(c);
     const route = c.get("route"), { status } = c.res;
@@ -226,7 +230,7 @@ export class Api {
         describeError: (error) => ({ error: problemDocument(this.#toProblem(c, error), correlationId) }),
         onEnd: () => gone.abort(),
       });
-      return c.body(items, 200, { "content-type": NDJSON_TYPE });
+      return c.body(items, 200, { ...STREAM_HEADERS, "content-type": NDJSON_TYPE });
     }
     if (http.etag) c.header("etag", JSON.stringify(String((output as Record<string, unknown>)[http.etag])));
     return c.json(output as Record<string, unknown>, http.status ?? 200);
@@ -266,7 +270,7 @@ export class Api {
     if (this.#stop.signal.aborted || this.#hub.clients >= mostEventClients || !c.env.visit.stay()) throw busy();
     const body = await this.#hub.follow({ lastEventId: c.req.header("last-event-id") ?? null, isValid });
     if (body === null) throw busy();
-    return c.body(body, 200, { "content-type": "text/event-stream", "x-accel-buffering": "no" });
+    return c.body(body, 200, { ...STREAM_HEADERS, "content-type": "text/event-stream" });
   }
 
   async #login(c: Ctx): Promise<Response> {

@@ -1,5 +1,5 @@
 /** The description of the API (OpenAPI 3.1), made from the routes. Pure. */
-import type { JsonSchema } from "../operations/operation.ts";
+import type { SchemaObject } from "./input.ts";
 import { PROBLEM_SCHEMA, PROBLEM_TYPE, type ProblemCode, PROBLEMS } from "./problem.ts";
 import { API_ROOT, type Route } from "./routes.ts";
 
@@ -51,7 +51,7 @@ const ROLE_TAGS = [
 const COMMON: readonly ProblemCode[] = ["invalid", "unauthenticated", "forbidden", "rate_limited", "unavailable"];
 const OF_WRITES: readonly ProblemCode[] = ["conflict", "too_large", "media_type", "key_reused"];
 
-function describeRoute({ operation, http, isWrite, members, input }: Route): Record<string, unknown> {
+function describeRoute({ operation, http, isWrite, members, input, output }: Route): Record<string, unknown> {
   const codes: ProblemCode[] = [
     ...COMMON,
     ...(members.path.length > 0 ? ["not_found" as const] : []),
@@ -62,7 +62,7 @@ function describeRoute({ operation, http, isWrite, members, input }: Route): Rec
   const type = operation.stream ? NDJSON_TYPE : "application/json";
   const success = {
     description: operation.stream ? "Items, one a line." : "Done.",
-    content: { [type]: { schema: plain(operation.output) } },
+    content: { [type]: { schema: plain(output) } },
     ...(http.etag ? { headers: { ETag: { schema: { type: "string" } } } } : {}),
   };
   return {
@@ -85,8 +85,8 @@ function describeRoute({ operation, http, isWrite, members, input }: Route): Rec
   };
 }
 
-function describeMember(input: JsonSchema, { part, name }: { part: "path" | "query"; name: string }): unknown {
-  const schema = (input.properties as Record<string, JsonSchema>)[name]!, { description, ...rest } = plain(schema);
+function describeMember(input: SchemaObject, { part, name }: { part: "path" | "query"; name: string }): unknown {
+  const schema = (input.properties as Record<string, SchemaObject>)[name]!, { description, ...rest } = plain(schema);
   const isRequired = part === "path" ||
     ((input.required ?? []) as readonly string[]).includes(name) && !("default" in rest);
   return { name, in: part, required: isRequired, ...(description ? { description } : {}), schema: rest };
@@ -97,7 +97,7 @@ function describeBody({ http, members, input }: Pick<Route, "http" | "members" |
     return { requestBody: { required: true, content: { [NDJSON_TYPE]: { schema: { type: "string" } } } } };
   }
   if (members.body.length === 0) return {};
-  const properties = plain(input).properties as Record<string, JsonSchema>;
+  const properties = plain(input).properties as Record<string, SchemaObject>;
   const required = ((input.required ?? []) as readonly string[]).filter((name) =>
     members.body.includes(name) && !("default" in properties[name]!)
   );
@@ -111,7 +111,7 @@ function describeBody({ http, members, input }: Pick<Route, "http" | "members" |
 }
 
 /** A copy without what only TypeBox knows. */
-function plain(schema: JsonSchema): Record<string, unknown> {
+function plain(schema: SchemaObject): Record<string, unknown> {
   return JSON.parse(JSON.stringify(schema));
 }
 

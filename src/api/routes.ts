@@ -1,6 +1,6 @@
 /** The routes of the API, made from the list of operations. Pure. */
-import type { JsonSchema, Operation, OperationHttp } from "../operations/operation.ts";
-import type { Part } from "./input.ts";
+import type { Operation, OperationHttp } from "../operations/operation.ts";
+import type { Part, SchemaObject } from "./input.ts";
 
 /** Where the API begins. */
 export const API_ROOT = "/api/v1";
@@ -20,7 +20,9 @@ export interface Route {
   /** The members of the input by the part of the request that they come from. Not among them: `http.upload`. */
   readonly members: Readonly<Record<Part, readonly string[]>>;
   /** Schema of the input, without `http.upload`. */
-  readonly input: JsonSchema;
+  readonly input: SchemaObject;
+  /** Schema of the output, or of an item of the stream. */
+  readonly output: SchemaObject;
 }
 
 /**
@@ -44,7 +46,8 @@ function sortKey({ path, http }: Route): string {
 }
 
 function createRoute(operation: AnyOperation, http: OperationHttp): Route {
-  const { upload } = http, properties = { ...operation.input.properties as Record<string, JsonSchema> | undefined };
+  const { upload } = http, [input, output] = [operation.input as SchemaObject, operation.output as SchemaObject];
+  const properties = { ...input.properties as Record<string, SchemaObject> | undefined };
   const inPath = [...http.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name!);
   for (const name of [...inPath, ...upload ? [upload] : [], ...http.ifMatch ? [http.ifMatch] : []]) {
     if (!Object.hasOwn(properties, name)) {
@@ -57,12 +60,13 @@ function createRoute(operation: AnyOperation, http: OperationHttp): Route {
   return {
     ...{ operation, http, isWrite, path: API_ROOT + http.path },
     members: { path: inPath, query: hasBody ? [] : others, body: hasBody ? others : [] },
-    input: upload === undefined ? operation.input : without(operation.input, upload),
+    input: upload === undefined ? input : without(input, upload),
+    output,
   };
 }
 
-function without(schema: JsonSchema, name: string): JsonSchema {
-  const { [name]: _, ...properties } = schema.properties as Record<string, JsonSchema>;
+function without(schema: SchemaObject, name: string): SchemaObject {
+  const { [name]: _, ...properties } = schema.properties as Record<string, SchemaObject>;
   const required = ((schema.required ?? []) as readonly string[]).filter((one) => one !== name);
   // Keeps what marks a schema as TypeBox's: a copy by spread would lose it.
   return Object.defineProperties(Object.create(Object.getPrototypeOf(schema)), {

@@ -1,9 +1,10 @@
 /** An operation: one user action with one definition for every interface (command line, HTTP). */
+import type { TSchema } from "typebox";
 import { type Role, ROLES } from "../config/api_keys.ts";
 import { StoreError } from "../redis/errors.ts";
 
 /** A JSON Schema (2020-12). */
-export type JsonSchema = Readonly<Record<string, unknown>>;
+export type JsonSchema = Readonly<Record<string, unknown>> | TSchema;
 
 /** Who may run an operation. Each role includes the previous ones. */
 export const OPERATION_ROLES = ROLES;
