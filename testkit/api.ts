@@ -20,7 +20,11 @@ export const TEST_KEYS: Readonly<Record<Role, string>> = {
 
 /** Entries for keys. */
 export function entriesOf(keys: Readonly<Record<string, string>> = TEST_KEYS): ApiKey[] {
-  return Object.entries(keys).map(([role, key]) => ({ name: `${role}-name`, role: role as Role, digest: digestOf(key) }));
+  return Object.entries(keys).map(([role, key]) => ({
+    name: `${role}-name`,
+    role: role as Role,
+    digest: digestOf(key),
+  }));
 }
 
 /** A request. */

@@ -63,7 +63,9 @@ function convert(schema: SchemaObject, texts: Readonly<Record<string, unknown>>)
  */
 function convertText(schema: SchemaObject, text: unknown): unknown {
   const kinds = [schema.type].flat();
-  if (kinds.includes("array")) return [text].flat().map((one) => convertText((schema.items ?? {}) as SchemaObject, one));
+  if (kinds.includes("array")) {
+    return [text].flat().map((one) => convertText((schema.items ?? {}) as SchemaObject, one));
+  }
   if (typeof text !== "string" || kinds.includes("string")) return text;
   const branches = (schema.anyOf ?? []) as readonly SchemaObject[];
   const fits = branches.find((branch) => Check(asType(branch), convertText(branch, text)));

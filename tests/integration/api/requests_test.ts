@@ -135,7 +135,10 @@ Deno.test("Idempotency-Key: a repeated request is answered as the first was, on 
     api.ask("POST", "/api/v1/sources/abc/pause", { key, headers: { "idempotency-key": id }, body: { reason } });
   const first = await post(one), again = await post(two);
   assert.deepEqual([first.status, first.json, again.status, again.json], [202, { done: 1 }, 202, { done: 1 }]);
-  assert.deepEqual([first.headers.get("idempotency-replayed"), again.headers.get("idempotency-replayed")], [null, "true"]);
+  assert.deepEqual([first.headers.get("idempotency-replayed"), again.headers.get("idempotency-replayed")], [
+    null,
+    "true",
+  ]);
   assert.equal((await post(one, { reason: "other" })).status, 422);
   assert.equal((await post(one, { id: "k-2" })).json.done, 2);
   // Keys belong to their callers.
@@ -217,6 +220,9 @@ Deno.test("metrics: by route template and status class; the log has no key", asy
   has('api_requests_total{route="/api/v1/sources/{source}/things",method="GET",status="4xx"} 1');
   has('api_requests_total{route="unmatched",method="GET",status="4xx"} 1');
   has('api_auth_failures_total{reason="wrong_key"} 1');
-  assert.deepEqual(api.lines.filter(({ event }) => event === "api_refused").map(({ level }) => level), ["WARNING", "DEBUG"]);
+  assert.deepEqual(api.lines.filter(({ event }) => event === "api_refused").map(({ level }) => level), [
+    "WARNING",
+    "DEBUG",
+  ]);
   assert.ok(!JSON.stringify(api.lines).includes(viewer));
 });
