@@ -88,8 +88,7 @@ export class Sessions {
     if (this.#secret !== "" && clock.monotonicMs() - this.#readAtMs < FRESH_MS) return this.#secret;
     this.#readAtMs = clock.monotonicMs();
     try {
-      const proposal = this.#secret || Buffer.from(createSecretBytes(32)).toString("base64url");
-      this.#secret = await sharedSecret(proposal);
+      this.#secret = await sharedSecret(Buffer.from(createSecretBytes(32)).toString("base64url"));
     } catch (error) {
       if (this.#secret === "") throw error;
     }
