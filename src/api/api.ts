@@ -72,6 +72,8 @@ interface Env {
 }
 type Ctx = Context<Env>;
 
+/** How long a stop waits for the ends of streams, in milliseconds. */
+const STOP_MS = 1_000;
 const CORRELATION_PATTERN = /^[\w.:-]{1,128}$/;
 const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   "cache-control": "no-store",
@@ -101,6 +103,8 @@ export class Api {
   readonly #hub: EventHub;
   readonly #refusals: RefusalLog;
   readonly #stop = new AbortController();
+  /** Connections of streams. */
+  readonly #streams = new Set<Visit>();
 
   constructor(options: ApiOptions) {
     const { clock, log, keys, proxy, metrics, store } = options;
@@ -119,10 +123,26 @@ export class Api {
     this.handler = (request, visit) => app.fetch(request, { visit });
   }
 
-  /** Ends every stream. */
+  /** Ends every stream, and waits a moment until their clients know. */
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#hub.stop();
+    const over = new AbortController();
+    const ends = [...this.#streams].map(({ signal }) =>
+      new Promise<void>((resolve) => {
+        if (signal.aborted) resolve();
+        else signal.addEventListener("abort", () => resolve(), { once: true });
+      })
+    );
+    await Promise.race([Promise.all(ends), this.#options.clock.sleep(STOP_MS, over.signal)]);
+    over.abort();
+  }
+
+  /** Keeps a connection for a stream. @throws {Problem} if there are too many */
+  #stay({ visit }: Env["Bindings"]): void {
+    if (this.#stop.signal.aborted || !visit.stay()) throw busy();
+    this.#streams.add(visit);
+    visit.signal.addEventListener("abort", () => this.#streams.delete(visit), { once: true });
   }
 
   #createApp(): Hono<Env> {
@@ -216,7 +236,7 @@ export class Api {
   async #run(c: Ctx, route: Route, body: Readonly<Record<string, unknown>>): Promise<Response> {
     const { operation, http } = route, input = this.#readInput(c, route, body);
     const isStream = operation.stream === true || http.upload !== undefined;
-    if (isStream && !c.env.visit.stay()) throw busy();
+    if (isStream) this.#stay(c.env);
     const gone = new AbortController();
     const signal = AbortSignal.any([c.env.visit.signal, this.#stop.signal, gone.signal]);
     const { actor } = c.get("caller"), correlationId = c.get("correlationId");
@@ -267,7 +287,8 @@ export class Api {
     const { isValid } = await this.#authenticate(c);
     if (c.req.method === "HEAD") return c.body(null, 200, { "content-type": "text/event-stream" });
     const { mostEventClients = MOST_EVENT_CLIENTS } = this.#options;
-    if (this.#stop.signal.aborted || this.#hub.clients >= mostEventClients || !c.env.visit.stay()) throw busy();
+    if (this.#hub.clients >= mostEventClients) throw busy();
+    this.#stay(c.env);
     const body = await this.#hub.follow({ lastEventId: c.req.header("last-event-id") ?? null, isValid });
     if (body === null) throw busy();
     return c.body(body, 200, { ...STREAM_HEADERS, "content-type": "text/event-stream" });

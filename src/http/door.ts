@@ -306,10 +306,7 @@ export class Door {
     this.#stopping.abort();
     for (const listener of this.#listeners) listener.close();
     const over = new AbortController();
-    // Streams too: their handlers end them when the service stops, and the end must reach the client.
-    const unanswered = [...this.#guests, ...this.#staying].filter(({ isAnswering }) => isAnswering).map(({ ended }) =>
-      ended
-    );
+    const unanswered = [...this.#guests].filter(({ isAnswering }) => isAnswering).map(({ ended }) => ended);
     await Promise.race([Promise.all(unanswered), this.sleep(graceMs, over.signal)]);
     over.abort();
     this.cutAll();
