@@ -89,6 +89,16 @@ export function journalHeadKey(name: "audit" | "incidents"): string {
   return `${journalKey(name)}:head`;
 }
 
+/** Key of the secret that signs the sessions of the API (string). All instances share it. */
+export function sessionSecretKey(): string {
+  return "mutt:remediation:{api}:session-secret";
+}
+
+/** Key of the answer to a request with an idempotency key (string, expires). `digest` names the caller and the key. */
+export function requestKey(digest: string): string {
+  return `mutt:remediation:{api}:request:${digest}`;
+}
+
 /** Returns the hash tag of a key, which decides its cluster slot: the text between the first `{` and the next `}`, if any. */
 export function hashTag(key: string): string | undefined {
   const open = key.indexOf("{");
