@@ -69,7 +69,7 @@ export function claimKey(list: string): string {
   return `${stateKey(list)}:claim`;
 }
 
-/** Key of the messages that a job has removed and can bring back (list, expires). In the slot of the source's state. */
+/** Key of the messages that a purge picks, and that can be brought back when it has ended (list, expires then). In the slot of the source's state. */
 export function trashKey(dlq: string, id: string): string {
   return `${jobKey(dlq, id)}:trash`;
 }
