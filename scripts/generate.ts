@@ -22,6 +22,7 @@ import { environmentPrefixes, FIELDS, SETTING_KEYS } from "../src/config/fields.
 import { aclRules, CLUSTER_GRANT, COMMAND_GRANTS, keyGrants } from "./redis_acl.ts";
 import { MAX_FILE_BYTES } from "../src/runtime/process.ts";
 import { parse, stringify } from "yaml";
+import { createCatalog } from "./catalog.ts";
 import { filesIn, ROOT } from "./child.ts";
 import { readRoomImports, reduceImports } from "./room_imports.ts";
 import { renderDashboard } from "./dashboard.ts";
@@ -38,6 +39,7 @@ export function renderFiles(): ReadonlyMap<string, string> {
     ["docs/redis.md", renderRedisPage()],
     ["docs/architecture.md", renderArchitecturePage()],
     ["docs/api.md", renderApiPage()],
+    ["src/cli/catalog.json", renderCatalog()],
     ["k8s/components/monitoring/prometheusrule.yaml", renderPrometheusRule()],
     ["monitoring/grafana/dashboards/mutt-remediation.json", renderDashboard()],
   ]);
@@ -91,6 +93,10 @@ function renderApiPage(): string {
     (_, begin: string, end: string) =>
       `${begin}\n${renderTable(["method", "path", "role", "what"], [...rows, events])}\n${end}`,
   );
+}
+
+function renderCatalog(): string {
+  return `${JSON.stringify(createCatalog(), null, 2)}\n`;
 }
 
 const ROOMS_SECTION = /(<!-- Made from the imports of src by: [^\n]+ -->\n).*(\n<!-- So far\. -->)/s;
