@@ -1,7 +1,7 @@
 /** The API on a real listener and a real Redis, with operations of the test. */
 import { Api, type ApiOptions } from "../src/api/api.ts";
 import { digestOf, KeyRing } from "../src/api/key_ring.ts";
-import type { AnyOperation } from "../src/api/routes.ts";
+import type { AnyOperation } from "../src/operations/operation.ts";
 import type { ApiKey, ParsedApiKeys, Role } from "../src/config/api_keys.ts";
 import { HttpServer } from "../src/http/server.ts";
 import { ApiStore } from "../src/redis/api_store.ts";

@@ -4,7 +4,7 @@ import { quote } from "../config/redact.ts";
 import { Mask } from "../message/mask.ts";
 import { type MessageView, type PlacedMessage, viewMessage } from "../message/message_view.ts";
 import { LIST_NAMES, type ListName } from "../redis/list_reader.ts";
-import type { LookContext } from "./context.ts";
+import type { LookContext, OperatedSource } from "./context.ts";
 import { OperationError } from "./operation.ts";
 
 /** Longest text of a member in a row, in characters. */
@@ -27,8 +27,16 @@ export const SHOWN = Type.Record(
 
 /** Finds a source by its name. @throws OperationError `not_found` */
 export function findSource({ sources }: LookContext, name: string): LookedSource {
-  const all = sources(), found = all.find(({ parts }) => parts.setup.policy.name === name);
-  if (found) return found.parts;
+  return findRunning(sources(), name).parts;
+}
+
+/** Finds a running source by its name. @throws OperationError `not_found` */
+export function findRunning<Source extends { readonly parts: Pick<OperatedSource, "setup"> }>(
+  all: readonly Source[],
+  name: string,
+): Source {
+  const found = all.find(({ parts }) => parts.setup.policy.name === name);
+  if (found) return found;
   const wanted = `one of ${all.map(({ parts }) => parts.setup.policy.name).join(", ")}`;
   throw new OperationError("not_found", `source ${quote(name)} is not ${wanted}`, [
     { field: "source", value: name, wanted },

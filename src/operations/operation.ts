@@ -1,6 +1,7 @@
 /** An operation: one user action with one definition for every interface (command line, HTTP). */
 import type { TSchema } from "typebox";
 import { type Role, ROLES } from "../config/api_keys.ts";
+import { explainRedisError } from "../redis/advice.ts";
 import { StoreError } from "../redis/errors.ts";
 
 /** A JSON Schema (2020-12), written by hand or with TypeBox. */
@@ -40,12 +41,11 @@ export interface Operation<Context, Input, Output> {
   readonly runsIn: "service" | "command";
   readonly role: OperationRole;
   readonly input: JsonSchema;
-  /** Schema of the output, or of each item if it is a stream. */
   readonly output: JsonSchema;
   /** Default: not offered over HTTP. */
   readonly http?: OperationHttp;
-  /** Whether the output is an `AsyncIterable` of items. Default: false. */
-  readonly stream?: boolean;
+  /** Streams have a type of their own. */
+  readonly stream?: false;
   /**
    * Rejects with an {@link OperationError} if it cannot do what was asked, with a `StoreError` if Redis fails, else only
    * for a bug.
@@ -54,9 +54,9 @@ export interface Operation<Context, Input, Output> {
 }
 
 /** An operation whose result is a stream of items: HTTP sends NDJSON, the command line writes lines. */
-export interface StreamOperation<Context, Input, Item> extends Omit<Operation<Context, Input, Item>, "run"> {
+export interface StreamOperation<Context, Input, Item> extends Omit<Operation<Context, Input, Item>, "run" | "stream"> {
   readonly stream: true;
-  /** Schema of one item. */
+  /** Schema of one item; a text is a line of JSON already. */
   readonly output: JsonSchema;
   /**
    * The first `next()` rejects as {@link Operation.run} does; later ones with a `StoreError` if Redis fails. If the context's
@@ -64,6 +64,10 @@ export interface StreamOperation<Context, Input, Item> extends Omit<Operation<Co
    */
   run(context: Context, input: Input): AsyncIterable<Item>;
 }
+
+/** Any operation: its context and input are checked where it is defined. */
+// deno-lint-ignore no-explicit-any
+export type AnyOperation = Operation<any, any, unknown> | StreamOperation<any, any, unknown>;
 
 /** Why an operation did not do what was asked. */
 export const OPERATION_ERROR_CODES = [
@@ -91,6 +95,16 @@ export interface InputProblem {
   readonly wanted: string;
 }
 
+/** One sentence about a member. */
+export function describeProblem({ field, value, wanted }: InputProblem): string {
+  return value === undefined ? `${field} is missing: ${wanted}` : `${field} ${JSON.stringify(value)} is not ${wanted}`;
+}
+
+/** An error that names every problem of an input. */
+export function invalidInput(problems: readonly InputProblem[]): OperationError {
+  return new OperationError("invalid", problems.map(describeProblem).join("; "), problems);
+}
+
 /** Thrown by an operation that refuses. The message is shown to the caller. */
 export class OperationError extends Error {
   override readonly name = "OperationError";
@@ -112,6 +126,6 @@ export class OperationError extends Error {
 /** Converts what {@link Operation.run} rejected with; `null` for a bug. */
 export function toOperationError(error: unknown): OperationError | null {
   if (error instanceof OperationError) return error;
-  if (error instanceof StoreError) return new OperationError("unavailable", `Redis: ${error.message}`);
+  if (error instanceof StoreError) return new OperationError("unavailable", `Redis: ${explainRedisError(error)}`);
   return null;
 }
