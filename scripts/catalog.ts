@@ -1,5 +1,5 @@
 /** Makes the catalog of the command line (`src/cli/catalog.json`) from the registry of operations. */
-import type { SchemaObject } from "../src/api/input.ts";
+import type { SchemaObject } from "../src/operations/input.ts";
 import { createRoutes, type Route } from "../src/api/routes.ts";
 import type { Member, MemberKind, Offer } from "../src/cli/catalog.ts";
 import { OPERATIONS } from "../src/operations/registry.ts";
@@ -18,10 +18,13 @@ function describeRoute({ operation, http, path, members }: Route): Offer {
   const properties = (input.properties ?? {}) as Readonly<Record<string, SchemaObject>>;
   const required = (input.required ?? []) as readonly string[];
   const partOf = (name: string): Member["in"] =>
-    name === http.upload ? "upload" : (["path", "query", "body"] as const).find((part) => members[part].includes(name))!;
+    name === http.upload
+      ? "upload"
+      : (["path", "query", "body"] as const).find((part) => members[part].includes(name))!;
   return {
     ...{ name: operation.name, summary: operation.summary, role: operation.role, method: http.method, path },
-    ...(operation.stream ? { stream: true } : {}),
+    ...(operation.stream ? { stream: true as const } : {}),
+    ...(http.status === 201 ? { plans: true as const } : {}),
     members: Object.fromEntries(
       Object.entries(properties).filter(([name]) => name !== http.ifMatch).map(([name, schema]) => [name, {
         in: partOf(name),

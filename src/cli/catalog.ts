@@ -31,8 +31,17 @@ export interface Offer {
   readonly path: string;
   /** Whether the answer is NDJSON. */
   readonly stream?: true;
+  /** Whether it plans a job, which moves nothing before it is confirmed. */
+  readonly plans?: true;
   readonly members: Readonly<Record<string, Member>>;
 }
 
 /** Every operation that is offered over HTTP. */
 export const OFFERS: readonly Offer[] = catalog as unknown as readonly Offer[];
+
+/** Finds an operation by its name. @throws RangeError if this program does not know it */
+export function findOffer(name: string): Offer {
+  const found = OFFERS.find((offer) => offer.name === name);
+  if (!found) throw new RangeError(`There is no operation ${name}`);
+  return found;
+}

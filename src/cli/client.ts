@@ -86,21 +86,28 @@ export class ApiClient {
   }
 
   #compose({ method, path, members }: Offer, input: Input): { url: URL; init: RequestInit & { duplex?: "half" } } {
-    const url = new URL(this.#connection.url + path.replaceAll(/\{(\w+)\}/g, (_, name) => encodeURIComponent(String(input[name]))));
+    const url = new URL(
+      this.#connection.url + path.replaceAll(/\{(\w+)\}/g, (_, name) => encodeURIComponent(String(input[name]))),
+    );
     const body: Record<string, unknown> = {};
     let upload: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
     for (const [name, value] of Object.entries(input)) {
       const part = members[name]?.in ?? "query";
       if (part === "body") body[name] = value;
       else if (part === "upload") upload = value as typeof upload;
-      else if (part === "query") for (const one of [value].flat()) url.searchParams.append(name, String(one));
+      else if (part === "query") { for (const one of [value].flat()) url.searchParams.append(name, String(one)); }
     }
     const headers: Record<string, string> = {
       accept: "application/json, application/x-ndjson",
       "x-api-key": this.#connection.key.reveal(),
     };
     if (method === "GET") return { url, init: { method, headers } };
-    if (upload) return { url, init: { method, headers: { ...headers, "content-type": "application/x-ndjson" }, body: upload, duplex: "half" } };
+    if (upload) {
+      return {
+        url,
+        init: { method, headers: { ...headers, "content-type": "application/x-ndjson" }, body: upload, duplex: "half" },
+      };
+    }
     Object.assign(headers, { "content-type": "application/json", "idempotency-key": createId() });
     return { url, init: { method, headers, body: JSON.stringify(body) } };
   }
@@ -141,7 +148,9 @@ function toError({ code = "", title = "", detail = "", problems = [], correlatio
     const name = flagOf(field);
     return value === null ? `${name}: ${wanted}` : `${name} ${escapeHidden(JSON.stringify(value))} is not ${wanted}`;
   });
-  const text = problems.length > 1 ? `${title}:\n${flags.map((one) => `  ${one}`).join("\n")}` : flags[0] ?? escapeHidden(detail);
+  const text = problems.length > 1
+    ? `${title}:\n${flags.map((one) => `  ${one}`).join("\n")}`
+    : flags[0] ?? escapeHidden(detail);
   const trace = code === "internal" ? ` (correlation id ${id})` : "";
   return new ApiError(`${text}${trace}`, { code, exitCode: EXIT_CODES[code] ?? EXIT.failed });
 }

@@ -38,7 +38,11 @@ export function findConnection(flags: ConnectionFlags, settings: ClientSettings)
     key = read;
   }
   const local = given === "" ? readLocalKey(settings.localKeyPath) : null;
-  const url = given !== "" ? given : local?.ok ? local.url : `http://${loopbacksFor(settings.bindAddress)[0]}:${settings.apiPort}`;
+  const url = given !== ""
+    ? given
+    : local?.ok
+    ? local.url
+    : `http://${loopbacksFor(settings.bindAddress)[0]}:${settings.apiPort}`;
   key ??= local?.ok ? local.key : null;
   if (key !== null) return { ok: true, connection: { url: url.replace(/\/+$/, ""), key } };
   const names = `${FIELDS.clientKey.variable}, ${FIELDS.clientKey.variable}_FILE or --key-file`;

@@ -12,5 +12,6 @@ export const NEEDS = {
   check: () => import("../operations/check.ts"),
   once: () => import("../operations/once.ts"),
   createKey: () => import("../config/create_key.ts"),
+  runApi: () => import("./run_api.ts"),
   service: () => import("../app/service.ts"),
 } as const;

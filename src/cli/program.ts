@@ -4,6 +4,7 @@ import { EXIT } from "../runtime/exit.ts";
 import { VERSION } from "../app/version.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
 import type { CliContext } from "./context.ts";
+import { addApiCommands } from "./api_commands.ts";
 import { addCheckCommand } from "./check.ts";
 import { addConfigCommand } from "./config.ts";
 import { addHealthCommand } from "./health.ts";
@@ -29,7 +30,8 @@ export async function runCli(
   }
 }
 
-function createProgram(context: CliContext, argv: readonly string[]): Command {
+/** Creates the command line. */
+export function createProgram(context: CliContext, argv: readonly string[]): Command {
   const outputError = (text: string, write: (text: string) => void) => write(hideValues(text, argv));
   const program = new Command("mutt-remediation")
     .description("Replays dead letters of Redis lists when the system behind them accepts messages again.")
@@ -55,11 +57,17 @@ Examples:
   addConfigCommand(program, context);
   addKeyCommand(program);
   addVersionCommand(program);
+  addApiCommands(program, context);
   // Subcommands do not inherit these.
-  for (const command of program.commands.flatMap((one) => [one, ...one.commands])) {
+  for (const command of listCommands(program)) {
     command.exitOverride().configureOutput({ writeOut, writeErr, outputError }).showHelpAfterError("(see --help)");
   }
   return program;
+}
+
+/** All commands below a command. */
+export function listCommands(command: Command): readonly Command[] {
+  return command.commands.flatMap((one) => [one, ...listCommands(one)]);
 }
 
 /** Redacts every argument in an error text that does not look like a command or an option: it may be a secret. */

@@ -685,7 +685,8 @@ export const FIELDS = {
     variable: "REMEDIATION_LOCAL_KEY_FILE",
     group: "Command line",
     default: "/run/mutt-remediation/local.json",
-    doc: "File with the key of the commands on this machine: the service writes it at each start if its directory exists " +
+    doc:
+      "File with the key of the commands on this machine: the service writes it at each start if its directory exists " +
       "(docs/security.md). Below /run/mutt-remediation.",
   }),
   clientUrl: httpUrl({

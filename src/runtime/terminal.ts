@@ -1,5 +1,7 @@
 /** The terminal: its size, one line of input, keys, and whether colours are wanted. */
 
+import process from "node:process";
+
 /** Size if there is no terminal. */
 const NO_TERMINAL = { columns: 120, rows: 40 };
 
@@ -11,6 +13,11 @@ export function isOutTerminal(): boolean {
 /** Whether an operator can answer a question: both standard input and standard error are terminals. */
 export function canAsk(): boolean {
   return Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
+}
+
+/** Standard error as a stream, for a library that draws. */
+export function errStream(): NodeJS.WritableStream {
+  return process.stderr;
 }
 
 /** Whether to print colours: to a terminal, unless `NO_COLOR` is set (no-color.org). */
