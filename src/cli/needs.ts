@@ -12,6 +12,8 @@ export const NEEDS = {
   check: () => import("../operations/check.ts"),
   once: () => import("../operations/once.ts"),
   createKey: () => import("../config/create_key.ts"),
+  complete: () => import("./complete.ts"),
+  top: () => import("./top.ts"),
   runApi: () => import("./run_api.ts"),
   service: () => import("../app/service.ts"),
 } as const;

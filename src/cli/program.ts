@@ -7,6 +7,7 @@ import type { CliContext } from "./context.ts";
 import { addApiCommands } from "./api_commands.ts";
 import { addCheckCommand } from "./check.ts";
 import { addConfigCommand } from "./config.ts";
+import { addCompleteCommand, addTopCommand } from "./extra_commands.ts";
 import { addHealthCommand } from "./health.ts";
 import { addKeyCommand } from "./key.ts";
 import { addOnceCommand } from "./once.ts";
@@ -32,13 +33,17 @@ export async function runCli(
 
 /** Creates the command line. */
 export function createProgram(context: CliContext, argv: readonly string[]): Command {
-  const outputError = (text: string, write: (text: string) => void) => write(hideValues(text, argv));
+  const program = createPlainProgram(context, argv);
+  addCompleteCommand(program, { argv, createPlain: () => createPlainProgram(context, argv) });
+  configure(program, argv);
+  return program;
+}
+
+/** Creates the command line without `complete`. */
+function createPlainProgram(context: CliContext, argv: readonly string[]): Command {
   const program = new Command("mutt-remediation")
     .description("Replays dead letters of Redis lists when the system behind them accepts messages again.")
     .version(VERSION, "--version", "print the version")
-    .configureOutput({ writeOut, writeErr, outputError })
-    .showHelpAfterError("(see --help)")
-    .exitOverride()
     .addHelpText(
       "after",
       `
@@ -47,7 +52,10 @@ Settings are environment variables or lines of a file .env in the working direct
 Examples:
   mutt-remediation                     run the service
   mutt-remediation once --dry-run      see what one cycle would do
-  mutt-remediation health              ask the running service`,
+  mutt-remediation status              ask the running service what it does and why
+  mutt-remediation dlq groups          see what is in the dead-letter queue
+
+Exit codes: docs/cli.md.`,
     );
   addRunCommand(program, context);
   addOnceCommand(program, context);
@@ -58,11 +66,16 @@ Examples:
   addKeyCommand(program);
   addVersionCommand(program);
   addApiCommands(program, context);
-  // Subcommands do not inherit these.
-  for (const command of listCommands(program)) {
+  addTopCommand(program, context);
+  return program;
+}
+
+/** Output and exits of every command: subcommands do not inherit them. */
+function configure(program: Command, argv: readonly string[]): void {
+  const outputError = (text: string, write: (text: string) => void) => write(hideValues(text, argv));
+  for (const command of [program, ...listCommands(program)]) {
     command.exitOverride().configureOutput({ writeOut, writeErr, outputError }).showHelpAfterError("(see --help)");
   }
-  return program;
 }
 
 /** All commands below a command. */
