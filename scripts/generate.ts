@@ -23,6 +23,8 @@ import { aclRules, CLUSTER_GRANT, COMMAND_GRANTS, keyGrants } from "./redis_acl.
 import { MAX_FILE_BYTES } from "../src/runtime/process.ts";
 import { parse, stringify } from "yaml";
 import { createCatalog } from "./catalog.ts";
+import { code, renderTable } from "./markdown.ts";
+import { renderCliPage, renderManPage } from "./manual.ts";
 import { filesIn, ROOT } from "./child.ts";
 import { readRoomImports, reduceImports } from "./room_imports.ts";
 import { renderDashboard } from "./dashboard.ts";
@@ -40,6 +42,8 @@ export function renderFiles(): ReadonlyMap<string, string> {
     ["docs/architecture.md", renderArchitecturePage()],
     ["docs/api.md", renderApiPage()],
     ["src/cli/catalog.json", renderCatalog()],
+    ["docs/cli.md", renderCliPage()],
+    ["docs/mutt-remediation.1", renderManPage()],
     ["k8s/components/monitoring/prometheusrule.yaml", renderPrometheusRule()],
     ["monitoring/grafana/dashboards/mutt-remediation.json", renderDashboard()],
   ]);
@@ -362,17 +366,6 @@ function describeRow(field: Field<unknown>): string[] {
 function describeMember(name: (typeof SOURCE_MEMBERS)[number]): string[] {
   const { initialText, wants, doc } = SOURCE_FIELDS[name];
   return [code(name), initialText ?? "must be given", wants, doc];
-}
-
-function code(text: string): string {
-  return `\`${text}\``;
-}
-
-/** Builds a Markdown table with aligned columns, as `deno fmt` formats it. */
-function renderTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((title, at) => Math.max(3, title.length, ...rows.map((row) => row[at]!.length)));
-  const line = (cells: readonly string[]) => `| ${cells.map((cell, at) => cell.padEnd(widths[at]!)).join(" | ")} |\n`;
-  return line(head) + line(widths.map((width) => "-".repeat(width))) + rows.map(line).join("");
 }
 
 function differsFrom(path: URL, text: string): boolean {

@@ -115,11 +115,11 @@ function attributeOf(name: string): string {
   return flagOf(name).slice(2).replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
-function describeRest({ offer, words }: Wording, examples: readonly string[]): string {
+function describeRest({ offer, words, args }: Wording, examples: readonly string[]): string {
   const bulk = offer.plans
     ? "\nShows its plan and asks. Nothing moves before the answer y. Ctrl-C while the job runs does not stop it.\n"
     : "";
-  const shown = examples.length > 0 ? examples : [words.join(" ")];
+  const shown = examples.length > 0 ? examples : [[...words, ...args.map((name) => name.toUpperCase())].join(" ")];
   return `${bulk}\nNeeds the role ${offer.role}. Exit codes: docs/cli.md.\n\n${
     shown.length > 1 ? "Examples" : "Example"
   }:\n${shown.map((one) => `  mutt-remediation ${one}`).join("\n")}`;

@@ -146,6 +146,7 @@ function whyNot(error: unknown): string {
 function toError({ code = "", title = "", detail = "", problems = [], correlation_id: id }: ProblemDocument): ApiError {
   const flags = problems.map(({ field, value, wanted }) => {
     const name = flagOf(field);
+    if (wanted.startsWith("at ")) return `${name} ${escapeHidden(JSON.stringify(value))}: ${wanted}`;
     return value === null ? `${name}: ${wanted}` : `${name} ${escapeHidden(JSON.stringify(value))} is not ${wanted}`;
   });
   const text = problems.length > 1

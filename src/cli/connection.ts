@@ -71,7 +71,6 @@ function readKeyFile(path: string): Secret | string {
 function readLocalKey(
   path: string,
 ): { readonly ok: true; readonly url: string; readonly key: Secret } | { readonly ok: false; readonly why: string } {
-  if (path === "") return { ok: false, why: `${FIELDS.localKeyPath.variable} is empty` };
   try {
     const { url, key } = JSON.parse(readTextFile(path));
     if (typeof url === "string" && typeof key === "string") return { ok: true, url, key: new Secret(key) };

@@ -75,11 +75,15 @@ function describeExplained(
     ? ""
     : `  Empty in about ${describeDuration(estimate.seconds * 1_000)}, if nothing arrives\n`;
   const lines = closed.map((gate) =>
-    `  ${paint("yellow", "closed")} ${gate.name} (${gate.reason}) for ${since(gate.since)}: ${textOf(gate.words)}. ${
-      textOf(gate.detail)
-    }${gate.next === null ? "" : `; asked again ${until(gate.next)}`}\n`
+    `  ${paint("yellow", "closed")} ${gate.name} (${gate.reason}) for ${since(gate.since)}: ${describeGate(gate)}${
+      gate.next === null ? "" : `; asked again ${until(gate.next)}`
+    }\n`
   );
   return `  ${textOf(sentence)}\n${done}${lines.join("")}`;
+}
+
+function describeGate({ words, detail }: { words: string; detail: string }): string {
+  return detail.includes(words) ? textOf(detail) : `${textOf(words)}. ${textOf(detail)}`;
 }
 
 function viewPage({ depth, movedOn, rows, newer, older }: BrowsedPage): string {

@@ -686,8 +686,8 @@ export const FIELDS = {
     group: "Command line",
     default: "/run/mutt-remediation/local.json",
     doc:
-      "File with the key of the commands on this machine: the service writes it at each start if its directory exists " +
-      "(docs/security.md). Below /run/mutt-remediation.",
+      "File with the key of commands on this machine, below /run/mutt-remediation: written at each start if its directory " +
+      "exists (docs/security.md#the-local-key). none: no such key.",
   }),
   clientUrl: httpUrl({
     variable: "REMEDIATION_URL",
