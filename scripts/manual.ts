@@ -85,7 +85,7 @@ every 2 s, until Ctrl-C. Control characters of messages are escaped.
 ${renderTable(["code", "meaning"], codes)}
 ## Commands
 
-`dead` and `target` have the commands of `dlq`: they look at the dead list, and at the list that a source replays to.
+\`dead\` and \`target\` have the commands of \`dlq\`: they look at the dead list, and at the list that a source replays to.
 
 ${actions.map(renderCommand).join("\n")}`;
 }

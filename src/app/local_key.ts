@@ -2,12 +2,10 @@
  * The local key: a key of the API for commands on this machine, so that they need no configuration. It is random, new at each
  * start, has role admin and the name `local`, and is in a file that only this user and root can read.
  */
+import { NONE } from "../config/field.ts";
 import { createKey } from "../config/create_key.ts";
 import { type ApiKey, parseApiKeys } from "../config/api_keys.ts";
 import { readFileIfAny, removeFile, writePrivateFile } from "../runtime/process.ts";
-
-/** Path that means no local key. */
-const NONE = "none";
 
 /** A local key whose file could be created. */
 export interface LocalKey {
