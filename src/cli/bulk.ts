@@ -33,8 +33,7 @@ export async function planAndStart(
     return EXIT.done;
   }
   if (!flags.yes && !await agrees(context)) {
-    if (!context.signal.aborted) await client.run(findOffer("jobs_cancel"), name);
-    writeErr("Nothing was started, and nothing has moved.\n");
+    writeErr("Nothing was started, and nothing has moved. The plan expires by itself.\n");
     return context.signal.aborted ? EXIT.interrupted : EXIT.failed;
   }
   const started = await client.run(findOffer("jobs_confirm"), name);

@@ -33,14 +33,14 @@ export async function runCli(
 
 /** Creates the command line. */
 export function createProgram(context: CliContext, argv: readonly string[]): Command {
-  const program = createPlainProgram(context, argv);
-  addCompleteCommand(program, { argv, createPlain: () => createPlainProgram(context, argv) });
+  const program = createPlainProgram(context);
+  addCompleteCommand(program, { argv, createPlain: () => createPlainProgram(context) });
   configure(program, argv);
   return program;
 }
 
 /** Creates the command line without `complete`. */
-function createPlainProgram(context: CliContext, argv: readonly string[]): Command {
+function createPlainProgram(context: CliContext): Command {
   const program = new Command("mutt-remediation")
     .description("Replays dead letters of Redis lists when the system behind them accepts messages again.")
     .version(VERSION, "--version", "print the version")

@@ -37,7 +37,7 @@ export async function runTop(client: ApiClient, { signal }: CliContext): Promise
   const over = new AbortController(), ended = AbortSignal.any([signal, over.signal]);
   const history = new Map<string, Depth[]>();
   writeOut(ENTER);
-  const keys = onKeys((text) => /[q\x03]/.test(text) && over.abort(), ended);
+  const keys = onKeys((text) => text.includes("q") && over.abort(), ended);
   try {
     while (!ended.aborted) {
       draw(await compose(client, history).catch((error) => explainFailure(error, ended)));

@@ -1,6 +1,5 @@
 /** docs/operations.md as somebody on call types it: every command, in an outage of Moogsoft made of the demo's parts. */
 import assert from "node:assert/strict";
-import { Buffer } from "node:buffer";
 import { DEMO_API_KEY, generateDeadLetters } from "../../testkit/mutt/dead_letters.ts";
 import { type MockMoog, startMockMoog } from "../../testkit/mutt/mock_moog.ts";
 import { onPath, ROOT } from "../../scripts/child.ts";
