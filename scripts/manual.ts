@@ -21,7 +21,7 @@ const EXIT_TEXTS: Readonly<Record<keyof typeof EXIT, string>> = {
 
 /** Every command that does something, with its full name. */
 function listActions(): readonly { readonly name: string; readonly command: Command }[] {
-  const program = createProgram({ signal: new AbortController().signal, onHangup: () => {}, exitCode: 0 }, []);
+  const program = createProgram({ signal: new AbortController().signal, onHangup: () => {}, exitCode: 0 }, ["help"]);
   return listCommands(program).filter((one) => one.name() !== "help" && !isGroup(one)).map((command) => ({
     ...{ command, name: fullName(command) },
   }));

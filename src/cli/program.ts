@@ -31,16 +31,20 @@ export async function runCli(
   }
 }
 
-/** Creates the command line. */
+/** Creates the command line. The many commands of the API are left out if `argv` names another command, or none: that starts sooner. */
 export function createProgram(context: CliContext, argv: readonly string[]): Command {
-  const program = createPlainProgram(context);
-  addCompleteCommand(program, { argv, createPlain: () => createPlainProgram(context) });
+  const program = createOwnCommands(context);
+  const isOwn = argv.length === 0 || program.commands.some((command) => command.name() === argv[0]);
+  if (!isOwn) {
+    addRemoteCommands(program, context);
+    addCompleteCommand(program, { argv, createPlain: () => addRemoteCommands(createOwnCommands(context), context) });
+  }
   configure(program, argv);
   return program;
 }
 
-/** Creates the command line without `complete`. */
-function createPlainProgram(context: CliContext): Command {
+/** Creates the command line with the commands that need no API. */
+function createOwnCommands(context: CliContext): Command {
   const program = new Command("mutt-remediation")
     .description("Replays dead letters of Redis lists when the system behind them accepts messages again.")
     .version(VERSION, "--version", "print the version")
@@ -65,6 +69,10 @@ Exit codes: docs/cli.md.`,
   addConfigCommand(program, context);
   addKeyCommand(program);
   addVersionCommand(program);
+  return program;
+}
+
+function addRemoteCommands(program: Command, context: CliContext): Command {
   addApiCommands(program, context);
   addTopCommand(program, context);
   return program;

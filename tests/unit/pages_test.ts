@@ -76,7 +76,7 @@ Deno.test("pages: name only variables that are read", () => {
 });
 
 Deno.test("pages: name only commands and flags that there are", () => {
-  const program = createProgram({ signal: new AbortController().signal, onHangup: () => {}, exitCode: 0 }, []);
+  const program = createProgram({ signal: new AbortController().signal, onHangup: () => {}, exitCode: 0 }, ["help"]);
   const nameOf = (command: Command): string =>
     command.parent?.parent ? `${nameOf(command.parent)} ${command.name()}` : command.name();
   const commands = new Map(
