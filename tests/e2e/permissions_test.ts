@@ -275,6 +275,28 @@ for (const folder of ["/run/redis", "/var/run/redis"]) {
   });
 }
 
+/** Whether a service that cannot reach Redis leaves its local key. */
+async function leavesLocalKey(permissions: string[]): Promise<boolean> {
+  const file = `/run/mutt-remediation/test-${Deno.pid}.json`;
+  Deno.mkdirSync("/run/mutt-remediation", { recursive: true });
+  await using service = startService({
+    permissions,
+    env: { REDIS_HOST: "127.0.0.1", REDIS_PORT: "1", REMEDIATION_API_PORT: "0", REMEDIATION_LOCAL_KEY_FILE: file },
+  });
+  await service.ports();
+  const isThere = service.events("listening")[0]!.api_port !== undefined;
+  service.signal("SIGTERM");
+  await service.exit;
+  return isThere;
+}
+
+needs("--allow-write=/run/mutt-remediation", {
+  what: "the local key is a file there",
+  ignore: canWriteTo("/run/mutt-remediation") ? undefined : "no file can be made below /run/mutt-remediation",
+  works: async (permissions) => assert.equal(await leavesLocalKey(permissions), true),
+  fails: async (permissions) => assert.equal(await leavesLocalKey(permissions), false),
+});
+
 function canWriteTo(folder: string): boolean {
   const probe = `${folder}/mutt-remediation-test-${Deno.pid}`;
   const isThere = isFolder(folder);
