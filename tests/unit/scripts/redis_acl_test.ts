@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { aclRules, COMMAND_GRANTS } from "../../../scripts/redis_acl.ts";
+import { aclRules, COMMAND_GRANTS, JOB_SCRIPTS } from "../../../scripts/redis_acl.ts";
 
 const SCRIPTS = new URL("../../../src/redis/scripts/", import.meta.url);
 const GRANTED = COMMAND_GRANTS.flatMap(({ commands }) => commands);
@@ -7,9 +7,6 @@ const GRANTED = COMMAND_GRANTS.flatMap(({ commands }) => commands);
 Deno.test("aclRules: grants every command once", () => {
   assert.equal(new Set(GRANTED).size, GRANTED.length);
 });
-
-/** Scripts that only jobs run. */
-const JOB_SCRIPTS = /(_job|sweep_chunk|restore_chunk)\.lua$/;
 
 Deno.test("aclRules: grants what any script calls, on the rarest of its paths too, as a command that nothing moves without", () => {
   const needed = COMMAND_GRANTS.filter(({ without }) => without === null).flatMap(({ commands }) => commands);
