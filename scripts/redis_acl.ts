@@ -14,6 +14,9 @@ export interface CommandGrant {
   readonly without: string | null;
 }
 
+/** Files of the scripts that only jobs run: without their commands, automatic replay works. */
+export const JOB_SCRIPTS = /(_job|sweep_chunk|restore_chunk)\.lua$/;
+
 /** Every command that the service sends or its scripts call; Redis checks the ACL for both. */
 export const COMMAND_GRANTS: readonly CommandGrant[] = [
   { commands: ["eval", "evalsha"], why: "Scripts.", without: null },
