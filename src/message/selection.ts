@@ -14,6 +14,10 @@ export interface Selection {
   readonly query: string;
   /** Ids of which a message must have one; absent: any. */
   readonly ids?: readonly string[];
+  /** The instant that ages count to, in milliseconds since the epoch, so that every run decides alike; absent: now. */
+  readonly atMs?: number;
+  /** Id of the job that must have buried a message; absent: any, or none. */
+  readonly buriedBy?: string;
 }
 
 /** Most ids of a selection. */

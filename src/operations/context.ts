@@ -114,7 +114,7 @@ export interface RunningSource {
   readonly parts:
     & Pick<
       OperatedSource,
-      "setup" | "board" | "replay" | "leadership" | "oldest" | "flow" | "lists"
+      "setup" | "board" | "replay" | "leadership" | "oldest" | "flow" | "lists" | "jobs"
     >
     & { readonly control: Pick<SourceControl, keyof SourceControl> };
   readonly loop: Pick<ReplayLoop, "isStarted" | "isTurning" | "wake">;
