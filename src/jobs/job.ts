@@ -124,9 +124,10 @@ export function parseJob(id: string, fields: Readonly<Record<string, string | un
 function parseOverrides(text: string | undefined): readonly GateOverride[] {
   const found = parseJson(text);
   if (!Array.isArray(found)) return [];
-  return found.flatMap(({ gate, reason }: Partial<GateOverride>) =>
-    gate && hasTrait(gate, "canBeOverridden") && typeof reason === "string" ? [{ gate, reason }] : []
-  );
+  return found.flatMap((one: Partial<GateOverride> | null) => {
+    const { gate, reason } = one ?? {};
+    return gate && hasTrait(gate, "canBeOverridden") && typeof reason === "string" ? [{ gate, reason }] : [];
+  });
 }
 
 /** An override ends with its job, or this long after the job's start, in milliseconds. */

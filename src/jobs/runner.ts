@@ -316,7 +316,7 @@ export class JobRunner {
       if (running?.id !== work.id || running.phase !== "act" || running.isPaused) return GO_ON;
       if (chunk.messages.length === 0) return await this.#finish(work, { status: "done", trashMs: 0 });
       const context = { policy: this.#policy, record, nowMs, maxPoisonRetries, maxMessageBytes };
-      const plan = buryChunk(chunk, { ...context, failedAt: toIso(clock.nowMs()), by: job.by });
+      const plan = buryChunk(chunk, { ...context, failedAt: toIso(clock.nowMs()), by: job.by, job: job.id });
       const move = this.#createMove(record.sequence, nowMs + clock.monotonicMs() - readAtMs);
       const { moves, messages, oversize, endsCycle, spent, firsts } = plan;
       const fields = jobFields(running, { replayed: 0, dead: moves.length });
