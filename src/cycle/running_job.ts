@@ -31,6 +31,8 @@ export interface RunningJob {
   /** Messages that its plan picked. */
   readonly planned: number;
   readonly list: JobList;
+  /** Names of the gates that an admin overrides for it, in words; empty: none. */
+  readonly overrides: string;
   readonly phase: JobPhase;
   readonly isPaused: boolean;
   readonly isCancelled: boolean;
@@ -49,7 +51,7 @@ export const JOB_PROGRESS_FIELDS = [
   ...["job", "jobPhase", "jobPaused", "jobCancelled", "jobLeft", "jobSwept", "jobPicked", "jobReplayed", "jobDead"],
 ];
 /** All fields of a job: those of {@link JOB_PROGRESS_FIELDS}, and those that its start writes. */
-export const JOB_FIELDS = [...JOB_PROGRESS_FIELDS, "jobVerb", "jobBy", "jobPlanned", "jobList"];
+export const JOB_FIELDS = [...JOB_PROGRESS_FIELDS, "jobVerb", "jobBy", "jobPlanned", "jobList", "jobOverrides"];
 
 /** Parses the fields. `whole` reads a whole number. `null`: no job runs. A phase or verb that is not known reads as cancelled. */
 export function parseRunningJob(text: (name: string) => string, whole: (name: string) => number): RunningJob | null {
@@ -63,6 +65,7 @@ export function parseRunningJob(text: (name: string) => string, whole: (name: st
     by: text("jobBy"),
     planned: whole("jobPlanned"),
     list: text("jobList") === "dead" ? "dead" : "dlq",
+    overrides: text("jobOverrides"),
     phase: phase ?? "restore",
     isPaused: text("jobPaused") === "1",
     isCancelled: text("jobCancelled") === "1" || verb === undefined || phase === undefined,

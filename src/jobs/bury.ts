@@ -4,7 +4,10 @@ import { buryAsAsked } from "../message/verdict.ts";
 import { type JudgeContext, type JudgedChunk, verdictContext } from "../replay/judge_chunk.ts";
 
 /** Returns the moves of the chunk. `by`: name of the operator, for the log; `job`: id of the job, for the stamps. */
-export function buryChunk({ messages }: Chunk, { by, job, ...context }: JudgeContext & { by: string; job: string }): JudgedChunk {
+export function buryChunk(
+  { messages }: Chunk,
+  { by, job, ...context }: JudgeContext & { by: string; job: string },
+): JudgedChunk {
   const judging = verdictContext(context), detail = `an operator (${by}) buried it`;
   const verdicts = messages.map((message) => buryAsAsked(message, { context: judging, detail, job }));
   return {

@@ -82,7 +82,7 @@ export function plannedFields(job: PlannedJob): Readonly<Record<string, string>>
     ...{ depth: String(depth), newestBytes: String(newestBytes), newestDigest },
     selection: JSON.stringify(selection),
     plan: JSON.stringify(plan ?? null),
-    overrides: JSON.stringify(overrides),
+    ...{ overrides: JSON.stringify(overrides), overridden: overrides.map(({ gate }) => gate).join(", ") },
     ...{ undoes: undoes?.id ?? "", undoesVerb: undoes?.verb ?? "" },
   };
 }

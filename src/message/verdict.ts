@@ -2,7 +2,15 @@
 import { sealEnvelope } from "./envelope.ts";
 import { type CycleTally, weigh } from "../cycle/evidence.ts";
 import { findMember, isContainer, isFalsy, type JsonObject, numberOf } from "./json_object.ts";
-import { type DeathStamp, findStamp, type FoundStamp, MAX_COUNT, type ReplayStamp, stampDeath, stampReplay } from "./stamp.ts";
+import {
+  type DeathStamp,
+  findStamp,
+  type FoundStamp,
+  MAX_COUNT,
+  type ReplayStamp,
+  stampDeath,
+  stampReplay,
+} from "./stamp.ts";
 import { readMessage } from "./read_message.ts";
 import { type DeadReason, FAILED_AT_MEMBER, SHED_MEMBER, type SourcePolicy } from "./source_policy.ts";
 
@@ -205,7 +213,9 @@ function hasContainer(message: JsonObject, name: string): boolean {
   return member !== null && isContainer(member);
 }
 
-function deathOf({ reason, context, job }: Pick<Burial, "reason" | "context"> & { job: string | undefined }): DeathStamp {
+function deathOf(
+  { reason, context, job }: Pick<Burial, "reason" | "context"> & { job: string | undefined },
+): DeathStamp {
   return { reason, failedAt: context.failedAt, ...(job === undefined ? {} : { job }) };
 }
 

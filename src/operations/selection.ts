@@ -45,10 +45,12 @@ export interface ScannedChunk {
 /** Finds the source and compiles the query. @throws OperationError with every problem of the query */
 export function openSelection(
   context: Pick<LookContext, "sources" | "clock">,
-  { list = "dlq", query: text = "", ...given }: Static<typeof SELECTION> & Pick<Selection, "ids" | "atMs" | "buriedBy">,
+  { source: name, list = "dlq", query: text = "" }: Static<typeof SELECTION>,
+  more: Pick<Selection, "ids" | "atMs" | "buriedBy"> = {},
 ): OpenSelection {
-  const source = findSource(context, given.source);
-  const selection = { atMs: context.clock.nowMs(), ...given, list, query: text }, query = compileSelection(selection);
+  const source = findSource(context, name);
+  const selection = { atMs: context.clock.nowMs(), ...more, source: name, list, query: text };
+  const query = compileSelection(selection);
   if (query.ok) return { source, selection, query };
   const problems = query.problems.map(({ position, found, wanted }) => ({
     field: "query",
