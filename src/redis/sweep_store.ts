@@ -6,7 +6,7 @@
  */
 import type { Redis } from "ioredis";
 import type { Chunk, ChunkBounds } from "../cycle/chunk.ts";
-import type { JobList, JobPhase } from "../cycle/running_job.ts";
+import type { JobPhase, RunningJob } from "../cycle/running_job.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import { createId } from "../runtime/random.ts";
 import { inOneWrite } from "./bulk_command.ts";
@@ -77,18 +77,19 @@ export class SweepStore {
   readonly #job: string;
   readonly #token: string;
   readonly #mover: Redis;
-  readonly #keys: Readonly<Record<"list" | "shelf" | "own" | "state" | "receipt" | "job" | "trash" | "claim", string>>;
+  readonly #keys: Readonly<Record<"list" | "shelf" | "own" | "state" | "receipt" | "job" | "claim", string>>;
   readonly #chunks: ChunkReader;
   readonly #sweep: BulkScript;
   readonly #restore: Script;
   readonly #finish: Script;
   readonly #resolveLost: Script;
 
-  /** Only one caller at a time may use `mover`. `token`: as in the dead-letter store. */
+  /** Only one caller at a time may use `mover`. `token`: as in the dead-letter store. What a purge picks goes to its trash at once. */
   constructor(
     { committer, mover }: { committer: RedisClient; mover: Redis },
     { dlq, dead }: SourcePolicy,
-    { job, list, token }: { job: string; list: JobList; token: string },
+    { id: job, verb, list }: Pick<RunningJob, "id" | "verb" | "list">,
+    { token }: { token: string },
   ) {
     this.#job = job;
     this.#token = token;
@@ -98,16 +99,15 @@ export class SweepStore {
       list: swept,
       claim: claimKey(swept),
       shelf: shelfKey(dlq),
-      own: jobListKey(dlq, job),
+      own: verb === "purge" ? trashKey(dlq, job) : jobListKey(dlq, job),
       state: stateKey(dlq),
       receipt: receiptKey(dlq, createId()),
       job: jobKey(dlq, job),
-      trash: trashKey(dlq, job),
     };
     this.#chunks = new ChunkReader(mover, { keys: [this.#keys.list, this.#keys.state], guard: null });
     this.#sweep = loadBulkScript(mover, { keys: 5, lua: sweepChunk });
     this.#restore = loadScript(committer, { name: "restoreChunk", keys: 4, lua: restoreChunk });
-    this.#finish = loadScript(committer, { name: "finishJob", keys: 7, lua: finishJob });
+    this.#finish = loadScript(committer, { name: "finishJob", keys: 6, lua: finishJob });
     this.#resolveLost = loadScript(committer, { name: "settleCommit", keys: 2, lua: settleCommit });
   }
 
@@ -158,10 +158,10 @@ export class SweepStore {
 
   /** Ends the job. Automatic replay goes on then. */
   async finish({ phase, status, keepMs, trashMs, fields, ...move }: JobEnd): Promise<JobMoveResult> {
-    const { state, receipt, job, own, trash, shelf, claim } = this.#keys;
+    const { state, receipt, job, own, shelf, claim } = this.#keys;
     const details = [phase, status, keepMs, trashMs, ...Object.entries(fields).flat()];
     return toResult(
-      await this.#finish(state, receipt, job, own, trash, shelf, claim, ...this.#arguments(move), ...details),
+      await this.#finish(state, receipt, job, own, shelf, claim, ...this.#arguments(move), ...details),
     );
   }
 
