@@ -11,7 +11,7 @@ import { MAX_SELECTED_IDS } from "../message/selection.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import type { RedisClient } from "../redis/cluster.ts";
 import { throwStoreError, unknownAnswer } from "../redis/errors.ts";
-import { claimKey, jobKey, jobsKey, shelfKey, stateKey } from "../redis/keys.ts";
+import { claimKey, jobKey, jobsKey, shelfKey, stateKey, trashKey } from "../redis/keys.ts";
 import { createNewestReader } from "../redis/newest_reader.ts";
 import { sha1 } from "../redis/sample.ts";
 import { loadScript, type Script } from "../redis/scripts.ts";
@@ -82,6 +82,13 @@ export class JobStore {
   async get(id: string): Promise<Job | null> {
     const values = await this.#redis.hmget(jobKey(this.#policy.dlq, id), ...JOB_HASH_FIELDS).catch(throwStoreError);
     return parseJob(id, Object.fromEntries(JOB_HASH_FIELDS.map((name, i) => [name, values[i] ?? undefined])));
+  }
+
+  /** Returns how many messages of a purge can be brought back, and how long, in milliseconds; 0: it is not limited, or none are left. */
+  async readTrash(id: string): Promise<{ readonly count: number; readonly leftMs: number }> {
+    const key = trashKey(this.#policy.dlq, id);
+    const [count, leftMs] = await Promise.all([this.#redis.llen(key), this.#redis.pttl(key)]).catch(throwStoreError);
+    return { count, leftMs: Math.max(0, leftMs) };
   }
 
   /** Returns the job that runs or is paused, as the source's state has it; `null`: none. */

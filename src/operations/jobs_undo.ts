@@ -1,0 +1,39 @@
+/** Operation `jobs_undo`: plan to bring back what a job took. */
+import Type, { type Static } from "typebox";
+import { requireRole } from "./checked_input.ts";
+import type { OperatorContext } from "./context.ts";
+import { findJob, JOB_MEMBERS, roleFor } from "./found_job.ts";
+import { PLANNED, type Planned, storePlan } from "./job_plan.ts";
+import type { Operation } from "./operation.ts";
+import { REASON } from "./source_action.ts";
+import { findUndo } from "./undo.ts";
+
+const INPUT = Type.Object({ ...JOB_MEMBERS, reason: REASON }, { additionalProperties: false });
+
+/** Input of the operation. */
+export type JobsUndoInput = Static<typeof INPUT>;
+
+/** Plans a job that undoes another one, and says what it cannot bring back. Nothing moves before it is confirmed. */
+export const jobsUndo = {
+  name: "jobs_undo",
+  summary: "Plan to bring back what a job took; says what it cannot bring back, and why",
+  runsIn: "service",
+  role: "operator",
+  input: INPUT,
+  output: PLANNED,
+  http: { method: "POST", path: "/sources/{source}/jobs/{id}/undo", status: 201 },
+  run: planUndo,
+} satisfies Operation<OperatorContext, JobsUndoInput, Planned>;
+
+async function planUndo(context: OperatorContext, input: JobsUndoInput): Promise<Planned> {
+  const { source, job } = await findJob(context, { schema: INPUT, input });
+  requireRole(context.actor, roleFor(job), `undoing a job ${job.verb}`);
+  const { draft: { selection, watermark, brings, cannot, ...census } } = await findUndo(context, {
+    source,
+    id: job.id,
+  });
+  return await storePlan(context, {
+    ...{ verb: "undo", selection, watermark, planned: census.count, reason: input.reason },
+    undoes: { id: job.id, verb: job.verb },
+  }, { ...census, undo: brings, cannot: [...cannot] });
+}
