@@ -18,7 +18,15 @@ import { loadScript, type Script } from "../redis/scripts.ts";
 import askJob from "../redis/scripts/ask_job.lua" with { type: "text" };
 import planJob from "../redis/scripts/plan_job.lua" with { type: "text" };
 import startJob from "../redis/scripts/start_job.lua" with { type: "text" };
-import { type Job, JOB_HASH_FIELDS, parseJob, plannedFields, type PlannedJob, type Watermark } from "./job.ts";
+import {
+  type Job,
+  JOB_HASH_FIELDS,
+  type JobResult,
+  parseJob,
+  plannedFields,
+  type PlannedJob,
+  type Watermark,
+} from "./job.ts";
 
 /** Time until a plan expires, and until the rest of an ended job does, in milliseconds. */
 export const PLAN_EXPIRES_MS = 3_600_000, JOB_EXPIRES_MS = 7 * 24 * 3_600_000;
@@ -114,6 +122,16 @@ export class JobStore {
     const list = this.#keyOf(job.selection.list);
     const reply = await this.#start(stateKey(dlq), jobKey(dlq, id), list, claimKey(list), id, by, CLAIM_EXPIRES_MS);
     return answer(reply, START_RESULTS);
+  }
+
+  /** Ends a planned job that was done in one step, so that it never runs. `by`: name of the operator who confirmed it. */
+  async end(id: string, { by, result }: { by: string; result: JobResult }): Promise<void> {
+    const key = jobKey(this.#policy.dlq, id), [seconds, micros] = await this.#redis.time().catch(throwStoreError);
+    const nowMs = Math.floor(Number(seconds) * 1_000 + Number(micros) / 1_000);
+    const instants = { startedAtMs: nowMs, endedAtMs: nowMs };
+    await this.#redis.hset(key, { status: "done", startedBy: by, ...instants, result: JSON.stringify(result) })
+      .catch(throwStoreError);
+    await this.#redis.pexpire(key, JOB_EXPIRES_MS).catch(throwStoreError);
   }
 
   /** Pauses, resumes or cancels the running job. @returns false if it does not run, or is being cancelled already */

@@ -240,6 +240,8 @@ export class JobRunner {
         return await this.#restore(job, work, signal);
       case "bury":
         return await this.#unbury(work, signal);
+      case "import":
+        return await this.#finish(work, { status: "done", trashMs: TRASH_EXPIRES_MS });
       default:
         return await this.#cancel(job);
     }
@@ -502,7 +504,7 @@ function resultOf({ verb, swept, picked, replayed, dead, returned }: RunningJob,
   const left = Math.max(0, picked - replayed - dead - returned);
   return {
     ...{ swept, picked, replayed, dead },
-    trashed: status === "done" && verb === "purge" ? left : 0,
+    trashed: status === "done" && (verb === "purge" || verb === "undo") ? left : 0,
     returned: returned + (status === "cancelled" ? left : 0),
   };
 }

@@ -2,26 +2,21 @@
 import Type, { type Static } from "typebox";
 import { GATE_NAMES, hasTrait } from "../gates/gate.ts";
 import { JOB_LISTS, type JobList, type JobVerb } from "../cycle/running_job.ts";
-import type { GateOverride, Job, PlannedJob, Watermark } from "../jobs/job.ts";
-import { canBePicked } from "../jobs/picker.ts";
-import { GroupTable } from "../message/group_table.ts";
+import type { GateOverride, Job, PlannedJob } from "../jobs/job.ts";
 import { idOfDigest, MESSAGE_ID_PATTERN } from "../message/message_id.ts";
 import { MAX_QUERY_CHARACTERS } from "../message/query_syntax.ts";
 import { MAX_SELECTED_IDS } from "../message/selection.ts";
 import { operationEntry } from "./audit.ts";
+import { type Census, CENSUS_MEMBERS, takeCensus } from "./census.ts";
 import { checkInput, type InputSchema, requireRole } from "./checked_input.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
 import { likelyRate } from "./explain_source.ts";
 import { gateWords } from "./gate_words.ts";
 import { findSource } from "./looked_source.ts";
-import { describeRow, MESSAGE_ROW, type MessageRow } from "./message_row.ts";
 import { type InputProblem, OperationError, type OperationRole } from "./operation.ts";
-import { type OpenSelection, openSelection, scan } from "./selection.ts";
+import { openSelection } from "./selection.ts";
 import { JOB, showJob, type ShownJob } from "./shown_job.ts";
 import { REASON, SOURCE } from "./source_action.ts";
-
-/** Groups and samples in a plan. */
-const MOST_GROUPS = 20, MOST_SAMPLES = 5;
 
 /** The role that each verb needs, also to confirm it. An undo needs that of the verb that it undoes. */
 export const VERB_ROLES: Readonly<Record<Exclude<JobVerb, "undo">, OperationRole>> = {
@@ -73,19 +68,7 @@ const strict = { additionalProperties: false };
 
 /** Schema of a plan. */
 export const PLAN = Type.Object({
-  count: Type.Integer({ minimum: 0, description: "Messages that the job would take" }),
-  ...{ bytes: COUNT, scanned: COUNT },
-  oversize: Type.Integer({ minimum: 0, description: "Selected, but too large to be read: they stay" }),
-  ofOthers: Type.Integer({ minimum: 0, description: "Selected, but buried by another source: they stay" }),
-  byReason: Type.Record(Type.String(), COUNT, { description: "`none`: without a reason" }),
-  groups: Type.Array(
-    Type.Object(
-      { group: Type.String(), reason: Type.Union([Type.String(), NULL]), text: Type.String(), count: COUNT },
-      strict,
-    ),
-    { description: `The ${MOST_GROUPS} largest` },
-  ),
-  samples: Type.Array(MESSAGE_ROW, { description: "The oldest message of the largest groups" }),
+  ...CENSUS_MEMBERS,
   watermark: Type.Object({ depth: COUNT, id: Type.Union([Type.String(), NULL]) }, {
     ...strict,
     description: "Messages in the list, and the newest one. What arrives later is not touched",
@@ -112,17 +95,6 @@ export const PLANNED = Type.Object({ job: JOB, plan: PLAN }, strict);
 /** A planned job. */
 export type Planned = { readonly job: ShownJob; readonly plan: Plan };
 
-/** What was counted. */
-export type Census = Pick<
-  Plan,
-  "count" | "bytes" | "scanned" | "oversize" | "ofOthers" | "byReason" | "groups" | "samples"
->;
-
-/** Nothing was looked at. */
-export const NO_CENSUS: Census = {
-  ...{ count: 0, bytes: 0, scanned: 0, oversize: 0, ofOthers: 0, byReason: {}, groups: [], samples: [] },
-};
-
 /** An input of a verb over many messages. */
 export interface JobInput {
   readonly source: string;
@@ -130,43 +102,6 @@ export interface JobInput {
   readonly ids?: string[];
   readonly reason: string;
   readonly overrides?: GateOverride[];
-}
-
-/** Counts what a job would take: messages up to the watermark, as the job's run decides. @throws OperationError if it is cancelled */
-export async function takeCensus(
-  open: OpenSelection,
-  { watermark, signal }: { watermark: Watermark; signal: AbortSignal },
-): Promise<Census> {
-  const { source, selection } = open;
-  const table = new GroupTable<MessageRow>(source.setup.policy.name, {
-    nowMs: selection.atMs,
-    sampleOf: (view) => describeRow(view, source),
-  });
-  let count = 0, bytes = 0, scanned = 0, oversize = 0, ofOthers = 0;
-  const byReason: Record<string, number> = {};
-  const { depth, newestDigest: digest } = watermark;
-  if (depth > 0) {
-    for await (const chunk of scan(open, { signal, watermark: { depth, digest } })) {
-      const picked = chunk.matching.filter((view) => canBePicked(view, selection));
-      const large = chunk.matching.filter((view) => view.bytes === null).length;
-      scanned = chunk.scanned;
-      count += picked.length;
-      oversize += large;
-      ofOthers += chunk.matching.length - picked.length - large;
-      for (const { reason, sizeBytes } of picked) {
-        byReason[reason ?? "none"] = (byReason[reason ?? "none"] ?? 0) + 1;
-        bytes += sizeBytes;
-      }
-      table.add(picked, chunk.end);
-    }
-  }
-  if (signal.aborted) throw new OperationError("unavailable", "cancelled before every message was counted");
-  const groups = table.list();
-  return {
-    ...{ count, bytes, scanned, oversize, ofOthers, byReason },
-    groups: groups.slice(0, MOST_GROUPS).map(({ group, reason, text, count }) => ({ group, reason, text, count })),
-    samples: groups.slice(0, MOST_SAMPLES).map(({ sample }) => sample),
-  };
 }
 
 /** Plans a job over selected messages. Stores the plan, and moves nothing. */

@@ -13,7 +13,8 @@ import {
   nameRunning,
   roleFor,
 } from "./found_job.ts";
-import { recordJob, takeCensus } from "./job_plan.ts";
+import { takeCensus } from "./census.ts";
+import { recordJob } from "./job_plan.ts";
 import { type Operation, OperationError } from "./operation.ts";
 import { openSelection } from "./selection.ts";
 import { findUndo } from "./undo.ts";
@@ -55,12 +56,14 @@ async function confirm(context: OperatorContext, input: JobsConfirmInput): Promi
       `${nameRunning(running)} works on the source: wait until it ends, or cancel it`,
     );
   }
-  const counted = await recount(context, found), { allowChange = 0 } = input;
+  const undo = job.undoes && await findUndo(context, { source, id: job.undoes.id }), { allowChange = 0 } = input;
+  const counted = undo ? undo.draft.count : await recount(context, found);
   if (Math.abs(counted - job.planned) > allowChange) {
     const change = `the plan took ${job.planned} messages, and now it would take ${counted}`;
     throw new OperationError("stale", `${change}: plan again, or allow a change of ${Math.abs(counted - job.planned)}`);
   }
-  await start(context, found);
+  if (undo?.way.act) await source.jobs.end(job.id, { by: nameOf(context), result: await undo.way.act(undo) });
+  else await start(context, found);
   loop.wake();
   const result = `confirmed: ${counted} messages`;
   await recordJob(context, {
@@ -74,8 +77,7 @@ async function confirm(context: OperatorContext, input: JobsConfirmInput): Promi
 
 /** Returns what the plan would take now. @throws OperationError `stale` if the list has moved on */
 async function recount(context: OperatorContext, { source, job }: FoundJob): Promise<number> {
-  const { selection, watermark: { depth, newestDigest: digest }, undoes } = job;
-  if (undoes) return (await findUndo(context, { source, id: undoes.id })).draft.count;
+  const { selection, watermark: { depth, newestDigest: digest } } = job;
   if (digest !== "" && await source.lists.findWatermark(selection.list, { depth, digest }) === null) {
     throw new OperationError("stale", "the list has moved on: its newest message of the plan has left it; plan again");
   }
@@ -86,7 +88,7 @@ async function recount(context: OperatorContext, { source, job }: FoundJob): Pro
 }
 
 async function start(context: OperatorContext, { source, job }: FoundJob): Promise<void> {
-  const result = await source.jobs.start(job.id, { by: toLine(context.actor.name, MAX_OPERATOR_NAME) });
+  const result = await source.jobs.start(job.id, { by: nameOf(context) });
   switch (result) {
     case "ok":
       return;
@@ -105,6 +107,10 @@ async function start(context: OperatorContext, { source, job }: FoundJob): Promi
     case "wrong_type":
       throw new OperationError("unavailable", "a key of the source has the wrong type: run check");
   }
+}
+
+function nameOf({ actor }: OperatorContext): string {
+  return toLine(actor.name, MAX_OPERATOR_NAME);
 }
 
 function notPlanned({ job: { id, status, startedBy } }: Pick<FoundJob, "job">): OperationError {

@@ -1,5 +1,7 @@
 /** Operation `jobs_undo`: plan to bring back what a job took. */
 import Type, { type Static } from "typebox";
+import type { Watermark } from "../jobs/job.ts";
+import { uncounted } from "./census.ts";
 import { requireRole } from "./checked_input.ts";
 import type { OperatorContext } from "./context.ts";
 import { findJob, JOB_MEMBERS, roleFor } from "./found_job.ts";
@@ -25,15 +27,15 @@ export const jobsUndo = {
   run: planUndo,
 } satisfies Operation<OperatorContext, JobsUndoInput, Planned>;
 
+/** The undo takes its messages from elsewhere. */
+const NO_SWEEP: Watermark = { depth: 0, newestBytes: 0, newestDigest: "" };
+
 async function planUndo(context: OperatorContext, input: JobsUndoInput): Promise<Planned> {
-  const { source, job } = await findJob(context, { schema: INPUT, input });
-  requireRole(context.actor, roleFor(job), `undoing a job ${job.verb}`);
-  const { draft: { selection, watermark, brings, cannot, ...census } } = await findUndo(context, {
-    source,
-    id: job.id,
-  });
+  const { source, job } = await findJob(context, { schema: INPUT, input }), { id, verb } = job;
+  requireRole(context.actor, roleFor(job), `undoing a job ${verb}`);
+  const { draft: { selection, isSweep, count, census, brings, cannot } } = await findUndo(context, { source, id });
+  const watermark = isSweep ? await source.jobs.readWatermark(selection.list, context.live.current()) : NO_SWEEP;
   return await storePlan(context, {
-    ...{ verb: "undo", selection, watermark, planned: census.count, reason: input.reason },
-    undoes: { id: job.id, verb: job.verb },
-  }, { ...census, undo: brings, cannot: [...cannot] });
+    ...{ verb: "undo", selection, watermark, planned: count, reason: input.reason, undoes: { id, verb } },
+  }, { ...census ?? uncounted(count), undo: brings, cannot: [...cannot] });
 }

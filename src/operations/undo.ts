@@ -3,10 +3,10 @@
  * `JobRunner` (`undoes.verb`).
  */
 import type { JobList, JobVerb } from "../cycle/running_job.ts";
-import type { Job, JobResult, Watermark } from "../jobs/job.ts";
+import type { Job, JobResult } from "../jobs/job.ts";
 import type { Selection } from "../message/selection.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
-import { type Census, NO_CENSUS, takeCensus } from "./job_plan.ts";
+import { type Census, takeCensus } from "./census.ts";
 import { OperationError } from "./operation.ts";
 import { openSelection } from "./selection.ts";
 
@@ -14,14 +14,19 @@ import { openSelection } from "./selection.ts";
 export interface UndoTarget {
   readonly context: OperatorContext;
   readonly source: RunningSource["parts"];
-  readonly job: Job & { readonly result: JobResult };
+  readonly job: Job;
 }
 
 /** What an undo would do. Nothing has changed. */
-export interface UndoDraft extends Census {
-  /** What the undo sweeps up to the watermark; if its depth is 0, it sweeps nothing, and the list is where the messages go to. */
+export interface UndoDraft {
+  /** What the undo sweeps; if it takes the messages from elsewhere, the list that they go to. */
   readonly selection: Selection & { readonly list: JobList };
-  readonly watermark: Watermark;
+  /** Whether the undo sweeps its selection. */
+  readonly isSweep: boolean;
+  /** Messages that it brings back. */
+  readonly count: number;
+  /** What was counted for it; default: only `count`. */
+  readonly census?: Census;
   /** One sentence: what it brings back, and where to. */
   readonly brings: string;
   /** One sentence each: what it cannot bring back, and why. */
@@ -30,16 +35,16 @@ export interface UndoDraft extends Census {
 
 /** How a verb is undone. */
 export interface UndoWay {
-  /** A `count` of 0: nothing is left to bring back. */
+  /** @throws OperationError `conflict` if nothing is left to bring back */
   plan(target: UndoTarget): Promise<UndoDraft>;
+  /** Does it in one step when the plan is confirmed; absent: a job does it. @throws OperationError if it cannot any more */
+  readonly act?: (target: UndoTarget) => Promise<JobResult>;
 }
 
-/** Why a verb cannot be undone. Completes "cannot be undone: ". */
+/** Why a verb cannot be undone. Completes "it cannot be undone: ". */
 export interface NoUndo {
   readonly never: string;
 }
-
-const NO_SWEEP: Watermark = { depth: 0, newestBytes: 0, newestDigest: "" };
 
 /** Every verb, and how it is undone. */
 export const UNDO: Readonly<Record<JobVerb, UndoWay | NoUndo>> = {
@@ -52,48 +57,56 @@ export const UNDO: Readonly<Record<JobVerb, UndoWay | NoUndo>> = {
   import: { never: "not built yet" },
 };
 
+/** An undo that was found to be possible. */
+export interface FoundUndo extends UndoTarget {
+  readonly way: UndoWay;
+  readonly draft: UndoDraft;
+}
+
 /** Finds a job and drafts its undo. @throws OperationError `not_found`, or `conflict` with the reason why it cannot be undone */
 export async function findUndo(
   context: OperatorContext,
   { source, id }: { source: RunningSource["parts"]; id: string },
-): Promise<{ readonly job: Job; readonly draft: UndoDraft }> {
+): Promise<FoundUndo> {
   const job = await source.jobs.get(id);
   if (job === null) throw new OperationError("not_found", `job ${id} has expired: it cannot be undone any more`);
   const { status, verb, result } = job, way = UNDO[verb];
-  if ("never" in way) throw new OperationError("conflict", `a job ${verb} cannot be undone: ${way.never}`);
+  if ("never" in way) throw new OperationError("conflict", `job ${id} (${verb}) cannot be undone: ${way.never}`);
   if (result === null) {
     const advice = status === "planned" ? "nothing has moved" : "cancel it instead";
     throw new OperationError("conflict", `job ${id} is ${status}: ${advice}`);
   }
-  const draft = await way.plan({ context, source, job: { ...job, result } });
-  if (draft.count > 0) return { job, draft };
-  throw new OperationError("conflict", ["nothing is left to bring back", ...draft.cannot].join(". "));
+  const target = { context, source, job };
+  return { ...target, way, draft: await way.plan(target) };
 }
 
 /** The trash goes back to the oldest end of the list. */
-async function planUnpurge({ source, job: { id, selection, result: { trashed } } }: UndoTarget): Promise<UndoDraft> {
-  const { count, leftMs } = await source.jobs.readTrash(id), gone = trashed - count, { list } = selection;
+async function planUnpurge({ source, job: { id, selection, result } }: UndoTarget): Promise<UndoDraft> {
+  const { count, leftMs } = await source.jobs.readTrash(id), trashed = result?.trashed ?? 0, { list } = selection;
+  if (count === 0) throw nothingLeft(id, `${trashed} messages were brought back before, or have expired`);
   return {
-    ...{ ...NO_CENSUS, count, selection, watermark: NO_SWEEP },
-    brings: `${count} messages of the trash go back to the oldest end of the ${list}, in order.` +
-      (leftMs === 0 ? "" : ` The trash expires in ${Math.ceil(leftMs / 3_600_000)} h.`),
-    cannot: gone > 0 ? [`${gone} of ${trashed} messages have been brought back before, or have expired`] : [],
+    ...{ selection, isSweep: false, count },
+    brings: `${count} messages of the trash go back to the oldest end of the ${list}, in order. The trash expires in ` +
+      `${Math.ceil(leftMs / 3_600_000)} h`,
+    cannot: count < trashed ? [`${trashed - count} of ${trashed} messages were brought back before`] : [],
   };
 }
 
 /** What names the job in its stamp leaves the dead list again. */
-async function planUnbury({ context, source, job }: UndoTarget): Promise<UndoDraft> {
-  const { id, result: { dead } } = job, name = source.setup.policy.name, list = "dead";
+async function planUnbury({ context, source, job: { id, result } }: UndoTarget): Promise<UndoDraft> {
+  const name = source.setup.policy.name, list = "dead", dead = result?.dead ?? 0;
   const open = openSelection(context, { source: name, list, query: "" }, { buriedBy: id });
-  const watermark = await source.jobs.readWatermark(list, context.live.current());
-  const census = await takeCensus(open, { watermark, signal: context.signal }), gone = dead - census.count;
+  const census = await takeCensus(open, { signal: context.signal }), { count } = census, gone = dead - count;
+  const why = `${gone} of ${dead} messages are not in the dead list any more, or are too large to be read`;
+  if (count === 0) throw nothingLeft(id, why);
   return {
-    ...{ ...census, watermark, selection: { ...open.selection, list } },
+    ...{ census, count, selection: { ...open.selection, list }, isSweep: true },
     brings:
-      `${census.count} messages of the dead list go back to the oldest end of the DLQ, in order. They begin without ` +
-      "stamp and failure count.",
-    cannot: gone > 0
-      ? [`${gone} of ${dead} messages are not in the dead list any more, or are too large to be read`]
-      : [],
+      `${count} messages of the dead list go back to the oldest end of the DLQ, in order, without stamp and failure count`,
+    cannot: gone > 0 ? [why] : [],
   };
+}
+
+function nothingLeft(id: string, why: string): OperationError {
+  return new OperationError("conflict", `nothing that job ${id} took can be brought back: ${why}`);
 }
