@@ -26,7 +26,10 @@ export const SHOWN = Type.Record(
 );
 
 /** Finds a source by its name. @throws OperationError `not_found` */
-export function findSource({ sources }: LookContext, name: string): LookedSource {
+export function findSource<Parts extends Pick<LookedSource, "setup">>(
+  { sources }: { readonly sources: () => readonly { readonly parts: Parts }[] },
+  name: string,
+): Parts {
   const all = sources(), found = all.find(({ parts }) => parts.setup.policy.name === name);
   if (found) return found.parts;
   const wanted = `one of ${all.map(({ parts }) => parts.setup.policy.name).join(", ")}`;
