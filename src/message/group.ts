@@ -1,4 +1,5 @@
 /** Groups messages that failed alike: same source, same reason, and the same text once numbers, addresses, ids and times are masked. Pure. */
+import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 
 /** Maximum length of a masked text, in UTF-16 units. */
@@ -80,6 +81,7 @@ export function maskText(text: string): string {
 /** Masks one text after the other, in the same memory. */
 class Masker {
   readonly #out = new Uint16Array(MAX_GROUP_CHARACTERS + MAX_READ + 8);
+  readonly #outBytes = Buffer.from(this.#out.buffer);
   #length = 0;
   #text = "";
 
@@ -87,8 +89,34 @@ class Masker {
     this.#text = text;
     this.#length = 0;
     const end = Math.min(text.length, MAX_READ);
-    for (let at = 0; at < end && this.#length <= MAX_GROUP_CHARACTERS;) at = this.#step(at, end);
+    for (let at = 0; at < end && this.#length <= MAX_GROUP_CHARACTERS;) {
+      const next = this.#words(at, end);
+      at = next > at ? next : this.#step(at, end);
+    }
     if (this.#length > 0 && this.#out[this.#length - 1] === SPACE) this.#length--;
+  }
+
+  /** Copies words, and what is between them, up to anything that needs a closer look. Returns where that is. */
+  #words(at: number, end: number): number {
+    const text = this.#text, out = this.#out;
+    let length = this.#length;
+    while (at < end && length <= MAX_GROUP_CHARACTERS) {
+      const code = text.charCodeAt(at), kind = code < 128 ? KINDS[code] : QUOTE;
+      if (kind === LETTER) {
+        const size = letters(text, at, end), next = text.charCodeAt(at + size);
+        const isAddress = (next === COLON && size <= 4) || (next === DASH && size === 8);
+        if (size === 1 || isAddress || (next < 128 && KINDS[next] === DECIMAL)) break;
+        for (const to = at + size; at < to; at++) out[length++] = text.charCodeAt(at);
+      } else if (kind === OTHER && code !== COLON) {
+        out[length++] = code;
+        at++;
+      } else if (kind === BLANK) {
+        if (length > 0 && out[length - 1] !== SPACE) out[length++] = SPACE;
+        at++;
+      } else break;
+    }
+    this.#length = length;
+    return at;
   }
 
   result(): string {
@@ -99,7 +127,7 @@ class Masker {
   }
 
   #first(length: number): string {
-    return String.fromCharCode.apply(null, this.#out.subarray(0, length) as unknown as number[]);
+    return this.#outBytes.toString("utf16le", 0, 2 * length);
   }
 
   /** Reads what is at `at`; returns where to go on. */
@@ -241,6 +269,17 @@ class Masker {
     const isWord = before >= 128 || (KINDS[before] !== LETTER && KINDS[before] !== DECIMAL);
     return isWord && MONTHS.has(String.fromCharCode(out[start]!, out[start + 1]!, out[start + 2]!));
   }
+}
+
+/** Number of ASCII letters from `at` on. */
+function letters(text: string, at: number, end: number): number {
+  let to = at;
+  while (to < end) {
+    const code = text.charCodeAt(to);
+    if (code >= 128 || KINDS[code] !== LETTER) break;
+    to++;
+  }
+  return to - at;
 }
 
 /** White space and control characters beyond ASCII. */
