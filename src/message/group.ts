@@ -48,6 +48,7 @@ const BULLET = 0x2022,
   COLON = 0x3a,
   DASH = 0x2d,
   ZERO = 0x30,
+  NINE = 0x39,
   UPPER_Z = 0x5a,
   LOWER_X = 0x78,
   DELETE = 0x7f;
@@ -103,10 +104,18 @@ class Masker {
     while (at < end && length <= MAX_GROUP_CHARACTERS) {
       const code = text.charCodeAt(at), kind = code < 128 ? KINDS[code] : QUOTE;
       if (kind === LETTER) {
-        const size = letters(text, at, end), next = text.charCodeAt(at + size);
+        let size = 1, next = -1;
+        out[length] = code;
+        // Copies the word at once; it is written over if it is none.
+        while (at + size < text.length) {
+          next = text.charCodeAt(at + size);
+          if (at + size === end || next >= 128 || KINDS[next] !== LETTER) break;
+          out[length + size++] = next;
+        }
         const isAddress = (next === COLON && size <= 4) || (next === DASH && size === 8);
-        if (size === 1 || isAddress || (next < 128 && KINDS[next] === DECIMAL)) break;
-        for (const to = at + size; at < to; at++) out[length++] = text.charCodeAt(at);
+        if (size === 1 || isAddress || (next >= ZERO && next <= NINE)) break;
+        length += size;
+        at += size;
       } else if (kind === OTHER && code !== COLON) {
         out[length++] = code;
         at++;
@@ -269,17 +278,6 @@ class Masker {
     const isWord = before >= 128 || (KINDS[before] !== LETTER && KINDS[before] !== DECIMAL);
     return isWord && MONTHS.has(String.fromCharCode(out[start]!, out[start + 1]!, out[start + 2]!));
   }
-}
-
-/** Number of ASCII letters from `at` on. */
-function letters(text: string, at: number, end: number): number {
-  let to = at;
-  while (to < end) {
-    const code = text.charCodeAt(to);
-    if (code >= 128 || KINDS[code] !== LETTER) break;
-    to++;
-  }
-  return to - at;
 }
 
 /** White space and control characters beyond ASCII. */
