@@ -161,7 +161,13 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
     leads: () => leadership.leads(),
     moved: () => account.movedSoFar(),
   });
-  const lists = new ListReader(redis, policy, { maxMessageBytes: settings.maxMessageBytes });
+  const lists = new ListReader(redis, policy, {
+    maxMessageBytes: settings.maxMessageBytes,
+    openForWalk: () => {
+      const walker = connections.open(`walk:${policy.name}`, policy.dlq);
+      return { redis: walker, release: () => connections.release(walker) };
+    },
+  });
   const depths = new DepthWatch(policy, {
     ...{ redis, store, metrics, clock, queues: measuredQueues(policy, setup.downstreamQueues) },
     onMeasured: (measurement) => indicators.measured(measurement),

@@ -16,7 +16,9 @@ const ENCODED_MEMBER = "payload_b64";
 const QUOTE = 0x22;
 const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
 const STRICT_UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-const ESCAPE = /\\+u([0-9a-f]{4})/gi;
+const ESCAPE = /\\+u([0-9a-f]{4})/gi, ZERO = /\0|\\x00/g;
+/** Escapes and zero bytes may hide a name. */
+const HIDING = /\\u|\0|\\x00/i;
 
 /** Hides the members {@link SECRET_MEMBERS} and more names. */
 export class Mask {
@@ -53,15 +55,13 @@ export class Mask {
   text(text: string): string {
     if (!this.#suspicious.test(text)) return text;
     const found = this.#assignment.exec(text);
-    // Escapes and zero bytes may hide a name.
-    const plain = text.replace(ESCAPE, (_, unit) => String.fromCharCode(parseInt(unit, 16))).replaceAll(
-      /\0|\\x00/g,
-      "",
-    );
-    const inPlain = this.#assignment.exec(plain);
-    if (inPlain && inPlain.index !== found?.index && plain !== text) {
-      const same = commonLength(plain.slice(0, inPlain.index), text);
-      return text.slice(0, Math.min(same, found?.index ?? Infinity)) + HIDDEN;
+    if (HIDING.test(text)) {
+      const plain = text.replace(ESCAPE, (_, unit) => String.fromCharCode(parseInt(unit, 16))).replaceAll(ZERO, "");
+      const inPlain = this.#assignment.exec(plain);
+      if (inPlain && inPlain.index !== found?.index && plain !== text) {
+        const same = commonLength(plain.slice(0, inPlain.index), text);
+        return text.slice(0, Math.min(same, found?.index ?? Infinity)) + HIDDEN;
+      }
     }
     return found ? text.slice(0, found.index + found[0].length) + HIDDEN : text;
   }

@@ -4,6 +4,7 @@ import { findMember, type JsonMember, type JsonObject, numberOf, objectOf, strin
 import { HIDDEN, type Mask } from "./mask.ts";
 import { type ReadableMessage, readMessage, type UnreadableMessage } from "./read_message.ts";
 import { findStamp, type FoundStamp } from "./stamp.ts";
+import { fold, hasInOrder } from "./text_search.ts";
 import { REMEDIATION_MEMBER, SHED_MEMBER } from "./source_policy.ts";
 
 /** A value of a member; `undefined`: there is no such member, or it holds an object or an array. */
@@ -36,6 +37,8 @@ export interface MessageView {
   readonly buriedBy: string | null;
   /** The whole message as text without secrets. */
   readonly text: string;
+  /** Whether {@link text} has each of these folded pieces behind the one before, in any case. */
+  holds(pieces: readonly string[]): boolean;
   /** The last top-level member with that name. Its secrets are hidden. */
   member(name: string): MemberValue;
 }
@@ -68,6 +71,8 @@ class LazyView implements MessageView {
   readonly #context: ViewContext;
   #read: ReadableMessage | UnreadableMessage | null = null;
   #text: string | null = null;
+  #folded: string | null = null;
+  #foldedRaw: string | null = null;
   #stamp: FoundStamp | null | undefined;
 
   constructor(message: PlacedMessage, context: ViewContext) {
@@ -116,7 +121,10 @@ class LazyView implements MessageView {
   }
 
   get groupText(): string {
-    return this.#context.groupBy.map((name) => this.member(name) ?? "").join(" ").trim();
+    const { groupBy } = this.#context;
+    // Most sources group by one member.
+    if (groupBy.length === 1) return String(this.member(groupBy[0]!) ?? "").trim();
+    return groupBy.map((name) => this.member(name) ?? "").join(" ").trim();
   }
 
   get stamp(): FoundStamp | null {
@@ -134,6 +142,17 @@ class LazyView implements MessageView {
 
   get text(): string {
     return this.#text ??= this.bytes === null ? "" : this.#context.mask.message(this.bytes, this.#reading());
+  }
+
+  holds(pieces: readonly string[]): boolean {
+    return this.#mayHold(pieces) && hasInOrder(this.#folded ??= fold(this.text), pieces);
+  }
+
+  /** Looks at the bytes first, because most messages do not have the pieces, and masking takes longer than all else. */
+  #mayHold(pieces: readonly string[]): boolean {
+    if (this.bytes === null || pieces.some((piece) => OF_THE_MASK.test(piece))) return true;
+    const raw = this.#foldedRaw ??= fold(UTF8.decode(this.bytes));
+    return hasInOrder(raw, pieces) || WRITTEN_ANEW.test(raw);
   }
 
   member(name: string): MemberValue {
@@ -154,6 +173,12 @@ class LazyView implements MessageView {
   }
 }
 
+const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
+/** Characters that the mask adds. */
+const OF_THE_MASK = /["•]/;
+/** What the mask may write in other characters: escapes, control characters, and bytes that are not UTF-8. */
+// deno-lint-ignore no-control-regex
+const WRITTEN_ANEW = /\\[u/]|[\0-\x08\x0b-\x1f\x7f-\x9f\ufffd]/;
 const TRUE = 0x74, FALSE = 0x66, NULL = 0x6e;
 
 function valueOf(member: JsonMember, mask: Mask): MemberValue {
