@@ -26,6 +26,8 @@ export interface JobResult {
   readonly dead: number;
   readonly trashed: number;
   readonly returned: number;
+  /** Messages that an import added to the DLQ; absent: it was no import. */
+  readonly imported?: number;
 }
 
 /** A planned, running or ended job. */

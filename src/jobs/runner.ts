@@ -9,7 +9,7 @@
  */
 import type { Chunk, ChunkBounds, CommitResult } from "../cycle/chunk.ts";
 import type { Snapshot } from "../cycle/cycle_state.ts";
-import { jobFields, type JobVerb, type RunningJob } from "../cycle/running_job.ts";
+import { jobFields, type JobPhase, type JobVerb, type RunningJob } from "../cycle/running_job.ts";
 import type { GateStatus, TurnGates } from "../gates/board.ts";
 import { hasTrait } from "../gates/gate.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
@@ -25,7 +25,7 @@ import type { ReplaySettings, SourceReplay, TurnOptions } from "../replay/source
 import { type Clock, toIso } from "../runtime/clock.ts";
 import { buryChunk } from "./bury.ts";
 import type { Job, JobResult, JobStatus } from "./job.ts";
-import { JOB_EXPIRES_MS, type JobStore, TRASH_EXPIRES_MS } from "./job_store.ts";
+import { JOB_EXPIRES_MS, type JobStore, PLAN_EXPIRES_MS, TRASH_EXPIRES_MS } from "./job_store.ts";
 import type { CreatePicker, Picker } from "./picker.ts";
 import { findWatermark, planSweep, WATERMARK_WITHIN } from "./plan_sweep.ts";
 
@@ -43,7 +43,8 @@ const SOON_MS = 20;
 const RETRY_MS = 1_000, MAX_RETRY_MS = 30_000;
 
 /** The verbs that drain the job's own list to the target, and all verbs that a runner knows. */
-const DRAINS: readonly JobVerb[] = ["redrive", "revive"], VERBS_RUN: readonly JobVerb[] = [...DRAINS, "bury", "purge"];
+const DRAINS: readonly JobVerb[] = ["redrive", "revive"],
+  VERBS_RUN: readonly JobVerb[] = [...DRAINS, "bury", "purge", "import"];
 
 /** The replay that drains a job's own list. */
 export type JobReplay = Pick<
@@ -199,10 +200,14 @@ export class JobRunner {
       case "sweep":
         if (work.picks === null || !VERBS_RUN.includes(job.verb)) return await this.#cancel(job);
         return await this.#sweep(work, work.picks, signal);
-      case "restore":
       case "back":
-        return await this.#restore(job, work, signal);
+        // What an import has not added yet was in no list before.
+        if (job.verb === "import") return await this.#finish(work, { status: "cancelled", trashMs: PLAN_EXPIRES_MS });
+        return await this.#putBack(job, work, signal);
+      case "restore":
+        return await this.#putBack(job, work, signal);
       case "act":
+        if (job.verb === "import") return await this.#putBack(job, work, signal);
         if (job.verb === "bury") return await this.#bury(job, work, signal);
         if (job.verb === "purge") return await this.#finish(work, { status: "done", trashMs: TRASH_EXPIRES_MS });
         return await this.#cancel(job);
@@ -265,12 +270,12 @@ export class JobRunner {
     return endsAt;
   }
 
-  /** Puts back what is on the shelf; of a cancelled job, then what it had picked. */
-  async #restore(job: RunningJob, work: Work, signal: AbortSignal): Promise<Rest> {
+  /** Puts back what is on the shelf; of a cancelled job, then what it had picked. Of an import, adds what was staged. */
+  async #putBack(job: RunningJob, work: Work, signal: AbortSignal): Promise<Rest> {
     const { clock, settings } = this.#deps, { sweep } = work.stores, endsAtMs = clock.monotonicMs() + TURN_MS;
     const { record, nowMs } = await this.#deps.look(), readAtMs = clock.monotonicMs();
     if (record.job?.phase !== job.phase || record.job.id !== work.id) return GO_ON;
-    const phase = job.phase === "back" ? "back" : "restore";
+    const phase = job.phase === "sweep" ? "restore" : job.phase;
     const next = record.job.isCancelled ? "back" : "act";
     let sequence = record.sequence;
     do {
@@ -282,10 +287,15 @@ export class JobRunner {
         this.#hasMoved(left);
         return AGAIN;
       }
-      if (left === 0) return phase === "back" ? await this.#finishCancelled(work) : GO_ON;
+      if (left === 0) return await this.#endPhase(phase, work);
       sequence = String(Number(sequence) + 1);
     } while (!signal.aborted && clock.monotonicMs() < endsAtMs);
     return GO_ON;
+  }
+
+  #endPhase(phase: JobPhase, work: Work): Promise<Rest> | Rest {
+    if (phase === "back") return this.#finishCancelled(work);
+    return phase === "act" ? this.#finish(work, { status: "done", trashMs: 0 }) : GO_ON;
   }
 
   /** Drains the job's own list to the target. Only this asks all gates. */
@@ -432,6 +442,9 @@ function heldBy({ name, retryInMs }: GateStatus): Rest {
 
 function resultOf({ verb, swept, picked, replayed, dead }: RunningJob, status: JobStatus): JobResult {
   const left = picked - replayed - dead;
+  if (verb === "import") {
+    return { swept: 0, picked, replayed: 0, dead: 0, trashed: picked - swept, returned: 0, imported: swept };
+  }
   return {
     ...{ swept, picked, replayed, dead },
     trashed: status === "done" && verb === "purge" ? left : 0,
@@ -439,7 +452,8 @@ function resultOf({ verb, swept, picked, replayed, dead }: RunningJob, status: J
   };
 }
 
-function describe({ swept, picked, replayed, dead, trashed, returned }: JobResult): string {
+function describe({ swept, picked, replayed, dead, trashed, returned, imported }: JobResult): string {
+  if (imported !== undefined) return `${imported} of ${picked} messages added to the DLQ`;
   const parts = [["replayed", replayed], ["to the dead list", dead], ["to the trash", trashed], ["put back", returned]];
   const moved = parts.filter(([, count]) => count !== 0).map(([text, count]) => `${count} ${text}`);
   return [`${picked} of ${swept} messages picked`, ...moved].join(", ");

@@ -26,9 +26,17 @@ export const SHOWN = Type.Record(
 );
 
 /** Finds a source by its name. @throws OperationError `not_found` */
-export function findSource({ sources }: LookContext, name: string): LookedSource {
+export function findSource(context: LookContext, name: string): LookedSource {
+  return findRunning(context, name).parts;
+}
+
+/** Finds a running source, with its loop, by its name. @throws OperationError `not_found` */
+export function findRunning<Source extends { readonly parts: Pick<LookedSource, "setup"> }>(
+  { sources }: { readonly sources: () => readonly Source[] },
+  name: string,
+): Source {
   const all = sources(), found = all.find(({ parts }) => parts.setup.policy.name === name);
-  if (found) return found.parts;
+  if (found) return found;
   const wanted = `one of ${all.map(({ parts }) => parts.setup.policy.name).join(", ")}`;
   throw new OperationError("not_found", `source ${quote(name)} is not ${wanted}`, [
     { field: "source", value: name, wanted },

@@ -9,6 +9,25 @@ export const OPERATION_ROLES = ["viewer", "operator", "admin"] as const;
 /** One of {@link OPERATION_ROLES}. */
 export type OperationRole = (typeof OPERATION_ROLES)[number];
 
+/** How an operation is offered over HTTP. The route, its description and its checks are made from this. */
+export interface OperationHttp {
+  /** `GET` never changes anything. */
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  /**
+   * Path below `/api/v1`. `{source}` stands for the input member `source`. The other members are in the query (`GET`,
+   * `DELETE`) or in a JSON body.
+   */
+  readonly path: string;
+  /** Status of a success. Default 200. */
+  readonly status?: 200 | 201 | 202;
+  /** Member of the output that is sent as `ETag`. */
+  readonly etag?: string;
+  /** Optional member of the input that `If-Match` sets. The operation compares it, and fails with `stale`. */
+  readonly ifMatch?: string;
+  /** Member of the input that is the body itself (`AsyncIterable<Uint8Array>`), of any size; the others are in the query. */
+  readonly upload?: string;
+}
+
 /** An action with plain data as input and output. Commands and ports only render it. */
 export interface Operation<Context, Input, Output> {
   /** In snake_case. */
@@ -20,6 +39,8 @@ export interface Operation<Context, Input, Output> {
   readonly role: OperationRole;
   readonly input: JsonSchema;
   readonly output: JsonSchema;
+  /** Default: not offered over HTTP. */
+  readonly http?: OperationHttp;
   /**
    * Rejects with an {@link OperationError} if it cannot do what was asked, with a `StoreError` if Redis fails, else only
    * for a bug.

@@ -2,8 +2,10 @@
 import { browse } from "./browse.ts";
 import { check } from "./check.ts";
 import { config } from "./config.ts";
+import { edit } from "./edit.ts";
 import { exportMessages } from "./export.ts";
 import { groups } from "./groups.ts";
+import { importMessages } from "./import.ts";
 import { journal } from "./journal.ts";
 import { explain } from "./explain.ts";
 import { once } from "./once.ts";
@@ -22,5 +24,6 @@ export const OPERATIONS = [
   ...[status, explain, slo] as const,
   ...[browse, search, groups, show, exportMessages, journal, verify] as const,
   ...[pause, resume, release, replayNow] as const,
+  ...[edit, importMessages] as const,
   ...[check, config, once] as const,
 ] as const;

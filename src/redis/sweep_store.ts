@@ -51,10 +51,10 @@ export interface Sweep extends JobMove {
   readonly left: number;
 }
 
-/** Messages to put back at the oldest end of the list. */
+/** Messages to put back at the oldest end of the list, or of an import, to add at its newest end. */
 export interface Restore extends JobMove {
-  /** `restore`: from the shelf; `back`: from the job's own list. */
-  readonly phase: Extract<JobPhase, "restore" | "back">;
+  /** `restore`: from the shelf; `back`: from the job's own list; `act`: from the own list of an import, to the newest end. */
+  readonly phase: Extract<JobPhase, "restore" | "back" | "act">;
   readonly messages: number;
   readonly bytes: number;
   /** The phase that begins when nothing is left. */
@@ -138,10 +138,10 @@ export class SweepStore {
     return { result, next: sent.reading.then((chunk) => isNext(chunk) ? chunk : null) };
   }
 
-  /** Puts messages back. @returns how many are left, or why nothing has changed */
+  /** Puts messages back, or adds those of an import. @returns how many are left, or why nothing has changed */
   async restore({ phase, messages, bytes, next, ...move }: Restore): Promise<number | JobMoveResult> {
     const { list, shelf, own, state, receipt } = this.#keys;
-    const from = phase === "back" ? own : shelf;
+    const from = phase === "restore" ? shelf : own;
     const reply = await this.#restore(
       from,
       list,

@@ -12,7 +12,7 @@ local runningJob, phase, status, keepMs, trashMs = ARGV[5], ARGV[6], ARGV[7], AR
 -- include whole.lua
 -- include move_checks.lua
 
-local refusal = findMoveRefusal({ { own, 'list' }, { trash, 'list' }, { shelf, 'list' }, { job, 'hash' } }, 'job', 'jobPhase', 'scannedDepth')
+local refusal = findMoveRefusal({ { own, 'list' }, { trash, 'list' }, { shelf, 'list' }, { job, 'hash' } }, 'job', 'jobPhase', 'scannedDepth', 'jobVerb')
 if refusal then return refusal end
 if record[3] ~= runningJob or record[4] ~= phase then return 'stale' end
 local kept = redis.call('LLEN', own)
@@ -22,8 +22,8 @@ tryWrites(own)
 if kept > 0 then
   redis.call('RENAME', own, trash)
   redis.call('PEXPIRE', trash, trashMs)
-  -- The job's own list counts as part of the DLQ, whose depth returns are computed from.
-  if record[5] then redis.call('HSET', state, 'scannedDepth', math.max(0, tonumber(whole(record[5])) - kept)) end
+  -- The job's own list counts as part of the DLQ, whose depth returns are computed from. What an import has staged does not.
+  if record[5] and record[6] ~= 'import' then redis.call('HSET', state, 'scannedDepth', math.max(0, tonumber(whole(record[5])) - kept)) end
 end
 redis.call('HSET', job, 'status', status, 'endedAtMs', nowMs, unpack(ARGV, 10))
 redis.call('PEXPIRE', job, keepMs)
