@@ -45,7 +45,7 @@ COPY --from=build /build/dist/mutt-remediation /usr/local/bin/mutt-remediation
 USER 1000:1000
 WORKDIR /
 # Metrics, health.
-EXPOSE 8086 8087
+EXPOSE 8086 8087 8088
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=10s --retries=3 CMD ["/usr/local/bin/mutt-remediation", "health"]
 ENTRYPOINT ["/usr/local/bin/mutt-remediation"]

@@ -8,6 +8,8 @@
  *     deno run -A scripts/generate.ts --check   # exits 1 if a file differs
  *     deno run -A scripts/generate.ts --env     # prints the prefixes for --allow-env
  */
+import { createRoutes } from "../src/api/routes.ts";
+import { OPERATIONS } from "../src/operations/registry.ts";
 import { BRAKE_REASON_TEXTS, BRAKE_REASONS, BRAKE_STATES, BRAKE_TRANSITIONS } from "../src/cycle/brake.ts";
 import { EXHAUSTED_FAILURES, EXHAUSTED_MS, POISON_EVIDENCE } from "../src/message/verdict.ts";
 import { MAX_DYNAMIC_BYTES, MUTT_SHARED_FIELDS } from "../src/mutt/dynamic_keys.ts";
@@ -35,6 +37,7 @@ export function renderFiles(): ReadonlyMap<string, string> {
     ["docs/sources.schema.json", `${JSON.stringify(SOURCES_SCHEMA, null, 2)}\n`],
     ["docs/redis.md", renderRedisPage()],
     ["docs/architecture.md", renderArchitecturePage()],
+    ["docs/api.md", renderApiPage()],
     ["k8s/components/monitoring/prometheusrule.yaml", renderPrometheusRule()],
     ["monitoring/grafana/dashboards/mutt-remediation.json", renderDashboard()],
   ]);
@@ -68,6 +71,26 @@ function renderAcl(): string {
     renderTable(["Keys", "Access", "What for"], keys),
     renderTable(["Commands", "What for", "Without"], commands),
   ].join("\n");
+}
+
+const ROUTES_SECTION = /(<!-- Made from src\/operations\/registry\.ts by: [^\n]+ -->\n).*(<!-- So far\. -->)/s;
+
+/** The page is written by hand except for the routes. */
+function renderApiPage(): string {
+  const page = Deno.readTextFileSync(new URL("../docs/api.md", import.meta.url));
+  if (!ROUTES_SECTION.test(page)) throw new Error("docs/api.md has no place for the routes");
+  const rows = createRoutes(OPERATIONS).map(({ path, http, operation }) => [
+    code(http.method),
+    code(path),
+    operation.role,
+    `${operation.summary}${operation.stream ? " (NDJSON)" : ""}`,
+  ]);
+  const events = [code("GET"), code("/api/v1/events"), "viewer", "What changes, as server-sent events"];
+  return page.replace(
+    ROUTES_SECTION,
+    (_, begin: string, end: string) =>
+      `${begin}\n${renderTable(["method", "path", "role", "what"], [...rows, events])}\n${end}`,
+  );
 }
 
 const ROOMS_SECTION = /(<!-- Made from the imports of src by: [^\n]+ -->\n).*(\n<!-- So far\. -->)/s;

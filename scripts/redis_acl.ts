@@ -26,8 +26,8 @@ export const COMMAND_GRANTS: readonly CommandGrant[] = [
     without: null,
   },
   {
-    commands: ["lmove", "rpoplpush", "rpush", "rename", "persist", "zadd", "zrange", "zrem"],
-    why: "Jobs of operators.",
+    commands: ["lmove", "rpoplpush", "rpush", "persist", "zadd", "zrange", "zrem"],
+    why: "Jobs of operators. `rpush` on Redis 6.0 only, instead of `lmove`.",
     without: "a job stops where it needs one; automatic replay works",
   },
   { commands: ["zcount"], why: "The pace.", without: null },
@@ -136,7 +136,9 @@ export function aclRules(
   return [
     ...keys,
     ...(dialect === "6.0" ? [] : ["resetchannels", `&${CONFIG_CHANNEL}`]),
-    ...grants.flatMap(({ commands }) => commands).filter((command) => dialect !== "6.0" || command !== "lmove")
+    ...grants.flatMap(({ commands }) => commands).filter((command) =>
+      command !== (dialect === "6.0" ? "lmove" : "rpush")
+    )
       .map((command) => `+${command}`),
   ];
 }

@@ -11,9 +11,10 @@ import { Secret } from "../src/runtime/secret.ts";
 import { SYSTEM_CLOCK } from "../src/runtime/clock.ts";
 import { SYSTEM_RANDOM } from "../src/runtime/random.ts";
 import { JournalStore } from "../src/redis/journal_store.ts";
-import { oversizeKey, stateKey } from "../src/redis/keys.ts";
-import { createStore, DEAD, DLQ, eventText, eventTexts, TARGET } from "./engine.ts";
+import { jobsKey, oversizeKey, stateKey } from "../src/redis/keys.ts";
+import { createEngine, createStore, DEAD, DLQ, eventText, eventTexts, TARGET } from "./engine.ts";
 import { type HttpStub, startHttpStub } from "./http_stub.ts";
+import { runJob, startJob } from "./jobs.ts";
 import { PLANTED } from "./planted_secrets.ts";
 import { type RecordedLine, recordLog } from "./recorded_log.ts";
 import type { TestRedis } from "./redis.ts";
@@ -171,6 +172,21 @@ export class AclScenario implements AsyncDisposable {
     for (const newestFirst of [true, false]) {
       await store.read({ dlq: DLQ }, { newestFirst, count: 1 }).catch(() => {});
     }
+  }
+
+  /** A job of an operator over all messages of the first source, and the id of one that is long gone. */
+  async purge(): Promise<void> {
+    const texts = ["not JSON", ...eventTexts(3)];
+    await this.#client.lpush(DLQS.alerter, ...texts);
+    await this.#client.zadd(jobsKey(DLQS.alerter), 1, "gone");
+    const settings = { redisUsername: USER, redisDb: this.#db, maxMessageBytes: MAX_MESSAGE_BYTES };
+    await using engine = createEngine({ port: this.#proxy.port }, { settings, password: AclScenario.PASSWORD });
+    const id = await startJob(engine, { verb: "purge", texts: texts.slice(1) });
+    await runJob(engine);
+    if ((await engine.source.jobs.list()).find((job) => job.id === id)?.result?.trashed !== 3) {
+      throw new Error("the job has not purged its messages");
+    }
+    await this.#client.ltrim(DLQS.alerter, 1, 0);
   }
 
   /** A failed read, and the next one, which must abandon the first one's WATCH. */

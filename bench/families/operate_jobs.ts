@@ -58,17 +58,17 @@ async function redrive(
   const every = count / picked, isPicked = (i: number) => i % every === 1;
   const texts = Array.from({ length: picked }, (_, i) => makeMessage(i * every + 1, bytes));
   const { chunkMessages } = DEFAULT_SETTINGS;
-  await using engine = createEngine(redis, { settings: { chunkMessages }, longestPauseMs: Infinity });
+  await using engine = createEngine(redis, {
+    settings: { chunkMessages },
+    longestPauseMs: Infinity,
+    commandTimeoutMs: 10_000,
+  });
   const client = redis.client(), before = await digest(redis, (i) => !isPicked(i), count);
   await redis.resetTimes();
   const id = await startJob(engine, { verb: "redrive", texts });
   const startedMs = SYSTEM_CLOCK.monotonicMs(), over = new AbortController();
   const producing = produce(redis, over.signal);
-  await engine.start();
-  await isDone(engine, id);
-  const seconds = (SYSTEM_CLOCK.monotonicMs() - startedMs) / 1_000;
-  const { p50, p99, max } = await redis.scriptTimes();
-  over.abort();
+  const measured = await measure(engine, { id, startedMs, redis }).finally(() => over.abort());
   const pushed = await producing;
   const [depth, replayed] = await Promise.all([client.llen(DLQ), client.llen(TARGET)]);
   const after = await digest(redis, () => true, count - picked);
@@ -79,7 +79,18 @@ async function redrive(
       } as before`,
     );
   }
-  return { [SECONDS]: seconds, [P50]: p50, [P99]: p99, "script max ms": max, pushed };
+  return { ...measured, pushed };
+}
+
+async function measure(
+  engine: Engine,
+  { id, startedMs, redis }: { id: string; startedMs: number; redis: BenchRedis },
+): Promise<Figures> {
+  await engine.start();
+  await isDone(engine, id);
+  const seconds = (SYSTEM_CLOCK.monotonicMs() - startedMs) / 1_000;
+  const { p50, p99, max } = await redis.scriptTimes();
+  return { [SECONDS]: seconds, [P50]: p50, [P99]: p99, "script max ms": max };
 }
 
 async function isDone({ source: { jobs } }: Engine, id: string): Promise<void> {

@@ -1,11 +1,14 @@
 /**
  * The long-running service: creates its components in order, runs until the signal, and stops them in reverse order.
  */
+import { FIELDS } from "../config/fields.ts";
+import { hasApi } from "../config/rules.ts";
 import { loadSources } from "../config/load.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
 import { createHealthHandler } from "../api/health.ts";
 import { createMetricsHandler } from "../api/metrics.ts";
-import { HttpServer } from "../http/server.ts";
+import type { Handler } from "../http/door.ts";
+import { countStayingPlaces, HttpServer } from "../http/server.ts";
 import { Teardown } from "../lifecycle/teardown.ts";
 import { createSources } from "../mutt/built_in_sources.ts";
 import { withVault } from "../mutt/vault.ts";
@@ -131,7 +134,10 @@ function createReloader(
   });
 }
 
-/** Opens the two ports. @throws the error of a failed bind, before any message has moved */
+/** Clients of `/api/v1/events` if there are enough file descriptors, and places for other streams. */
+const MOST_EVENT_CLIENTS = 200, OTHER_STREAMS = 16;
+
+/** Opens the ports. @throws the error of a failed bind, before any message has moved */
 function listen(
   { settings, log, clock }: AppOptions,
   { core, context, teardown }: { core: Core; context: ServiceContext; teardown: Teardown },
@@ -154,8 +160,41 @@ function listen(
       ...{ version: VERSION, podName: settings.podName },
     }),
   });
+  const apiPort = hasApi(settings) ? openApi({ settings, server, teardown, core, context }) : null;
   log.info("listening", `Remediation ${VERSION} listens on ${settings.bindAddress}`, {
     metrics_port: metricsPort,
     health_port: healthPort,
+    ...(apiPort === null ? {} : { api_port: apiPort }),
+  });
+  if (apiPort === null) {
+    const variables = [FIELDS.apiKeys, FIELDS.apiKeysPath].map(({ variable }) => variable).join(" or ");
+    const advice = `set ${variables} to what mutt-remediation key new --name NAME --role viewer prints`;
+    log.info("api_closed", `The API's port is not open, because there are no keys: ${advice}`);
+  }
+}
+
+/** Opens the port of the API. Its code is loaded with the first request, so that it does not delay the start. */
+function openApi(
+  { settings, server, teardown, core, context }: {
+    settings: AppOptions["settings"];
+    server: HttpServer;
+    teardown: Teardown;
+    core: Core;
+    context: ServiceContext;
+  },
+): number {
+  const mostStaying = countStayingPlaces(MOST_EVENT_CLIENTS + OTHER_STREAMS);
+  const mostEventClients = Math.min(MOST_EVENT_CLIENTS, mostStaying);
+  const load = async () => {
+    const { createApi } = await import("./api_port.ts");
+    const api = createApi({ settings, core, context, mostEventClients });
+    teardown.add("the API's streams", () => api.stop());
+    return api;
+  };
+  let loaded: ReturnType<typeof load> | undefined;
+  const handler: Handler = async (request, visit) => await (await (loaded ??= load())).handler(request, visit);
+  return server.open({
+    ...{ bindAddress: settings.bindAddress, port: settings.apiPort, portVariable: FIELDS.apiPort.variable },
+    ...{ mostStaying, handler, onCut: (reason) => core.metrics.httpCut.inc({ port: "api", reason }) },
   });
 }

@@ -5,7 +5,7 @@ import { createSourceBoard, createSourceGates } from "../gates/source_gates.ts";
 import type { NewEntry } from "../journal/entries.ts";
 import { JobRunner } from "../jobs/runner.ts";
 import { JobStore } from "../jobs/job_store.ts";
-import { type CreatePicker, pickByIds } from "../jobs/picker.ts";
+import { createPickers } from "../jobs/picker.ts";
 import { revivedMessage } from "../jobs/revive.ts";
 import { SourceTurns } from "../jobs/source_turns.ts";
 import { gatesOfJobs } from "../gates/board.ts";
@@ -50,8 +50,6 @@ export interface SharedParts {
   readonly readBudget?: ReadBudget;
   /** Wraps the store of each source; default: not wrapped. */
   readonly wrapStore?: (store: ReplayStore) => ReplayStore;
-  /** Reads the selection of a job; default: by ids only. */
-  readonly createPicker?: CreatePicker;
   /** Identity of this process as a lease holder. */
   readonly instance: Instance;
   readonly metrics: Metrics;
@@ -141,7 +139,7 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
     gates: gatesOfJobs(board),
     look: () => replay.look(),
     open: (job) => openJobStores(policy, job, { connections, readBudget, token, instance: instance.name }),
-    createPicker: shared.createPicker ?? pickByIds,
+    createPicker: createPickers(setup.display),
     createReplay: ({ id, verb }, { drain, readArrivals }) =>
       new SourceReplay(policy, {
         ...{ ...turnDeps, store: shared.wrapStore?.(drain) ?? drain, board: gatesOfJobs(board) },

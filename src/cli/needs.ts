@@ -11,5 +11,6 @@ export const NEEDS = {
   config: () => import("../operations/config.ts"),
   check: () => import("../operations/check.ts"),
   once: () => import("../operations/once.ts"),
+  createKey: () => import("./create_key.ts"),
   service: () => import("../app/service.ts"),
 } as const;

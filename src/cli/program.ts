@@ -7,6 +7,7 @@ import type { CliContext } from "./context.ts";
 import { addCheckCommand } from "./check.ts";
 import { addConfigCommand } from "./config.ts";
 import { addHealthCommand } from "./health.ts";
+import { addKeyCommand } from "./key.ts";
 import { addOnceCommand } from "./once.ts";
 import { addRunCommand } from "./run.ts";
 import { addSloCommand } from "./slo.ts";
@@ -52,9 +53,10 @@ Examples:
   addSloCommand(program, context);
   addCheckCommand(program, context);
   addConfigCommand(program, context);
+  addKeyCommand(program);
   addVersionCommand(program);
   // Subcommands do not inherit these.
-  for (const command of program.commands) {
+  for (const command of program.commands.flatMap((one) => [one, ...one.commands])) {
     command.exitOverride().configureOutput({ writeOut, writeErr, outputError }).showHelpAfterError("(see --help)");
   }
   return program;

@@ -17,6 +17,7 @@ export const GROUPS = [
   "Vault",
   "Objectives",
   "Ports and process",
+  "API",
   "Logs",
   "Tracing",
 ] as const;
@@ -328,6 +329,24 @@ export function collector(spec: Spec<string>): Field<string> {
   return matching(spec, {
     pattern: /^([a-z][a-z0-9+.-]*:\/\/[^\s\p{Cc}]+|[\w.-]{1,253}:\d{1,5}|\[[0-9a-f:.]+\]:\d{1,5})$/iu,
     expected: "an http:// or https:// URL",
+  });
+}
+
+/** The name of an HTTP header, in lower case. */
+export function headerName(spec: Spec<string>): Field<string> {
+  const field = matching(spec, { pattern: /^[\w!#$%&'*+.^`|~-]{1,64}$/, expected: "the name of an HTTP header" });
+  return { ...field, parse: (value) => field.parse(value)?.toLowerCase() };
+}
+
+/** A comma-separated list of origins as browsers send them: scheme and host, no path; empty when nothing is set. */
+export function origins(spec: Spec<readonly string[]>): Field<readonly string[]> {
+  return createField<readonly string[]>(spec, {
+    expected: `${NONE} or a comma-separated list of origins such as https://console.example.com, without a path`,
+    parse(value) {
+      if (value.trim().toLowerCase() === NONE) return [];
+      const list = value.split(",").map((part) => part.trim());
+      return list.every((one) => /^https?:/.test(one) && URL.parse(one)?.origin === one) ? list : undefined;
+    },
   });
 }
 

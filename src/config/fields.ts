@@ -13,9 +13,11 @@ import {
   decimal,
   duration,
   type Field,
+  headerName,
   host,
   httpUrl,
   integer,
+  origins,
   pairs,
   proxyUrl,
   redisKey,
@@ -599,7 +601,7 @@ export const FIELDS = {
     variable: "REMEDIATION_BIND_ADDRESS",
     group: "Ports and process",
     default: "0.0.0.0",
-    doc: "Address that both ports listen on. :: listens on IPv6 and, with Linux's defaults, on IPv4.",
+    doc: "Address that all ports listen on. :: listens on IPv6 and, with Linux's defaults, on IPv4.",
   }),
   shutdownTimeoutMs: duration({
     variable: "REMEDIATION_SHUTDOWN_TIMEOUT",
@@ -621,6 +623,63 @@ export const FIELDS = {
     group: "Ports and process",
     default: "remediation-unknown",
     doc: "Name of this instance in logs. Need not be unique.",
+  }),
+
+  apiPort: integer({
+    variable: "REMEDIATION_API_PORT",
+    group: "API",
+    default: 8088,
+    min: 0,
+    max: 65_535,
+    doc: "Port of the API (docs/api.md). It is opened only if there are keys or a trusted proxy. 0: any free port.",
+  }),
+  apiKeys: secret({
+    variable: "REMEDIATION_API_KEYS",
+    group: "API",
+    inFile: false,
+    doc:
+      "Comma-separated keys as name:role:digest. mutt-remediation key new makes one. Roles: viewer, operator, admin.",
+  }),
+  apiKeysPath: text({
+    variable: "REMEDIATION_API_KEYS_FILE",
+    group: "API",
+    default: "",
+    doc: "File with further keys, one a line; # begins a comment line. Read again when it changes.",
+  }),
+  apiCorsOrigins: origins({
+    variable: "REMEDIATION_API_CORS_ORIGINS",
+    group: "API",
+    default: [],
+    doc: "Comma-separated origins whose pages may call the API with a key.",
+  }),
+  trustedProxySecret: secret({
+    variable: "REMEDIATION_TRUSTED_PROXY_SECRET",
+    group: "API",
+    doc: "Secret that an authenticating proxy sends with each request. Its user and groups are believed only with it.",
+  }),
+  trustedProxySecretHeader: headerName({
+    variable: "REMEDIATION_TRUSTED_PROXY_SECRET_HEADER",
+    group: "API",
+    default: "x-proxy-secret",
+    doc: "Header with that secret.",
+  }),
+  trustedProxyUserHeader: headerName({
+    variable: "REMEDIATION_TRUSTED_PROXY_USER_HEADER",
+    group: "API",
+    default: "x-forwarded-user",
+    doc: "Header with the user's name.",
+  }),
+  trustedProxyGroupsHeader: headerName({
+    variable: "REMEDIATION_TRUSTED_PROXY_GROUPS_HEADER",
+    group: "API",
+    default: "x-forwarded-groups",
+    doc: "Header with the user's groups, comma-separated.",
+  }),
+  trustedProxyRoles: pairs({
+    variable: "REMEDIATION_TRUSTED_PROXY_ROLES",
+    group: "API",
+    default: "",
+    doc: "Roles of the groups, as comma-separated group=role. The highest role counts; without one, access is refused.",
   }),
 
   logLevel: choice({

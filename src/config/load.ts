@@ -25,6 +25,7 @@ import {
   showMode,
   warnOfReaders,
 } from "./layers.ts";
+import { parseApiKeys, type ParsedApiKeys } from "./api_keys.ts";
 import { certificateProblem, pairProblem } from "./pem.ts";
 import { quote, redactCredentials } from "./redact.ts";
 import { readAuthority } from "./authority.ts";
@@ -195,6 +196,8 @@ export function parseSettings(layers: Layers): Loaded {
     notes.problems.push(...checkTlsFiles(settings, layers));
   }
   if (notes.problems.length === 0) notes.problems.push(...checkMoogAuthority(settings, layers));
+  const keyFile = readApiKeysFile(settings, layers.readFile);
+  notes.problems.push(...keyFile.ok ? [] : keyFile.problems);
   const { problems, warnings } = notes;
   if (!sources.ok || problems.length > 0) return { ok: false, problems, warnings };
   const readSecret = createSecretReader(layers, origins), { dotEnvPath = "" } = layers;
@@ -217,12 +220,13 @@ function warnOfSecretReaders(
   settings: Settings,
   { origins, layers }: { origins: Origins; layers: Layers },
 ): string[] {
-  const { dotEnvPath = "" } = layers, { redisClientKeyPath: key } = settings;
+  const { dotEnvPath = "" } = layers, { redisClientKeyPath: key, apiKeysPath: keys } = settings;
   const secrets = SETTING_KEYS.filter((key) => FIELDS[key].secret && origins[key].layer === ".env")
     .map((key) => origins[key].variable).filter((name) => !name.endsWith("_FILE"));
   const holding = `${quote(dotEnvPath)} holds ${secrets.join(", ")} and`;
   return [
     ...(secrets.length > 0 ? warnOfReaders(holding, dotEnvPath, layers) : []),
+    ...(keys === "" ? [] : warnOfReaders(`${FIELDS.apiKeysPath.variable} ${quote(keys)}`, keys, layers)),
     ...(key === "" ? [] : warnOfReaders(`${FIELDS.redisClientKeyPath.variable} ${quote(key)}`, key, layers)),
   ];
 }
@@ -276,6 +280,21 @@ function checkTlsFiles(settings: Settings, { readFile }: Layers): string[] {
     complain(pair.file === "cert" ? "redisClientCertPath" : "redisClientKeyPath", `cannot be used: ${pair.text}`);
   }
   return problems;
+}
+
+/** Reads the file with the keys of the API; no keys if none is named. Does not throw; problems name variable and path. */
+export function readApiKeysFile(
+  { apiKeysPath: path }: Pick<Settings, "apiKeysPath">,
+  readFile: (path: string) => string = readTextFile,
+): ParsedApiKeys {
+  if (path === "") return { ok: true, keys: [] };
+  const file = `${FIELDS.apiKeysPath.variable} ${quote(path)}`;
+  try {
+    const parsed = parseApiKeys(readFile(path), "file");
+    return parsed.ok ? parsed : { ok: false, problems: parsed.problems.map((one) => `${file} ${one}`) };
+  } catch (error) {
+    return { ok: false, problems: [`${file} cannot be read: ${errorName(error)}`] };
+  }
 }
 
 function checkMoogAuthority(settings: Settings, { readFile }: Layers): string[] {

@@ -2,6 +2,8 @@
 import { eventsToJudge, samplePeriodMs } from "./objective_limits.ts";
 import { FIELDS, type SettingKey, type Settings } from "./fields.ts";
 import type { Origins } from "./layers.ts";
+import { findRoleProblems, parseApiKeys } from "./api_keys.ts";
+import { parsePairs } from "./pairs.ts";
 import { parseRedisUrl, type RedisUrl } from "./redis_url.ts";
 import type { Secret } from "../runtime/secret.ts";
 import { spanTarget, TARGET_SETTINGS, wantsSpans } from "./tracing.ts";
@@ -19,6 +21,7 @@ export interface ConfigIssue {
 export function checkTogether(settings: Settings, origins: Origins): ConfigIssue[] {
   return [
     ...checkPorts(settings),
+    ...checkApi(settings),
     ...checkSources(settings),
     ...checkLists(settings),
     ...checkRedisUrl(settings, origins),
@@ -32,10 +35,49 @@ export function checkTogether(settings: Settings, origins: Origins): ConfigIssue
   ];
 }
 
-function checkPorts({ metricsPort, healthPort }: Settings): ConfigIssue[] {
-  if (metricsPort !== healthPort || metricsPort === 0) return [];
-  const text = `${nameOf("metricsPort")} and ${nameOf("healthPort")} are both ${metricsPort}: use two ports`;
-  return [{ kind: "problem", keys: ["metricsPort", "healthPort"], text }];
+function checkPorts(settings: Settings): ConfigIssue[] {
+  const ports = ["metricsPort", "healthPort", ...(hasApi(settings) ? ["apiPort" as const] : [])] as const;
+  const pairs = ports.flatMap((one, at) => ports.slice(at + 1).map((other) => [one, other] as const));
+  return pairs.filter(([one, other]) => settings[one] === settings[other] && settings[one] !== 0).map((keys) => {
+    const [one, other] = keys;
+    const text = `${nameOf(one)} and ${nameOf(other)} are both ${settings[one]}: use different ports`;
+    return { kind: "problem", keys, text };
+  });
+}
+
+/** Whether the port of the API is opened: without keys and a trusted proxy there are no callers. */
+export function hasApi(
+  { apiKeys, apiKeysPath, trustedProxySecret }: Pick<Settings, "apiKeys" | "apiKeysPath" | "trustedProxySecret">,
+): boolean {
+  return apiKeys !== null || apiKeysPath !== "" || trustedProxySecret !== null;
+}
+
+/** Shortest secret of a trusted proxy, in characters. */
+const SHORTEST_PROXY_SECRET = 16;
+
+function checkApi({ apiKeys, trustedProxySecret, trustedProxyRoles }: Settings): ConfigIssue[] {
+  const parsed = parseApiKeys(apiKeys?.reveal() ?? "", "list");
+  const problems = parsed.ok ? [] : parsed.problems.map((one) => `${nameOf("apiKeys")} ${one}`);
+  const roles = findRoleProblems(parsePairs(trustedProxyRoles) ?? []).map((one) =>
+    `${nameOf("trustedProxyRoles")}: ${one}`
+  );
+  const isShort = trustedProxySecret !== null && trustedProxySecret.reveal().length < SHORTEST_PROXY_SECRET;
+  const proxy = [
+    ...roles,
+    ...(isShort ? [`${nameOf("trustedProxySecret")} has fewer than ${SHORTEST_PROXY_SECRET} characters`] : []),
+    ...(trustedProxySecret !== null && trustedProxyRoles === ""
+      ? [`${nameOf("trustedProxySecret")} is set but ${nameOf("trustedProxyRoles")} is not: set both`]
+      : []),
+  ];
+  const ignored = trustedProxySecret === null && trustedProxyRoles !== ""
+    ? [`${nameOf("trustedProxyRoles")} is ignored: ${nameOf("trustedProxySecret")} is not set`]
+    : [];
+  const keys = ["trustedProxySecret", "trustedProxyRoles"] as const;
+  return [
+    ...problems.map((text) => ({ kind: "problem" as const, keys: ["apiKeys"] as const, text })),
+    ...proxy.map((text) => ({ kind: "problem" as const, keys, text })),
+    ...ignored.map((text) => ({ kind: "warning" as const, keys, text })),
+  ];
 }
 
 /** A sources file without a source of its own is reported by its parser. */

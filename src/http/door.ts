@@ -62,6 +62,8 @@ export interface PortOptions {
   /** The variable that sets the port, for error messages. */
   readonly portVariable: string;
   readonly handler: Handler;
+  /** Maximum number of exempt connections of this port ({@link Visit.stay}). Default: that of the door. */
+  readonly mostStaying?: number;
   /** Called for each client that is cut before its answer is complete. Default: nothing. */
   readonly onCut?: (reason: CutReason) => void;
 }
@@ -71,7 +73,7 @@ export interface DoorOptions {
   readonly clock: Clock;
   /** Maximum number of connections on all ports, without exempt ones. */
   readonly mostConnections: number;
-  /** Maximum number of exempt connections. Default 16. */
+  /** Maximum number of exempt connections of a port that sets no limit of its own. Default 16. */
   readonly mostStaying?: number | undefined;
   /** Time limit of a connection, in milliseconds. Default 10,000. */
   readonly connectionMs?: number | undefined;
@@ -260,9 +262,10 @@ export class Door {
 
   /** See {@link Visit.stay}. */
   letStay(guest: Guest): boolean {
-    const { mostStaying = MOST_STAYING } = this.#options;
+    const { mostStaying = this.#options.mostStaying ?? MOST_STAYING } = guest.port;
     if (this.#staying.has(guest)) return true;
-    if (this.#staying.size >= mostStaying || !this.#guests.delete(guest)) return false;
+    const staying = [...this.#staying].filter(({ port }) => port === guest.port).length;
+    if (staying >= mostStaying || !this.#guests.delete(guest)) return false;
     this.#staying.add(guest);
     this.#watchStaying(guest);
     return true;

@@ -14,6 +14,10 @@ import { Door, type Guest, LOOPBACK, type PortOptions } from "./door.ts";
 export const MOST_CONNECTIONS = 64;
 /** A connection needs three file descriptors; two more allow for connections being closed. */
 const DESCRIPTORS_PER_CONNECTION = 5;
+/** A stream needs three: it is not closed while the next one comes. */
+const DESCRIPTORS_PER_STREAM = 3;
+/** Minimum result of {@link countStayingPlaces}. */
+const FEWEST_STREAMS = 16;
 /** File descriptors reserved for Redis, Moogsoft and files. */
 const SPARE_DESCRIPTORS = 20;
 /** Assumed free file descriptors if they cannot be counted: of 256, the minimum in docs/security.md. */
@@ -34,7 +38,7 @@ export interface HttpServerOptions {
   readonly log: Log;
   /** Maximum number of connections on all ports. Default: from the free file descriptors, at most 64. */
   readonly mostConnections?: number;
-  /** Maximum number of exempt connections ({@link Visit.stay}). Default 16. */
+  /** Maximum number of exempt connections ({@link Visit.stay}) of a port that sets no limit of its own. Default 16. */
   readonly mostStaying?: number;
   /** Time limit of a connection, in milliseconds. Default 10,000. */
   readonly connectionMs?: number;
@@ -197,6 +201,16 @@ function countPlaces(): number {
   const wanted = MOST_CONNECTIONS * DESCRIPTORS_PER_CONNECTION + SPARE_DESCRIPTORS;
   const free = countFreeDescriptors(wanted) ?? ASSUMED_DESCRIPTORS;
   return Math.max(1, Math.floor((free - SPARE_DESCRIPTORS) / DESCRIPTORS_PER_CONNECTION));
+}
+
+/**
+ * Computes how many exempt connections a port may have: `wanted`, or fewer if the file descriptors that other connections
+ * leave do not suffice. At least 16.
+ */
+export function countStayingPlaces(wanted: number): number {
+  const others = MOST_CONNECTIONS * DESCRIPTORS_PER_CONNECTION + SPARE_DESCRIPTORS;
+  const free = countFreeDescriptors(others + wanted * DESCRIPTORS_PER_STREAM) ?? ASSUMED_DESCRIPTORS;
+  return Math.max(FEWEST_STREAMS, Math.floor((free - others) / DESCRIPTORS_PER_STREAM));
 }
 
 function why(cause: unknown): string {

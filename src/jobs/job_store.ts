@@ -6,12 +6,12 @@
  * - At most one job of a source runs or is paused. `start` and the requests are scripts that check this.
  * - At most {@link MAX_JOBS} jobs of a source are kept.
  */
-import type { JobList } from "../cycle/running_job.ts";
+import { JOB_FIELDS, type JobList, parseRunningJob, type RunningJob } from "../cycle/running_job.ts";
 import { MAX_SELECTED_IDS } from "../message/selection.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import type { RedisClient } from "../redis/cluster.ts";
 import { throwStoreError, unknownAnswer } from "../redis/errors.ts";
-import { claimKey, jobKey, jobListKey, jobsKey, stateKey } from "../redis/keys.ts";
+import { claimKey, jobKey, jobListKey, jobsKey, shelfKey, stateKey } from "../redis/keys.ts";
 import { createNewestReader } from "../redis/newest_reader.ts";
 import { sha1 } from "../redis/sample.ts";
 import { loadScript, type Script } from "../redis/scripts.ts";
@@ -61,7 +61,9 @@ export class JobStore {
   /** Reads where a list ends now. `maxMessageBytes`: a larger newest message is only counted. */
   async readWatermark(list: JobList, { maxMessageBytes }: { maxMessageBytes: number }): Promise<Watermark> {
     const bounds = { messages: 1, bytes: 1, messageBytes: maxMessageBytes };
-    const { depth, messages: [newest] } = await createNewestReader(this.#redis, [this.#keyOf(list)])(bounds);
+    // The DLQ goes on in its shelf while another job sweeps it.
+    const lists = list === "dlq" ? [this.#policy.dlq, shelfKey(this.#policy.dlq)] : [this.#policy.dead];
+    const { depth, messages: [newest] } = await createNewestReader(this.#redis, lists)(bounds);
     return { depth, newestBytes: newest?.length ?? 0, newestDigest: newest ? sha1([newest]) : "" };
   }
 
@@ -83,6 +85,14 @@ export class JobStore {
   async get(id: string): Promise<Job | null> {
     const values = await this.#redis.hmget(jobKey(this.#policy.dlq, id), ...JOB_HASH_FIELDS).catch(throwStoreError);
     return parseJob(id, Object.fromEntries(JOB_HASH_FIELDS.map((name, i) => [name, values[i] ?? undefined])));
+  }
+
+  /** Returns the job that runs or is paused, as the source's state has it; `null`: none. */
+  async running(): Promise<RunningJob | null> {
+    const values = await this.#redis.hmget(stateKey(this.#policy.dlq), ...JOB_FIELDS).catch(throwStoreError);
+    const fields = new Map(JOB_FIELDS.map((name, i) => [name, values[i] ?? ""]));
+    const text = (name: string) => fields.get(name) ?? "";
+    return parseRunningJob(text, (name) => /^\d{1,15}$/.test(text(name)) ? Number(text(name)) : 0);
   }
 
   /** Returns the jobs that are kept, the newest first. */

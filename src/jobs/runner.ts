@@ -9,7 +9,7 @@
  */
 import type { Chunk, ChunkBounds, CommitResult } from "../cycle/chunk.ts";
 import type { Snapshot } from "../cycle/cycle_state.ts";
-import { jobFields, type JobPhase, type JobVerb, type RunningJob } from "../cycle/running_job.ts";
+import { jobFields, type JobVerb, type RunningJob } from "../cycle/running_job.ts";
 import type { GateStatus, TurnGates } from "../gates/board.ts";
 import { hasTrait } from "../gates/gate.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
@@ -31,8 +31,8 @@ import { findWatermark, planSweep, WATERMARK_WITHIN } from "./plan_sweep.ts";
 
 /** Length of a turn of the sweep, after which gates and lease are looked at again, in milliseconds. */
 const TURN_MS = 1_000;
-/** Most messages of one move: about 0.2 ms of Redis' time. */
-const CHUNK_MESSAGES = 100;
+/** Most messages of one move: about 0.3 ms of Redis' time. */
+const CHUNK_MESSAGES = 200;
 /** A move may run until this long after it was sent, in milliseconds of the server's clock. */
 const MOVE_DEADLINE_MS = 5_000;
 /** Longest pause until the job's state is read again, because another instance may pause or cancel it. In milliseconds. */
@@ -200,14 +200,15 @@ export class JobRunner {
       case "sweep":
         if (work.picks === null || !VERBS_RUN.includes(job.verb)) return await this.#cancel(job);
         return await this.#sweep(work, work.picks, signal);
-      case "back":
-        // What an import has not added yet was in no list before.
-        if (job.verb === "import") return await this.#finish(work, { status: "cancelled", trashMs: PLAN_EXPIRES_MS });
-        return await this.#putBack(job, work, signal);
       case "restore":
-        return await this.#putBack(job, work, signal);
+      case "back":
+        // What an import has not added was in no list before, so it is not put back.
+        if (job.phase === "back" && job.verb === "import") {
+          return await this.#finish(work, { status: "cancelled", trashMs: PLAN_EXPIRES_MS });
+        }
+        return await this.#restore(job, work, signal);
       case "act":
-        if (job.verb === "import") return await this.#putBack(job, work, signal);
+        if (job.verb === "import") return await this.#add(job, work, signal);
         if (job.verb === "bury") return await this.#bury(job, work, signal);
         if (job.verb === "purge") return await this.#finish(work, { status: "done", trashMs: TRASH_EXPIRES_MS });
         return await this.#cancel(job);
@@ -270,12 +271,12 @@ export class JobRunner {
     return endsAt;
   }
 
-  /** Puts back what is on the shelf; of a cancelled job, then what it had picked. Of an import, adds what was staged. */
-  async #putBack(job: RunningJob, work: Work, signal: AbortSignal): Promise<Rest> {
+  /** Puts back what is on the shelf; of a cancelled job, then what it had picked. */
+  async #restore(job: RunningJob, work: Work, signal: AbortSignal): Promise<Rest> {
     const { clock, settings } = this.#deps, { sweep } = work.stores, endsAtMs = clock.monotonicMs() + TURN_MS;
     const { record, nowMs } = await this.#deps.look(), readAtMs = clock.monotonicMs();
     if (record.job?.phase !== job.phase || record.job.id !== work.id) return GO_ON;
-    const phase = job.phase === "sweep" ? "restore" : job.phase;
+    const phase = job.phase === "back" ? "back" : "restore";
     const next = record.job.isCancelled ? "back" : "act";
     let sequence = record.sequence;
     do {
@@ -287,15 +288,30 @@ export class JobRunner {
         this.#hasMoved(left);
         return AGAIN;
       }
-      if (left === 0) return await this.#endPhase(phase, work);
+      if (left === 0) return phase === "back" ? await this.#finishCancelled(work) : GO_ON;
       sequence = String(Number(sequence) + 1);
     } while (!signal.aborted && clock.monotonicMs() < endsAtMs);
     return GO_ON;
   }
 
-  #endPhase(phase: JobPhase, work: Work): Promise<Rest> | Rest {
-    if (phase === "back") return this.#finishCancelled(work);
-    return phase === "act" ? this.#finish(work, { status: "done", trashMs: 0 }) : GO_ON;
+  /** Adds what an import has staged to the DLQ. */
+  async #add(job: RunningJob, work: Work, signal: AbortSignal): Promise<Rest> {
+    const { clock, settings } = this.#deps, { sweep } = work.stores, endsAtMs = clock.monotonicMs() + TURN_MS;
+    const { record, nowMs } = await this.#deps.look(), readAtMs = clock.monotonicMs();
+    if (record.job?.phase !== job.phase || record.job.id !== work.id) return GO_ON;
+    let sequence = record.sequence;
+    do {
+      const move = this.#createMove(sequence, nowMs + clock.monotonicMs() - readAtMs);
+      const adding = sweep.add({ ...move, messages: CHUNK_MESSAGES, bytes: settings().chunkBytes });
+      const left = await this.#answered(adding, { resolve: () => sweep.resolveLost(move.id) });
+      if (typeof left === "string") {
+        this.#hasMoved(left);
+        return AGAIN;
+      }
+      if (left === 0) return await this.#finish(work, { status: "done", trashMs: 0 });
+      sequence = String(Number(sequence) + 1);
+    } while (!signal.aborted && clock.monotonicMs() < endsAtMs);
+    return GO_ON;
   }
 
   /** Drains the job's own list to the target. Only this asks all gates. */
@@ -326,7 +342,7 @@ export class JobRunner {
       if (running?.id !== work.id || running.phase !== "act" || running.isPaused) return GO_ON;
       if (chunk.messages.length === 0) return await this.#finish(work, { status: "done", trashMs: 0 });
       const context = { policy: this.#policy, record, nowMs, maxPoisonRetries, maxMessageBytes };
-      const plan = buryChunk(chunk, { ...context, failedAt: toIso(clock.nowMs()), by: job.by });
+      const plan = buryChunk(chunk, { ...context, failedAt: toIso(clock.nowMs()), by: job.by, job: job.id });
       const move = this.#createMove(record.sequence, nowMs + clock.monotonicMs() - readAtMs);
       const { moves, messages, oversize, endsCycle, spent, firsts } = plan;
       const fields = jobFields(running, { replayed: 0, dead: moves.length });
@@ -440,11 +456,11 @@ function heldBy({ name, retryInMs }: GateStatus): Rest {
   return { by: name, nextInMs: Math.max(10, Math.min(retryInMs ?? LOOK_MS, LOOK_MS)) };
 }
 
-function resultOf({ verb, swept, picked, replayed, dead }: RunningJob, status: JobStatus): JobResult {
-  const left = picked - replayed - dead;
+function resultOf({ verb, planned, swept, picked, replayed, dead }: RunningJob, status: JobStatus): JobResult {
   if (verb === "import") {
-    return { swept: 0, picked, replayed: 0, dead: 0, trashed: picked - swept, returned: 0, imported: swept };
+    return { swept: 0, picked: planned, replayed: 0, dead: 0, trashed: planned - swept, returned: 0, imported: swept };
   }
+  const left = picked - replayed - dead;
   return {
     ...{ swept, picked, replayed, dead },
     trashed: status === "done" && verb === "purge" ? left : 0,

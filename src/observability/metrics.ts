@@ -16,6 +16,28 @@ export const METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 /** The original's buckets: the Python client's defaults (contract §5). */
 const LOOP_BUCKETS_SECONDS = [.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10];
 
+const API_BUCKETS_SECONDS = [.005, .025, .1, .5, 2.5, 10];
+
+/** Why a caller of the API was refused: values of the label `reason`. */
+export const AUTH_FAILURES = [
+  /** Neither key nor session. */
+  "no_key",
+  /** An unknown or revoked key. */
+  "wrong_key",
+  /** A session that has expired, was changed, or whose key was revoked. */
+  "bad_session",
+  /** A trusted proxy's user without a role, or a wrong secret of a proxy. */
+  "proxy",
+  /** A change by cookie from another site. */
+  "cross_site",
+  /** A role that may not run the operation. */
+  "role",
+  /** Too many wrong keys from this address. */
+  "rate_limited",
+] as const;
+/** One of {@link AUTH_FAILURES}. */
+export type AuthFailure = (typeof AUTH_FAILURES)[number];
+
 /** Roles of a source's lists: values of the label `role`. */
 export const QUEUE_ROLES = ["dlq", "target", "dead", "downstream"] as const;
 /** One of {@link QUEUE_ROLES}. */
@@ -30,7 +52,7 @@ export const RELOAD_RESULTS = ["applied", "rejected"] as const;
 export type ReloadResult = (typeof RELOAD_RESULTS)[number];
 
 /** The HTTP ports. */
-export const HTTP_PORTS = ["metrics", "health"] as const;
+export const HTTP_PORTS = ["metrics", "health", "api"] as const;
 /** Reasons to cut an HTTP client: it took too long, or was the oldest when the limit was reached. */
 export const CUT_REASONS = ["slow", "crowded"] as const;
 /** One of {@link CUT_REASONS}. */
@@ -174,6 +196,30 @@ export class Metrics {
       "reason",
     ],
   );
+  /** By route template, method and status class (`2xx`). */
+  readonly apiRequests = this.#counter(
+    "api_requests_total",
+    "Requests to the API, by route, method and status class.",
+    [
+      "route",
+      "method",
+      "status",
+    ],
+  );
+  /** Until the response begins, in seconds. */
+  readonly apiDuration = new Histogram({
+    name: "mutt_remediation_api_request_duration_seconds",
+    help: "Time until the response to a request to the API begins, by route and method.",
+    labelNames: ["route", "method"] as const,
+    buckets: API_BUCKETS_SECONDS,
+    registers: [this.#registry],
+  });
+  /** By one of {@link AUTH_FAILURES}. */
+  readonly apiAuthFailures = this.#counter("api_auth_failures_total", "Refused callers of the API, by reason.", [
+    "reason",
+  ]);
+  /** Clients of `/api/v1/events`. */
+  readonly apiEventClients = this.#gauge("api_event_clients", "Clients that follow /api/v1/events.");
   /** By one of {@link RELOAD_RESULTS}. */
   readonly configReloads = this.#counter("config_reloads_total", "Configuration changes, by result.", ["result"]);
   /** By one of `REDIS_ERROR_CODES`. */
@@ -244,6 +290,7 @@ export class Metrics {
     for (const reason of REPLAY_FAIL_REASONS) this.replayFail.inc({ reason }, 0);
     for (const result of RELOAD_RESULTS) this.configReloads.inc({ result }, 0);
     for (const port of HTTP_PORTS) for (const reason of CUT_REASONS) this.httpCut.inc({ port, reason }, 0);
+    for (const reason of AUTH_FAILURES) this.apiAuthFailures.inc({ reason }, 0);
     for (const code of redisErrorCodes) this.redisErrors.inc({ code }, 0);
     for (const source of sources) this.addSource(source);
     this.#buildInfo.set({ version, commit }, 1);

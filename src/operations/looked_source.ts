@@ -25,12 +25,15 @@ export const SHOWN = Type.Record(
   Type.Union([Type.String(), Type.Number(), Type.Boolean(), Type.Null()]),
 );
 
-/** Finds a source by its name. @throws OperationError `not_found` */
-export function findSource(context: LookContext, name: string): LookedSource {
+/** Finds the parts of a source by its name. @throws OperationError `not_found` */
+export function findSource<Parts extends Pick<LookedSource, "setup">>(
+  context: { readonly sources: () => readonly { readonly parts: Parts }[] },
+  name: string,
+): Parts {
   return findRunning(context, name).parts;
 }
 
-/** Finds a running source, with its loop, by its name. @throws OperationError `not_found` */
+/** Finds a source, with what runs it, by its name. @throws OperationError `not_found` */
 export function findRunning<Source extends { readonly parts: Pick<LookedSource, "setup"> }>(
   { sources }: { readonly sources: () => readonly Source[] },
   name: string,

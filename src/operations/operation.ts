@@ -1,13 +1,15 @@
 /** An operation: one user action with one definition for every interface (command line, HTTP). */
 import type { TSchema } from "typebox";
+import { type Role, ROLES } from "../config/api_keys.ts";
+import { StoreError } from "../redis/errors.ts";
 
 /** A JSON Schema (2020-12), written by hand or with TypeBox. */
 export type JsonSchema = Readonly<Record<string, unknown>> | TSchema;
 
 /** Who may run an operation. Each role includes the previous ones. */
-export const OPERATION_ROLES = ["viewer", "operator", "admin"] as const;
+export const OPERATION_ROLES = ROLES;
 /** One of {@link OPERATION_ROLES}. */
-export type OperationRole = (typeof OPERATION_ROLES)[number];
+export type OperationRole = Role;
 
 /** How an operation is offered over HTTP. The route, its description and its checks are made from this. */
 export interface OperationHttp {
@@ -38,9 +40,12 @@ export interface Operation<Context, Input, Output> {
   readonly runsIn: "service" | "command";
   readonly role: OperationRole;
   readonly input: JsonSchema;
+  /** Schema of the output, or of each item if it is a stream. */
   readonly output: JsonSchema;
   /** Default: not offered over HTTP. */
   readonly http?: OperationHttp;
+  /** Whether the output is an `AsyncIterable` of items. Default: false. */
+  readonly stream?: boolean;
   /**
    * Rejects with an {@link OperationError} if it cannot do what was asked, with a `StoreError` if Redis fails, else only
    * for a bug.
@@ -97,4 +102,16 @@ export class OperationError extends Error {
     this.code = code;
     this.problems = problems;
   }
+
+  /** Whether the same request may work later. */
+  get retryable(): boolean {
+    return this.code === "unavailable";
+  }
+}
+
+/** Converts what {@link Operation.run} rejected with; `null` for a bug. */
+export function toOperationError(error: unknown): OperationError | null {
+  if (error instanceof OperationError) return error;
+  if (error instanceof StoreError) return new OperationError("unavailable", `Redis: ${error.message}`);
+  return null;
 }

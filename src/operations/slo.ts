@@ -40,5 +40,6 @@ export const slo = {
   role: "viewer",
   input: objectOf({}),
   output: SLO_SCHEMA,
+  http: { method: "GET", path: "/slo" },
   run: ({ slos }: Pick<ServiceContext, "slos">): SloReport => slos.report(),
 } satisfies Operation<ServiceContext, Record<never, never>, SloReport>;

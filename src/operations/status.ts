@@ -138,6 +138,7 @@ export const status = {
   role: "viewer",
   input: objectOf({}),
   output: STATUS_SCHEMA,
+  http: { method: "GET", path: "/status" },
   run: (context: ServiceContext): Status =>
     composeStatus(readStatus(context), {
       ...{ checks: CHECK_NAMES, version: context.version, podName: context.podName },

@@ -18,7 +18,7 @@ export interface UndoTarget {
 
 /** What an undo would do. Nothing has changed. */
 export interface UndoDraft {
-  /** What the undo sweeps, or `count: 0` messages of it if it takes them from elsewhere. */
+  /** What the undo sweeps; if it takes the messages from elsewhere, the list that they go to. */
   readonly selection: Selection & { readonly list: JobList };
   /** Whether the undo sweeps its selection. */
   readonly isSweep: boolean;

@@ -69,7 +69,7 @@ export function claimKey(list: string): string {
   return `${stateKey(list)}:claim`;
 }
 
-/** Key of the messages that a job has removed and can bring back (list, expires). In the slot of the source's state. */
+/** Key of the messages that a purge picks, and that can be brought back when it has ended (list, expires then). In the slot of the source's state. */
 export function trashKey(dlq: string, id: string): string {
   return `${jobKey(dlq, id)}:trash`;
 }
@@ -87,6 +87,16 @@ export function journalKey(name: "audit" | "incidents"): string {
 /** Key of the head of such a journal: number and hash of its newest entry (string). In the slot of the journal. */
 export function journalHeadKey(name: "audit" | "incidents"): string {
   return `${journalKey(name)}:head`;
+}
+
+/** Key of the secret that signs the sessions of the API (string). All instances share it. */
+export function sessionSecretKey(): string {
+  return "mutt:remediation:{api}:session-secret";
+}
+
+/** Key of the answer to a request with an idempotency key (string, expires). `digest` names the caller and the key. */
+export function requestKey(digest: string): string {
+  return `mutt:remediation:{api}:request:${digest}`;
 }
 
 /** Returns the hash tag of a key, which decides its cluster slot: the text between the first `{` and the next `}`, if any. */

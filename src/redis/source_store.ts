@@ -82,7 +82,7 @@ export interface JobStores {
 /** Opens the job's own connection in the background. */
 export function openJobStores(
   policy: SourcePolicy,
-  { id, list }: Pick<RunningJob, "id" | "list">,
+  job: Pick<RunningJob, "id" | "verb" | "list">,
   { connections, readBudget, token, instance }: {
     connections: RedisConnections;
     readBudget: ReadBudget;
@@ -92,11 +92,11 @@ export function openJobStores(
 ): JobStores {
   const { reader, committer } = connections;
   const mover = connections.open(`job:${policy.name}`, policy.dlq);
-  const drain = new BudgetedStore(readBudget, { reader, committer, mover }, policy, { token, instance, job: id });
+  const drain = new BudgetedStore(readBudget, { reader, committer, mover }, policy, { token, instance, job: job.id });
   return {
     drain,
-    sweep: new SweepStore({ committer, mover }, policy, { job: id, list, token }),
-    readArrivals: createNewestReader(reader, [policy.dlq, jobListKey(policy.dlq, id)]),
+    sweep: new SweepStore({ committer, mover }, policy, job, { token }),
+    readArrivals: createNewestReader(reader, [policy.dlq, jobListKey(policy.dlq, job.id)]),
     isReady: () => connections.isReady(mover),
     release: () => {
       drain.letGo();

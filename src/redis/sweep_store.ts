@@ -6,7 +6,7 @@
  */
 import type { Redis } from "ioredis";
 import type { Chunk, ChunkBounds } from "../cycle/chunk.ts";
-import type { JobList, JobPhase } from "../cycle/running_job.ts";
+import type { JobPhase, RunningJob } from "../cycle/running_job.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import { createId } from "../runtime/random.ts";
 import { inOneWrite } from "./bulk_command.ts";
@@ -16,6 +16,7 @@ import { unknownAnswer } from "./errors.ts";
 import { claimKey, jobKey, jobListKey, receiptKey, shelfKey, stateKey, trashKey } from "./keys.ts";
 import { SAMPLE_BYTES } from "./sample.ts";
 import { type BulkScript, loadBulkScript, loadScript, type Script } from "./scripts.ts";
+import addChunk from "./scripts/add_chunk.lua" with { type: "text" };
 import finishJob from "./scripts/finish_job.lua" with { type: "text" };
 import restoreChunk from "./scripts/restore_chunk.lua" with { type: "text" };
 import settleCommit from "./scripts/settle_commit.lua" with { type: "text" };
@@ -51,15 +52,18 @@ export interface Sweep extends JobMove {
   readonly left: number;
 }
 
-/** Messages to put back at the oldest end of the list, or of an import, to add at its newest end. */
+/** Messages to put back at the oldest end of the list. */
 export interface Restore extends JobMove {
-  /** `restore`: from the shelf; `back`: from the job's own list; `act`: from the own list of an import, to the newest end. */
-  readonly phase: Extract<JobPhase, "restore" | "back" | "act">;
+  /** `restore`: from the shelf; `back`: from the job's own list. */
+  readonly phase: Extract<JobPhase, "restore" | "back">;
   readonly messages: number;
   readonly bytes: number;
   /** The phase that begins when nothing is left. */
   readonly next: JobPhase;
 }
+
+/** Messages that an import has staged, to add at the newest end of the DLQ. */
+export type Addition = JobMove & Pick<Restore, "messages" | "bytes">;
 
 /** The end of a job. */
 export interface JobEnd extends JobMove {
@@ -77,18 +81,20 @@ export class SweepStore {
   readonly #job: string;
   readonly #token: string;
   readonly #mover: Redis;
-  readonly #keys: Readonly<Record<"list" | "shelf" | "own" | "state" | "receipt" | "job" | "trash" | "claim", string>>;
+  readonly #keys: Readonly<Record<"list" | "shelf" | "own" | "state" | "receipt" | "job" | "claim", string>>;
   readonly #chunks: ChunkReader;
   readonly #sweep: BulkScript;
   readonly #restore: Script;
+  readonly #add: Script;
   readonly #finish: Script;
   readonly #resolveLost: Script;
 
-  /** Only one caller at a time may use `mover`. `token`: as in the dead-letter store. */
+  /** Only one caller at a time may use `mover`. `token`: as in the dead-letter store. What a purge picks goes to its trash at once. */
   constructor(
     { committer, mover }: { committer: RedisClient; mover: Redis },
     { dlq, dead }: SourcePolicy,
-    { job, list, token }: { job: string; list: JobList; token: string },
+    { id: job, verb, list }: Pick<RunningJob, "id" | "verb" | "list">,
+    { token }: { token: string },
   ) {
     this.#job = job;
     this.#token = token;
@@ -98,16 +104,16 @@ export class SweepStore {
       list: swept,
       claim: claimKey(swept),
       shelf: shelfKey(dlq),
-      own: jobListKey(dlq, job),
+      own: verb === "purge" ? trashKey(dlq, job) : jobListKey(dlq, job),
       state: stateKey(dlq),
       receipt: receiptKey(dlq, createId()),
       job: jobKey(dlq, job),
-      trash: trashKey(dlq, job),
     };
     this.#chunks = new ChunkReader(mover, { keys: [this.#keys.list, this.#keys.state], guard: null });
     this.#sweep = loadBulkScript(mover, { keys: 5, lua: sweepChunk });
     this.#restore = loadScript(committer, { name: "restoreChunk", keys: 4, lua: restoreChunk });
-    this.#finish = loadScript(committer, { name: "finishJob", keys: 7, lua: finishJob });
+    this.#add = loadScript(committer, { name: "addChunk", keys: 4, lua: addChunk });
+    this.#finish = loadScript(committer, { name: "finishJob", keys: 6, lua: finishJob });
     this.#resolveLost = loadScript(committer, { name: "settleCommit", keys: 2, lua: settleCommit });
   }
 
@@ -138,10 +144,10 @@ export class SweepStore {
     return { result, next: sent.reading.then((chunk) => isNext(chunk) ? chunk : null) };
   }
 
-  /** Puts messages back, or adds those of an import. @returns how many are left, or why nothing has changed */
+  /** Puts messages back. @returns how many are left, or why nothing has changed */
   async restore({ phase, messages, bytes, next, ...move }: Restore): Promise<number | JobMoveResult> {
     const { list, shelf, own, state, receipt } = this.#keys;
-    const from = phase === "restore" ? shelf : own;
+    const from = phase === "back" ? own : shelf;
     const reply = await this.#restore(
       from,
       list,
@@ -156,12 +162,19 @@ export class SweepStore {
     return Array.isArray(reply) ? Number(reply[0]) : toResult(reply);
   }
 
+  /** Adds messages of an import. @returns how many are left, or why nothing has changed */
+  async add({ messages, bytes, ...move }: Addition): Promise<number | JobMoveResult> {
+    const { list, own, state, receipt } = this.#keys;
+    const reply = await this.#add(own, list, state, receipt, ...this.#arguments(move), messages, bytes);
+    return Array.isArray(reply) ? Number(reply[0]) : toResult(reply);
+  }
+
   /** Ends the job. Automatic replay goes on then. */
   async finish({ phase, status, keepMs, trashMs, fields, ...move }: JobEnd): Promise<JobMoveResult> {
-    const { state, receipt, job, own, trash, shelf, claim } = this.#keys;
+    const { state, receipt, job, own, shelf, claim } = this.#keys;
     const details = [phase, status, keepMs, trashMs, ...Object.entries(fields).flat()];
     return toResult(
-      await this.#finish(state, receipt, job, own, trash, shelf, claim, ...this.#arguments(move), ...details),
+      await this.#finish(state, receipt, job, own, shelf, claim, ...this.#arguments(move), ...details),
     );
   }
 

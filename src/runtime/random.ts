@@ -10,3 +10,8 @@ export const SYSTEM_RANDOM: RandomFraction = () => Math.random();
 export function createId(): string {
   return crypto.randomUUID();
 }
+
+/** Creates this many random bytes for a key or a secret. */
+export function createSecretBytes(count: number): Uint8Array {
+  return crypto.getRandomValues(new Uint8Array(count));
+}

@@ -44,7 +44,7 @@ Deno.test("compose.yaml: one command brings Redis, a mock Moogsoft and the servi
     container_name: "mutt-remediation",
     target: "remediation",
   });
-  assert.deepEqual(ports?.map((port) => port.split(":").at(-1)), ["8086", "8087"]);
+  assert.deepEqual(ports?.map((port) => port.split(":").at(-1)), ["8086", "8087", "8088"]);
   assert.equal(FILE.networks?.["mutt-network"]?.name, "mutt-network");
 });
 

@@ -45,7 +45,7 @@ function envFor(redis: TestRedis): Record<string, string> {
 test("image: says who runs it, what it listens on and where it comes from", async () => {
   const { Config: { User, ExposedPorts, Labels } } = await inspect("image", IMAGE);
   assert.equal(User, "1000:1000");
-  assert.deepEqual(Object.keys(ExposedPorts ?? {}).sort(), ["8086/tcp", "8087/tcp"]);
+  assert.deepEqual(Object.keys(ExposedPorts ?? {}).sort(), ["8086/tcp", "8087/tcp", "8088/tcp"]);
   const label = (name: string) => Labels[`org.opencontainers.image.${name}`];
   assert.equal(label("title"), "mutt-remediation");
   assert.equal(label("version"), denoJson.version);

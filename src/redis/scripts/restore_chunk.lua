@@ -1,6 +1,5 @@
 -- Moves messages of a job's shelf or own list back to the oldest end of the list, the newest of them first, so that the list
--- followed by what is left is in order at every instant. In the phase `act`, which only an import does here, it moves them to the
--- newest end, the oldest of them first.
+-- followed by what is left is in order at every instant.
 -- KEYS  1 from (list: the shelf or the job's own list)  2 list  3 state (hash)  4 receipt (string: the caller's last move)
 -- ARGV  1 sequence number  2 id of this move  3 notAfterMs (server's clock)  4 token of the leader lease (empty: not checked)
 --       5 job  6 phase of the job  7 most messages  8 most bytes (passed by the last message)  9 next phase when `from` is empty
@@ -13,17 +12,14 @@ local phase, most, mostBytes, nextPhase = ARGV[6], tonumber(ARGV[7]), tonumber(A
 -- include move_checks.lua
 
 if not most or most < 1 or most > 500 or not mostBytes then return 'invalid' end
-local refusal = findMoveRefusal({ { from, 'list' }, { list, 'list' } }, 'job', 'jobPhase', 'jobList', 'scannedDepth', 'jobVerb', 'jobSwept')
+local refusal = findMoveRefusal({ { from, 'list' }, { list, 'list' } }, 'job', 'jobPhase', 'jobList', 'scannedDepth')
 if refusal then return refusal end
 if record[3] ~= job or record[4] ~= phase then return 'stale' end
-local isImport = phase == 'act'
-if isImport and record[7] ~= 'import' then return 'invalid' end
 
 tryWrites(list)
 local moved, bytes = 0, 0
 -- Redis 6.0 has no LMOVE. There the push comes before the pop, which is certainly allowed: it was tried.
 local function move()
-  if isImport then return redis.call('RPOPLPUSH', from, list) end
   local reply = redis.pcall('LMOVE', from, list, 'LEFT', 'RIGHT')
   if type(reply) ~= 'table' then return reply end
   if not reply.err:find('nknown') then return redis.call('LMOVE', from, list, 'LEFT', 'RIGHT') end
@@ -42,8 +38,9 @@ while moved < most and bytes < mostBytes do
 end
 local left = redis.call('LLEN', from)
 -- What goes back to the dead list leaves the job's own list, which counts as part of the DLQ.
--- What an import adds to the DLQ has not arrived there by a return.
-local scanned, gone = record[6], isImport and -moved or phase == 'back' and record[5] == 'dead' and moved or 0
-if scanned and gone ~= 0 then redis.call('HSET', state, 'scannedDepth', math.max(0, tonumber(whole(scanned)) - gone)) end
-recordMove('jobPhase', left == 0 and nextPhase or phase, 'jobSwept', tonumber(whole(record[8])) + (isImport and moved or 0))
+local scanned = record[6]
+if scanned and phase == 'back' and record[5] == 'dead' then
+  redis.call('HSET', state, 'scannedDepth', math.max(0, tonumber(whole(scanned)) - moved))
+end
+recordMove('jobPhase', left == 0 and nextPhase or phase)
 return { left }

@@ -14,12 +14,12 @@ for _, expected in ipairs({ { list, 'list' }, { state, 'hash' }, { job, 'hash' }
   local kind = redis.call('TYPE', expected[1]).ok
   if kind ~= 'none' and kind ~= expected[2] then return 'wrong_type' end
 end
-local plan = redis.call('HMGET', job, 'status', 'verb', 'list', 'planned', 'depth', 'newestBytes', 'newestDigest')
+local plan = redis.call('HMGET', job, 'status', 'verb', 'list', 'planned', 'depth', 'newestBytes', 'newestDigest',
+  'overridden')
 if not plan[1] then return 'missing' end
 local record = redis.call('HMGET', state, 'seq', 'job')
 if plan[1] ~= 'planned' then return 'started' end
-local isImport, count = plan[2] == 'import', tonumber(whole(plan[4]))
-if isImport and redis.call('LLEN', own) ~= count then return 'missing' end
+if plan[2] == 'import' and redis.call('LLEN', own) ~= tonumber(whole(plan[4])) then return 'missing' end
 if (record[2] or '') ~= '' or redis.call('GET', claim) then return 'busy' end
 
 -- The place of the message that was newest at the plan, from 0 at the newest one now; nil if it is not found. It cannot be nearer than
@@ -39,17 +39,16 @@ local function findWatermark(least)
 end
 
 local depth, planned = redis.call('LLEN', list), tonumber(whole(plan[5]))
-local after = planned > 0 and not isImport and findWatermark(math.max(0, depth - planned))
-local left = isImport and 0 or after and depth - after or math.min(depth, planned)
-local phase = isImport and 'act' or left > 0 and 'sweep' or 'restore'
+local after = planned > 0 and findWatermark(math.max(0, depth - planned))
+local left = after and depth - after or math.min(depth, planned)
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
 -- First, so that what is staged cannot expire while the job runs.
-if isImport then redis.call('PERSIST', own) end
+if plan[2] == 'import' then redis.call('PERSIST', own) end
 redis.call('SET', claim, id, 'PX', claimMs)
 redis.call('HSET', state, 'seq', tonumber(whole(record[1])) + 1, 'remaining', 0,
-  'job', id, 'jobVerb', plan[2], 'jobBy', by, 'jobPlanned', plan[4], 'jobList', plan[3], 'jobPhase', phase,
-  'jobPaused', 0, 'jobCancelled', 0, 'jobLeft', left, 'jobSwept', 0, 'jobPicked', isImport and count or 0, 'jobReplayed', 0, 'jobDead', 0)
+  'job', id, 'jobVerb', plan[2], 'jobBy', by, 'jobPlanned', plan[4], 'jobList', plan[3], 'jobOverrides', plan[8] or '', 'jobPhase', left > 0 and 'sweep' or 'restore',
+  'jobPaused', 0, 'jobCancelled', 0, 'jobLeft', left, 'jobSwept', 0, 'jobPicked', 0, 'jobReplayed', 0, 'jobDead', 0)
 redis.call('HSET', job, 'status', 'running', 'startedBy', by, 'startedAtMs', nowMs)
 redis.call('PERSIST', job)
 return 'ok'

@@ -221,7 +221,7 @@ export class World implements AsyncDisposable {
   async check({ miscounted = 0 } = {}): Promise<Findings> {
     const parked = Array.from({ length: this.#parked }, (_, i) => PARKED + (i + 1));
     const read = async (keys: string[]) => (await Promise.all(keys.map((key) => this.redis.readList(key)))).flat();
-    const dlq = await read([LISTS.dlq, ...parked]), taken = await read([KEPT.dlq]);
+    const dlq = await read([LISTS.dlq, ...parked]), taken = await read([KEPT.dlq, ...await this.#jobLists()]);
     const target = await read([LISTS.target, KEPT.target]), dead = await read([LISTS.dead, KEPT.dead]);
     this.#oracle.excuse(this.#excused);
     return this.#oracle.check({ dlq, target, dead, taken }, { miscounted });
@@ -239,6 +239,12 @@ export class World implements AsyncDisposable {
       while (!isStopped) await turn();
     })();
     this.#workers.push({ [Symbol.asyncDispose]: () => (isStopped = true, running) });
+  }
+
+  /** Lists of jobs: shelf, own lists, trash. */
+  async #jobLists(): Promise<string[]> {
+    const keys = await this.admin.keys(`${STATE}:*`);
+    return keys.filter((key) => /:(shelf|list|trash)$/.test(key));
   }
 
   #nextMark(): string {

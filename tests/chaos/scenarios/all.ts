@@ -1,6 +1,7 @@
 /** Every chaos scenario. */
 import type { Scenario } from "../harness/scenario.ts";
 import { FOREIGN_ACTORS } from "./foreign_actors.ts";
+import { JOB_KILL } from "./job_kill.ts";
 import { MOOGSOFT } from "./moogsoft.ts";
 import { MOOGSOFT_SERVICE } from "./moogsoft_service.ts";
 import { NETWORK } from "./network.ts";
@@ -14,6 +15,7 @@ import { SOAK } from "./soak.ts";
 export const SCENARIOS: readonly Scenario[] = [
   SERVICE_KILL,
   SERVICE_SIGNALS,
+  JOB_KILL,
   REDIS_KILL,
   REDIS_FAULTS,
   NETWORK,

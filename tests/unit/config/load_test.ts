@@ -155,6 +155,15 @@ Deno.test("parseSettings: gives the original's defaults when nothing is set", ()
       otelExportTimeoutMs: 30_000,
       otelMaxQueueSize: 2_048,
       otelMaxBatchSize: 512,
+      apiPort: 8088,
+      apiKeys: null,
+      apiKeysPath: "",
+      apiCorsOrigins: [],
+      trustedProxySecret: null,
+      trustedProxySecretHeader: "x-proxy-secret",
+      trustedProxyUserHeader: "x-forwarded-user",
+      trustedProxyGroupsHeader: "x-forwarded-groups",
+      trustedProxyRoles: "",
     } satisfies Settings,
   );
   assert.deepEqual(settings, DEFAULT_SETTINGS);
@@ -247,6 +256,7 @@ const OUT_OF_BOUNDS: Readonly<Record<string, readonly string[]>> = {
   VAULT_RENEW_CHECK_INTERVAL: ["0", "86401"],
   METRICS_PORT_REMEDIATION: ["-1", "65536"],
   HEALTH_PORT_REMEDIATION: ["-1", "65536"],
+  REMEDIATION_API_PORT: ["-1", "65536"],
 };
 
 const BAD: Readonly<Record<string, readonly string[]>> = {
@@ -485,7 +495,8 @@ for (const { when, environment, dotEnv, password, variable, warnings } of ALIASE
 
 Deno.test("parseSettings: reads every secret from a file, trimming one newline", () => {
   for (const key of SETTING_KEYS.filter((one) => FIELDS[one].inFile)) {
-    if (key === "redisUrl" || key === "otelHeaders") continue; // not any text is one
+    // Not any text is one, or it needs another setting.
+    if (key === "redisUrl" || key === "otelHeaders" || key === "trustedProxySecret") continue;
     const { settings } = parseGood({ [`${FIELDS[key].variable}_FILE`]: "/run/secrets/redis # the mounted one" });
     assert.equal(plain(settings[key]), "from file", key);
   }
@@ -543,7 +554,7 @@ interface RuleCase {
 const RULES: Readonly<Record<string, RuleCase>> = {
   "both ports are equal": {
     environment: { METRICS_PORT_REMEDIATION: "9000", HEALTH_PORT_REMEDIATION: "9000" },
-    problems: ["METRICS_PORT_REMEDIATION and HEALTH_PORT_REMEDIATION are both 9000: use two ports"],
+    problems: ["METRICS_PORT_REMEDIATION and HEALTH_PORT_REMEDIATION are both 9000: use different ports"],
   },
   "an objective that cannot be met": {
     environment: { REMEDIATION_SLO_TIME_TO_DRAIN: "299" },

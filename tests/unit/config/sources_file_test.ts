@@ -332,7 +332,17 @@ Deno.test("createSources: gives a declared source its own gates, pace and limits
   assert.deepEqual(orders!.policy, {
     ...{ name: "orders", ...ORDERS, counter: "attempts", cutOnReplay: ["attempts"], required: ["id"] },
   });
-  assert.deepEqual(orders!.gates, ["enabled", "redis", "leader", "pause", "consumer", "depth", "returns", "pace"]);
+  assert.deepEqual(orders!.gates, [
+    "enabled",
+    "redis",
+    "leader",
+    "pause",
+    "job",
+    "consumer",
+    "depth",
+    "returns",
+    "pace",
+  ]);
   assert.deepEqual([orders!.maxReplays, orders!.maxPerSecond, orders!.depthLimit.fixed], [3, 20, 1_000]);
   assert.deepEqual(orders!.downstreamQueues, ["o"]);
 });
@@ -340,7 +350,7 @@ Deno.test("createSources: gives a declared source its own gates, pace and limits
 Deno.test("createSources: gives a declared source that names only its lists safe defaults, whatever its name", () => {
   const [, setup] = setupsOf({ constructor: ORDERS });
   assert.deepEqual(setup!.policy, { name: "constructor", ...ORDERS, counter: null, cutOnReplay: [], required: [] });
-  assert.deepEqual(setup!.gates, ["enabled", "redis", "leader", "pause", "depth", "returns", "pace"]);
+  assert.deepEqual(setup!.gates, ["enabled", "redis", "leader", "pause", "job", "depth", "returns", "pace"]);
   assert.deepEqual([setup!.maxReplays, setup!.maxPerSecond, setup!.depthLimit.fixed], [null, 0, 1_000]);
   assert.deepEqual(setup!.display, { show: [], groupBy: [], secret: [] });
 });

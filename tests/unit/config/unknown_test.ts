@@ -8,8 +8,8 @@ import { MUTT_ENVIRONMENT } from "./mutt_environment.ts";
 const NAMES: readonly (readonly [name: string, warning: string | null])[] = [
   ["REMEDIATION_INTERVALL", "REMEDIATION_INTERVALL is unknown and ignored: did you mean REMEDIATION_INTERVAL?"],
   ["REMEDIATION_BATCHSIZE", "REMEDIATION_BATCHSIZE is unknown and ignored: did you mean REMEDIATION_BATCH_SIZE?"],
-  ["REMEDIATION_PORT", "REMEDIATION_PORT is unknown and ignored"],
-  ["REMEDIATION_METRICS_PORT", "REMEDIATION_METRICS_PORT is unknown and ignored"],
+  ["REMEDIATION_PORT", "REMEDIATION_PORT is unknown and ignored: did you mean REMEDIATION_API_PORT?"],
+  ["REMEDIATION_HEARTBEAT", "REMEDIATION_HEARTBEAT is unknown and ignored"],
   ["MAX_POISON_RETRIE", "MAX_POISON_RETRIE is unknown and ignored: did you mean MAX_POISON_RETRIES?"],
   ["MOOG_WEBHOOK_ULR", "MOOG_WEBHOOK_ULR is unknown and ignored: did you mean MOOG_WEBHOOK_URL?"],
   ["REDIS_PASS_CURRENT_FLIE", "REDIS_PASS_CURRENT_FLIE is unknown and ignored: did you mean REDIS_PASS_CURRENT_FILE?"],
@@ -38,7 +38,9 @@ Deno.test("parseSettings: says nothing of what Kubernetes sets for a Service nam
   };
   const of = (environment: Record<string, string>) => parseSettings({ environment, dotEnv: {}, readFile: () => "" });
   assert.deepEqual(of(links).warnings, []);
-  assert.deepEqual(of({ REMEDIATION_PORT: "8087" }).warnings, ["REMEDIATION_PORT is unknown and ignored"]);
+  assert.deepEqual(of({ REMEDIATION_PORT: "8087" }).warnings, [
+    "REMEDIATION_PORT is unknown and ignored: did you mean REMEDIATION_API_PORT?",
+  ]);
 });
 
 Deno.test("warnOfUnknown: of MUTT's other variables warns of those that its template has, its code does not read, and mean something here", () => {

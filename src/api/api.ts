@@ -1,0 +1,392 @@
+/**
+ * Port 8088: every operation over HTTP, as the list of operations says. Three details:
+ *
+ * - Only the description and the login answer without a key or session; an unknown path says nothing to strangers either.
+ * - `GET` changes nothing. A write runs once per `Idempotency-Key`, is logged with its actor, and needs a page of this
+ *   origin if a cookie vouches for it.
+ * - Any instance answers: what only a leader can do is asked of it through Redis, by the operation.
+ *
+ * Tested in tests/integration/api/.
+ */
+import { type Context, Hono } from "hono";
+import type { Handler, Visit } from "../http/door.ts";
+import type { Log } from "../observability/log.ts";
+import type { AuthFailure } from "../observability/metrics.ts";
+import type { Actor } from "../operations/context.ts";
+import { type OperationErrorCode, toOperationError } from "../operations/operation.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { createId } from "../runtime/random.ts";
+import { Authenticator, type Caller, type TrustedProxy } from "./authenticate.ts";
+import { parseBody, readBody } from "./body.ts";
+import { type EventFeed, EventHub } from "./events.ts";
+import { readIdempotencyKey, type RequestStore, runOnce } from "./idempotency.ts";
+import { readInput } from "./input.ts";
+import type { KeyRing } from "./key_ring.ts";
+import { streamItems } from "./ndjson.ts";
+import { describeApi, NDJSON_TYPE } from "./openapi.ts";
+import { Problem, PROBLEM_TYPE, problemDocument, PROBLEMS } from "./problem.ts";
+import { RefusalLog } from "./refusal_log.ts";
+import { type AnyOperation, API_ROOT, createRoutes, type Route } from "./routes.ts";
+import { Sessions, transportOf } from "./session.ts";
+
+/** Maximum number of clients of `/api/v1/events`, if there are enough file descriptors. */
+export const MOST_EVENT_CLIENTS = 200;
+
+/** Who calls, and how the call is known in log and journal. */
+export interface Call {
+  readonly actor: Actor;
+  readonly correlationId: string;
+  /** Aborted when the client has gone or the service stops. */
+  readonly signal: AbortSignal;
+}
+
+/** What the API counts. */
+export interface ApiMetrics {
+  readonly apiRequests: { inc(labels: { route: string; method: string; status: string }): void };
+  readonly apiDuration: { observe(labels: { route: string; method: string }, seconds: number): void };
+  readonly apiAuthFailures: { inc(labels: { reason: AuthFailure }): void };
+  readonly apiEventClients: { set(count: number): void };
+}
+
+/** Dependencies of {@link Api}. */
+export interface ApiOptions {
+  readonly operations: readonly AnyOperation[];
+  /** Creates the context that an operation runs with. */
+  readonly contextFor: (call: Call) => unknown;
+  readonly feeds: readonly EventFeed[];
+  readonly keys: KeyRing;
+  readonly proxy: TrustedProxy | null;
+  readonly store: RequestStore & { sessionSecret(proposal: string): Promise<string> };
+  /** Origins whose pages may call with a key. */
+  readonly corsOrigins: readonly string[];
+  readonly mostEventClients?: number;
+  readonly metrics: ApiMetrics;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+interface Env {
+  Bindings: { visit: Visit };
+  Variables: { correlationId: string; route: string; caller: Caller };
+}
+type Ctx = Context<Env>;
+
+/** How long a stop waits for the ends of streams, in milliseconds. */
+const STOP_MS = 1_000;
+const CORRELATION_PATTERN = /^[\w.:-]{1,128}$/;
+const SECURITY_HEADERS: Readonly<Record<string, string>> = {
+  "cache-control": "no-store",
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+  "cross-origin-resource-policy": "same-origin",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+};
+/** Each item leaves at once: compressed by Deno.serve, the first ones would wait for more. */
+const STREAM_HEADERS = { "cache-control": "no-store, no-transform", "x-accel-buffering": "no" };
+const OPERATION_PROBLEMS = {
+  invalid: "invalid",
+  forbidden: "forbidden",
+  not_found: "not_found",
+  conflict: "conflict",
+  stale: "stale",
+  unavailable: "unavailable",
+} as const satisfies Record<OperationErrorCode, keyof typeof PROBLEMS>;
+
+/** Answers requests. {@link Api.stop} ends the streams. */
+export class Api {
+  readonly handler: Handler;
+  readonly routes: readonly Route[];
+  readonly #options: ApiOptions;
+  readonly #auth: Authenticator;
+  readonly #sessions: Sessions;
+  readonly #hub: EventHub;
+  readonly #refusals: RefusalLog;
+  readonly #stop = new AbortController();
+  /** Connections of streams. */
+  readonly #streams = new Set<Visit>();
+
+  constructor(options: ApiOptions) {
+    const { clock, log, keys, proxy, metrics, store } = options;
+    this.#options = options;
+    this.#sessions = new Sessions({ keys, clock, sharedSecret: (proposal) => store.sessionSecret(proposal) });
+    this.#refusals = new RefusalLog({ clock, log });
+    const onFailure = (reason: AuthFailure) => metrics.apiAuthFailures.inc({ reason });
+    this.#auth = new Authenticator({ keys, sessions: this.#sessions, proxy, clock, onFailure });
+    this.#hub = new EventHub({
+      ...{ clock, feeds: options.feeds, mostClients: options.mostEventClients ?? MOST_EVENT_CLIENTS },
+      onClients: (count) => metrics.apiEventClients.set(count),
+      onFeedFailure: (feed, error) => log.debug("api_feed_failed", `Events: ${feed} cannot be read`, { error }),
+    });
+    this.routes = createRoutes(options.operations);
+    const app = this.#createApp();
+    this.handler = (request, visit) => app.fetch(request, { visit });
+  }
+
+  /** Ends every stream, and waits a moment until their clients know. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#hub.stop();
+    const over = new AbortController();
+    const ends = [...this.#streams].map(({ signal }) =>
+      new Promise<void>((resolve) => {
+        if (signal.aborted) resolve();
+        else signal.addEventListener("abort", () => resolve(), { once: true });
+      })
+    );
+    await Promise.race([Promise.all(ends), this.#options.clock.sleep(STOP_MS, over.signal)]);
+    over.abort();
+  }
+
+  /** Keeps a connection for a stream. @throws {Problem} if there are too many */
+  #stay({ visit }: Env["Bindings"]): void {
+    if (this.#stop.signal.aborted || !visit.stay()) throw busy();
+    this.#streams.add(visit);
+    visit.signal.addEventListener("abort", () => this.#streams.delete(visit), { once: true });
+  }
+
+  #createApp(): Hono<Env> {
+    const app = new Hono<Env>();
+    app.use("*", (c, next) => this.#around(c, next));
+    const description = JSON.stringify(describeApi(this.routes, this.#options));
+    const paths = new Map<string, { methods: string[] }>();
+    const on = (method: string, path: string, answer: (c: Ctx) => Promise<Response> | Response) => {
+      const known = paths.get(path) ?? { methods: [] };
+      paths.set(path, known);
+      known.methods.push(...(method === "GET" ? ["GET", "HEAD"] : [method]));
+      app.on(method, path.replaceAll(/\{(\w+)\}/g, ":$1"), (c) => {
+        c.set("route", path);
+        return answer(c);
+      });
+    };
+    on("GET", `${API_ROOT}/openapi.json`, (c) => c.body(description, 200, { "content-type": "application/json" }));
+    on("POST", "/login", (c) => this.#login(c));
+    on("POST", "/logout", (c) => this.#logout(c));
+    on("GET", `${API_ROOT}/events`, (c) => this.#events(c));
+    for (const route of this.routes) on(route.http.method, route.path, (c) => this.#answer(c, route));
+    for (const [path, { methods }] of paths) {
+      app.all(path.replaceAll(/\{(\w+)\}/g, ":$1"), async (c) => {
+        c.set("route", path);
+        await this.#authenticate(c);
+        throw new Problem("method_not_allowed", `Use ${methods.join(", ")}`, {
+          headers: { allow: methods.join(", ") },
+        });
+      });
+    }
+    app.notFound(async (c) => {
+      try {
+        await this.#authenticate(c);
+        throw new Problem("not_found", `Nothing is here: ${API_ROOT}/openapi.json lists all paths`);
+      } catch (error) {
+        return this.#refuse(c, error);
+      }
+    });
+    app.onError((error, c) => this.#refuse(c, error));
+    return app;
+  }
+
+  /** What every request and answer has in common. */
+  async #around(c: Ctx, next: () => Promise<void>): Promise<Response | void> {
+    const { metrics, clock, log } = this.#options, startedAtMs = clock.monotonicMs();
+    const given = c.req.header("x-correlation-id") ?? "";
+    const correlationId = CORRELATION_PATTERN.test(given) ? given : createId();
+    c.set("correlationId", correlationId);
+    c.set("route", "unmatched");
+    const preflight = this.#preflight(c);
+    if (preflight) c.res = preflight;
+    else await next();
+    for (const [name, value] of Object.entries(SECURITY_HEADERS)) {
+      if (!c.res.headers.has(name)) c.res.headers.set(name, value);
+    }
+    c.res.headers.set("x-correlation-id", correlationId);
+    this.#allowOrigin(c);
+    const route = c.get("route"), { status } = c.res;
+    const method = /^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)$/.test(c.req.method) ? c.req.method : "other";
+    metrics.apiRequests.inc({ route, method, status: `${Math.floor(status / 100)}xx` });
+    metrics.apiDuration.observe({ route, method }, (clock.monotonicMs() - startedAtMs) / 1_000);
+    log.debug("api_request", () => `${method} ${route} ${status}`, {
+      ...{ correlation_id: correlationId, actor: this.#actorOf(c)?.name ?? null },
+      ...{ address: c.env.visit.remoteAddr.hostname, milliseconds: Math.round(clock.monotonicMs() - startedAtMs) },
+    });
+  }
+
+  #actorOf(c: Ctx): Actor | undefined {
+    return (c.get("caller") as Caller | undefined)?.actor;
+  }
+
+  async #authenticate(c: Ctx): Promise<Caller> {
+    const caller = await this.#auth.authenticate(c.req.raw, c.env.visit.remoteAddr.hostname);
+    c.set("caller", caller);
+    return caller;
+  }
+
+  async #answer(c: Ctx, route: Route): Promise<Response> {
+    const caller = await this.#authenticate(c);
+    this.#auth.requireRole(caller, route.operation.role);
+    const { upload } = route.http, key = route.isWrite ? readIdempotencyKey(c.req.raw.headers) : null;
+    if (upload || route.operation.stream) return await this.#run(c, route, {});
+    const bytes = await readBody(c.req.raw);
+    const body = parseBody(bytes, c.req.raw.headers);
+    const run = () => this.#run(c, route, body);
+    if (key === null) return await run();
+    const request = { key, actor: caller.actor.name, method: c.req.method, url: c.req.path + search(c), body: bytes };
+    return await runOnce(this.#options.store, request, () => run().catch((error) => this.#refuse(c, error)));
+  }
+
+  async #run(c: Ctx, route: Route, body: Readonly<Record<string, unknown>>): Promise<Response> {
+    const { operation, http } = route, input = this.#readInput(c, route, body);
+    const isStream = operation.stream === true || http.upload !== undefined;
+    if (isStream) this.#stay(c.env);
+    const gone = new AbortController();
+    const signal = AbortSignal.any([c.env.visit.signal, this.#stop.signal, gone.signal]);
+    const { actor } = c.get("caller"), correlationId = c.get("correlationId");
+    const context = this.#options.contextFor({ actor, correlationId, signal });
+    const output = await operation.run(context, input);
+    if (route.isWrite) this.#logWrite(c, route, input);
+    if (c.req.method === "HEAD") return c.body(null, 200);
+    if (operation.stream) {
+      const items = await streamItems(output as AsyncIterable<unknown>, {
+        clock: this.#options.clock,
+        describeError: (error) => ({ error: problemDocument(this.#toProblem(c, error), correlationId) }),
+        onEnd: () => gone.abort(),
+      });
+      return c.body(items, 200, { ...STREAM_HEADERS, "content-type": NDJSON_TYPE });
+    }
+    if (http.etag) c.header("etag", JSON.stringify(String((output as Record<string, unknown>)[http.etag])));
+    return c.json(output as Record<string, unknown>, http.status ?? 200);
+  }
+
+  #readInput(
+    c: Ctx,
+    { input, http, members }: Route,
+    body: Readonly<Record<string, unknown>>,
+  ): Record<string, unknown> {
+    const texts = new URL(c.req.url).searchParams, query: Record<string, unknown> = {};
+    for (const name of new Set(texts.keys())) {
+      const values = texts.getAll(name);
+      query[name] = values.length === 1 ? values[0] : values;
+    }
+    const path = Object.fromEntries(members.path.map((name) => [name, c.req.param(name)]));
+    const ifMatch = http.ifMatch && c.req.header("if-match");
+    const seen = http.ifMatch && ifMatch ? { [http.ifMatch]: ifMatch.replace(/^(?:W\/)?"(.*)"$/, "$1") } : {};
+    const found = readInput(input, { path, query: { ...query, ...seen }, body });
+    return http.upload ? { ...found, [http.upload]: c.req.raw.body ?? emptyBody() } : found;
+  }
+
+  /** What changed something, and who did it. Inputs may hold messages: only the source and the id are logged. */
+  #logWrite(c: Ctx, { operation, path }: Route, { source, id }: Readonly<Record<string, unknown>>): void {
+    const { actor, by } = c.get("caller");
+    this.#options.log.info("api_action", `${actor.name} ran ${operation.name}`, {
+      ...{ correlation_id: c.get("correlationId"), actor: actor.name, role: actor.role, by, route: path },
+      ...(typeof source === "string" ? { source } : {}),
+      ...(typeof id === "string" ? { id } : {}),
+    });
+  }
+
+  async #events(c: Ctx): Promise<Response> {
+    const { isValid } = await this.#authenticate(c);
+    if (c.req.method === "HEAD") return c.body(null, 200, { "content-type": "text/event-stream" });
+    const { mostEventClients = MOST_EVENT_CLIENTS } = this.#options;
+    if (this.#hub.clients >= mostEventClients) throw busy();
+    this.#stay(c.env);
+    const body = await this.#hub.follow({ lastEventId: c.req.header("last-event-id") ?? null, isValid });
+    if (body === null) throw busy();
+    return c.body(body, 200, { ...STREAM_HEADERS, "content-type": "text/event-stream" });
+  }
+
+  async #login(c: Ctx): Promise<Response> {
+    this.#auth.requireOwnLogin(c.req.raw.headers);
+    const { headers } = c.req.raw, bytes = await readBody(c.req.raw);
+    const isForm = headers.get("content-type")?.startsWith("application/x-www-form-urlencoded") === true;
+    const text = isForm
+      ? new URLSearchParams(new TextDecoder().decode(bytes)).get("key")
+      : parseBody(bytes, headers).key;
+    if (typeof text !== "string" || text === "") {
+      const problems = [{ field: "key", in: "body" as const, value: null, wanted: "a key" }];
+      throw new Problem("invalid", "key is missing: send the key as a member of a JSON object, or as a form", {
+        problems,
+      });
+    }
+    const key = this.#auth.checkKey(text.trim(), c.env.visit.remoteAddr.hostname);
+    const transport = transportOf(headers);
+    if (transport === null) {
+      throw new Problem(
+        "forbidden",
+        "Sessions need TLS (a proxy that sends X-Forwarded-Proto: https) or a loopback address",
+      );
+    }
+    c.header("set-cookie", await this.#sessions.begin(key, transport));
+    this.#options.log.info("api_login", `${key.name} logged in`, {
+      ...{ correlation_id: c.get("correlationId"), actor: key.name, address: c.env.visit.remoteAddr.hostname },
+    });
+    return isForm ? c.redirect("/", 303) : c.json({ name: key.name, role: key.role });
+  }
+
+  async #logout(c: Ctx): Promise<Response> {
+    await this.#authenticate(c);
+    for (const cookie of this.#sessions.end()) c.header("set-cookie", cookie, { append: true });
+    return c.body(null, 204);
+  }
+
+  #preflight(c: Ctx): Response | null {
+    const origin = c.req.header("origin") ?? "";
+    if (c.req.method !== "OPTIONS" || !this.#options.corsOrigins.includes(origin)) return null;
+    return new Response(null, {
+      status: 204,
+      headers: {
+        "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE",
+        "access-control-allow-headers":
+          "x-api-key, authorization, content-type, idempotency-key, if-match, last-event-id, x-correlation-id",
+        "access-control-max-age": "600",
+      },
+    });
+  }
+
+  /** Without credentials: pages of other origins call with a key, never with the session of this one. */
+  #allowOrigin(c: Ctx): void {
+    const { corsOrigins } = this.#options, origin = c.req.header("origin");
+    if (corsOrigins.length === 0) return;
+    c.res.headers.append("vary", "origin");
+    if (!origin || !corsOrigins.includes(origin)) return;
+    c.res.headers.set("access-control-allow-origin", origin);
+    c.res.headers.set("access-control-expose-headers", "etag, retry-after, x-correlation-id, idempotency-replayed");
+    c.res.headers.set("cross-origin-resource-policy", "cross-origin");
+  }
+
+  #refuse(c: Ctx, error: unknown): Response {
+    const problem = this.#toProblem(c, error), { status } = PROBLEMS[problem.code];
+    this.#refusals.note({
+      ...{ route: c.get("route"), status, code: problem.code, correlationId: c.get("correlationId") },
+      ...{ address: c.env.visit.remoteAddr.hostname, actor: this.#actorOf(c)?.name ?? null },
+    });
+    const body = JSON.stringify(problemDocument(problem, c.get("correlationId")));
+    return new Response(body, { status, headers: { ...problem.headers, "content-type": PROBLEM_TYPE } });
+  }
+
+  #toProblem(c: Ctx, error: unknown): Problem {
+    if (error instanceof Problem) return error;
+    const known = toOperationError(error);
+    if (known !== null) {
+      const headers: Record<string, string> = known.retryable ? { "retry-after": "1" } : {};
+      const problems = known.problems;
+      return new Problem(OPERATION_PROBLEMS[known.code], known.message, { problems, headers });
+    }
+    const correlation_id = c.get("correlationId");
+    if (!c.env.visit.signal.aborted) {
+      this.#options.log.error("api_bug", `${c.get("route")} failed`, { correlation_id, error });
+    }
+    return new Problem("internal", "This is a bug: the log has more under this correlation id");
+  }
+}
+
+function busy(): Problem {
+  return new Problem("unavailable", "Too many streams are open", { headers: { "retry-after": "5" } });
+}
+
+function search(c: Ctx): string {
+  return new URL(c.req.url).search;
+}
+
+function emptyBody(): ReadableStream<Uint8Array> {
+  return new ReadableStream({ start: (controller) => controller.close() });
+}

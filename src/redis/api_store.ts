@@ -1,0 +1,43 @@
+/** What the instances share about the API: the secret that signs sessions, and answers to requests that may be repeated. */
+import type { RedisClient } from "./cluster.ts";
+import { requestKey, sessionSecretKey } from "./keys.ts";
+import { loadScript, type Script } from "./scripts.ts";
+import claimRequest from "./scripts/claim_request.lua" with { type: "text" };
+import settleRequest from "./scripts/settle_request.lua" with { type: "text" };
+import shareSecret from "./scripts/share_secret.lua" with { type: "text" };
+
+/** How long a request that runs is protected from its repetition, in milliseconds. Longer than a connection may take. */
+const CLAIM_MS = 60_000;
+/** How long an answer is kept, in milliseconds. */
+const ANSWER_MS = 86_400_000;
+/** Expiry of a request that may be repeated at once, in milliseconds. */
+const FORGET_MS = 1;
+
+/** Keeps them in Redis. Rejects with a `StoreError`. */
+export class ApiStore {
+  readonly #claim: Script;
+  readonly #settle: Script;
+  readonly #shareSecret: Script;
+
+  constructor(reader: RedisClient) {
+    this.#claim = loadScript(reader, { name: "claimRequest", keys: 1, lua: claimRequest });
+    this.#settle = loadScript(reader, { name: "settleRequest", keys: 1, lua: settleRequest });
+    this.#shareSecret = loadScript(reader, { name: "shareSecret", keys: 1, lua: shareSecret });
+  }
+
+  /** Returns the shared secret; `proposal` becomes it if there is none. */
+  async sessionSecret(proposal: string): Promise<string> {
+    return String(await this.#shareSecret(sessionSecretKey(), proposal));
+  }
+
+  /** Claims a request. Returns `null`, or what is stored: another claim, or the answer. */
+  async claim(digest: string, claim: string): Promise<string | null> {
+    const stored = await this.#claim(requestKey(digest), claim, CLAIM_MS);
+    return stored === null ? null : String(stored);
+  }
+
+  /** Stores the answer of a claimed request; `null`: the request may be repeated. */
+  async settle(digest: string, { claim, answer }: { claim: string; answer: string | null }): Promise<void> {
+    await this.#settle(requestKey(digest), claim, answer ?? claim, answer === null ? FORGET_MS : ANSWER_MS);
+  }
+}

@@ -1,0 +1,207 @@
+/** Who may do what: every route × caller, walked from the list of operations; sessions, proxies and guesses. */
+import assert from "node:assert/strict";
+import { Secret } from "../../../src/runtime/secret.ts";
+import { ROLES } from "../../../src/config/api_keys.ts";
+import { API_ROOT } from "../../../src/api/routes.ts";
+import { createOperations } from "../../../testkit/api_operations.ts";
+import { type Ask, entriesOf, startApi, TEST_KEYS, type TestApi } from "../../../testkit/api.ts";
+import { MARK, PLANTED } from "../../../testkit/planted_secrets.ts";
+import { shareRedis } from "../../../testkit/redis.ts";
+import { TestClock } from "../../../testkit/test_clock.ts";
+
+const server = shareRedis();
+const { viewer, operator, admin } = TEST_KEYS;
+const SAME = { "sec-fetch-site": "same-origin" };
+
+function start(options: Partial<Parameters<typeof startApi>[1]> = {}) {
+  const { operations, deeds } = createOperations();
+  return { api: startApi(server(), { operations, ...options }), deeds };
+}
+
+/** Logs in, and returns the header of the session. */
+async function logIn(api: TestApi, key: string, headers: Record<string, string> = {}): Promise<{ cookie: string }> {
+  const { status, headers: got, text } = await api.ask("POST", "/login", { body: { key }, headers });
+  assert.equal(status, 200, text);
+  return { cookie: got.get("set-cookie")!.split(";")[0]! };
+}
+
+/** A request that each route answers with success. */
+const INPUTS: Readonly<Record<string, { query?: string; body?: unknown }>> = {
+  pause: { body: { reason: "x" } },
+  fail: { query: "?how=x" },
+  import_things: { body: "lines" },
+};
+
+Deno.test("access: every route × role × way to ask; what is refused changes nothing and shows nothing", async (t) => {
+  const { api, deeds } = start();
+  await using _ = api;
+  const sessions = {
+    viewer: await logIn(api, viewer),
+    operator: await logIn(api, operator),
+    admin: await logIn(api, admin),
+  };
+  for (const { operation: { name, role: needed }, http, path, isWrite } of api.api.routes) {
+    await t.step(`${http.method} ${path}`, async () => {
+      const { query = "", body } = INPUTS[name] ?? {};
+      const place = path.replaceAll(/\{\w+\}/g, "abc") + query;
+      const check = async (what: string, ask: Ask, wanted: number | "done") => {
+        const before = deeds.done.length;
+        const { status, text, json } = await api.ask(http.method, place, {
+          ...ask,
+          ...(body === undefined ? {} : { body }),
+        });
+        const isDone = status < 300 || (name === "fail" && status === 404);
+        if (wanted === "done") assert.ok(isDone, `${what}: ${status} ${text}`);
+        else {
+          // Many wrong keys are refused with 429.
+          const seen = wanted === 401 && status === 429 ? 401 : status;
+          assert.deepEqual([seen, json.status, deeds.done.length], [wanted, status, before], `${what}: ${text}`);
+        }
+      };
+      await check("no key", {}, 401);
+      await check("an unknown key", { key: `${viewer}x` }, 401);
+      await check("a bearer that is none", { headers: { authorization: "Bearer x" } }, 401);
+      await check("a key in the query", { headers: { referer: `http://x/?key=${admin}` } }, 401);
+      await check("a forged session", {
+        headers: { cookie: `session=YQ.0123456789abcdef.9999999999.${"a".repeat(43)}` },
+      }, 401);
+      for (const role of ROLES) {
+        const may = ROLES.indexOf(role) >= ROLES.indexOf(needed) ? "done" : 403;
+        await check(`key of ${role}`, { key: TEST_KEYS[role] }, may);
+        await check(`bearer of ${role}`, { headers: { authorization: `Bearer ${TEST_KEYS[role]}` } }, may);
+        await check(`session of ${role}`, { headers: { ...sessions[role], ...SAME } }, may);
+        const crossSite = isWrite ? 403 : may;
+        for (const site of ["cross-site", "same-site", "none"]) {
+          await check(`${site} with session of ${role}`, {
+            headers: { ...sessions[role], "sec-fetch-site": site, origin: api.url },
+          }, crossSite);
+        }
+        await check("an old browser", { headers: { ...sessions[role], origin: "http://evil.example" } }, crossSite);
+        await check("no browser", { headers: sessions[role] }, crossSite);
+        await check("an old browser here", { headers: { ...sessions[role], origin: api.url } }, may);
+      }
+    });
+  }
+});
+
+Deno.test("access: strangers get the description, and nothing else says what exists", async () => {
+  await using api = start().api;
+  for (
+    const path of ["/", "/api", API_ROOT, "/api/v1/nowhere", "/api/v1/thing", "/api/v1/events", "/health", "/metrics"]
+  ) {
+    for (const method of ["GET", "POST", "PURGE"]) {
+      assert.equal((await api.ask(method, path)).status, 401, `${method} ${path}`);
+    }
+  }
+  assert.equal((await api.ask("GET", "/api/v1/openapi.json")).status, 200);
+  assert.equal((await api.ask("POST", "/api/v1/openapi.json")).status, 401);
+});
+
+Deno.test("keys: a changed file counts at once; an unusable one keeps the keys; an empty one revokes them all", async () => {
+  await using api = start().api;
+  const status = async (key: string) => (await api.ask("GET", "/api/v1/thing", { key })).status;
+  const session = await logIn(api, operator);
+  const bySession = async () => (await api.ask("GET", "/api/v1/thing", { headers: session })).status;
+  assert.deepEqual([await status(viewer), await status(operator), await bySession()], [200, 200, 200]);
+  api.keys = { ok: true, keys: entriesOf({ viewer, operator: "another-key-0123456789-0123456789-abcd" }) };
+  assert.deepEqual([await status(viewer), await status(operator), await bySession()], [200, 401, 401]);
+  api.keys = { ok: false, problems: ["line 1: is not name:role:digest"] };
+  assert.deepEqual([await status(viewer), await status(viewer)], [200, 200]);
+  assert.equal(api.lines.filter(({ event }) => event === "api_keys_not_read").length, 1);
+  api.keys = { ok: true, keys: [] };
+  assert.equal(await status(viewer), 401);
+  // A key too short to be random is none, even if its digest is configured.
+  api.keys = { ok: true, keys: entriesOf({ admin: "short" }) };
+  assert.equal(await status("short"), 401);
+});
+
+Deno.test("sessions: end after eight hours, at the logout, and with a changed role of the key", async () => {
+  const clock = new TestClock();
+  await using api = start({ clock }).api;
+  const session = await logIn(api, operator);
+  const ask = () => api.ask("PUT", "/api/v1/thing", { headers: { ...session, ...SAME } });
+  assert.equal((await ask()).status, 200);
+  api.keys = { ok: true, keys: entriesOf({ viewer: operator }).map((key) => ({ ...key, name: "operator-name" })) };
+  assert.equal((await ask()).status, 403);
+  api.keys = { ok: true, keys: entriesOf() };
+  const out = await api.ask("POST", "/logout", { headers: { ...session, ...SAME } });
+  assert.equal(out.status, 204);
+  assert.match(out.headers.get("set-cookie")!, /Max-Age=0/);
+  assert.equal((await api.ask("POST", "/logout", { headers: session })).status, 403);
+  await clock.advance(8 * 3_600_000);
+  const late = await ask();
+  assert.deepEqual([late.status, late.json.detail], [401, "The session has ended: log in again"]);
+});
+
+Deno.test("sessions: __Host- and Secure behind TLS, plain on loopback, none elsewhere; every instance knows them", async () => {
+  await using one = start().api;
+  await using two = start().api;
+  const plain = await one.ask("POST", "/login", { body: { key: viewer } });
+  assert.match(plain.headers.get("set-cookie")!, /^session=[^;]+; HttpOnly; SameSite=Lax; Path=\/; Max-Age=28800$/);
+  const tls = { "x-forwarded-proto": "https" };
+  const secure = await one.ask("POST", "/login", { body: { key: viewer }, headers: tls });
+  assert.match(secure.headers.get("set-cookie")!, /^__Host-session=[^;]+; Secure; HttpOnly; SameSite=Lax; Path=\/; /);
+  const cookie = secure.headers.get("set-cookie")!.split(";")[0]!;
+  assert.equal((await two.ask("GET", "/api/v1/thing", { headers: { cookie, ...tls } })).status, 200);
+  const unsafe = { cookie: cookie.replace("__Host-", ""), ...tls };
+  assert.equal((await two.ask("GET", "/api/v1/thing", { headers: unsafe })).status, 401);
+});
+
+Deno.test("login: from this site's page or a program, with a key; anything else begins no session", async () => {
+  await using api = start().api;
+  const post = (ask: Ask) => api.ask("POST", "/login", ask);
+  assert.equal((await post({ body: { key: viewer }, headers: { "sec-fetch-site": "cross-site" } })).status, 403);
+  assert.equal((await post({ body: { key: viewer }, headers: { origin: "http://evil.example" } })).status, 403);
+  assert.equal((await post({ body: {} })).status, 400);
+  const wrong = await post({ body: { key: PLANTED.misplaced } });
+  assert.deepEqual([wrong.status, wrong.headers.get("set-cookie")], [401, null]);
+  const type = { "content-type": "application/x-www-form-urlencoded" };
+  const form = await post({ body: `key=${viewer}`, headers: { ...type, ...SAME } });
+  assert.deepEqual([form.status, form.headers.get("location")], [303, "/"]);
+  assert.ok(!JSON.stringify(api.lines).includes(MARK));
+});
+
+Deno.test("guesses: from the fifth wrong key on an address must wait; a right one is never refused", async () => {
+  await using api = start({ clock: new TestClock() }).api;
+  const wrong = async () => (await api.ask("GET", "/api/v1/thing", { key: `${viewer}x` }));
+  for (let n = 0; n < 5; n++) assert.equal((await wrong()).status, 401, `guess ${n}`);
+  const limited = await wrong();
+  assert.deepEqual([limited.status, limited.headers.get("retry-after")], [429, "1"]);
+  assert.equal((await api.ask("GET", "/api/v1/thing", { key: viewer })).status, 200);
+  assert.match(await api.metrics.render(), /api_auth_failures_total\{reason="rate_limited"\} 1\n/);
+});
+
+Deno.test("proxy: its user is believed only with the secret, has the highest role of its groups, and needs this origin", async () => {
+  const proxy = {
+    secret: new Secret("proxy-secret-0123456789"),
+    ...{ secretHeader: "x-proxy-secret", userHeader: "x-user", groupsHeader: "x-groups" },
+    roles: new Map([["noc", "viewer"], ["sre", "operator"]] as const),
+  };
+  const { api, deeds } = start({ proxy });
+  await using _ = api;
+  const put = (headers: Record<string, string>) =>
+    api.ask("PUT", "/api/v1/thing", { headers: { ...SAME, ...headers } });
+  const known = { "x-proxy-secret": "proxy-secret-0123456789", "x-user": "ann", "x-groups": "noc, sre" };
+  assert.equal((await put(known)).status, 200);
+  assert.equal(deeds.done[0]!.actor, "ann");
+  assert.equal((await put({ ...known, "x-groups": "noc" })).status, 403);
+  assert.equal((await put({ ...known, "x-groups": "others" })).status, 403);
+  assert.equal((await put({ ...known, "x-proxy-secret": "wrong" })).status, 401);
+  assert.equal((await put({ "x-user": "ann", "x-groups": "sre" })).status, 401);
+  assert.equal((await put({ ...known, "x-user": "" })).status, 401);
+  assert.equal((await put({ ...known, "sec-fetch-site": "cross-site" })).status, 403);
+  assert.equal(deeds.done.length, 1);
+});
+
+Deno.test("Redis is away: keys work, a first session does not, and the answer says why", async () => {
+  const { operations } = createOperations();
+  await using api = startApi({
+    client: (options) => server().client({ ...options, port: 1, enableOfflineQueue: false }),
+  }, {
+    operations,
+  });
+  assert.equal((await api.ask("GET", "/api/v1/thing", { key: viewer })).status, 200);
+  assert.equal((await api.ask("POST", "/login", { body: { key: viewer } })).status, 503);
+  const write = await api.ask("PUT", "/api/v1/thing", { key: operator, headers: { "idempotency-key": "k" } });
+  assert.equal(write.status, 503);
+});
