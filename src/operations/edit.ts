@@ -2,14 +2,16 @@
 import Type, { type Static } from "typebox";
 import { JOB_LISTS, type JobList } from "../cycle/running_job.ts";
 import { JOB_EXPIRES_MS } from "../jobs/job_store.ts";
+import { canBePicked } from "../jobs/picker.ts";
 import { Mask } from "../message/mask.ts";
+import type { PlacedMessage } from "../message/message_view.ts";
 import { messageId } from "../message/message_id.ts";
 import { readMessage } from "../message/read_message.ts";
 import { findLacking } from "../message/verdict.ts";
 import { toIso } from "../runtime/clock.ts";
 import { operationEntry } from "./audit.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
-import { findRunning, MESSAGE_ID, SOURCE } from "./looked_source.ts";
+import { createViewer, findRunning, MESSAGE_ID, SOURCE } from "./looked_source.ts";
 import { type InputProblem, type Operation, OperationError } from "./operation.ts";
 import { replaceMessage } from "./replace_message.ts";
 import { REASON } from "./source_action.ts";
@@ -60,7 +62,10 @@ async function editMessage(context: OperatorContext, input: EditInput): Promise<
   const { list = "dlq", id, near, reason = "", replay = false } = input;
   const { parts, loop } = findRunning(context, input.source), { maxMessageBytes } = context.live.current();
   const payload = readPayload(input, { source: parts, maxMessageBytes });
-  const { job, place, before, after } = await replaceMessage(context, parts, { list, id, near, payload, reason });
+  const { job, place, before, after } = await replaceMessage(context, parts, {
+    ...{ list, id, near, payload, reason },
+    check: createCheck(context, parts, list),
+  });
   context.log.info("edit", `Remediation: ${context.actor.name}: ${input.source}: message ${before} is now ${after}`, {
     ...{ source: input.source, actor: context.actor.name, job },
   });
@@ -71,6 +76,23 @@ async function editMessage(context: OperatorContext, input: EditInput): Promise<
   const replayJob = replay ? await planReplay(context, parts, { list, id: after, reason }) : null;
   loop.wake();
   return { id: after, before, place, job, undoUntil: toIso(context.clock.nowMs() + JOB_EXPIRES_MS), replayJob };
+}
+
+/** Creates the check of the message that was found. @throws OperationError if another source buried it */
+function createCheck(
+  { clock }: OperatorContext,
+  source: RunningSource["parts"],
+  list: JobList,
+): (row: PlacedMessage) => void {
+  const view = createViewer(source, { list, nowMs: clock.nowMs() });
+  return (row) => {
+    const found = view(row);
+    if (canBePicked(found, { list })) return;
+    throw new OperationError(
+      "conflict",
+      `source ${found.stamp?.source} buried message ${row.id}: edit it as that source's`,
+    );
+  };
 }
 
 /** Returns the bytes of the new message. @throws OperationError with everything that is wrong with it */
