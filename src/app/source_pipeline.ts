@@ -9,6 +9,7 @@ import { createPickers } from "../jobs/picker.ts";
 import { revivedMessage } from "../jobs/revive.ts";
 import { SourceTurns } from "../jobs/source_turns.ts";
 import { gatesOfJobs } from "../gates/board.ts";
+import type { DepthReading } from "../gates/depth.ts";
 import type { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import type { LiveSettings } from "../mutt/dynamic_keys.ts";
 import type { ProbeAccess } from "../mutt/moogsoft_probe.ts";
@@ -138,11 +139,15 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
     ...{ jobs, leadership, account, clock, createId, log, readBudget, settings: turnSettings },
     gates: gatesOfJobs(board),
     look: () => replay.look(),
-    open: (job) => openJobStores(policy, job, { connections, readBudget, token, instance: instance.name }),
+    open: (job, trashOf) =>
+      openJobStores(policy, job, { connections, readBudget, token, instance: instance.name, trashOf }),
+    note: (entry) => shared.note?.(entry),
     createPicker: createPickers(setup.display),
-    createReplay: ({ id, verb }, { drain, readArrivals }) =>
+    createReplay: ({ id, verb }, { stores: { drain, readArrivals }, isOverridden }) =>
       new SourceReplay(policy, {
-        ...{ ...turnDeps, store: shared.wrapStore?.(drain) ?? drain, board: gatesOfJobs(board) },
+        ...{ ...turnDeps, store: shared.wrapStore?.(drain) ?? drain, board: gatesOfJobs(board, isOverridden) },
+        depthReading: () => withoutLimit(depth.last(), isOverridden("depth")),
+        reservePace: (count) => isOverridden("pace") ? Promise.resolve(true) : mutt.pace.reserve(count),
         settings: () => ({ ...turnSettings(), batchSize: 0 }),
         job: {
           id,
@@ -185,6 +190,11 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
       release();
     },
   };
+}
+
+/** Without the limit, a commit does not check it either. */
+function withoutLimit(reading: DepthReading | null, isOverridden: boolean): DepthReading | null {
+  return reading && isOverridden ? { ...reading, limit: null } : reading;
 }
 
 function onceOnly(tell: () => void): () => void {

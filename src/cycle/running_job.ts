@@ -44,11 +44,14 @@ export interface RunningJob {
   /** Messages of the job's own list that were moved to the target and to the dead list. */
   readonly replayed: number;
   readonly dead: number;
+  /** Messages that an undo has put back. */
+  readonly returned: number;
 }
 
 /** The fields that the scripts change while a job runs. */
 export const JOB_PROGRESS_FIELDS = [
   ...["job", "jobPhase", "jobPaused", "jobCancelled", "jobLeft", "jobSwept", "jobPicked", "jobReplayed", "jobDead"],
+  "jobReturned",
 ];
 /** All fields of a job: those of {@link JOB_PROGRESS_FIELDS}, and those that its start writes. */
 export const JOB_FIELDS = [...JOB_PROGRESS_FIELDS, "jobVerb", "jobBy", "jobPlanned", "jobList", "jobOverrides"];
@@ -74,6 +77,7 @@ export function parseRunningJob(text: (name: string) => string, whole: (name: st
     picked: whole("jobPicked"),
     replayed: whole("jobReplayed"),
     dead: whole("jobDead"),
+    returned: whole("jobReturned"),
   };
 }
 

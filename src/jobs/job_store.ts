@@ -11,14 +11,22 @@ import { MAX_SELECTED_IDS } from "../message/selection.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import type { RedisClient } from "../redis/cluster.ts";
 import { throwStoreError, unknownAnswer } from "../redis/errors.ts";
-import { claimKey, jobKey, jobListKey, jobsKey, shelfKey, stateKey } from "../redis/keys.ts";
+import { claimKey, jobKey, jobListKey, jobsKey, shelfKey, stateKey, trashKey } from "../redis/keys.ts";
 import { createNewestReader } from "../redis/newest_reader.ts";
 import { sha1 } from "../redis/sample.ts";
 import { loadScript, type Script } from "../redis/scripts.ts";
 import askJob from "../redis/scripts/ask_job.lua" with { type: "text" };
 import planJob from "../redis/scripts/plan_job.lua" with { type: "text" };
 import startJob from "../redis/scripts/start_job.lua" with { type: "text" };
-import { type Job, JOB_HASH_FIELDS, parseJob, plannedFields, type PlannedJob, type Watermark } from "./job.ts";
+import {
+  type Job,
+  JOB_HASH_FIELDS,
+  type JobResult,
+  parseJob,
+  plannedFields,
+  type PlannedJob,
+  type Watermark,
+} from "./job.ts";
 
 /** Time until a plan expires, and until the rest of an ended job does, in milliseconds. */
 export const PLAN_EXPIRES_MS = 3_600_000, JOB_EXPIRES_MS = 7 * 24 * 3_600_000;
@@ -87,6 +95,13 @@ export class JobStore {
     return parseJob(id, Object.fromEntries(JOB_HASH_FIELDS.map((name, i) => [name, values[i] ?? undefined])));
   }
 
+  /** Returns how many messages of a purge can be brought back, and how long, in milliseconds; 0: it is not limited, or none are left. */
+  async readTrash(id: string): Promise<{ readonly count: number; readonly leftMs: number }> {
+    const key = trashKey(this.#policy.dlq, id);
+    const [count, leftMs] = await Promise.all([this.#redis.llen(key), this.#redis.pttl(key)]).catch(throwStoreError);
+    return { count, leftMs: Math.max(0, leftMs) };
+  }
+
   /** Returns the job that runs or is paused, as the source's state has it; `null`: none. */
   async running(): Promise<RunningJob | null> {
     const values = await this.#redis.hmget(stateKey(this.#policy.dlq), ...JOB_FIELDS).catch(throwStoreError);
@@ -111,6 +126,16 @@ export class JobStore {
     const keys = [stateKey(dlq), jobKey(dlq, id), list, claimKey(list), jobListKey(dlq, id)];
     const reply = await this.#start(...keys, id, by, CLAIM_EXPIRES_MS);
     return answer(reply, START_RESULTS);
+  }
+
+  /** Ends a planned job that was done in one step, so that it never runs. `by`: name of the operator who confirmed it. */
+  async end(id: string, { by, result }: { by: string; result: JobResult }): Promise<void> {
+    const key = jobKey(this.#policy.dlq, id), [seconds, micros] = await this.#redis.time().catch(throwStoreError);
+    const nowMs = Math.floor(Number(seconds) * 1_000 + Number(micros) / 1_000);
+    const instants = { startedAtMs: nowMs, endedAtMs: nowMs };
+    await this.#redis.hset(key, { status: "done", startedBy: by, ...instants, result: JSON.stringify(result) })
+      .catch(throwStoreError);
+    await this.#redis.pexpire(key, JOB_EXPIRES_MS).catch(throwStoreError);
   }
 
   /** Pauses, resumes or cancels the running job. @returns false if it does not run, or is being cancelled already */

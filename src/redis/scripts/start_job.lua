@@ -48,7 +48,8 @@ if plan[2] == 'import' then redis.call('PERSIST', own) end
 redis.call('SET', claim, id, 'PX', claimMs)
 redis.call('HSET', state, 'seq', tonumber(whole(record[1])) + 1, 'remaining', 0,
   'job', id, 'jobVerb', plan[2], 'jobBy', by, 'jobPlanned', plan[4], 'jobList', plan[3], 'jobOverrides', plan[8] or '', 'jobPhase', left > 0 and 'sweep' or 'restore',
-  'jobPaused', 0, 'jobCancelled', 0, 'jobLeft', left, 'jobSwept', 0, 'jobPicked', 0, 'jobReplayed', 0, 'jobDead', 0)
+  'jobPaused', 0, 'jobCancelled', 0, 'jobLeft', left, 'jobSwept', 0, 'jobPicked', 0, 'jobReplayed', 0, 'jobDead', 0,
+  'jobReturned', 0)
 redis.call('HSET', job, 'status', 'running', 'startedBy', by, 'startedAtMs', nowMs)
 redis.call('PERSIST', job)
 return 'ok'
