@@ -10,11 +10,15 @@ import { readMessage } from "../message/read_message.ts";
 import { findLacking } from "../message/verdict.ts";
 import { toIso } from "../runtime/clock.ts";
 import { operationEntry } from "./audit.ts";
+import { checkInput, requireRole } from "./checked_input.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
-import { createViewer, findRunning, MESSAGE_ID, SOURCE } from "./looked_source.ts";
+import { VERB_ROLES } from "./job_plan.ts";
+import { createViewer, findRunning, MESSAGE_ID } from "./looked_source.ts";
 import { type InputProblem, type Operation, OperationError } from "./operation.ts";
 import { replaceMessage } from "./replace_message.ts";
-import { REASON } from "./source_action.ts";
+import { redrive } from "./redrive.ts";
+import { revive } from "./revive.ts";
+import { REASON, SOURCE } from "./source_action.ts";
 
 const INPUT = Type.Object({
   source: SOURCE,
@@ -27,7 +31,7 @@ const INPUT = Type.Object({
   replay: Type.Optional(Type.Boolean({
     description: "Plan a replay of the new message too: a redrive from the DLQ, a revival from the dead list",
   })),
-  reason: Type.Optional(REASON),
+  reason: REASON,
 }, { additionalProperties: false });
 
 const OUTPUT = Type.Object({
@@ -59,7 +63,9 @@ export const edit = {
 } satisfies Operation<OperatorContext, EditInput, Edited>;
 
 async function editMessage(context: OperatorContext, input: EditInput): Promise<Edited> {
-  const { list = "dlq", id, near, reason = "", replay = false } = input;
+  checkInput(INPUT, { ...input });
+  requireRole(context.actor, VERB_ROLES.edit, edit.name);
+  const { list = "dlq", id, near, reason, replay = false } = input;
   const { parts, loop } = findRunning(context, input.source), { maxMessageBytes } = context.live.current();
   const payload = readPayload(input, { source: parts, maxMessageBytes });
   const { job, place, before, after } = await replaceMessage(context, parts, {
@@ -71,9 +77,11 @@ async function editMessage(context: OperatorContext, input: EditInput): Promise<
   });
   await context.journal.record(operationEntry(context.actor, {
     ...{ operation: edit.name, source: input.source, correlationId: context.correlationId, job },
-    ...{ input: { list, place, ...reason === "" ? {} : { reason } }, messages: [before, after], result: "edited" },
+    ...{ input: { list, place, reason }, messages: [before, after], result: "edited" },
   }));
-  const replayJob = replay ? await planReplay(context, parts, { list, id: after, reason }) : null;
+  const replayJob = replay
+    ? (await (list === "dead" ? revive : redrive).run(context, { source: input.source, ids: [after], reason })).job.id
+    : null;
   loop.wake();
   return { id: after, before, place, job, undoUntil: toIso(context.clock.nowMs() + JOB_EXPIRES_MS), replayJob };
 }
@@ -119,16 +127,4 @@ function readPayload(
   if (messageId(bytes) === id) refuse("the message as it is", "another message");
   if (problems.length > 0) throw new OperationError("invalid", "the payload cannot be used", problems);
   return bytes;
-}
-
-async function planReplay(
-  { actor, live }: OperatorContext,
-  { setup: { policy }, jobs }: RunningSource["parts"],
-  { list, id, reason }: { list: JobList; id: string; reason: string },
-): Promise<string> {
-  const watermark = await jobs.readWatermark(list, { maxMessageBytes: live.current().maxMessageBytes });
-  return await jobs.plan({
-    ...{ verb: list === "dead" ? "revive" : "redrive", selection: { source: policy.name, list, query: "", ids: [id] } },
-    ...{ watermark, planned: 1, plan: null, plannedBy: actor.name, reason },
-  });
 }

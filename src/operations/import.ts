@@ -8,20 +8,21 @@
  */
 import { Buffer } from "node:buffer";
 import Type, { type Static } from "typebox";
-import { MAX_OPERATOR_NAME, toLine } from "../cycle/pause.ts";
+import type { Watermark } from "../jobs/job.ts";
 import { PLAN_EXPIRES_MS } from "../jobs/job_store.ts";
 import { type ExportedMessage, ExportParser, type ParsedExport } from "../message/export_format.ts";
 import { GroupTable } from "../message/group_table.ts";
 import type { PlacedMessage } from "../message/message_view.ts";
 import { MAX_SELECTED_IDS } from "../message/selection.ts";
-import { toIso } from "../runtime/clock.ts";
 import { createId } from "../runtime/random.ts";
-import { operationEntry } from "./audit.ts";
+import type { Census } from "./census.ts";
+import { checkInput, requireRole } from "./checked_input.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
-import { createViewer, findRunning, SOURCE } from "./looked_source.ts";
-import { describeRow, MESSAGE_ROW, type MessageRow } from "./message_row.ts";
+import { PLANNED, type Planned, storePlan, VERB_ROLES } from "./job_plan.ts";
+import { createViewer, findSource } from "./looked_source.ts";
+import { describeRow, type MessageRow } from "./message_row.ts";
 import { type Operation, OperationError } from "./operation.ts";
-import { REASON } from "./source_action.ts";
+import { REASON, SOURCE } from "./source_action.ts";
 import { StagedUpload } from "./staged_upload.ts";
 
 /**
@@ -32,34 +33,26 @@ export const MAX_IMPORT_MESSAGES = 1_000_000, MAX_IMPORT_BYTES = 1_073_741_824;
 /** Most groups and samples of a plan. */
 const MAX_GROUPS = 20, MAX_SAMPLES = 5;
 
+/** The job sweeps nothing. */
+const NO_SWEEP: Watermark = { depth: 0, newestBytes: 0, newestDigest: "" };
+
 const INPUT = Type.Object({
   source: SOURCE,
   file: Type.Unknown({ description: "The lines of an export with `raw`" }),
-  reason: Type.Optional(REASON),
+  reason: REASON,
 }, { additionalProperties: false });
 
 const COUNT = Type.Integer({ minimum: 0 });
-const GROUP = Type.Object({
-  ...{ group: Type.String(), reason: Type.Union([Type.String(), Type.Null()]), text: Type.String(), count: COUNT },
-}, { additionalProperties: false });
-const ORIGIN = Type.Object({
-  ...{ source: Type.String(), list: Type.String(), query: Type.String(), at: Type.String() },
-}, { additionalProperties: false });
-
-const OUTPUT = Type.Object({
-  job: Type.String({ description: "Confirm this job to add the messages" }),
-  expiresAt: Type.String({ description: "The plan expires then, with everything that is staged for it" }),
-  ...{ messages: COUNT, bytes: COUNT },
+const strict = { additionalProperties: false };
+const FILE = Type.Object({
+  from: Type.Object(
+    { source: Type.String(), list: Type.String(), query: Type.String(), at: Type.String() },
+    { ...strict, description: "Where and when it was exported" },
+  ),
   skipped: Type.Integer({
     minimum: 0,
     description: "Messages that were too large to be exported, so that the file lacks them",
   }),
-  from: Type.Object(ORIGIN.properties, {
-    additionalProperties: false,
-    description: "Where and when they were exported",
-  }),
-  groups: Type.Array(GROUP, { description: `The largest groups, at most ${MAX_GROUPS}` }),
-  samples: Type.Array(MESSAGE_ROW, { description: "The oldest messages, without secrets" }),
   dead: Type.Record(Type.String(), COUNT, {
     description: "Messages that the service would move to the dead list instead of replaying them, by reason",
   }),
@@ -67,18 +60,18 @@ const OUTPUT = Type.Object({
     description:
       `Messages that are in the DLQ already, byte for byte; null: more than ${MAX_SELECTED_IDS} are not compared`,
   }),
-  undo: Type.String({ description: "What can be undone later" }),
-}, { additionalProperties: false });
+}, strict);
+const OUTPUT = Type.Object({ ...PLANNED.properties, file: FILE }, strict);
 
 /** What to import. */
 export interface ImportInput {
   readonly source: string;
   /** Pieces of any size. */
   readonly file: AsyncIterable<Uint8Array>;
-  readonly reason?: string;
+  readonly reason: string;
 }
 /** What the import would do. */
-export type ImportPlan = Static<typeof OUTPUT>;
+export type ImportPlan = Planned & { readonly file: Static<typeof FILE> };
 
 /** Plans an import. Nothing is in the DLQ before the job is confirmed. */
 export const importMessages = {
@@ -93,7 +86,9 @@ export const importMessages = {
 } satisfies Operation<OperatorContext, ImportInput, ImportPlan>;
 
 async function planImport(context: OperatorContext, input: ImportInput): Promise<ImportPlan> {
-  const source = findRunning(context, input.source).parts, { reason = "" } = input;
+  checkInput(INPUT, { ...input });
+  requireRole(context.actor, VERB_ROLES.import, importMessages.name);
+  const source = findSource(context, input.source), { reason } = input;
   const upload = new StagedUpload(createId(), {
     ...{ staging: source.staging, clock: context.clock, signal: context.signal, expiresInMs: PLAN_EXPIRES_MS },
   });
@@ -106,36 +101,24 @@ async function planImport(context: OperatorContext, input: ImportInput): Promise
       await upload.add(messages);
     });
     await upload.flush();
-    const plan = await summary.describe(parsed);
-    await storePlan(context, source, { id: upload.job, plan, ids: summary.ids(), reason });
-    return { job: upload.job, expiresAt: toIso(context.clock.nowMs() + PLAN_EXPIRES_MS), ...plan };
+    const file = await summary.describe(parsed), ids = summary.ids(), census = summary.census();
+    const planned = await storePlan(
+      context,
+      {
+        ...{ verb: "import", planned: census.count, reason, undoes: null, watermark: NO_SWEEP },
+        selection: { source: input.source, list: "dlq", query: "", ...ids === null ? {} : { ids } },
+      },
+      { ...census, undo: describeUndo(file.present), cannot: [] },
+      {
+        id: upload.job,
+        input: { bytes: census.bytes, from: file.from.source, fromList: file.from.list },
+      },
+    );
+    return { ...planned, file };
   } catch (error) {
     await upload.drop();
     throw error;
   }
-}
-
-async function storePlan(
-  { actor, correlationId, journal, log }: OperatorContext,
-  { jobs, setup: { policy } }: RunningSource["parts"],
-  { id, plan, ids, reason }: {
-    id: string;
-    plan: Omit<ImportPlan, "job" | "expiresAt">;
-    ids: readonly string[] | null;
-    reason: string;
-  },
-): Promise<void> {
-  const { messages, bytes, from } = plan, by = toLine(actor.name, MAX_OPERATOR_NAME);
-  await jobs.plan({
-    ...{ verb: "import", selection: { source: policy.name, list: "dlq", query: "", ...ids === null ? {} : { ids } } },
-    ...{ watermark: { depth: 0, newestBytes: 0, newestDigest: "" }, planned: messages, plan, plannedBy: by, reason },
-  }, id);
-  const fields = { source: policy.name, actor: by, job: id, messages, bytes };
-  log.info("import", `Remediation: ${by}: ${policy.name}: an import of ${messages} messages is planned`, fields);
-  await journal.record(operationEntry(actor, {
-    ...{ operation: importMessages.name, source: policy.name, correlationId, job: id, result: "planned" },
-    input: { messages, bytes, from: from.source, list: from.list, ...reason === "" ? {} : { reason } },
-  }));
 }
 
 /** Parses the file to its end. `take` gets messages until there is a problem. @throws OperationError with all problems */
@@ -182,22 +165,22 @@ function tooMuch(value: string, wanted: string): OperationError {
 
 /** Counts what a file would bring. Holds the ids of a small file, and a few messages. */
 class ImportSummary {
-  readonly #context: OperatorContext;
+  readonly #signal: AbortSignal;
   readonly #source: RunningSource["parts"];
   readonly #view: ReturnType<typeof createViewer>;
-  readonly #groups: GroupTable<null>;
-  readonly #samples: MessageRow[] = [];
+  readonly #groups: GroupTable<MessageRow>;
+  readonly #byReason: Record<string, number> = {};
   readonly #dead: Record<string, number> = {};
   #ids: Set<string> | null = new Set();
   #messages = 0;
   #bytes = 0;
 
   constructor(context: OperatorContext, source: RunningSource["parts"]) {
-    this.#context = context;
+    this.#signal = context.signal;
     this.#source = source;
     const nowMs = context.clock.nowMs();
     this.#view = createViewer(source, { list: "dlq", nowMs });
-    this.#groups = new GroupTable(source.setup.policy.name, { nowMs, sampleOf: () => null });
+    this.#groups = new GroupTable(source.setup.policy.name, { nowMs, sampleOf: (view) => describeRow(view, source) });
   }
 
   add(messages: readonly ExportedMessage[]): void {
@@ -207,10 +190,8 @@ class ImportSummary {
       this.#count(placed);
       return this.#view(placed);
     });
+    for (const { reason } of views) this.#byReason[reason ?? "none"] = (this.#byReason[reason ?? "none"] ?? 0) + 1;
     this.#groups.add(views, MAX_IMPORT_MESSAGES);
-    for (const view of views.slice(0, MAX_SAMPLES - this.#samples.length)) {
-      this.#samples.push(describeRow(view, this.#source));
-    }
   }
 
   /** The ids of all messages; `null`: too many. */
@@ -218,14 +199,19 @@ class ImportSummary {
     return this.#ids && [...this.#ids];
   }
 
-  async describe({ header, skipped }: ParsedExport): Promise<Omit<ImportPlan, "job" | "expiresAt">> {
-    const { source, list, query, at } = header!, present = await this.#countPresent();
-    const groups = this.#groups.list().slice(0, MAX_GROUPS);
+  census(): Census {
+    const groups = this.#groups.list();
     return {
-      ...{ messages: this.#messages, bytes: this.#bytes, skipped, from: { source, list, query, at } },
-      groups: groups.map(({ group, reason, text, count }) => ({ group, reason, text, count })),
-      ...{ samples: this.#samples, dead: this.#dead, present, undo: describeUndo(present) },
+      ...{ count: this.#messages, bytes: this.#bytes, scanned: this.#messages, oversize: 0, ofOthers: 0 },
+      byReason: this.#byReason,
+      groups: groups.slice(0, MAX_GROUPS).map(({ group, reason, text, count }) => ({ group, reason, text, count })),
+      samples: groups.slice(0, MAX_SAMPLES).map(({ sample }) => sample),
     };
+  }
+
+  async describe({ header, skipped }: ParsedExport): Promise<ImportPlan["file"]> {
+    const { source, list, query, at } = header!;
+    return { from: { source, list, query, at }, skipped, dead: this.#dead, present: await this.#countPresent() };
   }
 
   #count({ id, bytes }: PlacedMessage): void {
@@ -239,7 +225,7 @@ class ImportSummary {
   async #countPresent(): Promise<number | null> {
     const ids = this.#ids, present = new Set<string>();
     if (ids === null) return null;
-    for await (const { rows } of this.#source.lists.walk("dlq", { signal: this.#context.signal })) {
+    for await (const { rows } of this.#source.lists.walk("dlq", { signal: this.#signal })) {
       for (const { id } of rows) if (ids.has(id)) present.add(id);
     }
     return present.size;

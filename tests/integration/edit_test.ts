@@ -5,8 +5,9 @@ import { Buffer } from "node:buffer";
 import type { NewEntry } from "../../src/journal/entries.ts";
 import { messageId } from "../../src/message/message_id.ts";
 import { edit, type EditInput } from "../../src/operations/edit.ts";
+import { jobsConfirm } from "../../src/operations/jobs_confirm.ts";
+import { jobsUndo } from "../../src/operations/jobs_undo.ts";
 import { OperationError } from "../../src/operations/operation.ts";
-import { UNDO_EDIT } from "../../src/operations/undo_edit.ts";
 import { jobKey, jobsKey, stateKey, trashKey } from "../../src/redis/keys.ts";
 import {
   createEngine,
@@ -34,16 +35,23 @@ const idOf = (text: string) => messageId(Buffer.from(text));
 async function run(engine: Engine, input: Partial<EditInput>, audit: NewEntry[] = []) {
   await engine.connections.waitUntilReady(10_000);
   const { id = idOf(TEXTS[2]!), payload = NEW } = input;
-  const edited = await edit.run(operatorContext(engine, { audit }), { source: "alerter", ...input, id, payload });
+  const edited = await edit.run(operatorContext(engine, { audit }), {
+    source: "alerter",
+    reason: "test",
+    ...input,
+    id,
+    payload,
+  });
   ok(fits(edited), JSON.stringify({ errors: fits.errors, edited }));
   return edited;
 }
 
+/** Plans the undo, and confirms it. */
 async function undo(engine: Engine, id: string) {
-  const job = (await engine.source.jobs.get(id))!,
-    target = { context: operatorContext(engine), source: engine.source, job };
-  const draft = await UNDO_EDIT.plan(target);
-  return { draft, result: await UNDO_EDIT.act!(target) };
+  const context = operatorContext(engine),
+    { job, plan } = await jobsUndo.run(context, { source: "alerter", id, reason: "undo" });
+  const { job: { status, result } } = await jobsConfirm.run(context, { source: "alerter", id: job.id });
+  return { plan, status, result };
 }
 
 const placed = (at: number, text: string, texts = TEXTS) => texts.map((one, i) => i === at ? text : one);
@@ -74,11 +82,11 @@ for (const list of ["dlq", "dead"] as const) {
         ok(!JSON.stringify([audit, engine.lines]).includes("mended"), "no contents");
         strictEqual(await client.hget(STATE, "seq"), "1");
 
-        const { draft, result } = await undo(engine, edited.job);
-        deepStrictEqual([draft.count, draft.isSweep, draft.cannot, result.returned], [1, false, [], 1]);
+        const { plan, status, result } = await undo(engine, edited.job);
+        deepStrictEqual([plan.count, plan.cannot, status, result?.returned], [1, [], "done", 1]);
         deepStrictEqual(await server().readTexts(key), TEXTS);
         strictEqual(await client.exists(trash), 0);
-        const redo = (await engine.source.jobs.list()).find(({ id }) => id !== edited.job)!;
+        const redo = (await engine.source.jobs.list()).find(({ id, verb }) => verb === "edit" && id !== edited.job)!;
         deepStrictEqual(await server().readTexts(trashKey(DLQ, redo.id)), [NEW]);
         await undo(engine, redo.id);
         deepStrictEqual(await server().readTexts(key), placed(at, NEW));
@@ -89,6 +97,7 @@ for (const list of ["dlq", "dead"] as const) {
 
 const SECRET = "S3CRET-value";
 const refusals: [name: string, input: Partial<EditInput>, code: string, problems: RegExp[]][] = [
+  ["a missing reason", { reason: undefined! }, "invalid", [/reason/]],
   ["an unknown source", { source: "none" }, "not_found", [/source.*one of alerter/]],
   ["a message that is not there", { id: idOf("none") }, "not_found", []],
   ["a message that is not near", { id: idOf("none"), near: 2 }, "not_found", []],
@@ -120,7 +129,7 @@ for (const [name, input, code, problems] of refusals) {
     await engine.connections.waitUntilReady(10_000);
     const before = await dumpKeys(server().client()), audit: NewEntry[] = [];
     const context = operatorContext(engine, { audit, maxMessageBytes: 4_096 });
-    const given = { source: "alerter", id: idOf(TEXTS[2]!), payload: NEW, ...input };
+    const given = { source: "alerter", reason: "test", id: idOf(TEXTS[2]!), payload: NEW, ...input };
     const error = await Promise.resolve(edit.run(context, given)).catch((error) => error);
     ok(error instanceof OperationError, String(error));
     strictEqual(error.code, code);

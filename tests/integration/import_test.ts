@@ -6,9 +6,11 @@ import type { NewEntry } from "../../src/journal/entries.ts";
 import { formatEnd, formatHeader, formatMasked, formatRaw, formatSkipped } from "../../src/message/export_format.ts";
 import { messageId } from "../../src/message/message_id.ts";
 import { importMessages } from "../../src/operations/import.ts";
+import { jobsConfirm } from "../../src/operations/jobs_confirm.ts";
+import { jobsUndo } from "../../src/operations/jobs_undo.ts";
 import { OperationError } from "../../src/operations/operation.ts";
 import { UNDO_IMPORT } from "../../src/operations/undo_import.ts";
-import { jobListKey, jobsKey, trashKey } from "../../src/redis/keys.ts";
+import { jobListKey, jobsKey } from "../../src/redis/keys.ts";
 import {
   createEngine,
   DLQ,
@@ -62,7 +64,8 @@ async function plan(engine: Engine, file: AsyncIterable<Uint8Array>, options: Op
     reason: "again",
   });
   ok(fits(planned), JSON.stringify({ errors: fits.errors, planned }));
-  return planned;
+  const { job: { id: job }, plan: { count, bytes, groups, samples, undo }, file: facts } = planned;
+  return { job, count, bytes, groups, samples, undo, ...facts };
 }
 
 async function startImport(engine: Engine, messages: readonly (string | Uint8Array)[]): Promise<string> {
@@ -79,10 +82,10 @@ Deno.test("import: plans, stages nothing in the DLQ, then adds the messages in o
   await client.hset(STATE, "scannedDepth", 3);
   await using engine = createEngine(server());
   const planned = await plan(engine, send(exported([...TEXTS, OLD[0]!])), { audit });
-  deepStrictEqual([planned.messages, planned.skipped, planned.present, planned.dead], [451, 0, 1, {}]);
+  deepStrictEqual([planned.count, planned.skipped, planned.present, planned.dead], [451, 0, 1, {}]);
   strictEqual(planned.bytes, [...TEXTS, OLD[0]!].join("").length);
   deepStrictEqual(planned.groups.map(({ count }) => count), [451]);
-  deepStrictEqual(planned.samples.map(({ id }) => id), TEXTS.slice(0, 5).map(toId));
+  deepStrictEqual(planned.samples.map(({ id }) => id), [toId(TEXTS[0]!)]);
   ok(!JSON.stringify([planned, audit]).includes("api_key") && /1 of them/.test(planned.undo));
   deepStrictEqual(await readJobLists(server(), planned.job), { dlq: OLD, own: [...TEXTS, OLD[0]!] });
   const expiresIn = await client.pttl(jobListKey(DLQ, planned.job));
@@ -178,7 +181,7 @@ Deno.test("import: says how many messages the file lacks, because they were too 
     formatEnd({ messages: 1, skipped: 1 }),
   ];
   const planned = await plan(engine, send(lines));
-  deepStrictEqual([planned.messages, planned.skipped], [1, 1]);
+  deepStrictEqual([planned.count, planned.skipped], [1, 1]);
 });
 
 Deno.test("import: a plan whose messages have expired does not start", async () => {
@@ -308,30 +311,55 @@ Deno.test("import: no message is lost when Redis is out of memory while it stage
   }
 });
 
-Deno.test("undo of an import: says what is gone, and takes what is still there", async () => {
+Deno.test("import: confirmed by jobs_confirm, and undone by jobs_undo, which says what is gone", async () => {
   await server().seedList(DLQ, OLD);
   await using engine = createEngine(server());
-  const id = await startImport(engine, TEXTS);
+  const context = operatorContext(engine), { job } = await plan(engine, send(exported(TEXTS)));
+  const confirm = (id: string) => jobsConfirm.run(context, { source: "alerter", id });
+  const begun = await confirm(job);
+  deepStrictEqual([begun.job.status, begun.plan?.count], ["running", 450]);
+  await rejects(confirm(job), /running already/);
   await runJob(engine);
   await server().client().rpop(DLQ, 13);
-  const job = (await engine.source.jobs.get(id))!;
-  const draft = await UNDO_IMPORT.plan({ context: operatorContext(engine), source: engine.source, job });
-  deepStrictEqual([draft.count, draft.isSweep], [440, true]);
-  deepStrictEqual(draft.cannot, ["10 of the 450 imported messages have left the DLQ"]);
-  deepStrictEqual(draft.selection.ids?.toSorted(), TEXTS.map(toId).toSorted());
-  await server().client().del(DLQ);
+  const undo = await jobsUndo.run(context, { source: "alerter", id: job, reason: "wrong file" });
+  deepStrictEqual([undo.job.verb, undo.plan.count], ["undo", 440]);
+  deepStrictEqual(undo.plan.cannot, ["10 of the 450 imported messages have left the DLQ"]);
+  await server().seedList(DLQ, OLD);
+  await confirm(undo.job.id);
+  await runJob(engine);
+  deepStrictEqual(await readJobLists(server(), undo.job.id), { dlq: OLD, own: TEXTS.slice(10) });
+  ok(await server().client().pttl(jobListKey(DLQ, undo.job.id)) > 7 * 86_400_000);
   await rejects(
-    UNDO_IMPORT.plan({ context: operatorContext(engine), source: engine.source, job }),
+    jobsUndo.run(context, { source: "alerter", id: job, reason: "again" }),
     /nothing of import/,
   );
-  ok(!await server().client().exists(trashKey(DLQ, id)));
 });
+
+for (
+  const [name, given, code, pattern] of [
+    ["without a reason", { reason: undefined }, "invalid", /reason is missing/],
+    ["of an unknown source", { source: "none" }, "not_found", /one of alerter/],
+    ["by an operator", { role: "operator" }, "forbidden", /needs role admin/],
+  ] as const
+) {
+  Deno.test(`import: refuses a file ${name}, and reads nothing of it`, async () => {
+    await using engine = createEngine(server());
+    await engine.connections.waitUntilReady(10_000);
+    const { role = "admin", ...more } = given as { role?: "operator" };
+    const file = send(exported(TEXTS), { between: () => ok(false, "it was read") });
+    const input = { source: "alerter", file, reason: "again", ...more } as Parameters<typeof importMessages.run>[1];
+    const error = await importMessages.run(operatorContext(engine, { actor: { name: "ann", role } }), input).catch((
+      error,
+    ) => error);
+    ok(error instanceof OperationError && error.code === code && pattern.test(error.message), String(error));
+  });
+}
 
 Deno.test("import: more messages than ids are kept of cannot be undone, and the plan says so", async () => {
   await using engine = createEngine(server());
   const texts = Array.from({ length: 10_001 }, (_, i) => eventText(i));
   const planned = await plan(engine, send(exported(texts), { piece: 1_000_000 }));
-  deepStrictEqual([planned.messages, planned.present], [10_001, null]);
+  deepStrictEqual([planned.count, planned.present], [10_001, null]);
   ok(/^Cannot be undone/.test(planned.undo));
   await engine.source.jobs.start(planned.job, { by: "bob" });
   await runJob(engine);
