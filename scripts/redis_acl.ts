@@ -26,7 +26,7 @@ export const COMMAND_GRANTS: readonly CommandGrant[] = [
     without: null,
   },
   {
-    commands: ["lmove", "rpoplpush", "rpush", "persist", "zadd", "zrange", "zrem"],
+    commands: ["lmove", "rpoplpush", "rpush", "lset", "persist", "zadd", "zrange", "zrem"],
     why: "Jobs of operators. `rpush` on Redis 6.0 only, instead of `lmove`.",
     without: "a job stops where it needs one; automatic replay works",
   },
