@@ -9,7 +9,7 @@ Deno.test("aclRules: grants every command once", () => {
 });
 
 /** Scripts that only jobs run. */
-const JOB_SCRIPTS = /(_job|sweep_chunk|restore_chunk)\.lua$/;
+const JOB_SCRIPTS = /(_job|(sweep|restore|return|add|stage)_chunk|edit_message)\.lua$/;
 /** Nothing is recorded without these, but messages move. */
 const JOURNAL = ["xadd", "xrange", "xrevrange"];
 
