@@ -27,7 +27,7 @@ export const COMMAND_GRANTS: readonly CommandGrant[] = [
   },
   {
     commands: ["lmove", "rpoplpush", "rpush", "lset", "persist", "zadd", "zrange", "zrem"],
-    why: "Jobs of operators. `rpush` on Redis 6.0 only, instead of `lmove`.",
+    why: "Jobs of operators. `lset` for edits, `rpush` for the undo of a burial, and on Redis 6.0 instead of `lmove`.",
     without: "a job stops where it needs one; automatic replay works",
   },
   { commands: ["zcount"], why: "The pace.", without: null },

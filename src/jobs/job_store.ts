@@ -95,11 +95,9 @@ export class JobStore {
     return parseJob(id, Object.fromEntries(JOB_HASH_FIELDS.map((name, i) => [name, values[i] ?? undefined])));
   }
 
-  /** Returns how many messages of a purge can be brought back, and how long, in milliseconds; 0: it is not limited, or none are left. */
-  async readTrash(id: string): Promise<{ readonly count: number; readonly leftMs: number }> {
-    const key = trashKey(this.#policy.dlq, id);
-    const [count, leftMs] = await Promise.all([this.#redis.llen(key), this.#redis.pttl(key)]).catch(throwStoreError);
-    return { count, leftMs: Math.max(0, leftMs) };
+  /** Returns how many messages of a purge can be brought back. */
+  async countTrash(id: string): Promise<number> {
+    return await this.#redis.llen(trashKey(this.#policy.dlq, id)).catch(throwStoreError);
   }
 
   /** Returns the job that runs or is paused, as the source's state has it; `null`: none. */

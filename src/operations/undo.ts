@@ -4,7 +4,9 @@
  */
 import type { JobList, JobVerb } from "../cycle/running_job.ts";
 import type { Job, JobResult } from "../jobs/job.ts";
+import { JOB_EXPIRES_MS } from "../jobs/job_store.ts";
 import type { Selection } from "../message/selection.ts";
+import { toIso } from "../runtime/clock.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
 import { type Census, takeCensus } from "./census.ts";
 import { OperationError } from "./operation.ts";
@@ -83,13 +85,13 @@ export async function findUndo(
 }
 
 /** The trash goes back to the oldest end of the list. */
-async function planUnpurge({ source, job: { id, selection, result } }: UndoTarget): Promise<UndoDraft> {
-  const { count, leftMs } = await source.jobs.readTrash(id), trashed = result?.trashed ?? 0, { list } = selection;
+async function planUnpurge({ source, job: { id, selection, result, endedAtMs } }: UndoTarget): Promise<UndoDraft> {
+  const trashed = result?.trashed ?? 0, count = await source.jobs.countTrash(id), { list } = selection;
   if (count === 0) throw nothingLeft(id, `${trashed} messages were brought back before, or have expired`);
+  const until = endedAtMs === null ? "" : ` This is possible until ${toIso(endedAtMs + JOB_EXPIRES_MS)}`;
   return {
     ...{ selection, isSweep: false, count },
-    brings: `${count} messages of the trash go back to the oldest end of the ${list}, in order. The trash expires in ` +
-      `${Math.ceil(leftMs / 3_600_000)} h`,
+    brings: `${count} messages of the trash go back to the oldest end of the ${list}, in order.${until}`,
     cannot: count < trashed ? [`${trashed - count} of ${trashed} messages were brought back before`] : [],
   };
 }
