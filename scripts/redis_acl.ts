@@ -15,7 +15,7 @@ export interface CommandGrant {
 }
 
 /** Files of the scripts that only jobs run: without their commands, automatic replay works. */
-export const JOB_SCRIPTS = /(_job|sweep_chunk|restore_chunk|return_chunk)\.lua$/;
+export const JOB_SCRIPTS = /(_job|(sweep|restore|return|add|stage)_chunk|edit_message)\.lua$/;
 
 /** Every command that the service sends or its scripts call; Redis checks the ACL for both. */
 export const COMMAND_GRANTS: readonly CommandGrant[] = [
@@ -29,8 +29,8 @@ export const COMMAND_GRANTS: readonly CommandGrant[] = [
     without: null,
   },
   {
-    commands: ["lmove", "rpoplpush", "rpush", "persist", "zadd", "zrange", "zrem"],
-    why: "Jobs of operators. `rpush` for the undo of a burial, and on Redis 6.0 instead of `lmove`.",
+    commands: ["lmove", "rpoplpush", "rpush", "lset", "persist", "zadd", "zrange", "zrem"],
+    why: "Jobs of operators. `lset` for edits, `rpush` for the undo of a burial, and on Redis 6.0 instead of `lmove`.",
     without: "a job stops where it needs one; automatic replay works",
   },
   { commands: ["zcount"], why: "The pace.", without: null },

@@ -21,11 +21,13 @@ import type { OperatedSource } from "../operations/context.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import type { Snapshot } from "../cycle/cycle_state.ts";
 import { redisErrorCode } from "../redis/errors.ts";
+import { EditStore } from "../redis/edit_store.ts";
 import { ListReader } from "../redis/list_reader.ts";
 import type { Instance } from "../redis/lease_store.ts";
 import { UNJOURNALLED } from "../redis/move_trial.ts";
 import { ReadBudget } from "../redis/read_budget.ts";
 import { SourceControl } from "../redis/source_control.ts";
+import { StagingStore } from "../redis/staging_store.ts";
 import { createSourceStore, openJobStores } from "../redis/source_store.ts";
 import { Account } from "../replay/account.ts";
 import { DepthWatch, measuredQueues } from "../replay/depth_watch.ts";
@@ -175,6 +177,8 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
   return {
     ...{ setup, store, board, replay, turns, jobs, leadership, lists, indicators, isConnected: link.isReady },
     control: new SourceControl(committer, policy.dlq),
+    edits: new EditStore(committer, policy),
+    staging: new StagingStore(committer, policy.dlq),
     oldest: () => depths.oldest(),
     flow: () => ({
       ...turnSettings(),

@@ -11,7 +11,7 @@ export type JobVerb = (typeof JOB_VERBS)[number];
  * - `sweep`: messages leave the list from its oldest end, the picked ones to the job's own list, the others to the shelf.
  * - `restore`: the shelf goes back to the oldest end of the list.
  * - `act`: the verb works off the job's own list.
- * - `back`: the job was cancelled, and its own list goes back to the oldest end of the list.
+ * - `back`: the job was cancelled, and its own list goes back to the oldest end of the list; of an import, it is dropped.
  */
 export const JOB_PHASES = ["sweep", "restore", "act", "back"] as const;
 /** One of {@link JOB_PHASES}. */
@@ -38,7 +38,7 @@ export interface RunningJob {
   readonly isCancelled: boolean;
   /** Messages that the sweep has still to pass; 0: it is over. */
   readonly left: number;
-  /** Messages that the sweep has passed, and those of them that it picked. */
+  /** Messages that the sweep has passed, and those of them that it picked; of an import, those added to the DLQ, and 0. */
   readonly swept: number;
   readonly picked: number;
   /** Messages of the job's own list that were moved to the target and to the dead list. */

@@ -27,6 +27,8 @@ export interface JobResult {
   readonly dead: number;
   readonly trashed: number;
   readonly returned: number;
+  /** Messages that an import added to the DLQ; absent: it was no import. */
+  readonly imported?: number;
 }
 
 /** A gate that an admin overrides for one job. */

@@ -11,7 +11,7 @@ import { MAX_SELECTED_IDS } from "../message/selection.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import type { RedisClient } from "../redis/cluster.ts";
 import { throwStoreError, unknownAnswer } from "../redis/errors.ts";
-import { claimKey, jobKey, jobsKey, shelfKey, stateKey, trashKey } from "../redis/keys.ts";
+import { claimKey, jobKey, jobListKey, jobsKey, shelfKey, stateKey, trashKey } from "../redis/keys.ts";
 import { createNewestReader } from "../redis/newest_reader.ts";
 import { sha1 } from "../redis/sample.ts";
 import { loadScript, type Script } from "../redis/scripts.ts";
@@ -38,7 +38,7 @@ const CLAIM_EXPIRES_MS = 30 * 24 * 3_600_000;
 export const MAX_JOBS = 100;
 
 /**
- * The results of starting a job. All except `ok` changed nothing; `busy`: another job runs; `missing`: the plan has expired;
+ * The results of starting a job. All except `ok` changed nothing; `busy`: another job runs; `missing`: the plan, or what it has staged, has expired;
  * `started`: it is not planned any more; `wrong_type`: a key has the wrong type.
  */
 export const START_RESULTS = ["ok", "busy", "missing", "started", "wrong_type"] as const;
@@ -62,7 +62,7 @@ export class JobStore {
     this.#policy = policy;
     this.#createId = createId;
     this.#plan = loadScript(redis, { name: "planJob", keys: 2, lua: planJob });
-    this.#start = loadScript(redis, { name: "startJob", keys: 4, lua: startJob });
+    this.#start = loadScript(redis, { name: "startJob", keys: 5, lua: startJob });
     this.#ask = loadScript(redis, { name: "askJob", keys: 2, lua: askJob });
   }
 
@@ -75,14 +75,17 @@ export class JobStore {
     return { depth, newestBytes: newest?.length ?? 0, newestDigest: newest ? sha1([newest]) : "" };
   }
 
-  /** Stores a plan. @returns its id @throws RangeError if the selection names too many ids */
-  async plan(job: PlannedJob): Promise<string> {
+  /**
+   * Stores a plan. `id`: that of the messages that were staged for it; default: a new one. @returns its id
+   * @throws RangeError if the selection names too many ids
+   */
+  async plan(job: PlannedJob, id: string = this.#createId()): Promise<string> {
     const ids = job.selection.ids?.length ?? 0;
     if (ids > MAX_SELECTED_IDS) throw new RangeError(`Cannot plan a job of ${ids} ids: at most ${MAX_SELECTED_IDS}`);
-    const { dlq } = this.#policy, id = this.#createId();
+    const { dlq } = this.#policy;
     const fields = Object.entries(plannedFields(job)).flat();
     await this.#plan(jobKey(dlq, id), jobsKey(dlq), id, PLAN_EXPIRES_MS, ...fields);
-    await this.#prune();
+    await this.prune();
     return id;
   }
 
@@ -118,7 +121,8 @@ export class JobStore {
     const { dlq } = this.#policy, job = await this.get(id);
     if (job === null) return "missing";
     const list = this.#keyOf(job.selection.list);
-    const reply = await this.#start(stateKey(dlq), jobKey(dlq, id), list, claimKey(list), id, by, CLAIM_EXPIRES_MS);
+    const keys = [stateKey(dlq), jobKey(dlq, id), list, claimKey(list), jobListKey(dlq, id)];
+    const reply = await this.#start(...keys, id, by, CLAIM_EXPIRES_MS);
     return answer(reply, START_RESULTS);
   }
 
@@ -142,8 +146,8 @@ export class JobStore {
     return list === "dead" ? this.#policy.dead : this.#policy.dlq;
   }
 
-  /** Removes the oldest jobs beyond the bound that do not run, and the ids of expired ones. */
-  async #prune(): Promise<void> {
+  /** Removes the oldest jobs beyond the bound that do not run, and the ids of expired ones. Safe to call at any time. */
+  async prune(): Promise<void> {
     const { dlq } = this.#policy, redis = this.#redis;
     const ids = await redis.zrange(jobsKey(dlq), 0, "-1").catch(throwStoreError);
     const jobs = await Promise.all(ids.map((id) => this.get(id)));

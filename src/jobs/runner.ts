@@ -26,7 +26,7 @@ import type { ReplaySettings, SourceReplay, TurnOptions } from "../replay/source
 import { type Clock, toIso } from "../runtime/clock.ts";
 import { buryChunk } from "./bury.ts";
 import { type Job, type JobResult, type JobStatus, overriddenGates } from "./job.ts";
-import { JOB_EXPIRES_MS, type JobStore, TRASH_EXPIRES_MS } from "./job_store.ts";
+import { JOB_EXPIRES_MS, type JobStore, PLAN_EXPIRES_MS, TRASH_EXPIRES_MS } from "./job_store.ts";
 import type { CreatePicker, Picker } from "./picker.ts";
 import { revivedMessage } from "./revive.ts";
 import { findWatermark, planSweep, WATERMARK_WITHIN } from "./plan_sweep.ts";
@@ -46,7 +46,7 @@ const RETRY_MS = 1_000, MAX_RETRY_MS = 30_000;
 
 /** The verbs that drain the job's own list to the target, and all verbs that a runner knows. */
 const DRAINS: readonly JobVerb[] = ["redrive", "revive"],
-  VERBS_RUN: readonly JobVerb[] = [...DRAINS, "bury", "purge", "undo"];
+  VERBS_RUN: readonly JobVerb[] = [...DRAINS, "bury", "purge", "import", "undo"];
 /** While an undo works, the trash that it brings back expires no sooner than this, in milliseconds. */
 const TRASH_KEPT_MS = 24 * 3_600_000;
 
@@ -224,10 +224,15 @@ export class JobRunner {
         return await this.#sweep(work, work.picks, signal);
       case "restore":
       case "back":
+        // What an import has not added was in no list before, so it is not put back.
+        if (job.phase === "back" && job.verb === "import") {
+          return await this.#finish(work, { status: "cancelled", trashMs: PLAN_EXPIRES_MS });
+        }
         // What an undo has not brought back yet stays in the trash.
         if (job.phase === "back" && trashOf(work.job) !== null) return await this.#finishCancelled(work);
         return await this.#restore(job, work, signal);
       case "act":
+        if (job.verb === "import") return await this.#add(job, work, signal);
         if (job.verb === "bury") return await this.#bury(job, work, signal);
         if (job.verb === "purge") return await this.#finish(work, { status: "done", trashMs: TRASH_EXPIRES_MS });
         return await this.#undo(job, work, signal);
@@ -324,6 +329,26 @@ export class JobRunner {
         if (phase === "back") return await this.#finishCancelled(work);
         return phase === "act" ? await this.#finish(work, { status: "done", trashMs: 0 }) : GO_ON;
       }
+      sequence = String(Number(sequence) + 1);
+    } while (!signal.aborted && clock.monotonicMs() < endsAtMs);
+    return GO_ON;
+  }
+
+  /** Adds what an import has staged to the DLQ. */
+  async #add(job: RunningJob, work: Work, signal: AbortSignal): Promise<Rest> {
+    const { clock, settings } = this.#deps, { sweep } = work.stores, endsAtMs = clock.monotonicMs() + TURN_MS;
+    const { record, nowMs } = await this.#deps.look(), readAtMs = clock.monotonicMs();
+    if (record.job?.phase !== job.phase || record.job.id !== work.id) return GO_ON;
+    let sequence = record.sequence;
+    do {
+      const move = this.#createMove(sequence, nowMs + clock.monotonicMs() - readAtMs);
+      const adding = sweep.add({ ...move, messages: CHUNK_MESSAGES, bytes: settings().chunkBytes });
+      const left = await this.#answered(adding, { resolve: () => sweep.resolveLost(move.id) });
+      if (typeof left === "string") {
+        this.#hasMoved(left);
+        return AGAIN;
+      }
+      if (left === 0) return await this.#finish(work, { status: "done", trashMs: 0 });
       sequence = String(Number(sequence) + 1);
     } while (!signal.aborted && clock.monotonicMs() < endsAtMs);
     return GO_ON;
@@ -499,7 +524,13 @@ function trashOf(job: Job | null): string | null {
   return job?.undoes?.verb === "purge" ? job.undoes.id : null;
 }
 
-function resultOf({ verb, swept, picked, replayed, dead, returned }: RunningJob, status: JobStatus): JobResult {
+function resultOf(
+  { verb, planned, swept, picked, replayed, dead, returned }: RunningJob,
+  status: JobStatus,
+): JobResult {
+  if (verb === "import") {
+    return { swept: 0, picked: planned, replayed: 0, dead: 0, trashed: planned - swept, returned: 0, imported: swept };
+  }
   // An undo of a purge picks nothing.
   const left = Math.max(0, picked - replayed - dead - returned);
   return {
@@ -509,7 +540,8 @@ function resultOf({ verb, swept, picked, replayed, dead, returned }: RunningJob,
   };
 }
 
-function describe({ swept, picked, replayed, dead, trashed, returned }: JobResult): string {
+function describe({ swept, picked, replayed, dead, trashed, returned, imported }: JobResult): string {
+  if (imported !== undefined) return `${imported} of ${picked} messages added to the DLQ`;
   const parts = [["replayed", replayed], ["to the dead list", dead], ["to the trash", trashed], ["put back", returned]];
   const moved = parts.filter(([, count]) => count !== 0).map(([text, count]) => `${count} ${text}`);
   return [`${picked} of ${swept} messages picked`, ...moved].join(", ");

@@ -182,7 +182,7 @@ function addOne(count: number): number {
 }
 
 /** The first required member that is missing or empty, in words; null if the message has all of them. */
-function findLacking(message: JsonObject, required: readonly string[]): string | null {
+export function findLacking(message: JsonObject, required: readonly string[]): string | null {
   for (const name of required) {
     const member = findMember(message, name);
     if (member === null) return `required member "${name}" is missing`;

@@ -130,11 +130,12 @@ export async function planSelected(
   }, { ...census, undo: UNDO_WORDS[verb], cannot: [] });
 }
 
-/** Adds what holds at this moment to the plan, stores and records it. */
+/** Adds what holds at this moment to the plan, stores and records it. `id`: of what was staged for it; default: a new one. */
 export async function storePlan(
   context: OperatorContext,
   job: Omit<PlannedJob, "plan" | "plannedBy">,
   counted: Census & Pick<Plan, "undo" | "cannot">,
+  { id: staged, input = {} }: { id?: string; input?: Readonly<Record<string, unknown>> } = {},
 ): Promise<Planned> {
   const { verb, selection, watermark, planned, reason, overrides = [], undoes } = job;
   const source = findSource<RunningSource["parts"]>(context, selection.source), { jobs, flow } = source;
@@ -145,16 +146,17 @@ export async function storePlan(
     heldBy: findHolds(source, { verb, overrides }),
     estimate: estimate(source, { verb, planned }),
   };
-  const id = await jobs.plan({ ...job, plan, plannedBy: context.actor.name });
+  const id = await jobs.plan({ ...job, plan, plannedBy: context.actor.name }, staged);
   const stored = await jobs.get(id);
   if (stored === null) throw new OperationError("unavailable", "the plan was not kept by Redis");
   await recordJob(context, {
     ...{ operation: undoes ? "jobs_undo" : verb, job: stored },
-    result: `planned: ${planned} of ${depth} messages`,
+    result: staged === undefined ? `planned: ${planned} of ${depth} messages` : `planned: ${planned} messages`,
     input: {
       ...{ list: selection.list, query: selection.query, ids: selection.ids?.length ?? null, reason },
       ...(overrides.length > 0 ? { overrides } : {}),
       ...(undoes ? { undoes: undoes.id } : {}),
+      ...input,
     },
   });
   return { job: showJob(stored, { running: null, flow: flow(), nowMs }), plan };

@@ -57,7 +57,9 @@ async function confirm(context: OperatorContext, input: JobsConfirmInput): Promi
     );
   }
   const undo = job.undoes && await findUndo(context, { source, id: job.undoes.id }), { allowChange = 0 } = input;
-  const counted = undo ? undo.draft.count : await recount(context, found);
+  // What an import has staged does not change; its start checks that all of it is there.
+  const isImport = job.verb === "import";
+  const counted = undo ? undo.draft.count : isImport ? job.planned : await recount(context, found);
   if (Math.abs(counted - job.planned) > allowChange) {
     const change = `the plan took ${job.planned} messages, and now it would take ${counted}`;
     throw new OperationError("stale", `${change}: plan again, or allow a change of ${Math.abs(counted - job.planned)}`);

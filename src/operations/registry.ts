@@ -13,8 +13,10 @@ import { revive } from "./revive.ts";
 import { browse } from "./browse.ts";
 import { check } from "./check.ts";
 import { config } from "./config.ts";
+import { edit } from "./edit.ts";
 import { exportMessages } from "./export.ts";
 import { groups } from "./groups.ts";
+import { importMessages } from "./import.ts";
 import { journal } from "./journal.ts";
 import { explain } from "./explain.ts";
 import { once } from "./once.ts";
@@ -33,7 +35,7 @@ export const OPERATIONS = [
   ...[status, explain, slo] as const,
   ...[browse, search, groups, show, exportMessages, journal, verify] as const,
   ...[pause, resume, release, replayNow] as const,
-  ...[redrive, bury, revive, purge] as const,
+  ...[redrive, bury, revive, purge, edit, importMessages] as const,
   ...[jobs, jobsShow, jobsConfirm, jobsPause, jobsResume, jobsCancel, jobsUndo] as const,
   ...[check, config, once] as const,
 ] as const;

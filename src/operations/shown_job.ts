@@ -30,6 +30,7 @@ export const PROGRESS = Type.Object({
 
 const RESULT = Type.Object({
   ...{ swept: COUNT, picked: COUNT, replayed: COUNT, dead: COUNT, trashed: COUNT, returned: COUNT },
+  imported: Type.Optional(COUNT),
 }, strict);
 
 /** Schema of a job. */
@@ -72,7 +73,8 @@ function showProgress(
   { startedAtMs, flow, nowMs }: { startedAtMs: number | null; flow: SourceFlow; nowMs: number },
 ): Static<typeof PROGRESS> {
   const { phase, isPaused, isCancelled, left: toSweep, swept, picked, replayed, dead, returned } = running;
-  const left = Math.max(0, picked - replayed - dead - returned);
+  const isImport = running.verb === "import";
+  const left = isImport ? running.planned - swept : Math.max(0, picked - replayed - dead - returned);
   const elapsedMs = startedAtMs === null ? 0 : nowMs - startedAtMs;
   const perSecond = phase === "act"
     ? flow.movedPerSecond

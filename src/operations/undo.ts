@@ -11,6 +11,8 @@ import type { OperatorContext, RunningSource } from "./context.ts";
 import { type Census, takeCensus } from "./census.ts";
 import { OperationError } from "./operation.ts";
 import { openSelection } from "./selection.ts";
+import { UNDO_EDIT } from "./undo_edit.ts";
+import { UNDO_IMPORT } from "./undo_import.ts";
 
 /** The job to undo, which has ended, and its source. */
 export interface UndoTarget {
@@ -55,8 +57,8 @@ export const UNDO: Readonly<Record<JobVerb, UndoWay | NoUndo>> = {
   undo: { never: "run the first verb again" },
   purge: { plan: planUnpurge },
   bury: { plan: planUnbury },
-  edit: { never: "not built yet" },
-  import: { never: "not built yet" },
+  edit: UNDO_EDIT,
+  import: UNDO_IMPORT,
 };
 
 /** An undo that was found to be possible. */

@@ -18,6 +18,7 @@ import { createNewestReader, type ReadNewest } from "./newest_reader.ts";
 import { claimKey, jobKey, jobListKey, receiptKey, shelfKey, stateKey, trashKey } from "./keys.ts";
 import { SAMPLE_BYTES, sha1 } from "./sample.ts";
 import { type BulkScript, loadBulkScript, loadScript, type Script } from "./scripts.ts";
+import addChunk from "./scripts/add_chunk.lua" with { type: "text" };
 import finishJob from "./scripts/finish_job.lua" with { type: "text" };
 import returnChunk from "./scripts/return_chunk.lua" with { type: "text" };
 import restoreChunk from "./scripts/restore_chunk.lua" with { type: "text" };
@@ -72,6 +73,9 @@ export interface Return extends JobMove {
   readonly payloads: readonly Uint8Array[];
 }
 
+/** Messages that an import has staged, to add at the newest end of the DLQ. */
+export type Addition = JobMove & Pick<Restore, "messages" | "bytes">;
+
 /** The end of a job. */
 export interface JobEnd extends JobMove {
   readonly phase: JobPhase;
@@ -92,9 +96,10 @@ export class SweepStore {
   readonly #chunks: ChunkReader;
   readonly #sweep: BulkScript;
   readonly #restore: Script;
+  readonly #add: Script;
   readonly #return: Script;
   readonly #readOwn: ReadNewest;
-  /** By how much a message changes the DLQ if it goes from the job's own list to the list: that own list is a part of the DLQ. */
+  /** By how much a message changes the DLQ if it goes from the job's own list to the list: that own list is a part of the DLQ, unless an import has staged it. */
   readonly #backChange: number;
   readonly #isOwnCounted: boolean;
   readonly #finish: Script;
@@ -127,9 +132,10 @@ export class SweepStore {
     this.#chunks = new ChunkReader(mover, { keys: [this.#keys.list, this.#keys.state], guard: null });
     this.#sweep = loadBulkScript(mover, { keys: 5, lua: sweepChunk });
     this.#restore = loadScript(committer, { name: "restoreChunk", keys: 4, lua: restoreChunk });
+    this.#add = loadScript(committer, { name: "addChunk", keys: 4, lua: addChunk });
     this.#return = loadScript(committer, { name: "returnChunk", keys: 4, lua: returnChunk });
     this.#readOwn = createNewestReader(mover, [this.#keys.own]);
-    this.#isOwnCounted = trashOf === null;
+    this.#isOwnCounted = trashOf === null && verb !== "import";
     this.#backChange = (list === "dlq" ? 1 : 0) - (this.#isOwnCounted ? 1 : 0);
     this.#finish = loadScript(committer, { name: "finishJob", keys: 6, lua: finishJob });
     this.#resolveLost = loadScript(committer, { name: "settleCommit", keys: 2, lua: settleCommit });
@@ -179,6 +185,13 @@ export class SweepStore {
       isOwn ? this.#backChange : 0,
       isOwn ? keepMs : 0,
     );
+    return Array.isArray(reply) ? Number(reply[0]) : toResult(reply);
+  }
+
+  /** Adds messages of an import. @returns how many are left, or why nothing has changed */
+  async add({ messages, bytes, ...move }: Addition): Promise<number | JobMoveResult> {
+    const { list, own, state, receipt } = this.#keys;
+    const reply = await this.#add(own, list, state, receipt, ...this.#arguments(move), messages, bytes);
     return Array.isArray(reply) ? Number(reply[0]) : toResult(reply);
   }
 

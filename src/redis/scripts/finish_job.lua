@@ -3,7 +3,7 @@
 --       6 claim (string: which job works on the list)
 -- ARGV  1 sequence number  2 id of this move  3 notAfterMs (server's clock)  4 token of the leader lease (empty: not checked)
 --       5 job  6 phase  7 status  8 milliseconds until the job's hash expires
---       9 milliseconds until the own list expires as trash (0: it must be empty)  
+--       9 milliseconds until the own list expires as trash (0: it must be empty)
 --       10 1: the own list counts as a part of the DLQ, else 0  11.. fields of the job: name, value, …
 -- Returns 'ok' | 'duplicate' | 'not_leader' | 'stale' | 'expired' | 'conflict' (messages are left) | 'wrong_type'. Only 'ok'
 -- changes anything. Bound: O(fields).
