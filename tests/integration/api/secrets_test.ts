@@ -28,7 +28,8 @@ Deno.test("secrets: no route shows one, whoever asks and wherever the secret is"
     ...{ enabled: false, apiKeys, trustedProxySecret: new Secret(PLANTED.proxySecret) },
     trustedProxyRoles: "noc=viewer",
   });
-  const key = PLANTED.apiKey, proxied = { "x-proxy-secret": PLANTED.proxySecret, "x-forwarded-user": "ann", "x-forwarded-groups": "noc" };
+  const key = PLANTED.apiKey,
+    proxied = { "x-proxy-secret": PLANTED.proxySecret, "x-forwarded-user": "ann", "x-forwarded-groups": "noc" };
   const asks = [{ key }, { headers: proxied }, { key: `${key}x` }, {
     headers: { ...proxied, "x-proxy-secret": `${key}x` },
   }];
