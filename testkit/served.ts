@@ -24,7 +24,7 @@ export function keysSetting(keys: Readonly<Record<string, string>> = TEST_KEYS):
   return new Secret(Object.entries(keys).map(([role, key]) => `${role}-name:${role}:${digestOf(key)}`).join(","));
 }
 
-/** Starts the service with the source `alerter` and the keys of the tests, and waits until it listens. */
+/** Starts the service with the source `alerter` and the keys of the tests, and waits until it has reached Redis. */
 export async function startServed(redis: { readonly port: number }, settings: Partial<Settings> = {}): Promise<Served> {
   const stop = new AbortController(), { log, lines } = recordLog();
   const running = runService({
@@ -39,6 +39,12 @@ export async function startServed(redis: { readonly port: number }, settings: Pa
   const listening = () => lines.find(({ event }) => event === "listening");
   await Promise.race([running, waitUntil(() => listening() !== undefined, { what: "the service listens" })]);
   const port = (name: string) => listening()?.fields?.[`${name}_port`] as number | undefined;
+  const health = `http://127.0.0.1:${port("health")}/health`;
+  const isConnected = async () => {
+    const document = await (await fetch(health, { headers: { accept: "application/json" } })).json();
+    return document.redis === "connected";
+  };
+  await waitUntil(isConnected, { what: "the service has reached Redis" });
   const url = `http://127.0.0.1:${port("api")}`;
   return {
     ...{ url, lines, port, ...createAsk(url) },

@@ -80,10 +80,10 @@ function fieldName(path: readonly string[]): string {
   return name === "" ? "input" : name;
 }
 
-/** A short value as it is; the beginning of a text; `null` for what is not shown. */
+/** `null` for what is not shown. */
 function shown(value: unknown, { writeOnly }: SchemaObject): unknown {
   if (writeOnly === true || value === undefined || (typeof value === "object" && value !== null)) return null;
-  return typeof value === "string" && value.length > SHOWN_CHARACTERS ? `${value.slice(0, SHOWN_CHARACTERS)}…` : value;
+  return value;
 }
 
 /** Describes a valid value; completes "is not". */

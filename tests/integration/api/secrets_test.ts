@@ -53,6 +53,12 @@ Deno.test("secrets: no route shows one, whoever asks and wherever the secret is"
       ...(http.method === "GET" ? {} : { body: { api_key: PLANTED.misplaced, [PLANTED.misplaced]: 1 } }),
     });
   }
+  for (const query of [`(${MISPLACED}`, `${MISPLACED}:>1`, `age:${MISPLACED}`, `"${MISPLACED}`]) {
+    await ask("GET", `/api/v1/sources/alerter/dlq/search?query=${query}`, {});
+  }
+  await ask("GET", `/api/v1/journal?cursor=${MISPLACED}&source=${MISPLACED}&from=${MISPLACED}`, {});
+  await ask("GET", `/api/v1/journal/verify?copies=${MISPLACED}`, {});
+  await ask("GET", `/api/v1/sources/alerter/dlq?from=${MISPLACED}`, {});
   const text = answers.join("\n");
   assert.ok(text.includes('"kind":"row"') && text.includes('"kind":"group"') && text.includes('"kind":"masked"'));
   assert.ok(!text.includes(MARK), text.slice(text.indexOf(MARK) - 300, text.indexOf(MARK) + 100));
