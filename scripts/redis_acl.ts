@@ -14,6 +14,9 @@ export interface CommandGrant {
   readonly without: string | null;
 }
 
+/** Files of the scripts that only jobs run: without their commands, automatic replay works. */
+export const JOB_SCRIPTS = /(_job|sweep_chunk|restore_chunk|return_chunk)\.lua$/;
+
 /** Every command that the service sends or its scripts call; Redis checks the ACL for both. */
 export const COMMAND_GRANTS: readonly CommandGrant[] = [
   { commands: ["eval", "evalsha"], why: "Scripts.", without: null },
@@ -27,7 +30,7 @@ export const COMMAND_GRANTS: readonly CommandGrant[] = [
   },
   {
     commands: ["lmove", "rpoplpush", "rpush", "persist", "zadd", "zrange", "zrem"],
-    why: "Jobs of operators. `rpush` on Redis 6.0 only, instead of `lmove`.",
+    why: "Jobs of operators. `rpush` for the undo of a burial, and on Redis 6.0 instead of `lmove`.",
     without: "a job stops where it needs one; automatic replay works",
   },
   { commands: ["zcount"], why: "The pace.", without: null },

@@ -5,10 +5,11 @@ import { createSourceBoard, createSourceGates } from "../gates/source_gates.ts";
 import type { NewEntry } from "../journal/entries.ts";
 import { JobRunner } from "../jobs/runner.ts";
 import { JobStore } from "../jobs/job_store.ts";
-import { type CreatePicker, pickByIds } from "../jobs/picker.ts";
+import { createPickers } from "../jobs/picker.ts";
 import { revivedMessage } from "../jobs/revive.ts";
 import { SourceTurns } from "../jobs/source_turns.ts";
 import { gatesOfJobs } from "../gates/board.ts";
+import type { DepthReading } from "../gates/depth.ts";
 import type { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import type { LiveSettings } from "../mutt/dynamic_keys.ts";
 import type { ProbeAccess } from "../mutt/moogsoft_probe.ts";
@@ -48,8 +49,6 @@ export interface SharedParts {
   readonly readBudget?: ReadBudget;
   /** Wraps the store of each source; default: not wrapped. */
   readonly wrapStore?: (store: ReplayStore) => ReplayStore;
-  /** Reads the selection of a job; default: by ids only. */
-  readonly createPicker?: CreatePicker;
   /** Identity of this process as a lease holder. */
   readonly instance: Instance;
   readonly metrics: Metrics;
@@ -138,11 +137,15 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
     ...{ jobs, leadership, account, clock, createId, log, readBudget, settings: turnSettings },
     gates: gatesOfJobs(board),
     look: () => replay.look(),
-    open: (job) => openJobStores(policy, job, { connections, readBudget, token, instance: instance.name }),
-    createPicker: shared.createPicker ?? pickByIds,
-    createReplay: ({ id, verb }, { drain, readArrivals }) =>
+    open: (job, trashOf) =>
+      openJobStores(policy, job, { connections, readBudget, token, instance: instance.name, trashOf }),
+    note: (entry) => shared.note?.(entry),
+    createPicker: createPickers(setup.display),
+    createReplay: ({ id, verb }, { stores: { drain, readArrivals }, isOverridden }) =>
       new SourceReplay(policy, {
-        ...{ ...turnDeps, store: shared.wrapStore?.(drain) ?? drain, board: gatesOfJobs(board) },
+        ...{ ...turnDeps, store: shared.wrapStore?.(drain) ?? drain, board: gatesOfJobs(board, isOverridden) },
+        depthReading: () => withoutLimit(depth.last(), isOverridden("depth")),
+        reservePace: (count) => isOverridden("pace") ? Promise.resolve(true) : mutt.pace.reserve(count),
         settings: () => ({ ...turnSettings(), batchSize: 0 }),
         job: {
           id,
@@ -183,6 +186,11 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
       release();
     },
   };
+}
+
+/** Without the limit, a commit does not check it either. */
+function withoutLimit(reading: DepthReading | null, isOverridden: boolean): DepthReading | null {
+  return reading && isOverridden ? { ...reading, limit: null } : reading;
 }
 
 function onceOnly(tell: () => void): () => void {

@@ -6,19 +6,27 @@
  * - At most one job of a source runs or is paused. `start` and the requests are scripts that check this.
  * - At most {@link MAX_JOBS} jobs of a source are kept.
  */
-import type { JobList } from "../cycle/running_job.ts";
+import { JOB_FIELDS, type JobList, parseRunningJob, type RunningJob } from "../cycle/running_job.ts";
 import { MAX_SELECTED_IDS } from "../message/selection.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import type { RedisClient } from "../redis/cluster.ts";
 import { throwStoreError, unknownAnswer } from "../redis/errors.ts";
-import { claimKey, jobKey, jobsKey, stateKey } from "../redis/keys.ts";
+import { claimKey, jobKey, jobsKey, shelfKey, stateKey, trashKey } from "../redis/keys.ts";
 import { createNewestReader } from "../redis/newest_reader.ts";
 import { sha1 } from "../redis/sample.ts";
 import { loadScript, type Script } from "../redis/scripts.ts";
 import askJob from "../redis/scripts/ask_job.lua" with { type: "text" };
 import planJob from "../redis/scripts/plan_job.lua" with { type: "text" };
 import startJob from "../redis/scripts/start_job.lua" with { type: "text" };
-import { type Job, JOB_HASH_FIELDS, parseJob, plannedFields, type PlannedJob, type Watermark } from "./job.ts";
+import {
+  type Job,
+  JOB_HASH_FIELDS,
+  type JobResult,
+  parseJob,
+  plannedFields,
+  type PlannedJob,
+  type Watermark,
+} from "./job.ts";
 
 /** Time until a plan expires, and until the rest of an ended job does, in milliseconds. */
 export const PLAN_EXPIRES_MS = 3_600_000, JOB_EXPIRES_MS = 7 * 24 * 3_600_000;
@@ -61,7 +69,9 @@ export class JobStore {
   /** Reads where a list ends now. `maxMessageBytes`: a larger newest message is only counted. */
   async readWatermark(list: JobList, { maxMessageBytes }: { maxMessageBytes: number }): Promise<Watermark> {
     const bounds = { messages: 1, bytes: 1, messageBytes: maxMessageBytes };
-    const { depth, messages: [newest] } = await createNewestReader(this.#redis, [this.#keyOf(list)])(bounds);
+    // The DLQ goes on in its shelf while another job sweeps it.
+    const lists = list === "dlq" ? [this.#policy.dlq, shelfKey(this.#policy.dlq)] : [this.#policy.dead];
+    const { depth, messages: [newest] } = await createNewestReader(this.#redis, lists)(bounds);
     return { depth, newestBytes: newest?.length ?? 0, newestDigest: newest ? sha1([newest]) : "" };
   }
 
@@ -82,6 +92,19 @@ export class JobStore {
     return parseJob(id, Object.fromEntries(JOB_HASH_FIELDS.map((name, i) => [name, values[i] ?? undefined])));
   }
 
+  /** Returns how many messages of a purge can be brought back. */
+  async countTrash(id: string): Promise<number> {
+    return await this.#redis.llen(trashKey(this.#policy.dlq, id)).catch(throwStoreError);
+  }
+
+  /** Returns the job that runs or is paused, as the source's state has it; `null`: none. */
+  async running(): Promise<RunningJob | null> {
+    const values = await this.#redis.hmget(stateKey(this.#policy.dlq), ...JOB_FIELDS).catch(throwStoreError);
+    const fields = new Map(JOB_FIELDS.map((name, i) => [name, values[i] ?? ""]));
+    const text = (name: string) => fields.get(name) ?? "";
+    return parseRunningJob(text, (name) => /^\d{1,15}$/.test(text(name)) ? Number(text(name)) : 0);
+  }
+
   /** Returns the jobs that are kept, the newest first. */
   async list(): Promise<readonly Job[]> {
     const key = jobsKey(this.#policy.dlq);
@@ -97,6 +120,16 @@ export class JobStore {
     const list = this.#keyOf(job.selection.list);
     const reply = await this.#start(stateKey(dlq), jobKey(dlq, id), list, claimKey(list), id, by, CLAIM_EXPIRES_MS);
     return answer(reply, START_RESULTS);
+  }
+
+  /** Ends a planned job that was done in one step, so that it never runs. `by`: name of the operator who confirmed it. */
+  async end(id: string, { by, result }: { by: string; result: JobResult }): Promise<void> {
+    const key = jobKey(this.#policy.dlq, id), [seconds, micros] = await this.#redis.time().catch(throwStoreError);
+    const nowMs = Math.floor(Number(seconds) * 1_000 + Number(micros) / 1_000);
+    const instants = { startedAtMs: nowMs, endedAtMs: nowMs };
+    await this.#redis.hset(key, { status: "done", startedBy: by, ...instants, result: JSON.stringify(result) })
+      .catch(throwStoreError);
+    await this.#redis.pexpire(key, JOB_EXPIRES_MS).catch(throwStoreError);
   }
 
   /** Pauses, resumes or cancels the running job. @returns false if it does not run, or is being cancelled already */

@@ -32,6 +32,8 @@ export interface MessageView {
   readonly groupText: string;
   /** The service's stamp; `null` if there is none. */
   readonly stamp: FoundStamp | null;
+  /** Id of the job that buried it; `null`: none did. */
+  readonly buriedBy: string | null;
   /** The whole message as text without secrets. */
   readonly text: string;
   /** The last top-level member with that name. Its secrets are hidden. */
@@ -97,7 +99,7 @@ class LazyView implements MessageView {
     if (this.bytes === null) return "oversize";
     const read = this.#reading();
     if (!read.readable) return read.reason;
-    return deathReasonIn(read) ?? (findMember(read, SHED_MEMBER) === null ? null : "shed");
+    return deathMember(read, "reason") ?? (findMember(read, SHED_MEMBER) === null ? null : "shed");
   }
 
   get failures(): number {
@@ -123,6 +125,11 @@ class LazyView implements MessageView {
       this.#stamp = object === null ? null : findStamp(object);
     }
     return this.#stamp;
+  }
+
+  get buriedBy(): string | null {
+    const object = this.#object();
+    return object === null ? null : deathMember(object, "job");
   }
 
   get text(): string {
@@ -164,9 +171,9 @@ function valueOf(member: JsonMember, mask: Mask): MemberValue {
   }
 }
 
-/** The `reason` in the stamp of a dead message; `null` if there is none. */
-function deathReasonIn(message: JsonObject): string | null {
+/** A text that only the stamp of a dead message has; `null` if there is none. */
+function deathMember(message: JsonObject, name: "reason" | "job"): string | null {
   const member = findMember(message, REMEDIATION_MEMBER), record = member && objectOf(member);
-  const reason = record && findMember(record, "reason");
-  return reason && stringOf(reason);
+  const text = record && findMember(record, name);
+  return text && stringOf(text);
 }

@@ -114,7 +114,7 @@ export interface RunningSource {
   readonly parts:
     & Pick<
       OperatedSource,
-      "setup" | "board" | "replay" | "leadership" | "oldest" | "flow" | "lists"
+      "setup" | "board" | "replay" | "leadership" | "oldest" | "flow" | "lists" | "jobs"
     >
     & { readonly control: Pick<SourceControl, keyof SourceControl> };
   readonly loop: Pick<ReplayLoop, "isStarted" | "isTurning" | "wake">;
@@ -125,7 +125,9 @@ export interface ServiceContext extends OperationContext {
   readonly version: string;
   readonly podName: string;
   /** The current settings. */
-  readonly live: { current(): Pick<Settings, "enabled" | "moogHealthCheckEnabled" | "moogWebhookUrl"> };
+  readonly live: {
+    current(): Pick<Settings, "enabled" | "moogHealthCheckEnabled" | "moogWebhookUrl" | "maxMessageBytes">;
+  };
   readonly connections: Pick<RedisConnections, "isReady" | "lastErrorCode">;
   /** The running sources. */
   readonly sources: () => readonly RunningSource[];

@@ -28,7 +28,8 @@ export function fits(schema: JsonSchema, value: unknown): boolean {
 
 type SchemaError = ReturnType<typeof Errors>[number];
 
-function findProblems(schema: SchemaObject, input: unknown): InputProblem[] {
+/** Returns every member that is unknown, missing or not valid. Give an input with its defaults. */
+export function findProblems(schema: SchemaObject, input: unknown): InputProblem[] {
   const errors = Errors(schema as unknown as TSchema, input).filter(({ keyword }) => keyword !== "boolean");
   const unions = errors.filter(({ keyword }) => keyword === "anyOf" || keyword === "oneOf");
   // What each branch of a union says is noise beside what the whole of it wants.

@@ -1,4 +1,15 @@
 /** Every operation, in display order. */
+import { bury } from "./bury.ts";
+import { jobs } from "./jobs.ts";
+import { jobsCancel } from "./jobs_cancel.ts";
+import { jobsConfirm } from "./jobs_confirm.ts";
+import { jobsPause } from "./jobs_pause.ts";
+import { jobsResume } from "./jobs_resume.ts";
+import { jobsShow } from "./jobs_show.ts";
+import { jobsUndo } from "./jobs_undo.ts";
+import { purge } from "./purge.ts";
+import { redrive } from "./redrive.ts";
+import { revive } from "./revive.ts";
 import { browse } from "./browse.ts";
 import { check } from "./check.ts";
 import { config } from "./config.ts";
@@ -22,5 +33,7 @@ export const OPERATIONS = [
   ...[status, explain, slo] as const,
   ...[browse, search, groups, show, exportMessages, journal, verify] as const,
   ...[pause, resume, release, replayNow] as const,
+  ...[redrive, bury, revive, purge] as const,
+  ...[jobs, jobsShow, jobsConfirm, jobsPause, jobsResume, jobsCancel, jobsUndo] as const,
   ...[check, config, once] as const,
 ] as const;

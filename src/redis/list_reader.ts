@@ -260,10 +260,13 @@ export class ListReader {
   /** Place of the last message of a walk. */
   async #findEnd(list: ListName, watermark?: Watermark): Promise<number> {
     const depth = await this.depth(list);
-    if (!watermark) return depth;
-    const near = Math.min(depth, watermark.depth), id = idOfDigest(watermark.digest);
-    const newest = await this.#findNear(list, { near, isWanted: (row) => row.id === id });
-    return newest?.place ?? near;
+    return watermark ? await this.findWatermark(list, watermark) ?? Math.min(depth, watermark.depth) : depth;
+  }
+
+  /** Returns the place of the message that was the newest; `null`: it is not in the list near its place any more. */
+  async findWatermark(list: ListName, { depth, digest }: Watermark): Promise<number | null> {
+    const near = Math.min(await this.depth(list), depth), id = idOfDigest(digest);
+    return (await this.#findNear(list, { near, isWanted: (row) => row.id === id }))?.place ?? null;
   }
 
   /** Reads behind the last of the messages seen so far; from the oldest on if there are none, or if all have left the list. */

@@ -14,7 +14,8 @@ for _, expected in ipairs({ { list, 'list' }, { state, 'hash' }, { job, 'hash' }
   local kind = redis.call('TYPE', expected[1]).ok
   if kind ~= 'none' and kind ~= expected[2] then return 'wrong_type' end
 end
-local plan = redis.call('HMGET', job, 'status', 'verb', 'list', 'planned', 'depth', 'newestBytes', 'newestDigest')
+local plan = redis.call('HMGET', job, 'status', 'verb', 'list', 'planned', 'depth', 'newestBytes', 'newestDigest',
+  'overridden')
 if not plan[1] then return 'missing' end
 local record = redis.call('HMGET', state, 'seq', 'job')
 if plan[1] ~= 'planned' then return 'started' end
@@ -43,8 +44,9 @@ local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('SET', claim, id, 'PX', claimMs)
 redis.call('HSET', state, 'seq', tonumber(whole(record[1])) + 1, 'remaining', 0,
-  'job', id, 'jobVerb', plan[2], 'jobBy', by, 'jobPlanned', plan[4], 'jobList', plan[3], 'jobPhase', left > 0 and 'sweep' or 'restore',
-  'jobPaused', 0, 'jobCancelled', 0, 'jobLeft', left, 'jobSwept', 0, 'jobPicked', 0, 'jobReplayed', 0, 'jobDead', 0)
+  'job', id, 'jobVerb', plan[2], 'jobBy', by, 'jobPlanned', plan[4], 'jobList', plan[3], 'jobOverrides', plan[8] or '', 'jobPhase', left > 0 and 'sweep' or 'restore',
+  'jobPaused', 0, 'jobCancelled', 0, 'jobLeft', left, 'jobSwept', 0, 'jobPicked', 0, 'jobReplayed', 0, 'jobDead', 0,
+  'jobReturned', 0)
 redis.call('HSET', job, 'status', 'running', 'startedBy', by, 'startedAtMs', nowMs)
 redis.call('PERSIST', job)
 return 'ok'
