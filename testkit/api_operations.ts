@@ -1,8 +1,7 @@
 /** Operations for tests of the API: one of each kind, and one for each role. */
 import Type from "typebox";
-import type { AnyOperation } from "../src/api/routes.ts";
 import type { Call } from "../src/api/api.ts";
-import { OperationError } from "../src/operations/operation.ts";
+import { type AnyOperation, OperationError } from "../src/operations/operation.ts";
 import { StoreError } from "../src/redis/errors.ts";
 
 /** What the operations did, and counters to make them fail. */

@@ -13,7 +13,7 @@ import type { Handler, Visit } from "../http/door.ts";
 import type { Log } from "../observability/log.ts";
 import type { AuthFailure } from "../observability/metrics.ts";
 import type { Actor } from "../operations/context.ts";
-import { type OperationErrorCode, toOperationError } from "../operations/operation.ts";
+import { type AnyOperation, type OperationErrorCode, toOperationError } from "../operations/operation.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createId } from "../runtime/random.ts";
 import { Authenticator, type Caller, type TrustedProxy } from "./authenticate.ts";
@@ -26,7 +26,7 @@ import { streamItems } from "./ndjson.ts";
 import { describeApi, NDJSON_TYPE } from "./openapi.ts";
 import { Problem, PROBLEM_TYPE, problemDocument, PROBLEMS } from "./problem.ts";
 import { RefusalLog } from "./refusal_log.ts";
-import { type AnyOperation, API_ROOT, createRoutes, type Route } from "./routes.ts";
+import { API_ROOT, createRoutes, type Route } from "./routes.ts";
 import { Sessions, transportOf } from "./session.ts";
 
 /** Maximum number of clients of `/api/v1/events`, if there are enough file descriptors. */

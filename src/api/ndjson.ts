@@ -29,7 +29,7 @@ export async function streamItems(
         const item = await withinTime(next, clock);
         if (item === null) return controller.enqueue(encoder.encode("\n"));
         next = null;
-        if (!item.done) return controller.enqueue(encoder.encode(`${JSON.stringify(item.value)}\n`));
+        if (!item.done) return controller.enqueue(encoder.encode(`${lineOf(item.value)}\n`));
       } catch (error) {
         controller.enqueue(encoder.encode(`${JSON.stringify(describeError(error))}\n`));
       }
@@ -41,6 +41,10 @@ export async function streamItems(
       await iterator.return?.();
     },
   });
+}
+
+function lineOf(item: unknown): string {
+  return typeof item === "string" ? item : JSON.stringify(item);
 }
 
 async function withinTime<T>(promise: Promise<T>, clock: Clock): Promise<T | null> {

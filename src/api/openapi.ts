@@ -1,5 +1,5 @@
 /** The description of the API (OpenAPI 3.1), made from the routes. Pure. */
-import type { SchemaObject } from "./input.ts";
+import type { SchemaObject } from "../operations/input.ts";
 import { PROBLEM_SCHEMA, PROBLEM_TYPE, type ProblemCode, PROBLEMS } from "./problem.ts";
 import { API_ROOT, type Route } from "./routes.ts";
 

@@ -1,5 +1,5 @@
 /** Problem details (RFC 9457): how the API says why it refuses. Pure. */
-import type { InputProblem, OperationErrorCode } from "../operations/operation.ts";
+import { describeProblem, type InputProblem, type OperationErrorCode } from "../operations/operation.ts";
 
 /** Media type of a problem. */
 export const PROBLEM_TYPE = "application/problem+json";
@@ -53,12 +53,7 @@ export class Problem extends Error {
 
 /** Refuses one member of a request. */
 export function fieldProblem(problem: FieldProblem): Problem {
-  return new Problem("invalid", describeField(problem), { problems: [problem] });
-}
-
-/** One sentence about a member. */
-export function describeField({ field, value, wanted }: FieldProblem): string {
-  return value === undefined ? `${field} is missing: ${wanted}` : `${field} ${JSON.stringify(value)} is not ${wanted}`;
+  return new Problem("invalid", describeProblem(problem), { problems: [problem] });
 }
 
 /** The document of a problem. */

@@ -1,13 +1,10 @@
 /** The routes of the API, made from the list of operations. Pure. */
-import type { Operation, OperationHttp } from "../operations/operation.ts";
-import type { Part, SchemaObject } from "./input.ts";
+import type { AnyOperation, OperationHttp } from "../operations/operation.ts";
+import type { SchemaObject } from "../operations/input.ts";
+import type { Part } from "./input.ts";
 
 /** Where the API begins. */
 export const API_ROOT = "/api/v1";
-
-/** Any operation: its context and input are checked where it is defined. */
-// deno-lint-ignore no-explicit-any
-export type AnyOperation = Operation<any, any, unknown>;
 
 /** An operation at its path. */
 export interface Route {

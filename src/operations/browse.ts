@@ -50,6 +50,7 @@ export const browse = {
   role: "viewer",
   input: INPUT,
   output: OUTPUT,
+  http: { method: "GET", path: "/sources/{source}/{list}" },
   run: readPage,
 } satisfies Operation<LookContext, BrowseInput, BrowsedPage>;
 

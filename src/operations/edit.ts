@@ -13,12 +13,12 @@ import { operationEntry } from "./audit.ts";
 import { checkInput, requireRole } from "./checked_input.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
 import { VERB_ROLES } from "./job_plan.ts";
-import { createViewer, findRunning, MESSAGE_ID } from "./looked_source.ts";
+import { createViewer, findRunning, MESSAGE_ID, SOURCE } from "./looked_source.ts";
 import { type InputProblem, type Operation, OperationError } from "./operation.ts";
 import { replaceMessage } from "./replace_message.ts";
 import { redrive } from "./redrive.ts";
 import { revive } from "./revive.ts";
-import { REASON, SOURCE } from "./source_action.ts";
+import { REASON } from "./source_action.ts";
 
 const INPUT = Type.Object({
   source: SOURCE,
@@ -66,7 +66,7 @@ async function editMessage(context: OperatorContext, input: EditInput): Promise<
   checkInput(INPUT, { ...input });
   requireRole(context.actor, VERB_ROLES.edit, edit.name);
   const { list = "dlq", id, near, reason, replay = false } = input;
-  const { parts, loop } = findRunning(context, input.source), { maxMessageBytes } = context.live.current();
+  const { parts, loop } = findRunning(context.sources(), input.source), { maxMessageBytes } = context.live.current();
   const payload = readPayload(input, { source: parts, maxMessageBytes });
   const { job, place, before, after } = await replaceMessage(context, parts, {
     ...{ list, id, near, payload, reason },

@@ -5,8 +5,8 @@ import { GATE_NAMES } from "../gates/gate.ts";
 import type { RunningSource, ServiceContext } from "./context.ts";
 import { ACTIVITIES, explainSource, readFacts } from "./explain_source.ts";
 import { gateWords } from "./gate_words.ts";
+import { findRunning, SOURCE } from "./looked_source.ts";
 import type { Operation } from "./operation.ts";
-import { findProblems, findSource, REFUSAL, SOURCE } from "./source_action.ts";
 
 const INPUT = Type.Object({ source: Type.Optional(SOURCE) }, { additionalProperties: false });
 
@@ -43,10 +43,7 @@ const EXPLAINED = Type.Object({
   }, strict)),
 }, strict);
 
-const OUTPUT = Type.Union([
-  Type.Object({ ok: Type.Literal(true), sources: Type.Array(EXPLAINED) }, strict),
-  REFUSAL,
-]);
+const OUTPUT = Type.Object({ sources: Type.Array(EXPLAINED) }, strict);
 /** Output of the operation. Instants are ISO 8601. */
 export type ExplainOutput = Static<typeof OUTPUT>;
 
@@ -58,17 +55,11 @@ export const explain = {
   role: "viewer",
   input: INPUT,
   output: OUTPUT,
+  http: { method: "GET", path: "/explain" },
   run(context: ServiceContext, input: ExplainInput): ExplainOutput {
-    const problems = findProblems(INPUT, input);
-    if (problems.length > 0) return { ok: false, code: "invalid", problems };
-    if (input.source === undefined) {
-      return {
-        ok: true,
-        sources: context.sources().map((one) => describe(one, context)),
-      };
-    }
-    const found = findSource(context, input.source);
-    return "source" in found ? { ok: true, sources: [describe(found.source, context)] } : found;
+    const all = context.sources();
+    const chosen = input.source === undefined ? all : [findRunning(all, input.source)];
+    return { sources: chosen.map((one) => describe(one, context)) };
   },
 } satisfies Operation<ServiceContext, ExplainInput, ExplainOutput>;
 

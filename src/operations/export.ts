@@ -30,6 +30,7 @@ export const exportMessages = {
   role: "viewer",
   input: INPUT,
   output: LINE,
+  http: { method: "GET", path: "/sources/{source}/{list}/export" },
   stream: true,
   run: exportLines,
 } satisfies StreamOperation<LookContext, ExportInput, string>;

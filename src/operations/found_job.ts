@@ -4,13 +4,12 @@ import Value from "typebox/value";
 import { quote } from "../config/redact.ts";
 import type { RunningJob } from "../cycle/running_job.ts";
 import type { Job } from "../jobs/job.ts";
-import { checkInput, type InputSchema } from "./checked_input.ts";
+import { checkInput } from "./checked_input.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
 import { PLAN, type Plan, VERB_ROLES } from "./job_plan.ts";
-import { findSource } from "./looked_source.ts";
-import { OperationError, type OperationRole } from "./operation.ts";
+import { findRunning, SOURCE } from "./looked_source.ts";
+import { type JsonSchema, OperationError, type OperationRole } from "./operation.ts";
 import { JOB, JOB_ID, showJob, type ShownJob } from "./shown_job.ts";
-import { SOURCE } from "./source_action.ts";
 
 /** Members of an input that names a job. */
 export const JOB_MEMBERS = { source: SOURCE, id: JOB_ID };
@@ -33,11 +32,10 @@ export interface FoundJob {
 /** Checks the input and finds the job. @throws OperationError `invalid`, or `not_found` */
 export async function findJob(
   context: OperatorContext,
-  { schema, input }: { schema: InputSchema; input: { readonly source: string; readonly id: string } },
+  { schema, input }: { schema: JsonSchema; input: { readonly source: string; readonly id: string } },
 ): Promise<FoundJob> {
   checkInput(schema, { ...input });
-  const source = findSource<RunningSource["parts"]>(context, input.source);
-  const { loop } = context.sources().find(({ parts }) => parts === source)!;
+  const { parts: source, loop } = findRunning(context.sources(), input.source);
   const job = await source.jobs.get(input.id);
   if (job) return { source, loop, job };
   const wanted = "a job of the source that is kept: a plan expires after 1 h, an ended job after 7 days";

@@ -71,6 +71,7 @@ export const groups = {
   role: "viewer",
   input: INPUT,
   output: ITEM,
+  http: { method: "GET", path: "/sources/{source}/{list}/groups" },
   stream: true,
   run: countGroups,
 } satisfies StreamOperation<LookContext, GroupsInput, GroupsItem>;

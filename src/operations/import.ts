@@ -19,10 +19,10 @@ import type { Census } from "./census.ts";
 import { checkInput, requireRole } from "./checked_input.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
 import { PLANNED, type Planned, storePlan, VERB_ROLES } from "./job_plan.ts";
-import { createViewer, findSource } from "./looked_source.ts";
+import { createViewer, findSource, SOURCE } from "./looked_source.ts";
 import { describeRow, type MessageRow } from "./message_row.ts";
 import { type Operation, OperationError } from "./operation.ts";
-import { REASON, SOURCE } from "./source_action.ts";
+import { REASON } from "./source_action.ts";
 import { StagedUpload } from "./staged_upload.ts";
 
 /**

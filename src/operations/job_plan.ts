@@ -8,15 +8,15 @@ import { MAX_QUERY_CHARACTERS } from "../message/query_syntax.ts";
 import { MAX_SELECTED_IDS } from "../message/selection.ts";
 import { operationEntry } from "./audit.ts";
 import { type Census, CENSUS_MEMBERS, takeCensus } from "./census.ts";
-import { checkInput, type InputSchema, requireRole } from "./checked_input.ts";
+import { checkInput, requireRole } from "./checked_input.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
 import { likelyRate } from "./explain_source.ts";
 import { gateWords } from "./gate_words.ts";
-import { findSource } from "./looked_source.ts";
-import { type InputProblem, OperationError, type OperationRole } from "./operation.ts";
+import { findSource, SOURCE } from "./looked_source.ts";
+import { type InputProblem, type JsonSchema, OperationError, type OperationRole } from "./operation.ts";
 import { openSelection } from "./selection.ts";
 import { JOB, showJob, type ShownJob } from "./shown_job.ts";
-import { REASON, SOURCE } from "./source_action.ts";
+import { REASON } from "./source_action.ts";
 
 /** The role that each verb needs, also to confirm it. An undo needs that of the verb that it undoes. */
 export const VERB_ROLES: Readonly<Record<Exclude<JobVerb, "undo">, OperationRole>> = {
@@ -108,7 +108,7 @@ export interface JobInput {
 export async function planSelected(
   context: OperatorContext,
   input: JobInput,
-  { verb, list, schema }: { verb: Exclude<JobVerb, "undo">; list: JobList; schema: InputSchema },
+  { verb, list, schema }: { verb: Exclude<JobVerb, "undo">; list: JobList; schema: JsonSchema },
 ): Promise<Planned> {
   const { query = "", ids, reason, overrides = [] } = input;
   checkInput(schema, { ...input }, findDoubled(overrides));

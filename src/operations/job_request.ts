@@ -1,16 +1,15 @@
 /** Pauses, resumes and cancels the running job of a source. Any instance may; the leader obeys within a chunk. */
 import type { JobWish } from "../jobs/job_store.ts";
-import type { InputSchema } from "./checked_input.ts";
 import type { OperatorContext } from "./context.ts";
 import { describeJob, findJob, type FoundJob, type JobOutput } from "./found_job.ts";
 import { recordJob } from "./job_plan.ts";
-import { OperationError } from "./operation.ts";
+import { type JsonSchema, OperationError } from "./operation.ts";
 
 /** Asks the job. @throws OperationError `conflict` if it does not run */
 export async function askRunningJob(
   context: OperatorContext,
   { schema, input, wish }: {
-    schema: InputSchema;
+    schema: JsonSchema;
     input: { readonly source: string; readonly id: string };
     wish: JobWish;
   },

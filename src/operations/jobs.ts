@@ -2,10 +2,9 @@
 import Type, { type Static } from "typebox";
 import { checkInput } from "./checked_input.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
-import { findSource } from "./looked_source.ts";
+import { findSource, SOURCE } from "./looked_source.ts";
 import type { Operation } from "./operation.ts";
 import { JOB, showJob, type ShownJob } from "./shown_job.ts";
-import { SOURCE } from "./source_action.ts";
 
 const INPUT = Type.Object({ source: Type.Optional(SOURCE) }, { additionalProperties: false });
 const OUTPUT = Type.Object({ jobs: Type.Array(JOB) }, { additionalProperties: false });

@@ -3,12 +3,9 @@ import Type, { type Static } from "typebox";
 import { describeEntry, ENTRY_KINDS } from "../journal/entries.ts";
 import type { FoundEntry } from "../journal/journal.ts";
 import { type JournalQuery, JOURNALS, parseCursor } from "../journal/query.ts";
-import { quote } from "../config/redact.ts";
-import { explainRedisError } from "../redis/advice.ts";
-import { StoreError } from "../redis/errors.ts";
 import { toIso } from "../runtime/clock.ts";
 import type { ServiceContext } from "./context.ts";
-import type { Operation } from "./operation.ts";
+import { type InputProblem, invalidInput, type Operation } from "./operation.ts";
 
 /** Entries of an answer, at most and by default. */
 const MOST = 1_000, USUAL = 100;
@@ -38,17 +35,13 @@ const ENTRY = Type.Object({
   members: Type.Record(Type.String(), Type.Unknown(), { description: "The other members of its kind." }),
 }, { additionalProperties: false });
 
-const OUTPUT = Type.Union([
-  Type.Object({
-    ok: Type.Literal(true),
-    entries: Type.Array(ENTRY),
-    cursor: Type.String({
-      description: "Goes on behind this answer; with order `oldest` also with what is written later.",
-    }),
-    complete: Type.Boolean({ description: "Whether no more entries are there now." }),
-  }, { additionalProperties: false }),
-  Type.Object({ ok: Type.Literal(false), problems: Type.Array(Type.String()) }, { additionalProperties: false }),
-]);
+const OUTPUT = Type.Object({
+  entries: Type.Array(ENTRY),
+  cursor: Type.String({
+    description: "Goes on behind this answer; with order `oldest` also with what is written later.",
+  }),
+  complete: Type.Boolean({ description: "Whether no more entries are there now." }),
+}, { additionalProperties: false });
 
 /** Input of `journal`. */
 export type JournalInput = Readonly<Static<typeof INPUT>>;
@@ -61,8 +54,9 @@ export const journal = {
   summary: "What was moved, who did what, and what went wrong",
   runsIn: "service",
   role: "viewer",
-  input: { ...INPUT },
-  output: { ...OUTPUT },
+  input: INPUT,
+  output: OUTPUT,
+  http: { method: "GET", path: "/journal" },
   run: findEntries,
 } satisfies Operation<Pick<ServiceContext, "journal" | "sources">, JournalInput, JournalOutput>;
 
@@ -72,45 +66,40 @@ async function findEntries(
 ): Promise<JournalOutput> {
   const { from, to, order = "newest", limit = USUAL, ...conditions } = input;
   const problems = findProblems(input, sources().map(({ parts }) => parts.setup.policy.name));
-  if (problems.length > 0) return { ok: false, problems };
+  if (problems.length > 0) throw invalidInput(problems);
   const query: JournalQuery = {
     ...conditions,
     ...(from === undefined ? {} : { fromMs: Date.parse(from) }),
     ...(to === undefined ? {} : { toMs: Date.parse(to) }),
     ...{ oldestFirst: order === "oldest", limit },
   };
-  try {
-    const { entries, cursor, isComplete } = await journal.query(query);
-    return { ok: true, entries: entries.map(show), cursor, complete: isComplete };
-  } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    return { ok: false, problems: [`cannot read the journal: ${explainRedisError(error)}`] };
-  }
+  const { entries, cursor, isComplete } = await journal.query(query);
+  return { entries: entries.map(describeFound), cursor, complete: isComplete };
 }
 
 /** Problems that the schema does not find. */
-function findProblems({ source, from, to, cursor }: JournalInput, known: readonly string[]): string[] {
+function findProblems({ source, from, to, cursor }: JournalInput, known: readonly string[]): InputProblem[] {
   const instants = Object.entries({ from, to }).filter(([, text]) => text !== undefined && isNaN(Date.parse(text)));
   return [
     ...findUnknown(source, known),
-    ...instants.map(([name, text]) => `${name} ${quote(text!)} is not an instant in ISO 8601`),
+    ...instants.map(([field, value]) => ({ field, value, wanted: "an instant in ISO 8601" })),
     ...(from !== undefined && to !== undefined && from > to
-      ? [`from ${quote(from)} is later than to ${quote(to)}`]
+      ? [{ field: "from", value: from, wanted: `earlier than to, ${to}` }]
       : []),
     ...(cursor !== undefined && parseCursor(cursor) === null
-      ? [`cursor ${quote(cursor)} is not one that this operation has returned`]
+      ? [{ field: "cursor", value: cursor, wanted: "one that this operation has returned" }]
       : []),
   ];
 }
 
 /** The problem of a source that does not run here. */
-export function findUnknown(source: string | undefined, known: readonly string[]): string[] {
-  return source === undefined || known.includes(source)
-    ? []
-    : [`source ${quote(source)} is unknown; known: ${known.join(", ")}`];
+export function findUnknown(source: string | undefined, known: readonly string[]): InputProblem[] {
+  if (source === undefined || known.includes(source)) return [];
+  return [{ field: "source", value: source, wanted: `one of ${known.join(", ")}` }];
 }
 
-function show({ journal, id, atMs, source, entry }: FoundEntry) {
+/** Describes an entry as the operation does. */
+export function describeFound({ journal, id, atMs, source, entry }: FoundEntry): Static<typeof ENTRY> {
   const { kind, ...members } = entry;
   return { journal, id, at: toInstant(atMs), source, kind, text: describeEntry(entry), members };
 }

@@ -27,18 +27,18 @@ export const SHOWN = Type.Record(
 
 /** Finds the parts of a source by its name. @throws OperationError `not_found` */
 export function findSource<Parts extends Pick<LookedSource, "setup">>(
-  context: { readonly sources: () => readonly { readonly parts: Parts }[] },
+  { sources }: { readonly sources: () => readonly { readonly parts: Parts }[] },
   name: string,
 ): Parts {
-  return findRunning(context, name).parts;
+  return findRunning(sources(), name).parts;
 }
 
-/** Finds a source, with what runs it, by its name. @throws OperationError `not_found` */
+/** Finds a running source by its name. @throws OperationError `not_found` */
 export function findRunning<Source extends { readonly parts: Pick<LookedSource, "setup"> }>(
-  { sources }: { readonly sources: () => readonly Source[] },
+  all: readonly Source[],
   name: string,
 ): Source {
-  const all = sources(), found = all.find(({ parts }) => parts.setup.policy.name === name);
+  const found = all.find(({ parts }) => parts.setup.policy.name === name);
   if (found) return found;
   const wanted = `one of ${all.map(({ parts }) => parts.setup.policy.name).join(", ")}`;
   throw new OperationError("not_found", `source ${quote(name)} is not ${wanted}`, [

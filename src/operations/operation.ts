@@ -1,6 +1,8 @@
 /** An operation: one user action with one definition for every interface (command line, HTTP). */
 import type { TSchema } from "typebox";
 import { type Role, ROLES } from "../config/api_keys.ts";
+import { looksSecret } from "../config/redact.ts";
+import { explainRedisError } from "../redis/advice.ts";
 import { StoreError } from "../redis/errors.ts";
 
 /** A JSON Schema (2020-12), written by hand or with TypeBox. */
@@ -40,12 +42,11 @@ export interface Operation<Context, Input, Output> {
   readonly runsIn: "service" | "command";
   readonly role: OperationRole;
   readonly input: JsonSchema;
-  /** Schema of the output, or of each item if it is a stream. */
   readonly output: JsonSchema;
   /** Default: not offered over HTTP. */
   readonly http?: OperationHttp;
-  /** Whether the output is an `AsyncIterable` of items. Default: false. */
-  readonly stream?: boolean;
+  /** Streams have a type of their own. */
+  readonly stream?: false;
   /**
    * Rejects with an {@link OperationError} if it cannot do what was asked, with a `StoreError` if Redis fails, else only
    * for a bug.
@@ -54,9 +55,9 @@ export interface Operation<Context, Input, Output> {
 }
 
 /** An operation whose result is a stream of items: HTTP sends NDJSON, the command line writes lines. */
-export interface StreamOperation<Context, Input, Item> extends Omit<Operation<Context, Input, Item>, "run"> {
+export interface StreamOperation<Context, Input, Item> extends Omit<Operation<Context, Input, Item>, "run" | "stream"> {
   readonly stream: true;
-  /** Schema of one item. */
+  /** Schema of one item; a text is a line of JSON already. */
   readonly output: JsonSchema;
   /**
    * The first `next()` rejects as {@link Operation.run} does; later ones with a `StoreError` if Redis fails. If the context's
@@ -64,6 +65,10 @@ export interface StreamOperation<Context, Input, Item> extends Omit<Operation<Co
    */
   run(context: Context, input: Input): AsyncIterable<Item>;
 }
+
+/** Any operation: its context and input are checked where it is defined. */
+// deno-lint-ignore no-explicit-any
+export type AnyOperation = Operation<any, any, unknown> | StreamOperation<any, any, unknown>;
 
 /** Why an operation did not do what was asked. */
 export const OPERATION_ERROR_CODES = [
@@ -85,10 +90,34 @@ export type OperationErrorCode = (typeof OPERATION_ERROR_CODES)[number];
 /** A member of the input that cannot be used. */
 export interface InputProblem {
   readonly field: string;
-  /** The value, or what stands for it; never a secret or a message. */
+  /** The value, or what stands for it. {@link OperationError} hides and shortens texts; a message must not be in it. */
   readonly value: unknown;
   /** A usable value in words; completes "is not". */
   readonly wanted: string;
+}
+
+/** One sentence about a member. */
+export function describeProblem({ field, value, wanted }: InputProblem): string {
+  return value === undefined ? `${field} is missing: ${wanted}` : `${field} ${JSON.stringify(value)} is not ${wanted}`;
+}
+
+/** An error that names every problem of an input. */
+export function invalidInput(problems: readonly InputProblem[]): OperationError {
+  const shown = problems.map(toShown);
+  return new OperationError("invalid", shown.map(describeProblem).join("; "), shown);
+}
+
+/** Longest text of a value, in characters. */
+const SHOWN_CHARACTERS = 80;
+/** Ids and cursors look like secrets. */
+const ID = /^(\d+\.)?[a-z]_[0-9a-f]{1,40}$/;
+
+/** Hides a text that looks like a secret in the wrong place, and shortens it: answers are kept, and clients log them. */
+function toShown(problem: InputProblem): InputProblem {
+  const { value } = problem;
+  if (typeof value !== "string") return problem;
+  if (looksSecret(value) && !ID.test(value)) return { ...problem, value: "[redacted]" };
+  return value.length > SHOWN_CHARACTERS ? { ...problem, value: `${value.slice(0, SHOWN_CHARACTERS)}…` } : problem;
 }
 
 /** Thrown by an operation that refuses. The message is shown to the caller. */
@@ -100,7 +129,7 @@ export class OperationError extends Error {
   constructor(code: OperationErrorCode, message: string, problems: readonly InputProblem[] = []) {
     super(message);
     this.code = code;
-    this.problems = problems;
+    this.problems = problems.map(toShown);
   }
 
   /** Whether the same request may work later. */
@@ -112,6 +141,6 @@ export class OperationError extends Error {
 /** Converts what {@link Operation.run} rejected with; `null` for a bug. */
 export function toOperationError(error: unknown): OperationError | null {
   if (error instanceof OperationError) return error;
-  if (error instanceof StoreError) return new OperationError("unavailable", `Redis: ${error.message}`);
+  if (error instanceof StoreError) return new OperationError("unavailable", `Redis: ${explainRedisError(error)}`);
   return null;
 }

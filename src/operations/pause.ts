@@ -2,8 +2,9 @@
 import Type, { type Static } from "typebox";
 import { describePause, MAX_PAUSE_MS, pauseLeftMs } from "../cycle/pause.ts";
 import type { OperatorContext } from "./context.ts";
+import { SOURCE } from "./looked_source.ts";
 import type { Operation } from "./operation.ts";
-import { actOnSource, OUTCOME, type Outcome, REASON, SOURCE } from "./source_action.ts";
+import { actOnSource, OUTCOME, type Outcome, REASON } from "./source_action.ts";
 
 /** Default and maximum length of a pause, in seconds. */
 const DEFAULT_SECONDS = 3_600, MAX_SECONDS = MAX_PAUSE_MS / 1_000;
@@ -12,7 +13,7 @@ const INPUT = Type.Object({
   source: SOURCE,
   forSeconds: Type.Optional(Type.Integer({
     ...{ minimum: 1, maximum: MAX_SECONDS, default: DEFAULT_SECONDS },
-    description: `a whole number of seconds from 1 to ${MAX_SECONDS}; default ${DEFAULT_SECONDS}`,
+    description: "Seconds",
   })),
   reason: REASON,
 }, { additionalProperties: false });
@@ -31,9 +32,10 @@ export const pause = {
   role: "operator",
   input: INPUT,
   output: OUTCOME,
+  http: { method: "POST", path: "/sources/{source}/pause" },
   run: (context: OperatorContext, input: PauseInput): Promise<Outcome> =>
     actOnSource(context, input, {
-      ...{ operation: "pause", schema: INPUT },
+      operation: "pause",
       act: async ({ parts: { control } }, by) => {
         const { forSeconds = DEFAULT_SECONDS, reason } = input, forMs = forSeconds * 1_000;
         const { record, nowMs } = await control.pause({ forMs, by, reason });

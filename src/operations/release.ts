@@ -4,8 +4,9 @@ import { BRAKE_REASON_TEXTS } from "../cycle/brake.ts";
 import type { CycleState } from "../cycle/cycle_state.ts";
 import { stateOf } from "../cycle/plan_cycle.ts";
 import type { OperatorContext } from "./context.ts";
+import { SOURCE } from "./looked_source.ts";
 import type { Operation } from "./operation.ts";
-import { actOnSource, OUTCOME, type Outcome, REASON, SOURCE } from "./source_action.ts";
+import { actOnSource, OUTCOME, type Outcome, REASON } from "./source_action.ts";
 
 const INPUT = Type.Object({ source: SOURCE, reason: REASON }, { additionalProperties: false });
 
@@ -23,9 +24,10 @@ export const release = {
   role: "operator",
   input: INPUT,
   output: OUTCOME,
+  http: { method: "POST", path: "/sources/{source}/release" },
   run: (context: OperatorContext, input: ReleaseInput): Promise<Outcome> =>
     actOnSource(context, input, {
-      ...{ operation: "release", schema: INPUT },
+      operation: "release",
       act: async ({ parts: { control } }) => describeRelease((await control.release()).record),
     }),
 } satisfies Operation<OperatorContext, ReleaseInput, Outcome>;

@@ -4,8 +4,9 @@ import { isUnderTest } from "../cycle/cycle_state.ts";
 import { hasTrait } from "../gates/gate.ts";
 import type { OperatorContext } from "./context.ts";
 import { gateWords } from "./gate_words.ts";
+import { SOURCE } from "./looked_source.ts";
 import type { Operation } from "./operation.ts";
-import { actOnSource, OUTCOME, type Outcome, SOURCE } from "./source_action.ts";
+import { actOnSource, OUTCOME, type Outcome } from "./source_action.ts";
 
 const INPUT = Type.Object({ source: SOURCE }, { additionalProperties: false });
 
@@ -20,9 +21,10 @@ export const replayNow = {
   role: "operator",
   input: INPUT,
   output: OUTCOME,
+  http: { method: "POST", path: "/sources/{source}/replay" },
   run: (context: OperatorContext, input: ReplayNowInput): Promise<Outcome> =>
     actOnSource(context, input, {
-      ...{ operation: "replay_now", schema: INPUT },
+      operation: "replay_now",
       act: async ({ parts: { control, board } }) => {
         const { record } = await control.requestCycle();
         const closed = board.last().closed.find(({ name, reason }) =>

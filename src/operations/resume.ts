@@ -2,8 +2,9 @@
 import Type, { type Static } from "typebox";
 import { describePause, pauseLeftMs } from "../cycle/pause.ts";
 import type { OperatorContext } from "./context.ts";
+import { SOURCE } from "./looked_source.ts";
 import type { Operation } from "./operation.ts";
-import { actOnSource, OUTCOME, type Outcome, SOURCE } from "./source_action.ts";
+import { actOnSource, OUTCOME, type Outcome } from "./source_action.ts";
 
 const INPUT = Type.Object({ source: SOURCE }, { additionalProperties: false });
 
@@ -18,9 +19,10 @@ export const resume = {
   role: "operator",
   input: INPUT,
   output: OUTCOME,
+  http: { method: "POST", path: "/sources/{source}/resume" },
   run: (context: OperatorContext, input: ResumeInput): Promise<Outcome> =>
     actOnSource(context, input, {
-      ...{ operation: "resume", schema: INPUT },
+      operation: "resume",
       act: async ({ parts: { control } }) => {
         const { record: { pause }, nowMs } = await control.resume();
         return pause && pauseLeftMs(pause, nowMs) > 0

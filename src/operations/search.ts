@@ -48,6 +48,7 @@ export const search = {
   role: "viewer",
   input: INPUT,
   output: ITEM,
+  http: { method: "GET", path: "/sources/{source}/{list}/search" },
   stream: true,
   run: findMessages,
 } satisfies StreamOperation<LookContext, SearchInput, SearchItem>;

@@ -1,5 +1,6 @@
 /** Messages that a person chose: those of one list of a source that match a query. */
 import Type, { type Static } from "typebox";
+import { looksSecret } from "../config/redact.ts";
 import type { MessageView } from "../message/message_view.ts";
 import { type CompiledSelection, compileSelection, type Selection } from "../message/selection.ts";
 import { MAX_QUERY_CHARACTERS } from "../message/query_syntax.ts";
@@ -55,7 +56,7 @@ export function openSelection(
   const problems = query.problems.map(({ position, found, wanted }) => ({
     field: "query",
     value: text,
-    wanted: `at character ${position}, instead of ${found}: ${wanted}`,
+    wanted: `at character ${position}, instead of ${looksSecret(found) ? "[redacted]" : found}: ${wanted}`,
   }));
   throw new OperationError("invalid", `the query has ${problems.length === 1 ? "a problem" : "problems"}`, problems);
 }

@@ -74,6 +74,7 @@ export const show = {
   role: "viewer",
   input: INPUT,
   output: OUTPUT,
+  http: { method: "GET", path: "/sources/{source}/{list}/{id}" },
   run: showMessage,
 } satisfies Operation<LookContext, ShowInput, ShownMessage>;
 

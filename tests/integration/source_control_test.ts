@@ -5,6 +5,8 @@ import { CYCLE_STATE_FIELDS, parseCycleState } from "../../src/cycle/cycle_state
 import { MAX_PAUSE_MS } from "../../src/cycle/pause.ts";
 import type { OperatorContext } from "../../src/operations/context.ts";
 import { explain } from "../../src/operations/explain.ts";
+import { checkInput } from "../../src/operations/input.ts";
+import { OperationError, toOperationError } from "../../src/operations/operation.ts";
 import { pause } from "../../src/operations/pause.ts";
 import { release } from "../../src/operations/release.ts";
 import { replayNow } from "../../src/operations/replay_now.ts";
@@ -220,14 +222,9 @@ function context(engine: Engine, actions: NewEntry[] = []): OperatorContext & { 
   };
 }
 
-async function run<Result extends { ok: boolean }>(
-  engine: Engine,
-  call: () => Promise<Result>,
-): Promise<Extract<Result, { ok: true }>> {
+async function run<Result>(engine: Engine, call: () => Promise<Result>): Promise<Result> {
   await engine.connections.waitUntilReady(10_000);
-  const result = await call();
-  assert.ok(result.ok, JSON.stringify(result));
-  return result as Extract<Result, { ok: true }>;
+  return await call();
 }
 
 Deno.test("operations: pause, resume and replay_now say what they did, are recorded, and wake the loop", async () => {
@@ -239,7 +236,6 @@ Deno.test("operations: pause, resume and replay_now say what they did, are recor
   assert.match(again.result, /; before, it was paused by ann until .* UTC: network work$/);
   await engine.turn();
   const explained = explain.run(given, {});
-  assert.ok(explained.ok);
   assert.match(explained.sources[0]!.sentence, /^Paused by ann until .* UTC: more$/);
   assert.equal(explained.sources[0]!.pause?.by, "ann");
   const asked = await run(engine, () => replayNow.run(given, { source }));
@@ -259,41 +255,60 @@ Deno.test("operations: pause, resume and replay_now say what they did, are recor
   assert.equal(given.wakes(), 7);
 });
 
-Deno.test("operations: name every problem of a bad input at once, and change nothing", async () => {
+Deno.test("operations: their inputs name every problem at once", () => {
+  const reason = "text (One line of 1 to 200 characters, not all blank, without control characters)";
+  const problemsOf = (input: unknown) => {
+    try {
+      checkInput(pause.input, input);
+    } catch (error) {
+      assert.ok(error instanceof OperationError && error.code === "invalid");
+      return error.problems;
+    }
+    assert.fail("accepted");
+  };
+  assert.deepEqual(problemsOf({ source: 7, forSeconds: 0, reason: "a\nb", until: "x" }), [
+    { field: "until", value: null, wanted: "known (known are: source, forSeconds, reason)" },
+    { field: "source", value: 7, wanted: "text of 1 to 32 characters (Name of the source)" },
+    { field: "forSeconds", value: 0, wanted: "a whole number from 1 to 604800 (Seconds)" },
+    { field: "reason", value: "a\nb", wanted: reason },
+  ]);
+  assert.deepEqual(problemsOf({}).map(({ field, value }) => [field, value]), [["source", undefined], [
+    "reason",
+    undefined,
+  ]]);
+  for (const text of ["", " ", "x".repeat(201), "a\u202eb", "a\ud800"]) {
+    assert.equal(problemsOf({ source: "alerter", reason: text }).length, 1, JSON.stringify(text));
+  }
+  assert.deepEqual(checkInput(pause.input, { source: "alerter", reason: "r" }), {
+    ...{ source: "alerter", reason: "r", forSeconds: 3_600 },
+  });
+});
+
+Deno.test("operations: an unknown source is refused, and nothing changes", async () => {
   await using engine = createEngine(server());
   await engine.connections.waitUntilReady(10_000);
-  const given = context(engine), reason = "one line of 1 to 200 characters, not all blank, without control characters";
-  const bad = { source: 7, forSeconds: 0, reason: "a\nb", until: "x" } as unknown as Parameters<typeof pause.run>[1];
-  assert.deepEqual(await pause.run(given, bad), {
-    ...{ ok: false, code: "invalid" },
-    problems: [
-      '"until" is not a member: use source, forSeconds, reason',
-      "source 7 is not the name of a source",
-      "forSeconds 0 is not a whole number of seconds from 1 to 604800; default 3600",
-      `reason "a\\nb" is not ${reason}`,
-    ],
-  });
-  for (const text of ["", " ", "x".repeat(201), "a\u202eb", "a\ud800"]) {
-    const refused = await release.run(given, { source: "alerter", reason: text });
-    assert.ok(!refused.ok && refused.problems.length === 1, JSON.stringify(text));
-  }
-  assert.deepEqual(await release.run(given, {} as never), {
-    ...{ ok: false, code: "invalid" },
-    problems: ["source is missing: give the name of a source", `reason is missing: give ${reason}`],
-  });
-  const unknown = { ok: false, code: "unknown_source", problems: ['source "other" is unknown; known: alerter'] };
-  assert.deepEqual(await resume.run(given, { source: "other" }), unknown);
-  assert.deepEqual(explain.run(given, { source: "other" }), unknown);
+  const given = context(engine);
+  const refusal = { code: "not_found", message: 'source "other" is not one of alerter' };
+  await assert.rejects(() => resume.run(given, { source: "other" }), refusal);
+  assert.throws(() => explain.run(given, { source: "other" }), refusal);
   assert.deepEqual(await server().client().keys("*"), []);
 });
 
-Deno.test("operations: tell when Redis refuses", async () => {
+Deno.test("operations: tell when Redis refuses, and when only the journal could not be written", async () => {
   await using engine = createEngine(server());
   await engine.connections.waitUntilReady(10_000);
+  const given = context(engine), input = { source: "alerter", reason: "r" };
+  const record = () => Promise.reject(new StoreError("is away", { code: "CONNECTION", isCertain: false }));
+  await assert.rejects(() => pause.run({ ...given, journal: { ...NO_JOURNAL, record } }, input), {
+    ...{ name: "OperationError", code: "unavailable" },
+    message: /^done \(paused by ann until .*\), but perhaps not in the journal: Redis: is away$/,
+  });
   await server().client().set(STATE, "text");
-  const refused = await pause.run(context(engine), { source: "alerter", reason: "r" });
-  assert.ok(!refused.ok && refused.code === "redis");
-  assert.match(refused.problems[0]!, /is not a hash/);
+  await assert.rejects(() => pause.run(given, input), (error) => {
+    assert.deepEqual(toOperationError(error)?.code, "unavailable");
+    assert.match(toOperationError(error)!.message, /^Redis: .*is not a hash/);
+    return true;
+  });
 });
 
 Deno.test("requestCycle: a canary group is judged first", async () => {
