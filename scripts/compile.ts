@@ -54,7 +54,7 @@ export function permissionFlags(): string[] {
     `--allow-env=${[...environmentPrefixes(), ...RUNTIME_VARIABLES, NPX_VARIABLE, SERVE_ADDRESS_VARIABLE].join(",")}`,
     "--ignore-env",
     "--allow-read",
-    "--allow-write=/run/redis,/var/run/redis",
+    "--allow-write=/run/redis,/var/run/redis,/run/mutt-remediation",
     "--allow-sys=uid",
   ];
 }

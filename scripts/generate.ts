@@ -22,6 +22,9 @@ import { environmentPrefixes, FIELDS, SETTING_KEYS } from "../src/config/fields.
 import { aclRules, CLUSTER_GRANT, COMMAND_GRANTS, keyGrants } from "./redis_acl.ts";
 import { MAX_FILE_BYTES } from "../src/runtime/process.ts";
 import { parse, stringify } from "yaml";
+import { createCatalog } from "./catalog.ts";
+import { code, renderTable } from "./markdown.ts";
+import { renderCliPage, renderManPage } from "./manual.ts";
 import { filesIn, ROOT } from "./child.ts";
 import { readRoomImports, reduceImports } from "./room_imports.ts";
 import { renderDashboard } from "./dashboard.ts";
@@ -38,6 +41,9 @@ export function renderFiles(): ReadonlyMap<string, string> {
     ["docs/redis.md", renderRedisPage()],
     ["docs/architecture.md", renderArchitecturePage()],
     ["docs/api.md", renderApiPage()],
+    ["src/cli/catalog.json", renderCatalog()],
+    ["docs/cli.md", renderCliPage()],
+    ["docs/mutt-remediation.1", renderManPage()],
     ["k8s/components/monitoring/prometheusrule.yaml", renderPrometheusRule()],
     ["monitoring/grafana/dashboards/mutt-remediation.json", renderDashboard()],
   ]);
@@ -91,6 +97,10 @@ function renderApiPage(): string {
     (_, begin: string, end: string) =>
       `${begin}\n${renderTable(["method", "path", "role", "what"], [...rows, events])}\n${end}`,
   );
+}
+
+function renderCatalog(): string {
+  return `${JSON.stringify(createCatalog(), null, 2)}\n`;
 }
 
 const ROOMS_SECTION = /(<!-- Made from the imports of src by: [^\n]+ -->\n).*(\n<!-- So far\. -->)/s;
@@ -356,17 +366,6 @@ function describeRow(field: Field<unknown>): string[] {
 function describeMember(name: (typeof SOURCE_MEMBERS)[number]): string[] {
   const { initialText, wants, doc } = SOURCE_FIELDS[name];
   return [code(name), initialText ?? "must be given", wants, doc];
-}
-
-function code(text: string): string {
-  return `\`${text}\``;
-}
-
-/** Builds a Markdown table with aligned columns, as `deno fmt` formats it. */
-function renderTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((title, at) => Math.max(3, title.length, ...rows.map((row) => row[at]!.length)));
-  const line = (cells: readonly string[]) => `| ${cells.map((cell, at) => cell.padEnd(widths[at]!)).join(" | ")} |\n`;
-  return line(head) + line(widths.map((width) => "-".repeat(width))) + rows.map(line).join("");
 }
 
 function differsFrom(path: URL, text: string): boolean {

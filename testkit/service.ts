@@ -59,6 +59,7 @@ export function startService({ args = [], env = {}, permissions, fileDescriptors
       REMEDIATION_BIND_ADDRESS: "127.0.0.1",
       HEALTH_PORT_REMEDIATION: "0",
       METRICS_PORT_REMEDIATION: "0",
+      REMEDIATION_LOCAL_KEY_FILE: "none",
       MOOG_API_KEY: PLANTED.moogApiKey,
       ...env,
     },

@@ -2,7 +2,7 @@
 import { Api } from "../api/api.ts";
 import { rolesOfGroups, type TrustedProxy } from "../api/authenticate.ts";
 import { KeyRing } from "../api/key_ring.ts";
-import { parseApiKeys } from "../config/api_keys.ts";
+import { type ApiKey, parseApiKeys } from "../config/api_keys.ts";
 import type { Settings } from "../config/fields.ts";
 import { readApiKeysFile } from "../config/load.ts";
 import { parsePairs } from "../config/pairs.ts";
@@ -19,10 +19,12 @@ export interface ApiPortOptions {
   readonly core: Pick<Core, "connections" | "journal" | "metrics">;
   readonly context: ServiceContext;
   readonly mostEventClients: number;
+  /** Valid beside the configured keys. */
+  readonly localKey: ApiKey | null;
 }
 
 /** Creates the API over the running service. */
-export function createApi({ settings, core, context, mostEventClients }: ApiPortOptions): Api {
+export function createApi({ settings, core, context, mostEventClients, localKey }: ApiPortOptions): Api {
   const { clock } = context, log = context.log.child("api");
   const parsed = parseApiKeys(settings.apiKeys?.reveal() ?? "", "list");
   return new Api({
@@ -31,7 +33,8 @@ export function createApi({ settings, core, context, mostEventClients }: ApiPort
     contextFor: (call): OperatorContext => ({ ...context, ...call }),
     feeds: createFeeds(context, core.journal),
     keys: new KeyRing({
-      ...{ clock, log, fixed: parsed.ok ? parsed.keys : [], readFile: () => readApiKeysFile(settings) },
+      ...{ clock, log, readFile: () => readApiKeysFile(settings) },
+      fixed: [...parsed.ok ? parsed.keys : [], ...localKey ? [localKey] : []],
     }),
     proxy: createProxy(settings),
     store: new ApiStore(core.connections.reader),

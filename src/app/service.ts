@@ -2,13 +2,14 @@
  * The long-running service: creates its components in order, runs until the signal, and stops them in reverse order.
  */
 import { FIELDS } from "../config/fields.ts";
+import { loopbacksFor } from "../config/loopback.ts";
 import { hasApi } from "../config/rules.ts";
 import { loadSources } from "../config/load.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
 import { createHealthHandler } from "../api/health.ts";
 import { createMetricsHandler } from "../api/metrics.ts";
-import type { Handler } from "../http/door.ts";
-import { countStayingPlaces, HttpServer } from "../http/server.ts";
+import { type Handler, LOOPBACK } from "../http/door.ts";
+import { countStayingPlaces, HttpServer, ListenError } from "../http/server.ts";
 import { Teardown } from "../lifecycle/teardown.ts";
 import { createSources } from "../mutt/built_in_sources.ts";
 import { withVault } from "../mutt/vault.ts";
@@ -22,12 +23,13 @@ import type { Clock } from "../runtime/clock.ts";
 import { EXIT } from "../runtime/exit.ts";
 import { createSloMonitor } from "../slo/create.ts";
 import { type AppOptions, type Core, createCore } from "./core.ts";
+import { createLocalKey } from "./local_key.ts";
 import { type RunningSource, RunningSources } from "./running_sources.ts";
 import { SourcesReloader } from "./sources_reloader.ts";
 import { startWhenRedisIsReady } from "./start.ts";
 import { VERSION } from "./version.ts";
 
-export { ListenError } from "../http/server.ts";
+export { ListenError };
 
 /** Runs the service until the signal aborts. Resolves with the exit code. @throws {ListenError} if a port is taken */
 export async function runService(given: AppOptions): Promise<number> {
@@ -160,7 +162,7 @@ function listen(
       ...{ version: VERSION, podName: settings.podName },
     }),
   });
-  const apiPort = hasApi(settings) ? openApi({ settings, server, teardown, core, context }) : null;
+  const apiPort = openApi({ settings, server, teardown, core, context });
   log.info("listening", `Remediation ${VERSION} listens on ${settings.bindAddress}`, {
     metrics_port: metricsPort,
     health_port: healthPort,
@@ -173,7 +175,11 @@ function listen(
   }
 }
 
-/** Opens the port of the API. Its code is loaded with the first request, so that it does not delay the start. */
+/**
+ * Opens the port of the API. Its code is loaded with the first request, so that it does not delay the start. With no other key
+ * than the local one, it listens on the loopback address. `null`: there are no keys at all, or only the local one and the port is
+ * taken.
+ */
 function openApi(
   { settings, server, teardown, core, context }: {
     settings: AppOptions["settings"];
@@ -182,19 +188,31 @@ function openApi(
     core: Core;
     context: ServiceContext;
   },
-): number {
+): number | null {
+  const local = createLocalKey(settings.localKeyPath), isPublic = hasApi(settings);
+  if (local) teardown.add("the local key", () => local.remove());
+  if (!local && !isPublic) return null;
+  const bindAddress = isPublic ? settings.bindAddress : LOOPBACK;
   const mostStaying = countStayingPlaces(MOST_EVENT_CLIENTS + OTHER_STREAMS);
   const mostEventClients = Math.min(MOST_EVENT_CLIENTS, mostStaying);
   const load = async () => {
     const { createApi } = await import("./api_port.ts");
-    const api = createApi({ settings, core, context, mostEventClients });
+    const api = createApi({ settings, core, context, mostEventClients, localKey: local?.key ?? null });
     teardown.add("the API's streams", () => api.stop());
     return api;
   };
   let loaded: ReturnType<typeof load> | undefined;
   const handler: Handler = async (request, visit) => await (await (loaded ??= load())).handler(request, visit);
-  return server.open({
-    ...{ bindAddress: settings.bindAddress, port: settings.apiPort, portVariable: FIELDS.apiPort.variable },
-    ...{ mostStaying, handler, onCut: (reason) => core.metrics.httpCut.inc({ port: "api", reason }) },
-  });
+  try {
+    const port = server.open({
+      ...{ bindAddress, port: settings.apiPort, portVariable: FIELDS.apiPort.variable },
+      ...{ mostStaying, handler, onCut: (reason: CutReason) => core.metrics.httpCut.inc({ port: "api", reason }) },
+    });
+    local?.publish(`http://${loopbacksFor(bindAddress)[0]}:${port}`);
+    return port;
+  } catch (error) {
+    if (isPublic || !(error instanceof ListenError)) throw error;
+    context.log.warning("local_api_closed", `Commands on this machine cannot reach the API: ${error.message}`);
+    return null;
+  }
 }

@@ -1,6 +1,7 @@
 /** Queries the service on this machine through its health port. */
 import { get } from "node:http";
 import type { Settings } from "../config/fields.ts";
+import { loopbacksFor } from "../config/loopback.ts";
 
 /** Request timeout, in milliseconds. */
 const TIMEOUT_MS = 5_000;
@@ -44,14 +45,4 @@ function ask(url: string, accept: string): Promise<{ status: number; text: strin
     request.setTimeout(TIMEOUT_MS, () => request.destroy(new Error(LATE)));
     request.on("error", reject);
   });
-}
-
-/**
- * Local addresses of a service that is bound to `bindAddress`. At `::` it usually accepts IPv4 too; that comes first
- * because an old runtime (2.6) cannot connect over IPv6.
- */
-function loopbacksFor(bindAddress: string): string[] {
-  if (bindAddress === "0.0.0.0" || bindAddress === "") return ["127.0.0.1"];
-  if (bindAddress === "::") return ["127.0.0.1", "[::1]"];
-  return [bindAddress.includes(":") ? `[${bindAddress}]` : bindAddress];
 }

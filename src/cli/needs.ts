@@ -11,6 +11,9 @@ export const NEEDS = {
   config: () => import("../operations/config.ts"),
   check: () => import("../operations/check.ts"),
   once: () => import("../operations/once.ts"),
-  createKey: () => import("./create_key.ts"),
+  createKey: () => import("../config/create_key.ts"),
+  complete: () => import("./complete.ts"),
+  top: () => import("./top.ts"),
+  runApi: () => import("./run_api.ts"),
   service: () => import("../app/service.ts"),
 } as const;

@@ -4,8 +4,10 @@ import { EXIT } from "../runtime/exit.ts";
 import { VERSION } from "../app/version.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
 import type { CliContext } from "./context.ts";
+import { addApiCommands } from "./api_commands.ts";
 import { addCheckCommand } from "./check.ts";
 import { addConfigCommand } from "./config.ts";
+import { addCompleteCommand, addTopCommand } from "./extra_commands.ts";
 import { addHealthCommand } from "./health.ts";
 import { addKeyCommand } from "./key.ts";
 import { addOnceCommand } from "./once.ts";
@@ -29,14 +31,23 @@ export async function runCli(
   }
 }
 
-function createProgram(context: CliContext, argv: readonly string[]): Command {
-  const outputError = (text: string, write: (text: string) => void) => write(hideValues(text, argv));
+/** Creates the command line. The many commands of the API are left out if `argv` names another command, or none: that starts sooner. */
+export function createProgram(context: CliContext, argv: readonly string[]): Command {
+  const program = createOwnCommands(context);
+  const isOwn = argv.length === 0 || program.commands.some((command) => command.name() === argv[0]);
+  if (!isOwn) {
+    addRemoteCommands(program, context);
+    addCompleteCommand(program, { argv, createPlain: () => addRemoteCommands(createOwnCommands(context), context) });
+  }
+  configure(program, argv);
+  return program;
+}
+
+/** Creates the command line with the commands that need no API. */
+function createOwnCommands(context: CliContext): Command {
   const program = new Command("mutt-remediation")
     .description("Replays dead letters of Redis lists when the system behind them accepts messages again.")
     .version(VERSION, "--version", "print the version")
-    .configureOutput({ writeOut, writeErr, outputError })
-    .showHelpAfterError("(see --help)")
-    .exitOverride()
     .addHelpText(
       "after",
       `
@@ -45,7 +56,10 @@ Settings are environment variables or lines of a file .env in the working direct
 Examples:
   mutt-remediation                     run the service
   mutt-remediation once --dry-run      see what one cycle would do
-  mutt-remediation health              ask the running service`,
+  mutt-remediation status              ask the running service what it does and why
+  mutt-remediation dlq groups          see what is in the dead-letter queue
+
+Exit codes: docs/cli.md.`,
     );
   addRunCommand(program, context);
   addOnceCommand(program, context);
@@ -55,11 +69,26 @@ Examples:
   addConfigCommand(program, context);
   addKeyCommand(program);
   addVersionCommand(program);
-  // Subcommands do not inherit these.
-  for (const command of program.commands.flatMap((one) => [one, ...one.commands])) {
+  return program;
+}
+
+function addRemoteCommands(program: Command, context: CliContext): Command {
+  addApiCommands(program, context);
+  addTopCommand(program, context);
+  return program;
+}
+
+/** Output and exits of every command: subcommands do not inherit them. */
+function configure(program: Command, argv: readonly string[]): void {
+  const outputError = (text: string, write: (text: string) => void) => write(hideValues(text, argv));
+  for (const command of [program, ...listCommands(program)]) {
     command.exitOverride().configureOutput({ writeOut, writeErr, outputError }).showHelpAfterError("(see --help)");
   }
-  return program;
+}
+
+/** All commands below a command. */
+export function listCommands(command: Command): readonly Command[] {
+  return command.commands.flatMap((one) => [one, ...listCommands(one)]);
 }
 
 /** Redacts every argument in an error text that does not look like a command or an option: it may be a secret. */

@@ -18,6 +18,7 @@ export const GROUPS = [
   "Objectives",
   "Ports and process",
   "API",
+  "Command line",
   "Logs",
   "Tracing",
 ] as const;

@@ -681,6 +681,25 @@ export const FIELDS = {
     default: "",
     doc: "Roles of the groups, as comma-separated group=role. The highest role counts; without one, access is refused.",
   }),
+  localKeyPath: text({
+    variable: "REMEDIATION_LOCAL_KEY_FILE",
+    group: "Command line",
+    default: "/run/mutt-remediation/local.json",
+    doc:
+      "File with the key of commands on this machine, below /run/mutt-remediation: written at each start if its directory " +
+      "exists (docs/security.md#the-local-key). none: no such key.",
+  }),
+  clientUrl: httpUrl({
+    variable: "REMEDIATION_URL",
+    group: "Command line",
+    default: "",
+    doc: "Address of the API for commands, e.g. https://remediation.example.com. Default: the service on this machine.",
+  }),
+  clientKey: secret({
+    variable: "REMEDIATION_API_KEY",
+    group: "Command line",
+    doc: "Key of the API for commands. Default: the local key of the service on this machine.",
+  }),
 
   logLevel: choice({
     variable: "LOG_LEVEL",

@@ -73,7 +73,8 @@ function nearestTo(
   for (const one of known) {
     if (Math.abs(one.length - name.length) >= fewest) continue;
     const edits = countEdits(name, one);
-    if (edits < fewest) [nearest, fewest] = [one, edits];
+    // A name that shares only the prefix is not near.
+    if (edits < fewest && edits < one.replace(/^REMEDIATION_/, "").length) [nearest, fewest] = [one, edits];
   }
   return nearest;
 }

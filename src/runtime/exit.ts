@@ -1,4 +1,4 @@
-/** Exit codes. 69 and 78 follow `sysexits.h`; 2 follows shells. */
+/** Exit codes. 69, 77 and 78 follow `sysexits.h`; 2 and 130 follow shells. */
 export const EXIT = {
   /** Success, or at least one message moved. */
   done: 0,
@@ -10,6 +10,10 @@ export const EXIT = {
   held: 3,
   /** The service does not answer the request (`EX_UNAVAILABLE`). */
   unavailable: 69,
+  /** The API refuses the key, or its role is too low (`EX_NOPERM`). */
+  noPermission: 77,
   /** Invalid configuration, or a Redis setup that makes replay unsafe. */
   configuration: 78,
+  /** Interrupted by Ctrl-C, as shells say it. */
+  interrupted: 130,
 } as const;

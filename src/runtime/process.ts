@@ -126,6 +126,29 @@ export function readEmbedded(path: string): string | undefined {
   }
 }
 
+/**
+ * Replaces a file by one that only this user can read. Whatever has this name before is removed, never followed or written to.
+ * Returns whether that was possible.
+ */
+export function writePrivateFile(path: string, text: string): boolean {
+  removeFile(path);
+  try {
+    Deno.writeTextFileSync(path, text, { mode: 0o600, createNew: true });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Removes a file, if it exists and that is permitted. */
+export function removeFile(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // There is none, or it must stay.
+  }
+}
+
 /** Returns the permission bits of a file; 0 if they cannot be read. */
 export function fileMode(path: string): number {
   try {

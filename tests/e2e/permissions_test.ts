@@ -43,7 +43,7 @@ Deno.test({
       allow_net: [],
       allow_read: [],
       allow_sys: ["uid"],
-      allow_write: ["/run/redis", "/var/run/redis"],
+      allow_write: ["/run/redis", "/var/run/redis", "/run/mutt-remediation"],
       prompt: false,
     });
   },

@@ -1,4 +1,6 @@
 /** What the pages tell people to type, to follow or to look for is there. The commands of docs/operations.md run in tests/e2e. */
+import type { Command } from "commander";
+import { createProgram, listCommands } from "../../src/cli/program.ts";
 import assert from "node:assert/strict";
 import { filesIn, ROOT } from "../../scripts/child.ts";
 import { knownVariables } from "../../src/config/fields.ts";
@@ -74,21 +76,19 @@ Deno.test("pages: name only variables that are read", () => {
 });
 
 Deno.test("pages: name only commands and flags that there are", () => {
-  // One file a command, which says its flags.
+  const program = createProgram({ signal: new AbortController().signal, onHangup: () => {}, exitCode: 0 }, ["help"]);
+  const nameOf = (command: Command): string =>
+    command.parent?.parent ? `${nameOf(command.parent)} ${command.name()}` : command.name();
   const commands = new Map(
-    filesIn("src/cli", ".ts").map(read).flatMap((text) => {
-      const command = /program\.command\("(\w+)"/.exec(text)?.[1];
-      return command
-        ? [[command, [...text.matchAll(/\.option\("(--[a-z-]+)/g)].map(([, flag]) => flag!)] as const]
-        : [];
-    }),
+    listCommands(program).map((command) => [nameOf(command), command.options.map(({ long }) => long)]),
   );
   for (const page of TYPED) {
     const used = codeOf(page)
       .flatMap((code) => [...code.matchAll(/(?:mutt-remediation|as_service) ([a-z]+)(?![\w=-])([^|;&#]*)/g)]);
     assert.ok(used.length >= 5, page);
     for (const [text, command, rest] of used) {
-      const flags = commands.get(command!);
+      const [second = ""] = /(?<=^ )[a-z]+(?![\w=-])/.exec(rest!) ?? [];
+      const flags = commands.get(`${command} ${second}`) ?? commands.get(command!);
       assert.ok(flags, `${page}: ${text}`);
       for (const [flag] of rest!.matchAll(/(?<=\s)--[a-z-]+/g)) assert.ok(flags.includes(flag), `${page}: ${text}`);
     }

@@ -28,3 +28,9 @@ Deno.test("service: loads neither the API nor its libraries before a port listen
 Deno.test("main: loads no library of the API", () => {
   for (const name of loadedBy("main.ts").packages) assert.doesNotMatch(name, /^(hono|typebox|ioredis|prom-client)/);
 });
+
+Deno.test("main: loads no library of tables, progress or completions, and none of the operations", () => {
+  const { packages, files } = loadedBy("main.ts");
+  for (const name of packages) assert.doesNotMatch(name, /^(cli-|@bomb)/);
+  for (const file of files) assert.doesNotMatch(file, /\/src\/(operations|api|redis)\//);
+});

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { parseApiKeys } from "../../../src/config/api_keys.ts";
 import { DEFAULT_SETTINGS } from "../../../src/config/fields.ts";
 import { parseSettings, readApiKeysFile } from "../../../src/config/load.ts";
-import { createKey } from "../../../src/cli/create_key.ts";
+import { createKey } from "../../../src/config/create_key.ts";
 import { digestOf } from "../../../src/api/key_ring.ts";
 import { checkTold } from "../../../testkit/told.ts";
 

@@ -164,6 +164,9 @@ Deno.test("parseSettings: gives the original's defaults when nothing is set", ()
       trustedProxyUserHeader: "x-forwarded-user",
       trustedProxyGroupsHeader: "x-forwarded-groups",
       trustedProxyRoles: "",
+      localKeyPath: "/run/mutt-remediation/local.json",
+      clientUrl: "",
+      clientKey: null,
     } satisfies Settings,
   );
   assert.deepEqual(settings, DEFAULT_SETTINGS);

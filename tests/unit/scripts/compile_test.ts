@@ -10,7 +10,7 @@ Deno.test("permissionFlags: grants network, reading, the known variables, Redis'
     "--allow-net",
     "--ignore-env",
     "--allow-read",
-    "--allow-write=/run/redis,/var/run/redis",
+    "--allow-write=/run/redis,/var/run/redis,/run/mutt-remediation",
     "--allow-sys=uid",
   ]);
   assert.match(environment, /^--allow-env=[A-Za-z][A-Za-z_*]+(,[A-Za-z][A-Za-z_*]+)*$/);

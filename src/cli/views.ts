@@ -1,0 +1,225 @@
+/** How answers of the API look to people. What has no view of its own is shown member by member. */
+import { describeDuration } from "../lifecycle/outage_log.ts";
+import { SYSTEM_CLOCK } from "../runtime/clock.ts";
+import { writeOut } from "../runtime/process.ts";
+import type { ExplainOutput } from "../operations/explain.ts";
+import type { BrowsedPage } from "../operations/browse.ts";
+import type { GroupsItem } from "../operations/groups.ts";
+import type { JournalOutput } from "../operations/journal.ts";
+import type { MessageRow } from "../operations/message_row.ts";
+import type { SearchItem } from "../operations/search.ts";
+import type { ShownMessage } from "../operations/show.ts";
+import type { Status } from "../operations/status.ts";
+import type { VerifyOutput } from "../operations/verify.ts";
+import { findOffer } from "./catalog.ts";
+import type { ApiClient } from "./client.ts";
+import { viewJob, viewJobs } from "./job_views.ts";
+import { type Cell, formatBytes, formatCount, formatNumber, formatTable, paint, textOf } from "./table.ts";
+
+type View = (answer: unknown, client: ApiClient) => string | Promise<string>;
+
+/** Views of answers, by operation. */
+export const VIEWS: Readonly<Record<string, View>> = {
+  status: async (answer, client) =>
+    viewStatus(answer as Status, await client.run(findOffer("explain"), {}) as ExplainOutput),
+  explain: (answer) => viewExplained(answer as ExplainOutput),
+  browse: (answer) => viewPage(answer as BrowsedPage),
+  show: (answer) => viewMessage(answer as ShownMessage),
+  journal: (answer) => viewJournal(answer as JournalOutput),
+  verify: (answer) => viewVerified(answer as VerifyOutput),
+  ...Object.fromEntries(["pause", "resume", "release", "replay_now"].map((name) => [name, viewOutcome])),
+  jobs: (answer) => viewJobs(answer),
+  ...Object.fromEntries(
+    ["jobs_show", "jobs_confirm", "jobs_pause", "jobs_resume", "jobs_cancel"].map((name) => [name, viewJob]),
+  ),
+};
+
+/** Views of streams, by operation: they print. */
+export const STREAM_VIEWS: Readonly<
+  Record<string, (items: AsyncIterable<Readonly<Record<string, unknown>>>) => Promise<void>>
+> = {
+  search: (items) => viewFound(items as AsyncIterable<SearchItem>),
+  groups: (items) => viewGroups(items as AsyncIterable<GroupsItem>),
+};
+
+/** The health in a line, then what each source does and why. */
+function viewStatus(status: Status, explained: ExplainOutput): string {
+  const { version, pod, redis, replay, moogsoft, errors = [] } = status;
+  const head = status.status === "healthy"
+    ? paint("green", "healthy")
+    : paint("red", `unhealthy: ${textOf(errors.join(", "))}`);
+  const facts = `${textOf(pod)} ${textOf(version)}: ${head}; Redis ${redis}, replay ${replay}, Moogsoft ${
+    textOf(moogsoft)
+  }`;
+  const roles = new Map(status.sources.map((source) => [source.name, source]));
+  return `${facts}\n${
+    explained.sources.map((source) => {
+      const { role, leader, oldest } = roles.get(source.source) ?? {};
+      const age = oldest?.waitingSince ? `, the oldest for ${since(oldest.waitingSince)}` : "";
+      const depth = source.depth === null ? "depth not known" : `${formatCount(source.depth, "message")}${age}`;
+      const led = role === "standby" ? `; led by ${textOf(leader)}` : role === "leader" ? "" : `; ${role}`;
+      return `\n${paint("bold", source.source)}  ${depth}${led}\n${describeExplained(source)}`;
+    }).join("")
+  }`;
+}
+
+function viewExplained({ sources }: ExplainOutput): string {
+  return sources.map((source) => `${paint("bold", source.source)}\n${describeExplained(source)}`).join("\n");
+}
+
+function describeExplained(
+  { sentence, estimate, gates, activity }: ExplainOutput["sources"][number],
+): string {
+  const closed = gates.filter(({ open }) => !open);
+  const done = estimate.seconds === null || activity === "idle" || estimate.seconds === 0
+    ? ""
+    : `  Empty in about ${describeDuration(estimate.seconds * 1_000)}, if nothing arrives\n`;
+  const lines = closed.map((gate) =>
+    `  ${paint("yellow", "closed")} ${gate.name} (${gate.reason}) for ${since(gate.since)}: ${describeGate(gate)}${
+      gate.next === null ? "" : `; asked again ${until(gate.next)}`
+    }\n`
+  );
+  return `  ${textOf(sentence)}\n${done}${lines.join("")}`;
+}
+
+function describeGate({ words, detail }: { words: string; detail: string }): string {
+  return detail.includes(words) ? textOf(detail) : `${textOf(words)}. ${textOf(detail)}`;
+}
+
+function viewPage({ depth, movedOn, rows, newer, older }: BrowsedPage): string {
+  const notes = [
+    `${formatNumber(rows.length)} of ${formatCount(depth, "message")}; place 1 is the oldest`,
+    ...(movedOn ? ["The message of the cursor has left the list: begin at an end again"] : []),
+    ...(older === null ? [] : [`Older: --from ${older}`]),
+    ...(newer === null ? [] : [`Newer: --from ${newer} --direction newer`]),
+  ];
+  return `${rows.length === 0 ? "" : formatRows(rows)}${notes.map((note) => `${paint("dim", note)}\n`).join("")}`;
+}
+
+const ROW_HEAD = ["place", "id", "age", "size", "reason", "failures", "group", "shown"];
+
+function formatRows(rows: readonly MessageRow[]): string {
+  return formatTable(ROW_HEAD, rows.map(describeRow));
+}
+
+function describeRow({ place, id, ageMs, sizeBytes, reason, failures, group, shown }: MessageRow): Cell[] {
+  const age = ageMs === null ? null : describeDuration(ageMs);
+  const members = Object.entries(shown).map(([name, value]) => `${name}=${value}`).join(" ");
+  return [place, id, age, formatBytes(sizeBytes), reason, failures, group, members];
+}
+
+function viewMessage(message: ShownMessage): string {
+  const { id, places, sizeBytes, ageMs, failures, reason, stamp, verdict, heldBy, text, isCut, enclosed, raw } =
+    message;
+  const facts: [string, Cell][] = [
+    ["id", id],
+    ["place", places.join(", ")],
+    ["size", formatBytes(sizeBytes)],
+    ["age", ageMs === null ? null : describeDuration(ageMs)],
+    ["failures", failures],
+    ["reason", reason],
+    ["stamp", stamp],
+    ...(verdict ? [["verdict", verdict.text] as [string, Cell]] : []),
+    ...heldBy.map((hold): [string, Cell] => ["held by", `${hold.gate} (${hold.reason}): ${hold.detail}`]),
+  ];
+  const parts = [
+    text,
+    ...(enclosed === null ? [] : ["Enclosed:", enclosed]),
+    ...(raw === null ? [] : [`Base64: ${raw}`]),
+  ];
+  return `${formatFacts(facts)}\n${parts.map(safeLines).join("\n")}\n${isCut ? "The text is cut.\n" : ""}`;
+}
+
+/** Lines of a text without control characters. */
+function safeLines(text: string): string {
+  return text.split("\n").map((line) => line.split("\t").map((part) => part === "" ? "" : textOf(part)).join("\t"))
+    .join("\n");
+}
+
+function viewJournal({ entries, cursor, complete }: JournalOutput): string {
+  const rows = entries.map(({ at, source, kind, text }) => [at, source, kind, text]);
+  const table = rows.length === 0 ? "No entries\n" : formatTable(["at", "source", "kind", "what"], rows);
+  return `${table}${complete ? "" : `${paint("dim", `More: --cursor ${cursor}`)}\n`}`;
+}
+
+function viewVerified({ intact, journals }: VerifyOutput): string {
+  const rows = journals.map((
+    one,
+  ) => [one.intact ? "intact" : "BROKEN", one.name, one.entries, one.trimmed, one.unwritten, one.head]);
+  const breaks = journals.flatMap(({ name, breaks }) =>
+    breaks.map(({ text, after, before }) =>
+      `${name}: ${textOf(text)} (after ${textOf(after)}, before ${textOf(before)})\n`
+    )
+  );
+  const verdict = intact ? paint("green", "Every journal is intact") : paint("red", "A journal was changed");
+  return `${formatTable(["state", "journal", "entries", "trimmed", "unwritten", "head"], rows)}${
+    breaks.join("")
+  }${verdict}\n`;
+}
+
+function viewOutcome(answer: unknown): string {
+  const { source, result } = answer as { source: string; result: string };
+  return `${textOf(source)}: ${textOf(result)}\n`;
+}
+
+/** Members of an answer, one a line. */
+export function viewAnything(answer: unknown): string {
+  const facts = Object.entries(answer as object).map(([name, value]): [string, Cell] => [
+    name,
+    typeof value === "object" ? JSON.stringify(value) : value,
+  ]);
+  return formatFacts(facts);
+}
+
+/** Names and values below each other. */
+export function formatFacts(facts: readonly (readonly [string, Cell])[]): string {
+  const width = Math.max(...facts.map(([name]) => name.length));
+  return facts.map(([name, value]) => `${paint("dim", name.padEnd(width))}  ${textOf(value)}\n`).join("");
+}
+
+async function viewFound(items: AsyncIterable<SearchItem>): Promise<void> {
+  const rows: MessageRow[] = [];
+  for await (const item of items) {
+    if (item.kind === "row") rows.push(item);
+    if (item.kind !== "end") continue;
+    if (rows.length > 0) writeOut(formatRows(rows));
+    const shown = item.rows < item.matched ? `, ${formatNumber(item.rows)} shown (--limit)` : "";
+    const cut = item.isComplete ? "" : "; cancelled before the end";
+    writeOut(`${paint("dim", `${formatCount(item.matched, "message")} found${shown}${cut}`)}\n`);
+  }
+}
+
+async function viewGroups(items: AsyncIterable<GroupsItem>): Promise<void> {
+  const rows: Cell[][] = [];
+  for await (const item of items) {
+    if (item.kind === "group") {
+      const { group, count, share, reason, lastSeen, text } = item;
+      rows.push([
+        group,
+        formatNumber(count),
+        `${Math.round(share * 100)} %`,
+        reason,
+        lastSeen && `${since(lastSeen)} ago`,
+        text,
+      ]);
+    }
+    if (item.kind !== "end") continue;
+    if (rows.length > 0) writeOut(formatTable(["group", "count", "share", "reason", "last seen", "text"], rows));
+    const estimated = item.sampled ? ", estimated from a sample" : "";
+    writeOut(
+      `${
+        paint("dim", `${formatCount(item.matched, "message")} in ${formatCount(item.groups, "group")}${estimated}`)
+      }\n`,
+    );
+  }
+}
+
+/** How long ago an instant was, by this machine's clock. */
+function since(instant: string): string {
+  return describeDuration(Math.max(0, SYSTEM_CLOCK.nowMs() - Date.parse(instant)));
+}
+
+function until(instant: string): string {
+  const ms = Date.parse(instant) - SYSTEM_CLOCK.nowMs();
+  return ms <= 0 ? "now" : `in ${describeDuration(ms)}`;
+}
