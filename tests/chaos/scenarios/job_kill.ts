@@ -6,6 +6,7 @@ import { createSources } from "../../../src/mutt/built_in_sources.ts";
 import { DEFAULT_SETTINGS } from "../../../src/config/fields.ts";
 import type { JobVerb } from "../../../src/cycle/running_job.ts";
 import { JobStore } from "../../../src/jobs/job_store.ts";
+import { MAX_SELECTED_IDS } from "../../../src/message/selection.ts";
 import { sha1 } from "../../../src/redis/sample.ts";
 import { createId } from "../../../src/runtime/random.ts";
 import { DLQ } from "../../../testkit/engine.ts";
@@ -87,7 +88,8 @@ async function killSeveral(world: World, { rounds, lease, signal }: ScenarioCont
 async function startJob(world: World, jobs: JobStore): Promise<string | null> {
   const { random } = world, every = 1 + random.below(9), verb = random.pick(VERBS);
   const watermark = await jobs.readWatermark("dlq", { maxMessageBytes: DEFAULT_SETTINGS.maxMessageBytes });
-  const picked = (await world.redis.readList(DLQ)).filter((_, i) => i % every === 0);
+  const picked = (await world.redis.readList(DLQ)).filter((_, i) => i % every === 0)
+    .slice(-MAX_SELECTED_IDS);
   // Others bury by the operator's will, not by the model's.
   if (verb === "bury") world.excuse(picked);
   const ids = picked.map((message) => `m_${sha1([message]).slice(0, 16)}`);
