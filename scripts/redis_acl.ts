@@ -14,6 +14,9 @@ export interface CommandGrant {
   readonly without: string | null;
 }
 
+/** Files of the scripts that only jobs run: without their commands, automatic replay works. */
+export const JOB_SCRIPTS = /(_job|(sweep|restore|return|add|stage)_chunk|edit_message)\.lua$/;
+
 /** Every command that the service sends or its scripts call; Redis checks the ACL for both. */
 export const COMMAND_GRANTS: readonly CommandGrant[] = [
   { commands: ["eval", "evalsha"], why: "Scripts.", without: null },
@@ -26,8 +29,8 @@ export const COMMAND_GRANTS: readonly CommandGrant[] = [
     without: null,
   },
   {
-    commands: ["lmove", "rpoplpush", "rpush", "persist", "zadd", "zrange", "zrem"],
-    why: "Jobs of operators. `rpush` on Redis 6.0 only, instead of `lmove`.",
+    commands: ["lmove", "rpoplpush", "rpush", "lset", "persist", "zadd", "zrange", "zrem"],
+    why: "Jobs of operators. `lset` for edits, `rpush` for the undo of a burial, and on Redis 6.0 instead of `lmove`.",
     without: "a job stops where it needs one; automatic replay works",
   },
   { commands: ["zcount"], why: "The pace.", without: null },

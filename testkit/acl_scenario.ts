@@ -1,10 +1,13 @@
 /** Runs everything that the service does in Redis as one user, in a few seconds, to test its ACL rules. */
+import { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
 import { createCommandContext } from "../src/app/command_context.ts";
 import type { AppOptions } from "../src/app/core.ts";
 import { runService } from "../src/app/service.ts";
 import { check } from "../src/operations/check.ts";
 import { once } from "../src/operations/once.ts";
+import { replaceMessage } from "../src/operations/replace_message.ts";
+import { messageId } from "../src/message/message_id.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../src/config/fields.ts";
 import type { BuiltInName, SourcesFile } from "../src/config/sources.ts";
 import { Secret } from "../src/runtime/secret.ts";
@@ -15,6 +18,7 @@ import { jobsKey, oversizeKey, stateKey } from "../src/redis/keys.ts";
 import { createEngine, createStore, DEAD, DLQ, eventText, eventTexts, TARGET } from "./engine.ts";
 import { type HttpStub, startHttpStub } from "./http_stub.ts";
 import { runJob, startJob } from "./jobs.ts";
+import { operatorContext } from "./operator_context.ts";
 import { PLANTED } from "./planted_secrets.ts";
 import { type RecordedLine, recordLog } from "./recorded_log.ts";
 import type { TestRedis } from "./redis.ts";
@@ -174,7 +178,7 @@ export class AclScenario implements AsyncDisposable {
     }
   }
 
-  /** A job of an operator over all messages of the first source, and the id of one that is long gone. */
+  /** A job of an operator over all messages of the first source, the id of one that is long gone, and an edit. */
   async purge(): Promise<void> {
     const texts = ["not JSON", ...eventTexts(3)];
     await this.#client.lpush(DLQS.alerter, ...texts);
@@ -186,6 +190,13 @@ export class AclScenario implements AsyncDisposable {
     if ((await engine.source.jobs.list()).find((job) => job.id === id)?.result?.trashed !== 3) {
       throw new Error("the job has not purged its messages");
     }
+    const edited = {
+      list: "dlq",
+      id: messageId(Buffer.from(texts[0]!)),
+      payload: Buffer.from(eventText("edited")),
+      reason: "",
+    } as const;
+    await replaceMessage(operatorContext(engine), engine.source, edited);
     await this.#client.ltrim(DLQS.alerter, 1, 0);
   }
 

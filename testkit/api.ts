@@ -84,6 +84,24 @@ export function startApi(
     mostStaying: options.mostStaying ?? 16,
   });
   const url = `http://127.0.0.1:${port}`;
+  return {
+    ...{ api, url, lines, metrics, ...createAsk(url) },
+    get keys() {
+      return file.keys;
+    },
+    set keys(value) {
+      file.keys = value;
+    },
+    async [Symbol.asyncDispose]() {
+      await api.stop();
+      await server.stop();
+      watchOutput("metrics of the API", await metrics.render());
+    },
+  };
+}
+
+/** Functions that ask a server; all answers pass the net. */
+export function createAsk(url: string): Pick<TestApi, "ask" | "open"> {
   const open = (method: string, path: string, { key, headers = {}, body, signal }: Ask = {}) =>
     fetch(url + path, {
       ...{ method, redirect: "manual" },
@@ -96,22 +114,11 @@ export function startApi(
       ...(signal ? { signal } : {}),
     });
   return {
-    ...{ api, url, lines, metrics, open },
-    get keys() {
-      return file.keys;
-    },
-    set keys(value) {
-      file.keys = value;
-    },
+    open,
     async ask(method, path, ask) {
       const response = await open(method, path, ask), text = await response.text();
       watchOutput(`answer to ${method} ${path}`, `${[...response.headers].join("\n")}\n${text}`);
       return { status: response.status, headers: response.headers, text, json: parse(text) };
-    },
-    async [Symbol.asyncDispose]() {
-      await api.stop();
-      await server.stop();
-      watchOutput("metrics of the API", await metrics.render());
     },
   };
 }

@@ -33,6 +33,9 @@ export const PLANTED = {
   vaultRoleId: plant("vault-role-id", '/+"%'),
   vaultSecretId: plant("vault-secret-id", "/+'\\"),
   vaultToken: plant("vault-token", "+/=.%"),
+  /** A key of the API and a proxy's secret travel in headers. */
+  apiKey: plant("api-key", "/+=%"),
+  proxySecret: plant("proxy-secret", "/+=%"),
   messageApiKey: plant("message-api-key", "/+'<&>"),
   /** A secret that an operator pasted into the wrong variable. */
   misplaced: plant("misplaced", "9f8e7d6c"),

@@ -50,7 +50,14 @@ async function lookAt(
   redis: BenchRedis,
   { load: { count, pages }, bench }: { load: Load; bench: Parameters<Family["run"]>[0] },
 ): Promise<Table> {
-  const client = redis.client(), reader = new ListReader(client, POLICY, { maxMessageBytes: MAX_MESSAGE_BYTES });
+  const client = redis.client();
+  const reader = new ListReader(client, POLICY, {
+    maxMessageBytes: MAX_MESSAGE_BYTES,
+    openForWalk: () => {
+      const walker = redis.client();
+      return { redis: walker, release: () => walker.disconnect() };
+    },
+  });
   const places = { head: count, middle: Math.floor(count / 2), tail: 1 };
   const contenders = Object.entries(places).map(([name, place]) => ({
     name: `page of ${PAGE} at the ${name}`,

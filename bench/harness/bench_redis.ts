@@ -20,8 +20,8 @@ export interface Counters {
 }
 
 /**
- * How long scripts took since {@link BenchRedis.resetTimes}, and the transactions around them, in milliseconds: of each figure
- * the largest. `null`: there was none, or Redis is older than 7.
+ * How long scripts took since {@link BenchRedis.resetTimes}, the transactions around them, and LRANGEs, in milliseconds: of
+ * each figure the largest. `null`: there was none, or Redis is older than 7.
  */
 export interface ScriptTimes {
   readonly p50: number | null;
@@ -114,10 +114,10 @@ export class BenchRedis implements AsyncDisposable {
     await this.#client.slowlog("RESET");
   }
 
-  /** How long scripts and transactions took. */
+  /** How long scripts, transactions and ranges took. */
   async scriptTimes(): Promise<ScriptTimes> {
     const info = await this.#client.info("latencystats").catch(() => "");
-    const times = ["evalsha", "eval", "exec"].map((command) => percentilesIn(info, command));
+    const times = ["evalsha", "eval", "exec", "lrange"].map((command) => percentilesIn(info, command));
     const largest = (percentile: string) => {
       const found = times.map((of) => of(percentile)).filter((value) => value !== null);
       return found.length === 0 ? null : Math.max(...found);

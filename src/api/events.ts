@@ -17,7 +17,10 @@ export interface EventFeed {
   readonly name: string;
   /** Returns the current states by key. A rejection leaves the last ones. Must not wait long. */
   read(): Promise<ReadonlyMap<string, unknown>> | ReadonlyMap<string, unknown>;
-  /** Whether entries are facts, not states: each is sent once, and its disappearance is not an event. Default: false. */
+  /**
+   * Whether entries are facts, not states: each is sent once, and its disappearance is not an event. If a read has none of
+   * the entries before, some may have been missed, and clients begin anew. Default: false.
+   */
   readonly isJournal?: boolean;
 }
 
@@ -141,6 +144,9 @@ export class EventHub extends PeriodicTask {
 
   #compare({ name, isJournal = false }: EventFeed, current: ReadonlyMap<string, unknown>): Uint8Array[] {
     const events: Uint8Array[] = [];
+    const known = [...this.#states.values()].filter(({ feed }) => feed === name);
+    // Entries may have been missed: a client must not resume across the gap.
+    if (isJournal && known.length > 0 && !known.some(({ key }) => current.has(key))) this.#forget();
     for (const [key, value] of current) {
       const json = JSON.stringify({ key, value }), id = `${name} ${key}`;
       if (this.#states.get(id)?.json === json) continue;
@@ -153,6 +159,12 @@ export class EventHub extends PeriodicTask {
       if (!isJournal) events.push(this.#keep(name, JSON.stringify({ key, value: null })));
     }
     return events;
+  }
+
+  #forget(): void {
+    this.#kept = [];
+    this.#keptBytes = 0;
+    this.#number++;
   }
 
   #keep(name: string, json: string): Uint8Array {

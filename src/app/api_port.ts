@@ -1,23 +1,22 @@
 /** The API of the service: its dependencies, loaded with the first request. */
 import { Api } from "../api/api.ts";
 import { rolesOfGroups, type TrustedProxy } from "../api/authenticate.ts";
-import type { EventFeed } from "../api/events.ts";
 import { KeyRing } from "../api/key_ring.ts";
 import { type ApiKey, parseApiKeys } from "../config/api_keys.ts";
 import type { Settings } from "../config/fields.ts";
 import { readApiKeysFile } from "../config/load.ts";
 import { parsePairs } from "../config/pairs.ts";
-import type { ServiceContext } from "../operations/context.ts";
+import type { OperatorContext, ServiceContext } from "../operations/context.ts";
 import { OPERATIONS } from "../operations/registry.ts";
-import { status } from "../operations/status.ts";
 import { ApiStore } from "../redis/api_store.ts";
 import type { Core } from "./core.ts";
+import { createFeeds } from "./event_feeds.ts";
 import { VERSION } from "./version.ts";
 
 /** Dependencies of {@link createApi}. */
 export interface ApiPortOptions {
   readonly settings: Settings;
-  readonly core: Pick<Core, "connections" | "metrics">;
+  readonly core: Pick<Core, "connections" | "journal" | "metrics">;
   readonly context: ServiceContext;
   readonly mostEventClients: number;
   /** Valid beside the configured keys. */
@@ -31,8 +30,8 @@ export function createApi({ settings, core, context, mostEventClients, localKey 
   return new Api({
     ...{ clock, log, mostEventClients, version: VERSION, metrics: core.metrics, corsOrigins: settings.apiCorsOrigins },
     operations: OPERATIONS,
-    contextFor: ({ actor, correlationId, signal }) => ({ ...context, actor, correlationId, signal }),
-    feeds: createFeeds(context),
+    contextFor: (call): OperatorContext => ({ ...context, ...call }),
+    feeds: createFeeds(context, core.journal),
     keys: new KeyRing({
       ...{ clock, log, readFile: () => readApiKeysFile(settings) },
       fixed: [...parsed.ok ? parsed.keys : [], ...localKey ? [localKey] : []],
@@ -40,20 +39,6 @@ export function createApi({ settings, core, context, mostEventClients, localKey 
     proxy: createProxy(settings),
     store: new ApiStore(core.connections.reader),
   });
-}
-
-/** What `/api/v1/events` follows. Neither does IO. */
-function createFeeds(context: ServiceContext): readonly EventFeed[] {
-  return [
-    {
-      name: "service",
-      read: () => {
-        const { sources: _, ...service } = status.run(context);
-        return new Map([[context.podName, service]]);
-      },
-    },
-    { name: "source", read: () => new Map(status.run(context).sources.map((source) => [source.name, source])) },
-  ];
 }
 
 function createProxy(settings: Settings): TrustedProxy | null {

@@ -5,10 +5,11 @@ import { createSourceBoard, createSourceGates } from "../gates/source_gates.ts";
 import type { NewEntry } from "../journal/entries.ts";
 import { JobRunner } from "../jobs/runner.ts";
 import { JobStore } from "../jobs/job_store.ts";
-import { type CreatePicker, pickByIds } from "../jobs/picker.ts";
+import { createPickers } from "../jobs/picker.ts";
 import { revivedMessage } from "../jobs/revive.ts";
 import { SourceTurns } from "../jobs/source_turns.ts";
 import { gatesOfJobs } from "../gates/board.ts";
+import type { DepthReading } from "../gates/depth.ts";
 import type { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import type { LiveSettings } from "../mutt/dynamic_keys.ts";
 import type { ProbeAccess } from "../mutt/moogsoft_probe.ts";
@@ -20,11 +21,13 @@ import type { OperatedSource } from "../operations/context.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import type { Snapshot } from "../cycle/cycle_state.ts";
 import { redisErrorCode } from "../redis/errors.ts";
+import { EditStore } from "../redis/edit_store.ts";
 import { ListReader } from "../redis/list_reader.ts";
 import type { Instance } from "../redis/lease_store.ts";
 import { UNJOURNALLED } from "../redis/move_trial.ts";
 import { ReadBudget } from "../redis/read_budget.ts";
 import { SourceControl } from "../redis/source_control.ts";
+import { StagingStore } from "../redis/staging_store.ts";
 import { createSourceStore, openJobStores } from "../redis/source_store.ts";
 import { Account } from "../replay/account.ts";
 import { DepthWatch, measuredQueues } from "../replay/depth_watch.ts";
@@ -48,8 +51,6 @@ export interface SharedParts {
   readonly readBudget?: ReadBudget;
   /** Wraps the store of each source; default: not wrapped. */
   readonly wrapStore?: (store: ReplayStore) => ReplayStore;
-  /** Reads the selection of a job; default: by ids only. */
-  readonly createPicker?: CreatePicker;
   /** Identity of this process as a lease holder. */
   readonly instance: Instance;
   readonly metrics: Metrics;
@@ -138,11 +139,15 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
     ...{ jobs, leadership, account, clock, createId, log, readBudget, settings: turnSettings },
     gates: gatesOfJobs(board),
     look: () => replay.look(),
-    open: (job) => openJobStores(policy, job, { connections, readBudget, token, instance: instance.name }),
-    createPicker: shared.createPicker ?? pickByIds,
-    createReplay: ({ id, verb }, { drain, readArrivals }) =>
+    open: (job, trashOf) =>
+      openJobStores(policy, job, { connections, readBudget, token, instance: instance.name, trashOf }),
+    note: (entry) => shared.note?.(entry),
+    createPicker: createPickers(setup.display),
+    createReplay: ({ id, verb }, { stores: { drain, readArrivals }, isOverridden }) =>
       new SourceReplay(policy, {
-        ...{ ...turnDeps, store: shared.wrapStore?.(drain) ?? drain, board: gatesOfJobs(board) },
+        ...{ ...turnDeps, store: shared.wrapStore?.(drain) ?? drain, board: gatesOfJobs(board, isOverridden) },
+        depthReading: () => withoutLimit(depth.last(), isOverridden("depth")),
+        reservePace: (count) => isOverridden("pace") ? Promise.resolve(true) : mutt.pace.reserve(count),
         settings: () => ({ ...turnSettings(), batchSize: 0 }),
         job: {
           id,
@@ -158,7 +163,13 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
     leads: () => leadership.leads(),
     moved: () => account.movedSoFar(),
   });
-  const lists = new ListReader(redis, policy, { maxMessageBytes: settings.maxMessageBytes });
+  const lists = new ListReader(redis, policy, {
+    maxMessageBytes: settings.maxMessageBytes,
+    openForWalk: () => {
+      const walker = connections.open(`walk:${policy.name}`, policy.dlq);
+      return { redis: walker, release: () => connections.release(walker) };
+    },
+  });
   const depths = new DepthWatch(policy, {
     ...{ redis, store, metrics, clock, queues: measuredQueues(policy, setup.downstreamQueues) },
     onMeasured: (measurement) => indicators.measured(measurement),
@@ -166,6 +177,8 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
   return {
     ...{ setup, store, board, replay, turns, jobs, leadership, lists, indicators, isConnected: link.isReady },
     control: new SourceControl(committer, policy.dlq),
+    edits: new EditStore(committer, policy),
+    staging: new StagingStore(committer, policy.dlq),
     oldest: () => depths.oldest(),
     flow: () => ({
       ...turnSettings(),
@@ -183,6 +196,11 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
       release();
     },
   };
+}
+
+/** Without the limit, a commit does not check it either. */
+function withoutLimit(reading: DepthReading | null, isOverridden: boolean): DepthReading | null {
+  return reading && isOverridden ? { ...reading, limit: null } : reading;
 }
 
 function onceOnly(tell: () => void): () => void {

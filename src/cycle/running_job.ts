@@ -11,7 +11,7 @@ export type JobVerb = (typeof JOB_VERBS)[number];
  * - `sweep`: messages leave the list from its oldest end, the picked ones to the job's own list, the others to the shelf.
  * - `restore`: the shelf goes back to the oldest end of the list.
  * - `act`: the verb works off the job's own list.
- * - `back`: the job was cancelled, and its own list goes back to the oldest end of the list.
+ * - `back`: the job was cancelled, and its own list goes back to the oldest end of the list; of an import, it is dropped.
  */
 export const JOB_PHASES = ["sweep", "restore", "act", "back"] as const;
 /** One of {@link JOB_PHASES}. */
@@ -31,25 +31,30 @@ export interface RunningJob {
   /** Messages that its plan picked. */
   readonly planned: number;
   readonly list: JobList;
+  /** Names of the gates that an admin overrides for it, in words; empty: none. */
+  readonly overrides: string;
   readonly phase: JobPhase;
   readonly isPaused: boolean;
   readonly isCancelled: boolean;
   /** Messages that the sweep has still to pass; 0: it is over. */
   readonly left: number;
-  /** Messages that the sweep has passed, and those of them that it picked. */
+  /** Messages that the sweep has passed, and those of them that it picked; of an import, those added to the DLQ, and 0. */
   readonly swept: number;
   readonly picked: number;
   /** Messages of the job's own list that were moved to the target and to the dead list. */
   readonly replayed: number;
   readonly dead: number;
+  /** Messages that an undo has put back. */
+  readonly returned: number;
 }
 
 /** The fields that the scripts change while a job runs. */
 export const JOB_PROGRESS_FIELDS = [
   ...["job", "jobPhase", "jobPaused", "jobCancelled", "jobLeft", "jobSwept", "jobPicked", "jobReplayed", "jobDead"],
+  "jobReturned",
 ];
 /** All fields of a job: those of {@link JOB_PROGRESS_FIELDS}, and those that its start writes. */
-export const JOB_FIELDS = [...JOB_PROGRESS_FIELDS, "jobVerb", "jobBy", "jobPlanned", "jobList"];
+export const JOB_FIELDS = [...JOB_PROGRESS_FIELDS, "jobVerb", "jobBy", "jobPlanned", "jobList", "jobOverrides"];
 
 /** Parses the fields. `whole` reads a whole number. `null`: no job runs. A phase or verb that is not known reads as cancelled. */
 export function parseRunningJob(text: (name: string) => string, whole: (name: string) => number): RunningJob | null {
@@ -63,6 +68,7 @@ export function parseRunningJob(text: (name: string) => string, whole: (name: st
     by: text("jobBy"),
     planned: whole("jobPlanned"),
     list: text("jobList") === "dead" ? "dead" : "dlq",
+    overrides: text("jobOverrides"),
     phase: phase ?? "restore",
     isPaused: text("jobPaused") === "1",
     isCancelled: text("jobCancelled") === "1" || verb === undefined || phase === undefined,
@@ -71,6 +77,7 @@ export function parseRunningJob(text: (name: string) => string, whole: (name: st
     picked: whole("jobPicked"),
     replayed: whole("jobReplayed"),
     dead: whole("jobDead"),
+    returned: whole("jobReturned"),
   };
 }
 

@@ -56,12 +56,13 @@ interface Told {
 /** The gates as a turn asks them. */
 export type TurnGates = Pick<GateBoard, "ask" | "last" | "outagesSince">;
 
-/** Returns the board without the gates that hold automatic replay only, for a job that an operator has confirmed. */
-export function gatesOfJobs(board: TurnGates): TurnGates {
-  const without = (reading: BoardReading): BoardReading => {
-    const isAsked = ({ name }: GateStatus) => !hasTrait(name, "holdsAutomaticOnly");
-    return { ...reading, statuses: reading.statuses.filter(isAsked), closed: reading.closed.filter(isAsked) };
-  };
+/**
+ * Returns the board without the gates that hold automatic replay only, for a job that an operator has confirmed, and without those
+ * that are overridden for it.
+ */
+export function gatesOfJobs(board: TurnGates, isOverridden: (name: GateName) => boolean = () => false): TurnGates {
+  const without = ({ statuses }: BoardReading): BoardReading =>
+    readingOf(statuses.filter(({ name }) => !hasTrait(name, "holdsAutomaticOnly") && !isOverridden(name)));
   return {
     ask: async () => without(await board.ask()),
     last: () => without(board.last()),
@@ -103,14 +104,7 @@ export class GateBoard {
       const known = this.#known.get(name);
       return known ? [statusOf(name, known)] : [];
     });
-    const narrowest = statuses.filter(({ room }) => room !== undefined).sort((a, b) => a.room! - b.room!)[0];
-    return {
-      statuses,
-      closed: statuses.filter(({ open }) => !open),
-      room: narrowest?.room ?? Infinity,
-      roomBy: narrowest?.name ?? null,
-      canary: statuses.find(({ canary }) => canary) ?? null,
-    };
+    return readingOf(statuses);
   }
 
   /** Returns each gate's last outage if it ended after `sinceMs` (milliseconds since the epoch), longest first. */
@@ -190,6 +184,17 @@ export class GateBoard {
       closed_seconds: closedSeconds,
     });
   }
+}
+
+function readingOf(statuses: readonly GateStatus[]): BoardReading {
+  const narrowest = statuses.filter(({ room }) => room !== undefined).sort((a, b) => a.room! - b.room!)[0];
+  return {
+    statuses,
+    closed: statuses.filter(({ open }) => !open),
+    room: narrowest?.room ?? Infinity,
+    roomBy: narrowest?.name ?? null,
+    canary: statuses.find(({ canary }) => canary) ?? null,
+  };
 }
 
 async function answerOf(gate: Gate): Promise<GateAnswer> {

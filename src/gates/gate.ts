@@ -23,6 +23,8 @@ interface GateTraits {
   readonly stopsDrainClock?: true;
   /** It holds automatic replay, but not a job that an operator has confirmed. */
   readonly holdsAutomaticOnly?: true;
+  /** An admin may override it for one job. */
+  readonly canBeOverridden?: true;
 }
 
 /** The name of a trait. */
@@ -75,6 +77,7 @@ const GATES = {
     excusesFailures: true,
     isFollowedByCanary: true,
     stopsDrainClock: true,
+    canBeOverridden: true,
   },
   downstream: {
     reasons: [
@@ -87,6 +90,7 @@ const GATES = {
     // In the words that MUTT's runbooks look for.
     logsItself: true,
     stopsDrainClock: true,
+    canBeOverridden: true,
   },
   breaker: {
     reasons: ["disabled", "unknown", "closed", "absent", "abandoned", "open", "canary", "canary_sent"],
@@ -94,6 +98,7 @@ const GATES = {
     excusesFailures: true,
     isFollowedByCanary: true,
     stopsDrainClock: true,
+    canBeOverridden: true,
   },
   depth: {
     reasons: ["no_limit", "unknown", "room", "over_limit"],
@@ -101,6 +106,7 @@ const GATES = {
     limitsFlow: true,
     // A full queue causes no failures, so it excuses none.
     isFollowedByCanary: true,
+    canBeOverridden: true,
   },
   returns: {
     reasons: ["unknown", "healthy", "canary", "ramping", "common_failure"],
@@ -110,6 +116,7 @@ const GATES = {
     reasons: ["no_limit", "unknown", "room", "no_room"],
     isOnEverySource: true,
     limitsFlow: true,
+    canBeOverridden: true,
   },
 } as const satisfies Readonly<Record<string, GateRow>>;
 

@@ -12,10 +12,11 @@ export function createJobGate(job: () => RunningJob | null): Gate<"job"> {
     ask() {
       const running = job();
       if (running === null) return { open: true, reason: "none", detail: "no job runs" };
-      const { by, verb, planned, isPaused, isCancelled } = running;
+      const { by, verb, planned, isPaused, isCancelled, overrides } = running;
       const state = isPaused ? "paused" : isCancelled ? "being cancelled" : "running";
       const count = `${planned.toLocaleString("en")} ${planned === 1 ? "message" : "messages"}`;
-      const detail = `a job of ${by} (${verb}, ${count}) is ${state}`;
+      const without = overrides === "" ? "" : `, and overrides ${overrides}`;
+      const detail = `a job of ${by} (${verb}, ${count}) is ${state}${without}`;
       return { open: false, reason: isPaused ? "paused" : "running", detail, retryInMs: RETRY_MS };
     },
   };

@@ -1,5 +1,6 @@
 /** A job: its states, and how Redis keeps it. Pure. */
 import { JOB_LISTS, JOB_VERBS, type JobList, type JobVerb } from "../cycle/running_job.ts";
+import { type GateName, hasTrait } from "../gates/gate.ts";
 import type { Selection } from "../message/selection.ts";
 
 /** The states of a job: planned → running ⇄ paused → done, cancelled or failed. A plan that is not started expires. */
@@ -26,6 +27,20 @@ export interface JobResult {
   readonly dead: number;
   readonly trashed: number;
   readonly returned: number;
+  /** Messages that an import added to the DLQ; absent: it was no import. */
+  readonly imported?: number;
+}
+
+/** A gate that an admin overrides for one job. */
+export interface GateOverride {
+  readonly gate: GateName;
+  readonly reason: string;
+}
+
+/** The job that an undo brings back. */
+export interface UndoneJob {
+  readonly id: string;
+  readonly verb: JobVerb;
 }
 
 /** A planned, running or ended job. */
@@ -42,6 +57,10 @@ export interface Job {
   /** Who planned it, and why. */
   readonly plannedBy: string;
   readonly reason: string;
+  /** Gates that do not hold it. */
+  readonly overrides: readonly GateOverride[];
+  /** `null`: it is no undo. */
+  readonly undoes: UndoneJob | null;
   /** Who confirmed it; empty before. */
   readonly startedBy: string;
   /** By the server's clock; `null`: not yet. */
@@ -52,26 +71,28 @@ export interface Job {
 }
 
 /** What a plan stores. */
-export type PlannedJob = Pick<
-  Job,
-  "verb" | "selection" | "watermark" | "planned" | "plan" | "plannedBy" | "reason"
->;
+export type PlannedJob =
+  & Pick<Job, "verb" | "selection" | "watermark" | "planned" | "plan" | "plannedBy" | "reason">
+  & Partial<Pick<Job, "overrides" | "undoes">>;
 
 /** Formats a plan as fields of the job's hash. */
 export function plannedFields(job: PlannedJob): Readonly<Record<string, string>> {
-  const { verb, selection, watermark, planned, plan, plannedBy, reason } = job;
+  const { verb, selection, watermark, planned, plan, plannedBy, reason, overrides = [], undoes = null } = job;
   const { depth, newestBytes, newestDigest } = watermark;
   return {
     ...{ verb, list: selection.list, planned: String(planned), plannedBy, reason },
     ...{ depth: String(depth), newestBytes: String(newestBytes), newestDigest },
     selection: JSON.stringify(selection),
     plan: JSON.stringify(plan ?? null),
+    ...{ overrides: JSON.stringify(overrides), overridden: overrides.map(({ gate }) => gate).join(", ") },
+    ...{ undoes: undoes?.id ?? "", undoesVerb: undoes?.verb ?? "" },
   };
 }
 
 /** Every field of a job's hash. */
 export const JOB_HASH_FIELDS = [
   ...["verb", "list", "status", "selection", "depth", "newestBytes", "newestDigest", "planned", "plan", "plannedBy"],
+  ...["overrides", "undoes", "undoesVerb"],
   ...["reason", "startedBy", "createdAtMs", "startedAtMs", "endedAtMs", "result"],
 ];
 
@@ -82,8 +103,10 @@ export function parseJob(id: string, fields: Readonly<Record<string, string | un
   const selection = parseJson(fields.selection) as Selection | null;
   if (!verb || !list || !status || selection === null || typeof selection.query !== "string") return null;
   const number = (name: string) => /^\d{1,15}$/.test(fields[name] ?? "") ? Number(fields[name]) : null;
+  const createdAtMs = number("createdAtMs") ?? 0;
+  const undoesVerb = JOB_VERBS.find((one) => one === fields.undoesVerb);
   return {
-    ...{ id, verb, status, selection: { ...selection, list } },
+    ...{ id, verb, status, selection: { atMs: createdAtMs, ...selection, list } },
     watermark: {
       depth: number("depth") ?? 0,
       newestBytes: number("newestBytes") ?? 0,
@@ -92,9 +115,30 @@ export function parseJob(id: string, fields: Readonly<Record<string, string | un
     planned: number("planned") ?? 0,
     plan: parseJson(fields.plan),
     ...{ plannedBy: fields.plannedBy ?? "", reason: fields.reason ?? "", startedBy: fields.startedBy ?? "" },
-    ...{ createdAtMs: number("createdAtMs") ?? 0, startedAtMs: number("startedAtMs"), endedAtMs: number("endedAtMs") },
+    overrides: parseOverrides(fields.overrides),
+    undoes: undoesVerb && fields.undoes ? { id: fields.undoes, verb: undoesVerb } : null,
+    ...{ createdAtMs, startedAtMs: number("startedAtMs"), endedAtMs: number("endedAtMs") },
     result: parseJson(fields.result) as JobResult | null,
   };
+}
+
+/** Any client may have written them, so only gates that can be overridden count. */
+function parseOverrides(text: string | undefined): readonly GateOverride[] {
+  const found = parseJson(text);
+  if (!Array.isArray(found)) return [];
+  return found.flatMap((one: Partial<GateOverride> | null) => {
+    const { gate, reason } = one ?? {};
+    return gate && hasTrait(gate, "canBeOverridden") && typeof reason === "string" ? [{ gate, reason }] : [];
+  });
+}
+
+/** An override ends with its job, or this long after the job's start, in milliseconds. */
+export const OVERRIDE_MS = 24 * 3_600_000;
+
+/** Returns the gates that do not hold the job now. */
+export function overriddenGates(job: Pick<Job, "overrides" | "startedAtMs">, nowMs: number): readonly GateName[] {
+  const isOver = job.startedAtMs !== null && nowMs - job.startedAtMs >= OVERRIDE_MS;
+  return isOver ? [] : job.overrides.map(({ gate }) => gate);
 }
 
 function parseJson(text: string | undefined): unknown {

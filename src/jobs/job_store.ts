@@ -6,19 +6,27 @@
  * - At most one job of a source runs or is paused. `start` and the requests are scripts that check this.
  * - At most {@link MAX_JOBS} jobs of a source are kept.
  */
-import type { JobList } from "../cycle/running_job.ts";
+import { JOB_FIELDS, type JobList, parseRunningJob, type RunningJob } from "../cycle/running_job.ts";
 import { MAX_SELECTED_IDS } from "../message/selection.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import type { RedisClient } from "../redis/cluster.ts";
 import { throwStoreError, unknownAnswer } from "../redis/errors.ts";
-import { claimKey, jobKey, jobsKey, stateKey } from "../redis/keys.ts";
+import { claimKey, jobKey, jobListKey, jobsKey, shelfKey, stateKey, trashKey } from "../redis/keys.ts";
 import { createNewestReader } from "../redis/newest_reader.ts";
 import { sha1 } from "../redis/sample.ts";
 import { loadScript, type Script } from "../redis/scripts.ts";
 import askJob from "../redis/scripts/ask_job.lua" with { type: "text" };
 import planJob from "../redis/scripts/plan_job.lua" with { type: "text" };
 import startJob from "../redis/scripts/start_job.lua" with { type: "text" };
-import { type Job, JOB_HASH_FIELDS, parseJob, plannedFields, type PlannedJob, type Watermark } from "./job.ts";
+import {
+  type Job,
+  JOB_HASH_FIELDS,
+  type JobResult,
+  parseJob,
+  plannedFields,
+  type PlannedJob,
+  type Watermark,
+} from "./job.ts";
 
 /** Time until a plan expires, and until the rest of an ended job does, in milliseconds. */
 export const PLAN_EXPIRES_MS = 3_600_000, JOB_EXPIRES_MS = 7 * 24 * 3_600_000;
@@ -30,7 +38,7 @@ const CLAIM_EXPIRES_MS = 30 * 24 * 3_600_000;
 export const MAX_JOBS = 100;
 
 /**
- * The results of starting a job. All except `ok` changed nothing; `busy`: another job runs; `missing`: the plan has expired;
+ * The results of starting a job. All except `ok` changed nothing; `busy`: another job runs; `missing`: the plan, or what it has staged, has expired;
  * `started`: it is not planned any more; `wrong_type`: a key has the wrong type.
  */
 export const START_RESULTS = ["ok", "busy", "missing", "started", "wrong_type"] as const;
@@ -54,25 +62,30 @@ export class JobStore {
     this.#policy = policy;
     this.#createId = createId;
     this.#plan = loadScript(redis, { name: "planJob", keys: 2, lua: planJob });
-    this.#start = loadScript(redis, { name: "startJob", keys: 4, lua: startJob });
+    this.#start = loadScript(redis, { name: "startJob", keys: 5, lua: startJob });
     this.#ask = loadScript(redis, { name: "askJob", keys: 2, lua: askJob });
   }
 
   /** Reads where a list ends now. `maxMessageBytes`: a larger newest message is only counted. */
   async readWatermark(list: JobList, { maxMessageBytes }: { maxMessageBytes: number }): Promise<Watermark> {
     const bounds = { messages: 1, bytes: 1, messageBytes: maxMessageBytes };
-    const { depth, messages: [newest] } = await createNewestReader(this.#redis, [this.#keyOf(list)])(bounds);
+    // The DLQ goes on in its shelf while another job sweeps it.
+    const lists = list === "dlq" ? [this.#policy.dlq, shelfKey(this.#policy.dlq)] : [this.#policy.dead];
+    const { depth, messages: [newest] } = await createNewestReader(this.#redis, lists)(bounds);
     return { depth, newestBytes: newest?.length ?? 0, newestDigest: newest ? sha1([newest]) : "" };
   }
 
-  /** Stores a plan. @returns its id @throws RangeError if the selection names too many ids */
-  async plan(job: PlannedJob): Promise<string> {
+  /**
+   * Stores a plan. `id`: that of the messages that were staged for it; default: a new one. @returns its id
+   * @throws RangeError if the selection names too many ids
+   */
+  async plan(job: PlannedJob, id: string = this.#createId()): Promise<string> {
     const ids = job.selection.ids?.length ?? 0;
     if (ids > MAX_SELECTED_IDS) throw new RangeError(`Cannot plan a job of ${ids} ids: at most ${MAX_SELECTED_IDS}`);
-    const { dlq } = this.#policy, id = this.#createId();
+    const { dlq } = this.#policy;
     const fields = Object.entries(plannedFields(job)).flat();
     await this.#plan(jobKey(dlq, id), jobsKey(dlq), id, PLAN_EXPIRES_MS, ...fields);
-    await this.#prune();
+    await this.prune();
     return id;
   }
 
@@ -80,6 +93,19 @@ export class JobStore {
   async get(id: string): Promise<Job | null> {
     const values = await this.#redis.hmget(jobKey(this.#policy.dlq, id), ...JOB_HASH_FIELDS).catch(throwStoreError);
     return parseJob(id, Object.fromEntries(JOB_HASH_FIELDS.map((name, i) => [name, values[i] ?? undefined])));
+  }
+
+  /** Returns how many messages of a purge can be brought back. */
+  async countTrash(id: string): Promise<number> {
+    return await this.#redis.llen(trashKey(this.#policy.dlq, id)).catch(throwStoreError);
+  }
+
+  /** Returns the job that runs or is paused, as the source's state has it; `null`: none. */
+  async running(): Promise<RunningJob | null> {
+    const values = await this.#redis.hmget(stateKey(this.#policy.dlq), ...JOB_FIELDS).catch(throwStoreError);
+    const fields = new Map(JOB_FIELDS.map((name, i) => [name, values[i] ?? ""]));
+    const text = (name: string) => fields.get(name) ?? "";
+    return parseRunningJob(text, (name) => /^\d{1,15}$/.test(text(name)) ? Number(text(name)) : 0);
   }
 
   /** Returns the jobs that are kept, the newest first. */
@@ -95,8 +121,19 @@ export class JobStore {
     const { dlq } = this.#policy, job = await this.get(id);
     if (job === null) return "missing";
     const list = this.#keyOf(job.selection.list);
-    const reply = await this.#start(stateKey(dlq), jobKey(dlq, id), list, claimKey(list), id, by, CLAIM_EXPIRES_MS);
+    const keys = [stateKey(dlq), jobKey(dlq, id), list, claimKey(list), jobListKey(dlq, id)];
+    const reply = await this.#start(...keys, id, by, CLAIM_EXPIRES_MS);
     return answer(reply, START_RESULTS);
+  }
+
+  /** Ends a planned job that was done in one step, so that it never runs. `by`: name of the operator who confirmed it. */
+  async end(id: string, { by, result }: { by: string; result: JobResult }): Promise<void> {
+    const key = jobKey(this.#policy.dlq, id), [seconds, micros] = await this.#redis.time().catch(throwStoreError);
+    const nowMs = Math.floor(Number(seconds) * 1_000 + Number(micros) / 1_000);
+    const instants = { startedAtMs: nowMs, endedAtMs: nowMs };
+    await this.#redis.hset(key, { status: "done", startedBy: by, ...instants, result: JSON.stringify(result) })
+      .catch(throwStoreError);
+    await this.#redis.pexpire(key, JOB_EXPIRES_MS).catch(throwStoreError);
   }
 
   /** Pauses, resumes or cancels the running job. @returns false if it does not run, or is being cancelled already */
@@ -109,8 +146,8 @@ export class JobStore {
     return list === "dead" ? this.#policy.dead : this.#policy.dlq;
   }
 
-  /** Removes the oldest jobs beyond the bound that do not run, and the ids of expired ones. */
-  async #prune(): Promise<void> {
+  /** Removes the oldest jobs beyond the bound that do not run, and the ids of expired ones. Safe to call at any time. */
+  async prune(): Promise<void> {
     const { dlq } = this.#policy, redis = this.#redis;
     const ids = await redis.zrange(jobsKey(dlq), 0, "-1").catch(throwStoreError);
     const jobs = await Promise.all(ids.map((id) => this.get(id)));

@@ -7,11 +7,12 @@
  *   before anything else is done.
  * - A job's own list is drained by the normal replay (`SourceReplay`): gates, pace, verdict and brake stay as they are.
  */
+import type { Buffer } from "node:buffer";
 import type { Chunk, ChunkBounds, CommitResult } from "../cycle/chunk.ts";
 import type { Snapshot } from "../cycle/cycle_state.ts";
 import { jobFields, type JobVerb, type RunningJob } from "../cycle/running_job.ts";
 import type { GateStatus, TurnGates } from "../gates/board.ts";
-import { hasTrait } from "../gates/gate.ts";
+import { type GateName, hasTrait } from "../gates/gate.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import type { Log } from "../observability/log.ts";
 import { StoreError, wrongTypeError } from "../redis/errors.ts";
@@ -24,9 +25,10 @@ import type { StoppedBy, TurnOutcome } from "../replay/outcome.ts";
 import type { ReplaySettings, SourceReplay, TurnOptions } from "../replay/source_replay.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import { buryChunk } from "./bury.ts";
-import type { Job, JobResult, JobStatus } from "./job.ts";
-import { JOB_EXPIRES_MS, type JobStore, TRASH_EXPIRES_MS } from "./job_store.ts";
+import { type Job, type JobResult, type JobStatus, overriddenGates } from "./job.ts";
+import { JOB_EXPIRES_MS, type JobStore, PLAN_EXPIRES_MS, TRASH_EXPIRES_MS } from "./job_store.ts";
 import type { CreatePicker, Picker } from "./picker.ts";
+import { revivedMessage } from "./revive.ts";
 import { findWatermark, planSweep, WATERMARK_WITHIN } from "./plan_sweep.ts";
 
 /** Length of a turn of the sweep, after which gates and lease are looked at again, in milliseconds. */
@@ -43,7 +45,10 @@ const SOON_MS = 20;
 const RETRY_MS = 1_000, MAX_RETRY_MS = 30_000;
 
 /** The verbs that drain the job's own list to the target, and all verbs that a runner knows. */
-const DRAINS: readonly JobVerb[] = ["redrive", "revive"], VERBS_RUN: readonly JobVerb[] = [...DRAINS, "bury", "purge"];
+const DRAINS: readonly JobVerb[] = ["redrive", "revive"],
+  VERBS_RUN: readonly JobVerb[] = [...DRAINS, "bury", "purge", "import", "undo"];
+/** While an undo works, the trash that it brings back expires no sooner than this, in milliseconds. */
+const TRASH_KEPT_MS = 24 * 3_600_000;
 
 /** The replay that drains a job's own list. */
 export type JobReplay = Pick<
@@ -55,9 +60,12 @@ export type JobReplay = Pick<
 export interface JobRunnerDeps {
   readonly jobs: Pick<JobStore, "get" | "request">;
   /** Opens the job's connection and stores. The runner releases them. */
-  readonly open: (job: RunningJob) => JobStores;
-  /** Creates the replay that drains the job's own list. */
-  readonly createReplay: (job: RunningJob, stores: JobStores) => JobReplay;
+  readonly open: (job: RunningJob, trashOf: string | null) => JobStores;
+  /** Creates the replay that drains the job's own list. `isOverridden`: whether a gate does not hold it now. */
+  readonly createReplay: (
+    job: RunningJob,
+    parts: { stores: JobStores; isOverridden: (gate: GateName) => boolean },
+  ) => JobReplay;
   readonly createPicker: CreatePicker;
   /** Bounds the messages that all sources hold. */
   readonly readBudget: Pick<ReadBudget, "take">;
@@ -71,6 +79,19 @@ export interface JobRunnerDeps {
   readonly clock: Clock;
   readonly createId: () => string;
   readonly log: Log;
+  /** Records an entry of the audit. */
+  readonly note: (entry: NewJobEntry) => void;
+}
+
+/** What the audit says of the end of a job. */
+export interface NewJobEntry {
+  readonly kind: "job";
+  readonly source: string;
+  readonly job: string;
+  readonly actor: string;
+  readonly verb: string;
+  readonly state: string;
+  readonly detail: string;
 }
 
 /** The job that this instance works on. */
@@ -170,13 +191,15 @@ export class JobRunner {
   }
 
   async #begin(running: RunningJob): Promise<Work> {
-    const { jobs, open, createReplay, log } = this.#deps, { id, verb, by, planned, phase } = running;
+    const { jobs, open, createReplay, log, clock } = this.#deps, { id, verb, by, planned, phase } = running;
     const job = await jobs.get(id);
-    const stores = open(running);
+    const stores = open(running, trashOf(job));
     log.info("job", `Remediation: job ${id} of ${by} (${verb}, ${planned} messages): ${phase}`, {
       ...{ source: this.#policy.name, job: id, verb, by, phase, planned },
     });
-    return { id, stores, replay: createReplay(running, stores), job, picks: this.#pickerOf(job), hasBegun: false };
+    const isOverridden = (gate: GateName) => job !== null && overriddenGates(job, clock.nowMs()).includes(gate);
+    const replay = createReplay(running, { stores, isOverridden });
+    return { id, stores, replay, job, picks: this.#pickerOf(job), hasBegun: false };
   }
 
   #pickerOf(job: Job | null): Picker | null {
@@ -201,10 +224,30 @@ export class JobRunner {
         return await this.#sweep(work, work.picks, signal);
       case "restore":
       case "back":
+        // What an import has not added was in no list before, so it is not put back.
+        if (job.phase === "back" && job.verb === "import") {
+          return await this.#finish(work, { status: "cancelled", trashMs: PLAN_EXPIRES_MS });
+        }
+        // What an undo has not brought back yet stays in the trash.
+        if (job.phase === "back" && trashOf(work.job) !== null) return await this.#finishCancelled(work);
         return await this.#restore(job, work, signal);
       case "act":
+        if (job.verb === "import") return await this.#add(job, work, signal);
         if (job.verb === "bury") return await this.#bury(job, work, signal);
         if (job.verb === "purge") return await this.#finish(work, { status: "done", trashMs: TRASH_EXPIRES_MS });
+        return await this.#undo(job, work, signal);
+    }
+  }
+
+  async #undo(job: RunningJob, work: Work, signal: AbortSignal): Promise<Rest> {
+    switch (work.job?.undoes?.verb) {
+      case "purge":
+        return await this.#restore(job, work, signal);
+      case "bury":
+        return await this.#unbury(work, signal);
+      case "import":
+        return await this.#finish(work, { status: "done", trashMs: TRASH_EXPIRES_MS });
+      default:
         return await this.#cancel(job);
     }
   }
@@ -270,19 +313,42 @@ export class JobRunner {
     const { clock, settings } = this.#deps, { sweep } = work.stores, endsAtMs = clock.monotonicMs() + TURN_MS;
     const { record, nowMs } = await this.#deps.look(), readAtMs = clock.monotonicMs();
     if (record.job?.phase !== job.phase || record.job.id !== work.id) return GO_ON;
-    const phase = job.phase === "back" ? "back" : "restore";
-    const next = record.job.isCancelled ? "back" : "act";
+    const phase = job.phase === "sweep" ? "restore" : job.phase;
+    const next = record.job.isCancelled ? "back" : "act", keepMs = trashOf(work.job) === null ? 0 : TRASH_KEPT_MS;
     let sequence = record.sequence;
     do {
       const move = this.#createMove(sequence, nowMs + clock.monotonicMs() - readAtMs);
       const bounds = { messages: CHUNK_MESSAGES, bytes: settings().chunkBytes };
-      const restoring = sweep.restore({ ...move, ...bounds, phase, next });
+      const restoring = sweep.restore({ ...move, ...bounds, phase, next, keepMs });
       const left = await this.#answered(restoring, { resolve: () => sweep.resolveLost(move.id) });
       if (typeof left === "string") {
         this.#hasMoved(left);
         return AGAIN;
       }
-      if (left === 0) return phase === "back" ? await this.#finishCancelled(work) : GO_ON;
+      if (left === 0) {
+        if (phase === "back") return await this.#finishCancelled(work);
+        return phase === "act" ? await this.#finish(work, { status: "done", trashMs: 0 }) : GO_ON;
+      }
+      sequence = String(Number(sequence) + 1);
+    } while (!signal.aborted && clock.monotonicMs() < endsAtMs);
+    return GO_ON;
+  }
+
+  /** Adds what an import has staged to the DLQ. */
+  async #add(job: RunningJob, work: Work, signal: AbortSignal): Promise<Rest> {
+    const { clock, settings } = this.#deps, { sweep } = work.stores, endsAtMs = clock.monotonicMs() + TURN_MS;
+    const { record, nowMs } = await this.#deps.look(), readAtMs = clock.monotonicMs();
+    if (record.job?.phase !== job.phase || record.job.id !== work.id) return GO_ON;
+    let sequence = record.sequence;
+    do {
+      const move = this.#createMove(sequence, nowMs + clock.monotonicMs() - readAtMs);
+      const adding = sweep.add({ ...move, messages: CHUNK_MESSAGES, bytes: settings().chunkBytes });
+      const left = await this.#answered(adding, { resolve: () => sweep.resolveLost(move.id) });
+      if (typeof left === "string") {
+        this.#hasMoved(left);
+        return AGAIN;
+      }
+      if (left === 0) return await this.#finish(work, { status: "done", trashMs: 0 });
       sequence = String(Number(sequence) + 1);
     } while (!signal.aborted && clock.monotonicMs() < endsAtMs);
     return GO_ON;
@@ -316,7 +382,7 @@ export class JobRunner {
       if (running?.id !== work.id || running.phase !== "act" || running.isPaused) return GO_ON;
       if (chunk.messages.length === 0) return await this.#finish(work, { status: "done", trashMs: 0 });
       const context = { policy: this.#policy, record, nowMs, maxPoisonRetries, maxMessageBytes };
-      const plan = buryChunk(chunk, { ...context, failedAt: toIso(clock.nowMs()), by: job.by });
+      const plan = buryChunk(chunk, { ...context, failedAt: toIso(clock.nowMs()), by: job.by, job: job.id });
       const move = this.#createMove(record.sequence, nowMs + clock.monotonicMs() - readAtMs);
       const { moves, messages, oversize, endsCycle, spent, firsts } = plan;
       const fields = jobFields(running, { replayed: 0, dead: moves.length });
@@ -346,10 +412,31 @@ export class JobRunner {
     }
   }
 
+  /** Puts what a job has buried back into the DLQ, as it was before. */
+  async #unbury(work: Work, signal: AbortSignal): Promise<Rest> {
+    const { clock, settings } = this.#deps, { sweep } = work.stores, endsAtMs = clock.monotonicMs() + TURN_MS;
+    const { chunkBytes, maxMessageBytes } = settings();
+    do {
+      const { record, nowMs } = await this.#deps.look(), { job } = record, readAtMs = clock.monotonicMs();
+      if (job?.id !== work.id || job.phase !== "act" || job.isPaused) return GO_ON;
+      const bounds = { messages: CHUNK_MESSAGES, bytes: chunkBytes, messageBytes: maxMessageBytes };
+      const read = await sweep.readOwn(bounds), tooLarge = read.indexOf(null);
+      if (tooLarge === 0) return await this.#cancel(job);
+      const messages = read.slice(0, tooLarge < 0 ? read.length : tooLarge) as readonly Buffer[];
+      if (messages.length === 0) return await this.#finish(work, { status: "done", trashMs: 0 });
+      const move = this.#createMove(record.sequence, nowMs + clock.monotonicMs() - readAtMs);
+      const payloads = messages.map((message) => revivedMessage(message, this.#policy));
+      const returning = sweep.returnChanged({ ...move, messages, payloads });
+      if (!this.#hasMoved(await this.#answered(returning, { resolve: () => sweep.resolveLost(move.id) }))) return AGAIN;
+    } while (!signal.aborted && clock.monotonicMs() < endsAtMs);
+    return GO_ON;
+  }
+
   /** A job whose selection or verb this instance does not know has not been cancelled by an operator: it has failed. */
   #finishCancelled(work: Work): Promise<Rest> {
     const isKnown = work.picks !== null && VERBS_RUN.includes(work.job!.verb);
-    return this.#finish(work, { status: isKnown ? "cancelled" : "failed", trashMs: 0 });
+    const trashMs = trashOf(work.job) === null ? 0 : TRASH_EXPIRES_MS;
+    return this.#finish(work, { status: isKnown ? "cancelled" : "failed", trashMs });
   }
 
   /** Ends the job, with what it did. */
@@ -365,7 +452,9 @@ export class JobRunner {
     const ended = await this.#answered(finishing, { resolve: () => sweep.resolveLost(move.id) });
     if (!this.#hasMoved(ended)) return AGAIN;
     this.#deps.account.tellMoves();
-    this.#deps.log.info("job_ended", `Remediation: job ${id} of ${by} (${verb}) is ${status}: ${describe(result)}`, {
+    const detail = describe(result);
+    this.#deps.note({ kind: "job", source: this.#policy.name, job: id, actor: by, verb, state: status, detail });
+    this.#deps.log.info("job_ended", `Remediation: job ${id} of ${by} (${verb}) is ${status}: ${detail}`, {
       ...{ source: this.#policy.name, job: id, verb, by, status, ...result },
     });
     return GO_ON;
@@ -430,16 +519,29 @@ function heldBy({ name, retryInMs }: GateStatus): Rest {
   return { by: name, nextInMs: Math.max(10, Math.min(retryInMs ?? LOOK_MS, LOOK_MS)) };
 }
 
-function resultOf({ verb, swept, picked, replayed, dead }: RunningJob, status: JobStatus): JobResult {
-  const left = picked - replayed - dead;
+/** Id of the job whose trash this one brings back; `null`: it does not. */
+function trashOf(job: Job | null): string | null {
+  return job?.undoes?.verb === "purge" ? job.undoes.id : null;
+}
+
+function resultOf(
+  { verb, planned, swept, picked, replayed, dead, returned }: RunningJob,
+  status: JobStatus,
+): JobResult {
+  if (verb === "import") {
+    return { swept: 0, picked: planned, replayed: 0, dead: 0, trashed: planned - swept, returned: 0, imported: swept };
+  }
+  // An undo of a purge picks nothing.
+  const left = Math.max(0, picked - replayed - dead - returned);
   return {
     ...{ swept, picked, replayed, dead },
-    trashed: status === "done" && verb === "purge" ? left : 0,
-    returned: status === "cancelled" ? left : 0,
+    trashed: status === "done" && (verb === "purge" || verb === "undo") ? left : 0,
+    returned: returned + (status === "cancelled" ? left : 0),
   };
 }
 
-function describe({ swept, picked, replayed, dead, trashed, returned }: JobResult): string {
+function describe({ swept, picked, replayed, dead, trashed, returned, imported }: JobResult): string {
+  if (imported !== undefined) return `${imported} of ${picked} messages added to the DLQ`;
   const parts = [["replayed", replayed], ["to the dead list", dead], ["to the trash", trashed], ["put back", returned]];
   const moved = parts.filter(([, count]) => count !== 0).map(([text, count]) => `${count} ${text}`);
   return [`${picked} of ${swept} messages picked`, ...moved].join(", ");

@@ -152,7 +152,7 @@ export class Journal {
    * `oldestFirst` do not matter. Rejects with a `StoreError`.
    */
   async *follow(query: JournalQuery, signal: AbortSignal): AsyncGenerator<FoundEntry> {
-    let cursor = query.cursor ?? await this.#end(query);
+    let cursor = query.cursor ?? await this.end(query);
     while (!signal.aborted) {
       const answer = await this.query({ ...query, cursor, limit: PAGE, oldestFirst: true });
       for (const found of answer.entries) {
@@ -179,6 +179,17 @@ export class Journal {
     return verified;
   }
 
+  /** Returns a cursor behind the newest entry of each journal, for queries with `oldestFirst`. Rejects with a `StoreError`. */
+  async end(query: Pick<JournalQuery, "journals" | "source"> = {}): Promise<string> {
+    const ends = await Promise.all(
+      this.#streams(query).map(async ({ name, address }) => {
+        const { entries: [newest] } = await this.#deps.store.read(address, { newestFirst: true, count: 1 });
+        return [name, newest?.id ?? "0-0"] as const;
+      }),
+    );
+    return formatCursor(Object.fromEntries(ends));
+  }
+
   async #verifyOne({ address, journal }: Stream, copy?: ChainHead): Promise<ChainReport> {
     const check = new ChainCheck({ kept: ENTRIES_KEPT[journal], ...(copy ? { copy } : {}) });
     for (let from: string | null = "0-0"; from !== null;) {
@@ -202,17 +213,6 @@ export class Journal {
       })),
       ...shared,
     ];
-  }
-
-  /** A cursor behind the newest entry of each journal. */
-  async #end(query: JournalQuery): Promise<string> {
-    const ends = await Promise.all(
-      this.#streams(query).map(async ({ name, address }) => {
-        const { entries: [newest] } = await this.#deps.store.read(address, { newestFirst: true, count: 1 });
-        return [name, newest?.id ?? "0-0"] as const;
-      }),
-    );
-    return formatCursor(Object.fromEntries(ends));
   }
 
   #format(entry: NewEntry): string {

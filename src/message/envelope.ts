@@ -25,7 +25,7 @@ export function sealEnvelope(
 ): Uint8Array {
   const members = membersText([
     [FAILED_AT_MEMBER, quoteAscii(death.failedAt)],
-    [REMEDIATION_MEMBER, stampText(record, death.reason)],
+    [REMEDIATION_MEMBER, stampText(record, death)],
     payloadMember(bytes),
   ]);
   return new TextEncoder().encode(`{${members}}`);

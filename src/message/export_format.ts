@@ -133,6 +133,11 @@ export class ExportParser {
     this.#maxLineBytes = Math.ceil(maxMessageBytes * 4 / 3) + MORE_LINE_BYTES;
   }
 
+  /** Whether something is wrong so far. */
+  get hasProblems(): boolean {
+    return this.#problems.length > 0;
+  }
+
   /** Parses the next bytes. Returns the messages that they complete. */
   push(bytes: Uint8Array): ExportedMessage[] {
     const messages: ExportedMessage[] = [];

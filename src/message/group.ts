@@ -1,4 +1,5 @@
 /** Groups messages that failed alike: same source, same reason, and the same text once numbers, addresses, ids and times are masked. Pure. */
+import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 
 /** Maximum length of a masked text, in UTF-16 units. */
@@ -47,6 +48,7 @@ const BULLET = 0x2022,
   COLON = 0x3a,
   DASH = 0x2d,
   ZERO = 0x30,
+  NINE = 0x39,
   UPPER_Z = 0x5a,
   LOWER_X = 0x78,
   DELETE = 0x7f;
@@ -80,6 +82,7 @@ export function maskText(text: string): string {
 /** Masks one text after the other, in the same memory. */
 class Masker {
   readonly #out = new Uint16Array(MAX_GROUP_CHARACTERS + MAX_READ + 8);
+  readonly #outBytes = Buffer.from(this.#out.buffer);
   #length = 0;
   #text = "";
 
@@ -87,8 +90,42 @@ class Masker {
     this.#text = text;
     this.#length = 0;
     const end = Math.min(text.length, MAX_READ);
-    for (let at = 0; at < end && this.#length <= MAX_GROUP_CHARACTERS;) at = this.#step(at, end);
+    for (let at = 0; at < end && this.#length <= MAX_GROUP_CHARACTERS;) {
+      const next = this.#words(at, end);
+      at = next > at ? next : this.#step(at, end);
+    }
     if (this.#length > 0 && this.#out[this.#length - 1] === SPACE) this.#length--;
+  }
+
+  /** Copies words, and what is between them, up to anything that needs a closer look. Returns where that is. */
+  #words(at: number, end: number): number {
+    const text = this.#text, out = this.#out;
+    let length = this.#length;
+    while (at < end && length <= MAX_GROUP_CHARACTERS) {
+      const code = text.charCodeAt(at), kind = code < 128 ? KINDS[code] : QUOTE;
+      if (kind === LETTER) {
+        let size = 1, next = -1;
+        out[length] = code;
+        // Copies the word at once; it is written over if it is none.
+        while (at + size < text.length) {
+          next = text.charCodeAt(at + size);
+          if (at + size === end || next >= 128 || KINDS[next] !== LETTER) break;
+          out[length + size++] = next;
+        }
+        const isAddress = (next === COLON && size <= 4) || (next === DASH && size === 8);
+        if (size === 1 || isAddress || (next >= ZERO && next <= NINE)) break;
+        length += size;
+        at += size;
+      } else if (kind === OTHER && code !== COLON) {
+        out[length++] = code;
+        at++;
+      } else if (kind === BLANK) {
+        if (length > 0 && out[length - 1] !== SPACE) out[length++] = SPACE;
+        at++;
+      } else break;
+    }
+    this.#length = length;
+    return at;
   }
 
   result(): string {
@@ -99,7 +136,7 @@ class Masker {
   }
 
   #first(length: number): string {
-    return String.fromCharCode.apply(null, this.#out.subarray(0, length) as unknown as number[]);
+    return this.#outBytes.toString("utf16le", 0, 2 * length);
   }
 
   /** Reads what is at `at`; returns where to go on. */

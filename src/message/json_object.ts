@@ -2,6 +2,7 @@
  * A JSON object in bytes: finds its members, reads their values as Python does, and writes members as Python does, so that a
  * consumer that loads and dumps a message changes no byte of them.
  */
+import { Buffer } from "node:buffer";
 import { JsonScanner, plainStringEnd } from "./json_scanner.ts";
 
 const QUOTE = 0x22;
@@ -85,14 +86,18 @@ function scanMembers(scanner: JsonScanner, members: Members): boolean {
 const FEW = 4_096;
 /** Numbers kept of a member: where its key and its value start and end, and the mark of its key. */
 const SIZE = 5;
+/** Room for the members of most messages: growing an array takes as long as reading a message. */
+const ROOM: readonly number[] = Array.from({ length: 12 * SIZE }, () => 0);
+const NONE = new Int32Array(0);
 /** Mark of a key with escapes or characters beyond ASCII: it must be decoded to be compared. */
 const UNMARKED = -1;
 
 /** The members of an object in order, without nested ones. Kept as numbers, because most members are never looked at. */
 export class Members implements Iterable<JsonMember> {
   readonly #bytes: Uint8Array;
-  readonly #few: number[] = [];
-  #many = new Int32Array(0);
+  readonly #few = ROOM.slice();
+  #fewUsed = 0;
+  #many = NONE;
   #packed = 0;
 
   constructor(bytes: Uint8Array) {
@@ -100,15 +105,20 @@ export class Members implements Iterable<JsonMember> {
   }
 
   get length(): number {
-    return (this.#few.length + this.#packed) / SIZE;
+    return (this.#fewUsed + this.#packed) / SIZE;
   }
 
   /** Adds a member. `isPlain`: its key has neither escapes nor characters beyond ASCII. */
   add(keyStart: number, keyEnd: number, valueStart: number, valueEnd: number, isPlain: boolean): void {
-    const bytes = this.#bytes, few = this.#few, length = keyEnd - keyStart - 2;
+    const bytes = this.#bytes, few = this.#few, length = keyEnd - keyStart - 2, at = this.#fewUsed;
     const mark = isPlain ? markOf(length, bytes[keyStart + 1]!, bytes[keyEnd - 2]!) : UNMARKED;
-    if (few.length < FEW * SIZE) few.push(keyStart, keyEnd, valueStart, valueEnd, mark);
-    else this.#pack([keyStart, keyEnd, valueStart, valueEnd, mark]);
+    if (at === FEW * SIZE) return this.#pack([keyStart, keyEnd, valueStart, valueEnd, mark]);
+    few[at] = keyStart;
+    few[at + 1] = keyEnd;
+    few[at + 2] = valueStart;
+    few[at + 3] = valueEnd;
+    few[at + 4] = mark;
+    this.#fewUsed = at + SIZE;
   }
 
   /** A negative `index` counts from the end. */
@@ -119,9 +129,9 @@ export class Members implements Iterable<JsonMember> {
 
   /** Returns the index of the last member with this name before `end`, or -1. Of equal keys, Python keeps the last. */
   lastIndexOf(name: string, end = this.length): number {
-    const mark = markOf(name.length, name.charCodeAt(0), name.charCodeAt(name.length - 1));
+    const mark = markOf(name.length, name.charCodeAt(0), name.charCodeAt(name.length - 1)), few = this.#few;
     for (let place = end - 1; place >= 0; place--) {
-      const found = this.#number(place * SIZE + 4);
+      const found = place < FEW ? few[place * SIZE + 4] : this.#number(place * SIZE + 4);
       if ((found === mark || found === UNMARKED) && isNamed(this.#member(place), name)) return place;
     }
     return -1;
@@ -234,7 +244,11 @@ export function wholeNumberOf(member: JsonMember, max: number): number | null {
 
 /** Returns the decoded value if it is a string, else null. Lone surrogate escapes stay lone surrogates. */
 export function stringOf(member: JsonMember): string | null {
-  return member.bytes[member.valueStart] === QUOTE ? JSON.parse(rawValueOf(member)) : null;
+  const { bytes, valueStart, valueEnd } = member;
+  if (bytes[valueStart] !== QUOTE) return null;
+  // Most are plain ASCII, and need neither a decoder nor a parser.
+  if (plainStringEnd(bytes, valueStart) !== valueEnd) return JSON.parse(rawValueOf(member));
+  return Buffer.prototype.toString.call(bytes, "latin1", valueStart + 1, valueEnd - 1);
 }
 
 /** Tells whether the value is an object or an array. */

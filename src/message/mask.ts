@@ -16,7 +16,9 @@ const ENCODED_MEMBER = "payload_b64";
 const QUOTE = 0x22;
 const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
 const STRICT_UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-const ESCAPE = /\\+u([0-9a-f]{4})/gi;
+const ESCAPE = /\\+u([0-9a-f]{4})/gi, ZERO = /\0|\\x00/g;
+/** Escapes and zero bytes may hide a name. */
+const HIDING = /\\u|\0|\\x00/i;
 
 /** Hides the members {@link SECRET_MEMBERS} and more names. */
 export class Mask {
@@ -53,27 +55,44 @@ export class Mask {
   text(text: string): string {
     if (!this.#suspicious.test(text)) return text;
     const found = this.#assignment.exec(text);
-    // Escapes and zero bytes may hide a name.
-    const plain = text.replace(ESCAPE, (_, unit) => String.fromCharCode(parseInt(unit, 16))).replaceAll(
-      /\0|\\x00/g,
-      "",
-    );
-    const inPlain = this.#assignment.exec(plain);
-    if (inPlain && inPlain.index !== found?.index && plain !== text) {
-      const same = commonLength(plain.slice(0, inPlain.index), text);
-      return text.slice(0, Math.min(same, found?.index ?? Infinity)) + HIDDEN;
+    if (HIDING.test(text)) {
+      const plain = text.replace(ESCAPE, (_, unit) => String.fromCharCode(parseInt(unit, 16))).replaceAll(ZERO, "");
+      const inPlain = this.#assignment.exec(plain);
+      if (inPlain && inPlain.index !== found?.index && plain !== text) {
+        const same = commonLength(plain.slice(0, inPlain.index), text);
+        return text.slice(0, Math.min(same, found?.index ?? Infinity)) + HIDDEN;
+      }
     }
     return found ? text.slice(0, found.index + found[0].length) + HIDDEN : text;
   }
 
+  /** Whether a readable message has {@link HIDDEN} where a secret was, so that it is a copy without its secrets. */
+  isMasked(bytes: Uint8Array): boolean {
+    for (const { start, end, text } of this.#suspects(bytes)) {
+      if (
+        text === null ? isHidden(UTF8.decode(bytes.subarray(start, end))) : isHidden(text) && this.text(text) === text
+      ) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   /** `bytes`: a readable message. */
   #json(bytes: Uint8Array): string {
-    const scanner = new JsonScanner(bytes);
     let text = "", kept = 0;
-    const replace = (start: number, json: string) => {
-      text += UTF8.decode(bytes.subarray(kept, start)) + json;
-      kept = scanner.at;
-    };
+    for (const { start, end, text: value } of this.#suspects(bytes)) {
+      const masked = value === null ? HIDDEN : this.text(value);
+      if (masked === value) continue;
+      text += UTF8.decode(bytes.subarray(kept, start)) + JSON.stringify(masked);
+      kept = end;
+    }
+    return text + UTF8.decode(bytes.subarray(kept));
+  }
+
+  /** The strings of a readable message that may hold secrets, and with `text: null` the values of secret members. */
+  *#suspects(bytes: Uint8Array): Generator<{ start: number; end: number; text: string | null }> {
+    const scanner = new JsonScanner(bytes);
     while (scanner.at < bytes.length) {
       if (bytes[scanner.at] !== QUOTE) {
         scanner.at++;
@@ -81,21 +100,24 @@ export class Mask {
       }
       const start = scanner.at;
       scanner.skipString();
-      const value = JSON.parse(UTF8.decode(bytes.subarray(start, scanner.at))) as string;
-      const masked = this.text(value), end = scanner.at;
-      if (masked !== value) replace(start, JSON.stringify(masked));
+      const text = JSON.parse(UTF8.decode(bytes.subarray(start, scanner.at))) as string, end = scanner.at;
+      if (this.#suspicious.test(text)) yield { start, end, text };
       if (scanner.skipColon()) {
-        if (!this.hides(value)) continue;
+        if (!this.hides(text)) continue;
         const valueStart = scanner.at;
         scanner.skipValue(0);
-        replace(valueStart, `"${HIDDEN}"`);
+        yield { start: valueStart, end: scanner.at, text: null };
       } else {
         scanner.at = end;
         scanner.problem = null;
       }
     }
-    return text + UTF8.decode(bytes.subarray(kept));
   }
+}
+
+/** Whether a text holds {@link HIDDEN}, plain or as JSON escapes. */
+function isHidden(text: string): boolean {
+  return /(?:•|\\u2022){3}/i.test(text);
 }
 
 /** Length of the longest common beginning. */

@@ -4,6 +4,7 @@ import { findMember, type JsonMember, type JsonObject, numberOf, objectOf, strin
 import { HIDDEN, type Mask } from "./mask.ts";
 import { type ReadableMessage, readMessage, type UnreadableMessage } from "./read_message.ts";
 import { findStamp, type FoundStamp } from "./stamp.ts";
+import { fold, hasInOrder } from "./text_search.ts";
 import { REMEDIATION_MEMBER, SHED_MEMBER } from "./source_policy.ts";
 
 /** A value of a member; `undefined`: there is no such member, or it holds an object or an array. */
@@ -32,8 +33,12 @@ export interface MessageView {
   readonly groupText: string;
   /** The service's stamp; `null` if there is none. */
   readonly stamp: FoundStamp | null;
+  /** Id of the job that buried it; `null`: none did. */
+  readonly buriedBy: string | null;
   /** The whole message as text without secrets. */
   readonly text: string;
+  /** Whether {@link text} has each of these folded pieces behind the one before, in any case. */
+  holds(pieces: readonly string[]): boolean;
   /** The last top-level member with that name. Its secrets are hidden. */
   member(name: string): MemberValue;
 }
@@ -66,6 +71,8 @@ class LazyView implements MessageView {
   readonly #context: ViewContext;
   #read: ReadableMessage | UnreadableMessage | null = null;
   #text: string | null = null;
+  #folded: string | null = null;
+  #foldedRaw: string | null = null;
   #stamp: FoundStamp | null | undefined;
 
   constructor(message: PlacedMessage, context: ViewContext) {
@@ -97,7 +104,7 @@ class LazyView implements MessageView {
     if (this.bytes === null) return "oversize";
     const read = this.#reading();
     if (!read.readable) return read.reason;
-    return deathReasonIn(read) ?? (findMember(read, SHED_MEMBER) === null ? null : "shed");
+    return deathMember(read, "reason") ?? (findMember(read, SHED_MEMBER) === null ? null : "shed");
   }
 
   get failures(): number {
@@ -114,7 +121,10 @@ class LazyView implements MessageView {
   }
 
   get groupText(): string {
-    return this.#context.groupBy.map((name) => this.member(name) ?? "").join(" ").trim();
+    const { groupBy } = this.#context;
+    // Most sources group by one member.
+    if (groupBy.length === 1) return String(this.member(groupBy[0]!) ?? "").trim();
+    return groupBy.map((name) => this.member(name) ?? "").join(" ").trim();
   }
 
   get stamp(): FoundStamp | null {
@@ -125,8 +135,24 @@ class LazyView implements MessageView {
     return this.#stamp;
   }
 
+  get buriedBy(): string | null {
+    const object = this.#object();
+    return object === null ? null : deathMember(object, "job");
+  }
+
   get text(): string {
     return this.#text ??= this.bytes === null ? "" : this.#context.mask.message(this.bytes, this.#reading());
+  }
+
+  holds(pieces: readonly string[]): boolean {
+    return this.#mayHold(pieces) && hasInOrder(this.#folded ??= fold(this.text), pieces);
+  }
+
+  /** Looks at the bytes first, because most messages do not have the pieces, and masking takes longer than all else. */
+  #mayHold(pieces: readonly string[]): boolean {
+    if (this.bytes === null || pieces.some((piece) => OF_THE_MASK.test(piece))) return true;
+    const raw = this.#foldedRaw ??= fold(UTF8.decode(this.bytes));
+    return hasInOrder(raw, pieces) || WRITTEN_ANEW.test(raw);
   }
 
   member(name: string): MemberValue {
@@ -147,6 +173,12 @@ class LazyView implements MessageView {
   }
 }
 
+const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
+/** Characters that the mask adds. */
+const OF_THE_MASK = /["•]/;
+/** What the mask may write in other characters: escapes, control characters, and bytes that are not UTF-8. */
+// deno-lint-ignore no-control-regex
+const WRITTEN_ANEW = /\\[u/]|[\0-\x08\x0b-\x1f\x7f-\x9f\ufffd]/;
 const TRUE = 0x74, FALSE = 0x66, NULL = 0x6e;
 
 function valueOf(member: JsonMember, mask: Mask): MemberValue {
@@ -164,9 +196,9 @@ function valueOf(member: JsonMember, mask: Mask): MemberValue {
   }
 }
 
-/** The `reason` in the stamp of a dead message; `null` if there is none. */
-function deathReasonIn(message: JsonObject): string | null {
+/** A text that only the stamp of a dead message has; `null` if there is none. */
+function deathMember(message: JsonObject, name: "reason" | "job"): string | null {
   const member = findMember(message, REMEDIATION_MEMBER), record = member && objectOf(member);
-  const reason = record && findMember(record, "reason");
-  return reason && stringOf(reason);
+  const text = record && findMember(record, name);
+  return text && stringOf(text);
 }

@@ -10,6 +10,7 @@
 import { parseEventTime } from "./event_time.ts";
 import { groupOf } from "./group.ts";
 import type { MessageView } from "./message_view.ts";
+import { fold, hasInOrder } from "./text_search.ts";
 import {
   type FieldName,
   type Operand,
@@ -25,7 +26,7 @@ import {
 /** What a query reads of a message. */
 export type QuerySubject = Pick<
   MessageView,
-  "id" | "source" | "groupText" | "reason" | "ageMs" | "sizeBytes" | "failures" | "member" | "text"
+  "id" | "source" | "groupText" | "reason" | "ageMs" | "sizeBytes" | "failures" | "member" | "holds"
 >;
 
 /** A query that can be evaluated. */
@@ -151,7 +152,7 @@ class Compiler {
   #text(operand: Operand): Matches {
     this.fields.add("text");
     const pieces = operand.kind === "is" ? operand.pattern.map(fold).filter((piece) => piece !== "") : [];
-    return pieces.length === 0 ? () => true : ({ text }) => hasInOrder(fold(text), pieces);
+    return pieces.length === 0 ? () => true : (subject) => subject.holds(pieces);
   }
 
   #measured(term: QueryTerm, { parse, wanted, read }: Measure): Matches {
@@ -268,10 +269,6 @@ function toTime(value: ReturnType<QuerySubject["member"]>): number | undefined {
   return isTime ? parseEventTime(value, 0) : undefined;
 }
 
-function fold(text: string): string {
-  return text.toLowerCase();
-}
-
 function isAnything(pattern: Pattern): boolean {
   return pattern.length > 1 && pattern.every((piece) => piece === "");
 }
@@ -287,14 +284,4 @@ function matchWhole(pattern: Pattern): (text: string) => boolean {
     return folded.startsWith(first) && folded.endsWith(last) &&
       hasInOrder(folded.slice(first.length, folded.length - last.length), middle);
   };
-}
-
-function hasInOrder(text: string, pieces: readonly string[]): boolean {
-  let at = 0;
-  for (const piece of pieces) {
-    const found = text.indexOf(piece, at);
-    if (found < 0) return false;
-    at = found + piece.length;
-  }
-  return true;
 }

@@ -1,4 +1,6 @@
 /** The messages that an operator has chosen. Pure. */
+import type { MessageView } from "./message_view.ts";
+import { type CompiledQuery, compileQuery, type QuerySubject, type RejectedQuery } from "./query.ts";
 
 /** Lists of a source to choose from. The target is for looking only. */
 export const SELECTABLE_LISTS = ["dlq", "dead", "target"] as const;
@@ -14,7 +16,31 @@ export interface Selection {
   readonly query: string;
   /** Ids of which a message must have one; absent: any. */
   readonly ids?: readonly string[];
+  /** The instant that ages count to, in milliseconds since the epoch, so that every run decides alike; absent: now. */
+  readonly atMs?: number;
+  /** Id of the job that must have buried a message; absent: any, or none. */
+  readonly buriedBy?: string;
 }
 
 /** Most ids of a selection. */
 export const MAX_SELECTED_IDS = 10_000;
+
+/** A selection that can be evaluated. */
+export interface CompiledSelection extends Omit<CompiledQuery, "matches"> {
+  /** Whether a message of the list is selected. Pure; never throws unless the subject does. */
+  matches(subject: QuerySubject & Pick<MessageView, "buriedBy">): boolean;
+}
+
+/** Compiles a selection. Never throws. */
+export function compileSelection({ query, ids, buriedBy }: Selection): CompiledSelection | RejectedQuery {
+  const compiled = compileQuery(query);
+  if (!compiled.ok || (ids === undefined && buriedBy === undefined)) return compiled;
+  const wanted = ids && new Set(ids);
+  return {
+    ...compiled,
+    // The id takes longest to compute.
+    matches: (subject) =>
+      (buriedBy === undefined || subject.buriedBy === buriedBy) && compiled.matches(subject) &&
+      (wanted === undefined || wanted.has(subject.id)),
+  };
+}

@@ -43,6 +43,8 @@ export interface DeathStamp {
   readonly reason: DeadReason;
   /** ISO 8601 in UTC with milliseconds. */
   readonly failedAt: string;
+  /** Id of the job that buried it; absent: the service did. */
+  readonly job?: string;
 }
 
 /** Finds the stamp in the last top-level `_remediation`; null if it is missing or not an object. */
@@ -70,15 +72,20 @@ export function isSameStamp(a: ReplayStamp, b: ReplayStamp): boolean {
 
 /**
  * Formats a stamp as JSON text, as Python writes it. `sheds` is present only above 0. A dead message's stamp ends with the
- * `reason` and the message's own `failed_at` (JSON text; null: the message has none). `failures` is written as `3.0`, because
+ * `reason`, the `job` if one buried it, and the message's own `failed_at` (JSON text; null: the message has none). `failures` is written as `3.0`, because
  * older builds without `evidence` bury a message after three failures even in an outage. They read `3.0` as 0, so a rollback
  * buries nothing.
  */
-export function stampText(record: ReplayStamp, reason?: DeadReason, failedAt: string | null = null): string {
+export function stampText(
+  record: ReplayStamp,
+  death?: Pick<DeathStamp, "reason" | "job">,
+  failedAt: string | null = null,
+): string {
   const { failures, evidence, since, cycle, source } = record;
   const sheds = record.sheds > 0 ? `, "sheds": ${record.sheds}` : "";
   const own = failedAt === null ? "" : `, "failed_at": ${failedAt}`;
-  const ending = reason === undefined ? "" : `, "reason": ${quoteAscii(reason)}${own}`;
+  const job = death?.job === undefined ? "" : `, "job": ${quoteAscii(death.job)}`;
+  const ending = death === undefined ? "" : `, "reason": ${quoteAscii(death.reason)}${job}${own}`;
   return `{"failures": ${
     failures === 0 ? 0 : failures.toFixed(1)
   }, "evidence": ${evidence}${sheds}, "since": ${since}, ` +
@@ -116,7 +123,7 @@ export function stampDeath(
     cut: [FAILED_AT_MEMBER, REMEDIATION_MEMBER],
     append: [
       [FAILED_AT_MEMBER, quoteAscii(death.failedAt)],
-      [REMEDIATION_MEMBER, stampText(record, death.reason, ownFailedAt(message))],
+      [REMEDIATION_MEMBER, stampText(record, death, ownFailedAt(message))],
     ],
   });
 }

@@ -2,7 +2,15 @@
 import { sealEnvelope } from "./envelope.ts";
 import { type CycleTally, weigh } from "../cycle/evidence.ts";
 import { findMember, isContainer, isFalsy, type JsonObject, numberOf } from "./json_object.ts";
-import { findStamp, type FoundStamp, MAX_COUNT, type ReplayStamp, stampDeath, stampReplay } from "./stamp.ts";
+import {
+  type DeathStamp,
+  findStamp,
+  type FoundStamp,
+  MAX_COUNT,
+  type ReplayStamp,
+  stampDeath,
+  stampReplay,
+} from "./stamp.ts";
 import { readMessage } from "./read_message.ts";
 import { type DeadReason, FAILED_AT_MEMBER, SHED_MEMBER, type SourcePolicy } from "./source_policy.ts";
 
@@ -72,12 +80,12 @@ export function decide(bytes: Uint8Array, context: VerdictContext): Verdict {
 /** Buries a message because an operator wants it in the dead list. Pure, like {@link decide}. */
 export function buryAsAsked(
   bytes: Uint8Array,
-  { context, detail }: { context: VerdictContext; detail: string },
+  { context, detail, job }: { context: VerdictContext; detail: string; job: string },
 ): { readonly payload: Uint8Array } {
   const message = readMessage(bytes);
-  if (!message.readable) return enclose(bytes, { reason: "buried", detail, context });
+  if (!message.readable) return enclose(bytes, { reason: "buried", detail, context, job });
   const record = nextRecord(message, { found: findStamp(message), context });
-  return bury(message, { reason: "buried", detail, record, context });
+  return bury(message, { reason: "buried", detail, record, context, job });
 }
 
 /** Returns the cycle in a stamp; null if it cannot be a cycle of this source. Any producer may write a stamp. */
@@ -174,7 +182,7 @@ function addOne(count: number): number {
 }
 
 /** The first required member that is missing or empty, in words; null if the message has all of them. */
-function findLacking(message: JsonObject, required: readonly string[]): string | null {
+export function findLacking(message: JsonObject, required: readonly string[]): string | null {
   for (const name of required) {
     const member = findMember(message, name);
     if (member === null) return `required member "${name}" is missing`;
@@ -188,10 +196,11 @@ interface Burial {
   readonly detail: string;
   readonly record: ReplayStamp;
   readonly context: VerdictContext;
+  readonly job?: string;
 }
 
-function bury(message: JsonObject, { reason, detail, record, context }: Burial): Judgement {
-  const death = { reason, failedAt: context.failedAt };
+function bury(message: JsonObject, { reason, detail, record, context, job }: Burial): Judgement {
+  const death = deathOf({ reason, context, job });
   const stamped = stampDeath(message, { record, death });
   // The message's own `failed_at` is one level deeper now. If it is a container, it may exceed the maximum nesting.
   const mayBeTooDeep = hasContainer(message, FAILED_AT_MEMBER) && !readMessage(stamped).readable;
@@ -204,9 +213,15 @@ function hasContainer(message: JsonObject, name: string): boolean {
   return member !== null && isContainer(member);
 }
 
-function enclose(bytes: Uint8Array, { reason, detail, context }: Omit<Burial, "record">): Judgement {
+function deathOf(
+  { reason, context, job }: Pick<Burial, "reason" | "context"> & { job: string | undefined },
+): DeathStamp {
+  return { reason, failedAt: context.failedAt, ...(job === undefined ? {} : { job }) };
+}
+
+function enclose(bytes: Uint8Array, { reason, detail, context, job }: Omit<Burial, "record">): Judgement {
   const since = Math.floor(context.cycleStartedAtMs / 1_000);
   const record = { ...NO_COUNTS, since, cycle: context.cycle, source: context.policy.name };
-  const payload = sealEnvelope(bytes, { record, death: { reason, failedAt: context.failedAt } });
+  const payload = sealEnvelope(bytes, { record, death: deathOf({ reason, context, job }) });
   return { action: "dead", reason, payload, detail };
 }

@@ -9,9 +9,11 @@ import type { JobStore } from "../jobs/job_store.ts";
 import type { LiveSettings } from "../mutt/dynamic_keys.ts";
 import type { VaultSecrets } from "../mutt/vault.ts";
 import type { Log } from "../observability/log.ts";
+import type { EditStore } from "../redis/edit_store.ts";
 import type { ListReader } from "../redis/list_reader.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import type { SourceControl } from "../redis/source_control.ts";
+import type { StagingStore } from "../redis/staging_store.ts";
 import type { ReplayStore } from "../replay/store.ts";
 import type { OldestMessage } from "../replay/depth_watch.ts";
 import type { Leadership } from "../replay/leadership.ts";
@@ -36,6 +38,10 @@ export interface OperatedSource {
   readonly lists: ListReader;
   /** Its jobs: plans, requests, results. */
   readonly jobs: JobStore;
+  /** Replaces one of its messages. */
+  readonly edits: EditStore;
+  /** Keeps the messages of an import until its job adds them. */
+  readonly staging: StagingStore;
   /** The oldest message of its DLQ at the last measurement; `null` if the DLQ was empty. Does no IO. */
   oldest(): OldestMessage | null;
   /** Resolves when every gate that polls in the background has a first result. */
@@ -114,7 +120,7 @@ export interface RunningSource {
   readonly parts:
     & Pick<
       OperatedSource,
-      "setup" | "board" | "replay" | "leadership" | "oldest" | "flow" | "lists"
+      "setup" | "board" | "replay" | "leadership" | "oldest" | "flow" | "lists" | "jobs" | "edits" | "staging"
     >
     & { readonly control: Pick<SourceControl, keyof SourceControl> };
   readonly loop: Pick<ReplayLoop, "isStarted" | "isTurning" | "wake">;
@@ -125,7 +131,9 @@ export interface ServiceContext extends OperationContext {
   readonly version: string;
   readonly podName: string;
   /** The current settings. */
-  readonly live: { current(): Pick<Settings, "enabled" | "moogHealthCheckEnabled" | "moogWebhookUrl"> };
+  readonly live: {
+    current(): Pick<Settings, "enabled" | "moogHealthCheckEnabled" | "moogWebhookUrl" | "maxMessageBytes">;
+  };
   readonly connections: Pick<RedisConnections, "isReady" | "lastErrorCode">;
   /** The running sources. */
   readonly sources: () => readonly RunningSource[];

@@ -235,7 +235,8 @@ function estimate({ snapshot, gates, flow }: SourceFacts, activity: Activity): E
   return { ...likely, seconds: Math.ceil(depth / likely.perSecond), reason: null };
 }
 
-function likelyRate(
+/** How fast this many messages would go, and what that is from; `null`: it cannot be said. */
+export function likelyRate(
   { batchSize, intervalMs, mostPerSecond, movedPerSecond }: SourceFlow,
   depth: number,
 ): { readonly perSecond: number; readonly basis: "observed" | "pace" | "batch" } | null {

@@ -38,11 +38,11 @@ export const exportMessages = {
 async function* exportLines(context: LookContext, input: ExportInput): AsyncGenerator<string> {
   const { raw = false } = input, selection = openSelection(context, input);
   if (raw) await allowRaw(context, selection);
-  const { source, list, query: { canonical: query } } = selection;
-  const depth = await source.lists.depth(list), nowMs = context.clock.nowMs();
-  yield formatHeader({ source: source.setup.policy.name, list, query, masked: !raw, depth, at: toIso(nowMs) });
+  const { source, selection: { list, atMs }, query: { canonical: query } } = selection;
+  const depth = await source.lists.depth(list);
+  yield formatHeader({ source: source.setup.policy.name, list, query, masked: !raw, depth, at: toIso(atMs) });
   let messages = 0, skipped = 0;
-  for await (const { matching } of scan(selection, { nowMs, signal: context.signal })) {
+  for await (const { matching } of scan(selection, { signal: context.signal })) {
     for (const view of matching) {
       if (view.bytes === null) skipped++;
       else messages++;
@@ -61,7 +61,7 @@ function formatLine(view: MessageView, raw: boolean): string {
 /** @throws OperationError `forbidden`; StoreError if the journal cannot be written */
 async function allowRaw(
   { actor, journal, correlationId }: LookContext,
-  { source, list, query }: OpenSelection,
+  { source, selection: { list }, query }: OpenSelection,
 ): Promise<void> {
   if (actor.role !== "admin") {
     throw new OperationError("forbidden", `raw needs role admin; ${actor.name} has role ${actor.role}`);

@@ -80,7 +80,7 @@ type Sample = Static<typeof SAMPLE>;
 
 async function* countGroups(context: LookContext, input: GroupsInput): AsyncGenerator<GroupsItem> {
   const selection = openSelection(context, input), { limit = DEFAULT_LIMIT, top = DEFAULT_GROUPS } = input;
-  const { source, list } = selection, nowMs = context.clock.nowMs(), { signal } = context;
+  const { source, selection: { list, atMs: nowMs } } = selection, { signal } = context;
   const sampleOf = (view: MessageView): Sample => ({
     ...{ id: view.id, place: view.place, shown: shownMembers(view, source) },
   });
@@ -88,7 +88,7 @@ async function* countGroups(context: LookContext, input: GroupsInput): AsyncGene
   const depth = await source.lists.depth(list), sampled = depth > limit;
   let scanned = 0, matched = 0, reported = 0, movedOn = false;
   for await (
-    const chunk of sampled ? scanSample(selection, { depth, limit, nowMs, signal }) : scan(selection, { nowMs, signal })
+    const chunk of sampled ? scanSample(selection, { depth, limit, signal }) : scan(selection, { signal })
   ) {
     scanned = chunk.scanned;
     matched += chunk.matching.length;
@@ -109,10 +109,10 @@ async function* countGroups(context: LookContext, input: GroupsInput): AsyncGene
 
 /** Looks at some neighbouring messages at even distances. */
 async function* scanSample(
-  { source, list, query: { matches } }: OpenSelection,
-  { depth, limit, nowMs, signal }: { depth: number; limit: number; nowMs: number; signal: AbortSignal },
+  { source, selection: { list, atMs }, query: { matches } }: OpenSelection,
+  { depth, limit, signal }: { depth: number; limit: number; signal: AbortSignal },
 ): AsyncGenerator<ScannedChunk> {
-  const view = createViewer(source, { list, nowMs });
+  const view = createViewer(source, { list, nowMs: atMs });
   const reads = Math.floor(Math.min(limit, SAMPLE_MESSAGES) / NEIGHBOURS), total = reads * NEIGHBOURS;
   let scanned = 0;
   for (let read = 0; read < reads && !signal.aborted; read++) {

@@ -28,7 +28,8 @@ export function fits(schema: JsonSchema, value: unknown): boolean {
 
 type SchemaError = ReturnType<typeof Errors>[number];
 
-function findProblems(schema: SchemaObject, input: unknown): InputProblem[] {
+/** Returns every member that is unknown, missing or not valid. Give an input with its defaults. */
+export function findProblems(schema: SchemaObject, input: unknown): InputProblem[] {
   const errors = Errors(schema as unknown as TSchema, input).filter(({ keyword }) => keyword !== "boolean");
   const unions = errors.filter(({ keyword }) => keyword === "anyOf" || keyword === "oneOf");
   // What each branch of a union says is noise beside what the whole of it wants.
@@ -80,10 +81,10 @@ function fieldName(path: readonly string[]): string {
   return name === "" ? "input" : name;
 }
 
-/** A short value as it is; the beginning of a text; `null` for what is not shown. */
+/** `null` for what is not shown. */
 function shown(value: unknown, { writeOnly }: SchemaObject): unknown {
   if (writeOnly === true || value === undefined || (typeof value === "object" && value !== null)) return null;
-  return typeof value === "string" && value.length > SHOWN_CHARACTERS ? `${value.slice(0, SHOWN_CHARACTERS)}…` : value;
+  return value;
 }
 
 /** Describes a valid value; completes "is not". */

@@ -4,7 +4,7 @@ import { quote } from "../config/redact.ts";
 import { Mask } from "../message/mask.ts";
 import { type MessageView, type PlacedMessage, viewMessage } from "../message/message_view.ts";
 import { LIST_NAMES, type ListName } from "../redis/list_reader.ts";
-import type { LookContext, OperatedSource } from "./context.ts";
+import type { LookContext } from "./context.ts";
 import { OperationError } from "./operation.ts";
 
 /** Longest text of a member in a row, in characters. */
@@ -25,13 +25,16 @@ export const SHOWN = Type.Record(
   Type.Union([Type.String(), Type.Number(), Type.Boolean(), Type.Null()]),
 );
 
-/** Finds a source by its name. @throws OperationError `not_found` */
-export function findSource({ sources }: LookContext, name: string): LookedSource {
+/** Finds the parts of a source by its name. @throws OperationError `not_found` */
+export function findSource<Parts extends Pick<LookedSource, "setup">>(
+  { sources }: { readonly sources: () => readonly { readonly parts: Parts }[] },
+  name: string,
+): Parts {
   return findRunning(sources(), name).parts;
 }
 
 /** Finds a running source by its name. @throws OperationError `not_found` */
-export function findRunning<Source extends { readonly parts: Pick<OperatedSource, "setup"> }>(
+export function findRunning<Source extends { readonly parts: Pick<LookedSource, "setup"> }>(
   all: readonly Source[],
   name: string,
 ): Source {

@@ -1,6 +1,7 @@
 /** An operation: one user action with one definition for every interface (command line, HTTP). */
 import type { TSchema } from "typebox";
 import { type Role, ROLES } from "../config/api_keys.ts";
+import { looksSecret } from "../config/redact.ts";
 import { explainRedisError } from "../redis/advice.ts";
 import { StoreError } from "../redis/errors.ts";
 
@@ -89,7 +90,7 @@ export type OperationErrorCode = (typeof OPERATION_ERROR_CODES)[number];
 /** A member of the input that cannot be used. */
 export interface InputProblem {
   readonly field: string;
-  /** The value, or what stands for it; never a secret or a message. */
+  /** The value, or what stands for it. {@link OperationError} hides and shortens texts; a message must not be in it. */
   readonly value: unknown;
   /** A usable value in words; completes "is not". */
   readonly wanted: string;
@@ -102,7 +103,21 @@ export function describeProblem({ field, value, wanted }: InputProblem): string 
 
 /** An error that names every problem of an input. */
 export function invalidInput(problems: readonly InputProblem[]): OperationError {
-  return new OperationError("invalid", problems.map(describeProblem).join("; "), problems);
+  const shown = problems.map(toShown);
+  return new OperationError("invalid", shown.map(describeProblem).join("; "), shown);
+}
+
+/** Longest text of a value, in characters. */
+const SHOWN_CHARACTERS = 80;
+/** Ids and cursors look like secrets. */
+const ID = /^(\d+\.)?[a-z]_[0-9a-f]{1,40}$/;
+
+/** Hides a text that looks like a secret in the wrong place, and shortens it: answers are kept, and clients log them. */
+function toShown(problem: InputProblem): InputProblem {
+  const { value } = problem;
+  if (typeof value !== "string") return problem;
+  if (looksSecret(value) && !ID.test(value)) return { ...problem, value: "[redacted]" };
+  return value.length > SHOWN_CHARACTERS ? { ...problem, value: `${value.slice(0, SHOWN_CHARACTERS)}…` } : problem;
 }
 
 /** Thrown by an operation that refuses. The message is shown to the caller. */
@@ -114,7 +129,7 @@ export class OperationError extends Error {
   constructor(code: OperationErrorCode, message: string, problems: readonly InputProblem[] = []) {
     super(message);
     this.code = code;
-    this.problems = problems;
+    this.problems = problems.map(toShown);
   }
 
   /** Whether the same request may work later. */

@@ -1,9 +1,22 @@
 /** Every operation, in display order. */
+import { bury } from "./bury.ts";
+import { jobs } from "./jobs.ts";
+import { jobsCancel } from "./jobs_cancel.ts";
+import { jobsConfirm } from "./jobs_confirm.ts";
+import { jobsPause } from "./jobs_pause.ts";
+import { jobsResume } from "./jobs_resume.ts";
+import { jobsShow } from "./jobs_show.ts";
+import { jobsUndo } from "./jobs_undo.ts";
+import { purge } from "./purge.ts";
+import { redrive } from "./redrive.ts";
+import { revive } from "./revive.ts";
 import { browse } from "./browse.ts";
 import { check } from "./check.ts";
 import { config } from "./config.ts";
+import { edit } from "./edit.ts";
 import { exportMessages } from "./export.ts";
 import { groups } from "./groups.ts";
+import { importMessages } from "./import.ts";
 import { journal } from "./journal.ts";
 import { explain } from "./explain.ts";
 import { once } from "./once.ts";
@@ -22,5 +35,7 @@ export const OPERATIONS = [
   ...[status, explain, slo] as const,
   ...[browse, search, groups, show, exportMessages, journal, verify] as const,
   ...[pause, resume, release, replayNow] as const,
+  ...[redrive, bury, revive, purge, edit, importMessages] as const,
+  ...[jobs, jobsShow, jobsConfirm, jobsPause, jobsResume, jobsCancel, jobsUndo] as const,
   ...[check, config, once] as const,
 ] as const;

@@ -56,9 +56,13 @@ export const search = {
 async function* findMessages(context: LookContext, input: SearchInput): AsyncGenerator<SearchItem> {
   const selection = openSelection(context, input), { limit = DEFAULT_ROWS } = input;
   const { source, query: { canonical } } = selection;
-  const nowMs = context.clock.nowMs();
   let scanned = 0, matched = 0, rows = 0, reported = 0, movedOn = false;
-  for await (const chunk of scan(selection, { nowMs, signal: context.signal })) {
+  if (canonical === "" && limit === 0) {
+    matched = await source.lists.depth(selection.selection.list);
+    yield { kind: "end", scanned, matched, rows, isComplete: true, movedOn };
+    return;
+  }
+  for await (const chunk of scan(selection, { signal: context.signal })) {
     scanned = chunk.scanned;
     matched += chunk.matching.length;
     movedOn ||= chunk.movedOn;

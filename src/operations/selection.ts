@@ -1,9 +1,10 @@
 /** Messages that a person chose: those of one list of a source that match a query. */
 import Type, { type Static } from "typebox";
-import { type CompiledQuery, compileQuery } from "../message/query.ts";
+import { looksSecret } from "../config/redact.ts";
 import type { MessageView } from "../message/message_view.ts";
+import { type CompiledSelection, compileSelection, type Selection } from "../message/selection.ts";
 import { MAX_QUERY_CHARACTERS } from "../message/query_syntax.ts";
-import type { ListName } from "../redis/list_reader.ts";
+import type { WalkOptions } from "../redis/list_reader.ts";
 import type { LookContext } from "./context.ts";
 import { createViewer, findSource, LIST, type LookedSource, SOURCE } from "./looked_source.ts";
 import { OperationError } from "./operation.ts";
@@ -21,11 +22,11 @@ export const SELECTION_MEMBERS = {
 };
 const SELECTION = Type.Object(SELECTION_MEMBERS);
 
-/** What is selected, with its source. */
+/** A selection, ready to be looked for. */
 export interface OpenSelection {
   readonly source: LookedSource;
-  readonly list: ListName;
-  readonly query: CompiledQuery;
+  readonly selection: Selection & { readonly atMs: number };
+  readonly query: CompiledSelection;
 }
 
 /** Messages that were looked at together. */
@@ -44,27 +45,33 @@ export interface ScannedChunk {
 
 /** Finds the source and compiles the query. @throws OperationError with every problem of the query */
 export function openSelection(
-  context: LookContext,
+  context: Pick<LookContext, "sources" | "clock">,
   { source: name, list = "dlq", query: text = "" }: Static<typeof SELECTION>,
+  more: Pick<Selection, "ids" | "atMs" | "buriedBy"> = {},
 ): OpenSelection {
-  const source = findSource(context, name), query = compileQuery(text);
-  if (query.ok) return { source, list, query };
+  const source = findSource(context, name);
+  const selection = { atMs: context.clock.nowMs(), ...more, source: name, list, query: text };
+  const query = compileSelection(selection);
+  if (query.ok) return { source, selection, query };
   const problems = query.problems.map(({ position, found, wanted }) => ({
     field: "query",
     value: text,
-    wanted: `at character ${position}, instead of ${found}: ${wanted}`,
+    wanted: `at character ${position}, instead of ${looksSecret(found) ? "[redacted]" : found}: ${wanted}`,
   }));
   throw new OperationError("invalid", `the query has ${problems.length === 1 ? "a problem" : "problems"}`, problems);
 }
 
-/** Walks the list from its oldest message to the one that is the newest now. Ends early if the signal is aborted. */
+/**
+ * Walks the list from its oldest message to the watermark; default: to the one that is the newest now. Ends early if the signal is
+ * aborted.
+ */
 export async function* scan(
-  { source, list, query: { matches } }: OpenSelection,
-  { nowMs, signal }: { nowMs: number; signal: AbortSignal },
+  { source, selection: { list, atMs }, query: { matches } }: OpenSelection,
+  options: Pick<WalkOptions, "signal" | "watermark">,
 ): AsyncGenerator<ScannedChunk> {
-  const view = createViewer(source, { list, nowMs });
+  const view = createViewer(source, { list, nowMs: atMs });
   let scanned = 0;
-  for await (const { rows, end, movedOn } of source.lists.walk(list, { signal })) {
+  for await (const { rows, end, movedOn } of source.lists.walk(list, options)) {
     scanned += rows.length;
     const matching = rows.map(view).filter(matches);
     yield { matching, scanned, total: Math.max(scanned, scanned + end - rows.at(-1)!.place), end, movedOn };

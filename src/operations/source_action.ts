@@ -39,7 +39,9 @@ export async function actOnSource<Input extends { readonly source: string; reado
   const result = await act(source, by);
   source.loop.wake();
   const why = reason === "" ? "" : ` (${reason})`;
-  context.log.info(operation, `Remediation: ${by}: ${name}: ${result}${why}`, { source: name, actor: by });
+  context.log.info(operation, `Remediation: ${by}: ${name}: ${result}${why}`, {
+    ...{ source: name, actor: by, correlation_id: context.correlationId },
+  });
   const entry = operationEntry(context.actor, {
     ...{ operation, source: name, correlationId: context.correlationId, result },
     input: reason === "" ? {} : { reason },

@@ -5,7 +5,7 @@
  *   message includes that message and compares it, in one command. If it is not there, it is searched near by.
  * - While a job sweeps, the DLQ goes on in its shelf. A script reads both at one instant.
  * - The size of a message is known only once Redis has read it. A script reads a few at a time, stops at the bounds, and only
- *   describes a message that is too large.
+ *   describes a message that is too large. A long walk over small messages reads them by LRANGE (`range_reader.ts`).
  */
 import type { Buffer } from "node:buffer";
 import { idOfDigest, messageId } from "../message/message_id.ts";
@@ -13,6 +13,7 @@ import type { SourcePolicy } from "../message/source_policy.ts";
 import type { RedisClient } from "./cluster.ts";
 import { unknownAnswer } from "./errors.ts";
 import { shelfKey } from "./keys.ts";
+import { RangeReader, type WalkConnection } from "./range_reader.ts";
 import { SAMPLE_BYTES } from "./sample.ts";
 import { loadScript, type Script } from "./scripts.ts";
 import readList from "./scripts/read_list.lua" with { type: "text" };
@@ -65,9 +66,19 @@ export interface Watermark {
   readonly digest: string;
 }
 
+/** Options of a {@link ListReader}. */
+export interface ListReaderOptions {
+  /** A larger message is described and not read. */
+  readonly maxMessageBytes: number;
+  /** Opens a connection for a long walk, which is released at its end; default: the script reads every message. */
+  readonly openForWalk?: () => WalkConnection;
+  /** A walk over more messages than this opens one; default: 5,000. */
+  readonly rangesFrom?: number;
+}
+
 /** Options of a walk. */
 export interface WalkOptions {
-  /** Bounds of each read; default: {@link WALK_BOUNDS}. */
+  /** Bounds of each read; default: 500 messages and 250 KB. */
   readonly bounds?: ReadBounds;
   /** Abort to end the walk. */
   readonly signal?: AbortSignal;
@@ -86,9 +97,12 @@ export interface WalkChunk {
   readonly movedOn: boolean;
 }
 
-/** Bounds of a read: well below a millisecond of Redis for messages of 400 bytes. */
-export const WALK_BOUNDS: ReadBounds = { messages: 200, bytes: 102_400 };
-const LOOK_BOUNDS = WALK_BOUNDS;
+/** Bounds of a read by the script: well below a millisecond of Redis for messages of 400 bytes. */
+const LOOK_BOUNDS: ReadBounds = { messages: 200, bytes: 102_400 };
+/** Default bounds of a walk's reads. Only an LRANGE takes so many. */
+const WALK_BOUNDS: ReadBounds = { messages: 500, bytes: 256_000 };
+/** A walk over more messages than this gets a connection of its own. */
+const RANGES_FROM = 5_000;
 const PAGE_BYTES = 1_048_576;
 /** Reads of a search towards older messages, where pops move a message, and then towards newer ones. */
 const READS_DOWN = 20, READS_UP = 5;
@@ -118,6 +132,11 @@ export class ListRow {
   /** Id of the message (`messageId`). That of a message too large to read is made from its two ends. */
   get id(): string {
     return this.#id ||= this.bytes === null ? idOfDigest(this.#sample) : messageId(this.bytes);
+  }
+
+  /** Whether it is these bytes. */
+  isOf(message: Buffer): boolean {
+    return this.bytes?.equals(message) ?? false;
   }
 
   /** Whether both are the same bytes. */
@@ -160,16 +179,37 @@ interface Rows {
   readonly rows: readonly ListRow[];
 }
 
+/** Messages behind those seen. `shift`: so much smaller their places are now. */
+interface RowsBehind extends Rows {
+  readonly shift: number;
+  readonly movedOn: boolean;
+}
+
+/** How a walk reads. */
+interface WalkRead {
+  readonly bounds: ReadBounds;
+  readonly signal: AbortSignal | undefined;
+  /** `null`: by the script only. */
+  readonly ranges: RangeReader | null;
+}
+
 /** Reads the lists of one source. Changes nothing. Calls reject with a `StoreError`. Any number may run at a time. */
 export class ListReader {
   readonly #policy: SourcePolicy;
   readonly #maxMessageBytes: number;
+  readonly #openForWalk: (() => WalkConnection) | null;
+  readonly #rangesFrom: number;
   readonly #script: Script;
 
-  /** `maxMessageBytes`: a larger message is described and not read. */
-  constructor(reader: RedisClient, policy: SourcePolicy, { maxMessageBytes }: { maxMessageBytes: number }) {
+  constructor(
+    reader: RedisClient,
+    policy: SourcePolicy,
+    { maxMessageBytes, openForWalk, rangesFrom = RANGES_FROM }: ListReaderOptions,
+  ) {
     this.#policy = policy;
     this.#maxMessageBytes = maxMessageBytes;
+    this.#openForWalk = openForWalk ?? null;
+    this.#rangesFrom = rangesFrom;
     this.#script = loadScript(reader, { name: "readList", keys: 2, lua: readList });
   }
 
@@ -241,37 +281,66 @@ export class ListReader {
     { bounds = WALK_BOUNDS, signal, watermark }: WalkOptions = {},
   ): AsyncGenerator<WalkChunk> {
     let end = await this.#findEnd(list, watermark);
-    let reading = this.#readOn(list, [], { bounds, signal });
-    while (!signal?.aborted) {
-      const { rows, depth, shift, movedOn } = await reading;
-      end -= shift;
-      const within = rows.filter(({ place }) => place <= end), last = within.at(-1);
-      if (last === undefined) return;
-      if (last.place < end) {
-        reading = this.#readOn(list, within, { bounds, signal });
-        // The caller may end the walk before this read is awaited.
-        reading.catch(() => {});
+    const ranges = end > this.#rangesFrom ? this.#openRanges(list) : null;
+    try {
+      let reading = this.#readOn(list, [], { bounds, signal, ranges });
+      while (!signal?.aborted) {
+        const { rows, depth, shift, movedOn } = await reading;
+        end -= shift;
+        const isLast = rows.length === 0 || rows.at(-1)!.place >= end;
+        const within = isLast ? rows.filter(({ place }) => place <= end) : rows;
+        if (within.length === 0) return;
+        if (!isLast) {
+          reading = this.#readOn(list, within, { bounds, signal, ranges });
+          // The caller may end the walk before this read is awaited.
+          reading.catch(() => {});
+        }
+        yield { rows: within, depth, end, movedOn };
+        if (isLast) return;
       }
-      yield { rows: within, depth, end, movedOn };
-      if (last.place >= end) return;
+    } finally {
+      ranges?.release();
     }
+  }
+
+  #openRanges(list: ListName): RangeReader | null {
+    if (this.#openForWalk === null) return null;
+    const { dlq, [list]: key } = this.#policy, maxMessageBytes = this.#maxMessageBytes;
+    return new RangeReader(this.#openForWalk(), {
+      ...{ list: key, shelf: shelfKey(dlq), hasShelf: list === "dlq", maxMessageBytes },
+    });
   }
 
   /** Place of the last message of a walk. */
   async #findEnd(list: ListName, watermark?: Watermark): Promise<number> {
     const depth = await this.depth(list);
-    if (!watermark) return depth;
-    const near = Math.min(depth, watermark.depth), id = idOfDigest(watermark.digest);
-    const newest = await this.#findNear(list, { near, isWanted: (row) => row.id === id });
-    return newest?.place ?? near;
+    return watermark ? await this.findWatermark(list, watermark) ?? Math.min(depth, watermark.depth) : depth;
+  }
+
+  /** Returns the place of the message that was the newest; `null`: it is not in the list near its place any more. */
+  async findWatermark(list: ListName, { depth, digest }: Watermark): Promise<number | null> {
+    const near = Math.min(await this.depth(list), depth), id = idOfDigest(digest);
+    return (await this.#findNear(list, { near, isWanted: (row) => row.id === id }))?.place ?? null;
   }
 
   /** Reads behind the last of the messages seen so far; from the oldest on if there are none, or if all have left the list. */
-  async #readOn(
+  async #readOn(list: ListName, seen: readonly ListRow[], { bounds, signal, ranges }: WalkRead): Promise<RowsBehind> {
+    const last = seen.at(-1), range = last && await ranges?.read(last.place, bounds) || null;
+    if (last && range?.messages[0] && last.isOf(range.messages[0])) {
+      const rows = range.messages.slice(1).map((message, i) => new ListRow(last.place + 1 + i, message));
+      return { depth: range.depth, rows, shift: 0, movedOn: false };
+    }
+    const messages = Math.min(bounds.messages, LOOK_BOUNDS.messages), bytes = Math.min(bounds.bytes, LOOK_BOUNDS.bytes);
+    const found = await this.#readOnByScript(list, seen, { bounds: { messages, bytes }, signal });
+    await ranges?.look(found.rows, bounds.messages);
+    return found;
+  }
+
+  async #readOnByScript(
     list: ListName,
     seen: readonly ListRow[],
-    { bounds, signal }: { bounds: ReadBounds; signal: AbortSignal | undefined },
-  ): Promise<Rows & { shift: number; movedOn: boolean }> {
+    { bounds, signal }: Pick<WalkRead, "bounds" | "signal">,
+  ): Promise<RowsBehind> {
     const last = seen.at(-1);
     if (!last) {
       return { ...await this.#read(list, { place: 1, direction: "newer", ...bounds }), shift: 0, movedOn: false };

@@ -5,7 +5,7 @@
  */
 import type { ChunkBounds } from "../cycle/chunk.ts";
 
-/** Distance between the places ahead that are sampled. So at most this many neighbours are read without a look. */
+/** Default distance between the places ahead that are sampled. So at most this many neighbours are read without a look. */
 const STEP = 32;
 /** An LRANGE may return this many times the bytes of a chunk if all its messages are as long as the longest sample. */
 const MOST_CHUNKS = 32;
@@ -30,19 +30,25 @@ export interface ReadSizes {
 
 /** Adapts to the sizes of a source's messages. The first read is by the script. */
 export class ReadMode {
+  readonly #step: number;
   /** Mean size of the messages of the last read; `null`: not known, or of no use. */
   #meanBytes: number | null = null;
   #longestAhead = 0;
   #pause = 0;
   #nextPause = FIRST_PAUSE;
 
+  /** `step`: distance between samples; default: 32. */
+  constructor({ step = STEP }: { step?: number } = {}) {
+    this.#step = step;
+  }
+
   /** Plans the next read. */
-  plan({ messages, bytes }: ChunkBounds): ReadPlan {
+  plan({ messages, bytes }: Pick<ChunkBounds, "messages" | "bytes">): ReadPlan {
     const fitting = this.#meanBytes === null ? 1 : Math.max(1, Math.floor(bytes / this.#meanBytes));
     const range = Math.min(messages, fitting);
     const isSafe = this.#meanBytes !== null && this.#pause === 0 && range * this.#longestAhead <= MOST_CHUNKS * bytes;
     const ahead = this.#meanBytes === null ? messages : range;
-    return { range: isSafe ? range : 0, step: STEP, samples: Math.floor(ahead / STEP) };
+    return { range: isSafe ? range : 0, step: this.#step, samples: Math.floor(ahead / this.#step) };
   }
 
   /** Records what a read has found. */

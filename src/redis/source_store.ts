@@ -79,15 +79,16 @@ export interface JobStores {
   release(): void;
 }
 
-/** Opens the job's own connection in the background. */
+/** Opens the job's own connection in the background. `trashOf`: id of the job whose trash it brings back; `null`: none. */
 export function openJobStores(
   policy: SourcePolicy,
   job: Pick<RunningJob, "id" | "verb" | "list">,
-  { connections, readBudget, token, instance }: {
+  { connections, readBudget, token, instance, trashOf }: {
     connections: RedisConnections;
     readBudget: ReadBudget;
     token: string;
     instance: string;
+    trashOf: string | null;
   },
 ): JobStores {
   const { reader, committer } = connections;
@@ -95,7 +96,7 @@ export function openJobStores(
   const drain = new BudgetedStore(readBudget, { reader, committer, mover }, policy, { token, instance, job: job.id });
   return {
     drain,
-    sweep: new SweepStore({ committer, mover }, policy, job, { token }),
+    sweep: new SweepStore({ committer, mover }, policy, job, { token, trashOf }),
     readArrivals: createNewestReader(reader, [policy.dlq, jobListKey(policy.dlq, job.id)]),
     isReady: () => connections.isReady(mover),
     release: () => {

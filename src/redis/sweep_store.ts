@@ -4,6 +4,7 @@
  *
  * Use it for one move at a time. A lost reply is settled with {@link SweepStore.resolveLost} before the next one.
  */
+import { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
 import type { Chunk, ChunkBounds } from "../cycle/chunk.ts";
 import type { JobPhase, RunningJob } from "../cycle/running_job.ts";
@@ -13,10 +14,13 @@ import { inOneWrite } from "./bulk_command.ts";
 import { ChunkReader } from "./chunk_reader.ts";
 import type { RedisClient } from "./cluster.ts";
 import { unknownAnswer } from "./errors.ts";
+import { createNewestReader, type ReadNewest } from "./newest_reader.ts";
 import { claimKey, jobKey, jobListKey, receiptKey, shelfKey, stateKey, trashKey } from "./keys.ts";
-import { SAMPLE_BYTES } from "./sample.ts";
+import { SAMPLE_BYTES, sha1 } from "./sample.ts";
 import { type BulkScript, loadBulkScript, loadScript, type Script } from "./scripts.ts";
+import addChunk from "./scripts/add_chunk.lua" with { type: "text" };
 import finishJob from "./scripts/finish_job.lua" with { type: "text" };
+import returnChunk from "./scripts/return_chunk.lua" with { type: "text" };
 import restoreChunk from "./scripts/restore_chunk.lua" with { type: "text" };
 import settleCommit from "./scripts/settle_commit.lua" with { type: "text" };
 import sweepChunk from "./scripts/sweep_chunk.lua" with { type: "text" };
@@ -53,13 +57,24 @@ export interface Sweep extends JobMove {
 
 /** Messages to put back at the oldest end of the list. */
 export interface Restore extends JobMove {
-  /** `restore`: from the shelf; `back`: from the job's own list. */
-  readonly phase: Extract<JobPhase, "restore" | "back">;
+  /** `restore`: from the shelf; `back` and `act`: from the job's own list. */
+  readonly phase: Extract<JobPhase, "restore" | "back" | "act">;
   readonly messages: number;
   readonly bytes: number;
   /** The phase that begins when nothing is left. */
   readonly next: JobPhase;
+  /** Shortest time until the trash that they come from expires, in milliseconds; default: they come from a list that does not. */
+  readonly keepMs?: number;
 }
+
+/** Messages of the job's own list to put back at the oldest end of the DLQ, changed. Both the newest first. */
+export interface Return extends JobMove {
+  readonly messages: readonly Buffer[];
+  readonly payloads: readonly Uint8Array[];
+}
+
+/** Messages that an import has staged, to add at the newest end of the DLQ. */
+export type Addition = JobMove & Pick<Restore, "messages" | "bytes">;
 
 /** The end of a job. */
 export interface JobEnd extends JobMove {
@@ -77,29 +92,39 @@ export class SweepStore {
   readonly #job: string;
   readonly #token: string;
   readonly #mover: Redis;
-  readonly #keys: Readonly<Record<"list" | "shelf" | "own" | "state" | "receipt" | "job" | "claim", string>>;
+  readonly #keys: Readonly<Record<"dlq" | "list" | "shelf" | "own" | "state" | "receipt" | "job" | "claim", string>>;
   readonly #chunks: ChunkReader;
   readonly #sweep: BulkScript;
   readonly #restore: Script;
+  readonly #add: Script;
+  readonly #return: Script;
+  readonly #readOwn: ReadNewest;
+  /** By how much a message changes the DLQ if it goes from the job's own list to the list: that own list is a part of the DLQ, unless an import has staged it. */
+  readonly #backChange: number;
+  readonly #isOwnCounted: boolean;
   readonly #finish: Script;
   readonly #resolveLost: Script;
 
-  /** Only one caller at a time may use `mover`. `token`: as in the dead-letter store. What a purge picks goes to its trash at once. */
+  /**
+   * Only one caller at a time may use `mover`. `token`: as in the dead-letter store. What a purge picks goes to its trash at once.
+   * `trashOf`: id of the job whose trash this job brings back, as if it was the job's own list; `null`: none.
+   */
   constructor(
     { committer, mover }: { committer: RedisClient; mover: Redis },
     { dlq, dead }: SourcePolicy,
     { id: job, verb, list }: Pick<RunningJob, "id" | "verb" | "list">,
-    { token }: { token: string },
+    { token, trashOf }: { token: string; trashOf: string | null },
   ) {
     this.#job = job;
     this.#token = token;
     this.#mover = mover;
     const swept = list === "dead" ? dead : dlq;
     this.#keys = {
+      dlq,
       list: swept,
       claim: claimKey(swept),
       shelf: shelfKey(dlq),
-      own: verb === "purge" ? trashKey(dlq, job) : jobListKey(dlq, job),
+      own: trashOf !== null ? trashKey(dlq, trashOf) : verb === "purge" ? trashKey(dlq, job) : jobListKey(dlq, job),
       state: stateKey(dlq),
       receipt: receiptKey(dlq, createId()),
       job: jobKey(dlq, job),
@@ -107,6 +132,11 @@ export class SweepStore {
     this.#chunks = new ChunkReader(mover, { keys: [this.#keys.list, this.#keys.state], guard: null });
     this.#sweep = loadBulkScript(mover, { keys: 5, lua: sweepChunk });
     this.#restore = loadScript(committer, { name: "restoreChunk", keys: 4, lua: restoreChunk });
+    this.#add = loadScript(committer, { name: "addChunk", keys: 4, lua: addChunk });
+    this.#return = loadScript(committer, { name: "returnChunk", keys: 4, lua: returnChunk });
+    this.#readOwn = createNewestReader(mover, [this.#keys.own]);
+    this.#isOwnCounted = trashOf === null && verb !== "import";
+    this.#backChange = (list === "dlq" ? 1 : 0) - (this.#isOwnCounted ? 1 : 0);
     this.#finish = loadScript(committer, { name: "finishJob", keys: 6, lua: finishJob });
     this.#resolveLost = loadScript(committer, { name: "settleCommit", keys: 2, lua: settleCommit });
   }
@@ -139,9 +169,9 @@ export class SweepStore {
   }
 
   /** Puts messages back. @returns how many are left, or why nothing has changed */
-  async restore({ phase, messages, bytes, next, ...move }: Restore): Promise<number | JobMoveResult> {
+  async restore({ phase, messages, bytes, next, keepMs = 0, ...move }: Restore): Promise<number | JobMoveResult> {
     const { list, shelf, own, state, receipt } = this.#keys;
-    const from = phase === "back" ? own : shelf;
+    const isOwn = phase !== "restore", from = isOwn ? own : shelf;
     const reply = await this.#restore(
       from,
       list,
@@ -152,14 +182,35 @@ export class SweepStore {
       messages,
       bytes,
       next,
+      isOwn ? this.#backChange : 0,
+      isOwn ? keepMs : 0,
     );
     return Array.isArray(reply) ? Number(reply[0]) : toResult(reply);
+  }
+
+  /** Adds messages of an import. @returns how many are left, or why nothing has changed */
+  async add({ messages, bytes, ...move }: Addition): Promise<number | JobMoveResult> {
+    const { list, own, state, receipt } = this.#keys;
+    const reply = await this.#add(own, list, state, receipt, ...this.#arguments(move), messages, bytes);
+    return Array.isArray(reply) ? Number(reply[0]) : toResult(reply);
+  }
+
+  /** Reads the newest messages of the job's own list, newest first; `null` stands for one that is too large. */
+  async readOwn(bounds: ChunkBounds): Promise<readonly (Buffer | null)[]> {
+    return (await this.#readOwn(bounds)).messages;
+  }
+
+  /** Puts changed messages of the job's own list back. */
+  async returnChanged({ messages, payloads, ...move }: Return): Promise<JobMoveResult> {
+    const { own, state, receipt, dlq } = this.#keys;
+    const details = [sha1(messages), ...payloads.map((payload) => Buffer.from(payload))];
+    return toResult(await this.#return(own, dlq, state, receipt, ...this.#arguments(move), ...details));
   }
 
   /** Ends the job. Automatic replay goes on then. */
   async finish({ phase, status, keepMs, trashMs, fields, ...move }: JobEnd): Promise<JobMoveResult> {
     const { state, receipt, job, own, shelf, claim } = this.#keys;
-    const details = [phase, status, keepMs, trashMs, ...Object.entries(fields).flat()];
+    const details = [phase, status, keepMs, trashMs, this.#isOwnCounted ? 1 : 0, ...Object.entries(fields).flat()];
     return toResult(
       await this.#finish(state, receipt, job, own, shelf, claim, ...this.#arguments(move), ...details),
     );

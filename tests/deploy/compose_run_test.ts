@@ -31,7 +31,14 @@ function here(text: string, addresses: Addresses): string {
 }
 
 function environmentHere({ environment = {} }: ComposeService, addresses: Addresses): Record<string, string> {
-  return Object.fromEntries(Object.entries(environment).map(([name, value]) => [name, here(value, addresses)]));
+  return Object.fromEntries(
+    Object.entries(environment).map(([name, value]) => [name, here(withDefaults(String(value)), addresses)]),
+  );
+}
+
+/** The value that Compose gives where the variables that it may come from are not set. */
+function withDefaults(value: string): string {
+  return value.replace(/\$\{\w+:-([^}]*)\}/g, "$1");
 }
 
 /** Starts a command of Deno under its own environment only. Disposing of it kills it. */

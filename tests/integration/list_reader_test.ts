@@ -255,6 +255,71 @@ Deno.test("ListReader.walk: says that it has moved on when all messages seen hav
   assert.ok(moves.includes(true));
 });
 
+/** A reader whose walks have connections of their own, and how many of these are open. */
+function createRangingReader(maxMessageBytes = 1_000_000) {
+  const redis = server().client();
+  let open = 0;
+  const reader = new ListReader(server().client(), POLICY, {
+    ...{ maxMessageBytes, rangesFrom: 100 },
+    openForWalk: () => {
+      open++;
+      return { redis, release: () => open-- };
+    },
+  });
+  return { reader, redis, open: () => open };
+}
+
+async function callsOf(command: string): Promise<number> {
+  const info = await server().client().info("commandstats");
+  return Number(new RegExp(`^cmdstat_${command}:calls=(\\d+)`, "m").exec(info)?.[1] ?? 0);
+}
+
+Deno.test("ListReader.walk: reads a long list of small messages by LRANGE, and releases its connection", async () => {
+  await server().seedList(DLQ, numbers(1, 5_000));
+  await server().seedList(SHELF, numbers(1, 2_000).map((text) => `shelved ${text}`));
+  const { reader, redis, open } = createRangingReader();
+  await redis.ping();
+  await server().client().config("RESETSTAT");
+  const all = [...numbers(1, 2_000).map((text) => `shelved ${text}`), ...numbers(1, 5_000)];
+  assert.deepEqual(await walkTexts(reader), all);
+  // Each script that reads takes at most 200 messages, in LRANGEs of at most 32.
+  const scripts = await callsOf("evalsha") + await callsOf("eval");
+  assert.ok(scripts < 30, `${scripts} scripts`);
+  assert.equal(open(), 0);
+  for await (const { rows } of reader.walk("dlq")) if (rows.length > 0) break;
+  assert.equal(open(), 0, "after the caller ended the walk");
+});
+
+Deno.test("ListReader.walk: leaves large messages among small ones to the script, and sends none of them", async () => {
+  const client = server().client(), { reader, redis } = createRangingReader(100_000);
+  await redis.ping();
+  const large = Buffer.alloc(1_048_576, "x"), wanted: string[] = [];
+  await client.del(DLQ);
+  for (let part = 0; part < 4; part++) {
+    const small = numbers(part * 1_000 + 1, part * 1_000 + 1_000);
+    await client.lpush(DLQ, ...small);
+    for (let i = 0; i < 64; i++) await client.lpush(DLQ, large);
+    wanted.push(...small, ...Array.from({ length: 64 }, () => "(1048576)"));
+  }
+  const seen: string[] = [];
+  for await (const { rows } of reader.walk("dlq")) {
+    seen.push(...rows.map(({ bytes, length }) => `${bytes ?? `(${length})`}`));
+  }
+  assert.deepEqual(seen, wanted);
+});
+
+Deno.test("ListReader.walk: goes on by the script when its connection is lost", async () => {
+  await server().seedList(DLQ, numbers(1, 3_000));
+  const { reader, redis } = createRangingReader();
+  await redis.ping();
+  const seen: string[] = [];
+  for await (const { rows } of reader.walk("dlq")) {
+    seen.push(...rows.map(({ bytes }) => String(bytes)));
+    if (seen.length > 1_000) redis.disconnect();
+  }
+  assert.deepEqual(seen, numbers(1, 3_000));
+});
+
 Deno.test("parseCursor: reads what formatCursor wrote, and nothing else", () => {
   const cursor = { place: 123, id: "m_0123456789abcdef" };
   assert.deepEqual(parseCursor(formatCursor(cursor)), cursor);

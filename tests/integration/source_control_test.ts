@@ -209,7 +209,9 @@ function context(engine: Engine, actions: NewEntry[] = []): OperatorContext & { 
   const loop = { isStarted: () => true, isTurning: () => true, wake: () => void wakes++ };
   return {
     ...{ log: recordLog().log, clock: SYSTEM_CLOCK, signal: new AbortController().signal, version: "", podName: "p" },
-    live: { current: () => ({ enabled: true, moogHealthCheckEnabled: false, moogWebhookUrl: "" }) },
+    live: {
+      current: () => ({ enabled: true, moogHealthCheckEnabled: false, moogWebhookUrl: "", maxMessageBytes: 1_000_000 }),
+    },
     connections: engine.connections,
     sources: () => [{ parts: engine.source, loop }],
     slos: { report: () => assert.fail() },

@@ -88,7 +88,9 @@ Deno.test("unit: its environment file is a good configuration, commented lines i
   const lines = [...ENVIRONMENT.matchAll(/^#?([A-Z][A-Z_]+)=(.*)$/gm)];
   assert.ok(lines.length >= 6);
   const environment = Object.fromEntries(lines.map(([, name, value]) => [name!, value!]));
-  const loaded = parseSettings({ environment, dotEnv: {}, readFile: () => `{"sources": {}}`, parseSources });
+  const keys = `ann:viewer:${"0".repeat(64)}`;
+  const readFile = (path: string) => path.endsWith("api-keys") ? keys : `{"sources": {}}`;
+  const loaded = parseSettings({ environment, dotEnv: {}, readFile, parseSources });
   assert.ok(loaded.ok, JSON.stringify(loaded));
   assert.deepEqual(loaded.warnings, []);
   assert.equal(loaded.settings.batchSize, 0);

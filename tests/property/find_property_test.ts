@@ -90,6 +90,25 @@ Deno.test("compileQuery: NOT is the complement", () => {
   );
 });
 
+Deno.test("MessageView.holds: finds what its masked text has, and nothing else", () => {
+  const part = fc.tuple(fc.nat(), fc.integer({ min: 1, max: 6 }));
+  fc.assert(
+    fc.property(ANY_BYTES, fc.array(part, { minLength: 1, maxLength: 3 }), fc.boolean(), (bytes, parts, ofRaw) => {
+      const text = view(bytes).text.toLowerCase(),
+        source = ofRaw ? new TextDecoder().decode(bytes).toLowerCase() : text;
+      const pieces = parts.map(([at, length]) => source.substr(at % (source.length + 1), length)).filter(Boolean);
+      let from = 0, has = true;
+      for (const piece of pieces) {
+        const at = text.indexOf(piece, from);
+        has &&= at >= 0;
+        from = at + piece.length;
+      }
+      assert.equal(view(bytes).holds(pieces), has, JSON.stringify(pieces));
+    }),
+    propertyRuns(5_000),
+  );
+});
+
 const LOG_TEXT = fc.oneof(
   HOSTILE_TEXT,
   fc.array(

@@ -46,6 +46,15 @@ class ChangingList {
   }
 }
 
+/** `withRanges`: a walk reads by LRANGE too. */
+function createReader({ client }: ChangingList, withRanges: boolean): ListReader {
+  const openForWalk = () => ({ redis: client, release: () => {} });
+  return new ListReader(client, POLICY, {
+    ...{ maxMessageBytes: 1_000, rangesFrom: 0 },
+    ...(withRanges ? { openForWalk } : {}),
+  });
+}
+
 function assertSeen(seen: readonly string[], first: readonly string[], gone: ReadonlySet<string>): void {
   assert.equal(new Set(seen).size, seen.length, "a message was seen twice");
   const known = new Set(seen);
@@ -58,8 +67,9 @@ Deno.test("ListReader.walk: sees every message that stays once, whatever happens
       fc.integer({ min: 0, max: 300 }),
       fc.integer({ min: 1, max: 40 }),
       fc.array(CHANGE, { maxLength: 15 }),
-      async (count, size, changes) => {
-        const list = new ChangingList(), reader = new ListReader(list.client, POLICY, { maxMessageBytes: 1_000 });
+      fc.boolean(),
+      async (count, size, changes, withRanges) => {
+        const list = new ChangingList(), reader = createReader(list, withRanges);
         const first = await list.fill(count), seen: string[] = [];
         const left = [...changes];
         for await (const { rows } of reader.walk("dlq", { bounds: { messages: size, bytes: 10_000 } })) {

@@ -3,12 +3,14 @@
 --       6 claim (string: which job works on the list)
 -- ARGV  1 sequence number  2 id of this move  3 notAfterMs (server's clock)  4 token of the leader lease (empty: not checked)
 --       5 job  6 phase  7 status  8 milliseconds until the job's hash expires
---       9 milliseconds until the own list expires as trash (0: it must be empty)  10.. fields of the job: name, value, …
+--       9 milliseconds until the own list expires as trash (0: it must be empty)
+--       10 1: the own list counts as a part of the DLQ, else 0  11.. fields of the job: name, value, …
 -- Returns 'ok' | 'duplicate' | 'not_leader' | 'stale' | 'expired' | 'conflict' (messages are left) | 'wrong_type'. Only 'ok'
 -- changes anything. Bound: O(fields).
 local state, receipt, job, own, shelf, claim = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local sequence, id, notAfterMs, token = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local runningJob, phase, status, keepMs, trashMs = ARGV[5], ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
+local isCounted = ARGV[10] == '1'
 -- include whole.lua
 -- include move_checks.lua
 
@@ -21,10 +23,10 @@ if redis.call('LLEN', shelf) > 0 or (kept > 0 and trashMs == 0) then return 'con
 tryWrites(own)
 if kept > 0 then
   redis.call('PEXPIRE', own, trashMs)
-  -- The job's own list counts as part of the DLQ, whose depth returns are computed from.
-  if record[5] then redis.call('HSET', state, 'scannedDepth', math.max(0, tonumber(whole(record[5])) - kept)) end
+  -- Returns are computed from the depth of the DLQ.
+  if record[5] and isCounted then redis.call('HSET', state, 'scannedDepth', math.max(0, tonumber(whole(record[5])) - kept)) end
 end
-redis.call('HSET', job, 'status', status, 'endedAtMs', nowMs, unpack(ARGV, 10))
+redis.call('HSET', job, 'status', status, 'endedAtMs', nowMs, unpack(ARGV, 11))
 redis.call('PEXPIRE', job, keepMs)
 if redis.call('GET', claim) == runningJob then redis.call('PEXPIRE', claim, 0) end
 recordMove('job', '', 'jobPhase', '', 'remaining', 0)

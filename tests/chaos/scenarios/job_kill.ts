@@ -6,6 +6,7 @@ import { createSources } from "../../../src/mutt/built_in_sources.ts";
 import { DEFAULT_SETTINGS } from "../../../src/config/fields.ts";
 import type { JobVerb } from "../../../src/cycle/running_job.ts";
 import { JobStore } from "../../../src/jobs/job_store.ts";
+import { MAX_SELECTED_IDS } from "../../../src/message/selection.ts";
 import { sha1 } from "../../../src/redis/sample.ts";
 import { createId } from "../../../src/runtime/random.ts";
 import { DLQ } from "../../../testkit/engine.ts";
@@ -52,6 +53,7 @@ async function runKills(context: ScenarioContext): Promise<ScenarioResult> {
 async function killSeveral(world: World, { rounds, lease, signal }: ScenarioContext, tally: Tally): Promise<Findings> {
   const { random } = world;
   await using all = new AsyncDisposableStack();
+  const purged: string[] = [];
   let started = 0;
   const start = () => {
     const name = `instance-${started++}`;
@@ -62,7 +64,7 @@ async function killSeveral(world: World, { rounds, lease, signal }: ScenarioCont
   world.startProducer({ most: 10, pauseMs: 20 });
   for (let kill = 0; kill < rounds && !signal.aborted; kill++) {
     await world.produce(BACKLOG);
-    const id = await startJob(world, jobs);
+    const id = await startUndo(world, { jobs, purged }) ?? await startJob(world, jobs);
     await pause(random.below(MOST_MS));
     if (id !== null && random.below(3) === 0) await meddle(world, { jobs, id });
     const victim = random.below(INSTANCES), { name, service } = running[victim]!;
@@ -74,6 +76,7 @@ async function killSeveral(world: World, { rounds, lease, signal }: ScenarioCont
     await waitUntil(isOver, { what: "the job ends", timeoutMs: JOB_TIMEOUT_MS });
     const job = await jobs.get(id), outcome = `${job?.verb} ${job?.status}`;
     tally.jobs[outcome] = (tally.jobs[outcome] ?? 0) + 1;
+    if (outcome === "purge done") purged.push(id);
   }
   await world.drain();
   for (const { service } of running) service.signal("SIGKILL");
@@ -85,13 +88,29 @@ async function killSeveral(world: World, { rounds, lease, signal }: ScenarioCont
 async function startJob(world: World, jobs: JobStore): Promise<string | null> {
   const { random } = world, every = 1 + random.below(9), verb = random.pick(VERBS);
   const watermark = await jobs.readWatermark("dlq", { maxMessageBytes: DEFAULT_SETTINGS.maxMessageBytes });
-  const picked = (await world.redis.readList(DLQ)).filter((_, i) => i % every === 0);
+  const picked = (await world.redis.readList(DLQ)).filter((_, i) => i % every === 0)
+    .slice(-MAX_SELECTED_IDS);
   // Others bury by the operator's will, not by the model's.
   if (verb === "bury") world.excuse(picked);
   const ids = picked.map((message) => `m_${sha1([message]).slice(0, 16)}`);
   const id = await jobs.plan({
     ...{ verb, watermark, planned: picked.length, plan: null, plannedBy: "ann", reason: "chaos" },
     selection: { source: "alerter", list: "dlq", query: "", ids },
+  });
+  return await jobs.start(id, { by: "bob" }) === "ok" ? id : null;
+}
+
+/** Starts the undo of an earlier purge now and then. @returns its id; `null`: it is not its turn, or nothing can be undone */
+async function startUndo(
+  { random }: World,
+  { jobs, purged }: { jobs: JobStore; purged: string[] },
+): Promise<string | null> {
+  const undone = random.below(3) === 0 ? purged.pop() : undefined;
+  if (undone === undefined) return null;
+  const id = await jobs.plan({
+    ...{ verb: "undo", watermark: { depth: 0, newestBytes: 0, newestDigest: "" }, planned: 1, plan: null },
+    ...{ plannedBy: "ann", reason: "chaos", undoes: { id: undone, verb: "purge" } },
+    selection: { source: "alerter", list: "dlq", query: "" },
   });
   return await jobs.start(id, { by: "bob" }) === "ok" ? id : null;
 }

@@ -1,12 +1,17 @@
 /** Who may do what: every route × caller, walked from the list of operations; sessions, proxies and guesses. */
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { messageId } from "../../../src/message/message_id.ts";
 import { Secret } from "../../../src/runtime/secret.ts";
 import { ROLES } from "../../../src/config/api_keys.ts";
-import { API_ROOT } from "../../../src/api/routes.ts";
+import { API_ROOT, createRoutes } from "../../../src/api/routes.ts";
+import { OPERATIONS } from "../../../src/operations/registry.ts";
 import { createOperations } from "../../../testkit/api_operations.ts";
 import { type Ask, entriesOf, startApi, TEST_KEYS, type TestApi } from "../../../testkit/api.ts";
+import { DLQ } from "../../../testkit/engine.ts";
 import { MARK, PLANTED } from "../../../testkit/planted_secrets.ts";
 import { shareRedis } from "../../../testkit/redis.ts";
+import { startServed } from "../../../testkit/served.ts";
 import { TestClock } from "../../../testkit/test_clock.ts";
 
 const server = shareRedis();
@@ -19,68 +24,93 @@ function start(options: Partial<Parameters<typeof startApi>[1]> = {}) {
 }
 
 /** Logs in, and returns the header of the session. */
-async function logIn(api: TestApi, key: string, headers: Record<string, string> = {}): Promise<{ cookie: string }> {
+async function logIn(
+  api: Pick<TestApi, "ask">,
+  key: string,
+  headers: Record<string, string> = {},
+): Promise<{ cookie: string }> {
   const { status, headers: got, text } = await api.ask("POST", "/login", { body: { key }, headers });
   assert.equal(status, 200, text);
   return { cookie: got.get("set-cookie")!.split(";")[0]! };
 }
 
-/** A request that each route answers with success. */
-const INPUTS: Readonly<Record<string, { query?: string; body?: unknown }>> = {
-  pause: { body: { reason: "x" } },
-  fail: { query: "?how=x" },
-  import_things: { body: "lines" },
-};
+/** A request that fits the path of any operation. */
+const MEMBERS: Readonly<Record<string, string>> = { source: "alerter", list: "dlq", id: `m_${"0".repeat(16)}` };
+const SECRET_TEXT = "only for those who may read";
+const messageOf = (id: string) => JSON.stringify({ id, hostname: "h", message: SECRET_TEXT });
 
-Deno.test("access: every route × role × way to ask; what is refused changes nothing and shows nothing", async (t) => {
-  const { api, deeds } = start();
-  await using _ = api;
+Deno.test("access: every route of the service × role × way to ask; what is refused changes nothing and shows nothing", async (t) => {
+  await server().client().lpush(DLQ, ...["a", "b"].map(messageOf));
+  await using service = await startServed(server(), { enabled: false });
   const sessions = {
-    viewer: await logIn(api, viewer),
-    operator: await logIn(api, operator),
-    admin: await logIn(api, admin),
+    viewer: await logIn(service, viewer),
+    operator: await logIn(service, operator),
+    admin: await logIn(service, admin),
   };
-  for (const { operation: { name, role: needed }, http, path, isWrite } of api.api.routes) {
+  const operations = async () =>
+    (await service.ask("GET", "/api/v1/journal?kind=operation", { key: admin })).json.entries.length;
+  for (const { operation: { role: needed }, http, path, isWrite } of createRoutes(OPERATIONS)) {
     await t.step(`${http.method} ${path}`, async () => {
-      const { query = "", body } = INPUTS[name] ?? {};
-      const place = path.replaceAll(/\{\w+\}/g, "abc") + query;
-      const check = async (what: string, ask: Ask, wanted: number | "done") => {
-        const before = deeds.done.length;
-        const { status, text, json } = await api.ask(http.method, place, {
-          ...ask,
-          ...(body === undefined ? {} : { body }),
-        });
-        const isDone = status < 300 || (name === "fail" && status === 404);
-        if (wanted === "done") assert.ok(isDone, `${what}: ${status} ${text}`);
-        else {
-          // Many wrong keys are refused with 429.
-          const seen = wanted === 401 && status === 429 ? 401 : status;
-          assert.deepEqual([seen, json.status, deeds.done.length], [wanted, status, before], `${what}: ${text}`);
-        }
+      const place = path.replaceAll(/\{(\w+)\}/g, (_, name) => MEMBERS[name] ?? "x");
+      const ask = async (what: string, ask: Ask, wanted: 401 | 403 | "done") => {
+        const { status, text } = await service.ask(http.method, place, ask);
+        // What comes behind the door may be refused for other reasons.
+        if (wanted === "done") return assert.ok(![401, 403, 429].includes(status) && status < 500, `${what}: ${text}`);
+        // Many wrong keys are refused with 429.
+        assert.equal(wanted === 401 && status === 429 ? 401 : status, wanted, `${what}: ${text}`);
+        assert.ok(!text.includes(SECRET_TEXT), what);
       };
-      await check("no key", {}, 401);
-      await check("an unknown key", { key: `${viewer}x` }, 401);
-      await check("a bearer that is none", { headers: { authorization: "Bearer x" } }, 401);
-      await check("a key in the query", { headers: { referer: `http://x/?key=${admin}` } }, 401);
-      await check("a forged session", {
-        headers: { cookie: `session=YQ.0123456789abcdef.9999999999.${"a".repeat(43)}` },
-      }, 401);
-      for (const role of ROLES) {
-        const may = ROLES.indexOf(role) >= ROLES.indexOf(needed) ? "done" : 403;
-        await check(`key of ${role}`, { key: TEST_KEYS[role] }, may);
-        await check(`bearer of ${role}`, { headers: { authorization: `Bearer ${TEST_KEYS[role]}` } }, may);
-        await check(`session of ${role}`, { headers: { ...sessions[role], ...SAME } }, may);
-        const crossSite = isWrite ? 403 : may;
-        for (const site of ["cross-site", "same-site", "none"]) {
-          await check(`${site} with session of ${role}`, {
-            headers: { ...sessions[role], "sec-fetch-site": site, origin: api.url },
-          }, crossSite);
-        }
-        await check("an old browser", { headers: { ...sessions[role], origin: "http://evil.example" } }, crossSite);
-        await check("no browser", { headers: sessions[role] }, crossSite);
-        await check("an old browser here", { headers: { ...sessions[role], origin: api.url } }, may);
-      }
+      const ways = ROLES.flatMap((role) => {
+        const may = ROLES.indexOf(role) >= ROLES.indexOf(needed) ? "done" as const : 403;
+        const crossSite = isWrite ? 403 : may, session = sessions[role];
+        return [
+          ["key", { key: TEST_KEYS[role] }, may],
+          ["bearer", { headers: { authorization: `Bearer ${TEST_KEYS[role]}` } }, may],
+          ["session", { headers: { ...session, ...SAME } }, may],
+          ...["cross-site", "same-site", "none"].map((site) =>
+            [site, { headers: { ...session, "sec-fetch-site": site, origin: service.url } }, crossSite] as const
+          ),
+          ["old browser elsewhere", { headers: { ...session, origin: "http://evil.example" } }, crossSite],
+          ["no browser", { headers: session }, crossSite],
+          ["old browser here", { headers: { ...session, origin: service.url } }, may],
+        ].map(([what, ask, wanted]) => [`${what} of ${role}`, ask, wanted] as [string, Ask, 401 | 403 | "done"]);
+      });
+      const strangers: readonly [string, Ask, 401][] = [
+        ["no key", {}, 401],
+        ["an unknown key", { key: `${viewer}x` }, 401],
+        ["a bearer that is none", { headers: { authorization: "Bearer x" } }, 401],
+        ["a key in the query", { headers: { referer: `http://x/?key=${admin}` } }, 401],
+        ["a forged session", {
+          headers: { cookie: `session=YQ.0123456789abcdef.9999999999.${"a".repeat(43)}` },
+        }, 401],
+      ];
+      const before = await operations();
+      for (const [what, how, wanted] of strangers) await ask(what, how, wanted);
+      for (const [what, how, wanted] of ways) if (wanted === 403) await ask(what, how, wanted);
+      assert.equal(await operations(), before, "what was refused is in the journal");
+      for (const [what, how, wanted] of ways) if (wanted === "done") await ask(what, how, wanted);
     });
+  }
+  assert.equal(await server().client().llen(DLQ), 2);
+});
+
+Deno.test("access: raw bytes need role admin, and are in the journal before they are shown", async () => {
+  const text = messageOf("a");
+  await server().client().lpush(DLQ, text);
+  await using service = await startServed(server(), { enabled: false });
+  const paths = [
+    `/api/v1/sources/alerter/dlq/${messageId(Buffer.from(text))}?raw=true`,
+    "/api/v1/sources/alerter/dlq/export?raw=true",
+  ];
+  for (const path of paths) {
+    for (const key of [viewer, operator]) {
+      const { status, text } = await service.ask("GET", path, { key });
+      assert.deepEqual([status, text.includes(SECRET_TEXT)], [403, false], path);
+    }
+    const id = `raw-${paths.indexOf(path)}`, headers = { "x-correlation-id": id };
+    assert.equal((await service.ask("GET", path, { key: admin, headers })).status, 200);
+    const { json } = await service.ask("GET", "/api/v1/journal?actor=admin-name", { key: viewer });
+    assert.equal(json.entries[0].members.correlationId, id);
   }
 });
 

@@ -1,8 +1,16 @@
 /** Server-sent events: what is sent, when, to whom, and that it resumes. */
 import assert from "node:assert/strict";
 import type { EventFeed } from "../../../src/api/events.ts";
-import { entriesOf, startApi, TEST_KEYS } from "../../../testkit/api.ts";
+import { createJournalFeed } from "../../../src/app/event_feeds.ts";
+import { Journal } from "../../../src/journal/journal.ts";
+import { JournalStore } from "../../../src/redis/journal_store.ts";
+import { SYSTEM_CLOCK } from "../../../src/runtime/clock.ts";
+import { entriesOf, startApi, TEST_KEYS, type TestApi } from "../../../testkit/api.ts";
+import { createEngine, DLQ, eventTexts } from "../../../testkit/engine.ts";
+import { startJob } from "../../../testkit/jobs.ts";
+import { recordLog } from "../../../testkit/recorded_log.ts";
 import { shareRedis } from "../../../testkit/redis.ts";
+import { startServed } from "../../../testkit/served.ts";
 import { waitUntil } from "../../../testkit/wait.ts";
 
 const server = shareRedis();
@@ -23,7 +31,7 @@ function start(options: Partial<Parameters<typeof startApi>[1]> = {}) {
 
 /** Follows the events until it is closed. */
 async function follow(
-  api: ReturnType<typeof startApi>,
+  api: Pick<TestApi, "open">,
   { key = viewer, lastEventId }: { key?: string; lastEventId?: string } = {},
 ) {
   const leave = new AbortController();
@@ -93,4 +101,76 @@ Deno.test("events: end when the key is revoked and when the service stops; are b
   assert.equal(two.seen.isOver, false);
   await api[Symbol.asyncDispose]();
   await waitUntil(() => two.seen.isOver, { what: "the other stream has ended" });
+});
+
+Deno.test("events: a journal's entries are sent once; after a gap clients begin anew", async () => {
+  const entries = new Map<string, unknown>([["a", 1], ["b", 2]]);
+  const feed: EventFeed = { name: "journal", isJournal: true, read: () => new Map(entries) };
+  await using api = startApi(server(), { operations: [], feeds: [feed] });
+  const one = await follow(api);
+  await one.sees('{"key":"b","value":2}');
+  entries.delete("a");
+  entries.set("c", 3);
+  await one.sees('{"key":"c","value":3}');
+  assert.ok(!one.seen.text.includes('"value":null'), one.seen.text);
+  const id = one.lastId()!;
+  entries.clear();
+  entries.set("z", 26);
+  await one.sees('{"key":"z","value":26}');
+  await one.leave();
+  const two = await follow(api, { lastEventId: id });
+  await two.sees("event: reset");
+  await two.leave();
+});
+
+Deno.test("events: a running job's progress, until it has ended", async () => {
+  await server().seedList(DLQ, eventTexts(20));
+  await using engine = createEngine(server());
+  const id = await startJob(engine, { verb: "purge", texts: eventTexts(5) });
+  const { jobs } = engine.source;
+  assert.ok(await jobs.request(id, "pause"));
+  await using service = await startServed(server());
+  const one = await follow(service);
+  await one.sees(`event: job\ndata: {"key":"${id}"`);
+  assert.match(one.seen.text, /event: job\ndata: .*"verb":"purge".*"planned":5.*"source":"alerter","status":"paused"/);
+  assert.ok(await jobs.request(id, "resume"));
+  await one.sees(`event: job\ndata: {"key":"${id}","value":null}`);
+  await one.leave();
+  assert.equal((await jobs.get(id))?.status, "done");
+});
+
+Deno.test("createJournalFeed: gives the latest entries, then the new ones; after too many only the latest", async () => {
+  const store = new JournalStore({ reader: server().client(), committer: server().client() } as never);
+  const journal = new Journal({
+    ...{ store, instance: "test", clock: SYSTEM_CLOCK, log: recordLog().log, isReady: () => true },
+  });
+  let written = 0;
+  const write = async (count: number) => {
+    for (let i = 0; i < count; i++) {
+      await journal.record({
+        ...{ kind: "operation", actor: "ann", role: "admin", operation: `run_${++written}`, source: null },
+        ...{ input: {}, result: "", correlationId: null, job: null, messages: [] },
+      });
+    }
+  };
+  const link = { isReady: true };
+  const feed = createJournalFeed(journal, { isReady: () => link.isReady });
+  const read = async () =>
+    [...(await feed.read()).values()].map((entry) => {
+      const { members } = entry as { members: { operation: string } };
+      return Number(members.operation.slice(4));
+    });
+  assert.deepEqual(await read(), []);
+  await write(3);
+  assert.deepEqual(await read(), [1, 2, 3]);
+  link.isReady = false;
+  await write(1);
+  assert.deepEqual(await read(), [1, 2, 3]);
+  link.isReady = true;
+  assert.deepEqual(await read(), [1, 2, 3, 4]);
+  await write(600);
+  const latest = await read();
+  assert.deepEqual([latest.length, latest[0], latest.at(-1)], [100, 505, 604]);
+  await write(1);
+  assert.deepEqual((await read()).slice(-2), [604, 605]);
 });

@@ -1,74 +1,93 @@
 /** The API of the whole service: opened with keys only, loaded with the first request, the same as its health document. */
 import assert from "node:assert/strict";
-import { runService } from "../../../src/app/service.ts";
-import { DEFAULT_SETTINGS, type Settings } from "../../../src/config/fields.ts";
-import { digestOf } from "../../../src/api/key_ring.ts";
-import { SYSTEM_CLOCK } from "../../../src/runtime/clock.ts";
-import { SYSTEM_RANDOM } from "../../../src/runtime/random.ts";
-import { Secret } from "../../../src/runtime/secret.ts";
 import { DLQ, eventTexts } from "../../../testkit/engine.ts";
-import { recordLog } from "../../../testkit/recorded_log.ts";
+import { TEST_KEYS } from "../../../testkit/api.ts";
 import { shareRedis } from "../../../testkit/redis.ts";
+import { startServed } from "../../../testkit/served.ts";
 import { waitUntil } from "../../../testkit/wait.ts";
 
 const server = shareRedis();
-const KEY = "a-key-of-the-service-0123456789-0123456789";
-
-async function withService(
-  settings: Partial<Settings>,
-  use: (running: { port: (name: string) => unknown; lines: ReturnType<typeof recordLog>["lines"] }) => Promise<void>,
-): Promise<void> {
-  const stop = new AbortController(), { log, lines } = recordLog();
-  const running = runService({
-    settings: {
-      ...DEFAULT_SETTINGS,
-      ...{ redisHost: "127.0.0.1", redisPort: server().port, bindAddress: "127.0.0.1", sources: ["alerter"] },
-      ...{ metricsPort: 0, healthPort: 0, apiPort: 0, moogHealthCheckEnabled: false, consumerGate: "off", ...settings },
-    },
-    ...{ log, clock: SYSTEM_CLOCK, random: SYSTEM_RANDOM, signal: stop.signal },
-  });
-  const listening = () => lines.find(({ event }) => event === "listening");
-  try {
-    await waitUntil(() => listening() !== undefined, { what: "the service listens" });
-    await use({ port: (name) => listening()!.fields![`${name}_port`], lines });
-  } finally {
-    stop.abort();
-    await running;
-  }
-}
+const { viewer, operator } = TEST_KEYS;
 
 Deno.test("run: without keys the API's port is not open, and the log says how to open it", async () => {
-  await withService({}, async ({ port, lines }) => {
-    assert.equal(port("api"), undefined);
-    const [line] = await waitUntil(() => {
-      const found = lines.filter(({ event }) => event === "api_closed");
-      return found.length > 0 ? found : undefined;
-    }, { what: "the log says so" });
-    assert.match(line!.message, /mutt-remediation key new .*/);
+  await using service = await startServed(server(), { apiKeys: null });
+  assert.equal(service.port("api"), undefined);
+  const line = await waitUntil(() => service.lines.find(({ event }) => event === "api_closed"), {
+    what: "the log says so",
   });
+  assert.match(line!.message, /mutt-remediation key new .*/);
 });
 
-Deno.test("run: with a key the API shows what the health port shows, and follows it", async () => {
+Deno.test("run: the API shows what the health port shows, follows it, and ends its streams at the stop", async () => {
   await server().client().lpush(DLQ, ...eventTexts(3));
-  const keys = new Secret(`grafana:viewer:${digestOf(KEY)}`);
   let events: Promise<string> | undefined;
-  await withService({ apiKeys: keys, enabled: false }, async ({ port, lines }) => {
-    const ask = async (name: string, path: string) =>
-      await (await fetch(`http://127.0.0.1:${port(name)}${path}`, {
-        headers: { "x-api-key": KEY, accept: "application/json" },
+  {
+    await using service = await startServed(server(), { enabled: false });
+    const ask = async (name: "api" | "health", path: string) =>
+      await (await fetch(`http://127.0.0.1:${service.port(name)}${path}`, {
+        headers: { "x-api-key": viewer, accept: "application/json" },
       })).json();
-    const isSeen = async () => (await ask("health", "/health")).sources[0]?.depth === 3;
-    await waitUntil(isSeen, { what: "the depth is known", timeoutMs: 20_000 });
+    await waitUntil(async () => (await ask("health", "/health")).sources[0]?.depth === 3, {
+      what: "the depth is known",
+    });
     const [health, api] = [await ask("health", "/health"), await ask("api", "/api/v1/status")];
     assert.deepEqual(Object.keys(api), Object.keys(health));
     assert.equal(api.sources[0].depth, 3);
     assert.deepEqual(Object.keys(await ask("api", "/api/v1/slo")), Object.keys(await ask("health", "/api/v1/slo")));
-    const followed = await fetch(`http://127.0.0.1:${port("api")}/api/v1/events`, { headers: { "x-api-key": KEY } });
-    events = followed.text();
-    assert.equal(lines.filter(({ level }) => level === "ERROR").length, 0);
-  });
-  // The stop ended the stream.
-  const text = await events!;
+    events = (await service.open("GET", "/api/v1/events", { key: viewer })).text();
+    assert.equal(service.lines.filter(({ level }) => level === "ERROR").length, 0);
+  }
+  const text = await events;
   assert.match(text, /event: source\ndata: \{"key":"alerter","value":\{"name":"alerter","dlq":"mutt:dlq:alerter"/);
   assert.match(text, /event: service\n/);
+});
+
+/** What each write needs beside its source. */
+const BODIES: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  pause: { reason: "network work", forSeconds: 60 },
+  release: { reason: "repaired" },
+  resume: {},
+  replay: {},
+};
+
+Deno.test("writes: each is in the journal with its actor and correlation id, once for an Idempotency-Key, and is an event", async () => {
+  await using service = await startServed(server());
+  const leave = new AbortController(), seen = { text: "" };
+  const followed = await service.open("GET", "/api/v1/events", { key: viewer, signal: leave.signal });
+  const reading = (async () => {
+    try {
+      for await (const part of followed.body!.pipeThrough(new TextDecoderStream())) seen.text += part;
+    } catch {
+      // We have left.
+    }
+  })();
+  for (const [action, body] of Object.entries(BODIES)) {
+    const id = `test-${action}`, headers = { "x-correlation-id": id, "idempotency-key": id };
+    const path = `/api/v1/sources/alerter/${action}`;
+    const answer = await service.ask("POST", path, { key: operator, headers, body });
+    assert.equal(answer.status, 200, answer.text);
+    assert.equal(answer.headers.get("x-correlation-id"), id);
+    const again = await service.ask("POST", path, { key: operator, headers, body });
+    assert.deepEqual([again.json, again.headers.get("idempotency-replayed")], [answer.json, "true"]);
+    const found = await service.ask("GET", "/api/v1/journal?kind=operation&actor=operator-name", { key: viewer });
+    const entries = found.json.entries.filter((entry: { members: { correlationId: string } }) =>
+      entry.members.correlationId === id
+    );
+    assert.equal(entries.length, 1, found.text);
+    const { source, members: { operation, role, input, result } } = entries[0];
+    const { forSeconds: _, ...told } = body;
+    assert.deepEqual({ source, role, input, result }, {
+      ...{ source: "alerter", role: "operator", input: told, result: answer.json.result },
+    });
+    assert.match(operation, new RegExp(`^${action}(_now)?$`));
+    await waitUntil(() => seen.text.includes(`"correlationId":"${id}"`), { what: `an event tells of ${action}` });
+  }
+  const refused = await service.ask("POST", "/api/v1/sources/alerter/pause", { key: operator, body: { reason: "" } });
+  assert.equal(refused.status, 400);
+  const { json } = await service.ask("GET", "/api/v1/journal?kind=operation&actor=operator-name", { key: viewer });
+  assert.equal(json.entries.length, Object.keys(BODIES).length);
+  const verified = await service.ask("GET", "/api/v1/journal/verify", { key: viewer });
+  assert.ok(verified.json.intact, verified.text);
+  leave.abort();
+  await reading;
 });

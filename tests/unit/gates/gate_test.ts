@@ -16,6 +16,7 @@ const HOLDERS: Readonly<Record<GateTrait, readonly string[]>> = {
   logsItself: ["leader", "downstream"],
   stopsDrainClock: ["enabled", "pause", "job", "consumer", "downstream", "breaker"],
   holdsAutomaticOnly: ["pause", "job"],
+  canBeOverridden: ["consumer", "downstream", "breaker", "depth", "pace"],
 };
 
 for (const [trait, names] of Object.entries(HOLDERS) as [GateTrait, readonly string[]][]) {

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { parseCycleState } from "../../../src/cycle/cycle_state.ts";
 import { createJobGate } from "../../../src/gates/job.ts";
-import { type Job, parseJob, plannedFields } from "../../../src/jobs/job.ts";
-import { pickByIds } from "../../../src/jobs/picker.ts";
+import { type Job, overriddenGates, OVERRIDE_MS, parseJob, plannedFields } from "../../../src/jobs/job.ts";
+import { createPickers } from "../../../src/jobs/picker.ts";
 
 const PLAN = {
   ...{ verb: "redrive", planned: 2, plan: { groups: 1 }, plannedBy: "ann", reason: "mended" } as const,
@@ -14,7 +15,9 @@ Deno.test("parseJob: reads what a plan has stored", () => {
   const job = parseJob("j", { ...plannedFields(PLAN), status: "planned", createdAtMs: "5" });
   const expected: Job = {
     ...{ ...PLAN, id: "j", status: "planned", startedBy: "", createdAtMs: 5 },
-    ...{ startedAtMs: null, endedAtMs: null, result: null },
+    ...{ startedAtMs: null, endedAtMs: null, result: null, overrides: [], undoes: null },
+    // Ages count to the plan.
+    selection: { ...PLAN.selection, atMs: 5 },
   };
   assert.deepEqual(job, expected);
 });
@@ -46,7 +49,7 @@ Deno.test("parseCycleState: reads the running job, and takes an unknown phase or
     "1",
   ];
   const { job } = parseCycleState(fields);
-  const zero = { planned: 0, swept: 0, picked: 0, replayed: 0, dead: 0 };
+  const zero = { planned: 0, swept: 0, picked: 0, replayed: 0, dead: 0, returned: 0, overrides: "" };
   const state = { phase: "sweep", list: "dead", isPaused: true, isCancelled: false, left: 7 };
   assert.deepEqual(job, { id: "j", verb: "purge", by: "", ...state, ...zero });
   assert.equal(parseCycleState(["job", "j", "jobVerb", "later", "jobPhase", "act"]).job?.isCancelled, true);
@@ -63,10 +66,58 @@ Deno.test("createJobGate: says whose job holds automatic replay", () => {
   });
 });
 
-Deno.test("pickByIds: picks by the id of the bytes, everything without ids, and knows no query", () => {
-  const message = new TextEncoder().encode("a") as never, selection = { source: "s", list: "dlq", query: "" } as const;
-  assert.equal(pickByIds({ ...selection, ids: ["m_86f7e437faa5a7fc"] })(message), true);
-  assert.equal(pickByIds({ ...selection, ids: [] })(message), false);
-  assert.equal(pickByIds(selection)(message), true);
-  assert.throws(() => pickByIds({ ...selection, query: "a:b" }));
+const createPicker = createPickers({ groupBy: ["message"], secret: [] });
+const event = (more: object) =>
+  Buffer.from(JSON.stringify({ timestamp: "2026-01-01T00:00:00Z", message: "down", ...more }));
+const AT_MS = Date.parse("2026-01-01T02:00:00Z");
+
+for (
+  const [what, selection, more, expected] of [
+    ["everything without query and ids", {}, {}, true],
+    ["by its id", { ids: ["m_86f7e437faa5a7fc"] }, null, true],
+    ["nothing with an id that it has not", { ids: ["m_0000000000000000"] }, {}, false],
+    ["by a query", { query: "host:web-1" }, { hostname: "web-1" }, true],
+    ["by a query and an id", { query: "host:web-1", ids: [] }, { hostname: "web-1" }, false],
+    ["by its age at the plan", { query: "age:>1h", atMs: AT_MS }, {}, true],
+    ["by its age at the plan, not now", { query: "age:>3h", atMs: AT_MS }, {}, false],
+    ["what this source has buried", { list: "dead" }, { _remediation: { source: "s", reason: "poison" } }, true],
+    [
+      "not what another source has buried",
+      { list: "dead" },
+      { _remediation: { source: "t", reason: "poison" } },
+      false,
+    ],
+    ["what no source says it has buried", { list: "dead" }, { failed_at: "then" }, true],
+    ["what the job has buried", { list: "dead", buriedBy: "j" }, { _remediation: { source: "s", job: "j" } }, true],
+    [
+      "not what another job has buried",
+      { list: "dead", buriedBy: "j" },
+      { _remediation: { source: "s", job: "k" } },
+      false,
+    ],
+  ] as const
+) {
+  Deno.test(`createPickers: picks ${what}`, () => {
+    const picks = createPicker({ source: "s", list: "dlq", query: "", ...selection });
+    assert.equal(picks(more === null ? Buffer.from("a") : event(more)), expected);
+  });
+}
+
+Deno.test("createPickers: throws for a query that cannot be read", () => {
+  assert.throws(() => createPicker({ source: "s", list: "dlq", query: "age:x" }), /character/);
+});
+
+Deno.test("overriddenGates: ends a day after the job's start", () => {
+  const overrides = [{ gate: "consumer", reason: "tested" }] as const, startedAtMs = 1;
+  assert.deepEqual(overriddenGates({ overrides, startedAtMs }, OVERRIDE_MS), ["consumer"]);
+  assert.deepEqual(overriddenGates({ overrides, startedAtMs }, OVERRIDE_MS + 1), []);
+});
+
+Deno.test("parseJob: reads only overrides of gates that can be overridden", () => {
+  const fields = { ...plannedFields(PLAN), status: "planned", createdAtMs: "5" };
+  const overrides = JSON.stringify([null, { gate: "redis", reason: "r" }, { gate: "pace", reason: "r" }, {
+    gate: "pace",
+  }]);
+  assert.deepEqual(parseJob("j", { ...fields, overrides })?.overrides, [{ gate: "pace", reason: "r" }]);
+  assert.deepEqual(parseJob("j", { ...fields, overrides: "{" })?.overrides, []);
 });

@@ -79,7 +79,7 @@ Deno.test("stampText: writes Python's format, sheds only when there were some, t
     '{"failures": 1.0, "evidence": 0, "since": 1764000000, "cycle": 412, "source": "alerter"}',
   );
   assert.equal(
-    stampText({ ...record, evidence: 6.58, sheds: 7, source: "ä" }, "poison"),
+    stampText({ ...record, evidence: 6.58, sheds: 7, source: "ä" }, { reason: "poison" }),
     '{"failures": 1.0, "evidence": 6.58, "sheds": 7, "since": 1764000000, "cycle": 412, "source": "\\u00e4", "reason": "poison"}',
   );
 });

@@ -55,7 +55,8 @@ for (const [level, events] of [["INFO", ["dead"]], ["DEBUG", ["dead", "dead_prev
     };
     const log = createLog({ clock, write, level: level as LogLevel, format: "json", podName: "p", version: "1" });
     const account = new Account(POLICY, { metrics: createMetrics("alerter", []), log, clock, countRedrive: () => {} });
-    const text = '{"_correlation_id": "c-1", "hostname": "h"}';
+    // With escapes: plain strings are decoded at once, and not byte by byte, where reads can be counted.
+    const text = '{"_correlation_id": "c\\u002d1", "hostname": "\\u0068"}';
     const { message, reads } = watchReads(text), alone = watchReads(text);
     const plan = planOf(message), before = reads();
     correlationIdOf(alone.message);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { aclRules, COMMAND_GRANTS } from "../../../scripts/redis_acl.ts";
+import { aclRules, COMMAND_GRANTS, JOB_SCRIPTS } from "../../../scripts/redis_acl.ts";
 
 const SCRIPTS = new URL("../../../src/redis/scripts/", import.meta.url);
 const GRANTED = COMMAND_GRANTS.flatMap(({ commands }) => commands);
@@ -8,8 +8,6 @@ Deno.test("aclRules: grants every command once", () => {
   assert.equal(new Set(GRANTED).size, GRANTED.length);
 });
 
-/** Scripts that only jobs run. */
-const JOB_SCRIPTS = /(_job|sweep_chunk|restore_chunk)\.lua$/;
 /** Nothing is recorded without these, but messages move. */
 const JOURNAL = ["xadd", "xrange", "xrevrange"];
 

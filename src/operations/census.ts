@@ -1,0 +1,75 @@
+/** Counts the messages that a job would take, as its run decides. */
+import Type, { type Static } from "typebox";
+import type { Watermark } from "../jobs/job.ts";
+import { canBePicked } from "../jobs/picker.ts";
+import { GroupTable } from "../message/group_table.ts";
+import { describeRow, MESSAGE_ROW, type MessageRow } from "./message_row.ts";
+import { OperationError } from "./operation.ts";
+import { type OpenSelection, scan } from "./selection.ts";
+
+/** Groups and samples of a census. */
+const MOST_GROUPS = 20, MOST_SAMPLES = 5;
+const COUNT = Type.Integer({ minimum: 0 });
+const strict = { additionalProperties: false };
+
+/** Members that say what was counted. */
+export const CENSUS_MEMBERS = {
+  count: Type.Integer({ minimum: 0, description: "Messages that the job would take" }),
+  ...{ bytes: COUNT, scanned: COUNT },
+  oversize: Type.Integer({ minimum: 0, description: "Selected, but too large to be read: they stay" }),
+  ofOthers: Type.Integer({ minimum: 0, description: "Selected, but buried by another source: they stay" }),
+  byReason: Type.Record(Type.String(), COUNT, { description: "`none`: without a reason" }),
+  groups: Type.Array(
+    Type.Object(
+      { group: Type.String(), reason: Type.Union([Type.String(), Type.Null()]), text: Type.String(), count: COUNT },
+      strict,
+    ),
+    { description: `The ${MOST_GROUPS} largest` },
+  ),
+  samples: Type.Array(MESSAGE_ROW, { description: "The oldest message of the largest groups" }),
+};
+const CENSUS = Type.Object(CENSUS_MEMBERS);
+/** What was counted. */
+export type Census = Static<typeof CENSUS>;
+
+/** The census of messages that were not looked at. */
+export function uncounted(count: number): Census {
+  return { count, bytes: 0, scanned: 0, oversize: 0, ofOthers: 0, byReason: {}, groups: [], samples: [] };
+}
+
+/** Counts up to the watermark; default: to the end of the list. @throws OperationError if it is cancelled */
+export async function takeCensus(
+  open: OpenSelection,
+  { watermark, signal }: { watermark?: Watermark; signal: AbortSignal },
+): Promise<Census> {
+  const { source, selection } = open;
+  const table = new GroupTable<MessageRow>(source.setup.policy.name, {
+    nowMs: selection.atMs,
+    sampleOf: (view) => describeRow(view, source),
+  });
+  let count = 0, bytes = 0, scanned = 0, oversize = 0, ofOthers = 0;
+  const byReason: Record<string, number> = {};
+  const until = watermark && { watermark: { depth: watermark.depth, digest: watermark.newestDigest } };
+  if (watermark?.depth !== 0) {
+    for await (const chunk of scan(open, { signal, ...until })) {
+      const picked = chunk.matching.filter((view) => canBePicked(view, selection));
+      const large = chunk.matching.filter((view) => view.bytes === null).length;
+      scanned = chunk.scanned;
+      count += picked.length;
+      oversize += large;
+      ofOthers += chunk.matching.length - picked.length - large;
+      for (const { reason, sizeBytes } of picked) {
+        byReason[reason ?? "none"] = (byReason[reason ?? "none"] ?? 0) + 1;
+        bytes += sizeBytes;
+      }
+      table.add(picked, chunk.end);
+    }
+  }
+  if (signal.aborted) throw new OperationError("unavailable", "cancelled before every message was counted");
+  const groups = table.list();
+  return {
+    ...{ count, bytes, scanned, oversize, ofOthers, byReason },
+    groups: groups.slice(0, MOST_GROUPS).map(({ group, reason, text, count }) => ({ group, reason, text, count })),
+    samples: groups.slice(0, MOST_SAMPLES).map(({ sample }) => sample),
+  };
+}

@@ -1,0 +1,93 @@
+/** A job as operators see it. */
+import Type, { type Static } from "typebox";
+import { JOB_LISTS, JOB_PHASES, JOB_VERBS, type RunningJob } from "../cycle/running_job.ts";
+import { type Job, JOB_STATUSES } from "../jobs/job.ts";
+import { PLAN_EXPIRES_MS } from "../jobs/job_store.ts";
+import { toIso } from "../runtime/clock.ts";
+import type { SourceFlow } from "./context.ts";
+
+const strict = { additionalProperties: false };
+const COUNT = Type.Integer({ minimum: 0 });
+const orNull = <Schema extends Type.TSchema>(schema: Schema) => Type.Union([schema, Type.Null()]);
+const INSTANT = Type.String({ pattern: "^\\d{4,6}-\\d{2}-\\d{2}T[\\d:.]+Z$" });
+
+/** Schema of a job's id in an input. */
+export const JOB_ID = Type.String({ pattern: "^[\\w-]{1,64}$", description: "the id of a job" });
+
+/** How far a job is. */
+export const PROGRESS = Type.Object({
+  phase: Type.Enum([...JOB_PHASES], {
+    description: "sweep: taking the messages out; restore: putting the others back; act: what the verb does; " +
+      "back: it was cancelled, and the rest goes back",
+  }),
+  ...{ isPaused: Type.Boolean(), isCancelled: Type.Boolean() },
+  toSweep: Type.Integer({ minimum: 0, description: "Messages of the list that have not been looked at" }),
+  ...{ swept: COUNT, picked: COUNT, replayed: COUNT, dead: COUNT, returned: COUNT },
+  left: Type.Integer({ minimum: 0, description: "Picked messages that still have to go" }),
+  perSecond: orNull(Type.Number({ minimum: 0 })),
+  secondsLeft: orNull(COUNT),
+}, strict);
+
+const RESULT = Type.Object({
+  ...{ swept: COUNT, picked: COUNT, replayed: COUNT, dead: COUNT, trashed: COUNT, returned: COUNT },
+  imported: Type.Optional(COUNT),
+}, strict);
+
+/** Schema of a job. */
+export const JOB = Type.Object({
+  ...{ id: JOB_ID, source: Type.String(), verb: Type.Enum([...JOB_VERBS]), list: Type.Enum([...JOB_LISTS]) },
+  status: Type.Enum([...JOB_STATUSES]),
+  ...{ query: Type.String(), ids: orNull(COUNT), planned: COUNT },
+  ...{ plannedBy: Type.String(), reason: Type.String(), startedBy: orNull(Type.String()) },
+  overrides: Type.Array(Type.Object({ gate: Type.String(), reason: Type.String() }, strict)),
+  undoes: orNull(Type.Object({ id: JOB_ID, verb: Type.Enum([...JOB_VERBS]) }, strict)),
+  createdAt: INSTANT,
+  expiresAt: Type.Union([INSTANT, Type.Null()], { description: "When the plan expires; null: it has been confirmed" }),
+  ...{ startedAt: orNull(INSTANT), endedAt: orNull(INSTANT) },
+  progress: orNull(PROGRESS),
+  result: orNull(RESULT),
+}, strict);
+/** A job as operators see it. Instants are by the server's clock. */
+export type ShownJob = Static<typeof JOB>;
+
+/** Describes a job. `running`: the job of the source that runs, as its state has it. */
+export function showJob(
+  job: Job,
+  { running, flow, nowMs }: { running: RunningJob | null; flow: SourceFlow; nowMs: number },
+): ShownJob {
+  const { id, verb, status, selection: { source, list, query, ids }, planned, createdAtMs, overrides, undoes } = job;
+  return {
+    ...{ id, source, verb, list, status, query, ids: ids?.length ?? null, planned },
+    ...{ plannedBy: job.plannedBy, reason: job.reason, startedBy: job.startedBy || null },
+    ...{ overrides: overrides.map((one) => ({ ...one })), undoes: undoes && { ...undoes } },
+    createdAt: toIso(createdAtMs),
+    expiresAt: status === "planned" ? toIso(createdAtMs + PLAN_EXPIRES_MS) : null,
+    ...{ startedAt: toInstant(job.startedAtMs), endedAt: toInstant(job.endedAtMs) },
+    progress: running?.id === id ? showProgress(running, { startedAtMs: job.startedAtMs, flow, nowMs }) : null,
+    result: job.result && { ...job.result },
+  };
+}
+
+function showProgress(
+  running: RunningJob,
+  { startedAtMs, flow, nowMs }: { startedAtMs: number | null; flow: SourceFlow; nowMs: number },
+): Static<typeof PROGRESS> {
+  const { phase, isPaused, isCancelled, left: toSweep, swept, picked, replayed, dead, returned } = running;
+  const isImport = running.verb === "import";
+  const left = isImport ? running.planned - swept : Math.max(0, picked - replayed - dead - returned);
+  const elapsedMs = startedAtMs === null ? 0 : nowMs - startedAtMs;
+  const perSecond = phase === "act"
+    ? flow.movedPerSecond
+    : phase === "sweep" && elapsedMs >= 1_000 && swept > 0
+    ? swept / elapsedMs * 1_000
+    : null;
+  const rest = phase === "sweep" ? toSweep : left;
+  return {
+    ...{ phase, isPaused, isCancelled, toSweep, swept, picked, replayed, dead, returned, left, perSecond },
+    secondsLeft: perSecond === null || perSecond === 0 || isPaused ? null : Math.ceil(rest / perSecond),
+  };
+}
+
+function toInstant(atMs: number | null): string | null {
+  return atMs === null ? null : toIso(atMs);
+}
