@@ -24,7 +24,7 @@ const GIVEN: Readonly<Record<string, Given>> = {
   groups: { words: "LIST groups", args: ["query"], examples: ["dlq groups", "dlq groups 'age:>1h'"] },
   search: { words: "LIST search", args: ["query"], examples: ["dlq search 'reason:poison host:core-fra-1'"] },
   export: { examples: ["export --list dead > dead.jsonl", "export --raw --query reason:poison > poison.jsonl"] },
-  import: { args: ["messages"], examples: ["import dead.jsonl --reason 'back again'", "import - < dead.jsonl"] },
+  import: { args: ["file"], examples: ["import dead.jsonl --reason 'back again'", "import - < dead.jsonl"] },
   edit: { args: ["id"], examples: ["edit m_0123456789abcdef --payload @corrected.json --reason 'wrong host name'"] },
   journal: { examples: ["journal --message m_0123456789abcdef", "journal --kind audit --json"] },
   verify: { words: "journal verify" },

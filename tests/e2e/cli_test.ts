@@ -6,7 +6,7 @@ import { waitUntil } from "../../testkit/wait.ts";
 import { OFFERS } from "../../src/cli/catalog.ts";
 
 const DLQ = "mutt:dlq:alerter", TARGET = "mutt:ingest_queue", DEAD = "mutt:dlq:dead";
-const SECRET = "Pl4nt3dS3cr3t-in-a-message-Pl4nt3dS3cr3t";
+const SECRET = "s3cr3t-of-a-message"; // not planted: a raw export prints it
 const LETTERS = [1, 2, 3, 4, 5].map((at) =>
   JSON.stringify({
     ...{ timestamp: "2026-11-21T02:30:29Z", hostname: `core-fra-${at}`, message: `link ${at} is down` },
@@ -206,6 +206,25 @@ verbs("plans and runs every verb with --yes, and undoes", async (scene) => {
   await run("purge", "--reason", "p", "--yes", "--ids", await idOf(scene, "core-fra-4"));
   assert.deepEqual(await depths(), [2, 2, 0]);
   assert.match(await run("journal"), /local ran purge/);
+});
+
+verbs("edits a message; exports, purges and imports; shows where in a file a problem is", async (scene) => {
+  await fill(scene);
+  const run = async (...args: string[]) => expectOk(await scene.run(args)).out;
+  const file = `${scene.redis.dir}/corrected`, corrected = LETTERS[0]!.replace("core-fra-1", "fw-dmz-1");
+  Deno.writeTextFileSync(file, corrected);
+  await run("edit", await idOf(scene, "core-fra-1"), "--payload", `@${file}`, "--reason", "wrong host");
+  assert.deepEqual((await scene.redis.readTexts(DLQ)).toSorted(), [corrected, ...LETTERS.slice(1)].toSorted());
+  const before = await scene.redis.readTexts(DLQ);
+  Deno.writeTextFileSync(file, await run("export", "--raw"));
+  await run("purge", "--reason", "p", "--yes");
+  assert.deepEqual(await scene.redis.readTexts(DLQ), []);
+  assert.match(await run("import", file, "--reason", "back", "--yes"), /5 [^]*is done/);
+  assert.deepEqual(await scene.redis.readTexts(DLQ), before);
+  Deno.writeTextFileSync(file, "no export\n");
+  const bad = await scene.run(["import", file, "--reason", "x", "--yes"]);
+  assert.equal(bad.code, 2, bad.err);
+  assert.equal((await scene.run(["import", "/nowhere", "--reason", "x", "--yes"])).code, 2);
 });
 
 verbs("asks nothing without a terminal, plans with --plan, and confirms later", async (scene) => {

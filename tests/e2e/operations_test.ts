@@ -183,9 +183,9 @@ const EFFECTS: Readonly<Record<string, (scene: Scene) => Promise<void>>> = {
   "Should `MAX_POISON_RETRIES` go up?": async ({ service }) =>
     void await service.waitForLine(/max_poison_retries is now 6/),
   "How do I correct a message?": async ({ redis }) => {
-    assert.equal(JSON.parse((await redis.readTexts(DLQ)).at(-1)!).hostname, "fw-dmz-1");
-    assert.deepEqual(await redis.readList("mutt:dlq:edit"), []);
-    assert.equal((await redis.readList(DEAD)).length, 2);
+    const dead = await redis.readTexts(DEAD);
+    assert.equal(dead.length, 3);
+    assert.equal(dead.filter((text) => text.includes('"hostname": "fw-dmz-1"')).length, 1, dead.join("\n"));
   },
   "How do I purge a list, with a backup?": async (scene) => {
     assert.deepEqual(await scene.redis.readList(DEAD), []);
