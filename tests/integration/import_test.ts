@@ -337,7 +337,7 @@ Deno.test("import: confirmed by jobs_confirm, and undone by jobs_undo, which say
 
 for (
   const [name, given, code, pattern] of [
-    ["without a reason", { reason: undefined }, "invalid", /reason is missing/],
+    ["with an empty reason", { reason: "" }, "invalid", /reason "" is not .*one line/i],
     ["of an unknown source", { source: "none" }, "not_found", /one of alerter/],
     ["by an operator", { role: "operator" }, "forbidden", /needs role admin/],
   ] as const
