@@ -226,7 +226,7 @@ Deno.test("proxy: its user is believed only with the secret, has the highest rol
 Deno.test("Redis is away: keys work, a first session does not, and the answer says why", async () => {
   const { operations } = createOperations();
   await using api = startApi({
-    client: (options) => server().client({ ...options, port: 1, enableOfflineQueue: false }),
+    client: (options) => server().client({ ...options, port: 1, enableOfflineQueue: false, retryStrategy: () => null }),
   }, {
     operations,
   });
