@@ -43,9 +43,11 @@ async function checkDrained(cluster: TestCluster): Promise<void> {
   assert.deepEqual(target.reverse().map(idOf), eventTexts(COUNT).map(idOf));
 }
 
-/** Drains in small steps, so that there is a middle. */
-async function startDrain(cluster: TestCluster): Promise<Engine> {
-  await (await cluster.at(DLQ)).lpush(DLQ, ...eventTexts(COUNT));
+/** Drains in small steps, so that there is a middle. Begins when that many replicas have the messages. */
+async function startDrain(cluster: TestCluster, { replicas = 0 } = {}): Promise<Engine> {
+  const owner = await cluster.at(DLQ);
+  await owner.lpush(DLQ, ...eventTexts(COUNT));
+  assert.ok(await owner.wait(replicas, FAILOVER_MS) >= replicas, "the replicas have the messages");
   const engine = createClusterEngine(cluster);
   engine.beforeCommit(() => new Promise((resolve) => setTimeout(resolve, 2)));
   await engine.start();
@@ -72,7 +74,7 @@ Deno.test("cluster: what has one hash tag is drained, guarded by WATCH, whicheve
 for (const [what, signal] of [["dies", "SIGKILL"], ["hangs", "SIGSTOP"]] as const) {
   Deno.test(`cluster: a drain goes on at the replica, and each message is there once, when the owner of the lists ${what}`, async () => {
     await using cluster = await TestCluster.start({ replicated: DLQ });
-    await using engine = await startDrain(cluster);
+    await using engine = await startDrain(cluster, { replicas: 1 });
     const before = await cluster.owner(DLQ);
     await before.kill(signal);
     assert.notEqual((await engine.moved()).replayed, COUNT, "it was in the middle");
