@@ -97,9 +97,12 @@ export function describeProgress({ phase, swept, toSweep, picked, left, perSecon
 export function viewPlan({ job, plan }: { readonly job: Job; readonly plan: Plan }): string {
   const { verb, list, source, id, expiresAt } = job, { count, bytes, scanned, oversize = 0 } = plan;
   const lines = [
-    `${paint("bold", verb)} of ${formatCount(count, "message")} (${formatBytes(bytes)}) out of ${
-      formatNumber(scanned)
-    } in the ${list} of ${textOf(source)}`,
+    scanned > 0
+      ? `${paint("bold", verb)} of ${formatCount(count, "message")} (${formatBytes(bytes)}) out of ${
+        formatNumber(scanned)
+      } in the ${list} of ${textOf(source)}`
+      // It takes them from what a job kept.
+      : `${paint("bold", verb)} of ${formatCount(count, "message")}, ${list} of ${textOf(source)}`,
     ...(oversize > 0 ? [`${formatCount(oversize, "message")} too large to be read: they stay`] : []),
     ...describeReasons(plan),
     ...describeTime(plan),

@@ -544,5 +544,5 @@ function describe({ swept, picked, replayed, dead, trashed, returned, imported }
   if (imported !== undefined) return `${imported} of ${picked} messages added to the DLQ`;
   const parts = [["replayed", replayed], ["to the dead list", dead], ["to the trash", trashed], ["put back", returned]];
   const moved = parts.filter(([, count]) => count !== 0).map(([text, count]) => `${count} ${text}`);
-  return [`${picked} of ${swept} messages picked`, ...moved].join(", ");
+  return [...(swept > 0 ? [`${picked} of ${swept} messages picked`] : []), ...moved].join(", ") || "nothing was picked";
 }

@@ -151,7 +151,7 @@ export async function storePlan(
   if (stored === null) throw new OperationError("unavailable", "the plan was not kept by Redis");
   await recordJob(context, {
     ...{ operation: undoes ? "jobs_undo" : verb, job: stored },
-    result: staged === undefined ? `planned: ${planned} of ${depth} messages` : `planned: ${planned} messages`,
+    result: depth > 0 ? `planned: ${planned} of ${depth} messages` : `planned: ${planned} messages`,
     input: {
       ...{ list: selection.list, query: selection.query, ids: selection.ids?.length ?? null, reason },
       ...(overrides.length > 0 ? { overrides } : {}),
