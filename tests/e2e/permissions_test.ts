@@ -145,10 +145,14 @@ async function withFiles(
   }
 }
 
-/** A variable of each prefix with a value: its default, or where it has none what any proxy may be. */
+/** A value that no default names: of a boolean, or what any proxy may be. */
+const someValue = ({ expected }: { expected: string }) =>
+  expected.startsWith("true or false") ? "true" : "proxy.test:3128";
+
+/** A variable of each prefix with a value: its default, or where it has none some value. */
 const examples = environmentPrefixes().filter((prefix) => prefix.endsWith("*")).map((prefix) => {
   const named = Object.values(FIELDS).flatMap((field) =>
-    [field.variable, ...field.aliases].map((name) => ({ field, name, value: field.defaultText || "proxy.test:3128" }))
+    [field.variable, ...field.aliases].map((name) => ({ field, name, value: field.defaultText || someValue(field) }))
   );
   const isOf = ({ name }: { name: string }) => name.startsWith(prefix.replace("*", ""));
   const found = named.filter(isOf);
