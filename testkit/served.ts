@@ -32,7 +32,7 @@ export async function startServed(redis: { readonly port: number }, settings: Pa
       ...DEFAULT_SETTINGS,
       ...{ redisHost: "127.0.0.1", redisPort: redis.port, bindAddress: "127.0.0.1", sources: ["alerter"] },
       ...{ metricsPort: 0, healthPort: 0, apiPort: 0, moogHealthCheckEnabled: false, consumerGate: "off" },
-      ...{ apiKeys: keysSetting(), ...settings },
+      ...{ localKeyPath: "none", apiKeys: keysSetting(), ...settings },
     },
     ...{ log, clock: SYSTEM_CLOCK, random: SYSTEM_RANDOM, signal: stop.signal },
   });

@@ -179,7 +179,7 @@ interface Rows {
   readonly rows: readonly ListRow[];
 }
 
-/** Messages behind those seen. `shift`: so much smaller their places are now. */
+/** Messages behind those seen. `shift`: so much smaller their places are now; with `movedOn`, not known (0). */
 interface RowsBehind extends Rows {
   readonly shift: number;
   readonly movedOn: boolean;
@@ -286,7 +286,9 @@ export class ListReader {
       let reading = this.#readOn(list, [], { bounds, signal, ranges });
       while (!signal?.aborted) {
         const { rows, depth, shift, movedOn } = await reading;
-        end -= shift;
+        // All that was seen has left, and others may have come back: where the end is now is not known from before.
+        if (movedOn) end = watermark ? await this.#findEnd(list, watermark) : depth;
+        else end -= shift;
         const isLast = rows.length === 0 || rows.at(-1)!.place >= end;
         const within = isLast ? rows.filter(({ place }) => place <= end) : rows;
         if (within.length === 0) return;
@@ -354,7 +356,7 @@ export class ListReader {
       const match = await this.#findSeen(list, seen, { near: place, signal });
       if (match === null) {
         const found = await this.#read(list, { place: 1, direction: "newer", ...bounds });
-        return { ...found, shift: last.place, movedOn: true };
+        return { ...found, shift: 0, movedOn: true };
       }
       ({ place, anchor } = match);
     }

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { messageId } from "../../src/message/message_id.ts";
 import { shelfKey } from "../../src/redis/keys.ts";
+import { disconnect } from "../../src/redis/disconnect.ts";
 import {
   type Direction,
   formatCursor,
@@ -12,6 +13,7 @@ import {
   type WalkOptions,
 } from "../../src/redis/list_reader.ts";
 import { sha1 } from "../../src/redis/sample.ts";
+import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { DEAD, DLQ, dumpKeys, TARGET } from "../../testkit/engine.ts";
 import { shareRedis } from "../../testkit/redis.ts";
 
@@ -315,7 +317,7 @@ Deno.test("ListReader.walk: goes on by the script when its connection is lost", 
   const seen: string[] = [];
   for await (const { rows } of reader.walk("dlq")) {
     seen.push(...rows.map(({ bytes }) => String(bytes)));
-    if (seen.length > 1_000) redis.disconnect();
+    if (seen.length > 1_000) await disconnect(redis, SYSTEM_CLOCK);
   }
   assert.deepEqual(seen, numbers(1, 3_000));
 });
