@@ -248,7 +248,8 @@ export function stringOf(member: JsonMember): string | null {
   if (bytes[valueStart] !== QUOTE) return null;
   // Most are plain ASCII, and need neither a decoder nor a parser.
   if (plainStringEnd(bytes, valueStart) !== valueEnd) return JSON.parse(rawValueOf(member));
-  return Buffer.prototype.toString.call(bytes, "latin1", valueStart + 1, valueEnd - 1);
+  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return buffer.toString("latin1", valueStart + 1, valueEnd - 1);
 }
 
 /** Tells whether the value is an object or an array. */
