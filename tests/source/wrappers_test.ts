@@ -9,7 +9,10 @@ import { waitUntil } from "../../testkit/wait.ts";
 const SETTINGS = { REMEDIATION_BIND_ADDRESS: "127.0.0.1", METRICS_PORT_REMEDIATION: "0", REDIS_HOST: "127.0.0.1" };
 
 async function answers(port: number): Promise<boolean> {
-  return await fetch(`http://127.0.0.1:${port}/livez`).then((reply) => reply.text(), () => "") === "OK";
+  // Another test's listener on that port may never answer.
+  const signal = AbortSignal.timeout(5_000);
+  return await fetch(`http://127.0.0.1:${port}/livez`, { signal }).then((reply) => reply.text()).catch(() => "") ===
+    "OK";
 }
 
 /** Starts a command that serves health on a free port, sends it SIGTERM once it does, and waits until nobody serves there. */
