@@ -141,6 +141,13 @@ export class OperationError extends Error {
 /** Converts what {@link Operation.run} rejected with; `null` for a bug. */
 export function toOperationError(error: unknown): OperationError | null {
   if (error instanceof OperationError) return error;
-  if (error instanceof StoreError) return new OperationError("unavailable", `Redis: ${explainRedisError(error)}`);
+  if (error instanceof StoreError) return new OperationError("unavailable", describeStoreError(error));
   return null;
+}
+
+function describeStoreError(error: StoreError): string {
+  // The client library's own words name its options.
+  if (error.code === "CONNECTION") return "Redis is not connected: mutt-remediation health says why";
+  if (error.code === "TIMEOUT") return "Redis did not answer in time; a change that was asked for may have been made";
+  return `Redis: ${explainRedisError(error)}`;
 }

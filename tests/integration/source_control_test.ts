@@ -301,7 +301,8 @@ Deno.test("operations: tell when Redis refuses, and when only the journal could 
   const record = () => Promise.reject(new StoreError("is away", { code: "CONNECTION", isCertain: false }));
   await assert.rejects(() => pause.run({ ...given, journal: { ...NO_JOURNAL, record } }, input), {
     ...{ name: "OperationError", code: "unavailable" },
-    message: /^done \(paused by ann until .*\), but perhaps not in the journal: Redis: is away$/,
+    message:
+      /^done \(paused by ann until .*\), but perhaps not in the journal: Redis is not connected: mutt-remediation health says why$/,
   });
   await server().client().set(STATE, "text");
   await assert.rejects(() => pause.run(given, input), (error) => {
