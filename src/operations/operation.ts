@@ -145,7 +145,8 @@ export function toOperationError(error: unknown): OperationError | null {
   return null;
 }
 
-function describeStoreError(error: StoreError): string {
+/** Describes a failure of Redis for the caller of an operation. */
+export function describeStoreError(error: StoreError): string {
   // The client library's own words name its options.
   if (error.code === "CONNECTION") return "Redis is not connected: mutt-remediation health says why";
   if (error.code === "TIMEOUT") return "Redis did not answer in time; a change that was asked for may have been made";

@@ -1,12 +1,11 @@
 /** What the operations on one running source share: they find the source, act, and leave a trace. */
 import Type, { type Static } from "typebox";
 import { MAX_OPERATOR_NAME, MAX_REASON, toLine } from "../cycle/pause.ts";
-import { explainRedisError } from "../redis/advice.ts";
 import { StoreError } from "../redis/errors.ts";
 import { operationEntry } from "./audit.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
 import { findRunning } from "./looked_source.ts";
-import { OperationError } from "./operation.ts";
+import { describeStoreError, OperationError } from "./operation.ts";
 
 /** An operator's reason. */
 export const REASON = Type.String({
@@ -50,7 +49,7 @@ export async function actOnSource<Input extends { readonly source: string; reado
     await context.journal.record(entry);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
-    const detail = `done (${result}), but perhaps not in the journal: Redis: ${explainRedisError(error)}`;
+    const detail = `done (${result}), but perhaps not in the journal: ${describeStoreError(error)}`;
     throw new OperationError("unavailable", detail);
   }
   return { source: name, result };
