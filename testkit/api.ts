@@ -73,6 +73,7 @@ export function startApi(
   const hasty = { ...clock, monotonicMs: () => ++looks * 1_000 };
   const api = new Api({
     ...{ operations, metrics, log, clock, version: "1.2.3", proxy: null, corsOrigins: [], feeds: [] },
+    mostEventClients: 200,
     contextFor: (call) => call,
     keys: new KeyRing({ clock: hasty, log, fixed: [], readFile: () => file.keys }),
     store: new ApiStore(redis.client({ maxRetriesPerRequest: 0, commandTimeout: 2_000 })),
