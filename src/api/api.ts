@@ -102,8 +102,8 @@ export class Api {
   readonly #hub: EventHub;
   readonly #refusals: RefusalLog;
   readonly #stop = new AbortController();
-  /** Connections of streams. */
-  readonly #streams = new Set<Visit>();
+  /** Connections of streams and writes. */
+  readonly #staying = new Set<Visit>();
 
   constructor(options: ApiOptions) {
     const { clock, log, keys, proxy, metrics, store } = options;
@@ -127,7 +127,7 @@ export class Api {
     this.#stop.abort();
     await this.#hub.stop();
     const over = new AbortController();
-    const ends = [...this.#streams].map(({ signal }) =>
+    const ends = [...this.#staying].map(({ signal }) =>
       new Promise<void>((resolve) => {
         if (signal.aborted) resolve();
         else signal.addEventListener("abort", () => resolve(), { once: true });
@@ -137,11 +137,12 @@ export class Api {
     over.abort();
   }
 
-  /** Keeps a connection for a stream. @throws {Problem} if there are too many */
-  #stay({ visit }: Env["Bindings"]): void {
-    if (this.#stop.signal.aborted || !visit.stay()) throw busy();
-    this.#streams.add(visit);
-    visit.signal.addEventListener("abort", () => this.#streams.delete(visit), { once: true });
+  /** Exempts a connection from the time limit of the port. Returns false if there are too many. */
+  #stay({ visit }: Env["Bindings"]): boolean {
+    if (this.#stop.signal.aborted || !visit.stay()) return false;
+    this.#staying.add(visit);
+    visit.signal.addEventListener("abort", () => this.#staying.delete(visit), { once: true });
+    return true;
   }
 
   #createApp(): Hono<Env> {
@@ -243,7 +244,11 @@ export class Api {
   async #run(c: Ctx, route: Route, body: Readonly<Record<string, unknown>>): Promise<Response> {
     const { operation, http } = route, input = this.#readInput(c, route, body);
     const isStream = operation.stream === true || http.upload !== undefined;
-    if (isStream) this.#stay(c.env);
+    // A plan counts every message: with millions that takes longer than the limit. Without a free place it must be quicker.
+    if (isStream || route.isWrite) {
+      const stays = this.#stay(c.env);
+      if (isStream && !stays) throw busy();
+    }
     const gone = new AbortController();
     const signal = AbortSignal.any([c.env.visit.signal, this.#stop.signal, gone.signal]);
     const { actor } = c.get("caller"), correlationId = c.get("correlationId");
@@ -283,7 +288,7 @@ export class Api {
     const { isValid } = await this.#authenticate(c);
     if (c.req.method === "HEAD") return c.body(null, 200, { "content-type": "text/event-stream" });
     if (this.#hub.clients >= this.#options.mostEventClients) throw busy();
-    this.#stay(c.env);
+    if (!this.#stay(c.env)) throw busy();
     const body = await this.#hub.follow({ lastEventId: c.req.header("last-event-id") ?? null, isValid });
     if (body === null) throw busy();
     return c.body(body, 200, { ...STREAM_HEADERS, "content-type": "text/event-stream" });
