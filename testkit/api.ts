@@ -5,7 +5,7 @@ import type { AnyOperation } from "../src/operations/operation.ts";
 import type { ApiKey, ParsedApiKeys, Role } from "../src/config/api_keys.ts";
 import { HttpServer } from "../src/http/server.ts";
 import { ApiStore } from "../src/redis/api_store.ts";
-import { SYSTEM_CLOCK } from "../src/runtime/clock.ts";
+import { type Clock, SYSTEM_CLOCK } from "../src/runtime/clock.ts";
 import { createMetrics } from "./engine.ts";
 import { recordLog } from "./recorded_log.ts";
 import type { TestRedis } from "./redis.ts";
@@ -63,7 +63,7 @@ export interface TestApi extends AsyncDisposable {
 export function startApi(
   redis: Pick<TestRedis, "client">,
   { operations, keys = entriesOf(), ...options }:
-    & { operations: readonly AnyOperation[]; keys?: readonly ApiKey[]; mostStaying?: number }
+    & { operations: readonly AnyOperation[]; keys?: readonly ApiKey[]; mostStaying?: number; portClock?: Clock }
     & Partial<Omit<ApiOptions, "keys">>,
 ): TestApi {
   const { log, lines } = recordLog(), metrics = createMetrics("alerter", []), clock = options.clock ?? SYSTEM_CLOCK;
@@ -73,12 +73,13 @@ export function startApi(
   const hasty = { ...clock, monotonicMs: () => ++looks * 1_000 };
   const api = new Api({
     ...{ operations, metrics, log, clock, version: "1.2.3", proxy: null, corsOrigins: [], feeds: [] },
+    mostEventClients: 200,
     contextFor: (call) => call,
     keys: new KeyRing({ clock: hasty, log, fixed: [], readFile: () => file.keys }),
     store: new ApiStore(redis.client({ maxRetriesPerRequest: 0, commandTimeout: 2_000 })),
     ...options,
   });
-  const server = new HttpServer({ clock: SYSTEM_CLOCK, log, graceMs: 100 });
+  const server = new HttpServer({ clock: options.portClock ?? SYSTEM_CLOCK, log, graceMs: 100 });
   const port = server.open({
     ...{ bindAddress: "127.0.0.1", port: 0, portVariable: "PORT", handler: api.handler },
     mostStaying: options.mostStaying ?? 16,

@@ -1,10 +1,10 @@
 /**
  * Port 8088: every operation over HTTP, as the list of operations says. Three details:
  *
- * - Only the description and the login answer without a key or session; an unknown path says nothing to strangers either.
- * - `GET` changes nothing. A write runs once per `Idempotency-Key`, is logged with its actor, and needs a page of this
- *   origin if a cookie vouches for it.
- * - Any instance answers: what only a leader can do is asked of it through Redis, by the operation.
+ * - Only the description and the login answer without a key or session; unknown paths do not either.
+ * - `GET` changes nothing. A write runs once per `Idempotency-Key`. With a session instead of a key, it must come from a page
+ *   of this origin. The operation itself logs and records it.
+ * - Any instance answers: an operation reaches the leader through Redis.
  *
  * Tested in tests/integration/api/.
  */
@@ -23,18 +23,16 @@ import { readIdempotencyKey, type RequestStore, runOnce } from "./idempotency.ts
 import { readInput } from "./input.ts";
 import type { KeyRing } from "./key_ring.ts";
 import { streamItems } from "./ndjson.ts";
-import { describeApi, NDJSON_TYPE } from "./openapi.ts";
+import { CORRELATION_PATTERN, describeApi, NDJSON_TYPE } from "./openapi.ts";
 import { Problem, PROBLEM_TYPE, problemDocument, PROBLEMS } from "./problem.ts";
 import { RefusalLog } from "./refusal_log.ts";
 import { API_ROOT, createRoutes, type Route } from "./routes.ts";
 import { Sessions, transportOf } from "./session.ts";
 
-/** Maximum number of clients of `/api/v1/events`, if there are enough file descriptors. */
-export const MOST_EVENT_CLIENTS = 200;
-
-/** Who calls, and how the call is known in log and journal. */
+/** A call, as operations see it. */
 export interface Call {
   readonly actor: Actor;
+  /** For the log and the journal. */
   readonly correlationId: string;
   /** Aborted when the client has gone or the service stops. */
   readonly signal: AbortSignal;
@@ -59,7 +57,8 @@ export interface ApiOptions {
   readonly store: RequestStore & { sessionSecret(proposal: string): Promise<string> };
   /** Origins whose pages may call with a key. */
   readonly corsOrigins: readonly string[];
-  readonly mostEventClients?: number;
+  /** Maximum number of clients of `/api/v1/events`. */
+  readonly mostEventClients: number;
   readonly metrics: ApiMetrics;
   readonly version: string;
   readonly clock: Clock;
@@ -71,10 +70,10 @@ interface Env {
   Variables: { correlationId: string; route: string; caller: Caller };
 }
 type Ctx = Context<Env>;
+type Answer = (c: Ctx) => Promise<Response> | Response;
 
 /** How long a stop waits for the ends of streams, in milliseconds. */
 const STOP_MS = 1_000;
-const CORRELATION_PATTERN = /^[\w.:-]{1,128}$/;
 const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   "cache-control": "no-store",
   "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -82,7 +81,7 @@ const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   "referrer-policy": "no-referrer",
   "x-content-type-options": "nosniff",
 };
-/** Each item leaves at once: compressed by Deno.serve, the first ones would wait for more. */
+/** `no-transform`: Deno.serve must not compress a stream, because it would hold the first items back. */
 const STREAM_HEADERS = { "cache-control": "no-store, no-transform", "x-accel-buffering": "no" };
 const OPERATION_PROBLEMS = {
   invalid: "invalid",
@@ -103,8 +102,8 @@ export class Api {
   readonly #hub: EventHub;
   readonly #refusals: RefusalLog;
   readonly #stop = new AbortController();
-  /** Connections of streams. */
-  readonly #streams = new Set<Visit>();
+  /** Connections of streams and writes. */
+  readonly #staying = new Set<Visit>();
 
   constructor(options: ApiOptions) {
     const { clock, log, keys, proxy, metrics, store } = options;
@@ -114,7 +113,7 @@ export class Api {
     const onFailure = (reason: AuthFailure) => metrics.apiAuthFailures.inc({ reason });
     this.#auth = new Authenticator({ keys, sessions: this.#sessions, proxy, clock, onFailure });
     this.#hub = new EventHub({
-      ...{ clock, feeds: options.feeds, mostClients: options.mostEventClients ?? MOST_EVENT_CLIENTS },
+      ...{ clock, feeds: options.feeds, mostClients: options.mostEventClients },
       onClients: (count) => metrics.apiEventClients.set(count),
       onFeedFailure: (feed, error) => log.debug("api_feed_failed", `Events: ${feed} cannot be read`, { error }),
     });
@@ -123,12 +122,12 @@ export class Api {
     this.handler = (request, visit) => app.fetch(request, { visit });
   }
 
-  /** Ends every stream, and waits a moment until their clients know. */
+  /** Ends every stream, and waits briefly until their connections are closed. */
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#hub.stop();
     const over = new AbortController();
-    const ends = [...this.#streams].map(({ signal }) =>
+    const ends = [...this.#staying].map(({ signal }) =>
       new Promise<void>((resolve) => {
         if (signal.aborted) resolve();
         else signal.addEventListener("abort", () => resolve(), { once: true });
@@ -138,41 +137,28 @@ export class Api {
     over.abort();
   }
 
-  /** Keeps a connection for a stream. @throws {Problem} if there are too many */
-  #stay({ visit }: Env["Bindings"]): void {
-    if (this.#stop.signal.aborted || !visit.stay()) throw busy();
-    this.#streams.add(visit);
-    visit.signal.addEventListener("abort", () => this.#streams.delete(visit), { once: true });
+  /** Exempts a connection from the time limit of the port. Returns false if there are too many. */
+  #stay({ visit }: Env["Bindings"]): boolean {
+    if (this.#stop.signal.aborted || !visit.stay()) return false;
+    this.#staying.add(visit);
+    visit.signal.addEventListener("abort", () => this.#staying.delete(visit), { once: true });
+    return true;
   }
 
   #createApp(): Hono<Env> {
     const app = new Hono<Env>();
     app.use("*", (c, next) => this.#around(c, next));
     const description = JSON.stringify(describeApi(this.routes, this.#options));
-    const paths = new Map<string, { methods: string[] }>();
-    const on = (method: string, path: string, answer: (c: Ctx) => Promise<Response> | Response) => {
-      const known = paths.get(path) ?? { methods: [] };
-      paths.set(path, known);
-      known.methods.push(...(method === "GET" ? ["GET", "HEAD"] : [method]));
-      app.on(method, path.replaceAll(/\{(\w+)\}/g, ":$1"), (c) => {
-        c.set("route", path);
-        return answer(c);
-      });
+    const paths = new Map<string, Map<string, Answer>>();
+    const on = (method: string, path: string, answer: Answer) => {
+      paths.set(path, (paths.get(path) ?? new Map()).set(method, answer));
     };
     on("GET", `${API_ROOT}/openapi.json`, (c) => c.body(description, 200, { "content-type": "application/json" }));
     on("POST", "/login", (c) => this.#login(c));
     on("POST", "/logout", (c) => this.#logout(c));
     on("GET", `${API_ROOT}/events`, (c) => this.#events(c));
     for (const route of this.routes) on(route.http.method, route.path, (c) => this.#answer(c, route));
-    for (const [path, { methods }] of paths) {
-      app.all(path.replaceAll(/\{(\w+)\}/g, ":$1"), async (c) => {
-        c.set("route", path);
-        await this.#authenticate(c);
-        throw new Problem("method_not_allowed", `Use ${methods.join(", ")}`, {
-          headers: { allow: methods.join(", ") },
-        });
-      });
-    }
+    for (const [path, answers] of paths) this.#addPath(app, path, answers);
     app.notFound(async (c) => {
       try {
         await this.#authenticate(c);
@@ -183,6 +169,26 @@ export class Api {
     });
     app.onError((error, c) => this.#refuse(c, error));
     return app;
+  }
+
+  /**
+   * Adds every method of a path. It must refuse the other methods before the next path is added: `/sources/{source}/{list}`
+   * would take them for its own.
+   */
+  #addPath(app: Hono<Env>, path: string, answers: ReadonlyMap<string, Answer>): void {
+    const pattern = path.replaceAll(/\{(\w+)\}/g, ":$1");
+    const allow = [...answers.keys()].flatMap((method) => method === "GET" ? ["GET", "HEAD"] : [method]).join(", ");
+    const add = (method: string, answer: Answer) =>
+      app.on(method, pattern, (c) => {
+        c.set("route", path);
+        return answer(c);
+      });
+    for (const [method, answer] of answers) add(method, answer);
+    app.all(pattern, async (c) => {
+      c.set("route", path);
+      await this.#authenticate(c);
+      throw new Problem("method_not_allowed", `Use ${allow}`, { headers: { allow } });
+    });
   }
 
   /** What every request and answer has in common. */
@@ -204,14 +210,16 @@ export class Api {
     const method = /^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)$/.test(c.req.method) ? c.req.method : "other";
     metrics.apiRequests.inc({ route, method, status: `${Math.floor(status / 100)}xx` });
     metrics.apiDuration.observe({ route, method }, (clock.monotonicMs() - startedAtMs) / 1_000);
+    const caller = this.#callerOf(c);
     log.debug("api_request", () => `${method} ${route} ${status}`, {
-      ...{ correlation_id: correlationId, actor: this.#actorOf(c)?.name ?? null },
+      ...{ correlation_id: correlationId, actor: caller?.actor.name ?? null, by: caller?.by ?? null },
       ...{ address: c.env.visit.remoteAddr.hostname, milliseconds: Math.round(clock.monotonicMs() - startedAtMs) },
     });
   }
 
-  #actorOf(c: Ctx): Actor | undefined {
-    return (c.get("caller") as Caller | undefined)?.actor;
+  /** The caller, once known. */
+  #callerOf(c: Ctx): Caller | undefined {
+    return c.get("caller");
   }
 
   async #authenticate(c: Ctx): Promise<Caller> {
@@ -236,13 +244,16 @@ export class Api {
   async #run(c: Ctx, route: Route, body: Readonly<Record<string, unknown>>): Promise<Response> {
     const { operation, http } = route, input = this.#readInput(c, route, body);
     const isStream = operation.stream === true || http.upload !== undefined;
-    if (isStream) this.#stay(c.env);
+    // A plan counts every message: with millions that takes longer than the limit. Without a free place it must be quicker.
+    if (isStream || route.isWrite) {
+      const stays = this.#stay(c.env);
+      if (isStream && !stays) throw busy();
+    }
     const gone = new AbortController();
     const signal = AbortSignal.any([c.env.visit.signal, this.#stop.signal, gone.signal]);
     const { actor } = c.get("caller"), correlationId = c.get("correlationId");
     const context = this.#options.contextFor({ actor, correlationId, signal });
     const output = await operation.run(context, input);
-    if (route.isWrite) this.#logWrite(c, route, input);
     if (c.req.method === "HEAD") return c.body(null, 200);
     if (operation.stream) {
       const items = await streamItems(output as AsyncIterable<unknown>, {
@@ -273,22 +284,11 @@ export class Api {
     return http.upload ? { ...found, [http.upload]: c.req.raw.body ?? emptyBody() } : found;
   }
 
-  /** What changed something, and who did it. Inputs may hold messages: only the source and the id are logged. */
-  #logWrite(c: Ctx, { operation, path }: Route, { source, id }: Readonly<Record<string, unknown>>): void {
-    const { actor, by } = c.get("caller");
-    this.#options.log.info("api_action", `${actor.name} ran ${operation.name}`, {
-      ...{ correlation_id: c.get("correlationId"), actor: actor.name, role: actor.role, by, route: path },
-      ...(typeof source === "string" ? { source } : {}),
-      ...(typeof id === "string" ? { id } : {}),
-    });
-  }
-
   async #events(c: Ctx): Promise<Response> {
     const { isValid } = await this.#authenticate(c);
     if (c.req.method === "HEAD") return c.body(null, 200, { "content-type": "text/event-stream" });
-    const { mostEventClients = MOST_EVENT_CLIENTS } = this.#options;
-    if (this.#hub.clients >= mostEventClients) throw busy();
-    this.#stay(c.env);
+    if (this.#hub.clients >= this.#options.mostEventClients) throw busy();
+    if (!this.#stay(c.env)) throw busy();
     const body = await this.#hub.follow({ lastEventId: c.req.header("last-event-id") ?? null, isValid });
     if (body === null) throw busy();
     return c.body(body, 200, { ...STREAM_HEADERS, "content-type": "text/event-stream" });
@@ -357,7 +357,7 @@ export class Api {
     const problem = this.#toProblem(c, error), { status } = PROBLEMS[problem.code];
     this.#refusals.note({
       ...{ route: c.get("route"), status, code: problem.code, correlationId: c.get("correlationId") },
-      ...{ address: c.env.visit.remoteAddr.hostname, actor: this.#actorOf(c)?.name ?? null },
+      ...{ address: c.env.visit.remoteAddr.hostname, actor: this.#callerOf(c)?.actor.name ?? null },
     });
     const body = JSON.stringify(problemDocument(problem, c.get("correlationId")));
     return new Response(body, { status, headers: { ...problem.headers, "content-type": PROBLEM_TYPE } });

@@ -1,4 +1,4 @@
-/** Finds out who calls the API: a key, a trusted proxy, or a session. */
+/** Identifies callers of the API: a key, a trusted proxy, or a session. */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { type ApiKey, isRole, type Role, ROLES } from "../config/api_keys.ts";
 import type { AuthFailure } from "../observability/metrics.ts";
@@ -23,7 +23,7 @@ export interface TrustedProxy {
 /** A known caller. */
 export interface Caller {
   readonly actor: Actor;
-  /** Browsers add a session, and a proxy its headers, to requests of any site. */
+  /** Browsers send a session, and proxies add their headers, with requests from any site. */
   readonly by: "key" | "session" | "proxy";
   /** Whether the caller may still call, for streams. */
   readonly isValid: () => boolean;
@@ -54,7 +54,10 @@ export class Authenticator {
     this.#attempts = new AttemptLimit(deps.clock);
   }
 
-  /** Returns the caller of a request from `address`. @throws {Problem} if there is none. Rejects if Redis fails. */
+  /**
+   * Returns the caller of a request from `address`. @throws {Problem} if the request has no valid key or session, or comes from
+   * another site. Rejects if Redis fails.
+   */
   async authenticate(request: Request, address: string): Promise<Caller> {
     const { headers, method } = request;
     const given = headers.get("x-api-key") ?? /^Bearer +(\S+)$/i.exec(headers.get("authorization") ?? "")?.[1];
@@ -91,7 +94,7 @@ export class Authenticator {
     return this.#refuse("wrong_key", "unauthenticated", "The key is not valid", CHALLENGE);
   }
 
-  /** A login from another site would put its key in this browser. @throws {Problem} */
+  /** Refuses a login from another site, which would put that site's key in this browser. @throws {Problem} */
   requireOwnLogin(headers: Headers): void {
     const isBrowser = headers.has("sec-fetch-site") || headers.has("origin");
     if (isBrowser && !isSameOrigin(headers)) {
@@ -136,7 +139,7 @@ function callerOf(key: ApiKey, { by, keys }: { by: Caller["by"]; keys: KeyRing }
   return { actor: { name, role }, by, isValid: () => keys.named(name, key.digest)?.role === role };
 }
 
-/** Whether a browser's request comes from a page of this origin. Without a browser's headers it does not. */
+/** Whether a page of this origin sent the request; false without the headers that a browser sends. */
 function isSameOrigin(headers: Headers): boolean {
   const site = headers.get("sec-fetch-site");
   if (site !== null) return site === "same-origin";

@@ -3,8 +3,8 @@
  *
  * - The feeds are read once a second however many clients listen, and not at all while there are none. Each event is
  *   encoded once.
- * - An event says the whole state of one thing (`source`, `job`, …), so a client that missed some is right again with the
- *   next. `Last-Event-ID` continues from the last few hundred events; else all current states are sent.
+ * - An event has the whole state of one thing (`source`, `job`, …), so a client that missed some catches up with the next.
+ *   `Last-Event-ID` continues from the last few hundred events; otherwise all current states are sent.
  * - A client that does not read is disconnected instead of being waited for.
  */
 import { PeriodicTask, type RunResult } from "../lifecycle/periodic_task.ts";
@@ -15,7 +15,7 @@ import { createId } from "../runtime/random.ts";
 export interface EventFeed {
   /** The event's name. */
   readonly name: string;
-  /** Returns the current states by key. A rejection leaves the last ones. Must not wait long. */
+  /** Returns the current states by key. After a rejection the last ones stay. Must end in bounded time. */
   read(): Promise<ReadonlyMap<string, unknown>> | ReadonlyMap<string, unknown>;
   /**
    * Whether entries are facts, not states: each is sent once, and its disappearance is not an event. If a read has none of
@@ -38,8 +38,8 @@ export interface EventHubOptions {
 
 /** Time between two reads of the feeds, in milliseconds. */
 const EVERY_MS = 1_000;
-/** A comment is sent after this many reads without an event: proxies and the door cut silent connections. */
-const HEARTBEAT_TURNS = 10;
+/** A comment is sent after this time without an event, in milliseconds: proxies and the door cut silent connections. */
+const HEARTBEAT_MS = 10_000;
 /** How many events can be resumed, and their size. */
 const KEPT_EVENTS = 500, KEPT_BYTES = 1_048_576;
 /** How much a client may leave unread, in bytes. */
@@ -70,7 +70,7 @@ export class EventHub extends PeriodicTask {
   #kept: SentEvent[] = [];
   #keptBytes = 0;
   #number = 0;
-  #silentTurns = 0;
+  #sentAtMs = -Infinity;
   /** The read for the first clients, which share it. */
   #firstRead: Promise<unknown> | null = null;
   #isStopped = false;
@@ -92,8 +92,9 @@ export class EventHub extends PeriodicTask {
   async follow(
     { lastEventId, isValid }: { lastEventId: string | null; isValid: () => boolean },
   ): Promise<ReadableStream<Uint8Array> | null> {
-    if (this.#isStopped || this.#listeners.size >= this.#options.mostClients) return null;
+    if (this.#isFull()) return null;
     if (this.#listeners.size === 0) await (this.#firstRead ??= this.#readFeeds().finally(() => this.#firstRead = null));
+    if (this.#isFull()) return null;
     this.start();
     let listener: Listener;
     return new ReadableStream<Uint8Array>({
@@ -105,6 +106,10 @@ export class EventHub extends PeriodicTask {
       },
       cancel: () => this.#drop(listener),
     }, new ByteLengthQueuingStrategy({ highWaterMark: UNREAD_BYTES }));
+  }
+
+  #isFull(): boolean {
+    return this.#isStopped || this.#listeners.size >= this.#options.mostClients;
   }
 
   /** Ends every stream. */
@@ -121,12 +126,12 @@ export class EventHub extends PeriodicTask {
   protected async run(): Promise<RunResult | void> {
     if (this.#listeners.size === 0) return "skipped";
     const events = await this.#readFeeds();
-    this.#silentTurns = events.length > 0 ? 0 : this.#silentTurns + 1;
-    const isSilent = this.#silentTurns >= HEARTBEAT_TURNS;
-    if (isSilent) this.#silentTurns = 0;
+    const nowMs = this.#options.clock.monotonicMs();
+    if (events.length === 0 && nowMs - this.#sentAtMs >= HEARTBEAT_MS) events.push(HEARTBEAT);
+    if (events.length > 0) this.#sentAtMs = nowMs;
     for (const listener of [...this.#listeners]) {
       if (!listener.isValid()) this.#end(listener);
-      else for (const bytes of isSilent ? [HEARTBEAT] : events) this.#send(listener, bytes);
+      else for (const bytes of events) this.#send(listener, bytes);
     }
   }
 

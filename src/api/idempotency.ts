@@ -25,11 +25,14 @@ export interface RepeatableRequest {
   readonly body: Uint8Array;
 }
 
-const KEY_PATTERN = /^[\x21-\x7e]{1,128}$/;
+/** Keys that are accepted. */
+export const KEY_PATTERN = /^[\x21-\x7e]{1,128}$/;
+/** Maximum length of the body of a kept answer, in characters, and what is kept instead of a longer one. */
+const MOST_KEPT_CHARACTERS = 262_144, TOO_LONG = "too_long";
 /** Headers that belong to an answer and not to a connection. */
 const KEPT_HEADERS = ["content-type", "etag"];
 
-/** Reads the header. @throws {Problem} if it cannot be used */
+/** Reads the header; `null` without one. @throws {Problem} if its value is not valid */
 export function readIdempotencyKey(headers: Headers): string | null {
   const key = headers.get("idempotency-key");
   if (key === null || KEY_PATTERN.test(key)) return key;
@@ -38,8 +41,8 @@ export function readIdempotencyKey(headers: Headers): string | null {
 }
 
 /**
- * Runs `answer` unless the caller has sent this request before; then returns what was answered. Failures that may not
- * happen again (429, 5xx) are not kept. @throws {Problem} if the key belongs to another request, or that one still runs
+ * Runs `answer`, or repeats the answer if the caller has sent this request before. Failures that may not happen again (429,
+ * 5xx) are not kept. @throws {Problem} if the key belongs to another request, or the first request still runs
  */
 export async function runOnce(
   store: RequestStore,
@@ -50,8 +53,10 @@ export async function runOnce(
   const digest = hash(JSON.stringify([actor, key]));
   const fingerprint = hash(JSON.stringify([method, url]), body);
   const claim = JSON.stringify({ fingerprint, claim: createId() });
-  const stored = await store.claim(digest, claim);
-  if (stored !== null && stored !== claim) return repeat(stored, fingerprint);
+  const found = await store.claim(digest, claim);
+  if (found !== null && found !== claim) return repeat(found, fingerprint);
+  // Not waited for: after a time-out of Redis, a second one would outlast the connection.
+  const forget = () => void store.settle(digest, { claim, answer: null }).catch(() => {});
   let kept: KeptAnswer | null = null;
   try {
     const response = await answer();
@@ -62,18 +67,23 @@ export async function runOnce(
       return value === null ? [] : [[name, value]];
     });
     kept = { status: response.status, headers: Object.fromEntries(entries), body: text };
-    await store.settle(digest, { claim, answer: isFinal ? JSON.stringify({ fingerprint, answer: kept }) : null });
+    const stored = text.length > MOST_KEPT_CHARACTERS ? TOO_LONG : kept;
+    if (isFinal) await store.settle(digest, { claim, answer: JSON.stringify({ fingerprint, answer: stored }) });
+    else forget();
     return toResponse(kept);
   } catch (error) {
     // What ran has run: an answer that cannot be kept is still an answer. Its claim expires by itself.
     if (kept !== null) return toResponse(kept);
-    await store.settle(digest, { claim, answer: null }).catch(() => {});
+    forget();
     throw error;
   }
 }
 
-function repeat(stored: string, fingerprint: string): Response {
-  const { fingerprint: first, answer } = JSON.parse(stored) as { fingerprint: string; answer?: KeptAnswer };
+function repeat(found: string, fingerprint: string): Response {
+  const { fingerprint: first, answer } = JSON.parse(found) as {
+    fingerprint: string;
+    answer?: KeptAnswer | typeof TOO_LONG;
+  };
   if (first !== fingerprint) {
     throw new Problem("key_reused", "This Idempotency-Key was used for another request: use a new one");
   }
@@ -81,6 +91,12 @@ function repeat(stored: string, fingerprint: string): Response {
     throw new Problem("conflict", "The first request with this Idempotency-Key has not been answered yet", {
       headers: { "retry-after": "1" },
     });
+  }
+  if (answer === TOO_LONG) {
+    throw new Problem(
+      "conflict",
+      "The first request with this Idempotency-Key has run; its answer was too long to keep",
+    );
   }
   return toResponse({ ...answer, headers: { ...answer.headers, "idempotency-replayed": "true" } });
 }

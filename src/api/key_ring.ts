@@ -26,8 +26,8 @@ export function digestOf(secret: string): string {
 }
 
 /**
- * Finds keys. An unusable file is logged once, and its previous keys stay valid; a file without entries revokes all of
- * them.
+ * Finds keys. If the file is unusable, that is logged once and its previous keys stay valid; a file without entries revokes them
+ * all.
  */
 export class KeyRing {
   readonly #deps: KeyRingDeps;

@@ -9,13 +9,13 @@ const encoder = new TextEncoder();
 /** Dependencies and callbacks of {@link streamItems}. */
 export interface StreamOptions {
   readonly clock: Clock;
-  /** Creates the last line if an item cannot be had: the status has been sent. */
+  /** Creates the last line if a later item fails: the status has already been sent. */
   readonly describeError: (error: unknown) => unknown;
   /** Called when the client has gone, or the stream has ended. */
   readonly onEnd: () => void;
 }
 
-/** Creates a body that asks for an item when the client takes one. Rejects if the first item cannot be had. */
+/** Creates a body that asks for an item when the client takes one. Rejects if the first item fails. */
 export async function streamItems(
   items: AsyncIterable<unknown>,
   { clock, describeError, onEnd }: StreamOptions,

@@ -1,12 +1,16 @@
 /** The description of the API (OpenAPI 3.1), made from the routes. Pure. */
 import type { SchemaObject } from "../operations/input.ts";
+import { KEY_PATTERN } from "./idempotency.ts";
 import { PROBLEM_SCHEMA, PROBLEM_TYPE, type ProblemCode, PROBLEMS } from "./problem.ts";
 import { API_ROOT, type Route } from "./routes.ts";
 
 /** Media type of a stream of items, one a line. */
 export const NDJSON_TYPE = "application/x-ndjson";
 
-/** The document. */
+/** Correlation ids that are accepted. */
+export const CORRELATION_PATTERN = /^[\w.:-]{1,128}$/;
+
+/** Describes all routes. */
 export function describeApi(routes: readonly Route[], { version }: { version: string }): Record<string, unknown> {
   const paths: Record<string, Record<string, unknown>> = {};
   for (const route of routes) {
@@ -80,7 +84,7 @@ function describeRoute({ operation, http, isWrite, members, input, output }: Rou
     ...describeBody({ http, members, input }),
     responses: {
       [http.status ?? 200]: success,
-      ...Object.fromEntries(codes.map((code) => [PROBLEMS[code].status, { $ref: `#/components/responses/${code}` }])),
+      ...refusals(codes),
     },
   };
 }
@@ -115,41 +119,33 @@ function plain(schema: SchemaObject): Record<string, unknown> {
   return JSON.parse(JSON.stringify(schema));
 }
 
-const IDEMPOTENCY_KEY = {
-  name: "Idempotency-Key",
-  in: "header",
-  description: "A text of your choice. A repeated request with the same key returns the first answer, for 24 hours.",
-  schema: { type: "string", pattern: "^[\\x21-\\x7e]{1,128}$" },
-};
-const IF_MATCH = {
-  name: "If-Match",
-  in: "header",
-  description: "The ETag of what was seen. If it has changed, nothing is done (412).",
-  schema: { type: "string" },
-};
-const CORRELATION_ID = {
-  name: "X-Correlation-ID",
-  in: "header",
-  description: "Returned, logged and journalled. Default: a new one.",
-  schema: { type: "string", pattern: "^[\\w.:-]{1,128}$" },
-};
+function refusals(codes: readonly ProblemCode[]): Record<string, unknown> {
+  return Object.fromEntries(codes.map((code) => [PROBLEMS[code].status, { $ref: `#/components/responses/${code}` }]));
+}
+
+function header(name: string, description: string, pattern?: RegExp): Record<string, unknown> {
+  return { name, in: "header", description, schema: { type: "string", ...(pattern && { pattern: pattern.source }) } };
+}
+
+const IDEMPOTENCY_KEY = header(
+  "Idempotency-Key",
+  "A text of your choice. A repeated request with the same key returns the first answer, for 24 hours.",
+  KEY_PATTERN,
+);
+const IF_MATCH = header("If-Match", "The ETag of what was seen. If it has changed, nothing is done (412).");
+const CORRELATION_ID = header(
+  "X-Correlation-ID",
+  "Returned, logged and journalled. Default: a new one.",
+  CORRELATION_PATTERN,
+);
 
 const EVENTS = {
   operationId: "events",
   summary: "Follow what changes, as server-sent events",
   tags: ["viewer"],
-  parameters: [{
-    name: "Last-Event-ID",
-    in: "header",
-    description: "Continue after this event; if it is too old, everything is sent again.",
-    schema: { type: "string" },
-  }],
+  parameters: [header("Last-Event-ID", "Continue after this event; if it is too old, everything is sent again.")],
   responses: {
     200: { description: "Events.", content: { "text/event-stream": { schema: { type: "string" } } } },
-    ...Object.fromEntries(
-      (["unauthenticated", "forbidden", "rate_limited", "unavailable"] as const).map((
-        code,
-      ) => [PROBLEMS[code].status, { $ref: `#/components/responses/${code}` }]),
-    ),
+    ...refusals(["unauthenticated", "forbidden", "rate_limited", "unavailable"]),
   },
 };

@@ -14,7 +14,7 @@ export interface Refusal {
   readonly code: ProblemCode;
   readonly correlationId: string;
   readonly address: string;
-  /** The caller's name, if it is known. */
+  /** The caller's name; `null` if it is not known. */
   readonly actor: string | null;
 }
 

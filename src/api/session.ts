@@ -1,8 +1,8 @@
 /**
  * Sessions of browsers: a signed cookie with the name of a key, the start of its digest and an end. Three details:
  *
- * - The signature uses a secret that all instances share and the key's digest: who knows only the configuration, or only
- *   Redis, cannot make one.
+ * - The signature uses a secret that all instances share and the key's digest: neither the configuration nor the content of
+ *   Redis suffices to forge one.
  * - A session ends with its key, and has the role that the key has now.
  * - Behind TLS the cookie is `__Host-session`. Without TLS it exists only on loopback, as `session`.
  */
@@ -15,8 +15,10 @@ import type { KeyRing } from "./key_ring.ts";
 
 /** How long a session lasts, in seconds. */
 const SESSION_SECONDS = 8 * 3_600;
-/** How long the shared secret is used before it is read again, in milliseconds. */
+/** Age of the shared secret at which it is read again, in milliseconds. */
 const FRESH_MS = 60_000;
+/** How long a request waits for this, in milliseconds: if Redis hangs, the request itself still needs the time. */
+const REREAD_MS = 1_000;
 const DIGEST_CHARACTERS = 16;
 const COOKIE = /^([\w-]{1,128})\.([0-9a-f]{16})\.(\d{1,12})\.([\w-]{43})$/;
 
@@ -27,7 +29,7 @@ const PLAIN_NAME = "session";
 export interface SessionsDeps {
   readonly keys: KeyRing;
   readonly clock: Clock;
-  /** Returns the secret that all instances share; the proposal becomes it if there is none. May reject. */
+  /** Returns the secret that all instances share. If none is stored yet, stores `proposal`. Rejects if Redis fails. */
   readonly sharedSecret: (proposal: string) => Promise<string>;
 }
 
@@ -82,17 +84,21 @@ export class Sessions {
     return createHmac("sha256", key).update(text).digest("base64url");
   }
 
-  /** During an outage of Redis the last secret stays in use, so that sessions still show what is wrong. */
+  /** During an outage of Redis the last secret stays in use, so that sessions can still see what is wrong. */
   async #sharedSecret(): Promise<string> {
-    const { clock, sharedSecret } = this.#deps;
-    if (this.#secret !== "" && clock.monotonicMs() - this.#readAtMs < FRESH_MS) return this.#secret;
-    this.#readAtMs = clock.monotonicMs();
-    try {
-      this.#secret = await sharedSecret(Buffer.from(createSecretBytes(32)).toString("base64url"));
-    } catch (error) {
-      if (this.#secret === "") throw error;
+    const { clock } = this.#deps;
+    if (this.#secret === "") await this.#read();
+    else if (clock.monotonicMs() - this.#readAtMs >= FRESH_MS) {
+      const read = new AbortController();
+      const reading = this.#read().catch(() => {}).finally(() => read.abort());
+      await Promise.race([reading, clock.sleep(REREAD_MS, read.signal)]);
     }
     return this.#secret;
+  }
+
+  async #read(): Promise<void> {
+    this.#readAtMs = this.#deps.clock.monotonicMs();
+    this.#secret = await this.#deps.sharedSecret(Buffer.from(createSecretBytes(32)).toString("base64url"));
   }
 }
 

@@ -37,7 +37,7 @@ function describeJob({ isPaused, isCancelled, ...job }: RunningJob, source: stri
   return { ...job, source, status: isCancelled ? "cancelling" : isPaused ? "paused" : "running" };
 }
 
-/** Follows every journal. While Redis is away it shows the entries that it knows, so that the other feeds go on. */
+/** Follows every journal. During an outage of Redis it returns the entries that it knows, to keep the other feeds running. */
 export function createJournalFeed(
   journal: Pick<Journal, "query" | "end">,
   { isReady }: { isReady: () => boolean },
@@ -47,7 +47,7 @@ export function createJournalFeed(
     entries.map((found) => [`${found.journal} ${found.source ?? ""} ${found.id}`, describeFound(found)] as const);
   let latest: readonly (readonly [string, unknown])[] = [], cursor: string | null = null;
   const begin = async () => {
-    // The end is read first: what is written between the two reads is found twice, not never.
+    // The end is read first: an entry written between the two reads is then found twice instead of being missed.
     const end = await journal.end();
     const { entries } = await journal.query({ limit: LATEST_ENTRIES });
     return { entries: keyed(entries.toReversed()), end };

@@ -136,7 +136,7 @@ function createReloader(
   });
 }
 
-/** Clients of `/api/v1/events` if there are enough file descriptors, and places for other streams. */
+/** Maximum number of clients of `/api/v1/events`, and of other streams and writes, if there are enough file descriptors. */
 const MOST_EVENT_CLIENTS = 200, OTHER_STREAMS = 16;
 
 /** Opens the ports. @throws the error of a failed bind, before any message has moved */
@@ -176,9 +176,9 @@ function listen(
 }
 
 /**
- * Opens the port of the API. Its code is loaded with the first request, so that it does not delay the start. With no other key
- * than the local one, it listens on the loopback address. `null`: there are no keys at all, or only the local one and the port is
- * taken.
+ * Opens the port of the API and returns its number. Its code is loaded with the first request, so that it does not delay the
+ * start. If the local key is the only one, the port listens on the loopback address. `null`: there are no keys, or only the local
+ * key and the port is taken.
  */
 function openApi(
   { settings, server, teardown, core, context }: {

@@ -16,7 +16,7 @@ export interface SourcesReloaderDeps {
   /** Reads and parses the file. Does not throw. */
   load(): ParsedSources | Promise<ParsedSources>;
   createSources(file: SourcesFile): readonly SourceDefinition[];
-  /** Finds problems in Redis that forbid these sources. May reject with the client's errors. */
+  /** Finds problems in Redis that forbid these sources. Rejects with the client's errors. */
   inspect(setups: readonly SourceDefinition[]): Promise<readonly string[]>;
   readonly sources: {
     compare(setups: readonly SourceDefinition[]): SourceChange;

@@ -59,7 +59,7 @@ export async function startWhenRedisIsReady(
   return EXIT.done;
 }
 
-/** Nothing was written to Redis before: it might have been the wrong one. */
+/** Starts the journal. Called once Redis is known to be the right one: nothing is written to it before. */
 function journalLife({ journal, note }: Core, teardown: Teardown): void {
   journal.start();
   note({ kind: "service", event: "started", version: VERSION });

@@ -73,7 +73,7 @@ async function editMessage(context: OperatorContext, input: EditInput): Promise<
     check: createCheck(context, parts, list),
   });
   context.log.info("edit", `Remediation: ${context.actor.name}: ${input.source}: message ${before} is now ${after}`, {
-    ...{ source: input.source, actor: context.actor.name, job },
+    ...{ source: input.source, actor: context.actor.name, job, correlation_id: context.correlationId },
   });
   await context.journal.record(operationEntry(context.actor, {
     ...{ operation: edit.name, source: input.source, correlationId: context.correlationId, job },

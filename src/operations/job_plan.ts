@@ -173,9 +173,7 @@ export async function recordJob(
   },
 ): Promise<void> {
   log.info(operation, `Remediation: ${actor.name}: ${source}: job ${id}: ${result}`, {
-    source,
-    job: id,
-    actor: actor.name,
+    ...{ source, job: id, actor: actor.name, correlation_id: correlationId },
   });
   await journal.record(operationEntry(actor, { operation, source, correlationId, job: id, result, input }));
 }

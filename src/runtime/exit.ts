@@ -14,6 +14,6 @@ export const EXIT = {
   noPermission: 77,
   /** Invalid configuration, or a Redis setup that makes replay unsafe. */
   configuration: 78,
-  /** Interrupted by Ctrl-C, as shells say it. */
+  /** Interrupted by Ctrl-C (128 + SIGINT). */
   interrupted: 130,
 } as const;

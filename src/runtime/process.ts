@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { cpuUsage } from "node:process";
 import { SYSTEM_CLOCK } from "./clock.ts";
 import { DroppingWriter } from "./dropping_writer.ts";
+import { createId } from "./random.ts";
 
 /**
  * Proxy variables of the runtime's own `fetch`, which would proxy even loopback and ignores `host:port` in `NO_PROXY`.
@@ -127,16 +128,37 @@ export function readEmbedded(path: string): string | undefined {
 }
 
 /**
- * Replaces a file by one that only this user can read. Whatever has this name before is removed, never followed or written to.
- * Returns whether that was possible.
+ * Replaces a file, in one step, by one that only this user can read. A symbolic link is replaced, not followed. Returns whether
+ * that was possible.
  */
 export function writePrivateFile(path: string, text: string): boolean {
-  removeFile(path);
+  const draft = createDraft(path, text);
+  if (draft === null) return false;
   try {
-    Deno.writeTextFileSync(path, text, { mode: 0o600, createNew: true });
+    Deno.renameSync(draft, path);
     return true;
   } catch {
+    removeFile(draft);
     return false;
+  }
+}
+
+/** Whether {@link writePrivateFile} can create a file at this path. The file that is there stays as it is. */
+export function canWritePrivateFile(path: string): boolean {
+  const draft = createDraft(path, "");
+  if (draft !== null) removeFile(draft);
+  return draft !== null;
+}
+
+/** Creates a private file beside `path` and returns its path; `null` if that is not possible. */
+function createDraft(path: string, text: string): string | null {
+  const draft = `${path}.${createId()}`;
+  try {
+    Deno.writeTextFileSync(draft, text, { mode: 0o600, createNew: true });
+    return draft;
+  } catch {
+    removeFile(draft);
+    return null;
   }
 }
 
@@ -145,7 +167,7 @@ export function removeFile(path: string): void {
   try {
     Deno.removeSync(path);
   } catch {
-    // There is none, or it must stay.
+    // It does not exist, or the process may not remove it.
   }
 }
 

@@ -1,5 +1,9 @@
 /** What the API answers: inputs, problems, headers, repeated requests, streams. */
 import assert from "node:assert/strict";
+import Type from "typebox";
+import type { Call } from "../../../src/api/api.ts";
+import type { AnyOperation } from "../../../src/operations/operation.ts";
+import { type Clock, SYSTEM_CLOCK } from "../../../src/runtime/clock.ts";
 import { createOperations } from "../../../testkit/api_operations.ts";
 import { startApi, TEST_KEYS } from "../../../testkit/api.ts";
 import { shareRedis } from "../../../testkit/redis.ts";
@@ -113,6 +117,57 @@ Deno.test("methods: another method is refused with those that are allowed", asyn
   assert.equal((await api.ask("HEAD", "/api/v1/thing", { key: viewer })).status, 200);
   assert.equal((await api.ask("OPTIONS", "/api/v1/thing", { key: viewer })).status, 405);
   assert.equal((await api.ask("GET", "/api/v1/nowhere", { key: viewer })).status, 404);
+});
+
+Deno.test("methods: a path is not taken for one with a variable in its place", async () => {
+  const { operations } = createOperations();
+  const list: AnyOperation = {
+    ...{ name: "list", summary: "Lists a list", runsIn: "service", role: "viewer" },
+    input: Type.Object({ source: Type.String(), list: Type.Enum(["dlq", "dead"]) }, { additionalProperties: false }),
+    output: Type.Object({}),
+    http: { method: "GET", path: "/sources/{source}/{list}" },
+    run: () => ({}),
+  };
+  await using api = start({ operations: [list, ...operations] }).api;
+  const answer = await api.ask("GET", "/api/v1/sources/abc/pause", { key: viewer });
+  assert.deepEqual([answer.status, answer.headers.get("allow")], [405, "POST"]);
+  assert.equal((await api.ask("GET", "/api/v1/sources/abc/dead", { key: viewer })).status, 200);
+  const wrong = await api.ask("GET", "/api/v1/sources/abc/other", { key: viewer });
+  assert.deepEqual([wrong.status, wrong.json.problems[0].wanted], [400, "one of dlq, dead"]);
+});
+
+Deno.test("writes: one that takes longer than a connection may is answered; a read is cut", async () => {
+  const [writes, reads] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const [limit, cut] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const common = {
+    ...{ summary: "Waits", runsIn: "service", role: "operator" } as const,
+    ...{ input: Type.Object({}, { additionalProperties: false }), output: Type.Object({}) },
+  };
+  const write: AnyOperation = {
+    ...{ ...common, name: "write", http: { method: "POST", path: "/write" } },
+    run: async () => {
+      writes.resolve();
+      await cut.promise;
+      return {};
+    },
+  };
+  const read: AnyOperation = {
+    ...{ ...common, name: "read", http: { method: "GET", path: "/read" } },
+    run: ({ signal }: Call) => {
+      reads.resolve();
+      return new Promise((resolve) => signal.addEventListener("abort", () => resolve({})));
+    },
+  };
+  // The time limit of a connection ends when both operations run.
+  const sleep: Clock["sleep"] = (ms, signal) => ms === 10_000 ? limit.promise : SYSTEM_CLOCK.sleep(ms, signal);
+  await using api = start({ operations: [write, read], portClock: { ...SYSTEM_CLOCK, sleep } }).api;
+  const writing = api.ask("POST", "/api/v1/write", { key: operator });
+  const reading = assert.rejects(api.ask("GET", "/api/v1/read", { key: operator }));
+  await Promise.all([writes.promise, reads.promise]);
+  limit.resolve();
+  await reading;
+  cut.resolve();
+  assert.equal((await writing).status, 200);
 });
 
 Deno.test("ETag and If-Match: a write that rests on what was seen fails once that has changed", async () => {
