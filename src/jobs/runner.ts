@@ -2,7 +2,7 @@
  * Runs the job of one source, in bounded turns, on the instance that leads it.
  *
  * - Everything that a turn needs to know is in Redis: the phase and the counts in the source's state, the selection in the job's
- *   hash, the messages in their lists. So any instance goes on where the last one stopped, whenever that was.
+ *   hash, the messages in their lists. So any instance can resume where the last one stopped.
  * - Each step is one script, all or nothing, at the sequence number that it was decided on. A lost reply is settled by the receipt
  *   before anything else is done.
  * - A job's own list is drained by the normal replay (`SourceReplay`): gates, pace, verdict and brake stay as they are.

@@ -211,15 +211,21 @@ Deno.test("job: ends at the plan's newest message when others pop and push meanw
 });
 
 Deno.test("job: what it leaves behind can be put back with the commands of docs/redis.md", async () => {
-  await server().seedList(DLQ, TEXTS);
+  // Few, because the commands start two processes for each message.
+  const texts = TEXTS.slice(0, 12), picked = [texts[0]!, texts[5]!, texts[11]!];
+  const rest = texts.filter((text) => !picked.includes(text));
+  await server().seedList(DLQ, texts);
   await using engine = createEngine(server());
-  const id = await startJob(engine, { verb: "purge", texts: PICKED });
+  const id = await startJob(engine, { verb: "purge", texts: picked });
   await runJob(engine, async () => (await engine.source.replay.look()).record.job?.phase === "restore");
   const page = await Deno.readTextFile(new URL("../../docs/redis.md", import.meta.url));
   const [, script] = /### Put back what a job has left.*?```sh\n(.*?)```/s.exec(page)!;
   const shell = `D=${DLQ}; redis-cli() { command redis-cli -p ${server().port} "$@"; }; ${script}`;
   const { code } = await new Deno.Command("bash", { args: ["-ec", shell], stdout: "null" }).output();
   strictEqual(code, 0);
-  deepStrictEqual(await readJobLists(server(), id), { dlq: [...PICKED, ...REST] });
-  strictEqual((await engine.turn({ begin: "now" })).replayed, 250);
+  deepStrictEqual(await readJobLists(server(), id), { dlq: [...picked, ...rest] });
+  // Another job may start at once.
+  await startJob(engine, { verb: "purge", texts: [] });
+  await runJob(engine);
+  strictEqual((await engine.turn({ begin: "now" })).replayed, 12);
 });
