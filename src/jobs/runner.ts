@@ -159,6 +159,9 @@ export class JobRunner {
       return outcome;
     } catch (error) {
       return this.#outcome(await this.#failed(error));
+    } finally {
+      // No chunk is kept for the next turn. While a job is paused, its share would hold up the sweeps of all sources.
+      this.#work?.stores.drain.letGo();
     }
   }
 
