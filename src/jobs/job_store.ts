@@ -32,14 +32,14 @@ import {
 export const PLAN_EXPIRES_MS = 3_600_000, JOB_EXPIRES_MS = 7 * 24 * 3_600_000;
 /** Time until trash expires, in milliseconds: a day longer than its job, which names it. */
 export const TRASH_EXPIRES_MS = JOB_EXPIRES_MS + 24 * 3_600_000;
-/** A claim of a list ends with its job; if the job is gone without an end, after this time, in milliseconds. */
+/** A claim on a list ends with its job. If the job vanishes, the claim expires after this time, in milliseconds. */
 const CLAIM_EXPIRES_MS = 30 * 24 * 3_600_000;
 /** Most jobs of a source that are kept. */
 export const MAX_JOBS = 100;
 
 /**
- * The results of starting a job. All except `ok` changed nothing; `busy`: another job runs; `missing`: the plan, or what it has staged, has expired;
- * `started`: it is not planned any more; `wrong_type`: a key has the wrong type.
+ * The results of starting a job. All except `ok` changed nothing; `busy`: another job runs; `missing`: the plan, or what it has
+ * staged, has expired; `started`: it is no longer planned; `wrong_type`: a key has the wrong type.
  */
 export const START_RESULTS = ["ok", "busy", "missing", "started", "wrong_type"] as const;
 /** One of {@link START_RESULTS}. */
@@ -136,7 +136,7 @@ export class JobStore {
     await this.#redis.pexpire(key, JOB_EXPIRES_MS).catch(throwStoreError);
   }
 
-  /** Pauses, resumes or cancels the running job. @returns false if it does not run, or is being cancelled already */
+  /** Pauses, resumes or cancels the running job. @returns false if it is not running, or its cancellation has begun */
   async request(id: string, wish: JobWish): Promise<boolean> {
     const { dlq } = this.#policy;
     return answer(await this.#ask(stateKey(dlq), jobKey(dlq, id), id, wish), ["ok", "not_running"]) === "ok";

@@ -2,7 +2,7 @@
  * Runs the job of one source, in bounded turns, on the instance that leads it.
  *
  * - Everything that a turn needs to know is in Redis: the phase and the counts in the source's state, the selection in the job's
- *   hash, the messages in their lists. So any instance goes on where the last one stopped, whenever that was.
+ *   hash, the messages in their lists. So any instance can resume where the last one stopped.
  * - Each step is one script, all or nothing, at the sequence number that it was decided on. A lost reply is settled by the receipt
  *   before anything else is done.
  * - A job's own list is drained by the normal replay (`SourceReplay`): gates, pace, verdict and brake stay as they are.
@@ -19,7 +19,7 @@ import { StoreError, wrongTypeError } from "../redis/errors.ts";
 import type { ReadBudget } from "../redis/read_budget.ts";
 import type { JobStores } from "../redis/source_store.ts";
 import type { JobMove, JobMoveResult } from "../redis/sweep_store.ts";
-import type { Account } from "../replay/account.ts";
+import { type Account, noteOf } from "../replay/account.ts";
 import type { Leadership } from "../replay/leadership.ts";
 import type { StoppedBy, TurnOutcome } from "../replay/outcome.ts";
 import type { ReplaySettings, SourceReplay, TurnOptions } from "../replay/source_replay.ts";
@@ -47,8 +47,6 @@ const RETRY_MS = 1_000, MAX_RETRY_MS = 30_000;
 /** The verbs that drain the job's own list to the target, and all verbs that a runner knows. */
 const DRAINS: readonly JobVerb[] = ["redrive", "revive"],
   VERBS_RUN: readonly JobVerb[] = [...DRAINS, "bury", "purge", "import", "undo"];
-/** While an undo works, the trash that it brings back expires no sooner than this, in milliseconds. */
-const TRASH_KEPT_MS = 24 * 3_600_000;
 
 /** The replay that drains a job's own list. */
 export type JobReplay = Pick<
@@ -161,6 +159,9 @@ export class JobRunner {
       return outcome;
     } catch (error) {
       return this.#outcome(await this.#failed(error));
+    } finally {
+      // No chunk is kept for the next turn. While a job is paused, its share would hold up the sweeps of all sources.
+      this.#work?.stores.drain.letGo();
     }
   }
 
@@ -180,11 +181,11 @@ export class JobRunner {
       return null;
     }
     if (this.#work?.id !== job.id) this.close();
-    const work = this.#work ??= await this.#begin(job);
     if (job.isPaused) return this.#outcome({ by: "job", nextInMs: LOOK_MS });
     const { closed } = await this.#deps.gates.ask();
     const held = closed.find(({ name }) => hasTrait(name, "isOnEverySource") && hasTrait(name, "blocksStart"));
     if (held) return this.#outcome(heldBy(held));
+    const work = this.#work ??= await this.#begin(job);
     if (!work.stores.isReady()) return this.#outcome({ by: "redis", nextInMs: SOON_MS });
     if (job.phase === "act" && DRAINS.includes(job.verb)) return await this.#drain(job, work, signal);
     return this.#outcome(await this.#advance(job, work, signal));
@@ -257,6 +258,13 @@ export class JobRunner {
     return GO_ON;
   }
 
+  /** The limit has been lowered since the sweep, so a picked message cannot be read. It can still be put back. */
+  async #cancelOversize(job: RunningJob): Promise<Rest> {
+    const text = `Remediation: job ${job.id} has picked a message that is larger than the limit; it is cancelled`;
+    this.#deps.log.error("job_unreadable", text, { source: this.#policy.name, job: job.id, reason: "oversize" });
+    return await this.#cancel(job);
+  }
+
   /** Sweeps until the turn is over or the phase is. Holds at most two chunks: the one in hand, and the one read ahead. */
   async #sweep(work: Work, picks: Picker, signal: AbortSignal): Promise<Rest> {
     const { bytes, messageBytes } = this.#bounds();
@@ -314,7 +322,7 @@ export class JobRunner {
     const { record, nowMs } = await this.#deps.look(), readAtMs = clock.monotonicMs();
     if (record.job?.phase !== job.phase || record.job.id !== work.id) return GO_ON;
     const phase = job.phase === "sweep" ? "restore" : job.phase;
-    const next = record.job.isCancelled ? "back" : "act", keepMs = trashOf(work.job) === null ? 0 : TRASH_KEPT_MS;
+    const next = record.job.isCancelled ? "back" : "act", keepMs = trashOf(work.job) === null ? 0 : TRASH_EXPIRES_MS;
     let sequence = record.sequence;
     do {
       const move = this.#createMove(sequence, nowMs + clock.monotonicMs() - readAtMs);
@@ -380,6 +388,7 @@ export class JobRunner {
       chunk ??= await drain.readForCommit(bounds);
       const { record, nowMs } = chunk, running = record.job;
       if (running?.id !== work.id || running.phase !== "act" || running.isPaused) return GO_ON;
+      if (chunk.oversize) return await this.#cancelOversize(running);
       if (chunk.messages.length === 0) return await this.#finish(work, { status: "done", trashMs: 0 });
       const context = { policy: this.#policy, record, nowMs, maxPoisonRetries, maxMessageBytes };
       const plan = buryChunk(chunk, { ...context, failedAt: toIso(clock.nowMs()), by: job.by, job: job.id });
@@ -398,6 +407,7 @@ export class JobRunner {
         spent,
         firsts,
         fields,
+        note: noteOf(plan),
       };
       const burying = drain.commitAndRead(commit, isLast ? null : bounds);
       const { result, next } = await this.#answered(burying, {
@@ -421,7 +431,7 @@ export class JobRunner {
       if (job?.id !== work.id || job.phase !== "act" || job.isPaused) return GO_ON;
       const bounds = { messages: CHUNK_MESSAGES, bytes: chunkBytes, messageBytes: maxMessageBytes };
       const read = await sweep.readOwn(bounds), tooLarge = read.indexOf(null);
-      if (tooLarge === 0) return await this.#cancel(job);
+      if (tooLarge === 0) return await this.#cancelOversize(job);
       const messages = read.slice(0, tooLarge < 0 ? read.length : tooLarge) as readonly Buffer[];
       if (messages.length === 0) return await this.#finish(work, { status: "done", trashMs: 0 });
       const move = this.#createMove(record.sequence, nowMs + clock.monotonicMs() - readAtMs);
@@ -445,18 +455,21 @@ export class JobRunner {
     if (job?.id !== work.id) return GO_ON;
     const { sweep } = work.stores, { id, verb, by, phase } = job, result = resultOf(job, status);
     const move = this.#createMove(sequence, nowMs);
+    const tell = () => {
+      this.#deps.account.tellMoves();
+      const detail = describe(result);
+      this.#deps.note({ kind: "job", source: this.#policy.name, job: id, actor: by, verb, state: status, detail });
+      this.#deps.log.info("job_ended", `Remediation: job ${id} of ${by} (${verb}) is ${status}: ${detail}`, {
+        ...{ source: this.#policy.name, job: id, verb, by, status, ...result },
+      });
+    };
     const finishing = sweep.finish({
       ...{ ...move, phase, status, trashMs, keepMs: JOB_EXPIRES_MS },
       fields: { result: JSON.stringify(result) },
     });
-    const ended = await this.#answered(finishing, { resolve: () => sweep.resolveLost(move.id) });
+    const ended = await this.#answered(finishing, { resolve: () => sweep.resolveLost(move.id), ran: tell });
     if (!this.#hasMoved(ended)) return AGAIN;
-    this.#deps.account.tellMoves();
-    const detail = describe(result);
-    this.#deps.note({ kind: "job", source: this.#policy.name, job: id, actor: by, verb, state: status, detail });
-    this.#deps.log.info("job_ended", `Remediation: job ${id} of ${by} (${verb}) is ${status}: ${detail}`, {
-      ...{ source: this.#policy.name, job: id, verb, by, status, ...result },
-    });
+    tell();
     return GO_ON;
   }
 
@@ -536,7 +549,7 @@ function resultOf(
   return {
     ...{ swept, picked, replayed, dead },
     trashed: status === "done" && (verb === "purge" || verb === "undo") ? left : 0,
-    returned: returned + (status === "cancelled" ? left : 0),
+    returned: returned + (status === "done" ? 0 : left),
   };
 }
 

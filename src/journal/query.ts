@@ -66,10 +66,15 @@ export function parseCursor(cursor: string): Positions | null {
   try {
     const positions: unknown = JSON.parse(Buffer.from(cursor, "base64url").toString());
     if (typeof positions !== "object" || positions === null || Array.isArray(positions)) return null;
-    return Object.values(positions).every((id) => ENTRY_ID.test(String(id))) ? positions as Positions : null;
+    return Object.values(positions).every(isEntryId) ? positions as Positions : null;
   } catch {
     return null;
   }
+}
+
+/** Redis rejects an id with a number above 64 bits. */
+function isEntryId(id: unknown): boolean {
+  return typeof id === "string" && ENTRY_ID.test(id) && id.split("-").every((part) => BigInt(part) <= LAST);
 }
 
 /** Compares the ids of two entries by time. */

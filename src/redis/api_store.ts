@@ -13,7 +13,7 @@ const ANSWER_MS = 86_400_000;
 /** Expiry of a request that may be repeated at once, in milliseconds. */
 const FORGET_MS = 1;
 
-/** Keeps them in Redis. Rejects with a `StoreError`. */
+/** Keeps both in Redis. Calls reject with a `StoreError`. */
 export class ApiStore {
   readonly #claim: Script;
   readonly #settle: Script;
@@ -25,7 +25,7 @@ export class ApiStore {
     this.#shareSecret = loadScript(reader, { name: "shareSecret", keys: 1, lua: shareSecret });
   }
 
-  /** Returns the shared secret; `proposal` becomes it if there is none. */
+  /** Returns the shared secret. If none is stored, stores `proposal`. */
   async sessionSecret(proposal: string): Promise<string> {
     return String(await this.#shareSecret(sessionSecretKey(), proposal));
   }

@@ -14,7 +14,7 @@ import settleCommit from "./scripts/settle_commit.lua" with { type: "text" };
 
 /**
  * The results of an edit. All except `ok` changed nothing; `busy`: a job runs on the source or the list; `conflict`: another message
- * is at the place; `gone`: the trash does not hold the payload any more.
+ * is at the place; `gone`: the trash no longer holds the payload.
  */
 export const EDIT_RESULTS = ["ok", "stale", "expired", "busy", "conflict", "gone", "wrong_type"] as const;
 /** One of {@link EDIT_RESULTS}. */

@@ -52,7 +52,7 @@ export interface PageRequest {
 /** Messages of a list, in the direction of the request. */
 export interface Page {
   readonly depth: number;
-  /** Whether the message of the cursor is not in the list near its place any more. Then there are no rows. */
+  /** Whether the message of the cursor is no longer near its place. Then there are no rows. */
   readonly movedOn: boolean;
   readonly rows: readonly ListRow[];
   /** Cursors of the pages on either side; `null` at the end of the list. */
@@ -153,7 +153,7 @@ export function formatCursor({ place, id }: Cursor): string {
   return `${place}.${id}`;
 }
 
-/** Parses the text of a cursor; `null` if it is none. */
+/** Parses the text of a cursor; `null` if it is not a cursor. */
 export function parseCursor(text: string): Cursor | null {
   const [, place, id] = /^([1-9]\d{0,14})\.(m_[0-9a-f]{16})$/.exec(text) ?? [];
   return place === undefined || id === undefined ? null : { place: Number(place), id };
@@ -319,7 +319,7 @@ export class ListReader {
     return watermark ? await this.findWatermark(list, watermark) ?? Math.min(depth, watermark.depth) : depth;
   }
 
-  /** Returns the place of the message that was the newest; `null`: it is not in the list near its place any more. */
+  /** Returns the place of the message that was the newest; `null`: it is no longer near its place. */
   async findWatermark(list: ListName, { depth, digest }: Watermark): Promise<number | null> {
     const near = Math.min(await this.depth(list), depth), id = idOfDigest(digest);
     return (await this.#findNear(list, { near, isWanted: (row) => row.id === id }))?.place ?? null;

@@ -1,6 +1,6 @@
 /** The journal's entry of a commit. The commit's script appends it, so a move and its entry are one step. Pure. */
 import type { Commit } from "../cycle/chunk.ts";
-import { messageId } from "./sample.ts";
+import { messageId } from "../message/message_id.ts";
 
 /** The most messages that an entry names. */
 const SAMPLES = 4;

@@ -16,11 +16,6 @@ export function isNewest(message: Buffer, { newestBytes, newestDigest }: CycleSt
   return message.length === newestBytes && sampleDigest(message) === newestDigest;
 }
 
-/** Returns the id of a message, the same for byte-equal ones: `m_` and 16 hexadecimal digits of its SHA-1. */
-export function messageId(message: Uint8Array): string {
-  return `m_${sha1([message]).slice(0, 16)}`;
-}
-
 /** Returns the SHA-1 of all parts joined, in hexadecimal. */
 export function sha1(parts: readonly Uint8Array[]): string {
   const hash = createHash("sha1");

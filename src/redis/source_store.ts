@@ -70,7 +70,7 @@ export function createSourceStore(
 export interface JobStores {
   readonly sweep: SweepStore;
   /** Drains the job's own list. */
-  readonly drain: DeadLetterStore;
+  readonly drain: BudgetedStore;
   /** Reads the newest messages of the DLQ itself, where returns arrive. Their depth includes the job's own list. */
   readonly readArrivals: ReadNewest;
   /** Returns whether the job's connection can take commands. Does no IO. */

@@ -34,7 +34,7 @@ export class StagingStore {
 
   /**
    * Stages a chunk, if it has not been staged. Safe to call again with the same chunk.
-   * @returns false if the messages before it are not there any more, or the job is planned already
+   * @returns false if the messages before it are gone, or the job is already planned
    */
   async stage({ job, offset, messages, expiresInMs }: StagedChunk): Promise<boolean> {
     const payloads = messages.map(({ buffer, byteOffset, length }) => Buffer.from(buffer, byteOffset, length));

@@ -99,7 +99,10 @@ export class SweepStore {
   readonly #add: Script;
   readonly #return: Script;
   readonly #readOwn: ReadNewest;
-  /** By how much a message changes the DLQ if it goes from the job's own list to the list: that own list is a part of the DLQ, unless an import has staged it. */
+  /**
+   * By how much a message changes the depth of the DLQ when it goes from the job's own list to the list. The own list counts as a part
+   * of the DLQ, unless an import has staged it.
+   */
   readonly #backChange: number;
   readonly #isOwnCounted: boolean;
   readonly #finish: Script;
@@ -107,7 +110,7 @@ export class SweepStore {
 
   /**
    * Only one caller at a time may use `mover`. `token`: as in the dead-letter store. What a purge picks goes to its trash at once.
-   * `trashOf`: id of the job whose trash this job brings back, as if it was the job's own list; `null`: none.
+   * `trashOf`: id of the job whose trash this job brings back, as if it were the job's own list; `null`: none.
    */
   constructor(
     { committer, mover }: { committer: RedisClient; mover: Redis },
@@ -207,7 +210,7 @@ export class SweepStore {
     return toResult(await this.#return(own, dlq, state, receipt, ...this.#arguments(move), ...details));
   }
 
-  /** Ends the job. Automatic replay goes on then. */
+  /** Ends the job. Automatic replay resumes. */
   async finish({ phase, status, keepMs, trashMs, fields, ...move }: JobEnd): Promise<JobMoveResult> {
     const { state, receipt, job, own, shelf, claim } = this.#keys;
     const details = [phase, status, keepMs, trashMs, this.#isOwnCounted ? 1 : 0, ...Object.entries(fields).flat()];

@@ -13,7 +13,7 @@ import type { DeadReason, SourcePolicy } from "../message/source_policy.ts";
 import { lengthMs, type Outage } from "../cycle/outages.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
-import type { CommitResult } from "../cycle/chunk.ts";
+import type { CommitNote, CommitResult } from "../cycle/chunk.ts";
 import type { Snapshot } from "../cycle/cycle_state.ts";
 import { describeRedisError, type RedisErrorCode } from "../redis/errors.ts";
 import { describeDuration, OutageLog } from "../lifecycle/outage_log.ts";
@@ -325,8 +325,13 @@ function listOf(reason: DeadReason, { dlq, dead }: Pick<SourcePolicy, "dlq" | "d
   return reason === "oversize" ? oversizeKey(dlq) : dead;
 }
 
+/** Returns what the journal says of a commit beside its counts. */
+export function noteOf({ cycle, deaths }: Pick<JudgedChunk, "cycle" | "deaths">): CommitNote {
+  return { cycle, dead: countReasons(deaths) };
+}
+
 /** Counts dead messages by reason. */
-export function countReasons(deaths: readonly BuriedMessage[]): Partial<Record<DeadReason, number>> {
+function countReasons(deaths: readonly BuriedMessage[]): Partial<Record<DeadReason, number>> {
   const counts: Partial<Record<DeadReason, number>> = {};
   for (const { reason } of deaths) counts[reason] = (counts[reason] ?? 0) + 1;
   return counts;

@@ -103,7 +103,8 @@ export class DepthWatch extends PeriodicTask {
     queues.forEach(({ name: queue, role }, i) => metrics.queueDepth.set({ source, queue, role }, depths[i]!));
     metrics.dlqDepth.set({ dlq_name: this.#policy.dlq }, depth);
     // While a job has put the oldest messages on its shelf, the oldest one is still the one that was last seen.
-    const isSwept = this.#last !== null && record.job !== null && ["sweep", "restore"].includes(record.job.phase);
+    const isSwept = this.#last !== null && record.job?.list === "dlq" &&
+      ["sweep", "restore"].includes(record.job.phase);
     const last = this.#last = isSwept ? this.#last! : await this.#lookAtOldest(depth);
     const oldestAgeMs = this.#ageMs(last);
     metrics.oldestAge.set({ source }, oldestAgeMs / 1_000);

@@ -4,7 +4,7 @@ import type { BoardReading, GateStatus, TurnGates } from "../gates/board.ts";
 import { hasTrait } from "../gates/gate.ts";
 import type { DepthReading } from "../gates/depth.ts";
 import type { Log } from "../observability/log.ts";
-import type { Chunk, ChunkBounds, Commit, CommitNote, Move } from "../cycle/chunk.ts";
+import type { Chunk, ChunkBounds, Commit, Move } from "../cycle/chunk.ts";
 import type { Buffer } from "node:buffer";
 import type { Verdict } from "../message/verdict.ts";
 import { commitResult, commitSpan, cycleFacts, cycleSpan } from "../observability/spans.ts";
@@ -14,7 +14,7 @@ import { oversizeKey } from "../redis/keys.ts";
 import { type CycleState, isCycleWanted, isUnderTest, type Snapshot } from "../cycle/cycle_state.ts";
 import { jobFields } from "../cycle/running_job.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
-import { type Account, countReasons } from "./account.ts";
+import { type Account, noteOf } from "./account.ts";
 import { planCycle } from "../cycle/plan_cycle.ts";
 import { DroppedStamps } from "./dropped_stamps.ts";
 import { readEnds } from "./ends.ts";
@@ -718,10 +718,6 @@ export class SourceReplay {
   #backoff(): number {
     return Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** Math.min(this.#failures++, 10));
   }
-}
-
-function noteOf({ cycle, deaths }: JudgedChunk): CommitNote {
-  return { cycle, dead: countReasons(deaths) };
 }
 
 /** How many of the moves, oldest first, contain at most `replays` replays. */

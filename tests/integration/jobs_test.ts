@@ -1,6 +1,6 @@
 /** Jobs on a real Redis: every list before and after, byte for byte. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { claimKey, trashKey } from "../../src/redis/keys.ts";
+import { claimKey, movesKey, trashKey } from "../../src/redis/keys.ts";
 import {
   createEngine,
   DEAD,
@@ -47,6 +47,10 @@ for (
     deepStrictEqual(Object.keys(lists), ["dlq", name]);
     if (verb === "bury") deepStrictEqual(lists.dead!.map(idOf), expected.map(idOf));
     else deepStrictEqual(lists[name]!.map(withoutInstants), expected);
+    if (verb === "bury") {
+      const entries = await server().client().xrange(movesKey(DLQ), "-", "+");
+      deepStrictEqual(JSON.parse(entries.at(-1)![1].at(-1)!).dead, { buried: 8 });
+    }
     if (verb === "bury") ok(lists.dead!.every((text) => text.includes(`"reason": "buried"`)));
     const job = await engine.source.jobs.get(id), none = { replayed: 0, dead: 0, trashed: 0, returned: 0 };
     deepStrictEqual([job?.status, job?.startedBy], ["done", "bob"]);
@@ -157,7 +161,9 @@ Deno.test("job: gives up and puts everything back when its selection cannot be r
   await server().client().del(`${STATE}:jobs:${id}`);
   await runJob(engine);
   deepStrictEqual(await readJobLists(server(), id), { dlq: TEXTS });
-  strictEqual(await server().client().hget(`${STATE}:jobs:${id}`, "status"), "failed");
+  const [status, result] = await server().client().hmget(`${STATE}:jobs:${id}`, "status", "result");
+  strictEqual(status, "failed");
+  strictEqual(JSON.parse(result!).returned, JSON.parse(result!).picked);
 });
 
 Deno.test("job: shelves what is too large to read, and never picks it", async () => {
@@ -168,6 +174,21 @@ Deno.test("job: shelves what is too large to read, and never picks it", async ()
   const id = await startJob(engine, { verb: "purge", texts });
   await runJob(engine);
   deepStrictEqual(await readJobLists(server(), id), { dlq: [large, large, large], trash: TEXTS.slice(0, 2) });
+});
+
+Deno.test("job bury: puts everything back when a picked message is larger than a limit that was lowered since", async () => {
+  const large = eventText("large", `, "padding": "${"x".repeat(20_000)}"`), texts = [TEXTS[0]!, large, TEXTS[1]!];
+  await server().seedList(DLQ, texts);
+  let id: string;
+  {
+    await using engine = createEngine(server());
+    id = await startJob(engine, { verb: "bury", texts: [large] });
+    await runJob(engine, async () => (await engine.source.replay.look()).record.job?.phase === "act");
+  }
+  await using engine = createEngine(server(), { settings: { maxMessageBytes: 4_096 } });
+  await runJob(engine);
+  deepStrictEqual(await readJobLists(server(), id), { dlq: [large, TEXTS[0], TEXTS[1]] });
+  strictEqual((await engine.source.jobs.get(id))?.status, "cancelled");
 });
 
 Deno.test("job: ends at the plan's newest message when others pop and push meanwhile", async () => {
@@ -190,15 +211,21 @@ Deno.test("job: ends at the plan's newest message when others pop and push meanw
 });
 
 Deno.test("job: what it leaves behind can be put back with the commands of docs/redis.md", async () => {
-  await server().seedList(DLQ, TEXTS);
+  // Few, because the commands start two processes for each message.
+  const texts = TEXTS.slice(0, 12), picked = [texts[0]!, texts[5]!, texts[11]!];
+  const rest = texts.filter((text) => !picked.includes(text));
+  await server().seedList(DLQ, texts);
   await using engine = createEngine(server());
-  const id = await startJob(engine, { verb: "purge", texts: PICKED });
+  const id = await startJob(engine, { verb: "purge", texts: picked });
   await runJob(engine, async () => (await engine.source.replay.look()).record.job?.phase === "restore");
   const page = await Deno.readTextFile(new URL("../../docs/redis.md", import.meta.url));
   const [, script] = /### Put back what a job has left.*?```sh\n(.*?)```/s.exec(page)!;
   const shell = `D=${DLQ}; redis-cli() { command redis-cli -p ${server().port} "$@"; }; ${script}`;
   const { code } = await new Deno.Command("bash", { args: ["-ec", shell], stdout: "null" }).output();
   strictEqual(code, 0);
-  deepStrictEqual(await readJobLists(server(), id), { dlq: [...PICKED, ...REST] });
-  strictEqual((await engine.turn({ begin: "now" })).replayed, 250);
+  deepStrictEqual(await readJobLists(server(), id), { dlq: [...picked, ...rest] });
+  // Another job may start at once.
+  await startJob(engine, { verb: "purge", texts: [] });
+  await runJob(engine);
+  strictEqual((await engine.turn({ begin: "now" })).replayed, 12);
 });

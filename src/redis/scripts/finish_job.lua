@@ -1,4 +1,4 @@
--- Ends a job whose own list is worked off, or is kept as trash, and lets automatic replay go on.
+-- Ends a job whose own list is empty, or is kept as trash. Automatic replay resumes.
 -- KEYS  1 state (hash)  2 receipt (string: the caller's last move)  3 job (hash)  4 own (list)  5 shelf (list)
 --       6 claim (string: which job works on the list)
 -- ARGV  1 sequence number  2 id of this move  3 notAfterMs (server's clock)  4 token of the leader lease (empty: not checked)

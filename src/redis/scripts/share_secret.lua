@@ -1,4 +1,4 @@
--- Returns a secret that all instances share; stores ours if there is none.
+-- Returns the secret that all instances share. If none is stored, stores our proposal.
 -- KEYS  1 secret (string)
 -- ARGV  1 our proposal
 -- Returns the secret. Bound: one value.

@@ -3,8 +3,8 @@
 -- KEYS  1 state (hash)  2 job (hash)  3 list that the job sweeps  4 claim (string: which job works on that list; sources may share a
 --       dead list, and two sweeps at once would mix its order)  5 own (list: what an import has staged)
 -- ARGV  1 id  2 name of the operator who confirmed it  3 milliseconds until the claim expires
--- Returns 'ok' | 'busy' (another job runs on this source or this list) | 'missing' (the plan, or what it has staged, has expired) | 'started' (it is not planned any more) |
--- 'wrong_type'. Only 'ok' changes anything. Bound: up to SEARCH newest messages, which stops after SEARCH_BYTES.
+-- Returns 'ok' | 'busy' (another job runs on this source or this list) | 'missing' (the plan, or what it has staged, has
+-- expired) | 'started' (it is no longer planned) | 'wrong_type'. Only 'ok' changes anything. Bound: up to SEARCH newest messages, which stops after SEARCH_BYTES.
 local state, job, list, claim, own = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id, by, claimMs = ARGV[1], ARGV[2], ARGV[3]
 local SEARCH, SEARCH_BYTES, STEP = 2000, 262144, 50
@@ -47,7 +47,8 @@ local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
 if plan[2] == 'import' then redis.call('PERSIST', own) end
 redis.call('SET', claim, id, 'PX', claimMs)
 redis.call('HSET', state, 'seq', tonumber(whole(record[1])) + 1, 'remaining', 0,
-  'job', id, 'jobVerb', plan[2], 'jobBy', by, 'jobPlanned', plan[4], 'jobList', plan[3], 'jobOverrides', plan[8] or '', 'jobPhase', left > 0 and 'sweep' or 'restore',
+  'job', id, 'jobVerb', plan[2], 'jobBy', by, 'jobPlanned', plan[4], 'jobList', plan[3], 'jobOverrides', plan[8] or '',
+  'jobPhase', left > 0 and 'sweep' or 'restore',
   'jobPaused', 0, 'jobCancelled', 0, 'jobLeft', left, 'jobSwept', 0, 'jobPicked', 0, 'jobReplayed', 0, 'jobDead', 0,
   'jobReturned', 0)
 redis.call('HSET', job, 'status', 'running', 'startedBy', by, 'startedAtMs', nowMs)

@@ -16,7 +16,8 @@ Deno.test("cursor: is parsed as it was formatted", () => {
   );
 });
 
-for (const text of ["", "x", "bnVsbA", "W10", Buffer.from(`{"audit":"1"}`).toString("base64url")]) {
+const NONE = [`{"audit":"1"}`, `{"audit":"${LAST + 1n}-0"}`, `{"audit":["1-1"]}`];
+for (const text of ["", "x", "bnVsbA", "W10", ...NONE.map((json) => Buffer.from(json).toString("base64url"))]) {
   Deno.test(`cursor: "${text}" is none`, () => assert.equal(parseCursor(text), null));
 }
 
