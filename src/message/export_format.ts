@@ -5,7 +5,7 @@
  */
 import { payloadBytes, payloadMember } from "./envelope.ts";
 import { membersText } from "./json_object.ts";
-import { messageId } from "./message_id.ts";
+import { MESSAGE_ID_PATTERN, messageId } from "./message_id.ts";
 
 const FORMAT = "mutt-remediation-export", VERSION = 1;
 
@@ -86,6 +86,7 @@ export const MAX_PROBLEMS = 100;
 const MORE_LINE_BYTES = 8_192;
 const LINE_FEED = 0x0a;
 const STRICT_UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const MESSAGE_ID = new RegExp(MESSAGE_ID_PATTERN);
 const EMPTY = new Uint8Array(0);
 
 /** Members of each kind of line, with a test of each. */
@@ -94,7 +95,7 @@ type Shape = Readonly<Record<string, (value: unknown) => boolean>>;
 const isText = (value: unknown): value is string => typeof value === "string";
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 const isPlace = (value: unknown) => isCount(value) && value > 0;
-const isId = (value: unknown) => isText(value) && /^m_[0-9a-f]{16}$/.test(value);
+const isId = (value: unknown) => isText(value) && MESSAGE_ID.test(value);
 const KIND = isText;
 const SHAPES: Readonly<Record<string, Shape>> = {
   header: {

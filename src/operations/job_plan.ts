@@ -3,7 +3,7 @@ import Type, { type Static } from "typebox";
 import { GATE_NAMES, hasTrait } from "../gates/gate.ts";
 import { JOB_LISTS, type JobList, type JobVerb } from "../cycle/running_job.ts";
 import type { GateOverride, Job, PlannedJob } from "../jobs/job.ts";
-import { idOfDigest, MESSAGE_ID_PATTERN } from "../message/message_id.ts";
+import { idOfDigest } from "../message/message_id.ts";
 import { MAX_QUERY_CHARACTERS } from "../message/query_syntax.ts";
 import { MAX_SELECTED_IDS } from "../message/selection.ts";
 import { operationEntry } from "./audit.ts";
@@ -12,7 +12,7 @@ import { checkInput, requireRole } from "./checked_input.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
 import { likelyRate } from "./explain_source.ts";
 import { gateWords } from "./gate_words.ts";
-import { findSource, SOURCE } from "./looked_source.ts";
+import { findSource, MESSAGE_ID, SOURCE } from "./looked_source.ts";
 import { type InputProblem, type JsonSchema, OperationError, type OperationRole } from "./operation.ts";
 import { openSelection } from "./selection.ts";
 import { JOB, showJob, type ShownJob } from "./shown_job.ts";
@@ -42,7 +42,7 @@ export const JOB_INPUT = {
     description:
       `a query of at most ${MAX_QUERY_CHARACTERS} characters, e.g. reason:poison age:>1h; default: all messages`,
   })),
-  ids: Type.Optional(Type.Array(Type.String({ pattern: MESSAGE_ID_PATTERN }), {
+  ids: Type.Optional(Type.Array(MESSAGE_ID, {
     ...{ minItems: 1, maxItems: MAX_SELECTED_IDS },
     description: `1 to ${MAX_SELECTED_IDS} ids of messages; default: any`,
   })),
