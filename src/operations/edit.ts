@@ -10,7 +10,7 @@ import { readMessage } from "../message/read_message.ts";
 import { findLacking } from "../message/verdict.ts";
 import { toIso } from "../runtime/clock.ts";
 import { operationEntry } from "./audit.ts";
-import { checkInput, requireRole } from "./checked_input.ts";
+import { requireRole } from "./require_role.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
 import { VERB_ROLES } from "./job_plan.ts";
 import { createViewer, findRunning, MESSAGE_ID, SOURCE } from "./looked_source.ts";
@@ -63,7 +63,6 @@ export const edit = {
 } satisfies Operation<OperatorContext, EditInput, Edited>;
 
 async function editMessage(context: OperatorContext, input: EditInput): Promise<Edited> {
-  checkInput(INPUT, { ...input });
   requireRole(context.actor, VERB_ROLES.edit, edit.name);
   const { list = "dlq", id, near, reason, replay = false } = input;
   const { parts, loop } = findRunning(context.sources(), input.source), { maxMessageBytes } = context.live.current();

@@ -16,7 +16,7 @@ import type { PlacedMessage } from "../message/message_view.ts";
 import { MAX_SELECTED_IDS } from "../message/selection.ts";
 import { createId } from "../runtime/random.ts";
 import type { Census } from "./census.ts";
-import { checkInput, requireRole } from "./checked_input.ts";
+import { requireRole } from "./require_role.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
 import { PLANNED, type Planned, storePlan, VERB_ROLES } from "./job_plan.ts";
 import { createViewer, findSource, SOURCE } from "./looked_source.ts";
@@ -86,7 +86,6 @@ export const importMessages = {
 } satisfies Operation<OperatorContext, ImportInput, ImportPlan>;
 
 async function planImport(context: OperatorContext, input: ImportInput): Promise<ImportPlan> {
-  checkInput(INPUT, { ...input });
   requireRole(context.actor, VERB_ROLES.import, importMessages.name);
   const source = findSource(context, input.source), { reason } = input;
   const upload = new StagedUpload(createId(), {

@@ -8,12 +8,12 @@ import { MAX_QUERY_CHARACTERS } from "../message/query_syntax.ts";
 import { MAX_SELECTED_IDS } from "../message/selection.ts";
 import { operationEntry } from "./audit.ts";
 import { type Census, CENSUS_MEMBERS, takeCensus } from "./census.ts";
-import { checkInput, requireRole } from "./checked_input.ts";
+import { requireRole } from "./require_role.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
 import { likelyRate } from "./explain_source.ts";
 import { gateWords } from "./gate_words.ts";
 import { findSource, MESSAGE_ID, SOURCE } from "./looked_source.ts";
-import { type InputProblem, type JsonSchema, OperationError, type OperationRole } from "./operation.ts";
+import { type InputProblem, invalidInput, OperationError, type OperationRole } from "./operation.ts";
 import { openSelection } from "./selection.ts";
 import { JOB, showJob, type ShownJob } from "./shown_job.ts";
 import { REASON } from "./source_action.ts";
@@ -24,14 +24,15 @@ export const VERB_ROLES: Readonly<Record<Exclude<JobVerb, "undo">, OperationRole
   ...{ purge: "admin", edit: "admin", import: "admin" },
 };
 
+/** A verb over selected messages. */
+type SelectingVerb = "redrive" | "bury" | "revive" | "purge";
+
 /** What can be undone, in words. */
-const UNDO_WORDS: Readonly<Record<Exclude<JobVerb, "undo">, string>> = {
+const UNDO_WORDS: Readonly<Record<SelectingVerb, string>> = {
   redrive: "Cannot be undone: the messages go to the consumer.",
   revive: "Cannot be undone: the messages go to the consumer.",
   bury: "Can be undone for 7 days: what is still in the dead list goes back to the DLQ, without its failure counts.",
   purge: "Can be undone for 7 days; after that, the messages are gone for good.",
-  edit: "Can be undone for 7 days, while the edited message is still there.",
-  import: "Can be undone for 7 days: what is still in the DLQ.",
 };
 
 /** Members of an input that chooses messages for a job. */
@@ -108,10 +109,11 @@ export interface JobInput {
 export async function planSelected(
   context: OperatorContext,
   input: JobInput,
-  { verb, list, schema }: { verb: Exclude<JobVerb, "undo">; list: JobList; schema: JsonSchema },
+  { verb, list }: { verb: SelectingVerb; list: JobList },
 ): Promise<Planned> {
   const { query = "", ids, reason, overrides = [] } = input;
-  checkInput(schema, { ...input }, findDoubled(overrides));
+  const doubled = findDoubled(overrides);
+  if (doubled.length > 0) throw invalidInput(doubled);
   requireRole(context.actor, VERB_ROLES[verb], verb);
   if (overrides.length > 0) requireRole(context.actor, "admin", "overriding a gate");
   const open = openSelection(context, { source: input.source, list, query }, ids ? { ids: [...new Set(ids)] } : {});
@@ -186,8 +188,7 @@ function describeRest({ oversize, ofOthers }: Pick<Census, "oversize" | "ofOther
 }
 
 function findDoubled(overrides: readonly GateOverride[]): InputProblem[] {
-  if (!Array.isArray(overrides)) return [];
-  const names = overrides.map((one) => one?.gate);
+  const names = overrides.map(({ gate }) => gate);
   return names.filter((name, i) => names.indexOf(name) < i).map((name) => ({
     ...{ field: "overrides", value: name, wanted: "named once" },
   }));

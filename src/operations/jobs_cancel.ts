@@ -20,5 +20,5 @@ export const jobsCancel = {
   output: JOB_OUTPUT,
   http: { method: "POST", path: "/sources/{source}/jobs/{id}/cancel" },
   run: (context: OperatorContext, input: JobsCancelInput): Promise<JobOutput> =>
-    askRunningJob(context, { schema: INPUT, input, wish: "cancel" }),
+    askRunningJob(context, input, "cancel"),
 } satisfies Operation<OperatorContext, JobsCancelInput, JobOutput>;

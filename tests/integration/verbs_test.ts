@@ -13,6 +13,7 @@ import { jobsResume } from "../../src/operations/jobs_resume.ts";
 import { jobsShow } from "../../src/operations/jobs_show.ts";
 import { jobsUndo } from "../../src/operations/jobs_undo.ts";
 import type { Planned } from "../../src/operations/job_plan.ts";
+import { checkInput } from "../../src/operations/input.ts";
 import type { Operation, OperationRole } from "../../src/operations/operation.ts";
 import type { OperatorContext } from "../../src/operations/context.ts";
 import { purge } from "../../src/operations/purge.ts";
@@ -53,7 +54,7 @@ const TEXTS = Array.from({ length: 20 }, (_, i) => event(i));
 const query = "host:web-1", PICKED = TEXTS.filter((text) => text.includes("web-1"));
 const REST = TEXTS.filter((text) => !PICKED.includes(text));
 
-/** Runs an operation, and checks what it returns. */
+/** Runs an operation as its callers do: its input is checked before, and what it returns after. */
 async function run<Input, Output>(
   engine: Engine,
   operation: Operation<OperatorContext, Input, Output>,
@@ -61,7 +62,8 @@ async function run<Input, Output>(
   options: Parameters<typeof operatorContext>[1] = {},
 ): Promise<Output> {
   await engine.connections.waitUntilReady(PATIENT_MS);
-  const output = await operation.run(operatorContext(engine, options), input), fits = ajv.compile(operation.output);
+  const checked = checkInput<Input>(operation.input, input), fits = ajv.compile(operation.output);
+  const output = await operation.run(operatorContext(engine, options), checked);
   assert.ok(fits(JSON.parse(JSON.stringify(output))), JSON.stringify({ errors: fits.errors, output }, null, 1));
   return output;
 }
@@ -285,8 +287,9 @@ Deno.test("verbs: name every problem of an input at once, and change nothing", a
     "reason",
     "overrides[0].gate",
     "overrides[1].gate",
-    "overrides",
   ]);
+  const overrides = [{ gate: "pace", reason }, { gate: "pace", reason: "again" }] as const;
+  await fails(run(engine, redrive, { source, reason, overrides: [...overrides] }), "invalid", ["overrides"]);
   await fails(run(engine, redrive, { source, query: "age:x size:y", reason }), "invalid", ["query", "query"]);
   await fails(run(engine, redrive, { source: "none", reason }), "not_found", ["source"]);
   await fails(run(engine, jobsConfirm, { source, id: "a b", allowChange: -1 }), "invalid", ["id", "allowChange"]);
