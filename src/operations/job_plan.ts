@@ -6,7 +6,7 @@ import type { GateOverride, Job, PlannedJob } from "../jobs/job.ts";
 import { idOfDigest } from "../message/message_id.ts";
 import { MAX_QUERY_CHARACTERS } from "../message/query_syntax.ts";
 import { MAX_SELECTED_IDS } from "../message/selection.ts";
-import { operationEntry } from "./audit.ts";
+import { recordDone } from "./audit.ts";
 import { type Census, CENSUS_MEMBERS, takeCensus } from "./census.ts";
 import { requireRole } from "./require_role.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
@@ -164,9 +164,9 @@ export async function storePlan(
   return { job: showJob(stored, { running: null, flow: flow(), nowMs }), plan };
 }
 
-/** Records what an operator did with a job. */
+/** Logs and records what an operator did with a job. @throws OperationError `unavailable` if it may not be in the journal */
 export async function recordJob(
-  { actor, correlationId, journal, log }: OperatorContext,
+  context: OperatorContext,
   { operation, job: { id, selection: { source } }, result, input }: {
     operation: string;
     job: Pick<Job, "id" | "selection">;
@@ -174,12 +174,11 @@ export async function recordJob(
     input: Record<string, unknown>;
   },
 ): Promise<void> {
+  const { actor, correlationId, log } = context;
   log.info(operation, `Remediation: ${actor.name}: ${source}: job ${id}: ${result}`, {
-    source,
-    job: id,
-    actor: actor.name,
+    ...{ source, job: id, actor: actor.name, correlation_id: correlationId },
   });
-  await journal.record(operationEntry(actor, { operation, source, correlationId, job: id, result, input }));
+  await recordDone(context, { operation, source, job: id, result, input });
 }
 
 function describeRest({ oversize, ofOthers }: Pick<Census, "oversize" | "ofOthers">): string {

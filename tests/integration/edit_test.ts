@@ -197,6 +197,23 @@ Deno.test("edit: with replay it plans a redrive of the new message, and a reviva
   strictEqual((await server().readTexts(TARGET)).length, 2);
 });
 
+Deno.test("edit: with replay it plans nothing if the new message has been replayed meanwhile", async () => {
+  await server().seedList(DLQ, TEXTS);
+  await using engine = createEngine(server());
+  await engine.connections.waitUntilReady(10_000);
+  const context = operatorContext(engine), [running] = context.sources(), { edits } = engine.source;
+  const replace: typeof edits.replace = async (given) => {
+    const result = await edits.replace(given);
+    await server().client().lrem(DLQ, 1, NEW);
+    return result;
+  };
+  const parts = { ...running!.parts, edits: { replace } as typeof edits };
+  const { id, replayJob } = await edit.run({ ...context, sources: () => [{ ...running!, parts }] }, {
+    ...{ source: "alerter", id: idOf(TEXTS[2]!), payload: NEW, reason: "typo", replay: true },
+  });
+  deepStrictEqual([id, replayJob], [idOf(NEW), null]);
+});
+
 Deno.test("undo of an edit: refused when the new message has left the list, or the original has left the trash", async () => {
   await server().seedList(DLQ, TEXTS);
   await using engine = createEngine(server());

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { messageId } from "../../src/message/message_id.ts";
 import type { NewEntry } from "../../src/journal/entries.ts";
+import { StoreError } from "../../src/redis/errors.ts";
 import { bury } from "../../src/operations/bury.ts";
 import { explain } from "../../src/operations/explain.ts";
 import { jobs } from "../../src/operations/jobs.ts";
@@ -297,6 +298,21 @@ Deno.test("verbs: name every problem of an input at once, and change nothing", a
   await fails(run(engine, jobsShow, { source, id: "none" }), "not_found", ["id"]);
   await fails(run(engine, redrive, { source, query: "host:none", reason }), "conflict", []);
   assert.deepEqual(await dumpKeys(server().client()), before);
+});
+
+Deno.test("jobs_confirm: says that the job runs when only the journal could not be written", async () => {
+  await seed();
+  await using engine = createEngine(server());
+  const { job: { id } } = await run(engine, purge, { source, query, reason });
+  const context = operatorContext(engine);
+  const record = () => Promise.reject(new StoreError("is away", { code: "CONNECTION", isCertain: false }));
+  await assert.rejects(jobsConfirm.run({ ...context, journal: { ...context.journal, record } }, { source, id }), {
+    ...{
+      code: "unavailable",
+      message: /^done \(confirmed: 7 messages\), but perhaps not in the journal: Redis: is away$/,
+    },
+  });
+  assert.equal((await engine.source.jobs.running())?.id, id);
 });
 
 for (const role of ["viewer", "operator"] as const) {
