@@ -199,7 +199,7 @@ function valueOf(member: JsonMember, mask: Mask): MemberValue {
   }
 }
 
-/** A text that only the stamp of a dead message has; `null` if there is none. */
+/** A text in the stamp of a dead message; `null`: it has none. */
 function deathMember(message: JsonObject, name: "reason" | "job"): string | null {
   const member = findMember(message, REMEDIATION_MEMBER), record = member && objectOf(member);
   const text = record && findMember(record, name);

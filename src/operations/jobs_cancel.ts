@@ -10,7 +10,7 @@ const INPUT = Type.Object(JOB_MEMBERS, { additionalProperties: false });
 /** Input of the operation. */
 export type JobsCancelInput = Static<typeof INPUT>;
 
-/** End a running job; what has not been acted on goes back to where it came from. Nothing is moved after the reply that was decided before it. */
+/** Asks a running job to end. What it has not acted on goes back to where it came from. */
 export const jobsCancel = {
   name: "jobs_cancel",
   summary: "End a running job; what has not been acted on goes back to where it came from",
