@@ -5,7 +5,8 @@
  */
 import { payloadBytes, payloadMember } from "./envelope.ts";
 import { membersText } from "./json_object.ts";
-import { messageId } from "./message_id.ts";
+import { MESSAGE_ID_PATTERN, messageId } from "./message_id.ts";
+import { LIST_NAMES } from "./source_policy.ts";
 
 const FORMAT = "mutt-remediation-export", VERSION = 1;
 
@@ -70,7 +71,7 @@ export interface ExportProblem {
 
 /** Result of a whole export. Use its messages only if there are no problems. */
 export interface ParsedExport {
-  /** `null` if there is none that can be read. */
+  /** `null`: no header could be read. */
   readonly header: ExportHeader | null;
   readonly messages: number;
   /** Messages that were too large to be exported. */
@@ -86,21 +87,25 @@ export const MAX_PROBLEMS = 100;
 const MORE_LINE_BYTES = 8_192;
 const LINE_FEED = 0x0a;
 const STRICT_UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const MESSAGE_ID = new RegExp(MESSAGE_ID_PATTERN);
 const EMPTY = new Uint8Array(0);
 
 /** Members of each kind of line, with a test of each. */
 type Shape = Readonly<Record<string, (value: unknown) => boolean>>;
 
 const isText = (value: unknown): value is string => typeof value === "string";
+/** Plans and the journal repeat it. */
+const isShort = (value: unknown) => isText(value) && value.length <= 64;
+const isList = (value: unknown) => LIST_NAMES.some((name) => name === value);
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 const isPlace = (value: unknown) => isCount(value) && value > 0;
-const isId = (value: unknown) => isText(value) && /^m_[0-9a-f]{16}$/.test(value);
+const isId = (value: unknown) => isText(value) && MESSAGE_ID.test(value);
 const KIND = isText;
 const SHAPES: Readonly<Record<string, Shape>> = {
   header: {
     ...{ kind: KIND, format: (value) => value === FORMAT, version: (value) => value === VERSION },
-    ...{ source: isText, list: isText, query: isText, masked: (value) => typeof value === "boolean" },
-    ...{ depth: isCount, at: isText },
+    ...{ source: isShort, list: isList, query: isText, masked: (value) => typeof value === "boolean" },
+    ...{ depth: isCount, at: isShort },
   },
   message: { kind: KIND, id: isId, place: isPlace, payload: isText, payload_b64: isText },
   masked: { kind: KIND, id: isId, place: isPlace, text: isText },

@@ -5,7 +5,7 @@ import { HIDDEN, type Mask } from "./mask.ts";
 import { type ReadableMessage, readMessage, type UnreadableMessage } from "./read_message.ts";
 import { findStamp, type FoundStamp } from "./stamp.ts";
 import { fold, hasInOrder } from "./text_search.ts";
-import { REMEDIATION_MEMBER, SHED_MEMBER } from "./source_policy.ts";
+import { DEAD_REASONS, REMEDIATION_MEMBER, SHED_MEMBER } from "./source_policy.ts";
 
 /** A value of a member; `undefined`: there is no such member, or it holds an object or an array. */
 export type MemberValue = string | number | boolean | null | undefined;
@@ -21,8 +21,8 @@ export interface MessageView {
   /** Name of the source that has the list. */
   readonly source: string;
   /**
-   * Why the message is dead, by its stamp; else `shed`, if the consumer shed it under load; `unreadable`, `malformed` or
-   * `oversize`, if no consumer can read it; else `null`.
+   * Why the message is dead, by its stamp: one of `DEAD_REASONS`, or `other`, because any client may have written the stamp. Else
+   * `shed`, if the consumer shed it under load; `unreadable`, `malformed` or `oversize`, if no consumer can read it; else `null`.
    */
   readonly reason: string | null;
   /** Failed replays by the stamp. The return to the DLQ after the last replay counts as one, unless it was shed. */
@@ -104,7 +104,9 @@ class LazyView implements MessageView {
     if (this.bytes === null) return "oversize";
     const read = this.#reading();
     if (!read.readable) return read.reason;
-    return deathMember(read, "reason") ?? (findMember(read, SHED_MEMBER) === null ? null : "shed");
+    const reason = deathMember(read, "reason");
+    if (reason !== null) return KNOWN_REASONS.has(reason) ? reason : "other";
+    return findMember(read, SHED_MEMBER) === null ? null : "shed";
   }
 
   get failures(): number {
@@ -173,6 +175,7 @@ class LazyView implements MessageView {
   }
 }
 
+const KNOWN_REASONS: ReadonlySet<string> = new Set(DEAD_REASONS);
 const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
 /** Characters that the mask adds. */
 const OF_THE_MASK = /["•]/;
@@ -196,7 +199,7 @@ function valueOf(member: JsonMember, mask: Mask): MemberValue {
   }
 }
 
-/** A text that only the stamp of a dead message has; `null` if there is none. */
+/** A text in the stamp of a dead message; `null`: it has none. */
 function deathMember(message: JsonObject, name: "reason" | "job"): string | null {
   const member = findMember(message, REMEDIATION_MEMBER), record = member && objectOf(member);
   const text = record && findMember(record, name);

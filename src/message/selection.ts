@@ -1,17 +1,13 @@
 /** The messages that an operator has chosen. Pure. */
 import type { MessageView } from "./message_view.ts";
 import { type CompiledQuery, compileQuery, type QuerySubject, type RejectedQuery } from "./query.ts";
+import type { ListName } from "./source_policy.ts";
 
-/** Lists of a source to choose from. The target is for looking only. */
-export const SELECTABLE_LISTS = ["dlq", "dead", "target"] as const;
-/** One of {@link SELECTABLE_LISTS}. */
-export type SelectableList = (typeof SELECTABLE_LISTS)[number];
-
-/** A choice of messages in one list. Whoever runs a job decides again by it on the bytes that it reads. */
+/** A choice of messages in one list. The run of a job applies it again to the bytes that it reads. */
 export interface Selection {
   /** Name of the source. */
   readonly source: string;
-  readonly list: SelectableList;
+  readonly list: ListName;
   /** Query that a message must match; empty: every message. */
   readonly query: string;
   /** Ids of which a message must have one; absent: any. */

@@ -1,4 +1,4 @@
-/** A source of dead letters, the reasons for a dead message, and the names of the members that this service reads and writes. */
+/** A source of dead letters, its lists, the reasons for a dead message, and the members that this service reads and writes. */
 
 /**
  * Why a message went to the dead list; `buried`: an operator sent it there. A closed set: metric labels, logs and summaries use
@@ -7,6 +7,11 @@
 export const DEAD_REASONS = ["poison", "malformed", "unreadable", "oversize", "buried"] as const;
 /** One of {@link DEAD_REASONS}. */
 export type DeadReason = (typeof DEAD_REASONS)[number];
+
+/** The lists of a source. The target is for looking only. */
+export const LIST_NAMES = ["dlq", "dead", "target"] as const;
+/** One of {@link LIST_NAMES}. */
+export type ListName = (typeof LIST_NAMES)[number];
 
 /** The top-level member with this service's stamp. */
 export const REMEDIATION_MEMBER = "_remediation";

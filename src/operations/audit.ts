@@ -1,6 +1,8 @@
-/** Builds the audit entry of an operation that changes data. Pure. */
+/** The audit entries of operations that change data. */
 import type { EntryOf, NewEntry } from "../journal/entries.ts";
-import type { Actor } from "./context.ts";
+import { StoreError } from "../redis/errors.ts";
+import type { Actor, OperatorContext } from "./context.ts";
+import { describeStoreError, OperationError } from "./operation.ts";
 
 /** What the journal says of one run. */
 export type OperationFacts =
@@ -13,4 +15,18 @@ export function operationEntry({ name, role }: Actor, facts: OperationFacts): Ne
     ...{ kind: "operation", actor: name, role, source: null, input: {}, correlationId: null, job: null, messages: [] },
     ...facts,
   };
+}
+
+/** Records what was done. @throws OperationError `unavailable` that says so, if Redis may not have kept the entry */
+export async function recordDone(
+  { actor, journal, correlationId }: Pick<OperatorContext, "actor" | "journal" | "correlationId">,
+  facts: Omit<OperationFacts, "correlationId">,
+): Promise<void> {
+  try {
+    await journal.record(operationEntry(actor, { ...facts, correlationId }));
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    const detail = `done (${facts.result}), but perhaps not in the journal: ${describeStoreError(error)}`;
+    throw new OperationError("unavailable", detail);
+  }
 }

@@ -19,5 +19,5 @@ export const bury = {
   output: PLANNED,
   http: { method: "POST", path: "/sources/{source}/bury", status: 201 },
   run: (context: OperatorContext, input: BuryInput): Promise<Planned> =>
-    planSelected(context, input, { verb: "bury", list: "dlq", schema: INPUT }),
+    planSelected(context, input, { verb: "bury", list: "dlq" }),
 } satisfies Operation<OperatorContext, BuryInput, Planned>;

@@ -3,6 +3,8 @@ import Type, { type Static } from "typebox";
 import type { Watermark } from "../jobs/job.ts";
 import { canBePicked } from "../jobs/picker.ts";
 import { GroupTable } from "../message/group_table.ts";
+import type { MessageView } from "../message/message_view.ts";
+import type { LookedSource } from "./looked_source.ts";
 import { describeRow, MESSAGE_ROW, type MessageRow } from "./message_row.ts";
 import { OperationError } from "./operation.ts";
 import { type OpenSelection, scan } from "./selection.ts";
@@ -37,39 +39,57 @@ export function uncounted(count: number): Census {
   return { count, bytes: 0, scanned: 0, oversize: 0, ofOthers: 0, byReason: {}, groups: [], samples: [] };
 }
 
+/** Counts picked messages, oldest first. */
+export class Tally {
+  readonly #groups: GroupTable<MessageRow>;
+  readonly #byReason: Record<string, number> = {};
+  #count = 0;
+  #bytes = 0;
+
+  constructor(source: LookedSource, nowMs: number) {
+    this.#groups = new GroupTable(source.setup.policy.name, { nowMs, sampleOf: (view) => describeRow(view, source) });
+  }
+
+  /** `end`: place of the list's newest message. */
+  add(views: readonly MessageView[], end: number): void {
+    for (const { reason, sizeBytes } of views) {
+      this.#byReason[reason ?? "none"] = (this.#byReason[reason ?? "none"] ?? 0) + 1;
+      this.#bytes += sizeBytes;
+    }
+    this.#count += views.length;
+    this.#groups.add(views, end);
+  }
+
+  /** What was counted so far. */
+  result(): Pick<Census, "count" | "bytes" | "byReason" | "groups" | "samples"> {
+    const groups = this.#groups.list();
+    return {
+      ...{ count: this.#count, bytes: this.#bytes, byReason: this.#byReason },
+      groups: groups.slice(0, MOST_GROUPS).map(({ group, reason, text, count }) => ({ group, reason, text, count })),
+      samples: groups.slice(0, MOST_SAMPLES).map(({ sample }) => sample),
+    };
+  }
+}
+
 /** Counts up to the watermark; default: to the end of the list. @throws OperationError if it is cancelled */
 export async function takeCensus(
   open: OpenSelection,
   { watermark, signal }: { watermark?: Watermark; signal: AbortSignal },
 ): Promise<Census> {
   const { source, selection } = open;
-  const table = new GroupTable<MessageRow>(source.setup.policy.name, {
-    nowMs: selection.atMs,
-    sampleOf: (view) => describeRow(view, source),
-  });
-  let count = 0, bytes = 0, scanned = 0, oversize = 0, ofOthers = 0;
-  const byReason: Record<string, number> = {};
+  const tally = new Tally(source, selection.atMs);
+  let scanned = 0, oversize = 0, ofOthers = 0;
   const until = watermark && { watermark: { depth: watermark.depth, digest: watermark.newestDigest } };
   if (watermark?.depth !== 0) {
     for await (const chunk of scan(open, { signal, ...until })) {
       const picked = chunk.matching.filter((view) => canBePicked(view, selection));
       const large = chunk.matching.filter((view) => view.bytes === null).length;
       scanned = chunk.scanned;
-      count += picked.length;
       oversize += large;
       ofOthers += chunk.matching.length - picked.length - large;
-      for (const { reason, sizeBytes } of picked) {
-        byReason[reason ?? "none"] = (byReason[reason ?? "none"] ?? 0) + 1;
-        bytes += sizeBytes;
-      }
-      table.add(picked, chunk.end);
+      tally.add(picked, chunk.end);
     }
   }
   if (signal.aborted) throw new OperationError("unavailable", "cancelled before every message was counted");
-  const groups = table.list();
-  return {
-    ...{ count, bytes, scanned, oversize, ofOthers, byReason },
-    groups: groups.slice(0, MOST_GROUPS).map(({ group, reason, text, count }) => ({ group, reason, text, count })),
-    samples: groups.slice(0, MOST_SAMPLES).map(({ sample }) => sample),
-  };
+  return { ...tally.result(), scanned, oversize, ofOthers };
 }

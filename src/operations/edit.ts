@@ -1,5 +1,6 @@
 /** Operation `edit`: replaces one message of the DLQ or the dead list in its place. The original is kept, so that it can be undone. */
 import Type, { type Static } from "typebox";
+import { quote } from "../config/redact.ts";
 import { JOB_LISTS, type JobList } from "../cycle/running_job.ts";
 import { JOB_EXPIRES_MS } from "../jobs/job_store.ts";
 import { canBePicked } from "../jobs/picker.ts";
@@ -9,12 +10,12 @@ import { messageId } from "../message/message_id.ts";
 import { readMessage } from "../message/read_message.ts";
 import { findLacking } from "../message/verdict.ts";
 import { toIso } from "../runtime/clock.ts";
-import { operationEntry } from "./audit.ts";
-import { checkInput, requireRole } from "./checked_input.ts";
+import { recordDone } from "./audit.ts";
+import { requireRole } from "./require_role.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
 import { VERB_ROLES } from "./job_plan.ts";
 import { createViewer, findRunning, MESSAGE_ID, SOURCE } from "./looked_source.ts";
-import { type InputProblem, type Operation, OperationError } from "./operation.ts";
+import { type InputProblem, type Operation, OperationError, toOperationError } from "./operation.ts";
 import { replaceMessage } from "./replace_message.ts";
 import { redrive } from "./redrive.ts";
 import { revive } from "./revive.ts";
@@ -41,7 +42,7 @@ const OUTPUT = Type.Object({
   job: Type.String({ description: "Undo this job to bring the original back" }),
   undoUntil: Type.String({ description: "Until then it can be undone, if the new message is still there" }),
   replayJob: Type.Union([Type.String(), Type.Null()], {
-    description: "The planned replay, to be confirmed; null: none",
+    description: "The planned replay, to be confirmed; null: not asked for, or the message has left the list since",
   }),
 }, { additionalProperties: false });
 
@@ -63,7 +64,6 @@ export const edit = {
 } satisfies Operation<OperatorContext, EditInput, Edited>;
 
 async function editMessage(context: OperatorContext, input: EditInput): Promise<Edited> {
-  checkInput(INPUT, { ...input });
   requireRole(context.actor, VERB_ROLES.edit, edit.name);
   const { list = "dlq", id, near, reason, replay = false } = input;
   const { parts, loop } = findRunning(context.sources(), input.source), { maxMessageBytes } = context.live.current();
@@ -72,18 +72,32 @@ async function editMessage(context: OperatorContext, input: EditInput): Promise<
     ...{ list, id, near, payload, reason },
     check: createCheck(context, parts, list),
   });
+  loop.wake();
   context.log.info("edit", `Remediation: ${context.actor.name}: ${input.source}: message ${before} is now ${after}`, {
     ...{ source: input.source, actor: context.actor.name, job, correlation_id: context.correlationId },
   });
-  await context.journal.record(operationEntry(context.actor, {
-    ...{ operation: edit.name, source: input.source, correlationId: context.correlationId, job },
-    ...{ input: { list, place, reason }, messages: [before, after], result: "edited" },
-  }));
-  const replayJob = replay
-    ? (await (list === "dead" ? revive : redrive).run(context, { source: input.source, ids: [after], reason })).job.id
-    : null;
-  loop.wake();
+  await recordDone(context, {
+    ...{ operation: edit.name, source: input.source, job, messages: [before, after] },
+    ...{ input: { list, place, reason }, result: `edited, as job ${job}` },
+  });
+  const replayJob = replay ? await planReplay(context, { source: input.source, list, id: after, reason }) : null;
   return { id: after, before, place, job, undoUntil: toIso(context.clock.nowMs() + JOB_EXPIRES_MS), replayJob };
+}
+
+/** Returns the planned job; `null` if the message has left the list: the service may have replayed it already. */
+async function planReplay(
+  context: OperatorContext,
+  { source, list, id, reason }: { source: string; list: JobList; id: string; reason: string },
+): Promise<string | null> {
+  try {
+    const { job } = await (list === "dead" ? revive : redrive).run(context, { source, ids: [id], reason });
+    return job.id;
+  } catch (error) {
+    const known = toOperationError(error);
+    if (known === null) throw error;
+    if (known.code === "conflict") return null;
+    throw new OperationError(known.code, `the message is edited; about its replay: ${known.message}`);
+  }
 }
 
 /** Creates the check of the message that was found. @throws OperationError if another source buried it */
@@ -98,7 +112,7 @@ function createCheck(
     if (canBePicked(found, { list })) return;
     throw new OperationError(
       "conflict",
-      `source ${found.stamp?.source} buried message ${row.id}: edit it as that source's`,
+      `source ${quote(found.stamp?.source ?? "")} buried message ${row.id}: edit it as that source's`,
     );
   };
 }

@@ -5,7 +5,8 @@ import type { MessageView } from "../message/message_view.ts";
 import { toIso } from "../runtime/clock.ts";
 import { operationEntry } from "./audit.ts";
 import type { LookContext } from "./context.ts";
-import { OperationError, type StreamOperation } from "./operation.ts";
+import type { StreamOperation } from "./operation.ts";
+import { requireRole } from "./require_role.ts";
 import { type OpenSelection, openSelection, scan, SELECTION_MEMBERS } from "./selection.ts";
 
 const INPUT = Type.Object({
@@ -63,9 +64,7 @@ async function allowRaw(
   { actor, journal, correlationId }: LookContext,
   { source, selection: { list }, query }: OpenSelection,
 ): Promise<void> {
-  if (actor.role !== "admin") {
-    throw new OperationError("forbidden", `raw needs role admin; ${actor.name} has role ${actor.role}`);
-  }
+  requireRole(actor, "admin", "raw");
   await journal.record(operationEntry(actor, {
     ...{ operation: "export", source: source.setup.policy.name, correlationId },
     ...{ input: { list, query: query.canonical, raw: true }, result: "raw export begun" },

@@ -4,11 +4,10 @@ import Value from "typebox/value";
 import { quote } from "../config/redact.ts";
 import type { RunningJob } from "../cycle/running_job.ts";
 import type { Job } from "../jobs/job.ts";
-import { checkInput } from "./checked_input.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
 import { PLAN, type Plan, VERB_ROLES } from "./job_plan.ts";
 import { findRunning, SOURCE } from "./looked_source.ts";
-import { type JsonSchema, OperationError, type OperationRole } from "./operation.ts";
+import { OperationError, type OperationRole } from "./operation.ts";
 import { JOB, JOB_ID, showJob, type ShownJob } from "./shown_job.ts";
 
 /** Members of an input that names a job. */
@@ -29,12 +28,11 @@ export interface FoundJob {
   readonly job: Job;
 }
 
-/** Checks the input and finds the job. @throws OperationError `invalid`, or `not_found` */
+/** Finds a job. @throws OperationError `not_found` */
 export async function findJob(
   context: OperatorContext,
-  { schema, input }: { schema: JsonSchema; input: { readonly source: string; readonly id: string } },
+  input: { readonly source: string; readonly id: string },
 ): Promise<FoundJob> {
-  checkInput(schema, { ...input });
   const { parts: source, loop } = findRunning(context.sources(), input.source);
   const job = await source.jobs.get(input.id);
   if (job) return { source, loop, job };

@@ -11,16 +11,14 @@ import Type, { type Static } from "typebox";
 import type { Watermark } from "../jobs/job.ts";
 import { PLAN_EXPIRES_MS } from "../jobs/job_store.ts";
 import { type ExportedMessage, ExportParser, type ParsedExport } from "../message/export_format.ts";
-import { GroupTable } from "../message/group_table.ts";
 import type { PlacedMessage } from "../message/message_view.ts";
 import { MAX_SELECTED_IDS } from "../message/selection.ts";
 import { createId } from "../runtime/random.ts";
-import type { Census } from "./census.ts";
-import { checkInput, requireRole } from "./checked_input.ts";
+import { type Census, Tally } from "./census.ts";
+import { requireRole } from "./require_role.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
 import { PLANNED, type Planned, storePlan, VERB_ROLES } from "./job_plan.ts";
 import { createViewer, findSource, SOURCE } from "./looked_source.ts";
-import { describeRow, type MessageRow } from "./message_row.ts";
 import { type Operation, OperationError } from "./operation.ts";
 import { REASON } from "./source_action.ts";
 import { StagedUpload } from "./staged_upload.ts";
@@ -30,8 +28,6 @@ import { StagedUpload } from "./staged_upload.ts";
  * file of about 550 MB. Import more in parts.
  */
 export const MAX_IMPORT_MESSAGES = 1_000_000, MAX_IMPORT_BYTES = 1_073_741_824;
-/** Most groups and samples of a plan. */
-const MAX_GROUPS = 20, MAX_SAMPLES = 5;
 
 /** The job sweeps nothing. */
 const NO_SWEEP: Watermark = { depth: 0, newestBytes: 0, newestDigest: "" };
@@ -86,7 +82,6 @@ export const importMessages = {
 } satisfies Operation<OperatorContext, ImportInput, ImportPlan>;
 
 async function planImport(context: OperatorContext, input: ImportInput): Promise<ImportPlan> {
-  checkInput(INPUT, { ...input });
   requireRole(context.actor, VERB_ROLES.import, importMessages.name);
   const source = findSource(context, input.source), { reason } = input;
   const upload = new StagedUpload(createId(), {
@@ -168,30 +163,26 @@ class ImportSummary {
   readonly #signal: AbortSignal;
   readonly #source: RunningSource["parts"];
   readonly #view: ReturnType<typeof createViewer>;
-  readonly #groups: GroupTable<MessageRow>;
-  readonly #byReason: Record<string, number> = {};
+  readonly #tally: Tally;
   readonly #dead: Record<string, number> = {};
   #ids: Set<string> | null = new Set();
   #messages = 0;
-  #bytes = 0;
 
   constructor(context: OperatorContext, source: RunningSource["parts"]) {
     this.#signal = context.signal;
     this.#source = source;
     const nowMs = context.clock.nowMs();
     this.#view = createViewer(source, { list: "dlq", nowMs });
-    this.#groups = new GroupTable(source.setup.policy.name, { nowMs, sampleOf: (view) => describeRow(view, source) });
+    this.#tally = new Tally(source, nowMs);
   }
 
   add(messages: readonly ExportedMessage[]): void {
     const views = messages.map(({ id, bytes }) => {
       const placed: PlacedMessage = { id, bytes, length: bytes.length, place: ++this.#messages };
-      this.#bytes += bytes.length;
       this.#count(placed);
       return this.#view(placed);
     });
-    for (const { reason } of views) this.#byReason[reason ?? "none"] = (this.#byReason[reason ?? "none"] ?? 0) + 1;
-    this.#groups.add(views, MAX_IMPORT_MESSAGES);
+    this.#tally.add(views, MAX_IMPORT_MESSAGES);
   }
 
   /** The ids of all messages; `null`: too many. */
@@ -200,13 +191,7 @@ class ImportSummary {
   }
 
   census(): Census {
-    const groups = this.#groups.list();
-    return {
-      ...{ count: this.#messages, bytes: this.#bytes, scanned: this.#messages, oversize: 0, ofOthers: 0 },
-      byReason: this.#byReason,
-      groups: groups.slice(0, MAX_GROUPS).map(({ group, reason, text, count }) => ({ group, reason, text, count })),
-      samples: groups.slice(0, MAX_SAMPLES).map(({ sample }) => sample),
-    };
+    return { ...this.#tally.result(), scanned: this.#messages, oversize: 0, ofOthers: 0 };
   }
 
   async describe({ header, skipped }: ParsedExport): Promise<ImportPlan["file"]> {

@@ -3,17 +3,17 @@ import Type, { type Static } from "typebox";
 import { GATE_NAMES, hasTrait } from "../gates/gate.ts";
 import { JOB_LISTS, type JobList, type JobVerb } from "../cycle/running_job.ts";
 import type { GateOverride, Job, PlannedJob } from "../jobs/job.ts";
-import { idOfDigest, MESSAGE_ID_PATTERN } from "../message/message_id.ts";
+import { idOfDigest } from "../message/message_id.ts";
 import { MAX_QUERY_CHARACTERS } from "../message/query_syntax.ts";
 import { MAX_SELECTED_IDS } from "../message/selection.ts";
-import { operationEntry } from "./audit.ts";
+import { recordDone } from "./audit.ts";
 import { type Census, CENSUS_MEMBERS, takeCensus } from "./census.ts";
-import { checkInput, requireRole } from "./checked_input.ts";
+import { requireRole } from "./require_role.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
 import { likelyRate } from "./explain_source.ts";
 import { gateWords } from "./gate_words.ts";
-import { findSource, SOURCE } from "./looked_source.ts";
-import { type InputProblem, type JsonSchema, OperationError, type OperationRole } from "./operation.ts";
+import { findSource, MESSAGE_ID, SOURCE } from "./looked_source.ts";
+import { type InputProblem, invalidInput, OperationError, type OperationRole } from "./operation.ts";
 import { openSelection } from "./selection.ts";
 import { JOB, showJob, type ShownJob } from "./shown_job.ts";
 import { REASON } from "./source_action.ts";
@@ -24,14 +24,15 @@ export const VERB_ROLES: Readonly<Record<Exclude<JobVerb, "undo">, OperationRole
   ...{ purge: "admin", edit: "admin", import: "admin" },
 };
 
+/** A verb over selected messages. */
+type SelectingVerb = "redrive" | "bury" | "revive" | "purge";
+
 /** What can be undone, in words. */
-const UNDO_WORDS: Readonly<Record<Exclude<JobVerb, "undo">, string>> = {
+const UNDO_WORDS: Readonly<Record<SelectingVerb, string>> = {
   redrive: "Cannot be undone: the messages go to the consumer.",
   revive: "Cannot be undone: the messages go to the consumer.",
   bury: "Can be undone for 7 days: what is still in the dead list goes back to the DLQ, without its failure counts.",
   purge: "Can be undone for 7 days; after that, the messages are gone for good.",
-  edit: "Can be undone for 7 days, while the edited message is still there.",
-  import: "Can be undone for 7 days: what is still in the DLQ.",
 };
 
 /** Members of an input that chooses messages for a job. */
@@ -42,7 +43,7 @@ export const JOB_INPUT = {
     description:
       `a query of at most ${MAX_QUERY_CHARACTERS} characters, e.g. reason:poison age:>1h; default: all messages`,
   })),
-  ids: Type.Optional(Type.Array(Type.String({ pattern: MESSAGE_ID_PATTERN }), {
+  ids: Type.Optional(Type.Array(MESSAGE_ID, {
     ...{ minItems: 1, maxItems: MAX_SELECTED_IDS },
     description: `1 to ${MAX_SELECTED_IDS} ids of messages; default: any`,
   })),
@@ -108,10 +109,11 @@ export interface JobInput {
 export async function planSelected(
   context: OperatorContext,
   input: JobInput,
-  { verb, list, schema }: { verb: Exclude<JobVerb, "undo">; list: JobList; schema: JsonSchema },
+  { verb, list }: { verb: SelectingVerb; list: JobList },
 ): Promise<Planned> {
   const { query = "", ids, reason, overrides = [] } = input;
-  checkInput(schema, { ...input }, findDoubled(overrides));
+  const doubled = findDoubled(overrides);
+  if (doubled.length > 0) throw invalidInput(doubled);
   requireRole(context.actor, VERB_ROLES[verb], verb);
   if (overrides.length > 0) requireRole(context.actor, "admin", "overriding a gate");
   const open = openSelection(context, { source: input.source, list, query }, ids ? { ids: [...new Set(ids)] } : {});
@@ -162,9 +164,9 @@ export async function storePlan(
   return { job: showJob(stored, { running: null, flow: flow(), nowMs }), plan };
 }
 
-/** Records what an operator did with a job. */
+/** Logs and records what an operator did with a job. @throws OperationError `unavailable` if it may not be in the journal */
 export async function recordJob(
-  { actor, correlationId, journal, log }: OperatorContext,
+  context: OperatorContext,
   { operation, job: { id, selection: { source } }, result, input }: {
     operation: string;
     job: Pick<Job, "id" | "selection">;
@@ -172,10 +174,11 @@ export async function recordJob(
     input: Record<string, unknown>;
   },
 ): Promise<void> {
+  const { actor, correlationId, log } = context;
   log.info(operation, `Remediation: ${actor.name}: ${source}: job ${id}: ${result}`, {
     ...{ source, job: id, actor: actor.name, correlation_id: correlationId },
   });
-  await journal.record(operationEntry(actor, { operation, source, correlationId, job: id, result, input }));
+  await recordDone(context, { operation, source, job: id, result, input });
 }
 
 function describeRest({ oversize, ofOthers }: Pick<Census, "oversize" | "ofOthers">): string {
@@ -184,8 +187,7 @@ function describeRest({ oversize, ofOthers }: Pick<Census, "oversize" | "ofOther
 }
 
 function findDoubled(overrides: readonly GateOverride[]): InputProblem[] {
-  if (!Array.isArray(overrides)) return [];
-  const names = overrides.map((one) => one?.gate);
+  const names = overrides.map(({ gate }) => gate);
   return names.filter((name, i) => names.indexOf(name) < i).map((name) => ({
     ...{ field: "overrides", value: name, wanted: "named once" },
   }));

@@ -3,18 +3,15 @@ import type { JobWish } from "../jobs/job_store.ts";
 import type { OperatorContext } from "./context.ts";
 import { describeJob, findJob, type FoundJob, type JobOutput } from "./found_job.ts";
 import { recordJob } from "./job_plan.ts";
-import { type JsonSchema, OperationError } from "./operation.ts";
+import { OperationError } from "./operation.ts";
 
 /** Asks the job. @throws OperationError `conflict` if it does not run */
 export async function askRunningJob(
   context: OperatorContext,
-  { schema, input, wish }: {
-    schema: JsonSchema;
-    input: { readonly source: string; readonly id: string };
-    wish: JobWish;
-  },
+  input: { readonly source: string; readonly id: string },
+  wish: JobWish,
 ): Promise<JobOutput> {
-  const { source, loop, job } = await findJob(context, { schema, input });
+  const { source, loop, job } = await findJob(context, input);
   if (!await source.jobs.request(job.id, wish)) throw await notRunning({ source, job });
   loop.wake();
   await recordJob(context, { operation: `jobs_${wish}`, job, result: `asked to ${wish}`, input: { verb: job.verb } });

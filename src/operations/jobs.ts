@@ -1,6 +1,5 @@
 /** Operation `jobs`: the jobs of operators. Changes nothing. */
 import Type, { type Static } from "typebox";
-import { checkInput } from "./checked_input.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
 import { findSource, SOURCE } from "./looked_source.ts";
 import type { Operation } from "./operation.ts";
@@ -27,7 +26,6 @@ export const jobs = {
 } satisfies Operation<OperatorContext, JobsInput, JobsOutput>;
 
 async function listJobs(context: OperatorContext, input: JobsInput): Promise<JobsOutput> {
-  checkInput(INPUT, input);
   const all = context.sources().map(({ parts }) => parts);
   const chosen = input.source === undefined ? all : [findSource<RunningSource["parts"]>(context, input.source)];
   const found = await Promise.all(chosen.map((source) => jobsOf(source, context)));

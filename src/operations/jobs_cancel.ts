@@ -10,7 +10,7 @@ const INPUT = Type.Object(JOB_MEMBERS, { additionalProperties: false });
 /** Input of the operation. */
 export type JobsCancelInput = Static<typeof INPUT>;
 
-/** End a running job; what has not been acted on goes back to where it came from. Nothing is moved after the reply that was decided before it. */
+/** Asks a running job to end. What it has not acted on goes back to where it came from. */
 export const jobsCancel = {
   name: "jobs_cancel",
   summary: "End a running job; what has not been acted on goes back to where it came from",
@@ -20,5 +20,5 @@ export const jobsCancel = {
   output: JOB_OUTPUT,
   http: { method: "POST", path: "/sources/{source}/jobs/{id}/cancel" },
   run: (context: OperatorContext, input: JobsCancelInput): Promise<JobOutput> =>
-    askRunningJob(context, { schema: INPUT, input, wish: "cancel" }),
+    askRunningJob(context, input, "cancel"),
 } satisfies Operation<OperatorContext, JobsCancelInput, JobOutput>;

@@ -1,7 +1,7 @@
 /** Operation `jobs_confirm`: runs a plan as it is, and nothing else. */
 import Type, { type Static } from "typebox";
 import { MAX_OPERATOR_NAME, toLine } from "../cycle/pause.ts";
-import { requireRole } from "./checked_input.ts";
+import { requireRole } from "./require_role.ts";
 import type { OperatorContext } from "./context.ts";
 import {
   describeJob,
@@ -46,7 +46,7 @@ export const jobsConfirm = {
 } satisfies Operation<OperatorContext, JobsConfirmInput, JobOutput>;
 
 async function confirm(context: OperatorContext, input: JobsConfirmInput): Promise<JobOutput> {
-  const found = await findJob(context, { schema: INPUT, input }), { source, job, loop } = found;
+  const found = await findJob(context, input), { source, job, loop } = found;
   requireRole(context.actor, roleFor(job), `confirming this job (${describeNeed(found)})`);
   if (job.status !== "planned") throw notPlanned(found);
   const running = await source.jobs.running();

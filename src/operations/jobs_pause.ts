@@ -19,6 +19,5 @@ export const jobsPause = {
   input: INPUT,
   output: JOB_OUTPUT,
   http: { method: "POST", path: "/sources/{source}/jobs/{id}/pause" },
-  run: (context: OperatorContext, input: JobsPauseInput): Promise<JobOutput> =>
-    askRunningJob(context, { schema: INPUT, input, wish: "pause" }),
+  run: (context: OperatorContext, input: JobsPauseInput): Promise<JobOutput> => askRunningJob(context, input, "pause"),
 } satisfies Operation<OperatorContext, JobsPauseInput, JobOutput>;

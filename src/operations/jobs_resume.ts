@@ -20,5 +20,5 @@ export const jobsResume = {
   output: JOB_OUTPUT,
   http: { method: "POST", path: "/sources/{source}/jobs/{id}/resume" },
   run: (context: OperatorContext, input: JobsResumeInput): Promise<JobOutput> =>
-    askRunningJob(context, { schema: INPUT, input, wish: "resume" }),
+    askRunningJob(context, input, "resume"),
 } satisfies Operation<OperatorContext, JobsResumeInput, JobOutput>;

@@ -19,7 +19,7 @@ export const jobsShow = {
   output: JOB_OUTPUT,
   http: { method: "GET", path: "/sources/{source}/jobs/{id}" },
   async run(context: OperatorContext, input: JobsShowInput): Promise<JobOutput> {
-    const { source, job: { id } } = await findJob(context, { schema: INPUT, input });
+    const { source, job: { id } } = await findJob(context, input);
     return await describeJob(source, { id, clock: context.clock });
   },
 } satisfies Operation<OperatorContext, JobsShowInput, JobOutput>;

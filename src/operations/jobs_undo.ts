@@ -2,7 +2,7 @@
 import Type, { type Static } from "typebox";
 import type { Watermark } from "../jobs/job.ts";
 import { uncounted } from "./census.ts";
-import { requireRole } from "./checked_input.ts";
+import { requireRole } from "./require_role.ts";
 import type { OperatorContext } from "./context.ts";
 import { findJob, JOB_MEMBERS, roleFor } from "./found_job.ts";
 import { PLANNED, type Planned, storePlan } from "./job_plan.ts";
@@ -31,7 +31,7 @@ export const jobsUndo = {
 const NO_SWEEP: Watermark = { depth: 0, newestBytes: 0, newestDigest: "" };
 
 async function planUndo(context: OperatorContext, input: JobsUndoInput): Promise<Planned> {
-  const { source, job } = await findJob(context, { schema: INPUT, input }), { id, verb } = job;
+  const { source, job } = await findJob(context, input), { id, verb } = job;
   requireRole(context.actor, roleFor(job), `undoing a job ${verb}`);
   const { draft: { selection, isSweep, count, census, brings, cannot } } = await findUndo(context, { source, id });
   const watermark = isSweep ? await source.jobs.readWatermark(selection.list, context.live.current()) : NO_SWEEP;

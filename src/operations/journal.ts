@@ -3,6 +3,7 @@ import Type, { type Static } from "typebox";
 import { describeEntry, ENTRY_KINDS } from "../journal/entries.ts";
 import type { FoundEntry } from "../journal/journal.ts";
 import { type JournalQuery, JOURNALS, parseCursor } from "../journal/query.ts";
+import { MESSAGE_ID_PATTERN } from "../message/message_id.ts";
 import { toIso } from "../runtime/clock.ts";
 import type { ServiceContext } from "./context.ts";
 import { type InputProblem, invalidInput, type Operation } from "./operation.ts";
@@ -16,7 +17,7 @@ const INPUT = Type.Object({
   kind: Type.Optional(Type.Enum([...ENTRY_KINDS, "invalid"])),
   source: Type.Optional(Type.String({ description: "Name of a source." })),
   actor: Type.Optional(Type.String({ description: "Name of the key or user that acted." })),
-  message: Type.Optional(Type.String({ pattern: "^m_[0-9a-f]{16}$", description: "Id of a message." })),
+  message: Type.Optional(Type.String({ pattern: MESSAGE_ID_PATTERN, description: "Id of a message." })),
   job: Type.Optional(Type.String({ description: "Id of a job." })),
   from: Type.Optional(Type.String({ pattern: INSTANT, description: "Earliest instant, in ISO 8601." })),
   to: Type.Optional(Type.String({ pattern: INSTANT, description: "Latest instant, in ISO 8601." })),
@@ -83,7 +84,7 @@ function findProblems({ source, from, to, cursor }: JournalInput, known: readonl
   return [
     ...findUnknown(source, known),
     ...instants.map(([field, value]) => ({ field, value, wanted: "an instant in ISO 8601" })),
-    ...(from !== undefined && to !== undefined && from > to
+    ...(from !== undefined && to !== undefined && !(Date.parse(from) <= Date.parse(to))
       ? [{ field: "from", value: from, wanted: `earlier than to, ${to}` }]
       : []),
     ...(cursor !== undefined && parseCursor(cursor) === null

@@ -2,8 +2,9 @@
 import Type from "typebox";
 import { quote } from "../config/redact.ts";
 import { Mask } from "../message/mask.ts";
+import { MESSAGE_ID_PATTERN } from "../message/message_id.ts";
 import { type MessageView, type PlacedMessage, viewMessage } from "../message/message_view.ts";
-import { LIST_NAMES, type ListName } from "../redis/list_reader.ts";
+import { LIST_NAMES, type ListName } from "../message/source_policy.ts";
 import type { LookContext } from "./context.ts";
 import { OperationError } from "./operation.ts";
 
@@ -18,7 +19,7 @@ export const SOURCE = Type.String({ minLength: 1, maxLength: 32, description: "N
 /** Schema of a list's name in an input. */
 export const LIST = Type.Enum([...LIST_NAMES], { description: "Which list of the source; default: dlq" });
 /** Schema of an id. */
-export const MESSAGE_ID = Type.String({ pattern: "^m_[0-9a-f]{16}$" });
+export const MESSAGE_ID = Type.String({ pattern: MESSAGE_ID_PATTERN });
 /** Schema of members to show. */
 export const SHOWN = Type.Record(
   Type.String(),

@@ -48,8 +48,8 @@ export interface Operation<Context, Input, Output> {
   /** Streams have a type of their own. */
   readonly stream?: false;
   /**
-   * Rejects with an {@link OperationError} if it cannot do what was asked, with a `StoreError` if Redis fails, else only
-   * for a bug.
+   * The caller has checked the input (`checkInput`). Rejects with an {@link OperationError} if it cannot do what was asked, with
+   * a `StoreError` if Redis fails, else only for a bug.
    */
   run(context: Context, input: Input): Output | Promise<Output>;
 }

@@ -19,5 +19,5 @@ export const purge = {
   output: PLANNED,
   http: { method: "POST", path: "/sources/{source}/purge", status: 201 },
   run: (context: OperatorContext, input: PurgeInput): Promise<Planned> =>
-    planSelected(context, input, { verb: "purge", list: input.list ?? "dlq", schema: INPUT }),
+    planSelected(context, input, { verb: "purge", list: input.list ?? "dlq" }),
 } satisfies Operation<OperatorContext, PurgeInput, Planned>;

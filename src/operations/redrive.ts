@@ -19,5 +19,5 @@ export const redrive = {
   output: PLANNED,
   http: { method: "POST", path: "/sources/{source}/redrive", status: 201 },
   run: (context: OperatorContext, input: RedriveInput): Promise<Planned> =>
-    planSelected(context, input, { verb: "redrive", list: "dlq", schema: INPUT }),
+    planSelected(context, input, { verb: "redrive", list: "dlq" }),
 } satisfies Operation<OperatorContext, RedriveInput, Planned>;

@@ -19,5 +19,5 @@ export const revive = {
   output: PLANNED,
   http: { method: "POST", path: "/sources/{source}/revive", status: 201 },
   run: (context: OperatorContext, input: ReviveInput): Promise<Planned> =>
-    planSelected(context, input, { verb: "revive", list: "dead", schema: INPUT }),
+    planSelected(context, input, { verb: "revive", list: "dead" }),
 } satisfies Operation<OperatorContext, ReviveInput, Planned>;

@@ -8,13 +8,15 @@ import { explainStamp } from "../message/explain_stamp.ts";
 import { Mask } from "../message/mask.ts";
 import { prettyJson } from "../message/pretty.ts";
 import { readMessage } from "../message/read_message.ts";
-import type { ListName, ListRow } from "../redis/list_reader.ts";
+import type { ListName } from "../message/source_policy.ts";
+import type { ListRow } from "../redis/list_reader.ts";
 import { escapeHidden } from "../runtime/control_characters.ts";
 import type { DryVerdict } from "../replay/source_replay.ts";
 import { operationEntry } from "./audit.ts";
 import type { LookContext } from "./context.ts";
 import { createViewer, findSource, LIST, type LookedSource, MESSAGE_ID, SOURCE } from "./looked_source.ts";
 import { type Operation, OperationError } from "./operation.ts";
+import { requireRole } from "./require_role.ts";
 
 /** Longest text of a message, in characters. */
 const MAX_TEXT_CHARACTERS = 65_536;
@@ -80,9 +82,7 @@ export const show = {
 
 async function showMessage(context: LookContext, input: ShowInput): Promise<ShownMessage> {
   const { list = "dlq", id, near, raw = false } = input;
-  if (raw && context.actor.role !== "admin") {
-    throw new OperationError("forbidden", `raw needs role admin; ${context.actor.name} has role ${context.actor.role}`);
-  }
+  if (raw) requireRole(context.actor, "admin", "raw");
   const source = findSource(context, input.source), { lists, setup: { policy, display } } = source;
   const row = await lists.find(list, id, { signal: context.signal, ...near === undefined ? {} : { near } });
   if (row === null) {

@@ -1,11 +1,9 @@
 /** What the operations on one running source share: they find the source, act, and leave a trace. */
 import Type, { type Static } from "typebox";
 import { MAX_OPERATOR_NAME, MAX_REASON, toLine } from "../cycle/pause.ts";
-import { StoreError } from "../redis/errors.ts";
-import { operationEntry } from "./audit.ts";
+import { recordDone } from "./audit.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
 import { findRunning } from "./looked_source.ts";
-import { describeStoreError, OperationError } from "./operation.ts";
 
 /** An operator's reason. */
 export const REASON = Type.String({
@@ -41,16 +39,6 @@ export async function actOnSource<Input extends { readonly source: string; reado
   context.log.info(operation, `Remediation: ${by}: ${name}: ${result}${why}`, {
     ...{ source: name, actor: by, correlation_id: context.correlationId },
   });
-  const entry = operationEntry(context.actor, {
-    ...{ operation, source: name, correlationId: context.correlationId, result },
-    input: reason === "" ? {} : { reason },
-  });
-  try {
-    await context.journal.record(entry);
-  } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    const detail = `done (${result}), but perhaps not in the journal: ${describeStoreError(error)}`;
-    throw new OperationError("unavailable", detail);
-  }
+  await recordDone(context, { operation, source: name, result, input: reason === "" ? {} : { reason } });
   return { source: name, result };
 }

@@ -1,6 +1,5 @@
 /**
- * How each verb is undone: one table from verb to the plan of its undo. Whoever runs the undo looks up the same verb in
- * `JobRunner` (`undoes.verb`).
+ * How each verb is undone: one table from verb to the plan of its undo. `JobRunner` looks up the same verb (`undoes.verb`) to run it.
  */
 import type { JobList, JobVerb } from "../cycle/running_job.ts";
 import type { Job, JobResult } from "../jobs/job.ts";

@@ -9,7 +9,7 @@
  */
 import type { Buffer } from "node:buffer";
 import { idOfDigest, messageId } from "../message/message_id.ts";
-import type { SourcePolicy } from "../message/source_policy.ts";
+import type { ListName, SourcePolicy } from "../message/source_policy.ts";
 import type { RedisClient } from "./cluster.ts";
 import { unknownAnswer } from "./errors.ts";
 import { shelfKey } from "./keys.ts";
@@ -17,11 +17,6 @@ import { RangeReader, type WalkConnection } from "./range_reader.ts";
 import { SAMPLE_BYTES } from "./sample.ts";
 import { loadScript, type Script } from "./scripts.ts";
 import readList from "./scripts/read_list.lua" with { type: "text" };
-
-/** The lists of a source. */
-export const LIST_NAMES = ["dlq", "dead", "target"] as const;
-/** One of {@link LIST_NAMES}. */
-export type ListName = (typeof LIST_NAMES)[number];
 
 /** The way from one message to the next. */
 export type Direction = "newer" | "older";

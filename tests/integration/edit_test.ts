@@ -5,6 +5,7 @@ import { Buffer } from "node:buffer";
 import type { NewEntry } from "../../src/journal/entries.ts";
 import { messageId } from "../../src/message/message_id.ts";
 import { edit, type EditInput } from "../../src/operations/edit.ts";
+import { checkInput } from "../../src/operations/input.ts";
 import { jobsConfirm } from "../../src/operations/jobs_confirm.ts";
 import { jobsUndo } from "../../src/operations/jobs_undo.ts";
 import { OperationError } from "../../src/operations/operation.ts";
@@ -130,7 +131,7 @@ for (const [name, input, code, problems] of refusals) {
     const before = await dumpKeys(server().client()), audit: NewEntry[] = [];
     const context = operatorContext(engine, { audit, maxMessageBytes: 4_096 });
     const given = { source: "alerter", reason: "test", id: idOf(TEXTS[2]!), payload: NEW, ...input };
-    const error = await Promise.resolve(edit.run(context, given)).catch((error) => error);
+    const error = await Promise.try(() => edit.run(context, checkInput(edit.input, given))).catch((error) => error);
     ok(error instanceof OperationError, String(error));
     strictEqual(error.code, code);
     const told = error.problems.map((one) => JSON.stringify(one));
@@ -194,6 +195,23 @@ Deno.test("edit: with replay it plans a redrive of the new message, and a reviva
     await runJob(engine);
   }
   strictEqual((await server().readTexts(TARGET)).length, 2);
+});
+
+Deno.test("edit: with replay it plans nothing if the new message has been replayed meanwhile", async () => {
+  await server().seedList(DLQ, TEXTS);
+  await using engine = createEngine(server());
+  await engine.connections.waitUntilReady(10_000);
+  const context = operatorContext(engine), [running] = context.sources(), { edits } = engine.source;
+  const replace: typeof edits.replace = async (given) => {
+    const result = await edits.replace(given);
+    await server().client().lrem(DLQ, 1, NEW);
+    return result;
+  };
+  const parts = { ...running!.parts, edits: { replace } as typeof edits };
+  const { id, replayJob } = await edit.run({ ...context, sources: () => [{ ...running!, parts }] }, {
+    ...{ source: "alerter", id: idOf(TEXTS[2]!), payload: NEW, reason: "typo", replay: true },
+  });
+  deepStrictEqual([id, replayJob], [idOf(NEW), null]);
 });
 
 Deno.test("undo of an edit: refused when the new message has left the list, or the original has left the trash", async () => {

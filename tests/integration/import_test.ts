@@ -5,7 +5,8 @@ import { Buffer } from "node:buffer";
 import type { NewEntry } from "../../src/journal/entries.ts";
 import { formatEnd, formatHeader, formatMasked, formatRaw, formatSkipped } from "../../src/message/export_format.ts";
 import { messageId } from "../../src/message/message_id.ts";
-import { importMessages } from "../../src/operations/import.ts";
+import { type ImportInput, importMessages } from "../../src/operations/import.ts";
+import { checkInput } from "../../src/operations/input.ts";
 import { jobsConfirm } from "../../src/operations/jobs_confirm.ts";
 import { jobsUndo } from "../../src/operations/jobs_undo.ts";
 import { OperationError } from "../../src/operations/operation.ts";
@@ -347,10 +348,16 @@ for (
     await engine.connections.waitUntilReady(10_000);
     const { role = "admin", ...more } = given as { role?: "operator" };
     const file = send(exported(TEXTS), { between: () => ok(false, "it was read") });
-    const input = { source: "alerter", file, reason: "again", ...more } as Parameters<typeof importMessages.run>[1];
-    const error = await importMessages.run(operatorContext(engine, { actor: { name: "ann", role } }), input).catch((
-      error,
-    ) => error);
+    const context = operatorContext(engine, { actor: { name: "ann", role } });
+    const error = await Promise.try(() => {
+      const input = checkInput<ImportInput>(importMessages.input, {
+        source: "alerter",
+        file: null,
+        reason: "again",
+        ...more,
+      });
+      return importMessages.run(context, { ...input, file });
+    }).catch((error) => error);
     ok(error instanceof OperationError && error.code === code && pattern.test(error.message), String(error));
   });
 }

@@ -359,6 +359,8 @@ Deno.test("operations: name every problem of their input at once", async () => {
     return error.problems.map(({ field }) => field);
   };
   assert.deepEqual(await fieldsOf(journalOperation.run(context, input)), ["source", "from", "from", "cursor"]);
+  const within = { from: "2026-01-01T00:00:00Z", to: "2026-01-01T00:00:00.5Z" };
+  assert.deepEqual((await journalOperation.run(context, within)).entries, []);
   const copies = ["any=1 ", "audit=x"];
   assert.deepEqual(await fieldsOf(verify.run(context, { source: "orders", copies })), ["source", "copies", "copies"]);
   await journal.record(run("first"));

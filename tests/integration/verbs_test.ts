@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { messageId } from "../../src/message/message_id.ts";
 import type { NewEntry } from "../../src/journal/entries.ts";
+import { StoreError } from "../../src/redis/errors.ts";
 import { bury } from "../../src/operations/bury.ts";
 import { explain } from "../../src/operations/explain.ts";
 import { jobs } from "../../src/operations/jobs.ts";
@@ -13,6 +14,7 @@ import { jobsResume } from "../../src/operations/jobs_resume.ts";
 import { jobsShow } from "../../src/operations/jobs_show.ts";
 import { jobsUndo } from "../../src/operations/jobs_undo.ts";
 import type { Planned } from "../../src/operations/job_plan.ts";
+import { checkInput } from "../../src/operations/input.ts";
 import type { Operation, OperationRole } from "../../src/operations/operation.ts";
 import type { OperatorContext } from "../../src/operations/context.ts";
 import { purge } from "../../src/operations/purge.ts";
@@ -53,7 +55,7 @@ const TEXTS = Array.from({ length: 20 }, (_, i) => event(i));
 const query = "host:web-1", PICKED = TEXTS.filter((text) => text.includes("web-1"));
 const REST = TEXTS.filter((text) => !PICKED.includes(text));
 
-/** Runs an operation, and checks what it returns. */
+/** Runs an operation as its callers do: its input is checked before, and what it returns after. */
 async function run<Input, Output>(
   engine: Engine,
   operation: Operation<OperatorContext, Input, Output>,
@@ -61,7 +63,8 @@ async function run<Input, Output>(
   options: Parameters<typeof operatorContext>[1] = {},
 ): Promise<Output> {
   await engine.connections.waitUntilReady(PATIENT_MS);
-  const output = await operation.run(operatorContext(engine, options), input), fits = ajv.compile(operation.output);
+  const checked = checkInput<Input>(operation.input, input), fits = ajv.compile(operation.output);
+  const output = await operation.run(operatorContext(engine, options), checked);
   assert.ok(fits(JSON.parse(JSON.stringify(output))), JSON.stringify({ errors: fits.errors, output }, null, 1));
   return output;
 }
@@ -285,8 +288,9 @@ Deno.test("verbs: name every problem of an input at once, and change nothing", a
     "reason",
     "overrides[0].gate",
     "overrides[1].gate",
-    "overrides",
   ]);
+  const overrides = [{ gate: "pace", reason }, { gate: "pace", reason: "again" }] as const;
+  await fails(run(engine, redrive, { source, reason, overrides: [...overrides] }), "invalid", ["overrides"]);
   await fails(run(engine, redrive, { source, query: "age:x size:y", reason }), "invalid", ["query", "query"]);
   await fails(run(engine, redrive, { source: "none", reason }), "not_found", ["source"]);
   await fails(run(engine, jobsConfirm, { source, id: "a b", allowChange: -1 }), "invalid", ["id", "allowChange"]);
@@ -294,6 +298,21 @@ Deno.test("verbs: name every problem of an input at once, and change nothing", a
   await fails(run(engine, jobsShow, { source, id: "none" }), "not_found", ["id"]);
   await fails(run(engine, redrive, { source, query: "host:none", reason }), "conflict", []);
   assert.deepEqual(await dumpKeys(server().client()), before);
+});
+
+Deno.test("jobs_confirm: says that the job runs when only the journal could not be written", async () => {
+  await seed();
+  await using engine = createEngine(server());
+  const { job: { id } } = await run(engine, purge, { source, query, reason });
+  const context = operatorContext(engine);
+  const record = () => Promise.reject(new StoreError("is away", { code: "CONNECTION", isCertain: false }));
+  await assert.rejects(jobsConfirm.run({ ...context, journal: { ...context.journal, record } }, { source, id }), {
+    ...{
+      code: "unavailable",
+      message: /^done \(confirmed: 7 messages\), but perhaps not in the journal: Redis: is away$/,
+    },
+  });
+  assert.equal((await engine.source.jobs.running())?.id, id);
 });
 
 for (const role of ["viewer", "operator"] as const) {

@@ -56,6 +56,11 @@ const wrong: [name: string, lines: string[], problems: [line: number, problem: R
   ],
   ["no last line feed", [head, line, end], [[3, /cut off/], [3, /end is missing/]], ""],
   ["other formats", ['{"kind":"header","format":"other"}'], [[1, /format, version/]]],
+  [
+    "names that no export has",
+    [formatHeader({ ...HEADER, source: "x".repeat(65), list: "other" }), line, end],
+    [[1, /no valid source, list/]],
+  ],
   ["not JSON", [head, "nope", "[]", "null", ""], [[2, /JSON/], [3, /JSON/], [4, /JSON/], [5, /JSON/], [
     6,
     /end is missing/,

@@ -23,6 +23,8 @@ const COUNTED: readonly (readonly [text: string, isInDlq: boolean, reason: strin
   [`{"a":1, ${STAMP("").replace("alerter", "moog")}}`, true, null, 2],
   [`{"shedding_reason":"x", ${STAMP("")}}`, true, "shed", 2],
   [`{"a":1, ${STAMP(', "reason": "poison"')}}`, false, "poison", 2],
+  [`{"a":1, ${STAMP(', "reason": "token=S3CRET"')}}`, false, "other", 2],
+  [`{"a":1, ${STAMP(', "reason": "__proto__"')}}`, false, "other", 2],
   ["{", true, "unreadable", 0],
   ["[1]", true, "malformed", 0],
 ];
