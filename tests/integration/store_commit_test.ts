@@ -579,7 +579,7 @@ Deno.test("commit: moves each message once when two instances commit the same ch
 
 for (const [name, forbidden, others] of [["target", TARGET, DEAD], ["dead list", DEAD, TARGET]] as const) {
   Deno.test(`commit: changes nothing when the user may push to any list but the ${name}`, async () => {
-    const { client, chunk } = await prepare(["a", "b"]);
+    const { client } = await prepare(["a", "b"]);
     // A second set of rights (Redis 7): anything but LPUSH goes everywhere, LPUSH only elsewhere.
     const elsewhere = `(+lpush ~${DLQ} ~${STATE} ~${RECEIPT} ~${others})`;
     await client.acl("SETUSER", "svc", "reset", "on", "nopass", "+@all", "-lpush", "allkeys", elsewhere);
