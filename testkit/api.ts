@@ -3,10 +3,10 @@ import { Api, type ApiOptions } from "../src/api/api.ts";
 import { digestOf, KeyRing } from "../src/api/key_ring.ts";
 import type { AnyOperation } from "../src/operations/operation.ts";
 import type { ApiKey, ParsedApiKeys, Role } from "../src/config/api_keys.ts";
-import { HttpServer } from "../src/http/server.ts";
 import { ApiStore } from "../src/redis/api_store.ts";
 import { type Clock, SYSTEM_CLOCK } from "../src/runtime/clock.ts";
 import { createMetrics } from "./engine.ts";
+import { startPort } from "./listeners.ts";
 import { recordLog } from "./recorded_log.ts";
 import type { TestRedis } from "./redis.ts";
 import { watchOutput } from "./secrets_net.ts";
@@ -79,12 +79,11 @@ export function startApi(
     store: new ApiStore(redis.client({ maxRetriesPerRequest: 0, commandTimeout: 2_000 })),
     ...options,
   });
-  const server = new HttpServer({ clock: options.portClock ?? SYSTEM_CLOCK, log, graceMs: 100 });
-  const port = server.open({
-    ...{ bindAddress: "127.0.0.1", port: 0, portVariable: "PORT", handler: api.handler },
-    mostStaying: options.mostStaying ?? 16,
+  const server = startPort({
+    ...{ clock: options.portClock ?? SYSTEM_CLOCK, log, graceMs: 100 },
+    ...{ portVariable: "PORT", handler: api.handler, mostStaying: options.mostStaying ?? 16 },
   });
-  const url = `http://127.0.0.1:${port}`;
+  const url = `http://127.0.0.1:${server.port}`;
   return {
     ...{ api, url, lines, metrics, ...createAsk(url) },
     get keys() {

@@ -1,8 +1,8 @@
 /** Plans and runs jobs of the test's source, and reads every list that they use. */
 import { Buffer } from "node:buffer";
 import type { JobList, JobVerb } from "../src/cycle/running_job.ts";
+import { messageId } from "../src/message/message_id.ts";
 import { jobListKey, oversizeKey, shelfKey, trashKey } from "../src/redis/keys.ts";
-import { sha1 } from "../src/redis/sample.ts";
 import { DEAD, DLQ, type Engine, TARGET } from "./engine.ts";
 import { PATIENT_MS } from "./wait.ts";
 
@@ -20,7 +20,7 @@ export async function planJob(engine: Engine, { verb, list = "dlq", texts }: Wan
   await engine.connections.waitUntilReady(PATIENT_MS);
   const { jobs, setup: { policy } } = engine.source;
   const watermark = await jobs.readWatermark(list, { maxMessageBytes: 1_000_000 });
-  const ids = texts.map((text) => `m_${sha1([Buffer.from(text)]).slice(0, 16)}`);
+  const ids = texts.map((text) => messageId(Buffer.from(text)));
   return await jobs.plan({
     selection: { source: policy.name, list, query: "", ids },
     ...{ verb, watermark, planned: texts.length, plan: null, plannedBy: "ann", reason: "test" },

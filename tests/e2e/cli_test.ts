@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { CliScene, type Printed, whyNoLocalKey, whyNoTerminal } from "../../testkit/cli.ts";
 import { startService } from "../../testkit/service.ts";
 import { waitUntil } from "../../testkit/wait.ts";
-import { OFFERS } from "../../src/cli/catalog.ts";
 
 const DLQ = "mutt:dlq:alerter", TARGET = "mutt:ingest_queue", DEAD = "mutt:dlq:dead";
 const SECRET = "s3cr3t-of-a-message"; // not planted: a raw export prints it
@@ -15,7 +14,6 @@ const LETTERS = [1, 2, 3, 4, 5].map((at) =>
 );
 
 const whyNot = whyNoLocalKey(), whyNotTerminal = whyNot ?? whyNoTerminal();
-const hasVerbs = OFFERS.some(({ name }) => name === "redrive");
 
 function test(name: string, body: (scene: CliScene) => Promise<void>, why: string | null = whyNot): void {
   Deno.test({
@@ -27,9 +25,6 @@ function test(name: string, body: (scene: CliScene) => Promise<void>, why: strin
     },
   });
 }
-
-const verbs = (name: string, body: (scene: CliScene) => Promise<void>, why = whyNot) =>
-  test(name, body, hasVerbs ? why : "the verbs are not in this build");
 
 /** Holds automatic replay, and fills the DLQ. */
 async function fill(scene: CliScene): Promise<void> {
@@ -184,7 +179,7 @@ test("top shows sources until q", async (scene) => {
   assert.ok(out.endsWith("\x1b[?25h\x1b[?1049l"), out);
 }, whyNotTerminal);
 
-verbs("plans and runs every verb with --yes, and undoes", async (scene) => {
+test("plans and runs every verb with --yes, and undoes", async (scene) => {
   await fill(scene);
   const run = async (...args: string[]) => expectOk(await scene.run(args)).out;
   const depths = async () =>
@@ -208,7 +203,7 @@ verbs("plans and runs every verb with --yes, and undoes", async (scene) => {
   assert.match(await run("journal"), /local ran purge/);
 });
 
-verbs("edits a message; exports, purges and imports; shows where in a file a problem is", async (scene) => {
+test("edits a message; exports, purges and imports; shows where in a file a problem is", async (scene) => {
   await fill(scene);
   const run = async (...args: string[]) => expectOk(await scene.run(args)).out;
   const file = `${scene.redis.dir}/corrected`, corrected = LETTERS[0]!.replace("core-fra-1", "fw-dmz-1");
@@ -227,7 +222,7 @@ verbs("edits a message; exports, purges and imports; shows where in a file a pro
   assert.equal((await scene.run(["import", "/nowhere", "--reason", "x", "--yes"])).code, 2);
 });
 
-verbs("asks nothing without a terminal, plans with --plan, and confirms later", async (scene) => {
+test("asks nothing without a terminal, plans with --plan, and confirms later", async (scene) => {
   await fill(scene);
   const refused = await scene.run(["redrive", "--reason", "r"]);
   assert.equal(refused.code, 2);
@@ -241,7 +236,7 @@ verbs("asks nothing without a terminal, plans with --plan, and confirms later", 
   assert.match(expectOk(await scene.run(["jobs", "follow", job.id])).out, /is done: 5 swept, 5 picked, 5 replayed/);
 });
 
-verbs("asks on a terminal: n changes nothing, y starts", async (scene) => {
+test("asks on a terminal: n changes nothing, y starts", async (scene) => {
   await fill(scene);
   const args = ["redrive", "--query", "host:core-fra-1", "--reason", "r"];
   const no = await scene.runOnTerminal(args, [[/Start it\? \[y\/N\]/, "n\n"]]);
@@ -253,7 +248,7 @@ verbs("asks on a terminal: n changes nothing, y starts", async (scene) => {
   assert.equal((await scene.redis.readTexts(TARGET)).length, 1);
 }, whyNotTerminal);
 
-verbs("Ctrl-C leaves a job running and says how to go on; then it is paused, resumed and cancelled", async (scene) => {
+test("Ctrl-C leaves a job running and says how to go on; then it is paused, resumed and cancelled", async (scene) => {
   scene.moog.answerWith(503);
   await fill(scene);
   await waitUntil(async () => (await scene.run(["status"])).out.includes("closed downstream"), {

@@ -25,6 +25,7 @@ import { planJob, runJob, startJob } from "../../testkit/jobs.ts";
 import { operatorContext } from "../../testkit/operator_context.ts";
 import { shareRedis } from "../../testkit/redis.ts";
 import { startTcpProxy } from "../../testkit/tcp_proxy.ts";
+import { PATIENT_MS } from "../../testkit/wait.ts";
 
 const server = shareRedis();
 const fits = new Ajv2020({ strict: true, allowUnionTypes: true }).compile(edit.output);
@@ -34,7 +35,7 @@ const NEW = eventText("new", ', "note": "mended"');
 const idOf = (text: string) => messageId(Buffer.from(text));
 
 async function run(engine: Engine, input: Partial<EditInput>, audit: NewEntry[] = []) {
-  await engine.connections.waitUntilReady(10_000);
+  await engine.connections.waitUntilReady(PATIENT_MS);
   const { id = idOf(TEXTS[2]!), payload = NEW } = input;
   const edited = await edit.run(operatorContext(engine, { audit }), {
     source: "alerter",
@@ -127,7 +128,7 @@ for (const [name, input, code, problems] of refusals) {
   Deno.test(`edit: refuses ${name}, and changes nothing`, async () => {
     await server().seedList(DLQ, TEXTS);
     await using engine = createEngine(server(), { settings: { maxMessageBytes: 4_096 } });
-    await engine.connections.waitUntilReady(10_000);
+    await engine.connections.waitUntilReady(PATIENT_MS);
     const before = await dumpKeys(server().client()), audit: NewEntry[] = [];
     const context = operatorContext(engine, { audit, maxMessageBytes: 4_096 });
     const given = { source: "alerter", reason: "test", id: idOf(TEXTS[2]!), payload: NEW, ...input };
@@ -231,7 +232,7 @@ Deno.test("undo of an edit: refused when the new message has left the list, or t
 Deno.test("edit: nothing is written when Redis is out of memory", async () => {
   await server().seedList(DLQ, TEXTS);
   await using engine = createEngine(server());
-  await engine.connections.waitUntilReady(10_000);
+  await engine.connections.waitUntilReady(PATIENT_MS);
   const client = server().client(), before = await dumpKeys(client);
   await client.config("SET", "maxmemory", "1");
   try {
@@ -260,7 +261,7 @@ for (const point of ["before_request", "before_reply"] as const) {
     const proxy = startTcpProxy({ port: server().port });
     try {
       await using engine = createEngine(proxy);
-      await engine.connections.waitUntilReady(10_000);
+      await engine.connections.waitUntilReady(PATIENT_MS);
       void proxy.cut(point, { texts: ["mended"], occurrence: 1 });
       const edited = await run(engine, {}).catch((error) => error);
       const dlq = await server().readTexts(DLQ), isDone = dlq[2] === NEW;

@@ -16,6 +16,7 @@ import { createEngine, DEAD, DLQ, dumpKeys, type Engine } from "../../testkit/en
 import { HOSTILE_PAYLOADS } from "../../testkit/payloads.ts";
 import { MARK, PLANTED } from "../../testkit/planted_secrets.ts";
 import { shareRedis } from "../../testkit/redis.ts";
+import { PATIENT_MS } from "../../testkit/wait.ts";
 
 const server = shareRedis();
 const ajv = new Ajv2020({ strict: true, allowUnionTypes: true });
@@ -43,7 +44,7 @@ async function collect<Input, Item>(
   given: Given = {},
 ): Promise<Item[]> {
   await using engine = createEngine(server());
-  await engine.connections.waitUntilReady(10_000);
+  await engine.connections.waitUntilReady(PATIENT_MS);
   const before = await dumpKeys(server().client()), fits = ajv.compile(operation.output), items: Item[] = [];
   for await (const item of operation.run(contextOf(engine, given), input)) {
     assert.ok(fits(item), JSON.stringify({ errors: fits.errors, item }));
@@ -111,7 +112,7 @@ Deno.test("search: reports progress, and ends when it is cancelled", async () =>
   await seed(50_000);
   const stop = new AbortController(), seen: SearchItem[] = [];
   await using engine = createEngine(server());
-  await engine.connections.waitUntilReady(10_000);
+  await engine.connections.waitUntilReady(PATIENT_MS);
   const input = { source: "alerter", query: "host:web-1", limit: 1 };
   for await (const item of search.run(contextOf(engine, { signal: stop.signal }), input)) {
     seen.push(item);
@@ -241,7 +242,7 @@ Deno.test("export: says that it is not whole when it is cancelled", async () => 
   await seed(5_000);
   const stop = new AbortController(), lines: string[] = [];
   await using engine = createEngine(server());
-  await engine.connections.waitUntilReady(10_000);
+  await engine.connections.waitUntilReady(PATIENT_MS);
   const context = contextOf(engine, { signal: stop.signal, actor: ADMIN });
   for await (const line of exportMessages.run(context, { source: "alerter", raw: true })) {
     lines.push(line);

@@ -28,6 +28,7 @@ import { operatorContext, type OperatorOptions } from "../../testkit/operator_co
 import { HOSTILE_PAYLOADS } from "../../testkit/payloads.ts";
 import { shareRedis } from "../../testkit/redis.ts";
 import { startTcpProxy } from "../../testkit/tcp_proxy.ts";
+import { PATIENT_MS } from "../../testkit/wait.ts";
 
 const server = shareRedis();
 const fits = new Ajv2020({ strict: true, allowUnionTypes: true }).compile(importMessages.output);
@@ -58,7 +59,7 @@ async function* send(
 }
 
 async function plan(engine: Engine, file: AsyncIterable<Uint8Array>, options: OperatorOptions = {}) {
-  await engine.connections.waitUntilReady(10_000);
+  await engine.connections.waitUntilReady(PATIENT_MS);
   const planned = await importMessages.run(operatorContext(engine, options), {
     source: "alerter",
     file,
@@ -229,7 +230,7 @@ for (const point of ["before_request", "before_reply"] as const) {
       const proxy = startTcpProxy({ port: server().port });
       try {
         await using engine = createEngine(proxy);
-        await engine.connections.waitUntilReady(10_000);
+        await engine.connections.waitUntilReady(PATIENT_MS);
         let isCut = false;
         // The second and later chunks; each holds one of these.
         void proxy.cut(point, { texts: [`"id": "${[100, 350, 549][occurrence - 1]}"`], occurrence: 1 }).then(() =>
@@ -291,7 +292,7 @@ Deno.test("import: a job that is killed is finished by the next instance", async
 Deno.test("import: no message is lost when Redis is out of memory while it stages, and while it adds", async () => {
   const client = server().client();
   await using engine = createEngine(server());
-  await engine.connections.waitUntilReady(10_000);
+  await engine.connections.waitUntilReady(PATIENT_MS);
   const limit = (bytes: number) => client.config("SET", "maxmemory", String(bytes));
   try {
     const full = (at: number) => at > 100_000 && at < 108_000 ? void limit(1) : undefined;
@@ -345,7 +346,7 @@ for (
 ) {
   Deno.test(`import: refuses a file ${name}, and reads nothing of it`, async () => {
     await using engine = createEngine(server());
-    await engine.connections.waitUntilReady(10_000);
+    await engine.connections.waitUntilReady(PATIENT_MS);
     const { role = "admin", ...more } = given as { role?: "operator" };
     const file = send(exported(TEXTS), { between: () => ok(false, "it was read") });
     const context = operatorContext(engine, { actor: { name: "ann", role } });

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describeEntry, type Entry, parseEntry } from "../../src/journal/entries.ts";
 import { JournalStore } from "../../src/redis/journal_store.ts";
+import { EXIT } from "../../src/runtime/exit.ts";
 import { DLQ, eventTexts } from "../../testkit/engine.ts";
 import { type TestRedis, withRedis } from "../../testkit/redis.ts";
 import { startService } from "../../testkit/service.ts";
@@ -59,6 +60,6 @@ withRedis("run: writes nothing to a Redis that may evict queues", async (redis) 
   await client.config("SET", "maxmemory", "100mb");
   await client.config("SET", "maxmemory-policy", "allkeys-lru");
   await using service = startService({ env: { REDIS_URL: redis.url, ...ENV } });
-  await service.exit;
+  assert.equal((await service.exit).code, EXIT.configuration);
   assert.deepEqual(await client.keys("*"), []);
 });

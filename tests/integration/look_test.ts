@@ -11,6 +11,7 @@ import { show, type ShowInput } from "../../src/operations/show.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { createEngine, DEAD, DLQ, dumpKeys, type Engine } from "../../testkit/engine.ts";
 import { shareRedis } from "../../testkit/redis.ts";
+import { PATIENT_MS } from "../../testkit/wait.ts";
 
 const server = shareRedis();
 const ajv = new Ajv2020({ strict: true, allowUnionTypes: true });
@@ -56,7 +57,7 @@ Deno.test("browse: shows id, place, size, age, reason, failures, group and the m
   await using engine = createEngine(server());
   const texts = [event("link 1 down"), event("link 2 down", ', "shedding_reason": "x"'), "{", event("link 3 down")];
   await server().seedList(DLQ, texts);
-  await engine.connections.waitUntilReady(10_000);
+  await engine.connections.waitUntilReady(PATIENT_MS);
   const before = await dumpKeys(server().client());
   const page = await look(engine, { from: "oldest", size: 3 });
   const shown = (text: string) => ({ hostname: "web-1", severity: 3, message: text });
@@ -99,7 +100,7 @@ Deno.test("browse: shows id, place, size, age, reason, failures, group and the m
 
 Deno.test("browse: names the field, the value and what is wanted when the input cannot be used", async () => {
   await using engine = createEngine(server());
-  await engine.connections.waitUntilReady(10_000);
+  await engine.connections.waitUntilReady(PATIENT_MS);
   const problem = (field: string, value: string) => ({
     problems: [{ field, value, wanted: /./ }].map(({ field, value }) => ({ field, value })),
   });
@@ -122,7 +123,7 @@ Deno.test("browse: names the field, the value and what is wanted when the input 
 
 Deno.test("show: lays out the message without its secrets, and finds all its places", async () => {
   await using engine = createEngine(server());
-  await engine.connections.waitUntilReady(10_000);
+  await engine.connections.waitUntilReady(PATIENT_MS);
   const text = event("down");
   await server().seedList(DLQ, [text, event("other"), text]);
   const shown = await showOne(engine, { id: idOf(text) });
@@ -171,7 +172,7 @@ Deno.test("show: opens an envelope of the dead list, and hides the secrets in it
 
 Deno.test("show: returns raw bytes to an admin only, and only after the journal has recorded it", async () => {
   await using engine = createEngine(server());
-  await engine.connections.waitUntilReady(10_000);
+  await engine.connections.waitUntilReady(PATIENT_MS);
   const bytes = Buffer.concat([Buffer.from(event("raw")), Buffer.from([0xff])]), id = messageId(bytes);
   await server().seedList(DLQ, [bytes]);
   const entries: NewEntry[] = [];
@@ -192,7 +193,7 @@ Deno.test("show: returns raw bytes to an admin only, and only after the journal 
 
 Deno.test("show: describes a message that is too large, cuts a long one, and says when one is not there", async () => {
   await using engine = createEngine(server(), { settings: { maxMessageBytes: 200_000 } });
-  await engine.connections.waitUntilReady(10_000);
+  await engine.connections.waitUntilReady(PATIENT_MS);
   const long = event("x".repeat(100_000));
   await server().seedList(DLQ, [Buffer.alloc(300_000, "x"), long]);
   const { rows } = await look(engine, { from: "oldest" });

@@ -28,7 +28,7 @@ import {
 } from "../../testkit/engine.ts";
 import { recordLog } from "../../testkit/recorded_log.ts";
 import { shareRedis } from "../../testkit/redis.ts";
-import { waitUntil } from "../../testkit/wait.ts";
+import { PATIENT_MS, waitUntil } from "../../testkit/wait.ts";
 
 const server = shareRedis();
 const control = () => new SourceControl(server().client(), DLQ);
@@ -47,7 +47,7 @@ const SUSPECT = { suspect: "1", distance: "2", wait: "1", allowance: "5", brakeR
 const RELEASED = { suspect: "0", distance: "1", wait: "0", allowance: "", brakeReason: "released" };
 
 type Fields = Readonly<Record<string, string>>;
-const toPause = (one: SourceControl) => one.pause({ forMs: 60_000, by: "ann", reason: "network work" });
+const toPause = (one: SourceControl) => one.pause({ forMs: 3_600_000, by: "ann", reason: "network work" });
 
 const CASES: [what: string, before: Fields, call: (one: SourceControl) => Promise<unknown>, after: Fields][] = [
   ["pause: begins a new state", {}, toPause, { seq: "1", ...PAUSED }],
@@ -133,15 +133,16 @@ Deno.test("pause: every instance obeys it, and replay goes on by itself when it 
   const leads = { leaderElection: true, leaseMs: 1_000, intervalMs: 1_000 };
   await using a = createEngine(server(), { name: "a", settings: leads, clockShiftMs: 3_600_000 });
   await using b = createEngine(server(), { name: "b", settings: leads, clockShiftMs: -3_600_000 });
-  const { nowMs } = await control().pause({ forMs: 2_000, by: "ann", reason: "r" });
+  await toPause(control());
   await server().seedList(DLQ, eventTexts(20));
   await Promise.all([a.start(), b.start()]);
   const isPaused = (one: Engine) =>
     one.source.board.last().closed.some(({ name, reason }) => `${name} ${reason}` === "pause paused");
   await waitUntil(() => isPaused(a) && isPaused(b), { what: "both know of the pause" });
+  const { nowMs } = await control().pause({ forMs: 1_000, by: "ann", reason: "r" });
   await waitUntilEmpty(server(), DLQ);
   const { record } = await createStore(server()).readState();
-  assert.ok(record.startedAtMs >= nowMs + 2_000, "the cycle began after the end");
+  assert.ok(record.startedAtMs >= nowMs + 1_000, "the cycle began after the end");
   assert.equal((await a.moved()).replayed + (await b.moved()).replayed, 20);
 });
 
@@ -223,7 +224,7 @@ function context(engine: Engine, actions: NewEntry[] = []): OperatorContext & { 
 }
 
 async function run<Result>(engine: Engine, call: () => Promise<Result>): Promise<Result> {
-  await engine.connections.waitUntilReady(10_000);
+  await engine.connections.waitUntilReady(PATIENT_MS);
   return await call();
 }
 
@@ -286,7 +287,7 @@ Deno.test("operations: their inputs name every problem at once", () => {
 
 Deno.test("operations: an unknown source is refused, and nothing changes", async () => {
   await using engine = createEngine(server());
-  await engine.connections.waitUntilReady(10_000);
+  await engine.connections.waitUntilReady(PATIENT_MS);
   const given = context(engine);
   const refusal = { code: "not_found", message: 'source "other" is not one of alerter' };
   await assert.rejects(() => resume.run(given, { source: "other" }), refusal);
@@ -296,7 +297,7 @@ Deno.test("operations: an unknown source is refused, and nothing changes", async
 
 Deno.test("operations: tell when Redis refuses, and when only the journal could not be written", async () => {
   await using engine = createEngine(server());
-  await engine.connections.waitUntilReady(10_000);
+  await engine.connections.waitUntilReady(PATIENT_MS);
   const given = context(engine), input = { source: "alerter", reason: "r" };
   const record = () => Promise.reject(new StoreError("is away", { code: "CONNECTION", isCertain: false }));
   await assert.rejects(() => pause.run({ ...given, journal: { ...NO_JOURNAL, record } }, input), {

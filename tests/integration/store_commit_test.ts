@@ -60,6 +60,27 @@ async function prepare(
   return { store, client, chunk: proof === "WATCH" ? chunk : { ...chunk, guard: null } };
 }
 
+/** Runs the script with these arguments, without a store. @returns its answer */
+function evalCommit(client: Redis, args: readonly string[]): Promise<unknown> {
+  return client.eval(commitMoves, 6, DLQ, TARGET, DEAD, STATE, RECEIPT, MOVES, ...args);
+}
+
+/** The arguments of the script for a commit of {@link RECORD}, by position. */
+function argsOf(
+  { count, toTarget, newestFirst, asTheyAre, places = "" }: {
+    count: number;
+    toTarget: number;
+    /** The messages, of one byte each. */
+    newestFirst: string;
+    asTheyAre: string;
+    places?: string;
+  },
+): string[] {
+  const lengths = Array(count).fill("1").join(), digest = createHash("sha1").update(newestFirst).digest("hex");
+  const counts = [String(count), String(toTarget), RECORD.seq, "this", "9999999999999", "-1", "0", ""];
+  return [...counts, String(count), "0", "0", ENTRY, lengths, digest, "0", asTheyAre, places];
+}
+
 function withEachProof<Row>(rows: readonly Row[]) {
   return rows.flatMap((row) => PROOFS.map((proof) => ({ ...row, proof })));
 }
@@ -276,30 +297,9 @@ Deno.test("commit: takes back what it has pushed when the user may not take pick
   await client.acl("SETUSER", "svc", "reset", "on", "nopass", "+@all", "-lrem", "allkeys");
   await client.set(RECEIPT, "");
   const before = await dumpKeys(client);
-  const digest = createHash("sha1").update("ca").digest("hex");
-  const args = [
-    "2",
-    "1",
-    "5",
-    "this",
-    "9999999999999",
-    "-1",
-    "0",
-    "",
-    "2",
-    "0",
-    "0",
-    ENTRY,
-    "1,1",
-    digest,
-    "0",
-    "",
-    "3,1",
-    "A",
-    "C",
-  ];
+  const args = [...argsOf({ count: 2, toTarget: 1, newestFirst: "ca", asTheyAre: "", places: "3,1" }), "A", "C"];
   const user = server().client({ username: "svc", password: "any" });
-  await rejects(user.eval(commitMoves, 6, DLQ, TARGET, DEAD, STATE, RECEIPT, MOVES, ...args), NO_PERMISSION);
+  await rejects(evalCommit(user, args), NO_PERMISSION);
   deepStrictEqual(await dumpKeys(client), before);
 });
 
@@ -468,29 +468,8 @@ for (
   });
 }
 
-const sha = createHash("sha1").update("cba").digest("hex");
-/** The arguments of a good commit of a, b and c, by position. */
-const GOOD = [
-  ...[
-    "3",
-    "3",
-    "5",
-    "this",
-    "9999999999999",
-    "-1",
-    "0",
-    "",
-    "3",
-    "0",
-    "0",
-    ENTRY,
-    "1,1,1",
-    sha,
-    "0",
-    "1:1,2:2,3:3",
-    "",
-  ],
-];
+/** The arguments of a good commit of a, b and c. */
+const GOOD = argsOf({ count: 3, toTarget: 3, newestFirst: "cba", asTheyAre: "1:1,2:2,3:3" });
 
 for (const [token, answer] of [["me", "ok"], ["other", "not_leader"], ["", "ok"]] as const) {
   Deno.test(`commit: answers ${answer} to ${token === "" ? "one without a token" : `the token "${token}"`} when "me" leads`, async () => {
@@ -498,7 +477,7 @@ for (const [token, answer] of [["me", "ok"], ["other", "not_leader"], ["", "ok"]
     await client.hset(STATE, "leader", "me");
     const before = await dumpKeys(client);
     const args = GOOD.with(7, token);
-    strictEqual(await client.eval(commitMoves, 6, DLQ, TARGET, DEAD, STATE, RECEIPT, MOVES, ...args), answer);
+    strictEqual(await evalCommit(client, args), answer);
     if (answer !== "ok") deepStrictEqual(await dumpKeys(client), before);
   });
 }
@@ -566,7 +545,7 @@ for (
 
 Deno.test("commit: answers ok when the arguments are those that the invalid ones are made of", async () => {
   const { client } = await prepare();
-  strictEqual(await client.eval(commitMoves, 6, DLQ, TARGET, DEAD, STATE, RECEIPT, MOVES, ...GOOD), "ok");
+  strictEqual(await evalCommit(client, GOOD), "ok");
 });
 
 for (const [name, at, ...payloads] of invalid) {
@@ -575,7 +554,7 @@ for (const [name, at, ...payloads] of invalid) {
     const before = await dumpKeys(client);
     const args = GOOD.map((good, i) => at[i] ?? good);
     strictEqual(
-      await client.eval(commitMoves, 6, DLQ, TARGET, DEAD, STATE, RECEIPT, MOVES, ...args, ...payloads),
+      await evalCommit(client, [...args, ...payloads]),
       "invalid",
     );
     deepStrictEqual(await dumpKeys(client), before);
@@ -600,37 +579,21 @@ Deno.test("commit: moves each message once when two instances commit the same ch
 
 for (const [name, forbidden, others] of [["target", TARGET, DEAD], ["dead list", DEAD, TARGET]] as const) {
   Deno.test(`commit: changes nothing when the user may push to any list but the ${name}`, async () => {
-    const { client, chunk } = await prepare(["a", "b"]);
+    const { client } = await prepare(["a", "b"]);
     // A second set of rights (Redis 7): anything but LPUSH goes everywhere, LPUSH only elsewhere.
     const elsewhere = `(+lpush ~${DLQ} ~${STATE} ~${RECEIPT} ~${others})`;
     await client.acl("SETUSER", "svc", "reset", "on", "nopass", "+@all", "-lpush", "allkeys", elsewhere);
     await client.set(RECEIPT, ""); // a try that fails leaves it empty
     const before = await dumpKeys(client);
-    const digest = createHash("sha1").update("ba").digest("hex");
-    const proof = ["1,1", digest, "0", "1:1,2:2", ""];
-    const args = [
-      "2",
-      "1",
-      chunk.record.sequence,
-      "this",
-      "9999999999999",
-      "-1",
-      "0",
-      "",
-      "2",
-      "0",
-      "0",
-      ENTRY,
-      ...proof,
-    ];
+    const args = argsOf({ count: 2, toTarget: 1, newestFirst: "ba", asTheyAre: "1:1,2:2" });
     const user = server().client({ username: "svc", password: "any" });
     await rejects(
-      user.eval(commitMoves, 6, DLQ, TARGET, DEAD, STATE, RECEIPT, MOVES, ...args),
+      evalCommit(user, args),
       NO_PERMISSION,
     );
     deepStrictEqual(await dumpKeys(client), before);
     await client.acl("SETUSER", "svc", `(+lpush ~${forbidden})`);
-    strictEqual(await user.eval(commitMoves, 6, DLQ, TARGET, DEAD, STATE, RECEIPT, MOVES, ...args), "ok");
+    strictEqual(await evalCommit(user, args), "ok");
   });
 }
 

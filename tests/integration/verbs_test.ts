@@ -309,7 +309,8 @@ Deno.test("jobs_confirm: says that the job runs when only the journal could not 
   await assert.rejects(jobsConfirm.run({ ...context, journal: { ...context.journal, record } }, { source, id }), {
     ...{
       code: "unavailable",
-      message: /^done \(confirmed: 7 messages\), but perhaps not in the journal: Redis is not connected: mutt-remediation health says why$/,
+      message:
+        /^done \(confirmed: 7 messages\), but perhaps not in the journal: Redis is not connected: mutt-remediation health says why$/,
     },
   });
   assert.equal((await engine.source.jobs.running())?.id, id);

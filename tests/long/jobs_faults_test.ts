@@ -6,6 +6,7 @@ import { createEngine, DLQ, type EngineOptions, eventTexts, idOf } from "../../t
 import { readJobLists, runJob, startJob } from "../../testkit/jobs.ts";
 import { shareRedis, type TestRedis } from "../../testkit/redis.ts";
 import { type CutPoint, startTcpProxy } from "../../testkit/tcp_proxy.ts";
+import { PATIENT_MS } from "../../testkit/wait.ts";
 
 const server = shareRedis();
 
@@ -66,7 +67,7 @@ async function runWithFault(
     if (dies && isCut) {
       await first.kill();
       await using second = createEngine(redis, { ...options, token: "second" });
-      await second.connections.waitUntilReady(10_000);
+      await second.connections.waitUntilReady(PATIENT_MS);
       await second.source.leadership.take({ force: true });
       await runJob(second);
     }

@@ -13,6 +13,7 @@ import { createEngine, DLQ, eventText } from "../../testkit/engine.ts";
 import { runJob } from "../../testkit/jobs.ts";
 import { operatorContext } from "../../testkit/operator_context.ts";
 import { startRedis } from "../../testkit/redis.ts";
+import { PATIENT_MS } from "../../testkit/wait.ts";
 
 const SEED = Number(Deno.env.get("FC_SEED") ?? Date.now() % 1_000_000);
 const ROUNDS = Deno.env.get("MUTT_TEST_FULL") === "1" ? 500 : 25;
@@ -29,7 +30,7 @@ Deno.test(`edit and import: nothing is lost, doubled or reordered, whatever is u
   const redis = await startRedis(), client = redis.client();
   try {
     await using engine = createEngine(redis);
-    await engine.connections.waitUntilReady(10_000);
+    await engine.connections.waitUntilReady(PATIENT_MS);
     await engine.source.leadership.take();
     const context = operatorContext(engine), source = "alerter", reason = "test";
     let next = 0;

@@ -6,8 +6,8 @@ import { createSources } from "../../../src/mutt/built_in_sources.ts";
 import { DEFAULT_SETTINGS } from "../../../src/config/fields.ts";
 import type { JobVerb } from "../../../src/cycle/running_job.ts";
 import { JobStore } from "../../../src/jobs/job_store.ts";
+import { messageId } from "../../../src/message/message_id.ts";
 import { MAX_SELECTED_IDS } from "../../../src/message/selection.ts";
-import { sha1 } from "../../../src/redis/sample.ts";
 import { createId } from "../../../src/runtime/random.ts";
 import { DLQ } from "../../../testkit/engine.ts";
 import type { Service } from "../../../testkit/service.ts";
@@ -92,7 +92,7 @@ async function startJob(world: World, jobs: JobStore): Promise<string | null> {
     .slice(-MAX_SELECTED_IDS);
   // Others bury by the operator's will, not by the model's.
   if (verb === "bury") world.excuse(picked);
-  const ids = picked.map((message) => `m_${sha1([message]).slice(0, 16)}`);
+  const ids = picked.map(messageId);
   const id = await jobs.plan({
     ...{ verb, watermark, planned: picked.length, plan: null, plannedBy: "ann", reason: "chaos" },
     selection: { source: "alerter", list: "dlq", query: "", ids },
