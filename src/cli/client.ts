@@ -66,14 +66,18 @@ export class ApiClient {
       if (!isRepeatable || this.#signal.aborted || !(error instanceof ApiError) || error.code !== null) throw error;
       response = await this.#send(request);
     }
-    return await response.json();
+    try {
+      return await response.json();
+    } catch (error) {
+      throw this.#failure(error);
+    }
   }
 
   /** Runs an operation that answers with lines. @throws {ApiError} */
   async *lines(offer: Offer, input: Input): AsyncGenerator<string> {
     const { url, init } = this.#compose(offer, input), response = await this.#send({ url, init });
     let rest = "";
-    for await (const part of response.body!.pipeThrough(new TextDecoderStream())) {
+    for await (const part of this.#parts(response)) {
       const lines = (rest + part).split("\n");
       rest = lines.pop()!;
       for (const line of lines) {
@@ -83,6 +87,15 @@ export class ApiClient {
       }
     }
     if (rest !== "") throw new ApiError("The answer broke off", { exitCode: EXIT.unavailable });
+  }
+
+  /** @throws {ApiError} if the connection breaks or the signal aborts */
+  async *#parts(response: Response): AsyncGenerator<string> {
+    try {
+      for await (const part of response.body!.pipeThrough(new TextDecoderStream())) yield part;
+    } catch (error) {
+      throw this.#failure(error);
+    }
   }
 
   #compose({ method, path, members }: Offer, input: Input): { url: URL; init: RequestInit & { duplex?: "half" } } {
@@ -118,16 +131,26 @@ export class ApiClient {
     try {
       response = await fetch(url, { ...init, redirect: "manual", signal: this.#signal });
     } catch (error) {
-      throw new ApiError(this.#signal.aborted ? "Interrupted" : `Cannot ask ${this.url}: ${whyNot(error)}`, {
-        exitCode: this.#signal.aborted ? EXIT.interrupted : EXIT.unavailable,
-      });
+      throw this.#failure(error);
     }
     if (response.ok) return response;
-    const text = await response.text();
-    if (response.headers.get("content-type")?.startsWith("application/problem+json")) throw toError(JSON.parse(text));
+    if (response.headers.get("content-type")?.startsWith("application/problem+json")) {
+      throw toError(
+        await response.json().catch((error) => {
+          throw this.#failure(error);
+        }),
+      );
+    }
+    await response.body?.cancel();
     throw new ApiError(`${this.url} does not answer as the API does: status ${response.status}`, {
       exitCode: EXIT.unavailable,
     });
+  }
+
+  /** What a failed request or a broken answer means. */
+  #failure(error: unknown): ApiError {
+    if (this.#signal.aborted) return new ApiError("Interrupted", { exitCode: EXIT.interrupted });
+    return new ApiError(`Cannot ask ${this.url}: ${whyNot(error)}`, { exitCode: EXIT.unavailable });
   }
 }
 
@@ -139,7 +162,8 @@ function whyNot(error: unknown): string {
   if (/refused/i.test(text)) return "nothing listens there. Does the service run, and has it opened the API?";
   if (/dns|resolve/i.test(text)) return "its name has no address";
   if (/certificate|tls/i.test(text)) return "its certificate is not trusted, or it does not speak TLS";
-  return "the connection failed";
+  if (error instanceof SyntaxError) return "the answer is not JSON";
+  return "the connection broke or failed";
 }
 
 /** The problem in words, with the names of flags. */
