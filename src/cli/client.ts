@@ -1,4 +1,5 @@
 /** Sends requests to the API, and turns what goes wrong into words. */
+import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { EXIT } from "../runtime/exit.ts";
 import { createId } from "../runtime/random.ts";
 import { escapeHidden } from "../runtime/control_characters.ts";
@@ -10,7 +11,7 @@ import { flagOf } from "./wordings.ts";
 export class ApiError extends Error {
   override readonly name = "ApiError";
   readonly exitCode: number;
-  /** Code of the problem; `null`: the API did not answer. */
+  /** Code of the problem; `null`: the connection failed. */
   readonly code: string | null;
 
   constructor(message: string, { exitCode, code = null }: { exitCode: number; code?: string | null }) {
@@ -39,6 +40,11 @@ const EXIT_CODES: Readonly<Record<string, number>> = {
 
 /** Input of a request: what is in an upload is a stream. */
 export type Input = Readonly<Record<string, unknown>>;
+
+/** Code of an {@link ApiError} for a service that accepts the connection and does not answer. Asking again would wait again. */
+const LATE = "late";
+/** Longest silence before an answer begins, in milliseconds. The service itself cuts silent connections after 30 s. */
+const PATIENCE_MS = 60_000;
 
 /** A client of one API. */
 export class ApiClient {
@@ -127,11 +133,23 @@ export class ApiClient {
 
   /** @throws {ApiError} */
   async #send({ url, init }: { url: URL; init: RequestInit }): Promise<Response> {
+    const late = new AbortController(), isUpload = init.body instanceof ReadableStream;
+    // An upload is answered when all of it has been read, which takes as long as it takes.
+    const answered = new AbortController();
+    if (!isUpload) {
+      void SYSTEM_CLOCK.sleep(PATIENCE_MS, answered.signal).then(() => answered.signal.aborted || late.abort());
+    }
     let response: Response;
     try {
-      response = await fetch(url, { ...init, redirect: "manual", signal: this.#signal });
+      const signal = AbortSignal.any([this.#signal, late.signal]);
+      response = await fetch(url, { ...init, redirect: "manual", signal });
     } catch (error) {
-      throw this.#failure(error);
+      if (!late.signal.aborted || this.#signal.aborted) throw this.#failure(error);
+      throw new ApiError(`${this.url} gave no answer within ${PATIENCE_MS / 1_000} s`, {
+        ...{ exitCode: EXIT.unavailable, code: LATE },
+      });
+    } finally {
+      answered.abort();
     }
     if (response.ok) return response;
     if (response.headers.get("content-type")?.startsWith("application/problem+json")) {
