@@ -91,7 +91,7 @@ export function addConnectionFlags(command: Command): void {
 
 function describeArgument(name: string, member: Member | undefined): Argument {
   const isFile = member?.in === "upload", isRequired = member?.required === true || isFile;
-  const text = isFile ? "file, or - for standard input" : member?.description ?? "";
+  const text = isFile ? "file, or - for standard input" : member?.description ?? `the ${name} of a message`;
   return new Argument(isRequired ? `<${isFile ? "file" : name}>` : `[${name}]`, text);
 }
 
@@ -106,6 +106,7 @@ function describeOption(name: string, member: Member): Option {
 function describeMember(name: string, { description = "", in: part }: Member): string {
   if (name === "source") return part === "path" ? "name of the source; default: the only one" : "name of a source";
   if (name === "list") return "which list of the source; default: dlq";
+  if (name.endsWith("Seconds")) return "such as 90s, 15m, 2h or 1d";
   const file = name === "payload" ? "; @FILE reads a file, @- standard input" : "";
   return `${description.replace(/^./, (first) => first.toLowerCase()).replace(/\.$/, "")}${file}`;
 }

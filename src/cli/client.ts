@@ -1,4 +1,5 @@
 /** Sends requests to the API, and turns what goes wrong into words. */
+import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { EXIT } from "../runtime/exit.ts";
 import { createId } from "../runtime/random.ts";
 import { escapeHidden } from "../runtime/control_characters.ts";
@@ -10,7 +11,7 @@ import { flagOf } from "./wordings.ts";
 export class ApiError extends Error {
   override readonly name = "ApiError";
   readonly exitCode: number;
-  /** Code of the problem; `null`: the API did not answer. */
+  /** Code of the problem; `null`: the connection failed. */
   readonly code: string | null;
 
   constructor(message: string, { exitCode, code = null }: { exitCode: number; code?: string | null }) {
@@ -40,6 +41,11 @@ const EXIT_CODES: Readonly<Record<string, number>> = {
 /** Input of a request: what is in an upload is a stream. */
 export type Input = Readonly<Record<string, unknown>>;
 
+/** Code of an {@link ApiError} for a service that accepts the connection and does not answer. Asking again would wait again. */
+const LATE = "late";
+/** Longest silence before an answer begins, in milliseconds. The service itself cuts silent connections after 30 s. */
+const PATIENCE_MS = 60_000;
+
 /** A client of one API. */
 export class ApiClient {
   readonly #connection: Connection;
@@ -66,14 +72,18 @@ export class ApiClient {
       if (!isRepeatable || this.#signal.aborted || !(error instanceof ApiError) || error.code !== null) throw error;
       response = await this.#send(request);
     }
-    return await response.json();
+    try {
+      return await response.json();
+    } catch (error) {
+      throw this.#failure(error);
+    }
   }
 
   /** Runs an operation that answers with lines. @throws {ApiError} */
   async *lines(offer: Offer, input: Input): AsyncGenerator<string> {
     const { url, init } = this.#compose(offer, input), response = await this.#send({ url, init });
     let rest = "";
-    for await (const part of response.body!.pipeThrough(new TextDecoderStream())) {
+    for await (const part of this.#parts(response)) {
       const lines = (rest + part).split("\n");
       rest = lines.pop()!;
       for (const line of lines) {
@@ -83,6 +93,15 @@ export class ApiClient {
       }
     }
     if (rest !== "") throw new ApiError("The answer broke off", { exitCode: EXIT.unavailable });
+  }
+
+  /** @throws {ApiError} if the connection breaks or the signal aborts */
+  async *#parts(response: Response): AsyncGenerator<string> {
+    try {
+      for await (const part of response.body!.pipeThrough(new TextDecoderStream())) yield part;
+    } catch (error) {
+      throw this.#failure(error);
+    }
   }
 
   #compose({ method, path, members }: Offer, input: Input): { url: URL; init: RequestInit & { duplex?: "half" } } {
@@ -114,20 +133,42 @@ export class ApiClient {
 
   /** @throws {ApiError} */
   async #send({ url, init }: { url: URL; init: RequestInit }): Promise<Response> {
+    const late = new AbortController(), isUpload = init.body instanceof ReadableStream;
+    // An upload is answered when all of it has been read, which takes as long as it takes.
+    const answered = new AbortController();
+    if (!isUpload) {
+      void SYSTEM_CLOCK.sleep(PATIENCE_MS, answered.signal).then(() => answered.signal.aborted || late.abort());
+    }
     let response: Response;
     try {
-      response = await fetch(url, { ...init, redirect: "manual", signal: this.#signal });
+      const signal = AbortSignal.any([this.#signal, late.signal]);
+      response = await fetch(url, { ...init, redirect: "manual", signal });
     } catch (error) {
-      throw new ApiError(this.#signal.aborted ? "Interrupted" : `Cannot ask ${this.url}: ${whyNot(error)}`, {
-        exitCode: this.#signal.aborted ? EXIT.interrupted : EXIT.unavailable,
+      if (!late.signal.aborted || this.#signal.aborted) throw this.#failure(error);
+      throw new ApiError(`${this.url} gave no answer within ${PATIENCE_MS / 1_000} s`, {
+        ...{ exitCode: EXIT.unavailable, code: LATE },
       });
+    } finally {
+      answered.abort();
     }
     if (response.ok) return response;
-    const text = await response.text();
-    if (response.headers.get("content-type")?.startsWith("application/problem+json")) throw toError(JSON.parse(text));
+    if (response.headers.get("content-type")?.startsWith("application/problem+json")) {
+      throw toError(
+        await response.json().catch((error) => {
+          throw this.#failure(error);
+        }),
+      );
+    }
+    await response.body?.cancel();
     throw new ApiError(`${this.url} does not answer as the API does: status ${response.status}`, {
       exitCode: EXIT.unavailable,
     });
+  }
+
+  /** What a failed request or a broken answer means. */
+  #failure(error: unknown): ApiError {
+    if (this.#signal.aborted) return new ApiError("Interrupted", { exitCode: EXIT.interrupted });
+    return new ApiError(`Cannot ask ${this.url}: ${whyNot(error)}`, { exitCode: EXIT.unavailable });
   }
 }
 
@@ -139,7 +180,8 @@ function whyNot(error: unknown): string {
   if (/refused/i.test(text)) return "nothing listens there. Does the service run, and has it opened the API?";
   if (/dns|resolve/i.test(text)) return "its name has no address";
   if (/certificate|tls/i.test(text)) return "its certificate is not trusted, or it does not speak TLS";
-  return "the connection failed";
+  if (error instanceof SyntaxError) return "the answer is not JSON";
+  return "the connection broke or failed";
 }
 
 /** The problem in words, with the names of flags. */

@@ -62,7 +62,10 @@ function problem(text: string): FoundConnection {
 function readKeyFile(path: string): Secret | string {
   try {
     const text = readTextFile(path).trim();
-    return text === "" ? "is empty" : new Secret(text);
+    if (text === "") return "is empty";
+    return /^[\x21-\x7e]+$/.test(text)
+      ? new Secret(text)
+      : "is not a key: it must hold one word of visible ASCII characters";
   } catch (error) {
     return `cannot be read: ${error instanceof Error ? error.name : error}`;
   }
