@@ -13,6 +13,8 @@ import { formatOf } from "./output.ts";
 
 /** Time between two looks, in milliseconds. */
 const LOOK_MS = 1_000;
+/** A job without progress for this long is held by a gate, or its consumer is slow, in milliseconds. */
+const STILL_MS = 10_000;
 /** How long a service that does not answer is asked again, in milliseconds: it may restart. */
 const PATIENCE_MS = 60_000;
 
@@ -29,6 +31,7 @@ export async function followJob(
   { flags, context: { signal } }: { flags: ApiFlags; context: CliContext },
 ): Promise<number> {
   const bar = isErrTerminal() ? createBar() : null;
+  const stillness = new Stillness();
   let lostAtMs: number | null = null;
   try {
     while (!signal.aborted) {
@@ -40,7 +43,9 @@ export async function followJob(
           writeOut(formatOf(flags) === "text" ? `${describeJob(job)}\n` : `${JSON.stringify(job)}\n`);
           return job.status === "done" ? EXIT.done : EXIT.failed;
         }
-        bar?.show(job);
+        const held = stillness.lastsFor(job) >= STILL_MS ? await describeHolds(client, name) : "";
+        if (bar) bar.show(job, held);
+        else if (stillness.isNew(held)) writeErr(held);
       } catch (error) {
         if (signal.aborted) break;
         if (!(error instanceof ApiError) || error.exitCode !== EXIT.unavailable) throw error;
@@ -58,9 +63,9 @@ export async function followJob(
 
 /** How to follow, pause and stop a job that was left. */
 export function sayItGoesOn({ id, source }: JobName): string {
-  const commands = [["Follow it", "follow"], ["pause it", "pause"], ["cancel it", "cancel"]] as const;
-  return `The job goes on. ${
-    commands.map(([what, word]) => `${what}: mutt-remediation jobs ${word} ${id} --source ${source}`).join("\n")
+  const commands = [["Follow it", "follow"], ["Pause it", "pause"], ["Cancel it", "cancel"]] as const;
+  return `The job goes on.${
+    commands.map(([what, word]) => `\n${what}: mutt-remediation jobs ${word} ${id} --source ${source}`).join("")
   }\n`;
 }
 
@@ -70,8 +75,42 @@ async function readJob(client: ApiClient, name: JobName): Promise<Job> {
   return job as Job;
 }
 
+/** Knows since when a job has not moved on, and what was said of it. */
+class Stillness {
+  #progress = "";
+  #sinceMs = SYSTEM_CLOCK.monotonicMs();
+  #told = "";
+
+  /** Returns for how long the progress has been the same, in milliseconds. */
+  lastsFor({ status, progress }: Job): number {
+    const now = SYSTEM_CLOCK.monotonicMs();
+    const { phase, swept, left } = progress ?? { phase: "", swept: 0, left: 0 };
+    const shown = [status, phase, swept, left].join(" ");
+    if (shown !== this.#progress) [this.#progress, this.#sinceMs] = [shown, now];
+    return now - this.#sinceMs;
+  }
+
+  /** Whether there is something to say that was not the last thing said. */
+  isNew(text: string): boolean {
+    if (text === "" || text === this.#told) return false;
+    this.#told = text;
+    return true;
+  }
+}
+
+/** Names the closed gates that may hold a job, a line each. */
+async function describeHolds(client: ApiClient, { source }: JobName): Promise<string> {
+  const { sources } = await client.run(findOffer("explain"), { source }) as {
+    sources: readonly { gates: readonly { name: string; open: boolean; words: string }[] }[];
+  };
+  const closed = sources.flatMap(({ gates }) => gates).filter(({ name, open }) =>
+    !open && name !== "job" && name !== "pause"
+  );
+  return closed.map(({ name, words }) => `waits for ${name}: ${words}\n`).join("");
+}
+
 /** A bar for each phase that can be counted. */
-function createBar(): { show(job: Job): void; stop(): void } {
+function createBar(): { show(job: Job, held: string): void; stop(): void } {
   let bar: SingleBar | null = null, phase = "";
   const stop = () => {
     bar?.stop();
@@ -79,12 +118,14 @@ function createBar(): { show(job: Job): void; stop(): void } {
   };
   return {
     stop,
-    show({ status, progress }) {
+    show({ status, progress }, held) {
       if (!progress) return;
       const isSweep = progress.phase === "sweep";
       const total = isSweep ? progress.swept + progress.toSweep : progress.picked;
       const value = isSweep ? progress.swept : progress.picked - progress.left;
-      const words = `${status === "paused" ? "paused; " : ""}${describeProgress(progress)}`;
+      const words = `${status === "paused" ? "paused; " : ""}${describeProgress(progress)}${
+        held === "" ? "" : `; ${held.trim().replaceAll("\n", "; ")}`
+      }`;
       if (progress.phase !== phase) stop();
       phase = progress.phase;
       if (bar) {

@@ -123,7 +123,11 @@ function describeReasons({ byReason = {} }: Plan): string[] {
 
 function describeTime({ estimate }: Plan): string[] {
   if (!estimate) return [];
-  if (estimate.seconds !== null) return [`Takes about ${describeDuration(estimate.seconds * 1_000)}`];
+  if (estimate.seconds !== null) {
+    return [
+      `Takes about ${describeDuration(estimate.seconds * 1_000)} if every gate stays open and the consumer keeps up`,
+    ];
+  }
   return estimate.reason === null ? [] : [`Time: ${textOf(estimate.reason)}`];
 }
 
