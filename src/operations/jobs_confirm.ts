@@ -100,10 +100,12 @@ async function start(context: OperatorContext, { source, job }: FoundJob): Promi
       throw notPlanned({ job: await source.jobs.get(job.id) ?? job });
     case "busy": {
       const running = await source.jobs.running();
-      const who = running ? nameRunning(running) : "a job of another source";
+      const list = job.selection.list;
       throw new OperationError(
         "conflict",
-        `${who} works on the ${job.selection.list}: wait until it ends, or cancel it`,
+        running
+          ? `${nameRunning(running)} works on the ${list}: wait until it ends, or cancel it`
+          : `another job has claimed the ${list}: another source's, or one whose source has lost its state (docs/redis.md)`,
       );
     }
     case "wrong_type":
