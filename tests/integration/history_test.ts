@@ -4,7 +4,7 @@ import { HistoryRecorder } from "../../src/history/recorder.ts";
 import { formatCounted } from "../../src/history/sample.ts";
 import { history } from "../../src/operations/history.ts";
 import { checkInput } from "../../src/operations/input.ts";
-import { HistoryStore } from "../../src/redis/history_store.ts";
+import { HistoryStore, type LastSeen } from "../../src/redis/history_store.ts";
 import { historyKey } from "../../src/redis/keys.ts";
 import { createEngine, DEAD, DLQ, type Engine, eventTexts, STATE, TARGET } from "../../testkit/engine.ts";
 import { operatorContext } from "../../testkit/operator_context.ts";
@@ -52,33 +52,37 @@ Deno.test("history: the leader alone writes it, and every instance reads the sam
 Deno.test("history: what arrived is what the DLQ grew by and what left it; a job in between makes it unknown", async () => {
   const store = new HistoryStore(server().client(), { dlq: DLQ, dead: DEAD, target: TARGET }),
     client = server().client();
+  const append = async (last: LastSeen | null) => (await store.append(NOTHING, { last, leastMs: 0 }))!;
   const arrived = async () => (await client.xrevrange(KEY, "+", "-", "COUNT", 1))[0]![1][7];
   await server().seedList(DLQ, eventTexts(10));
-  const first = await store.append(NOTHING, null);
+  const first = await append(null);
   assert.deepEqual([first, await arrived()], [{ depth: 10, picked: "0", hasJob: false }, ""]);
   await client.rpop(DLQ, 4);
   await client.lpush(DLQ, "1", "2", "3");
-  const second = await store.append(NOTHING, { ...first, moved: 4 });
+  const second = await append({ ...first, moved: 4 });
   assert.deepEqual([second.depth, await arrived()], [9, "3"]);
   await client.rpop(DLQ, 2);
-  const third = await store.append(NOTHING, { ...second, moved: 0 });
+  const third = await append({ ...second, moved: 0 });
   assert.equal(await arrived(), "0", "somebody else took them");
   await client.hset(STATE, { pickedTotal: "1" });
-  const fourth = await store.append(NOTHING, { ...third, moved: 0 });
+  const fourth = await append({ ...third, moved: 0 });
   assert.deepEqual([fourth.picked, await arrived()], ["1", ""]);
   await client.hset(STATE, { job: "j_1", jobList: "dlq" });
   await client.lpush(`${STATE}:shelf`, "on the shelf");
-  const fifth = await store.append(NOTHING, { ...fourth, moved: 0 });
+  const fifth = await append({ ...fourth, moved: 0 });
   assert.deepEqual([fifth, await arrived()], [{ depth: 8, picked: "1", hasJob: true }, ""]);
+  assert.equal(await store.append(NOTHING, { last: null, leastMs: 60_000 }), null, "the newest is younger");
+  assert.equal(await client.xlen(KEY), 5);
 });
 
 Deno.test("history: keeps some 4,000 samples in at most 600 KB", async () => {
   const client = server().client(), store = new HistoryStore(client, { dlq: DLQ, dead: DEAD, target: TARGET });
   const heldBy = [{ name: "downstream", reason: "unhealthy", detail: "" }] as const;
   const counted = formatCounted({ replayed: 1234, dead: 12, cameBack: 123, downstream: 12_345, limit: 20_000, heldBy });
+  const last = { depth: 0, picked: "0", moved: 9_999 };
   for (let i = 0; i < 45; i++) {
     await Promise.all(
-      Array.from({ length: 100 }, () => store.append(counted, { depth: 0, picked: "0", moved: 9_999 })),
+      Array.from({ length: 100 }, () => store.append(counted, { last, leastMs: 0 })),
     );
   }
   const kept = await client.xlen(KEY), bytes = Number(await client.memory("USAGE", KEY, "SAMPLES", 0));

@@ -23,12 +23,16 @@ function setup() {
     totals: { moved: 0, replayed: 0, dead: 0, cameBack: 0 },
     seen: { depth: 0, picked: "0", hasJob: false } as SeenSource,
     error: null as StoreError | null,
+    isEarly: false,
   };
+  const least: number[] = [];
   const written: { counted: unknown[]; last: LastSeen | null }[] = [];
   const recorder = new HistoryRecorder({
     ...{ source: "alerter", clock, log },
     store: {
-      append: (counted, last) => {
+      append: (counted, { last, leastMs }) => {
+        least.push(leastMs);
+        if (leastMs > 0 && state.isEarly) return Promise.resolve(null);
         if (state.error) return Promise.reject(state.error);
         written.push({ counted: JSON.parse(counted), last });
         return Promise.resolve(state.seen);
@@ -49,7 +53,7 @@ function setup() {
       await recorder.runOnce();
     }
   };
-  return { state, written, recorder, move, pass, lines, clock };
+  return { state, written, least, recorder, move, pass, lines, clock };
 }
 
 Deno.test("HistoryRecorder: writes what was counted since the last sample, every 30 s", async () => {
@@ -84,6 +88,23 @@ Deno.test("HistoryRecorder: only the leader writes, and compares nothing with wh
   move(1);
   await recorder.runOnce();
   assert.deepEqual(written.map(({ counted: [replayed], last }) => [replayed, last]), [[0, null], [1, null]]);
+});
+
+Deno.test("HistoryRecorder: while replay is switched off nobody leads, and one of all instances writes", async () => {
+  const { state, written, least, pass } = setup();
+  state.role = "unknown";
+  const off: GateStatus = { ...OPEN, open: false, reason: "switched_off" };
+  await pass(SAMPLE_MS);
+  assert.deepEqual(least, []);
+  state.gates = [off];
+  await pass(1_000);
+  assert.deepEqual([least, written.length], [[25_000], 1]);
+  state.gates = [off, closed("pause")];
+  await pass(1_000);
+  assert.deepEqual([least, written.length], [[25_000, 1_000], 2]);
+  state.isEarly = true;
+  await pass(SAMPLE_MS);
+  assert.deepEqual([least, written.length], [[25_000, 1_000, 25_000], 2]);
 });
 
 Deno.test("HistoryRecorder: without leader election, and beside a job, nothing is said of what arrived", async () => {
