@@ -1,9 +1,10 @@
 /**
  * Takes samples of a source for its history. Three details:
  *
- * Only the leader takes them; without leader election every instance does, and says nothing of what arrived. While replay is switched off
- * nobody leads: then whoever comes first. What was counted and not written yet goes into the next sample; a sample whose reply is lost counts as written. A change of the gates is recorded at once, but
- * gates that open and close all the time cannot fill the history: their changes have a budget, and the rest waits for the next sample.
+ * Only the leader takes them; without leader election every instance does, and says nothing of what arrived. While replay is
+ * switched off nobody leads: then whoever comes first. What was counted and not written yet goes into the next sample; a sample
+ * whose reply is lost counts as written. A change of the gates is recorded at once, but gates that open and close all the time
+ * cannot fill the history: their changes have a budget, and the rest waits for the next sample.
  */
 import type { GateStatus } from "../gates/board.ts";
 import type { DepthReading } from "../gates/depth.ts";
