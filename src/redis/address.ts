@@ -2,10 +2,11 @@
 import type { RedisOptions } from "ioredis";
 import { parseRedisUrl, type Server } from "../config/redis_url.ts";
 import type { Secret } from "../runtime/secret.ts";
-import { DISCONNECT_TIMEOUT_MS } from "./disconnect.ts";
 
 /** Timeout for connecting, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 5_000;
+/** A server has this long to close a connection that we have ended, in milliseconds. Then the client destroys it. */
+export const DISCONNECT_TIMEOUT_MS = 100;
 
 /**
  * Timeout for a Sentinel or cluster node that is asked for the address of Redis, in milliseconds; then the next one is

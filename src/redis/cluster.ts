@@ -1,8 +1,15 @@
-/** Redis Cluster: one client that finds the node of each key, and connections that follow the owner of one slot. */
+/**
+ * Redis Cluster: one client that finds the node of each key, and connections that follow the owner of one slot.
+ *
+ * The client (ioredis 6) does not end all that it has opened: it tells of its end when the first node has gone, and a refresh of
+ * the slot map that is in progress goes on. So its connections are known here, and `disconnect` ends each of them.
+ */
 import { isIP } from "node:net";
 import calculateSlot from "cluster-key-slot";
 import { Cluster, type Redis } from "ioredis";
 import type { Server } from "../config/redis_url.ts";
+import { PeriodicTask, type RunResult } from "../lifecycle/periodic_task.ts";
+import type { Clock } from "../runtime/clock.ts";
 import { type ClientOptions, FINDER_TIMEOUT_MS } from "./address.ts";
 import { redisErrorCode, StoreError } from "./errors.ts";
 
@@ -11,6 +18,9 @@ import { redisErrorCode, StoreError } from "./errors.ts";
  * follow the map.
  */
 const REFRESH_MS = 2_000;
+
+/** Open connections of each cluster's client: those to the nodes, and those that ask for the slot map. */
+const CONNECTIONS = new WeakMap<Cluster, Set<Redis>>();
 
 /** A client for one server or for a cluster. Each command may name keys of one slot only. */
 export type RedisClient = Redis | Cluster;
@@ -37,16 +47,44 @@ export function openCluster(nodes: readonly Server[], { options, backoff, onRepl
     retryDelayOnFailover: 0,
     retryDelayOnClusterDown: 0,
     slotsRefreshTimeout: Math.min(commandTimeout, FINDER_TIMEOUT_MS),
-    slotsRefreshInterval: REFRESH_MS,
     clusterRetryStrategy: backoff,
     // Keep the name, because certificates are for names. The socket resolves it when it connects.
     dnsLookup: (host, done) => done(null, host),
   });
   // Each source adds a listener for the slot map.
   cluster.setMaxListeners(0);
-  cluster.on("+node", (node: Redis) => nameEndpoints(node, cluster));
+  CONNECTIONS.set(cluster, new Set());
+  cluster.on("+node", (node: Redis) => {
+    remember(node, cluster);
+    nameEndpoints(node, cluster);
+  });
   rememberNodes(cluster, { named: nodes, onReplaced });
   return cluster;
+}
+
+/** Returns every connection of the client that is not gone yet, also those that are ending. */
+export function openConnections(cluster: Cluster): readonly Redis[] {
+  return [...CONNECTIONS.get(cluster) ?? []];
+}
+
+/** Refreshes the slot map periodically. The client's own interval would begin anew after its end, for ever. */
+export class SlotRefresh extends PeriodicTask {
+  readonly #cluster: Cluster;
+
+  constructor(cluster: Cluster, clock: Clock) {
+    super({ clock, firstRun: "after_interval" });
+    this.#cluster = cluster;
+  }
+
+  protected async run(): Promise<RunResult> {
+    if (this.#cluster.status !== "ready") return "skipped";
+    await new Promise<void>((resolve) => this.#cluster.refreshSlotsCache(() => resolve()));
+    return "done";
+  }
+
+  protected intervalMs(): number {
+    return REFRESH_MS;
+  }
 }
 
 /** Returns all masters; together they hold all keys. */
@@ -137,6 +175,12 @@ type NodeEntry = [host: string | null, port: number, id?: string, more?: readonl
 
 type SlotRange = [from: number, to: number, ...nodes: NodeEntry[]];
 
+function remember(redis: Redis, cluster: Cluster): void {
+  const connections = CONNECTIONS.get(cluster)!;
+  connections.add(redis);
+  redis.once("end", () => connections.delete(redis));
+}
+
 /** Fills in missing hosts in a node's redirections and slot map. The client would take them for this machine. */
 function nameEndpoints(node: Redis, cluster: Cluster): void {
   const asked = node.options.host ?? "";
@@ -150,6 +194,9 @@ function nameEndpoints(node: Redis, cluster: Cluster): void {
   const duplicate = node.duplicate.bind(node);
   node.duplicate = (override) => {
     const asker = duplicate(override);
+    remember(asker, cluster);
+    // A late redirection makes the client ask, even if it has been ended.
+    if (cluster.status === "disconnecting" || cluster.status === "end") asker.disconnect();
     const ask = asker.cluster.bind(asker) as (...given: unknown[]) => Promise<unknown>;
     asker.cluster =
       ((subcommand: string, done: (error: unknown, ranges?: unknown) => void) =>

@@ -8,7 +8,7 @@ import type { Server } from "../config/redis_url.ts";
 import { type ClientOptions, clientOptions, hasTls, passwordsOf, type RedisAddress } from "./address.ts";
 import { explainRedisError } from "./advice.ts";
 import { Attempts, CUTS_AT_ONCE } from "./attempts.ts";
-import { openCluster, type RedisClient, SlotOwner, unowned } from "./cluster.ts";
+import { openCluster, type RedisClient, SlotOwner, SlotRefresh, unowned } from "./cluster.ts";
 import { disconnect } from "./disconnect.ts";
 import { describeRedisError, type RedisErrorCode, redisErrorCode, StoreError, toStoreError } from "./errors.ts";
 import { hearFirstWords } from "./first_words.ts";
@@ -99,6 +99,7 @@ export class RedisConnections {
   #revivals = 0;
   readonly #keepAlive: KeepAlive;
   readonly #masterWatch: MasterWatch | null;
+  readonly #slotRefresh: SlotRefresh | null;
   /** The error that the server sent before it closed connections; empty if it sent none. */
   #heard = "";
   #isHearing = false;
@@ -119,6 +120,8 @@ export class RedisConnections {
     this.#keepAlive.start();
     this.#masterWatch = this.#createMasterWatch();
     this.#masterWatch?.start();
+    this.#slotRefresh = this.#cluster && new SlotRefresh(this.#cluster, clock);
+    this.#slotRefresh?.start();
   }
 
   /** Returns every connection that was not released. */
@@ -202,7 +205,8 @@ export class RedisConnections {
   async close(): Promise<void> {
     this.#closed.abort();
     for (const redis of this.#all) this.#end(redis);
-    await Promise.all([this.#keepAlive.stop(), this.#masterWatch?.stop(), ...this.#ending]);
+    const work = [this.#keepAlive, this.#masterWatch, this.#slotRefresh];
+    await Promise.all([...work.map((one) => one?.stop()), this.#looking, ...this.#ending]);
   }
 
   #end(redis: RedisClient): void {

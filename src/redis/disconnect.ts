@@ -1,16 +1,27 @@
-/** Ends a connection, and waits until nothing of it is left. */
+/** Ends connections, and waits until nothing of them is left. */
+import { Cluster, type Redis } from "ioredis";
 import type { Clock } from "../runtime/clock.ts";
-import type { RedisClient } from "./cluster.ts";
+import { DISCONNECT_TIMEOUT_MS } from "./address.ts";
+import { openConnections, type RedisClient } from "./cluster.ts";
 
-/** A server has this long to close a connection that we have ended, in milliseconds. Then the client destroys it. */
-export const DISCONNECT_TIMEOUT_MS = 100;
 /** Maximum time to wait, in milliseconds: the client's timer, and the end of the connection after it. */
 const WAIT_MS = 2 * DISCONNECT_TIMEOUT_MS;
 /** A client in another state tells of no end, but has started its timer all the same (ioredis 6). */
 const TELLS_ITS_END: ReadonlySet<string> = new Set(["connecting", "connect", "ready"]);
 
-/** Ends the connection before it returns. Resolves when its socket and timers are gone, or after 200 ms. Never rejects. */
+/**
+ * Ends a client before it returns: its connection, or every connection of a cluster's client. Resolves when sockets and timers
+ * are gone, or after 200 ms. Never rejects.
+ */
 export async function disconnect(redis: RedisClient, clock: Clock): Promise<void> {
+  if (!(redis instanceof Cluster)) return await end(redis, clock);
+  const connections = openConnections(redis);
+  if (redis.status !== "end") redis.disconnect();
+  // The client's own "end" comes when the first of them has gone.
+  await Promise.all(connections.map((one) => end(one, clock)));
+}
+
+async function end(redis: Redis, clock: Clock): Promise<void> {
   // Disconnecting a client that has ended leaves a timer running (ioredis 6).
   if (redis.status === "end") return;
   const gone = new AbortController();

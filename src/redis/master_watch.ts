@@ -7,8 +7,8 @@ import { Redis } from "ioredis";
 import type { Server } from "../config/redis_url.ts";
 import { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { ClientOptions } from "./address.ts";
-import { disconnect, DISCONNECT_TIMEOUT_MS } from "./disconnect.ts";
+import { type ClientOptions, DISCONNECT_TIMEOUT_MS } from "./address.ts";
+import { disconnect } from "./disconnect.ts";
 
 /** Pause between two rounds in milliseconds, and the shortest pause before a round that {@link MasterWatch.wake} requests. */
 const INTERVAL_MS = 10_000, MIN_PAUSE_MS = 1_000;

@@ -1,6 +1,8 @@
 /** A Redis Cluster: lists with one hash tag, gates that read other slots, a failover and a resharding in the middle of a drain. */
 import assert from "node:assert/strict";
 import calculateSlot from "cluster-key-slot";
+import type { Cluster } from "ioredis";
+import { openConnections } from "../../src/redis/cluster.ts";
 import { EXIT } from "../../src/runtime/exit.ts";
 import type { Settings } from "../../src/config/fields.ts";
 import { TestCluster } from "../../testkit/cluster.ts";
@@ -249,6 +251,27 @@ for (const [name, toEnv, expected] of REFUSALS) {
     await using check = startService({ args: ["check"], env });
     assert.equal((await check.exit).code, EXIT.configuration);
     assert.match(check.stdout.join("\n"), expected);
+  });
+}
+
+// The sanitizers see what is left.
+for (const [when, isConnected] of [["has connected", true], ["connects", false]] as const) {
+  Deno.test(`RedisConnections.close: leaves no timer and no socket when it ${when} and the node asked for the slot map hangs`, async () => {
+    await using cluster = await TestCluster.start();
+    const signal = (name: Deno.Signal) => Promise.all(cluster.nodes.map((node) => node.kill(name)));
+    if (!isConnected) await signal("SIGSTOP");
+    await using engine = createClusterEngine(cluster);
+    const { connections } = engine;
+    const isAsked = () => openConnections(connections.reader as Cluster).length > cluster.nodes.length;
+    if (isConnected) {
+      await connections.waitUntilReady(FAILOVER_MS);
+      await waitUntil(() => !isAsked(), { what: "the first slot map is there" });
+      await signal("SIGSTOP");
+    }
+    await waitUntil(isAsked, { what: "a node is asked for the slot map" });
+    await connections.close();
+    assert.equal(openConnections(connections.reader as Cluster).length, 0);
+    await signal("SIGCONT");
   });
 }
 
