@@ -7,7 +7,7 @@ import { type CountedGroup, GroupTable, MAX_GROUPS, TREND_PARTS } from "../messa
 import type { MessageView } from "../message/message_view.ts";
 import { toIso } from "../runtime/clock.ts";
 import type { LookContext } from "./context.ts";
-import { createViewer, MESSAGE_ID, SHOWN, shownMembers } from "./looked_source.ts";
+import { createListViewer, MESSAGE_ID, SHOWN, shownMembers } from "./looked_source.ts";
 import type { StreamOperation } from "./operation.ts";
 import { type OpenSelection, openSelection, scan, type ScannedChunk, SELECTION_MEMBERS } from "./selection.ts";
 
@@ -112,7 +112,7 @@ async function* scanSample(
   { source, selection: { list, atMs }, query: { matches } }: OpenSelection,
   { depth, limit, signal }: { depth: number; limit: number; signal: AbortSignal },
 ): AsyncGenerator<ScannedChunk> {
-  const view = createViewer(source, { list, nowMs: atMs });
+  const view = createListViewer(source, { list, nowMs: atMs });
   const reads = Math.floor(Math.min(limit, SAMPLE_MESSAGES) / NEIGHBOURS), total = reads * NEIGHBOURS;
   let scanned = 0;
   for (let read = 0; read < reads && !signal.aborted; read++) {
