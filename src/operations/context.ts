@@ -4,6 +4,7 @@ import type { SourcesFile } from "../config/sources.ts";
 import type { GateBoard } from "../gates/board.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
 import type { Journal } from "../journal/journal.ts";
+import type { SharedResults } from "../lifecycle/shared_results.ts";
 import type { Teardown } from "../lifecycle/teardown.ts";
 import type { JobStore } from "../jobs/job_store.ts";
 import type { LiveSettings } from "../mutt/dynamic_keys.ts";
@@ -20,6 +21,7 @@ import type { Leadership } from "../replay/leadership.ts";
 import type { ReplayLoop } from "../replay/loop.ts";
 import type { SourceReplay } from "../replay/source_replay.ts";
 import type { Clock } from "../runtime/clock.ts";
+import type { CountedGroups } from "./groups.ts";
 import type { OperationRole } from "./operation.ts";
 import type { SloReport } from "../slo/monitor.ts";
 
@@ -36,6 +38,8 @@ export interface OperatedSource {
   flow(): SourceFlow;
   /** Reads its lists for people. */
   readonly lists: ListReader;
+  /** The last count of the groups of each of its lists, for all who look at it. */
+  readonly groupCounts: SharedResults<CountedGroups>;
   /** Its jobs: plans, requests, results. */
   readonly jobs: JobStore;
   /** Replaces one of its messages. */
@@ -120,7 +124,17 @@ export interface RunningSource {
   readonly parts:
     & Pick<
       OperatedSource,
-      "setup" | "board" | "replay" | "leadership" | "oldest" | "flow" | "lists" | "jobs" | "edits" | "staging"
+      | "setup"
+      | "board"
+      | "replay"
+      | "leadership"
+      | "oldest"
+      | "flow"
+      | "lists"
+      | "groupCounts"
+      | "jobs"
+      | "edits"
+      | "staging"
     >
     & { readonly control: Pick<SourceControl, keyof SourceControl> };
   readonly loop: Pick<ReplayLoop, "isStarted" | "isTurning" | "wake">;
@@ -153,7 +167,7 @@ export interface OperatorContext extends ServiceContext {
 /** Context of an operation that looks at messages for an actor. */
 export interface LookContext extends Pick<OperatorContext, "clock" | "signal" | "actor" | "correlationId"> {
   readonly sources: () => readonly {
-    readonly parts: Pick<OperatedSource, "setup" | "lists"> & {
+    readonly parts: Pick<OperatedSource, "setup" | "lists" | "groupCounts"> & {
       readonly board: Pick<GateBoard, "last">;
       readonly replay: Pick<SourceReplay, "judge">;
     };
