@@ -35,6 +35,33 @@ export interface Printed {
 /** A step on a terminal: when the output matches, type this. */
 export type Step = readonly [expected: RegExp, typed: string];
 
+function commandOf(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): { program: string; args: string[]; env: Record<string, string> } {
+  const { program, prefix, needs } = howToRun();
+  return { program, args: [...prefix, ...args], env: { ...needs, PATH: Deno.env.get("PATH") ?? "", ...env } };
+}
+
+/** Runs a command with pipes. `env` is all of its environment that it can see. */
+export async function runCommand(args: readonly string[], env: Readonly<Record<string, string>>): Promise<Printed> {
+  const { program, ...command } = commandOf(args, env);
+  const { code, stdout, stderr } = await new Deno.Command(program, {
+    ...{ ...command, clearEnv: true, stdin: "null", cwd: "/tmp" },
+  }).output();
+  const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)) as [string, string];
+  watchOutput(`output of ${args.join(" ")}`, out + err);
+  return { code, out, err };
+}
+
+function startCommand(args: readonly string[], env: Readonly<Record<string, string>>): Deno.ChildProcess {
+  const { program, ...command } = commandOf(args, env);
+  return new Deno.Command(program, {
+    ...{ ...command, clearEnv: true, cwd: "/tmp" },
+    ...{ stdin: "null", stdout: "piped", stderr: "piped" },
+  }).spawn();
+}
+
 /** The service, and commands that reach it without a flag. */
 export class CliScene implements AsyncDisposable {
   readonly redis: TestRedis;
@@ -69,40 +96,31 @@ export class CliScene implements AsyncDisposable {
     return new CliScene({ redis, moog, service, keyFile }, parts.move());
   }
 
-  #command(args: readonly string[]): { program: string; args: string[]; env: Record<string, string> } {
-    const { program, prefix, needs } = howToRun();
-    return {
-      ...{ program, args: [...prefix, ...args] },
-      env: { ...needs, REMEDIATION_LOCAL_KEY_FILE: this.keyFile, PATH: Deno.env.get("PATH") ?? "" },
-    };
+  /** The environment with which a command finds the service. */
+  get #env(): Record<string, string> {
+    return { REMEDIATION_LOCAL_KEY_FILE: this.keyFile };
   }
 
   /** Runs a command with pipes. `env` is added to its environment. */
-  async run(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Printed> {
-    const { program, ...command } = this.#command(args);
-    const { code, stdout, stderr } = await new Deno.Command(program, {
-      ...{ args: command.args, env: { ...command.env, ...env }, clearEnv: true, stdin: "null", cwd: "/tmp" },
-    }).output();
-    const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)) as [string, string];
-    watchOutput(`output of ${args.join(" ")}`, out + err);
-    return { code, out, err };
+  run(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Printed> {
+    return runCommand(args, { ...this.#env, ...env });
   }
 
   /** Starts a command with pipes; the caller ends it. */
   start(args: readonly string[]): Deno.ChildProcess {
-    const { program, ...command } = this.#command(args);
-    return new Deno.Command(program, {
-      ...{ args: command.args, env: command.env, clearEnv: true, cwd: "/tmp" },
-      ...{ stdin: "null", stdout: "piped", stderr: "piped" },
-    }).spawn();
+    return startCommand(args, this.#env);
   }
 
   /** Runs a command on a terminal, and types at each step. `out` is all that the terminal showed. */
-  async runOnTerminal(args: readonly string[], steps: readonly Step[]): Promise<Printed> {
-    const { program, ...command } = this.#command(args);
+  async runOnTerminal(
+    args: readonly string[],
+    steps: readonly Step[],
+    { columns = 120 }: { columns?: number } = {},
+  ): Promise<Printed> {
+    const { program, ...command } = commandOf(args, this.#env);
     const words = [program, ...command.args].map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
     const child = new Deno.Command("script", {
-      args: ["-qec", `stty cols 120 rows 30; ${words}`, "/dev/null"],
+      args: ["-qec", `stty cols ${columns} rows 30; ${words}`, "/dev/null"],
       ...{ env: { ...command.env, TERM: "xterm", SHELL: "/bin/sh" }, clearEnv: true, cwd: "/tmp" },
       ...{ stdin: "piped", stdout: "piped", stderr: "piped" },
     }).spawn();

@@ -74,10 +74,13 @@ async function askService(member: string): Promise<readonly Suggestion[]> {
   const loaded = await loadSettings();
   const found = loaded.ok ? findConnection({}, loaded.settings) : null;
   if (!found?.ok) return [];
+  const client = new ApiClient(found.connection, AbortSignal.timeout(PATIENCE_MS));
   try {
-    return await SERVICE_VALUES[member]!(new ApiClient(found.connection, AbortSignal.timeout(PATIENCE_MS)));
+    return await SERVICE_VALUES[member]!(client);
   } catch {
     return [];
+  } finally {
+    client.close();
   }
 }
 
