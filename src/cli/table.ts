@@ -50,6 +50,7 @@ function formatBlocks(head: readonly string[], rows: readonly (readonly string[]
 }
 
 /** A part of a line: a colour, or one character. */
+// deno-lint-ignore no-control-regex
 const PART = /\x1b\[[\d;]*m|./gsu;
 
 /** Cuts a line to a number of columns. Colours take no place, and stay. */
