@@ -15,6 +15,7 @@ import { CONFIG_CHANNEL, ConfigWatcher } from "../mutt/dynamic_keys_watcher.ts";
 import { MoogAccess } from "../mutt/moogsoft_access.ts";
 import type { VaultSecrets } from "../mutt/vault.ts";
 import type { Log } from "../observability/log.ts";
+import type { RecentLog } from "../observability/recent_log.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { NO_TRACER, type Tracer } from "../observability/tracing.ts";
 import type { RedisAddress, SentinelGroup } from "../redis/address.ts";
@@ -45,6 +46,8 @@ export interface AppOptions {
   /** The parsed sources file; default: none. */
   readonly sourcesFile?: SourcesFile;
   readonly log: Log;
+  /** The newest lines of `log`; default: none are kept. */
+  readonly recentLog?: RecentLog;
   readonly clock: Clock;
   readonly random: RandomFraction;
   /** Exports spans; default: none. Stopped with the other components. */
