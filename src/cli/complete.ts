@@ -8,7 +8,7 @@ import { ApiClient } from "./client.ts";
 import { findConnection } from "./connection.ts";
 
 /** How long the service may take to name values, in milliseconds. The operator waits for it at each key. */
-const PATIENCE_MS = 300;
+const PATIENCE_MS = 1_000;
 
 /** Values that the service knows, by the option or argument that takes them. */
 const SERVICE_VALUES: Readonly<Record<string, (client: ApiClient) => Promise<readonly Suggestion[]>>> = {
