@@ -71,8 +71,12 @@ settings and its Redis, also while the service is down.
 \`REMEDIATION_API_KEY\` or \`REMEDIATION_API_KEY_FILE\`, else the [local key](security.md#the-local-key), which root and the service's user
 can read: under \`kubectl exec\`, and as root on a host, no flag is needed. The variables can be in a file \`.env\` in the working directory.
 
+**The way to it.** \`--ca-cert\` or \`REMEDIATION_CA_CERT_PATH\`: a file with the authority of its certificate, trusted in addition to public
+ones. \`HTTPS_PROXY\`, \`HTTP_PROXY\`, \`ALL_PROXY\` and \`NO_PROXY\` are obeyed; loopback is never proxied. \`--timeout\`: longest wait until an
+answer begins (default 60 s); a stream or an upload then takes as long as it takes.
+
 **Output.** Tables for people; colours on a terminal only, and not with \`NO_COLOR\`. \`--json\`: the answer as the
-[API's description](api.md) has it, which changes only by new members; a stream is one array. \`--ndjson\`: a line for each item. \`--watch\` looks
+[API's description](api.md) has it, which changes only by new members; a stream is one array. \`--ndjson\`: a line for each item. If a stream breaks off, its last item is \`{"error": …}\`, and the exit code is not 0. \`--watch\` looks
 every 2 s, until Ctrl-C. Control characters of messages are escaped.
 
 **Verbs over many messages** (\`redrive\`, \`bury\`, \`revive\`, \`purge\`, \`import\`, \`jobs undo\`) show a plan and ask. \`--yes\` does not ask;
@@ -91,7 +95,7 @@ ${actions.map(renderCommand).join("\n")}`;
 }
 
 /** Flags that the head of the page describes. */
-const COMMON = /^--(json|ndjson|watch|url|key-file|yes|plan|detach)\b/;
+const COMMON = /^--(json|ndjson|watch|url|key-file|ca-cert|timeout|yes|plan|detach)\b/;
 
 function renderCommand({ name, command }: { readonly name: string; readonly command: Command }): string {
   const isOfApi = command.options.some(({ long }) => long === "--url");

@@ -14,8 +14,8 @@ export interface CommandGrant {
   readonly without: string | null;
 }
 
-/** Files of the scripts that only jobs run: without their commands, automatic replay works. */
-export const JOB_SCRIPTS = /(_job|(sweep|restore|return|add|stage)_chunk|edit_message)\.lua$/;
+/** Files of the scripts that only jobs and other verbs of operators run: without their commands, automatic replay works. */
+export const JOB_SCRIPTS = /(_job|(sweep|restore|return|add|stage)_chunk|edit_message|return_oversize)\.lua$/;
 
 /** Every command that the service sends or its scripts call; Redis checks the ACL for both. */
 export const COMMAND_GRANTS: readonly CommandGrant[] = [

@@ -32,8 +32,87 @@ export interface Printed {
   readonly err: string;
 }
 
-/** A step on a terminal: when the output matches, type this. */
-export type Step = readonly [expected: RegExp, typed: string];
+/** A step on a terminal: when the output matches, type this. `again` is typed every other second until it matches. */
+export type Step = readonly [expected: RegExp, typed: string, again?: string];
+
+/** Colours, movements and bells, which a step need not expect. */
+// deno-lint-ignore no-control-regex
+const UNSEEN = /\x1b\[[\d;?]*[A-Za-z]|\x07/g;
+
+/** Time between two times of typing the same, in milliseconds. */
+const AGAIN_MS = 2_000;
+
+function commandOf(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): { program: string; args: string[]; env: Record<string, string> } {
+  const { program, prefix, needs } = howToRun();
+  return { program, args: [...prefix, ...args], env: { ...needs, PATH: Deno.env.get("PATH") ?? "", ...env } };
+}
+
+/** Runs a command with pipes. `env` is all of its environment that it can see. */
+export async function runCommand(args: readonly string[], env: Readonly<Record<string, string>>): Promise<Printed> {
+  const { program, ...command } = commandOf(args, env);
+  const { code, stdout, stderr } = await new Deno.Command(program, {
+    ...{ ...command, clearEnv: true, stdin: "null", cwd: "/tmp" },
+  }).output();
+  const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)) as [string, string];
+  watchOutput(`output of ${args.join(" ")}`, out + err);
+  return { code, out, err };
+}
+
+function startCommand(args: readonly string[], env: Readonly<Record<string, string>>): Deno.ChildProcess {
+  const { program, ...command } = commandOf(args, env);
+  return new Deno.Command(program, {
+    ...{ ...command, clearEnv: true, cwd: "/tmp" },
+    ...{ stdin: "null", stdout: "piped", stderr: "piped" },
+  }).spawn();
+}
+
+/** Runs a program on a terminal, and types at each step. `out` is all that the terminal showed. */
+export async function runOnTerminal(
+  command: readonly string[],
+  steps: readonly Step[],
+  { columns = 120, env }: { columns?: number; env: Readonly<Record<string, string>> },
+): Promise<Printed> {
+  const words = command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
+  const child = new Deno.Command("script", {
+    args: ["-qec", `stty cols ${columns} rows 30; ${words}`, "/dev/null"],
+    ...{ env: { ...env, TERM: "xterm", SHELL: "/bin/sh" }, clearEnv: true, cwd: "/tmp" },
+    ...{ stdin: "piped", stdout: "piped", stderr: "piped" },
+  }).spawn();
+  let out = "";
+  const reading = (async () => {
+    for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) out += part;
+  })();
+  const errors = new Response(child.stderr).text(), typing = child.stdin.getWriter();
+  try {
+    let from = 0;
+    for (const [expected, typed, again] of steps) {
+      let typedAtMs = performance.now();
+      const isShown = async () => {
+        if (expected.test(out.slice(from).replaceAll(UNSEEN, ""))) return true;
+        if (again !== undefined && performance.now() - typedAtMs > AGAIN_MS) {
+          await typing.write(Buffer.from(again));
+          typedAtMs = performance.now();
+        }
+        return false;
+      };
+      await waitUntil(isShown, { what: `the terminal shows ${expected}` })
+        .catch((error: Error) => {
+          throw new Error(`${error.message}; it shows ${JSON.stringify(out)}`);
+        });
+      from = out.length;
+      await typing.write(Buffer.from(typed));
+    }
+    const { code } = await child.status;
+    await reading;
+    watchOutput(`terminal of ${command.join(" ")}`, out);
+    return { code, out, err: await errors };
+  } finally {
+    await typing.close().catch(() => {});
+  }
+}
 
 /** The service, and commands that reach it without a flag. */
 export class CliScene implements AsyncDisposable {
@@ -69,62 +148,37 @@ export class CliScene implements AsyncDisposable {
     return new CliScene({ redis, moog, service, keyFile }, parts.move());
   }
 
-  #command(args: readonly string[]): { program: string; args: string[]; env: Record<string, string> } {
-    const { program, prefix, needs } = howToRun();
-    return {
-      ...{ program, args: [...prefix, ...args] },
-      env: { ...needs, REMEDIATION_LOCAL_KEY_FILE: this.keyFile, PATH: Deno.env.get("PATH") ?? "" },
-    };
+  /** The environment with which a command finds the service. */
+  get #env(): Record<string, string> {
+    return { REMEDIATION_LOCAL_KEY_FILE: this.keyFile };
   }
 
   /** Runs a command with pipes. `env` is added to its environment. */
-  async run(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Printed> {
-    const { program, ...command } = this.#command(args);
-    const { code, stdout, stderr } = await new Deno.Command(program, {
-      ...{ args: command.args, env: { ...command.env, ...env }, clearEnv: true, stdin: "null", cwd: "/tmp" },
-    }).output();
-    const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)) as [string, string];
-    watchOutput(`output of ${args.join(" ")}`, out + err);
-    return { code, out, err };
+  run(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Printed> {
+    return runCommand(args, { ...this.#env, ...env });
   }
 
   /** Starts a command with pipes; the caller ends it. */
   start(args: readonly string[]): Deno.ChildProcess {
-    const { program, ...command } = this.#command(args);
-    return new Deno.Command(program, {
-      ...{ args: command.args, env: command.env, clearEnv: true, cwd: "/tmp" },
-      ...{ stdin: "null", stdout: "piped", stderr: "piped" },
-    }).spawn();
+    return startCommand(args, this.#env);
   }
 
   /** Runs a command on a terminal, and types at each step. `out` is all that the terminal showed. */
-  async runOnTerminal(args: readonly string[], steps: readonly Step[]): Promise<Printed> {
-    const { program, ...command } = this.#command(args);
-    const words = [program, ...command.args].map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
-    const child = new Deno.Command("script", {
-      args: ["-qec", `stty cols 120 rows 30; ${words}`, "/dev/null"],
-      ...{ env: { ...command.env, TERM: "xterm", SHELL: "/bin/sh" }, clearEnv: true, cwd: "/tmp" },
-      ...{ stdin: "piped", stdout: "piped", stderr: "piped" },
-    }).spawn();
-    let out = "";
-    const reading = (async () => {
-      for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) out += part;
-    })();
-    const errors = new Response(child.stderr).text(), typing = child.stdin.getWriter();
-    try {
-      let from = 0;
-      for (const [expected, typed] of steps) {
-        await waitUntil(() => expected.test(out.slice(from)), { what: `the terminal shows ${expected}: ${out}` });
-        from = out.length;
-        await typing.write(Buffer.from(typed));
-      }
-      const { code } = await child.status;
-      await reading;
-      watchOutput(`terminal of ${args.join(" ")}`, out);
-      return { code, out, err: await errors };
-    } finally {
-      await typing.close().catch(() => {});
-    }
+  async runOnTerminal(
+    args: readonly string[],
+    steps: readonly Step[],
+    { columns = 120 }: { columns?: number } = {},
+  ): Promise<Printed> {
+    const { program, ...command } = commandOf(args, this.#env);
+    return await runOnTerminal([program, ...command.args], steps, { columns, env: command.env });
+  }
+
+  /** The environment of commands that a shell starts, where `mutt-remediation` in this folder is the program. */
+  shellEnv(folder: string): Record<string, string> {
+    const { program, args, env } = commandOf([], this.#env);
+    const words = [program, ...args].map((word) => `'${word}'`).join(" ");
+    Deno.writeTextFileSync(`${folder}/mutt-remediation`, `#!/bin/sh\nexec ${words} "$@"\n`, { mode: 0o755 });
+    return { ...env, PATH: `${folder}:${Deno.env.get("PATH")}`, HOME: folder };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -51,6 +51,7 @@ export interface Inspected {
   readonly Config: {
     readonly User: string;
     readonly ExposedPorts?: Record<string, unknown>;
+    readonly Entrypoint?: readonly string[] | null;
     readonly Labels: Record<string, string>;
     readonly Healthcheck?: { readonly Test: readonly string[] };
   };
@@ -80,9 +81,10 @@ export class Container implements AsyncDisposable {
     return new Container(stdout.trim());
   }
 
-  /** Runs a program in the container. */
-  exec(command: readonly string[]): Promise<Outcome> {
-    return engine("exec", this.#id, ...command);
+  /** Runs a program in the container. `env`: variables beside the container's. */
+  exec(command: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Outcome> {
+    const variables = Object.entries(env).map(([name, value]) => `--env=${name}=${value}`);
+    return engine("exec", ...variables, this.#id, ...command);
   }
 
   /** Sends the image's stop signal, waits up to 30 s, then kills. */

@@ -58,3 +58,9 @@ function narrow(line: string): string {
 function linePattern(line: string): string {
   return line.split("…").map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join(".*");
 }
+
+/** Splits a command into words as a shell does, of which it knows blanks, line continuations and both quotes. Pure. */
+export function splitWords(command: string): string[] {
+  const words = command.replaceAll("\\\n", " ").match(/(?:'[^']*'|"[^"]*"|[^\s'"])+/g) ?? [];
+  return words.map((word) => word.replaceAll(/'([^']*)'|"([^"]*)"/g, (_, single, double) => single ?? double));
+}

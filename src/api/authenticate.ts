@@ -1,6 +1,8 @@
 /** Identifies callers of the API: a key, a trusted proxy, or a session. */
 import { createHash, timingSafeEqual } from "node:crypto";
+import type { BlockList } from "node:net";
 import { type ApiKey, isRole, type Role, ROLES } from "../config/api_keys.ts";
+import { isInNetwork } from "../config/networks.ts";
 import type { AuthFailure } from "../observability/metrics.ts";
 import type { Actor } from "../operations/context.ts";
 import { type Clock } from "../runtime/clock.ts";
@@ -13,6 +15,8 @@ import type { Sessions } from "./session.ts";
 /** An authenticating proxy whose user and groups are believed if it sends the secret. */
 export interface TrustedProxy {
   readonly secret: Secret;
+  /** Where it may be; empty: anywhere. */
+  readonly addresses: readonly BlockList[];
   readonly secretHeader: string;
   readonly userHeader: string;
   readonly groupsHeader: string;
@@ -62,7 +66,7 @@ export class Authenticator {
     const { headers, method } = request;
     const given = headers.get("x-api-key") ?? /^Bearer +(\S+)$/i.exec(headers.get("authorization") ?? "")?.[1];
     if (given != null) return callerOf(this.checkKey(given, address), { by: "key", keys: this.#deps.keys });
-    const caller = this.#fromProxy(headers) ?? await this.#fromSession(headers);
+    const caller = this.#fromProxy(headers, address) ?? await this.#fromSession(headers);
     if (!SAFE_METHODS.includes(method) && !isSameOrigin(headers)) {
       this.#refuse(
         "cross_site",
@@ -102,10 +106,11 @@ export class Authenticator {
     }
   }
 
-  #fromProxy(headers: Headers): Caller | null {
+  #fromProxy(headers: Headers, address: string): Caller | null {
     const { proxy } = this.#deps, given = proxy && headers.get(proxy.secretHeader);
     if (!proxy || given === null) return null;
-    if (!isEqual(given, proxy.secret.reveal())) {
+    const isThere = proxy.addresses.length === 0 || proxy.addresses.some((one) => isInNetwork(one, address));
+    if (!isEqual(given, proxy.secret.reveal()) || !isThere) {
       return this.#refuse("proxy", "unauthenticated", "The proxy is not known", CHALLENGE);
     }
     const user = headers.get(proxy.userHeader)?.trim() ?? "";

@@ -5,6 +5,7 @@ import { KeyRing } from "../api/key_ring.ts";
 import { type ApiKey, parseApiKeys } from "../config/api_keys.ts";
 import type { Settings } from "../config/fields.ts";
 import { readApiKeysFile } from "../config/load.ts";
+import { parseNetwork } from "../config/networks.ts";
 import { parsePairs } from "../config/pairs.ts";
 import type { OperatorContext, ServiceContext } from "../operations/context.ts";
 import { OPERATIONS } from "../operations/registry.ts";
@@ -45,6 +46,7 @@ function createProxy(settings: Settings): TrustedProxy | null {
   const { trustedProxySecret: secret } = settings;
   return secret && {
     secret,
+    addresses: settings.trustedProxyAddresses.flatMap((text) => parseNetwork(text) ?? []),
     secretHeader: settings.trustedProxySecretHeader,
     userHeader: settings.trustedProxyUserHeader,
     groupsHeader: settings.trustedProxyGroupsHeader,

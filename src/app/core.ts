@@ -16,6 +16,7 @@ import { CONFIG_CHANNEL, ConfigWatcher } from "../mutt/dynamic_keys_watcher.ts";
 import { MoogAccess } from "../mutt/moogsoft_access.ts";
 import type { VaultSecrets } from "../mutt/vault.ts";
 import type { Log } from "../observability/log.ts";
+import type { RecentLog } from "../observability/recent_log.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { NO_TRACER, type Tracer } from "../observability/tracing.ts";
 import type { RedisAddress, SentinelGroup } from "../redis/address.ts";
@@ -50,6 +51,8 @@ export interface AppOptions {
   /** Where the settings come from, to show it; default: every one counts as a default. */
   readonly loadedFrom?: LoadedFrom;
   readonly log: Log;
+  /** The newest lines of `log`; default: none are kept. */
+  readonly recentLog?: RecentLog;
   readonly clock: Clock;
   readonly random: RandomFraction;
   /** Exports spans; default: none. Stopped with the other components. */

@@ -15,6 +15,7 @@ import { countStayingPlaces, HttpServer, ListenError } from "../http/server.ts";
 import { Teardown } from "../lifecycle/teardown.ts";
 import { createSources } from "../mutt/built_in_sources.ts";
 import { withVault } from "../mutt/vault.ts";
+import { RecentLog } from "../observability/recent_log.ts";
 import type { CutReason, HTTP_PORTS } from "../observability/metrics.ts";
 import type { LoadedFrom, ServiceContext } from "../operations/context.ts";
 import { inspectRedis } from "../operations/inspect_redis.ts";
@@ -85,6 +86,7 @@ export async function runService(given: AppOptions): Promise<number> {
     listen(options, {
       ...{ core, teardown },
       context: {
+        recentLog: options.recentLog ?? new RecentLog(),
         ...{
           log,
           clock,

@@ -1,6 +1,7 @@
 /** The commands of the API: one for each operation of the catalog, with flags from its input and help from its summary. */
 import { Argument, type Command, Option } from "commander";
 import type { Member } from "./catalog.ts";
+import type { ConnectionFlags } from "./connection.ts";
 import type { CliContext } from "./context.ts";
 import { NEEDS } from "./needs.ts";
 import { flagOf, GROUP_SUMMARIES, listWordings, placeholderOf, type Wording } from "./wordings.ts";
@@ -9,9 +10,7 @@ import { flagOf, GROUP_SUMMARIES, listWordings, placeholderOf, type Wording } fr
 const WATCH_SECONDS = 2;
 
 /** Flags of the commands of the API, beside those of the operation. */
-export interface ApiFlags {
-  readonly url?: string;
-  readonly keyFile?: string;
+export interface ApiFlags extends ConnectionFlags {
   readonly json?: true;
   readonly ndjson?: true;
   /** Text of the seconds between two looks. */
@@ -83,10 +82,15 @@ function addOutputFlags(command: Command): void {
   command.option("--ndjson", "print one JSON a line: an item of the answer each");
 }
 
-/** Adds `--url` and `--key-file`. */
+/** Adds the flags that say where the API is and how to reach it. */
 export function addConnectionFlags(command: Command): void {
   command.option("--url <url>", "address of the API; default: REMEDIATION_URL, else the service on this machine")
-    .option("--key-file <file>", "file with the key; default: REMEDIATION_API_KEY, else the local key");
+    .option("--key-file <file>", "file with the key; default: REMEDIATION_API_KEY, else the local key")
+    .option(
+      "--ca-cert <file>",
+      "file with the certificate authority (PEM) of the API; default: REMEDIATION_CA_CERT_PATH",
+    )
+    .option("--timeout <duration>", "longest wait until an answer begins; default: 60s");
 }
 
 function describeArgument(name: string, member: Member | undefined): Argument {

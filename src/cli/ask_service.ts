@@ -1,6 +1,6 @@
-/** Queries the service on this machine through its health port. */
+/** Queries the service on this machine through its ports without a key. */
 import { get } from "node:http";
-import type { Settings } from "../config/fields.ts";
+import { FIELDS, type Settings } from "../config/fields.ts";
 import { loopbacksFor } from "../config/loopback.ts";
 
 /** Request timeout, in milliseconds. */
@@ -13,18 +13,19 @@ export type ServiceAnswer =
 
 /** Requests a page. Never rejects. */
 export async function askService(
-  { bindAddress, healthPort }: Pick<Settings, "bindAddress" | "healthPort">,
-  { path, accept }: { path: string; accept: string },
+  settings: Pick<Settings, "bindAddress" | "healthPort" | "metricsPort">,
+  { path, accept, port = "health" }: { path: string; accept: string; port?: "health" | "metrics" },
 ): Promise<ServiceAnswer> {
   const tried: string[] = [];
-  for (const host of loopbacksFor(bindAddress)) {
-    const url = `http://${host}:${healthPort}${path}`;
+  const key = `${port}Port` as const;
+  for (const host of loopbacksFor(settings.bindAddress)) {
+    const url = `http://${host}:${settings[key]}${path}`;
     try {
       return { ok: true, ...await ask(url, accept) };
     } catch (error) {
       const isLate = error instanceof Error && error.message === LATE;
       const why = isLate ? `no answer within ${TIMEOUT_MS / 1_000} s` : "nothing listens there";
-      tried.push(`Cannot ask ${url}: ${why} (HEALTH_PORT_REMEDIATION, REMEDIATION_BIND_ADDRESS)`);
+      tried.push(`Cannot ask ${url}: ${why} (${FIELDS[key].variable}, REMEDIATION_BIND_ADDRESS)`);
     }
   }
   return { ok: false, why: tried.join("\n") };

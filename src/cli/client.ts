@@ -1,4 +1,5 @@
 /** Sends requests to the API, and turns what goes wrong into words. */
+import { openClient, readFailure, type TlsFlaw } from "../runtime/bounded_fetch.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { EXIT } from "../runtime/exit.ts";
 import { createId } from "../runtime/random.ts";
@@ -43,17 +44,21 @@ export type Input = Readonly<Record<string, unknown>>;
 
 /** Code of an {@link ApiError} for a service that accepts the connection and does not answer. Asking again would wait again. */
 const LATE = "late";
-/** Longest silence before an answer begins, in milliseconds. The service itself cuts silent connections after 30 s. */
-const PATIENCE_MS = 60_000;
-
-/** A client of one API. */
+/** A client of one API. Close it after the last request. */
 export class ApiClient {
   readonly #connection: Connection;
   readonly #signal: AbortSignal;
+  readonly #client: Deno.HttpClient | undefined;
 
   constructor(connection: Connection, signal: AbortSignal) {
     this.#connection = connection;
     this.#signal = signal;
+    this.#client = openClient(connection);
+  }
+
+  /** Closes its connections. */
+  close(): void {
+    this.#client?.close();
   }
 
   /** Address of the API. */
@@ -133,19 +138,21 @@ export class ApiClient {
 
   /** @throws {ApiError} */
   async #send({ url, init }: { url: URL; init: RequestInit }): Promise<Response> {
-    const late = new AbortController(), isUpload = init.body instanceof ReadableStream;
+    const { patienceMs } = this.#connection, late = new AbortController();
+    const isUpload = init.body instanceof ReadableStream;
     // An upload is answered when all of it has been read, which takes as long as it takes.
     const answered = new AbortController();
     if (!isUpload) {
-      void SYSTEM_CLOCK.sleep(PATIENCE_MS, answered.signal).then(() => answered.signal.aborted || late.abort());
+      void SYSTEM_CLOCK.sleep(patienceMs, answered.signal).then(() => answered.signal.aborted || late.abort());
     }
     let response: Response;
     try {
       const signal = AbortSignal.any([this.#signal, late.signal]);
-      response = await fetch(url, { ...init, redirect: "manual", signal });
+      const client = this.#client ? { client: this.#client } : {};
+      response = await fetch(url, { ...init, ...client, redirect: "manual", signal });
     } catch (error) {
       if (!late.signal.aborted || this.#signal.aborted) throw this.#failure(error);
-      throw new ApiError(`${this.url} gave no answer within ${PATIENCE_MS / 1_000} s`, {
+      throw new ApiError(`${this.url} gave no answer within ${patienceMs / 1_000} s`, {
         ...{ exitCode: EXIT.unavailable, code: LATE },
       });
     } finally {
@@ -168,20 +175,37 @@ export class ApiClient {
   /** What a failed request or a broken answer means. */
   #failure(error: unknown): ApiError {
     if (this.#signal.aborted) return new ApiError("Interrupted", { exitCode: EXIT.interrupted });
-    return new ApiError(`Cannot ask ${this.url}: ${whyNot(error)}`, { exitCode: EXIT.unavailable });
+    const { proxy } = this.#connection, via = proxy ? ` through the proxy ${proxy.host}` : "";
+    return new ApiError(`Cannot ask ${this.url}${via}: ${whyNot(error)}`, { exitCode: EXIT.unavailable });
   }
 }
 
+const TLS_WORDS: Readonly<Record<TlsFlaw, string>> = {
+  unknown_authority: "its certificate is of an authority that is not trusted: name the authority's file with --ca-cert",
+  self_signed: "its certificate is an authority's own, which clients refuse",
+  expired: "its certificate has expired",
+  not_yet_valid: "its certificate is not valid yet",
+  wrong_name: "its certificate is for another name",
+  not_tls: "it does not speak TLS on this port",
+  other: "the TLS connection failed",
+};
+
 /** In words; the runtime's text contains the address with its query. */
 function whyNot(error: unknown): string {
-  const texts: string[] = [];
-  for (let at = error; at instanceof Error; at = at.cause) texts.push(at.message);
-  const text = texts.join(" ");
-  if (/refused/i.test(text)) return "nothing listens there. Does the service run, and has it opened the API?";
-  if (/dns|resolve/i.test(text)) return "its name has no address";
-  if (/certificate|tls/i.test(text)) return "its certificate is not trusted, or it does not speak TLS";
   if (error instanceof SyntaxError) return "the answer is not JSON";
-  return "the connection broke or failed";
+  const failure = readFailure(error);
+  switch (failure.kind) {
+    case "refused":
+      return "nothing listens there. Does the service run, and has it opened the API?";
+    case "dns":
+      return "the name has no address";
+    case "tls":
+      return TLS_WORDS[failure.flaw];
+    case "proxy":
+      return "the proxy does not connect to it";
+    default:
+      return "the connection broke or failed";
+  }
 }
 
 /** The problem in words, with the names of flags. */

@@ -8,7 +8,7 @@ import { ApiClient } from "./client.ts";
 import { findConnection } from "./connection.ts";
 
 /** How long the service may take to name values, in milliseconds. The operator waits for it at each key. */
-const PATIENCE_MS = 300;
+const PATIENCE_MS = 1_000;
 
 /** Values that the service knows, by the option or argument that takes them. */
 const SERVICE_VALUES: Readonly<Record<string, (client: ApiClient) => Promise<readonly Suggestion[]>>> = {
@@ -74,10 +74,13 @@ async function askService(member: string): Promise<readonly Suggestion[]> {
   const loaded = await loadSettings();
   const found = loaded.ok ? findConnection({}, loaded.settings) : null;
   if (!found?.ok) return [];
+  const client = new ApiClient(found.connection, AbortSignal.timeout(PATIENCE_MS));
   try {
-    return await SERVICE_VALUES[member]!(new ApiClient(found.connection, AbortSignal.timeout(PATIENCE_MS)));
+    return await SERVICE_VALUES[member]!(client);
   } catch {
     return [];
+  } finally {
+    client.close();
   }
 }
 

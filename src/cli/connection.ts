@@ -1,14 +1,20 @@
-/** Finds the API and the key: by flags, settings, or the local key of the service on this machine. */
+/** Finds the API, the key and the way to it: by flags, settings, or the local key of the service on this machine. */
+import { readAuthority } from "../config/authority.ts";
 import { FIELDS, type Settings } from "../config/fields.ts";
 import { loopbacksFor } from "../config/loopback.ts";
+import { createProxyChoice, type ProxySettings } from "../config/proxy.ts";
 import { quote } from "../config/redact.ts";
 import { readTextFile } from "../runtime/process.ts";
 import { Secret } from "../runtime/secret.ts";
+import { parseSeconds } from "./values.ts";
 
 /** Flags that every command of the API has. */
 export interface ConnectionFlags {
   readonly url?: string;
   readonly keyFile?: string;
+  readonly caCert?: string;
+  /** Text of a duration. */
+  readonly timeout?: string;
 }
 
 /** Where the API is, and who asks. */
@@ -16,14 +22,25 @@ export interface Connection {
   /** Without a slash at the end. */
   readonly url: string;
   readonly key: Secret;
+  /** Longest silence before an answer begins, in milliseconds. */
+  readonly patienceMs: number;
+  /** Proxy on the way, with credentials; `undefined`: none. */
+  readonly proxy: URL | undefined;
+  /** Authority (PEM) trusted in addition to public ones; `undefined`: none. */
+  readonly caCert: string | undefined;
 }
+
+/** Longest silence before an answer begins if no flag says otherwise, in milliseconds. The service cuts silent connections after 30 s. */
+const PATIENCE_MS = 60_000;
 
 /** A connection, or why there is none. */
 export type FoundConnection =
   | { readonly ok: true; readonly connection: Connection }
   | { readonly ok: false; readonly problem: string };
 
-type ClientSettings = Pick<Settings, "clientUrl" | "clientKey" | "localKeyPath" | "bindAddress" | "apiPort">;
+type ClientSettings =
+  & Pick<Settings, "clientUrl" | "clientKey" | "clientCaCertPath" | "localKeyPath" | "bindAddress" | "apiPort">
+  & ProxySettings;
 
 /** Finds the connection. A flag beats a setting, and a setting beats the local key. Does not ask the service. */
 export function findConnection(flags: ConnectionFlags, settings: ClientSettings): FoundConnection {
@@ -43,8 +60,10 @@ export function findConnection(flags: ConnectionFlags, settings: ClientSettings)
     : local?.ok
     ? local.url
     : `http://${loopbacksFor(settings.bindAddress)[0]}:${settings.apiPort}`;
+  const way = findWay(url, flags, settings);
+  if (typeof way === "string") return problem(way);
   key ??= local?.ok ? local.key : null;
-  if (key !== null) return { ok: true, connection: { url: url.replace(/\/+$/, ""), key } };
+  if (key !== null) return { ok: true, connection: { url: url.replace(/\/+$/, ""), key, ...way } };
   const names = `${FIELDS.clientKey.variable}, ${FIELDS.clientKey.variable}_FILE or --key-file`;
   if (local === null) return problem(`There is no key for ${url}: set ${names}`);
   const { why } = local as { why: string };
@@ -56,6 +75,27 @@ export function findConnection(flags: ConnectionFlags, settings: ClientSettings)
 
 function problem(text: string): FoundConnection {
   return { ok: false, problem: text };
+}
+
+/** How to reach the API, or what is wrong with that. */
+function findWay(
+  url: string,
+  flags: ConnectionFlags,
+  settings: ClientSettings,
+): Pick<Connection, "patienceMs" | "proxy" | "caCert"> | string {
+  let patienceMs = PATIENCE_MS;
+  try {
+    if (flags.timeout !== undefined) patienceMs = parseSeconds(flags.timeout) * 1_000;
+  } catch (error) {
+    return `--timeout ${quote(flags.timeout!)} is not ${(error as Error).message}`;
+  }
+  if (!URL.canParse(url)) return `${quote(url)} is not a URL`;
+  const proxy = createProxyChoice(settings)(new URL(url))?.url;
+  const path = flags.caCert ?? settings.clientCaCertPath;
+  if (path === "") return { patienceMs, proxy, caCert: undefined };
+  const name = flags.caCert === undefined ? FIELDS.clientCaCertPath.variable : "--ca-cert";
+  const { pem, problem } = readAuthority(path, { name, readFile: readTextFile });
+  return problem ?? { patienceMs, proxy, caCert: pem };
 }
 
 /** A key, or why there is none. */

@@ -3,6 +3,7 @@ import { startTracing } from "../app/tracing.ts";
 import { VERSION } from "../app/version.ts";
 import type { Settings } from "../config/fields.ts";
 import { createLog, type Log, type LogOptions } from "../observability/log.ts";
+import { RecentLog } from "../observability/recent_log.ts";
 import { NO_TRACER, type Tracer } from "../observability/tracing.ts";
 import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { isErrTerminal, onErrResumed, writeErr } from "../runtime/process.ts";
@@ -12,7 +13,7 @@ import type { LoadedSettings } from "./settings.ts";
 export function openLog(
   settings: Settings,
   { warnings = [], dotEnvPath = "" }: Partial<Pick<LoadedSettings, "warnings" | "dotEnvPath">> = {},
-  { currentSpan }: Pick<LogOptions, "currentSpan"> = {},
+  { currentSpan, onLine }: Pick<LogOptions, "currentSpan" | "onLine"> = {},
 ): Log {
   const log = createLog({
     clock: SYSTEM_CLOCK,
@@ -22,6 +23,7 @@ export function openLog(
     podName: settings.podName,
     version: VERSION,
     ...(currentSpan ? { currentSpan } : {}),
+    ...(onLine ? { onLine } : {}),
   });
   onErrResumed((lines) => {
     log.warning("log_dropped", `Remediation: dropped ${lines} log lines because standard error was not read`, {
@@ -35,13 +37,16 @@ export function openLog(
   return log;
 }
 
-/** Creates the log and the tracer. Log lines carry the current span's ids. The caller stops the tracer. */
+/** Creates the log with a memory of its newest lines, and the tracer. Log lines carry the current span's ids. The caller stops the tracer. */
 export async function openObservers(
   loaded: Pick<LoadedSettings, "settings" | "warnings" | "dotEnvPath">,
-): Promise<{ log: Log; tracer: Tracer }> {
-  const { settings } = loaded;
+): Promise<{ log: Log; recentLog: RecentLog; tracer: Tracer }> {
+  const { settings } = loaded, recentLog = new RecentLog();
   let tracer = NO_TRACER;
-  const log = openLog(settings, loaded, settings.otelEnabled ? { currentSpan: () => tracer.current() } : {});
+  const log = openLog(settings, loaded, {
+    onLine: (line) => recentLog.add(line),
+    ...(settings.otelEnabled ? { currentSpan: () => tracer.current() } : {}),
+  });
   tracer = await startTracing(settings, { log, clock: SYSTEM_CLOCK });
-  return { log, tracer };
+  return { log, recentLog, tracer };
 }

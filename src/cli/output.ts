@@ -2,7 +2,7 @@
 import { EXIT } from "../runtime/exit.ts";
 import { writeOut } from "../runtime/process.ts";
 import type { ApiFlags } from "./api_commands.ts";
-import type { ApiClient } from "./client.ts";
+import { type ApiClient, ApiError } from "./client.ts";
 import { STREAM_VIEWS, viewAnything, VIEWS } from "./views.ts";
 
 /** How an answer is printed. */
@@ -36,25 +36,45 @@ function judge(answer: unknown): number {
   return status === "unhealthy" || intact === false ? EXIT.failed : EXIT.done;
 }
 
-/** Prints the lines of a stream as they come. Returns the exit code. */
+/** Prints the lines of a stream as they come. Returns the exit code. If it breaks off, its last item says so, as the API's own does. */
 export async function printLines(
   lines: AsyncIterable<string>,
   { name, format }: { name: string; format: Format },
 ): Promise<number> {
   const view = STREAM_VIEWS[name];
   if (format === "ndjson" || (format === "text" && !view)) {
-    for await (const line of lines) writeOut(`${line}\n`);
+    for await (const line of withEnd(lines)) writeOut(`${line}\n`);
   } else if (format === "json") {
     let separator = "[";
-    for await (const line of lines) {
-      writeOut(`${separator}${line}`);
-      separator = ",\n";
+    try {
+      for await (const line of withEnd(lines)) {
+        writeOut(`${separator}${line}`);
+        separator = ",\n";
+      }
+      if (separator === "[") writeOut("[]\n");
+    } finally {
+      if (separator !== "[") writeOut("]\n");
     }
-    writeOut(separator === "[" ? "[]\n" : "]\n");
   } else {
     await view!(parse(lines));
   }
   return EXIT.done;
+}
+
+/** The lines; an error after the first one is preceded by an item that says so. */
+async function* withEnd(lines: AsyncIterable<string>): AsyncGenerator<string> {
+  let hasBegun = false;
+  try {
+    for await (const line of lines) {
+      hasBegun = true;
+      yield line;
+    }
+  } catch (error) {
+    if (hasBegun && error instanceof ApiError) {
+      yield JSON.stringify({ error: { code: error.code, detail: error.message } });
+    }
+    throw error;
+  }
 }
 
 async function* parse(lines: AsyncIterable<string>): AsyncGenerator<Readonly<Record<string, unknown>>> {

@@ -10,6 +10,7 @@ import { addConfigCommand } from "./config.ts";
 import { addCompleteCommand, addTopCommand } from "./extra_commands.ts";
 import { addHealthCommand } from "./health.ts";
 import { addKeyCommand } from "./key.ts";
+import { addMetricsCommand } from "./metrics.ts";
 import { addOnceCommand } from "./once.ts";
 import { addRunCommand } from "./run.ts";
 import { addSloCommand } from "./slo.ts";
@@ -65,6 +66,7 @@ Exit codes: docs/cli.md.`,
   addOnceCommand(program, context);
   addHealthCommand(program, context);
   addSloCommand(program, context);
+  addMetricsCommand(program, context);
   addCheckCommand(program, context);
   addConfigCommand(program, context);
   addKeyCommand(program);

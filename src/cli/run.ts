@@ -30,14 +30,14 @@ Examples:
       if (!loaded) return;
       const { openObservers } = await NEEDS.observers();
       const { ListenError, runService } = await NEEDS.service();
-      const { log, tracer } = await openObservers(loaded);
+      const { log, recentLog, tracer } = await openObservers(loaded);
       try {
         context.exitCode = await runService({
           settings: loaded.settings,
           sourcesFile: loaded.sourcesFile,
           readSecret: loaded.readSecret,
           loadedFrom: loaded,
-          ...{ log, tracer },
+          ...{ log, recentLog, tracer },
           clock: SYSTEM_CLOCK,
           random: SYSTEM_RANDOM,
           signal: context.signal,

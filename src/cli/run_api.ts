@@ -56,12 +56,15 @@ export async function withClient(
     context.exitCode = EXIT.configuration;
     return;
   }
+  const client = new ApiClient(found.connection, context.signal);
   try {
-    context.exitCode = await act(new ApiClient(found.connection, context.signal));
+    context.exitCode = await act(client);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     writeErr(`error: ${error.message}\n`);
     context.exitCode = error.exitCode;
+  } finally {
+    client.close();
   }
 }
 

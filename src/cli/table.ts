@@ -16,21 +16,53 @@ const NO_LINES = Object.fromEntries(
 /** A value in a cell: `null` and `undefined` are `-`. */
 export type Cell = string | number | null | undefined;
 
-/** Formats rows below a head. On a terminal the last column is cut to what fits. */
+/**
+ * Formats rows below a head. On a terminal the last column is cut to what fits; where not even {@link NARROWEST} characters of it
+ * fit, each row is a block of lines instead: a name and a value each.
+ */
 export function formatTable(head: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const cells = rows.map((row) => row.map(textOf));
   const last = head.length - 1;
   const widths = head.slice(0, -1).map((text, at) => Math.max(text.length, ...cells.map((row) => row[at]!.length)));
   const rest = terminalSize().columns - widths.reduce((sum, width) => sum + width + GAP, 0);
   const isCut = isOutTerminal() && cells.some((row) => row[last]!.length > rest);
+  if (isCut && rest < NARROWEST) return formatBlocks(head, cells);
   const table = new Table({
     head: head.map((text) => paint("bold", text)),
     chars: { ...NO_LINES, middle: " ".repeat(GAP) },
     style: { "padding-left": 0, "padding-right": 0, head: [], border: [], compact: true },
-    ...(isCut ? { colWidths: [...widths.map(() => null), Math.max(NARROWEST, rest)] } : {}),
+    ...(isCut ? { colWidths: [...widths.map(() => null), rest] } : {}),
   });
   table.push(...cells);
   return `${table.toString().split("\n").map((line) => line.trimEnd()).join("\n")}\n`;
+}
+
+/** Empty values are left out. */
+function formatBlocks(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const width = Math.max(...head.map(({ length }) => length)), { columns } = terminalSize();
+  return rows.map((row) =>
+    row.map((value, at) => [head[at]!, value] as const).filter(([, value]) => value !== "-")
+      .map(([name, value]) =>
+        `${cutLine(`${paint("bold", name)}${" ".repeat(width - name.length + GAP)}${value}`, columns)}\n`
+      )
+      .join("")
+  ).join("\n");
+}
+
+/** A part of a line: a colour, or one character. */
+// deno-lint-ignore no-control-regex
+const PART = /\x1b\[[\d;]*m|./gsu;
+
+/** Cuts a line to a number of columns. Colours take no place, and stay. */
+export function cutLine(line: string, columns: number): string {
+  const parts = line.match(PART) ?? [];
+  if (parts.filter(isVisible).length <= columns) return line;
+  let left = columns - 1;
+  return parts.map((part) => !isVisible(part) ? part : --left >= 0 ? part : left === -1 ? "…" : "").join("");
+}
+
+function isVisible(part: string): boolean {
+  return !part.startsWith("\x1b");
 }
 
 /** A text of the service in one safe line. */

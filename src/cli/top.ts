@@ -10,7 +10,7 @@ import { findOffer, OFFERS } from "./catalog.ts";
 import { type ApiClient, ApiError } from "./client.ts";
 import type { CliContext } from "./context.ts";
 import { describeJob, hasEnded, type Job } from "./job_views.ts";
-import { formatNumber, formatTable, paint, textOf } from "./table.ts";
+import { cutLine, formatNumber, formatTable, paint, textOf } from "./table.ts";
 
 /** Time between two looks, in milliseconds. */
 const LOOK_MS = 1_000;
@@ -59,8 +59,9 @@ function explainFailure(error: unknown, { aborted }: AbortSignal): string {
 }
 
 function draw(text: string): void {
-  const { rows } = terminalSize();
-  const lines = text.trimEnd().split("\n").slice(0, rows - 1);
+  const { rows, columns } = terminalSize();
+  // A line that wraps would move the frame.
+  const lines = text.trimEnd().split("\n").slice(0, rows - 1).map((line) => cutLine(line, columns));
   writeOut(`${BEGIN}${lines.map((line) => `${line}\x1b[K`).join("\r\n")}\r\n${END}`);
 }
 

@@ -24,8 +24,8 @@ export function parseValue(name: string, text: string, { kind, members }: Member
   }
 }
 
-/** `90`, `90s`, `15m`, `2h`, `1d`: seconds. @throws ValueError */
-function parseSeconds(text: string): number {
+/** Parses a duration: `90`, `90s`, `15m`, `2h`, `1d`: seconds. @throws ValueError */
+export function parseSeconds(text: string): number {
   const [, digits, unit = "s"] = /^(\d{1,9})(s|m|min|h|d)?$/.exec(text) ?? [];
   if (digits === undefined) throw new ValueError("a duration such as 90s, 15m, 2h or 1d");
   return Number(digits) * SECONDS[unit]!;

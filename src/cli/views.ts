@@ -7,6 +7,7 @@ import type { BrowsedPage } from "../operations/browse.ts";
 import type { GroupsItem } from "../operations/groups.ts";
 import type { HistoryOutput } from "../operations/history.ts";
 import type { JournalOutput } from "../operations/journal.ts";
+import type { LogOutput } from "../operations/log.ts";
 import type { MessageRow } from "../operations/message_row.ts";
 import type { ReplicasReport } from "../operations/replicas.ts";
 import type { SearchItem } from "../operations/search.ts";
@@ -34,8 +35,11 @@ export const VIEWS: Readonly<Record<string, View>> = {
   browse: (answer) => viewPage(answer as BrowsedPage),
   show: (answer) => viewMessage(answer as ShownMessage),
   journal: (answer) => viewJournal(answer as JournalOutput),
+  log: (answer) => viewLog(answer as LogOutput),
   verify: (answer) => viewVerified(answer as VerifyOutput),
-  ...Object.fromEntries(["pause", "resume", "release", "replay_now"].map((name) => [name, viewOutcome])),
+  ...Object.fromEntries(
+    ["pause", "resume", "release", "replay_now", "return_oversize"].map((name) => [name, viewOutcome]),
+  ),
   jobs: (answer) => viewJobs(answer),
   ...Object.fromEntries(
     ["jobs_show", "jobs_confirm", "jobs_pause", "jobs_resume", "jobs_cancel"].map((name) => [name, viewJob]),
@@ -72,7 +76,8 @@ function viewStatus(status: Status, explained: ExplainOutput): string {
 }
 
 function viewExplained({ sources }: ExplainOutput): string {
-  return sources.map((source) => `${paint("bold", source.source)}\n${describeExplained(source)}`).join("\n");
+  return sources.map((source) => `${paint("bold", source.source)}\n${describeExplained(source)}${describeOpen(source)}`)
+    .join("\n");
 }
 
 function describeExplained(
@@ -90,8 +95,24 @@ function describeExplained(
   return `  ${textOf(sentence)}\n${done}${lines.join("")}`;
 }
 
+/** A line for each open gate: what it has seen. */
+function describeOpen({ gates }: ExplainOutput["sources"][number]): string {
+  return gates.filter(({ open }) => open).map((gate) =>
+    `  ${paint("green", "open")} ${gate.name}: ${describeGate(gate)}\n`
+  )
+    .join("");
+}
+
 function describeGate({ words, detail }: { words: string; detail: string }): string {
   return detail.includes(words) ? textOf(detail) : `${textOf(words)}. ${textOf(detail)}`;
+}
+
+function viewLog({ lines }: LogOutput): string {
+  if (lines.length === 0) return "No lines\n";
+  const colour = (level: string) => level === "WARNING" ? "yellow" : /INFO|DEBUG/.test(level) ? "dim" : "red";
+  return lines.map(({ at, level, event, message }) =>
+    `${at.replace("T", " ").slice(0, 19)} ${paint(colour(level), level)} ${event}: ${textOf(message)}\n`
+  ).join("");
 }
 
 function viewPage({ depth, movedOn, rows, newer, older }: BrowsedPage): string {

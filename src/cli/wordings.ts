@@ -30,6 +30,11 @@ const GIVEN: Readonly<Record<string, Given>> = {
   import: { args: ["file"], examples: ["import dead.jsonl --reason 'back again'", "import - < dead.jsonl"] },
   edit: { args: ["id"], examples: ["edit m_0123456789abcdef --payload @corrected.json --reason 'wrong host name'"] },
   journal: { examples: ["journal --message m_0123456789abcdef", "journal --kind audit --json"] },
+  log: { examples: ["log --level WARNING", "log --event moog_health"] },
+  return_oversize: {
+    words: "oversize return",
+    examples: ["oversize return --count 10 --reason 'the limit is higher now'"],
+  },
   verify: { words: "journal verify" },
   pause: { examples: ["pause --for 30m --reason 'Moogsoft is being upgraded'"] },
   replay_now: { words: "replay" },
@@ -56,6 +61,7 @@ export const GROUP_SUMMARIES: Readonly<Record<string, string>> = {
   dlq: "Look at the dead-letter queue of a source",
   dead: "Look at the dead list of a source",
   target: "Look at the list that a source replays to",
+  oversize: "Messages that were too large to read",
   jobs: "Plans and jobs: see, confirm, pause, cancel, undo",
 };
 

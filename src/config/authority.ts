@@ -1,6 +1,5 @@
-/** The file with the certificate authority that signed Moogsoft's certificate. */
+/** Files with the certificate authority of an HTTPS server: Moogsoft, or the API for commands. */
 import { X509Certificate } from "node:crypto";
-import { FIELDS } from "./fields.ts";
 import { errorName } from "./layers.ts";
 import { quote } from "./redact.ts";
 
@@ -12,9 +11,15 @@ export type Authority =
   | { readonly pem: string; readonly problem?: undefined }
   | { readonly pem?: undefined; readonly problem: string };
 
-/** Reads and checks the file, because the runtime silently accepts one without a certificate. Does not throw. */
-export function readAuthority(path: string, readFile: (path: string) => string): Authority {
-  const file = `${FIELDS.moogCaCertPath.variable} ${quote(path)}`;
+/**
+ * Reads and checks the file, because the runtime silently accepts one without a certificate. `name`: the variable or flag that names
+ * the file, for problems. Does not throw.
+ */
+export function readAuthority(
+  path: string,
+  { name, readFile }: { name: string; readFile: (path: string) => string },
+): Authority {
+  const file = `${name} ${quote(path)}`;
   let pem: string;
   try {
     pem = readFile(path);

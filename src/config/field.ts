@@ -1,5 +1,6 @@
 /** What a setting is, and the types of value that one can have. Pure. */
 import { parseRedisUrl, parseServers } from "./redis_url.ts";
+import { parseNetwork } from "./networks.ts";
 import { parsePairs } from "./pairs.ts";
 import { parseProxyUrl } from "./proxy.ts";
 import { Secret } from "../runtime/secret.ts";
@@ -347,6 +348,18 @@ export function origins(spec: Spec<readonly string[]>): Field<readonly string[]>
       if (value.trim().toLowerCase() === NONE) return [];
       const list = value.split(",").map((part) => part.trim());
       return list.every((one) => /^https?:/.test(one) && URL.parse(one)?.origin === one) ? list : undefined;
+    },
+  });
+}
+
+/** A comma-separated list of addresses and networks; empty when nothing is set. */
+export function networks(spec: Spec<readonly string[]>): Field<readonly string[]> {
+  return createField<readonly string[]>(spec, {
+    expected: `${NONE} or a comma-separated list of addresses and networks such as 10.1.2.3 or 10.0.0.0/8`,
+    parse(value) {
+      if (value.trim().toLowerCase() === NONE) return [];
+      const list = value.split(",").map((part) => part.trim());
+      return list.every((one) => parseNetwork(one) !== undefined) ? list : undefined;
     },
   });
 }

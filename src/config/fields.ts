@@ -17,6 +17,7 @@ import {
   host,
   httpUrl,
   integer,
+  networks,
   origins,
   pairs,
   proxyUrl,
@@ -657,6 +658,14 @@ export const FIELDS = {
     group: "API",
     doc: "Secret that an authenticating proxy sends with each request. Its user and groups are believed only with it.",
   }),
+  trustedProxyAddresses: networks({
+    variable: "REMEDIATION_TRUSTED_PROXY_ADDRESSES",
+    group: "API",
+    default: [],
+    doc:
+      "Comma-separated addresses and networks of that proxy, as this service sees them. Its headers are believed from " +
+      "nowhere else. Unset: the secret alone decides.",
+  }),
   trustedProxySecretHeader: headerName({
     variable: "REMEDIATION_TRUSTED_PROXY_SECRET_HEADER",
     group: "API",
@@ -694,6 +703,13 @@ export const FIELDS = {
     group: "Command line",
     default: "",
     doc: "Address of the API for commands, e.g. https://remediation.example.com. Default: the service on this machine.",
+  }),
+  clientCaCertPath: text({
+    variable: "REMEDIATION_CA_CERT_PATH",
+    group: "Command line",
+    default: "",
+    doc:
+      "File with the certificate authority (PEM) that signed the certificate of REMEDIATION_URL. Trusted in addition to public ones.",
   }),
   clientKey: secret({
     variable: "REMEDIATION_API_KEY",

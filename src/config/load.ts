@@ -299,6 +299,6 @@ export function readApiKeysFile(
 
 function checkMoogAuthority(settings: Settings, { readFile }: Layers): string[] {
   if (!usesMoogAuthority(settings)) return [];
-  const { problem } = readAuthority(settings.moogCaCertPath, readFile);
+  const { problem } = readAuthority(settings.moogCaCertPath, { name: FIELDS.moogCaCertPath.variable, readFile });
   return problem === undefined ? [] : [problem];
 }

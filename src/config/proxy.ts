@@ -8,6 +8,7 @@
  */
 import { BlockList, isIP } from "node:net";
 import type { Settings } from "./fields.ts";
+import { isInNetwork, parseNetwork } from "./networks.ts";
 
 /** The proxy for a URL, and the variable that names it. */
 export interface ChosenProxy {
@@ -65,12 +66,7 @@ function hostOf({ hostname }: URL): string {
 }
 
 function isLoopback(host: string): boolean {
-  return host === "localhost" || host.endsWith(".localhost") || isIn(LOOPBACK, host);
-}
-
-function isIn(list: BlockList, host: string): boolean {
-  const version = isIP(host);
-  return version !== 0 && list.check(host, version === 4 ? "ipv4" : "ipv6");
+  return host === "localhost" || host.endsWith(".localhost") || isInNetwork(LOOPBACK, host);
 }
 
 function covers(exception: string, { host, port }: { host: string; port: string }): boolean {
@@ -87,11 +83,7 @@ function isSameAddress(host: string, wanted: string): boolean {
   return isIP(host) === 6 && isIP(wanted) === 6 && hostOf(new URL(`http://[${wanted}]`)) === host;
 }
 
-function coversNetwork(network: string, host: string): boolean {
-  const [address = "", bits = ""] = network.split("/");
-  const version = isIP(address), longest = version === 4 ? 32 : 128;
-  if (version === 0 || version !== isIP(host) || !/^\d{1,3}$/.test(bits) || Number(bits) > longest) return false;
-  const list = new BlockList();
-  list.addSubnet(address, Number(bits), version === 4 ? "ipv4" : "ipv6");
-  return isIn(list, host);
+function coversNetwork(text: string, host: string): boolean {
+  const network = parseNetwork(text);
+  return network !== undefined && isInNetwork(network, host);
 }

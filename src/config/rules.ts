@@ -55,7 +55,7 @@ export function hasApi(
 /** Shortest secret of a trusted proxy, in characters. */
 const SHORTEST_PROXY_SECRET = 16;
 
-function checkApi({ apiKeys, trustedProxySecret, trustedProxyRoles }: Settings): ConfigIssue[] {
+function checkApi({ apiKeys, trustedProxySecret, trustedProxyRoles, trustedProxyAddresses }: Settings): ConfigIssue[] {
   const parsed = parseApiKeys(apiKeys?.reveal() ?? "", "list");
   const problems = parsed.ok ? [] : parsed.problems.map((one) => `${nameOf("apiKeys")} ${one}`);
   const roles = findRoleProblems(parsePairs(trustedProxyRoles) ?? []).map((one) =>
@@ -69,14 +69,21 @@ function checkApi({ apiKeys, trustedProxySecret, trustedProxyRoles }: Settings):
       ? [`${nameOf("trustedProxySecret")} is set but ${nameOf("trustedProxyRoles")} is not: set both`]
       : []),
   ];
-  const ignored = trustedProxySecret === null && trustedProxyRoles !== ""
-    ? [`${nameOf("trustedProxyRoles")} is ignored: ${nameOf("trustedProxySecret")} is not set`]
+  const useless = [
+    ...trustedProxyRoles === "" ? [] : ["trustedProxyRoles" as const],
+    ...trustedProxyAddresses.length === 0 ? [] : ["trustedProxyAddresses" as const],
+  ];
+  const ignored = trustedProxySecret === null
+    ? useless.map((key) => ({
+      ...{ kind: "warning" as const, keys: ["trustedProxySecret", key] as const },
+      text: `${nameOf(key)} is ignored: ${nameOf("trustedProxySecret")} is not set`,
+    }))
     : [];
   const keys = ["trustedProxySecret", "trustedProxyRoles"] as const;
   return [
     ...problems.map((text) => ({ kind: "problem" as const, keys: ["apiKeys"] as const, text })),
     ...proxy.map((text) => ({ kind: "problem" as const, keys, text })),
-    ...ignored.map((text) => ({ kind: "warning" as const, keys, text })),
+    ...ignored,
   ];
 }
 

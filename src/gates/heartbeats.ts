@@ -105,31 +105,41 @@ export class Heartbeats {
     }
   }
 
-  async #lookForNames(signal: AbortSignal): Promise<string[]> {
-    const { redis, clock, prefix } = this.#options;
-    const names = new Set<string>();
-    const maxBytes = Buffer.byteLength(prefix) + 1 + MAX_POD_BYTES;
-    for (const server of masters(redis)) {
-      let cursor = "0";
-      // Begin with one key: the length of the names is not known before the first reply.
-      for (let step = 1, count = 1; names.size < MAX_NAMES; step++) {
-        const scan = server.scanBuffer(cursor, "MATCH", `${escapeGlob(prefix)}:*`, "COUNT", count);
-        const [next, found] = await unlessAborted(scan, signal);
-        for (const name of found) if (name.length <= maxBytes) names.add(name.toString("latin1"));
-        const bytes = found.reduce((sum, name) => sum + name.length, 0);
-        count = bytes > LARGE_ANSWER_BYTES ? Math.max(1, count >> 2) : Math.min(SCAN_COUNT, count * 2);
-        cursor = String(next);
-        if (cursor === "0") break;
-        if (step % STEPS_IN_A_ROW === 0) await clock.sleep(PAUSE_MS, signal);
-      }
-    }
-    return [...names].slice(0, MAX_NAMES);
+  #lookForNames(signal: AbortSignal): Promise<string[]> {
+    return findNames(this.#options, signal);
   }
 
   #failure(error: unknown): "forbidden" | "failed" {
     this.#options.onRedisError?.(error);
     return redisErrorCode(error) === "NOPERM" ? "forbidden" : "failed";
   }
+}
+
+/**
+ * Finds keys `<prefix>:<pod>` by a scan in small steps, at most {@link MAX_NAMES} of them, as Latin-1: a name need not be UTF-8.
+ * Rejects with the client's errors, or if the signal aborts.
+ */
+export async function findNames(
+  { redis, clock, prefix }: Pick<HeartbeatsOptions, "redis" | "clock" | "prefix">,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const names = new Set<string>();
+  const maxBytes = Buffer.byteLength(prefix) + 1 + MAX_POD_BYTES;
+  for (const server of masters(redis)) {
+    let cursor = "0";
+    // Begin with one key: the length of the names is not known before the first reply.
+    for (let step = 1, count = 1; names.size < MAX_NAMES; step++) {
+      const scan = server.scanBuffer(cursor, "MATCH", `${escapeGlob(prefix)}:*`, "COUNT", count);
+      const [next, found] = await unlessAborted(scan, signal);
+      for (const name of found) if (name.length <= maxBytes) names.add(name.toString("latin1"));
+      const bytes = found.reduce((sum, name) => sum + name.length, 0);
+      count = bytes > LARGE_ANSWER_BYTES ? Math.max(1, count >> 2) : Math.min(SCAN_COUNT, count * 2);
+      cursor = String(next);
+      if (cursor === "0") break;
+      if (step % STEPS_IN_A_ROW === 0) await clock.sleep(PAUSE_MS, signal);
+    }
+  }
+  return [...names].slice(0, MAX_NAMES);
 }
 
 function escapeGlob(text: string): string {

@@ -54,8 +54,9 @@ export class MoogAccess {
   #readAuthority(): string | undefined {
     const { settings } = this.#options;
     if (!usesMoogAuthority(settings)) return undefined;
-    const { pem, problem } = readAuthority(settings.moogCaCertPath, readTextFile);
-    this.#tellTrouble(FIELDS.moogCaCertPath.variable, problem);
+    const name = FIELDS.moogCaCertPath.variable;
+    const { pem, problem } = readAuthority(settings.moogCaCertPath, { name, readFile: readTextFile });
+    this.#tellTrouble(name, problem);
     return pem ?? this.#last.caCert;
   }
 

@@ -38,6 +38,8 @@ export interface LogOptions {
   readonly format: "json" | "text";
   readonly podName: string;
   readonly version: string;
+  /** Is told each line that is written. Default: nobody is. */
+  readonly onLine?: (line: { atMs: number; level: LogLevel; event: string; message: string }) => void;
   /** Returns the current span; JSON lines carry its ids. Default: none. */
   readonly currentSpan?: () => SpanIds | undefined;
 }
@@ -57,6 +59,7 @@ function loggerNamed(name: string, options: LogOptions): Log {
     try {
       const message = typeof given === "string" ? given : given();
       const line = { level, name, event, message, fields };
+      options.onLine?.({ atMs: options.clock.nowMs(), level, event, message: escapeHidden(message) });
       options.write(`${formatSafely(line, options)}\n`);
     } catch {
       // A closed pipe or a full disk. Nothing can be done here.

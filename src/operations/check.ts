@@ -1,8 +1,10 @@
 /** Operation `check`: inspects an installation without changing it. */
+import { Buffer } from "node:buffer";
 import { MAX_LEASE_MS } from "../config/fields.ts";
 import { createProxyChoice } from "../config/proxy.ts";
 import { warnOfNoWebhook } from "../config/rules.ts";
 import { ConsumerGate } from "../gates/consumer.ts";
+import { findNames } from "../gates/heartbeats.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
 import { Teardown } from "../lifecycle/teardown.ts";
 import { needsMoogsoft } from "../mutt/built_in_sources.ts";
@@ -82,6 +84,7 @@ async function checkInstallation(given: CommandContext, { probe }: CheckInput): 
       ...describeVault(vault?.state()),
       ...await checkRedis(connections, { setups, rateKey, signal }),
       ...await checkConsumers(context, { connections, setups }),
+      ...connections.isReady() ? await checkWorkers(context, connections) : [],
       ...(probe && settings.moogWebhookUrl !== "" ? [await checkMoogsoft(context)] : []),
       ...judgeGates(await context.askHealth() ?? "", context.clock.nowMs()),
     ];
@@ -253,6 +256,28 @@ async function checkStamps({ reader }: RedisConnections, { policy }: SourceDefin
     `its consumer dead-letters messages without the member _remediation, so each arrival in ${dlq} counts as a return ` +
     `and no message can become poison: make the consumer keep the member`;
   return [{ level: "warning", subject: `source ${name}`, text }];
+}
+
+/** What precedes a worker's name in MUTT: its list of messages in hand, and its heartbeat. */
+const PROCESSING = "mutt:processing:", HEARTBEAT = "mutt:heartbeat:";
+
+/** Warns of workers of MUTT that hold messages and have no heartbeat. A list exists only while it holds some. Never rejects. */
+async function checkWorkers({ clock, signal }: CommandContext, { reader }: RedisConnections): Promise<CheckResult[]> {
+  try {
+    const lists = await findNames({ redis: reader, clock, prefix: PROCESSING.slice(0, -1) }, signal);
+    const lost = await Promise.all(lists.map(async (list) => {
+      const heartbeat = HEARTBEAT + list.slice(PROCESSING.length);
+      return await reader.exists(Buffer.from(heartbeat, "latin1")) === 0 ? [list] : [];
+    }));
+    return lost.flat().map((list) => ({
+      ...{ level: "warning", subject: "workers" },
+      text:
+        `${list} holds messages, but its worker has no heartbeat: leave it, the next worker to start puts them back`,
+    }));
+  } catch {
+    // What Redis refuses or cannot do is a finding of its own, and not every installation is MUTT's.
+    return [];
+  }
 }
 
 /** Requests each consumer's health page once, as its gate does. */

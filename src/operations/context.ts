@@ -13,6 +13,7 @@ import type { JobStore } from "../jobs/job_store.ts";
 import type { LiveSettings, MuttSharedSettings } from "../mutt/dynamic_keys.ts";
 import type { VaultSecrets } from "../mutt/vault.ts";
 import type { Log } from "../observability/log.ts";
+import type { RecentLog } from "../observability/recent_log.ts";
 import type { EditStore } from "../redis/edit_store.ts";
 import type { ListReader } from "../redis/list_reader.ts";
 import type { RedisConnections } from "../redis/connection.ts";
@@ -176,6 +177,7 @@ export interface ServiceContext extends OperationContext {
   readonly sources: () => readonly RunningSource[];
   /** Result of the last Vault request; default: Vault is not used. */
   readonly vault?: Pick<VaultSecrets, "state">;
+  readonly recentLog: Pick<RecentLog, "read">;
   readonly slos: { report(): SloReport };
   readonly journal: Pick<Journal, "record" | "query" | "follow" | "verify">;
 }

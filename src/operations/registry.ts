@@ -20,12 +20,14 @@ import { importMessages } from "./import.ts";
 import { history } from "./history.ts";
 import { journal } from "./journal.ts";
 import { explain } from "./explain.ts";
+import { log } from "./log.ts";
 import { once } from "./once.ts";
 import { pause } from "./pause.ts";
 import { release } from "./release.ts";
 import { replayNow } from "./replay_now.ts";
 import { replicas } from "./replicas.ts";
 import { resume } from "./resume.ts";
+import { returnOversize } from "./return_oversize.ts";
 import { search } from "./search.ts";
 import { show } from "./show.ts";
 import { slo } from "./slo.ts";
@@ -36,8 +38,8 @@ import { verify } from "./verify.ts";
 /** All operations. To add one, write its file and list it here. */
 export const OPERATIONS = [
   ...[status, explain, slo, history, replicas, settings] as const,
-  ...[browse, search, groups, show, exportMessages, journal, verify] as const,
-  ...[pause, resume, release, replayNow] as const,
+  ...[browse, search, groups, show, exportMessages, journal, verify, log] as const,
+  ...[pause, resume, release, replayNow, returnOversize] as const,
   ...[redrive, bury, revive, purge, edit, importMessages] as const,
   ...[jobs, jobsShow, jobsConfirm, jobsPause, jobsResume, jobsCancel, jobsUndo] as const,
   ...[check, config, once] as const,

@@ -12,10 +12,11 @@ import {
 import { RELEASED } from "../cycle/brake.ts";
 import type { RedisClient } from "./cluster.ts";
 import { wrongTypeError } from "./errors.ts";
-import { stateKey } from "./keys.ts";
+import { oversizeKey, stateKey } from "./keys.ts";
 import { loadScript, type Script } from "./scripts.ts";
 import pauseSource from "./scripts/pause_source.lua" with { type: "text" };
 import releaseBrake from "./scripts/release_brake.lua" with { type: "text" };
+import returnOversize from "./scripts/return_oversize.lua" with { type: "text" };
 import requestCycle from "./scripts/request_cycle.lua" with { type: "text" };
 
 /** The state of a source right before a change. */
@@ -25,15 +26,19 @@ export interface StateBefore {
   readonly nowMs: number;
 }
 
-/** Changes the state of one source. Calls reject with a `StoreError`, and none is retried; all are safe to repeat. */
+/** Changes the state of one source. Calls reject with a `StoreError`, and none is retried; all but the return of messages are safe to repeat. */
 export class SourceControl {
   readonly #state: string;
   readonly #pause: Script;
   readonly #release: Script;
   readonly #requestCycle: Script;
+  readonly #returnOversize: Script;
+  readonly #dlq: string;
 
   constructor(committer: RedisClient, dlq: string) {
+    this.#dlq = dlq;
     this.#state = stateKey(dlq);
+    this.#returnOversize = loadScript(committer, { name: "returnOversize", keys: 2, lua: returnOversize });
     this.#pause = loadScript(committer, { name: "pauseSource", keys: 1, lua: pauseSource });
     this.#release = loadScript(committer, { name: "releaseBrake", keys: 1, lua: releaseBrake });
     this.#requestCycle = loadScript(committer, { name: "requestCycle", keys: 1, lua: requestCycle });
@@ -58,6 +63,14 @@ export class SourceControl {
   /** Asks for a cycle without waiting for the interval. */
   requestCycle(): Promise<StateBefore> {
     return this.#call(this.#requestCycle, []);
+  }
+
+  /** Moves at most `most` oversize messages, the oldest first, to the newest end of the DLQ. Repeating it moves further ones. */
+  async returnOversize(most: number): Promise<{ moved: number; left: number }> {
+    const key = oversizeKey(this.#dlq), reply = await this.#returnOversize(key, this.#dlq, most);
+    if (!Array.isArray(reply)) throw wrongTypeError(`${key} or ${this.#dlq} is not a list`);
+    const [moved, left] = reply as [number, number];
+    return { moved, left };
   }
 
   async #call(script: Script, details: readonly (string | number)[]): Promise<StateBefore> {

@@ -103,8 +103,11 @@ export async function fetchStatus(request: FetchRequest): Promise<FetchOutcome> 
   }
 }
 
-/** Creates a client if a proxy or an authority is set; `undefined` means the runtime's default client. */
-function openClient({ proxy, caCert }: FetchRequest): Deno.HttpClient | undefined {
+/**
+ * Creates an HTTP client if a proxy or an authority is set; `undefined` means the runtime's default client. The caller closes
+ * it. Does no IO.
+ */
+export function openClient({ proxy, caCert }: Pick<FetchRequest, "proxy" | "caCert">): Deno.HttpClient | undefined {
   if (proxy === undefined && !caCert) return undefined;
   return Deno.createHttpClient({
     ...(proxy === undefined ? {} : { proxy: { url: proxy.href } }),
@@ -116,7 +119,7 @@ function openClient({ proxy, caCert }: FetchRequest): Deno.HttpClient | undefine
  * Error texts of the runtime (reqwest, hyper, rustls); the first match counts. Deno 2.9.6 and 2.6.10 use the same
  * texts.
  */
-const FAILURES: readonly (readonly [RegExp, FetchOutcome])[] = [
+const FAILURES: readonly (readonly [RegExp, Exclude<FetchOutcome, { kind: "answered" }>])[] = [
   [/UnknownIssuer/, { kind: "tls", flaw: "unknown_authority" }],
   [/CaUsedAsEndEntity/, { kind: "tls", flaw: "self_signed" }],
   [/certificate expired|\bExpired\b/, { kind: "tls", flaw: "expired" }],
@@ -134,8 +137,8 @@ const FAILURES: readonly (readonly [RegExp, FetchOutcome])[] = [
   }],
 ];
 
-/** Maps an error to its kind only: its text contains the URL with the query, so it must not be logged. */
-function readFailure(error: unknown): FetchOutcome {
+/** Maps an error of `fetch` to its kind only: its text contains the URL with the query, so it must not be shown. Never throws. */
+export function readFailure(error: unknown): Exclude<FetchOutcome, { kind: "answered" }> {
   const texts: string[] = [];
   for (let at = error; at instanceof Error; at = at.cause) texts.push(at.message);
   // Remove the URL, which could match a pattern.

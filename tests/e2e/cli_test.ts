@@ -191,6 +191,49 @@ test("top shows sources until q", async (scene) => {
   assert.ok(out.endsWith("\x1b[?25h\x1b[?1049l"), out);
 }, whyNotTerminal);
 
+/** What a terminal shows of a text, line by line. */
+function shownLines(out: string): string[] {
+  // deno-lint-ignore no-control-regex
+  return out.replaceAll(/\x1b\[[\d;]*m/g, "").replaceAll(/\x1b\[[\d;?]*[A-Za-z]/g, "\n").split(/[\r\n]+/);
+}
+
+test("at 40 columns a row is a block of lines that fit, and top fits too", async (scene) => {
+  await fill(scene);
+  const list = await scene.runOnTerminal(["dlq", "list"], [], { columns: 40 });
+  assert.equal(list.code, 0, list.err);
+  const lines = shownLines(list.out);
+  assert.equal(lines.filter((line) => /^id +m_[0-9a-f]{16}$/.test(line)).length, 5, list.out);
+  assert.deepEqual(lines.filter((line) => line.length > 40 && !line.includes(" --from ")), []);
+  const top = await scene.runOnTerminal(["top"], [[/alerter/, "q"]], { columns: 40 });
+  assert.equal(top.code, 0);
+  assert.deepEqual(shownLines(top.out).filter((line) => line.length > 40), []);
+}, whyNotTerminal);
+
+test("jobs follow says which gates hold a job", async (scene) => {
+  scene.moog.answerWith(503);
+  await fill(scene);
+  await waitUntil(async () => (await scene.run(["status"])).out.includes("closed downstream"), {
+    what: "the gate is closed",
+  });
+  const { job } = JSON.parse(
+    expectOk(await scene.run(["redrive", "--reason", "r", "--yes", "--detach", "--json"])).out,
+  );
+  const child = scene.start(["jobs", "follow", job.id]);
+  const reader = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
+  let err = "";
+  while (!err.includes("waits for")) {
+    const { done, value = "" } = await reader.read();
+    err += value;
+    assert.ok(!done, err);
+  }
+  assert.match(err, /waits for downstream: it answered 503 to the last/);
+  child.kill("SIGINT");
+  for (let part; !(part = await reader.read()).done;) err += part.value;
+  await child.stdout.cancel();
+  assert.equal((await child.status).code, 130);
+  assert.match(err, /The job goes on/);
+});
+
 test("plans and runs every verb with --yes, and undoes", async (scene) => {
   await fill(scene);
   const run = async (...args: string[]) => expectOk(await scene.run(args)).out;
@@ -271,7 +314,7 @@ test("Ctrl-C leaves a job running and says how to go on; then it is paused, resu
     "\x03",
   ]]);
   assert.equal(code, 130, out);
-  const [, id] = /The job goes on\. Follow it: mutt-remediation jobs follow (\S+) --source alerter/.exec(out)!;
+  const [, id] = /The job goes on\.\s+Follow it: mutt-remediation jobs follow (\S+) --source alerter/.exec(out)!;
   const is = (status: string) =>
     waitUntil(async () => (await scene.run(["jobs", "show", id!])).out.includes(`is ${status}`), {
       what: `the job is ${status}`,

@@ -3,13 +3,14 @@ import assert from "node:assert/strict";
 import denoJson from "../../deno.json" with { type: "json" };
 import { withoutStamps } from "../../src/message/envelope.ts";
 import { AS_DEPLOYED, Container, DEMO_IMAGE, engine, IMAGE, inspect, WRITABLE } from "../../testkit/container.ts";
+import { OperationsScene, walkPage } from "../../testkit/operations_scene.ts";
 import { startRedis, type TestRedis } from "../../testkit/redis.ts";
 import { waitUntil } from "../../testkit/wait.ts";
 
 const DLQ = "mutt:dlq:alerter", TARGET = "mutt:ingest_queue", DEAD = "mutt:dlq:dead";
 const MESSAGES = 5_000;
 
-function test(name: string, body: () => Promise<void>): void {
+function test(name: string, body: (t: Deno.TestContext) => Promise<void>): void {
   Deno.test({ name, ignore: IMAGE === "", fn: body });
 }
 
@@ -123,6 +124,34 @@ test("image: writes nothing even where it could", async () => {
   } finally {
     await redis.stop();
   }
+});
+
+test("image: every task of docs/operations.md is done by the program alone, without shell, redis-cli or jq", async (t) => {
+  await using scene = await OperationsScene.open(async (settings) => {
+    const ports = { health: freePort(), metrics: freePort(), api: freePort() };
+    const container = await Container.start({
+      // As the folder of the local key is mounted in Kubernetes.
+      flags: [...AS_DEPLOYED, "--tmpfs=/run/mutt-remediation:mode=1777"],
+      env: {
+        ...settings,
+        ...{ HEALTH_PORT_REMEDIATION: String(ports.health), METRICS_PORT_REMEDIATION: String(ports.metrics) },
+        REMEDIATION_API_PORT: String(ports.api),
+      },
+    });
+    const isUp = () => fetch(`http://127.0.0.1:${ports.health}/health`).then((response) => response.ok, () => false);
+    await waitUntil(isUp, { what: "the container is healthy", timeoutMs: 30_000 })
+      .catch(async (error) => assert.fail(`${error.message}\n${await container.logs()}`));
+    const [program] = (await inspect("image", IMAGE)).Config.Entrypoint!;
+    return {
+      ...{ healthPort: ports.health, metricsPort: ports.metrics },
+      run: async (args, env) => {
+        const { code, stdout: out, stderr: err } = await container.exec([program!, ...args], env);
+        return { code, out, err };
+      },
+      [Symbol.asyncDispose]: () => container[Symbol.asyncDispose](),
+    };
+  });
+  await walkPage(t, scene);
 });
 
 test("demo image: runs the mock Moogsoft that compose.yaml has, on a read-only root", async () => {

@@ -11,7 +11,9 @@ import { pause } from "../../src/operations/pause.ts";
 import { release } from "../../src/operations/release.ts";
 import { replayNow } from "../../src/operations/replay_now.ts";
 import { resume } from "../../src/operations/resume.ts";
+import { returnOversize } from "../../src/operations/return_oversize.ts";
 import { StoreError } from "../../src/redis/errors.ts";
+import { oversizeKey } from "../../src/redis/keys.ts";
 import { SourceControl } from "../../src/redis/source_control.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import {
@@ -218,6 +220,7 @@ function context(engine: Engine, actions: NewEntry[] = []): OperatorContext & { 
     slos: { report: () => assert.fail() },
     replicas: { list: () => assert.fail() },
     inForce: () => assert.fail(),
+    recentLog: { read: () => assert.fail() },
     actor: { name: "ann", role: "operator" },
     correlationId: null,
     journal: { ...NO_JOURNAL, record: (action) => Promise.resolve(void actions.push(action)) },
@@ -229,6 +232,27 @@ async function run<Result>(engine: Engine, call: () => Promise<Result>): Promise
   await engine.connections.waitUntilReady(PATIENT_MS);
   return await call();
 }
+
+Deno.test("return_oversize: puts the oldest back at the newest end, at most as many as asked, and says what is left", async () => {
+  await using engine = createEngine(server());
+  const oversize = oversizeKey(DLQ), actions: NewEntry[] = [], given = context(engine, actions), source = "alerter";
+  await server().seedList(oversize, ["o1", "o2", "o3"]);
+  await server().seedList(DLQ, ["d1", "d2"]);
+  const first = await run(engine, () => returnOversize.run(given, { source, count: 2, reason: "a higher limit" }));
+  assert.match(first.result, /^2 put back, 1 left; messages over 1000000 bytes /);
+  assert.deepEqual(await server().readTexts(DLQ), ["d1", "d2", "o1", "o2"]);
+  assert.deepEqual(await server().readTexts(oversize), ["o3"]);
+  const next = await run(engine, () => returnOversize.run(given, { source, count: 100, reason: "all" }));
+  assert.match(next.result, /^1 put back, 0 left/);
+  assert.deepEqual(await server().readTexts(DLQ), ["d1", "d2", "o1", "o2", "o3"]);
+  assert.deepEqual(actions.map((action) => action.kind === "operation" && action.operation), [
+    "return_oversize",
+    "return_oversize",
+  ]);
+  await server().client().set(oversize, "no list");
+  await assert.rejects(run(engine, () => returnOversize.run(given, { source, reason: "x" })), { code: "WRONGTYPE" });
+  assert.equal(await server().depth(DLQ), 5);
+});
 
 Deno.test("operations: pause, resume and replay_now say what they did, are recorded, and wake the loop", async () => {
   await using engine = createEngine(server());

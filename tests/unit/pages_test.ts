@@ -114,7 +114,7 @@ Deno.test("pages: name only files of the repository, routes, metrics and log eve
       }
     }
   }
-  const events = RUNBOOK.match(/(?<=\[system\] |grep ' |event `)\w+(?=: |`)/g) ?? [];
+  const events = RUNBOOK.match(/(?<=WARNING |--event |event `)\w+(?=: |`|\n)/g) ?? [];
   assert.ok(events.length >= 3);
   for (const event of events) assert.ok(SOURCES.includes(`"${event}"`), event);
 });

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { messageId } from "../../../src/message/message_id.ts";
+import { parseNetwork } from "../../../src/config/networks.ts";
 import { Secret } from "../../../src/runtime/secret.ts";
 import { ROLES } from "../../../src/config/api_keys.ts";
 import { API_ROOT, createRoutes } from "../../../src/api/routes.ts";
@@ -201,13 +202,30 @@ Deno.test("guesses: from the fifth wrong key on an address must wait; a right on
   assert.match(await api.metrics.render(), /api_auth_failures_total\{reason="rate_limited"\} 1\n/);
 });
 
+const PROXY = {
+  ...{ secret: new Secret("proxy-secret-0123456789"), addresses: [] },
+  ...{ secretHeader: "x-proxy-secret", userHeader: "x-user", groupsHeader: "x-groups" },
+  roles: new Map([["noc", "viewer"], ["sre", "operator"]] as const),
+};
+
+Deno.test("proxy: is believed from its addresses only, whatever the secret, and keys from anywhere", async () => {
+  const headers = { "x-proxy-secret": "proxy-secret-0123456789", "x-user": "ann", "x-groups": "noc" };
+  const cases: readonly (readonly [addresses: readonly string[], status: number])[] = [
+    [["127.0.0.1"], 200],
+    [["10.0.0.0/8", "127.0.0.0/8"], 200],
+    [["10.0.0.0/8", "fd00::/8"], 401],
+    [["127.0.0.2", "::1"], 401],
+  ];
+  for (const [addresses, status] of cases) {
+    const { api } = start({ proxy: { ...PROXY, addresses: addresses.map((text) => parseNetwork(text)!) } });
+    await using _ = api;
+    assert.equal((await api.ask("GET", "/api/v1/thing", { headers })).status, status, addresses.join());
+    assert.equal((await api.ask("GET", "/api/v1/thing", { key: viewer })).status, 200);
+  }
+});
+
 Deno.test("proxy: its user is believed only with the secret, has the highest role of its groups, and needs this origin", async () => {
-  const proxy = {
-    secret: new Secret("proxy-secret-0123456789"),
-    ...{ secretHeader: "x-proxy-secret", userHeader: "x-user", groupsHeader: "x-groups" },
-    roles: new Map([["noc", "viewer"], ["sre", "operator"]] as const),
-  };
-  const { api, deeds } = start({ proxy });
+  const { api, deeds } = start({ proxy: PROXY });
   await using _ = api;
   const put = (headers: Record<string, string>) =>
     api.ask("PUT", "/api/v1/thing", { headers: { ...SAME, ...headers } });

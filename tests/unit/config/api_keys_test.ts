@@ -47,6 +47,7 @@ Deno.test("settings: problems of keys and proxy are told at the start, with the 
       REMEDIATION_API_KEYS_FILE: "/keys",
       REMEDIATION_TRUSTED_PROXY_SECRET: "short",
       REMEDIATION_TRUSTED_PROXY_ROLES: "sre=root",
+      REMEDIATION_TRUSTED_PROXY_ADDRESSES: "10.0.0.0/33",
       REMEDIATION_API_CORS_ORIGINS: "https://a.example/path",
       REMEDIATION_API_PORT: "8087",
     },
@@ -61,6 +62,7 @@ Deno.test("settings: problems of keys and proxy are told at the start, with the 
       /REMEDIATION_API_KEYS_FILE "\/keys" line 1: is not name:role:digest/,
       /REMEDIATION_TRUSTED_PROXY_SECRET has fewer than 16 characters/,
       /REMEDIATION_TRUSTED_PROXY_ROLES: the role of group "sre"/,
+      /REMEDIATION_TRUSTED_PROXY_ADDRESSES "10.0.0.0\/33" is not none or .* networks/,
       /REMEDIATION_API_CORS_ORIGINS .*origins/,
       /HEALTH_PORT_REMEDIATION and REMEDIATION_API_PORT are both 8087/,
     ]
