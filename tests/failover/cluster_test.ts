@@ -80,7 +80,7 @@ for (const [what, signal] of [["dies", "SIGKILL"], ["hangs", "SIGSTOP"]] as cons
     const before = await cluster.owner(DLQ);
     await before.kill(signal);
     assert.notEqual((await engine.moved()).replayed, COUNT, "it was in the middle");
-    await waitUntil(async () => await cluster.owner(DLQ).catch(() => before) !== before, {
+    await waitUntil(async () => await cluster.owner(DLQ) !== before, {
       what: "the replica has taken over",
       timeoutMs: FAILOVER_MS,
     });
