@@ -60,9 +60,13 @@ export class TestCluster implements AsyncDisposable {
     return client;
   }
 
-  /** Finds the node that owns a key's slot, as the answering nodes report it. */
+  /** Finds the node that owns a key's slot, as the answering nodes report it, once one says that the cluster works. */
   async owner(key: string): Promise<TestRedis> {
-    const port = ownerOf(await this.#askAny("SLOTS") as SlotRange[], calculateSlot(key));
+    const slots = await waitUntil(() => this.#askAny(), {
+      what: "a node of the cluster answers that it works",
+      timeoutMs: 20_000,
+    });
+    const port = ownerOf(slots, calculateSlot(key));
     return this.nodes.find((node) => node.port === port)!;
   }
 
@@ -125,14 +129,14 @@ export class TestCluster implements AsyncDisposable {
     });
   }
 
-  /** Asks the first node that answers and reports a working cluster. */
-  async #askAny(subcommand: "SLOTS"): Promise<unknown> {
+  /** Asks the first node that answers and reports a working cluster; `null`: none does. */
+  async #askAny(): Promise<SlotRange[] | null> {
     for (const node of this.nodes) {
       const client = this.client(node);
       const info = await withinASecond(client.cluster("INFO")).catch(() => "");
-      if (String(info).includes("cluster_state:ok")) return await client.cluster(subcommand);
+      if (String(info).includes("cluster_state:ok")) return await client.call("CLUSTER", "SLOTS") as SlotRange[];
     }
-    throw new Error("No node of the cluster answers that it works");
+    return null;
   }
 }
 

@@ -104,8 +104,8 @@ const TOO_MANY_CLIENTS = /max number of clients/i;
 /** Failed TLS handshakes: codes of node:tls, texts of rustls, and the text of Deno 2.6 (`write UNKNOWN`). */
 const NO_TLS =
   /\bERR_(?:TLS|SSL|OSSL)_|\bCERT_|SELF_SIGNED_CERT|UNABLE_TO_(?:VERIFY|GET)_|received fatal alert|corrupt message|write UNKNOWN/;
-/** ioredis 6: `Command.js` (command), `Redis.js` (`connect ETIMEDOUT`, `Socket timeout`). */
-const TIMED_OUT = /Command timed out|Socket timeout|\bETIMEDOUT\b/;
+/** ioredis 6: `Command.js` (command), `Redis.js` (`connect ETIMEDOUT`, `Socket timeout`), `utils/index.js` (slot map). */
+const TIMED_OUT = /Command timed out|Socket timeout|\bETIMEDOUT\b|^timeout$/;
 /**
  * ioredis 6 (`Redis.js`, `event_handler.js`, `MaxRetriesPerRequestError.js`), codes of node:net and node:dns, and
  * Deno's text for sockets.

@@ -101,6 +101,8 @@ const RANGES_FROM = 5_000;
 const PAGE_BYTES = 1_048_576;
 /** Reads of a search towards older messages, where pops move a message, and then towards newer ones. */
 const READS_DOWN = 20, READS_UP = 5;
+/** Most searches of the whole range while messages come back between its reads. */
+const MOST_SWEEPS = 5;
 /** Messages of the first LRANGE while no size is known, and when the last messages were small. */
 const FIRST_AT_ONCE = 32, MOST_AT_ONCE = 128, SMALL_BYTES = 4_096;
 
@@ -278,12 +280,14 @@ export class ListReader {
     let end = await this.#findEnd(list, watermark);
     const ranges = end > this.#rangesFrom ? this.#openRanges(list) : null;
     try {
-      let reading = this.#readOn(list, [], { bounds, signal, ranges });
+      let isFirst = true, reading = this.#readOn(list, [], { bounds, signal, ranges });
       while (!signal?.aborted) {
         const { rows, depth, shift, movedOn } = await reading;
         // All that was seen has left, and others may have come back: where the end is now is not known from before.
         if (movedOn) end = watermark ? await this.#findEnd(list, watermark) : depth;
-        else end -= shift;
+        // Messages may have come back since the end was found.
+        else end = isFirst && !watermark ? depth : end - shift;
+        isFirst = false;
         const isLast = rows.length === 0 || rows.at(-1)!.place >= end;
         const within = isLast ? rows.filter(({ place }) => place <= end) : rows;
         if (within.length === 0) return;
@@ -409,26 +413,50 @@ export class ListReader {
     return null;
   }
 
-  /** Reads from a place towards older messages, then towards newer ones; with `isWhole`, then all older ones that are left. */
+  /**
+   * Reads from a place towards older messages, then towards newer ones. In between, pops may move a message from the newer ones to
+   * the older ones; with `isWhole`, all of them are then read in one direction.
+   */
   async *#searchAround(
     list: ListName,
     { near, isWhole }: { near: number; isWhole: boolean },
   ): AsyncGenerator<readonly ListRow[]> {
-    let lowest = near;
-    const read = async (place: number, direction: Direction) => {
-      const { rows } = await this.#read(list, { place, direction, ...LOOK_BOUNDS });
-      if (direction === "older") lowest = (rows.at(-1)?.place ?? 1) - 1;
-      return rows;
-    };
-    for (let reads = 0; reads < READS_DOWN && lowest >= 1; reads++) yield await read(lowest, "older");
-    let highest = near;
-    for (let reads = 0; reads < READS_UP; reads++) {
-      const rows = await read(highest + 1, "newer");
-      if (rows.length === 0) break;
+    const read = async (place: number, direction: Direction) =>
+      (await this.#read(list, { place, direction, ...LOOK_BOUNDS })).rows;
+    for (let reads = 0, lowest = near; reads < READS_DOWN && lowest >= 1; reads++) {
+      const rows = await read(lowest, "older");
       yield rows;
-      highest = rows.at(-1)!.place;
+      lowest = (rows.at(-1)?.place ?? 1) - 1;
     }
-    while (isWhole && lowest >= 1) yield await read(lowest, "older");
+    let highest = near, isAtEnd = false;
+    for (let reads = 0; reads < READS_UP && !isAtEnd; reads++) {
+      const rows = await read(highest + 1, "newer");
+      yield rows;
+      isAtEnd = rows.length === 0;
+      highest = rows.at(-1)?.place ?? highest;
+    }
+    if (isWhole) yield* this.#sweep(list, isAtEnd ? 0 : highest);
+  }
+
+  /**
+   * Reads from a place (0: the newest) to the oldest message. Pops move a message the same way, so none is missed. Messages that
+   * come back move it the other way: then it begins again.
+   */
+  async *#sweep(list: ListName, from: number): AsyncGenerator<readonly ListRow[]> {
+    for (let sweeps = 0; sweeps < MOST_SWEEPS; sweeps++) {
+      let place = from, above: readonly ListRow[] | null = null;
+      do {
+        const { rows } = await this.#read(list, { place, direction: "older", ...LOOK_BOUNDS, least: 2 });
+        yield rows;
+        const [first] = rows;
+        if (!first) return;
+        // Read again: the last one of the read before, or after pops a newer one of it.
+        if (above !== null && !above.some((row) => row.equals(first))) break;
+        above = rows;
+        place = rows.at(-1)!.place;
+      } while (place > 1);
+      if (place <= 1) return;
+    }
   }
 
   async #read(

@@ -263,7 +263,7 @@ withRedis("MoogsoftGate: probes after the lease when the prober died", async (se
   const redis = server.client();
   await withMoog({ status: 200 }, async (_moog, url) => {
     await new SharedProbe({ redis, cacheMs: 60_000, leaseMs: 300 }).claim(plainKey(url));
-    const { gate } = createGate(redis, { url, timeoutMs: 200 });
+    const { gate } = createGate(redis, { url, timeoutMs: PATIENT_MS });
     gate.ask();
     await gate.whenKnown();
     strictEqual(gate.ask().reason, "healthy");

@@ -11,6 +11,7 @@ import { startRedis, type TestRedis } from "../../testkit/redis.ts";
 import { MASTER, SentinelTrio } from "../../testkit/sentinel.ts";
 import { startService } from "../../testkit/service.ts";
 import { certificateFiles, freePort, tlsConfig } from "../../testkit/tls.ts";
+import { PATIENT_MS, waitUntil } from "../../testkit/wait.ts";
 
 const PASSWORD = "p@ss:w/o?r#d%[é]", ENCODED = encodeURIComponent(PASSWORD);
 const USERS = [`user default on >${PASSWORD} ~* &* +@all`, `user who on >${PASSWORD} ~* &* +@all`];
@@ -29,11 +30,12 @@ const BESIDE: RedisAddress = {
 };
 
 /** Who is logged in where, as `user database`; or why nobody is. */
-async function connect(url: string, { timeoutMs = 10_000 }: { timeoutMs?: number } = {}): Promise<string> {
+async function connect(url: string, { isRefused = false }: { isRefused?: boolean } = {}): Promise<string> {
   const deps = { clock: SYSTEM_CLOCK, random: SYSTEM_RANDOM, log: recordLog().log, onReconnect() {} };
   const connections = new RedisConnections({ ...BESIDE, url: new Secret(url) }, deps);
   try {
-    if (!await connections.waitUntilReady(timeoutMs)) return connections.lastFailure();
+    if (isRefused) return await waitUntil(() => connections.lastFailure(), { what: "it is known why nobody is" });
+    if (!await connections.waitUntilReady(PATIENT_MS)) return connections.lastFailure();
     const info = String(await connections.reader.call("CLIENT", "INFO"));
     return `${/ user=(\S+)/.exec(info)?.[1]} ${/ db=(\d+)/.exec(info)?.[1]}`;
   } finally {
@@ -73,7 +75,7 @@ Deno.test("REDIS_URL: logs in as whom it names, where it says, whatever else is 
       });
     }
     await t.step("a wrong password is refused, and not shown", async () => {
-      const failure = await connect(`redis://who:wrong-one@127.0.0.1:${redis.port}`, { timeoutMs: 700 });
+      const failure = await connect(`redis://who:wrong-one@127.0.0.1:${redis.port}`, { isRefused: true });
       assert.match(failure, /^WRONGPASS invalid/);
       assert.ok(!failure.includes("wrong-one"));
     });

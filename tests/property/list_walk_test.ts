@@ -87,6 +87,41 @@ Deno.test("ListReader.walk: sees every message that stays once, whatever happens
   );
 });
 
+/** Applies a change before each read by the script. */
+function changeBeforeReads({ client }: ChangingList, change: () => Promise<void>): void {
+  const commands = client as unknown as Record<string, (...given: unknown[]) => Promise<unknown>>;
+  const read = commands.readListBuffer!.bind(client);
+  commands.readListBuffer = async (...given) => {
+    await change();
+    return await read(...given);
+  };
+}
+
+Deno.test("ListReader.walk: sees every message that stays once, whatever happens between two of its reads", async () => {
+  const none = { kind: "none" as const, count: 0 };
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 0, max: 500 }),
+      fc.integer({ min: 1, max: 40 }),
+      fc.array(CHANGE, { maxLength: 40 }),
+      async (count, size, changes) => {
+        const list = new ChangingList(), reader = createReader(list, false);
+        const first = await list.fill(count), seen: string[] = [], left = [...changes];
+        changeBeforeReads(list, () => list.apply(left.shift() ?? none));
+        for await (const { rows } of reader.walk("dlq", { bounds: { messages: size, bytes: 10_000 } })) {
+          seen.push(...rows.map(({ bytes }) => String(bytes)));
+        }
+        assertSeen(seen.filter((message) => message.startsWith("message")), first, list.gone);
+      },
+    ),
+    {
+      numRuns: 60,
+      // Messages came back, so the one that was seen last is further up. While it is searched for, pops move it down past the search.
+      examples: [[86, 1, [none, none, { kind: "back", count: 5 }, none, { kind: "pop", count: 5 }]]],
+    },
+  );
+});
+
 Deno.test("ListReader.page: cursors see every message that stays once, until the list has moved on", async () => {
   await fc.assert(
     fc.asyncProperty(

@@ -51,6 +51,7 @@ const cases: [string, string][] = [
   ["Cluster isn't ready and enableOfflineQueue options is false", "CONNECTION"],
   ["WRONGTYPE Operation against a key holding the wrong kind of value", "WRONGTYPE"],
   ["Command timed out", "TIMEOUT"],
+  ["timeout", "TIMEOUT"],
   ["connect ETIMEDOUT", "TIMEOUT"],
   ["Socket timeout. Expecting data, but didn't receive any in 100ms.", "TIMEOUT"],
   ["Connection is closed.", "CONNECTION"],
