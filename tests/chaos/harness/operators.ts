@@ -204,7 +204,8 @@ export class Operators {
   }
 
   async #postOnce(path: string, body: unknown, headers: Record<string, string>): Promise<Reply | null> {
-    const service = this.#world.random.pick(this.#instances());
+    const all = this.#instances(), listening = all.filter((service) => service.events("listening").length > 0);
+    const service = this.#world.random.pick(listening.length > 0 ? listening : all);
     try {
       await service.ports();
       const url = `http://127.0.0.1:${service.events("listening")[0]!.api_port}`;
