@@ -14,8 +14,9 @@ export interface CommandGrant {
   readonly without: string | null;
 }
 
-/** Files of the scripts that only jobs and other verbs of operators run: without their commands, automatic replay works. */
-export const JOB_SCRIPTS = /(_job|(sweep|restore|return|add|stage)_chunk|edit_message|return_oversize)\.lua$/;
+/** Files of the scripts that only what operators ask for runs: without their commands, automatic replay works. */
+export const JOB_SCRIPTS =
+  /(_job|(sweep|restore|return|add|stage)_chunk|edit_message|return_oversize|claim_request)\.lua$/;
 
 /** Every command that the service sends or its scripts call; Redis checks the ACL for both. */
 export const COMMAND_GRANTS: readonly CommandGrant[] = [
@@ -30,7 +31,8 @@ export const COMMAND_GRANTS: readonly CommandGrant[] = [
   },
   {
     commands: ["lmove", "rpoplpush", "rpush", "lset", "persist", "zadd", "zrange", "zrem"],
-    why: "Jobs of operators. `lset` for edits, `rpush` for the undo of a burial, and on Redis 6.0 instead of `lmove`.",
+    why:
+      "Jobs of operators. `lset` for edits, `rpush` for the undo of a burial, and on Redis 6.0 instead of `lmove`. The sorted sets also bound the answers that the API keeps.",
     without: "a job stops where it needs one; automatic replay works",
   },
   { commands: ["zcount"], why: "The pace.", without: null },

@@ -311,19 +311,19 @@ export function stampsOf(bytes: Uint8Array) {
 const STAMPS = ["_remediation", "failed_at", "_retry_count", "shedding_reason"];
 
 /**
- * The bytes of a message without its stamps, for the oracle. Opens an envelope (three members, the payload last)
- * first. An unreadable message counts unchanged.
+ * The bytes of a message without its stamps and these other members, for the oracle. Opens an envelope (three members, the payload
+ * last) first. An unreadable message counts unchanged.
  */
-export function coreOf(bytes: Uint8Array): string {
+export function coreOf(bytes: Uint8Array, others: readonly string[] = []): string {
   const reading = read(bytes);
   if ("problem" in reading) return `bytes ${bytes.toHex()}`;
   const { members } = reading.object;
   const names = members.map(({ name }) => name).join(), payload = members[2]?.value;
   if (payload?.kind === "string") {
-    if (names === "failed_at,_remediation,payload") return coreOf(encode(payload.text));
-    if (names === "failed_at,_remediation,payload_b64") return coreOf(Uint8Array.fromBase64(payload.text));
+    if (names === "failed_at,_remediation,payload") return coreOf(encode(payload.text), others);
+    if (names === "failed_at,_remediation,payload_b64") return coreOf(Uint8Array.fromBase64(payload.text), others);
   }
-  return `object ${new TextDecoder().decode(splice(reading, { cut: STAMPS, append: "" }))}`;
+  return `object ${new TextDecoder().decode(splice(reading, { cut: [...STAMPS, ...others], append: "" }))}`;
 }
 
 function encode(text: string): Uint8Array {

@@ -19,12 +19,12 @@ import { createId } from "../runtime/random.ts";
 import { Authenticator, type Caller, type TrustedProxy } from "./authenticate.ts";
 import { parseBody, readBody } from "./body.ts";
 import { type EventFeed, EventHub } from "./events.ts";
-import { readIdempotencyKey, type RequestStore, runOnce } from "./idempotency.ts";
+import { readIdempotencyKey, RepeatableRequests, type RequestEnd, type RequestStore } from "./idempotency.ts";
 import { readInput } from "./input.ts";
 import type { KeyRing } from "./key_ring.ts";
 import { streamItems } from "./ndjson.ts";
 import { CORRELATION_PATTERN, describeApi, NDJSON_TYPE } from "./openapi.ts";
-import { Problem, PROBLEM_TYPE, problemDocument, PROBLEMS } from "./problem.ts";
+import { Problem, PROBLEM_TYPE, type ProblemCode, problemDocument, PROBLEMS } from "./problem.ts";
 import { RefusalLog } from "./refusal_log.ts";
 import { API_ROOT, createRoutes, type Route } from "./routes.ts";
 import { Sessions, transportOf } from "./session.ts";
@@ -67,7 +67,7 @@ export interface ApiOptions {
 
 interface Env {
   Bindings: { visit: Visit };
-  Variables: { correlationId: string; route: string; caller: Caller };
+  Variables: { correlationId: string; route: string; caller: Caller; outlivesClient?: boolean };
 }
 type Ctx = Context<Env>;
 type Answer = (c: Ctx) => Promise<Response> | Response;
@@ -90,7 +90,10 @@ const OPERATION_PROBLEMS = {
   conflict: "conflict",
   stale: "stale",
   unavailable: "unavailable",
+  unrecorded: "unrecorded",
 } as const satisfies Record<OperationErrorCode, keyof typeof PROBLEMS>;
+/** Failures that may not happen again: a repeated request runs again. */
+const PASSING: readonly ProblemCode[] = ["rate_limited", "unavailable", "internal"];
 
 /** Answers requests. {@link Api.stop} ends the streams. */
 export class Api {
@@ -104,10 +107,12 @@ export class Api {
   readonly #stop = new AbortController();
   /** Connections of streams and writes. */
   readonly #staying = new Set<Visit>();
+  readonly #requests: RepeatableRequests;
 
   constructor(options: ApiOptions) {
     const { clock, log, keys, proxy, metrics, store } = options;
     this.#options = options;
+    this.#requests = new RepeatableRequests({ store, clock });
     this.#sessions = new Sessions({ keys, clock, sharedSecret: (proposal) => store.sessionSecret(proposal) });
     this.#refusals = new RefusalLog({ clock, log });
     const onFailure = (reason: AuthFailure) => metrics.apiAuthFailures.inc({ reason });
@@ -122,7 +127,7 @@ export class Api {
     this.handler = (request, visit) => app.fetch(request, { visit });
   }
 
-  /** Ends every stream, and waits briefly until their connections are closed. */
+  /** Ends every stream and running request, and waits briefly until their connections are closed. */
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#hub.stop();
@@ -133,7 +138,10 @@ export class Api {
         else signal.addEventListener("abort", () => resolve(), { once: true });
       })
     );
-    await Promise.race([Promise.all(ends), this.#options.clock.sleep(STOP_MS, over.signal)]);
+    await Promise.race([
+      Promise.all([...ends, this.#requests.whenOver()]),
+      this.#options.clock.sleep(STOP_MS, over.signal),
+    ]);
     over.abort();
   }
 
@@ -232,25 +240,41 @@ export class Api {
     const caller = await this.#authenticate(c);
     this.#auth.requireRole(caller, route.operation.role);
     const { upload } = route.http, key = route.isWrite ? readIdempotencyKey(c.req.raw.headers) : null;
-    if (upload || route.operation.stream) return await this.#run(c, route, {});
+    const { signal } = c.env.visit;
+    if (upload || route.operation.stream) return await this.#run(c, route, { body: {}, signal });
     const bytes = await readBody(c.req.raw);
     const body = parseBody(bytes, c.req.raw.headers);
-    const run = () => this.#run(c, route, body);
-    if (key === null) return await run();
+    if (key === null) return await this.#run(c, route, { body, signal });
     const request = { key, actor: caller.actor.name, method: c.req.method, url: c.req.path + search(c), body: bytes };
-    return await runOnce(this.#options.store, request, () => run().catch((error) => this.#refuse(c, error)));
+    return await this.#requests.run(request, () => this.#finish(c, route, body));
   }
 
-  async #run(c: Ctx, route: Route, body: Readonly<Record<string, unknown>>): Promise<Response> {
+  /** Runs a write to its end, whether its client waits or not. */
+  async #finish(c: Ctx, route: Route, body: Readonly<Record<string, unknown>>): Promise<RequestEnd> {
+    c.set("outlivesClient", true);
+    try {
+      return { response: await this.#run(c, route, { body, signal: this.#stop.signal }), isFinal: true };
+    } catch (error) {
+      const problem = this.#toProblem(c, error);
+      return { response: this.#refuse(c, problem), isFinal: !PASSING.includes(problem.code) };
+    }
+  }
+
+  /** `signal`: aborted when the client has gone, if that ends the operation. */
+  async #run(
+    c: Ctx,
+    route: Route,
+    { body, signal: left }: { body: Readonly<Record<string, unknown>>; signal: AbortSignal },
+  ): Promise<Response> {
     const { operation, http } = route, input = this.#readInput(c, route, body);
     const isStream = operation.stream === true || http.upload !== undefined;
-    // A plan counts every message: with millions that takes longer than the limit. Without a free place it must be quicker.
+    // A plan counts every message, which may take longer than the limit. Without a free place it must be quicker.
     if (isStream || route.isWrite) {
       const stays = this.#stay(c.env);
       if (isStream && !stays) throw busy();
     }
     const gone = new AbortController();
-    const signal = AbortSignal.any([c.env.visit.signal, this.#stop.signal, gone.signal]);
+    const signal = AbortSignal.any([left, this.#stop.signal, gone.signal]);
     const { actor } = c.get("caller"), correlationId = c.get("correlationId");
     const context = this.#options.contextFor({ actor, correlationId, signal });
     const output = await operation.run(context, input);
@@ -372,7 +396,8 @@ export class Api {
       return new Problem(OPERATION_PROBLEMS[known.code], known.message, { problems, headers });
     }
     const correlation_id = c.get("correlationId");
-    if (!c.env.visit.signal.aborted) {
+    // An operation that is ended because its client has gone may fail in any way.
+    if (c.get("outlivesClient") || !c.env.visit.signal.aborted) {
       this.#options.log.error("api_bug", `${c.get("route")} failed`, { correlation_id, error });
     }
     return new Problem("internal", "This is a bug: the log has more under this correlation id");

@@ -12,12 +12,14 @@ export const PROBLEMS = {
   not_found: { status: 404, title: "Not found" },
   method_not_allowed: { status: 405, title: "Method not allowed" },
   conflict: { status: 409, title: "The current state does not allow this" },
+  in_progress: { status: 409, title: "The request still runs" },
   stale: { status: 412, title: "What was seen has changed" },
   too_large: { status: 413, title: "The body is too large" },
   media_type: { status: 415, title: "The media type is not supported" },
   key_reused: { status: 422, title: "The idempotency key belongs to another request" },
   rate_limited: { status: 429, title: "Too many wrong keys" },
   internal: { status: 500, title: "Internal error" },
+  unrecorded: { status: 500, title: "Done, but perhaps not in the journal" },
   unavailable: { status: 503, title: "Not available at the moment" },
 } as const satisfies Record<OperationErrorCode, unknown> & Record<string, { status: number; title: string }>;
 /** One of the codes. */

@@ -236,8 +236,16 @@ function openApi(
     teardown.add("the API's streams", () => api.stop());
     return api;
   };
-  let loaded: ReturnType<typeof load> | undefined;
-  const handler: Handler = async (request, visit) => await (await (loaded ??= load())).handler(request, visit);
+  let loading: ReturnType<typeof load> | undefined;
+  const handler: Handler = async (request, visit) => {
+    const mine = loading ??= load();
+    // After a failure, the next request tries again.
+    const api = await mine.catch((error) => {
+      if (loading === mine) loading = undefined;
+      throw error;
+    });
+    return await api.handler(request, visit);
+  };
   try {
     const port = server.open({
       ...{ bindAddress, port: settings.apiPort, portVariable: FIELDS.apiPort.variable },

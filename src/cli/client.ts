@@ -44,6 +44,9 @@ export type Input = Readonly<Record<string, unknown>>;
 
 /** Code of an {@link ApiError} for a service that accepts the connection and does not answer. Asking again would wait again. */
 const LATE = "late";
+/** Code of the API for a write that still runs, and the pause until its answer is asked for again, in milliseconds. */
+const RUNS_STILL = "in_progress", ASK_AGAIN_MS = 1_000;
+
 /** A client of one API. Close it after the last request. */
 export class ApiClient {
   readonly #connection: Connection;
@@ -66,16 +69,22 @@ export class ApiClient {
     return this.#connection.url;
   }
 
-  /** Runs an operation. A write whose answer is lost is sent once more: its key makes sure that it runs once. @throws {ApiError} */
+  /**
+   * Runs an operation. A write whose answer is lost is sent once more, and one that still runs is asked for until it is answered: its
+   * key makes sure that it runs once. @throws {ApiError}
+   */
   async run(offer: Offer, input: Input): Promise<unknown> {
-    const request = this.#compose(offer, input);
-    const isRepeatable = !(request.init.body instanceof ReadableStream);
-    let response: Response;
-    try {
-      response = await this.#send(request);
-    } catch (error) {
-      if (!isRepeatable || this.#signal.aborted || !(error instanceof ApiError) || error.code !== null) throw error;
-      response = await this.#send(request);
+    const request = this.#compose(offer, input), isUpload = request.init.body instanceof ReadableStream;
+    let response: Response | null = null, isRepeated = isUpload;
+    while (response === null) {
+      try {
+        response = await this.#send(request);
+      } catch (error) {
+        if (this.#signal.aborted || !(error instanceof ApiError)) throw error;
+        if (error.code === RUNS_STILL) await SYSTEM_CLOCK.sleep(ASK_AGAIN_MS, this.#signal);
+        else if (isRepeated || error.code !== null) throw error;
+        else isRepeated = true;
+      }
     }
     try {
       return await response.json();

@@ -34,6 +34,8 @@ export interface RunningJob {
   /** Names of the gates that an admin overrides for it, in words; empty: none. */
   readonly overrides: string;
   readonly phase: JobPhase;
+  /** Whether the state names a phase that this program knows. If not, another client has written it, and no move fits it. */
+  readonly isPhaseKnown: boolean;
   readonly isPaused: boolean;
   readonly isCancelled: boolean;
   /** Messages that the sweep has still to pass; 0: it is over. */
@@ -69,7 +71,7 @@ export function parseRunningJob(text: (name: string) => string, whole: (name: st
     planned: whole("jobPlanned"),
     list: text("jobList") === "dead" ? "dead" : "dlq",
     overrides: text("jobOverrides"),
-    phase: phase ?? "restore",
+    ...{ phase: phase ?? "restore", isPhaseKnown: phase !== undefined },
     isPaused: text("jobPaused") === "1",
     isCancelled: text("jobCancelled") === "1" || verb === undefined || phase === undefined,
     left: whole("jobLeft"),

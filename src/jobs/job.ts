@@ -1,21 +1,12 @@
 /** A job: its states, and how Redis keeps it. Pure. */
 import { JOB_LISTS, JOB_VERBS, type JobList, type JobVerb } from "../cycle/running_job.ts";
 import { type GateName, hasTrait } from "../gates/gate.ts";
-import type { Selection } from "../message/selection.ts";
+import type { Selection, Watermark } from "../message/selection.ts";
 
 /** The states of a job: planned → running ⇄ paused → done, cancelled or failed. A plan that is not started expires. */
 export const JOB_STATUSES = ["planned", "running", "paused", "done", "cancelled", "failed"] as const;
 /** One of {@link JOB_STATUSES}. */
 export type JobStatus = (typeof JOB_STATUSES)[number];
-
-/** Marks the end of a list at the plan: what arrives later is not touched. */
-export interface Watermark {
-  /** Messages in the list. */
-  readonly depth: number;
-  /** Size in bytes and SHA-1 of the newest message; 0 and empty if the list was empty or that message was too large to read. */
-  readonly newestBytes: number;
-  readonly newestDigest: string;
-}
 
 /** What a job did. */
 export interface JobResult {

@@ -7,7 +7,7 @@
  * - At most {@link MAX_JOBS} jobs of a source are kept.
  */
 import { JOB_FIELDS, type JobList, parseRunningJob, type RunningJob } from "../cycle/running_job.ts";
-import { MAX_SELECTED_IDS } from "../message/selection.ts";
+import { MAX_SELECTED_IDS, type Watermark } from "../message/selection.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import type { RedisClient } from "../redis/cluster.ts";
 import { throwStoreError, unknownAnswer } from "../redis/errors.ts";
@@ -18,15 +18,7 @@ import { loadScript, type Script } from "../redis/scripts.ts";
 import askJob from "../redis/scripts/ask_job.lua" with { type: "text" };
 import planJob from "../redis/scripts/plan_job.lua" with { type: "text" };
 import startJob from "../redis/scripts/start_job.lua" with { type: "text" };
-import {
-  type Job,
-  JOB_HASH_FIELDS,
-  type JobResult,
-  parseJob,
-  plannedFields,
-  type PlannedJob,
-  type Watermark,
-} from "./job.ts";
+import { type Job, JOB_HASH_FIELDS, type JobStatus, parseJob, plannedFields, type PlannedJob } from "./job.ts";
 
 /** Time until a plan expires, and until the rest of an ended job does, in milliseconds. */
 export const PLAN_EXPIRES_MS = 3_600_000, JOB_EXPIRES_MS = 7 * 24 * 3_600_000;
@@ -36,6 +28,8 @@ export const TRASH_EXPIRES_MS = JOB_EXPIRES_MS + 24 * 3_600_000;
 const CLAIM_EXPIRES_MS = 30 * 24 * 3_600_000;
 /** Most jobs of a source that are kept. */
 export const MAX_JOBS = 100;
+/** The states of jobs that may be removed. */
+const REMOVABLE: readonly JobStatus[] = ["planned", "done", "cancelled", "failed"];
 
 /**
  * The results of starting a job. All except `ok` changed nothing; `busy`: another job runs; `missing`: the plan, or what it has
@@ -126,14 +120,10 @@ export class JobStore {
     return answer(reply, START_RESULTS);
   }
 
-  /** Ends a planned job that was done in one step, so that it never runs. `by`: name of the operator who confirmed it. */
-  async end(id: string, { by, result }: { by: string; result: JobResult }): Promise<void> {
-    const key = jobKey(this.#policy.dlq, id), [seconds, micros] = await this.#redis.time().catch(throwStoreError);
-    const nowMs = Math.floor(Number(seconds) * 1_000 + Number(micros) / 1_000);
-    const instants = { startedAtMs: nowMs, endedAtMs: nowMs };
-    await this.#redis.hset(key, { status: "done", startedBy: by, ...instants, result: JSON.stringify(result) })
-      .catch(throwStoreError);
-    await this.#redis.pexpire(key, JOB_EXPIRES_MS).catch(throwStoreError);
+  /** Forgets a plan that was not started. Safe to call twice. */
+  async forget(id: string): Promise<void> {
+    const { dlq } = this.#policy, status = await this.#redis.hget(jobKey(dlq, id), "status").catch(throwStoreError);
+    if (status === "planned") await this.#drop([id]);
   }
 
   /** Pauses, resumes or cancels the running job. @returns false if it is not running, or its cancellation has begun */
@@ -146,20 +136,27 @@ export class JobStore {
     return list === "dead" ? this.#policy.dead : this.#policy.dlq;
   }
 
-  /** Removes the oldest jobs beyond the bound that do not run, and the ids of expired ones. Safe to call at any time. */
+  /**
+   * Removes the oldest jobs beyond the bound that do not run, and the ids of expired ones. A job of another version of this program,
+   * whose state is not known here, stays. Safe to call at any time.
+   */
   async prune(): Promise<void> {
     const { dlq } = this.#policy, redis = this.#redis;
     const ids = await redis.zrange(jobsKey(dlq), 0, "-1").catch(throwStoreError);
-    const jobs = await Promise.all(ids.map((id) => this.get(id)));
+    const states = await Promise.all(ids.map((id) => redis.hget(jobKey(dlq, id), "status"))).catch(throwStoreError);
     const surplus = Math.max(0, ids.length - MAX_JOBS);
-    const removed = ids.filter((_, i) => {
-      const job = jobs[i];
-      return !job || (i < surplus && job.status !== "running" && job.status !== "paused");
-    });
-    if (removed.length === 0) return;
+    await this.#drop(ids.filter((_, i) => {
+      const status = states[i] ?? null;
+      return status === null || (i < surplus && REMOVABLE.some((one) => one === status));
+    }));
+  }
+
+  async #drop(ids: readonly string[]): Promise<void> {
+    if (ids.length === 0) return;
+    const { dlq } = this.#policy, redis = this.#redis;
     await Promise.all([
-      redis.zrem(jobsKey(dlq), ...removed),
-      ...removed.map((id) => redis.pexpire(jobKey(dlq, id), 0)),
+      redis.zrem(jobsKey(dlq), ...ids),
+      ...ids.map((id) => redis.pexpire(jobKey(dlq, id), 0)),
     ]).catch(throwStoreError);
   }
 }

@@ -1,9 +1,9 @@
 /** Decides about one chunk of a sweep: how much of it belongs to the job, and what is picked. Pure. */
 import type { Buffer } from "node:buffer";
 import type { Chunk } from "../cycle/chunk.ts";
+import type { Watermark } from "../message/selection.ts";
 import { sha1 } from "../redis/sample.ts";
 import type { Sweep } from "../redis/sweep_store.ts";
-import type { Watermark } from "./job.ts";
 
 /**
  * The newest message of the plan is looked for only if at most this many messages are left by their count: before that, an equal

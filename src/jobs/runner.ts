@@ -18,14 +18,15 @@ import type { Log } from "../observability/log.ts";
 import { StoreError, wrongTypeError } from "../redis/errors.ts";
 import type { ReadBudget } from "../redis/read_budget.ts";
 import type { JobStores } from "../redis/source_store.ts";
-import type { JobMove, JobMoveResult } from "../redis/sweep_store.ts";
+import type { Addition, JobMove, JobMoveResult } from "../redis/sweep_store.ts";
 import { type Account, noteOf } from "../replay/account.ts";
 import type { Leadership } from "../replay/leadership.ts";
 import type { StoppedBy, TurnOutcome } from "../replay/outcome.ts";
 import type { ReplaySettings, SourceReplay, TurnOptions } from "../replay/source_replay.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import { buryChunk } from "./bury.ts";
-import { type Job, type JobResult, type JobStatus, overriddenGates } from "./job.ts";
+import { type Job, type JobStatus, overriddenGates } from "./job.ts";
+import { describeResult, resultOf } from "./job_result.ts";
 import { JOB_EXPIRES_MS, type JobStore, PLAN_EXPIRES_MS, TRASH_EXPIRES_MS } from "./job_store.ts";
 import type { CreatePicker, Picker } from "./picker.ts";
 import { revivedMessage } from "./revive.ts";
@@ -43,6 +44,8 @@ const LOOK_MS = 1_000;
 const SOON_MS = 20;
 /** First and longest pause after a failure, in milliseconds. */
 const RETRY_MS = 1_000, MAX_RETRY_MS = 30_000;
+/** Moves in a row that change nothing, after which the log says so: more than other clients of the lists cause. */
+const STUCK_AFTER = 10;
 
 /** The verbs that drain the job's own list to the target, and all verbs that a runner knows. */
 const DRAINS: readonly JobVerb[] = ["redrive", "revive"],
@@ -118,7 +121,8 @@ interface Rest {
   readonly nextInMs: number;
 }
 
-const GO_ON: Rest = { by: "job", nextInMs: 0 }, AGAIN: Rest = { by: "job", nextInMs: SOON_MS };
+/** The job goes on; a move was refused; the list that a move takes from is empty. */
+const GO_ON: Rest = { by: "job", nextInMs: 0 }, AGAIN: Rest = { by: "job", nextInMs: SOON_MS }, EMPTY = "empty";
 
 /** Runs a source's job. One turn at a time. */
 export class JobRunner {
@@ -129,6 +133,8 @@ export class JobRunner {
   #unsettled: Unsettled | null = null;
   #depth = 0;
   #failures = 0;
+  /** Turns in a row that ended because a move was refused. */
+  #refusals = 0;
 
   constructor(policy: SourcePolicy, deps: JobRunnerDeps) {
     this.#policy = policy;
@@ -185,10 +191,23 @@ export class JobRunner {
     const { closed } = await this.#deps.gates.ask();
     const held = closed.find(({ name }) => hasTrait(name, "isOnEverySource") && hasTrait(name, "blocksStart"));
     if (held) return this.#outcome(heldBy(held));
+    if (!job.isPhaseKnown) return this.#outcome(await this.#cancel(job));
     const work = this.#work ??= await this.#begin(job);
     if (!work.stores.isReady()) return this.#outcome({ by: "redis", nextInMs: SOON_MS });
     if (job.phase === "act" && DRAINS.includes(job.verb)) return await this.#drain(job, work, signal);
-    return this.#outcome(await this.#advance(job, work, signal));
+    return this.#outcome(this.#paced(await this.#advance(job, work, signal), job));
+  }
+
+  /** Waits longer and longer for moves that are refused: another client may have changed the job's state, so that none can run. */
+  #paced(rest: Rest, { id }: RunningJob): Rest {
+    this.#refusals = rest === AGAIN ? this.#refusals + 1 : 0;
+    if (this.#refusals === STUCK_AFTER) {
+      const text =
+        `Remediation: job ${id} does not advance: its lists change all the time, or its state was changed; cancel it`;
+      this.#deps.log.warning("job_stuck", text, { source: this.#policy.name, job: id });
+    }
+    if (this.#refusals === 0) return rest;
+    return { by: "job", nextInMs: Math.min(SOON_MS * 2 ** Math.min(this.#refusals - 1, 15), MAX_RETRY_MS) };
   }
 
   async #begin(running: RunningJob): Promise<Work> {
@@ -254,8 +273,7 @@ export class JobRunner {
   }
 
   async #cancel({ id }: RunningJob): Promise<Rest> {
-    await this.#deps.jobs.request(id, "cancel");
-    return GO_ON;
+    return await this.#deps.jobs.request(id, "cancel") ? GO_ON : AGAIN;
   }
 
   /** The limit has been lowered since the sweep, so a picked message cannot be read. It can still be put back. */
@@ -289,45 +307,40 @@ export class JobRunner {
 
   /** Puts back what is on the shelf; of a cancelled job, then what it had picked. */
   async #restore(job: RunningJob, work: Work, signal: AbortSignal): Promise<Rest> {
-    const { clock, settings } = this.#deps, { sweep } = work.stores, endsAtMs = clock.monotonicMs() + TURN_MS;
-    const { record, nowMs } = await this.#deps.look(), readAtMs = clock.monotonicMs();
-    if (record.job?.phase !== job.phase || record.job.id !== work.id) return GO_ON;
-    const phase = job.phase === "sweep" ? "restore" : job.phase;
-    const next = record.job.isCancelled ? "back" : "act", keepMs = trashOf(work.job) === null ? 0 : TRASH_EXPIRES_MS;
-    let sequence = record.sequence;
-    do {
-      const move = this.#createMove(sequence, nowMs + clock.monotonicMs() - readAtMs);
-      const bounds = { messages: CHUNK_MESSAGES, bytes: settings().chunkBytes };
-      const restoring = sweep.restore({ ...move, ...bounds, phase, next, keepMs });
-      const left = await this.#answered(restoring, { resolve: () => sweep.resolveLost(move.id) });
-      if (typeof left === "string") {
-        this.#hasMoved(left);
-        return AGAIN;
-      }
-      if (left === 0) {
-        if (phase === "back") return await this.#finishCancelled(work);
-        return phase === "act" ? await this.#finish(work, { status: "done", trashMs: 0 }) : GO_ON;
-      }
-      sequence = String(Number(sequence) + 1);
-    } while (!signal.aborted && clock.monotonicMs() < endsAtMs);
-    return GO_ON;
+    const phase = job.phase === "sweep" ? "restore" : job.phase, next = job.isCancelled ? "back" : "act";
+    const keepMs = trashOf(work.job) === null ? 0 : TRASH_EXPIRES_MS;
+    const move = (bounds: Addition) => work.stores.sweep.restore({ ...bounds, phase, next, keepMs });
+    const rest = await this.#moveAll(job, work, { move, signal });
+    if (rest !== EMPTY) return rest;
+    if (phase === "back") return await this.#finishCancelled(work);
+    return phase === "act" ? await this.#finish(work, { status: "done", trashMs: 0 }) : GO_ON;
   }
 
   /** Adds what an import has staged to the DLQ. */
   async #add(job: RunningJob, work: Work, signal: AbortSignal): Promise<Rest> {
-    const { clock, settings } = this.#deps, { sweep } = work.stores, endsAtMs = clock.monotonicMs() + TURN_MS;
+    const rest = await this.#moveAll(job, work, { move: (bounds) => work.stores.sweep.add(bounds), signal });
+    return rest === EMPTY ? await this.#finish(work, { status: "done", trashMs: 0 }) : rest;
+  }
+
+  /** Repeats a move that reads nothing, until the turn is over or nothing is left. `move` returns how many messages are left. */
+  async #moveAll(
+    job: RunningJob,
+    { id, stores: { sweep } }: Work,
+    { move, signal }: { move: (bounds: Addition) => Promise<number | JobMoveResult>; signal: AbortSignal },
+  ): Promise<Rest | typeof EMPTY> {
+    const { clock, settings } = this.#deps, endsAtMs = clock.monotonicMs() + TURN_MS;
     const { record, nowMs } = await this.#deps.look(), readAtMs = clock.monotonicMs();
-    if (record.job?.phase !== job.phase || record.job.id !== work.id) return GO_ON;
+    if (record.job?.phase !== job.phase || record.job.id !== id) return GO_ON;
     let sequence = record.sequence;
     do {
-      const move = this.#createMove(sequence, nowMs + clock.monotonicMs() - readAtMs);
-      const adding = sweep.add({ ...move, messages: CHUNK_MESSAGES, bytes: settings().chunkBytes });
-      const left = await this.#answered(adding, { resolve: () => sweep.resolveLost(move.id) });
+      const next = this.#createMove(sequence, nowMs + clock.monotonicMs() - readAtMs);
+      const moving = move({ ...next, messages: CHUNK_MESSAGES, bytes: settings().chunkBytes });
+      const left = await this.#answered(moving, { resolve: () => sweep.resolveLost(next.id) });
       if (typeof left === "string") {
         this.#hasMoved(left);
         return AGAIN;
       }
-      if (left === 0) return await this.#finish(work, { status: "done", trashMs: 0 });
+      if (left === 0) return EMPTY;
       sequence = String(Number(sequence) + 1);
     } while (!signal.aborted && clock.monotonicMs() < endsAtMs);
     return GO_ON;
@@ -335,14 +348,16 @@ export class JobRunner {
 
   /** Drains the job's own list to the target. Only this asks all gates. */
   async #drain(job: RunningJob, work: Work, signal: AbortSignal): Promise<TurnOutcome> {
-    if (job.picked === 0) return this.#outcome(await this.#finish(work, { status: "done", trashMs: 0 }));
+    if (job.picked === 0) {
+      return this.#outcome(this.#paced(await this.#finish(work, { status: "done", trashMs: 0 }), job));
+    }
     const isFirst = !work.hasBegun && job.replayed + job.dead === 0;
     const outcome = await work.replay.runOnce({ begin: isFirst ? "now" : "due", signal });
     if (outcome.began || !isFirst) work.hasBegun = true;
     const snapshot = work.replay.lastSnapshot();
     const isEmpty = snapshot?.depth === 0 && outcome.stoppedBy === "empty" && !work.replay.hasUnsettled();
     if (isEmpty && snapshot.record.job?.id === work.id) {
-      const rest = await this.#finish(work, { status: "done", trashMs: 0 });
+      const rest = this.#paced(await this.#finish(work, { status: "done", trashMs: 0 }), job);
       return { ...outcome, nextInMs: rest.nextInMs };
     }
     return { ...outcome, nextInMs: Math.min(outcome.nextInMs, LOOK_MS) };
@@ -428,7 +443,7 @@ export class JobRunner {
     const move = this.#createMove(sequence, nowMs);
     const tell = () => {
       this.#deps.account.tellMoves();
-      const detail = describe(result);
+      const detail = describeResult(result);
       this.#deps.note({ kind: "job", source: this.#policy.name, job: id, actor: by, verb, state: status, detail });
       this.#deps.log.info("job_ended", `Remediation: job ${id} of ${by} (${verb}) is ${status}: ${detail}`, {
         ...{ source: this.#policy.name, job: id, verb, by, status, ...result },
@@ -506,27 +521,4 @@ function heldBy({ name, retryInMs }: GateStatus): Rest {
 /** Id of the job whose trash this one brings back; `null`: it does not. */
 function trashOf(job: Job | null): string | null {
   return job?.undoes?.verb === "purge" ? job.undoes.id : null;
-}
-
-function resultOf(
-  { verb, planned, swept, picked, replayed, dead, returned }: RunningJob,
-  status: JobStatus,
-): JobResult {
-  if (verb === "import") {
-    return { swept: 0, picked: planned, replayed: 0, dead: 0, trashed: planned - swept, returned: 0, imported: swept };
-  }
-  // An undo of a purge picks nothing.
-  const left = Math.max(0, picked - replayed - dead - returned);
-  return {
-    ...{ swept, picked, replayed, dead },
-    trashed: status === "done" && (verb === "purge" || verb === "undo") ? left : 0,
-    returned: returned + (status === "done" ? 0 : left),
-  };
-}
-
-function describe({ swept, picked, replayed, dead, trashed, returned, imported }: JobResult): string {
-  if (imported !== undefined) return `${imported} of ${picked} messages added to the DLQ`;
-  const parts = [["replayed", replayed], ["to the dead list", dead], ["to the trash", trashed], ["put back", returned]];
-  const moved = parts.filter(([, count]) => count !== 0).map(([text, count]) => `${count} ${text}`);
-  return [...(swept > 0 ? [`${picked} of ${swept} messages picked`] : []), ...moved].join(", ") || "nothing was picked";
 }

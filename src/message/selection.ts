@@ -18,6 +18,18 @@ export interface Selection {
   readonly buriedBy?: string;
 }
 
+/** Marks the end of a list at the plan: what arrives later is not touched. */
+export interface Watermark {
+  /** Messages in the list. */
+  readonly depth: number;
+  /** Size in bytes and SHA-1 of the newest message; 0 and empty if the list was empty or that message was too large to read. */
+  readonly newestBytes: number;
+  readonly newestDigest: string;
+}
+
+/** The watermark of a job that sweeps nothing. */
+export const NO_SWEEP: Watermark = { depth: 0, newestBytes: 0, newestDigest: "" };
+
 /** Most ids of a selection. */
 export const MAX_SELECTED_IDS = 10_000;
 

@@ -17,7 +17,7 @@ export function operationEntry({ name, role }: Actor, facts: OperationFacts): Ne
   };
 }
 
-/** Records what was done. @throws OperationError `unavailable` that says so, if Redis may not have kept the entry */
+/** Records what was done. @throws OperationError `unrecorded`, if Redis may not have kept the entry */
 export async function recordDone(
   { actor, journal, correlationId }: Pick<OperatorContext, "actor" | "journal" | "correlationId">,
   facts: Omit<OperationFacts, "correlationId">,
@@ -27,6 +27,6 @@ export async function recordDone(
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     const detail = `done (${facts.result}), but perhaps not in the journal: ${describeStoreError(error)}`;
-    throw new OperationError("unavailable", detail);
+    throw new OperationError("unrecorded", detail);
   }
 }

@@ -1,8 +1,8 @@
 /** Counts the messages that a job would take, as its run decides. */
 import Type, { type Static } from "typebox";
-import type { Watermark } from "../jobs/job.ts";
 import { canBePicked } from "../jobs/picker.ts";
 import { GroupTable } from "../message/group_table.ts";
+import type { Watermark } from "../message/selection.ts";
 import type { MessageView } from "../message/message_view.ts";
 import type { LookedSource } from "./looked_source.ts";
 import { describeRow, MESSAGE_ROW, type MessageRow } from "./message_row.ts";
@@ -79,9 +79,8 @@ export async function takeCensus(
   const { source, selection } = open;
   const tally = new Tally(source, selection.atMs);
   let scanned = 0, oversize = 0, ofOthers = 0;
-  const until = watermark && { watermark: { depth: watermark.depth, digest: watermark.newestDigest } };
   if (watermark?.depth !== 0) {
-    for await (const chunk of scan(open, { signal, ...until })) {
+    for await (const chunk of scan(open, { signal, ...watermark && { watermark } })) {
       const picked = chunk.matching.filter((view) => canBePicked(view, selection));
       const large = chunk.matching.filter((view) => view.bytes === null).length;
       scanned = chunk.scanned;

@@ -8,11 +8,10 @@
  */
 import { Buffer } from "node:buffer";
 import Type, { type Static } from "typebox";
-import type { Watermark } from "../jobs/job.ts";
 import { PLAN_EXPIRES_MS } from "../jobs/job_store.ts";
 import { type ExportedMessage, ExportParser, type ParsedExport } from "../message/export_format.ts";
 import type { PlacedMessage } from "../message/message_view.ts";
-import { MAX_SELECTED_IDS } from "../message/selection.ts";
+import { MAX_SELECTED_IDS, NO_SWEEP } from "../message/selection.ts";
 import { createId } from "../runtime/random.ts";
 import { type Census, Tally } from "./census.ts";
 import { requireRole } from "./require_role.ts";
@@ -29,8 +28,8 @@ import { StagedUpload } from "./staged_upload.ts";
  */
 export const MAX_IMPORT_MESSAGES = 1_000_000, MAX_IMPORT_BYTES = 1_073_741_824;
 
-/** The job sweeps nothing. */
-const NO_SWEEP: Watermark = { depth: 0, newestBytes: 0, newestDigest: "" };
+/** Longest time for the comparison with the DLQ, in milliseconds: the answer to an upload cannot be asked for again. */
+const COMPARE_MS = 10_000;
 
 const INPUT = Type.Object({
   source: SOURCE,
@@ -54,7 +53,8 @@ const FILE = Type.Object({
   }),
   present: Type.Union([COUNT, Type.Null()], {
     description:
-      `Messages that are in the DLQ already, byte for byte; null: more than ${MAX_SELECTED_IDS} are not compared`,
+      `Messages that are in the DLQ already, byte for byte; null: not compared, because there are more than ` +
+      `${MAX_SELECTED_IDS} or the DLQ could not be read within ${COMPARE_MS / 1_000} s`,
   }),
 }, strict);
 const OUTPUT = Type.Object({ ...PLANNED.properties, file: FILE }, strict);
@@ -103,7 +103,7 @@ async function planImport(context: OperatorContext, input: ImportInput): Promise
         ...{ verb: "import", planned: census.count, reason, undoes: null, watermark: NO_SWEEP },
         selection: { source: input.source, list: "dlq", query: "", ...ids === null ? {} : { ids } },
       },
-      { ...census, undo: describeUndo(file.present), cannot: [] },
+      { ...census, undo: describeUndo({ ids, present: file.present }), cannot: [] },
       {
         id: upload.job,
         input: { bytes: census.bytes, from: file.from.source, fromList: file.from.list },
@@ -160,7 +160,7 @@ function tooMuch(value: string, wanted: string): OperationError {
 
 /** Counts what a file would bring. Holds the ids of a small file, and a few messages. */
 class ImportSummary {
-  readonly #signal: AbortSignal;
+  readonly #context: Pick<OperatorContext, "signal" | "clock">;
   readonly #source: RunningSource["parts"];
   readonly #view: ReturnType<typeof createListViewer>;
   readonly #tally: Tally;
@@ -169,7 +169,7 @@ class ImportSummary {
   #messages = 0;
 
   constructor(context: OperatorContext, source: RunningSource["parts"]) {
-    this.#signal = context.signal;
+    this.#context = context;
     this.#source = source;
     const nowMs = context.clock.nowMs();
     this.#view = createListViewer(source, { list: "dlq", nowMs });
@@ -208,17 +208,20 @@ class ImportSummary {
 
   /** Counts the messages of the file that the DLQ has already. */
   async #countPresent(): Promise<number | null> {
-    const ids = this.#ids, present = new Set<string>();
+    const ids = this.#ids, present = new Set<string>(), { signal, clock } = this.#context;
     if (ids === null) return null;
-    for await (const { rows } of this.#source.lists.walk("dlq", { signal: this.#signal })) {
+    const endsAtMs = clock.monotonicMs() + COMPARE_MS;
+    for await (const { rows } of this.#source.lists.walk("dlq", { signal })) {
       for (const { id } of rows) if (ids.has(id)) present.add(id);
+      if (clock.monotonicMs() > endsAtMs) return null;
     }
     return present.size;
   }
 }
 
-function describeUndo(present: number | null): string {
-  if (present === null) return `Cannot be undone: of more than ${MAX_SELECTED_IDS} messages, the ids are not kept.`;
-  const also = present === 0 ? "" : ` This takes equal messages too: ${present} of them are there already.`;
+function describeUndo({ ids, present }: { ids: readonly string[] | null; present: number | null }): string {
+  if (ids === null) return `Cannot be undone: of more than ${MAX_SELECTED_IDS} messages, the ids are not kept.`;
+  const there = present === null ? "how many are there already is not known" : `${present} of them are there already`;
+  const also = present === 0 ? "" : ` This takes equal messages too: ${there}.`;
   return `For 7 days an undo moves those that are still in the DLQ to the trash.${also}`;
 }

@@ -6,6 +6,7 @@ import type { GateOverride, Job, PlannedJob } from "../jobs/job.ts";
 import { idOfDigest } from "../message/message_id.ts";
 import { MAX_QUERY_CHARACTERS } from "../message/query_syntax.ts";
 import { MAX_SELECTED_IDS } from "../message/selection.ts";
+import { StoreError } from "../redis/errors.ts";
 import { recordDone } from "./audit.ts";
 import { type Census, CENSUS_MEMBERS, takeCensus } from "./census.ts";
 import { requireRole } from "./require_role.ts";
@@ -151,7 +152,7 @@ export async function storePlan(
   const id = await jobs.plan({ ...job, plan, plannedBy: context.actor.name }, staged);
   const stored = await jobs.get(id);
   if (stored === null) throw new OperationError("unavailable", "the plan was not kept by Redis");
-  await recordJob(context, {
+  await recordPlan(context, jobs, {
     ...{ operation: undoes ? "jobs_undo" : verb, job: stored },
     result: depth > 0 ? `planned: ${planned} of ${depth} messages` : `planned: ${planned} messages`,
     input: {
@@ -164,15 +165,36 @@ export async function storePlan(
   return { job: showJob(stored, { running: null, flow: flow(), nowMs }), plan };
 }
 
-/** Logs and records what an operator did with a job. @throws OperationError `unavailable` if it may not be in the journal */
+/** What an operator did with a job, for log and journal. */
+interface JobDeed {
+  readonly operation: string;
+  readonly job: Pick<Job, "id" | "selection">;
+  readonly result: string;
+  readonly input: Record<string, unknown>;
+}
+
+/** Records a plan. One that may not be in the journal is forgotten: nothing has moved. @throws OperationError `unavailable` */
+async function recordPlan(
+  context: OperatorContext,
+  jobs: RunningSource["parts"]["jobs"],
+  deed: JobDeed,
+): Promise<void> {
+  try {
+    await recordJob(context, deed);
+  } catch (error) {
+    if (!(error instanceof OperationError)) throw error;
+    // If this fails too, the plan expires.
+    await jobs.forget(deed.job.id).catch((failure) => {
+      if (!(failure instanceof StoreError)) throw failure;
+    });
+    throw new OperationError("unavailable", `nothing was planned: the plan could not be recorded in the journal`);
+  }
+}
+
+/** Logs and records what an operator did with a job. @throws OperationError `unrecorded` if it may not be in the journal */
 export async function recordJob(
   context: OperatorContext,
-  { operation, job: { id, selection: { source } }, result, input }: {
-    operation: string;
-    job: Pick<Job, "id" | "selection">;
-    result: string;
-    input: Record<string, unknown>;
-  },
+  { operation, job: { id, selection: { source } }, result, input }: JobDeed,
 ): Promise<void> {
   const { actor, correlationId, log } = context;
   log.info(operation, `Remediation: ${actor.name}: ${source}: job ${id}: ${result}`, {

@@ -64,7 +64,7 @@ async function confirm(context: OperatorContext, input: JobsConfirmInput): Promi
     const change = `the plan took ${job.planned} messages, and now it would take ${counted}`;
     throw new OperationError("stale", `${change}: plan again, or allow a change of ${Math.abs(counted - job.planned)}`);
   }
-  if (undo?.way.act) await source.jobs.end(job.id, { by: nameOf(context), result: await undo.way.act(undo) });
+  if (undo?.way.act) await undo.way.act(undo, job.id);
   else await start(context, found);
   loop.wake();
   const result = `confirmed: ${counted} messages`;
@@ -79,14 +79,14 @@ async function confirm(context: OperatorContext, input: JobsConfirmInput): Promi
 
 /** Returns what the plan would take now. @throws OperationError `stale` if the list has moved on */
 async function recount(context: OperatorContext, { source, job }: FoundJob): Promise<number> {
-  const { selection, watermark: { depth, newestDigest: digest } } = job;
-  if (digest !== "" && await source.lists.findWatermark(selection.list, { depth, digest }) === null) {
+  const { selection, watermark } = job;
+  if (watermark.newestDigest !== "" && await source.lists.findWatermark(selection.list, watermark) === null) {
     throw new OperationError("stale", "the list has moved on: its newest message of the plan has left it; plan again");
   }
   const { list, query, ids, atMs } = selection;
   const more = { ...(ids ? { ids } : {}), ...(atMs === undefined ? {} : { atMs }) };
   const open = openSelection(context, { source: selection.source, list, query }, more);
-  return (await takeCensus(open, { watermark: job.watermark, signal: context.signal })).count;
+  return (await takeCensus(open, { watermark, signal: context.signal })).count;
 }
 
 async function start(context: OperatorContext, { source, job }: FoundJob): Promise<void> {

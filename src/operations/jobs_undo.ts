@@ -1,6 +1,6 @@
 /** Operation `jobs_undo`: plan to bring back what a job took. */
 import Type, { type Static } from "typebox";
-import type { Watermark } from "../jobs/job.ts";
+import { NO_SWEEP } from "../message/selection.ts";
 import { uncounted } from "./census.ts";
 import { requireRole } from "./require_role.ts";
 import type { OperatorContext } from "./context.ts";
@@ -26,9 +26,6 @@ export const jobsUndo = {
   http: { method: "POST", path: "/sources/{source}/jobs/{id}/undo", status: 201 },
   run: planUndo,
 } satisfies Operation<OperatorContext, JobsUndoInput, Planned>;
-
-/** The undo takes its messages from elsewhere. */
-const NO_SWEEP: Watermark = { depth: 0, newestBytes: 0, newestDigest: "" };
 
 async function planUndo(context: OperatorContext, input: JobsUndoInput): Promise<Planned> {
   const { source, job } = await findJob(context, input), { id, verb } = job;

@@ -83,6 +83,8 @@ export const OPERATION_ERROR_CODES = [
   "stale",
   /** It may work later. */
   "unavailable",
+  /** It was done, but the journal may lack it. */
+  "unrecorded",
 ] as const;
 /** One of {@link OPERATION_ERROR_CODES}. */
 export type OperationErrorCode = (typeof OPERATION_ERROR_CODES)[number];

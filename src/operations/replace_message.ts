@@ -1,8 +1,9 @@
 /** Replaces one message of a running source in its place: what an edit and its undo share. */
 import type { JobList } from "../cycle/running_job.ts";
 import { MAX_OPERATOR_NAME, toLine } from "../cycle/pause.ts";
-import { plannedFields } from "../jobs/job.ts";
+import { type JobResult, plannedFields } from "../jobs/job.ts";
 import { JOB_EXPIRES_MS, TRASH_EXPIRES_MS } from "../jobs/job_store.ts";
+import { NO_SWEEP } from "../message/selection.ts";
 import { idOfDigest } from "../message/message_id.ts";
 import { wrongTypeError } from "../redis/errors.ts";
 import type { EditResult, MessageReplacement } from "../redis/edit_store.ts";
@@ -16,6 +17,9 @@ import { OperationError } from "./operation.ts";
 const ATTEMPTS = 50;
 /** An edit may run until this long after it was sent, in milliseconds of the server's clock. */
 const DEADLINE_MS = 5_000;
+
+/** What an edit did. */
+const RESULT: JobResult = { swept: 0, picked: 1, replayed: 0, dead: 0, trashed: 1, returned: 0 };
 
 /** What a job of the verb `edit` keeps as its plan. */
 export interface EditPlan {
@@ -36,6 +40,8 @@ export interface WantedReplacement {
   readonly check?: (row: ListRow) => void;
   readonly payload: MessageReplacement["payload"];
   readonly reason: string;
+  /** Id of the planned undo that this ends, in the same step; absent: none. */
+  readonly ends?: string;
 }
 
 /** A message that was replaced. */
@@ -68,10 +74,12 @@ export async function replaceMessage(
     wanted.check?.(row);
     near = row.place;
     const plan: EditPlan = { place: row.place, before: sha1([row.bytes!]), after: digestOf(wanted.payload) };
-    const job = createId();
+    const job = createId(), { ends } = wanted;
     const result = await source.edits.replace({
       ...{ job, sequence, notAfterMs: nowMs + DEADLINE_MS, list: wanted.list, place: row.place, digest: plan.before },
       ...{ payload: wanted.payload, keepMs: JOB_EXPIRES_MS, trashMs: TRASH_EXPIRES_MS },
+      by: nameOf(context),
+      ends: ends === undefined ? null : { plan: ends, result: JSON.stringify({ ...RESULT, returned: 1 }) },
       fields: jobFields(context, source, { ...wanted, plan }),
     });
     if (result === "ok") {
@@ -107,25 +115,29 @@ function digestOf(payload: MessageReplacement["payload"]): string {
   return payload instanceof Uint8Array ? sha1([payload]) : payload.digest;
 }
 
+function nameOf({ actor }: Pick<OperatorContext, "actor">): string {
+  return toLine(actor.name, MAX_OPERATOR_NAME);
+}
+
 /** The fields of the ended job. */
 function jobFields(
   { actor }: Pick<OperatorContext, "actor">,
   { setup: { policy } }: Pick<RunningSource["parts"], "setup">,
   { list, id, reason, plan }: WantedReplacement & { plan: EditPlan },
 ): Readonly<Record<string, string>> {
-  const by = toLine(actor.name, MAX_OPERATOR_NAME);
-  const result = { swept: 0, picked: 1, replayed: 0, dead: 0, trashed: 1, returned: 0 };
+  const by = nameOf({ actor });
   const planned = plannedFields({
     ...{ verb: "edit", selection: { source: policy.name, list, query: "", ids: [id] }, planned: 1, plan },
-    ...{ watermark: { depth: 0, newestBytes: 0, newestDigest: "" }, plannedBy: by, reason },
+    ...{ watermark: NO_SWEEP, plannedBy: by, reason },
   });
-  return { ...planned, status: "done", startedBy: by, result: JSON.stringify(result) };
+  return { ...planned, status: "done", startedBy: by, result: JSON.stringify(RESULT) };
 }
 
 /** @throws the error for a result that a repetition does not change */
 function refuseUnless(repeated: readonly EditResult[], result: EditResult): void {
   if (repeated.includes(result)) return;
   if (result === "busy") throw new OperationError("conflict", "a job runs on the list; wait for its end");
+  if (result === "started") throw new OperationError("conflict", "another operator has confirmed this undo");
   if (result === "gone") throw new OperationError("conflict", "the message is not in the trash any more");
   throw wrongTypeError("a list of the source is not a list, or its state is not a hash");
 }

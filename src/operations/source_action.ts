@@ -22,7 +22,7 @@ export type Outcome = Static<typeof OUTCOME>;
 
 /**
  * Acts on a source, logs and records what was done, and wakes the source's loop. `act` returns what it did in one sentence.
- * @throws OperationError `not_found`, or `unavailable` if it was done but could not be recorded
+ * @throws OperationError `not_found`, or `unrecorded` if it was done but could not be recorded
  */
 export async function actOnSource<Input extends { readonly source: string; readonly reason?: string }>(
   context: OperatorContext,

@@ -2,7 +2,7 @@
  * How each verb is undone: one table from verb to the plan of its undo. `JobRunner` looks up the same verb (`undoes.verb`) to run it.
  */
 import type { JobList, JobVerb } from "../cycle/running_job.ts";
-import type { Job, JobResult } from "../jobs/job.ts";
+import type { Job } from "../jobs/job.ts";
 import { JOB_EXPIRES_MS } from "../jobs/job_store.ts";
 import type { Selection } from "../message/selection.ts";
 import { toIso } from "../runtime/clock.ts";
@@ -40,8 +40,11 @@ export interface UndoDraft {
 export interface UndoWay {
   /** @throws OperationError `conflict` if nothing is left to bring back */
   plan(target: UndoTarget): Promise<UndoDraft>;
-  /** Does it in one step when the plan is confirmed; absent: a job does it. @throws OperationError if it cannot any more */
-  readonly act?: (target: UndoTarget) => Promise<JobResult>;
+  /**
+   * Does it in one step when the plan is confirmed, and ends the plan with it; absent: a job does it. `plan`: id of the plan.
+   * @throws OperationError if it cannot any more
+   */
+  readonly act?: (target: UndoTarget, plan: string) => Promise<void>;
 }
 
 /** Why a verb cannot be undone. Completes "it cannot be undone: ". */

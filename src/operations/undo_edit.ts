@@ -1,5 +1,5 @@
 /** The undo of `edit`: the original comes back in the place of the new message, which goes to the trash. */
-import type { Job, JobResult } from "../jobs/job.ts";
+import type { Job } from "../jobs/job.ts";
 import { idOfDigest } from "../message/message_id.ts";
 import { OperationError } from "./operation.ts";
 import { type EditPlan, findMessage, replaceMessage } from "./replace_message.ts";
@@ -18,13 +18,13 @@ async function planUndo({ context, source, job }: UndoTarget): Promise<UndoDraft
   };
 }
 
-async function undo(target: UndoTarget): Promise<JobResult> {
+async function undo(target: UndoTarget, plan: string): Promise<void> {
   const { context, source, job } = target, { after, before, place } = editPlanOf(job), { list } = job.selection;
   const { place: near } = await findAfter(target, place);
   await replaceMessage(context, source, {
     ...{ list, id: idOfDigest(after), near, payload: { trashOf: job.id, digest: before }, reason: `undo of ${job.id}` },
+    ends: plan,
   });
-  return { swept: 0, picked: 1, replayed: 0, dead: 0, trashed: 1, returned: 1 };
 }
 
 /** Finds the new message near the place of the edit, else anywhere. */

@@ -14,9 +14,10 @@ import settleCommit from "./scripts/settle_commit.lua" with { type: "text" };
 
 /**
  * The results of an edit. All except `ok` changed nothing; `busy`: a job runs on the source or the list; `conflict`: another message
- * is at the place; `gone`: the trash no longer holds the payload.
+ * is at the place; `gone`: the trash no longer holds the payload; `started`: the plan that it would end is no longer
+ * planned.
  */
-export const EDIT_RESULTS = ["ok", "stale", "expired", "busy", "conflict", "gone", "wrong_type"] as const;
+export const EDIT_RESULTS = ["ok", "stale", "expired", "busy", "conflict", "gone", "started", "wrong_type"] as const;
 /** One of {@link EDIT_RESULTS}. */
 export type EditResult = (typeof EDIT_RESULTS)[number];
 
@@ -38,6 +39,9 @@ export interface MessageReplacement {
   /** Time until the job and the trash expire, in milliseconds. */
   readonly keepMs: number;
   readonly trashMs: number;
+  /** Name of the operator, and the planned job that the edit ends, with its result; `null`: none. */
+  readonly by: string;
+  readonly ends: { readonly plan: string; readonly result: string } | null;
   /** Fields of the job. */
   readonly fields: Readonly<Record<string, string>>;
 }
@@ -50,24 +54,25 @@ export class EditStore {
 
   constructor(committer: RedisClient, policy: SourcePolicy) {
     this.#policy = policy;
-    this.#edit = loadScript(committer, { name: "editMessage", keys: 8, lua: editMessage });
+    this.#edit = loadScript(committer, { name: "editMessage", keys: 9, lua: editMessage });
     this.#resolveLost = loadScript(committer, { name: "settleCommit", keys: 2, lua: settleCommit });
   }
 
   /** Replaces the message. If the reply is lost, it finds out whether the script ran, and makes sure that it does not run later. */
   async replace(replacement: MessageReplacement): Promise<EditResult> {
     const { dlq } = this.#policy, { job } = replacement, receipt = receiptKey(dlq, job);
-    const { list, place, digest, payload, keepMs, trashMs, fields, sequence, notAfterMs } = replacement;
+    const { list, place, digest, payload, keepMs, trashMs, by, ends, fields, sequence, notAfterMs } = replacement;
     const target = list === "dead" ? this.#policy.dead : dlq, trash = trashKey(dlq, job);
     const isGiven = payload instanceof Uint8Array, from = isGiven ? trash : trashKey(dlq, payload.trashOf);
-    const state = stateKey(dlq),
-      keys = [target, trash, state, receipt, jobKey(dlq, job), jobsKey(dlq), claimKey(target), from];
+    const state = stateKey(dlq), plan = jobKey(dlq, ends?.plan ?? job);
+    const keys = [target, trash, state, receipt, jobKey(dlq, job), jobsKey(dlq), claimKey(target), from, plan];
     const given = isGiven ? Buffer.from(payload.buffer, payload.byteOffset, payload.length) : "";
     try {
       return toResult(
         await this.#edit(
           ...[...keys, sequence, job, Math.round(notAfterMs), "", job, place, digest],
-          ...[given, isGiven ? "" : payload.digest, keepMs, trashMs, ...Object.entries(fields).flat()],
+          ...[given, isGiven ? "" : payload.digest, keepMs, trashMs, by, ends?.result ?? ""],
+          ...Object.entries(fields).flat(),
         ),
       );
     } catch (error) {

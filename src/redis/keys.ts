@@ -109,6 +109,11 @@ export function requestKey(digest: string): string {
   return `mutt:remediation:{api}:request:${digest}`;
 }
 
+/** Key of the keys of these answers (sorted set, by the time of the request in milliseconds). */
+export function requestsKey(): string {
+  return "mutt:remediation:{api}:requests";
+}
+
 /** Returns the hash tag of a key, which decides its cluster slot: the text between the first `{` and the next `}`, if any. */
 export function hashTag(key: string): string | undefined {
   const open = key.indexOf("{");

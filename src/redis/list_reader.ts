@@ -9,6 +9,7 @@
  */
 import type { Buffer } from "node:buffer";
 import { idOfDigest, messageId } from "../message/message_id.ts";
+import type { Watermark } from "../message/selection.ts";
 import type { ListName, SourcePolicy } from "../message/source_policy.ts";
 import type { RedisClient } from "./cluster.ts";
 import { unknownAnswer } from "./errors.ts";
@@ -53,12 +54,6 @@ export interface Page {
   /** Cursors of the pages on either side; `null` at the end of the list. */
   readonly newer: Cursor | null;
   readonly older: Cursor | null;
-}
-
-/** The newest message when a job was planned: where it was, and the SHA-1 of its bytes in hexadecimal. */
-export interface Watermark {
-  readonly depth: number;
-  readonly digest: string;
 }
 
 /** Options of a {@link ListReader}. */
@@ -319,8 +314,8 @@ export class ListReader {
   }
 
   /** Returns the place of the message that was the newest; `null`: it is no longer near its place. */
-  async findWatermark(list: ListName, { depth, digest }: Watermark): Promise<number | null> {
-    const near = Math.min(await this.depth(list), depth), id = idOfDigest(digest);
+  async findWatermark(list: ListName, { depth, newestDigest }: Watermark): Promise<number | null> {
+    const near = Math.min(await this.depth(list), depth), id = idOfDigest(newestDigest);
     return (await this.#findNear(list, { near, isWanted: (row) => row.id === id }))?.place ?? null;
   }
 

@@ -12,12 +12,14 @@ import appendEntry from "./scripts/append_entry.lua" with { type: "text" };
 import lookAhead from "./scripts/look_ahead.lua" with { type: "text" };
 import stateFields from "./scripts/state_fields.lua" with { type: "text" };
 import moveChecks from "./scripts/move_checks.lua" with { type: "text" };
+import claim from "./scripts/claim.lua" with { type: "text" };
 import commitChecks from "./scripts/commit_checks.lua" with { type: "text" };
 import whole from "./scripts/whole.lua" with { type: "text" };
 
 /** The files that scripts may include. */
 const INCLUDES: Readonly<Record<string, string>> = {
   "append_entry.lua": appendEntry,
+  "claim.lua": claim,
   "commit_checks.lua": commitChecks,
   "look_ahead.lua": lookAhead,
   "move_checks.lua": moveChecks,

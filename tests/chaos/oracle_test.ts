@@ -13,9 +13,10 @@ const buried = (reason: string) =>
 function check({ miscounted = 0, ...lists }: Partial<Record<keyof Whereabouts, string[]>> & { miscounted?: number }) {
   const oracle = new Oracle();
   oracle.add([one, two, UNREADABLE].map(bytesOf));
-  const { dlq = [], target = [], dead = [], taken = [] } = lists;
+  const { dlq = [], target = [], dead = [], taken = [], kept = [] } = lists;
   return oracle.check({
     ...{ dlq: dlq.map(bytesOf), target: target.map(bytesOf), dead: dead.map(bytesOf), taken: taken.map(bytesOf) },
+    kept: kept.map(bytesOf),
   }, { miscounted });
 }
 
@@ -38,6 +39,8 @@ const rows: [what: string, found: Findings, expected: typeof NONE][] = [
     ...NONE,
     ...{ lost: 1, doubled: 1 },
   }],
+  ["all is kept as it came", check({ kept: [one, two, UNREADABLE] }), NONE],
+  ["what is kept has a stamp more", check({ kept: [one, replayedText(two), UNREADABLE] }), { ...NONE, lost: 1 }],
   ["counters are off", check({ ...MOVED, miscounted: 2 }), { ...NONE, miscounted: 2 }],
 ];
 

@@ -296,3 +296,21 @@ Deno.test("edit: a plan that counted before is still started afterwards", async 
   deepStrictEqual(await server().readTexts(DLQ), [NEW]);
   deepStrictEqual(await server().readTexts(trashKey(DLQ, id)), TEXTS.slice(0, 4));
 });
+
+Deno.test("undo of an edit: its plan ends in the same step, so one that is confirmed twice acts once", async () => {
+  await server().seedList(DLQ, TEXTS);
+  await using engine = createEngine(server());
+  const { job } = await run(engine, {}), context = operatorContext(engine);
+  const { job: { id } } = await jobsUndo.run(context, { source: "alerter", id: job, reason: "undo" });
+  const [running] = context.sources(), { edits } = engine.source, dies = () => Promise.reject(new Error("killed"));
+  const replace = (given: Parameters<typeof edits.replace>[0]) => edits.replace(given).then(dies);
+  const parts = { ...running!.parts, edits: { replace } as unknown as typeof edits };
+  const dying = { ...context, sources: () => [{ ...running!, parts }] };
+  await rejects(jobsConfirm.run(dying, { source: "alerter", id }), /killed/);
+  deepStrictEqual(await server().readTexts(DLQ), TEXTS);
+  const undo = await engine.source.jobs.get(id);
+  deepStrictEqual([undo?.status, undo?.startedBy, undo?.result?.returned], ["done", "ann", 1]);
+  const before = await dumpKeys(server().client());
+  await rejects(jobsConfirm.run(context, { source: "alerter", id }), /is done already; ann confirmed it/);
+  deepStrictEqual(await dumpKeys(server().client()), before);
+});

@@ -11,6 +11,7 @@ import { jobsConfirm } from "../../src/operations/jobs_confirm.ts";
 import { jobsUndo } from "../../src/operations/jobs_undo.ts";
 import { OperationError } from "../../src/operations/operation.ts";
 import { UNDO_IMPORT } from "../../src/operations/undo_import.ts";
+import { StoreError } from "../../src/redis/errors.ts";
 import { jobListKey, jobsKey } from "../../src/redis/keys.ts";
 import {
   createEngine,
@@ -208,6 +209,18 @@ Deno.test("import: an upload that is stopped, or breaks off, leaves nothing in t
   await rejects(plan(engine, send(exported(TEXTS), { between: breaks })), /client is gone/);
   deepStrictEqual([await stagedKeys(), await server().readTexts(DLQ)], [[], OLD]);
   deepStrictEqual(await engine.source.jobs.list(), []);
+});
+
+Deno.test("import: leaves no plan and nothing staged when the journal could not be written", async () => {
+  await server().seedList(DLQ, OLD);
+  await using engine = createEngine(server());
+  await engine.connections.waitUntilReady(PATIENT_MS);
+  const context = operatorContext(engine);
+  const record = () => Promise.reject(new StoreError("is away", { code: "CONNECTION", isCertain: false }));
+  const failing = { ...context, journal: { ...context.journal, record } };
+  const input = { source: "alerter", file: send(exported(TEXTS)), reason: "again" };
+  await rejects(importMessages.run(failing, input), { code: "unavailable", message: /^nothing was planned/ });
+  deepStrictEqual([await stagedKeys(), await engine.source.jobs.list(), await server().readTexts(DLQ)], [[], [], OLD]);
 });
 
 Deno.test("import: what a killed instance has staged expires, and the upload that is sent again is whole", async () => {

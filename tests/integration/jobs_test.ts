@@ -1,6 +1,7 @@
 /** Jobs on a real Redis: every list before and after, byte for byte. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { claimKey, movesKey, trashKey } from "../../src/redis/keys.ts";
+import { MAX_JOBS } from "../../src/jobs/job_store.ts";
+import { claimKey, jobKey, jobsKey, movesKey, trashKey } from "../../src/redis/keys.ts";
 import {
   createEngine,
   DEAD,
@@ -254,4 +255,79 @@ Deno.test("job: what it leaves behind can be put back with the commands of docs/
   await startJob(engine, { verb: "purge", texts: [] });
   await runJob(engine);
   strictEqual((await engine.turn({ begin: "now" })).replayed, 12);
+});
+
+const edits: [what: string, phase: "sweep" | "act", fields: Record<string, string>, status: string][] = [
+  ["an unknown phase while it sweeps", "sweep", { jobPhase: "?" }, "cancelled"],
+  ["an unknown phase of a job that is cancelled", "sweep", { jobPhase: "?", jobCancelled: "1" }, "cancelled"],
+  ["an unknown phase while it acts", "act", { jobPhase: "" }, "cancelled"],
+  ["an unknown verb", "sweep", { jobVerb: "?" }, "cancelled"],
+  ["nothing left to sweep", "sweep", { jobLeft: "x" }, "done"],
+  ["no picked messages although there are some", "sweep", { jobPicked: "-1", jobCancelled: "yes" }, "done"],
+  ["a cancellation without its phase", "act", { jobVerb: "undo", jobCancelled: "1" }, "cancelled"],
+];
+
+for (const [what, phase, fields, status] of edits) {
+  Deno.test(`job: ends, and keeps every message, when another client has written ${what}`, async () => {
+    await server().seedList(DLQ, TEXTS);
+    await using engine = createEngine(server());
+    const id = await startJob(engine, { verb: "redrive", texts: PICKED });
+    if (phase === "act") {
+      await runJob(engine, async () => (await engine.source.replay.look()).record.job?.phase === phase);
+    }
+    await server().client().hset(STATE, fields);
+    await runJob(engine);
+    strictEqual((await engine.source.jobs.get(id))?.status, status);
+    const found = Object.values(await readIds(id)).flat();
+    deepStrictEqual(found.toSorted(), TEXTS.map(idOf).toSorted());
+  });
+}
+
+Deno.test("job: one that cannot move waits longer and longer, and says so", async () => {
+  await server().seedList(DLQ, TEXTS);
+  await using engine = createEngine(server());
+  const id = await startJob(engine, { verb: "redrive", texts: PICKED });
+  await runJob(engine, async () => (await engine.source.replay.look()).record.job?.phase === "act");
+  await server().client().hset(STATE, { jobPicked: "0" });
+  const { signal } = new AbortController(), pauses: number[] = [];
+  for (let i = 0; i < 12; i++) pauses.push((await engine.source.turns.runOnce({ begin: "never", signal })).nextInMs);
+  deepStrictEqual(pauses, [20, 40, 80, 160, 320, 640, 1_280, 2_560, 5_120, 10_240, 20_480, 30_000]);
+  strictEqual(engine.lines.filter(({ event }) => event === "job_stuck").length, 1);
+  ok(await engine.source.jobs.request(id, "cancel"));
+  await runJob(engine);
+  deepStrictEqual((await readIds(id)).dlq!.length, TEXTS.length);
+});
+
+Deno.test("jobs: a claim of a job that the source has lost does not hold the next one; that of another source does", async () => {
+  await server().seedList(DLQ, TEXTS);
+  await using engine = createEngine(server());
+  await startJob(engine, { verb: "purge", texts: PICKED });
+  await server().client().del(STATE);
+  const id = await startJob(engine, { verb: "purge", texts: PICKED });
+  await runJob(engine);
+  deepStrictEqual(Object.keys(await readIds(id)), ["dlq", "trash"]);
+  await server().client().set(claimKey(DLQ), `${id} mutt:remediation:{another}:state`);
+  const next = await planJob(engine, { verb: "purge", texts: REST.slice(0, 1) });
+  strictEqual(await engine.source.jobs.start(next, { by: "bob" }), "busy");
+});
+
+Deno.test("JobStore.prune: removes the oldest ended jobs, and none whose state another version has written", async () => {
+  await using engine = createEngine(server());
+  const client = server().client(), { jobs } = engine.source;
+  const ids = Array.from({ length: MAX_JOBS }, (_, i) => `old-${i}`);
+  const newer = {
+    "newer-verb": { status: "done", verb: "teleport" },
+    "newer-state": { status: "dreaming", verb: "bury" },
+  };
+  for (const [i, id] of [...Object.keys(newer), ...ids].entries()) await client.zadd(jobsKey(DLQ), i, id);
+  for (const [id, fields] of Object.entries(newer)) await client.hset(jobKey(DLQ, id), fields);
+  for (const id of ids) await client.hset(jobKey(DLQ, id), { status: "done", verb: "bury" });
+  await client.hset(jobKey(DLQ, "old-0"), { status: "running" });
+  await client.zadd(jobsKey(DLQ), 1_000, "expired");
+  const id = await planJob(engine, { verb: "purge", texts: [] });
+  const kept = ["newer-state", "old-0", ...ids.slice(2), id];
+  deepStrictEqual(await client.zrange(jobsKey(DLQ), 0, "-1"), kept);
+  deepStrictEqual((await client.keys(`${jobsKey(DLQ)}:*`)).toSorted(), kept.map((one) => jobKey(DLQ, one)).toSorted());
+  await jobs.prune();
+  deepStrictEqual(await client.zrange(jobsKey(DLQ), 0, "-1"), kept);
 });

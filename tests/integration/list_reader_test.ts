@@ -218,7 +218,7 @@ Deno.test("ListReader.walk: ends at the newest message at its beginning, or at t
     await client.lpush(DLQ, `new ${seen.length}`);
   }
   assert.deepEqual(seen, numbers(1, 500));
-  const watermark = { depth: 300, digest: sha1([Buffer.from("300")]) };
+  const watermark = { depth: 300, newestBytes: 3, newestDigest: sha1([Buffer.from("300")]) };
   assert.deepEqual(await walkTexts(reader, { watermark }), numbers(1, 300));
   await client.rpop(DLQ, 50);
   assert.deepEqual(await walkTexts(reader, { watermark }), numbers(51, 300), "after pops between plan and walk");

@@ -327,7 +327,7 @@ Deno.test("operations: tell when Redis refuses, and when only the journal could 
   const given = context(engine), input = { source: "alerter", reason: "r" };
   const record = () => Promise.reject(new StoreError("is away", { code: "CONNECTION", isCertain: false }));
   await assert.rejects(() => pause.run({ ...given, journal: { ...NO_JOURNAL, record } }, input), {
-    ...{ name: "OperationError", code: "unavailable" },
+    ...{ name: "OperationError", code: "unrecorded" },
     message:
       /^done \(paused by ann until .*\), but perhaps not in the journal: Redis is not connected: mutt-remediation health says why$/,
   });

@@ -308,7 +308,7 @@ Deno.test("jobs_confirm: says that the job runs when only the journal could not 
   const record = () => Promise.reject(new StoreError("is away", { code: "CONNECTION", isCertain: false }));
   await assert.rejects(jobsConfirm.run({ ...context, journal: { ...context.journal, record } }, { source, id }), {
     ...{
-      code: "unavailable",
+      code: "unrecorded",
       message:
         /^done \(confirmed: 7 messages\), but perhaps not in the journal: Redis is not connected: mutt-remediation health says why$/,
     },

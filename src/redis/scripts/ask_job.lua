@@ -2,7 +2,8 @@
 -- flight stale, so nothing moves after the answer that was decided before it.
 -- KEYS  1 state (hash)  2 job (hash)
 -- ARGV  1 id  2 'pause' | 'resume' | 'cancel'
--- Returns 'ok' | 'not_running' (it is not the running job, or its cancellation has begun). Bound: O(1).
+-- Returns 'ok' | 'not_running' (it is not the running job, or its cancellation has begun). A cancellation also ends a phase that no
+-- program knows, which another client has written. Bound: O(1).
 local state, job = KEYS[1], KEYS[2]
 local id, wish = ARGV[1], ARGV[2]
 -- include whole.lua
@@ -12,7 +13,7 @@ if record[2] ~= id then return 'not_running' end
 local sequence = tonumber(whole(record[1])) + 1
 local isKept = redis.call('HGET', job, 'status')
 if wish == 'cancel' then
-  if record[4] == '1' then return 'not_running' end
+  if record[4] == '1' and (record[3] == 'restore' or record[3] == 'back') then return 'not_running' end
   -- First what the sweep has passed goes back, then what it has picked.
   local phase = record[3] == 'act' and 'back' or 'restore'
   redis.call('HSET', state, 'seq', sequence, 'jobCancelled', 1, 'jobPaused', 0, 'jobPhase', phase)

@@ -12,6 +12,7 @@ local sequence, id, notAfterMs, token = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARG
 local runningJob, phase, status, keepMs, trashMs = ARGV[5], ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
 local isCounted = ARGV[10] == '1'
 -- include whole.lua
+-- include claim.lua
 -- include move_checks.lua
 
 local refusal = findMoveRefusal({ { own, 'list' }, { shelf, 'list' }, { job, 'hash' } }, 'job', 'jobPhase', 'scannedDepth')
@@ -28,6 +29,6 @@ if kept > 0 then
 end
 redis.call('HSET', job, 'status', status, 'endedAtMs', nowMs, unpack(ARGV, 11))
 redis.call('PEXPIRE', job, keepMs)
-if redis.call('GET', claim) == runningJob then redis.call('PEXPIRE', claim, 0) end
+if redis.call('GET', claim) == formatClaim(runningJob) then redis.call('PEXPIRE', claim, 0) end
 recordMove('job', '', 'jobPhase', '', 'remaining', 0)
 return 'ok'

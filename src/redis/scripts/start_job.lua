@@ -9,6 +9,7 @@ local state, job, list, claim, own = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id, by, claimMs = ARGV[1], ARGV[2], ARGV[3]
 local SEARCH, SEARCH_BYTES, STEP = 2000, 262144, 50
 -- include whole.lua
+-- include claim.lua
 
 for _, expected in ipairs({ { list, 'list' }, { state, 'hash' }, { job, 'hash' }, { claim, 'string' }, { own, 'list' } }) do
   local kind = redis.call('TYPE', expected[1]).ok
@@ -20,7 +21,7 @@ if not plan[1] then return 'missing' end
 local record = redis.call('HMGET', state, 'seq', 'job')
 if plan[1] ~= 'planned' then return 'started' end
 if plan[2] == 'import' and redis.call('LLEN', own) ~= tonumber(whole(plan[4])) then return 'missing' end
-if (record[2] or '') ~= '' or redis.call('GET', claim) then return 'busy' end
+if (record[2] or '') ~= '' or isClaimedByOther() then return 'busy' end
 
 -- The place of the message that was newest at the plan, from 0 at the newest one now; nil if it is not found. It cannot be nearer than
 -- the list has grown, so newer messages that are equal to it are passed over.
@@ -45,7 +46,7 @@ local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
 -- First, so that what is staged cannot expire while the job runs.
 if plan[2] == 'import' then redis.call('PERSIST', own) end
-redis.call('SET', claim, id, 'PX', claimMs)
+redis.call('SET', claim, formatClaim(id), 'PX', claimMs)
 redis.call('HSET', state, 'seq', tonumber(whole(record[1])) + 1, 'remaining', 0,
   'job', id, 'jobVerb', plan[2], 'jobBy', by, 'jobPlanned', plan[4], 'jobList', plan[3], 'jobOverrides', plan[8] or '',
   'jobPhase', left > 0 and 'sweep' or 'restore',

@@ -3,7 +3,7 @@
 -- All checks come first; a write that may be refused comes before the first move.
 -- KEYS  1 list  2 shelf (list)  3 own (list: the picked messages)  4 state (hash)  5 receipt (string: the caller's last move)
 -- ARGV  1 sequence number read before the messages  2 id of this move  3 notAfterMs (server's clock)  4 token of the leader lease
---       (empty: not checked)  5 job  6 count (0: the list is empty)  7 sha1 of the oldest and the newest message joined
+--       (empty: not checked)  5 job  6 count (0: the list is empty, or the sweep is over)  7 sha1 of the oldest and the newest message joined
 --       8 sampleBytes (0: that digest covers all bytes; else count is 1, and it covers this many first and last bytes)
 --       9 places of the picked, from 1 at the oldest, each with its sha1: "3:<sha1>,17:<sha1>,"
 --       10 messages that the sweep has left afterwards; 0: it is over
@@ -17,12 +17,12 @@ local count, digest, sampleBytes, picks, left = tonumber(ARGV[6]), ARGV[7], tonu
 
 if not count or count < 0 or count > 500 or not left or left < 0 then return 'invalid' end
 local refusal = findMoveRefusal({ { list, 'list' }, { shelf, 'list' }, { own, 'list' } },
-  'job', 'jobPhase', 'jobSwept', 'jobPicked', 'jobList', 'scannedDepth')
+  'job', 'jobPhase', 'jobSwept', 'jobPicked', 'jobList', 'scannedDepth', 'jobLeft')
 if refusal then return refusal end
 if record[3] ~= job or record[4] ~= 'sweep' then return 'stale' end
 
 if count == 0 then
-  if left > 0 or redis.call('LLEN', list) > 0 then return 'conflict' end
+  if left > 0 or (redis.call('LLEN', list) > 0 and tonumber(whole(record[9])) > 0) then return 'conflict' end
 else
   local oldest, newest = redis.call('LINDEX', list, -1), redis.call('LINDEX', list, -count)
   if not oldest or not newest then return 'conflict' end

@@ -28,6 +28,8 @@ export interface Whereabouts {
   readonly dead: readonly Uint8Array[];
   /** What foreign actors took out of the lists for good. */
   readonly taken?: readonly Uint8Array[];
+  /** On the shelf, in the lists of jobs and in their trash. What is not dead must be there as it came in, byte for byte. */
+  readonly kept?: readonly Uint8Array[];
 }
 
 /** Rules under which the model judges a first look of the source `alerter`, by the shipped defaults. */
@@ -48,35 +50,44 @@ const MAX_EXAMPLES = 5;
 /** Remembers what went in, and compares. */
 export class Oracle {
   readonly #rules: ModelRules;
+  readonly #others: readonly string[];
   readonly #entered: Entered[] = [];
+  /** Every message that went in, in hexadecimal. */
+  readonly #exact = new Set<string>();
   /** Keys of what may end anywhere. */
   readonly #excused = new Set<string>();
 
-  constructor(rules: Partial<ModelRules> = {}) {
+  /** `others`: members that may be cut beside the stamps, as a revival does; default: none. */
+  constructor(rules: Partial<ModelRules> = {}, { others = [] }: { others?: readonly string[] } = {}) {
     this.#rules = { ...FIRST_LOOK, ...rules };
+    this.#others = others;
   }
 
   /** Says that these went in. `fate`: where each must end; default: by the model's first look; `any`: not checked. */
   add(payloads: readonly Uint8Array[], fate?: "any"): void {
     for (const bytes of payloads) {
       const ends = fate === "any" ? undefined : [judge(bytes, this.#rules).deadBy ?? "target"];
-      this.#entered.push({ key: coreOf(bytes), ends });
+      this.#entered.push({ key: this.#keyOf(bytes), ends });
+      this.#exact.add(bytes.toHex());
     }
   }
 
   /** Says that others have moved messages like these, so that they may end anywhere. */
   excuse(payloads: readonly Uint8Array[]): void {
-    for (const bytes of payloads) this.#excused.add(coreOf(bytes));
+    for (const bytes of payloads) this.#excused.add(this.#keyOf(bytes));
   }
 
   /** Compares; the DLQ may still hold anything. @param miscounted see {@link Findings} */
-  check({ dlq, target, dead, taken = [] }: Whereabouts, { miscounted = 0 } = {}): Findings {
+  check({ dlq, target, dead, taken = [], kept = [] }: Whereabouts, { miscounted = 0 } = {}): Findings {
     const entered = this.#entered.map(({ key, ends }) => ({ key, ends: this.#excused.has(key) ? undefined : ends }));
     const { lost, doubled, strangers, misplaced } = findDifferences(entered, [
-      ...[...dlq, ...taken].map((bytes): Found => ({ key: coreOf(bytes), place: "on its way", isOnItsWay: true })),
-      ...target.map((bytes): Found => ({ key: coreOf(bytes), place: "target" })),
-      ...dead.map((bytes): Found => ({ key: coreOf(bytes), place: stampsOf(bytes).reason ?? "oversize" })),
+      ...[...dlq, ...taken, ...kept].map((bytes): Found => (
+        { key: this.#keyOf(bytes), place: "on its way", isOnItsWay: true }
+      )),
+      ...target.map((bytes): Found => ({ key: this.#keyOf(bytes), place: "target" })),
+      ...dead.map((bytes): Found => ({ key: this.#keyOf(bytes), place: stampsOf(bytes).reason ?? "oversize" })),
     ]);
+    const changed = kept.filter((bytes) => !this.#isAsItCame(bytes));
     const examples = [
       ...lost.map(({ key }) => `lost: ${key.slice(0, 200)}`),
       ...doubled.map(({ key }) => `once too often: ${key.slice(0, 200)}`),
@@ -84,12 +95,22 @@ export class Oracle {
       ...misplaced.map(({ entered, found }) =>
         `ended as ${found.place}, not ${entered.ends}: ${found.key.slice(0, 200)}`
       ),
+      ...changed.map((bytes) => `kept, but changed: ${new TextDecoder().decode(bytes).slice(0, 200)}`),
     ].slice(0, MAX_EXAMPLES);
     if (miscounted > 0) examples.push(`counters are off by ${miscounted}`);
     return {
-      ...{ messages: entered.length, lost: lost.length, doubled: doubled.length + strangers.length },
+      ...{ messages: entered.length, lost: lost.length + changed.length, doubled: doubled.length + strangers.length },
       ...{ misjudged: misplaced.length, miscounted, broken: 0, examples },
     };
+  }
+
+  #keyOf(bytes: Uint8Array): string {
+    return coreOf(bytes, this.#others);
+  }
+
+  /** A dead message is stamped, and what was excused may have been buried and have come back without counts. */
+  #isAsItCame(bytes: Uint8Array): boolean {
+    return this.#exact.has(bytes.toHex()) || stampsOf(bytes).reason !== null || this.#excused.has(this.#keyOf(bytes));
   }
 }
 

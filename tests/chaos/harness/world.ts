@@ -86,15 +86,19 @@ export class World implements AsyncDisposable {
   readonly #odd: readonly Uint8Array[];
   /** Producers and whoever meddles with the lease. */
   readonly #workers: AsyncDisposable[] = [];
-  #oracle = new Oracle();
+  /** Members that operators let the service cut. */
+  readonly #cut: readonly string[];
+  #oracle: Oracle;
   #excused: Uint8Array[] = [];
   #made = 0;
   #producerCount = 0;
   #parked = 0;
   #pushed = 0;
 
-  private constructor(redis: TestRedis, random: SeededRandom) {
+  private constructor(redis: TestRedis, random: SeededRandom, cut: readonly string[]) {
     this.redis = redis;
+    this.#cut = cut;
+    this.#oracle = new Oracle({}, { others: cut });
     this.random = random;
     this.admin = redis.client(SOON_BACK);
     const seed = random.below(2 ** 31);
@@ -102,15 +106,18 @@ export class World implements AsyncDisposable {
       .filter((bytes) => bytes.length <= MOST_ODD_BYTES);
   }
 
-  /** Starts a server with these lines of configuration. */
-  static async open(random: SeededRandom, config: readonly string[] = []): Promise<World> {
-    return new World(await startRedis({ config }), random);
+  /** Starts a server with these lines of configuration. `cut`: members that operators let the service cut, as a revival does. */
+  static async open(
+    random: SeededRandom,
+    { config = [], cut = [] }: { config?: readonly string[]; cut?: readonly string[] } = {},
+  ): Promise<World> {
+    return new World(await startRedis({ config }), random, cut);
   }
 
   /** Empties Redis and the account. For between two checks, while nobody works. */
   async reset(): Promise<void> {
     await this.admin.flushall();
-    this.#oracle = new Oracle();
+    this.#oracle = new Oracle({}, { others: this.#cut });
     this.#excused = [];
     this.#pushed = 0;
   }
@@ -169,6 +176,11 @@ export class World implements AsyncDisposable {
     await this.admin.eval(FLUSH, keys.length, ...keys);
   }
 
+  /** Says that an operator has put these in. `fate`: see {@link Oracle.add} */
+  enter(payloads: readonly Uint8Array[], fate?: "any"): void {
+    this.#oracle.add(payloads, fate);
+  }
+
   /** Says that somebody else has moved these, so that the model does not judge them. */
   excuse(payloads: readonly Uint8Array[]): void {
     this.#excused.push(...payloads);
@@ -221,10 +233,11 @@ export class World implements AsyncDisposable {
   async check({ miscounted = 0 } = {}): Promise<Findings> {
     const parked = Array.from({ length: this.#parked }, (_, i) => PARKED + (i + 1));
     const read = async (keys: string[]) => (await Promise.all(keys.map((key) => this.redis.readList(key)))).flat();
-    const dlq = await read([LISTS.dlq, ...parked]), taken = await read([KEPT.dlq, ...await this.#jobLists()]);
+    const dlq = await read([LISTS.dlq, ...parked]), taken = await read([KEPT.dlq]);
+    const kept = await read(await this.jobLists());
     const target = await read([LISTS.target, KEPT.target]), dead = await read([LISTS.dead, KEPT.dead]);
     this.#oracle.excuse(this.#excused);
-    return this.#oracle.check({ dlq, target, dead, taken }, { miscounted });
+    return this.#oracle.check({ dlq, target, dead, taken, kept }, { miscounted });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -241,10 +254,15 @@ export class World implements AsyncDisposable {
     this.#workers.push({ [Symbol.asyncDispose]: () => (isStopped = true, running) });
   }
 
-  /** Lists of jobs: shelf, own lists, trash. */
-  async #jobLists(): Promise<string[]> {
-    const keys = await this.admin.keys(`${STATE}:*`);
-    return keys.filter((key) => /:(shelf|list|trash)$/.test(key));
+  /** Lists of jobs that have begun: shelf, own lists, trash. `staged`: those of imports that have not. */
+  async jobLists({ staged = false } = {}): Promise<string[]> {
+    const keys = await this.admin.keys(`${STATE}:*`), found: string[] = [];
+    for (const key of keys.filter((key) => /:(shelf|list|trash)$/.test(key))) {
+      const job = /^(.*:jobs:[^:]+):list$/.exec(key)?.[1];
+      const isStaged = job !== undefined && [null, "planned"].includes(await this.admin.hget(job, "status"));
+      if (isStaged === staged) found.push(key);
+    }
+    return found;
   }
 
   #nextMark(): string {

@@ -21,7 +21,7 @@ export const REDIS_KILL: Scenario = {
 };
 
 async function runKills(context: ScenarioContext): Promise<ScenarioResult> {
-  await using world = await World.open(context.random, ["appendonly yes", "appendfsync always"]);
+  await using world = await World.open(context.random, { config: ["appendonly yes", "appendfsync always"] });
   const tally = { settled: 0 };
   const played = await checkInGroups(world, context, {
     most: KILLS_A_CHECK,

@@ -2,8 +2,14 @@
 import assert from "node:assert/strict";
 import Type from "typebox";
 import type { Call } from "../../../src/api/api.ts";
-import type { AnyOperation } from "../../../src/operations/operation.ts";
+import { PATIENCE_MS } from "../../../src/api/idempotency.ts";
+import { findOffer } from "../../../src/cli/catalog.ts";
+import { ApiClient } from "../../../src/cli/client.ts";
+import { type AnyOperation, OperationError } from "../../../src/operations/operation.ts";
+import { ApiStore, MOST_REQUESTS } from "../../../src/redis/api_store.ts";
+import { requestKey, requestsKey } from "../../../src/redis/keys.ts";
 import { type Clock, SYSTEM_CLOCK } from "../../../src/runtime/clock.ts";
+import { Secret } from "../../../src/runtime/secret.ts";
 import { createOperations } from "../../../testkit/api_operations.ts";
 import { startApi, TEST_KEYS } from "../../../testkit/api.ts";
 import { shareRedis } from "../../../testkit/redis.ts";
@@ -205,6 +211,84 @@ Deno.test("Idempotency-Key: a repeated request is answered as the first was, on 
   assert.equal(deeds.done.length, 3);
   const [key] = await server().client().keys("mutt:remediation:{api}:request:*");
   assert.ok(await server().client().pttl(key!) > 0);
+});
+
+/** A write that ends when the test says so. */
+function createSlowPause() {
+  const end = Promise.withResolvers<void>();
+  const state = { runs: 0, wasAborted: false, end: () => end.resolve() };
+  const operation: AnyOperation = {
+    ...{ name: "pause", summary: "Pauses a source", runsIn: "service", role: "operator" },
+    input: Type.Object({ source: Type.String(), reason: Type.String() }, { additionalProperties: false }),
+    output: Type.Object({ run: Type.Integer() }, { additionalProperties: false }),
+    http: { method: "POST", path: "/sources/{source}/pause" },
+    run: async ({ signal }: Call) => {
+      const run = ++state.runs;
+      await end.promise;
+      state.wasAborted = signal.aborted;
+      return { run };
+    },
+  };
+  return { operations: [operation], state };
+}
+
+/** A clock by which nobody waits for a request. */
+const IMPATIENT: Clock = {
+  ...SYSTEM_CLOCK,
+  sleep: (ms, signal) => SYSTEM_CLOCK.sleep(ms === PATIENCE_MS ? 10 : ms, signal),
+};
+
+Deno.test("Idempotency-Key: a slow write says that it still runs, goes on without its client, and is answered when it has ended", async () => {
+  const { operations, state } = createSlowPause();
+  await using one = startApi(server(), { operations, clock: IMPATIENT });
+  await using two = startApi(server(), { operations });
+  const ask = { key: operator, headers: { "idempotency-key": "slow" }, body: { reason: "x" } };
+  const first = await one.ask("POST", "/api/v1/sources/abc/pause", ask);
+  assert.deepEqual([first.status, first.json.code, first.headers.get("retry-after")], [409, "in_progress", "1"]);
+  assert.equal((await two.ask("POST", "/api/v1/sources/abc/pause", ask)).json.code, "in_progress");
+  state.end();
+  await waitUntil(async () => (await two.ask("POST", "/api/v1/sources/abc/pause", ask)).status === 200, {
+    what: "another instance has the answer",
+  });
+  assert.deepEqual([state.runs, state.wasAborted], [1, false]);
+});
+
+Deno.test("ApiClient: asks for the answer of a slow write until it is there", async () => {
+  const { operations, state } = createSlowPause();
+  await using api = startApi(server(), { operations, clock: IMPATIENT });
+  const client = new ApiClient({ url: api.url, key: new Secret(operator) }, new AbortController().signal);
+  const answer = client.run(findOffer("pause"), { source: "abc", reason: "x" });
+  await waitUntil(() => api.lines.some(({ fields }) => fields?.code === "in_progress"), { what: "it still runs" });
+  state.end();
+  assert.deepEqual([await answer, state.runs], [{ run: 1 }, 1]);
+});
+
+Deno.test("Idempotency-Key: a write that is only missing from the journal does not run again", async () => {
+  let runs = 0;
+  const { operations: [pause] } = createSlowPause();
+  const run = () => {
+    throw new OperationError("unrecorded", `done (${++runs}), but perhaps not in the journal`);
+  };
+  await using api = startApi(server(), { operations: [{ ...pause!, run } as AnyOperation] });
+  const ask = { key: operator, headers: { "idempotency-key": "unrecorded" }, body: { reason: "x" } };
+  const answers = [
+    await api.ask("POST", "/api/v1/sources/abc/pause", ask),
+    await api.ask("POST", "/api/v1/sources/abc/pause", ask),
+  ];
+  assert.deepEqual(answers.map(({ status, json }) => [status, json.code]), [[500, "unrecorded"], [500, "unrecorded"]]);
+  assert.equal(runs, 1);
+});
+
+Deno.test("ApiStore: keeps the answers of the newest requests only", async () => {
+  const redis = server().client(), store = new ApiStore(redis);
+  const ids = Array.from({ length: MOST_REQUESTS + 5 }, (_, i) => `digest-${String(i).padStart(5, "0")}`);
+  await redis.zadd(requestsKey(), ...ids.slice(0, -1).flatMap((id, i) => [i, requestKey(id)]));
+  await redis.mset(...ids.slice(0, -1).flatMap((id) => [requestKey(id), "answer"]));
+  assert.equal(await store.claim(ids.at(-1)!, "claim"), null);
+  assert.equal(await redis.zcard(requestsKey()), MOST_REQUESTS);
+  const kept = await Promise.all(ids.map((id) => redis.exists(requestKey(id))));
+  assert.deepEqual(kept, ids.map((_, i) => i < 5 ? 0 : 1));
+  assert.ok(await redis.pttl(requestsKey()) > 0);
 });
 
 Deno.test("Idempotency-Key: of many at once only one runs", async () => {

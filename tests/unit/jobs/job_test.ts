@@ -50,10 +50,10 @@ Deno.test("parseCycleState: reads the running job, and takes an unknown phase or
   ];
   const { job } = parseCycleState(fields);
   const zero = { planned: 0, swept: 0, picked: 0, replayed: 0, dead: 0, returned: 0, overrides: "" };
-  const state = { phase: "sweep", list: "dead", isPaused: true, isCancelled: false, left: 7 };
+  const state = { phase: "sweep", list: "dead", isPhaseKnown: true, isPaused: true, isCancelled: false, left: 7 };
   assert.deepEqual(job, { id: "j", verb: "purge", by: "", ...state, ...zero });
   assert.equal(parseCycleState(["job", "j", "jobVerb", "later", "jobPhase", "act"]).job?.isCancelled, true);
-  assert.equal(parseCycleState(["job", "j", "jobVerb", "purge", "jobPhase", "later"]).job?.phase, "restore");
+  assert.equal(parseCycleState(["job", "j", "jobVerb", "purge", "jobPhase", "later"]).job?.isPhaseKnown, false);
 });
 
 Deno.test("createJobGate: says whose job holds automatic replay", () => {
