@@ -10,7 +10,7 @@
 import type { Chunk, ChunkBounds } from "../cycle/chunk.ts";
 import type { SweepStore } from "../redis/sweep_store.ts";
 import type { Picker } from "./picker.ts";
-import type { Watermark } from "./job.ts";
+import type { Watermark } from "../message/selection.ts";
 import { findWatermark, planSweep, type SweepPlan, WATERMARK_WITHIN } from "./plan_sweep.ts";
 
 /** The answer to a sweep: whether it ran, and the chunk read behind it, if any. */
