@@ -256,7 +256,13 @@ Deno.test("Idempotency-Key: a slow write says that it still runs, goes on withou
 Deno.test("ApiClient: asks for the answer of a slow write until it is there", async () => {
   const { operations, state } = createSlowPause();
   await using api = startApi(server(), { operations, clock: IMPATIENT });
-  const client = new ApiClient({ url: api.url, key: new Secret(operator) }, new AbortController().signal);
+  const client = new ApiClient({
+    url: api.url,
+    key: new Secret(operator),
+    patienceMs: 60_000,
+    proxy: undefined,
+    caCert: undefined,
+  }, new AbortController().signal);
   const answer = client.run(findOffer("pause"), { source: "abc", reason: "x" });
   await waitUntil(() => api.lines.some(({ fields }) => fields?.code === "in_progress"), { what: "it still runs" });
   state.end();
