@@ -179,6 +179,9 @@ function remember(redis: Redis, cluster: Cluster): void {
   const connections = CONNECTIONS.get(cluster)!;
   connections.add(redis);
   redis.once("end", () => connections.delete(redis));
+  // The cluster's client disconnects some that have ended, which leaves a timer running (ioredis 6).
+  const disconnect = redis.disconnect.bind(redis);
+  redis.disconnect = (reconnect) => redis.status === "end" ? undefined : disconnect(reconnect);
 }
 
 /** Fills in missing hosts in a node's redirections and slot map. The client would take them for this machine. */
