@@ -13,13 +13,14 @@ import type { Handler, Visit } from "../http/door.ts";
 import type { Log } from "../observability/log.ts";
 import type { AuthFailure } from "../observability/metrics.ts";
 import type { Actor } from "../operations/context.ts";
+import { checkInput, type SchemaObject } from "../operations/input.ts";
 import { type AnyOperation, type OperationErrorCode, toOperationError } from "../operations/operation.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createId } from "../runtime/random.ts";
 import { Authenticator, type Caller, type TrustedProxy } from "./authenticate.ts";
 import { parseBody, readBody } from "./body.ts";
 import { type EventFeed, EventHub } from "./events.ts";
-import { readIdempotencyKey, type RequestStore, runOnce } from "./idempotency.ts";
+import { KEY_PATTERN, readIdempotencyKey, type RequestStore, runOnce } from "./idempotency.ts";
 import { readInput } from "./input.ts";
 import type { KeyRing } from "./key_ring.ts";
 import { streamItems } from "./ndjson.ts";
@@ -28,6 +29,7 @@ import { Problem, PROBLEM_TYPE, problemDocument, PROBLEMS } from "./problem.ts";
 import { RefusalLog } from "./refusal_log.ts";
 import { API_ROOT, createRoutes, type Route } from "./routes.ts";
 import { Sessions, transportOf } from "./session.ts";
+import { localPath, type Site, type SiteCall, type SitePage, wantsPage } from "./site.ts";
 
 /** A call, as operations see it. */
 export interface Call {
@@ -52,6 +54,8 @@ export interface ApiOptions {
   /** Creates the context that an operation runs with. */
   readonly contextFor: (call: Call) => unknown;
   readonly feeds: readonly EventFeed[];
+  /** Pages for people; default: none. */
+  readonly site?: Site;
   readonly keys: KeyRing;
   readonly proxy: TrustedProxy | null;
   readonly store: RequestStore & { sessionSecret(proposal: string): Promise<string> };
@@ -125,7 +129,7 @@ export class Api {
   /** Ends every stream, and waits briefly until their connections are closed. */
   async stop(): Promise<void> {
     this.#stop.abort();
-    await this.#hub.stop();
+    await Promise.all([this.#hub.stop(), this.#options.site?.stop()]);
     const over = new AbortController();
     const ends = [...this.#staying].map(({ signal }) =>
       new Promise<void>((resolve) => {
@@ -158,6 +162,7 @@ export class Api {
     on("POST", "/logout", (c) => this.#logout(c));
     on("GET", `${API_ROOT}/events`, (c) => this.#events(c));
     for (const route of this.routes) on(route.http.method, route.path, (c) => this.#answer(c, route));
+    for (const page of this.#options.site?.pages ?? []) on(page.method, page.path, (c) => this.#answerPage(c, page));
     for (const [path, answers] of paths) this.#addPath(app, path, answers);
     app.notFound(async (c) => {
       try {
@@ -267,6 +272,43 @@ export class Api {
     return c.json(output as Record<string, unknown>, http.status ?? 200);
   }
 
+  async #answerPage(c: Ctx, page: SitePage): Promise<Response> {
+    const caller = page.isOpen ? null : await this.#authenticate(c), correlationId = c.get("correlationId");
+    const signal = AbortSignal.any([c.env.visit.signal, this.#stop.signal]);
+    const prepare = (operation: AnyOperation) => {
+      if (caller === null) throw new Problem("unauthenticated", "Log in first");
+      this.#auth.requireRole(caller, operation.role);
+      return this.#options.contextFor({ actor: caller.actor, correlationId, signal });
+    };
+    const call: SiteCall = {
+      ...{ request: c.req.raw, url: new URL(c.req.url), params: c.req.param(), caller, correlationId, signal },
+      stay: () => this.#stay(c.env),
+      readForm: async () => new URLSearchParams(new TextDecoder().decode(await readBody(c.req.raw))),
+      run: async (operation, input) => await operation.run(prepare(operation), checkInput(operation.input, input)),
+      runForm: async (name, fields) => {
+        const operation = this.#options.operations.find((one) => one.name === name && !one.stream && one.http);
+        if (!operation) throw new Problem("not_found", `There is no action ${name}`);
+        const context = prepare(operation);
+        this.#stay(c.env);
+        return await operation.run(
+          context,
+          readInput(operation.input as SchemaObject, { path: fields, query: {}, body: {} }),
+        );
+      },
+      runOnce: (key, act) => this.#runFormOnce(c, { key, act }),
+      stream: (operation, input) => operation.run(prepare(operation), checkInput(operation.input, input)),
+    };
+    return await page.answer(call);
+  }
+
+  /** @throws {Problem} that the first run ended with, too */
+  async #runFormOnce(c: Ctx, { key, act }: { key: string | null; act: () => Promise<unknown> }): Promise<unknown> {
+    if (key === null || !KEY_PATTERN.test(key)) return await act();
+    const { name } = c.get("caller").actor;
+    const request = { key, actor: name, method: c.req.method, url: c.req.path, body: new Uint8Array() };
+    return await (await runOnce(this.#options.store, request, async () => Response.json(await act() ?? null))).json();
+  }
+
   #readInput(
     c: Ctx,
     { input, http, members }: Route,
@@ -298,9 +340,8 @@ export class Api {
     this.#auth.requireOwnLogin(c.req.raw.headers);
     const { headers } = c.req.raw, bytes = await readBody(c.req.raw);
     const isForm = headers.get("content-type")?.startsWith("application/x-www-form-urlencoded") === true;
-    const text = isForm
-      ? new URLSearchParams(new TextDecoder().decode(bytes)).get("key")
-      : parseBody(bytes, headers).key;
+    const form = new URLSearchParams(isForm ? new TextDecoder().decode(bytes) : ""), next = localPath(form.get("next"));
+    const text = isForm ? form.get("key") : parseBody(bytes, headers).key;
     if (typeof text !== "string" || text === "") {
       const problems = [{ field: "key", in: "body" as const, value: null, wanted: "a key" }];
       throw new Problem("invalid", "key is missing: send the key as a member of a JSON object, or as a form", {
@@ -319,13 +360,13 @@ export class Api {
     this.#options.log.info("api_login", `${key.name} logged in`, {
       ...{ correlation_id: c.get("correlationId"), actor: key.name, address: c.env.visit.remoteAddr.hostname },
     });
-    return isForm ? c.redirect("/", 303) : c.json({ name: key.name, role: key.role });
+    return isForm ? c.redirect(next, 303) : c.json({ name: key.name, role: key.role });
   }
 
   async #logout(c: Ctx): Promise<Response> {
     await this.#authenticate(c);
     for (const cookie of this.#sessions.end()) c.header("set-cookie", cookie, { append: true });
-    return c.body(null, 204);
+    return this.#options.site && wantsPage(c.req.raw) ? c.redirect("/login", 303) : c.body(null, 204);
   }
 
   #preflight(c: Ctx): Response | null {
@@ -359,6 +400,10 @@ export class Api {
       ...{ route: c.get("route"), status, code: problem.code, correlationId: c.get("correlationId") },
       ...{ address: c.env.visit.remoteAddr.hostname, actor: this.#callerOf(c)?.actor.name ?? null },
     });
+    const { site } = this.#options;
+    if (site && !c.req.path.startsWith("/api/") && wantsPage(c.req.raw)) {
+      return site.refuse(problem, { request: c.req.raw, caller: this.#callerOf(c) ?? null });
+    }
     const body = JSON.stringify(problemDocument(problem, c.get("correlationId")));
     return new Response(body, { status, headers: { ...problem.headers, "content-type": PROBLEM_TYPE } });
   }

@@ -1,0 +1,204 @@
+/** The console: pages, assets, actions and live updates on the API's port. It builds nothing; the API hands it every request. */
+import { raw } from "hono/html";
+import type { Site, SiteCall, SitePage } from "../api/site.ts";
+import { localPath, PAGE_HEADERS } from "../api/site.ts";
+import type { Caller } from "../api/authenticate.ts";
+import { Problem, PROBLEMS } from "../api/problem.ts";
+import type { Log } from "../observability/log.ts";
+import { describeProblem } from "../operations/operation.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { ASSET_PAGES } from "./assets.ts";
+import { ACT_PATH, NEXT_FIELD, ONCE_FIELD } from "./forms.tsx";
+import { Document, Frame, type FrameFacts } from "./frame.tsx";
+import { LiveHub } from "./live.ts";
+import { LoginPage } from "./pages/login.tsx";
+import { PAGES } from "./pages/all.ts";
+import { type Html, type Page, type PageVisit, type Reader, renderPage, renderSections, type Section } from "./page.ts";
+
+/** Dependencies of {@link createSite}. */
+export interface SiteOptions {
+  /** Reads as a viewer, for live parts that several people share. */
+  readonly reader: Reader;
+  readonly pod: string;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+const LIVE_PATH = "/live";
+const HTML_HEADERS = { "content-type": "text/html; charset=utf-8", ...PAGE_HEADERS };
+const STREAM_HEADERS = {
+  "content-type": "text/event-stream",
+  "cache-control": "no-store, no-transform",
+  "x-accel-buffering": "no",
+};
+
+/** Creates the console. */
+export function createSite(options: SiteOptions): Site {
+  const { clock, log } = options;
+  const hub = new LiveHub({
+    clock,
+    onFailure: (page, error) => log.debug("console_page_failed", `Console: ${page} cannot be rendered`, { error }),
+  });
+  const factsOf = (caller: Caller | null): FrameFacts => ({
+    ...{
+      actor: caller && caller.actor,
+      canLogOut: caller?.by === "session",
+      pod: options.pod,
+      version: options.version,
+    },
+  });
+  const visitOf = (call: Pick<SiteCall, "url" | "params">, caller: Caller): Omit<PageVisit, "live"> => ({
+    ...{
+      url: call.url,
+      params: call.params,
+      role: caller.actor.role,
+      nowMs: clock.nowMs(),
+      reader: options.reader,
+      call: null,
+    },
+  });
+  const answerPage = (page: Page) => async (call: SiteCall): Promise<Response> => {
+    const caller = call.caller!, visit = { ...visitOf(call, caller), call };
+    const { html } = await renderPage(page, visit);
+    const title = page.title({ ...visit, live: (_, part) => part ?? "" as unknown as Html });
+    const live = page.isLive ? `${LIVE_PATH}?at=${encodeURIComponent(call.url.pathname + call.url.search)}` : null;
+    const frame = { title, section: page.section, facts: factsOf(caller), isLive: page.isLive };
+    return toPage(
+      (
+        <Document title={title} live={live}>
+          <Frame {...frame}>{raw(html)}</Frame>
+        </Document>
+      ) as Html,
+    );
+  };
+  const watch = async (call: SiteCall): Promise<Response> => {
+    const caller = call.caller!, found = findPage(call.url);
+    if (found === null) throw new Problem("not_found", "No page is kept up to date at this address");
+    if (call.request.method === "HEAD") return new Response(null, { headers: STREAM_HEADERS });
+    if (!call.stay()) throw new Problem("unavailable", "Too many pages are open", { headers: { "retry-after": "5" } });
+    const { page, url, params } = found;
+    const body = await hub.watch({
+      key: `${caller.actor.role} ${url.pathname}${url.search}`,
+      render: () => renderSections(page, visitOf({ url, params }, caller)),
+    }, caller.isValid);
+    if (body === null) throw new Problem("unavailable", "Too many pages are open", { headers: { "retry-after": "5" } });
+    return new Response(body, { headers: STREAM_HEADERS });
+  };
+  const pages: SitePage[] = [
+    ...ASSET_PAGES,
+    { method: "GET", path: "/login", isOpen: true, answer: ({ url }) => loginPage(url, null) },
+    { method: "GET", path: LIVE_PATH, answer: watch },
+    { method: "POST", path: `${ACT_PATH}/{operation}`, answer: act },
+    ...PAGES.map((page): SitePage => ({ method: "GET", path: page.path, answer: answerPage(page) })),
+  ];
+  return {
+    pages,
+    refuse: (problem, { request, caller }) => refuse(problem, { request, facts: factsOf(caller) }),
+    stop: () => hub.stop(),
+  };
+}
+
+/** The page that `at` in the query names. */
+function findPage(url: URL): { page: Page; url: URL; params: Record<string, string> } | null {
+  const at = new URL(localPath(url.searchParams.get("at")), url);
+  for (const page of PAGES) {
+    if (!page.isLive) continue;
+    const names = [...page.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name!);
+    const found = new RegExp(`^${page.path.replaceAll(/\{\w+\}/g, "([^/]+)")}$`).exec(at.pathname);
+    if (!found) continue;
+    const params = Object.fromEntries(names.map((name, i) => [name, decode(found[i + 1]!)]));
+    return { page, url: at, params };
+  }
+  return null;
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Runs the operation of a form, and says where to go. */
+async function act(call: SiteCall): Promise<Response> {
+  const form = await call.readForm(), fields: Record<string, string | string[]> = {};
+  for (const name of new Set(form.keys())) {
+    const values = form.getAll(name).filter((value) => value !== "");
+    if (name === NEXT_FIELD || name === ONCE_FIELD || values.length === 0) continue;
+    fields[name] = values.length === 1 ? values[0]! : values;
+  }
+  const operation = call.params.operation!;
+  const answer = await call.runOnce(form.get(ONCE_FIELD), async () => {
+    const output = await call.runForm(operation, fields) as { readonly job?: unknown };
+    return { next: nextOf(output, String(fields.source ?? "")) };
+  });
+  const { next } = answer as { next: string | null };
+  const path = next ?? localPath(form.get(NEXT_FIELD));
+  return call.request.headers.has("hx-request")
+    ? new Response(null, { status: 200, headers: { "hx-redirect": path } })
+    : new Response(null, { status: 303, headers: { location: path } });
+}
+
+/** A plan is looked at first; a job is followed. */
+function nextOf({ job }: { readonly job?: unknown }, source: string): string | null {
+  const id = typeof job === "string" ? job : (job as { id?: string } | undefined)?.id;
+  return id === undefined ? null : `/sources/${encodeURIComponent(source)}/jobs/${encodeURIComponent(id)}`;
+}
+
+function refuse(problem: Problem, { request, facts }: { request: Request; facts: FrameFacts }): Response {
+  const { status, title } = PROBLEMS[problem.code], url = new URL(request.url);
+  const headers = { ...HTML_HEADERS, ...problem.headers };
+  if (request.headers.has("hx-request")) {
+    if (problem.code === "unauthenticated") {
+      return new Response(null, { status: 200, headers: { "hx-refresh": "true" } });
+    }
+    return new Response(String(<Refusal problem={problem} />), { status, headers });
+  }
+  if (url.pathname === "/login") return loginPage(url, problem);
+  if (problem.code === "unauthenticated" && request.method === "GET") {
+    const next = url.pathname === "/" && url.search === ""
+      ? ""
+      : `?next=${encodeURIComponent(url.pathname + url.search)}`;
+    return new Response(null, { status: 303, headers: { location: `/login${next}` } });
+  }
+  const frame = { title, section: null as Section | null, facts, isLive: false };
+  const body = (
+    <Document title={title}>
+      <Frame {...frame}>
+        <section class="card notice">
+          <h2>{title}</h2>
+          <Refusal problem={problem} />
+          <p>
+            <a class="btn" href="/">Overview</a>
+          </p>
+        </section>
+      </Frame>
+    </Document>
+  );
+  return new Response(`<!doctype html>${String(body)}`, { status, headers });
+}
+
+function Refusal({ problem }: { problem: Problem }): Html {
+  const { message, problems } = problem;
+  return (
+    <div class="refusal">
+      {problems.length === 0 && <p>{message}</p>}
+      {problems.length > 0 && <ul>{problems.map((one) => <li>{describeProblem(one)}</li>)}</ul>}
+    </div>
+  ) as Html;
+}
+
+function loginPage(url: URL, problem: Problem | null): Response {
+  const status = problem ? PROBLEMS[problem.code].status : 200;
+  const page = <LoginPage next={localPath(url.searchParams.get("next"))} problem={problem?.message ?? null} />;
+  return toPage(<Document title="Log in">{page}</Document> as Html, { status, headers: problem?.headers ?? {} });
+}
+
+function toPage(
+  html: Html,
+  { status = 200, headers = {} }: { status?: number; headers?: Readonly<Record<string, string>> } = {},
+): Response {
+  return new Response(`<!doctype html>${String(html)}`, { status, headers: { ...HTML_HEADERS, ...headers } });
+}
