@@ -23,8 +23,8 @@ export interface SiteCall {
   readForm(): Promise<URLSearchParams>;
   /** Runs an operation as the caller, after the checks of the API. @throws {Problem} if it is refused */
   run<Input, Output>(operation: SiteOperation<Input, Output>, input: Input): Promise<Output>;
-  /** Runs an operation that the fields of a form are the input of. @throws {Problem} if it is refused */
-  runForm(name: string, fields: Readonly<Record<string, string | string[]>>): Promise<unknown>;
+  /** Runs an operation that the fields of a form are the input of: texts become what the schema says. @throws {Problem} if it is refused */
+  runForm(name: string, fields: Readonly<Record<string, unknown>>): Promise<unknown>;
   /**
    * Runs `act`, or repeats its answer if the caller has sent this form before. `key`: from the form; `null`: always runs.
    * @throws {Problem} if the key belongs to another form, or the first one still runs

@@ -6,19 +6,24 @@ import type { Html } from "./page.ts";
 
 /** Where the forms go. */
 export const ACT_PATH = "/act";
-/** Fields of a form that are not input of the operation: where to go afterwards, and the idempotency key. */
+/** Fields that begin with `_` are not input of the operation. These: where to go afterwards, and the idempotency key. */
 export const NEXT_FIELD = "_next", ONCE_FIELD = "_once";
+/** Names of gates that a job overrides, for the reason of the form. */
+export const OVERRIDE_FIELD = "_override";
 
 /** Whether a role includes another. The server decides again. */
 export function mayDo(role: Role, needed: Role): boolean {
   return ROLES.indexOf(role) >= ROLES.indexOf(needed);
 }
 
-/** A form that runs an operation. `next`: where the browser goes afterwards; default: where the operation leads. */
+/**
+ * A form that runs an operation. `next`: where the browser goes afterwards; default: where the operation leads. `inline`: a button
+ * that may be pressed twice, so it needs no idempotency key, which would make a live part new every second.
+ */
 export function Act(
   { operation, fields = {}, next, children, kind = "inline" }: {
     operation: string;
-    fields?: Readonly<Record<string, string>>;
+    fields?: Readonly<Record<string, string | readonly string[]>>;
     next?: string;
     children?: Child;
     kind?: "inline" | "sheet";
@@ -34,9 +39,11 @@ export function Act(
       hx-target="find .answer"
       hx-disabled-elt="find button"
     >
-      {Object.entries(fields).map(([name, value]) => <input type="hidden" name={name} value={value} />)}
+      {Object.entries(fields).flatMap(([name, values]) =>
+        [values].flat().map((value) => <input type="hidden" name={name} value={value} />)
+      )}
       {next && <input type="hidden" name={NEXT_FIELD} value={next} />}
-      <input type="hidden" name={ONCE_FIELD} value={createId()} />
+      {kind === "sheet" && <input type="hidden" name={ONCE_FIELD} value={createId()} />}
       {children}
       <div class="answer" role="alert"></div>
     </form>
@@ -61,7 +68,9 @@ export function Sheet({ id, title, children }: { id: string; title: string; chil
 }
 
 /** Why: it goes into the journal. */
-export function ReasonField({ placeholder, form }: { placeholder: string; form?: string }): Html {
+export function ReasonField(
+  { placeholder, value, autofocus = false }: { placeholder: string; value?: string; autofocus?: boolean },
+): Html {
   return (
     <label class="field">
       Why? <small>For the journal</small>
@@ -71,8 +80,9 @@ export function ReasonField({ placeholder, form }: { placeholder: string; form?:
         required
         maxlength={200}
         placeholder={placeholder}
+        value={value}
         autocomplete="off"
-        form={form}
+        autofocus={autofocus}
       />
     </label>
   ) as Html;

@@ -12,8 +12,11 @@ export interface FrameFacts {
   readonly version: string;
 }
 
-/** Settings of htmx that the content security policy demands, and none of its styles. */
-const HTMX = JSON.stringify({ includeIndicatorStyles: false, allowEval: false, selfRequestsOnly: true });
+/** Settings of htmx that the content security policy demands, and none of its styles. It keeps no page: messages hold secrets. */
+const HTMX = JSON.stringify({
+  ...{ includeIndicatorStyles: false, allowEval: false, selfRequestsOnly: true },
+  ...{ historyCacheSize: 0, refreshOnHistoryMiss: true },
+});
 
 const KEYS = [
   ["/", "search"],

@@ -4,11 +4,12 @@ import { Bar, Spark } from "./charts.tsx";
 import { count, plural, rate, span } from "./format.ts";
 import { Act, mayDo } from "./forms.tsx";
 import type { Html } from "./page.ts";
-import { Chip, Empty, Masked, type Mood, ReasonChip, Time } from "./parts.tsx";
+import { Chip, Empty, Foreign, Masked, type Mood, ReasonChip, Time } from "./parts.tsx";
 import type { FoundGroup, JournalEntry, ShownJob } from "./readings.ts";
+import { JOB_NAMES, LIST_WORDS } from "./verbs.ts";
 
 /** Address of the messages that a group holds. */
-export function groupPath({ source, list, group }: FoundGroup): string {
+export function groupPath({ source, list, group }: Pick<FoundGroup, "source" | "list" | "group">): string {
   return `/messages?${new URLSearchParams({ source, list, query: `group:${group}` })}`;
 }
 
@@ -39,14 +40,15 @@ export function jobPath({ source, id }: Pick<ShownJob, "source" | "id">): string
   return `/sources/${encodeURIComponent(source)}/jobs/${encodeURIComponent(id)}`;
 }
 
-const JOB_MOODS: Readonly<Record<ShownJob["status"], Mood>> = {
+/** The colour of a status. */
+export const JOB_MOODS: Readonly<Record<ShownJob["status"], Mood>> = {
   ...{ planned: "warn", running: "good", paused: "warn", done: "mute", cancelled: "mute", failed: "bad" },
 };
 
 /** What a job works on, in words. */
 export function describeTarget({ source, list, query, ids }: ShownJob): string {
   const what = ids === null ? (query === "" ? "all messages" : query) : plural(ids, "chosen message");
-  return `${what} in the ${list} of ${source}`;
+  return `${what} in the ${LIST_WORDS[list]} of ${source}`;
 }
 
 /** How far a job is, in words. */
@@ -82,9 +84,9 @@ function JobRow({ job, role, next }: { job: ShownJob; role: Role; next: string }
     <li class="job">
       <div>
         <a href={jobPath(job)} data-row>
-          <b>{verb}</b>
+          <b>{JOB_NAMES[verb]}</b>
         </a>{" "}
-        <span>{describeTarget(job)}</span> <Chip mood={JOB_MOODS[status]}>{status}</Chip>
+        <Foreign text={describeTarget(job)} /> <Chip mood={JOB_MOODS[status]}>{status}</Chip>
         <span class="k">
           · {plannedBy}, <Time at={createdAt} as="minute" />
         </span>

@@ -4,6 +4,7 @@ import { raw } from "hono/html";
 import type { SiteCall } from "../api/site.ts";
 import type { Role } from "../config/api_keys.ts";
 import type { Operation, StreamOperation } from "../operations/operation.ts";
+import type { Step } from "./steps.ts";
 
 /** Rendered markup. No component waits: a page reads first and renders then. */
 export type Html = HtmlEscapedString | Promise<HtmlEscapedString>;
@@ -47,6 +48,13 @@ export const SECTIONS = [
 /** The path of a section. */
 export type Section = typeof SECTIONS[number][0];
 
+/** A part of a page with an address of its own, below that of the page. Without scripts it is shown as a page. */
+export interface PagePart {
+  readonly method: "GET" | "POST";
+  /** Rejects as the operations that it reads. */
+  render(visit: PageVisit): Promise<Html>;
+}
+
 /** A page. */
 export interface Page {
   readonly path: string;
@@ -58,6 +66,10 @@ export interface Page {
   render(visit: PageVisit): Promise<Html>;
   /** Renders only the live parts; default: the whole main part. */
   refresh?(visit: PageVisit): Promise<unknown>;
+  /** By name. */
+  readonly parts?: Readonly<Record<string, PagePart>>;
+  /** By name: parts that take long. */
+  readonly streams?: Readonly<Record<string, (visit: PageVisit) => AsyncIterable<readonly Step[]>>>;
 }
 
 /** Renders a page and returns its live parts by id. */

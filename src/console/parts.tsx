@@ -1,5 +1,6 @@
 /** Small parts that several pages show. Pure. */
 import type { Child } from "hono/jsx";
+import { escapeHidden } from "../runtime/control_characters.ts";
 import type { Explained } from "./readings.ts";
 import { span } from "./format.ts";
 import type { Html } from "./page.ts";
@@ -14,7 +15,7 @@ export function Chip({ mood = "mute", children }: { mood?: Mood; children?: Chil
 
 /** A message's reason, in the colour of what it means. */
 export function ReasonChip({ reason }: { reason: string | null }): Html {
-  const mood = reason === null ? "mute" : /poison|malformed|oversize|invalid/.test(reason) ? "bad" : "blue";
+  const mood = reason === null ? "mute" : /poison|malformed|unreadable|oversize/.test(reason) ? "bad" : "blue";
   return <span class={`chip ${mood}`}>{reason ?? "new"}</span> as Html;
 }
 
@@ -27,13 +28,18 @@ export function Time({ at, as = "date" }: { at: string; as?: "clock" | "minute" 
   return <time datetime={at} data-time={as} title={at}>{`${text} UTC`}</time> as Html;
 }
 
+/** Text of a message beside our words: what is not visible is escaped, and it cannot turn their direction. */
+export function Foreign({ text }: { text: string }): Html {
+  return <bdi>{escapeHidden(text)}</bdi> as Html;
+}
+
 /** The text of a group: what differs from message to message is masked. */
 export function Masked({ text }: { text: string }): Html {
-  const parts = text.split(/•+/);
+  const shown = escapeHidden(text), parts = shown.split(/•+/);
   return (
-    <span class="fp" title={text}>
+    <bdi class="fp" title={shown}>
       {parts.flatMap((part, i) => i === 0 ? [part] : [<i>•••</i>, part])}
-    </span>
+    </bdi>
   ) as Html;
 }
 

@@ -5,15 +5,28 @@ import { localPath, PAGE_HEADERS } from "../api/site.ts";
 import type { Caller } from "../api/authenticate.ts";
 import { Problem, PROBLEMS } from "../api/problem.ts";
 import type { Log } from "../observability/log.ts";
-import { describeProblem } from "../operations/operation.ts";
+import { describeProblem, OperationError } from "../operations/operation.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { ASSET_PAGES } from "./assets.ts";
-import { ACT_PATH, NEXT_FIELD, ONCE_FIELD } from "./forms.tsx";
+import { count } from "./format.ts";
+import { ACT_PATH, NEXT_FIELD, ONCE_FIELD, OVERRIDE_FIELD } from "./forms.tsx";
 import { Document, Frame, type FrameFacts } from "./frame.tsx";
 import { LiveHub } from "./live.ts";
 import { LoginPage } from "./pages/login.tsx";
 import { PAGES } from "./pages/all.ts";
-import { type Html, type Page, type PageVisit, type Reader, renderPage, renderSections, type Section } from "./page.ts";
+import { jobPath } from "./lists.tsx";
+import {
+  type Html,
+  type Page,
+  type PagePart,
+  type PageVisit,
+  type Reader,
+  renderPage,
+  renderSections,
+  type Section,
+} from "./page.ts";
+import { Trouble } from "./parts.tsx";
+import { streamSteps } from "./steps.ts";
 
 /** Dependencies of {@link createSite}. */
 export interface SiteOptions {
@@ -72,17 +85,42 @@ export function createSite(options: SiteOptions): Site {
       ) as Html,
     );
   };
+  const answerPart = (page: Page, part: PagePart) => async (call: SiteCall): Promise<Response> => {
+    const caller = call.caller!, visit = { ...visitOf(call, caller), call };
+    const { html } = await renderPage(part, visit);
+    if (call.request.headers.has("hx-request")) return new Response(html, { headers: HTML_HEADERS });
+    const title = page.title({ ...visit, live: (_, shown) => shown ?? "" as unknown as Html });
+    const frame = { title, section: page.section, facts: factsOf(caller), isLive: false };
+    return toPage(
+      (
+        <Document title={title}>
+          <Frame {...frame}>
+            <section class="card notice">{raw(html)}</section>
+          </Frame>
+        </Document>
+      ) as Html,
+    );
+  };
+  const answerStream = (stream: NonNullable<Page["streams"]>[string]) => async (call: SiteCall): Promise<Response> => {
+    if (!call.stay()) throw tooMany();
+    const visit = { ...visitOf(call, call.caller!), call, live: (_: string, shown: Html | null) => shown! };
+    const body = await streamSteps(stream(visit), (error) => {
+      log.debug("console_part_failed", `Console: ${call.url.pathname} broke off`, { error });
+      return [{ id: "trouble", how: "set", html: <Trouble error={error} /> as Html }];
+    });
+    return new Response(body, { headers: STREAM_HEADERS });
+  };
   const watch = async (call: SiteCall): Promise<Response> => {
     const caller = call.caller!, found = findPage(call.url);
     if (found === null) throw new Problem("not_found", "No page is kept up to date at this address");
     if (call.request.method === "HEAD") return new Response(null, { headers: STREAM_HEADERS });
-    if (!call.stay()) throw new Problem("unavailable", "Too many pages are open", { headers: { "retry-after": "5" } });
+    if (!call.stay()) throw tooMany();
     const { page, url, params } = found;
     const body = await hub.watch({
       key: `${caller.actor.role} ${url.pathname}${url.search}`,
       render: () => renderSections(page, visitOf({ url, params }, caller)),
     }, caller.isValid);
-    if (body === null) throw new Problem("unavailable", "Too many pages are open", { headers: { "retry-after": "5" } });
+    if (body === null) throw tooMany();
     return new Response(body, { headers: STREAM_HEADERS });
   };
   const pages: SitePage[] = [
@@ -90,7 +128,15 @@ export function createSite(options: SiteOptions): Site {
     { method: "GET", path: "/login", isOpen: true, answer: ({ url }) => loginPage(url, null) },
     { method: "GET", path: LIVE_PATH, answer: watch },
     { method: "POST", path: `${ACT_PATH}/{operation}`, answer: act },
-    ...PAGES.map((page): SitePage => ({ method: "GET", path: page.path, answer: answerPage(page) })),
+    ...PAGES.flatMap((page): SitePage[] => [
+      { method: "GET", path: page.path, answer: answerPage(page) },
+      ...Object.entries(page.parts ?? {}).map(([name, part]): SitePage => ({
+        ...{ method: part.method, path: `${page.path}/${name}`, answer: answerPart(page, part) },
+      })),
+      ...Object.entries(page.streams ?? {}).map(([name, stream]): SitePage => ({
+        ...{ method: "GET", path: `${page.path}/${name}`, answer: answerStream(stream) },
+      })),
+    ]),
   ];
   return {
     pages,
@@ -121,19 +167,27 @@ function decode(text: string): string {
   }
 }
 
+function tooMany(): Problem {
+  return new Problem("unavailable", "Too many pages are open", { headers: { "retry-after": "5" } });
+}
+
 /** Runs the operation of a form, and says where to go. */
 async function act(call: SiteCall): Promise<Response> {
-  const form = await call.readForm(), fields: Record<string, string | string[]> = {};
-  for (const name of new Set(form.keys())) {
-    const values = form.getAll(name).filter((value) => value !== "");
-    if (name === NEXT_FIELD || name === ONCE_FIELD || values.length === 0) continue;
-    fields[name] = values.length === 1 ? values[0]! : values;
-  }
-  const operation = call.params.operation!;
-  const answer = await call.runOnce(form.get(ONCE_FIELD), async () => {
+  const form = await call.readForm(), operation = call.params.operation!, fields = fieldsOf(form);
+  const run = async () => {
     const output = await call.runForm(operation, fields) as { readonly job?: unknown };
     return { next: nextOf(output, String(fields.source ?? "")) };
-  });
+  };
+  let answer: unknown;
+  try {
+    answer = await call.runOnce(form.get(ONCE_FIELD), run);
+  } catch (error) {
+    const change = changeOf(error);
+    if (change === null || !call.request.headers.has("hx-request")) throw error;
+    return new Response(String(<Changed {...change} />), {
+      ...{ status: PROBLEMS.stale.status, headers: HTML_HEADERS },
+    });
+  }
   const { next } = answer as { next: string | null };
   const path = next ?? localPath(form.get(NEXT_FIELD));
   return call.request.headers.has("hx-request")
@@ -141,10 +195,43 @@ async function act(call: SiteCall): Promise<Response> {
     : new Response(null, { status: 303, headers: { location: path } });
 }
 
-/** A plan is looked at first; a job is followed. */
-function nextOf({ job }: { readonly job?: unknown }, source: string): string | null {
-  const id = typeof job === "string" ? job : (job as { id?: string } | undefined)?.id;
-  return id === undefined ? null : `/sources/${encodeURIComponent(source)}/jobs/${encodeURIComponent(id)}`;
+type Fields = Readonly<Record<string, unknown>>;
+
+function fieldsOf(form: URLSearchParams): Fields {
+  const fields: Record<string, unknown> = {};
+  for (const name of new Set(form.keys())) {
+    const values = form.getAll(name).filter((value) => value !== "");
+    if (values.length === 0) continue;
+    if (name === OVERRIDE_FIELD) fields.overrides = values.map((gate) => ({ gate, reason: form.get("reason") ?? "" }));
+    if (!name.startsWith("_")) fields[name] = values.length === 1 ? values[0]! : values;
+  }
+  return fields;
+}
+
+/** A plan is looked at first; a job is followed; a message that was edited is shown. */
+function nextOf(output: Readonly<Record<string, unknown>>, source: string): string | null {
+  const { job, replayJob } = output, asked = replayJob ?? job;
+  const id = typeof asked === "string" ? asked : (asked as { id?: string } | undefined)?.id;
+  return id === undefined ? null : jobPath({ source, id });
+}
+
+/** What a confirmation is refused with if the count has changed: the change that would have to be allowed. */
+function changeOf(error: unknown): { readonly message: string; readonly allow: number } | null {
+  if (!(error instanceof OperationError) || error.code !== "stale") return null;
+  const allow = error.problems.find(({ field }) => field === "allowChange")?.wanted.match(/\d+/)?.[0];
+  return allow === undefined ? null : { message: error.message, allow: Number(allow) };
+}
+
+/** Says what has changed, and offers to allow it: the button is of the form that was refused. */
+function Changed({ message, allow }: { message: string; allow: number }): Html {
+  return (
+    <div class="refusal">
+      <p>{message}</p>
+      <button class="btn" type="submit" name="allowChange" value={String(allow)}>
+        Allow a change of {count(allow)}, and go on
+      </button>
+    </div>
+  ) as Html;
 }
 
 function refuse(problem: Problem, { request, facts }: { request: Request; facts: FrameFacts }): Response {

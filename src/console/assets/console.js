@@ -87,6 +87,32 @@
   addEventListener("pageshow", (event) => event.persisted && open());
   setInterval(showLamp, 1_000);
 
+  // Parts that take long come in steps: markup for an element, instead of what is in it or behind that.
+  function follow(part) {
+    const steps = new EventSource(part.dataset.stream);
+    const end = (state) => {
+      steps.close();
+      part.dataset.state = state;
+    };
+    part.dataset.state = "running";
+    steps.addEventListener("steps", (event) => {
+      for (const { id, how, html } of JSON.parse(event.data)) {
+        const element = document.getElementById(id), template = document.createElement("template");
+        if (!element) continue;
+        template.innerHTML = html;
+        localize(template.content);
+        if (how === "set") element.replaceChildren();
+        element.append(template.content);
+        htmx.process(element);
+      }
+      countSelected();
+    });
+    steps.addEventListener("end", () => end("done"));
+    steps.onerror = () => end("lost");
+    $("[data-stop]", part)?.addEventListener("click", () => end("stopped"));
+    addEventListener("pagehide", () => end("stopped"));
+  }
+
   // Selected messages: the count, and the box in the head of the table.
   function countSelected() {
     const boxes = $$("input[name=ids]"), chosen = boxes.filter((box) => box.checked).length;
@@ -107,11 +133,13 @@
 
   // Completion of fields in the search.
   const search = $("#q"), menu = $("#q-menu");
-  const words = search ? JSON.parse(search.dataset.words ?? "[]") : [];
+  const words = () => $$("[data-words]").flatMap((part) => JSON.parse(part.dataset.words));
   const wordAt = () => /(?:^|[\s(])(-?)([\w.]*(?::[\w-]*)?)$/.exec(search.value.slice(0, search.selectionStart ?? 0));
   function suggest() {
     const [, , typed = ""] = wordAt() ?? [];
-    const found = typed === "" ? [] : words.filter(({ word }) => word.startsWith(typed) && word !== typed).slice(0, 8);
+    const found = typed === ""
+      ? []
+      : words().filter(({ word }) => word.startsWith(typed) && word !== typed).slice(0, 8);
     menu.replaceChildren(...found.map(({ word, what }, i) => {
       const item = document.createElement("li"),
         name = document.createElement("b"),
@@ -173,6 +201,7 @@
     else if (event.key === "k") walk(-1);
     else if (event.key === "x") $("input[name=ids]", document.activeElement?.closest("tr") ?? document)?.click();
     else if (event.key === "?") $("#keys")?.togglePopover?.();
+    else if (event.key === "Escape" && !$("[popover]:popover-open")) $("[data-close]")?.click();
     else if (event.key === "g") document.body.dataset.go = "1";
     else if (document.body.dataset.go && goTo[event.key]) location.href = goTo[event.key];
     else return;
@@ -189,12 +218,27 @@
     localize(root);
     countSelected();
   }
-  document.addEventListener("htmx:afterSettle", (event) => begin(event.detail.elt));
+  document.addEventListener("htmx:afterSettle", ({ detail: { elt } }) => {
+    begin(elt);
+    // What is asked in a sheet opens it, and is answered there.
+    elt.closest("[popover]:not(:popover-open)")?.showPopover();
+    $("[autofocus]", elt)?.focus();
+    if (elt.id === "panel") showCurrent();
+  });
+  // The row of the message in the panel.
+  function showCurrent() {
+    const at = location.pathname + location.search;
+    for (const row of $$("#rows [data-row]")) {
+      if (row.getAttribute("href") === at) row.ariaCurrent = "true";
+      else row.removeAttribute("aria-current");
+    }
+  }
   // An answer that refuses says why: show it where the form is.
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.detail.xhr.status >= 400) event.detail.shouldSwap = true;
   });
   begin(document);
   open();
+  $$("[data-stream]").forEach(follow);
   $("form[data-submit-now]")?.requestSubmit();
 })();
