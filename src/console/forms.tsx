@@ -38,6 +38,7 @@ export function Act(
       hx-post={path}
       hx-target="find .answer"
       hx-disabled-elt="find button"
+      hx-disinherit="*"
     >
       {Object.entries(fields).flatMap(([name, values]) =>
         [values].flat().map((value) => <input type="hidden" name={name} value={value} />)

@@ -51,8 +51,14 @@ export function describeTarget({ source, list, query, ids }: ShownJob): string {
   return `${what} in the ${LIST_WORDS[list]} of ${source}`;
 }
 
+/** What became of messages, by member of a job's result. */
+const RESULT_WORDS: Readonly<Record<string, string>> = {
+  ...{ dead: "dead-lettered", returned: "put back" },
+};
+const TRASHED_WORDS: Readonly<Partial<Record<ShownJob["verb"], string>>> = { purge: "purged", edit: "replaced" };
+
 /** How far a job is, in words. */
-export function describeProgress({ status, planned, progress, result }: ShownJob): string {
+export function describeProgress({ verb, status, planned, progress, result }: ShownJob): string {
   if (status === "planned") return `${plural(planned, "message")} planned, waits for confirmation`;
   if (progress) {
     const isSweep = progress.phase === "sweep", done = isSweep ? progress.swept : planned - progress.left;
@@ -66,7 +72,9 @@ export function describeProgress({ status, planned, progress, result }: ShownJob
   }
   if (!result) return plural(planned, "message");
   const parts = Object.entries(result).filter(([name, value]) => value > 0 && name !== "swept" && name !== "picked");
-  return parts.length === 0 ? "nothing was moved" : parts.map(([name, value]) => `${count(value)} ${name}`).join(", ");
+  const nameOf = (name: string) => name === "trashed" ? TRASHED_WORDS[verb] ?? "removed" : RESULT_WORDS[name] ?? name;
+  const words = parts.map(([name, value]) => `${count(value)} ${nameOf(name)}`);
+  return words.length === 0 ? "nothing was moved" : words.join(", ");
 }
 
 /** Jobs, with what can be done with each. */

@@ -1,4 +1,5 @@
 /** The groups of a list, beside its messages. Pure. */
+import { escapeHidden } from "../runtime/control_characters.ts";
 import { count, plural, span } from "./format.ts";
 import { GroupList } from "./lists.tsx";
 import type { FoundGroups } from "./message_search.ts";
@@ -107,5 +108,5 @@ function groupOf({ query }: MessagesView): string | null {
 
 /** Words that the search completes. */
 function wordsOf(groups: readonly FoundGroup[]): string {
-  return JSON.stringify(groups.map(({ group, text }) => ({ word: `group:${group}`, what: text })));
+  return JSON.stringify(groups.map(({ group, text }) => ({ word: `group:${group}`, what: escapeHidden(text) })));
 }

@@ -3,10 +3,10 @@ import type { Role } from "../config/api_keys.ts";
 import { QUERY_FIELDS } from "../message/query.ts";
 import { MAX_QUERY_CHARACTERS } from "../message/query_syntax.ts";
 import { DEAD_REASONS, LIST_NAMES, type ListName } from "../message/source_policy.ts";
-import { count, plural } from "./format.ts";
+import { count } from "./format.ts";
 import { mayDo, Opener, Sheet } from "./forms.tsx";
 import type { FoundMessages } from "./message_search.ts";
-import { FOUND_ROWS, type MessagesView, MOST_FOUND_ROWS, viewPath } from "./messages_view.ts";
+import { type MessagesView, MOST_FOUND_ROWS, viewPath } from "./messages_view.ts";
 import type { Html } from "./page.ts";
 import { LIST_WORDS, VERBS } from "./verbs.ts";
 
@@ -112,7 +112,7 @@ export function SearchForms({ view, members, problem }: {
           </form>
         </>
       )}
-      {problem !== null && <p class="refusal" role="alert">{problem}</p>}
+      {problem !== null && <Problem problem={problem} />}
     </div>
   ) as Html;
 }
@@ -128,6 +128,33 @@ const FIELD_WORDS: Readonly<Record<(typeof QUERY_FIELDS)[number], string>> = {
   severity: "member of the message",
   source: "member of the message",
 };
+
+const EXAMPLES = [
+  ["timeout", "the text is anywhere in the message"],
+  ['"read timed out"', "these words, in this order"],
+  ["reason:poison age:>1h", "dead for failing too often, and older than an hour"],
+  ["host:core* AND NOT severity:5", "a value is the whole field; * is any text"],
+  ["(failures:>2 OR size:>10k) retries:[1 TO 3]", "any member of the message is a field"],
+] as const;
+
+/** What is wrong with a query, and how queries are written. */
+function Problem({ problem }: { problem: string }): Html {
+  return (
+    <div class="problem">
+      <p class="refusal" role="alert">{problem}</p>
+      <dl class="examples">
+        {EXAMPLES.map(([query, what]) => (
+          <div>
+            <dt>
+              <code>{query}</code>
+            </dt>
+            <dd>{what}</dd>
+          </div>
+        ))}
+      </dl>
+    </div>
+  ) as Html;
+}
 
 /** Reasons that a message may have. */
 const REASONS = [...DEAD_REASONS, "shed"];

@@ -123,6 +123,7 @@ function Fate({ shown: { verdict, heldBy } }: { shown: ShownMessage }): Html | n
       <p>
         <b>{verdict.text}</b>
       </p>
+      {isReplay && heldBy.length > 0 && <p class="k">It waits for {plural(heldBy.length, "gate")}:</p>}
       {isReplay && heldBy.length > 0 && (
         <ul>
           {heldBy.map(({ gate, detail }) => (

@@ -162,15 +162,13 @@ function Ask({ words, view: { source, list, query }, ids, total, closed }: {
 export function Overrides({ closed }: { closed: readonly ClosedGate[] }): Html | null {
   if (closed.length === 0) return null;
   return (
-    <fieldset class="field">
-      <legend>
-        Gates that would hold it <small>The job waits for them; an admin may override them, for at most 24 h</small>
-      </legend>
+    <div class="field" role="group" aria-label="Gates that would hold it">
+      Gates that would hold it <small>The job waits for them; an admin may override them, for at most 24 h</small>
       {closed.map(({ gate, words }) => (
         <label class="check">
           <input type="checkbox" name={OVERRIDE_FIELD} value={gate} /> Do not wait for <b>{gate}</b> ({words})
         </label>
       ))}
-    </fieldset>
+    </div>
   ) as Html;
 }

@@ -39,7 +39,7 @@ export function MessageTable({ facts, children }: { facts: TableFacts; children?
             </th>
             <th class="num">Place</th>
             <th>Time</th>
-            <th>Reason</th>
+            <th class="why">Reason</th>
             {members.map((name, i) => <th class={i === members.length - 1 ? "wide" : "member"}>{nameOf(name)}</th>)}
             <th class="num">Failures</th>
             <th class="num">Size</th>
@@ -76,7 +76,7 @@ export function Row(
         </a>
       </td>
       <td class="when">{ageMs === null ? "–" : <Time at={new Date(nowMs - ageMs).toISOString()} as="clock" />}</td>
-      <td>
+      <td class="why">
         <ReasonChip reason={reason} />
       </td>
       {members.map((name, i) => (

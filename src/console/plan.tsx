@@ -2,7 +2,7 @@
 import type { JobOutput } from "../operations/found_job.ts";
 import { Bar } from "./charts.tsx";
 import { bytes, count, plural, rate, span } from "./format.ts";
-import { groupPath } from "./lists.tsx";
+import { describeTarget, groupPath } from "./lists.tsx";
 import { viewPath } from "./messages_view.ts";
 import type { Html } from "./page.ts";
 import { Chip, Foreign, Masked, ReasonChip, Time } from "./parts.tsx";
@@ -14,22 +14,11 @@ export type ShownPlan = NonNullable<JobOutput["plan"]>;
 
 /** What would happen: how many, how long, what holds it, what can be undone. */
 export function PlanFacts({ job, plan }: { job: ShownJob; plan: ShownPlan }): Html {
-  const { heldBy, estimate, undo, cannot, oversize, ofOthers, watermark } = plan;
+  const { heldBy, estimate, undo, cannot, oversize, ofOthers } = plan;
   const waits = heldBy.filter(({ isOverridden }) => !isOverridden);
   return (
     <dl class="facts">
-      <Fact name="Takes">
-        <b>{plural(job.planned, "message")}</b>
-        {plan.bytes > 0 && ` · ${bytes(plan.bytes)}`}
-        {watermark.depth > 0 && ` of ${count(watermark.depth)} in the ${LIST_WORDS[job.list]}.`}
-        {watermark.depth > 0 && (
-          <>
-            {" What arrives after "}
-            <Time at={job.createdAt} as="minute" />
-            {" is not touched."}
-          </>
-        )}
-      </Fact>
+      {job.verb === "undo" ? <Fact name="Brings back">{undo}</Fact> : <Takes job={job} plan={plan} />}
       {oversize + ofOthers > 0 && (
         <Fact name="Leaves">
           {[
@@ -41,7 +30,7 @@ export function PlanFacts({ job, plan }: { job: ShownJob; plan: ShownPlan }): Ht
       <Fact name="Time">
         {estimate.seconds !== null && estimate.perSecond !== null
           ? `about ${span(estimate.seconds * 1_000)}, at ${rate(estimate.perSecond)}`
-          : `not known: ${estimate.reason ?? ""}`}
+          : estimate.reason}
       </Fact>
       <Fact name="Gates">
         {heldBy.length === 0 && "None would hold it now."}
@@ -57,11 +46,30 @@ export function PlanFacts({ job, plan }: { job: ShownJob; plan: ShownPlan }): Ht
         )}
         {waits.length > 0 && <p class="k">The job can be confirmed now; it waits until they open.</p>}
       </Fact>
-      <Fact name="Undo">
-        {undo}
-        {cannot.length > 0 && <ul>{cannot.map((one) => <li>{one}</li>)}</ul>}
-      </Fact>
+      {job.verb !== "undo" && <Fact name="Undo">{undo}</Fact>}
+      {cannot.length > 0 && (
+        <Fact name="Not back">
+          <ul>{cannot.map((one) => <li>{one}</li>)}</ul>
+        </Fact>
+      )}
     </dl>
+  ) as Html;
+}
+
+function Takes({ job, plan: { watermark, bytes: size } }: { job: ShownJob; plan: ShownPlan }): Html {
+  return (
+    <Fact name="Takes">
+      <b>{plural(job.planned, "message")}</b>
+      {watermark.depth > 0 && ` of ${count(watermark.depth)} in the ${LIST_WORDS[job.list]}`}
+      {size > 0 && `, ${bytes(size)}`}.
+      {watermark.depth > 0 && (
+        <>
+          {" What arrives after "}
+          <Time at={job.createdAt} as="minute" />
+          {" is not touched."}
+        </>
+      )}
+    </Fact>
   ) as Html;
 }
 
@@ -74,6 +82,18 @@ function Fact({ name, children }: { name: string; children?: unknown }): Html {
   ) as Html;
 }
 
+/** What a job works on; a group by its text. */
+export function PlanTarget({ job, plan }: { job: ShownJob; plan: ShownPlan | null }): Html {
+  const group = plan?.groups.find((one) => job.query === `group:${one.group}`);
+  if (!group) return <Foreign text={describeTarget(job)} /> as Html;
+  return (
+    <>
+      <Masked text={group.text || "(no text)"} /> <ReasonChip reason={group.reason} />{" "}
+      <span class="k">in the {LIST_WORDS[job.list]} of {job.source}</span>
+    </>
+  ) as Html;
+}
+
 /** What the messages are: by reason, by group, and one of each of the largest groups. */
 export function PlanContents({ job, plan }: { job: ShownJob; plan: ShownPlan }): Html | null {
   const { groups, samples, byReason } = plan, { source, list } = job;
@@ -83,7 +103,7 @@ export function PlanContents({ job, plan }: { job: ShownJob; plan: ShownPlan }):
   return (
     <section class="card">
       <header>
-        <h2>What it takes</h2>
+        <h2>{job.endedAt === null ? "What it takes" : "What was planned"}</h2>
         <span class="k">
           {Object.entries(byReason).toSorted(([, a], [, b]) => b - a).map(([reason, value]) => (
             <>

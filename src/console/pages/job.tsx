@@ -1,17 +1,18 @@
 /** One job on one page: its plan, the confirmation, how far it is, what it did, and its undo. */
 import { explain } from "../../operations/explain.ts";
 import { roleFor } from "../../operations/found_job.ts";
+import { JOB_GATES } from "../../operations/job_plan.ts";
 import { jobsShow } from "../../operations/jobs_show.ts";
 import { journal } from "../../operations/journal.ts";
-import { count, plural, span } from "../format.ts";
+import { plural, span } from "../format.ts";
 import { Act, mayDo, Opener, ReasonField, Sheet } from "../forms.tsx";
-import { describeProgress, describeTarget, EntryList, JOB_MOODS, JobActions, jobPath } from "../lists.tsx";
+import { describeProgress, EntryList, JOB_MOODS, JobActions, jobPath } from "../lists.tsx";
 import { type ClosedGate, isOverridable, Overrides } from "../message_parts.tsx";
 import { viewPath } from "../messages_view.ts";
 import type { Html, Page, PageVisit } from "../page.ts";
-import { Chip, Foreign, Stations, stationsOf, Time } from "../parts.tsx";
-import { PlanContents, PlanFacts, type ShownPlan } from "../plan.tsx";
-import type { Explained, ShownJob } from "../readings.ts";
+import { Chip, Foreign, type Station, Stations, Time } from "../parts.tsx";
+import { PlanContents, PlanFacts, PlanTarget, type ShownPlan } from "../plan.tsx";
+import type { Explained, JournalEntry, ShownJob } from "../readings.ts";
 import { JOB_NAMES, VERBS } from "../verbs.ts";
 
 /** Entries of the journal. */
@@ -32,8 +33,11 @@ export const job: Page = {
     ]);
     return (
       <div class="stack job-page">
-        {live("job", <State job={job} plan={plan} explained={explained!} nowMs={visit.nowMs} /> as Html)}
-        {live("job-acts", <Actions job={job} plan={plan} visit={visit} /> as Html)}
+        {live(
+          "job",
+          <State job={job} plan={plan} entries={entries} explained={explained!} nowMs={visit.nowMs} /> as Html,
+        )}
+        {live("job-acts", <Actions job={job} visit={visit} /> as Html)}
         {plan && <PlanContents job={job} plan={plan} />}
         {live("job-journal", <Journal entries={entries} /> as Html)}
         <Sheets job={job} plan={plan} role={role} />
@@ -43,14 +47,14 @@ export const job: Page = {
 };
 
 /** Title, what it is about, and how far it is. */
-function State({ job, plan, explained, nowMs }: {
+function State({ job, plan, entries, explained, nowMs }: {
   job: ShownJob;
   plan: ShownPlan | null;
+  entries: readonly JournalEntry[];
   explained: Explained;
   nowMs: number;
 }): Html {
-  const { verb, status, planned, plannedBy, startedBy, createdAt, startedAt, endedAt, expiresAt, reason, undoes } = job;
-  const isOver = endedAt !== null;
+  const { verb, status, planned, endedAt, expiresAt, undoes } = job;
   return (
     <section class="card job-state">
       <header>
@@ -62,40 +66,17 @@ function State({ job, plan, explained, nowMs }: {
       </header>
       <div class="pad">
         <p>
-          <Foreign text={describeTarget(job)} />
+          <PlanTarget job={job} plan={plan} />
         </p>
-        <p class="k">
-          <Foreign text={plannedBy} /> planned it at <Time at={createdAt} as="minute" />
-          {reason !== "" && (
-            <>
-              {": "}
-              <Foreign text={reason} />
-            </>
-          )}
-          {startedAt && startedBy && (
-            <>
-              . <Foreign text={startedBy} /> confirmed it at <Time at={startedAt} as="minute" />
-            </>
-          )}
-          {endedAt && (
-            <>
-              . It ended at <Time at={endedAt} as="minute" />
-              {startedAt && `, after ${span(Date.parse(endedAt) - Date.parse(startedAt))}`}
-            </>
-          )}
-          .
-        </p>
+        <History job={job} />
+        {verb === "edit" && <Edited job={job} entries={entries} />}
         {undoes && (
           <p class="k">
             It undoes the job <a href={jobPath({ source: job.source, id: undoes.id })}>{JOB_NAMES[undoes.verb]}</a>.
           </p>
         )}
         {job.progress && <Progress job={job} />}
-        {isOver && (
-          <p class="outcome">
-            {describeProgress(job)}
-          </p>
-        )}
+        {endedAt !== null && verb !== "edit" && <p class="outcome">{describeProgress(job)}</p>}
         {status === "planned" && plan && <PlanFacts job={job} plan={plan} />}
         {status === "planned" && expiresAt && (
           <p class="k">
@@ -104,10 +85,68 @@ function State({ job, plan, explained, nowMs }: {
         )}
       </div>
       {job.progress?.phase === "act" && isDrain(job) && (
-        <Stations of={stationsOf(explained, { folds: true })} name={job.source} nowMs={nowMs} />
+        <Stations of={gatesOf(job, explained)} name={job.source} nowMs={nowMs} />
       )}
     </section>
   ) as Html;
+}
+
+/** Who did what with it, when and why. */
+function History({ job: { verb, plannedBy, startedBy, createdAt, startedAt, endedAt, reason } }: {
+  job: ShownJob;
+}): Html {
+  return (
+    <p class="k">
+      <Foreign text={plannedBy} /> {verb === "edit" ? "did" : "planned"} it at <Time at={createdAt} as="minute" />
+      {reason !== "" && (
+        <>
+          {": "}
+          <Foreign text={reason} />
+        </>
+      )}
+      {startedAt && startedBy && verb !== "edit" && (
+        <>
+          . <Foreign text={startedBy} /> confirmed it at <Time at={startedAt} as="minute" />
+        </>
+      )}
+      {endedAt && verb !== "edit" && (
+        <>
+          . It ended at <Time at={endedAt} as="minute" />
+          {startedAt && `, after ${span(Date.parse(endedAt) - Date.parse(startedAt))}`}
+        </>
+      )}
+      .
+    </p>
+  ) as Html;
+}
+
+/** The message before and after an edit, as the journal has them. */
+function Edited({ job: { source, list }, entries }: {
+  job: ShownJob;
+  entries: readonly JournalEntry[];
+}): Html | null {
+  const [before, after] =
+    entries.map(({ members: { messages } }) => messages).find((ids): ids is [string, string] =>
+      Array.isArray(ids) && ids.length === 2
+    ) ?? [];
+  if (before === undefined || after === undefined) return null;
+  return (
+    <p class="outcome">
+      <code>{before}</code> is now{" "}
+      <a href={viewPath({ source, list, message: after })}>
+        <code>{after}</code>
+      </a>
+    </p>
+  ) as Html;
+}
+
+/** The gates on the way of the job's messages. */
+function gatesOf({ overrides }: ShownJob, { gates }: Explained): readonly Station[] {
+  return gates.filter(({ name }) => JOB_GATES.includes(name)).map((gate) =>
+    overrides.some(({ gate: name }) => name === gate.name)
+      ? { ...gate, open: true, words: "overridden for this job" }
+      : gate
+  );
 }
 
 /** Whether its messages go to the consumer, through the gates. */
@@ -144,7 +183,7 @@ function Progress({ job }: { job: ShownJob }): Html {
 }
 
 /** What can be done with the job now. No text is typed here, so it may be kept up to date. */
-function Actions({ job, plan, visit: { role } }: { job: ShownJob; plan: ShownPlan | null; visit: PageVisit }): Html {
+function Actions({ job, visit: { role } }: { job: ShownJob; visit: PageVisit }): Html {
   const { source, list, query, ids, status, verb } = job, next = jobPath(job);
   const mayConfirm = mayDo(role, roleFor(job)), again = VERBS.find((one) => one.verb === verb);
   const look = viewPath({ source, list, query });
@@ -161,7 +200,7 @@ function Actions({ job, plan, visit: { role } }: { job: ShownJob; plan: ShownPla
           )
           : <p class="k">Confirming it needs the role {roleFor(job)}.</p>}
         {again && ids === null && mayDo(role, again.role) && <Opener sheet="again">Plan again…</Opener>}
-        {(again === undefined || ids !== null || plan === null) && <a class="btn" href={look}>Choose again</a>}
+        {again && ids !== null && <a class="btn" href={look}>Choose again</a>}
         <a class="btn" href={look}>Leave it</a>
       </div>
     ) as Html;
@@ -177,7 +216,7 @@ function Actions({ job, plan, visit: { role } }: { job: ShownJob; plan: ShownPla
   ) as Html;
 }
 
-function Journal({ entries }: { entries: Parameters<typeof EntryList>[0]["entries"] }): Html {
+function Journal({ entries }: { entries: readonly JournalEntry[] }): Html {
   return (
     <section class="card">
       <header>

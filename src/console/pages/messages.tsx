@@ -175,10 +175,10 @@ function Listing({ visit, view, shown, groups }: {
                 </span>{" "}
                 <button class="btn when-running" type="button" data-stop>Stop</button>
                 <span class="when-stopped">
-                  Stopped. <a href={viewPath(view)}>Search again</a>
+                  · Stopped. <a href={viewPath(view)}>Search again</a>
                 </span>
                 <span class="when-lost">
-                  The connection was lost. <a href={viewPath(view)}>Search again</a>
+                  · The connection was lost. <a href={viewPath(view)}>Search again</a>
                 </span>
               </p>
               <div id="trouble"></div>
