@@ -8,7 +8,7 @@
  *
  * Tested in tests/integration/api/.
  */
-import { type Context, Hono } from "hono";
+import { Hono } from "hono";
 import type { Handler, Visit } from "../http/door.ts";
 import type { Log } from "../observability/log.ts";
 import type { AuthFailure } from "../observability/metrics.ts";
@@ -19,17 +19,19 @@ import type { Clock } from "../runtime/clock.ts";
 import { createId } from "../runtime/random.ts";
 import { Authenticator, type Caller, type TrustedProxy } from "./authenticate.ts";
 import { parseBody, readBody } from "./body.ts";
+import type { Ctx, Env } from "./env.ts";
 import { type EventFeed, EventHub } from "./events.ts";
 import { KEY_PATTERN, readIdempotencyKey, type RequestStore, runOnce } from "./idempotency.ts";
 import { readInput } from "./input.ts";
 import type { KeyRing } from "./key_ring.ts";
+import { Logins } from "./login.ts";
 import { streamItems } from "./ndjson.ts";
 import { CORRELATION_PATTERN, describeApi, NDJSON_TYPE } from "./openapi.ts";
 import { Problem, PROBLEM_TYPE, problemDocument, PROBLEMS } from "./problem.ts";
 import { RefusalLog } from "./refusal_log.ts";
 import { API_ROOT, createRoutes, type Route } from "./routes.ts";
-import { Sessions, transportOf } from "./session.ts";
-import { localPath, type Site, type SiteCall, type SitePage, wantsPage } from "./site.ts";
+import { Sessions } from "./session.ts";
+import { type Site, type SiteCall, type SitePage, wantsPage } from "./site.ts";
 
 /** A call, as operations see it. */
 export interface Call {
@@ -69,11 +71,6 @@ export interface ApiOptions {
   readonly log: Log;
 }
 
-interface Env {
-  Bindings: { visit: Visit };
-  Variables: { correlationId: string; route: string; caller: Caller };
-}
-type Ctx = Context<Env>;
 type Answer = (c: Ctx) => Promise<Response> | Response;
 
 /** How long a stop waits for the ends of streams, in milliseconds. */
@@ -153,13 +150,19 @@ export class Api {
     const app = new Hono<Env>();
     app.use("*", (c, next) => this.#around(c, next));
     const description = JSON.stringify(describeApi(this.routes, this.#options));
+    const { store, log, site } = this.#options;
+    const logins = new Logins({
+      ...{ auth: this.#auth, sessions: this.#sessions, authenticate: (c) => this.#authenticate(c) },
+      ...{ store, log, hasPages: site !== undefined },
+    });
     const paths = new Map<string, Map<string, Answer>>();
     const on = (method: string, path: string, answer: Answer) => {
       paths.set(path, (paths.get(path) ?? new Map()).set(method, answer));
     };
     on("GET", `${API_ROOT}/openapi.json`, (c) => c.body(description, 200, { "content-type": "application/json" }));
-    on("POST", "/login", (c) => this.#login(c));
-    on("POST", "/logout", (c) => this.#logout(c));
+    on("POST", "/login", (c) => logins.login(c));
+    on("POST", "/login/link", (c) => logins.createLink(c));
+    on("POST", "/logout", (c) => logins.logout(c));
     on("GET", `${API_ROOT}/events`, (c) => this.#events(c));
     for (const route of this.routes) on(route.http.method, route.path, (c) => this.#answer(c, route));
     for (const page of this.#options.site?.pages ?? []) on(page.method, page.path, (c) => this.#answerPage(c, page));
@@ -334,39 +337,6 @@ export class Api {
     const body = await this.#hub.follow({ lastEventId: c.req.header("last-event-id") ?? null, isValid });
     if (body === null) throw busy();
     return c.body(body, 200, { ...STREAM_HEADERS, "content-type": "text/event-stream" });
-  }
-
-  async #login(c: Ctx): Promise<Response> {
-    this.#auth.requireOwnLogin(c.req.raw.headers);
-    const { headers } = c.req.raw, bytes = await readBody(c.req.raw);
-    const isForm = headers.get("content-type")?.startsWith("application/x-www-form-urlencoded") === true;
-    const form = new URLSearchParams(isForm ? new TextDecoder().decode(bytes) : ""), next = localPath(form.get("next"));
-    const text = isForm ? form.get("key") : parseBody(bytes, headers).key;
-    if (typeof text !== "string" || text === "") {
-      const problems = [{ field: "key", in: "body" as const, value: null, wanted: "a key" }];
-      throw new Problem("invalid", "key is missing: send the key as a member of a JSON object, or as a form", {
-        problems,
-      });
-    }
-    const key = this.#auth.checkKey(text.trim(), c.env.visit.remoteAddr.hostname);
-    const transport = transportOf(headers);
-    if (transport === null) {
-      throw new Problem(
-        "forbidden",
-        "Sessions need TLS (a proxy that sends X-Forwarded-Proto: https) or a loopback address",
-      );
-    }
-    c.header("set-cookie", await this.#sessions.begin(key, transport));
-    this.#options.log.info("api_login", `${key.name} logged in`, {
-      ...{ correlation_id: c.get("correlationId"), actor: key.name, address: c.env.visit.remoteAddr.hostname },
-    });
-    return isForm ? c.redirect(next, 303) : c.json({ name: key.name, role: key.role });
-  }
-
-  async #logout(c: Ctx): Promise<Response> {
-    await this.#authenticate(c);
-    for (const cookie of this.#sessions.end()) c.header("set-cookie", cookie, { append: true });
-    return this.#options.site && wantsPage(c.req.raw) ? c.redirect("/login", 303) : c.body(null, 204);
   }
 
   #preflight(c: Ctx): Response | null {

@@ -279,7 +279,8 @@ function Refusal({ problem }: { problem: Problem }): Html {
 
 function loginPage(url: URL, problem: Problem | null): Response {
   const status = problem ? PROBLEMS[problem.code].status : 200;
-  const page = <LoginPage next={localPath(url.searchParams.get("next"))} problem={problem?.message ?? null} />;
+  const next = localPath(url.searchParams.get("next")), once = problem ? null : url.searchParams.get("once");
+  const page = <LoginPage next={next} problem={problem?.message ?? null} once={once} />;
   return toPage(<Document title="Log in">{page}</Document> as Html, { status, headers: problem?.headers ?? {} });
 }
 
