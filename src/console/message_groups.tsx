@@ -61,7 +61,11 @@ function Groups(
 function Counting({ view, scanned, total }: { view: MessagesView; scanned: number; total: number }): Html {
   return (
     <div class="pad k">
-      <progress max={Math.max(1, total)} value={scanned} aria-label="How far the count is" />
+      <progress
+        max={Math.max(1, total)}
+        value={scanned === 0 ? undefined : scanned}
+        aria-label="How far the count is"
+      />
       <p>{count(scanned)} of {count(total)} looked at</p>
       <noscript>
         <a href={viewPath({ ...view, view: "groups", wait: true })}>Count them all; this takes some seconds</a>

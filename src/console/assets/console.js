@@ -200,6 +200,8 @@
     else if (event.key === "j") walk(1);
     else if (event.key === "k") walk(-1);
     else if (event.key === "x") $("input[name=ids]", document.activeElement?.closest("tr") ?? document)?.click();
+    else if (event.key === "r") $("#verbs .go")?.click();
+    else if (event.key === "c") $("[data-confirm]")?.focus();
     else if (event.key === "?") $("#keys")?.togglePopover?.();
     else if (event.key === "Escape" && !$("[popover]:popover-open")) $("[data-close]")?.click();
     else if (event.key === "g") document.body.dataset.go = "1";

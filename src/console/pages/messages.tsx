@@ -34,6 +34,9 @@ import { Empty, Trouble } from "../parts.tsx";
 import type { Step } from "../steps.ts";
 import { LIST_WORDS } from "../verbs.ts";
 
+/** Messages of a list whose groups are counted before the page is sent. */
+const COUNTED_AT_ONCE = 20_000;
+
 /** The page of messages. */
 export const messages: Page = {
   path: "/messages",
@@ -131,10 +134,12 @@ function isInvalid(error: unknown): error is OperationError {
   return error instanceof OperationError && error.code === "invalid";
 }
 
-/** A list that cannot be grouped can still be shown. */
+/** Counted at once if the list is short; else the browser follows. A list that cannot be grouped can still be shown. */
 async function readGroups(visit: PageVisit, view: MessagesView): Promise<FoundGroups | Error> {
   try {
-    return (await readSteps(countGroups(visit, view), view.wait)).at(-1)!;
+    const total = await readDepth(visit, view.source, view.list);
+    if (total > COUNTED_AT_ONCE && !view.wait) return { groups: [], scanned: 0, total, sampled: false };
+    return (await readSteps(countGroups(visit, view), true)).at(-1)!;
   } catch (error) {
     if (error instanceof OperationError) return error;
     throw error;
