@@ -6,16 +6,20 @@ import { Fleet } from "./fleet.ts";
 import { type DeadLetter, DEMO_API_KEY, generateDeadLetters } from "../testkit/mutt/dead_letters.ts";
 import {
   formatAddresses,
+  formatConsole,
   formatEnding,
   formatLine,
   formatNext,
   formatOpening,
   formatRemark,
+  formatStay,
   type GateView,
   TABLE_HEAD,
 } from "./screen.ts";
 import { EXIT, runInterruptible } from "../scripts/program.ts";
+import { createConsoleKey, makeLoginLink } from "./console.ts";
 import { openStage, type Stage } from "./stage.ts";
+import { keepFeeding } from "./stay.ts";
 
 const MIN_MESSAGES = 50, MAX_MESSAGES = 400;
 /** For how long Moogsoft is down at first. */
@@ -35,7 +39,9 @@ const MAX_REPLICAS = 5;
 
 const HELP = `Shows the service at work: own Redis, stand-ins for Moogsoft and the alerter, an account at the end.
 
-Usage: deno task demo [--messages N] [--seed N] [--replicas N] [--kill-leader]
+Usage: deno task demo [--stay] [--messages N] [--seed N] [--replicas N] [--kill-leader]
+
+  --stay         goes on with one incident after another until Ctrl-C, slowly enough to look around in the console
 
   --messages N   dead letters in all, ${MIN_MESSAGES} to ${MAX_MESSAGES} (default 300)
   --seed N       other messages (default 1)
@@ -49,6 +55,7 @@ interface Options {
   readonly seed: number;
   readonly replicas: number;
   readonly killLeader: boolean;
+  readonly stay: boolean;
 }
 
 /** Runs the demo. Resolves with the exit code when nothing of it is left; a signal ends it early. */
@@ -65,7 +72,7 @@ function parseOptions(args: readonly string[]): Options | number {
       args: [...args],
       options: {
         ...{ help: { type: "boolean" }, messages: { type: "string" }, seed: { type: "string" } },
-        ...{ replicas: { type: "string" }, "kill-leader": { type: "boolean" } },
+        ...{ replicas: { type: "string" }, "kill-leader": { type: "boolean" }, stay: { type: "boolean" } },
       },
     });
     if (!values.help) {
@@ -78,6 +85,7 @@ function parseOptions(args: readonly string[]): Options | number {
           max: MAX_REPLICAS,
         }),
         killLeader,
+        stay: values.stay ?? false,
       };
     }
     console.log(HELP);
@@ -94,15 +102,23 @@ function wholeNumber(flag: string, text: string, { min, max }: { min: number; ma
   throw new RangeError(`${flag} "${text}" is not a whole number from ${min} to ${max}`);
 }
 
-async function play({ messages, seed, replicas, killLeader }: Options, signal: AbortSignal): Promise<number> {
+async function play(options: Options, signal: AbortSignal): Promise<number> {
+  const { messages, seed, replicas, killLeader, stay } = options;
+  if (stay) return await playOn(options, signal);
   const letters = generateDeadLetters({ count: messages, seed });
   console.log(formatOpening(letters, seed));
   await using stage = await openStage(signal);
   const { backlog, late } = splitLate(letters);
   stage.moog.answerWith(503);
   await stage.put(backlog);
-  await using fleet = await Fleet.start(replicas, { cwd: stage.dir, env: serviceEnvironment(stage) });
-  console.log(formatAddresses(await fleet.ports()));
+  const key = createConsoleKey();
+  await using fleet = await Fleet.start(replicas, {
+    cwd: stage.dir,
+    env: { ...serviceEnvironment(stage), ...key.env },
+  });
+  const services = await fleet.ports();
+  console.log(formatAddresses(services));
+  console.log(formatConsole(await makeLoginLink(services[0]!.api!, key.text)));
   console.log(TABLE_HEAD);
   const later = new LaterLetters(late, seed);
   await runScenes({ stage, fleet, letters, later, killAt: killLeader ? KILL_SHARE * messages : Infinity, signal });
@@ -115,6 +131,21 @@ async function play({ messages, seed, replicas, killLeader }: Options, signal: A
   console.log(formatNext(nameOfDeno()));
   return addsUp(account) && secrets.leaks === 0 ? EXIT.good : EXIT.bad;
 }
+
+/** One incident after another, until the signal. */
+async function playOn({ seed, replicas }: Options, signal: AbortSignal): Promise<number> {
+  await using stage = await openStage(signal);
+  const key = createConsoleKey(), env = { ...serviceEnvironment(stage), ...UNHURRIED, ...key.env };
+  await using fleet = await Fleet.start(replicas, { cwd: stage.dir, env });
+  const services = await fleet.ports();
+  console.log(formatStay({ link: await makeLoginLink(services[0]!.api!, key.text), key: key.text }));
+  const gone = Promise.race([stage.alerter.running, fleet.watch()]);
+  await Promise.race([keepFeeding(stage, { seed, signal, tell: (remark) => console.log(formatRemark(remark)) }), gone]);
+  return EXIT.good;
+}
+
+/** Some 15 messages a second, so that a backlog can be watched. */
+const UNHURRIED = { REMEDIATION_BATCH_SIZE: "30", REMEDIATION_INTERVAL: "2", LOG_LEVEL: "INFO" };
 
 /**
  * What lies there from the start, and what comes later. Poison is among the first (every {@link POISON_EVERY}-th). The later messages

@@ -51,6 +51,31 @@ export function formatAddresses(services: readonly { name: string; health: numbe
   return lines.join("");
 }
 
+/** Where to look meanwhile. */
+export function formatConsole(link: string): string {
+  return `Console, logged in once: ${link}\n`;
+}
+
+/** What to look at while incidents go on. */
+export function formatStay({ link, key }: { link: string; key: string }): string {
+  return [
+    "mutt-remediation at work: the real service on a Redis of its own. Moogsoft and the alerter are stand-ins.",
+    "Incidents go on until Ctrl-C.",
+    "",
+    "Open the console (the link logs in once):",
+    `  ${link}`,
+    "Later, log in with this key:",
+    `  ${key}`,
+    "",
+    "Try this:",
+    "  Overview   what is stuck, why, since when, and when it will be drained",
+    "  Messages   choose a group on the left, then Replay…: a plan shows exactly what will happen",
+    "  Jobs       follow it, pause it, cancel it, undo it",
+    "  Journal    everything that moved, and who did what",
+    "",
+  ].join("\n");
+}
+
 /** Head of the columns of {@link formatLine}. */
 export const TABLE_HEAD = "     s   DLQ  ingest  delivered  dead  gates";
 

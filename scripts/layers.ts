@@ -76,9 +76,13 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** The path relative to `src/`, or `undefined` for a file outside. */
+/** What runs in the browser. */
+const IN_BROWSER = "console/assets/";
+
+/** The path relative to `src/`, or `undefined` for a file that is outside or runs in the browser. */
 function pathInSrc(filename: string): string | undefined {
-  return /(?:^|\/)src\/(.+)$/.exec(filename.replaceAll("\\", "/"))?.[1];
+  const path = /(?:^|\/)src\/(.+)$/.exec(filename.replaceAll("\\", "/"))?.[1];
+  return path?.startsWith(IN_BROWSER) ? undefined : path;
 }
 
 /** The room of a path below `src/`. */

@@ -8,26 +8,31 @@
  *
  * Tested in tests/integration/api/.
  */
-import { type Context, Hono } from "hono";
+import { Hono } from "hono";
 import type { Handler, Visit } from "../http/door.ts";
 import type { Log } from "../observability/log.ts";
 import type { AuthFailure } from "../observability/metrics.ts";
 import type { Actor } from "../operations/context.ts";
+import type { SchemaObject } from "../operations/input.ts";
 import { type AnyOperation, type OperationErrorCode, toOperationError } from "../operations/operation.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createId } from "../runtime/random.ts";
 import { Authenticator, type Caller, type TrustedProxy } from "./authenticate.ts";
 import { parseBody, readBody } from "./body.ts";
+import type { Ctx, Env } from "./env.ts";
 import { type EventFeed, EventHub } from "./events.ts";
 import { readIdempotencyKey, RepeatableRequests, type RequestEnd, type RequestStore } from "./idempotency.ts";
 import { readInput } from "./input.ts";
 import type { KeyRing } from "./key_ring.ts";
+import { Logins } from "./login.ts";
 import { streamItems } from "./ndjson.ts";
 import { CORRELATION_PATTERN, describeApi, NDJSON_TYPE } from "./openapi.ts";
 import { Problem, PROBLEM_TYPE, type ProblemCode, problemDocument, PROBLEMS } from "./problem.ts";
 import { RefusalLog } from "./refusal_log.ts";
 import { API_ROOT, createRoutes, type Route } from "./routes.ts";
-import { Sessions, transportOf } from "./session.ts";
+import { Sessions } from "./session.ts";
+import { type Site, type SitePage, wantsPage } from "./site.ts";
+import { createSiteCall } from "./site_call.ts";
 
 /** A call, as operations see it. */
 export interface Call {
@@ -52,6 +57,8 @@ export interface ApiOptions {
   /** Creates the context that an operation runs with. */
   readonly contextFor: (call: Call) => unknown;
   readonly feeds: readonly EventFeed[];
+  /** Pages for people; default: none. */
+  readonly site?: Site;
   readonly keys: KeyRing;
   readonly proxy: TrustedProxy | null;
   readonly store: RequestStore & { sessionSecret(proposal: string): Promise<string> };
@@ -65,11 +72,6 @@ export interface ApiOptions {
   readonly log: Log;
 }
 
-interface Env {
-  Bindings: { visit: Visit };
-  Variables: { correlationId: string; route: string; caller: Caller; outlivesClient?: boolean };
-}
-type Ctx = Context<Env>;
 type Answer = (c: Ctx) => Promise<Response> | Response;
 
 /** How long a stop waits for the ends of streams, in milliseconds. */
@@ -130,7 +132,7 @@ export class Api {
   /** Ends every stream and running request, and waits briefly until their connections are closed. */
   async stop(): Promise<void> {
     this.#stop.abort();
-    await this.#hub.stop();
+    await Promise.all([this.#hub.stop(), this.#options.site?.stop()]);
     const over = new AbortController();
     const ends = [...this.#staying].map(({ signal }) =>
       new Promise<void>((resolve) => {
@@ -157,15 +159,22 @@ export class Api {
     const app = new Hono<Env>();
     app.use("*", (c, next) => this.#around(c, next));
     const description = JSON.stringify(describeApi(this.routes, this.#options));
+    const { store, log, site } = this.#options;
+    const logins = new Logins({
+      ...{ auth: this.#auth, sessions: this.#sessions, authenticate: (c) => this.#authenticate(c) },
+      ...{ store, log, hasPages: site !== undefined },
+    });
     const paths = new Map<string, Map<string, Answer>>();
     const on = (method: string, path: string, answer: Answer) => {
       paths.set(path, (paths.get(path) ?? new Map()).set(method, answer));
     };
     on("GET", `${API_ROOT}/openapi.json`, (c) => c.body(description, 200, { "content-type": "application/json" }));
-    on("POST", "/login", (c) => this.#login(c));
-    on("POST", "/logout", (c) => this.#logout(c));
+    on("POST", "/login", (c) => logins.login(c));
+    on("POST", "/login/link", (c) => logins.createLink(c));
+    on("POST", "/logout", (c) => logins.logout(c));
     on("GET", `${API_ROOT}/events`, (c) => this.#events(c));
     for (const route of this.routes) on(route.http.method, route.path, (c) => this.#answer(c, route));
+    for (const page of this.#options.site?.pages ?? []) on(page.method, page.path, (c) => this.#answerPage(c, page));
     for (const [path, answers] of paths) this.#addPath(app, path, answers);
     app.notFound(async (c) => {
       try {
@@ -291,6 +300,17 @@ export class Api {
     return c.json(output as Record<string, unknown>, http.status ?? 200);
   }
 
+  async #answerPage(c: Ctx, page: SitePage): Promise<Response> {
+    const caller = page.isOpen ? null : await this.#authenticate(c);
+    return await page.answer(createSiteCall(c, caller, {
+      ...{ operations: this.#options.operations, contextFor: this.#options.contextFor, requests: this.#requests },
+      requireRole: (known, role) => this.#auth.requireRole(known, role),
+      toProblem: (error) => this.#toProblem(c, error),
+      stay: () => this.#stay(c.env),
+      stopped: this.#stop.signal,
+    }));
+  }
+
   #readInput(
     c: Ctx,
     { input, http, members }: Route,
@@ -316,40 +336,6 @@ export class Api {
     const body = await this.#hub.follow({ lastEventId: c.req.header("last-event-id") ?? null, isValid });
     if (body === null) throw busy();
     return c.body(body, 200, { ...STREAM_HEADERS, "content-type": "text/event-stream" });
-  }
-
-  async #login(c: Ctx): Promise<Response> {
-    this.#auth.requireOwnLogin(c.req.raw.headers);
-    const { headers } = c.req.raw, bytes = await readBody(c.req.raw);
-    const isForm = headers.get("content-type")?.startsWith("application/x-www-form-urlencoded") === true;
-    const text = isForm
-      ? new URLSearchParams(new TextDecoder().decode(bytes)).get("key")
-      : parseBody(bytes, headers).key;
-    if (typeof text !== "string" || text === "") {
-      const problems = [{ field: "key", in: "body" as const, value: null, wanted: "a key" }];
-      throw new Problem("invalid", "key is missing: send the key as a member of a JSON object, or as a form", {
-        problems,
-      });
-    }
-    const key = this.#auth.checkKey(text.trim(), c.env.visit.remoteAddr.hostname);
-    const transport = transportOf(headers);
-    if (transport === null) {
-      throw new Problem(
-        "forbidden",
-        "Sessions need TLS (a proxy that sends X-Forwarded-Proto: https) or a loopback address",
-      );
-    }
-    c.header("set-cookie", await this.#sessions.begin(key, transport));
-    this.#options.log.info("api_login", `${key.name} logged in`, {
-      ...{ correlation_id: c.get("correlationId"), actor: key.name, address: c.env.visit.remoteAddr.hostname },
-    });
-    return isForm ? c.redirect("/", 303) : c.json({ name: key.name, role: key.role });
-  }
-
-  async #logout(c: Ctx): Promise<Response> {
-    await this.#authenticate(c);
-    for (const cookie of this.#sessions.end()) c.header("set-cookie", cookie, { append: true });
-    return c.body(null, 204);
   }
 
   #preflight(c: Ctx): Response | null {
@@ -383,6 +369,10 @@ export class Api {
       ...{ route: c.get("route"), status, code: problem.code, correlationId: c.get("correlationId") },
       ...{ address: c.env.visit.remoteAddr.hostname, actor: this.#callerOf(c)?.actor.name ?? null },
     });
+    const { site } = this.#options;
+    if (site && !c.req.path.startsWith("/api/") && wantsPage(c.req.raw)) {
+      return site.refuse(problem, { request: c.req.raw, caller: this.#callerOf(c) ?? null });
+    }
     const body = JSON.stringify(problemDocument(problem, c.get("correlationId")));
     return new Response(body, { status, headers: { ...problem.headers, "content-type": PROBLEM_TYPE } });
   }

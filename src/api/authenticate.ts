@@ -29,6 +29,8 @@ export interface Caller {
   readonly actor: Actor;
   /** Browsers send a session, and proxies add their headers, with requests from any site. */
   readonly by: "key" | "session" | "proxy";
+  /** The key, if one was sent. */
+  readonly key?: ApiKey;
   /** Whether the caller may still call, for streams. */
   readonly isValid: () => boolean;
 }
@@ -89,13 +91,21 @@ export class Authenticator {
    */
   checkKey(text: string, address: string): ApiKey {
     const key = this.#deps.keys.find(text);
-    if (key !== null) return key;
+    return key ?? this.#refuseGuess(address, "The key is not valid");
+  }
+
+  /** Refuses a login link that is wrong, too old or used. @throws {Problem} */
+  refuseLink(address: string): never {
+    return this.#refuseGuess(address, "The link has been used or is too old: make a new one, or log in with a key");
+  }
+
+  #refuseGuess(address: string, detail: string): never {
     const waitSeconds = this.#attempts.fail(address);
     if (waitSeconds > 0) {
       const headers = { "retry-after": String(waitSeconds) };
       this.#refuse("rate_limited", "rate_limited", `Too many wrong keys; try again in ${waitSeconds} s`, headers);
     }
-    return this.#refuse("wrong_key", "unauthenticated", "The key is not valid", CHALLENGE);
+    return this.#refuse("wrong_key", "unauthenticated", detail, CHALLENGE);
   }
 
   /** Refuses a login from another site, which would put that site's key in this browser. @throws {Problem} */
@@ -141,7 +151,12 @@ export class Authenticator {
 
 function callerOf(key: ApiKey, { by, keys }: { by: Caller["by"]; keys: KeyRing }): Caller {
   const { name, role } = key;
-  return { actor: { name, role }, by, isValid: () => keys.named(name, key.digest)?.role === role };
+  return {
+    actor: { name, role },
+    by,
+    ...(by === "key" ? { key } : {}),
+    isValid: () => keys.named(name, key.digest)?.role === role,
+  };
 }
 
 /** Whether a page of this origin sent the request; false without the headers that a browser sends. */

@@ -19,7 +19,10 @@ const SESSION_SECONDS = 8 * 3_600;
 const FRESH_MS = 60_000;
 /** How long a request waits for this, in milliseconds: if Redis hangs, the request itself still needs the time. */
 const REREAD_MS = 1_000;
+/** How long a login link works, in seconds. */
+export const LINK_SECONDS = 300;
 const DIGEST_CHARACTERS = 16;
+const LINK = /^([\w-]{1,128})\.([0-9a-f]{16})\.(\d{1,12})\.([\w-]{22})\.([\w-]{43})$/;
 const COOKIE = /^([\w-]{1,128})\.([0-9a-f]{16})\.(\d{1,12})\.([\w-]{43})$/;
 
 const SECURE_NAME = "__Host-session";
@@ -60,6 +63,25 @@ export class Sessions {
     const text = `${name}.${key.digest.slice(0, DIGEST_CHARACTERS)}.${end}`;
     const value = `${text}.${await this.#sign(text, key)}`;
     return setCookie(value, { transport, seconds: SESSION_SECONDS });
+  }
+
+  /** Creates the token of a login link. Rejects if the shared secret is not known. */
+  async createLink(key: ApiKey): Promise<string> {
+    const end = Math.floor(this.#deps.clock.nowMs() / 1_000) + LINK_SECONDS,
+      name = Buffer.from(key.name).toString("base64url");
+    const nonce = Buffer.from(createSecretBytes(16)).toString("base64url");
+    const text = `${name}.${key.digest.slice(0, DIGEST_CHARACTERS)}.${end}.${nonce}`;
+    return `${text}.${await this.#sign(`link ${text}`, key)}`;
+  }
+
+  /** Returns the key of a login link, `null` if it is not valid. The caller sees to it that it works once. Rejects as `begin`. */
+  async checkLink(token: string): Promise<ApiKey | null> {
+    const [, name, start, end, nonce, signature] = LINK.exec(token) ?? [];
+    if (!name || Number(end) * 1_000 <= this.#deps.clock.nowMs()) return null;
+    const key = this.#deps.keys.named(Buffer.from(name, "base64url").toString(), start!);
+    if (key === null) return null;
+    const expected = await this.#sign(`link ${name}.${start}.${end}.${nonce}`, key);
+    return timingSafeEqual(Buffer.from(expected), Buffer.from(signature!)) ? key : null;
   }
 
   /** The `Set-Cookie` headers that end a session. */

@@ -7,7 +7,9 @@ import type { Settings } from "../config/fields.ts";
 import { readApiKeysFile } from "../config/load.ts";
 import { parseNetwork } from "../config/networks.ts";
 import { parsePairs } from "../config/pairs.ts";
-import type { OperatorContext, ServiceContext } from "../operations/context.ts";
+import { createSite } from "../console/site.tsx";
+import type { Actor, OperatorContext, ServiceContext } from "../operations/context.ts";
+import { checkInput } from "../operations/input.ts";
 import { OPERATIONS } from "../operations/registry.ts";
 import { ApiStore } from "../redis/api_store.ts";
 import type { Core } from "./core.ts";
@@ -24,11 +26,24 @@ export interface ApiPortOptions {
   readonly localKey: ApiKey | null;
 }
 
+/** Who reads what the console shows to everybody. */
+const CONSOLE: Actor = { name: "console", role: "viewer" };
+
 /** Creates the API over the running service. */
 export function createApi({ settings, core, context, mostEventClients, localKey }: ApiPortOptions): Api {
   const { clock } = context, log = context.log.child("api");
   const parsed = parseApiKeys(settings.apiKeys?.reveal() ?? "", "list");
+  // What several people look at is read as a viewer: their role decides only which actions are offered.
+  const shared: OperatorContext = { ...context, actor: CONSOLE, correlationId: null };
+  const site = createSite({
+    ...{ clock, log, pod: context.podName, version: VERSION },
+    reader: {
+      read: async (operation, input) => await operation.run(shared, checkInput(operation.input, input)),
+      stream: (operation, input, signal) => operation.run({ ...shared, signal }, checkInput(operation.input, input)),
+    },
+  });
   return new Api({
+    site,
     ...{ clock, log, mostEventClients, version: VERSION, metrics: core.metrics, corsOrigins: settings.apiCorsOrigins },
     operations: OPERATIONS,
     contextFor: (call): OperatorContext => ({ ...context, ...call }),

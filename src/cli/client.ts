@@ -93,6 +93,14 @@ export class ApiClient {
     }
   }
 
+  /** Makes a link that logs a browser in once. @throws {ApiError} */
+  async createLoginLink(): Promise<{ readonly url: string; readonly seconds: number }> {
+    const headers = { accept: "application/json", "x-api-key": this.#connection.key.reveal() };
+    const response = await this.#send({ url: new URL(`${this.url}/login/link`), init: { method: "POST", headers } });
+    const { path, seconds } = await response.json() as { path: string; seconds: number };
+    return { url: `${this.url}${path}`, seconds };
+  }
+
   /** Runs an operation that answers with lines. @throws {ApiError} */
   async *lines(offer: Offer, input: Input): AsyncGenerator<string> {
     const { url, init } = this.#compose(offer, input), response = await this.#send({ url, init });

@@ -1,8 +1,36 @@
-/** Commands around the API that no operation stands for: `top` and `complete`. */
+/** Commands around the API that no operation stands for: `console`, `top` and `complete`. */
 import type { Command } from "commander";
 import { addConnectionFlags, type ApiFlags } from "./api_commands.ts";
+import { EXIT } from "../runtime/exit.ts";
+import { writeOut } from "../runtime/process.ts";
 import type { CliContext } from "./context.ts";
 import { NEEDS } from "./needs.ts";
+
+/** Adds `console`. */
+export function addConsoleCommand(program: Command, context: CliContext): void {
+  const command = program.command("console").description("Print a link that opens the console in a browser, logged in");
+  addConnectionFlags(command);
+  command.option("--json", "print one JSON object")
+    .addHelpText(
+      "after",
+      `
+The link works once, for 5 minutes, with the name and the role of the key. Without TLS it works only where the address is a
+loopback one: on the same host, or through \`kubectl port-forward\`.
+
+Example:
+  mutt-remediation console`,
+    )
+    .action(async (flags: ApiFlags) => {
+      const { withClient } = await NEEDS.runApi();
+      await withClient(flags, context, async (client) => {
+        const link = await client.createLoginLink();
+        writeOut(
+          flags.json ? `${JSON.stringify(link)}\n` : `${link.url}\nWorks once, for ${link.seconds / 60} minutes.\n`,
+        );
+        return EXIT.done;
+      });
+    });
+}
 
 /** Adds `top`. */
 export function addTopCommand(program: Command, context: CliContext): void {

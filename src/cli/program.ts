@@ -7,7 +7,7 @@ import type { CliContext } from "./context.ts";
 import { addApiCommands } from "./api_commands.ts";
 import { addCheckCommand } from "./check.ts";
 import { addConfigCommand } from "./config.ts";
-import { addCompleteCommand, addTopCommand } from "./extra_commands.ts";
+import { addCompleteCommand, addConsoleCommand, addTopCommand } from "./extra_commands.ts";
 import { addHealthCommand } from "./health.ts";
 import { addKeyCommand } from "./key.ts";
 import { addMetricsCommand } from "./metrics.ts";
@@ -76,6 +76,7 @@ Exit codes: docs/cli.md.`,
 
 function addRemoteCommands(program: Command, context: CliContext): Command {
   addApiCommands(program, context);
+  addConsoleCommand(program, context);
   addTopCommand(program, context);
   return program;
 }

@@ -47,7 +47,9 @@ export async function findJob(
 }
 
 /** Returns the role that may confirm a job. */
-export function roleFor({ verb, overrides, undoes }: Pick<Job, "verb" | "overrides" | "undoes">): OperationRole {
+export function roleFor(
+  { verb, overrides, undoes }: Pick<Job, "verb" | "undoes"> & { readonly overrides: readonly unknown[] },
+): OperationRole {
   const asked = verb === "undo" ? undoes?.verb ?? verb : verb;
   return overrides.length > 0 || asked === "undo" ? "admin" : VERB_ROLES[asked];
 }

@@ -54,6 +54,9 @@ export const JOB_INPUT = {
 /** The gates that an admin may override. */
 export const OVERRIDABLE_GATES = GATE_NAMES.filter((name) => hasTrait(name, "canBeOverridden"));
 
+/** The gates that can hold a job. */
+export const JOB_GATES: readonly string[] = GATE_NAMES.filter((name) => !hasTrait(name, "holdsAutomaticOnly"));
+
 /** Schema of the gates that a job overrides. */
 export const OVERRIDES = Type.Optional(Type.Array(
   Type.Object({ gate: Type.Enum([...OVERRIDABLE_GATES]), reason: REASON }, { additionalProperties: false }),

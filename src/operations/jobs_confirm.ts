@@ -61,8 +61,11 @@ async function confirm(context: OperatorContext, input: JobsConfirmInput): Promi
   const isImport = job.verb === "import";
   const counted = undo ? undo.draft.count : isImport ? job.planned : await recount(context, found);
   if (Math.abs(counted - job.planned) > allowChange) {
-    const change = `the plan took ${job.planned} messages, and now it would take ${counted}`;
-    throw new OperationError("stale", `${change}: plan again, or allow a change of ${Math.abs(counted - job.planned)}`);
+    const change = Math.abs(counted - job.planned);
+    const sentence = `the plan took ${job.planned} messages, and now it would take ${counted}`;
+    throw new OperationError("stale", `${sentence}: plan again, or allow a change of ${change}`, [
+      { field: "allowChange", value: allowChange, wanted: `at least ${change}` },
+    ]);
   }
   if (undo?.way.act) await undo.way.act(undo, job.id);
   else await start(context, found);

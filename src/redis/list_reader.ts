@@ -36,7 +36,8 @@ export interface ReadBounds {
 
 /** A page to read. */
 export interface PageRequest {
-  readonly from: "oldest" | "newest" | Cursor;
+  /** A place alone begins with what is there now. */
+  readonly from: "oldest" | "newest" | Cursor | number;
   /** From the oldest, `newer`; from the newest, `older`. */
   readonly direction: Direction;
   /** Most messages. */
@@ -212,15 +213,16 @@ export class ListReader {
 
   /** Reads a page in bounded reads. A page is shorter than `size` only at the end of the list or at the limit of its bytes. */
   async page(list: ListName, { from, direction, size, bytes = PAGE_BYTES }: PageRequest): Promise<Page> {
-    const isFromEnd = from === "oldest" || from === "newest";
+    const first = from === "oldest" ? 1 : from === "newest" ? 0 : from;
     const rows: ListRow[] = [];
-    let depth = 0, held = 0, cursor: Cursor | null = isFromEnd ? null : from;
+    let depth = 0, held = 0, cursor: Cursor | null = null;
     while (rows.length < size && held < bytes) {
       const messages = Math.min(LOOK_BOUNDS.messages, size - rows.length);
       const bounds = { messages, bytes: Math.min(LOOK_BOUNDS.bytes, bytes - held) };
-      const found: Rows | null = cursor === null
-        ? await this.#read(list, { place: from === "oldest" ? 1 : 0, direction, ...bounds })
-        : await this.#readBehind(list, cursor, { direction, ...bounds });
+      const behind: Cursor | number = cursor ?? first;
+      const found: Rows | null = typeof behind === "number"
+        ? await this.#read(list, { place: behind, direction, ...bounds })
+        : await this.#readBehind(list, behind, { direction, ...bounds });
       if (found === null) {
         if (rows.length > 0) break;
         return { depth: await this.depth(list), movedOn: true, rows, newer: null, older: null };

@@ -40,6 +40,8 @@ export interface GeneratorOptions {
   readonly seed?: number;
   /** Default {@link DEMO_MIX}, with one message of 1 MiB in 300. */
   readonly mix?: Mix;
+  /** Time of the first event; each of the others is a second later. Default: 15 January 2026, 14:30 UTC. */
+  readonly firstAtMs?: number;
 }
 
 /** The demo's mix, in percent: after an outage most messages are healthy. */
@@ -62,19 +64,21 @@ export const DEMO_MIX: Mix = {
  *
  * @throws {RangeError} if `count` is less than the number of kinds, or the mix is empty.
  */
-export function generateDeadLetters({ count, seed = 1, mix = DEMO_MIX }: GeneratorOptions): DeadLetter[] {
+export function generateDeadLetters(
+  { count, seed = 1, mix = DEMO_MIX, firstAtMs = FIRST_AT_MS }: GeneratorOptions,
+): DeadLetter[] {
   const random = new SeededRandom(seed);
   const kinds = random.shuffle(apportion(count, mix));
-  return kinds.map((kind, index) => generateDeadLetter(kind, { random, index }));
+  return kinds.map((kind, index) => generateDeadLetter(kind, { random, index, firstAtMs }));
 }
 
 /** Generates one message; `index` (default 0) adds seconds to its time. */
 export function generateDeadLetter(
   kind: MessageKind,
-  { random, index = 0 }: { random: SeededRandom; index?: number },
+  { random, index = 0, firstAtMs = FIRST_AT_MS }: { random: SeededRandom; index?: number; firstAtMs?: number },
 ): DeadLetter {
   const { fate, make } = RECIPES[kind];
-  return { kind, fate, ...make(createEvent(random, index), random) };
+  return { kind, fate, ...make(createEvent(random, firstAtMs + index * 1_000), random) };
 }
 
 /** One of each kind, the rest by share; the rounding remainder goes to the first kind. */
@@ -108,13 +112,13 @@ const SEVERITIES = ["Critical", "Error", "Warning", "Notice"];
 const FIRST_AT_MS = Date.UTC(2026, 0, 15, 14, 30, 0);
 
 /** An event as the ingestor queues it; one in eight carries an `api_key` as its first member. */
-function createEvent(random: SeededRandom, index: number): Event {
+function createEvent(random: SeededRandom, atMs: number): Event {
   const isTrap = random.below(4) === 0;
   const secret = random.below(8) === 0 ? [["api_key", quoteAscii(DEMO_API_KEY)]] as const : [];
   const trap = isTrap ? [["trap_oid", '"1.3.6.1.6.3.1.1.5.3"'], ["source_type", '"snmp"']] as const : [];
   return [
     ...secret,
-    ["timestamp", quoteAscii(`${new Date(FIRST_AT_MS + index * 1000).toISOString().slice(0, 19)}Z`)],
+    ["timestamp", quoteAscii(`${new Date(atMs).toISOString().slice(0, 19)}Z`)],
     ["hostname", quoteAscii(random.pick(HOSTS))],
     ["message", quoteAscii(random.pick(TEXTS))],
     ["severity", quoteAscii(random.pick(SEVERITIES))],

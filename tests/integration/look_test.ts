@@ -98,6 +98,21 @@ Deno.test("browse: shows id, place, size, age, reason, failures, group and the m
   assert.deepEqual(await dumpKeys(server().client()), before);
 });
 
+Deno.test("browse: begins at a place with what is there now, in either direction; beyond the newest message, with that", async () => {
+  await using engine = createEngine(server());
+  await server().seedList(DLQ, Array.from({ length: 9 }, (_, i) => event(`link ${i + 1} down`)));
+  await engine.connections.waitUntilReady(PATIENT_MS);
+  const places = async (input: Partial<BrowseInput>) => (await look(engine, input)).rows.map(({ place }) => place);
+  assert.deepEqual(await places({ from: "4", size: 3 }), [4, 3, 2]);
+  assert.deepEqual(await places({ from: "4", size: 3, direction: "newer" }), [4, 5, 6]);
+  assert.deepEqual(await places({ from: "500", size: 2 }), [9, 8]);
+  assert.deepEqual(await places({ from: "500", size: 2, direction: "newer" }), [9]);
+  const page = await look(engine, { from: "4", size: 3 });
+  assert.deepEqual([page.newer?.split(".")[0], page.older?.split(".")[0]], ["4", "2"]);
+  assert.deepEqual(page.members, ["hostname", "severity", "message"]);
+  assert.deepEqual((await look(engine, { list: "dead", from: "3" })).rows, []);
+});
+
 Deno.test("browse: names the field, the value and what is wanted when the input cannot be used", async () => {
   await using engine = createEngine(server());
   await engine.connections.waitUntilReady(PATIENT_MS);

@@ -1,0 +1,298 @@
+/** The console: pages, assets, actions and live updates on the API's port. It builds nothing; the API hands it every request. */
+import { raw } from "hono/html";
+import type { Site, SiteCall, SitePage } from "../api/site.ts";
+import { localPath, PAGE_HEADERS } from "../api/site.ts";
+import type { Caller } from "../api/authenticate.ts";
+import { Problem, PROBLEMS } from "../api/problem.ts";
+import type { Log } from "../observability/log.ts";
+import { describeProblem, OperationError } from "../operations/operation.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { ASSET_PAGES } from "./assets.ts";
+import { count } from "./format.ts";
+import { ACT_PATH, NEXT_FIELD, ONCE_FIELD, OVERRIDE_FIELD } from "./forms.tsx";
+import { Document, Frame, type FrameFacts } from "./frame.tsx";
+import { LiveHub } from "./live.ts";
+import { LoginPage } from "./pages/login.tsx";
+import { PAGES } from "./pages/all.ts";
+import { jobPath } from "./lists.tsx";
+import {
+  type Html,
+  type Page,
+  type PagePart,
+  type PageVisit,
+  type Reader,
+  renderPage,
+  renderSections,
+  type Section,
+} from "./page.ts";
+import { Trouble } from "./parts.tsx";
+import { streamSteps } from "./steps.ts";
+
+/** Dependencies of {@link createSite}. */
+export interface SiteOptions {
+  /** Reads as a viewer, for live parts that several people share. */
+  readonly reader: Reader;
+  readonly pod: string;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+const LIVE_PATH = "/live";
+const HTML_HEADERS = { "content-type": "text/html; charset=utf-8", ...PAGE_HEADERS };
+const STREAM_HEADERS = {
+  "content-type": "text/event-stream",
+  "cache-control": "no-store, no-transform",
+  "x-accel-buffering": "no",
+};
+
+/** Creates the console. */
+export function createSite(options: SiteOptions): Site {
+  const { clock, log } = options;
+  const hub = new LiveHub({
+    clock,
+    onFailure: (page, error) => log.debug("console_page_failed", `Console: ${page} cannot be rendered`, { error }),
+  });
+  const factsOf = (caller: Caller | null): FrameFacts => ({
+    ...{
+      actor: caller && caller.actor,
+      canLogOut: caller?.by === "session",
+      pod: options.pod,
+      version: options.version,
+    },
+  });
+  const visitOf = (call: Pick<SiteCall, "url" | "params">, caller: Caller): Omit<PageVisit, "live"> => ({
+    ...{
+      url: call.url,
+      params: call.params,
+      role: caller.actor.role,
+      nowMs: clock.nowMs(),
+      reader: options.reader,
+      call: null,
+    },
+  });
+  const answerPage = (page: Page) => async (call: SiteCall): Promise<Response> => {
+    const caller = call.caller!, visit = { ...visitOf(call, caller), call };
+    const { html } = await renderPage(page, visit);
+    const title = page.title({ ...visit, live: (_, part) => part ?? "" as unknown as Html });
+    const live = page.isLive ? `${LIVE_PATH}?at=${encodeURIComponent(call.url.pathname + call.url.search)}` : null;
+    const frame = { title, section: page.section, facts: factsOf(caller), isLive: page.isLive };
+    return toPage(
+      (
+        <Document title={title} live={live}>
+          <Frame {...frame}>{raw(html)}</Frame>
+        </Document>
+      ) as Html,
+    );
+  };
+  const answerPart = (page: Page, part: PagePart) => async (call: SiteCall): Promise<Response> => {
+    const caller = call.caller!, visit = { ...visitOf(call, caller), call };
+    const { html } = await renderPage(part, visit);
+    if (call.request.headers.has("hx-request")) return new Response(html, { headers: HTML_HEADERS });
+    const title = page.title({ ...visit, live: (_, shown) => shown ?? "" as unknown as Html });
+    const frame = { title, section: page.section, facts: factsOf(caller), isLive: false };
+    return toPage(
+      (
+        <Document title={title}>
+          <Frame {...frame}>
+            <section class="card notice">{raw(html)}</section>
+          </Frame>
+        </Document>
+      ) as Html,
+    );
+  };
+  const answerStream = (stream: NonNullable<Page["streams"]>[string]) => async (call: SiteCall): Promise<Response> => {
+    if (!call.stay()) throw tooMany();
+    const visit = { ...visitOf(call, call.caller!), call, live: (_: string, shown: Html | null) => shown! };
+    const body = await streamSteps(stream(visit), (error) => {
+      log.debug("console_part_failed", `Console: ${call.url.pathname} broke off`, { error });
+      return [{ id: "trouble", how: "set", html: <Trouble error={error} /> as Html }];
+    });
+    return new Response(body, { headers: STREAM_HEADERS });
+  };
+  const watch = async (call: SiteCall): Promise<Response> => {
+    const caller = call.caller!, found = findPage(call.url);
+    if (found === null) throw new Problem("not_found", "No page is kept up to date at this address");
+    if (call.request.method === "HEAD") return new Response(null, { headers: STREAM_HEADERS });
+    if (!call.stay()) throw tooMany();
+    const { page, url, params } = found;
+    const body = await hub.watch({
+      key: `${caller.actor.role} ${url.pathname}${url.search}`,
+      render: () => renderSections(page, visitOf({ url, params }, caller)),
+    }, caller.isValid);
+    if (body === null) throw tooMany();
+    return new Response(body, { headers: STREAM_HEADERS });
+  };
+  const pages: SitePage[] = [
+    ...ASSET_PAGES,
+    { method: "GET", path: "/login", isOpen: true, answer: ({ url }) => loginPage(url, null) },
+    { method: "GET", path: LIVE_PATH, answer: watch },
+    { method: "POST", path: `${ACT_PATH}/{operation}`, answer: act },
+    ...PAGES.flatMap((page): SitePage[] => [
+      { method: "GET", path: page.path, answer: answerPage(page) },
+      ...Object.entries(page.parts ?? {}).map(([name, part]): SitePage => ({
+        ...{ method: part.method, path: `${page.path}/${name}`, answer: answerPart(page, part) },
+      })),
+      ...Object.entries(page.streams ?? {}).map(([name, stream]): SitePage => ({
+        ...{ method: "GET", path: `${page.path}/${name}`, answer: answerStream(stream) },
+      })),
+    ]),
+  ];
+  return {
+    pages,
+    refuse: (problem, { request, caller }) => refuse(problem, { request, facts: factsOf(caller) }),
+    stop: () => hub.stop(),
+  };
+}
+
+/** The page that `at` in the query names. */
+function findPage(url: URL): { page: Page; url: URL; params: Record<string, string> } | null {
+  const at = new URL(localPath(url.searchParams.get("at")), url);
+  for (const page of PAGES) {
+    if (!page.isLive) continue;
+    const names = [...page.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name!);
+    const found = new RegExp(`^${page.path.replaceAll(/\{\w+\}/g, "([^/]+)")}$`).exec(at.pathname);
+    if (!found) continue;
+    const params = Object.fromEntries(names.map((name, i) => [name, decode(found[i + 1]!)]));
+    return { page, url: at, params };
+  }
+  return null;
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function tooMany(): Problem {
+  return new Problem("unavailable", "Too many pages are open", { headers: { "retry-after": "5" } });
+}
+
+/** Runs the operation of a form, and says where to go. */
+async function act(call: SiteCall): Promise<Response> {
+  const form = await call.readForm(), operation = call.params.operation!, fields = fieldsOf(form);
+  const run = async () => {
+    const output = await call.runForm(operation, fields) as { readonly job?: unknown };
+    return { next: nextOf(output, String(fields.source ?? "")) };
+  };
+  let answer: unknown;
+  try {
+    answer = await call.runOnce(form.get(ONCE_FIELD), run);
+  } catch (error) {
+    const change = changeOf(error);
+    if (change === null || !call.request.headers.has("hx-request")) throw error;
+    return new Response(String(<Changed {...change} />), {
+      ...{ status: PROBLEMS.stale.status, headers: HTML_HEADERS },
+    });
+  }
+  const { next } = answer as { next: string | null };
+  const path = next ?? localPath(form.get(NEXT_FIELD));
+  return call.request.headers.has("hx-request")
+    ? new Response(null, { status: 200, headers: { "hx-redirect": path } })
+    : new Response(null, { status: 303, headers: { location: path } });
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fieldsOf(form: URLSearchParams): Fields {
+  const fields: Record<string, unknown> = {};
+  for (const name of new Set(form.keys())) {
+    const values = form.getAll(name).filter((value) => value !== "");
+    if (values.length === 0) continue;
+    if (name === OVERRIDE_FIELD) fields.overrides = values.map((gate) => ({ gate, reason: form.get("reason") ?? "" }));
+    if (!name.startsWith("_")) fields[name] = values.length === 1 ? values[0]! : values;
+  }
+  return fields;
+}
+
+/** A plan is looked at first; a job is followed; a message that was edited is shown. */
+function nextOf(output: Readonly<Record<string, unknown>>, source: string): string | null {
+  const { job, replayJob } = output, asked = replayJob ?? job;
+  const id = typeof asked === "string" ? asked : (asked as { id?: string } | undefined)?.id;
+  return id === undefined ? null : jobPath({ source, id });
+}
+
+/** What a confirmation is refused with if the count has changed: the change that would have to be allowed. */
+function changeOf(error: unknown): { readonly message: string; readonly allow: number } | null {
+  if (!(error instanceof OperationError) || error.code !== "stale") return null;
+  const allow = error.problems.find(({ field }) => field === "allowChange")?.wanted.match(/\d+/)?.[0];
+  return allow === undefined ? null : { message: error.message, allow: Number(allow) };
+}
+
+/** Says what has changed, and offers to allow it: the button is of the form that was refused. */
+function Changed({ message, allow }: { message: string; allow: number }): Html {
+  return (
+    <div class="refusal">
+      <p>{message}</p>
+      <button class="btn" type="submit" name="allowChange" value={String(allow)}>
+        Allow a change of {count(allow)}, and go on
+      </button>
+    </div>
+  ) as Html;
+}
+
+function refuse(problem: Problem, { request, facts }: { request: Request; facts: FrameFacts }): Response {
+  const { status, title } = PROBLEMS[problem.code], url = new URL(request.url);
+  const headers = { ...HTML_HEADERS, ...problem.headers };
+  if (request.headers.has("hx-request")) {
+    if (problem.code === "in_progress") return new Response(String(<StillRuns />), { status: 200, headers });
+    if (problem.code === "unauthenticated") {
+      return new Response(null, { status: 200, headers: { "hx-refresh": "true" } });
+    }
+    return new Response(String(<Refusal problem={problem} />), { status, headers });
+  }
+  if (url.pathname === "/login") return loginPage(url, problem);
+  if (problem.code === "unauthenticated" && request.method === "GET") {
+    const next = url.pathname === "/" && url.search === ""
+      ? ""
+      : `?next=${encodeURIComponent(url.pathname + url.search)}`;
+    return new Response(null, { status: 303, headers: { location: `/login${next}` } });
+  }
+  const frame = { title, section: null as Section | null, facts, isLive: false };
+  const body = (
+    <Document title={title}>
+      <Frame {...frame}>
+        <section class="card notice">
+          <h2>{title}</h2>
+          <Refusal problem={problem} />
+          <p>
+            <a class="btn" href="/">Overview</a>
+          </p>
+        </section>
+      </Frame>
+    </Document>
+  );
+  return new Response(`<!doctype html>${String(body)}`, { status, headers });
+}
+
+/** The script sends the form again, with the same key, until it is answered. */
+function StillRuns(): Html {
+  return <p data-send-again>Still counting: a long list takes its time. The answer comes by itself.</p> as Html;
+}
+
+function Refusal({ problem }: { problem: Problem }): Html {
+  const { message, problems } = problem;
+  return (
+    <div class="refusal">
+      {problems.length === 0 && <p>{message}</p>}
+      {problems.length > 0 && <ul>{problems.map((one) => <li>{describeProblem(one)}</li>)}</ul>}
+    </div>
+  ) as Html;
+}
+
+function loginPage(url: URL, problem: Problem | null): Response {
+  const status = problem ? PROBLEMS[problem.code].status : 200;
+  const next = localPath(url.searchParams.get("next")), once = problem ? null : url.searchParams.get("once");
+  const page = <LoginPage next={next} problem={problem?.message ?? null} once={once} />;
+  return toPage(<Document title="Log in">{page}</Document> as Html, { status, headers: problem?.headers ?? {} });
+}
+
+function toPage(
+  html: Html,
+  { status = 200, headers = {} }: { status?: number; headers?: Readonly<Record<string, string>> } = {},
+): Response {
+  return new Response(`<!doctype html>${String(html)}`, { status, headers: { ...HTML_HEADERS, ...headers } });
+}

@@ -1,0 +1,121 @@
+/** One source: from its DLQ through the gates into its target. Pure. */
+import type { Role } from "../config/api_keys.ts";
+import { Spark } from "./charts.tsx";
+import { count, rate, span } from "./format.ts";
+import { SourceActions } from "./forms.tsx";
+import type { Html } from "./page.ts";
+import { Chip, type Mood, Stations, stationsOf, Time } from "./parts.tsx";
+import type { Explained, SourceHistory, SourceStatus } from "./readings.ts";
+
+/** What a source does, in one word and a colour. */
+const ACTIVITY: Readonly<Record<Explained["activity"], readonly [Mood, string]>> = {
+  draining: ["good", "Healing"],
+  ramping: ["warn", "Ramping up"],
+  testing: ["warn", "Testing"],
+  resting: ["mute", "Between cycles"],
+  idle: ["mute", "Nothing to do"],
+  waiting: ["bad", "Held"],
+  paused: ["warn", "Paused"],
+  off: ["mute", "Switched off"],
+  unknown: ["mute", "Not known yet"],
+};
+
+/** The mood of a source. */
+export function moodOf({ activity }: Explained): Mood {
+  return ACTIVITY[activity][0];
+}
+
+/** The card of a source. `folds`: gates that say nothing are one station. */
+export function Track(
+  { explained, status, history, role, nowMs, folds, next }: {
+    explained: Explained;
+    status: SourceStatus;
+    history: SourceHistory | null;
+    role: Role;
+    nowMs: number;
+    folds: boolean;
+    next: string;
+  },
+): Html {
+  const { source, activity, sentence } = explained, [mood, word] = ACTIVITY[activity];
+  const isIdle = activity === "idle" && explained.gates.every(({ open, name }) => open || name === "leader");
+  const isBraked = explained.gates.some(({ name, open }) => name === "returns" && !open);
+  return (
+    <article class={`card track ${mood} ${isIdle ? "idle" : ""}`}>
+      <header>
+        <h3>
+          <a href={`/sources/${encodeURIComponent(source)}`} data-row>{source}</a>
+        </h3>
+        <Chip mood={mood}>{word}</Chip>
+        <p>{sentence}</p>
+        <SourceActions source={source} role={role} activity={activity} isBraked={isBraked} next={next} />
+      </header>
+      {!isIdle && (
+        <div class="rail">
+          <From status={status} explained={explained} history={history} nowMs={nowMs} />
+          <Stations of={stationsOf(explained, { folds })} name={source} nowMs={nowMs} />
+          <Into history={history} />
+        </div>
+      )}
+    </article>
+  ) as Html;
+}
+
+function From(
+  { status, explained, history, nowMs }: {
+    status: SourceStatus;
+    explained: Explained;
+    history: SourceHistory | null;
+    nowMs: number;
+  },
+): Html {
+  const oldestAt = status.oldest?.eventTime ?? status.oldest?.waitingSince ?? null;
+  return (
+    <div class="end">
+      <span class="k mono">{status.dlq}</span>
+      <b class="big">{explained.depth === null ? "?" : count(explained.depth)}</b>
+      <span class="k">
+        {oldestAt === null ? "empty" : <span title={oldestAt}>oldest {span(nowMs - Date.parse(oldestAt))}</span>}
+        {history && history.arrivedPerSecond > 0 && ` · +${rate(history.arrivedPerSecond)}`}
+      </span>
+      <Spark points={history?.depths ?? []} mood={moodOf(explained)} />
+    </div>
+  ) as Html;
+}
+
+function Into({ history }: { history: SourceHistory | null }): Html {
+  if (history === null) return <div class="end to"></div> as Html;
+  const { target, targetDepth, targetLimit, replayedPerSecond } = history;
+  return (
+    <div class="end to">
+      <span class="k mono">{target}</span>
+      <b class="big">
+        {targetDepth === null ? "?" : count(targetDepth)}
+        {targetLimit !== null && <small>{` / ${count(targetLimit)}`}</small>}
+      </b>
+      <span class="k">{rate(replayedPerSecond)} replayed</span>
+      {targetLimit !== null && (
+        <meter
+          min={0}
+          max={targetLimit}
+          high={targetLimit * 0.8}
+          low={0}
+          optimum={0}
+          value={targetDepth ?? 0}
+          aria-label="How full the target is"
+        >
+          {targetDepth ?? 0}
+        </meter>
+      )}
+    </div>
+  ) as Html;
+}
+
+/** Since when something is so, for a reader. */
+export function Since({ at, nowMs }: { at: string; nowMs: number }): Html {
+  return (
+    <>
+      since <Time at={at} as="minute" /> ({span(nowMs - Date.parse(at))})
+    </>
+  ) as Html;
+}
