@@ -20,6 +20,7 @@ export const ROOMS: readonly string[] = [
     "mutt",
     "replay",
     "slo",
+    "history",
   ],
   ...["journal", "notify", "jobs", "operations", "api", "console", "app", "cli", "main"],
 ];

@@ -2,6 +2,7 @@
 import type { SecretReader } from "../config/load.ts";
 import type { Settings } from "../config/fields.ts";
 import { createProxyChoice } from "../config/proxy.ts";
+import type { LoadedFrom } from "../operations/context.ts";
 import { parseServers, REDIS_PORT } from "../config/redis_url.ts";
 import { warnOfNoWebhook } from "../config/rules.ts";
 import type { SourcesFile } from "../config/sources.ts";
@@ -29,6 +30,8 @@ import { createId, type RandomFraction } from "../runtime/random.ts";
 import type { SloCounters } from "../slo/counters.ts";
 import { sloTargets } from "../slo/create.ts";
 import { SloMetrics } from "../slo/metrics.ts";
+import { ReplicaStore } from "../redis/replica_store.ts";
+import { Replicas } from "../replay/replicas.ts";
 import { RenewedFiles } from "./renewed_files.ts";
 import { createSourcePipeline, type SourcePipeline } from "./source_pipeline.ts";
 import { describeForMetrics } from "./running_sources.ts";
@@ -44,6 +47,8 @@ export interface AppOptions {
   readonly readSecret?: SecretReader;
   /** The parsed sources file; default: none. */
   readonly sourcesFile?: SourcesFile;
+  /** Where the settings come from, to show it; default: every one counts as a default. */
+  readonly loadedFrom?: LoadedFrom;
   readonly log: Log;
   readonly clock: Clock;
   readonly random: RandomFraction;
@@ -69,6 +74,8 @@ export interface Core {
   readonly sloCounters: SloCounters;
   readonly connections: RedisConnections;
   readonly journal: Journal;
+  /** The instances of the service. It is started when Redis is known to be the right one. */
+  readonly replicas: Replicas;
   /** Records what this process does by itself, if it is to. */
   readonly note: (entry: NewEntry) => void;
   /** Certificates and secrets for new connections. */
@@ -119,6 +126,11 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
     store: new JournalStore(connections),
   });
   teardown.add("the journal", () => journal.stop());
+  const replicas = new Replicas({
+    ...{ clock, log, instance, podName: settings.podName, version: VERSION, isReady: () => connections.isReady() },
+    store: new ReplicaStore(connections.reader, instance),
+  });
+  teardown.add("the list of replicas", () => replicas.stop());
   const note = (entry: NewEntry) => options.notesEvents && journal.note(entry);
   const watcher = new ConfigWatcher({
     live,
@@ -153,7 +165,10 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
   };
   const createParts = (setup: SourceDefinition) => createSourcePipeline(setup, shared);
   const onReconnect = (listener: () => void) => void reconnected.push(listener);
-  return { live, metrics, sloCounters, connections, journal, note, files, watcher, setups, createParts, onReconnect };
+  return {
+    ...{ live, metrics, sloCounters, connections, journal, replicas, note, files, watcher, setups },
+    ...{ createParts, onReconnect },
+  };
 }
 
 /** Redis address and credentials. Certificates and secrets are reread from their files for each connection. */

@@ -1,10 +1,12 @@
 /**
  * The long-running service: creates its components in order, runs until the signal, and stops them in reverse order.
  */
-import { FIELDS } from "../config/fields.ts";
+import { FIELDS, SETTING_KEYS } from "../config/fields.ts";
 import { loopbacksFor } from "../config/loopback.ts";
 import { hasApi } from "../config/rules.ts";
 import { loadSources } from "../config/load.ts";
+import { NO_SOURCES_FILE, type SourcesFile } from "../config/sources.ts";
+import { vaultTargets } from "../config/vault.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
 import { createHealthHandler } from "../api/health.ts";
 import { createMetricsHandler } from "../api/metrics.ts";
@@ -14,7 +16,7 @@ import { Teardown } from "../lifecycle/teardown.ts";
 import { createSources } from "../mutt/built_in_sources.ts";
 import { withVault } from "../mutt/vault.ts";
 import type { CutReason, HTTP_PORTS } from "../observability/metrics.ts";
-import type { ServiceContext } from "../operations/context.ts";
+import type { LoadedFrom, ServiceContext } from "../operations/context.ts";
 import { inspectRedis } from "../operations/inspect_redis.ts";
 import { slo } from "../operations/slo.ts";
 import { readStatus } from "../operations/status.ts";
@@ -30,6 +32,14 @@ import { startWhenRedisIsReady } from "./start.ts";
 import { VERSION } from "./version.ts";
 
 export { ListenError };
+
+/** Every setting counts as a default. */
+const LOADED_FROM_NOWHERE: LoadedFrom = {
+  origins: Object.fromEntries(
+    SETTING_KEYS.map((key) => [key, { layer: "default", variable: FIELDS[key].variable }]),
+  ) as LoadedFrom["origins"],
+  ...{ dotEnvPath: "", warnings: [] },
+};
 
 /** Runs the service until the signal aborts. Resolves with the exit code. @throws {ListenError} if a port is taken */
 export async function runService(given: AppOptions): Promise<number> {
@@ -52,7 +62,9 @@ export async function runService(given: AppOptions): Promise<number> {
     });
     core.journal.attachSources(() => sources.list().map(({ parts }) => parts.setup.policy));
     teardown.add("the gates", () => sources.stop());
-    const reloader = settings.sourcesPath === "" ? null : createReloader(options, { core, sources, onBug });
+    let { sourcesFile = NO_SOURCES_FILE } = given;
+    const onApplied = (file: SourcesFile) => void (sourcesFile = file);
+    const reloader = settings.sourcesPath === "" ? null : createReloader(options, { core, sources, onApplied, onBug });
     const nothingToReload = "Remediation: SIGHUP ignored: no sources, certificates or secrets come from files or Vault";
     options.onHangup?.(() => {
       const hasFiles = core.files.readAll();
@@ -69,12 +81,28 @@ export async function runService(given: AppOptions): Promise<number> {
     });
     teardown.add("the objectives", () => slos.stop());
     slos.start();
-    const { live, connections, journal } = core, { vault } = options;
+    const { live, connections, journal, replicas } = core, { vault } = options;
     listen(options, {
       ...{ core, teardown },
       context: {
-        ...{ log, clock, signal, live, connections, journal, slos, version: VERSION, podName: settings.podName },
+        ...{
+          log,
+          clock,
+          signal,
+          live,
+          connections,
+          journal,
+          replicas,
+          slos,
+          version: VERSION,
+          podName: settings.podName,
+        },
         sources: () => sources.list(),
+        inForce: () => ({
+          ...given.loadedFrom ?? LOADED_FROM_NOWHERE,
+          ...{ settings: live.current(), overridden: live.overridden(), shared: live.muttShared(), sourcesFile },
+          fromVault: vaultTargets(given.settings),
+        }),
         ...(vault ? { vault } : {}),
       },
     });
@@ -119,10 +147,15 @@ function buildDriven(
 
 function createReloader(
   { settings, clock, log }: AppOptions,
-  { core, sources, onBug }: { core: Core; sources: RunningSources; onBug: (error: unknown) => void },
+  { core, sources, onApplied, onBug }: {
+    core: Core;
+    sources: RunningSources;
+    onApplied: (file: SourcesFile) => void;
+    onBug: (error: unknown) => void;
+  },
 ): SourcesReloader {
   return new SourcesReloader({
-    ...{ sources, clock, onBug, log: log.child("config") },
+    ...{ sources, clock, onApplied, onBug, log: log.child("config") },
     load: () => loadSources(settings),
     createSources: (file) => createSources(settings, file),
     inspect: async (setups) => {

@@ -29,6 +29,9 @@ import { ReadBudget } from "../redis/read_budget.ts";
 import { SourceControl } from "../redis/source_control.ts";
 import { StagingStore } from "../redis/staging_store.ts";
 import { createSourceStore, openJobStores } from "../redis/source_store.ts";
+import { HistoryReader } from "../history/reader.ts";
+import { HistoryRecorder } from "../history/recorder.ts";
+import { HistoryStore } from "../redis/history_store.ts";
 import { Account } from "../replay/account.ts";
 import { DepthWatch, measuredQueues } from "../replay/depth_watch.ts";
 import { replaySettings } from "../replay/replay_settings.ts";
@@ -161,7 +164,7 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
     ...{ clock, counters: sloCounters },
     gates: () => board.last().statuses,
     leads: () => leadership.leads(),
-    moved: () => account.movedSoFar(),
+    moved: () => account.totals().moved,
   });
   const lists = new ListReader(redis, policy, {
     maxMessageBytes: settings.maxMessageBytes,
@@ -174,9 +177,18 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
     ...{ redis, store, metrics, clock, queues: measuredQueues(policy, setup.downstreamQueues) },
     onMeasured: (measurement) => indicators.measured(measurement),
   });
+  const historyStore = new HistoryStore(redis, policy);
+  const recorder = new HistoryRecorder({
+    ...{ source: policy.name, store: historyStore, isReady: link.isReady, clock, log },
+    role: () => leadership.status().role,
+    gates: () => board.last().statuses,
+    downstream: () => depth.last(),
+    totals: () => account.totals(),
+  });
   return {
     ...{ setup, store, board, replay, turns, jobs, leadership, lists, indicators, isConnected: link.isReady },
     control: new SourceControl(committer, policy.dlq),
+    history: new HistoryReader({ store: historyStore, isReady: link.isReady, clock }),
     edits: new EditStore(committer, policy),
     staging: new StagingStore(committer, policy.dlq),
     oldest: () => depths.oldest(),
@@ -185,7 +197,7 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
       mostPerSecond: mutt.pace.mostPerSecond(),
       movedPerSecond: account.movedPerSecond(),
     }),
-    watches: [depths, ...(traffic ? [traffic] : [])],
+    watches: [depths, recorder, ...(traffic ? [traffic] : [])],
     whenKnown: async () => {
       const asking = [mutt.downstream, consumer].filter(({ name }) => setup.gates.includes(name));
       await Promise.all(asking.map((gate) => gate.whenKnown()));

@@ -24,6 +24,8 @@ export interface SourcesReloaderDeps {
   };
   readonly clock: Clock;
   readonly log: Log;
+  /** Called with a file whose sources run now. */
+  readonly onApplied: (file: SourcesFile) => void;
   /** `detail`: what changed or what is wrong, in words. */
   readonly onReload: (result: ReloadResult, detail: string) => void;
   /** Called with any other error of a reload, which is a bug. */
@@ -60,7 +62,7 @@ export class SourcesReloader extends PeriodicTask {
 
   /** Reads the file and applies changes. Rejects only for a bug. */
   async lookOnce({ isAsked = false }: { isAsked?: boolean } = {}): Promise<void> {
-    const { load, createSources, inspect, sources, log, onReload } = this.#deps;
+    const { load, createSources, inspect, sources, log, onApplied, onReload } = this.#deps;
     const loaded = await load();
     if (!loaded.ok) return this.#refuse(loaded.problems, { isAsked });
     const setups = createSources(loaded.file);
@@ -83,6 +85,7 @@ export class SourcesReloader extends PeriodicTask {
     if (problems.length > 0) return this.#refuse(problems, { isAsked });
     this.#refused = "";
     await sources.apply(setups);
+    onApplied(loaded.file);
     for (const warning of loaded.warnings) log.warning("config_warning", warning);
     log.info("sources_applied", `Remediation: the sources have changed: ${describeChange(change)}`, { ...change });
     onReload("applied", describeChange(change));

@@ -59,9 +59,10 @@ export async function startWhenRedisIsReady(
   return EXIT.done;
 }
 
-/** Starts the journal. Called once Redis is known to be the right one: nothing is written to it before. */
-function journalLife({ journal, note }: Core, teardown: Teardown): void {
+/** Starts the journal and the list of replicas. Called once Redis is known to be the right one: nothing is written to it before. */
+function journalLife({ journal, replicas, note }: Core, teardown: Teardown): void {
   journal.start();
+  replicas.start();
   note({ kind: "service", event: "started", version: VERSION });
   teardown.add("the last entry of the journal", () => {
     note({ kind: "service", event: "stopped", version: VERSION });

@@ -1,7 +1,7 @@
 /** `mutt-remediation config`: prints the settings and the origin of each. */
 import type { Command } from "commander";
-import type { DescribedSource } from "../operations/config.ts";
 import { writeErr, writeOut } from "../runtime/process.ts";
+import { formatSetting, formatSource } from "./config_view.ts";
 import type { CliContext } from "./context.ts";
 import { NEEDS } from "./needs.ts";
 
@@ -30,14 +30,8 @@ Examples:
       if (json) return writeOut(`${JSON.stringify(report)}\n`);
       if (dotEnvPath !== "") writeOut(`.env is ${dotEnvPath}\n`);
       const width = Math.max(...settings.map(({ variable }) => variable.length));
-      for (const { variable, value, origin } of settings) {
-        writeOut(`${variable.padEnd(width)}  ${value || "(not set)"}  [${origin}]\n`);
-      }
-      for (const source of sources) writeOut(formatSource(source));
+      for (const setting of settings) writeOut(`${formatSetting(setting, width)}\n`);
+      for (const source of sources) writeOut(`${formatSource(source)}\n`);
       for (const warning of warnings) writeErr(`warning: ${warning}\n`);
     });
-}
-
-function formatSource({ name, dlq, target, dead, gates, origin }: DescribedSource): string {
-  return `source ${name}: ${dlq} -> ${target}, dead: ${dead}; gates: ${gates.join(", ")}  [${origin}]\n`;
 }

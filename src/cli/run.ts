@@ -36,6 +36,7 @@ Examples:
           settings: loaded.settings,
           sourcesFile: loaded.sourcesFile,
           readSecret: loaded.readSecret,
+          loadedFrom: loaded,
           ...{ log, tracer },
           clock: SYSTEM_CLOCK,
           random: SYSTEM_RANDOM,

@@ -5,14 +5,19 @@ import { writeOut } from "../runtime/process.ts";
 import type { ExplainOutput } from "../operations/explain.ts";
 import type { BrowsedPage } from "../operations/browse.ts";
 import type { GroupsItem } from "../operations/groups.ts";
+import type { HistoryOutput } from "../operations/history.ts";
 import type { JournalOutput } from "../operations/journal.ts";
 import type { MessageRow } from "../operations/message_row.ts";
+import type { ReplicasReport } from "../operations/replicas.ts";
 import type { SearchItem } from "../operations/search.ts";
+import type { SettingsReport } from "../operations/settings.ts";
 import type { ShownMessage } from "../operations/show.ts";
 import type { Status } from "../operations/status.ts";
 import type { VerifyOutput } from "../operations/verify.ts";
 import { findOffer } from "./catalog.ts";
 import type { ApiClient } from "./client.ts";
+import { formatSetting, formatSource } from "./config_view.ts";
+import { viewHistory } from "./history_view.ts";
 import { viewJob, viewJobs } from "./job_views.ts";
 import { type Cell, formatBytes, formatCount, formatNumber, formatTable, paint, textOf } from "./table.ts";
 
@@ -23,6 +28,9 @@ export const VIEWS: Readonly<Record<string, View>> = {
   status: async (answer, client) =>
     viewStatus(answer as Status, await client.run(findOffer("explain"), {}) as ExplainOutput),
   explain: (answer) => viewExplained(answer as ExplainOutput),
+  history: (answer) => viewHistory(answer as HistoryOutput),
+  replicas: (answer) => viewReplicas(answer as ReplicasReport),
+  settings: (answer) => viewSettings(answer as SettingsReport),
   browse: (answer) => viewPage(answer as BrowsedPage),
   show: (answer) => viewMessage(answer as ShownMessage),
   journal: (answer) => viewJournal(answer as JournalOutput),
@@ -155,6 +163,27 @@ function viewVerified({ intact, journals }: VerifyOutput): string {
   return `${formatTable(["state", "journal", "entries", "trimmed", "unwritten", "head"], rows)}${
     breaks.join("")
   }${verdict}\n`;
+}
+
+function viewReplicas({ replicas, unled }: ReplicasReport): string {
+  const rows = replicas.map(({ name, version, startedAt, lastSeenAt, leads, isThis }) => [
+    ...[isThis ? "*" : "", name, version, startedAt && `${since(startedAt)} ago`],
+    ...[lastSeenAt && `${since(lastSeenAt)} ago`, leads.join(" ")],
+  ]);
+  const table = formatTable(["this", "name", "version", "started", "last seen", "leads"], rows);
+  return `${table}${unled.length === 0 ? "" : `No leader is known of: ${unled.map(textOf).join(", ")}\n`}`;
+}
+
+function viewSettings({ dotEnvPath, settings, shared, sources, warnings }: SettingsReport): string {
+  const width = Math.max(...settings.map(({ variable }) => variable.length));
+  return [
+    ...(dotEnvPath === "" ? [] : [`.env is ${textOf(dotEnvPath)}`]),
+    ...settings.map((setting) => textOf(formatSetting(setting, width))),
+    ...shared.map(({ key, value }) => `key ${key}: ${value === null ? "(not set)" : textOf(value)}`),
+    ...sources.map((source) => textOf(formatSource(source))),
+    ...warnings.map((warning) => `warning: ${textOf(warning)}`),
+    "",
+  ].join("\n");
 }
 
 function viewOutcome(answer: unknown): string {

@@ -19,6 +19,9 @@ type Given = Partial<Omit<Wording, "offer" | "words" | "fixed">> & { readonly wo
 const GIVEN: Readonly<Record<string, Given>> = {
   status: { examples: ["status", "status --watch"] },
   explain: { examples: ["explain --source alerter"] },
+  history: { examples: ["history", "history --source alerter --minutes 1440"] },
+  replicas: { examples: ["replicas"] },
+  settings: { examples: ["settings --json | jq '.settings[] | select(.origin != \"default\")'"] },
   browse: { words: "LIST list", examples: ["dlq list", "dlq list --from oldest --size 10"] },
   show: { words: "LIST show", args: ["id"], examples: ["dlq show m_0123456789abcdef"] },
   groups: { words: "LIST groups", args: ["query"], examples: ["dlq groups", "dlq groups 'age:>1h'"] },

@@ -105,6 +105,7 @@ export class LiveSettings {
   readonly #listeners = new Set<() => void>();
   /** The last text of each key, valid or not, to recognise repeats. */
   readonly #texts = new Map<string, string>();
+  readonly #overridden = new Set<SettingKey>();
   #current: Settings;
   #muttShared = NO_MUTT_SHARED;
 
@@ -117,6 +118,11 @@ export class LiveSettings {
   /** Returns an immutable snapshot of the settings. Each change creates a new one. */
   current(): Settings {
     return this.#current;
+  }
+
+  /** Returns the settings that have their value from a dynamic key. */
+  overridden(): ReadonlySet<SettingKey> {
+    return this.#overridden;
   }
 
   /** Returns an immutable snapshot of MUTT's shared settings. */
@@ -150,6 +156,8 @@ export class LiveSettings {
     const setting = SETTING_BY_DYNAMIC_KEY.get(key);
     const parsed = text === null && setting ? valueOf(this.#initial[setting]) : parseDynamic(key, text ?? "");
     if (!parsed.ok) return { result: "rejected", problem: parsed.problem };
+    if (setting && text === null) this.#overridden.delete(setting);
+    else if (setting) this.#overridden.add(setting);
     if (!setting || this.#current[setting] === parsed.value) return UNCHANGED;
     this.#current = Object.freeze({ ...this.#current, [setting]: parsed.value });
     return this.#announce();

@@ -1,9 +1,10 @@
 /** Operation `config`: the effective settings with their origins, and the sources. Secrets are redacted. */
-import { FIELDS, SETTING_KEYS } from "../config/fields.ts";
+import { type Group, GROUPS } from "../config/field.ts";
+import { FIELDS, SETTING_KEYS, type SettingKey } from "../config/fields.ts";
 import { type Loaded, showValue } from "../config/load.ts";
 import { redactCredentials } from "../config/redact.ts";
 import { isBuiltIn } from "../config/sources.ts";
-import { vaultTargets } from "../config/vault.ts";
+import { type VaultTarget, vaultTargets } from "../config/vault.ts";
 import { GATE_NAMES, type GateName } from "../gates/gate.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
 import type { MessageDisplay, SourcePolicy } from "../message/source_policy.ts";
@@ -22,9 +23,15 @@ export interface DescribedSetting {
   readonly variable: string;
   /** As text; empty if not set. */
   readonly value: string;
-  /** `default`, the layer and variable it was read from, or Vault, which this operation does not query. */
+  /** `default`, the layer and variable it was read from, `dynamic key`, or Vault. */
   readonly origin: string;
   readonly dynamicKey: string | null;
+  /** As text; empty if there is none. */
+  readonly default: string;
+  /** Of a number, or empty. */
+  readonly unit: string;
+  readonly group: Group;
+  readonly description: string;
 }
 
 /** An enabled source. If a member is `null`, the variables decide. */
@@ -48,7 +55,14 @@ export interface ConfigReport {
 
 const WHOLE_OR_NULL: JsonSchema = { type: ["integer", "null"] };
 
-const SOURCE_SCHEMA: JsonSchema = objectOf({
+/** Schema of a {@link DescribedSetting}. */
+export const SETTING_SCHEMA: JsonSchema = objectOf({
+  ...{ variable: TEXT, value: TEXT, origin: TEXT, dynamicKey: TEXT_OR_NULL },
+  ...{ default: TEXT, unit: TEXT, group: oneOf(GROUPS), description: TEXT },
+});
+
+/** Schemas of the members of a {@link DescribedSource}. */
+export const SOURCE_MEMBERS: Readonly<Record<string, JsonSchema>> = {
   ...{ name: TEXT, dlq: TEXT, target: TEXT, dead: TEXT, counter: TEXT_OR_NULL },
   ...{ show: listOf(TEXT), groupBy: listOf(TEXT), secret: listOf(TEXT) },
   ...{ cutOnReplay: listOf(TEXT), required: listOf(TEXT), gates: listOf(oneOf(GATE_NAMES)) },
@@ -56,7 +70,7 @@ const SOURCE_SCHEMA: JsonSchema = objectOf({
   maxPerSecond: { anyOf: [oneOf(["auto", null]), { type: "number" }] },
   targetMaxDepth: WHOLE_OR_NULL,
   ...{ healthUrl: TEXT, origin: TEXT },
-});
+};
 
 /** Reports every setting with its origin, and the sources. Does no IO. */
 export const config = {
@@ -67,20 +81,24 @@ export const config = {
   input: objectOf({}),
   output: objectOf({
     dotEnvPath: TEXT,
-    settings: listOf(objectOf({ variable: TEXT, value: TEXT, origin: TEXT, dynamicKey: TEXT_OR_NULL })),
-    sources: listOf(SOURCE_SCHEMA),
+    settings: listOf(SETTING_SCHEMA),
+    sources: listOf(objectOf(SOURCE_MEMBERS)),
     warnings: listOf(TEXT),
   }),
   run(loaded: ConfigContext): ConfigReport {
-    const { dotEnvPath, warnings } = loaded;
-    return { dotEnvPath, settings: describeSettings(loaded), sources: describeSources(loaded), warnings };
+    const { dotEnvPath, warnings, settings, sourcesFile } = loaded;
+    const sources = createSources(settings, sourcesFile).map((setup) => describeSource(setup, sourcesFile));
+    const vault = { targets: vaultTargets(settings), words: "Vault, asked at the start" };
+    return { dotEnvPath, settings: describeSettings(loaded, { vault }), sources, warnings };
   },
 } satisfies Operation<ConfigContext, Record<never, never>, ConfigReport>;
 
-function describeSources({ settings, sourcesFile }: ConfigContext): DescribedSource[] {
-  return createSources(settings, sourcesFile).map((
-    { policy, display, gates, maxReplays, maxPerSecond, depthLimit, healthUrl },
-  ) => ({
+/** Describes a source: its definition as it runs. */
+export function describeSource(
+  { policy, display, gates, maxReplays, maxPerSecond, depthLimit, healthUrl }: SourceDefinition,
+  sourcesFile: ConfigContext["sourcesFile"],
+): DescribedSource {
+  return {
     ...policy,
     ...display,
     gates,
@@ -88,16 +106,27 @@ function describeSources({ settings, sourcesFile }: ConfigContext): DescribedSou
     origin: isBuiltIn(policy.name)
       ? sourcesFile.has(policy.name) ? "built in, sources file" : "built in"
       : "sources file",
-  }));
+  };
 }
 
-function describeSettings({ settings, origins }: ConfigContext): DescribedSetting[] {
-  const fromVault: ReadonlySet<string> = new Set(vaultTargets(settings));
+/** Describes every setting. `vault`: those that come from there, and how to say so. `overridden`: those of a dynamic key. */
+export function describeSettings(
+  { settings, origins }: Pick<ConfigContext, "settings" | "origins">,
+  { vault, overridden }: {
+    vault: { readonly targets: readonly VaultTarget[]; readonly words: string };
+    overridden?: ReadonlySet<SettingKey>;
+  },
+): DescribedSetting[] {
+  const fromVault: ReadonlySet<string> = new Set(vault.targets);
   return SETTING_KEYS.map((key) => {
-    const { variable, dynamicKey } = FIELDS[key];
+    const { variable, dynamicKey, defaultText, unit, group, doc } = FIELDS[key];
     const { layer, variable: used } = origins[key];
-    const unset = fromVault.has(key) ? "Vault, asked at the start" : layer;
-    const origin = layer === "default" ? unset : used === variable ? layer : `${layer}, ${used}`;
-    return { variable, value: showValue(settings, key), origin, dynamicKey };
+    const unset = fromVault.has(key) ? vault.words : layer;
+    const found = layer === "default" ? unset : used === variable ? layer : `${layer}, ${used}`;
+    const origin = overridden?.has(key) ? "dynamic key" : found;
+    return {
+      ...{ variable, value: showValue(settings, key), origin, dynamicKey },
+      ...{ default: defaultText ?? "", unit, group, description: doc },
+    };
   });
 }

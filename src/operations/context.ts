@@ -1,12 +1,15 @@
 /** The contexts that operations run with. Commands and ports create them; operations do not depend on either. */
-import type { Settings } from "../config/fields.ts";
+import type { SettingKey, Settings } from "../config/fields.ts";
+import type { Loaded } from "../config/load.ts";
+import type { VaultTarget } from "../config/vault.ts";
 import type { SourcesFile } from "../config/sources.ts";
 import type { GateBoard } from "../gates/board.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
+import type { HistoryReader } from "../history/reader.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { Teardown } from "../lifecycle/teardown.ts";
 import type { JobStore } from "../jobs/job_store.ts";
-import type { LiveSettings } from "../mutt/dynamic_keys.ts";
+import type { LiveSettings, MuttSharedSettings } from "../mutt/dynamic_keys.ts";
 import type { VaultSecrets } from "../mutt/vault.ts";
 import type { Log } from "../observability/log.ts";
 import type { EditStore } from "../redis/edit_store.ts";
@@ -17,6 +20,7 @@ import type { StagingStore } from "../redis/staging_store.ts";
 import type { ReplayStore } from "../replay/store.ts";
 import type { OldestMessage } from "../replay/depth_watch.ts";
 import type { Leadership } from "../replay/leadership.ts";
+import type { Replicas } from "../replay/replicas.ts";
 import type { ReplayLoop } from "../replay/loop.ts";
 import type { SourceReplay } from "../replay/source_replay.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -34,6 +38,8 @@ export interface OperatedSource {
   readonly control: SourceControl;
   /** How fast its messages may move, and do. Does no IO. */
   flow(): SourceFlow;
+  /** Its samples of the last 24 hours. */
+  readonly history: Pick<HistoryReader, "read">;
   /** Reads its lists for people. */
   readonly lists: ListReader;
   /** Its jobs: plans, requests, results. */
@@ -120,10 +126,34 @@ export interface RunningSource {
   readonly parts:
     & Pick<
       OperatedSource,
-      "setup" | "board" | "replay" | "leadership" | "oldest" | "flow" | "lists" | "jobs" | "edits" | "staging"
+      | "setup"
+      | "board"
+      | "replay"
+      | "leadership"
+      | "oldest"
+      | "flow"
+      | "history"
+      | "lists"
+      | "jobs"
+      | "edits"
+      | "staging"
     >
     & { readonly control: Pick<SourceControl, keyof SourceControl> };
   readonly loop: Pick<ReplayLoop, "isStarted" | "isTurning" | "wake">;
+}
+
+/** Where settings come from. */
+export type LoadedFrom = Pick<Extract<Loaded, { ok: true }>, "origins" | "dotEnvPath" | "warnings">;
+
+/** The settings of the running service. */
+export interface SettingsInForce extends LoadedFrom {
+  readonly settings: Settings;
+  /** Those that have their value from a dynamic key, and those that Vault gives. */
+  readonly overridden: ReadonlySet<SettingKey>;
+  readonly fromVault: readonly VaultTarget[];
+  /** What MUTT's services share through Redis. */
+  readonly shared: MuttSharedSettings;
+  readonly sourcesFile: SourcesFile;
 }
 
 /** Context of an operation that runs in the service. */
@@ -134,6 +164,8 @@ export interface ServiceContext extends OperationContext {
   readonly live: {
     current(): Pick<Settings, "enabled" | "moogHealthCheckEnabled" | "moogWebhookUrl" | "maxMessageBytes">;
   };
+  readonly inForce: () => SettingsInForce;
+  readonly replicas: Pick<Replicas, "list">;
   readonly connections: Pick<RedisConnections, "isReady" | "lastErrorCode">;
   /** The running sources. */
   readonly sources: () => readonly RunningSource[];

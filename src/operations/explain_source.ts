@@ -5,6 +5,7 @@ import { lastOutage, lengthMs } from "../cycle/outages.ts";
 import { type Pause, pauseLeftMs } from "../cycle/pause.ts";
 import type { GateStatus } from "../gates/board.ts";
 import { hasTrait } from "../gates/gate.ts";
+import { HELD_MS } from "../gates/holding.ts";
 import type { LeadershipStatus } from "../gates/leader.ts";
 import { describeDuration } from "../lifecycle/outage_log.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -12,7 +13,6 @@ import type { RunningSource, SourceFlow } from "./context.ts";
 import { gateWords, WAITS_FOR } from "./gate_words.ts";
 
 /** A gate that limits flow opens and closes as messages move. If it stays closed for this long, the source waits for it. */
-const HELD_MS = 5_000;
 
 /** What a source does, as a closed set. */
 export const ACTIVITIES = [

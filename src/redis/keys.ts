@@ -79,6 +79,16 @@ export function movesKey(dlq: string): string {
   return `${stateKey(dlq)}:moves`;
 }
 
+/** Key of the history of a source (stream, capped, expires): samples for charts. In the slot of the source's state. */
+export function historyKey(dlq: string): string {
+  return `${stateKey(dlq)}:history`;
+}
+
+/** Key of the instances that run (string, expires): a line each, which its instance refreshes. */
+export function replicasKey(): string {
+  return "mutt:remediation:{replicas}:seen";
+}
+
 /** Key of a journal that all sources share (stream, capped). */
 export function journalKey(name: "audit" | "incidents"): string {
   return `mutt:remediation:{journal}:${name}`;

@@ -37,6 +37,17 @@ interface Moves {
   bytes: number;
 }
 
+/** Messages since the start of this instance. They only grow. */
+export interface Totals {
+  /** Taken out of the DLQ, or out of a job's own list. */
+  readonly moved: number;
+  readonly replayed: number;
+  /** Moved to the dead list or to the list of oversize messages. */
+  readonly dead: number;
+  /** Replayed messages that have failed again, as cycles have found them in the DLQ. */
+  readonly cameBack: number;
+}
+
 /** The logged properties of a brake. */
 interface ToldBrake {
   readonly state: BrakeState;
@@ -66,7 +77,7 @@ export class Account {
   /** Outages of Redis; the cause is the code of the last failure. */
   readonly #outages: OutageLog;
   #toldBatch = false;
-  #moved = 0;
+  #total: Totals = { moved: 0, replayed: 0, dead: 0, cameBack: 0 };
   readonly #rate: MoveRate;
   #untold: Moves | null = null;
   /** The brake as this instance last read or logged it. */
@@ -113,6 +124,7 @@ export class Account {
     const { number: cycle, step, last, outages, judgement, troubled, newlyReturned } = next;
     const source = this.#policy.name;
     this.#countRedrive({ bad: newlyReturned });
+    this.#total = { ...this.#total, cameBack: this.#total.cameBack + newlyReturned };
     this.#metrics.returned.inc({ source }, newlyReturned);
     if (next.stampsDropped !== record.stampsDropped) this.#tellStamps(next.stampsDropped);
     for (const outage of outages) this.#tellOutage(outage, last);
@@ -195,7 +207,13 @@ export class Account {
     if (plan.cycle !== this.#deathCycle) this.#startCycle(plan.cycle);
     const { name: source } = this.#policy;
     const byReason = countReasons(plan.deaths);
-    this.#moved += plan.moves.length;
+    const { moved, replayed, dead } = this.#total;
+    this.#total = {
+      ...this.#total,
+      moved: moved + plan.moves.length,
+      replayed: replayed + plan.replayed,
+      dead: dead + plan.deaths.length,
+    };
     this.#rate.moved(plan.moves.length);
     this.#countRedrive({ events: plan.replayed });
     this.#metrics.replaySuccess.inc(plan.replayed);
@@ -243,9 +261,9 @@ export class Account {
     return `Replaying from ${dlq}: ${replayed} to ${target}${deaths.join("")}`;
   }
 
-  /** Returns the number of messages that this instance has taken out of the DLQ so far. */
-  movedSoFar(): number {
-    return this.#moved;
+  /** Returns what this instance has done so far. Each call after a change returns a new object. */
+  totals(): Totals {
+    return this.#total;
   }
 
   /** Returns how many messages this instance has taken out of the DLQ a second lately; `null` if none. */

@@ -216,6 +216,8 @@ function context(engine: Engine, actions: NewEntry[] = []): OperatorContext & { 
     connections: engine.connections,
     sources: () => [{ parts: engine.source, loop }],
     slos: { report: () => assert.fail() },
+    replicas: { list: () => assert.fail() },
+    inForce: () => assert.fail(),
     actor: { name: "ann", role: "operator" },
     correlationId: null,
     journal: { ...NO_JOURNAL, record: (action) => Promise.resolve(void actions.push(action)) },

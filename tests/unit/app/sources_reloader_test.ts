@@ -13,7 +13,13 @@ const ORDERS = `{"sources": {"orders": {"dlq": "o:dlq", "target": "o", "dead": "
 
 function setup() {
   const { log, lines } = recordLog();
-  const state = { text: `{"sources": {}}`, running: "", problems: [] as string[], error: null as Error | null };
+  const state = {
+    text: `{"sources": {}}`,
+    running: "",
+    applied: "",
+    problems: [] as string[],
+    error: null as Error | null,
+  };
   const namesOf = (setups: readonly SourceDefinition[]) => setups.map(({ policy }) => policy.name).join();
   state.running = "alerter";
   const results: string[] = [];
@@ -32,6 +38,7 @@ function setup() {
       },
     },
     ...{ clock: SYSTEM_CLOCK, log },
+    onApplied: (file) => state.applied = [...file.keys()].join(),
     onReload: (result) => results.push(result),
     onBug: (error) => assert.fail(String(error)),
   });
@@ -46,7 +53,7 @@ Deno.test("SourcesReloader: takes a changed file over once, and says nothing of 
   state.text = ORDERS;
   await reloader.lookOnce();
   await reloader.lookOnce();
-  assert.equal(state.running, "alerter,orders");
+  assert.deepEqual([state.running, state.applied], ["alerter,orders", "orders"]);
   assert.deepEqual([takeEvents(), results], [["sources_applied"], ["applied"]]);
 });
 
@@ -80,6 +87,7 @@ Deno.test("SourcesReloader: refuses what Redis forbids, and waits for one that d
   state.problems = ["different slots"];
   await reloader.lookOnce();
   assert.deepEqual([takeEvents(), results, state.running], [["sources_rejected"], ["rejected"], "alerter"]);
+  assert.equal(state.applied, "");
   state.problems = [];
   await reloader.lookOnce();
   assert.deepEqual([takeEvents(), state.running], [["sources_applied"], "alerter,orders"]);
