@@ -11,6 +11,7 @@ import { SourceTurns } from "../jobs/source_turns.ts";
 import { gatesOfJobs } from "../gates/board.ts";
 import type { DepthReading } from "../gates/depth.ts";
 import type { PeriodicTask } from "../lifecycle/periodic_task.ts";
+import { SharedResults } from "../lifecycle/shared_results.ts";
 import type { LiveSettings } from "../mutt/dynamic_keys.ts";
 import type { ProbeAccess } from "../mutt/moogsoft_probe.ts";
 import { createLiveTraffic, createMuttGates, readDepthLimit } from "../mutt/source_gates.ts";
@@ -189,6 +190,7 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
     ...{ setup, store, board, replay, turns, jobs, leadership, lists, indicators, isConnected: link.isReady },
     control: new SourceControl(committer, policy.dlq),
     history: new HistoryReader({ store: historyStore, isReady: link.isReady, clock }),
+    groupCounts: new SharedResults({ clock }),
     edits: new EditStore(committer, policy),
     staging: new StagingStore(committer, policy.dlq),
     oldest: () => depths.oldest(),

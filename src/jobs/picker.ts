@@ -1,11 +1,9 @@
 /** Decides which messages of a list a job takes. Pure. */
 import type { Buffer } from "node:buffer";
-import { Mask } from "../message/mask.ts";
 import { messageId } from "../message/message_id.ts";
-import { type MessageView, viewMessage } from "../message/message_view.ts";
+import { createViewer, type MessageView, type ViewContext } from "../message/message_view.ts";
 import { describeQueryProblem } from "../message/query.ts";
 import { compileSelection, type Selection } from "../message/selection.ts";
-import type { MessageDisplay } from "../message/source_policy.ts";
 
 /** Tells whether a message is picked. Depends on its bytes and the selection only, so that every run decides alike. */
 export type Picker = (message: Buffer) => boolean;
@@ -25,15 +23,14 @@ export function canBePicked(
 }
 
 /** Returns the pickers of a source's selections. They decide as a plan counts. */
-export function createPickers({ groupBy, secret }: Pick<MessageDisplay, "groupBy" | "secret">): CreatePicker {
-  const mask = new Mask(secret);
+export function createPickers(display: ViewContext["display"]): CreatePicker {
   return (selection) => {
     const compiled = compileSelection(selection), { source, list, atMs = 0 } = selection;
     if (!compiled.ok) throw new RangeError(compiled.problems.map(describeQueryProblem).join("; "));
-    const context = { source, isInDlq: list === "dlq", groupBy, mask, nowMs: atMs };
+    const view = createViewer({ source, isInDlq: list === "dlq", display, nowMs: atMs });
     return (message) => {
-      const view = viewMessage(new SweptMessage(message), context);
-      return compiled.matches(view) && canBePicked(view, selection);
+      const viewed = view(new SweptMessage(message));
+      return compiled.matches(viewed) && canBePicked(viewed, selection);
     };
   };
 }

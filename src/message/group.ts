@@ -13,18 +13,13 @@ export interface GroupFacts {
   readonly source: string;
   readonly reason: string | null;
   /** Result of {@link maskText}. */
-  readonly maskedText: string;
+  readonly groupText: string;
 }
 
 /** Returns the name of a group: `g_` and 12 hex digits. */
-export function groupId({ source, reason, maskedText }: GroupFacts): string {
-  const facts = JSON.stringify([source, reason, maskedText]);
+export function groupId({ source, reason, groupText }: GroupFacts): string {
+  const facts = JSON.stringify([source, reason, groupText]);
   return `g_${createHash("sha1").update(facts).digest("hex").slice(0, 12)}`;
-}
-
-/** Returns the name of a message's group. */
-export function groupOf({ source, reason, groupText }: Omit<GroupFacts, "maskedText"> & { groupText: string }): string {
-  return groupId({ source, reason, maskedText: maskText(groupText) });
 }
 
 /** Longer texts differ in what is not shown, in UTF-16 units. */

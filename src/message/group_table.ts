@@ -1,5 +1,5 @@
 /** Counts messages by group while a list is read, oldest first. Bounded memory. Pure. */
-import { groupId, maskText } from "./group.ts";
+import { groupId } from "./group.ts";
 import type { MessageView } from "./message_view.ts";
 
 /** Most groups that are told apart. Messages of further ones are counted together. */
@@ -81,13 +81,13 @@ export class GroupTable<Sample> {
   list(): CountedGroup<Sample>[] {
     const entries = [...this.#entries.values()].flatMap((ofReason) => [...ofReason.values()]);
     return entries.sort((a, b) => b.count - a.count).map((entry) => ({
-      group: groupId({ source: this.#source, reason: entry.reason, maskedText: entry.text }),
+      group: groupId({ source: this.#source, reason: entry.reason, groupText: entry.text }),
       ...entry,
     }));
   }
 
   #entryOf(view: MessageView): Entry<Sample> | null {
-    const { reason } = view, text = maskText(view.groupText);
+    const { reason, groupText: text } = view;
     let ofReason = this.#entries.get(reason);
     if (!ofReason) this.#entries.set(reason, ofReason = new Map());
     const known = ofReason.get(text);

@@ -17,6 +17,7 @@ const QUOTE = 0x22;
 const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
 const STRICT_UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const ESCAPE = /\\+u([0-9a-f]{4})/gi, ZERO = /\0|\\x00/g;
+const DIGIT = /\d/, DIGITS = /\d/g;
 /** Escapes and zero bytes may hide a name. */
 const HIDING = /\\u|\0|\\x00/i;
 
@@ -26,6 +27,8 @@ export class Mask {
   /** Matches any text that has to be looked at. */
   readonly #suspicious: RegExp;
   readonly #assignment: RegExp;
+  /** Matches a text that has a secret name with digits, once both have the same digits. */
+  readonly #numbered: RegExp;
 
   /** `more`: further names of secret members; case does not matter. */
   constructor(more: readonly string[] = []) {
@@ -34,11 +37,18 @@ export class Mask {
     const either = [...this.#names].map((name) => RegExp.escape(name)).join("|");
     this.#suspicious = new RegExp(`${either}|\\\\u|\\0|\\\\x00`, "i");
     this.#assignment = new RegExp(`(?:${either})(?:\\\\*["'])?\\s*[:=>]`, "i");
+    const numbered = names.concat(ENCODED_MEMBER).filter((name) => DIGIT.test(name));
+    this.#numbered = new RegExp(numbered.map((name) => RegExp.escape(sameDigits(name))).join("|"), "i");
   }
 
   /** Whether a member of this name is secret. */
   hides(name: string): boolean {
     return this.#names.has(name.toLowerCase());
+  }
+
+  /** Whether a text might have a secret name, or not have it, if its digits were others. Escapes are not looked at. */
+  dependsOnDigits(text: string): boolean {
+    return this.#numbered.test(sameDigits(text));
   }
 
   /**
@@ -113,6 +123,10 @@ export class Mask {
       }
     }
   }
+}
+
+function sameDigits(text: string): string {
+  return text.replaceAll(DIGITS, "0");
 }
 
 /** Whether a text holds {@link HIDDEN}, plain or as JSON escapes. */

@@ -1,14 +1,13 @@
 /** One message as people and queries see it. Computed when it is asked for, because most queries look at few members. Pure. */
 import { eventTimeIn } from "./preview.ts";
-import { findMember, type JsonMember, type JsonObject, numberOf, objectOf, stringOf } from "./json_object.ts";
-import { HIDDEN, type Mask } from "./mask.ts";
+import { GroupTexts } from "./group_texts.ts";
+import { findMember, type JsonObject, objectOf, stringOf } from "./json_object.ts";
+import { Mask } from "./mask.ts";
+import { type MemberValue, readMember } from "./member_value.ts";
 import { type ReadableMessage, readMessage, type UnreadableMessage } from "./read_message.ts";
 import { findStamp, type FoundStamp } from "./stamp.ts";
 import { fold, hasInOrder } from "./text_search.ts";
-import { DEAD_REASONS, REMEDIATION_MEMBER, SHED_MEMBER } from "./source_policy.ts";
-
-/** A value of a member; `undefined`: there is no such member, or it holds an object or an array. */
-export type MemberValue = string | number | boolean | null | undefined;
+import { DEAD_REASONS, type MessageDisplay, REMEDIATION_MEMBER, SHED_MEMBER } from "./source_policy.ts";
 
 /** What lists, queries and groups need of one message. */
 export interface MessageView {
@@ -29,7 +28,7 @@ export interface MessageView {
   readonly failures: number;
   /** Time since the event's own time, in milliseconds; `null` if it has none. */
   readonly ageMs: number | null;
-  /** Text of the members that the source groups by, without secrets. */
+  /** Text that it shares with its group: the members that the source groups by, without secrets, masked. */
   readonly groupText: string;
   /** The service's stamp; `null` if there is none. */
   readonly stamp: FoundStamp | null;
@@ -51,31 +50,38 @@ export interface PlacedMessage {
   readonly length: number;
 }
 
-/** What a view depends on beside the message. */
+/** What the views of a list depend on beside the messages. */
 export interface ViewContext {
   readonly source: string;
   /** Whether the messages are in the DLQ: a stamp there shows one more return. */
   readonly isInDlq: boolean;
-  readonly groupBy: readonly string[];
-  readonly mask: Mask;
+  readonly display: Pick<MessageDisplay, "groupBy" | "secret">;
   readonly nowMs: number;
 }
 
-/** Creates a view. */
-export function viewMessage(message: PlacedMessage, context: ViewContext): MessageView {
-  return new LazyView(message, context);
+/** Returns a function that views messages. It remembers texts of groups ({@link GroupTexts}), so keep it for one walk only. */
+export function createViewer(
+  { display: { groupBy, secret }, ...context }: ViewContext,
+): (message: PlacedMessage) => MessageView {
+  const mask = new Mask(secret), shared = { ...context, mask, groupTexts: new GroupTexts(groupBy, mask) };
+  return (message) => new LazyView(message, shared);
+}
+
+interface Shared extends Omit<ViewContext, "display"> {
+  readonly mask: Mask;
+  readonly groupTexts: GroupTexts;
 }
 
 class LazyView implements MessageView {
   readonly #message: PlacedMessage;
-  readonly #context: ViewContext;
+  readonly #context: Shared;
   #read: ReadableMessage | UnreadableMessage | null = null;
   #text: string | null = null;
   #folded: string | null = null;
   #foldedRaw: string | null = null;
   #stamp: FoundStamp | null | undefined;
 
-  constructor(message: PlacedMessage, context: ViewContext) {
+  constructor(message: PlacedMessage, context: Shared) {
     this.#message = message;
     this.#context = context;
   }
@@ -123,10 +129,8 @@ class LazyView implements MessageView {
   }
 
   get groupText(): string {
-    const { groupBy } = this.#context;
-    // Most sources group by one member.
-    if (groupBy.length === 1) return String(this.member(groupBy[0]!) ?? "").trim();
-    return groupBy.map((name) => this.member(name) ?? "").join(" ").trim();
+    const object = this.#object();
+    return object === null ? "" : this.#context.groupTexts.of(object);
   }
 
   get stamp(): FoundStamp | null {
@@ -158,10 +162,8 @@ class LazyView implements MessageView {
   }
 
   member(name: string): MemberValue {
-    const object = this.#object(), { mask } = this.#context;
-    const member = object === null ? null : findMember(object, name);
-    if (member === null) return undefined;
-    return mask.hides(name) ? HIDDEN : valueOf(member, mask);
+    const object = this.#object();
+    return object === null ? undefined : readMember(object, name, this.#context.mask);
   }
 
   #reading(): ReadableMessage | UnreadableMessage {
@@ -182,22 +184,6 @@ const OF_THE_MASK = /["•]/;
 /** What the mask may write in other characters: escapes, control characters, and bytes that are not UTF-8. */
 // deno-lint-ignore no-control-regex
 const WRITTEN_ANEW = /\\[u/]|[\0-\x08\x0b-\x1f\x7f-\x9f\ufffd]/;
-const TRUE = 0x74, FALSE = 0x66, NULL = 0x6e;
-
-function valueOf(member: JsonMember, mask: Mask): MemberValue {
-  const text = stringOf(member);
-  if (text !== null) return mask.text(text);
-  switch (member.bytes[member.valueStart]) {
-    case TRUE:
-      return true;
-    case FALSE:
-      return false;
-    case NULL:
-      return null;
-    default:
-      return numberOf(member) ?? undefined;
-  }
-}
 
 /** A text in the stamp of a dead message; `null`: it has none. */
 function deathMember(message: JsonObject, name: "reason" | "job"): string | null {

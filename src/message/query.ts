@@ -8,7 +8,7 @@
  * 3. No regular expressions: evaluation is linear in the length of the message.
  */
 import { parseEventTime } from "./event_time.ts";
-import { groupOf } from "./group.ts";
+import { groupId } from "./group.ts";
 import type { MessageView } from "./message_view.ts";
 import { fold, hasInOrder } from "./text_search.ts";
 import {
@@ -98,7 +98,7 @@ const MEASURES: Readonly<Record<string, Measure>> = {
 /** Fields that are read as text; `host` is the first of these members that is there. */
 const TEXTS: Readonly<Record<string, (subject: QuerySubject) => string | null | undefined>> = {
   id: ({ id }) => id,
-  group: (subject) => groupOf(subject),
+  group: (subject) => groupId(subject),
   reason: ({ reason }) => reason,
   host: (subject) => textOf(subject.member("hostname") ?? subject.member("host")),
 };

@@ -2,7 +2,7 @@
 import Type, { type Static } from "typebox";
 import { formatCursor, parseCursor } from "../redis/list_reader.ts";
 import type { LookContext } from "./context.ts";
-import { createViewer, findSource, LIST, SOURCE } from "./looked_source.ts";
+import { createListViewer, findSource, LIST, SOURCE } from "./looked_source.ts";
 import { describeRow, MESSAGE_ROW } from "./message_row.ts";
 import { type Operation, OperationError } from "./operation.ts";
 
@@ -65,7 +65,7 @@ async function readPage(context: LookContext, input: BrowseInput): Promise<Brows
   }
   const direction = from === "oldest" ? "newer" : from === "newest" ? "older" : input.direction ?? "older";
   const page = await source.lists.page(list, { from, direction, size });
-  const view = createViewer(source, { list, nowMs: context.clock.nowMs() });
+  const view = createListViewer(source, { list, nowMs: context.clock.nowMs() });
   const rows = page.rows.map((row) => describeRow(view(row), source));
   const toText = (cursor: typeof page.newer) => cursor && formatCursor(cursor);
   return { depth: page.depth, movedOn: page.movedOn, rows, newer: toText(page.newer), older: toText(page.older) };

@@ -7,6 +7,7 @@ import type { GateBoard } from "../gates/board.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
 import type { HistoryReader } from "../history/reader.ts";
 import type { Journal } from "../journal/journal.ts";
+import type { SharedResults } from "../lifecycle/shared_results.ts";
 import type { Teardown } from "../lifecycle/teardown.ts";
 import type { JobStore } from "../jobs/job_store.ts";
 import type { LiveSettings, MuttSharedSettings } from "../mutt/dynamic_keys.ts";
@@ -24,6 +25,7 @@ import type { Replicas } from "../replay/replicas.ts";
 import type { ReplayLoop } from "../replay/loop.ts";
 import type { SourceReplay } from "../replay/source_replay.ts";
 import type { Clock } from "../runtime/clock.ts";
+import type { CountedGroups } from "./groups.ts";
 import type { OperationRole } from "./operation.ts";
 import type { SloReport } from "../slo/monitor.ts";
 
@@ -42,6 +44,8 @@ export interface OperatedSource {
   readonly history: Pick<HistoryReader, "read">;
   /** Reads its lists for people. */
   readonly lists: ListReader;
+  /** The last count of the groups of each of its lists, for all who look at it. */
+  readonly groupCounts: SharedResults<CountedGroups>;
   /** Its jobs: plans, requests, results. */
   readonly jobs: JobStore;
   /** Replaces one of its messages. */
@@ -134,6 +138,7 @@ export interface RunningSource {
       | "flow"
       | "history"
       | "lists"
+      | "groupCounts"
       | "jobs"
       | "edits"
       | "staging"
@@ -185,7 +190,7 @@ export interface OperatorContext extends ServiceContext {
 /** Context of an operation that looks at messages for an actor. */
 export interface LookContext extends Pick<OperatorContext, "clock" | "signal" | "actor" | "correlationId"> {
   readonly sources: () => readonly {
-    readonly parts: Pick<OperatedSource, "setup" | "lists"> & {
+    readonly parts: Pick<OperatedSource, "setup" | "lists" | "groupCounts"> & {
       readonly board: Pick<GateBoard, "last">;
       readonly replay: Pick<SourceReplay, "judge">;
     };

@@ -14,7 +14,7 @@ import { recordDone } from "./audit.ts";
 import { requireRole } from "./require_role.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
 import { VERB_ROLES } from "./job_plan.ts";
-import { createViewer, findRunning, MESSAGE_ID, SOURCE } from "./looked_source.ts";
+import { createListViewer, findRunning, MESSAGE_ID, SOURCE } from "./looked_source.ts";
 import { type InputProblem, type Operation, OperationError, toOperationError } from "./operation.ts";
 import { replaceMessage } from "./replace_message.ts";
 import { redrive } from "./redrive.ts";
@@ -106,7 +106,7 @@ function createCheck(
   source: RunningSource["parts"],
   list: JobList,
 ): (row: PlacedMessage) => void {
-  const view = createViewer(source, { list, nowMs: clock.nowMs() });
+  const view = createListViewer(source, { list, nowMs: clock.nowMs() });
   return (row) => {
     const found = view(row);
     if (canBePicked(found, { list })) return;

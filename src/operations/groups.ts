@@ -1,20 +1,23 @@
 /**
  * Operation `groups`: messages that failed alike, counted. In a list above the limit it looks at neighbouring messages at even
- * distances, says so, and estimates the counts.
+ * distances, says so, and estimates the counts. With `maxAge`, all who look at a list share one count of it.
  */
 import Type, { type Static } from "typebox";
 import { type CountedGroup, GroupTable, MAX_GROUPS, TREND_PARTS } from "../message/group_table.ts";
 import type { MessageView } from "../message/message_view.ts";
 import { toIso } from "../runtime/clock.ts";
 import type { LookContext } from "./context.ts";
-import { createViewer, MESSAGE_ID, SHOWN, shownMembers } from "./looked_source.ts";
+import { createListViewer, MESSAGE_ID, SHOWN, shownMembers } from "./looked_source.ts";
 import type { StreamOperation } from "./operation.ts";
 import { type OpenSelection, openSelection, scan, type ScannedChunk, SELECTION_MEMBERS } from "./selection.ts";
 
-const DEFAULT_GROUPS = 100, DEFAULT_LIMIT = 1_000_000, MAX_LIMIT = 10_000_000;
+/** A shared count keeps this many groups. */
+const DEFAULT_GROUPS = 100;
+const DEFAULT_LIMIT = 1_000_000, MAX_LIMIT = 10_000_000;
 /** Messages of a sample, and neighbours in one read. */
 const SAMPLE_MESSAGES = 100_000, NEIGHBOURS = 16;
 const NEIGHBOUR_BYTES = 102_400;
+const MAX_AGE_SECONDS = 3_600;
 /** Messages between two reports of progress. */
 const PROGRESS_EVERY = 20_000;
 
@@ -26,6 +29,14 @@ const INPUT = Type.Object({
   })),
   top: Type.Optional(
     Type.Integer({ minimum: 1, maximum: MAX_GROUPS, description: `Most groups; default: ${DEFAULT_GROUPS}` }),
+  ),
+  maxAge: Type.Optional(
+    Type.Integer({
+      ...{ minimum: 0, maximum: MAX_AGE_SECONDS },
+      description:
+        "Take the last count, or one under way, if it began at most this many seconds ago, or make one for all " +
+        "who ask. Not with a query, a limit, or more groups than the default. Default: 0, count for this request",
+    }),
   ),
 }, { additionalProperties: false });
 
@@ -54,6 +65,7 @@ const ITEM = Type.Union([
     ...{ kind: Type.Literal("end"), scanned: COUNT, matched: COUNT, groups: COUNT },
     ungrouped: Type.Integer({ minimum: 0, description: `Messages of groups beyond the first ${MAX_GROUPS}` }),
     sampled: Type.Boolean({ description: "Whether the counts are estimated from a sample" }),
+    countedAt: Type.String({ description: "When the count began: what came or left since may be missing" }),
     ...{ isComplete: Type.Boolean(), movedOn: Type.Boolean() },
   }, { additionalProperties: false }),
 ]);
@@ -77,10 +89,48 @@ export const groups = {
 } satisfies StreamOperation<LookContext, GroupsInput, GroupsItem>;
 
 type Sample = Static<typeof SAMPLE>;
+type Item<Kind extends GroupsItem["kind"]> = Extract<GroupsItem, { kind: Kind }>;
+
+/** What was counted: groups, largest first. */
+export interface CountedGroups {
+  readonly groups: readonly Item<"group">[];
+  readonly end: Item<"end">;
+}
 
 async function* countGroups(context: LookContext, input: GroupsInput): AsyncGenerator<GroupsItem> {
-  const selection = openSelection(context, input), { limit = DEFAULT_LIMIT, top = DEFAULT_GROUPS } = input;
-  const { source, selection: { list, atMs: nowMs } } = selection, { signal } = context;
+  const selection = openSelection(context, input), { maxAge = 0, top = DEFAULT_GROUPS } = input;
+  const isShareable = selection.query.canonical === "" && input.limit === undefined && top <= DEFAULT_GROUPS;
+  const { groups, end } = maxAge > 0 && isShareable
+    ? await shareCount(context, selection, maxAge)
+    : yield* count(context, selection, { limit: DEFAULT_LIMIT, ...input, top });
+  yield* groups.slice(0, top);
+  yield end;
+}
+
+/** One count for all who look at a list. It tells no progress. */
+async function shareCount(context: LookContext, selection: OpenSelection, maxAge: number): Promise<CountedGroups> {
+  const { source: { groupCounts }, selection: { list } } = selection, { signal } = context;
+  const compute = async () => {
+    const counting = count(context, selection, { limit: DEFAULT_LIMIT, top: DEFAULT_GROUPS });
+    let step = await counting.next();
+    while (!step.done) step = await counting.next();
+    return step.value.end.isComplete ? step.value : null;
+  };
+  const shared = await groupCounts.get(list, { maxAgeMs: maxAge * 1_000, signal, compute });
+  return shared?.value ?? notCounted(selection);
+}
+
+function notCounted({ selection: { atMs } }: OpenSelection): CountedGroups {
+  const nothing = { scanned: 0, matched: 0, groups: 0, ungrouped: 0, sampled: false, movedOn: false };
+  return { groups: [], end: { kind: "end", ...nothing, countedAt: toIso(atMs), isComplete: false } };
+}
+
+async function* count(
+  { signal }: LookContext,
+  selection: OpenSelection,
+  { limit, top }: { limit: number; top: number },
+): AsyncGenerator<Item<"progress">, CountedGroups> {
+  const { source, selection: { list, atMs: nowMs } } = selection;
   const sampleOf = (view: MessageView): Sample => ({
     ...{ id: view.id, place: view.place, shown: shownMembers(view, source) },
   });
@@ -98,12 +148,14 @@ async function* countGroups(context: LookContext, input: GroupsInput): AsyncGene
     reported = scanned;
     yield { kind: "progress", scanned, total: chunk.total };
   }
-  const factor = sampled && scanned > 0 ? depth / scanned : 1;
-  const counted = table.list();
-  for (const group of counted.slice(0, top)) yield describeGroup(group, { matched, factor });
-  yield {
-    ...{ kind: "end", scanned, matched: Math.round(matched * factor), groups: counted.length },
-    ...{ ungrouped: Math.round(table.ungrouped * factor), sampled, isComplete: !signal.aborted, movedOn },
+  const factor = sampled && scanned > 0 ? depth / scanned : 1, counted = table.list();
+  return {
+    groups: counted.slice(0, top).map((group) => describeGroup(group, { matched, factor })),
+    end: {
+      ...{ kind: "end", scanned, matched: Math.round(matched * factor), groups: counted.length },
+      ...{ ungrouped: Math.round(table.ungrouped * factor), sampled, countedAt: toIso(nowMs) },
+      ...{ isComplete: !signal.aborted, movedOn },
+    },
   };
 }
 
@@ -112,7 +164,7 @@ async function* scanSample(
   { source, selection: { list, atMs }, query: { matches } }: OpenSelection,
   { depth, limit, signal }: { depth: number; limit: number; signal: AbortSignal },
 ): AsyncGenerator<ScannedChunk> {
-  const view = createViewer(source, { list, nowMs: atMs });
+  const view = createListViewer(source, { list, nowMs: atMs });
   const reads = Math.floor(Math.min(limit, SAMPLE_MESSAGES) / NEIGHBOURS), total = reads * NEIGHBOURS;
   let scanned = 0;
   for (let read = 0; read < reads && !signal.aborted; read++) {
@@ -126,7 +178,7 @@ async function* scanSample(
 function describeGroup(
   { group, reason, text, count, firstSeenAtMs, lastSeenAtMs, trend, sample }: CountedGroup<Sample>,
   { matched, factor }: { matched: number; factor: number },
-): GroupsItem {
+): Item<"group"> {
   const toText = (atMs: number | null) => atMs === null ? null : toIso(atMs);
   return {
     ...{ kind: "group", group, reason, text, sample },

@@ -18,7 +18,7 @@ import { type Census, Tally } from "./census.ts";
 import { requireRole } from "./require_role.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
 import { PLANNED, type Planned, storePlan, VERB_ROLES } from "./job_plan.ts";
-import { createViewer, findSource, SOURCE } from "./looked_source.ts";
+import { createListViewer, findSource, SOURCE } from "./looked_source.ts";
 import { type Operation, OperationError } from "./operation.ts";
 import { REASON } from "./source_action.ts";
 import { StagedUpload } from "./staged_upload.ts";
@@ -162,7 +162,7 @@ function tooMuch(value: string, wanted: string): OperationError {
 class ImportSummary {
   readonly #signal: AbortSignal;
   readonly #source: RunningSource["parts"];
-  readonly #view: ReturnType<typeof createViewer>;
+  readonly #view: ReturnType<typeof createListViewer>;
   readonly #tally: Tally;
   readonly #dead: Record<string, number> = {};
   #ids: Set<string> | null = new Set();
@@ -172,7 +172,7 @@ class ImportSummary {
     this.#signal = context.signal;
     this.#source = source;
     const nowMs = context.clock.nowMs();
-    this.#view = createViewer(source, { list: "dlq", nowMs });
+    this.#view = createListViewer(source, { list: "dlq", nowMs });
     this.#tally = new Tally(source, nowMs);
   }
 

@@ -1,9 +1,8 @@
 /** A source as the operations that look at messages see it: its lists, its views of messages, and the inputs that name them. */
 import Type from "typebox";
 import { quote } from "../config/redact.ts";
-import { Mask } from "../message/mask.ts";
 import { MESSAGE_ID_PATTERN } from "../message/message_id.ts";
-import { type MessageView, type PlacedMessage, viewMessage } from "../message/message_view.ts";
+import { createViewer, type MessageView, type PlacedMessage } from "../message/message_view.ts";
 import { LIST_NAMES, type ListName } from "../message/source_policy.ts";
 import type { LookContext } from "./context.ts";
 import { OperationError } from "./operation.ts";
@@ -47,14 +46,12 @@ export function findRunning<Source extends { readonly parts: Pick<LookedSource, 
   ]);
 }
 
-/** Returns a function that views messages of a list. */
-export function createViewer(
+/** Returns a function that views messages of a list, for one walk. */
+export function createListViewer(
   { setup: { policy, display } }: LookedSource,
   { list, nowMs }: { list: ListName; nowMs: number },
 ): (message: PlacedMessage) => MessageView {
-  const mask = new Mask(display.secret);
-  const context = { source: policy.name, isInDlq: list === "dlq", groupBy: display.groupBy, mask, nowMs };
-  return (message) => viewMessage(message, context);
+  return createViewer({ source: policy.name, isInDlq: list === "dlq", display, nowMs });
 }
 
 /** The members that the source names for display, shortened; a number that JSON does not know is text. */

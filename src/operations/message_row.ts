@@ -1,6 +1,6 @@
 /** One message of a list as a line of a table. */
 import Type, { type Static } from "typebox";
-import { groupOf } from "../message/group.ts";
+import { groupId } from "../message/group.ts";
 import type { MessageView } from "../message/message_view.ts";
 import { type LookedSource, MESSAGE_ID, SHOWN, shownMembers } from "./looked_source.ts";
 
@@ -23,5 +23,5 @@ export type MessageRow = Static<typeof MESSAGE_ROW>;
 /** Describes a message in a row. */
 export function describeRow(view: MessageView, source: LookedSource): MessageRow {
   const { id, place, sizeBytes, ageMs, reason, failures } = view;
-  return { id, place, sizeBytes, ageMs, reason, failures, group: groupOf(view), shown: shownMembers(view, source) };
+  return { id, place, sizeBytes, ageMs, reason, failures, group: groupId(view), shown: shownMembers(view, source) };
 }

@@ -6,7 +6,7 @@ import { type CompiledSelection, compileSelection, type Selection } from "../mes
 import { MAX_QUERY_CHARACTERS } from "../message/query_syntax.ts";
 import type { WalkOptions } from "../redis/list_reader.ts";
 import type { LookContext } from "./context.ts";
-import { createViewer, findSource, LIST, type LookedSource, SOURCE } from "./looked_source.ts";
+import { createListViewer, findSource, LIST, type LookedSource, SOURCE } from "./looked_source.ts";
 import { OperationError } from "./operation.ts";
 
 /** Members of an input that select messages. */
@@ -69,7 +69,7 @@ export async function* scan(
   { source, selection: { list, atMs }, query: { matches } }: OpenSelection,
   options: Pick<WalkOptions, "signal" | "watermark">,
 ): AsyncGenerator<ScannedChunk> {
-  const view = createViewer(source, { list, nowMs: atMs });
+  const view = createListViewer(source, { list, nowMs: atMs });
   let scanned = 0;
   for await (const { rows, end, movedOn } of source.lists.walk(list, options)) {
     scanned += rows.length;

@@ -14,7 +14,7 @@ import { escapeHidden } from "../runtime/control_characters.ts";
 import type { DryVerdict } from "../replay/source_replay.ts";
 import { operationEntry } from "./audit.ts";
 import type { LookContext } from "./context.ts";
-import { createViewer, findSource, LIST, type LookedSource, MESSAGE_ID, SOURCE } from "./looked_source.ts";
+import { createListViewer, findSource, LIST, type LookedSource, MESSAGE_ID, SOURCE } from "./looked_source.ts";
 import { type Operation, OperationError } from "./operation.ts";
 import { requireRole } from "./require_role.ts";
 
@@ -90,7 +90,7 @@ async function showMessage(context: LookContext, input: ShowInput): Promise<Show
     throw new OperationError("not_found", `message ${id} is not in the ${list} of source ${policy.name}${where}`);
   }
   if (raw) await recordRaw(context, input);
-  const view = createViewer(source, { list, nowMs: context.clock.nowMs() })(row);
+  const view = createListViewer(source, { list, nowMs: context.clock.nowMs() })(row);
   const judged = list === "dlq" && row.bytes !== null ? source.replay.judge(row.bytes) : null;
   const counted = judged?.verdict.action === "replay" ? judged.verdict.record : null;
   const failures = counted?.failures ?? view.failures, mask = new Mask(display.secret);

@@ -5,7 +5,7 @@ import type { Redis } from "ioredis";
 import type { NewEntry } from "../../src/journal/entries.ts";
 import { ExportParser } from "../../src/message/export_format.ts";
 import { exportMessages } from "../../src/operations/export.ts";
-import { groups, type GroupsItem } from "../../src/operations/groups.ts";
+import { groups, type GroupsInput, type GroupsItem } from "../../src/operations/groups.ts";
 import { OperationError, type StreamOperation } from "../../src/operations/operation.ts";
 import { search, type SearchInput, type SearchItem } from "../../src/operations/search.ts";
 import { messageId } from "../../src/message/message_id.ts";
@@ -158,7 +158,9 @@ Deno.test("groups: counts alike messages, with their times, trend and oldest sam
     ],
   );
   const end = items.at(-1);
+  assert.ok(end?.kind === "end");
   assert.deepEqual(end, {
+    countedAt: end.countedAt,
     ...{ kind: "end", scanned: 80, matched: 80, groups: 2, ungrouped: 0, sampled: false },
     ...{ isComplete: true, movedOn: false },
   });
@@ -177,6 +179,37 @@ Deno.test("groups: looks at a sample above the limit, and says so", async () => 
     5_000,
   ]]);
   for (const { trend, count } of counts) for (const part of trend) assert.ok(Math.abs(part - count / 4) < count / 20);
+});
+
+Deno.test("groups: counts once for all who take a count of that age, and says when it began", async () => {
+  await seed(300, (i) => event(i));
+  await using engine = createEngine(server());
+  await engine.connections.waitUntilReady(PATIENT_MS);
+  const { lists } = engine.source, walked: string[] = [], walk = lists.walk.bind(lists);
+  lists.walk = (list, options) => {
+    walked.push(list);
+    return walk(list, options);
+  };
+  const ask = async (input: Partial<GroupsInput> = {}, given: Given = {}) => {
+    const items = await Array.fromAsync(groups.run(contextOf(engine, given), { source: "alerter", ...input }));
+    const end = items.at(-1);
+    assert.ok(end?.kind === "end");
+    return { ...end, counts: items.flatMap((item) => item.kind === "group" ? [item.count] : []) };
+  };
+  const gone = new AbortController();
+  gone.abort();
+  assert.equal((await ask({ maxAge: 60 }, { signal: gone.signal })).isComplete, false);
+  const all = await Promise.all(Array.from({ length: 5 }, () => ask({ maxAge: 60 })));
+  assert.deepEqual(walked, ["dlq"]);
+  assert.deepEqual(all.map(({ counts, countedAt }) => [...counts, countedAt]), all.map(() => [300, all[0]!.countedAt]));
+  await seed(1, (i) => event(i));
+  assert.deepEqual((await ask({ maxAge: 60 })).counts, [300]);
+  assert.equal(walked.length, 1);
+  assert.deepEqual((await ask()).counts, [301]);
+  const others: Partial<GroupsInput>[] = [{ query: "hostname:*" }, { limit: 5_000 }, { top: 101 }];
+  for (const input of others) assert.deepEqual((await ask({ maxAge: 60, ...input })).counts, [301]);
+  assert.deepEqual((await ask({ maxAge: 60, list: "dead" })).counts, []);
+  assert.deepEqual(walked, ["dlq", ...Array.from({ length: 4 }, () => "dlq"), "dead"]);
 });
 
 Deno.test("groups: shows an empty list as no groups", async () => {

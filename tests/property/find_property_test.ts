@@ -2,11 +2,14 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { ExportParser, formatEnd, formatHeader, formatRaw } from "../../src/message/export_format.ts";
-import { groupOf, maskText, MAX_GROUP_CHARACTERS } from "../../src/message/group.ts";
+import { groupId, maskText, MAX_GROUP_CHARACTERS } from "../../src/message/group.ts";
+import { GroupTexts } from "../../src/message/group_texts.ts";
 import { Mask } from "../../src/message/mask.ts";
+import { readMember } from "../../src/message/member_value.ts";
 import { messageId } from "../../src/message/message_id.ts";
-import { viewMessage } from "../../src/message/message_view.ts";
+import { createViewer } from "../../src/message/message_view.ts";
 import { compileQuery } from "../../src/message/query.ts";
+import { readMessage } from "../../src/message/read_message.ts";
 import { ANY_BYTES, HOSTILE_TEXT } from "../../testkit/hostile_json.ts";
 import { propertyRuns } from "../../testkit/payloads.ts";
 
@@ -52,10 +55,11 @@ const QUERY_TEXT = fc.oneof(
   HOSTILE_TEXT,
   fc.string({ unit: "binary" }),
 );
-const CONTEXT = { source: "alerter", isInDlq: true, groupBy: ["message"], mask: new Mask(), nowMs: 1_780_000_000_000 };
+const DISPLAY = { groupBy: ["message"], secret: [] };
+const VIEWER = createViewer({ source: "alerter", isInDlq: true, display: DISPLAY, nowMs: 1_780_000_000_000 });
 
 function view(bytes: Uint8Array) {
-  return viewMessage({ id: messageId(bytes), place: 1, bytes, length: bytes.length }, CONTEXT);
+  return VIEWER({ id: messageId(bytes), place: 1, bytes, length: bytes.length });
 }
 
 Deno.test("compileQuery: never throws, and its canonical text means the same and stays", () => {
@@ -153,8 +157,54 @@ Deno.test("maskText: never throws, has a bound, leaves no digit, and changes a m
   );
 });
 
-Deno.test("groupOf: gives every message a group", () => {
-  fc.assert(fc.property(ANY_BYTES, (bytes) => /^g_[0-9a-f]{12}$/.test(groupOf(view(bytes)))), propertyRuns(1_000));
+/** What hides secrets, with digits in it or spelled by digits. */
+const HIDING = fc.constantFrom(
+  ...["password=", "pin1:", "pin27 > ", "token", '"token": ', "payload_b64: ", "payload_b77=", "PIN9 "],
+  ...["\\u0074oken: x", "\\x00", "\0", "pass\\u0077ord: ", "\u0009", "\\X41", "0x1f", "1x1f", "1e21", "\\", "\\\\x12 "],
+);
+const GROUPED_TEXT = fc.oneof(
+  LOG_TEXT,
+  fc.array(fc.oneof(LOG_TEXT, HIDING, fc.nat().map(String)), { maxLength: 6 }).map((parts) => parts.join("")),
+);
+const GROUPED_VALUE = fc.oneof(
+  { weight: 8, arbitrary: GROUPED_TEXT.map((text) => JSON.stringify(text)) },
+  GROUPED_TEXT.map((text) =>
+    JSON.stringify(text).replace(/[a-z]/i, (letter) => `\\u00${letter.charCodeAt(0).toString(16)}`)
+  ),
+  fc.constantFrom("1e21", "1e20", "null", "true", "[1]", "0.0000001", "0.1000001", '""'),
+);
+
+Deno.test("GroupTexts: remembers only what masking every text gives", () => {
+  const other = (text: string, digits: readonly number[]) => {
+    let at = 0;
+    return text.replace(/\d/g, () => String(digits[at++ % digits.length]));
+  };
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(GROUPED_VALUE, fc.option(GROUPED_VALUE)), { maxLength: 4 }),
+      fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 1, maxLength: 20 }),
+      fc.constantFrom(["message"], ["code", "message"], ["pin1", "message"]),
+      (values, digits, groupBy) => {
+        const mask = new Mask(["pin27", "pin1"]), texts = new GroupTexts(groupBy, mask);
+        const written = values.map(([message, code]) =>
+          `{"message": ${message}${code === null ? "" : `, "code": ${code}, "pin1": ${code}`}}`
+        );
+        // The last ones are as if the digits of the first had been others.
+        const varied = written.map((text) => text.replace(/(?<="message": ).*/, (rest) => other(rest, digits)));
+        for (const text of [...written, ...varied, ...written]) {
+          const message = readMessage(new TextEncoder().encode(text));
+          if (!message.readable) continue;
+          const expected = groupBy.map((name) => readMember(message, name, mask) ?? "").join(" ").trim();
+          assert.equal(texts.of(message), maskText(expected), text);
+        }
+      },
+    ),
+    propertyRuns(5_000),
+  );
+});
+
+Deno.test("groupId: gives every message a group", () => {
+  fc.assert(fc.property(ANY_BYTES, (bytes) => /^g_[0-9a-f]{12}$/.test(groupId(view(bytes)))), propertyRuns(1_000));
 });
 
 Deno.test("ExportParser: returns any messages, byte for byte", () => {

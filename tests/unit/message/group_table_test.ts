@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { GroupTable, MAX_GROUPS } from "../../../src/message/group_table.ts";
-import { Mask } from "../../../src/message/mask.ts";
-import { viewMessage } from "../../../src/message/message_view.ts";
+import { createViewer } from "../../../src/message/message_view.ts";
 
 Deno.test("GroupTable: tells apart so many groups, and counts the messages of further ones together", () => {
-  const context = { source: "s", isInDlq: true, groupBy: ["message"], mask: new Mask(), nowMs: 0 };
+  const display = { groupBy: ["message"], secret: [] };
+  const view = createViewer({ source: "s", isInDlq: true, display, nowMs: 0 });
   const letters = (index: number) => index.toString(26).replace(/\d/g, (digit) => "qrstuvwxyz"[Number(digit)]!);
   const views = Array.from({ length: MAX_GROUPS + 3 }, (_, i) => {
     const bytes = new TextEncoder().encode(JSON.stringify({ message: `${"x".repeat(9)} ${letters(i)} ${i}` }));
-    return viewMessage({ id: "m_0", place: i + 1, bytes, length: bytes.length }, context);
+    return view({ id: "m_0", place: i + 1, bytes, length: bytes.length });
   });
   let samples = 0;
   const table = new GroupTable("s", { nowMs: 0, sampleOf: () => ++samples });

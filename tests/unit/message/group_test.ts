@@ -40,7 +40,7 @@ Deno.test("maskText: cuts a long text, not inside a character", () => {
 
 Deno.test("groupId: differs by source, reason and text, however they are split", () => {
   const facts = [["a", "b", "c"], ["ab", "", "c"], ["a", "bc", ""], ["a", null, "bc"], ["a", "null", "bc"]] as const;
-  const ids = facts.map(([source, reason, maskedText]) => groupId({ source, reason, maskedText }));
+  const ids = facts.map(([source, reason, groupText]) => groupId({ source, reason, groupText }));
   assert.equal(new Set(ids).size, facts.length);
   for (const id of ids) assert.match(id, /^g_[0-9a-f]{12}$/);
 });

@@ -1,16 +1,15 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { Mask } from "../../../src/message/mask.ts";
 import { messageId } from "../../../src/message/message_id.ts";
-import { type MessageView, viewMessage } from "../../../src/message/message_view.ts";
+import { createViewer, type MessageView } from "../../../src/message/message_view.ts";
 
 const NOW_MS = Date.parse("2026-01-01T00:00:10Z");
 
 function view(text: string, { isInDlq = true } = {}): MessageView {
   const bytes = Buffer.from(text);
-  return viewMessage({ id: messageId(bytes), place: 3, bytes, length: bytes.length }, {
-    ...{ source: "alerter", isInDlq, groupBy: ["message", "code"], mask: new Mask(), nowMs: NOW_MS },
-  });
+  const display = { groupBy: ["message", "code"], secret: [] };
+  const viewer = createViewer({ source: "alerter", isInDlq, display, nowMs: NOW_MS });
+  return viewer({ id: messageId(bytes), place: 3, bytes, length: bytes.length });
 }
 
 const STAMP = (more: string) =>
@@ -30,13 +29,13 @@ const COUNTED: readonly (readonly [text: string, isInDlq: boolean, reason: strin
 ];
 
 for (const [text, isInDlq, reason, failures] of COUNTED) {
-  Deno.test(`viewMessage: ${text} ${isInDlq ? "in the DLQ" : "elsewhere"} has reason ${reason} and ${failures} failures`, () => {
+  Deno.test(`createViewer: ${text} ${isInDlq ? "in the DLQ" : "elsewhere"} has reason ${reason} and ${failures} failures`, () => {
     const found = view(text, { isInDlq });
     assert.deepEqual([found.reason, found.failures], [reason, failures]);
   });
 }
 
-Deno.test("viewMessage: reads members as Python does, and hides secrets", () => {
+Deno.test("createViewer: reads members as Python does, and hides secrets", () => {
   const found = view(
     '{"s":"a\\n","n":1.5,"t":true,"f":false,"z":null,"o":{},"l":[1],"d":1,"d":2,"token":"S3CRET","message":"token=S3CRET"}',
   );
@@ -47,18 +46,18 @@ Deno.test("viewMessage: reads members as Python does, and hides secrets", () => 
   assert.ok(!found.text.includes("S3CRET"));
 });
 
-Deno.test("viewMessage: knows age, size, place, id and the text to group by", () => {
+Deno.test("createViewer: knows age, size, place, id and the text to group by", () => {
   const found = view('{"timestamp":"2026-01-01T00:00:00Z","code":5,"message":"link down"}');
-  assert.deepEqual([found.ageMs, found.sizeBytes, found.place, found.groupText], [10_000, 67, 3, "link down 5"]);
+  assert.deepEqual([found.ageMs, found.sizeBytes, found.place, found.groupText], [10_000, 67, 3, "link down •"]);
   assert.match(found.id, /^m_[0-9a-f]{16}$/);
   assert.equal(view('{"timestamp":"2027-01-01T00:00:00Z"}').ageMs, 0);
   assert.equal(view("{}").ageMs, null);
 });
 
-Deno.test("viewMessage: describes a message that was not read", () => {
-  const found = viewMessage({ id: "m_0123456789abcdef", place: 1, bytes: null, length: 5e6 }, {
-    ...{ source: "alerter", isInDlq: true, groupBy: ["message"], mask: new Mask(), nowMs: NOW_MS },
-  });
+Deno.test("createViewer: describes a message that was not read", () => {
+  const display = { groupBy: ["message"], secret: [] };
+  const viewer = createViewer({ source: "alerter", isInDlq: true, display, nowMs: NOW_MS });
+  const found = viewer({ id: "m_0123456789abcdef", place: 1, bytes: null, length: 5e6 });
   assert.deepEqual(
     [found.reason, found.sizeBytes, found.failures, found.ageMs, found.text, found.groupText, found.member("a")],
     ["oversize", 5e6, 0, null, "", "", undefined],

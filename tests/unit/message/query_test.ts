@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
-import { groupOf } from "../../../src/message/group.ts";
-import { Mask } from "../../../src/message/mask.ts";
+import { groupId } from "../../../src/message/group.ts";
 import { messageId } from "../../../src/message/message_id.ts";
-import { type MessageView, viewMessage } from "../../../src/message/message_view.ts";
+import { createViewer, type MessageView } from "../../../src/message/message_view.ts";
 import { type CompiledQuery, compileQuery, describeQueryProblem } from "../../../src/message/query.ts";
 import { MAX_QUERY_CHARACTERS, MAX_QUERY_DEPTH, MAX_QUERY_TERMS } from "../../../src/message/query_syntax.ts";
 
@@ -10,9 +9,9 @@ const NOW_MS = Date.parse("2026-11-29T20:00:00Z");
 
 function view(message: object | string): MessageView {
   const bytes = new TextEncoder().encode(typeof message === "string" ? message : JSON.stringify(message));
-  return viewMessage({ id: messageId(bytes), place: 1, bytes, length: bytes.length }, {
-    ...{ source: "alerter", isInDlq: true, groupBy: ["message"], mask: new Mask(), nowMs: NOW_MS },
-  });
+  const display = { groupBy: ["message"], secret: [] };
+  const viewer = createViewer({ source: "alerter", isInDlq: true, display, nowMs: NOW_MS });
+  return viewer({ id: messageId(bytes), place: 1, bytes, length: bytes.length });
 }
 
 const MESSAGES = {
@@ -49,7 +48,7 @@ const queries: [query: string, matching: Name[], canonical?: string][] = [
   ["*", ALL],
   [`id:${web.id}`, ["web"]],
   [`id:${web.id.toUpperCase()}`, ["web"]],
-  [`group:${groupOf(db)}`, ["db"]],
+  [`group:${groupId(db)}`, ["db"]],
   ["reason:poison", ["db"]],
   ["reason:*", ["db", "broken"], "reason:*"],
   ["reason:unreadable", ["broken"]],
