@@ -37,6 +37,21 @@ export function Masked({ text }: { text: string }): Html {
   ) as Html;
 }
 
+/** A part of a page in a frame. `aside`: beside its title. */
+export function Card(
+  { title, aside, children, kind = "" }: { title: string; aside?: Child; children?: Child; kind?: string },
+): Html {
+  return (
+    <section class={`card ${kind}`}>
+      <header>
+        <h2>{title}</h2>
+        {aside}
+      </header>
+      {children}
+    </section>
+  ) as Html;
+}
+
 /** What an empty place says instead of nothing. */
 export function Empty({ children }: { children?: Child }): Html {
   return <p class="empty">{children}</p> as Html;

@@ -76,7 +76,7 @@ function From(
       <b class="big">{explained.depth === null ? "?" : count(explained.depth)}</b>
       <span class="k">
         {oldestAt === null ? "empty" : <span title={oldestAt}>oldest {span(nowMs - Date.parse(oldestAt))}</span>}
-        {history && history.arrivedPerSecond > 0 && ` · +${rate(history.arrivedPerSecond)}`}
+        {history?.arrivedPerSecond ? ` · +${rate(history.arrivedPerSecond)}` : ""}
       </span>
       <Spark points={history?.depths ?? []} mood={moodOf(explained)} />
     </div>
@@ -85,29 +85,29 @@ function From(
 
 function Into({ history }: { history: SourceHistory | null }): Html {
   if (history === null) return <div class="end to"></div> as Html;
-  const { target, targetDepth, targetLimit, replayedPerSecond } = history;
+  const { target, targetDepth, downstream, replayedPerSecond } = history;
+  const isWhole = downstream?.depth === targetDepth;
   return (
     <div class="end to">
       <span class="k mono">{target}</span>
       <b class="big">
         {targetDepth === null ? "?" : count(targetDepth)}
-        {targetLimit !== null && <small>{` / ${count(targetLimit)}`}</small>}
+        {downstream && isWhole && <small>{` / ${count(downstream.limit)}`}</small>}
       </b>
-      <span class="k">{rate(replayedPerSecond)} replayed</span>
-      {targetLimit !== null && (
-        <meter
-          min={0}
-          max={targetLimit}
-          high={targetLimit * 0.8}
-          low={0}
-          optimum={0}
-          value={targetDepth ?? 0}
-          aria-label="How full the target is"
-        >
-          {targetDepth ?? 0}
-        </meter>
-      )}
+      <span class="k">
+        {replayedPerSecond === null ? "" : `${rate(replayedPerSecond)} replayed`}
+        {downstream && !isWhole && ` · ${count(downstream.depth)} of ${count(downstream.limit)} downstream`}
+      </span>
+      {downstream && <Fullness of={downstream} />}
     </div>
+  ) as Html;
+}
+
+function Fullness({ of: { depth, limit } }: { of: NonNullable<SourceHistory["downstream"]> }): Html {
+  return (
+    <meter min={0} max={limit} high={limit * 0.8} low={0} optimum={0} value={depth} aria-label="How full the target is">
+      {depth}
+    </meter>
   ) as Html;
 }
 
