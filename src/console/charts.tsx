@@ -73,7 +73,7 @@ function Tick({ share, x, fromMs, toMs }: { share: number; x: Scale; fromMs: num
       x={n(x(atMs))}
       y={HEIGHT - 6}
       text-anchor={anchor}
-      data-time={share === 1 ? undefined : "minute"}
+      data-time={share === 1 ? undefined : "tick"}
       data-at={at}
     >
       {share === 1 ? "now" : at.slice(11, 16)}

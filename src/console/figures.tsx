@@ -50,12 +50,13 @@ export function Figures(
 
 function waiting(sources: readonly ShownSource[]): Figure {
   const depth = sum(sources.map(({ explained }) => explained.depth ?? 0));
-  const [arrived, replayed] = [
-    sources.map(({ drawn }) => drawn.arrivedPerSecond),
-    sources.map(({ drawn }) => drawn.replayedPerSecond),
-  ].map((rates) => rates.every((one) => one === null) ? null : sum(rates.map((one) => one ?? 0)));
-  const flow = arrived == null || replayed == null ? "" : `in ${rate(arrived)}, out ${rate(replayed)}`;
-  return { name: "Waiting", value: count(depth), sub: flow !== "" ? flow : depth === 0 ? "every DLQ is empty" : "" };
+  const arrived = sumOfKnown(sources.map(({ drawn }) => drawn.arrivedPerSecond));
+  const left = sumOfKnown(sources.map(({ drawn }) => drawn.replayedPerSecond));
+  const name = "Waiting", value = count(depth);
+  if (arrived === null || left === null) return { name, value, sub: depth === 0 ? "every DLQ is empty" : "" };
+  if (arrived === 0 && left === 0) return { name, value, sub: "nothing arrives or leaves" };
+  const change = arrived - left, sign = change > 0 ? "+" : "−";
+  return { name, value, sub: `${sign}${rate(Math.abs(change))} · in ${rate(arrived)}, out ${rate(left)}` };
 }
 
 function drainsIn(sources: readonly ShownSource[], nowMs: number): Figure {
@@ -123,6 +124,11 @@ function dead(sources: readonly ShownSource[]): Figure {
     ...{ name: "Dead, last 24 h", value: count(sum(sources.map(({ deadToday }) => deadToday))) },
     sub: parts.length === 0 ? "no message was given up" : parts.join(", "),
   };
+}
+
+function sumOfKnown(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null);
+  return known.length === 0 ? null : sum(known);
 }
 
 function sum(values: readonly number[]): number {

@@ -20,11 +20,11 @@ export function ReasonChip({ reason }: { reason: string | null }): Html {
 
 /**
  * An instant. The server writes UTC; the browser shows the reader's zone, with the exact time on hover. `as`: `clock` and
- * `minute` add the date by themselves if it is not today.
+ * `minute` add the date by themselves if it is not today; a `tick` never does.
  */
-export function Time({ at, as = "date" }: { at: string; as?: "clock" | "minute" | "date" }): Html {
+export function Time({ at, as = "date" }: { at: string; as?: "clock" | "minute" | "tick" | "date" }): Html {
   const text = as === "date" ? `${at.slice(0, 10)} ${at.slice(11, 16)}` : at.slice(11, as === "clock" ? 19 : 16);
-  return <time datetime={at} data-time={as} title={at}>{`${text} UTC`}</time> as Html;
+  return <time datetime={at} data-time={as} title={at}>{as === "tick" ? text : `${text} UTC`}</time> as Html;
 }
 
 /** The text of a group: what differs from message to message is masked. */

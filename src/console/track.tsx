@@ -41,16 +41,16 @@ export function Track(
   const isIdle = activity === "idle" && explained.gates.every(({ open, name }) => open || name === "leader");
   const isBraked = explained.gates.some(({ name, open }) => name === "returns" && !open);
   return (
-    <article class={`card track ${mood} ${isIdle ? "idle" : ""}`}>
+    <article class={`card track ${mood} ${isIdle && folds ? "idle" : ""}`}>
       <header>
         <h3>
           <a href={`/sources/${encodeURIComponent(source)}`} data-row>{source}</a>
         </h3>
         <Chip mood={mood}>{word}</Chip>
         <p>{sentence}</p>
-        <SourceActions source={source} role={role} activity={activity} isBraked={isBraked} next={next} />
+        <SourceActions {...{ source, role, activity, isBraked, next, replaysNow: !folds }} />
       </header>
-      {!isIdle && (
+      {!(isIdle && folds) && (
         <div class="rail">
           <From status={status} explained={explained} history={history} nowMs={nowMs} />
           <Stations of={stationsOf(explained, { folds })} name={source} nowMs={nowMs} />
