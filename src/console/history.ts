@@ -85,6 +85,11 @@ export function closuresOf(recorded: Recorded, gate: string, wordsNow: string | 
   });
 }
 
+/** The times of which nothing was recorded, because no instance led the source. */
+export function unknownTimes(recorded: Recorded): Interval[] {
+  return findRuns(recorded, ({ depth }) => depth === null);
+}
+
 /** Neighbouring steps of which something is so. */
 function findRuns({ steps, stepSeconds }: Recorded, isSo: (step: Step) => boolean): Interval[] {
   const runs: { fromMs: number; toMs: number }[] = [], stepMs = stepSeconds * 1_000;

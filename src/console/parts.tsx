@@ -37,12 +37,18 @@ export function Masked({ text }: { text: string }): Html {
   ) as Html;
 }
 
-/** A part of a page in a frame. `aside`: beside its title. */
+/** A part of a page in a frame. `aside`: beside its title. `id`: for links to it. */
 export function Card(
-  { title, aside, children, kind = "" }: { title: string; aside?: Child; children?: Child; kind?: string },
+  { title, aside, children, kind = "", id }: {
+    title: string;
+    aside?: Child;
+    children?: Child;
+    kind?: string;
+    id?: string;
+  },
 ): Html {
   return (
-    <section class={`card ${kind}`}>
+    <section class={`card ${kind}`} id={id}>
       <header>
         <h2>{title}</h2>
         {aside}

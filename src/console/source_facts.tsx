@@ -177,7 +177,7 @@ function linesOf(definition: SourceInForce, settings: readonly Setting[]): Line[
   const own = (name: string, value: string): Line => ({ name, value, origin });
   const variable = (name: string, wanted: string, instead: string | null = null): Line => {
     const { value = "", unit = "", origin: from = "" } = settings.find(({ variable }) => variable === wanted) ?? {};
-    const text = value === "" ? "the source's default" : `${value} ${unit}`;
+    const text = value === "" ? "the source's default" : Number.isNaN(Number(value)) ? value : `${value} ${unit}`;
     return instead === null ? { name, value: text, origin: `${wanted} (${from})` } : own(name, instead);
   };
   const text = (value: number | string | null) => value === null ? null : String(value);

@@ -78,7 +78,7 @@ function FilterForm({ filter, sources }: { filter: Filter; sources: readonly str
         </label>
       ))}
       {(["from", "to"] as const).map((name) => (
-        <label class="field">
+        <label class="field when">
           <span>
             {name === "from" ? "From" : "To"} <small>UTC</small>
           </span>

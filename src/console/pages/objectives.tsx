@@ -38,7 +38,7 @@ function Objectives({ report: { components, window_hours, pod, since } }: { repo
         </Card>
       )}
       {sources.map((source) => (
-        <Card title={source} aside={<a href={`/sources/${encodeURIComponent(source)}`}>source</a>}>
+        <Card title={source} aside={<a href={`/sources/${encodeURIComponent(source)}`}>its gates</a>}>
           <ol class="objectives">
             {all.filter((one) =>
               one.source === source
@@ -69,9 +69,9 @@ function Objective({ of }: { of: SloComponent }): Html {
         </div>
         <div>
           <dt>budget left</dt>
-          <dd class="big">{left === null ? "–" : left < 0 ? "none" : percent(left)}</dd>
+          <dd class="big">{left === null ? "–" : left <= 0 ? "none" : percent(left)}</dd>
           <dd>
-            <Bar share={Math.max(0, left ?? 0)} />
+            {left !== null && left > 0 ? <Bar share={left} /> : <span class="k">{left === null ? "" : "used up"}</span>}
           </dd>
         </div>
         <div>

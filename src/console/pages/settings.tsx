@@ -39,7 +39,7 @@ function FilterForm({ query, onlySet }: { query: string; onlySet: boolean }): Ht
       hx-swap="outerHTML"
       hx-push-url="true"
     >
-      <label class="field wide">
+      <label class="field">
         Find
         <input
           id="q"
@@ -83,6 +83,11 @@ function Found({ report, query, onlySet }: { report: SettingsReport; query: stri
         Settings are read at the start; a dynamic key in Redis overrides one while the service runs. They cannot be
         changed here.
       </p>
+      {groups.length > 1 && (
+        <nav class="jump" aria-label="Groups of settings">
+          {groups.map((group) => <a href={`#${idOf(group)}`}>{group}</a>)}
+        </nav>
+      )}
       {report.warnings.length > 0 && <Warnings warnings={report.warnings} />}
       {groups.map((group) => <Group name={group} settings={found.filter((one) => one.group === group)} />)}
       {shared.length > 0 && <Shared shared={shared} />}
@@ -99,6 +104,10 @@ function Found({ report, query, onlySet }: { report: SettingsReport; query: stri
   ) as Html;
 }
 
+function idOf(group: string): string {
+  return group.toLowerCase().replaceAll(" ", "-");
+}
+
 function Warnings({ warnings }: { warnings: readonly string[] }): Html {
   return (
     <Card title="Warnings" kind="mark warn">
@@ -109,7 +118,7 @@ function Warnings({ warnings }: { warnings: readonly string[] }): Html {
 
 function Group({ name, settings }: { name: string; settings: readonly Setting[] }): Html {
   return (
-    <Card title={name}>
+    <Card title={name} id={idOf(name)}>
       <table class="table settings">
         <thead>
           <tr>

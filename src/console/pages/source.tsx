@@ -81,8 +81,8 @@ export const source: Page = {
           ) as Html,
         )}
         <div class="cols">
-          {live("failures", <FailuresCard sources={[depth]} failures={visit.failures} nowMs={nowMs} /> as Html)}
           <SourceSettings definition={definition} settings={defined.settings} />
+          {live("failures", <FailuresCard sources={[depth]} failures={visit.failures} nowMs={nowMs} /> as Html)}
         </div>
         <div class="cols">
           {live(

@@ -30,7 +30,9 @@ export const verifyPage: Page = {
             : (
               <>
                 <Verdict isIntact={found.intact} hasCopies={copies.length > 0} />
-                {found.journals.map((journal) => <Verified journal={journal} />)}
+                <Card title="Journals">
+                  <ol class="verified">{found.journals.map((journal) => <Verified journal={journal} />)}</ol>
+                </Card>
               </>
             )}
           <Copies text={text} heads={isError(found) ? [] : found.journals} />
@@ -76,19 +78,21 @@ function Verified(
       : [],
   ];
   return (
-    <Card title={name} aside={<Chip mood={intact ? "good" : "bad"}>{intact ? "intact" : "broken"}</Chip>}>
-      <p class="pad">{intact ? facts.join(" ") : facts.slice(1).join(" ")}</p>
+    <li>
+      <b>{name}</b>
+      <Chip mood={intact ? "good" : "bad"}>{intact ? "intact" : "broken"}</Chip>
+      <span>{(intact ? facts : facts.slice(1)).join(" ")}</span>
       {breaks.length > 0 && (
         <ol class="breaks">
           {breaks.map(({ kind, after, before, text }) => (
             <li>
-              <Chip mood="bad">{kind}</Chip> {text}
-              <span class="k mono">{` ${after ?? "begin"} → ${before ?? "end"}`}</span>
+              <b>{kind}</b>: {text}
+              <span class="k mono">{` between ${after ?? "its begin"} and ${before ?? "its end"}`}</span>
             </li>
           ))}
         </ol>
       )}
-    </Card>
+    </li>
   ) as Html;
 }
 
