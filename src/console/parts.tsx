@@ -1,5 +1,6 @@
 /** Small parts that several pages show. Pure. */
 import type { Child } from "hono/jsx";
+import { escapeHidden } from "../runtime/control_characters.ts";
 import type { Explained } from "./readings.ts";
 import { span } from "./format.ts";
 import type { Html } from "./page.ts";
@@ -15,7 +16,7 @@ export function Chip({ mood = "mute", children }: { mood?: Mood; children?: Chil
 /** A message's reason, in the colour of what it means. */
 export function ReasonChip({ reason }: { reason: string | null }): Html {
   const mood = reason === null ? "mute" : /poison|malformed|oversize|invalid/.test(reason) ? "bad" : "blue";
-  return <span class={`chip ${mood}`}>{reason ?? "new"}</span> as Html;
+  return <span class={`chip ${mood}`}>{reason === null ? "new" : escapeHidden(reason)}</span> as Html;
 }
 
 /**
@@ -29,9 +30,9 @@ export function Time({ at, as = "date" }: { at: string; as?: "clock" | "minute" 
 
 /** The text of a group: what differs from message to message is masked. */
 export function Masked({ text }: { text: string }): Html {
-  const parts = text.split(/•+/);
+  const shown = escapeHidden(text), parts = shown.split(/•+/);
   return (
-    <span class="fp" title={text}>
+    <span class="fp" title={shown}>
       {parts.flatMap((part, i) => i === 0 ? [part] : [<i>•••</i>, part])}
     </span>
   ) as Html;

@@ -162,7 +162,7 @@ export function SourceSettings(
             <tr>
               <td>{name}</td>
               <td class="mono">{value}</td>
-              <td class="k">{origin}</td>
+              <td class="k" data-label="from">{origin}</td>
             </tr>
           ))}
         </tbody>

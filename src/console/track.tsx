@@ -39,6 +39,7 @@ export function Track(
 ): Html {
   const { source, activity, sentence } = explained, [mood, word] = ACTIVITY[activity];
   const isIdle = activity === "idle" && explained.gates.every(({ open, name }) => open || name === "leader");
+  const isPaused = explained.pause !== null;
   const isBraked = explained.gates.some(({ name, open }) => name === "returns" && !open);
   return (
     <article class={`card track ${mood} ${isIdle && folds ? "idle" : ""}`}>
@@ -48,7 +49,7 @@ export function Track(
         </h3>
         <Chip mood={mood}>{word}</Chip>
         <p>{sentence}</p>
-        <SourceActions {...{ source, role, activity, isBraked, next, replaysNow: !folds }} />
+        <SourceActions {...{ source, role, isPaused, isBraked, next, replaysNow: !folds }} />
       </header>
       {!(isIdle && folds) && (
         <div class="rail">

@@ -76,7 +76,7 @@ function Replica({ of, nowMs }: { of: ShownReplica; nowMs: number }): Html {
         <b>{pod ?? name}</b> {isThis && <Chip mood="good">this one</Chip>}
         <p class="k mono">{name}</p>
       </td>
-      <td>
+      <td data-label="leads">
         {leads.length === 0 && <span class="k">stands by</span>}
         {leads.map((source) => (
           <>
@@ -85,9 +85,9 @@ function Replica({ of, nowMs }: { of: ShownReplica; nowMs: number }): Html {
           </>
         ))}
       </td>
-      <td>{version ?? "not known"}</td>
-      <td>{startedAt === null ? "not known" : <Time at={startedAt} />}</td>
-      <td>
+      <td data-label="version">{version ?? "not known"}</td>
+      <td data-label="started">{startedAt === null ? "not known" : <Time at={startedAt} />}</td>
+      <td data-label="seen">
         {ageMs === null
           ? "by its lease only"
           : ageMs > LATE_MS

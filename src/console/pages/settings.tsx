@@ -139,7 +139,7 @@ function Group({ name, settings }: { name: string; settings: readonly Setting[] 
                 {value === "" ? <span class="k">not set</span> : <bdi>{value}</bdi>}
                 {value !== "" && unit !== "" && <small>{` ${unit}`}</small>}
               </td>
-              <td class="mono k">{one.default === "" ? "–" : one.default}</td>
+              <td class="mono k" data-label="default">{one.default === "" ? "–" : one.default}</td>
               <td>
                 {origin === "default" ? <span class="k">default</span> : <Chip mood="good">{origin}</Chip>}
                 {dynamicKey !== null && <p class="k">{`mutt:config:${dynamicKey}`}</p>}
