@@ -34,8 +34,8 @@ export const COMMAND_GRANTS: readonly CommandGrant[] = [
     without: "a job stops where it needs one; automatic replay works",
   },
   { commands: ["zcount"], why: "The pace.", without: null },
-  { commands: ["xadd"], why: "The journal.", without: "nothing is recorded; `check` warns" },
-  { commands: ["xrange", "xrevrange"], why: "Reading the journal.", without: "it cannot be read" },
+  { commands: ["xadd"], why: "The journal, the history.", without: "nothing is recorded; `check` warns" },
+  { commands: ["xrange", "xrevrange"], why: "Reading the journal and the history.", without: "it cannot be read" },
   {
     commands: ["watch", "multi", "exec", "discard"],
     why: "Guard a move.",

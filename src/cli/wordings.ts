@@ -21,7 +21,7 @@ const GIVEN: Readonly<Record<string, Given>> = {
   explain: { examples: ["explain --source alerter"] },
   history: { examples: ["history", "history --source alerter --minutes 1440"] },
   replicas: { examples: ["replicas"] },
-  settings: { examples: ["settings --json | jq '.settings[] | select(.origin != \"default\")'"] },
+  settings: { examples: ["settings --json"] },
   browse: { words: "LIST list", examples: ["dlq list", "dlq list --from oldest --size 10"] },
   show: { words: "LIST show", args: ["id"], examples: ["dlq show m_0123456789abcdef"] },
   groups: { words: "LIST groups", args: ["query"], examples: ["dlq groups", "dlq groups 'age:>1h'"] },

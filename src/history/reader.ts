@@ -8,8 +8,8 @@ import { parseSample, type Sample } from "./sample.ts";
 export const HISTORY_MS = 86_400_000;
 /** Who asks again within this time gets the same answer, in milliseconds. */
 const SAME_MS = 1_000;
-/** Samples of one read of Redis, and most such reads in a row: more than a history can hold. */
-const PAGE = 500, MOST_PAGES = 12;
+/** Samples of one read of Redis, some millisecond of its time, and most such reads in a row: more than a history can hold. */
+const PAGE = 200, MOST_PAGES = 30;
 /** Most samples that are kept. */
 const MOST_SAMPLES = 5_000;
 

@@ -1,9 +1,10 @@
 /**
  * Takes samples of a source for its history. Three details:
  *
- * Only the leader takes them; without leader election every instance does, and says nothing of what arrived. What was counted and not
- * written yet goes into the next sample; a sample whose reply is lost counts as written. A change of the gates is recorded at once, but
- * gates that open and close all the time cannot fill the history: their changes have a budget, and the rest waits for the next sample.
+ * Only the leader takes them; without leader election every instance does, and says nothing of what arrived. While replay is
+ * switched off nobody leads: then whoever comes first. What was counted and not written yet goes into the next sample; a sample
+ * whose reply is lost counts as written. A change of the gates is recorded at once, but gates that open and close all the time
+ * cannot fill the history: their changes have a budget, and the rest waits for the next sample.
  */
 import type { GateStatus } from "../gates/board.ts";
 import type { DepthReading } from "../gates/depth.ts";
@@ -24,6 +25,8 @@ export const SAMPLE_MS = 30_000;
 const LOOK_MS = 1_000;
 /** Samples at once that changes of the gates may take, and the time after which there is one more, in milliseconds. */
 const MOST_CHANGES = 100, CHANGE_MS = 60_000;
+/** Least age of the newest sample if several instances may take one, in milliseconds: at a change of the gates, and else. */
+const AFTER_CHANGE_MS = 1_000, AFTER_SAMPLE_MS = SAMPLE_MS - 5_000;
 /** How long the stop waits for the last sample, in milliseconds. */
 const LAST_MS = 1_000;
 
@@ -70,31 +73,34 @@ export class HistoryRecorder extends PeriodicTask {
     await super.stop();
     const { totals, clock } = this.#deps,
       hasMore = Object.values(this.#countSince(totals())).some((count) => count > 0);
-    if (!hasMore || !this.#mayWrite()) return;
+    if (!hasMore || !this.#leads() || !this.#deps.isReady()) return;
     const written = new AbortController();
-    const writing = this.#write(this.#look()).catch(() => {}).finally(() => written.abort());
+    const writing = this.#write(this.#look(), 0).catch(() => {}).finally(() => written.abort());
     await Promise.race([writing, clock.sleep(LAST_MS, written.signal)]);
   }
 
   protected async run(): Promise<RunResult> {
-    if (!this.#mayWrite()) return "skipped";
+    const { isReady, gates } = this.#deps, leads = this.#leads();
+    // Another instance may move messages meanwhile.
+    if (!leads) this.#seen = null;
+    if (!isReady() || gates().length === 0 || !(leads || this.#isSwitchedOff())) return "skipped";
     const { clock } = this.#deps, nowMs = clock.monotonicMs();
     const held = this.#look(), isDue = nowMs - this.#triedMs >= SAMPLE_MS;
     if (!isDue && (this.#hasFailed || !this.#isChange(held) || !this.#spendChange(nowMs))) return "skipped";
     this.#triedMs = nowMs;
-    return await this.#write(held);
+    return await this.#write(held, leads ? 0 : isDue ? AFTER_SAMPLE_MS : AFTER_CHANGE_MS);
   }
 
   protected intervalMs(): number {
     return LOOK_MS;
   }
 
-  #mayWrite(): boolean {
-    const { role, isReady, gates } = this.#deps, now = role();
-    if (now === "leader" || now === "off") return isReady() && gates().length > 0;
-    // Another instance may move messages meanwhile.
-    this.#seen = null;
-    return false;
+  #leads(): boolean {
+    return ["leader", "off"].includes(this.#deps.role());
+  }
+
+  #isSwitchedOff(): boolean {
+    return this.#deps.gates().some(({ name, reason }) => name === "enabled" && reason === "switched_off");
   }
 
   #look(): readonly HoldingGate[] {
@@ -126,11 +132,11 @@ export class HistoryRecorder extends PeriodicTask {
     };
   }
 
-  async #write(held: readonly HoldingGate[]): Promise<RunResult> {
+  async #write(held: readonly HoldingGate[], leastMs: number): Promise<RunResult> {
     const { store, totals, role, source } = this.#deps, now = totals(), since = this.#countSince(now);
-    const seen = this.#seen && role() === "leader" && !this.#seen.hasJob ? { ...this.#seen, moved: since.moved } : null;
+    const last = this.#seen && role() === "leader" && !this.#seen.hasJob ? { ...this.#seen, moved: since.moved } : null;
     try {
-      this.#seen = await store.append(formatCounted(this.#counted(since, held)), seen);
+      this.#seen = await store.append(formatCounted(this.#counted(since, held)), { last, leastMs });
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       this.#hasFailed = true;
@@ -139,9 +145,11 @@ export class HistoryRecorder extends PeriodicTask {
       this.#tell(error);
       return "failed";
     }
-    this.#written = now;
     this.#heldBy = held;
     this.#hasFailed = false;
+    // Another instance has just taken one.
+    if (this.#seen === null) return "done";
+    this.#written = now;
     this.#outages.up(({ lasted }) => ({
       event: "history_written",
       message: `Remediation: the history of ${source} is written again after ${lasted}`,

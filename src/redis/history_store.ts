@@ -29,6 +29,13 @@ export interface SeenSource {
   readonly hasJob: boolean;
 }
 
+/** What a sample is compared with. */
+export interface AppendOptions {
+  readonly last: LastSeen | null;
+  /** Least age of the newest sample, in milliseconds; 0: any. */
+  readonly leastMs: number;
+}
+
 /** A sample as it is in Redis. */
 export interface RawSample {
   /** Id in the stream: `<milliseconds>-<sequence>`, by the server's clock. */
@@ -51,10 +58,14 @@ export class HistoryStore {
     this.#read = loadScript(redis, { name: "readHistory", keys: 1, lua: readHistory });
   }
 
-  /** Appends a sample with the depths of this instant. `counted`: JSON. After a lost reply it may be there or not. */
-  async append(counted: string, last: LastSeen | null): Promise<SeenSource> {
+  /**
+   * Appends a sample with the depths of this instant. `counted`: JSON. `null`: the newest sample is younger than `leastMs`. After a lost
+   * reply it may be there or not.
+   */
+  async append(counted: string, { last, leastMs }: AppendOptions): Promise<SeenSource | null> {
     const since = last === null ? ["", "", 0] : [last.depth, last.picked, last.moved];
-    const reply = await this.#record(...this.#keys, SAMPLES_KEPT, KEPT_MS, counted, ...since);
+    const reply = await this.#record(...this.#keys, SAMPLES_KEPT, KEPT_MS, counted, ...since, leastMs);
+    if (String(reply) === "early") return null;
     if (!Array.isArray(reply)) throw this.#refusal(reply);
     const [depth, picked, hasJob] = reply as [number, unknown, number];
     return { depth, picked: String(picked), hasJob: hasJob === 1 };

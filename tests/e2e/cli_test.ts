@@ -57,6 +57,18 @@ test("reads everything without a flag, and shows no secret", async (scene) => {
   assert.match(await run("target", "list"), /^0 of 0 messages/);
   assert.match(await run("export"), /^{"kind":"header".*"masked":true[^]*"kind":"end","messages":5/);
   assert.match(await run("journal"), /local ran pause on alerter/);
+  assert.match(await run("replicas"), /^this +name .*\n\* +remediation-unknown \([0-9a-f-]{8}\) +\d.* alerter\n$/);
+  assert.match(
+    await run("settings"),
+    /\nREMEDIATION_BATCH_SIZE +\d+ +\[\w+\]\n[^]*source alerter: mutt:dlq:alerter -> /,
+  );
+  await waitUntil(async () => /closed pause: by local until/.test(await run("history")), {
+    what: "the pause is recorded",
+  });
+  assert.match(
+    await run("history", "--minutes", "5"),
+    /^alerter {2}5 messages, at most 5 .*\nfrom +depth +most .*held by\n/,
+  );
   assert.match(await run("journal", "verify"), /Every journal is intact\n$/);
   const all = await Promise.all(["list", "search", "groups"].map((word) => run("dlq", word)));
   assert.ok(!all.join().includes(SECRET));

@@ -6,7 +6,7 @@ import { OPERATIONS } from "../../../src/operations/registry.ts";
 import { journalKey } from "../../../src/redis/keys.ts";
 import { Secret } from "../../../src/runtime/secret.ts";
 import { DEAD, DLQ, TARGET } from "../../../testkit/engine.ts";
-import { MARK, PLANTED } from "../../../testkit/planted_secrets.ts";
+import { MARK, PLANTED, withCredentials } from "../../../testkit/planted_secrets.ts";
 import { shareRedis } from "../../../testkit/redis.ts";
 import { keysSetting, startServed } from "../../../testkit/served.ts";
 
@@ -27,6 +27,13 @@ Deno.test("secrets: no route shows one, whoever asks and wherever the secret is"
   await using service = await startServed(server(), {
     ...{ enabled: false, apiKeys, trustedProxySecret: new Secret(PLANTED.proxySecret) },
     trustedProxyRoles: "noc=viewer",
+    ...{ moogApiKey: new Secret(PLANTED.moogApiKey), redisPasswordNext: new Secret(PLANTED.redisPasswordNext) },
+    ...{
+      redisSentinelPassword: new Secret(PLANTED.sentinelPassword),
+      vaultSecretId: new Secret(PLANTED.vaultSecretId),
+    },
+    moogWebhookUrl: withCredentials("http://127.0.0.1:9/hook", { password: PLANTED.webhookPassword }),
+    alerterHealthUrl: withCredentials("http://127.0.0.1:9/health?key=x", { password: PLANTED.healthPassword }),
   });
   const key = PLANTED.apiKey,
     proxied = { "x-proxy-secret": PLANTED.proxySecret, "x-forwarded-user": "ann", "x-forwarded-groups": "noc" };
@@ -60,6 +67,7 @@ Deno.test("secrets: no route shows one, whoever asks and wherever the secret is"
   await ask("GET", `/api/v1/journal/verify?copies=${MISPLACED}`, {});
   await ask("GET", `/api/v1/sources/alerter/dlq?from=${MISPLACED}`, {});
   const text = answers.join("\n");
+  assert.ok(text.includes('"variable":"MOOG_API_KEY","value":"[redacted]"'));
   assert.ok(text.includes('"kind":"row"') && text.includes('"kind":"group"') && text.includes('"kind":"masked"'));
   assert.ok(!text.includes(MARK), text.slice(text.indexOf(MARK) - 300, text.indexOf(MARK) + 100));
   assert.ok(!JSON.stringify(service.lines).includes(MARK));
