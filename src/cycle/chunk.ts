@@ -32,7 +32,7 @@ export interface ChunkBounds {
   readonly bytes: number;
   /** Maximum size of a message, in bytes. A larger one is not read. */
   readonly messageBytes: number;
-  /** Messages to skip, from the end that is read. For browsing only. */
+  /** Messages to skip, from the end that is read: for browsing, and to read behind a chunk in hand. A commit needs one without. */
   readonly skip?: number;
 }
 

@@ -29,7 +29,7 @@ import { type Job, type JobResult, type JobStatus, overriddenGates } from "./job
 import { JOB_EXPIRES_MS, type JobStore, PLAN_EXPIRES_MS, TRASH_EXPIRES_MS } from "./job_store.ts";
 import type { CreatePicker, Picker } from "./picker.ts";
 import { revivedMessage } from "./revive.ts";
-import { findWatermark, planSweep, WATERMARK_WITHIN } from "./plan_sweep.ts";
+import { sweepTurn } from "./sweep_turn.ts";
 
 /** Length of a turn of the sweep, after which gates and lease are looked at again, in milliseconds. */
 const TURN_MS = 1_000;
@@ -265,55 +265,26 @@ export class JobRunner {
     return await this.#cancel(job);
   }
 
-  /** Sweeps until the turn is over or the phase is. Holds at most two chunks: the one in hand, and the one read ahead. */
-  async #sweep(work: Work, picks: Picker, signal: AbortSignal): Promise<Rest> {
-    const { bytes, messageBytes } = this.#bounds();
-    const share = await this.#deps.readBudget.take(2 * Math.max(bytes, messageBytes));
+  /** Holds at most two chunks: the one in hand, and the one read ahead. */
+  async #sweep({ id, job, stores: { sweep } }: Work, picks: Picker, signal: AbortSignal): Promise<Rest> {
+    const { clock, readBudget } = this.#deps, bounds = this.#bounds();
+    const share = await readBudget.take(2 * Math.max(bounds.bytes, bounds.messageBytes));
+    const endsAtMs = clock.monotonicMs() + TURN_MS;
     try {
-      return await this.#sweepChunks(work, picks, signal);
+      const hasMoved = await sweepTurn({
+        ...{ sweep, picks, bounds, job: { id, watermark: job?.watermark ?? null } },
+        monotonicMs: () => clock.monotonicMs(),
+        isOver: () => signal.aborted || clock.monotonicMs() >= endsAtMs,
+        send: async ({ sequence, nowMs, ...plan }, read) => {
+          const move = this.#createMove(sequence, nowMs), sweeping = sweep.sweepAndRead({ ...plan, ...move }, read);
+          const { result, next } = await this.#answered(sweeping, { resolve: () => sweep.resolveLost(move.id) });
+          return { hasMoved: this.#hasMoved(result), next: await next };
+        },
+      });
+      return hasMoved ? GO_ON : AGAIN;
     } finally {
       share.release();
     }
-  }
-
-  async #sweepChunks(work: Work, picks: Picker, signal: AbortSignal): Promise<Rest> {
-    const { clock } = this.#deps,
-      { sweep } = work.stores,
-      bounds = this.#bounds(),
-      endsAtMs = clock.monotonicMs() + TURN_MS;
-    let chunk: Chunk | null = null;
-    while (true) {
-      const readAtMs = clock.monotonicMs();
-      chunk ??= await sweep.read(bounds);
-      const { record: { job, sequence } } = chunk;
-      if (job?.id !== work.id || job.phase !== "sweep" || job.isPaused) return GO_ON;
-      const plan = planSweep(chunk, { left: job.left, endsAt: await this.#findEnd(chunk, job, work), picks });
-      const isLast = signal.aborted || plan.left === 0 || clock.monotonicMs() >= endsAtMs;
-      const move = this.#createMove(sequence, chunk.nowMs + clock.monotonicMs() - readAtMs);
-      const sweeping = sweep.sweepAndRead({ ...plan, ...move }, isLast ? null : bounds);
-      const { result, next } = await this.#answered(sweeping, { resolve: () => sweep.resolveLost(move.id) });
-      if (!this.#hasMoved(result)) return AGAIN;
-      chunk = await next;
-      if (isLast) return GO_ON;
-    }
-  }
-
-  /**
-   * Returns the place of the job's last message in the chunk; 0: it is not there. Of equal messages the last one counts, because an
-   * older one would end the sweep early.
-   */
-  async #findEnd(chunk: Chunk, { left }: RunningJob, { job, stores }: Work): Promise<number> {
-    if (job === null || left > WATERMARK_WITHIN) return 0;
-    const within = chunk.messages.slice(0, left), endsAt = findWatermark(within, job.watermark);
-    if (endsAt === 0 || endsAt === left) return endsAt;
-    const bounds = this.#bounds();
-    for (let skip = within.length; skip < left;) {
-      const { messages, oversize } = await stores.sweep.read({ ...bounds, skip });
-      if (findWatermark(messages.slice(0, left - skip), job.watermark) > 0) return 0;
-      if (messages.length === 0 && !oversize) break;
-      skip += Math.max(1, messages.length);
-    }
-    return endsAt;
   }
 
   /** Puts back what is on the shelf; of a cancelled job, then what it had picked. */

@@ -34,8 +34,8 @@ const INPUT = Type.Object({
     Type.Integer({
       ...{ minimum: 0, maximum: MAX_AGE_SECONDS },
       description:
-        "Take the last count, or one under way, if it began at most this many seconds ago, or make one for all " +
-        "who ask. Not with a query, a limit, or more groups than the default. Default: 0, count for this request",
+        "Share a count that is at most this many seconds old, but for a query, a limit or more groups than " +
+        "the default. Default: 0, count anew",
     }),
   ),
 }, { additionalProperties: false });

@@ -59,9 +59,7 @@ export class ChunkReader {
     const { guard, reading } = inOneWrite(this.#redis, () => {
       const guard = this.#guard?.watch() ?? null, within = guard || !this.#guard ? bounds : smaller(bounds);
       const plan = this.#mode.plan(within);
-      const reading = plan.range > 0 && !within.skip
-        ? this.#readRange(within, plan, guard)
-        : this.#readByScript(within, plan, guard);
+      const reading = plan.range > 0 ? this.#readRange(within, plan, guard) : this.#readByScript(within, plan, guard);
       this.#guard?.begin(guard);
       return { guard, reading };
     });
@@ -92,11 +90,11 @@ export class ChunkReader {
     guard: ReadGuard | null,
   ): Promise<Found | null> {
     this.#limit.set(Math.max(bounds.bytes, bounds.messageBytes) + MORE_BYTES);
-    const [dlq] = this.#keys;
+    const [dlq] = this.#keys, { skip = 0 } = bounds;
     const known = this.#known, names = known ? COMMITTED_FIELDS : CYCLE_STATE_FIELDS;
-    const details = [range, SAMPLE_BYTES, step, samples, MAX_FIELD_BYTES, ...names];
+    const details = [skip + range, SAMPLE_BYTES, step, samples, MAX_FIELD_BYTES, ...names];
     const peeked = this.#peek({ keysAndArguments: [...this.#keys, ...details], onlyOnce: guard !== null });
-    const listed = this.#redis.lrangeBuffer(dlq, -range, -1);
+    const listed = this.#redis.lrangeBuffer(dlq, -(skip + range), -(skip + 1));
     const replies = await Promise.all([peeked, listed]).catch((error) => this.#isCutOff(error)).finally(() =>
       this.#limit.lift()
     );
@@ -113,8 +111,9 @@ export class ChunkReader {
     // Another cycle has begun, so the fields that were not read are others now.
     if (isOther) return null;
     // Another client may have taken messages between the two commands.
-    const placed = messages[newestPlace - 1];
-    const newestAt = newestPlace > 0 && (placed === undefined || isNewest(placed, record)) ? newestPlace : 0;
+    const placed = messages[newestPlace - skip - 1];
+    const isAtPlace = newestPlace > skip && (placed === undefined || isNewest(placed, record));
+    const newestAt = isAtPlace ? newestPlace - skip : 0;
     // If the place of the newest is not known, only the script tells whether an equal message follows one that looks like it.
     const isUnclear = newestAt === 0 && depth > messages.length &&
       messages.some((message) => isNewest(message, record));

@@ -61,6 +61,32 @@ for (
   });
 }
 
+Deno.test("job purge: takes messages out of a list that is long enough to be read ahead, beside what others pop and push", async () => {
+  // Small ones are read by LRANGE; now and then there is a large one, and one that is too large to read.
+  const texts = Array.from({ length: 7_000 }, (_, i) => {
+    const size = i % 1_500 === 700 ? 2_000_000 : i % 400 === 390 ? 30_000 : i % 90;
+    return eventText(i, `, "filler": "${"x".repeat(size)}"`);
+  });
+  const isPicked = (i: number) => i % 100 === 3 || i === 6_999, picked = texts.filter((_, i) => isPicked(i));
+  await server().seedList(DLQ, texts);
+  await using engine = createEngine(server(), { settings: { maxMessageBytes: 1_000_000 }, commandTimeoutMs: 10_000 });
+  const client = server().client(),
+    id = await startJob(engine, { verb: "purge", texts: picked }),
+    popped: string[] = [];
+  await runJob(engine, async () => {
+    // They pop from whatever the sweep has not passed yet.
+    const { phase } = (await engine.source.replay.look()).record.job ?? {};
+    if (phase === "sweep" && popped.length < 3) popped.push((await client.rpop(DLQ))!);
+    await client.lpush(DLQ, "later");
+    return false;
+  });
+  const lists = await readJobLists(server(), id), gone = new Set(popped);
+  deepStrictEqual(lists.trash?.map(idOf), picked.filter((text) => !gone.has(text)).map(idOf));
+  const stays = texts.filter((text, i) => !isPicked(i) && !gone.has(text));
+  deepStrictEqual(lists.dlq?.filter((text) => text !== "later").map(idOf), stays.map(idOf));
+  strictEqual((await engine.source.jobs.get(id))?.status, "done");
+});
+
 Deno.test("job revive: cuts what the burial added, and replays the message as a new one", async () => {
   const texts = [eventText(1), eventText(2, `, "failed_at": "then"`), "not JSON", eventText(3)];
   await server().seedList(DLQ, texts);
