@@ -43,9 +43,9 @@ export function toSeries(recorded: Recorded, depthNow: number | null): Series {
 
 /** The figures beside a source's gates. */
 export function toSourceHistory(recorded: Recorded, { target }: { target: string }): SourceHistory {
-  const { steps } = recorded, last = steps.findLast(({ depth }) => depth !== null);
+  const { steps, emptySince, lastReplayAt } = recorded, last = steps.findLast(({ depth }) => depth !== null);
   return {
-    ...{ target, targetDepth: last?.target ?? null },
+    ...{ target, targetDepth: last?.target ?? null, emptySince, lastReplayAt },
     downstream: last?.limit ? { depth: last.downstream ?? 0, limit: last.limit } : null,
     ...rates(recorded),
     depths: steps.flatMap(({ depth }) => depth ?? []),
@@ -71,7 +71,7 @@ function rates({ steps, stepSeconds }: Recorded): Pick<SourceHistory, "arrivedPe
  * `wordsNow`: why it is closed now.
  */
 export function closuresOf(recorded: Recorded, gate: string, wordsNow: string | null): Closure[] {
-  const stepMs = recorded.stepSeconds * 1_000, end = borders(recorded).toMs + stepMs;
+  const stepMs = recorded.stepSeconds * 1_000, end = borders(recorded).toMs + stepMs, nowMs = Date.parse(recorded.to);
   const own = recorded.changes.filter((change) => change.gate === gate)
     .map(({ at, open, words }) => ({ atMs: Date.parse(at), open, words }));
   return findRuns(recorded, ({ heldBy }) => heldBy.includes(gate)).map(({ fromMs, toMs }) => {
@@ -79,7 +79,7 @@ export function closuresOf(recorded: Recorded, gate: string, wordsNow: string | 
     const closed = inside.find(({ atMs, open }) => !open && atMs < fromMs + stepMs);
     const opened = inside.findLast(({ atMs, open }) => open && atMs >= toMs - stepMs);
     return {
-      ...{ fromMs: closed?.atMs ?? fromMs, toMs: opened?.atMs ?? toMs },
+      ...{ fromMs: closed?.atMs ?? fromMs, toMs: opened?.atMs ?? Math.min(toMs, nowMs) },
       words: inside.at(-1)?.words ?? (toMs === end ? wordsNow : null),
     };
   });

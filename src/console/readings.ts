@@ -34,6 +34,9 @@ export interface SourceHistory {
   /** Messages a second over the last minutes; `null`: not known. */
   readonly arrivedPerSecond: number | null;
   readonly replayedPerSecond: number | null;
+  /** Since when the DLQ has been empty; `null`: it is not, or not known. */
+  readonly emptySince: string | null;
+  readonly lastReplayAt: string | null;
   /** Depth of the DLQ, oldest first. */
   readonly depths: readonly number[];
 }

@@ -48,7 +48,7 @@ export function Track(
           <a href={`/sources/${encodeURIComponent(source)}`} data-row>{source}</a>
         </h3>
         <Chip mood={mood}>{word}</Chip>
-        <p>{sentence}</p>
+        <p>{activity === "idle" && history?.emptySince ? <Emptied history={history} nowMs={nowMs} /> : sentence}</p>
         <SourceActions {...{ source, role, isPaused, isBraked, next, replaysNow: !folds }} />
       </header>
       {!(isIdle && folds) && (
@@ -112,11 +112,12 @@ function Fullness({ of: { depth, limit } }: { of: NonNullable<SourceHistory["dow
   ) as Html;
 }
 
-/** Since when something is so, for a reader. */
-export function Since({ at, nowMs }: { at: string; nowMs: number }): Html {
+/** Since when the DLQ has been empty. */
+function Emptied({ history: { emptySince, lastReplayAt }, nowMs }: { history: SourceHistory; nowMs: number }): Html {
   return (
     <>
-      since <Time at={at} as="minute" /> ({span(nowMs - Date.parse(at))})
+      empty since <Time at={emptySince!} as="minute" />
+      {lastReplayAt && `; the last message was replayed ${span(nowMs - Date.parse(lastReplayAt))} ago`}
     </>
   ) as Html;
 }

@@ -110,7 +110,7 @@ function judge(of: SloComponent): string {
     return "This instance is a standby and moves nothing: the leader counts this.";
   }
   const what = slo === "redrive_success" ? "replays" : "samples",
-    missed = `${count(bad_events)} of ${count(events)} ${what}`;
+    missed = `${bad_events === 0 ? "None" : count(bad_events)} of ${count(events)} ${what}`;
   if (state === "insufficient_data") {
     return events === 0
       ? `Nothing was counted yet; ${count(events_needed)} ${what} are needed to judge.`

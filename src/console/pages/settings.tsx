@@ -88,7 +88,7 @@ function Found({ report, query, onlySet }: { report: SettingsReport; query: stri
           {groups.map((group) => <a href={`#${idOf(group)}`}>{group}</a>)}
         </nav>
       )}
-      {report.warnings.length > 0 && <Warnings warnings={report.warnings} />}
+      {report.warnings.length > 0 && words.length === 0 && <Warnings warnings={report.warnings} />}
       {groups.map((group) => <Group name={group} settings={found.filter((one) => one.group === group)} />)}
       {shared.length > 0 && <Shared shared={shared} />}
       {sources.map((source) => <Source source={source} />)}

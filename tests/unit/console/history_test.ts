@@ -30,6 +30,8 @@ Deno.test("closuresOf: steps that a gate held are one time, with the instants of
     { fromMs: ms(5), toMs: ms(6), words: "now" },
   ]);
   assert.deepEqual(closuresOf(recorded(steps), "consumer", "now"), []);
+  const early = { ...recorded(steps), to: at(5.5) };
+  assert.equal(closuresOf(early, "depth", "now").at(-1)!.toMs, ms(5.5), "a step that has not ended ends now");
 });
 
 Deno.test("closuresOf: a gate that opened and closed again within a step is closed on both sides of it", () => {
