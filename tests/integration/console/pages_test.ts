@@ -78,7 +78,9 @@ Deno.test("pages: text of messages and of foreign journal entries is text", asyn
   ) {
     const { status, text } = await open(service, path);
     assert.equal(status, 200, path);
-    assert.doesNotMatch(text, /<script>|<img |\u202e|\u0000/, path);
+    for (const never of ["<script>", "<img ", "\u202e", "\u0000"]) {
+      assert.ok(!text.includes(never), `${path}: ${never}`);
+    }
   }
   const { text } = await open(service, "/journal/verify");
   assert.ok(text.includes("A journal was changed") && text.includes("foreign"), "the foreign entry shows");
