@@ -55,7 +55,9 @@ export function DepthChart(
       ))}
       {[0, 0.25, 0.5, 0.75, 1].map((share) => <Tick share={share} x={x} fromMs={fromMs} toMs={toMs} />)}
       {series.map(({ name, held }, k) =>
-        held.map((one, i) => <Band name={name} k={k} lane={i === 0} x={x} fromMs={one.fromMs} toMs={one.toMs} />)
+        held.map((one, i) => (
+          <Band name={name} k={k} lane={i === 0} x={x} fromMs={one.fromMs} toMs={Math.min(one.toMs, toMs)} />
+        ))
       )}
       {series.map(({ points }, k) => <Line points={points} k={k} x={x} y={y} />)}
     </svg>
@@ -73,7 +75,7 @@ function Tick({ share, x, fromMs, toMs }: { share: number; x: Scale; fromMs: num
       x={n(x(atMs))}
       y={HEIGHT - 6}
       text-anchor={anchor}
-      data-time={share === 1 ? undefined : "minute"}
+      data-time={share === 1 ? undefined : "tick"}
       data-at={at}
     >
       {share === 1 ? "now" : at.slice(11, 16)}

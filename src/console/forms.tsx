@@ -125,21 +125,24 @@ export function SourceSheets({ source, role, next }: { source: string; role: Rol
 
 /** The buttons of a source. They may be in a live part: only openers and forms without fields. */
 export function SourceActions(
-  { source, role, activity, isBraked, next }: {
+  { source, role, isPaused, isBraked, next, replaysNow }: {
     source: string;
     role: Role;
-    activity: string;
+    isPaused: boolean;
     isBraked: boolean;
     next: string;
+    /** Whether the page has the sheet for it. */
+    replaysNow: boolean;
   },
 ): Html {
   const mayAct = mayDo(role, "operator");
   return (
     <div class="acts">
       <a class="btn" href={`/messages?source=${encodeURIComponent(source)}`}>Messages</a>
+      {mayAct && replaysNow && <Opener sheet={`replay-${source}`}>Replay now…</Opener>}
       {mayAct && isBraked && <Opener sheet={`release-${source}`}>Release brake…</Opener>}
-      {mayAct && activity !== "paused" && <Opener sheet={`pause-${source}`}>Pause…</Opener>}
-      {mayAct && activity === "paused" && (
+      {mayAct && !isPaused && <Opener sheet={`pause-${source}`}>Pause…</Opener>}
+      {mayAct && isPaused && (
         <Act operation="resume" fields={{ source }} next={next}>
           <button class="btn go" type="submit">Resume</button>
         </Act>

@@ -18,6 +18,7 @@ export function GroupList(
   { groups, selected = null }: { groups: readonly FoundGroup[]; selected?: string | null },
 ): Html {
   const most = Math.max(1, ...groups.map((group) => group.count));
+  const isOfSeveral = groups.some(({ source }) => source !== groups[0]!.source);
   return (
     <ol class="groups">
       {groups.map((group) => (
@@ -25,7 +26,10 @@ export function GroupList(
           <a href={groupPath(group)} aria-current={group.group === selected ? "true" : undefined} data-row>
             <span class="n">{count(group.count)}</span>
             <Masked text={group.text || "(no text)"} />
-            <ReasonChip reason={group.reason} />
+            <span class="tags">
+              {isOfSeveral && <span class="k">{group.source}</span>}
+              <ReasonChip reason={group.reason} />
+            </span>
             <Spark points={group.trend} />
             <Bar share={group.count / most} />
           </a>

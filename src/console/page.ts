@@ -4,6 +4,7 @@ import { raw } from "hono/html";
 import type { SiteCall } from "../api/site.ts";
 import type { Role } from "../config/api_keys.ts";
 import type { Operation, StreamOperation } from "../operations/operation.ts";
+import type { FailureCounts } from "./failure_counts.ts";
 import type { Step } from "./steps.ts";
 
 /** Rendered markup. No component waits: a page reads first and renders then. */
@@ -29,6 +30,7 @@ export interface PageVisit {
   readonly role: Role;
   readonly nowMs: number;
   readonly reader: Reader;
+  readonly failures: Pick<FailureCounts, "latest">;
   /** Marks a part that is kept up to date. Its id must be unique on the page. */
   live(id: string, part: Html | null): Html;
   /** The request itself; `null` when a live part is rendered for everybody who looks at it. */

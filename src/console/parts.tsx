@@ -15,17 +15,17 @@ export function Chip({ mood = "mute", children }: { mood?: Mood; children?: Chil
 
 /** A message's reason, in the colour of what it means. */
 export function ReasonChip({ reason }: { reason: string | null }): Html {
-  const mood = reason === null ? "mute" : /poison|malformed|unreadable|oversize/.test(reason) ? "bad" : "blue";
-  return <span class={`chip ${mood}`}>{reason ?? "new"}</span> as Html;
+  const mood = reason === null ? "mute" : /poison|malformed|unreadable|oversize|invalid/.test(reason) ? "bad" : "blue";
+  return <span class={`chip ${mood}`}>{reason === null ? "new" : escapeHidden(reason)}</span> as Html;
 }
 
 /**
  * An instant. The server writes UTC; the browser shows the reader's zone, with the exact time on hover. `as`: `clock` and
- * `minute` add the date by themselves if it is not today.
+ * `minute` add the date by themselves if it is not today; a `tick` never does.
  */
-export function Time({ at, as = "date" }: { at: string; as?: "clock" | "minute" | "date" }): Html {
+export function Time({ at, as = "date" }: { at: string; as?: "clock" | "minute" | "tick" | "date" }): Html {
   const text = as === "date" ? `${at.slice(0, 10)} ${at.slice(11, 16)}` : at.slice(11, as === "clock" ? 19 : 16);
-  return <time datetime={at} data-time={as} title={at}>{`${text} UTC`}</time> as Html;
+  return <time datetime={at} data-time={as} title={at}>{as === "tick" ? text : `${text} UTC`}</time> as Html;
 }
 
 /** Text of a message beside our words: what is not visible is escaped, and it cannot turn their direction. */
@@ -40,6 +40,27 @@ export function Masked({ text }: { text: string }): Html {
     <bdi class="fp" title={shown}>
       {parts.flatMap((part, i) => i === 0 ? [part] : [<i>•••</i>, part])}
     </bdi>
+  ) as Html;
+}
+
+/** A part of a page in a frame. `aside`: beside its title. `id`: for links to it. */
+export function Card(
+  { title, aside, children, kind = "", id }: {
+    title: string;
+    aside?: Child;
+    children?: Child;
+    kind?: string;
+    id?: string;
+  },
+): Html {
+  return (
+    <section class={`card ${kind}`} id={id}>
+      <header>
+        <h2>{title}</h2>
+        {aside}
+      </header>
+      {children}
+    </section>
   ) as Html;
 }
 

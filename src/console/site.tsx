@@ -8,6 +8,7 @@ import type { Log } from "../observability/log.ts";
 import { describeProblem, OperationError } from "../operations/operation.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { ASSET_PAGES } from "./assets.ts";
+import { FailureCounts } from "./failure_counts.ts";
 import { count } from "./format.ts";
 import { ACT_PATH, NEXT_FIELD, ONCE_FIELD, OVERRIDE_FIELD } from "./forms.tsx";
 import { Document, Frame, type FrameFacts } from "./frame.tsx";
@@ -48,7 +49,7 @@ const STREAM_HEADERS = {
 
 /** Creates the console. */
 export function createSite(options: SiteOptions): Site {
-  const { clock, log } = options;
+  const { clock, log } = options, failures = new FailureCounts(options);
   const hub = new LiveHub({
     clock,
     onFailure: (page, error) => log.debug("console_page_failed", `Console: ${page} cannot be rendered`, { error }),
@@ -68,15 +69,16 @@ export function createSite(options: SiteOptions): Site {
       role: caller.actor.role,
       nowMs: clock.nowMs(),
       reader: options.reader,
+      failures,
       call: null,
     },
   });
   const answerPage = (page: Page) => async (call: SiteCall): Promise<Response> => {
     const caller = call.caller!, visit = { ...visitOf(call, caller), call };
-    const { html } = await renderPage(page, visit);
+    const { html, sections } = await renderPage(page, visit), isLive = page.isLive && sections.size > 0;
     const title = page.title({ ...visit, live: (_, part) => part ?? "" as unknown as Html });
-    const live = page.isLive ? `${LIVE_PATH}?at=${encodeURIComponent(call.url.pathname + call.url.search)}` : null;
-    const frame = { title, section: page.section, facts: factsOf(caller), isLive: page.isLive };
+    const live = isLive ? `${LIVE_PATH}?at=${encodeURIComponent(call.url.pathname + call.url.search)}` : null;
+    const frame = { title, section: page.section, facts: factsOf(caller), isLive };
     return toPage(
       (
         <Document title={title} live={live}>
@@ -141,7 +143,9 @@ export function createSite(options: SiteOptions): Site {
   return {
     pages,
     refuse: (problem, { request, caller }) => refuse(problem, { request, facts: factsOf(caller) }),
-    stop: () => hub.stop(),
+    stop: async () => {
+      await Promise.all([hub.stop(), failures.stop()]);
+    },
   };
 }
 

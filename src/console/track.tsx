@@ -39,18 +39,19 @@ export function Track(
 ): Html {
   const { source, activity, sentence } = explained, [mood, word] = ACTIVITY[activity];
   const isIdle = activity === "idle" && explained.gates.every(({ open, name }) => open || name === "leader");
+  const isPaused = explained.pause !== null;
   const isBraked = explained.gates.some(({ name, open }) => name === "returns" && !open);
   return (
-    <article class={`card track ${mood} ${isIdle ? "idle" : ""}`}>
+    <article class={`card track ${mood} ${isIdle && folds ? "idle" : ""}`}>
       <header>
         <h3>
           <a href={`/sources/${encodeURIComponent(source)}`} data-row>{source}</a>
         </h3>
         <Chip mood={mood}>{word}</Chip>
-        <p>{sentence}</p>
-        <SourceActions source={source} role={role} activity={activity} isBraked={isBraked} next={next} />
+        <p>{activity === "idle" && history?.emptySince ? <Emptied history={history} nowMs={nowMs} /> : sentence}</p>
+        <SourceActions {...{ source, role, isPaused, isBraked, next, replaysNow: !folds }} />
       </header>
-      {!isIdle && (
+      {!(isIdle && folds) && (
         <div class="rail">
           <From status={status} explained={explained} history={history} nowMs={nowMs} />
           <Stations of={stationsOf(explained, { folds })} name={source} nowMs={nowMs} />
@@ -76,7 +77,7 @@ function From(
       <b class="big">{explained.depth === null ? "?" : count(explained.depth)}</b>
       <span class="k">
         {oldestAt === null ? "empty" : <span title={oldestAt}>oldest {span(nowMs - Date.parse(oldestAt))}</span>}
-        {history && history.arrivedPerSecond > 0 && ` · +${rate(history.arrivedPerSecond)}`}
+        {history?.arrivedPerSecond ? ` · +${rate(history.arrivedPerSecond)}` : ""}
       </span>
       <Spark points={history?.depths ?? []} mood={moodOf(explained)} />
     </div>
@@ -85,37 +86,38 @@ function From(
 
 function Into({ history }: { history: SourceHistory | null }): Html {
   if (history === null) return <div class="end to"></div> as Html;
-  const { target, targetDepth, targetLimit, replayedPerSecond } = history;
+  const { target, targetDepth, downstream, replayedPerSecond } = history;
+  const isWhole = downstream?.depth === targetDepth;
   return (
     <div class="end to">
       <span class="k mono">{target}</span>
       <b class="big">
         {targetDepth === null ? "?" : count(targetDepth)}
-        {targetLimit !== null && <small>{` / ${count(targetLimit)}`}</small>}
+        {downstream && isWhole && <small>{` / ${count(downstream.limit)}`}</small>}
       </b>
-      <span class="k">{rate(replayedPerSecond)} replayed</span>
-      {targetLimit !== null && (
-        <meter
-          min={0}
-          max={targetLimit}
-          high={targetLimit * 0.8}
-          low={0}
-          optimum={0}
-          value={targetDepth ?? 0}
-          aria-label="How full the target is"
-        >
-          {targetDepth ?? 0}
-        </meter>
-      )}
+      <span class="k">
+        {replayedPerSecond === null ? "" : `${rate(replayedPerSecond)} replayed`}
+        {downstream && !isWhole && ` · ${count(downstream.depth)} of ${count(downstream.limit)} downstream`}
+      </span>
+      {downstream && <Fullness of={downstream} />}
     </div>
   ) as Html;
 }
 
-/** Since when something is so, for a reader. */
-export function Since({ at, nowMs }: { at: string; nowMs: number }): Html {
+function Fullness({ of: { depth, limit } }: { of: NonNullable<SourceHistory["downstream"]> }): Html {
+  return (
+    <meter min={0} max={limit} high={limit * 0.8} low={0} optimum={0} value={depth} aria-label="How full the target is">
+      {depth}
+    </meter>
+  ) as Html;
+}
+
+/** Since when the DLQ has been empty. */
+function Emptied({ history: { emptySince, lastReplayAt }, nowMs }: { history: SourceHistory; nowMs: number }): Html {
   return (
     <>
-      since <Time at={at} as="minute" /> ({span(nowMs - Date.parse(at))})
+      empty since <Time at={emptySince!} as="minute" />
+      {lastReplayAt && `; the last message was replayed ${span(nowMs - Date.parse(lastReplayAt))} ago`}
     </>
   ) as Html;
 }

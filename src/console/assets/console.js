@@ -9,6 +9,7 @@
   const FORMS = {
     clock: { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" },
     minute: { hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
+    tick: { hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
     date: { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
   };
   const formats = new Map(Object.entries(FORMS).map(([name, form]) => [name, new Intl.DateTimeFormat("en-GB", form)]));
@@ -17,9 +18,9 @@
     for (const time of $$("[data-time]", root)) {
       const at = new Date(time.getAttribute("datetime") ?? time.dataset.at);
       if (Number.isNaN(at.getTime())) continue;
-      // A time of another day needs its date.
-      const isToday = at.toDateString() === new Date().toDateString();
-      const name = time.dataset.time === "date" || isToday ? time.dataset.time : "date";
+      // A time of another day needs its date; a tick of a chart has its neighbours.
+      const { time: wanted } = time.dataset, isToday = at.toDateString() === new Date().toDateString();
+      const name = wanted === "tick" || isToday ? wanted : "date";
       time.textContent = (formats.get(name) ?? formats.get("date")).format(at);
       if (time.localName === "time") time.title = `${exact.format(at)} (${at.toISOString()})`;
     }
@@ -41,13 +42,15 @@
       ? `as of ${since}, reconnecting`
       : "live";
   }
+  // What the reader has unfolded stays so.
+  const KEEPING = { beforeAttributeUpdated: (name, node) => name !== "open" || node.localName !== "details" };
   function morph(id, html) {
     const old = document.getElementById(id);
     if (!old) return;
     const template = document.createElement("template");
     template.innerHTML = html;
     localize(template.content);
-    Idiomorph.morph(old, template.content, { morphStyle: "innerHTML", ignoreActiveValue: true });
+    Idiomorph.morph(old, template.content, { morphStyle: "innerHTML", ignoreActiveValue: true, callbacks: KEEPING });
     htmx.process(old);
   }
   function close() {

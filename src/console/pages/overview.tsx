@@ -1,19 +1,25 @@
 /** What is stuck, why, since when, and when it will be drained: every source in one look. */
 import { explain } from "../../operations/explain.ts";
+import { history } from "../../operations/history.ts";
 import { jobs } from "../../operations/jobs.ts";
 import { journal } from "../../operations/journal.ts";
+import { settings } from "../../operations/settings.ts";
 import { slo } from "../../operations/slo.ts";
 import { status } from "../../operations/status.ts";
-import { count, percent, span } from "../format.ts";
+import { DepthCard } from "../depth_card.tsx";
+import { FailuresCard } from "../failures_card.tsx";
 import { SourceSheets } from "../forms.tsx";
+import { toSourceHistory } from "../history.ts";
 import { EntryList, JobList } from "../lists.tsx";
 import type { Html, Page, PageVisit } from "../page.ts";
-import { Empty, type Mood, Time, Trouble } from "../parts.tsx";
-import type { Explained, SourceStatus } from "../readings.ts";
+import { Card, Empty, Trouble } from "../parts.tsx";
+import { isError, settle } from "../readings.ts";
+import { Figures, type ShownSource } from "../figures.tsx";
 import { Track } from "../track.tsx";
 
 /** Jobs and entries shown here. */
-const MOST_JOBS = 4, MOST_ENTRIES = 7;
+const MOST_JOBS = 4, MOST_ENTRIES = 6;
+const HOUR = 60, DAY = 1_440;
 
 /** The first page. */
 export const overview: Page = {
@@ -23,41 +29,38 @@ export const overview: Page = {
   title: () => "Overview",
   async render(visit) {
     const { reader, role, live } = visit;
-    const [explained, state, objectives, running, entries] = await Promise.all([
-      reader.read(explain, {}),
-      reader.read(status, {}),
+    const [objectives, running, entries, sources] = await Promise.all([
       reader.read(slo, {}),
       settle(reader.read(jobs, {})),
       settle(reader.read(journal, { limit: MOST_ENTRIES })),
+      readSources(visit),
     ]);
-    const sources = explained.sources.map((one) => ({
-      ...{ explained: one, status: state.sources.find(({ name }) => name === one.source)! },
-    }));
+    const shown = sources.map(({ explained: { source, depth }, recorded }) => ({ source, depth, recorded }));
+    const jobsCard = (
+      <Card title="Jobs" aside={<a href="/jobs">all jobs</a>}>
+        {isError(running)
+          ? <Trouble error={running} />
+          : <JobList jobs={running.jobs.slice(0, MOST_JOBS)} role={role} next="/" />}
+      </Card>
+    );
+    const journalCard = (
+      <Card title="Journal" aside={<a href="/journal">all entries</a>}>
+        {isError(entries) ? <Trouble error={entries} /> : <EntryList entries={entries.entries} />}
+      </Card>
+    );
     return (
       <>
-        {live("figures", <Figures sources={sources} objectives={objectives} visit={visit} /> as Html)}
+        {live("figures", <Figures sources={sources} objectives={objectives} nowMs={visit.nowMs} /> as Html)}
         <section aria-label="Sources">
           {live("tracks", <Tracks sources={sources} visit={visit} /> as Html)}
         </section>
         <div class="cols">
-          {live(
-            "jobs",
-            (
-              <Card title="Jobs" href="/jobs" all="all jobs">
-                {isError(running)
-                  ? <Trouble error={running} />
-                  : <JobList jobs={running.jobs.slice(0, MOST_JOBS)} role={role} next="/" />}
-              </Card>
-            ) as Html,
-          )}
-          {live(
-            "journal",
-            (
-              <Card title="Journal" href="/journal" all="all entries">
-                {isError(entries) ? <Trouble error={entries} /> : <EntryList entries={entries.entries} />}
-              </Card>
-            ) as Html,
-          )}
+          {live("depth", <DepthCard title="Depth, last hour" sources={shown} /> as Html)}
+          {live("failures", <FailuresCard sources={shown} failures={visit.failures} nowMs={visit.nowMs} /> as Html)}
+        </div>
+        <div class="cols">
+          {live("jobs", jobsCard as Html)}
+          {live("journal", journalCard as Html)}
         </div>
         {sources.map(({ explained: { source } }) => <SourceSheets source={source} role={role} next="/" />)}
       </>
@@ -65,110 +68,42 @@ export const overview: Page = {
   },
 };
 
-interface ShownSource {
-  readonly explained: Explained;
-  readonly status: SourceStatus;
+async function readSources({ reader }: PageVisit): Promise<ShownSource[]> {
+  const [explained, state, defined, hour, day] = await Promise.all([
+    reader.read(explain, {}),
+    reader.read(status, {}),
+    reader.read(settings, {}),
+    reader.read(history, { minutes: HOUR }),
+    reader.read(history, { minutes: DAY, points: 1 }),
+  ]);
+  return explained.sources.flatMap((one): ShownSource[] => {
+    const { source } = one, here = state.sources.find(({ name }) => name === source);
+    const definition = defined.sources.find(({ name }) => name === source);
+    const recorded = hour.sources.find((other) => other.source === source);
+    const today = day.sources.find((other) => other.source === source);
+    // A source may have been removed between two of these readings.
+    if (!here || !definition || !recorded || !today) return [];
+    const drawn = toSourceHistory(recorded, definition);
+    return [{ explained: one, status: here, recorded, drawn, deadToday: today.totals.buried }];
+  });
 }
 
 function Tracks({ sources, visit: { role, nowMs } }: { sources: readonly ShownSource[]; visit: PageVisit }): Html {
-  if (sources.length === 0) return <Empty>No source is enabled.</Empty> as Html;
+  if (sources.length === 0) {
+    return (
+      <Card title="No source is enabled">
+        <Empty>
+          A source is a dead-letter queue with its target. Enable one with <code>REMEDIATION_SOURCES</code>{" "}
+          or describe your own in a file that <code>REMEDIATION_SOURCES_PATH</code> names.
+        </Empty>
+      </Card>
+    ) as Html;
+  }
   return (
     <div class="tracks">
-      {sources.map(({ explained, status }) => (
-        <Track explained={explained} status={status} history={null} role={role} nowMs={nowMs} folds next="/" />
+      {sources.map(({ explained, status, drawn }) => (
+        <Track explained={explained} status={status} history={drawn} role={role} nowMs={nowMs} folds next="/" />
       ))}
     </div>
   ) as Html;
-}
-
-/** The row of figures. */
-function Figures(
-  { sources, objectives, visit: { nowMs } }: {
-    sources: readonly ShownSource[];
-    objectives: Awaited<ReturnType<typeof slo.run>>;
-    visit: PageVisit;
-  },
-): Html {
-  const waiting = sources.reduce((sum, { explained: { depth } }) => sum + (depth ?? 0), 0);
-  const held = sources.filter(({ explained: { activity } }) => activity === "waiting" || activity === "paused");
-  const longest = Math.max(-1, ...sources.map(({ explained: { estimate } }) => estimate.seconds ?? -1));
-  const oldest = sources.flatMap(({ explained: { source }, status: { oldest } }) => {
-    const at = oldest?.eventTime ?? oldest?.waitingSince;
-    return at ? [{ source, at }] : [];
-  }).toSorted((one, other) => one.at < other.at ? -1 : 1)[0];
-  const held98 = Object.values(objectives.components).filter(({ slo }) => slo === "redrive_success");
-  const events = held98.reduce((sum, one) => sum + one.events, 0),
-    bad = held98.reduce((sum, one) => sum + one.bad_events, 0);
-  return (
-    <dl class="tiles">
-      <Tile
-        name="Waiting"
-        value={count(waiting)}
-        sub={waiting === 0 ? "every DLQ is empty" : `in ${sources.length} sources`}
-      />
-      <Tile
-        name="Drains in"
-        value={waiting === 0 ? "now empty" : longest > 0 ? span(longest * 1_000) : "not known"}
-        sub={held.length === 0
-          ? ""
-          : `without ${held.map(({ explained }) => explained.source).join(", ")}, which is held`}
-      />
-      <Tile
-        name="Oldest"
-        value={oldest ? span(nowMs - Date.parse(oldest.at)) : "none"}
-        sub={oldest
-          ? (
-            <>
-              in {oldest.source}, from <Time at={oldest.at} as="minute" />
-            </>
-          ) as Html
-          : ""}
-      />
-      <Tile
-        name="Replays that held"
-        value={events === 0 ? "none yet" : percent(1 - Math.min(1, bad / events))}
-        sub={events === 0 ? "" : `of ${count(events)}; ${count(bad)} came back`}
-        mood={events === 0 ? "mute" : bad / events > 0.05 ? "warn" : "good"}
-      />
-      <Tile name="Objectives" value={objectives.state} sub="" />
-    </dl>
-  ) as Html;
-}
-
-function Tile(
-  { name, value, sub, mood = "mute" }: { name: string; value: string; sub: string | Html; mood?: Mood },
-): Html {
-  return (
-    <div class={`tile ${mood}`}>
-      <dt>{name}</dt>
-      <dd>{value}</dd>
-      <dd class="sub">{sub}</dd>
-    </div>
-  ) as Html;
-}
-
-function Card({ title, href, all, children }: { title: string; href: string; all: string; children?: unknown }): Html {
-  return (
-    <section class="card">
-      <header>
-        <h2>{title}</h2>
-        <a href={href}>{all}</a>
-      </header>
-      {children as Html}
-    </section>
-  ) as Html;
-}
-
-/** A part that cannot be read must not take the others with it. */
-async function settle<Value>(reading: Promise<Value>): Promise<Value | Error> {
-  try {
-    return await reading;
-  } catch (error) {
-    if (error instanceof Error) return error;
-    throw error;
-  }
-}
-
-function isError(value: unknown): value is Error {
-  return value instanceof Error;
 }
