@@ -16,6 +16,9 @@ export interface FoundMessages {
   readonly movedOn: boolean;
 }
 
+/** Age up to which all who look share a count of groups, in seconds: as on the overview. */
+const MAX_AGE_SECONDS = 10;
+
 /** How far a count of groups is. */
 export interface FoundGroups {
   readonly groups: readonly FoundGroup[];
@@ -48,7 +51,7 @@ export async function* searchMessages(visit: PageVisit, view: MessagesView): Asy
 
 /** Counts the groups of a list. Yields how far it is; the last one has the groups and no total. */
 export async function* countGroups(visit: PageVisit, view: MessagesView): AsyncGenerator<FoundGroups> {
-  const { source, list } = view, input: GroupsInput = { source, list };
+  const { source, list } = view, input: GroupsInput = { source, list, maxAge: MAX_AGE_SECONDS };
   const found: FoundGroup[] = [];
   for await (const item of visit.reader.stream(groups, input, signalOf(visit))) {
     if (item.kind === "group") found.push(toGroup(item, view));
