@@ -13,7 +13,6 @@ import type { Handler, Visit } from "../http/door.ts";
 import type { Log } from "../observability/log.ts";
 import type { AuthFailure } from "../observability/metrics.ts";
 import type { Actor } from "../operations/context.ts";
-import type { SchemaObject } from "../operations/input.ts";
 import { type AnyOperation, type OperationErrorCode, toOperationError } from "../operations/operation.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createId } from "../runtime/random.ts";
