@@ -42,7 +42,7 @@ export function FailuresCard(
         </Empty>
       )}
       {first && (
-        <p class="foot">
+        <p class="footnote">
           {counted.some(({ isSampled }) => isSampled) ? "Estimated from a sample of " : "Counted over "}
           {count(counted.reduce((sum, { matched }) => sum + matched, 0))} messages at <Time at={first} as="clock" />
           ; numbers, addresses and ids are masked.

@@ -36,7 +36,7 @@ export function SourceFacts(
   ];
   return (
     <Card title="At a glance">
-      <dl class="facts">
+      <dl class="glance">
         {facts.map(([name, what]) => (
           <div>
             <dt>{name}</dt>

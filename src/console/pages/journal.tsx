@@ -138,13 +138,13 @@ function Found(
  * follows them is a page of its own.
  */
 function More({ found, filter, isOlder }: { found: JournalOutput; filter: Filter; isOlder: boolean }): Html {
-  if (found.complete) return <p class="foot">These are all.</p> as Html;
+  if (found.complete) return <p class="footnote">These are all.</p> as Html;
   const path = pathOf(filter, found.cursor);
   const loads = isOlder
     ? { "hx-get": path, "hx-trigger": "revealed", "hx-target": "closest .more", "hx-swap": "outerHTML" }
     : {};
   return (
-    <p class="more foot" {...(isOlder ? { "hx-select": ".entries, .more, .foot", ...loads } : {})}>
+    <p class="more footnote" {...(isOlder ? { "hx-select": ".entries, .more, .footnote", ...loads } : {})}>
       <a href={path}>{isOlder ? "More" : "Older entries"}</a>
     </p>
   ) as Html;

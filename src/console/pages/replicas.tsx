@@ -57,7 +57,7 @@ function Replicas({ report, lease, nowMs }: { report: ReplicasReport; lease: str
           </thead>
           <tbody>{replicas.map((replica) => <Replica of={replica} nowMs={nowMs} />)}</tbody>
         </table>
-        <p class="foot">
+        <p class="footnote">
           {replicas.length > 1
             ? `If one dies, another takes over its sources within ${lease}; if it is stopped, within a second. No message is lost or moved twice.`
             : `If it dies, nothing moves until it is started again; no message is lost. A second replica would take over within ${lease}.`}

@@ -84,7 +84,7 @@ function Found({ report, query, onlySet }: { report: SettingsReport; query: stri
         changed here.
       </p>
       {groups.length > 1 && (
-        <nav class="jump" aria-label="Groups of settings">
+        <nav class="contents" aria-label="Groups of settings">
           {groups.map((group) => <a href={`#${idOf(group)}`}>{group}</a>)}
         </nav>
       )}
@@ -196,7 +196,7 @@ function Source({ source }: { source: SourceInForce }): Html {
         </span>
       }
     >
-      <dl class="facts">
+      <dl class="glance">
         {lines.map(([what, value]) => (
           <div>
             <dt>{what}</dt>

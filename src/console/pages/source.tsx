@@ -123,7 +123,7 @@ function rangeOf(url: URL): Range {
 function Ranges({ at }: { at: URL }): Html {
   const current = rangeOf(at);
   return (
-    <span class="seg" role="group" aria-label="Time shown">
+    <nav class="segs" aria-label="Time shown">
       {(Object.keys(RANGES) as Range[]).map((range) => (
         <a
           href={range === "1h" ? at.pathname : `${at.pathname}?range=${range}`}
@@ -132,7 +132,7 @@ function Ranges({ at }: { at: URL }): Html {
           {range.replace("h", " h")}
         </a>
       ))}
-    </span>
+    </nav>
   ) as Html;
 }
 
