@@ -28,7 +28,7 @@ export function GroupList(
             <Masked text={group.text || "(no text)"} />
             <span class="tags">
               {isOfSeveral && <span class="k">{group.source}</span>}
-              <ReasonChip reason={group.reason} />
+              {group.reason !== null && <ReasonChip reason={group.reason} />}
             </span>
             <Spark points={group.trend} />
             <Bar share={group.count / most} />

@@ -13,10 +13,11 @@ export function Chip({ mood = "mute", children }: { mood?: Mood; children?: Chil
   return <span class={`chip ${mood}`}>{children}</span> as Html;
 }
 
-/** A message's reason, in the colour of what it means. */
+/** A message's reason, in the colour of what it means. `null`: the message names none. */
 export function ReasonChip({ reason }: { reason: string | null }): Html {
-  const mood = reason === null ? "mute" : /poison|malformed|unreadable|oversize|invalid/.test(reason) ? "bad" : "blue";
-  return <span class={`chip ${mood}`}>{reason === null ? "new" : escapeHidden(reason)}</span> as Html;
+  if (reason === null) return <span class="k" title="The message names no reason">none</span> as Html;
+  const mood = /poison|malformed|unreadable|oversize|invalid/.test(reason) ? "bad" : "blue";
+  return <span class={`chip ${mood}`}>{escapeHidden(reason)}</span> as Html;
 }
 
 /**
@@ -128,7 +129,8 @@ export function Stations({ of, name, nowMs }: { of: readonly Station[]; name: st
           {!gate.open && gate.since && (
             <span class="since">
               since <Time at={gate.since} as="minute" /> · {span(nowMs - Date.parse(gate.since))}
-              {gate.next && Date.parse(gate.next) > nowMs && ` · asked again in ${span(Date.parse(gate.next) - nowMs)}`}
+              {gate.next && Date.parse(gate.next) - nowMs >= 1_000 &&
+                ` · asked again in ${span(Date.parse(gate.next) - nowMs)}`}
             </span>
           )}
         </li>

@@ -8,7 +8,7 @@ import type { OperatorContext, RunningSource } from "./context.ts";
 import { PLAN, type Plan, VERB_ROLES } from "./job_plan.ts";
 import { findRunning, SOURCE } from "./looked_source.ts";
 import { OperationError, type OperationRole } from "./operation.ts";
-import { JOB, JOB_ID, showJob, type ShownJob } from "./shown_job.ts";
+import { flowOfJob, JOB, JOB_ID, showJob, type ShownJob } from "./shown_job.ts";
 
 /** Members of an input that names a job. */
 export const JOB_MEMBERS = { source: SOURCE, id: JOB_ID };
@@ -56,13 +56,13 @@ export function roleFor(
 
 /** Describes a job as it is now. */
 export async function describeJob(
-  { jobs, flow }: RunningSource["parts"],
+  source: RunningSource["parts"],
   { id, clock }: { id: string; clock: OperatorContext["clock"] },
 ): Promise<JobOutput> {
-  const [job, running] = await Promise.all([jobs.get(id), jobs.running()]);
+  const [job, running] = await Promise.all([source.jobs.get(id), source.jobs.running()]);
   if (job === null) throw new OperationError("not_found", `job ${id} has expired`);
   const plan = Value.Check(PLAN, job.plan) ? job.plan : null;
-  return { job: showJob(job, { running, flow: flow(), nowMs: clock.nowMs() }), plan };
+  return { job: showJob(job, { running, flow: flowOfJob(source), nowMs: clock.nowMs() }), plan };
 }
 
 /** Names a running job in an error. */

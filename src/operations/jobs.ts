@@ -3,7 +3,7 @@ import Type, { type Static } from "typebox";
 import type { OperatorContext, RunningSource } from "./context.ts";
 import { findSource, SOURCE } from "./looked_source.ts";
 import type { Operation } from "./operation.ts";
-import { JOB, showJob, type ShownJob } from "./shown_job.ts";
+import { flowOfJob, JOB, showJob, type ShownJob } from "./shown_job.ts";
 
 const INPUT = Type.Object({ source: Type.Optional(SOURCE) }, { additionalProperties: false });
 const OUTPUT = Type.Object({ jobs: Type.Array(JOB) }, { additionalProperties: false });
@@ -33,9 +33,9 @@ async function listJobs(context: OperatorContext, input: JobsInput): Promise<Job
 }
 
 async function jobsOf(
-  { jobs, flow }: RunningSource["parts"],
+  source: RunningSource["parts"],
   { clock }: OperatorContext,
 ): Promise<readonly ShownJob[]> {
-  const [kept, running] = await Promise.all([jobs.list(), jobs.running()]);
-  return kept.map((job) => showJob(job, { running, flow: flow(), nowMs: clock.nowMs() }));
+  const [kept, running] = await Promise.all([source.jobs.list(), source.jobs.running()]);
+  return kept.map((job) => showJob(job, { running, flow: flowOfJob(source), nowMs: clock.nowMs() }));
 }

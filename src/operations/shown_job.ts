@@ -4,7 +4,8 @@ import { JOB_LISTS, JOB_PHASES, JOB_VERBS, type RunningJob } from "../cycle/runn
 import { type Job, JOB_STATUSES } from "../jobs/job.ts";
 import { PLAN_EXPIRES_MS } from "../jobs/job_store.ts";
 import { toIso } from "../runtime/clock.ts";
-import type { SourceFlow } from "./context.ts";
+import { hasTrait } from "../gates/gate.ts";
+import type { RunningSource, SourceFlow } from "./context.ts";
 
 const strict = { additionalProperties: false };
 const COUNT = Type.Integer({ minimum: 0 });
@@ -49,6 +50,15 @@ export const JOB = Type.Object({
 }, strict);
 /** A job as operators see it. Instants are by the server's clock. */
 export type ShownJob = Static<typeof JOB>;
+
+/** How fast the job of a source moves: not at all while a gate is closed that does more than limit the flow. */
+export function flowOfJob({ flow, board }: Pick<RunningSource["parts"], "flow" | "board">): SourceFlow {
+  const isHeld = board.last().closed.some(({ name, reason }) =>
+    !hasTrait(name, "limitsFlow") && !hasTrait(name, "holdsAutomaticOnly") &&
+    !(name === "leader" && reason === "standby")
+  );
+  return isHeld ? { ...flow(), movedPerSecond: null } : flow();
+}
 
 /** Describes a job. `running`: the job of the source that runs, as its state has it. */
 export function showJob(

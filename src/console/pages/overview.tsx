@@ -13,7 +13,7 @@ import { toSourceHistory } from "../history.ts";
 import { EntryList, JobList } from "../lists.tsx";
 import type { Html, Page, PageVisit } from "../page.ts";
 import { Card, Empty, Trouble } from "../parts.tsx";
-import { isError, settle } from "../readings.ts";
+import { isError, type JournalEntry, settle } from "../readings.ts";
 import { Figures, type ShownSource } from "../figures.tsx";
 import { Track } from "../track.tsx";
 
@@ -32,7 +32,7 @@ export const overview: Page = {
     const [objectives, running, entries, sources] = await Promise.all([
       reader.read(slo, {}),
       settle(reader.read(jobs, {})),
-      settle(reader.read(journal, { limit: MOST_ENTRIES })),
+      settle(readNews(visit)),
       readSources(visit),
     ]);
     const shown = sources.map(({ explained: { source, depth }, recorded }) => ({ source, depth, recorded }));
@@ -45,7 +45,7 @@ export const overview: Page = {
     );
     const journalCard = (
       <Card title="Journal" aside={<a href="/journal">all entries</a>}>
-        {isError(entries) ? <Trouble error={entries} /> : <EntryList entries={entries.entries} />}
+        {isError(entries) ? <Trouble error={entries} /> : <EntryList entries={entries} />}
       </Card>
     );
     return (
@@ -67,6 +67,15 @@ export const overview: Page = {
     ) as Html;
   },
 };
+
+/** The newest entries. Of the moves only the last one: there are several a second, and they would hide everything else. */
+async function readNews({ reader }: Pick<PageVisit, "reader">): Promise<readonly JournalEntry[]> {
+  const [moves, others] = await Promise.all([
+    reader.read(journal, { journals: ["moves"], limit: 1 }),
+    reader.read(journal, { journals: ["audit", "incidents"], limit: MOST_ENTRIES - 1 }),
+  ]);
+  return [...moves.entries, ...others.entries].toSorted((one, other) => one.at < other.at ? 1 : -1);
+}
 
 async function readSources({ reader }: PageVisit): Promise<ShownSource[]> {
   const [explained, state, defined, hour, day] = await Promise.all([
