@@ -33,12 +33,17 @@ export async function openBrowser(): Promise<Browser | null> {
   return await chromium.launch({ executablePath: program, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
 }
 
+/** Whether there is a browser, or one can be installed. */
+export function canBrowse(): boolean {
+  return findBrowser() !== null || (Deno.uid() === 0 && hasApt());
+}
+
 function findBrowser(): string | null {
   return NAMES.map(onPath).find((path) => path !== undefined) ?? null;
 }
 
 async function install(): Promise<string | null> {
-  if (Deno.uid() !== 0 || !hasApt()) return null;
+  if (!canBrowse()) return null;
   await installPackages(["chromium", "fonts-inter"]);
   return findBrowser();
 }

@@ -10,6 +10,8 @@ export interface TestConsole extends AsyncDisposable {
   readonly service: Service;
   readonly url: string;
   readonly keys: Readonly<Record<Role, string>>;
+  /** The keys as the configuration has them. */
+  readonly entries: string;
   /** Opens a window that is logged in and shows `path` (default `/`). */
   open(browser: Browser, options?: WindowOptions & { role?: Role; path?: string }): Promise<Window>;
 }
@@ -21,16 +23,17 @@ export async function startConsole(
 ): Promise<TestConsole> {
   const made = ROLES.map((role) => [role, createKey({ name: `${role}-name`, role })] as const);
   const keys = Object.fromEntries(made.map(([role, { key }]) => [role, key])) as Record<Role, string>;
+  const entries = made.map(([, { entry }]) => entry).join(",");
   const service = startService({
     env: {
       ...{ REDIS_HOST: "127.0.0.1", REDIS_PORT: String(redis.port), REMEDIATION_API_PORT: "0" },
-      REMEDIATION_API_KEYS: made.map(([, { entry }]) => entry).join(","),
+      REMEDIATION_API_KEYS: entries,
       ...env,
     },
   });
   const { api } = await service.ports({ timeoutMs: 60_000 }), url = `http://127.0.0.1:${api}`;
   return {
-    ...{ service, url, keys },
+    ...{ service, url, keys, entries },
     async open(browser, { role = "operator", path = "/", ...options } = {}) {
       const window = await openWindow(browser, options);
       await window.page.goto(`${url}/login?next=${encodeURIComponent(path)}`);

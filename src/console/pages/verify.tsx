@@ -105,7 +105,7 @@ function Copies({ text, heads }: { text: string; heads: readonly VerifiedJournal
           The head of a journal is the number and the hash of its newest entry. Keep a copy elsewhere, for instance in a
           ticket, and check against it later.
         </p>
-        {now.length > 0 && <pre class="mono block">{now.join("\n")}</pre>}
+        {now.length > 0 && <pre class="mono block" tabindex={0}>{now.join("\n")}</pre>}
         {now.length > 0 && (
           <p>
             <button class="btn" type="button" data-copy={now.join("\n")}>Copy heads</button>
