@@ -32,7 +32,7 @@ const MOST_COUNT_SECONDS = 2, MOST_GROUP_SECONDS = 6, MOST_MORE_MIB = 64;
 const SOURCE = "alerter";
 
 const PAGE_P99 = "p99 ms", CALL_P99 = "script p99 ms", WALK = "walk over all";
-/** Resident memory at its peak, above that before. */
+/** Resident memory at its peak, above that before; 0 if it was higher before. */
 const MORE_MIB = "more MiB at the peak";
 
 /** The family. */
@@ -177,6 +177,6 @@ async function measureStream(
   const seconds = (performance.now() - startedAtMs) / 1_000, { scanned } = last as { scanned: number };
   if (scanned !== count) throw new Error(`${scanned} messages were looked at instead of ${count}`);
   const { p50, p99 } = await redis.scriptTimes(), peak = await readPeakMib(Deno.pid);
-  const more = before === null || peak === null ? null : peak - before;
+  const more = before === null || peak === null ? null : Math.max(0, peak - before);
   return { seconds, "script p50 ms": p50, [CALL_P99]: p99, [MORE_MIB]: more };
 }
