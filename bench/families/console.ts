@@ -3,6 +3,7 @@ import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { canBrowse, openBrowser } from "../../testkit/browser.ts";
 import { startConsole, type TestConsole } from "../../testkit/console.ts";
 import { startMockMoog } from "../../testkit/mutt/mock_moog.ts";
+import { waitUntil } from "../../testkit/wait.ts";
 import { BenchRedis } from "../harness/bench_redis.ts";
 import type { Bench, Family, Figures, Row, Scale, Table, Target } from "../harness/family.ts";
 import { readCpuUs } from "../harness/process_cpu.ts";
@@ -31,6 +32,8 @@ const PAGES = [
   ["settings", "/settings"],
 ] as const;
 const P50 = "p50 ms", P95 = "p95 ms", KIB = "KiB", CPU = "% of a processor", PEAK = "peak MiB", STREAM = "KiB/s each";
+/** Runs in the page: when its content was painted first, in milliseconds since it was asked for. */
+const FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null";
 const MOST_PAGE_MS = 100, MOST_PAINT_MS = 300, MOST_CPU = 5, MOST_MORE_MIB = 60;
 
 /** The family. */
@@ -111,10 +114,10 @@ async function measurePaint(console: TestConsole): Promise<number | null> {
     const times: number[] = [];
     for (let i = 0; i < 5; i++) {
       await window.page.goto(`${console.url}/`);
-      await window.page.waitForFunction("performance.getEntriesByName('first-contentful-paint').length > 0");
-      times.push(
-        Number(await window.page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")),
-      );
+      const paint = await waitUntil(async () => await window.page.evaluate(FIRST_PAINT) ?? undefined, {
+        ...{ what: "the page is painted", timeoutMs: 30_000 },
+      });
+      times.push(Number(paint));
     }
     return median(times);
   } finally {
