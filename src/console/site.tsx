@@ -1,6 +1,7 @@
 /** The console: pages, assets, actions and live updates on the API's port. It builds nothing; the API hands it every request. */
 import { raw } from "hono/html";
 import type { Site, SiteCall, SitePage } from "../api/site.ts";
+import { groupTexts } from "../api/input.ts";
 import { localPath, PAGE_HEADERS } from "../api/site.ts";
 import type { Caller } from "../api/authenticate.ts";
 import { Problem, PROBLEMS } from "../api/problem.ts";
@@ -52,6 +53,7 @@ export function createSite(options: SiteOptions): Site {
   const { clock, log } = options, failures = new FailureCounts(options);
   const hub = new LiveHub({
     clock,
+    isGone: (error) => error instanceof OperationError && error.code === "not_found",
     onFailure: (page, error) => log.debug("console_page_failed", `Console: ${page} cannot be rendered`, { error }),
   });
   const factsOf = (caller: Caller | null): FrameFacts => ({
@@ -104,9 +106,11 @@ export function createSite(options: SiteOptions): Site {
     );
   };
   const answerStream = (stream: NonNullable<Page["streams"]>[string]) => async (call: SiteCall): Promise<Response> => {
+    if (call.request.method === "HEAD") return new Response(null, { headers: STREAM_HEADERS });
     if (!call.stay()) throw tooMany();
-    const visit = { ...visitOf(call, call.caller!), call, live: (_: string, shown: Html | null) => shown! };
-    const body = await streamSteps(stream(visit), (error) => {
+    const caller = call.caller!,
+      visit = { ...visitOf(call, caller), call, live: (_: string, shown: Html | null) => shown! };
+    const body = await streamSteps(whileValid(stream(visit), caller.isValid), (error) => {
       log.debug("console_part_failed", `Console: ${call.url.pathname} broke off`, { error });
       return [{ id: "trouble", how: "set", html: <Trouble error={error} /> as Html }];
     });
@@ -121,7 +125,7 @@ export function createSite(options: SiteOptions): Site {
     const body = await hub.watch({
       key: `${caller.actor.role} ${url.pathname}${url.search}`,
       render: () => renderSections(page, visitOf({ url, params }, caller)),
-    }, caller.isValid);
+    }, { isValid: caller.isValid, signal: call.signal });
     if (body === null) throw tooMany();
     return new Response(body, { headers: STREAM_HEADERS });
   };
@@ -163,6 +167,14 @@ function findPage(url: URL): { page: Page; url: URL; params: Record<string, stri
   return null;
 }
 
+/** Ends when the caller may not call any more: a browser that reads slowly can take hours. */
+async function* whileValid<Item>(items: AsyncIterable<Item>, isValid: () => boolean): AsyncGenerator<Item> {
+  for await (const item of items) {
+    if (!isValid()) return;
+    yield item;
+  }
+}
+
 function decode(text: string): string {
   try {
     return decodeURIComponent(text);
@@ -184,7 +196,7 @@ async function act(call: SiteCall): Promise<Response> {
   };
   let answer: unknown;
   try {
-    answer = await call.runOnce(form.get(ONCE_FIELD), run);
+    answer = await call.runOnce({ key: form.get(ONCE_FIELD), form }, run);
   } catch (error) {
     const change = changeOf(error);
     if (change === null || !call.request.headers.has("hx-request")) throw error;
@@ -202,14 +214,12 @@ async function act(call: SiteCall): Promise<Response> {
 type Fields = Readonly<Record<string, unknown>>;
 
 function fieldsOf(form: URLSearchParams): Fields {
-  const fields: Record<string, unknown> = {};
-  for (const name of new Set(form.keys())) {
-    const values = form.getAll(name).filter((value) => value !== "");
-    if (values.length === 0) continue;
-    if (name === OVERRIDE_FIELD) fields.overrides = values.map((gate) => ({ gate, reason: form.get("reason") ?? "" }));
-    if (!name.startsWith("_")) fields[name] = values.length === 1 ? values[0]! : values;
-  }
-  return fields;
+  const filled = new URLSearchParams([...form].filter(([name, value]) => value !== "" && !name.startsWith("_")));
+  const gates = form.getAll(OVERRIDE_FIELD), reason = form.get("reason") ?? "";
+  return {
+    ...groupTexts(filled),
+    ...(gates.length === 0 ? {} : { overrides: gates.map((gate) => ({ gate, reason })) }),
+  };
 }
 
 /** A plan is looked at first; a job is followed; a message that was edited is shown. */
