@@ -73,7 +73,7 @@ export function Empty({ children }: { children?: Child }): Html {
 /** Why a part cannot be shown now, and what to do. */
 export function Trouble({ error }: { error: unknown }): Html {
   const text = error instanceof Error ? error.message : String(error);
-  return <p class="trouble" role="alert">{text}</p> as Html;
+  return <p class="trouble" role="alert">{escapeHidden(text)}</p> as Html;
 }
 
 const ICONS = {

@@ -7,6 +7,7 @@ import type { Caller } from "../api/authenticate.ts";
 import { Problem, PROBLEMS } from "../api/problem.ts";
 import type { Log } from "../observability/log.ts";
 import { describeProblem, OperationError } from "../operations/operation.ts";
+import { escapeHidden } from "../runtime/control_characters.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { ASSET_PAGES } from "./assets.ts";
 import { FailureCounts } from "./failure_counts.ts";
@@ -291,8 +292,8 @@ function Refusal({ problem }: { problem: Problem }): Html {
   const { message, problems } = problem;
   return (
     <div class="refusal">
-      {problems.length === 0 && <p>{message}</p>}
-      {problems.length > 0 && <ul>{problems.map((one) => <li>{describeProblem(one)}</li>)}</ul>}
+      {problems.length === 0 && <p>{escapeHidden(message)}</p>}
+      {problems.length > 0 && <ul>{problems.map((one) => <li>{escapeHidden(describeProblem(one))}</li>)}</ul>}
     </div>
   ) as Html;
 }
