@@ -274,7 +274,9 @@ function refuse(problem: Problem, { request, facts }: { request: Request; facts:
           <h2>{title}</h2>
           <Refusal problem={problem} />
           <p>
-            <a class="btn" href="/">Overview</a>
+            {status >= 500 && request.method === "GET" && (
+              <a class="btn go" href={url.pathname + url.search}>Try again</a>
+            )} <a class="btn" href="/">Overview</a>
           </p>
         </section>
       </Frame>

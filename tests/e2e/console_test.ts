@@ -256,12 +256,13 @@ testConsole(
     for (const scheme of ["light", "dark"] as const) {
       for (const width of [1440, 380]) {
         await using window = await console.open(browser, { role: "admin", scheme, width });
+        const { page } = window;
         for (const path of PAGES) {
-          await window.page.goto(console.url + path);
-          await window.page.waitForSelector("main h1", { state: "attached" });
-          const wide = Number(await window.page.evaluate("document.documentElement.scrollWidth - innerWidth"));
+          await page.goto(console.url + path);
+          await page.waitForSelector("main h1", { state: "attached" });
+          const wide = Number(await page.evaluate("document.documentElement.scrollWidth - innerWidth"));
           if (wide > 0) faults.push(`${path} at ${width}: ${wide} pixels too wide`);
-          faults.push(...(await findAxeFaults(window.page)).map((fault) => `${path}, ${scheme}, ${width}: ${fault}`));
+          faults.push(...(await findAxeFaults(page)).map((fault) => `${path}, ${scheme}, ${width}: ${fault}`));
         }
         assertQuiet(window);
       }
