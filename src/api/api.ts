@@ -21,7 +21,7 @@ import { parseBody, readBody } from "./body.ts";
 import type { Ctx, Env } from "./env.ts";
 import { type EventFeed, EventHub } from "./events.ts";
 import { readIdempotencyKey, RepeatableRequests, type RequestEnd, type RequestStore } from "./idempotency.ts";
-import { readInput } from "./input.ts";
+import { groupTexts, readInput } from "./input.ts";
 import type { KeyRing } from "./key_ring.ts";
 import { Logins } from "./login.ts";
 import { streamItems } from "./ndjson.ts";
@@ -75,6 +75,8 @@ type Answer = (c: Ctx) => Promise<Response> | Response;
 
 /** How long a stop waits for the ends of streams, in milliseconds. */
 const STOP_MS = 1_000;
+/** Share of the places for streams that one caller may have. */
+const MOST_OF_ONE = 0.5;
 const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   "cache-control": "no-store",
   "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -106,8 +108,8 @@ export class Api {
   readonly #hub: EventHub;
   readonly #refusals: RefusalLog;
   readonly #stop = new AbortController();
-  /** Connections of streams and writes. */
-  readonly #staying = new Set<Visit>();
+  /** Connections of streams and writes, with their callers. */
+  readonly #staying = new Map<Visit, string>();
   readonly #requests: RepeatableRequests;
 
   constructor(options: ApiOptions) {
@@ -133,7 +135,7 @@ export class Api {
     this.#stop.abort();
     await Promise.all([this.#hub.stop(), this.#options.site?.stop()]);
     const over = new AbortController();
-    const ends = [...this.#staying].map(({ signal }) =>
+    const ends = [...this.#staying.keys()].map(({ signal }) =>
       new Promise<void>((resolve) => {
         if (signal.aborted) resolve();
         else signal.addEventListener("abort", () => resolve(), { once: true });
@@ -146,10 +148,14 @@ export class Api {
     over.abort();
   }
 
-  /** Exempts a connection from the time limit of the port. Returns false if there are too many. */
-  #stay({ visit }: Env["Bindings"]): boolean {
+  /** Exempts a connection from the time limit of the port. Returns false if there are too many, or too many of this caller. */
+  #stay(c: Ctx): boolean {
+    const { visit } = c.env, { name } = c.get("caller").actor;
+    if (this.#staying.has(visit)) return true;
+    const own = [...this.#staying.values()].filter((one) => one === name).length;
+    if (own >= this.#options.mostEventClients * MOST_OF_ONE) return false;
     if (this.#stop.signal.aborted || !visit.stay()) return false;
-    this.#staying.add(visit);
+    this.#staying.set(visit, name);
     visit.signal.addEventListener("abort", () => this.#staying.delete(visit), { once: true });
     return true;
   }
@@ -278,7 +284,7 @@ export class Api {
     const isStream = operation.stream === true || http.upload !== undefined;
     // A plan counts every message, which may take longer than the limit. Without a free place it must be quicker.
     if (isStream || route.isWrite) {
-      const stays = this.#stay(c.env);
+      const stays = this.#stay(c);
       if (isStream && !stays) throw busy();
     }
     const gone = new AbortController();
@@ -305,7 +311,7 @@ export class Api {
       ...{ operations: this.#options.operations, contextFor: this.#options.contextFor, requests: this.#requests },
       requireRole: (known, role) => this.#auth.requireRole(known, role),
       toProblem: (error) => this.#toProblem(c, error),
-      stay: () => this.#stay(c.env),
+      stay: () => this.#stay(c),
       stopped: this.#stop.signal,
     }));
   }
@@ -315,11 +321,7 @@ export class Api {
     { input, http, members }: Route,
     body: Readonly<Record<string, unknown>>,
   ): Record<string, unknown> {
-    const texts = new URL(c.req.url).searchParams, query: Record<string, unknown> = {};
-    for (const name of new Set(texts.keys())) {
-      const values = texts.getAll(name);
-      query[name] = values.length === 1 ? values[0] : values;
-    }
+    const query = groupTexts(new URL(c.req.url).searchParams);
     const path = Object.fromEntries(members.path.map((name) => [name, c.req.param(name)]));
     const ifMatch = http.ifMatch && c.req.header("if-match");
     const seen = http.ifMatch && ifMatch ? { [http.ifMatch]: ifMatch.replace(/^(?:W\/)?"(.*)"$/, "$1") } : {};
@@ -331,7 +333,7 @@ export class Api {
     const { isValid } = await this.#authenticate(c);
     if (c.req.method === "HEAD") return c.body(null, 200, { "content-type": "text/event-stream" });
     if (this.#hub.clients >= this.#options.mostEventClients) throw busy();
-    if (!this.#stay(c.env)) throw busy();
+    if (!this.#stay(c)) throw busy();
     const body = await this.#hub.follow({ lastEventId: c.req.header("last-event-id") ?? null, isValid });
     if (body === null) throw busy();
     return c.body(body, 200, { ...STREAM_HEADERS, "content-type": "text/event-stream" });

@@ -46,6 +46,8 @@ export interface AuthenticatorDeps {
 }
 
 const CHALLENGE = { "www-authenticate": 'Bearer realm="mutt-remediation"' };
+/** How long a stream lasts until the proxy must vouch for its user again, in milliseconds. */
+const PROXY_STREAM_MS = 3_600_000;
 const SAFE_METHODS = ["GET", "HEAD", "OPTIONS"];
 /** A user's name as the proxy sends it: visible characters, for log and journal. */
 const USER_PATTERN = /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]{1,128}$/u;
@@ -129,18 +131,20 @@ export class Authenticator {
     const role = ROLES.findLast((one) => roles.includes(one));
     if (!USER_PATTERN.test(user)) return this.#refuse("proxy", "unauthenticated", "The proxy names no user", CHALLENGE);
     if (role === undefined) return this.#refuse("proxy", "forbidden", "No group of this user has a role here");
-    return { actor: { name: user, role }, by: "proxy", isValid: () => true };
+    const { clock } = this.#deps, endsAtMs = clock.monotonicMs() + PROXY_STREAM_MS;
+    return { actor: { name: user, role }, by: "proxy", isValid: () => clock.monotonicMs() < endsAtMs };
   }
 
   async #fromSession(headers: Headers): Promise<Caller> {
-    const key = await this.#deps.sessions.check(headers);
-    if (key === "bad") {
+    const session = await this.#deps.sessions.check(headers);
+    if (session === "bad") {
       return this.#refuse("bad_session", "unauthenticated", "The session has ended: log in again", CHALLENGE);
     }
-    if (key === "none") {
+    if (session === "none") {
       return this.#refuse("no_key", "unauthenticated", "Send a key as X-API-KEY or Authorization: Bearer", CHALLENGE);
     }
-    return callerOf(key, { by: "session", keys: this.#deps.keys });
+    const { key, isOver } = session, caller = callerOf(key, { by: "session", keys: this.#deps.keys });
+    return { ...caller, isValid: () => !isOver() && caller.isValid() };
   }
 
   #refuse(reason: AuthFailure, code: ProblemCode, detail: string, headers: Record<string, string> = {}): never {

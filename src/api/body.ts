@@ -4,6 +4,8 @@ import { Problem } from "./problem.ts";
 /** Maximum size of a JSON body, in bytes. Uploads have no limit. */
 export const MAX_BODY_BYTES = 1_048_576;
 
+const FORM_TYPE = "application/x-www-form-urlencoded";
+
 /** Reads the whole body. @throws {Problem} if it is larger than {@link MAX_BODY_BYTES} */
 export async function readBody(request: Request): Promise<Uint8Array> {
   if (Number(request.headers.get("content-length") ?? 0) > MAX_BODY_BYTES) throw tooLarge();
@@ -17,6 +19,17 @@ export async function readBody(request: Request): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
   for (let at = 0, n = 0; n < parts.length; at += parts[n]!.length, n++) bytes.set(parts[n]!, at);
   return bytes;
+}
+
+/** Reads the fields of a form. @throws {Problem} if the body is none, or larger than {@link MAX_BODY_BYTES} */
+export async function readForm(request: Request): Promise<URLSearchParams> {
+  if (!isForm(request.headers)) throw new Problem("media_type", `Send a form with content-type: ${FORM_TYPE}`);
+  return new URLSearchParams(new TextDecoder().decode(await readBody(request)));
+}
+
+/** Whether the body is a form. */
+export function isForm(headers: Headers): boolean {
+  return headers.get("content-type")?.split(";")[0]?.trim().toLowerCase() === FORM_TYPE;
 }
 
 function tooLarge(): Problem {

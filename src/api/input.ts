@@ -9,6 +9,21 @@ export type Part = "path" | "query" | "body";
 /** The parts of a request. Values of path and query are texts, or lists of texts for a repeated name. */
 export type Parts = Readonly<Record<Part, Readonly<Record<string, unknown>>>>;
 
+/** Most names in a query or form. No operation has nearly as many members; to refuse 100,000 one by one takes seconds. */
+const MOST_NAMES = 100;
+
+/** The texts of a query or form by name; of a name that is repeated, all. @throws {Problem} if there are too many names */
+export function groupTexts(params: URLSearchParams): Record<string, string | readonly string[]> {
+  const texts = new Map<string, string[]>();
+  for (const [name, text] of params) {
+    const known = texts.get(name);
+    if (known) known.push(text);
+    else texts.set(name, [text]);
+    if (texts.size > MOST_NAMES) throw new Problem("invalid", `There are more than ${MOST_NAMES} names of members`);
+  }
+  return Object.fromEntries([...texts].map(([name, all]) => [name, all.length === 1 ? all[0]! : all]));
+}
+
 /**
  * Puts the input together: texts become what the schema says, defaults are filled in. @throws {Problem} with every member
  * that is unknown, missing or not valid

@@ -4,7 +4,7 @@ import type { ApiKey } from "../config/api_keys.ts";
 import type { Log } from "../observability/log.ts";
 import { createId } from "../runtime/random.ts";
 import type { Authenticator, Caller } from "./authenticate.ts";
-import { parseBody, readBody } from "./body.ts";
+import { isForm, parseBody, readBody, readForm } from "./body.ts";
 import type { Ctx } from "./env.ts";
 import type { RequestStore } from "./idempotency.ts";
 import { Problem } from "./problem.ts";
@@ -33,11 +33,10 @@ export class Logins {
   /** Begins a session by a key, or by the token of a link. */
   async login(c: Ctx): Promise<Response> {
     this.#deps.auth.requireOwnLogin(c.req.raw.headers);
-    const { headers } = c.req.raw, bytes = await readBody(c.req.raw);
-    const isForm = headers.get("content-type")?.startsWith("application/x-www-form-urlencoded") === true;
-    const form = isForm
-      ? Object.fromEntries(new URLSearchParams(new TextDecoder().decode(bytes)))
-      : parseBody(bytes, headers);
+    const { headers } = c.req.raw, sentForm = isForm(headers);
+    const form = sentForm
+      ? Object.fromEntries(await readForm(c.req.raw))
+      : parseBody(await readBody(c.req.raw), headers);
     const { key: text, once } = form;
     const key = typeof once === "string" && once !== "" ? await this.#takeLink(c, once) : this.#checkKey(c, text);
     const transport = transportOf(headers);
@@ -51,7 +50,7 @@ export class Logins {
     this.#deps.log.info("api_login", `${key.name} logged in`, {
       ...{ correlation_id: c.get("correlationId"), actor: key.name, address: c.env.visit.remoteAddr.hostname },
     });
-    return isForm ? c.redirect(localPath(String(form.next ?? "")), 303) : c.json({ name: key.name, role: key.role });
+    return sentForm ? c.redirect(localPath(String(form.next ?? "")), 303) : c.json({ name: key.name, role: key.role });
   }
 
   #checkKey(c: Ctx, text: unknown): ApiKey {

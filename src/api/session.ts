@@ -36,6 +36,13 @@ export interface SessionsDeps {
   readonly sharedSecret: (proposal: string) => Promise<string>;
 }
 
+/** A session of a browser. */
+export interface Session {
+  readonly key: ApiKey;
+  /** Whether its time is over by now. Its key may end before. */
+  readonly isOver: () => boolean;
+}
+
 /** How a browser reached this port; `null`: neither by TLS nor on loopback, so it gets no session. */
 export type Transport = "tls" | "loopback" | null;
 
@@ -89,8 +96,8 @@ export class Sessions {
     return (["tls", "loopback"] as const).map((transport) => setCookie("", { transport, seconds: 0 }));
   }
 
-  /** Returns the key of a session; `"none"` without a cookie, `"bad"` if it is not valid. Rejects as `begin`. */
-  async check(headers: Headers): Promise<ApiKey | "none" | "bad"> {
+  /** Returns a session; `"none"` without a cookie, `"bad"` if it is not valid. Rejects as `begin`. */
+  async check(headers: Headers): Promise<Session | "none" | "bad"> {
     const value = readCookie(headers);
     if (value === undefined) return "none";
     const [, name, start, end, signature] = COOKIE.exec(value) ?? [];
@@ -98,7 +105,8 @@ export class Sessions {
     const key = this.#deps.keys.named(Buffer.from(name, "base64url").toString(), start!);
     if (key === null) return "bad";
     const expected = await this.#sign(`${name}.${start}.${end}`, key);
-    return timingSafeEqual(Buffer.from(expected), Buffer.from(signature!)) ? key : "bad";
+    if (!timingSafeEqual(Buffer.from(expected), Buffer.from(signature!))) return "bad";
+    return { key, isOver: () => Number(end) * 1_000 <= this.#deps.clock.nowMs() };
   }
 
   async #sign(text: string, { digest }: ApiKey): Promise<string> {

@@ -19,7 +19,7 @@ export interface SiteCall {
   readonly signal: AbortSignal;
   /** Exempts the connection from the time limit of the port. Returns false if there are too many. */
   stay(): boolean;
-  /** The fields of a form. @throws {Problem} if the body is larger than the API's limit */
+  /** The fields of a form. @throws {Problem} if the body is none, or larger than the API's limit */
   readForm(): Promise<URLSearchParams>;
   /** Runs an operation as the caller, after the checks of the API. @throws {Problem} if it is refused */
   run<Input, Output>(operation: SiteOperation<Input, Output>, input: Input): Promise<Output>;
@@ -27,9 +27,12 @@ export interface SiteCall {
   runForm(name: string, fields: Readonly<Record<string, unknown>>): Promise<unknown>;
   /**
    * Runs `act`, or repeats its answer if the caller has sent this form before. `key`: from the form; `null`: always runs.
-   * @throws {Problem} if the key belongs to another form, or the first one still runs
+   * @throws {Problem} if the form was sent with other values, or the first one still runs
    */
-  runOnce(key: string | null, act: () => Promise<unknown>): Promise<unknown>;
+  runOnce(
+    sent: { readonly key: string | null; readonly form: URLSearchParams },
+    act: () => Promise<unknown>,
+  ): Promise<unknown>;
   /** Runs a stream as the caller. @throws {Problem} if it is refused */
   stream<Input, Item>(operation: SiteStream<Input, Item>, input: Input): AsyncIterable<Item>;
 }
@@ -58,12 +61,16 @@ export interface Site {
   stop(): Promise<void>;
 }
 
-/** Headers of a page: scripts, styles and forms of this origin, and nothing else. */
+/**
+ * Headers of a page: scripts, styles and forms of this origin, and nothing else. With `no-referrer` a browser would send its forms
+ * with `Origin: null`; one without `Sec-Fetch-Site` could then neither log in nor act.
+ */
 export const PAGE_HEADERS: Readonly<Record<string, string>> = {
   "content-security-policy": [
     ...["default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self'", "connect-src 'self'"],
     ...["form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'"],
   ].join("; "),
+  "referrer-policy": "same-origin",
 };
 
 /** Whether a browser shows the answer to a person. */

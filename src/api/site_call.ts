@@ -4,7 +4,7 @@ import { checkInput, type SchemaObject } from "../operations/input.ts";
 import type { AnyOperation } from "../operations/operation.ts";
 import type { Call } from "./api.ts";
 import type { Caller } from "./authenticate.ts";
-import { readBody } from "./body.ts";
+import { readForm } from "./body.ts";
 import type { Ctx } from "./env.ts";
 import { KEY_PATTERN, type RepeatableRequests } from "./idempotency.ts";
 import { readInput } from "./input.ts";
@@ -35,7 +35,7 @@ export function createSiteCall(c: Ctx, caller: Caller | null, parts: SiteCallPar
   };
   return {
     ...{ request: c.req.raw, url: new URL(c.req.url), params: c.req.param(), caller, correlationId, signal, stay },
-    readForm: async () => new URLSearchParams(new TextDecoder().decode(await readBody(c.req.raw))),
+    readForm: () => readForm(c.req.raw),
     run: async (operation, input) => await operation.run(prepare(operation), checkInput(operation.input, input)),
     stream: (operation, input) => operation.run(prepare(operation), checkInput(operation.input, input)),
     runForm: async (name, fields) => {
@@ -47,22 +47,23 @@ export function createSiteCall(c: Ctx, caller: Caller | null, parts: SiteCallPar
       const input = readInput(operation.input as SchemaObject, { path: fields, query: {}, body: {} });
       return await operation.run(context, input);
     },
-    runOnce: (key, act) => runFormOnce(c, { key, act }, parts),
+    runOnce: (sent, act) => runFormOnce(c, { ...sent, act }, parts),
   };
 }
 
 /**
- * A form that was refused may be sent again with other values. What was done but not recorded must not run again.
- * @throws {Problem} as `act`, or because it still runs
+ * A form that was refused may be sent again with other values; one that was accepted, as after the back button, only as it was.
+ * What was done but not recorded must not run again. @throws {Problem} as `act`, or because it still runs
  */
 async function runFormOnce(
   c: Ctx,
-  { key, act }: { key: string | null; act: () => Promise<unknown> },
+  { key, form, act }: { key: string | null; form: URLSearchParams; act: () => Promise<unknown> },
   { requests, toProblem }: SiteCallParts,
 ): Promise<unknown> {
   if (key === null || !KEY_PATTERN.test(key)) return await act();
   const { name } = c.get("caller").actor;
-  const request = { key, actor: name, method: c.req.method, url: c.req.path, body: new Uint8Array() };
+  const body = new TextEncoder().encode(form.toString());
+  const request = { key, actor: name, method: c.req.method, url: c.req.path, body };
   const response = await requests.run(request, async () => {
     try {
       return { response: Response.json({ done: await act() }), isFinal: true };
@@ -71,8 +72,13 @@ async function runFormOnce(
       if (code !== "unrecorded") throw error;
       return { response: Response.json({ unrecorded: message }), isFinal: true };
     }
-  });
+  }).catch(describeReuse);
   const { done, unrecorded } = await response.json();
   if (unrecorded !== undefined) throw new Problem("unrecorded", unrecorded);
   return done;
+}
+
+function describeReuse(error: unknown): never {
+  if (!(error instanceof Problem) || error.code !== "key_reused") throw error;
+  throw new Problem("key_reused", "This form was sent before with other values: load the page again");
 }

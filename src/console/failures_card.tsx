@@ -25,14 +25,15 @@ export function FailuresCard(
   const filled = sources.filter(({ depth }) => depth !== 0);
   const all = filled.map(({ source, depth }) => ({ source, depth, latest: failures.latest(source) }));
   const counted = all.flatMap(({ latest }) => latest === null || isError(latest) ? [] : latest);
-  const failed = all.flatMap(({ latest }) => isError(latest) ? latest : []);
+  // What keeps one from being counted often keeps all.
+  const failed = new Map(all.flatMap(({ latest }) => isError(latest) ? [[latest.message, latest]] : []));
   const missing = all.filter(({ latest }) => latest === null);
   const groups = counted.flatMap(({ groups }) => groups).toSorted((one, other) => other.count - one.count);
   const [first] = counted.map(({ countedAt }) => countedAt).toSorted();
   return (
     <Card title="What failed" aside={filled[0] && <a href={groupsPath(filled[0].source)}>all groups</a>}>
       {filled.length === 0 && <NoDeadLetters sources={sources} nowMs={nowMs} />}
-      {failed.map((error) => <Trouble error={error} />)}
+      {[...failed.values()].map((error) => <Trouble error={error} />)}
       {groups.length > 0 && <GroupList groups={groups.slice(0, MOST_GROUPS)} />}
       {missing.length > 0 && (
         <Empty>

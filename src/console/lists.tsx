@@ -100,7 +100,7 @@ function JobRow({ job, role, next }: { job: ShownJob; role: Role; next: string }
         </a>{" "}
         <Foreign text={describeTarget(job)} /> <Chip mood={JOB_MOODS[status]}>{status}</Chip>
         <span class="k">
-          · {plannedBy}, <Time at={createdAt} as="minute" />
+          · <Foreign text={plannedBy} />, <Time at={createdAt} as="minute" />
         </span>
       </div>
       <div class="prog">
@@ -143,8 +143,12 @@ export function EntryList({ entries }: { entries: readonly JournalEntry[] }): Ht
         <li>
           <Time at={at} as="clock" />
           <span class={`kind ${kind}`}>{kind}</span>
-          <span>{text}</span>
-          <span class="k">{String(source ?? members.actor ?? "")}</span>
+          <span>
+            <Foreign text={text} />
+          </span>
+          <span class="k">
+            <Foreign text={String(source ?? members.actor ?? "")} />
+          </span>
         </li>
       ))}
     </ol>

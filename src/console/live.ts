@@ -5,13 +5,20 @@
  * - Only parts whose markup has changed are sent. A new watcher gets all parts, so nothing is missed between the page and the
  *   stream.
  * - A watcher that does not read is disconnected. A page that cannot be read keeps its last parts, and no `beat` is sent: the
- *   browser then says since when it is stale.
+ *   browser then says since when it is stale. A page that exists no more is `moved`: the browser asks for it again, and is told.
+ *
+ * Tested in tests/unit/console/live_test.ts.
  */
 import { PeriodicTask, type RunResult } from "../lifecycle/periodic_task.ts";
 import type { Clock } from "../runtime/clock.ts";
 
 /** Time between two renderings, in milliseconds. */
 const EVERY_MS = 1_000;
+/**
+ * The next rendering waits for this multiple of the time that the last one took, in all at most {@link LONGEST_MS}: many different
+ * pages must not take the time of the replay.
+ */
+const REST = 4, LONGEST_MS = 5_000;
 /** Time between two signs of life without a change, in milliseconds. The browser calls a page stale after 8 s. */
 const BEAT_MS = 3_000;
 /** How much a watcher may leave unread, in bytes. */
@@ -32,6 +39,16 @@ export interface LiveHubOptions {
   readonly clock: Clock;
   /** Called with the error of a page that could not be rendered. */
   readonly onFailure: (key: string, error: unknown) => void;
+  /** Whether an error says that the page exists no more. */
+  readonly isGone: (error: unknown) => boolean;
+}
+
+/** Who watches. */
+export interface Viewer {
+  /** Asked once a second; the stream ends when it is false. */
+  readonly isValid: () => boolean;
+  /** Aborted when the browser has gone. */
+  readonly signal: AbortSignal;
 }
 
 interface Watcher {
@@ -42,7 +59,8 @@ interface Watcher {
 interface WatchedPage {
   readonly render: Watched["render"];
   readonly watchers: Set<Watcher>;
-  sections: ReadonlyMap<string, string>;
+  /** `null`: the last rendering failed, so that nobody may be told that they are what is. */
+  sections: ReadonlyMap<string, string> | null;
   sentAtMs: number;
 }
 
@@ -53,6 +71,8 @@ export class LiveHub extends PeriodicTask {
   readonly #options: LiveHubOptions;
   readonly #pages = new Map<string, WatchedPage>();
   #isStopped = false;
+  /** Of the last rendering of all pages. */
+  #tookMs = 0;
 
   constructor(options: LiveHubOptions) {
     super({ clock: options.clock, firstRun: "after_interval" });
@@ -65,12 +85,12 @@ export class LiveHub extends PeriodicTask {
   }
 
   /**
-   * Creates the stream of a watcher, which begins with all parts; `null` if too many pages are watched. `isValid` is asked once
-   * a second; the stream ends when it is false. Rejects if the first rendering fails.
+   * Creates the stream of a watcher, which begins with all parts; `null` if too many pages are watched, or the browser has gone.
+   * Rejects if the first rendering fails.
    */
-  async watch({ key, render }: Watched, isValid: () => boolean): Promise<ReadableStream<Uint8Array> | null> {
+  async watch({ key, render }: Watched, { isValid, signal }: Viewer): Promise<ReadableStream<Uint8Array> | null> {
     const sections = this.#pages.get(key)?.sections ?? await render();
-    if (this.#isStopped) return null;
+    if (this.#isStopped || signal.aborted) return null;
     const page = this.#pages.get(key) ?? { render, sections, watchers: new Set<Watcher>(), sentAtMs: 0 };
     if (!this.#pages.has(key) && this.#pages.size >= MOST_PAGES) return null;
     this.#pages.set(key, page);
@@ -80,7 +100,8 @@ export class LiveHub extends PeriodicTask {
       start: (controller) => {
         watcher = { controller, isValid };
         page.watchers.add(watcher);
-        controller.enqueue(encodeSections(page.sections));
+        signal.addEventListener("abort", () => this.#drop(watcher), { once: true });
+        controller.enqueue(encodeSections(sections));
       },
       cancel: () => this.#drop(watcher),
     }, new ByteLengthQueuingStrategy({ highWaterMark: UNREAD_BYTES }));
@@ -96,12 +117,15 @@ export class LiveHub extends PeriodicTask {
   }
 
   protected intervalMs(): number {
-    return EVERY_MS;
+    return Math.min(LONGEST_MS, Math.max(EVERY_MS, REST * this.#tookMs));
   }
 
   protected async run(): Promise<RunResult | void> {
+    this.#tookMs = 0;
     if (this.#pages.size === 0) return "skipped";
+    const { clock } = this.#options, beganMs = clock.monotonicMs();
     await Promise.all([...this.#pages].map(([key, page]) => this.#update(key, page)));
+    this.#tookMs = clock.monotonicMs() - beganMs;
   }
 
   async #update(key: string, page: WatchedPage): Promise<void> {
@@ -112,14 +136,23 @@ export class LiveHub extends PeriodicTask {
     const nowMs = this.#options.clock.monotonicMs();
     try {
       const sections = await page.render();
-      const changed = new Map([...sections].filter(([id, html]) => page.sections.get(id) !== html));
+      const changed = new Map([...sections].filter(([id, html]) => page.sections?.get(id) !== html));
       page.sections = sections;
       if (changed.size === 0 && nowMs - page.sentAtMs < BEAT_MS) return;
       page.sentAtMs = nowMs;
       const bytes = changed.size > 0 ? encodeSections(changed) : encodeEvent("beat", "{}");
       for (const watcher of [...page.watchers]) this.#send(watcher, bytes);
     } catch (error) {
+      page.sections = null;
       this.#options.onFailure(key, error);
+      if (this.#options.isGone(error)) this.#move(page);
+    }
+  }
+
+  #move({ watchers }: WatchedPage): void {
+    for (const watcher of [...watchers]) {
+      this.#send(watcher, encodeEvent("moved", "{}"));
+      this.#end(watcher);
     }
   }
 

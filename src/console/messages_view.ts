@@ -3,8 +3,10 @@ import { LIST_NAMES, type ListName } from "../message/source_policy.ts";
 
 /** Messages of a page. */
 export const PAGE_ROWS = 100;
-/** Rows of a search: at first, and at most. */
-export const FOUND_ROWS = 200, MOST_FOUND_ROWS = 10_000;
+/** Rows of a search at first. */
+const FOUND_ROWS = 200;
+/** Most rows of a search. */
+export const MOST_FOUND_ROWS = 10_000;
 
 /** State of the page. */
 export interface MessagesView {

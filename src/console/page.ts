@@ -1,7 +1,7 @@
 /** A page of the console: what it is asked with, and what it renders. */
 import type { HtmlEscapedString } from "hono/utils/html";
 import { raw } from "hono/html";
-import type { SiteCall } from "../api/site.ts";
+import { PAGE_HEADERS, type SiteCall } from "../api/site.ts";
 import type { Role } from "../config/api_keys.ts";
 import type { Operation, StreamOperation } from "../operations/operation.ts";
 import type { FailureCounts } from "./failure_counts.ts";
@@ -9,6 +9,9 @@ import type { Step } from "./steps.ts";
 
 /** Rendered markup. No component waits: a page reads first and renders then. */
 export type Html = HtmlEscapedString | Promise<HtmlEscapedString>;
+
+/** Headers of every answer with markup. */
+export const HTML_HEADERS = { "content-type": "text/html; charset=utf-8", ...PAGE_HEADERS };
 
 /** Reads what a viewer may see. Rejects as the operation does. */
 export interface Reader {

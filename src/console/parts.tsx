@@ -1,5 +1,6 @@
 /** Small parts that several pages show. Pure. */
 import type { Child } from "hono/jsx";
+import { toOperationError } from "../operations/operation.ts";
 import { escapeHidden } from "../runtime/control_characters.ts";
 import type { Explained } from "./readings.ts";
 import { span } from "./format.ts";
@@ -70,10 +71,10 @@ export function Empty({ children }: { children?: Child }): Html {
   return <p class="empty">{children}</p> as Html;
 }
 
-/** Why a part cannot be shown now, and what to do. */
+/** Why a part cannot be shown now, and what to do: not in the words of a library. */
 export function Trouble({ error }: { error: unknown }): Html {
-  const text = error instanceof Error ? error.message : String(error);
-  return <p class="trouble" role="alert">{text}</p> as Html;
+  const text = toOperationError(error)?.message ?? "This part cannot be shown: that is a bug. Load the page again.";
+  return <p class="trouble" role="alert">{escapeHidden(text)}</p> as Html;
 }
 
 const ICONS = {

@@ -4,6 +4,7 @@ import type { SourceHistory as RecordedHistory } from "../operations/history.ts"
 import type { JobsOutput } from "../operations/jobs.ts";
 import type { JournalOutput } from "../operations/journal.ts";
 import type { SettingsReport } from "../operations/settings.ts";
+import { toOperationError } from "../operations/operation.ts";
 import type { Status } from "../operations/status.ts";
 import type { VerifyOutput } from "../operations/verify.ts";
 
@@ -68,13 +69,14 @@ export interface CountedFailures {
 /** What was read, or why it cannot be. */
 export type Settled<Value> = Value | Error;
 
-/** Waits for a reading. A part of a page that cannot be read must not take the others with it. */
+/** Waits for a reading. A part of a page that cannot be read must not take the others with it. Rejects only for a bug. */
 export async function settle<Value>(reading: Promise<Value>): Promise<Settled<Value>> {
   try {
     return await reading;
   } catch (error) {
-    if (error instanceof Error) return error;
-    throw error;
+    const known = toOperationError(error);
+    if (known === null) throw error;
+    return known;
   }
 }
 

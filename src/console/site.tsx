@@ -1,23 +1,24 @@
 /** The console: pages, assets, actions and live updates on the API's port. It builds nothing; the API hands it every request. */
 import { raw } from "hono/html";
 import type { Site, SiteCall, SitePage } from "../api/site.ts";
-import { localPath, PAGE_HEADERS } from "../api/site.ts";
+import { localPath } from "../api/site.ts";
 import type { Caller } from "../api/authenticate.ts";
 import { Problem, PROBLEMS } from "../api/problem.ts";
 import type { Log } from "../observability/log.ts";
 import { describeProblem, OperationError } from "../operations/operation.ts";
+import { escapeHidden } from "../runtime/control_characters.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { act } from "./act.tsx";
 import { ASSET_PAGES } from "./assets.ts";
 import { FailureCounts } from "./failure_counts.ts";
-import { count } from "./format.ts";
-import { ACT_PATH, NEXT_FIELD, ONCE_FIELD, OVERRIDE_FIELD } from "./forms.tsx";
+import { ACT_PATH } from "./forms.tsx";
 import { Document, Frame, type FrameFacts } from "./frame.tsx";
 import { LiveHub } from "./live.ts";
 import { LoginPage } from "./pages/login.tsx";
 import { PAGES } from "./pages/all.ts";
-import { jobPath } from "./lists.tsx";
 import {
   type Html,
+  HTML_HEADERS,
   type Page,
   type PagePart,
   type PageVisit,
@@ -40,7 +41,6 @@ export interface SiteOptions {
 }
 
 const LIVE_PATH = "/live";
-const HTML_HEADERS = { "content-type": "text/html; charset=utf-8", ...PAGE_HEADERS };
 const STREAM_HEADERS = {
   "content-type": "text/event-stream",
   "cache-control": "no-store, no-transform",
@@ -52,6 +52,7 @@ export function createSite(options: SiteOptions): Site {
   const { clock, log } = options, failures = new FailureCounts(options);
   const hub = new LiveHub({
     clock,
+    isGone: (error) => error instanceof OperationError && error.code === "not_found",
     onFailure: (page, error) => log.debug("console_page_failed", `Console: ${page} cannot be rendered`, { error }),
   });
   const factsOf = (caller: Caller | null): FrameFacts => ({
@@ -104,9 +105,11 @@ export function createSite(options: SiteOptions): Site {
     );
   };
   const answerStream = (stream: NonNullable<Page["streams"]>[string]) => async (call: SiteCall): Promise<Response> => {
+    if (call.request.method === "HEAD") return new Response(null, { headers: STREAM_HEADERS });
     if (!call.stay()) throw tooMany();
-    const visit = { ...visitOf(call, call.caller!), call, live: (_: string, shown: Html | null) => shown! };
-    const body = await streamSteps(stream(visit), (error) => {
+    const caller = call.caller!,
+      visit = { ...visitOf(call, caller), call, live: (_: string, shown: Html | null) => shown! };
+    const body = await streamSteps(whileValid(stream(visit), caller.isValid), (error) => {
       log.debug("console_part_failed", `Console: ${call.url.pathname} broke off`, { error });
       return [{ id: "trouble", how: "set", html: <Trouble error={error} /> as Html }];
     });
@@ -121,7 +124,7 @@ export function createSite(options: SiteOptions): Site {
     const body = await hub.watch({
       key: `${caller.actor.role} ${url.pathname}${url.search}`,
       render: () => renderSections(page, visitOf({ url, params }, caller)),
-    }, caller.isValid);
+    }, { isValid: caller.isValid, signal: call.signal });
     if (body === null) throw tooMany();
     return new Response(body, { headers: STREAM_HEADERS });
   };
@@ -163,6 +166,14 @@ function findPage(url: URL): { page: Page; url: URL; params: Record<string, stri
   return null;
 }
 
+/** Ends when the caller may not call any more: a browser that reads slowly can take hours. */
+async function* whileValid<Item>(items: AsyncIterable<Item>, isValid: () => boolean): AsyncGenerator<Item> {
+  for await (const item of items) {
+    if (!isValid()) return;
+    yield item;
+  }
+}
+
 function decode(text: string): string {
   try {
     return decodeURIComponent(text);
@@ -173,69 +184,6 @@ function decode(text: string): string {
 
 function tooMany(): Problem {
   return new Problem("unavailable", "Too many pages are open", { headers: { "retry-after": "5" } });
-}
-
-/** Runs the operation of a form, and says where to go. */
-async function act(call: SiteCall): Promise<Response> {
-  const form = await call.readForm(), operation = call.params.operation!, fields = fieldsOf(form);
-  const run = async () => {
-    const output = await call.runForm(operation, fields) as { readonly job?: unknown };
-    return { next: nextOf(output, String(fields.source ?? "")) };
-  };
-  let answer: unknown;
-  try {
-    answer = await call.runOnce(form.get(ONCE_FIELD), run);
-  } catch (error) {
-    const change = changeOf(error);
-    if (change === null || !call.request.headers.has("hx-request")) throw error;
-    return new Response(String(<Changed {...change} />), {
-      ...{ status: PROBLEMS.stale.status, headers: HTML_HEADERS },
-    });
-  }
-  const { next } = answer as { next: string | null };
-  const path = next ?? localPath(form.get(NEXT_FIELD));
-  return call.request.headers.has("hx-request")
-    ? new Response(null, { status: 200, headers: { "hx-redirect": path } })
-    : new Response(null, { status: 303, headers: { location: path } });
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function fieldsOf(form: URLSearchParams): Fields {
-  const fields: Record<string, unknown> = {};
-  for (const name of new Set(form.keys())) {
-    const values = form.getAll(name).filter((value) => value !== "");
-    if (values.length === 0) continue;
-    if (name === OVERRIDE_FIELD) fields.overrides = values.map((gate) => ({ gate, reason: form.get("reason") ?? "" }));
-    if (!name.startsWith("_")) fields[name] = values.length === 1 ? values[0]! : values;
-  }
-  return fields;
-}
-
-/** A plan is looked at first; a job is followed; a message that was edited is shown. */
-function nextOf(output: Readonly<Record<string, unknown>>, source: string): string | null {
-  const { job, replayJob } = output, asked = replayJob ?? job;
-  const id = typeof asked === "string" ? asked : (asked as { id?: string } | undefined)?.id;
-  return id === undefined ? null : jobPath({ source, id });
-}
-
-/** What a confirmation is refused with if the count has changed: the change that would have to be allowed. */
-function changeOf(error: unknown): { readonly message: string; readonly allow: number } | null {
-  if (!(error instanceof OperationError) || error.code !== "stale") return null;
-  const allow = error.problems.find(({ field }) => field === "allowChange")?.wanted.match(/\d+/)?.[0];
-  return allow === undefined ? null : { message: error.message, allow: Number(allow) };
-}
-
-/** Says what has changed, and offers to allow it: the button is of the form that was refused. */
-function Changed({ message, allow }: { message: string; allow: number }): Html {
-  return (
-    <div class="refusal">
-      <p>{message}</p>
-      <button class="btn" type="submit" name="allowChange" value={String(allow)}>
-        Allow a change of {count(allow)}, and go on
-      </button>
-    </div>
-  ) as Html;
 }
 
 function refuse(problem: Problem, { request, facts }: { request: Request; facts: FrameFacts }): Response {
@@ -263,7 +211,9 @@ function refuse(problem: Problem, { request, facts }: { request: Request; facts:
           <h2>{title}</h2>
           <Refusal problem={problem} />
           <p>
-            <a class="btn" href="/">Overview</a>
+            {status >= 500 && request.method === "GET" && (
+              <a class="btn go" href={url.pathname + url.search}>Try again</a>
+            )} <a class="btn" href="/">Overview</a>
           </p>
         </section>
       </Frame>
@@ -281,8 +231,8 @@ function Refusal({ problem }: { problem: Problem }): Html {
   const { message, problems } = problem;
   return (
     <div class="refusal">
-      {problems.length === 0 && <p>{message}</p>}
-      {problems.length > 0 && <ul>{problems.map((one) => <li>{describeProblem(one)}</li>)}</ul>}
+      {problems.length === 0 && <p>{escapeHidden(message)}</p>}
+      {problems.length > 0 && <ul>{problems.map((one) => <li>{escapeHidden(describeProblem(one))}</li>)}</ul>}
     </div>
   ) as Html;
 }

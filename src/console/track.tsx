@@ -21,7 +21,7 @@ const ACTIVITY: Readonly<Record<Explained["activity"], readonly [Mood, string]>>
 };
 
 /** The mood of a source. */
-export function moodOf({ activity }: Explained): Mood {
+function moodOf({ activity }: Explained): Mood {
   return ACTIVITY[activity][0];
 }
 

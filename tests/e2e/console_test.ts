@@ -256,12 +256,13 @@ testConsole(
     for (const scheme of ["light", "dark"] as const) {
       for (const width of [1440, 380]) {
         await using window = await console.open(browser, { role: "admin", scheme, width });
+        const { page } = window;
         for (const path of PAGES) {
-          await window.page.goto(console.url + path);
-          await window.page.waitForSelector("main h1", { state: "attached" });
-          const wide = Number(await window.page.evaluate("document.documentElement.scrollWidth - innerWidth"));
+          await page.goto(console.url + path);
+          await page.waitForSelector("main h1", { state: "attached" });
+          const wide = Number(await page.evaluate("document.documentElement.scrollWidth - innerWidth"));
           if (wide > 0) faults.push(`${path} at ${width}: ${wide} pixels too wide`);
-          faults.push(...(await findAxeFaults(window.page)).map((fault) => `${path}, ${scheme}, ${width}: ${fault}`));
+          faults.push(...(await findAxeFaults(page)).map((fault) => `${path}, ${scheme}, ${width}: ${fault}`));
         }
         assertQuiet(window);
       }
@@ -285,3 +286,40 @@ testConsole("says since when it is stale when its instance dies, and goes on at 
   await page.waitForSelector("#lamp:not(.off) >> text=live");
   assert.equal(await page.locator("body.stale").count(), 0);
 });
+
+testConsole("what a form is answered stays while the page is renewed; a plan that is gone is said", async (scene) => {
+  const { redis, console, browser } = scene, client = redis.client();
+  await using window = await console.open(browser, { path: "/messages?source=alerter&query=link" });
+  const { page } = window;
+  await plan(page, "Replay", "the link is up again");
+  await client.rpop(KEYS.dlqAlerter, 3);
+  await page.click("[data-confirm]");
+  await sees(page, "Allow a change of 3, and go on");
+  // A window that is shown again gets every live part anew: what was not rendered by the server is gone.
+  await page.evaluate(`(() => {
+    document.querySelector("#job-acts .acts").dataset.old = "1";
+    for (const hidden of [true, false]) {
+      Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }
+  })()`);
+  await page.waitForSelector("#job-acts .acts:not([data-old])");
+  assert.equal(await page.getByText("Allow a change of 3, and go on").count(), 1);
+  await client.del(...(await client.keys(`*:jobs:${page.url().split("/").at(-1)}*`)));
+  await sees(page, /is not a job of the source that is kept/);
+});
+
+testConsole(
+  "after a sleep of the computer, the page does not wait for a dead connection",
+  async ({ console, browser }) => {
+    await using window = await console.open(browser);
+    const { page } = window;
+    await page.clock.install();
+    await page.reload();
+    await page.waitForSelector("#lamp:not(.off) >> text=live");
+    const anew = page.waitForRequest(/\/live\?/);
+    await page.clock.fastForward(60_000);
+    await anew;
+    await page.waitForSelector("#lamp:not(.off) >> text=live");
+  },
+);

@@ -28,7 +28,7 @@
 
   // Live sections: what is marked data-live is kept as the server last said. Silent while nobody looks at the page.
   const lamp = $("#lamp");
-  let source = null, heardAtMs = Date.now(), isSignedOut = false;
+  let source = null, heardAtMs = Date.now(), openedAtMs = 0, isSignedOut = false;
   const isStale = () => Date.now() - heardAtMs > 8_000;
   function showLamp() {
     if (!lamp || !document.body.dataset.live) return;
@@ -42,8 +42,17 @@
       ? `as of ${since}, reconnecting`
       : "live";
   }
-  // What the reader has unfolded stays so.
-  const KEEPING = { beforeAttributeUpdated: (name, node) => name !== "open" || node.localName !== "details" };
+  // What the reader has unfolded stays so, and a form that is being sent, and what it was answered until it acts otherwise.
+  const KEEPING = {
+    beforeAttributeUpdated: (name, node) => name !== "open" || node.localName !== "details",
+    beforeNodeMorphed: (old, fresh) => {
+      if (old.localName === "form" && old.getAttribute("action") !== fresh.getAttribute?.("action")) {
+        $(".answer", old)?.replaceChildren();
+        return true;
+      }
+      return !old.matches?.("form.htmx-request, form > .answer:not(:empty)");
+    },
+  };
   function morph(id, html) {
     const old = document.getElementById(id);
     if (!old) return;
@@ -52,6 +61,9 @@
     localize(template.content);
     Idiomorph.morph(old, template.content, { morphStyle: "innerHTML", ignoreActiveValue: true, callbacks: KEEPING });
     htmx.process(old);
+    // A source that is new to the page has no sheets here.
+    const opens = $$("[popovertarget]", old).map((button) => button.getAttribute("popovertarget"));
+    if (opens.some((sheet) => !document.getElementById(sheet)) && !$("[popover]:popover-open")) location.reload();
   }
   function close() {
     source?.close();
@@ -61,6 +73,7 @@
     const path = document.body.dataset.live;
     if (!path || document.hidden || source) return;
     const opened = source = new EventSource(path);
+    openedAtMs = Date.now();
     opened.addEventListener("sections", (event) => {
       heardAtMs = Date.now();
       for (const [id, html] of Object.entries(JSON.parse(event.data))) morph(id, html);
@@ -88,7 +101,14 @@
   document.addEventListener("visibilitychange", () => document.hidden ? close() : open());
   addEventListener("pagehide", close);
   addEventListener("pageshow", (event) => event.persisted && open());
-  setInterval(showLamp, 1_000);
+  // After a sleep of the computer, a connection may be dead without an error.
+  function watch() {
+    showLamp();
+    if (!source || !isStale() || Date.now() - openedAtMs < 15_000) return;
+    close();
+    open();
+  }
+  setInterval(watch, 1_000);
 
   // Parts that take long come in steps: markup for an element, instead of what is in it or behind that.
   function follow(part) {

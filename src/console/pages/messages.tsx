@@ -31,6 +31,7 @@ import { MessageTable, NoRows, PageRows, Row, ROWS_ID, type TableFacts } from ".
 import { type MessagesView, pageInput, readView, viewPath } from "../messages_view.ts";
 import type { Html, Page, PageVisit } from "../page.ts";
 import { Empty, Trouble } from "../parts.tsx";
+import { isError, settle } from "../readings.ts";
 import type { Step } from "../steps.ts";
 import { LIST_WORDS } from "../verbs.ts";
 
@@ -66,15 +67,15 @@ async function renderMessages(visit: PageVisit): Promise<Html> {
   const [choice, shown, groups, panel] = await Promise.all([
     liveChoice(visit, { sources, view }),
     readShown(visit, view),
-    readGroups(visit, view),
+    settle(readGroups(visit, view)),
     renderPanel(visit, view),
   ]);
   return (
     <>
       {choice}
       <div class={`messages ${view.view}`}>
-        {groups instanceof Error ? <Trouble error={groups} /> : <GroupsCard view={view} found={groups} />}
-        <Listing visit={visit} view={view} shown={shown} groups={groups instanceof Error ? null : groups} />
+        {isError(groups) ? <Trouble error={groups} /> : <GroupsCard view={view} found={groups} />}
+        <Listing visit={visit} view={view} shown={shown} groups={isError(groups) ? null : groups} />
         <aside id="panel" class="card" aria-label="Message">{panel}</aside>
       </div>
       <div id="ask" popover="auto" class="sheet" role="dialog" aria-label="Plan">
@@ -135,15 +136,10 @@ function isInvalid(error: unknown): error is OperationError {
 }
 
 /** Counted at once if the list is short; else the browser follows. A list that cannot be grouped can still be shown. */
-async function readGroups(visit: PageVisit, view: MessagesView): Promise<FoundGroups | Error> {
-  try {
-    const total = await readDepth(visit, view.source, view.list);
-    if (total > COUNTED_AT_ONCE && !view.wait) return { groups: [], scanned: 0, total, sampled: false };
-    return (await readSteps(countGroups(visit, view), true)).at(-1)!;
-  } catch (error) {
-    if (error instanceof OperationError) return error;
-    throw error;
-  }
+async function readGroups(visit: PageVisit, view: MessagesView): Promise<FoundGroups> {
+  const total = await readDepth(visit, view.source, view.list);
+  if (total > COUNTED_AT_ONCE && !view.wait) return { groups: [], scanned: 0, total, sampled: false };
+  return (await readSteps(countGroups(visit, view), true)).at(-1)!;
 }
 
 /** The search, its rows, and what can be done with them. */

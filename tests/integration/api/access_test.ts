@@ -13,6 +13,7 @@ import { DLQ } from "../../../testkit/engine.ts";
 import { MARK, PLANTED } from "../../../testkit/planted_secrets.ts";
 import { shareRedis } from "../../../testkit/redis.ts";
 import { startServed } from "../../../testkit/served.ts";
+import { waitUntil } from "../../../testkit/wait.ts";
 import { TestClock } from "../../../testkit/test_clock.ts";
 
 const server = shareRedis();
@@ -146,9 +147,11 @@ Deno.test("keys: a changed file counts at once; an unusable one keeps the keys; 
   assert.equal(await status("short"), 401);
 });
 
-Deno.test("sessions: end after eight hours, at the logout, and with a changed role of the key", async () => {
+const BY_PROXY = { "x-proxy-secret": "proxy-secret-0123456789", "x-user": "ann", "x-groups": "noc" };
+
+Deno.test("sessions: end after eight hours with their streams, at the logout, and with a changed role of the key", async () => {
   const clock = new TestClock();
-  await using api = start({ clock }).api;
+  await using api = start({ clock, proxy: PROXY }).api;
   const session = await logIn(api, operator);
   const ask = () => api.ask("PUT", "/api/v1/thing", { headers: { ...session, ...SAME } });
   assert.equal((await ask()).status, 200);
@@ -159,7 +162,15 @@ Deno.test("sessions: end after eight hours, at the logout, and with a changed ro
   assert.equal(out.status, 204);
   assert.match(out.headers.get("set-cookie")!, /Max-Age=0/);
   assert.equal((await api.ask("POST", "/logout", { headers: session })).status, 403);
+  const isOver = { session: false, proxy: false }, leaving = new AbortController(), { signal } = leaving;
+  for (const [by, headers] of [["session", session], ["proxy", BY_PROXY]] as const) {
+    const { body, status } = await api.open("GET", "/api/v1/events", { headers, signal });
+    assert.equal(status, 200, by);
+    void body!.pipeTo(new WritableStream()).then(() => isOver[by] = true, () => {});
+  }
   await clock.advance(8 * 3_600_000);
+  await waitUntil(() => isOver.session && isOver.proxy, { what: "the streams end too" });
+  leaving.abort();
   const late = await ask();
   assert.deepEqual([late.status, late.json.detail], [401, "The session has ended: log in again"]);
 });
@@ -209,7 +220,7 @@ const PROXY = {
 };
 
 Deno.test("proxy: is believed from its addresses only, whatever the secret, and keys from anywhere", async () => {
-  const headers = { "x-proxy-secret": "proxy-secret-0123456789", "x-user": "ann", "x-groups": "noc" };
+  const headers = BY_PROXY;
   const cases: readonly (readonly [addresses: readonly string[], status: number])[] = [
     [["127.0.0.1"], 200],
     [["10.0.0.0/8", "127.0.0.0/8"], 200],

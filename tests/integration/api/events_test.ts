@@ -94,8 +94,14 @@ Deno.test("events: Last-Event-ID continues; one that is not known starts again",
 
 Deno.test("events: end when the key is revoked and when the service stops; are bounded", async () => {
   const { api } = start({ mostEventClients: 2 });
-  const [one, two] = [await follow(api, { key: operator }), await follow(api)];
-  assert.equal((await api.ask("GET", "/api/v1/events", { key: viewer })).status, 503);
+  const one = await follow(api, { key: operator });
+  assert.equal(
+    (await api.ask("GET", "/api/v1/events", { key: operator })).status,
+    503,
+    "half of the places are for others",
+  );
+  const two = await follow(api);
+  assert.equal((await api.ask("GET", "/api/v1/events", { key: TEST_KEYS.admin })).status, 503, "no place is left");
   api.keys = { ok: true, keys: entriesOf({ viewer }) };
   await waitUntil(() => one.seen.isOver, { what: "the stream of the revoked key has ended" });
   assert.equal(two.seen.isOver, false);

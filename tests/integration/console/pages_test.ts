@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { TEST_KEYS } from "../../../testkit/api.ts";
 import { DLQ } from "../../../testkit/engine.ts";
-import { shareRedis } from "../../../testkit/redis.ts";
+import { shareRedis, startRedis } from "../../../testkit/redis.ts";
 import { type Served, startServed } from "../../../testkit/served.ts";
 import { waitUntil } from "../../../testkit/wait.ts";
 
@@ -139,5 +139,19 @@ Deno.test("live parts: the stream begins with every live part of the page, rende
     gone.abort();
     const sections = JSON.parse(/data: (.*)\n/.exec(text)![1]!);
     assert.deepEqual(Object.keys(sections), [...ids], path);
+  }
+});
+
+Deno.test("pages: while Redis is away, each says so in words of ours, and offers to try again", async () => {
+  const redis = await startRedis();
+  await redis.client().lpush(DLQ, JSON.stringify({ hostname: "h", message: "m" }));
+  await using service = await startServed(redis, { enabled: false });
+  await redis.stop();
+  await waitUntil(async () => (await open(service, "/jobs")).status === 503, { what: "the service notices" });
+  for (const [path] of [...PAGES, ["/jobs"], ["/messages"], ["/messages?query=m"]] as const) {
+    const { status, text } = await open(service, path);
+    assert.ok([200, 503].includes(status), `${path}: ${status}`);
+    assert.doesNotMatch(text, /enableOfflineQueue|writeable|ECONNREFUSED|That is a bug/i, path);
+    if (status === 503) assert.match(text, /Redis[^<]*<[^]*Try again<\/a>/, path);
   }
 });
