@@ -52,7 +52,7 @@ export class Fleet implements AsyncDisposable {
   }
 
   /** Ports of each. */
-  async ports(): Promise<{ name: string; health: number; metrics: number; api: number | null }[]> {
+  async ports(): Promise<{ name: string; health: number; metrics: number; api?: number }[]> {
     return await Promise.all(this.#members.map(async ({ name, service }) => ({ name, ...await service.ports() })));
   }
 

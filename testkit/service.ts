@@ -33,8 +33,8 @@ export interface Service extends AsyncDisposable {
   readonly stderr: readonly string[];
   /** Resolves when it has ended and all its output has arrived. */
   readonly exit: Promise<Exit>;
-  /** Waits (default 10 s) for its log line `listening`. Rejects with its output if it ends first. `api` `null`: not open. */
-  ports(options?: { timeoutMs?: number }): Promise<{ health: number; metrics: number; api: number | null }>;
+  /** Waits (default 10 s) for its log line `listening`. Rejects with its output if it ends first. No `api`: it is not open. */
+  ports(options?: { timeoutMs?: number }): Promise<{ health: number; metrics: number; api?: number }>;
   /** Waits (default 10 s) for a line on either stream. Rejects with its output if it ends first. */
   waitForLine(matches: RegExp | ((line: string) => boolean), options?: { timeoutMs?: number }): Promise<string>;
   /** Log lines so far that carry this event. */
@@ -110,15 +110,12 @@ class StartedService implements Service {
     return this.#child.pid;
   }
 
-  async ports(options?: { timeoutMs?: number }): Promise<{ health: number; metrics: number; api: number | null }> {
+  async ports(options?: { timeoutMs?: number }): Promise<{ health: number; metrics: number; api?: number }> {
     await this.waitForLine((line) => parseLog(line)?.event === "listening", options);
     const [listening] = this.events("listening");
-    const { health_port, metrics_port, api_port = null } = listening ?? {};
-    return {
-      health: Number(health_port),
-      metrics: Number(metrics_port),
-      api: api_port === null ? null : Number(api_port),
-    };
+    const { health_port, metrics_port, api_port } = listening ?? {};
+    const api = api_port === undefined ? {} : { api: Number(api_port) };
+    return { health: Number(health_port), metrics: Number(metrics_port), ...api };
   }
 
   waitForLine(

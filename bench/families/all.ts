@@ -1,6 +1,7 @@
 /** Every family, in the order of the report. */
 import type { Family } from "../harness/family.ts";
 import { BYSTANDER } from "./bystander.ts";
+import { CONSOLE } from "./console.ts";
 import { DRAIN } from "./drain.ts";
 import { HEALED } from "./healed.ts";
 import { MICRO } from "./micro.ts";
@@ -20,5 +21,6 @@ export const FAMILIES: readonly Family[] = [
   HEALED,
   OPERATE,
   OPERATE_JOBS,
+  CONSOLE,
   MICRO,
 ];

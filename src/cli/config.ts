@@ -38,7 +38,7 @@ Examples:
         : whole;
       const { dotEnvPath, settings, sources, warnings } = report;
       if (isChosen && settings.length === 0) {
-        writeErr(`error: no setting begins with ${names.join(", ")}\n`);
+        writeErr(`error: no setting begins with ${names.map(showName).join(", ")}\n`);
         context.exitCode = EXIT.usage;
         return;
       }
@@ -49,4 +49,9 @@ Examples:
       for (const source of sources) writeOut(`${formatSource(source)}\n`);
       for (const warning of warnings) writeErr(`warning: ${warning}\n`);
     });
+}
+
+/** What cannot be the name of a setting may be a secret in the wrong place. */
+function showName(name: string): string {
+  return /^[A-Z][A-Z0-9_]{0,63}$/.test(name) ? name : "[not shown: no name of a setting]";
 }

@@ -24,9 +24,12 @@ export async function printAnswer(
   return judge(answer);
 }
 
-/** The items of the answer's only list, else the answer itself. */
+/** The items of the answer's only list of things, else the answer itself. A list of texts, such as names of columns, says about them. */
 function itemsOf(answer: unknown): readonly unknown[] {
-  const lists = Object.values(answer as object).filter(Array.isArray);
+  const isThing = (item: unknown) => typeof item === "object" && item !== null;
+  const lists = Object.values(answer as object).filter((value): value is unknown[] =>
+    Array.isArray(value) && value.every(isThing)
+  );
   return lists.length === 1 ? lists[0]! : [answer];
 }
 

@@ -279,7 +279,7 @@ const ARGUMENTS: readonly (readonly [args: readonly string[], tells: RegExp])[] 
   [["once", `--${PLANTED.misplaced}`], /unknown option/],
   [["once", "--source", PLANTED.moogApiKey], /Unknown source/],
   [["once", `--json=${PLANTED.moogApiKey}`], /--json/],
-  [["config", PLANTED.moogApiKey], /too many arguments|unknown/],
+  [["config", PLANTED.moogApiKey], /no setting begins with/],
   [["health", PLANTED.moogApiKey], /too many arguments|unknown/],
   [["version", "--json", PLANTED.moogApiKey], /too many arguments|unknown/],
   [["help", PLANTED.misplaced], /./],
