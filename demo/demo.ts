@@ -18,8 +18,8 @@ import {
 } from "./screen.ts";
 import { EXIT, runInterruptible } from "../scripts/program.ts";
 import { createConsoleKey, makeLoginLink } from "./console.ts";
-import { openStage, type Stage } from "./stage.ts";
-import { keepFeeding } from "./stay.ts";
+import { LEASE_SECONDS, openStage, serviceEnvironment, type Stage } from "./stage.ts";
+import { keepFeeding, openIncident } from "./stay.ts";
 
 const MIN_MESSAGES = 50, MAX_MESSAGES = 400;
 /** For how long Moogsoft is down at first. */
@@ -34,7 +34,6 @@ const POISON_EVERY = 8;
 const MAX_SECONDS = 300;
 /** The leader is killed once this share of the messages is delivered. */
 const KILL_SHARE = 0.65;
-const LEASE_SECONDS = 5;
 const MAX_REPLICAS = 5;
 
 const HELP = `Shows the service at work: own Redis, stand-ins for Moogsoft and the alerter, an account at the end.
@@ -42,7 +41,7 @@ const HELP = `Shows the service at work: own Redis, stand-ins for Moogsoft and t
 Usage: deno task demo [--stay] [--messages N] [--seed N] [--replicas N] [--kill-leader]
 
   --stay         goes on with one incident after another until Ctrl-C, slowly enough to look around in the console
-
+                 (its messages are its own; the hour before is made up)
   --messages N   dead letters in all, ${MIN_MESSAGES} to ${MAX_MESSAGES} (default 300)
   --seed N       other messages (default 1)
   --replicas N   instances of the service, 1 to ${MAX_REPLICAS} (default 1, with --kill-leader 3): one leads
@@ -134,18 +133,12 @@ async function play(options: Options, signal: AbortSignal): Promise<number> {
 
 /** One incident after another, until the signal. */
 async function playOn({ seed, replicas }: Options, signal: AbortSignal): Promise<number> {
-  await using stage = await openStage(signal);
-  const key = createConsoleKey(), env = { ...serviceEnvironment(stage), ...UNHURRIED, ...key.env };
-  await using fleet = await Fleet.start(replicas, { cwd: stage.dir, env });
-  const services = await fleet.ports();
-  console.log(formatStay({ link: await makeLoginLink(services[0]!.api!, key.text), key: key.text }));
-  const gone = Promise.race([stage.alerter.running, fleet.watch()]);
+  await using incident = await openIncident({ seed, replicas, signal });
+  const { stage, key, gone } = incident;
+  console.log(formatStay({ link: await incident.makeLink(), key }));
   await Promise.race([keepFeeding(stage, { seed, signal, tell: (remark) => console.log(formatRemark(remark)) }), gone]);
   return EXIT.good;
 }
-
-/** Some 15 messages a second, so that a backlog can be watched. */
-const UNHURRIED = { REMEDIATION_BATCH_SIZE: "30", REMEDIATION_INTERVAL: "2", LOG_LEVEL: "INFO" };
 
 /**
  * What lies there from the start, and what comes later. Poison is among the first (every {@link POISON_EVERY}-th). The later messages
@@ -160,20 +153,6 @@ function splitLate(letters: readonly DeadLetter[]): { backlog: DeadLetter[]; lat
 
 function isPoison({ kind }: DeadLetter): boolean {
   return kind === "poison";
-}
-
-/** What differs from the defaults; the pace stays as it is shipped. */
-function serviceEnvironment(stage: Stage): Record<string, string> {
-  return {
-    REDIS_URL: stage.redisUrl,
-    MOOG_WEBHOOK_URL: stage.moog.url,
-    MOOG_HEALTH_CACHE_SECONDS: "1",
-    REMEDIATION_INTERVAL: "1",
-    REMEDIATION_BATCH_SIZE: "0",
-    LOG_LEVEL: "DEBUG",
-    LOG_JSON_ENABLED: "true",
-    REMEDIATION_LEASE_DURATION: String(LEASE_SECONDS),
-  };
 }
 
 /** The messages that fail later, in their order, and behind them any number of healthy ones. */

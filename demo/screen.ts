@@ -60,7 +60,7 @@ export function formatConsole(link: string): string {
 export function formatStay({ link, key }: { link: string; key: string }): string {
   return [
     "mutt-remediation at work: the real service on a Redis of its own. Moogsoft and the alerter are stand-ins.",
-    "Incidents go on until Ctrl-C.",
+    "Incidents go on until Ctrl-C. The hour before is made up, all else is real.",
     "",
     "Open the console (the link logs in once):",
     `  ${link}`,

@@ -6,8 +6,13 @@ import type { DeadLetter } from "../testkit/mutt/dead_letters.ts";
 import { KEYS } from "../testkit/mutt/keys.ts";
 import { type MockMoog, startMockMoog } from "../testkit/mutt/mock_moog.ts";
 import { closeRedis, openRedis, type Worker } from "../testkit/mutt/worker.ts";
+import { historyKey } from "../src/redis/keys.ts";
 import type { Found } from "./account.ts";
 import { PROCESSING, startDemoAlerter } from "./alerter.ts";
+import type { PastSample } from "./past.ts";
+
+/** Lease of the service in the demo: how long a killed leader is waited for. */
+export const LEASE_SECONDS = 5;
 
 /** Lengths of the lists at one instant, and what the consumer accepted so far. */
 export interface Depths {
@@ -27,6 +32,8 @@ export interface Stage extends AsyncDisposable {
   readonly alerter: Worker;
   /** Puts dead letters into the dead-letter queue, oldest first. */
   put(letters: readonly DeadLetter[]): Promise<void>;
+  /** Writes the past of the dead-letter queue's history, oldest first. */
+  recall(samples: readonly PastSample[]): Promise<void>;
   measure(): Promise<Depths>;
   /** Everything that is anywhere. Stop who moves it first. */
   collect(): Promise<Found>;
@@ -55,14 +62,38 @@ export async function openStage(signal: AbortSignal): Promise<Stage> {
   return {
     ...{ redisUrl: server.url, dir: server.dir, moog, alerter },
     put: (letters) => put(redis, letters),
+    recall: (samples) => recall(redis, samples),
     measure: async () => ({ ...await measure(redis), delivered: books.delivered.length }),
     collect: () => collect(redis, books),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
+/** Variables of the service that differ from the defaults; the pace stays as it is shipped. */
+export function serviceEnvironment(stage: Stage): Record<string, string> {
+  return {
+    REDIS_URL: stage.redisUrl,
+    MOOG_WEBHOOK_URL: stage.moog.url,
+    MOOG_HEALTH_CACHE_SECONDS: "1",
+    REMEDIATION_INTERVAL: "1",
+    REMEDIATION_BATCH_SIZE: "0",
+    LOG_LEVEL: "DEBUG",
+    LOG_JSON_ENABLED: "true",
+    REMEDIATION_LEASE_DURATION: String(LEASE_SECONDS),
+  };
+}
+
 async function put(redis: Redis, letters: readonly DeadLetter[]): Promise<void> {
   if (letters.length > 0) await redis.lpush(KEYS.dlqAlerter, ...letters.map(({ payload }) => Buffer.from(payload)));
+}
+
+/** The ids of the stream are the times. */
+async function recall(redis: Redis, samples: readonly PastSample[]): Promise<void> {
+  const writing = redis.pipeline();
+  for (const { atMs, fields } of samples) {
+    writing.xadd(historyKey(KEYS.dlqAlerter), `${atMs}-0`, ...Object.entries(fields).flat());
+  }
+  for (const [error] of await writing.exec() ?? []) if (error) throw error;
 }
 
 /** In one transaction: a message on its way from one list to another is counted once. */

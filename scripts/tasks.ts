@@ -16,6 +16,7 @@ const TASKS: Record<string, Task> = {
   simulate: async (args) => await (await import("../demo/simulator/simulate.ts")).runSimulation(args),
   bench: async (args) => await (await import("../bench/run.ts")).runBench(args),
   dev: async (args) => await (await import("./dev.ts")).runDev(args),
+  screenshot: async () => await (await import("./screenshot.ts")).runScreenshot(),
   test: async () => await checkTypes() || await needRedis() || await testAll(),
   "test:unit": () => runSuites([SUITES.unit]),
   "test:long": async () => await needRedis() || await runSuites([SUITES.long]),

@@ -1,7 +1,7 @@
 /** Renders Kubernetes objects and checks the references between them. */
 import type { IPrometheusRule, IServiceMonitor } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1";
 import type { IDeployment } from "kubernetes-models/apps/v1";
-import type { INetworkPolicy } from "kubernetes-models/networking.k8s.io/v1";
+import type { IIngress, INetworkPolicy } from "kubernetes-models/networking.k8s.io/v1";
 import type { IPodDisruptionBudget } from "kubernetes-models/policy/v1";
 import type { IConfigMap, IContainer, IPodSpec, ISecret, IService, IServiceAccount } from "kubernetes-models/v1";
 import { DEFAULT_SETTINGS, knownVariables } from "../src/config/fields.ts";
@@ -10,6 +10,7 @@ import { DEFAULT_SETTINGS, knownVariables } from "../src/config/fields.ts";
 export type KubeObject =
   | IConfigMap
   | IDeployment
+  | IIngress
   | INetworkPolicy
   | IPodDisruptionBudget
   | ISecret

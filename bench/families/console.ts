@@ -110,11 +110,11 @@ async function measurePaint(console: TestConsole): Promise<number | null> {
   const browser = canBrowse() ? await openBrowser() : null;
   if (browser === null) return null;
   try {
-    await using window = await console.open(browser);
+    await using opened = await console.open(browser);
     const times: number[] = [];
     for (let i = 0; i < 5; i++) {
-      await window.page.goto(`${console.url}/`);
-      const paint = await waitUntil(async () => await window.page.evaluate(FIRST_PAINT) ?? undefined, {
+      await opened.page.goto(`${console.url}/`);
+      const paint = await waitUntil(async () => await opened.page.evaluate(FIRST_PAINT) ?? undefined, {
         ...{ what: "the page is painted", timeoutMs: 30_000 },
       });
       times.push(Number(paint));

@@ -232,7 +232,9 @@ function toError({ code = "", title = "", detail = "", problems = [], correlatio
     if (wanted.startsWith("at ")) return `${name} ${escapeHidden(JSON.stringify(value))}: ${wanted}`;
     return value === null ? `${name}: ${wanted}` : `${name} ${escapeHidden(JSON.stringify(value))} is not ${wanted}`;
   });
-  const text = problems.length > 1
+  const text = code !== "invalid"
+    ? `${escapeHidden(detail)}${flags.length > 0 ? ` (${flags.join("; ")})` : ""}`
+    : problems.length > 1
     ? `${title}:\n${flags.map((one) => `  ${one}`).join("\n")}`
     : flags[0] ?? escapeHidden(detail);
   const trace = code === "internal" ? ` (correlation id ${id})` : "";

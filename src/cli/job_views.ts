@@ -1,4 +1,5 @@
 /** How plans and jobs look to people. */
+import { LIST_WORDS, type ListName } from "../message/source_policy.ts";
 import { describeDuration } from "../lifecycle/outage_log.ts";
 import { type Cell, formatBytes, formatCount, formatNumber, formatTable, paint, textOf } from "./table.ts";
 
@@ -7,7 +8,7 @@ export interface Job {
   readonly id: string;
   readonly source: string;
   readonly verb: string;
-  readonly list: string;
+  readonly list: ListName;
   readonly status: "planned" | "running" | "paused" | "done" | "cancelled" | "failed";
   readonly query: string;
   readonly planned: number;
@@ -100,9 +101,9 @@ export function viewPlan({ job, plan }: { readonly job: Job; readonly plan: Plan
     scanned > 0
       ? `${paint("bold", verb)} of ${formatCount(count, "message")} (${formatBytes(bytes)}) out of ${
         formatNumber(scanned)
-      } in the ${list} of ${textOf(source)}`
+      } in the ${LIST_WORDS[list]} of ${textOf(source)}`
       // It takes them from what a job kept.
-      : `${paint("bold", verb)} of ${formatCount(count, "message")}, ${list} of ${textOf(source)}`,
+      : `${paint("bold", verb)} of ${formatCount(count, "message")}, ${LIST_WORDS[list]} of ${textOf(source)}`,
     ...(oversize > 0 ? [`${formatCount(oversize, "message")} too large to be read: they stay`] : []),
     ...describeReasons(plan),
     ...describeTime(plan),

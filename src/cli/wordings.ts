@@ -27,9 +27,12 @@ const GIVEN: Readonly<Record<string, Given>> = {
   groups: { words: "LIST groups", args: ["query"], examples: ["dlq groups", "dlq groups 'age:>1h'"] },
   search: { words: "LIST search", args: ["query"], examples: ["dlq search 'reason:poison host:core-fra-1'"] },
   export: { examples: ["export --list dead > dead.jsonl", "export --raw --query reason:poison > poison.jsonl"] },
-  import: { args: ["file"], examples: ["import dead.jsonl --reason 'back again'", "import - < dead.jsonl"] },
+  import: {
+    args: ["file"],
+    examples: ["import dead.jsonl --reason 'back again'", "import - --reason 'from another pipeline' < dead.jsonl"],
+  },
   edit: { args: ["id"], examples: ["edit m_0123456789abcdef --payload @corrected.json --reason 'wrong host name'"] },
-  journal: { examples: ["journal --message m_0123456789abcdef", "journal --kind audit --json"] },
+  journal: { examples: ["journal --message m_0123456789abcdef", "journal --journals audit --json"] },
   log: { examples: ["log --level WARNING", "log --event moog_health"] },
   return_oversize: {
     words: "oversize return",
@@ -37,6 +40,7 @@ const GIVEN: Readonly<Record<string, Given>> = {
   },
   verify: { words: "journal verify" },
   pause: { examples: ["pause --for 30m --reason 'Moogsoft is being upgraded'"] },
+  release: { examples: ["release --reason 'the alerter is repaired'"] },
   replay_now: { words: "replay" },
   redrive: { examples: ["redrive --query 'group:g_0123456789ab' --reason 'bug fixed' --yes"] },
   bury: { examples: ["bury --query 'host:lab-*' --reason 'a test'"] },
@@ -50,7 +54,7 @@ const GIVEN: Readonly<Record<string, Given>> = {
   jobs_pause: { args: ["id"] },
   jobs_resume: { args: ["id"] },
   jobs_cancel: { args: ["id"] },
-  jobs_undo: { args: ["id"] },
+  jobs_undo: { args: ["id"], examples: ["jobs undo ID --reason 'wrong query'"] },
 };
 
 /** Operations with a command written by hand. */

@@ -1,4 +1,5 @@
 /** Groups, jobs and entries of the journal as lists. Pure. */
+import { LIST_WORDS } from "../message/source_policy.ts";
 import type { Role } from "../config/api_keys.ts";
 import { Bar, Spark } from "./charts.tsx";
 import { count, plural, rate, span } from "./format.ts";
@@ -6,7 +7,7 @@ import { Act, mayDo } from "./forms.tsx";
 import type { Html } from "./page.ts";
 import { Chip, Empty, Foreign, Masked, type Mood, ReasonChip, Time } from "./parts.tsx";
 import type { FoundGroup, JournalEntry, ShownJob } from "./readings.ts";
-import { JOB_NAMES, LIST_WORDS } from "./verbs.ts";
+import { JOB_NAMES } from "./verbs.ts";
 
 /** Address of the messages that a group holds. */
 export function groupPath({ source, list, group }: Pick<FoundGroup, "source" | "list" | "group">): string {

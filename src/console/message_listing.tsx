@@ -2,13 +2,13 @@
 import type { Role } from "../config/api_keys.ts";
 import { QUERY_FIELDS } from "../message/query.ts";
 import { MAX_QUERY_CHARACTERS } from "../message/query_syntax.ts";
-import { DEAD_REASONS, LIST_NAMES, type ListName } from "../message/source_policy.ts";
+import { DEAD_REASONS, LIST_NAMES, LIST_WORDS, type ListName } from "../message/source_policy.ts";
 import { count } from "./format.ts";
 import { mayDo, Opener, Sheet } from "./forms.tsx";
 import type { FoundMessages } from "./message_search.ts";
 import { type MessagesView, MOST_FOUND_ROWS, viewPath } from "./messages_view.ts";
 import type { Html } from "./page.ts";
-import { LIST_WORDS, VERBS } from "./verbs.ts";
+import { VERBS } from "./verbs.ts";
 
 /** Elements that the steps of a search fill. */
 export const FOUND_ID = "found", VERBS_ID = "verbs", FOOT_ID = "foot";

@@ -1,4 +1,5 @@
 /** The parts of the page of messages that have addresses of their own. */
+import { LIST_WORDS } from "../message/source_policy.ts";
 import { OVERRIDABLE_GATES } from "../operations/job_plan.ts";
 import { browse } from "../operations/browse.ts";
 import { explain } from "../operations/explain.ts";
@@ -12,7 +13,7 @@ import { MessagePanel, PanelTrouble } from "./message_panel.tsx";
 import { PageRows } from "./message_table.tsx";
 import { type MessagesView, pageInput, readView } from "./messages_view.ts";
 import type { Html, PagePart, PageVisit } from "./page.ts";
-import { LIST_WORDS, VERBS, type VerbWords } from "./verbs.ts";
+import { VERBS, type VerbWords } from "./verbs.ts";
 
 /** Entries of the journal in the panel. */
 const MOST_ENTRIES = 10;

@@ -1,4 +1,5 @@
 /** What a job would do, before anything moves. Pure. */
+import { LIST_WORDS } from "../message/source_policy.ts";
 import type { JobOutput } from "../operations/found_job.ts";
 import { Bar } from "./charts.tsx";
 import { bytes, count, plural, rate, span } from "./format.ts";
@@ -7,7 +8,6 @@ import { viewPath } from "./messages_view.ts";
 import type { Html } from "./page.ts";
 import { Chip, Foreign, Masked, ReasonChip, Time } from "./parts.tsx";
 import type { ShownJob } from "./readings.ts";
-import { LIST_WORDS } from "./verbs.ts";
 
 /** A plan as it was shown to who made it. */
 export type ShownPlan = NonNullable<JobOutput["plan"]>;

@@ -50,6 +50,3 @@ export const JOB_NAMES: Readonly<Record<ShownJob["verb"], string>> = {
   ...{ redrive: "Replay", bury: "Dead-letter", revive: "Revive", purge: "Purge" },
   ...{ edit: "Edit", import: "Import", undo: "Undo" },
 };
-
-/** Name of a list. */
-export const LIST_WORDS: Readonly<Record<ListName, string>> = { dlq: "DLQ", dead: "dead list", target: "target" };

@@ -12,6 +12,8 @@ export type DeadReason = (typeof DEAD_REASONS)[number];
 export const LIST_NAMES = ["dlq", "dead", "target"] as const;
 /** One of {@link LIST_NAMES}. */
 export type ListName = (typeof LIST_NAMES)[number];
+/** What people call each list. */
+export const LIST_WORDS: Readonly<Record<ListName, string>> = { dlq: "DLQ", dead: "dead list", target: "target" };
 
 /** The top-level member with this service's stamp. */
 export const REMEDIATION_MEMBER = "_remediation";

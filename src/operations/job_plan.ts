@@ -1,4 +1,5 @@
 /** Plans the jobs of operators: what would happen, before anything does. */
+import { LIST_WORDS } from "../message/source_policy.ts";
 import Type, { type Static } from "typebox";
 import { GATE_NAMES, hasTrait } from "../gates/gate.ts";
 import { JOB_LISTS, type JobList, type JobVerb } from "../cycle/running_job.ts";
@@ -128,7 +129,10 @@ export async function planSelected(
   if (census.count === 0) {
     const rest = census.oversize + census.ofOthers;
     const why = rest === 0 ? "" : ` that a job can take (${describeRest(census)})`;
-    throw new OperationError("conflict", `no message of the ${list} of source ${setup.policy.name} matches${why}`);
+    throw new OperationError(
+      "conflict",
+      `no message of the ${LIST_WORDS[list]} of source ${setup.policy.name} matches${why}`,
+    );
   }
   return await storePlan(context, {
     ...{ verb, watermark, planned: census.count, reason, overrides, undoes: null },

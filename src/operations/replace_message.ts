@@ -1,4 +1,5 @@
 /** Replaces one message of a running source in its place: what an edit and its undo share. */
+import { LIST_WORDS } from "../message/source_policy.ts";
 import type { JobList } from "../cycle/running_job.ts";
 import { MAX_OPERATOR_NAME, toLine } from "../cycle/pause.ts";
 import { type JobResult, plannedFields } from "../jobs/job.ts";
@@ -100,7 +101,10 @@ export async function findMessage(
   const row = await lists.find(list, id, { signal, ...near === undefined ? {} : { near } });
   if (row === null) {
     const where = near === undefined ? "" : ` near place ${near}: the list has moved on, or the message has left it`;
-    throw new OperationError("not_found", `message ${id} is not in the ${list} of source ${policy.name}${where}`);
+    throw new OperationError(
+      "not_found",
+      `message ${id} is not in the ${LIST_WORDS[list]} of source ${policy.name}${where}`,
+    );
   }
   if (row.bytes === null) {
     throw new OperationError(

@@ -8,7 +8,7 @@ import { explainStamp } from "../message/explain_stamp.ts";
 import { Mask } from "../message/mask.ts";
 import { prettyJson } from "../message/pretty.ts";
 import { readMessage } from "../message/read_message.ts";
-import type { ListName } from "../message/source_policy.ts";
+import { LIST_WORDS, type ListName } from "../message/source_policy.ts";
 import type { ListRow } from "../redis/list_reader.ts";
 import { escapeHidden } from "../runtime/control_characters.ts";
 import type { DryVerdict } from "../replay/source_replay.ts";
@@ -87,7 +87,10 @@ async function showMessage(context: LookContext, input: ShowInput): Promise<Show
   const row = await lists.find(list, id, { signal: context.signal, ...near === undefined ? {} : { near } });
   if (row === null) {
     const where = near === undefined ? "" : ` near place ${near}: the list has moved on, or the message has left it`;
-    throw new OperationError("not_found", `message ${id} is not in the ${list} of source ${policy.name}${where}`);
+    throw new OperationError(
+      "not_found",
+      `message ${id} is not in the ${LIST_WORDS[list]} of source ${policy.name}${where}`,
+    );
   }
   if (raw) await recordRaw(context, input);
   const view = createListViewer(source, { list, nowMs: context.clock.nowMs() })(row);

@@ -1,6 +1,7 @@
 /**
  * How each verb is undone: one table from verb to the plan of its undo. `JobRunner` looks up the same verb (`undoes.verb`) to run it.
  */
+import { LIST_WORDS } from "../message/source_policy.ts";
 import type { JobList, JobVerb } from "../cycle/running_job.ts";
 import type { Job } from "../jobs/job.ts";
 import { JOB_EXPIRES_MS } from "../jobs/job_store.ts";
@@ -93,7 +94,7 @@ async function planUnpurge({ source, job: { id, selection, result, endedAtMs } }
   const until = endedAtMs === null ? "" : ` This is possible until ${toIso(endedAtMs + JOB_EXPIRES_MS)}`;
   return {
     ...{ selection, isSweep: false, count },
-    brings: `${count} messages of the trash go back to the oldest end of the ${list}, in order.${until}`,
+    brings: `${count} messages of the trash go back to the oldest end of the ${LIST_WORDS[list]}, in order.${until}`,
     cannot: count < trashed ? [`${trashed - count} of ${trashed} messages were brought back before`] : [],
   };
 }

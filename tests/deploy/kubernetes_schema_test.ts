@@ -69,6 +69,7 @@ async function findBadMembers(objects: readonly KubeObject[]): Promise<string> {
 const FILES = [
   MANIFEST,
   "k8s/secret-example.yaml",
+  "k8s/ingress-example.yaml",
   "k8s/components/monitoring/servicemonitor.yaml",
   "k8s/components/monitoring/prometheusrule.yaml",
 ];

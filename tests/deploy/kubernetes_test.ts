@@ -82,6 +82,26 @@ Deno.test({
   },
 });
 
+Deno.test("k8s/ingress-example.yaml: leads to the API of the Service, and lets the controller reach the pods", () => {
+  const example = readYaml<KubeObject>("k8s/ingress-example.yaml");
+  const service = pick(MANIFEST_OBJECTS, "Service"), { container, labels } = podOf(MANIFEST_OBJECTS);
+  const backends = pick(example, "Ingress").spec!.rules!.flatMap(({ http }) =>
+    http!.paths.map(({ backend }) => backend)
+  );
+  assert.deepEqual(backends, [{ service: { name: service.metadata!.name, port: { name: "api" } } }]);
+  assert.ok(service.spec!.ports!.some(({ name, targetPort }) => name === "api" && targetPort === "api"));
+  const policy = pick(example, "NetworkPolicy"), opened = policy.spec!.ingress!.flatMap(({ ports }) => ports ?? []);
+  assert.notEqual(
+    policy.metadata!.name,
+    pick(MANIFEST_OBJECTS, "NetworkPolicy").metadata!.name,
+    "it would replace ours",
+  );
+  assert.deepEqual(opened.map(({ port }) => port), ["api"]);
+  assert.ok(container.ports!.some(({ name }) => name === "api"));
+  for (const [key, value] of Object.entries(policy.spec!.podSelector!.matchLabels!)) assert.equal(labels[key], value);
+  for (const { metadata } of example) assert.equal(metadata!.namespace, "mutt");
+});
+
 /** Every folder that is rendered; the last one is all there is, on top of each other. */
 const FOLDERS = ["base", "overlays/ha", "overlays/monitoring", "../tests/deploy/everything"];
 

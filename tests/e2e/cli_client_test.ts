@@ -74,6 +74,21 @@ Deno.test("client: a service that refuses a stream leaves standard output empty"
   assert.deepEqual([code, out, err], [77, "", "error: no\n"]);
 });
 
+Deno.test("client: a refusal that names a flag says why too", async () => {
+  const problem = JSON.stringify({
+    ...{ code: "stale", title: "It has changed", detail: "the plan took 7 messages, and now it would take 9" },
+    problems: [{ field: "allowChange", in: "body", value: 0, wanted: "at least 2" }],
+  });
+  await using refusing = startRaw(
+    `HTTP/1.1 412 Precondition Failed\r\ncontent-type: application/problem+json\r\ncontent-length: ${problem.length}\r\n\r\n${problem}`,
+  );
+  const { code, err } = await run(refusing.url, ["jobs", "confirm", "ID", "--source", "alerter"]);
+  assert.deepEqual([code, err], [
+    1,
+    "error: the plan took 7 messages, and now it would take 9 (--allow-change 0: at least 2)\n",
+  ]);
+});
+
 Deno.test("client: a service that accepts and never answers is given up once, after --timeout", async () => {
   const hung = await startStub({ fault: "hang" });
   await using _ = hung;

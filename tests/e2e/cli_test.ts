@@ -99,7 +99,7 @@ test("says what is wrong, by exit code and in words", async (scene) => {
     [["dlq", "list", "--size", "0"], 2, /--size 0 is not a whole number from 1 to 500/],
     [["dlq", "list", "--size", "many"], 2, /--size "many" is not a number/],
     [["dlq", "list", "--source", "nope"], 1, /--source "nope" is not one of alerter/],
-    [["dlq", "show", "m_0000000000000000"], 1, /message m_0000000000000000 is not in the dlq/],
+    [["dlq", "show", "m_0000000000000000"], 1, /message m_0000000000000000 is not in the DLQ/],
     [["dlq", "list", "--direction", "up"], 2, /Allowed choices are newer, older/],
     [["dlq", "list", "--json", "--ndjson"], 2, /cannot be used with/],
     [["pause"], 2, /required option '--reason <reason>'/],

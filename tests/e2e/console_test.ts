@@ -255,16 +255,15 @@ testConsole(
     const { console, browser } = scene, faults: string[] = [];
     for (const scheme of ["light", "dark"] as const) {
       for (const width of [1440, 380]) {
-        await using window = await console.open(browser, { role: "admin", scheme, width });
-        const { page } = window;
+        await using opened = await console.open(browser, { role: "admin", scheme, width });
         for (const path of PAGES) {
-          await page.goto(console.url + path);
-          await page.waitForSelector("main h1", { state: "attached" });
-          const wide = Number(await page.evaluate("document.documentElement.scrollWidth - innerWidth"));
+          await opened.page.goto(console.url + path);
+          await opened.page.waitForSelector("main h1", { state: "attached" });
+          const wide = Number(await opened.page.evaluate("document.documentElement.scrollWidth - innerWidth"));
           if (wide > 0) faults.push(`${path} at ${width}: ${wide} pixels too wide`);
-          faults.push(...(await findAxeFaults(page)).map((fault) => `${path}, ${scheme}, ${width}: ${fault}`));
+          faults.push(...(await findAxeFaults(opened.page)).map((fault) => `${path}, ${scheme}, ${width}: ${fault}`));
         }
-        assertQuiet(window);
+        assertQuiet(opened);
       }
     }
     assert.deepEqual(faults, []);

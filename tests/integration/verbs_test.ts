@@ -178,7 +178,7 @@ Deno.test("undo of purge: brings the trash back to the oldest end, and keeps the
   const undo = await run(engine, jobsUndo, { source, id, reason: "wrong ones" });
   assert.match(
     undo.plan.undo,
-    /^7 messages of the trash go back to the oldest end of the dlq, in order\. This is possible until 2.*Z$/,
+    /^7 messages of the trash go back to the oldest end of the DLQ, in order\. This is possible until 2.*Z$/,
   );
   assert.deepEqual([undo.plan.cannot, undo.job.undoes], [[], { id, verb: "purge" }]);
   const undoId = await carryOut(engine, undo);

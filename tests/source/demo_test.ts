@@ -166,6 +166,39 @@ Deno.test({
 });
 
 Deno.test({
+  name: "demo: --stay opens a console in the middle of an outage, by a link that logs in once, and ends with Ctrl-C",
+  ignore,
+  fn: async () => {
+    await using demo = await RunningDemo.start("scripts/task.ts", "demo", "--stay");
+    await demo.waitForOutput(/Moogsoft answers 503/);
+    const link = new URL(/http:\S+\/login\?once=\S+/.exec(demo.output)![0]), once = link.searchParams.get("once")!;
+    const logIn = async () => {
+      const body = new URLSearchParams({ once });
+      const response = await fetch(new URL("/login", link), { method: "POST", redirect: "manual", body });
+      await response.body?.cancel();
+      return response;
+    };
+    const opened = await logIn();
+    equal(opened.status, 303);
+    const cookie = opened.headers.get("set-cookie")!.split(";")[0]!;
+    equal((await logIn()).status, 401, "the link works once");
+    const overview = await (await fetch(new URL("/", link), { headers: { cookie } })).text();
+    match(overview, /class="chip role">admin · demo</);
+    match(overview, /alerter held/, "the chart shows the hour before");
+    const key = /^ +(mrk_\S+)$/m.exec(demo.output)![1]!;
+    await waitUntil(async () => {
+      const response = await fetch(new URL("/api/v1/explain", link), { headers: { "x-api-key": key } });
+      return /Waiting for Moogsoft/.test(await response.text());
+    }, { what: "the source waits for Moogsoft", timeoutMs: 60_000 });
+    demo.interruptGroup();
+    demo.interruptGroup();
+    equal(await demo.end(), 130);
+    match(demo.output, /nothing is left running/);
+    await demo.expectNothingLeft();
+  },
+});
+
+Deno.test({
   name: "demo: explains its flags, and refuses wrong ones",
   ignore,
   fn: async () => {

@@ -95,6 +95,23 @@ Deno.test("pages: name only commands and flags that there are", () => {
   }
 });
 
+Deno.test("docs/cli.md: the command line accepts every example", async () => {
+  const lines = [...read("docs/cli.md").matchAll(/^(?:[A-Z_]+=\S+ )*mutt-remediation(?: (.*))?$/gm)];
+  assert.ok(lines.length > 50);
+  for (const [line, rest = ""] of lines) {
+    const words = [...rest.replace(/ [|<>] .*$/, "").matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) =>
+      quoted ?? plain!
+    );
+    const program = createProgram({ signal: new AbortController().signal, onHangup: () => {}, exitCode: 0 }, words);
+    let isRun = false;
+    for (const command of [program, ...listCommands(program)]) {
+      command.action(() => void (isRun = true)).exitOverride().configureOutput({ writeErr: () => {} });
+    }
+    await program.parseAsync(words, { from: "user" }).catch((error) => assert.fail(`${line}: ${error.message}`));
+    assert.ok(isRun, line);
+  }
+});
+
 Deno.test("pages: name only files of the repository, routes, metrics and log events that there are", () => {
   for (const page of [...TYPED, "docs/security.md"]) {
     const code = codeOf(page).map((one) => one.replaceAll("deployments/kubernetes/", "")).join("\n");

@@ -1,5 +1,5 @@
 /** Finds messages, looks at them, and acts on them: groups that failed alike, the list itself, and one message beside it. */
-import { LIST_NAMES, type ListName } from "../../message/source_policy.ts";
+import { LIST_NAMES, LIST_WORDS, type ListName } from "../../message/source_policy.ts";
 import { browse, type BrowsedPage } from "../../operations/browse.ts";
 import { explain } from "../../operations/explain.ts";
 import { OperationError } from "../../operations/operation.ts";
@@ -33,7 +33,6 @@ import type { Html, Page, PageVisit } from "../page.ts";
 import { Empty, Trouble } from "../parts.tsx";
 import { isError, settle } from "../readings.ts";
 import type { Step } from "../steps.ts";
-import { LIST_WORDS } from "../verbs.ts";
 
 /** Messages of a list whose groups are counted before the page is sent. */
 const COUNTED_AT_ONCE = 20_000;

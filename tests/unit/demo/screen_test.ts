@@ -1,6 +1,6 @@
 import { equal, ok } from "node:assert/strict";
 import { generateDeadLetters } from "../../../testkit/mutt/dead_letters.ts";
-import { formatLine, formatNext, formatOpening, TABLE_HEAD } from "../../../demo/screen.ts";
+import { formatLine, formatNext, formatOpening, formatStay, TABLE_HEAD } from "../../../demo/screen.ts";
 
 const DEPTHS = { dlq: 240, ingest: 3, processing: 1, delivered: 37, dead: 2 };
 const gate = (name: string, open: boolean, reason: string) => ({ name, open, reason, detail: "" });
@@ -26,4 +26,10 @@ Deno.test("formatOpening: counts every kind", () => {
 
 Deno.test("formatNext: names the command as the caller can type it", () => {
   ok(formatNext("npx -y deno@2.9.6").includes("  npx -y deno@2.9.6 task dev "));
+});
+
+Deno.test("formatStay: shows the link and the key on lines of their own, to be copied", () => {
+  const lines = formatStay({ link: "http://127.0.0.1:8088/login?once=a.b", key: "mrk_abc" }).split("\n");
+  ok(lines.includes("  http://127.0.0.1:8088/login?once=a.b"));
+  ok(lines.includes("  mrk_abc"));
 });
