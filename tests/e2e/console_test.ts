@@ -163,7 +163,9 @@ testConsole("every verb on messages, and its undo", async ({ redis, moog, consol
   await page.goto(`${list}&list=dead`);
   await plan(page, "Revive", "somebody needs them");
   await confirm(page);
-  assert.deepEqual([await depth(KEYS.dead), await depth(KEYS.ingest)], [0, 20]);
+  // Automatic replay may have begun its own cycle by now.
+  const revived = (await client.lrange(KEYS.ingest, 0, -1)).filter((text) => text.includes("timeout"));
+  assert.deepEqual([await depth(KEYS.dead), revived.length], [0, 20]);
   // An export is downloaded, without secrets.
   await page.goto(list);
   await page.click("button:has-text('Export…')");
