@@ -40,7 +40,9 @@ export class Fleet implements AsyncDisposable {
     const members: Member[] = [];
     for (let i = 1; i <= count; i++) {
       const name = count === 1 ? "demo" : `demo-${i}`;
-      const service = starting.use(startService({ cwd, env: { ...env, POD_NAME: name } }));
+      // Only the first one has the console's usual port.
+      const port = i === 1 ? {} : { REMEDIATION_API_PORT: "0" };
+      const service = starting.use(startService({ cwd, env: { ...env, ...port, POD_NAME: name } }));
       members.push({ name, service, health: (await service.ports({ timeoutMs: START_TIMEOUT_MS })).health });
     }
     starting.move();
