@@ -291,9 +291,13 @@ export class Api {
     const signal = AbortSignal.any([left, this.#stop.signal, gone.signal]);
     const { actor } = c.get("caller"), correlationId = c.get("correlationId");
     const context = this.#options.contextFor({ actor, correlationId, signal });
-    const output = await operation.run(context, input);
-    // What still listens to the signal would otherwise be kept until the service stops.
-    if (!operation.stream) gone.abort();
+    let output: unknown;
+    try {
+      output = await operation.run(context, input);
+    } finally {
+      // What still listens to the signal would otherwise be kept until the service stops.
+      if (!operation.stream) gone.abort();
+    }
     if (c.req.method === "HEAD") return c.body(null, 200);
     if (operation.stream) {
       const items = await streamItems(output as AsyncIterable<unknown>, {
