@@ -13,6 +13,7 @@ import type { MessageView } from "./message_view.ts";
 import { fold, hasInOrder } from "./text_search.ts";
 import {
   type FieldName,
+  MAX_QUERY_CHARACTERS,
   type Operand,
   type Operator,
   parseQuery,
@@ -61,7 +62,13 @@ export function compileQuery(text: string): CompiledQuery | RejectedQuery {
   const matches = compiler.compile(node);
   const problems = [...inSyntax, ...compiler.problems].sort((a, b) => a.position - b.position);
   if (problems.length > 0) return { ok: false, problems };
-  return { ok: true, matches, fields: [...compiler.fields].sort(), canonical: printQuery(node) };
+  const canonical = printQuery(node);
+  // A job keeps the canonical text, which quotes and brackets may make longer, and compiles it again.
+  if (canonical.length > MAX_QUERY_CHARACTERS) {
+    const found = `${canonical.length} characters, written out`, wanted = `at most ${MAX_QUERY_CHARACTERS}`;
+    return { ok: false, problems: [{ position: text.length + 1, found, wanted }] };
+  }
+  return { ok: true, matches, fields: [...compiler.fields].sort(), canonical };
 }
 
 /** One line a problem, for errors. */

@@ -163,3 +163,11 @@ Deno.test("compileQuery: takes wildcards in linear time", () => {
   const { matches } = compile(`host:${"*a".repeat(300)}b`);
   assert.equal(matches(view({ hostname: "a".repeat(100_000) })), false);
 });
+
+Deno.test("compileQuery: refuses a query that is too long once it is written out, as a job keeps it", () => {
+  const text = "[".repeat(MAX_QUERY_CHARACTERS), query = compileQuery(text);
+  assert.ok(!query.ok);
+  assert.ok(query.problems.length > 0);
+  const quoted = compileQuery(`"${"[".repeat(MAX_QUERY_CHARACTERS - 2)}"`);
+  assert.ok(quoted.ok && compileQuery(quoted.canonical).ok);
+});
