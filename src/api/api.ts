@@ -19,6 +19,7 @@ import { createId } from "../runtime/random.ts";
 import { Authenticator, type Caller, type TrustedProxy } from "./authenticate.ts";
 import { parseBody, readBody } from "./body.ts";
 import type { Ctx, Env } from "./env.ts";
+import { EVENT_STREAM_HEADERS, STREAM_HEADERS } from "./event_stream.ts";
 import { type EventFeed, EventHub } from "./events.ts";
 import { readIdempotencyKey, RepeatableRequests, type RequestEnd, type RequestStore } from "./idempotency.ts";
 import { groupTexts, readInput } from "./input.ts";
@@ -84,8 +85,6 @@ const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   "referrer-policy": "no-referrer",
   "x-content-type-options": "nosniff",
 };
-/** `no-transform`: Deno.serve must not compress a stream, because it would hold the first items back. */
-const STREAM_HEADERS = { "cache-control": "no-store, no-transform", "x-accel-buffering": "no" };
 const OPERATION_PROBLEMS = {
   invalid: "invalid",
   forbidden: "forbidden",
@@ -340,9 +339,11 @@ export class Api {
     if (c.req.method === "HEAD") return c.body(null, 200, { "content-type": "text/event-stream" });
     if (this.#hub.clients >= this.#options.mostEventClients) throw busy();
     if (!this.#stay(c)) throw busy();
-    const body = await this.#hub.follow({ lastEventId: c.req.header("last-event-id") ?? null, isValid });
+    const body = await this.#hub.follow({
+      ...{ lastEventId: c.req.header("last-event-id") ?? null, isValid, signal: c.env.visit.signal },
+    });
     if (body === null) throw busy();
-    return c.body(body, 200, { ...STREAM_HEADERS, "content-type": "text/event-stream" });
+    return c.body(body, 200, EVENT_STREAM_HEADERS);
   }
 
   #preflight(c: Ctx): Response | null {

@@ -10,6 +10,7 @@
 import { PeriodicTask, type RunResult } from "../lifecycle/periodic_task.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createId } from "../runtime/random.ts";
+import { encodeEvent, EventStream } from "./event_stream.ts";
 
 /** Something to follow. */
 export interface EventFeed {
@@ -45,24 +46,17 @@ const KEPT_EVENTS = 500, KEPT_BYTES = 1_048_576;
 /** How much a client may leave unread, in bytes. */
 const UNREAD_BYTES = 262_144;
 
-const encoder = new TextEncoder();
-const HEARTBEAT = encoder.encode(": still here\n\n");
+const HEARTBEAT = new TextEncoder().encode(": still here\n\n");
 
 interface SentEvent {
   readonly number: number;
   readonly bytes: Uint8Array;
 }
 
-/** One client. */
-interface Listener {
-  readonly controller: ReadableStreamDefaultController<Uint8Array>;
-  readonly isValid: () => boolean;
-}
-
 /** Reads the feeds while there are clients. */
 export class EventHub extends PeriodicTask {
   readonly #options: EventHubOptions;
-  readonly #listeners = new Set<Listener>();
+  readonly #streams = new Set<EventStream>();
   /** Last state of each thing, as it was sent: feed, key, JSON. */
   readonly #states = new Map<string, { readonly feed: string; readonly key: string; readonly json: string }>();
   /** Event numbers of another process mean nothing here. */
@@ -82,40 +76,35 @@ export class EventHub extends PeriodicTask {
 
   /** Number of clients. */
   get clients(): number {
-    return this.#listeners.size;
+    return this.#streams.size;
   }
 
   /**
    * Creates the stream of a client; `null` if there are too many. `isValid` is asked once a second; the stream ends when
-   * it is false.
+   * it is false. `signal`: aborted when the client has gone.
    */
   async follow(
-    { lastEventId, isValid }: { lastEventId: string | null; isValid: () => boolean },
+    { lastEventId, isValid, signal }: { lastEventId: string | null; isValid: () => boolean; signal: AbortSignal },
   ): Promise<ReadableStream<Uint8Array> | null> {
     if (this.#isFull()) return null;
-    if (this.#listeners.size === 0) await (this.#firstRead ??= this.#readFeeds().finally(() => this.#firstRead = null));
-    if (this.#isFull()) return null;
+    if (this.#streams.size === 0) await (this.#firstRead ??= this.#readFeeds().finally(() => this.#firstRead = null));
+    if (this.#isFull() || signal.aborted) return null;
     this.start();
-    let listener: Listener;
-    return new ReadableStream<Uint8Array>({
-      start: (controller) => {
-        listener = { controller, isValid };
-        this.#listeners.add(listener);
-        this.#options.onClients(this.#listeners.size);
-        for (const bytes of this.#beginning(lastEventId)) controller.enqueue(bytes);
-      },
-      cancel: () => this.#drop(listener),
-    }, new ByteLengthQueuingStrategy({ highWaterMark: UNREAD_BYTES }));
+    const stream = new EventStream({ unreadBytes: UNREAD_BYTES, isValid, signal, onEnd: (ended) => this.#drop(ended) });
+    this.#streams.add(stream);
+    this.#options.onClients(this.#streams.size);
+    stream.begin(this.#beginning(lastEventId));
+    return stream.body;
   }
 
   #isFull(): boolean {
-    return this.#isStopped || this.#listeners.size >= this.#options.mostClients;
+    return this.#isStopped || this.#streams.size >= this.#options.mostClients;
   }
 
   /** Ends every stream. */
   override async stop(): Promise<void> {
     this.#isStopped = true;
-    for (const listener of [...this.#listeners]) this.#end(listener);
+    for (const stream of [...this.#streams]) stream.end();
     await super.stop();
   }
 
@@ -124,15 +113,12 @@ export class EventHub extends PeriodicTask {
   }
 
   protected async run(): Promise<RunResult | void> {
-    if (this.#listeners.size === 0) return "skipped";
+    if (this.#streams.size === 0) return "skipped";
     const events = await this.#readFeeds();
     const nowMs = this.#options.clock.monotonicMs();
     if (events.length === 0 && nowMs - this.#sentAtMs >= HEARTBEAT_MS) events.push(HEARTBEAT);
     if (events.length > 0) this.#sentAtMs = nowMs;
-    for (const listener of [...this.#listeners]) {
-      if (!listener.isValid()) this.#end(listener);
-      else for (const bytes of events) this.#send(listener, bytes);
-    }
+    for (const stream of [...this.#streams]) stream.send(events);
   }
 
   async #readFeeds(): Promise<Uint8Array[]> {
@@ -183,7 +169,7 @@ export class EventHub extends PeriodicTask {
   }
 
   #encode(name: string, json: string, number: number): Uint8Array {
-    return encoder.encode(`id: ${this.#epoch}-${number}\nevent: ${name}\ndata: ${json}\n\n`);
+    return encodeEvent(name, { data: json, id: `${this.#epoch}-${number}` });
   }
 
   /** What a new client gets first: the events that it missed, or every current state. */
@@ -200,21 +186,7 @@ export class EventHub extends PeriodicTask {
     ];
   }
 
-  #send(listener: Listener, bytes: Uint8Array): void {
-    if ((listener.controller.desiredSize ?? 0) < bytes.length) return this.#end(listener);
-    listener.controller.enqueue(bytes);
-  }
-
-  #end(listener: Listener): void {
-    this.#drop(listener);
-    try {
-      listener.controller.close();
-    } catch {
-      // The client has gone.
-    }
-  }
-
-  #drop(listener: Listener): void {
-    if (this.#listeners.delete(listener)) this.#options.onClients(this.#listeners.size);
+  #drop(stream: EventStream): void {
+    if (this.#streams.delete(stream)) this.#options.onClients(this.#streams.size);
   }
 }

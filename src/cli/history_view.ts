@@ -17,7 +17,7 @@ function viewSource(history: SourceHistory): string {
   const { source, steps, from, to, totals, emptySince, staleSince } = history;
   const depths = steps.flatMap(({ depthMax }) => depthMax ?? []), now = steps.findLast(({ depth }) => depth !== null);
   const facts = depths.length === 0
-    ? "nobody has looked"
+    ? "no samples"
     : `${formatCount(now!.depth!, "message")}, at most ${formatNumber(Math.max(...depths))}`;
   const bars = sparkline(mergeSteps(steps, BARS).map(({ depthMax }) => depthMax));
   return [
@@ -69,7 +69,7 @@ function joinSteps(one: Step, next: Step): Step {
   };
 }
 
-/** A bar for each depth, the largest the highest; a blank where nobody has looked. */
+/** Formats one bar per depth, scaled to the largest; a blank for a step without a sample. */
 export function sparkline(depths: readonly (number | null)[]): string {
   const most = Math.max(1, ...depths.map((depth) => depth ?? 0));
   return depths.map((depth) => depth === null ? " " : LEVELS[Math.ceil(depth / most * (LEVELS.length - 1))]).join("");

@@ -103,17 +103,36 @@ function Band(
 }
 
 function Line({ points, k, x, y }: { points: Series["points"]; k: number; x: Scale; y: Scale }): Html | null {
-  const known = points.flatMap(({ atMs, value }) => value === null ? [] : [{ atMs, value }]);
-  const last = known.at(-1), first = known[0];
-  if (!last || !first) return null;
-  const line = known.map(({ atMs, value }, i) => `${i === 0 ? "M" : "L"}${n(x(atMs))} ${n(y(value))}`).join("");
+  const parts = splitAtGaps(points), last = parts.at(-1)?.at(-1);
+  if (!last) return null;
+  const lines = parts.map((part) =>
+    part.map(({ atMs, value }, i) => `${i === 0 ? "M" : "L"}${n(x(atMs))} ${n(y(value))}`).join("")
+  );
+  const areas = parts.map((part, i) =>
+    `${lines[i]}L${n(x(part.at(-1)!.atMs))} ${n(y(0))}L${n(x(part[0]!.atMs))} ${n(y(0))}Z`
+  );
   return (
     <g class={`series s${k % COLOURS}`}>
-      <path class="area" d={`${line}L${n(x(last.atMs))} ${n(y(0))}L${n(x(first.atMs))} ${n(y(0))}Z`} />
-      <path class="line" d={line} />
+      <path class="area" d={areas.join("")} />
+      <path class="line" d={lines.join("")} />
       <circle cx={n(x(last.atMs))} cy={n(y(last.value))} r="3.5" />
     </g>
   ) as Html;
+}
+
+/** A line across a gap would show values that were not measured. */
+function splitAtGaps(points: Series["points"]): { readonly atMs: number; readonly value: number }[][] {
+  const parts: { atMs: number; value: number }[][] = [];
+  let isOpen = false;
+  for (const { atMs, value } of points) {
+    if (value === null) isOpen = false;
+    else if (isOpen) parts.at(-1)!.push({ atMs, value });
+    else {
+      parts.push([{ atMs, value }]);
+      isOpen = true;
+    }
+  }
+  return parts;
 }
 
 /** The series by name and last value, in their colours. */
@@ -122,11 +141,16 @@ export function Legend({ series }: { series: readonly Series[] }): Html {
     <ul class="legend">
       {series.map(({ name, points }, k) => (
         <li class={`s${k % COLOURS}`}>
-          {name} <b>{count(points.findLast(({ value }) => value !== null)?.value ?? 0)}</b>
+          {name} <b>{lastOf(points)}</b>
         </li>
       ))}
     </ul>
   ) as Html;
+}
+
+function lastOf(points: Series["points"]): string {
+  const last = points.findLast(({ value }) => value !== null)?.value ?? null;
+  return last === null ? "?" : count(last);
 }
 
 /** The next round number. */

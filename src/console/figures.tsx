@@ -16,6 +16,8 @@ export interface ShownSource {
   readonly deadToday: number;
 }
 
+const NOT_READ = "the sources have not been read yet";
+
 /** The tile of a figure. */
 interface Figure {
   readonly name: string;
@@ -49,10 +51,13 @@ export function Figures(
 }
 
 function waiting(sources: readonly ShownSource[]): Figure {
-  const depth = sum(sources.map(({ explained }) => explained.depth ?? 0));
+  const depths = sources.map(({ explained }) => explained.depth), depth = sumOfKnown(depths);
+  if (depth === null && sources.length > 0) return { name: "Waiting", value: "not known", sub: NOT_READ };
   const arrived = sumOfKnown(sources.map(({ drawn }) => drawn.arrivedPerSecond));
   const left = sumOfKnown(sources.map(({ drawn }) => drawn.replayedPerSecond));
-  const name = "Waiting", value = count(depth);
+  const name = "Waiting", value = count(depth ?? 0);
+  const unread = sources.filter(({ explained }) => explained.depth === null).map(({ explained }) => explained.source);
+  if (unread.length > 0) return { name, value, sub: `without ${unread.join(", ")}, not read yet` };
   if (arrived === null || left === null) return { name, value, sub: depth === 0 ? "every DLQ is empty" : "" };
   if (arrived === 0 && left === 0) return { name, value, sub: "nothing arrives or leaves" };
   const change = arrived - left, sign = change > 0 ? "+" : "−";
@@ -62,7 +67,7 @@ function waiting(sources: readonly ShownSource[]): Figure {
 function drainsIn(sources: readonly ShownSource[], nowMs: number): Figure {
   const name = "Drains in", filled = sources.filter(({ explained: { depth } }) => depth !== null && depth > 0);
   if (sources.some(({ explained: { depth } }) => depth === null) && filled.length === 0) {
-    return { name, value: "not known", sub: "the sources have not been read yet" };
+    return { name, value: "not known", sub: NOT_READ };
   }
   if (filled.length === 0) return { name, value: "empty", sub: "nothing waits", mood: "good" };
   const stuck = filled.filter(({ explained: { activity } }) => ["waiting", "paused", "off"].includes(activity));
@@ -94,7 +99,12 @@ function oldest(
     const at = oldest?.eventTime ?? oldest?.waitingSince;
     return at ? [{ source, at, waitingSince: oldest?.waitingSince ?? null }] : [];
   }).toSorted((one, other) => one.at < other.at ? -1 : 1)[0];
-  if (!found) return { name: "Oldest", value: "none", sub: "no dead letter waits" };
+  if (!found) {
+    const isEmpty = sources.every(({ explained: { depth } }) => depth === 0);
+    return isEmpty
+      ? { name: "Oldest", value: "none", sub: "no dead letter waits" }
+      : { name: "Oldest", value: "not known", sub: "not measured yet" };
+  }
   const limitMs = (objectives.components[`${found.source}.oldest_age`]?.threshold_seconds ?? Infinity) * 1_000;
   const waitedMs = found.waitingSince === null ? 0 : nowMs - Date.parse(found.waitingSince);
   return {
@@ -107,7 +117,9 @@ function oldest(
 function held(sources: readonly ShownSource[]): Figure {
   const replayed = sum(sources.map(({ recorded: { totals } }) => totals.replayed));
   const cameBack = sum(sources.map(({ recorded: { totals } }) => totals.cameBack));
-  if (replayed === 0) return { name: "Replays that held", value: "none", sub: "nothing was replayed in the last hour" };
+  if (replayed === 0) {
+    return { name: "Replays that held", value: "none", sub: "no replay was recorded in the last hour" };
+  }
   const share = 1 - Math.min(1, cameBack / replayed);
   return {
     ...{ name: "Replays that held", value: percent(share) },
@@ -122,7 +134,7 @@ function dead(sources: readonly ShownSource[]): Figure {
   );
   return {
     ...{ name: "Dead, last 24 h", value: count(sum(sources.map(({ deadToday }) => deadToday))) },
-    sub: parts.length === 0 ? "no message was given up" : parts.join(", "),
+    sub: parts.length === 0 ? "none was recorded" : parts.join(", "),
   };
 }
 

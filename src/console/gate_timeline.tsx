@@ -33,7 +33,7 @@ export function GateTimeline({ recorded, explained }: { recorded: Recorded; expl
           </span>
         </div>
       )}
-      {others.length > 0 && <p class="k">Never held it in this time: {others.join(", ")}.</p>}
+      {others.length > 0 && <p class="k">Not seen to hold it in this time: {others.join(", ")}.</p>}
     </div>
   ) as Html;
 }
@@ -77,7 +77,7 @@ function Lane(
 /** The last changes of the gates, the newest first. */
 export function GateChanges({ changes }: Pick<Recorded, "changes">): Html {
   if (changes.length === 0) {
-    return <Empty>No gate has opened or closed in this time.</Empty> as Html;
+    return <Empty>No gate was seen to open or close in this time.</Empty> as Html;
   }
   return (
     <ol class="changes">

@@ -46,7 +46,7 @@ export function toSourceHistory(recorded: Recorded, { target }: { target: string
   const { steps, emptySince, lastReplayAt } = recorded, last = steps.findLast(({ depth }) => depth !== null);
   return {
     ...{ target, targetDepth: last?.target ?? null, emptySince, lastReplayAt },
-    downstream: last?.limit ? { depth: last.downstream ?? 0, limit: last.limit } : null,
+    downstream: last?.limit && last.downstream !== null ? { depth: last.downstream, limit: last.limit } : null,
     ...rates(recorded),
     depths: steps.flatMap(({ depth }) => depth ?? []),
   };
@@ -85,16 +85,16 @@ export function closuresOf(recorded: Recorded, gate: string, wordsNow: string | 
   });
 }
 
-/** The times of which nothing was recorded, because no instance led the source. */
+/** The times without a sample: no instance led the source. */
 export function unknownTimes(recorded: Recorded): Interval[] {
   return findRuns(recorded, ({ depth }) => depth === null);
 }
 
-/** Neighbouring steps of which something is so. */
-function findRuns({ steps, stepSeconds }: Recorded, isSo: (step: Step) => boolean): Interval[] {
+/** Merges adjacent steps that meet a condition into intervals. */
+function findRuns({ steps, stepSeconds }: Recorded, meets: (step: Step) => boolean): Interval[] {
   const runs: { fromMs: number; toMs: number }[] = [], stepMs = stepSeconds * 1_000;
   for (const step of steps) {
-    if (!isSo(step)) continue;
+    if (!meets(step)) continue;
     const atMs = Date.parse(step.at), last = runs.at(-1);
     if (last?.toMs === atMs) last.toMs = atMs + stepMs;
     else runs.push({ fromMs: atMs, toMs: atMs + stepMs });

@@ -1,14 +1,15 @@
 /**
  * Keeps open pages up to date by server-sent events. Three details:
  *
- * - A page is rendered once a second for all who look at the same address with the same role, and not at all while nobody does.
+ * - Each page (address and role) that is open in a browser is rendered once a second, however many browsers show it.
  * - Only parts whose markup has changed are sent. A new watcher gets all parts, so nothing is missed between the page and the
  *   stream.
  * - A watcher that does not read is disconnected. A page that cannot be read keeps its last parts, and no `beat` is sent: the
- *   browser then says since when it is stale. A page that exists no more is `moved`: the browser asks for it again, and is told.
+ *   browser then says since when it is stale. A page that no longer exists sends `moved`: the browser loads the address again and shows the error.
  *
  * Tested in tests/unit/console/live_test.ts.
  */
+import { encodeEvent, EventStream } from "../api/event_stream.ts";
 import { PeriodicTask, type RunResult } from "../lifecycle/periodic_task.ts";
 import type { Clock } from "../runtime/clock.ts";
 
@@ -51,22 +52,15 @@ export interface Viewer {
   readonly signal: AbortSignal;
 }
 
-interface Watcher {
-  readonly controller: ReadableStreamDefaultController<Uint8Array>;
-  readonly isValid: () => boolean;
-}
-
 interface WatchedPage {
   readonly render: Watched["render"];
-  readonly watchers: Set<Watcher>;
-  /** `null`: the last rendering failed, so that nobody may be told that they are what is. */
+  readonly watchers: Set<EventStream>;
+  /** `null`: the last rendering failed, so there are no current parts. */
   sections: ReadonlyMap<string, string> | null;
   sentAtMs: number;
 }
 
-const encoder = new TextEncoder();
-
-/** Renders the pages that somebody looks at. */
+/** Renders the pages that are open in browsers. */
 export class LiveHub extends PeriodicTask {
   readonly #options: LiveHubOptions;
   readonly #pages = new Map<string, WatchedPage>();
@@ -91,27 +85,27 @@ export class LiveHub extends PeriodicTask {
   async watch({ key, render }: Watched, { isValid, signal }: Viewer): Promise<ReadableStream<Uint8Array> | null> {
     const sections = this.#pages.get(key)?.sections ?? await render();
     if (this.#isStopped || signal.aborted) return null;
-    const page = this.#pages.get(key) ?? { render, sections, watchers: new Set<Watcher>(), sentAtMs: 0 };
+    const page = this.#pages.get(key) ?? { render, sections, watchers: new Set<EventStream>(), sentAtMs: 0 };
     if (!this.#pages.has(key) && this.#pages.size >= MOST_PAGES) return null;
     this.#pages.set(key, page);
     this.start();
-    let watcher: Watcher;
-    return new ReadableStream<Uint8Array>({
-      start: (controller) => {
-        watcher = { controller, isValid };
-        page.watchers.add(watcher);
-        signal.addEventListener("abort", () => this.#drop(watcher), { once: true });
-        controller.enqueue(encodeSections(sections));
+    const watcher = new EventStream({
+      ...{ unreadBytes: UNREAD_BYTES, isValid, signal },
+      onEnd: (ended) => {
+        page.watchers.delete(ended);
+        if (page.watchers.size === 0 && this.#pages.get(key) === page) this.#pages.delete(key);
       },
-      cancel: () => this.#drop(watcher),
-    }, new ByteLengthQueuingStrategy({ highWaterMark: UNREAD_BYTES }));
+    });
+    page.watchers.add(watcher);
+    watcher.begin([encodeSections(sections)]);
+    return watcher.body;
   }
 
   /** Ends every stream. */
   override async stop(): Promise<void> {
     this.#isStopped = true;
     for (const { watchers } of [...this.#pages.values()]) {
-      for (const watcher of [...watchers]) this.#end(watcher);
+      for (const watcher of [...watchers]) watcher.end();
     }
     await super.stop();
   }
@@ -129,9 +123,8 @@ export class LiveHub extends PeriodicTask {
   }
 
   async #update(key: string, page: WatchedPage): Promise<void> {
-    for (const watcher of [...page.watchers]) {
-      if (!watcher.isValid()) this.#end(watcher);
-    }
+    // Ends those that may not watch any more, before anything is rendered for them.
+    for (const watcher of [...page.watchers]) watcher.send([]);
     if (page.watchers.size === 0) return;
     const nowMs = this.#options.clock.monotonicMs();
     try {
@@ -140,8 +133,8 @@ export class LiveHub extends PeriodicTask {
       page.sections = sections;
       if (changed.size === 0 && nowMs - page.sentAtMs < BEAT_MS) return;
       page.sentAtMs = nowMs;
-      const bytes = changed.size > 0 ? encodeSections(changed) : encodeEvent("beat", "{}");
-      for (const watcher of [...page.watchers]) this.#send(watcher, bytes);
+      const bytes = changed.size > 0 ? encodeSections(changed) : encodeEvent("beat", { data: "{}" });
+      for (const watcher of [...page.watchers]) watcher.send([bytes]);
     } catch (error) {
       page.sections = null;
       this.#options.onFailure(key, error);
@@ -151,36 +144,12 @@ export class LiveHub extends PeriodicTask {
 
   #move({ watchers }: WatchedPage): void {
     for (const watcher of [...watchers]) {
-      this.#send(watcher, encodeEvent("moved", "{}"));
-      this.#end(watcher);
-    }
-  }
-
-  #send(watcher: Watcher, bytes: Uint8Array): void {
-    if ((watcher.controller.desiredSize ?? 0) < bytes.length) return this.#end(watcher);
-    watcher.controller.enqueue(bytes);
-  }
-
-  #end(watcher: Watcher): void {
-    this.#drop(watcher);
-    try {
-      watcher.controller.close();
-    } catch {
-      // The browser has gone.
-    }
-  }
-
-  #drop(watcher: Watcher): void {
-    for (const [key, { watchers }] of this.#pages) {
-      if (watchers.delete(watcher) && watchers.size === 0) this.#pages.delete(key);
+      watcher.send([encodeEvent("moved", { data: "{}" })]);
+      watcher.end();
     }
   }
 }
 
 function encodeSections(sections: ReadonlyMap<string, string>): Uint8Array {
-  return encodeEvent("sections", JSON.stringify(Object.fromEntries(sections)));
-}
-
-function encodeEvent(name: string, data: string): Uint8Array {
-  return encoder.encode(`event: ${name}\ndata: ${data}\n\n`);
+  return encodeEvent("sections", { data: JSON.stringify(Object.fromEntries(sections)) });
 }

@@ -1,4 +1,5 @@
 /** Parts of a page that take long: sent in steps, as server-sent events with markup for elements of the page. */
+import { encodeEvent } from "../api/event_stream.ts";
 import type { Html } from "./page.ts";
 
 /** Markup for an element: instead of what is in it, or behind that. */
@@ -7,8 +8,6 @@ export interface Step {
   readonly how: "set" | "append";
   readonly html: Html;
 }
-
-const encoder = new TextEncoder();
 
 /** Encodes steps when the browser takes them. Rejects if the first one fails; a later failure becomes the last step. */
 export async function streamSteps(
@@ -26,7 +25,7 @@ export async function streamSteps(
       } catch (error) {
         controller.enqueue(encodeSteps(describeError(error)));
       }
-      controller.enqueue(encoder.encode("event: end\ndata: {}\n\n"));
+      controller.enqueue(encodeEvent("end", { data: "{}" }));
       controller.close();
     },
     async cancel() {
@@ -37,5 +36,5 @@ export async function streamSteps(
 
 function encodeSteps(steps: readonly Step[]): Uint8Array {
   const data = steps.map(({ id, how, html }) => ({ id, how, html: String(html) }));
-  return encoder.encode(`event: steps\ndata: ${JSON.stringify(data)}\n\n`);
+  return encodeEvent("steps", { data: JSON.stringify(data) });
 }

@@ -76,7 +76,9 @@ function From(
       <span class="k mono">{status.dlq}</span>
       <b class="big">{explained.depth === null ? "?" : count(explained.depth)}</b>
       <span class="k">
-        {oldestAt === null ? "empty" : <span title={oldestAt}>oldest {span(nowMs - Date.parse(oldestAt))}</span>}
+        {oldestAt === null
+          ? explained.depth === 0 ? "empty" : "oldest not known"
+          : <span title={oldestAt}>oldest {span(nowMs - Date.parse(oldestAt))}</span>}
         {history?.arrivedPerSecond ? ` · +${rate(history.arrivedPerSecond)}` : ""}
       </span>
       <Spark points={history?.depths ?? []} mood={moodOf(explained)} />

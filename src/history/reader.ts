@@ -6,9 +6,9 @@ import { parseSample, type Sample } from "./sample.ts";
 
 /** Longest time that can be looked back at, in milliseconds. */
 export const HISTORY_MS = 86_400_000;
-/** Who asks again within this time gets the same answer, in milliseconds. */
+/** Longest age of an answer that is returned again, in milliseconds. */
 const SAME_MS = 1_000;
-/** Samples of one read of Redis, some millisecond of its time, and most such reads in a row: more than a history can hold. */
+/** Samples per read of Redis (about 1 ms of its time), and maximum reads in a row: enough for a full history. */
 const PAGE = 200, MOST_PAGES = 30;
 /** Most samples that are kept. */
 const MOST_SAMPLES = 5_000;
@@ -19,7 +19,7 @@ export interface History {
   readonly samples: readonly Sample[];
   /** The server's clock now, as far as it is known. */
   readonly nowMs: number;
-  /** Since when Redis has not been read, in milliseconds since the epoch by this machine's clock; `null`: this is current. */
+  /** Time of the last successful read while Redis cannot be read, by this machine's clock; `null`: the samples are current. */
   readonly staleSinceMs: number | null;
 }
 
@@ -47,7 +47,7 @@ export class HistoryReader {
     this.#deps = deps;
   }
 
-  /** Returns the history. Waits for Redis only if what is known is older than a second. Rejects only for a bug. */
+  /** Returns the history. Reads Redis if the last read is more than a second old. Rejects only for a bug. */
   async read(): Promise<History> {
     const { clock } = this.#deps;
     if (!this.#read || this.#failedAtMs !== null || clock.monotonicMs() - this.#read.monotonicMs >= SAME_MS) {

@@ -1,10 +1,11 @@
 /**
  * Takes samples of a source for its history. Three details:
  *
- * Only the leader takes them; without leader election every instance does, and says nothing of what arrived. While replay is
- * switched off nobody leads: then whoever comes first. What was counted and not written yet goes into the next sample; a sample
- * whose reply is lost counts as written. A change of the gates is recorded at once, but gates that open and close all the time
- * cannot fill the history: their changes have a budget, and the rest waits for the next sample.
+ * - Only the leader takes samples. Without leader election every instance does, and none says how many messages arrived. While
+ *   replay is switched off there is no leader; the first instance to try takes the sample.
+ * - Counts that were not written are added to the next sample. If the reply to a sample is lost, it counts as written.
+ * - A change of the gates is written at once, up to a budget: gates that flap cannot fill the history. Beyond it, the change is
+ *   written with the next regular sample.
  */
 import type { GateStatus } from "../gates/board.ts";
 import type { DepthReading } from "../gates/depth.ts";
@@ -48,12 +49,12 @@ export interface HistoryRecorderDeps {
   readonly log: Log;
 }
 
-/** Writes the history of one source. Nothing waits for it, and no failure of it leaves it. */
+/** Writes the history of one source. Nothing waits for it, and its failures affect nothing else. */
 export class HistoryRecorder extends PeriodicTask {
   readonly #deps: HistoryRecorderDeps;
   readonly #outages: OutageLog;
   #written: Totals = { moved: 0, replayed: 0, dead: 0, cameBack: 0 };
-  /** What the last sample has found; `null`: nothing can be compared with it. */
+  /** What the last sample found; `null`: there is nothing to compare with. */
   #seen: SeenSource | null = null;
   #heldBy: readonly HoldingGate[] = [];
   #triedMs = -Infinity;

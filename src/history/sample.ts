@@ -2,6 +2,7 @@
 import type { GateStatus } from "../gates/board.ts";
 import { type GateName, isGateName } from "../gates/gate.ts";
 import type { RawSample } from "../redis/history_store.ts";
+import { toLine } from "../runtime/control_characters.ts";
 
 /** Longest detail of a gate that a sample keeps, in characters. */
 const MAX_DETAIL = 300;
@@ -74,21 +75,17 @@ function parseList(text: string): readonly unknown[] | null {
   }
 }
 
+/** Any client may have written it. */
 function parseGate(given: unknown): HoldingGate[] {
   const [name, reason, status, failures, detail] = Array.isArray(given) ? given as unknown[] : [];
   if (typeof name !== "string" || !isGateName(name)) return [];
   return [{
     name,
     reason: typeof reason === "string" && /^[a-z0-9_]{1,40}$/.test(reason) ? reason : "unknown",
-    detail: typeof detail === "string" ? toLine(detail) : "",
+    detail: typeof detail === "string" ? toLine(detail, MAX_DETAIL) : "",
     ...(toCount(status) ? { status: toCount(status)! } : {}),
     ...(toCount(failures) ? { failures: toCount(failures)! } : {}),
   }];
-}
-
-/** Any client may have written it. */
-function toLine(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ").slice(0, MAX_DETAIL);
 }
 
 function parseCount(text: string | undefined): number | null {

@@ -1,9 +1,9 @@
-/** What samples say of a window of time: equal steps, gates that opened and closed, sums. Pure. */
+/** Summarizes the samples of a window of time: equal steps, gates that opened or closed, sums. Pure. */
 import type { GateName } from "../gates/gate.ts";
 import { GATE_NAMES } from "../gates/gate.ts";
 import type { HoldingGate, Sample } from "./sample.ts";
 
-/** How long a sample says how the source is: two and a half times as long as the next one takes to come, in milliseconds. */
+/** How long a sample is valid, in milliseconds: 2.5 times the interval between samples. */
 export const FRESH_MS = 75_000;
 
 /** Counts of a step or a window. */
@@ -15,9 +15,9 @@ export interface Sums {
   readonly arrived: number | null;
 }
 
-/** A step of a chart. The depths are those of the last sample; `null`: nobody has looked. */
+/** A step of a chart. Depths are those of the last sample; `null`: there is no sample. */
 export interface Step extends Sums {
-  /** Its begin, in milliseconds since the epoch. */
+  /** Its start, in milliseconds since the epoch. */
   readonly atMs: number;
   readonly depth: number | null;
   /** The largest depth. */
@@ -30,10 +30,10 @@ export interface Step extends Sums {
   readonly heldBy: readonly GateName[];
 }
 
-/** A gate began or ceased to hold the source. */
+/** A gate began or stopped to hold the source. */
 export interface GateChange {
   readonly atMs: number;
-  /** Whether it ceased. `gate` is then as it was closed. */
+  /** Whether it opened. `gate` is then as it was while closed. */
   readonly opened: boolean;
   readonly gate: HoldingGate;
 }
@@ -53,7 +53,7 @@ export function windowUntil(nowMs: number, { lengthMs, points }: { lengthMs: num
 
 /**
  * Thins samples, oldest first, to the steps of a window. A step without a sample shows the last one if that is younger than
- * {@link FRESH_MS}; what was the case when a step began belongs to it.
+ * {@link FRESH_MS}; the state at the start of a step counts as part of it.
  */
 export function thin(samples: readonly Sample[], { fromMs, stepMs, points }: Window): readonly Step[] {
   const first = samples.findIndex(({ atMs }) => atMs >= fromMs);
@@ -91,15 +91,18 @@ export function sumUp(parts: readonly Sums[]): Sums {
   return sums;
 }
 
-/** Finds what began and ceased to hold the source from an instant on, oldest first: the last `most` changes. */
+/**
+ * Finds the gates that began or stopped to hold the source from an instant on, oldest first: the last `most` changes. After a gap
+ * between samples the instant of a change is not known, so none is reported.
+ */
 export function findChanges(
   samples: readonly Sample[],
   { fromMs, most }: { fromMs: number; most: number },
 ): readonly GateChange[] {
   const changes: GateChange[] = [];
   for (let i = samples.length - 1; i > 0 && samples[i]!.atMs >= fromMs && changes.length < most; i--) {
-    const { atMs, heldBy } = samples[i]!, before = samples[i - 1]!.heldBy;
-    if (before.length === 0 && heldBy.length === 0) continue;
+    const { atMs, heldBy } = samples[i]!, { atMs: beforeMs, heldBy: before } = samples[i - 1]!;
+    if (atMs - beforeMs >= FRESH_MS || (before.length === 0 && heldBy.length === 0)) continue;
     const opened = before.filter(({ name }) => !heldBy.some((gate) => gate.name === name));
     const closed = heldBy.filter(({ name }) => !before.some((gate) => gate.name === name));
     changes.push(
@@ -110,7 +113,7 @@ export function findChanges(
   return changes.slice(0, most).reverse();
 }
 
-/** The gate as the sample tells in which it began to hold: only that one has the details. */
+/** Returns the gate as in the sample in which it closed: only that one has the details. */
 function asClosed(samples: readonly Sample[], { at, gate }: { at: number; gate: HoldingGate }): HoldingGate {
   for (let i = at; i >= 0; i--) {
     const found = samples[i]!.heldBy.find(({ name }) => name === gate.name);
@@ -120,12 +123,15 @@ function asClosed(samples: readonly Sample[], { at, gate }: { at: number; gate: 
   return gate;
 }
 
-/** Returns since when the DLQ has been seen empty and nothing has passed through it; `null`: it is not empty, or nobody has looked. */
+/**
+ * Returns the first of the latest samples without a gap in which the DLQ was empty and no message passed through it. `null`: it is not
+ * empty, or there is no sample.
+ */
 export function emptySinceMs(samples: readonly Sample[]): number | null {
   let sinceMs: number | null = null;
   for (let i = samples.length - 1; i >= 0; i--) {
     const { depth, atMs, arrived, replayed, dead } = samples[i]!;
-    if (depth > 0) break;
+    if (depth > 0 || (sinceMs !== null && sinceMs - atMs >= FRESH_MS)) break;
     sinceMs = atMs;
     if ((arrived ?? 0) + replayed + dead > 0) break;
   }

@@ -8,23 +8,22 @@ import type { LookedSource } from "./looked_source.ts";
 import { describeRow, MESSAGE_ROW, type MessageRow } from "./message_row.ts";
 import { OperationError } from "./operation.ts";
 import { type OpenSelection, scan } from "./selection.ts";
+import { STRICT, WHOLE } from "./typed_schema.ts";
 
 /** Groups and samples of a census. */
 const MOST_GROUPS = 20, MOST_SAMPLES = 5;
-const COUNT = Type.Integer({ minimum: 0 });
-const strict = { additionalProperties: false };
 
 /** Members that say what was counted. */
 export const CENSUS_MEMBERS = {
   count: Type.Integer({ minimum: 0, description: "Messages that the job would take" }),
-  ...{ bytes: COUNT, scanned: COUNT },
+  ...{ bytes: WHOLE, scanned: WHOLE },
   oversize: Type.Integer({ minimum: 0, description: "Selected, but too large to be read: they stay" }),
   ofOthers: Type.Integer({ minimum: 0, description: "Selected, but buried by another source: they stay" }),
-  byReason: Type.Record(Type.String(), COUNT, { description: "`none`: without a reason" }),
+  byReason: Type.Record(Type.String(), WHOLE, { description: "`none`: without a reason" }),
   groups: Type.Array(
     Type.Object(
-      { group: Type.String(), reason: Type.Union([Type.String(), Type.Null()]), text: Type.String(), count: COUNT },
-      strict,
+      { group: Type.String(), reason: Type.Union([Type.String(), Type.Null()]), text: Type.String(), count: WHOLE },
+      STRICT,
     ),
     { description: `The ${MOST_GROUPS} largest` },
   ),

@@ -7,15 +7,12 @@ import { ACTIVITIES, explainSource, readFacts } from "./explain_source.ts";
 import { gateWords } from "./gate_words.ts";
 import { findRunning, SOURCE } from "./looked_source.ts";
 import type { Operation } from "./operation.ts";
+import { INSTANT, orNull, STRICT } from "./typed_schema.ts";
 
 const INPUT = Type.Object({ source: Type.Optional(SOURCE) }, { additionalProperties: false });
 
 /** Input of the operation. Default: every source. */
 export type ExplainInput = Static<typeof INPUT>;
-
-const strict = { additionalProperties: false };
-const INSTANT = Type.String({ pattern: "^\\d{4}-\\d{2}-\\d{2}T[\\d:.]+Z$" });
-const orNull = <Schema extends Type.TSchema>(schema: Schema) => Type.Union([schema, Type.Null()]);
 
 const EXPLAINED = Type.Object({
   source: Type.String(),
@@ -23,7 +20,7 @@ const EXPLAINED = Type.Object({
   /** What it does and why, in one sentence. */
   sentence: Type.String(),
   depth: orNull(Type.Integer()),
-  pause: orNull(Type.Object({ until: INSTANT, by: Type.String(), reason: Type.String() }, strict)),
+  pause: orNull(Type.Object({ until: INSTANT, by: Type.String(), reason: Type.String() }, STRICT)),
   /** The time until the DLQ is empty, if nothing arrives meanwhile. */
   estimate: Type.Object({
     seconds: orNull(Type.Integer()),
@@ -31,7 +28,7 @@ const EXPLAINED = Type.Object({
     basis: orNull(Type.Enum(["observed", "pace", "batch"])),
     /** Why it cannot be said. */
     reason: orNull(Type.String()),
-  }, strict),
+  }, STRICT),
   gates: Type.Array(Type.Object({
     ...{ name: Type.Enum(GATE_NAMES as string[]), open: Type.Boolean(), reason: Type.String() },
     /** The reason in plain words. */
@@ -40,10 +37,10 @@ const EXPLAINED = Type.Object({
     detail: Type.String(),
     since: INSTANT,
     next: orNull(INSTANT),
-  }, strict)),
-}, strict);
+  }, STRICT)),
+}, STRICT);
 
-const OUTPUT = Type.Object({ sources: Type.Array(EXPLAINED) }, strict);
+const OUTPUT = Type.Object({ sources: Type.Array(EXPLAINED) }, STRICT);
 /** Output of the operation. Instants are ISO 8601. */
 export type ExplainOutput = Static<typeof OUTPUT>;
 

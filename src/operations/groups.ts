@@ -10,6 +10,7 @@ import type { LookContext } from "./context.ts";
 import { createListViewer, MESSAGE_ID, SHOWN, shownMembers } from "./looked_source.ts";
 import type { StreamOperation } from "./operation.ts";
 import { type OpenSelection, openSelection, scan, type ScannedChunk, SELECTION_MEMBERS } from "./selection.ts";
+import { INSTANT, orNull, WHOLE } from "./typed_schema.ts";
 
 /** A shared count keeps this many groups. */
 const DEFAULT_GROUPS = 100;
@@ -40,29 +41,27 @@ const INPUT = Type.Object({
   ),
 }, { additionalProperties: false });
 
-const COUNT = Type.Integer({ minimum: 0 });
-const INSTANT_OR_NULL = Type.Union([Type.String({ pattern: "^\\d{4,6}-\\d{2}-\\d{2}T[\\d:.]+Z$" }), Type.Null()]);
 const SAMPLE = Type.Object({ id: MESSAGE_ID, place: Type.Integer({ minimum: 1 }), shown: SHOWN }, {
   additionalProperties: false,
 });
 const ITEM = Type.Union([
-  Type.Object({ kind: Type.Literal("progress"), scanned: COUNT, total: COUNT }, { additionalProperties: false }),
+  Type.Object({ kind: Type.Literal("progress"), scanned: WHOLE, total: WHOLE }, { additionalProperties: false }),
   Type.Object({
     kind: Type.Literal("group"),
     group: Type.String(),
     reason: Type.Union([Type.String(), Type.Null()]),
     text: Type.String({ description: "The text that they share; • stands for numbers, addresses, ids and times" }),
-    count: COUNT,
+    count: WHOLE,
     share: Type.Number({ minimum: 0, maximum: 1, description: "Of the matching messages" }),
-    firstSeen: INSTANT_OR_NULL,
-    lastSeen: INSTANT_OR_NULL,
-    trend: Type.Array(COUNT, {
+    firstSeen: orNull(INSTANT),
+    lastSeen: orNull(INSTANT),
+    trend: Type.Array(WHOLE, {
       description: `Count in each of ${TREND_PARTS} equal parts of the list, from the oldest part to the newest`,
     }),
     sample: SAMPLE,
   }, { additionalProperties: false }),
   Type.Object({
-    ...{ kind: Type.Literal("end"), scanned: COUNT, matched: COUNT, groups: COUNT },
+    ...{ kind: Type.Literal("end"), scanned: WHOLE, matched: WHOLE, groups: WHOLE },
     ungrouped: Type.Integer({ minimum: 0, description: `Messages of groups beyond the first ${MAX_GROUPS}` }),
     sampled: Type.Boolean({ description: "Whether the counts are estimated from a sample" }),
     countedAt: Type.String({ description: "When the count began: what came or left since may be missing" }),

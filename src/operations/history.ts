@@ -1,4 +1,4 @@
-/** Operation `history`: how each source was over the last hours. Reads what the leaders have recorded, changes nothing. */
+/** Operation `history`: each source over the last hours, from the samples that the leaders have written. Changes nothing. */
 import Type, { type Static } from "typebox";
 import { GATE_NAMES, type GateReason } from "../gates/gate.ts";
 import { HISTORY_MS } from "../history/reader.ts";
@@ -19,16 +19,13 @@ import type { RunningSource, ServiceContext } from "./context.ts";
 import { gateWords } from "./gate_words.ts";
 import { findRunning, SOURCE } from "./looked_source.ts";
 import type { Operation } from "./operation.ts";
+import { INSTANT, orNull, STRICT, WHOLE } from "./typed_schema.ts";
 
 /** Defaults of the input, and most points. */
 const MINUTES = 60, POINTS = 120, MOST_POINTS = 1_000;
 /** Changes of an answer, at most. */
 const MOST_CHANGES = 200;
 
-const strict = { additionalProperties: false };
-const orNull = <Schema extends Type.TSchema>(schema: Schema) => Type.Union([schema, Type.Null()]);
-const INSTANT = Type.String({ pattern: "^\\d{4}-\\d{2}-\\d{2}T[\\d:.]+Z$" });
-const COUNT = Type.Integer({ minimum: 0 });
 const GATE = Type.Enum(GATE_NAMES as string[]);
 
 const INPUT = Type.Object({
@@ -39,7 +36,7 @@ const INPUT = Type.Object({
   points: Type.Optional(
     Type.Integer({ minimum: 1, maximum: MOST_POINTS, description: `Steps of the answer. Default: ${POINTS}.` }),
   ),
-}, strict);
+}, STRICT);
 
 const SUMS = {
   replayed: Type.Integer({ minimum: 0, description: "Messages replayed." }),
@@ -60,23 +57,23 @@ const SUMS = {
 
 const STEP = Type.Object({
   at: INSTANT,
-  depth: orNull(COUNT),
-  depthMax: orNull(COUNT),
-  dead: orNull(COUNT),
-  target: orNull(COUNT),
+  depth: orNull(WHOLE),
+  depthMax: orNull(WHOLE),
+  dead: orNull(WHOLE),
+  target: orNull(WHOLE),
   downstream: orNull(Type.Integer({ minimum: 0, description: "Messages in the downstream queues together." })),
   limit: orNull(Type.Integer({ minimum: 0, description: "Limit of the gate depth for them." })),
   ...SUMS,
   heldBy: Type.Array(GATE, { description: "Every gate that has held the source in this step." }),
-}, { ...strict, description: "Depths are those of the last sample in the step; null: nobody has looked." });
+}, { ...STRICT, description: "Depths are those of the last sample in the step; null: there is no sample." });
 
 const CHANGE = Type.Object({
   at: INSTANT,
   gate: GATE,
-  open: Type.Boolean({ description: "Whether it has ceased to hold the source." }),
+  open: Type.Boolean({ description: "Whether it opened; else it closed." }),
   reason: Type.String({ description: "Why it held the source." }),
   words: Type.String({ description: "The reason in plain words." }),
-}, strict);
+}, STRICT);
 
 const HISTORY = Type.Object({
   source: Type.String(),
@@ -85,17 +82,17 @@ const HISTORY = Type.Object({
   stepSeconds: Type.Number(),
   steps: Type.Array(STEP),
   changes: Type.Array(CHANGE, { description: `The newest last, at most ${MOST_CHANGES}.` }),
-  totals: Type.Object(SUMS, strict),
+  totals: Type.Object(SUMS, STRICT),
   emptySince: orNull(Type.String({
-    description: "Since when the DLQ has been empty, as far as 24 hours tell; null: it is not.",
+    description: "Since when the samples, without a gap, show an empty DLQ; null: it is not empty, or not known.",
   })),
   lastReplayAt: orNull(Type.String({ description: "When a message was last replayed; null: not known." })),
   staleSince: orNull(
     Type.String({ description: "Since when Redis could not be read; null: the samples are current." }),
   ),
-}, strict);
+}, STRICT);
 
-const OUTPUT = Type.Object({ sources: Type.Array(HISTORY) }, strict);
+const OUTPUT = Type.Object({ sources: Type.Array(HISTORY) }, STRICT);
 
 /** Input of the operation. */
 export type HistoryInput = Static<typeof INPUT>;
@@ -107,7 +104,7 @@ export type SourceHistory = Static<typeof HISTORY>;
 /** Reports depth, counts and closed gates of the last minutes or hours, in equal steps. */
 export const history = {
   name: "history",
-  summary: "How each source was over the last minutes or hours: depth, counts, and the gates that held it",
+  summary: "Depth, counts and closed gates of each source over the last minutes or hours",
   runsIn: "service",
   role: "viewer",
   input: INPUT,

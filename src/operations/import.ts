@@ -21,6 +21,7 @@ import { createListViewer, findSource, SOURCE } from "./looked_source.ts";
 import { type Operation, OperationError } from "./operation.ts";
 import { REASON } from "./source_action.ts";
 import { StagedUpload } from "./staged_upload.ts";
+import { STRICT, WHOLE } from "./typed_schema.ts";
 
 /**
  * Most messages and bytes of one file. What is staged takes Redis' memory beside the queues; a million messages of 400 bytes are a
@@ -37,27 +38,25 @@ const INPUT = Type.Object({
   reason: REASON,
 }, { additionalProperties: false });
 
-const COUNT = Type.Integer({ minimum: 0 });
-const strict = { additionalProperties: false };
 const FILE = Type.Object({
   from: Type.Object(
     { source: Type.String(), list: Type.String(), query: Type.String(), at: Type.String() },
-    { ...strict, description: "Where and when it was exported" },
+    { ...STRICT, description: "Where and when it was exported" },
   ),
   skipped: Type.Integer({
     minimum: 0,
     description: "Messages that were too large to be exported, so that the file lacks them",
   }),
-  dead: Type.Record(Type.String(), COUNT, {
+  dead: Type.Record(Type.String(), WHOLE, {
     description: "Messages that the service would move to the dead list instead of replaying them, by reason",
   }),
-  present: Type.Union([COUNT, Type.Null()], {
+  present: Type.Union([WHOLE, Type.Null()], {
     description:
       `Messages that are in the DLQ already, byte for byte; null: not compared, because there are more than ` +
       `${MAX_SELECTED_IDS} or the DLQ could not be read within ${COMPARE_MS / 1_000} s`,
   }),
-}, strict);
-const OUTPUT = Type.Object({ ...PLANNED.properties, file: FILE }, strict);
+}, STRICT);
+const OUTPUT = Type.Object({ ...PLANNED.properties, file: FILE }, STRICT);
 
 /** What to import. */
 export interface ImportInput {

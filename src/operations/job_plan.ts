@@ -19,6 +19,7 @@ import { type InputProblem, invalidInput, OperationError, type OperationRole } f
 import { openSelection } from "./selection.ts";
 import { JOB, showJob, type ShownJob } from "./shown_job.ts";
 import { REASON } from "./source_action.ts";
+import { STRICT, WHOLE } from "./typed_schema.ts";
 
 /** The role that each verb needs, also to confirm it. An undo needs that of the verb that it undoes. */
 export const VERB_ROLES: Readonly<Record<Exclude<JobVerb, "undo">, OperationRole>> = {
@@ -68,36 +69,34 @@ export const OVERRIDES = Type.Optional(Type.Array(
   },
 ));
 
-const COUNT = Type.Integer({ minimum: 0 });
 const NULL = Type.Null();
-const strict = { additionalProperties: false };
 
 /** Schema of a plan. */
 export const PLAN = Type.Object({
   ...CENSUS_MEMBERS,
-  watermark: Type.Object({ depth: COUNT, id: Type.Union([Type.String(), NULL]) }, {
-    ...strict,
+  watermark: Type.Object({ depth: WHOLE, id: Type.Union([Type.String(), NULL]) }, {
+    ...STRICT,
     description: "Messages in the list, and the newest one. What arrives later is not touched",
   }),
   heldBy: Type.Array(
     Type.Object(
       { gate: Type.String(), reason: Type.String(), words: Type.String(), isOverridden: Type.Boolean() },
-      strict,
+      STRICT,
     ),
     { description: "The closed gates that would hold it now" },
   ),
   estimate: Type.Object({
-    ...{ seconds: Type.Union([COUNT, NULL]), perSecond: Type.Union([Type.Number(), NULL]) },
+    ...{ seconds: Type.Union([WHOLE, NULL]), perSecond: Type.Union([Type.Number(), NULL]) },
     reason: Type.Union([Type.String(), NULL], { description: "Why it cannot be said" }),
-  }, strict),
+  }, STRICT),
   undo: Type.String({ description: "What can be undone" }),
   cannot: Type.Array(Type.String(), { description: "What an undo cannot bring back, and why" }),
-}, strict);
+}, STRICT);
 /** What a job would do. */
 export type Plan = Static<typeof PLAN>;
 
 /** Schema of a planned job. Nothing has moved. */
-export const PLANNED = Type.Object({ job: JOB, plan: PLAN }, strict);
+export const PLANNED = Type.Object({ job: JOB, plan: PLAN }, STRICT);
 /** A planned job. */
 export type Planned = { readonly job: ShownJob; readonly plan: Plan };
 

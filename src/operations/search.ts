@@ -4,6 +4,7 @@ import type { LookContext } from "./context.ts";
 import { describeRow, ROW_MEMBERS } from "./message_row.ts";
 import type { StreamOperation } from "./operation.ts";
 import { openSelection, scan, SELECTION_MEMBERS } from "./selection.ts";
+import { WHOLE } from "./typed_schema.ts";
 
 const DEFAULT_ROWS = 100, MAX_ROWS = 10_000;
 /** Messages between two reports of progress. */
@@ -20,14 +21,13 @@ const INPUT = Type.Object({
   ),
 }, { additionalProperties: false });
 
-const COUNT = Type.Integer({ minimum: 0 });
 const ITEM = Type.Union([
   Type.Object({ kind: Type.Literal("row"), ...ROW_MEMBERS }, { additionalProperties: false }),
-  Type.Object({ kind: Type.Literal("progress"), scanned: COUNT, matched: COUNT, total: COUNT }, {
+  Type.Object({ kind: Type.Literal("progress"), scanned: WHOLE, matched: WHOLE, total: WHOLE }, {
     additionalProperties: false,
   }),
   Type.Object({
-    ...{ kind: Type.Literal("end"), scanned: COUNT, matched: COUNT, rows: COUNT },
+    ...{ kind: Type.Literal("end"), scanned: WHOLE, matched: WHOLE, rows: WHOLE },
     isComplete: Type.Boolean({ description: "false: cancelled before every message was looked at" }),
     movedOn: Type.Boolean({
       description: "Messages left the list faster than they were read; some that stayed may have been counted twice",

@@ -6,11 +6,7 @@ import { PLAN_EXPIRES_MS } from "../jobs/job_store.ts";
 import { toIso } from "../runtime/clock.ts";
 import { hasTrait } from "../gates/gate.ts";
 import type { RunningSource, SourceFlow } from "./context.ts";
-
-const strict = { additionalProperties: false };
-const COUNT = Type.Integer({ minimum: 0 });
-const orNull = <Schema extends Type.TSchema>(schema: Schema) => Type.Union([schema, Type.Null()]);
-const INSTANT = Type.String({ pattern: "^\\d{4,6}-\\d{2}-\\d{2}T[\\d:.]+Z$" });
+import { INSTANT, orNull, STRICT, WHOLE } from "./typed_schema.ts";
 
 /** Schema of a job's id in an input. */
 export const JOB_ID = Type.String({ pattern: "^[\\w-]{1,64}$", description: "the id of a job" });
@@ -23,31 +19,31 @@ export const PROGRESS = Type.Object({
   }),
   ...{ isPaused: Type.Boolean(), isCancelled: Type.Boolean() },
   toSweep: Type.Integer({ minimum: 0, description: "Messages of the list that have not been looked at" }),
-  ...{ swept: COUNT, picked: COUNT, replayed: COUNT, dead: COUNT, returned: COUNT },
+  ...{ swept: WHOLE, picked: WHOLE, replayed: WHOLE, dead: WHOLE, returned: WHOLE },
   left: Type.Integer({ minimum: 0, description: "Picked messages that still have to go" }),
   perSecond: orNull(Type.Number({ minimum: 0 })),
-  secondsLeft: orNull(COUNT),
-}, strict);
+  secondsLeft: orNull(WHOLE),
+}, STRICT);
 
 const RESULT = Type.Object({
-  ...{ swept: COUNT, picked: COUNT, replayed: COUNT, dead: COUNT, trashed: COUNT, returned: COUNT },
-  imported: Type.Optional(COUNT),
-}, strict);
+  ...{ swept: WHOLE, picked: WHOLE, replayed: WHOLE, dead: WHOLE, trashed: WHOLE, returned: WHOLE },
+  imported: Type.Optional(WHOLE),
+}, STRICT);
 
 /** Schema of a job. */
 export const JOB = Type.Object({
   ...{ id: JOB_ID, source: Type.String(), verb: Type.Enum([...JOB_VERBS]), list: Type.Enum([...JOB_LISTS]) },
   status: Type.Enum([...JOB_STATUSES]),
-  ...{ query: Type.String(), ids: orNull(COUNT), planned: COUNT },
+  ...{ query: Type.String(), ids: orNull(WHOLE), planned: WHOLE },
   ...{ plannedBy: Type.String(), reason: Type.String(), startedBy: orNull(Type.String()) },
-  overrides: Type.Array(Type.Object({ gate: Type.String(), reason: Type.String() }, strict)),
-  undoes: orNull(Type.Object({ id: JOB_ID, verb: Type.Enum([...JOB_VERBS]) }, strict)),
+  overrides: Type.Array(Type.Object({ gate: Type.String(), reason: Type.String() }, STRICT)),
+  undoes: orNull(Type.Object({ id: JOB_ID, verb: Type.Enum([...JOB_VERBS]) }, STRICT)),
   createdAt: INSTANT,
   expiresAt: Type.Union([INSTANT, Type.Null()], { description: "When the plan expires; null: it has been confirmed" }),
   ...{ startedAt: orNull(INSTANT), endedAt: orNull(INSTANT) },
   progress: orNull(PROGRESS),
   result: orNull(RESULT),
-}, strict);
+}, STRICT);
 /** A job as operators see it. Instants are by the server's clock. */
 export type ShownJob = Static<typeof JOB>;
 

@@ -1,5 +1,6 @@
 /** The leader lease of one source, in fields of its state, by the server's clock. */
 import { MAX_LEASE_MS } from "../config/fields.ts";
+import { toLine } from "../runtime/control_characters.ts";
 import type { RedisClient } from "./cluster.ts";
 import { stateKey } from "./keys.ts";
 import { loadScript, type Script } from "./scripts.ts";
@@ -54,16 +55,11 @@ export class LeaseStore {
     const reply = await this.#take(this.#state, token, name, durationMs, force ? 1 : 0, MAX_LEASE_MS);
     const [ours, holder, leftMs, tooLong] = reply as [number, Buffer, number, number];
     if (tooLong === 1) this.#onTooLong();
-    return { isOurs: ours === 1, holder: toLine(String(holder)), leftMs };
+    return { isOurs: ours === 1, holder: toLine(String(holder), MAX_NAME), leftMs };
   }
 
   /** Releases the lease if it is ours, so that another instance need not wait for its end. */
   async release(): Promise<void> {
     await this.#release(this.#state, this.#instance.token);
   }
-}
-
-/** Makes a name safe for a terminal, and short: any client may have written it. */
-function toLine(name: string): string {
-  return name.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ").slice(0, MAX_NAME);
 }

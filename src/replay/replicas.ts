@@ -6,6 +6,7 @@ import { StoreError } from "../redis/errors.ts";
 import type { Instance } from "../redis/lease_store.ts";
 import type { ReplicaStore, SeenReplica } from "../redis/replica_store.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
+import { toLine } from "../runtime/control_characters.ts";
 
 /** How often this instance makes itself known, in milliseconds. */
 const REFRESH_MS = 10_000;
@@ -119,10 +120,6 @@ function parseEntry(text: string): Omit<Replica, "seenMs" | "isThis"> | null {
     return null;
   }
   if (!Array.isArray(fields) || fields.length !== 4 || !fields.every((one) => typeof one === "string")) return null;
-  const [name, pod, version, startedAt] = (fields as string[]).map(toLine);
+  const [name, pod, version, startedAt] = (fields as string[]).map((text) => toLine(text, MOST_CHARACTERS));
   return isNaN(Date.parse(startedAt!)) ? null : { name: name!, pod: pod!, version: version!, startedAt: startedAt! };
-}
-
-function toLine(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ").slice(0, MOST_CHARACTERS);
 }

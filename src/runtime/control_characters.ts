@@ -17,3 +17,8 @@ export function escapeHidden(text: string): string {
 function escapeUnit(unit: string): string {
   return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
+
+/** Makes one line of a text from outside, of at most `most` UTF-16 code units: runs of hidden characters become a space. */
+export function toLine(text: string, most: number): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ").slice(0, most);
+}

@@ -48,7 +48,7 @@ Deno.test("thin: a step has the last and the largest depth, the sums, and every 
   ]);
 });
 
-Deno.test("thin: a step between two samples shows the one before, but not when nobody has looked for long", () => {
+Deno.test("thin: a step between two samples shows the one before, but not one that is too old", () => {
   const steps = thin([sample(T + 5_000, { depth: 4, replayed: 2 })], window(10, 10_000));
   assert.deepEqual(
     steps.map(({ depth }) => depth),
@@ -102,6 +102,15 @@ Deno.test("emptySinceMs: since the DLQ is empty and nothing passed through it; n
   assert.equal(times({ depth: 1 }, {}, {}), T + 1);
   assert.equal(times({ depth: 1 }, {}, { arrived: 2, replayed: 2 }, { arrived: null }), T + 2);
   assert.equal(times({}, {}), T);
+  const afterGap = [sample(T), sample(T + FRESH_MS), sample(T + FRESH_MS + 1)];
+  assert.equal(emptySinceMs(afterGap), T + FRESH_MS, "what was between is not known");
+});
+
+Deno.test("findChanges: reports none after a gap, because its instant is not known", () => {
+  const closed = { heldBy: [gate("pause", "paused", "paused by ann")] };
+  const changes = (gapMs: number) => findChanges([sample(T), sample(T + gapMs, closed)], { fromMs: 0, most: 9 });
+  assert.equal(changes(FRESH_MS - 1).length, 1);
+  assert.deepEqual(changes(FRESH_MS), []);
 });
 
 Deno.test("lastReplayMs: the newest sample that replayed", () => {
