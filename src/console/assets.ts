@@ -1,4 +1,4 @@
-/** Styles, scripts and the icon, as they are in the binary. */
+/** The console's styles, script and icon, embedded in the binary. */
 import { createHash } from "node:crypto";
 import htmx from "htmx.org/dist/htmx.min.js" with { type: "text" };
 import idiomorph from "idiomorph/dist/idiomorph.min.js" with { type: "text" };

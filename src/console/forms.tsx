@@ -97,7 +97,7 @@ export function SourceSheets({ source, role, next }: { source: string; role: Rol
   return (
     <>
       <Sheet id={`pause-${source}`} title={`Pause ${source}`}>
-        <p>Automatic replay of the source is held, on every instance, until the time is over or somebody resumes it.</p>
+        <p>Automatic replay of the source is held, on every instance, until the time is up or it is resumed.</p>
         <Act operation="pause" fields={{ source }} next={next} kind="sheet">
           <ReasonField placeholder="network work, change 4711" />
           <label class="field">

@@ -43,7 +43,7 @@ function Lane(
     name: string;
     isOpen: boolean;
     closures: readonly Closure[];
-    /** Times of which nothing was recorded. */
+    /** Times without a sample. */
     unknown: readonly Interval[];
     fromMs: number;
     endMs: number;
@@ -60,7 +60,7 @@ function Lane(
         <rect class="open" width={WIDTH} height={HEIGHT} />
         {unknown.map((one) => (
           <rect class="unknown" {...place(one)} height={HEIGHT}>
-            <title>nothing was recorded</title>
+            <title>no sample</title>
           </rect>
         ))}
         {closures.map((one) => (

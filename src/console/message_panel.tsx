@@ -158,7 +158,7 @@ function OneActions({ view: { source, list, query }, id, role }: {
   ) as Html;
 }
 
-/** The bytes as they are: they hold secrets, so it says first that looking is written down. */
+/** Offers the raw bytes, with their secrets. It says first that the journal records this. */
 function RawOpener({ view: { source, list, message, near }, role }: { view: MessagesView; role: Role }): Html | null {
   if (!mayDo(role, "admin")) return null;
   const fields = { source, list, id: message, ...(near === null ? {} : { near: String(near) }) };
@@ -175,7 +175,7 @@ function RawOpener({ view: { source, list, message, near }, role }: { view: Mess
       >
         {Object.entries(fields).map(([name, value]) => <input type="hidden" name={name} value={value} />)}
         <p class="k">
-          They show the secrets that are hidden above. The journal keeps that you have looked.
+          They show the secrets that are hidden above. The journal records that you looked.
         </p>
         <button class="btn" type="submit">Show raw…</button>
       </form>

@@ -153,7 +153,7 @@ function Ask({ words, view: { source, list, query }, ids, total, closed }: {
         <Overrides closed={closed} />
         <p class="k">Nothing moves yet: the plan says what would happen, and waits for your confirmation.</p>
         <button class={`btn ${kind === "danger" ? "danger" : "go"}`} type="submit">Show the plan</button>
-        <p class="wait k">Every message of the list is looked at; a million takes some seconds.</p>
+        <p class="wait k">Checks every message of the list; a million takes a few seconds.</p>
       </Act>
     </>
   ) as Html;

@@ -142,7 +142,7 @@ export function NoRows({ view: { query, list, source }, role }: { view: Messages
       </Empty>
     ) as Html;
   }
-  return <Empty>The target is empty: its consumer has taken everything.</Empty> as Html;
+  return <Empty>The target is empty.</Empty> as Html;
 }
 
 /** A member's name as the head of a column. */

@@ -23,7 +23,7 @@ export type Recorded = RecordedHistory;
 export type SourceInForce = SettingsReport["sources"][number];
 /** A setting, from `settings`. */
 export type Setting = SettingsReport["settings"][number];
-/** A journal whose chain was checked, from `verify`. */
+/** The result of checking a journal's chain, from `verify`. */
 export type VerifiedJournal = VerifyOutput["journals"][number];
 
 /** The last hours of a source, ready to be drawn. */

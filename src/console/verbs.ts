@@ -29,7 +29,7 @@ export const VERBS: readonly VerbWords[] = [
   {
     ...{ verb: "bury", name: "Dead-letter", role: "operator", lists: ["dlq"], kind: "" },
     does: "They move to the dead list and are not replayed any more. This can be undone for 7 days.",
-    reason: "test traffic, nobody needs it",
+    reason: "test traffic, not needed",
   },
   {
     ...{ verb: "revive", name: "Revive", role: "operator", lists: ["dead"], kind: "go" },

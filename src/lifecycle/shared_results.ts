@@ -1,4 +1,4 @@
-/** Results that take long and that many ask for: one computation at a time for each key, and one result for all. */
+/** Shares slow results among callers: one computation at a time for each key, one result for all. */
 import type { Clock } from "../runtime/clock.ts";
 import { unlessAborted } from "./cached_lookup.ts";
 
@@ -12,15 +12,15 @@ export interface SharedResult<T> {
 export interface SharedRequest<T> {
   /** Largest age of a result, from the beginning of its computation, in milliseconds. One that is under way is always taken. */
   readonly maxAgeMs: number;
-  /** Abort to ask no more. */
+  /** Abort to stop waiting. */
   readonly signal: AbortSignal;
   /** Computes the result; `null` if the signal was aborted meanwhile. */
   readonly compute: () => Promise<T | null>;
 }
 
 /**
- * Keeps the last result of each key. Whoever finds none that is young enough computes it, and those who ask meanwhile wait for it.
- * If that computation is given up, one of them computes it anew.
+ * Keeps the last result of each key. The first caller that finds it too old computes a new one, and later callers wait for that. If
+ * the computation is aborted, one of the waiting callers starts another.
  */
 export class SharedResults<T> {
   readonly #clock: Pick<Clock, "nowMs" | "monotonicMs">;

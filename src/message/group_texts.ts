@@ -5,7 +5,7 @@
  *
  * - Masking does not depend on which digit a digit is, except that `0x` begins an id. So the `x` of `0x` has a mark of its own.
  * - Hiding secrets may depend on it: an escape may spell a name, and a name may have a digit. Such a text is not remembered.
- * - A number is not remembered, because it is written anew: `1e21` has other letters than `1e20`.
+ * - A number is not remembered, because it is reformatted: `1e21` has other letters than `1e20`.
  *
  * `tests/property/find_property_test.ts` compares it with masking every text.
  */
@@ -63,7 +63,7 @@ export class GroupTexts {
     return this.#groupBy.map((name) => readMember(message, name, this.#mask) ?? "").join(" ").trim();
   }
 
-  /** Returns false if the text is not to be remembered. */
+  /** Returns whether the text may be remembered. */
   #readKey(message: JsonObject): boolean {
     const key = this.#key;
     let length = 0, hash = HASH_START;

@@ -38,7 +38,7 @@ export interface LogOptions {
   readonly format: "json" | "text";
   readonly podName: string;
   readonly version: string;
-  /** Is told each line that is written. Default: nobody is. */
+  /** Called with each line that is written. Default: not called. */
   readonly onLine?: (line: { atMs: number; level: LogLevel; event: string; message: string }) => void;
   /** Returns the current span; JSON lines carry its ids. Default: none. */
   readonly currentSpan?: () => SpanIds | undefined;

@@ -35,8 +35,8 @@ const INPUT = Type.Object({
     Type.Integer({
       ...{ minimum: 0, maximum: MAX_AGE_SECONDS },
       description:
-        "Share a count that is at most this many seconds old, but for a query, a limit or more groups than " +
-        "the default. Default: 0, count anew",
+        "Accept a shared count up to this age, in seconds. Ignored with a query, a limit, or more groups than the " +
+        "default. Default: 0 (count now)",
     }),
   ),
 }, { additionalProperties: false });

@@ -23,7 +23,7 @@ export interface ShownReplica {
 /** Output of the operation. */
 export interface ReplicasReport {
   readonly replicas: readonly ShownReplica[];
-  /** Sources that nobody is known to lead. */
+  /** Sources without a known leader. */
   readonly unled: readonly string[];
 }
 

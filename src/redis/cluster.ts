@@ -67,7 +67,7 @@ export function openConnections(cluster: Cluster): readonly Redis[] {
   return [...CONNECTIONS.get(cluster) ?? []];
 }
 
-/** Refreshes the slot map periodically. The client's own interval would begin anew after its end, for ever. */
+/** Refreshes the slot map periodically. The client's own timer restarts itself after the client has ended, forever. */
 export class SlotRefresh extends PeriodicTask {
   readonly #cluster: Cluster;
 

@@ -47,7 +47,7 @@ export class ReplicaStore {
     await this.#write("");
   }
 
-  /** Reads the instances that have been seen lately, by the server's clock, in no order. */
+  /** Reads the instances seen in the last minute by the server's clock, unordered. */
   async read(): Promise<readonly SeenReplica[]> {
     const [text, [seconds]] = await Promise.all([
       this.#redis.getrange(replicasKey(), 0, MOST_BYTES - 1),

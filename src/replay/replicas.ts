@@ -56,7 +56,7 @@ export class Replicas extends PeriodicTask {
     this.#entry = JSON.stringify([...texts, startedAt]);
   }
 
-  /** Reads the instances that have been seen lately, in the order of their names. Rejects with a `StoreError`. */
+  /** Reads the instances seen in the last minute, sorted by name. Rejects with a `StoreError`. */
   async list(): Promise<readonly Replica[]> {
     const found = await this.#deps.store.read();
     return found.flatMap((one) => this.#describe(one) ?? []).toSorted((one, other) => one.name < other.name ? -1 : 1);

@@ -26,7 +26,7 @@
     }
   }
 
-  // Live sections: what is marked data-live is kept as the server last said. Silent while nobody looks at the page.
+  // Live sections: kept as the server last sent them. No connection while the page is hidden.
   const lamp = $("#lamp");
   let source = null, heardAtMs = Date.now(), openedAtMs = 0, isSignedOut = false;
   const isStale = () => Date.now() - heardAtMs > 8_000;

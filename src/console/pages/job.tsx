@@ -244,7 +244,7 @@ function Sheets({ job, plan, role }: { job: ShownJob; plan: ShownPlan | null; ro
             <ReasonField placeholder={again.reason} value={reason} autofocus />
             <Overrides closed={held} />
             <button class="btn go" type="submit">Show the new plan</button>
-            <p class="wait k">Every message of the list is looked at; a million takes some seconds.</p>
+            <p class="wait k">Checks every message of the list; a million takes a few seconds.</p>
           </Act>
         </Sheet>
       )}

@@ -77,7 +77,7 @@ function Objective({ of }: { of: SloComponent }): Html {
         <div>
           <dt>burn rate</dt>
           <dd class="big">{times(of.burn_rate)}</dd>
-          <dd class="k">{`lately ${times(of.recent_burn_rate)}`}</dd>
+          <dd class="k">{`recently ${times(of.recent_burn_rate)}`}</dd>
         </div>
       </dl>
     </li>

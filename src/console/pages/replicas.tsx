@@ -37,7 +37,7 @@ function Replicas({ report, lease, nowMs }: { report: ReplicasReport; lease: str
   return (
     <div class="stack">
       {unled.length > 0 && (
-        <Card title={`Nobody leads ${unled.join(", ")}`} kind="mark bad">
+        <Card title={`No known leader: ${unled.join(", ")}`} kind="mark bad">
           <p class="pad">
             No instance is known to hold the lease. If this lasts, look at the gates <i>redis</i> and <i>leader</i>{" "}
             of the source.

@@ -58,8 +58,8 @@ function Verdict({ isIntact, hasCopies }: { isIntact: boolean; hasCopies: boolea
       <p class="pad">
         Each entry holds the hash of the one before, and the newest hash is kept beside the journal. All of them fit: no
         entry that is kept was changed, removed or added. {hasCopies
-          ? "They also fit the heads that you copied earlier, so nobody has written the chain anew since then."
-          : "A person who may write to Redis could have written the whole chain anew. A copy of the heads, kept elsewhere, proves that too."}
+          ? "They also fit the heads that you copied earlier, so the chain has not been rewritten since then."
+          : "A person who may write to Redis could have rewritten the whole chain. Compare with a copy of the heads, kept elsewhere, to rule that out."}
       </p>
     </Card>
   ) as Html;

@@ -4,7 +4,7 @@ local function formatClaim(job)
   return job .. ' ' .. state
 end
 
--- Whether a job of another source works on the list. A claim of this source, of which no job runs, is left of a state that was lost.
+-- Whether a job of another source works on the list. A claim of this source without a running job is a leftover of a lost state and does not count.
 local function isClaimedByOther()
   local found = redis.call('GET', claim)
   return found and found:sub(-#state - 1) ~= formatClaim('')
