@@ -29,7 +29,7 @@ import { filesIn, ROOT } from "./child.ts";
 import { readRoomImports, reduceImports } from "./room_imports.ts";
 import { renderDashboard } from "./dashboard.ts";
 
-const MAKE = "deno run -A scripts/generate.ts";
+const MAKE = "deno run -A scripts/generate.ts", CATALOG = "src/cli/catalog.json";
 
 /** Path, relative to the project's root, and text of every generated file. */
 export function renderFiles(): ReadonlyMap<string, string> {
@@ -41,7 +41,7 @@ export function renderFiles(): ReadonlyMap<string, string> {
     ["docs/redis.md", renderRedisPage()],
     ["docs/architecture.md", renderArchitecturePage()],
     ["docs/api.md", renderApiPage()],
-    ["src/cli/catalog.json", renderCatalog()],
+    [CATALOG, renderCatalog()],
     ["docs/cli.md", renderCliPage()],
     ["docs/mutt-remediation.1", renderManPage()],
     ["k8s/components/monitoring/prometheusrule.yaml", renderPrometheusRule()],
@@ -381,19 +381,26 @@ function main(option: string | undefined): number {
     console.log(environmentPrefixes().join(","));
     return 0;
   }
-  let code = 0;
+  let code = 0, isStale = false;
   for (const [path, text] of renderFiles()) {
     const url = new URL(`../${path}`, import.meta.url);
     if (!differsFrom(url, text)) continue;
     if (option !== "--check") {
       Deno.writeTextFileSync(url, text);
       console.log(`wrote ${path}`);
+      isStale ||= path === CATALOG;
     } else {
       console.error(`${path} differs from its source: run ${MAKE}`);
       code = 1;
     }
   }
-  return code;
+  return isStale ? runAgain() : code;
+}
+
+/** The pages of the command line are made from the catalog that was loaded at the start. */
+function runAgain(): number {
+  const args = ["run", "-A", "--no-lock", new URL(import.meta.url).pathname];
+  return new Deno.Command(Deno.execPath(), { args, stdout: "inherit", stderr: "inherit" }).outputSync().code;
 }
 
 if (import.meta.main) Deno.exit(main(Deno.args[0]));
