@@ -58,6 +58,8 @@ function waiting(sources: readonly ShownSource[]): Figure {
   const name = "Waiting", value = count(depth ?? 0);
   const unread = sources.filter(({ explained }) => explained.depth === null).map(({ explained }) => explained.source);
   if (unread.length > 0) return { name, value, sub: `without ${unread.join(", ")}, not read yet` };
+  const isAway = sources.some(({ explained: { gates } }) => gates.some((gate) => gate.name === "redis" && !gate.open));
+  if (isAway) return { name, value, sub: "as last read: Redis cannot be read now", mood: "bad" };
   if (arrived === null || left === null) return { name, value, sub: depth === 0 ? "every DLQ is empty" : "" };
   if (arrived === 0 && left === 0) return { name, value, sub: "nothing arrives or leaves" };
   const change = arrived - left, sign = change > 0 ? "+" : "−";

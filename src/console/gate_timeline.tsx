@@ -2,7 +2,7 @@
 import { plural, span } from "./format.ts";
 import { borders, type Closure, closuresOf, type Interval, unknownTimes } from "./history.ts";
 import type { Html } from "./page.ts";
-import { Empty, Time } from "./parts.tsx";
+import { Empty, gatesOf, Time } from "./parts.tsx";
 import type { Explained, Recorded } from "./readings.ts";
 
 /** Changes shown here. */
@@ -13,7 +13,7 @@ const WIDTH = 1_000, HEIGHT = 16;
 /** A lane for each gate that was closed; the others in words. */
 export function GateTimeline({ recorded, explained }: { recorded: Recorded; explained: Explained }): Html {
   const { fromMs, toMs } = borders(recorded), endMs = toMs + recorded.stepSeconds * 1_000;
-  const lanes = explained.gates.map(({ name, open, words }) => ({
+  const lanes = gatesOf(explained).map(({ name, open, words }) => ({
     ...{ name, isOpen: open },
     closures: closuresOf(recorded, name, open ? null : words),
   }));

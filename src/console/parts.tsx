@@ -104,8 +104,14 @@ export interface Station {
 /** Gates that say nothing while they are open. */
 const QUIET: readonly string[] = ["enabled", "redis", "pause", "job"];
 
+/** A source's gates as they hold it: that another instance leads holds only the standby that answers, not the source. */
+export function gatesOf({ gates }: Explained): Explained["gates"] {
+  return gates.map((gate) => gate.name === "leader" && gate.reason === "standby" ? { ...gate, open: true } : gate);
+}
+
 /** The stations of a source; `folds`: the quiet gates are one station while they are open. */
-export function stationsOf({ gates }: Explained, { folds }: { folds: boolean }): readonly Station[] {
+export function stationsOf(explained: Explained, { folds }: { folds: boolean }): readonly Station[] {
+  const gates = gatesOf(explained);
   if (!folds) return gates;
   const folded = gates.filter(({ name, open }) => open && QUIET.includes(name));
   const words = "switched on, Redis answers, not paused";

@@ -4,7 +4,7 @@ import { Spark } from "./charts.tsx";
 import { count, rate, span } from "./format.ts";
 import { SourceActions } from "./forms.tsx";
 import type { Html } from "./page.ts";
-import { Chip, type Mood, Stations, stationsOf, Time } from "./parts.tsx";
+import { Chip, gatesOf, type Mood, Stations, stationsOf, Time } from "./parts.tsx";
 import type { Explained, SourceHistory, SourceStatus } from "./readings.ts";
 
 /** What a source does, in one word and a colour. */
@@ -38,7 +38,7 @@ export function Track(
   },
 ): Html {
   const { source, activity, sentence } = explained, [mood, word] = ACTIVITY[activity];
-  const isIdle = activity === "idle" && explained.gates.every(({ open, name }) => open || name === "leader");
+  const isIdle = activity === "idle" && gatesOf(explained).every(({ open }) => open);
   const isPaused = explained.pause !== null;
   const isBraked = explained.gates.some(({ name, open }) => name === "returns" && !open);
   return (

@@ -10,7 +10,7 @@ import { describeProgress, EntryList, JOB_MOODS, JobActions, jobPath } from "../
 import { type ClosedGate, isOverridable, Overrides } from "../message_parts.tsx";
 import { viewPath } from "../messages_view.ts";
 import type { Html, Page, PageVisit } from "../page.ts";
-import { Chip, Foreign, type Station, Stations, Time } from "../parts.tsx";
+import { Chip, Foreign, gatesOf, type Station, Stations, Time } from "../parts.tsx";
 import { PlanContents, PlanFacts, PlanTarget, type ShownPlan } from "../plan.tsx";
 import type { Explained, JournalEntry, ShownJob } from "../readings.ts";
 import { JOB_NAMES, VERBS } from "../verbs.ts";
@@ -85,7 +85,7 @@ function State({ job, plan, entries, explained, nowMs }: {
         )}
       </div>
       {job.progress?.phase === "act" && isDrain(job) && (
-        <Stations of={gatesOf(job, explained)} name={job.source} nowMs={nowMs} />
+        <Stations of={stationsOfJob(job, explained)} name={job.source} nowMs={nowMs} />
       )}
     </section>
   ) as Html;
@@ -141,8 +141,8 @@ function Edited({ job: { source, list }, entries }: {
 }
 
 /** The gates on the way of the job's messages. */
-function gatesOf({ overrides }: ShownJob, { gates }: Explained): readonly Station[] {
-  return gates.filter(({ name }) => JOB_GATES.includes(name)).map((gate) =>
+function stationsOfJob({ overrides }: ShownJob, explained: Explained): readonly Station[] {
+  return gatesOf(explained).filter(({ name }) => JOB_GATES.includes(name)).map((gate) =>
     overrides.some(({ gate: name }) => name === gate.name)
       ? { ...gate, open: true, words: "overridden for this job" }
       : gate

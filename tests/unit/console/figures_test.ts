@@ -8,6 +8,7 @@ function source(name: string, depth: number | null): ShownSource {
       source: name,
       depth,
       activity: depth === 0 ? "idle" : "unknown",
+      gates: [],
       estimate: { seconds: null, reason: "" },
     },
     status: { oldest: null },
@@ -30,6 +31,15 @@ Deno.test("Figures: what has not been read is not called empty", () => {
   assert.equal(unread.get("Drains in"), "not known: the sources have not been read yet");
   assert.equal(unread.get("Oldest"), "not known: not measured yet");
   assert.equal(figures(source("alerter", 7), source("moog", null)).get("Waiting"), "7: without moog, not read yet");
+});
+
+Deno.test("Figures: while Redis is away, what waits is as last read", () => {
+  const one = source("alerter", 7);
+  const away = {
+    ...one,
+    explained: { ...one.explained, gates: [{ name: "redis", open: false }] },
+  } as unknown as ShownSource;
+  assert.match(figures(away).get("Waiting")!, /^7: as last read/);
 });
 
 Deno.test("Figures: empty lists are called empty", () => {
