@@ -16,14 +16,15 @@ import {
   type GateView,
   TABLE_HEAD,
 } from "./screen.ts";
+import type { Inbox } from "../testkit/inbox.ts";
 import { EXIT, runInterruptible } from "../scripts/program.ts";
 import { createConsoleKey, makeLoginLink } from "./console.ts";
-import { LEASE_SECONDS, openStage, serviceEnvironment, type Stage } from "./stage.ts";
+import { LEASE_SECONDS, openStage, serviceEnvironment, type Stage, TOLD } from "./stage.ts";
 import { keepFeeding, openIncident } from "./stay.ts";
 
 const MIN_MESSAGES = 50, MAX_MESSAGES = 400;
-/** For how long Moogsoft is down at first. */
-const OUTAGE_SECONDS = 4;
+/** For how long Moogsoft is down at first: until its outage has been told, but not longer than the second number. */
+const OUTAGE_SECONDS = 4, LONGEST_OUTAGE_SECONDS = 40;
 /**
  * Share of the messages that fail only later, and how many of them do so each second while no more than {@link FEW} wait. Poison
  * needs some beside it in several cycles, to be told from a common failure: on a slow machine more of them come than were planned.
@@ -205,17 +206,22 @@ interface Scenes {
 async function runScenes({ stage, fleet, letters, later, killAt, signal }: Scenes): Promise<void> {
   const gone = Promise.race([stage.alerter.running, fleet.watch()]);
   const startedAtMs = performance.now();
-  const explained = new Set<string>(), killing = new Killing(fleet);
+  const explained = new Set<string>(), killing = new Killing(fleet), told = new TellingNotices(stage.inbox);
+  let isDown = true;
   const dying = letters.filter(({ fate }) => fate !== "delivered").length, poison = letters.filter(isPoison).length;
   for (let second = 1; second <= MAX_SECONDS; second++) {
     await Promise.race([sleep(startedAtMs + second * 1_000 - performance.now(), undefined, { signal }), gone]);
-    if (second === OUTAGE_SECONDS + 1) endOutage(stage);
+    const isTold = told.step();
+    if (isDown && (second > LONGEST_OUTAGE_SECONDS || (second > OUTAGE_SECONDS && isTold))) {
+      isDown = false;
+      endOutage(stage);
+    }
     const [depths, { gates, leader }] = await Promise.all([stage.measure(), fleet.ask()]);
     console.log(formatLine(second, { depths, gates, leader: fleet.size > 1 ? leader : undefined }));
     if (depths.delivered >= killAt) await killing.step(leader);
     explainOnce(gates ?? [], explained);
     const waiting = depths.dlq + depths.ingest + depths.processing;
-    if (waiting === 0 && later.left === 0) return;
+    if (waiting === 0 && later.left === 0 && told.isOver) return;
     if (waiting > FEW) continue;
     if (!later.hasBegun) console.log(formatRemark("some more messages fail, while others keep coming back"));
     if (later.left > 0) await stage.put(later.takePlanned(waiting === 0 ? later.left : LATE_PER_SECOND));
@@ -235,6 +241,31 @@ function explainOnce(gates: readonly GateView[], explained: Set<string>): void {
     if (open || explained.has(`${name} ${reason}`)) continue;
     explained.add(`${name} ${reason}`);
     console.log(formatRemark(`${name}: ${detail}`));
+  }
+}
+
+/** Shows what the receivers are told: each title once, with those that got it. */
+class TellingNotices {
+  readonly #inbox: Inbox;
+  readonly #shown = new Set<string>();
+
+  constructor(inbox: Inbox) {
+    this.#inbox = inbox;
+  }
+
+  /** Whether every receiver was told that the outage is over. */
+  get isOver(): boolean {
+    return TOLD.every((type) => this.#inbox.notices().some(({ receiver, isOver }) => receiver === type && isOver));
+  }
+
+  /** Shows what every receiver has by now. Returns whether each has got something. */
+  step(): boolean {
+    const counts = TOLD.map((type) => this.#inbox.titles(type).length), least = Math.min(...counts);
+    for (const title of this.#inbox.titles("slack").slice(0, least)) {
+      if (!this.#shown.has(title)) console.log(formatRemark(`told ${TOLD.join(", ")}: ${title}`));
+      this.#shown.add(title);
+    }
+    return least > 0;
   }
 }
 

@@ -5,6 +5,7 @@ import { startRedisServer } from "../scripts/redis_server.ts";
 import type { DeadLetter } from "../testkit/mutt/dead_letters.ts";
 import { KEYS } from "../testkit/mutt/keys.ts";
 import { type MockMoog, startMockMoog } from "../testkit/mutt/mock_moog.ts";
+import { type Inbox, startInbox } from "../testkit/inbox.ts";
 import { closeRedis, openRedis, type Worker } from "../testkit/mutt/worker.ts";
 import { historyKey } from "../src/redis/keys.ts";
 import type { Found } from "./account.ts";
@@ -13,6 +14,14 @@ import type { PastSample } from "./past.ts";
 
 /** Lease of the service in the demo: how long a killed leader is waited for. */
 export const LEASE_SECONDS = 5;
+
+/** Receivers of the demo: real servers on this machine. */
+export const TOLD = ["slack", "email", "teams", "pagerduty", "webhook"] as const;
+/** Only outages are told here, and soon. */
+const NOTIFY = {
+  routes: [{ kinds: ["gate_closed"], receivers: TOLD }],
+  incidents: { gate_closed: { afterSeconds: 1 } },
+} as const;
 
 /** Lengths of the lists at one instant, and what the consumer accepted so far. */
 export interface Depths {
@@ -30,6 +39,8 @@ export interface Stage extends AsyncDisposable {
   readonly dir: string;
   readonly moog: MockMoog;
   readonly alerter: Worker;
+  /** Who is told of incidents. */
+  readonly inbox: Inbox;
   /** Puts dead letters into the dead-letter queue, oldest first. */
   put(letters: readonly DeadLetter[]): Promise<void>;
   /** Writes the past of the dead-letter queue's history, oldest first. */
@@ -47,6 +58,7 @@ export async function openStage(signal: AbortSignal): Promise<Stage> {
   signal.throwIfAborted();
   const moog = startMockMoog();
   parts.defer(() => moog.stop());
+  const inbox = parts.use(await startInbox({ dir: server.dir, types: TOLD, ...NOTIFY }));
   const redis = openRedis(server.url);
   parts.defer(() => closeRedis(redis));
   const books = { delivered: [] as Uint8Array[], discarded: [] as Uint8Array[] };
@@ -60,7 +72,7 @@ export async function openStage(signal: AbortSignal): Promise<Stage> {
   parts.defer(() => alerter.stop());
   const owned = parts.move();
   return {
-    ...{ redisUrl: server.url, dir: server.dir, moog, alerter },
+    ...{ redisUrl: server.url, dir: server.dir, moog, alerter, inbox },
     put: (letters) => put(redis, letters),
     recall: (samples) => recall(redis, samples),
     measure: async () => ({ ...await measure(redis), delivered: books.delivered.length }),
@@ -80,6 +92,7 @@ export function serviceEnvironment(stage: Stage): Record<string, string> {
     LOG_LEVEL: "DEBUG",
     LOG_JSON_ENABLED: "true",
     REMEDIATION_LEASE_DURATION: String(LEASE_SECONDS),
+    REMEDIATION_NOTIFY_PATH: stage.inbox.path,
   };
 }
 

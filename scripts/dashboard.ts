@@ -159,6 +159,7 @@ export const ROWS: readonly Row[] = [
         alerts: [
           "MUTTRemediationSwitchedOff",
           "MUTTRemediationPaused",
+          "MUTTRemediationWindow",
           "MUTTRemediationRedisUnusable",
           "MUTTRemediationConsumerGone",
           "MUTTRemediationMoogsoftUnhealthy",
@@ -296,6 +297,40 @@ export const ROWS: readonly Row[] = [
           legend: "{{result}} {{namespace}}",
         }],
         alerts: ["MUTTRemediationConfigRejected"],
+      },
+    ],
+  },
+  {
+    title: "Incidents",
+    height: 6,
+    panels: [
+      {
+        title: "Open incidents",
+        help: "What is wrong now, by kind, as the instance that watches sees it.",
+        ...{ kind: "lines", width: 8 },
+        queries: [{
+          expr: `sum by (namespace, kind) (mutt_remediation_incidents_open{${ANYWHERE}})`,
+          legend: "{{kind}} {{namespace}}",
+        }],
+      },
+      {
+        title: "Notices in 30 minutes",
+        help: "sent: a receiver took it. failed: it is tried again. dropped: it was given up.",
+        ...{ kind: "lines", width: 8 },
+        queries: [{
+          expr: `sum by (namespace, receiver, result) (increase(mutt_remediation_notices_total{${ANYWHERE}}[30m]))`,
+          legend: "{{receiver}} {{result}} {{namespace}}",
+        }],
+        alerts: ["MUTTRemediationNotices"],
+      },
+      {
+        title: "Notices waiting",
+        help: "For a receiver that fails, or for the end of its quiet hours.",
+        ...{ kind: "lines", width: 8 },
+        queries: [{
+          expr: `sum by (namespace, receiver) (mutt_remediation_notices_waiting{${ANYWHERE}})`,
+          legend: "{{receiver}} {{namespace}}",
+        }],
       },
     ],
   },

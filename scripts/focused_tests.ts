@@ -2,7 +2,7 @@
 import { filesIn, ROOT } from "./child.ts";
 import { findRedisServer } from "./redis_server.ts";
 import { testsThatReach } from "./reach.ts";
-import { runFiles, SUITES } from "./test_run.ts";
+import { runSuites, SUITES } from "./test_run.ts";
 
 const USAGE = `Usage: deno task t [--all] <file>… | <name> | --changed
 
@@ -38,7 +38,7 @@ export async function runFocused(args: readonly string[]): Promise<number> {
     console.log(`No ${isAll ? "" : "unit "}test reaches ${files.join(", ") || "a change: there is none"}`);
     return 0;
   }
-  return await runFiles(suites, { files: reaching, filter: isName ? given[0]! : null });
+  return await runSuites(suites, { files: reaching, filter: isName ? given[0]! : null });
 }
 
 /** Paths that differ from HEAD, including new files, without deleted ones. */

@@ -15,21 +15,34 @@ import { EXHAUSTED_FAILURES, EXHAUSTED_MS, POISON_EVIDENCE } from "../src/messag
 import { MAX_DYNAMIC_BYTES, MUTT_SHARED_FIELDS } from "../src/mutt/dynamic_keys.ts";
 import { type Field, type Group, GROUPS } from "../src/config/field.ts";
 import { MAX_VALUE_CHARACTERS } from "../src/config/layers.ts";
-import { SOURCE_FIELDS, SOURCE_MEMBERS } from "../src/config/source_fields.ts";
+import type { FileField, FileFields } from "../src/config/file_fields.ts";
+import {
+  INCIDENT_FIELDS,
+  NOTIFY_FIELDS,
+  NOTIFY_SCHEMA,
+  QUIET_HOURS_FIELDS,
+  RECEIVER_FIELDS,
+  ROUTE_FIELDS,
+  TEMPLATE_FIELDS,
+  TYPE_FIELDS,
+} from "../src/config/notify_fields.ts";
+import { SOURCE_FIELDS } from "../src/config/source_fields.ts";
 import { type BuiltInName } from "../src/config/sources.ts";
+import { MAX_WINDOWS, WINDOW_FIELDS } from "../src/config/window_fields.ts";
 import { SOURCES_SCHEMA } from "../src/config/sources_file.ts";
 import { environmentPrefixes, FIELDS, SETTING_KEYS } from "../src/config/fields.ts";
-import { aclRules, CLUSTER_GRANT, COMMAND_GRANTS, keyGrants } from "./redis_acl.ts";
+import { aclRules, CLUSTER_GRANT, COMMAND_GRANTS, keyGrants, RECORD_GRANT } from "./redis_acl.ts";
 import { MAX_FILE_BYTES } from "../src/runtime/process.ts";
 import { parse, stringify } from "yaml";
 import { createCatalog } from "./catalog.ts";
+import { createSourceFlags } from "./source_flags.ts";
 import { code, renderTable } from "./markdown.ts";
 import { renderCliPage, renderManPage } from "./manual.ts";
 import { filesIn, ROOT } from "./child.ts";
 import { readRoomImports, reduceImports } from "./room_imports.ts";
 import { renderDashboard } from "./dashboard.ts";
 
-const MAKE = "deno run -A scripts/generate.ts", CATALOG = "src/cli/catalog.json";
+const MAKE = "deno run -A scripts/generate.ts", CATALOG = "src/cli/catalog.json", FLAGS = "src/cli/source_flags.json";
 
 /** Path, relative to the project's root, and text of every generated file. */
 export function renderFiles(): ReadonlyMap<string, string> {
@@ -38,10 +51,12 @@ export function renderFiles(): ReadonlyMap<string, string> {
     ["docs/configuration.md", renderConfigurationPage()],
     ["docs/states.md", renderStatesPage()],
     ["docs/sources.schema.json", `${JSON.stringify(SOURCES_SCHEMA, null, 2)}\n`],
+    ["docs/notify.schema.json", `${JSON.stringify(NOTIFY_SCHEMA, null, 2)}\n`],
     ["docs/redis.md", renderRedisPage()],
     ["docs/architecture.md", renderArchitecturePage()],
     ["docs/api.md", renderApiPage()],
     [CATALOG, renderCatalog()],
+    [FLAGS, `${JSON.stringify(createSourceFlags(), null, 2)}\n`],
     ["docs/cli.md", renderCliPage()],
     ["docs/mutt-remediation.1", renderManPage()],
     ["k8s/components/monitoring/prometheusrule.yaml", renderPrometheusRule()],
@@ -64,7 +79,7 @@ function renderAcl(): string {
     writes ? "read and write" : "read",
     why,
   ]);
-  const commands = [...COMMAND_GRANTS, CLUSTER_GRANT].map(({ commands, why, without }) => [
+  const commands = [...COMMAND_GRANTS, CLUSTER_GRANT, RECORD_GRANT].map(({ commands, why, without }) => [
     commands.map((command) => code(command.replace("|", "\\|"))).join(" "),
     why,
     without ?? "needed",
@@ -180,7 +195,7 @@ ${arrows.join("\n")}
 | suspect | nothing, until the next canary group; the distance grows to 3 cycles, or to as many as take 30 s |
 | ramping | an allowance that grows fourfold a step (\`mutt_remediation_allowance\`)                           |
 
-**Closed gates.** If a gate \`consumer\`, \`downstream\`, \`breaker\` or \`depth\` was closed for 5 s or more, a ramping source falls back to
+**Closed gates.** If a gate \`window\`, \`consumer\`, \`downstream\`, \`breaker\` or \`depth\` was closed for 5 s or more, a ramping source falls back to
 a quarter of its allowance; for \`REMEDIATION_CANARY_AFTER\`, a canary group goes first.
 
 **Which messages go.** When little may go, the least tried of both ends of the DLQ.
@@ -199,7 +214,8 @@ ${reasons.join("\n")}
 
 ## Evidence
 
-**What counts as returned.** A message in the DLQ with our stamp of that source and cycle, however late. When a cycle begins, up to 2,000 messages are read at the newest end. A source is in trouble when nine tenths of a
+**What counts as returned.** A message in the DLQ with our stamp of that source and cycle, however late. With
+[\`record: beside\`](sources.md#record-beside-the-message): one whose record says so. When a cycle begins, up to 2,000 messages are read at the newest end. A source is in trouble when nine tenths of a
 cycle's replays, and of its first-timers (never replayed before), came back.
 
 **What a failure weighs.** −log2(share of that cycle's first-timers that came back, including the message) bits: 0 if all did, 3.3 if one
@@ -213,7 +229,8 @@ than twice the new failures, the source continues (event \`messages_fail\`). Thi
 
 **A consumer that drops the stamp.** If three or more messages return without it (event \`stamps_dropped\`, \`check\`,
 \`mutt_remediation_stamps_dropped\`), every arrival counts as a return, and no message can become poison. Make the consumer keep the
-member \`_remediation\`. The condition ends when messages arrive and none of them is such a message.
+member \`_remediation\`, or set \`record: beside\`; if that is set, the consumer changes the bytes, and needs \`recordId\`. The condition ends when messages
+arrive and none of them is such a message.
 
 **Outages that a gate saw.** Replays during a closed gate on their path weigh nothing. The history (event \`outage\`):
 \`HGET mutt:remediation:{mutt:dlq:alerter}:state outages\` prints the last 16 as \`gate reason from-until cycle;…\`, newest last.
@@ -274,7 +291,7 @@ away from a known one, settings that shadow each other, an invalid \`OTEL_…\` 
 **Limits**: ${MAX_VALUE_CHARACTERS} characters per value, ${MAX_FILE_BYTES} bytes for \`.env\` and for each secret or certificate file, ${MAX_DYNAMIC_BYTES} bytes per
 dynamic key; UTF-8.
 
-**Files** (\`.env\`, \`…_FILE\`, certificates, the sources file) must be regular files. An unreadable \`.env\` is ignored with a warning. The log
+**Files** (\`.env\`, \`…_FILE\`, certificates, the sources file, the notify file) must be regular files. An unreadable \`.env\` is ignored with a warning. The log
 (\`dot_env\`), \`check\` and \`config\` name the \`.env\` in use. There are warnings if it belongs to another user, if all users may write it,
 or if all users may read a secret.
 
@@ -300,7 +317,20 @@ ends at the first \`#\`, even inside a word: quote a password with \`#\` there.
 const SOURCES_INTRODUCTION = `## Sources file
 
 \`REMEDIATION_SOURCES_PATH\` names a YAML or JSON file with further sources: [how to use it](sources.md), and its JSON Schema,
-[sources.schema.json](sources.schema.json). A source has these members, and no others:
+[sources.schema.json](sources.schema.json). A source has these members, and no others. Members of messages are named by
+their [paths](sources.md#paths):
+`;
+
+const WINDOWS_INTRODUCTION = `### Windows
+
+\`windows\` beside \`sources\` is a list of windows of all sources; then \`sources\` may be missing. At most ${MAX_WINDOWS} in each list. A window has these
+members, and no others ([examples](sources.md#windows)):
+`;
+
+const NOTIFY_INTRODUCTION = `## Notify file
+
+\`REMEDIATION_NOTIFY_PATH\` names a YAML or JSON file that says who is told what: [how to use it](notifications.md), and its JSON Schema,
+[notify.schema.json](notify.schema.json). It has these members, and no others:
 `;
 
 const DYNAMIC_INTRODUCTION = `## Dynamic keys
@@ -338,7 +368,11 @@ function renderConfigurationPage(): string {
     INTRODUCTION,
     ...groups,
     SOURCES_INTRODUCTION,
-    renderTable(["Member", "Default", "Takes", "Meaning"], SOURCE_MEMBERS.map(describeMember)),
+    renderMembers(SOURCE_FIELDS),
+    WINDOWS_INTRODUCTION,
+    renderMembers(WINDOW_FIELDS),
+    NOTIFY_INTRODUCTION,
+    renderNotifyTables(),
     DYNAMIC_INTRODUCTION,
     renderTable(["Key", "Overrides"], dynamic),
     MUTT_SHARED_INTRODUCTION,
@@ -363,9 +397,37 @@ function describeRow(field: Field<unknown>): string[] {
   ];
 }
 
-function describeMember(name: (typeof SOURCE_MEMBERS)[number]): string[] {
-  const { initialText, wants, doc } = SOURCE_FIELDS[name];
+function renderMembers(fields: FileFields): string {
+  return renderTable(["Member", "Default", "Takes", "Meaning"], Object.entries(fields).map(describeMember));
+}
+
+function describeMember([name, { initialText, wants, doc }]: [string, FileField]): string[] {
   return [code(name), initialText ?? "must be given", wants, doc];
+}
+
+/** The tables of the notify file's objects. Kinds of incidents without members have none. */
+function renderNotifyTables(): string {
+  const types = Object.entries(TYPE_FIELDS).map(([type, fields]): [string, FileFields] => [
+    `A receiver of type \`${type}\` also has`,
+    fields,
+  ]);
+  const kinds = Object.entries(INCIDENT_FIELDS).flatMap(([kind, fields]): [string, FileFields][] =>
+    Object.keys(fields).length === 0 ? [] : [[`\`incidents.${kind}\` is \`off\`, or has`, fields]]
+  );
+  const plain = Object.entries(INCIDENT_FIELDS).filter(([, fields]) => Object.keys(fields).length === 0);
+  const tables: [string, FileFields][] = [
+    ["Every receiver has", RECEIVER_FIELDS],
+    ...types,
+    ["An item of `quietHours` has", QUIET_HOURS_FIELDS],
+    ["A `template` has one or both of", TEMPLATE_FIELDS],
+    ["An item of `routes` has", ROUTE_FIELDS],
+    ...kinds,
+  ];
+  return [
+    renderMembers(NOTIFY_FIELDS),
+    ...tables.map(([heading, fields]) => `${heading}:\n\n${renderMembers(fields)}`),
+    `${plain.map(([kind]) => code(kind)).join(", ")} have no members: they are \`off\` or \`{}\`.\n`,
+  ].join("\n");
 }
 
 function differsFrom(path: URL, text: string): boolean {
@@ -388,7 +450,7 @@ function main(option: string | undefined): number {
     if (option !== "--check") {
       Deno.writeTextFileSync(url, text);
       console.log(`wrote ${path}`);
-      isStale ||= path === CATALOG;
+      isStale ||= path === CATALOG || path === FLAGS;
     } else {
       console.error(`${path} differs from its source: run ${MAKE}`);
       code = 1;

@@ -29,6 +29,7 @@ export interface Surroundings {
   readonly os: typeof Deno.build.os;
   readonly dockerAnswers: boolean;
   readonly hasPodman: boolean;
+  readonly hasRunc: boolean;
   readonly hasApt: boolean;
   readonly isRoot: boolean;
   /** Whether the terminal is interactive. */
@@ -51,9 +52,9 @@ export function decideEngine(around: Surroundings): Decision {
   if (around.dockerAnswers) return { kind: "docker" };
   if (!around.isRoot || !around.hasApt) return skip("this needs Docker, or to be root on Debian");
   if (!around.hasNamespaces) return skip("this needs Docker, or a system that allows namespaces (unshare)");
-  if (around.hasPodman) return { kind: "podman" };
+  if (around.hasPodman && around.hasRunc) return { kind: "podman" };
   return around.hasTerminal
-    ? skip("this needs Docker, or Podman: run  apt-get install podman runc")
+    ? skip("this needs Docker, or Podman with runc: run  apt-get install podman runc")
     : { kind: "install" };
 }
 
@@ -71,7 +72,7 @@ export async function testImage(): Promise<number> {
   const commit = await describeCommit();
   if (decision.kind === "docker") return await buildAndTest({ engine: "docker", env: {}, commit });
   if (decision.kind === "install") {
-    console.log("No container engine here: installing Debian's podman and runc");
+    console.log("No Podman with runc here: installing Debian's podman and runc");
     await installPackages(["podman", "runc"]);
   }
   const dir = await Deno.makeTempDir({ prefix: "image-" });
@@ -89,6 +90,7 @@ async function lookAround(): Promise<Surroundings> {
     os: Deno.build.os,
     dockerAnswers: onPath("docker") !== undefined && await succeeds("docker", ["version"]),
     hasPodman: onPath("podman") !== undefined,
+    hasRunc: onPath("runc") !== undefined,
     hasApt: hasApt(),
     isRoot: Deno.uid() === 0,
     hasTerminal: Deno.stdin.isTerminal(),
@@ -113,11 +115,13 @@ async function buildAndTest(
   }
   console.log(`Built in ${((performance.now() - startedAtMs) / 1000).toFixed(0)} s`);
   return await runSuites([SUITES.image], {
-    ...env,
-    MUTT_REMEDIATION_ENGINE: engine,
-    MUTT_REMEDIATION_IMAGE: IMAGES.remediation,
-    MUTT_REMEDIATION_DEMO_IMAGE: IMAGES.demo,
-    MUTT_REMEDIATION_COMMIT: commit,
+    env: {
+      ...env,
+      MUTT_REMEDIATION_ENGINE: engine,
+      MUTT_REMEDIATION_IMAGE: IMAGES.remediation,
+      MUTT_REMEDIATION_DEMO_IMAGE: IMAGES.demo,
+      MUTT_REMEDIATION_COMMIT: commit,
+    },
   });
 }
 
@@ -133,7 +137,10 @@ async function storeIn(dir: string): Promise<Record<string, string>> {
   const store = `driver = "${driver}"\ngraphroot = "${dir}/store"\nrunroot = "${dir}/run"`;
   await Deno.writeTextFile(settings, `[storage]\n${store}\n`);
   await Deno.mkdir(`${dir}/tmp`);
+  // Podman prefers crun, which limits no memory where both versions of control groups are mounted.
+  await Deno.writeTextFile(`${dir}/containers.conf`, '[engine]\nruntime = "runc"\n');
   return {
+    CONTAINERS_CONF: `${dir}/containers.conf`,
     CONTAINERS_STORAGE_CONF: settings,
     TMPDIR: `${dir}/tmp`, // the build's cache
     BUILDAH_ISOLATION: "chroot",

@@ -22,7 +22,7 @@ export const ROOMS: readonly string[] = [
     "slo",
     "history",
   ],
-  ...["journal", "notify", "jobs", "operations", "api", "console", "app", "cli", "main"],
+  ...["journal", "notify", "jobs", "drill", "operations", "api", "console", "app", "cli", "main"],
 ];
 
 /** Pure rooms: they import only each other. */

@@ -4,8 +4,8 @@ import { posix } from "node:path";
 /** Paths relative to the root, with their texts. */
 export type Sources = ReadonlyMap<string, string>;
 
-/** Imports and relative URLs of a file: strings after `from`, `import`, `import(` or `new URL(`. */
-const IMPORT = /(?:\bfrom\s+|\bimport\s+|\bimport\(\s*|\bnew URL\(\s*)["'](\.{1,2}\/[^"']+)["']/g;
+/** Imports and relative URLs of a file: strings after `from`, `import`, `import(` or `new URL(`, without a query. */
+const IMPORT = /(?:\bfrom\s+|\bimport\s+|\bimport\(\s*|\bnew URL\(\s*)["'](\.{1,2}\/[^"'?]+)(?:\?[^"']*)?["']/g;
 
 /** Lists the files that reach one of `targets` through imports, including the targets, sorted. */
 export function filesThatReach(targets: readonly string[], sources: Sources): string[] {

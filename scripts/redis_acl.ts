@@ -16,7 +16,7 @@ export interface CommandGrant {
 
 /** Files of the scripts that only what operators ask for runs: without their commands, automatic replay works. */
 export const JOB_SCRIPTS =
-  /(_job|(sweep|restore|return|add|stage)_chunk|edit_message|return_oversize|claim_request)\.lua$/;
+  /(_job|_drill|(sweep|restore|return|add|stage)_chunk|(edit|move)_message|return_oversize|claim_request)\.lua$/;
 
 /** Every command that the service sends or its scripts call; Redis checks the ACL for both. */
 export const COMMAND_GRANTS: readonly CommandGrant[] = [
@@ -32,8 +32,8 @@ export const COMMAND_GRANTS: readonly CommandGrant[] = [
   {
     commands: ["lmove", "rpoplpush", "rpush", "lset", "persist", "zadd", "zrange", "zrem"],
     why:
-      "Jobs of operators. `lset` for edits, `rpush` for the undo of a burial, and on Redis 6.0 instead of `lmove`. The sorted sets also bound the answers that the API keeps.",
-    without: "a job stops where it needs one; automatic replay works",
+      "Jobs of operators. `lset` for edits, `rpush` for the undo of a burial, for every move of a source with `push: RPUSH`, and on Redis 6.0 instead of `lmove`. The sorted sets also bound the answers that the API keeps.",
+    without: "a job stops where it needs one; automatic replay works, of sources with `push: RPUSH` only with `rpush`",
   },
   { commands: ["zcount"], why: "The pace.", without: null },
   { commands: ["xadd"], why: "The journal, the history.", without: "nothing is recorded; `check` warns" },
@@ -82,6 +82,13 @@ export const CLUSTER_GRANT: CommandGrant = {
   without: null,
 };
 
+/** Additional commands for sources that record stamps beside their messages. */
+export const RECORD_GRANT: CommandGrant = {
+  commands: ["hdel", "hlen"],
+  why: "Only for a source with `record: beside`.",
+  without: null,
+};
+
 /** Keys for one purpose. */
 export interface KeyGrant {
   readonly patterns: readonly string[];
@@ -126,14 +133,16 @@ export interface AclOptions {
   readonly settings?: Settings;
   /** Whether to add Redis Cluster's commands; default: false. */
   readonly cluster?: boolean;
+  /** Whether a source records its stamps beside the messages; default: false. */
+  readonly beside?: boolean;
 }
 
 /** Builds a user's rules for `ACL SETUSER`, without name and password: keys, channel, commands. */
 export function aclRules(
   sources: readonly BuiltInName[],
-  { dialect = "7.0", settings, cluster = false }: AclOptions = {},
+  { dialect = "7.0", settings, cluster = false, beside = false }: AclOptions = {},
 ): readonly string[] {
-  const grants = [...COMMAND_GRANTS, ...(cluster ? [CLUSTER_GRANT] : [])];
+  const grants = [...COMMAND_GRANTS, ...(cluster ? [CLUSTER_GRANT] : []), ...(beside ? [RECORD_GRANT] : [])];
   const keys = keyGrants(sources, settings).flatMap(({ patterns, writes }) => {
     const prefix = writes || dialect !== "7.0" ? "~" : "%R~";
     return patterns.map((pattern) => prefix + pattern);
@@ -141,9 +150,7 @@ export function aclRules(
   return [
     ...keys,
     ...(dialect === "6.0" ? [] : ["resetchannels", `&${CONFIG_CHANNEL}`]),
-    ...grants.flatMap(({ commands }) => commands).filter((command) =>
-      command !== (dialect === "6.0" ? "lmove" : "rpush")
-    )
+    ...grants.flatMap(({ commands }) => commands).filter((command) => dialect !== "6.0" || command !== "lmove")
       .map((command) => `+${command}`),
   ];
 }

@@ -1,19 +1,24 @@
 /** Finds Redis and runs servers for tests, the demo and development. Never touches a server that it did not start. */
+import { spawnSync } from "node:child_process";
 import { onPath } from "./child.ts";
 import { hasApt, installPackages } from "./debian.ts";
+import { freePort } from "./free_port.ts";
 
 const HOST = "127.0.0.1";
 const START_TIMEOUT_MS = 10_000;
 const POLL_MS = 5;
 /** Attempts with another port if a program takes the chosen one first. */
-const PORT_ATTEMPTS = 5;
+export const PORT_ATTEMPTS = 5;
 
 /** Programs that are a Redis server, in order of preference. */
 const PROGRAMS = ["redis-server", "valkey-server", "redis-check-rdb"];
 
+/** Variable with the path of the server program to use instead of the machine's, e.g. another version's. */
+export const SERVER_VARIABLE = "MUTT_TEST_REDIS";
+
 /** Facts for choosing a Redis server. */
 export interface Surroundings {
-  /** Path of the first known program, if any is installed. */
+  /** Path of the first known program, if any is installed; else of what {@link SERVER_VARIABLE} names. */
   readonly found: string | undefined;
   readonly os: typeof Deno.build.os;
   readonly isRoot: boolean;
@@ -39,8 +44,8 @@ export function decideRedis({ found, os, isRoot, hasTerminal, hasApt }: Surround
 }
 
 /**
- * Finds a Redis server: `redis-server`, `valkey-server`, or Debian's `redis-check-rdb`, which is the same program and
- * comes with `redis-tools`, without a system service. If none is installed, see {@link decideRedis}.
+ * Finds a Redis server: what {@link SERVER_VARIABLE} names, else `redis-server`, `valkey-server`, or Debian's `redis-check-rdb`, which
+ * is the same program and comes with `redis-tools`, without a system service. If none is installed, see {@link decideRedis}.
  *
  * @throws Error with advice in one line
  */
@@ -65,7 +70,32 @@ function lookAround(): Surroundings {
 }
 
 function findProgram(): string | undefined {
-  return PROGRAMS.map(onPath).find((path) => path !== undefined);
+  return Deno.env.get(SERVER_VARIABLE) ?? PROGRAMS.map(onPath).find((path) => path !== undefined);
+}
+
+/** What a server program says about itself. */
+export interface ServerVersion {
+  readonly name: "Redis" | "Valkey";
+  /** E.g. `7.0.15`. */
+  readonly version: string;
+}
+
+/** Asks a server program for its version. @throws Error with its output if it is none */
+export function readServerVersion(path: string): ServerVersion {
+  // redis-check-rdb is a server only by that name.
+  const { stdout, stderr, error } = spawnSync(path, ["--version"], { argv0: "redis-server", encoding: "utf8" });
+  const [, name = "Redis", version] = /^(?:(Redis|Valkey) )?server v=([\d.]+)/i.exec(stdout ?? "") ?? [];
+  if (version === undefined) {
+    const output = `${error?.message ?? ""}${stdout ?? ""}${stderr ?? ""}`.trim();
+    throw new Error(`${path} is not a Redis server: --version says ${JSON.stringify(output)}`);
+  }
+  return { name: name as ServerVersion["name"], version };
+}
+
+/** The version of the server that {@link findRedisServer} finds; `null` if none is installed. @throws Error as {@link readServerVersion} */
+export function foundServerVersion(): ServerVersion | null {
+  const path = findProgram();
+  return path === undefined ? null : readServerVersion(path);
 }
 
 async function installRedisTools(): Promise<void> {
@@ -144,13 +174,6 @@ async function asRedisServer(path: string, dir: string): Promise<string> {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
   });
   return link;
-}
-
-function freePort(): number {
-  const listener = Deno.listen({ hostname: HOST, port: 0 });
-  const { port } = listener.addr;
-  listener.close();
-  return port;
 }
 
 interface OwnServerOptions {
@@ -292,12 +315,14 @@ async function answersPing(port: number): Promise<boolean> {
   }
 }
 
-interface Guard {
+/** A guard of a process. */
+export interface Guard {
+  /** Call it when the process has ended. */
   dismiss(): Promise<void>;
 }
 
-/** Starts a shell that kills the server when its input ends, which happens when this process dies. */
-function startGuard({ pid, dir }: { pid: number; dir: string | undefined }): Guard {
+/** Starts a shell that kills a process, and removes a folder, when its input ends, which happens when this process dies. */
+export function startGuard({ pid, dir }: { pid: number; dir?: string | undefined }): Guard {
   const clean = dir === undefined ? "" : '; rm -rf "$2"';
   const shell = new Deno.Command("sh", {
     args: ["-c", `read -r _; kill -9 "$1"${clean}`, "redis-guard", String(pid), dir ?? ""],

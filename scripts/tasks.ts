@@ -2,7 +2,7 @@
 import { compile, permissionFlags } from "./compile.ts";
 import { filesIn, runDeno, type RunOptions } from "./child.ts";
 import { renderManifest } from "./manifest.ts";
-import { findRedisServer } from "./redis_server.ts";
+import { findRedisServer, readServerVersion, SERVER_VARIABLE } from "./redis_server.ts";
 import { runSuites, SUITES } from "./test_run.ts";
 
 type Task = (args: readonly string[]) => Promise<number>;
@@ -23,6 +23,7 @@ const TASKS: Record<string, Task> = {
   "test:chaos": async () => await needRedis() || await runSuites([SUITES.chaos]),
   "test:e2e": async () => await needRedis() || await testEndToEnd(),
   "test:image": async () => await needRedis() || await (await import("./image.ts")).testImage(),
+  "test:redis": async (args) => await (await import("./test_redis.ts")).testRedis(args),
   t: async (args) => await (await import("./focused_tests.ts")).runFocused(args),
   chaos: async (args) => await needRedis() || await (await import("../tests/chaos/harness/run.ts")).runChaos(args),
   ok: async () => await runGate(),
@@ -48,7 +49,11 @@ function checkTypes(options?: RunOptions): Promise<number> {
 /** Finds Redis once, because test files that run in parallel would each install it. */
 async function needRedis(): Promise<number> {
   try {
-    await findRedisServer();
+    const path = await findRedisServer();
+    if (Deno.env.has(SERVER_VARIABLE)) {
+      const { name, version } = readServerVersion(path);
+      console.log(`${SERVER_VARIABLE}: ${name} ${version}`);
+    }
     return 0;
   } catch (error) {
     console.error((error as Error).message);

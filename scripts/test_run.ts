@@ -18,6 +18,9 @@ export interface Tally {
   readonly skipped: number;
 }
 
+/** The total of no tests. */
+export const NO_TESTS: Tally = { passed: 0, failed: 0, skipped: 0 };
+
 const EVERYTHING = ["--allow-all"];
 /**
  * No network, no programs, no writing: a unit test that does IO fails. (Libraries read the environment when loaded.)
@@ -35,36 +38,38 @@ export const SUITES = {
   /** What takes minutes: servers that die and come back, simulations, benchmarks, much memory. */
   long: { folders: ["failover", "long"], jobs: 2 * PROCESSORS, permissions: EVERYTHING },
   chaos: { folders: ["chaos"], jobs: 2 * PROCESSORS, permissions: EVERYTHING },
-  e2e: { folders: ["e2e"], jobs: 2 * PROCESSORS, permissions: EVERYTHING },
+  e2e: { folders: ["e2e", "examples"], jobs: 2 * PROCESSORS, permissions: EVERYTHING },
   /** All that needs Redis but neither the binary nor much time: one run, so that the processors are busy to its end. */
   quick: { folders: ["source", "property", "integration", "deploy"], jobs: 3 * PROCESSORS, permissions: EVERYTHING },
   image: { folders: ["image"], jobs: 1, permissions: EVERYTHING },
 } as const satisfies Record<string, Suite>;
 
-/**
- * Runs all suites in order, even after a failure, and prints the total as the last line on stdout. `env` adds variables
- * to this process's for the tests. @returns an exit code.
- */
-export async function runSuites(suites: readonly Suite[], env: Record<string, string> = {}): Promise<number> {
-  let sum: Tally = { passed: 0, failed: 0, skipped: 0 };
-  for (const suite of suites) sum = add(sum, await runSuite(suite, { files: filesOf(suite), filter: null, env }));
-  return conclude(sum);
+/** Choice of what a run of suites covers. */
+export interface RunChoice {
+  /** Paths of files; default: all of the suites. */
+  readonly files?: readonly string[] | null;
+  /** Only tests with this in their name; default: all. */
+  readonly filter?: string | null;
+  /** Variables to add to this process's for the tests. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
-/**
- * Runs the suites' `files` (`null`: all), and in them the tests with `filter` in their name (`null`: all). @returns an
- * exit code
- */
-export async function runFiles(
+/** Runs suites in order, even after a failure, and prints the total as the last line on stdout. @returns an exit code. */
+export async function runSuites(suites: readonly Suite[], choice: RunChoice = {}): Promise<number> {
+  return conclude(await tallySuites(suites, choice));
+}
+
+/** {@link runSuites} without the last line. */
+export async function tallySuites(
   suites: readonly Suite[],
-  { files, filter }: { files: readonly string[] | null; filter: string | null },
-): Promise<number> {
-  let sum: Tally = { passed: 0, failed: 0, skipped: 0 };
+  { files = null, filter = null, env = {} }: RunChoice = {},
+): Promise<Tally> {
+  let sum = NO_TESTS;
   for (const suite of suites) {
-    const own = filesOf(suite).filter((path) => files === null || files.includes(path));
-    if (own.length > 0) sum = add(sum, await runSuite(suite, { files: own, filter, env: {} }));
+    const chosen = filesOf(suite).filter((path) => files === null || files.includes(path));
+    if (chosen.length > 0) sum = addTallies(sum, await runSuite(suite, { files: chosen, filter, env }));
   }
-  return conclude(sum);
+  return sum;
 }
 
 /** Large files first: they tend to take long, and the last one should not. */
@@ -73,19 +78,19 @@ function filesOf({ folders }: Suite): string[] {
   return folders.flatMap((folder) => filesIn(`tests/${folder}`, "_test.ts").sort((a, b) => sizeOf(b) - sizeOf(a)));
 }
 
-function conclude(sum: Tally): number {
+/** Prints the total as the last line on stdout. @returns an exit code: 1 if a test failed, or none passed */
+export function conclude(sum: Tally): number {
   console.log(tallyLine(sum));
   return sum.failed === 0 && sum.passed > 0 ? 0 : 1;
 }
 
 async function runSuite(
   suite: Suite,
-  { files, filter, env }: { files: readonly string[]; filter: string | null; env: Record<string, string> },
+  { files, filter, env }: Required<RunChoice> & { files: readonly string[] },
 ): Promise<Tally> {
   const startedAtMs = performance.now();
   const name = suite.folders.join(", ");
   console.log(`\n── ${name} (${files.length} files)`);
-  if (files.length === 0) return { passed: 0, failed: 0, skipped: 0 };
   const report = await Deno.makeTempFile({ suffix: ".xml" });
   try {
     const code = await runDeno([
@@ -130,6 +135,7 @@ export function tallyLine(tally: Tally): string {
   return `\n${formatTally(tally)}`;
 }
 
-function add(a: Tally, b: Tally): Tally {
+/** Adds two totals. */
+export function addTallies(a: Tally, b: Tally): Tally {
   return { passed: a.passed + b.passed, failed: a.failed + b.failed, skipped: a.skipped + b.skipped };
 }

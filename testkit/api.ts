@@ -8,7 +8,7 @@ import { type Clock, SYSTEM_CLOCK } from "../src/runtime/clock.ts";
 import { createMetrics } from "./engine.ts";
 import { startPort } from "./listeners.ts";
 import { recordLog } from "./recorded_log.ts";
-import type { TestRedis } from "./redis.ts";
+import { closeClient, type TestRedis } from "./redis.ts";
 import { watchOutput } from "./secrets_net.ts";
 
 /** A key of the tests for each role. */
@@ -71,12 +71,13 @@ export function startApi(
   // Each look is a second later, so that a change counts at once.
   let looks = 0;
   const hasty = { ...clock, monotonicMs: () => ++looks * 1_000 };
+  const client = redis.client({ maxRetriesPerRequest: 0, commandTimeout: 2_000 });
   const api = new Api({
     ...{ operations, metrics, log, clock, version: "1.2.3", proxy: null, corsOrigins: [], feeds: [] },
     mostEventClients: 200,
     contextFor: (call) => call,
     keys: new KeyRing({ clock: hasty, log, fixed: [], readFile: () => file.keys }),
-    store: new ApiStore(redis.client({ maxRetriesPerRequest: 0, commandTimeout: 2_000 })),
+    store: new ApiStore(client),
     ...options,
   });
   const server = startPort({
@@ -95,6 +96,7 @@ export function startApi(
     async [Symbol.asyncDispose]() {
       await api.stop();
       await server.stop();
+      await closeClient(client); // a test may end before it is connected
       watchOutput("metrics of the API", await metrics.render());
     },
   };

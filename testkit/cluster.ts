@@ -2,10 +2,15 @@
 import calculateSlot from "cluster-key-slot";
 import type { Redis } from "ioredis";
 import { startRedis, type TestRedis } from "./redis.ts";
+import { serverHas } from "./redis_version.ts";
 import { waitUntil } from "./wait.ts";
+import { freePort, isFree } from "../scripts/free_port.ts";
+import { PORT_ATTEMPTS } from "../scripts/redis_server.ts";
 
 const SLOTS = 16_384;
 const MASTERS = 3;
+/** Redis: `CLUSTER_PORT_INCR`. */
+const BUS_ABOVE_PORT = 10_000;
 /** Time without an answer after which a node counts as down, in milliseconds. */
 const NODE_TIMEOUT_MS = 1_000;
 
@@ -40,10 +45,9 @@ export class TestCluster implements AsyncDisposable {
       ...config,
     ];
     const count = replicated === undefined ? MASTERS : MASTERS + 1;
-    const busPorts = Array.from({ length: count }, freePort);
-    const nodes = await Promise.all(busPorts.map((port) => startRedis({ config: [...lines, `cluster-port ${port}`] })));
-    const cluster = new TestCluster(nodes, options);
-    await cluster.#join(busPorts);
+    const started = await Promise.all(Array.from({ length: count }, () => startNode(lines)));
+    const cluster = new TestCluster(started.map(({ node }) => node), options);
+    await cluster.#join(started.map(({ bus }) => bus));
     if (replicated !== undefined) await cluster.#replicate(replicated);
     return cluster;
   }
@@ -94,6 +98,23 @@ export class TestCluster implements AsyncDisposable {
     for (const client of [target, source]) await client.cluster("SETSLOT", slot, "NODE", targetId);
   }
 
+  /**
+   * Takes a slot from its owner, until no node names one. The owner gives it up first: it would tell the others of it again.
+   */
+  async dropSlot(slot: number, { owner }: { owner: TestRedis }): Promise<void> {
+    const nodes = [owner, ...this.nodes.filter((node) => node !== owner)];
+    await waitUntil(async () => {
+      let isNamed = false;
+      for (const node of nodes) {
+        const slots = await this.client(node).call("CLUSTER", "SLOTS") as SlotRange[];
+        if (ownerOf(slots, slot) === undefined) continue;
+        isNamed = true;
+        await this.client(node).call("CLUSTER", "DELSLOTS", slot);
+      }
+      return !isNamed;
+    }, { what: "no node names an owner of the slot", timeoutMs: 20_000 });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.stop()));
   }
@@ -106,8 +127,8 @@ export class TestCluster implements AsyncDisposable {
     const share = Math.ceil(SLOTS / MASTERS);
     await Promise.all(
       this.nodes.slice(0, MASTERS).map((node, at) => {
-        const [from, to] = [at * share, Math.min(SLOTS, (at + 1) * share) - 1];
-        return this.client(node).call("CLUSTER", "ADDSLOTSRANGE", from, to);
+        const slots = Array.from({ length: Math.min(SLOTS, (at + 1) * share) - at * share }, (_, i) => at * share + i);
+        return this.client(node).call("CLUSTER", "ADDSLOTS", ...slots);
       }),
     );
     await waitUntil(() => this.#agree(), { what: "the nodes agree", timeoutMs: 20_000 });
@@ -140,10 +161,27 @@ export class TestCluster implements AsyncDisposable {
   }
 }
 
-/** The cluster bus gets its own port: the default, 10,000 higher, may exceed the maximum. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
+/** Starts a node. Another program may take its ports first; then it gets others. */
+async function startNode(lines: readonly string[]): Promise<{ node: TestRedis; bus: number }> {
+  for (let attempt = 1;; attempt++) {
+    const { port, bus } = portsOfNode(),
+      own = port === undefined ? { config: [...lines, `cluster-port ${bus}`] } : { port };
+    const node = await startRedis({ config: lines, ...own }).catch((error: Error) => error);
+    if (!(node instanceof Error)) return { node, bus };
+    if (attempt === PORT_ATTEMPTS || !/Address already in use/i.test(node.message)) throw node;
+  }
+}
+
+/**
+ * The port of a node's cluster bus, and the node's own where that one follows from it. By default it is 10,000 higher, and so may be
+ * taken; before Redis 7.0 it cannot be another.
+ */
+function portsOfNode(): { port?: number; bus: number } {
+  if (serverHas("7.0")) return { bus: freePort() };
+  for (;;) {
+    const port = freePort(), bus = port + BUS_ABOVE_PORT;
+    if (isFree(bus)) return { port, bus };
+  }
 }
 
 type SlotRange = [from: number, to: number, master: [host: string, port: number, ...unknown[]], ...unknown[]];

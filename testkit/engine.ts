@@ -6,10 +6,14 @@ import { createSourcePipeline, type SourcePipeline } from "../src/app/source_pip
 import { createSources } from "../src/mutt/built_in_sources.ts";
 import { LiveSettings } from "../src/mutt/dynamic_keys.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../src/config/fields.ts";
+import type { SourceEntry } from "../src/config/source_fields.ts";
+import type { WindowEntry } from "../src/config/window_fields.ts";
 import { parseServers } from "../src/config/redis_url.ts";
 import { Secret } from "../src/runtime/secret.ts";
+import type { Push, SourcePolicy } from "../src/message/source_policy.ts";
 import { GATE_NAMES } from "../src/gates/gate.ts";
 import type { Log } from "../src/observability/log.ts";
+import type { NewEntry } from "../src/journal/entries.ts";
 import { Metrics } from "../src/observability/metrics.ts";
 import { SloCounters } from "../src/slo/counters.ts";
 import { NO_TRACER } from "../src/observability/tracing.ts";
@@ -29,6 +33,9 @@ import { PLANTED } from "./planted_secrets.ts";
 import { watchLogLine, watchOutput } from "./secrets_net.ts";
 import { PATIENT_MS, waitUntil } from "./wait.ts";
 import { WrappedStore } from "./wrapped_store.ts";
+
+/** Members of a source that records its stamps beside the messages, and has no other rules. */
+export const BESIDE: SourceEntry = { record: "beside", counter: null, cutOnReplay: [], required: [] };
 
 /** Lists of the source that the engine runs. */
 export const DLQ = DEFAULT_SETTINGS.alerterDlq;
@@ -66,6 +73,10 @@ export interface EngineOptions {
   readonly password?: string;
   /** Longest pause of the loop, in milliseconds; default 20. Infinity: the service's pauses. */
   readonly longestPauseMs?: number;
+  /** Windows of the source; default: none. */
+  readonly windows?: readonly WindowEntry[];
+  /** What the sources file says of the source; default: nothing. */
+  readonly entry?: SourceEntry;
   /** Offset of its clock from this machine's, in milliseconds; default 0. */
   readonly clockShiftMs?: number;
 }
@@ -91,6 +102,8 @@ export interface Engine extends AsyncDisposable {
   readonly connections: RedisConnections;
   readonly metrics: Metrics;
   readonly lines: readonly LogLine[];
+  /** What it notes in the audit. */
+  readonly notes: readonly NewEntry[];
   /** Runs one turn after the connections are ready. By default begins a cycle if one is due. */
   turn(options?: Partial<TurnOptions>): Promise<TurnOutcome>;
   /** Runs the loop like the service, without long pauses, from the connection until it is stopped. */
@@ -111,16 +124,34 @@ export interface Engine extends AsyncDisposable {
   kill(): Promise<void>;
 }
 
-/** Creates an engine for the source `alerter`. It connects at once and moves nothing before a turn or `start()`. */
+/**
+ * Creates an engine for the source `alerter`. It connects at once and moves nothing before a turn or `start()`. `push`: how the lists are
+ * pushed; default: `LPUSH`.
+ */
 export function createEngine(
-  { port }: { port: number },
+  { port, push = "LPUSH" }: { port: number; push?: Push },
   { settings: given, name = "engine", token = createId(), ...options }: EngineOptions = {},
 ): Engine {
   const settings: Settings = { ...DEFAULT_SETTINGS, ...TEST_SETTINGS, redisPort: port, ...given };
-  const { commandTimeoutMs = 1_000, password, longestPauseMs = LONGEST_PAUSE_MS, clockShiftMs = 0 } = options;
+  const {
+    commandTimeoutMs = 1_000,
+    password,
+    longestPauseMs = LONGEST_PAUSE_MS,
+    clockShiftMs = 0,
+    windows = [],
+    entry = {},
+  } = options;
   const secret = password === undefined ? null : new Secret(password);
   const instance = { token, name };
-  return new TestEngine(settings, { instance, commandTimeoutMs, longestPauseMs, password: secret, clockShiftMs });
+  return new TestEngine(settings, {
+    instance,
+    commandTimeoutMs,
+    longestPauseMs,
+    password: secret,
+    clockShiftMs,
+    windows,
+    entry: { ...entry, push },
+  });
 }
 
 class TestEngine implements Engine {
@@ -129,6 +160,7 @@ class TestEngine implements Engine {
   readonly metrics: Metrics;
   readonly store: WrappedStore;
   readonly lines: LogLine[] = [];
+  readonly notes: NewEntry[] = [];
   readonly #loop: ReplayLoop;
   #bug: unknown;
   #commits = 0;
@@ -136,17 +168,19 @@ class TestEngine implements Engine {
 
   constructor(
     settings: Settings,
-    { instance, commandTimeoutMs, longestPauseMs, password, clockShiftMs }: {
+    { instance, commandTimeoutMs, longestPauseMs, password, clockShiftMs, windows, entry }: {
       instance: Instance;
       commandTimeoutMs: number;
       longestPauseMs: number;
       password: Secret | null;
       clockShiftMs: number;
+      windows: readonly WindowEntry[];
+      entry: SourceEntry;
     },
   ) {
     const clock: Clock = { ...SYSTEM_CLOCK, nowMs: () => SYSTEM_CLOCK.nowMs() + clockShiftMs };
     const log = recordTo(this.lines);
-    const [setup] = createSources(settings);
+    const [setup] = createSources(settings, { sources: new Map([["alerter", entry]]), windows });
     if (!setup) throw new Error("there is no source to drive");
     const metrics = createMetrics(setup.policy.name, measuredQueues(setup.policy, setup.downstreamQueues));
     this.metrics = metrics;
@@ -171,6 +205,7 @@ class TestEngine implements Engine {
         connections: this.connections,
       },
       ...{ clock, tracer: NO_TRACER, instance, chooseProxy: () => undefined },
+      note: (entry) => void this.notes.push(entry),
       moogAccess: () => ({ apiKey: settings.moogApiKey ?? undefined, caCert: undefined }),
     });
     this.store = wrapped!;
@@ -341,11 +376,22 @@ export async function waitUntilEmpty(
   await waitUntil(async () => await client.llen(key) === 0, { what: `${key} is empty`, timeoutMs });
 }
 
-/** Creates only the store of the source `alerter`, over the test's own connections. */
-export function createStore(redis: { client(): Redis }, options: { token?: string } = {}): DeadLetterStore {
-  const [setup] = createSources(DEFAULT_SETTINGS);
+/**
+ * Creates only the store of the source `alerter`, over the test's own connections. `push`: how its lists are pushed; default: `LPUSH`.
+ * `entry`: what the sources file says of it; default: nothing.
+ */
+export function createStore(
+  redis: { client(): Redis; readonly push?: Push },
+  { entry = {}, ...options }: { token?: string; mostRecords?: number; entry?: SourceEntry } = {},
+): DeadLetterStore {
   const [reader, committer, mover] = [redis.client(), redis.client(), redis.client()];
-  return new DeadLetterStore({ reader, committer, mover }, setup!.policy, options);
+  return new DeadLetterStore({ reader, committer, mover }, policyOf(redis, entry), options);
+}
+
+/** The source `alerter`, with lists that are pushed so; default: `LPUSH`. `entry`: what the sources file says of it; default: nothing. */
+export function policyOf({ push = "LPUSH" }: { readonly push?: Push }, entry: SourceEntry = {}): SourcePolicy {
+  const sources = new Map([["alerter", { ...entry, push }]]);
+  return createSources(DEFAULT_SETTINGS, { sources, windows: [] })[0]!.policy;
 }
 
 /** Invalid values for whole numbers of the state; each reads as 0. */

@@ -9,11 +9,16 @@ import type {
   ChunkBounds,
   Commit,
   CommitResult,
+  Committed,
   CycleBeginning,
   Excerpt,
   NewestMessages,
+  RecordCount,
 } from "../src/cycle/chunk.ts";
 import { parseCycleState, type Snapshot } from "../src/cycle/cycle_state.ts";
+import { STANDING_FIELD } from "../src/cycle/standing.ts";
+import type { SourcePolicy } from "../src/message/source_policy.ts";
+import { parseRecord, recordKey, type StampRecords } from "../src/message/stamp_record.ts";
 import { isNewest, sampleDigest } from "../src/redis/sample.ts";
 import type { ReplayStore } from "../src/replay/store.ts";
 
@@ -21,6 +26,8 @@ import type { ReplayStore } from "../src/replay/store.ts";
 const MOST_MOVES = 4_000;
 /** From this size on a message is compared by its digest, as in `read_chunk.lua`, in bytes. */
 const DIGESTED_BYTES = 8 * 4_096;
+/** A larger message proves no marks, as in `begin_cycle.lua`, in bytes. */
+const STANDING_BYTES = 65_536;
 
 /** The keys of one source. Lists are oldest first. */
 export class FakeSource {
@@ -28,7 +35,13 @@ export class FakeSource {
   target: Buffer[] = [];
   dead: Buffer[] = [];
   oversize: Buffer[] = [];
+  /** The list of drills. */
+  drilled: Buffer[] = [];
   readonly fields = new Map<string, string>();
+  /** Records by key, and the second of their last change. */
+  readonly records = new Map<string, { readonly text: string; readonly second: number }>();
+  /** What each commit wrote, oldest first. */
+  order: { readonly second: number; readonly keys: readonly string[] }[] = [];
   /** The server's clock. */
   nowMs = 1_700_000_000_000;
 
@@ -50,12 +63,26 @@ export class FakeSource {
 export class FakeStore implements ReplayStore {
   readonly #source: FakeSource;
   readonly #token: string;
+  readonly #policy: SourcePolicy | null;
+  readonly #mostRecords: number;
   #receipt: string | null = null;
 
-  /** `token`: refuses writes while another token holds the lease; empty: no lease. */
-  constructor(source: FakeSource, { token = "" }: { token?: string } = {}) {
+  /**
+   * `token`: refuses writes while another token holds the lease; empty: no lease. `policy`: of a source that records its stamps beside the
+   * messages; default: they are inside. `mostRecords`: as of the store in Redis.
+   */
+  constructor(
+    source: FakeSource,
+    { token = "", policy, mostRecords = Infinity }: {
+      token?: string;
+      policy?: SourcePolicy;
+      mostRecords?: number;
+    } = {},
+  ) {
     this.#source = source;
     this.#token = token;
+    this.#policy = policy?.beside ? policy : null;
+    this.#mostRecords = mostRecords;
   }
 
   readState(): Promise<Snapshot> {
@@ -65,7 +92,8 @@ export class FakeStore implements ReplayStore {
   browseOldest({ messages: most, bytes: mostBytes, messageBytes, skip = 0 }: ChunkBounds): Promise<Chunk> {
     const { dlq } = this.#source, snapshot = this.#source.snapshot(), { record } = snapshot;
     const messages: Buffer[] = [];
-    let bytes = 0, isMet = false, last: Buffer | null = null, oversize: Chunk["oversize"] = null;
+    let bytes = 0, last: Buffer | null = null, oversize: Chunk["oversize"] = null;
+    let isMet = record.standing.length > 0 && record.newestBytes <= STANDING_BYTES;
     for (const message of dlq.slice(skip, skip + most)) {
       const isOversize = message.length > messageBytes;
       if (messages.length > 0 && (isOversize || bytes + message.length > mostBytes)) break;
@@ -83,7 +111,21 @@ export class FakeStore implements ReplayStore {
     const newestAt = newest && isNewest(newest, record) ? place : 0;
     const next = dlq[skip + Math.max(1, messages.length)];
     const goesOnEqual = isMet && newestAt === 0 && last?.length === record.newestBytes && next?.equals(last) === true;
-    return Promise.resolve({ ...snapshot, messages, oversize, goesOnEqual, newestAt, guard: null });
+    return Promise.resolve({
+      ...{ ...snapshot, messages, oversize, goesOnEqual, newestAt, guard: null },
+      ...this.#withRecords(messages),
+    });
+  }
+
+  #withRecords(messages: readonly (Buffer | null)[]): { records: StampRecords } | Record<never, never> {
+    const policy = this.#policy, { records } = this.#source;
+    if (policy === null) return {};
+    return {
+      records: new Map(messages.flatMap((message) => {
+        const key = message && recordKey(message, policy), found = key === null ? undefined : records.get(key);
+        return found ? [[key!, parseRecord(found.text, policy.name)!]] : [];
+      })),
+    };
   }
 
   readForCommit(bounds: ChunkBounds): Promise<Chunk> {
@@ -101,7 +143,7 @@ export class FakeStore implements ReplayStore {
       messages.push(message.length > messageBytes ? null : excerptOf(message, excerpt));
       bytes += message.length;
     }
-    return Promise.resolve({ depth: this.#source.dlq.length, messages });
+    return Promise.resolve({ depth: this.#source.dlq.length, messages, ...this.#withRecords(messages) });
   }
 
   begin({ sequence, intervalMs, budget, fields }: CycleBeginning): Promise<BeginResult> {
@@ -110,24 +152,35 @@ export class FakeStore implements ReplayStore {
     if (record.sequence !== sequence) return Promise.resolve("stale");
     const elapsedMs = nowMs - record.startedAtMs;
     if (elapsedMs >= 0 && elapsedMs < intervalMs) return Promise.resolve("not_due");
-    const newest = source.dlq.at(-1) ?? Buffer.alloc(0);
+    const newest = source.dlq.at(-1) ?? Buffer.alloc(0), marks = fields[STANDING_FIELD];
+    const standing = marks === undefined ? {} : { [STANDING_FIELD]: this.#standing(marks) };
     source.write({
       ...{ seq: Number(sequence) + 1, cycle: record.cycle + 1, startedAtMs: nowMs, depthAtStart: depth },
       ...{ remaining: Math.min(budget, depth), newestBytes: newest.length, newestDigest: sampleDigest(newest) },
       ...{ replayed: 0, dead: 0, firsts: 0 },
       ...fields,
+      ...standing,
     });
     return Promise.resolve("ok");
+  }
+
+  /** The marks of a new cycle, as in `begin_cycle.lua`. */
+  #standing(carried: string): string {
+    const { record, depth } = this.#source.snapshot(), place = record.depthAtStart - record.replayed - record.dead;
+    const newest = place > 0 ? this.#source.dlq[place - 1] : undefined;
+    const isKnown = newest !== undefined && newest.length <= STANDING_BYTES && isNewest(newest, record);
+    const cycle = record.cycle + 1, marks = [...(carried !== "" && isKnown ? [carried] : []), `${cycle}:${depth}`];
+    return depth === 0 ? "" : `${cycle}/0 ${marks}`;
   }
 
   async commitAndRead(
     commit: Commit,
     bounds: ChunkBounds | null,
-  ): Promise<{ result: CommitResult; next: Promise<Chunk | null> }> {
+  ): Promise<Committed> {
     // Never synchronous, like a real reply.
     await Promise.resolve();
-    const result = this.#commit(commit);
-    return { result, next: result === "ok" && bounds ? this.readForCommit(bounds) : Promise.resolve(null) };
+    const result = this.#commit(commit), records = result === "ok" ? this.#keepRecords(commit) : null;
+    return { result, records, next: result === "ok" && bounds ? this.readForCommit(bounds) : Promise.resolve(null) };
   }
 
   resolveLostCommit(id: string): Promise<boolean> {
@@ -164,6 +217,31 @@ export class FakeStore implements ReplayStore {
     return "ok";
   }
 
+  /** As in `keep_records.lua`. */
+  #keepRecords({ recordChanges = [] }: Commit): RecordCount | null {
+    const policy = this.#policy, source = this.#source, second = Math.floor(source.nowMs / 1_000);
+    if (policy === null) return null;
+    const keys: string[] = [];
+    for (const { key, text } of recordChanges) {
+      if (text === null) source.records.delete(key);
+      else {
+        source.records.set(key, { text, second });
+        keys.push(key);
+      }
+    }
+    if (keys.length > 0) source.order.push({ second, keys });
+    const before = second - Math.ceil(policy.beside!.keepMs / 1_000),
+      isTooMany = () => source.order.reduce((sum, entry) => sum + entry.keys.length, 0) > this.#mostRecords;
+    let evicted = 0;
+    while (isTooMany() || (source.order[0]?.second ?? Infinity) < before) {
+      const { keys, second } = source.order.shift()!;
+      const gone = keys.filter((key) => source.records.get(key)?.second === second);
+      gone.forEach((key) => source.records.delete(key));
+      if (second >= before) evicted += gone.length;
+    }
+    return { kept: source.records.size, evicted };
+  }
+
   #mayWrite(): boolean {
     return this.#token === "" || this.#source.fields.get("leader") === this.#token;
   }
@@ -174,11 +252,12 @@ export class FakeStore implements ReplayStore {
     return messages.length === found.length && messages.every((message, i) => found[i]?.equals(message));
   }
 
-  #move({ moves, oversize }: Commit, places: readonly number[]): void {
+  #move({ moves, oversize, drill }: Commit, places: readonly number[]): void {
     const source = this.#source;
     moves.forEach(({ to, payload }, i) => {
-      const message = payload ? Buffer.from(payload) : source.dlq[places[i]! - 1]!;
-      (to === "target" ? source.target : oversize ? source.oversize : source.dead).push(message);
+      const read = source.dlq[places[i]! - 1]!, message = payload && payload !== read ? Buffer.from(payload) : read;
+      const dead = oversize ? source.oversize : drill === "list" ? source.drilled : drill ? source.target : source.dead;
+      (to === "target" ? source.target : dead).push(message);
     });
     source.dlq = source.dlq.filter((_, i) => !places.includes(i + 1));
   }

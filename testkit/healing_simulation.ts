@@ -68,7 +68,16 @@ export interface Outcome {
 
 const INTERVAL_MS = 300_000, STEP = 0.05, START_MS = 1_764_000_000_000;
 const POLICY: SourcePolicy = {
-  ...{ name: "alerter", dlq: "dlq", target: "target", dead: "dead", counter: null, cutOnReplay: [], required: [] },
+  ...{
+    name: "alerter",
+    push: "LPUSH",
+    dlq: "dlq",
+    target: "target",
+    dead: "dead",
+    counter: null,
+    cutOnReplay: [],
+    required: [],
+  },
 };
 const CHUNK: ChunkBounds = { messages: 400, bytes: 204_800, messageBytes: 1_048_576 };
 

@@ -146,12 +146,13 @@ function checkVariables(objects: readonly KubeObject[]): string[] {
   const known = new Set(knownVariables());
   const { container } = podOf(objects);
   const maps = (container.envFrom ?? []).map(({ configMapRef }) => configMapRef?.name);
+  const map = objects.find(({ kind, metadata }) => kind === "ConfigMap" && metadata?.name === maps[0]);
   const names = [
     ...(container.env ?? []).map(({ name }) => name),
-    ...Object.keys(pick(objects, "ConfigMap").data ?? {}),
+    ...Object.keys((map as IConfigMap | undefined)?.data ?? {}),
   ];
   return [
-    ...(maps.join() === pick(objects, "ConfigMap").metadata?.name ? [] : [`environment from ConfigMap ${maps}`]),
+    ...(map && maps.length === 1 ? [] : [`environment from ConfigMap ${maps}`]),
     ...names.filter((name) => !known.has(name)).map((name) => `${name} is read by nobody`),
     ...names.filter((name, at) => names.indexOf(name) !== at).map((name) => `${name} is set twice`),
   ];

@@ -12,6 +12,7 @@ import { textOf } from "./payloads.ts";
 export const CONTEXT: VerdictContext = {
   policy: {
     name: "alerter",
+    push: "LPUSH",
     dlq: "d",
     target: "t",
     dead: "x",

@@ -14,6 +14,8 @@ export interface ModelRules {
   readonly cycle: number;
   /** When the cycle began, in seconds since the epoch. */
   readonly since: number;
+  /** Whether stamps are recorded beside the messages, which may be any bytes; default: they are inside. For first looks only. */
+  readonly beside?: boolean;
   /** Weight of a return from a cycle, in bits; 0 if the cycle is unknown. */
   readonly bitsOf: (cycle: number, isFirst: boolean) => number;
 }
@@ -187,7 +189,9 @@ export function judge(bytes: Uint8Array, rules: ModelRules): Fate {
   const none = { failures: 0, evidence: 0, sheds: 0, since: rules.since };
   if (bytes.length > rules.maxMessageBytes) return { deadBy: "oversize", ...none };
   const reading = read(bytes);
-  if ("problem" in reading) return { deadBy: reading.problem, ...none };
+  if ("problem" in reading) {
+    return { deadBy: rules.beside && rules.required.length === 0 ? null : reading.problem, ...none };
+  }
   const { object } = reading;
   const record = lastOf(object, "_remediation");
   const counts = record?.kind === "object" ? countReturn(object, record, rules) : none;
@@ -279,11 +283,45 @@ function splice(
   return encode(text.slice(0, from) + inside + text.slice(to));
 }
 
+/** The JSON text of the member that a path leads to; `null`: there is none. Only for readable messages. */
+export function textAt(bytes: Uint8Array, path: readonly string[]): string | null {
+  const { text, object } = readable(bytes);
+  let inside: ModelObject | null = object, found: ModelMember | undefined;
+  for (const name of path) {
+    found = inside?.members.findLast((member) => member.name === name);
+    inside = found?.value.kind === "object" ? found.value : null;
+  }
+  return found ? text.slice(found.valueStart, found.end) : null;
+}
+
+/** The message without the members that paths lead to, wherever these names occur. Only for readable messages. */
+export function withoutPaths(bytes: Uint8Array, paths: readonly (readonly string[])[]): Uint8Array {
+  const { text, object } = readable(bytes);
+  return encode(text.slice(0, object.open) + without(text, object, paths) + text.slice(object.close + 1));
+}
+
+function without(text: string, { members, open, close }: ModelObject, paths: readonly (readonly string[])[]): string {
+  const from = members[0]?.start ?? open + 1, to = members.at(-1)?.end ?? open + 1;
+  let inside = "";
+  members.forEach(({ name, value, start, valueStart, end }, i) => {
+    const rests = paths.filter(([first]) => first === name).map((path) => path.slice(1));
+    if (rests.some((rest) => rest.length === 0)) return;
+    const separator = inside === "" ? "" : text.slice(members[i - 1]!.end, start);
+    const kept = value.kind === "object" ? without(text, value, rests) : text.slice(valueStart, end);
+    inside += separator + text.slice(start, valueStart) + kept;
+  });
+  return text.slice(open, from) + inside + text.slice(to, close + 1);
+}
+
+function readable(bytes: Uint8Array): Extract<Reading, { text: string }> {
+  const reading = read(bytes);
+  if ("problem" in reading) throw new Error("no consumer can read this message");
+  return reading;
+}
+
 /** A message as a consumer returns it, with an appended member. Only for readable messages. */
 export function withMember(bytes: Uint8Array, member: string): Uint8Array {
-  const reading = read(bytes);
-  if ("problem" in reading) throw new Error("a consumer cannot have read this message");
-  return splice(reading, { cut: [], append: member });
+  return splice(readable(bytes), { cut: [], append: member });
 }
 
 /** The service's data in a message: its stamp and its `failed_at`. */

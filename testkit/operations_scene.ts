@@ -17,6 +17,11 @@ export const SECTIONS = parseRunbook(PAGE).filter(({ blocks }) => blocks.length 
 export const DLQ = "mutt:dlq:alerter", MOOG_DLQ = "mutt:dlq:moog", DEAD = "mutt:dlq:dead";
 /** Every list that the page names. */
 const LISTS = [...new Set([...PAGE.match(/\bmutt:(?:dlq:\w+|ingest_queue|alert_queue)\b/g) ?? [], MOOG_DLQ, DEAD])];
+/** Lists of another pipeline, which `discover` finds. */
+const FOUND = {
+  "orders:dlq": [`{"id": 1, "total": 12.50}`, `{"id": 2, "total": 7.00}`],
+  orders: [`{"id": 3, "total": 3.20}`],
+};
 /** The gates that an outage of Moogsoft closes. */
 const CLOSED = ["alerter: downstream", "moog: downstream", "moog: breaker"];
 
@@ -35,6 +40,7 @@ const UNREADABLE = `{'api_key': '${DEMO_API_KEY}'}`;
 const VERDICT: VerdictContext = {
   policy: {
     ...{ name: "alerter", dlq: DLQ, target: "mutt:ingest_queue", dead: DEAD, counter: "_moog_retry_count" },
+    push: "LPUSH" as const,
     ...{ cutOnReplay: ["_retry_count", "shedding_reason"], required: ["hostname", "timestamp", "message"] },
   },
   ...{ maxPoisonRetries: 3, cycle: 412, failedAt: "2026-11-21T03:12:44.120Z" },
@@ -53,10 +59,12 @@ export interface SceneService extends AsyncDisposable {
 }
 
 /** Exit codes of commands that find something wrong in an outage; others exit with 0. */
-const EXIT_CODES: Readonly<Record<string, number>> = {
-  "mutt-remediation check --probe": 1,
-  "mutt-remediation once --force": 3,
-  "REMEDIATION_INTERVAL=never mutt-remediation check": 78,
+const EXIT_CODES: Readonly<Record<string, readonly number[]>> = {
+  "mutt-remediation check --probe": [1],
+  "mutt-remediation once --force": [3],
+  // An objective is critical once the outage has lasted for 100 samples, 8 minutes.
+  "mutt-remediation slo": [0, 1],
+  "REMEDIATION_INTERVAL=never mutt-remediation check": [78],
 };
 
 /** The service amid the outage. Use it with `await using`. */
@@ -99,7 +107,7 @@ export class OperationsScene implements AsyncDisposable {
   async reset(): Promise<void> {
     const breaker = (name: string) => `mutt:circuit_breaker:moogsoft:${name}`;
     const openedAt = (Date.now() / 1_000).toFixed(2);
-    await this.client.multi().del(...LISTS)
+    await this.client.multi().del(...LISTS, ...Object.keys(FOUND))
       .mset(breaker("state"), "OPEN", breaker("failures"), "10", breaker("open_time"), openedAt)
       .set("mutt:heartbeat:alerter:alerter-0", "alive")
       .del("mutt:processing:alerter:alerter-1").lpush("mutt:processing:alerter:alerter-1", "{}")
@@ -107,6 +115,7 @@ export class OperationsScene implements AsyncDisposable {
     await this.redis.seedList(DLQ, LETTERS);
     await this.redis.seedList(MOOG_DLQ, ALERTS);
     await this.redis.seedList(DEAD, DEAD_MESSAGES);
+    for (const [list, messages] of Object.entries(FOUND)) await this.redis.seedList(list, messages);
     await waitUntil(async () => await this.#isSettled(), { what: "the service sees the outage", timeoutMs: 30_000 });
   }
 
@@ -130,7 +139,7 @@ export class OperationsScene implements AsyncDisposable {
     const args = await Promise.all(words.slice(at + 1).map((word) => word === "ID" ? this.#poisonId() : word));
     const { code, out, err } = await run.call(this.service, args, env);
     const about = `${block.script}\n--- exit ${code}, printed\n${out}${err}--- and not\n${block.expected.join("\n")}`;
-    assert.equal(code, EXIT_CODES[block.script] ?? 0, about);
+    assert.ok((EXIT_CODES[block.script] ?? [0]).includes(code), about);
     if (block.expected.length > 0) assert.ok(isAsDocumented(err + out, block), about);
   }
 

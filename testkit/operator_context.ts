@@ -10,6 +10,8 @@ export interface OperatorOptions {
   /** Default: an admin. */
   readonly actor?: Actor;
   readonly signal?: AbortSignal;
+  /** Engines of further sources. */
+  readonly others?: readonly Engine[];
   /** Gets what is recorded. */
   readonly audit?: NewEntry[];
   /** Default: 1,000,000. */
@@ -18,13 +20,15 @@ export interface OperatorOptions {
 
 /** Creates the context. It has what operations on a source use. */
 export function operatorContext(
-  { source }: Engine,
-  { actor = { name: "ann", role: "admin" }, signal, audit = [], maxMessageBytes = 1_000_000 }: OperatorOptions = {},
+  engine: Engine,
+  { actor = { name: "ann", role: "admin" }, signal, others = [], audit = [], maxMessageBytes = 1_000_000 }:
+    OperatorOptions = {},
 ): OperatorContext {
+  const loop = { isStarted: () => true, isTurning: () => false, wake: () => {} };
   const context: Partial<OperatorContext> = {
     ...{ actor, clock: SYSTEM_CLOCK, log: recordLog().log, correlationId: null },
     signal: signal ?? new AbortController().signal,
-    sources: () => [{ parts: source, loop: { isStarted: () => true, isTurning: () => false, wake: () => {} } }],
+    sources: () => [engine, ...others].map(({ source }) => ({ parts: source, loop })),
     live: { current: () => ({ enabled: true, moogHealthCheckEnabled: false, moogWebhookUrl: "", maxMessageBytes }) },
     journal: {
       record: (entry: NewEntry) => Promise.resolve(void audit.push(entry)),

@@ -1,6 +1,7 @@
 /** A small pipeline for tests of many cycles: replicas of the service and a consumer, with time in ticks. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import type { SourceEntry } from "../src/config/source_fields.ts";
 import { createEngine, DLQ, type Engine, idOf, STATE, TARGET } from "./engine.ts";
 import { exhaustedEvent, SHED_THRESHOLD, shedEvent } from "./mutt/alerter_rules.ts";
 import type { TestRedis } from "./redis.ts";
@@ -21,12 +22,17 @@ export class Pipeline implements AsyncDisposable {
 
   constructor(
     redis: TestRedis,
-    { replicas = 1, ...settings }: { replicas?: number; batchSize?: number; intervalMs?: number } = {},
+    { replicas = 1, entry = {}, ...settings }: {
+      replicas?: number;
+      batchSize?: number;
+      intervalMs?: number;
+      entry?: SourceEntry;
+    } = {},
   ) {
     this.redis = redis;
     this.#client = redis.client();
     const given = { chunkMessages: 200, intervalMs: 300_000, ...settings };
-    this.engines = Array.from({ length: replicas }, () => createEngine(redis, { settings: given }));
+    this.engines = Array.from({ length: replicas }, () => createEngine(redis, { settings: given, entry }));
   }
 
   /** Ticks so far. */
@@ -53,7 +59,7 @@ export class Pipeline implements AsyncDisposable {
   async consume(consumer: Consumer): Promise<number> {
     let count = 0;
     for (;;) {
-      const messages = await this.#client.rpopBuffer(TARGET, 1_000) ?? [];
+      const messages = await this.redis.popList(TARGET, 1_000);
       if (messages.length === 0) return count;
       count += messages.length;
       const back = messages.flatMap((message) => {
@@ -61,7 +67,7 @@ export class Pipeline implements AsyncDisposable {
         if (returned === null) this.delivered.push(idOf(message));
         return returned === null ? [] : [Buffer.from(returned)];
       });
-      if (back.length > 0) await this.#client.lpush(DLQ, ...back);
+      await this.redis.seedList(DLQ, back);
     }
   }
 

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { onPath, ROOT } from "../scripts/child.ts";
 import { waitUntil } from "./wait.ts";
+import { freePort } from "../scripts/free_port.ts";
 
 /** Registers a test that needs a program. Skips it, with a message, if the program is not on `PATH`. */
 export function withProgram(program: string, name: string, fn: () => Promise<void>): void {
@@ -116,10 +117,4 @@ class Started implements TestPrometheus {
     }
     await this.#child.status;
   }
-}
-
-/** A port of loopback that was free a moment ago. */
-export function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }

@@ -1,7 +1,10 @@
 /** A Redis server for tests, with functions to fill and read it. */
 import { Buffer } from "node:buffer";
 import { Redis, type RedisOptions } from "ioredis";
+import { type Push, PUSHES } from "../src/message/source_policy.ts";
+import { endsOf } from "../src/redis/list_ends.ts";
 import { type RedisServer, type RedisServerOptions, startRedisServer } from "../scripts/redis_server.ts";
+import type { NeedingTest } from "./redis_version.ts";
 import { watchOutput } from "./secrets_net.ts";
 
 export type { RedisServer, RedisServerOptions };
@@ -22,14 +25,24 @@ export interface ClientConnection {
   readonly cmd: string;
 }
 
-/** A server with test functions. All lists are oldest first; in Redis the oldest is at the right. */
+/** A server with test functions. All lists are oldest first; in Redis the oldest is at the right, or as `push` says. */
 export interface TestRedis extends RedisServer {
+  /** How the lists of sources are pushed; the service's own lists always to the left. */
+  readonly push: Push;
   /** Opens a connection that `stop()` closes. It reconnects after an outage, and commands wait for that. */
   client(options?: RedisOptions): Redis;
+  /** Opens a connection that emits `monitor` with each command that the server runs. The caller disconnects it. */
+  monitor(): Promise<Redis>;
   /** Connections not opened by the tests, for leak checks. */
   clientConnections(): Promise<ClientConnection[]>;
   /** Appends newer messages to a list. */
   seedList(key: string, messages: readonly (string | Uint8Array)[]): Promise<void>;
+  /** Takes the oldest messages of a list, as a consumer does; `newest`: from the other end. The first one taken comes first. */
+  popList(key: string, count?: number, options?: { readonly newest?: boolean }): Promise<Buffer[]>;
+  /** Puts messages back before the oldest of a list; the first one will be the oldest. */
+  unpopList(key: string, messages: readonly (string | Uint8Array)[]): Promise<void>;
+  /** Puts another message in the place of one, from 1 at the oldest. */
+  setPlace(key: string, place: number, message: string | Uint8Array): Promise<void>;
   /** Number of messages in a list. */
   depth(key: string): Promise<number>;
   /** Reads the whole list; empty if the key does not exist. */
@@ -38,19 +51,41 @@ export interface TestRedis extends RedisServer {
   readTexts(key: string): Promise<string[]>;
 }
 
-/** Starts a server for one test or one file. The caller stops it. */
-export async function startRedis(options: RedisServerOptions = {}): Promise<TestRedis> {
-  return new Connected(await startRedisServer(options));
+/** Options of a server, and how the lists of sources are pushed; default: `LPUSH`. */
+export interface TestRedisOptions extends RedisServerOptions {
+  readonly push?: Push;
 }
+
+/** Starts a server for one test or one file. The caller stops it. */
+export async function startRedis({ push = "LPUSH", ...options }: TestRedisOptions = {}): Promise<TestRedis> {
+  return new Connected(await startRedisServer(options), push);
+}
+
+/**
+ * The direction in which a file of tests runs: `LPUSH`, or what a file that imports it for the other one says, as
+ * `tests/integration/rpush/` does: `import "../store_read_test.ts?push=RPUSH"`.
+ */
+export function pushOf({ url }: ImportMeta): Push {
+  return PUSHES.find((push) => push === new URL(url).searchParams.get("push")) ?? "LPUSH";
+}
+
+/** `RPOP key count` and `LPOP key count` in one step, which Redis 6.0 does not have. */
+const POP = `local taken = {}
+for i = 1, tonumber(ARGV[1]) do
+  local message = redis.call(ARGV[2], KEYS[1])
+  if not message then break end
+  taken[i] = message
+end
+return taken`;
 
 type Body = (redis: TestRedis, t: Deno.TestContext) => Promise<void> | void;
 
 /** Registers a test with its own server (about 30 ms). */
-export function withRedis(name: string, body: Body): void;
-export function withRedis(name: string, options: RedisServerOptions, body: Body): void;
-export function withRedis(name: string, ...rest: [Body] | [RedisServerOptions, Body]): void {
+export function withRedis(name: string | NeedingTest, body: Body): void;
+export function withRedis(name: string | NeedingTest, options: TestRedisOptions, body: Body): void;
+export function withRedis(name: string | NeedingTest, ...rest: [Body] | [TestRedisOptions, Body]): void {
   const [options, body] = rest.length === 1 ? [{}, rest[0]] : rest;
-  Deno.test(name, async (t) => {
+  Deno.test(typeof name === "string" ? { name } : name, async (t) => {
     const redis = await startRedis(options);
     try {
       await body(redis, t);
@@ -64,7 +99,7 @@ export function withRedis(name: string, ...rest: [Body] | [RedisServerOptions, B
  * Starts one server for all tests of this file, empty at the start of each test. Call it once at the top level, and
  * call the returned function inside tests.
  */
-export function shareRedis(options: RedisServerOptions = {}): () => TestRedis {
+export function shareRedis(options: TestRedisOptions = {}): () => TestRedis {
   let redis: TestRedis | undefined;
   Deno.test.beforeAll(async () => {
     redis = await startRedis(options);
@@ -81,12 +116,14 @@ export function shareRedis(options: RedisServerOptions = {}): () => TestRedis {
 }
 
 class Connected implements TestRedis {
+  readonly push: Push;
   readonly #server: RedisServer;
   readonly #clients: Redis[] = [];
   #own: Redis | undefined;
 
-  constructor(server: RedisServer) {
+  constructor(server: RedisServer, push: Push) {
     this.#server = server;
+    this.push = push;
   }
 
   get port(): number {
@@ -115,7 +152,7 @@ class Connected implements TestRedis {
 
   async stop(): Promise<void> {
     await this.#watchRecords();
-    await Promise.all(this.#clients.splice(0).map(close));
+    await Promise.all(this.#clients.splice(0).map(closeClient));
     await this.#server.stop();
   }
 
@@ -123,6 +160,7 @@ class Connected implements TestRedis {
     const client = new Redis({
       ...{ host: "127.0.0.1", port: this.port },
       connectionName: TEST_CONNECTION,
+      disableClientInfo: true, // what only Redis 7.2 and newer know would be in records of what was sent
       maxRetriesPerRequest: null,
       retryStrategy: () => 20,
       disconnectTimeout: DISCONNECT_TIMEOUT_MS,
@@ -134,6 +172,15 @@ class Connected implements TestRedis {
     return client;
   }
 
+  async monitor(): Promise<Redis> {
+    const client = this.client();
+    // ioredis takes a command that it sees right behind the reply to MONITOR for a reply, and waits for ever. So the commands with which
+    // connections begin come first. A user of the test may not be allowed to ping.
+    const others = this.#clients.filter(({ status, options }) => status !== "end" && !options.username);
+    await Promise.allSettled(others.map((one) => one.ping()));
+    return await client.monitor();
+  }
+
   async clientConnections(): Promise<ClientConnection[]> {
     const connections = parseClientList(String(await this.#helper.client("LIST")));
     for (const { name } of connections) watchOutput("name of a connection", name);
@@ -142,7 +189,23 @@ class Connected implements TestRedis {
 
   async seedList(key: string, messages: readonly (string | Uint8Array)[]): Promise<void> {
     const values = messages.map((message) => Buffer.from(message as Uint8Array));
-    for (let at = 0; at < values.length; at += 1_000) await this.#helper.lpush(key, ...values.slice(at, at + 1_000));
+    const { push } = endsOf(key, this.push);
+    for (let at = 0; at < values.length; at += 1_000) await this.#helper[push](key, ...values.slice(at, at + 1_000));
+  }
+
+  async popList(key: string, count = 1, { newest = false }: { readonly newest?: boolean } = {}): Promise<Buffer[]> {
+    const isAtRight = (endsOf(key, this.push).push === "lpush") !== newest;
+    return await this.#helper.callBuffer("EVAL", POP, 1, key, count, isAtRight ? "RPOP" : "LPOP") as Buffer[];
+  }
+
+  async unpopList(key: string, messages: readonly (string | Uint8Array)[]): Promise<void> {
+    const values = messages.toReversed().map((message) => Buffer.from(message as Uint8Array));
+    await this.#helper[endsOf(key, this.push).push === "lpush" ? "rpush" : "lpush"](key, ...values);
+  }
+
+  async setPlace(key: string, place: number, message: string | Uint8Array): Promise<void> {
+    const [index] = endsOf(key, this.push).range(place, place);
+    await this.#helper.lset(key, index, Buffer.from(message as Uint8Array));
   }
 
   depth(key: string): Promise<number> {
@@ -150,7 +213,7 @@ class Connected implements TestRedis {
   }
 
   async readList(key: string): Promise<Buffer[]> {
-    return (await this.#helper.lrangeBuffer(key, 0, -1)).reverse();
+    return endsOf(key, this.push).oldestFirst(await this.#helper.lrangeBuffer(key, 0, -1));
   }
 
   async readTexts(key: string): Promise<string[]> {
@@ -214,7 +277,7 @@ function parseClientList(text: string): ClientConnection[] {
  * Waits until a client is gone. A reconnecting one never emits "end", but `disconnect()` still starts a timer of
  * `disconnectTimeout` (ioredis), which must expire before the test ends.
  */
-async function close(client: Redis): Promise<void> {
+export async function closeClient(client: Redis): Promise<void> {
   if (client.status === "end") return;
   const connected = ["connect", "ready", "connecting"].includes(client.status);
   const ended = new Promise<void>((resolve) => client.once("end", resolve));

@@ -1,8 +1,9 @@
 /** A master, a replica and three Sentinels for a test, on this machine. */
 import type { Redis } from "ioredis";
 import { startRedis, type TestRedis } from "./redis.ts";
-import { freePort, tlsConfig } from "./tls.ts";
+import { tlsConfig } from "./tls.ts";
 import { waitUntil } from "./wait.ts";
+import { freePort } from "../scripts/free_port.ts";
 
 /** Name of the master. */
 export const MASTER = "queues";

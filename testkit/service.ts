@@ -37,6 +37,8 @@ export interface Service extends AsyncDisposable {
   ports(options?: { timeoutMs?: number }): Promise<{ health: number; metrics: number; api?: number }>;
   /** Waits (default 10 s) for a line on either stream. Rejects with its output if it ends first. */
   waitForLine(matches: RegExp | ((line: string) => boolean), options?: { timeoutMs?: number }): Promise<string>;
+  /** Waits (10 s) until its metrics match: a move is counted once its reply is there. @returns all of them */
+  waitForMetrics(pattern: RegExp): Promise<string>;
   /** Log lines so far that carry this event. */
   events(event: string): Record<string, unknown>[];
   /** Sends a signal. Does nothing if the process has ended. */
@@ -84,9 +86,11 @@ export function howToRun(
     const value = Deno.env.get(name);
     return value === undefined ? [] : [[name, value]];
   });
+  // The folder node_modules is there, or no test would run. To bring it up to date, processes would wait for each other, and say so.
+  const flags = [`--config=${ROOT}deno.json`, "--node-modules-dir=manual", ...permissions ?? permissionFlags()];
   return {
     program: Deno.execPath(),
-    prefix: ["run", `--config=${ROOT}deno.json`, ...permissions ?? permissionFlags(), `${ROOT}src/main.ts`],
+    prefix: ["run", ...flags, `${ROOT}src/main.ts`],
     needs: { ...Object.fromEntries(needs), NO_COLOR: "1" },
   };
 }
@@ -132,6 +136,14 @@ class StartedService implements Service {
     }, { what: `the service writes a line like ${matches}`, timeoutMs }).catch((error: Error) => {
       throw new Error(`${error.message}\n${this.#describe()}`);
     });
+  }
+
+  async waitForMetrics(pattern: RegExp): Promise<string> {
+    const { metrics } = await this.ports();
+    return await waitUntil(async () => {
+      const text = await (await fetch(`http://127.0.0.1:${metrics}/metrics`)).text();
+      return pattern.test(text) ? text : null;
+    }, { what: `the metrics match ${pattern}`, timeoutMs: 10_000 });
   }
 
   events(event: string): Record<string, unknown>[] {

@@ -1,15 +1,20 @@
 /** The contract of every store (`src/replay/store.ts`) as the engine relies on it: cases for Redis and for the fake. */
 import type { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
 import assert from "node:assert/strict";
 import type { Chunk, ChunkBounds, Commit, CommitResult, Move } from "../src/cycle/chunk.ts";
+import type { RecordChange } from "../src/message/stamp_record.ts";
 import { StoreError } from "../src/redis/errors.ts";
 import type { ReplayStore } from "../src/replay/store.ts";
 import type { Lists } from "./engine.ts";
 
 /** A fresh source for one case. */
 export interface StoreWorld {
-  /** Creates another store of it, as for another instance. `token`: refuses writes unless that token leads. */
-  open(options?: { token?: string }): ReplayStore;
+  /**
+   * Creates another store of it, as for another instance. `token`: refuses writes unless that token leads. `mostRecords`: it keeps at most so
+   * many records beside the messages; absent: stamps are inside.
+   */
+  open(options?: { token?: string; mostRecords?: number }): ReplayStore;
   /** Appends newer messages to a list. */
   seed(list: "dlq" | "target" | "dead", messages: readonly string[]): Promise<void>;
   /** Takes the oldest message of the DLQ, as another program may. */
@@ -17,6 +22,8 @@ export interface StoreWorld {
   /** Writes fields of the state. */
   write(fields: Readonly<Record<string, string>>): Promise<void>;
   lists(): Promise<Lists>;
+  /** The records by key, without their instants. */
+  records(): Promise<Readonly<Record<string, string>>>;
 }
 
 const WIDE: ChunkBounds = { messages: 200, bytes: 1_000_000, messageBytes: 1_000_000 };
@@ -115,6 +122,11 @@ const refusals: {
   { name: "another leads", answer: "not_leader", token: "us", meanwhile: (world) => world.write({ leader: "them" }) },
 ];
 
+/** The key of a message's record, and a record of a first replay in a cycle. */
+const keyOf = (text: string) => createHash("sha1").update(text).digest("hex").slice(0, 16);
+const record = (cycle: number, counts = "::") => `${counts}:1700000000:${cycle}`;
+const write = (text: string, cycle: number): RecordChange => ({ key: keyOf(text), text: record(cycle) });
+
 /** Registers the cases for one kind of store. `createWorld` is called inside a test. */
 export function testStoreContract(kind: string, createWorld: () => StoreWorld): void {
   const test = (name: string, body: (world: StoreWorld) => Promise<void>) =>
@@ -204,6 +216,23 @@ export function testStoreContract(kind: string, createWorld: () => StoreWorld): 
         ...{ remaining: dlq.length - given.length, cycleLimit: "depth" },
       });
     });
+  }
+
+  for (
+    const [drill, target] of [["list", []], ["target", ["a", "B"]]] as const
+  ) {
+    for (const places of [null, [1, 2]]) {
+      test(`commit moves messages of a drill to its ${drill}${places ? ", picked ones" : ""}, not as replays`, async (world) => {
+        await world.seed("dlq", ["a", "b", "c"]);
+        const store = world.open(), chunk = await beginAndRead(store, { messages: 2 });
+        const given = places ? [edited("dead", "a"), edited("dead", "B")] : [BURY, edited("dead", "B")];
+        assert.equal(await commit(store, commitOf(chunk, { drill, places, moves: given, targetLimit: 0 })), "ok");
+        assert.deepEqual(await world.lists(), { ...EMPTY, dlq: ["c"], target });
+        const { replayed, firsts, dead } = (await store.readState()).record;
+        // What has left the DLQ, for the place of the newest message of the cycle.
+        assert.deepEqual({ replayed, firsts, dead }, { replayed: 0, firsts: 0, dead: 2 });
+      });
+    }
   }
 
   test("commit moves an oversize message to a list of its own", async (world) => {
@@ -307,5 +336,82 @@ export function testStoreContract(kind: string, createWorld: () => StoreWorld): 
     assert.equal(await store.resolveLostCommit("mine"), false);
     assert.equal(await commit(store, commitOf(chunk, { id: "mine" })), "stale");
     assert.deepEqual(await world.lists(), { ...EMPTY, dlq: ["a"] });
+  });
+
+  test("commit writes and deletes records in the step that moves, and every read finds them", async (world) => {
+    await world.seed("dlq", ["a", "b", "c", "a"]);
+    const store = world.open({ mostRecords: 100 }), chunk = await beginAndRead(store, { messages: 2 });
+    assert.deepEqual(chunk.records, new Map());
+    const first = await store.commitAndRead(commitOf(chunk, { recordChanges: [write("a", 1), write("b", 1)] }), WIDE);
+    assert.deepEqual([first.result, first.records], ["ok", { kept: 2, evicted: 0 }]);
+    assert.deepEqual(await world.records(), { [keyOf("a")]: record(1), [keyOf("b")]: record(1) });
+    const behind = await first.next;
+    const found = { failures: 0, evidence: 0, sheds: 0, since: 1_700_000_000, cycle: 1, firstCycle: 1, isDead: false };
+    for (const { records } of [behind!, await store.browseOldest(WIDE), await store.browseNewest(WIDE)]) {
+      assert.deepEqual(records, new Map([[keyOf("a"), { ...found, source: "alerter" }]]));
+    }
+    const gone = commitOf(behind!, {
+      id: "next",
+      recordChanges: [{ key: keyOf("a"), text: null }],
+      moves: [BURY, KEEP],
+    });
+    assert.equal(await commit(store, gone), "ok");
+    assert.deepEqual(await world.records(), { [keyOf("b")]: record(1) });
+  });
+
+  test("commit keeps no more records than it may, those of the last commits, and counts what it evicts", async (world) => {
+    const letters = [..."abcdefgh"];
+    await world.seed("dlq", letters);
+    const store = world.open({ mostRecords: 5 });
+    let chunk: Chunk | null = await beginAndRead(store, { messages: 2 });
+    const counts = [];
+    for (let at = 0; chunk; at += 2) {
+      const recordChanges = [write(letters[at]!, 1), write(letters[at + 1]!, 1)];
+      const { records, next } = await store.commitAndRead(commitOf(chunk, { id: `no. ${at}`, recordChanges }), {
+        ...{ ...WIDE, messages: 2 },
+      });
+      counts.push(records);
+      chunk = at < 6 ? await next : null;
+    }
+    assert.deepEqual(counts, [0, 0, 2, 2].map((evicted, i) => ({ kept: i === 0 ? 2 : 4, evicted })));
+    assert.deepEqual(Object.keys(await world.records()).sort(), [..."efgh"].map(keyOf).sort());
+  });
+
+  test("commit that is refused changes no record", async (world) => {
+    await world.seed("dlq", ["a", "b"]);
+    const store = world.open({ mostRecords: 9 }), chunk = await beginAndRead(store);
+    const recordChanges = [write("a", 1)];
+    for (const given of [{ sequence: "9" }, { targetLimit: 0 }, { notAfterMs: chunk.nowMs - 1 }]) {
+      assert.notEqual(await commit(store, commitOf(chunk, { ...given, recordChanges })), "ok");
+    }
+    await world.takeOldest();
+    assert.equal(await commit(store, commitOf(chunk, { recordChanges })), "conflict");
+    assert.deepEqual(await world.records(), {});
+  });
+
+  test("commit of picked messages writes records", async (world) => {
+    await world.seed("dlq", ["a", "b", "c"]);
+    const store = world.open({ mostRecords: 9 }), { messages, ...chunk } = await beginAndRead(store);
+    const given = { places: [2], moves: [edited("target", "b")], recordChanges: [write("b", 1)] };
+    assert.equal(await commit(store, commitOf({ ...chunk, messages: [messages[1]!] }, given)), "ok");
+    assert.deepEqual(await world.records(), { [keyOf("b")]: record(1) });
+  });
+
+  test("begin marks what stands there, and carries marks on while the newest message is at its place", async (world) => {
+    await world.seed("dlq", ["a", "b", "c"]);
+    const store = world.open({ mostRecords: 9 }), standing = async () => (await store.readState()).record.standing;
+    const begin = async (carried: string) => {
+      const { record: { sequence } } = await store.readState();
+      assert.equal(await store.begin({ ...BEGINNING, sequence, intervalMs: 0, fields: { standing: carried } }), "ok");
+    };
+    await begin("");
+    assert.deepEqual(await standing(), [{ cycle: 1, messages: 3 }]);
+    await world.seed("dlq", ["d"]);
+    await begin("1:3");
+    assert.deepEqual(await standing(), [{ cycle: 1, messages: 3 }, { cycle: 2, messages: 4 }]);
+    assert.equal((await store.browseOldest({ ...WIDE, messages: 1 })).newestAt, 4);
+    await world.takeOldest();
+    await begin("1:2,2:3");
+    assert.deepEqual(await standing(), [{ cycle: 3, messages: 3 }]);
   });
 }

@@ -47,9 +47,3 @@ export function tlsConfig(
     ...[`tls-auth-clients ${demandsCertificate ? "yes" : "no"}`, `tls-replication ${amongServers ? "yes" : "no"}`],
   ];
 }
-
-/** A free port. */
-export function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}

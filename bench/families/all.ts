@@ -1,6 +1,8 @@
 /** Every family, in the order of the report. */
 import type { Family } from "../harness/family.ts";
+import { RECORDS_BESIDE } from "./beside.ts";
 import { BYSTANDER } from "./bystander.ts";
+import { CAPACITY } from "./capacity.ts";
 import { CONSOLE } from "./console.ts";
 import { DRAIN } from "./drain.ts";
 import { HEALED } from "./healed.ts";
@@ -14,10 +16,12 @@ import { SERVICE } from "./service.ts";
 /** For `--only`, `--help` and the short form in the tests. */
 export const FAMILIES: readonly Family[] = [
   DRAIN,
+  RECORDS_BESIDE,
   PEERS,
   BYSTANDER,
   SCALING,
   SERVICE,
+  CAPACITY,
   HEALED,
   OPERATE,
   OPERATE_JOBS,

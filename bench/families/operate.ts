@@ -25,7 +25,16 @@ const LOADS: Readonly<Record<Scale, Load>> = {
 const BYTES = 400, PAGE = 100, MAX_MESSAGE_BYTES = 4_194_304;
 /** A page may take this long, and a call of Redis, each at the 99th percentile; in milliseconds. */
 const MOST_PAGE_MS = 10, MOST_CALL_MS = 1;
-const POLICY = { name: "bench", dlq: DLQ, target: TARGET, dead: DEAD, counter: null, cutOnReplay: [], required: [] };
+const POLICY = {
+  name: "bench",
+  push: "LPUSH" as const,
+  dlq: DLQ,
+  target: TARGET,
+  dead: DEAD,
+  counter: null,
+  cutOnReplay: [],
+  required: [],
+};
 
 /** Counting and grouping all may take this long, and use this much more memory. */
 const MOST_COUNT_SECONDS = 2, MOST_GROUP_SECONDS = 6, MOST_MORE_MIB = 64;

@@ -113,9 +113,9 @@ async function overChunkBytes(place: Place): Promise<Table> {
 
 function drained(
   { redis, bench, range }: Place,
-  { name, count, settings }: { name: string; count: number; settings?: Partial<Settings> },
+  { name, count, settings = {} }: { name: string; count: number; settings?: Partial<Settings> },
 ): Contender {
-  const ours = createOurs(redis, bench, settings);
+  const ours = createOurs(redis, bench, { settings });
   const repeats = Math.max(1, Math.min(MOST_REPEATS, Math.ceil(range.repeatedBelow / count)));
   return {
     name,

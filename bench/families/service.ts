@@ -7,6 +7,7 @@ import type { Bench, Family, Figures, Scale, Table, Target } from "../harness/fa
 import { readResidentMib } from "../harness/process_memory.ts";
 import { alternate, mediansOf, type Rounds, worstOf } from "../harness/rounds.ts";
 import { drainByService, HEALTH_MAX, IDLE_MIB, PEAK_MIB, serviceEnv } from "../harness/service_drain.ts";
+import { freePort } from "../../scripts/free_port.ts";
 
 /** What is measured at each scale. */
 interface Range {
@@ -76,7 +77,7 @@ async function overStarts({ redis, bench, range: { idleMs } }: Place): Promise<T
 }
 
 async function measureStart(redis: BenchRedis, idleMs: number): Promise<Figures> {
-  const port = findFreePort();
+  const port = freePort();
   const startedAtMs = performance.now();
   await using service = startService({ env: { ...serviceEnv(redis), HEALTH_PORT_REMEDIATION: String(port) } });
   await firstAnswer(`http://127.0.0.1:${port}/health`);
@@ -157,11 +158,6 @@ function atMost(
   value: number | null | undefined,
 ): Target {
   return { what, bound: "at most", limit, unit, value: value ?? null };
-}
-
-function findFreePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 async function readFileMegabytes(): Promise<number | null> {

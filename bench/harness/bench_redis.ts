@@ -13,6 +13,8 @@ const SLOW_US = 1_000;
 /** What INFO has counted since the server started. */
 export interface Counters {
   readonly commands: number;
+  /** Reads from sockets, each of one or more commands. */
+  readonly reads: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
   /** Processor time of the thread that executes commands; `null` before Redis 7. */
@@ -102,6 +104,7 @@ export class BenchRedis implements AsyncDisposable {
     const [user, system] = [seconds("user"), seconds("sys")];
     return {
       commands: numberIn(stats, "total_commands_processed") ?? 0,
+      reads: numberIn(stats, "total_reads_processed") ?? 0,
       bytesIn: numberIn(stats, "total_net_input_bytes") ?? 0,
       bytesOut: numberIn(stats, "total_net_output_bytes") ?? 0,
       mainThreadUs: user === null || system === null ? null : (user + system) * 1e6,

@@ -72,7 +72,11 @@ export async function drainByService(
 }
 
 /** Polls until all lists are empty. @returns messages a second since it was first seen to move; `null` where it was too quick. */
-async function waitUntilGone(client: Redis, lists: readonly string[], signal: AbortSignal): Promise<number | null> {
+export async function waitUntilGone(
+  client: Redis,
+  lists: readonly string[],
+  signal: AbortSignal,
+): Promise<number | null> {
   const readDepth = async () => {
     const depths = await Promise.all(lists.map((list) => client.llen(list)));
     return depths.reduce((a, b) => a + b, 0);
@@ -101,16 +105,18 @@ async function watchHealth(port: number, signal: AbortSignal): Promise<number[]>
   return latencies;
 }
 
-function dlqOf(source: string): string {
+/** The DLQ of a source of {@link writeSources}. */
+export function dlqOf(source: string): string {
   return `bench:dlq:${source}`;
 }
 
-function parked(list: string): string {
+/** Where a list is prepared, out of the service's sight. */
+export function parked(list: string): string {
   return `parked:${list}`;
 }
 
-/** A sources file for these; none: no file. */
-function writeSources(names: readonly string[]) {
+/** Writes a sources file for these; none: no file. `env` names it. Dispose of it to remove it. */
+export function writeSources(names: readonly string[]) {
   if (names.length === 0) return { env: {}, [Symbol.dispose]: () => {} };
   const folder = Deno.makeTempDirSync({ prefix: "bench-" }), path = `${folder}/sources.json`;
   const sources = Object.fromEntries(names.map((name) => [name, {

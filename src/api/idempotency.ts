@@ -9,7 +9,8 @@ export interface RequestStore {
   claim(digest: string, claim: string): Promise<string | null>;
   /** Lets a claim live longer. */
   renew(digest: string, claim: string): Promise<void>;
-  settle(digest: string, result: { claim: string; answer: string | null }): Promise<void>;
+  /** Keeps the answer; `null`: the request may be repeated at once. `isPassing`: only long enough for those who wait for it. */
+  settle(digest: string, result: { claim: string; answer: string | null; isPassing?: boolean }): Promise<void>;
 }
 
 /** An answer as it is kept. */
@@ -84,7 +85,8 @@ export class RepeatableRequests {
     }
     const found = await this.#store.claim(digest, claim);
     if (found !== null && found !== claim) return repeat(found, fingerprint);
-    const running = this.#finish({ digest, claim, fingerprint }, answer);
+    const state = { isAwaited: false };
+    const running = this.#finish({ digest, claim, fingerprint, state }, answer);
     this.#running.add(running);
     const isOver = new AbortController();
     const first = Promise.race([running, this.#clock.sleep(PATIENCE_MS, isOver.signal)]);
@@ -93,7 +95,9 @@ export class RepeatableRequests {
       isOver.abort();
     };
     void running.then(end, end); // the client may not wait for it
-    return await first ?? stillRuns();
+    const response = await first;
+    state.isAwaited = response === undefined;
+    return response ?? stillRuns();
   }
 
   /** Resolves when no request runs. */
@@ -102,7 +106,13 @@ export class RepeatableRequests {
   }
 
   async #finish(
-    { digest, claim, fingerprint }: { digest: string; claim: string; fingerprint: string },
+    { digest, claim, fingerprint, state }: {
+      digest: string;
+      claim: string;
+      fingerprint: string;
+      /** Whether a client was told to ask again for the answer: then it gets this one, and the request does not run again for it. */
+      state: { readonly isAwaited: boolean };
+    },
     answer: () => Promise<RequestEnd>,
   ): Promise<Response> {
     // Not waited for: after a time-out of Redis, a second one would outlast the connection.
@@ -120,8 +130,10 @@ export class RepeatableRequests {
       kept = { status: response.status, headers: Object.fromEntries(entries), body: text };
       const stored = text.length > MOST_KEPT_CHARACTERS ? TOO_LONG : kept;
       isOver.abort();
-      if (isFinal) await this.#store.settle(digest, { claim, answer: JSON.stringify({ fingerprint, answer: stored }) });
-      else forget();
+      if (isFinal || state.isAwaited) {
+        const kept = { claim, answer: JSON.stringify({ fingerprint, answer: stored }), isPassing: !isFinal };
+        await this.#store.settle(digest, kept);
+      } else forget();
       return toResponse(kept);
     } catch (error) {
       // What ran has run: an answer that cannot be kept is still an answer. Its claim expires by itself.

@@ -1,13 +1,15 @@
 /** Creates the components that the service and the commands share. */
 import type { SecretReader } from "../config/load.ts";
 import type { Settings } from "../config/fields.ts";
-import { createProxyChoice } from "../config/proxy.ts";
+import { type ChooseProxy, createProxyChoice } from "../config/proxy.ts";
+import type { DrillNotices } from "../drill/notices.ts";
 import type { LoadedFrom } from "../operations/context.ts";
 import { parseServers, REDIS_PORT } from "../config/redis_url.ts";
 import { warnOfNoWebhook } from "../config/rules.ts";
+import type { NotifyFile } from "../config/notify.ts";
 import type { SourcesFile } from "../config/sources.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
-import type { NewEntry } from "../journal/entries.ts";
+import type { EntryOf, NewEntry } from "../journal/entries.ts";
 import { Journal } from "../journal/journal.ts";
 import type { Teardown } from "../lifecycle/teardown.ts";
 import { createSources, needsMoogsoft } from "../mutt/built_in_sources.ts";
@@ -17,7 +19,7 @@ import { MoogAccess } from "../mutt/moogsoft_access.ts";
 import type { VaultSecrets } from "../mutt/vault.ts";
 import type { Log } from "../observability/log.ts";
 import type { RecentLog } from "../observability/recent_log.ts";
-import { Metrics } from "../observability/metrics.ts";
+import { Metrics, type ReloadResult } from "../observability/metrics.ts";
 import { NO_TRACER, type Tracer } from "../observability/tracing.ts";
 import type { RedisAddress, SentinelGroup } from "../redis/address.ts";
 import { RedisConnections } from "../redis/connection.ts";
@@ -31,6 +33,7 @@ import { createId, type RandomFraction } from "../runtime/random.ts";
 import type { SloCounters } from "../slo/counters.ts";
 import { sloTargets } from "../slo/create.ts";
 import { SloMetrics } from "../slo/metrics.ts";
+import type { Instance } from "../redis/lease_store.ts";
 import { ReplicaStore } from "../redis/replica_store.ts";
 import { Replicas } from "../replay/replicas.ts";
 import { RenewedFiles } from "./renewed_files.ts";
@@ -48,6 +51,8 @@ export interface AppOptions {
   readonly readSecret?: SecretReader;
   /** The parsed sources file; default: none. */
   readonly sourcesFile?: SourcesFile;
+  /** Receivers and rules of notifications; default: none are configured. */
+  readonly notifyFile?: NotifyFile;
   /** Where the settings come from, to show it; default: every one counts as a default. */
   readonly loadedFrom?: LoadedFrom;
   readonly log: Log;
@@ -79,8 +84,13 @@ export interface Core {
   readonly journal: Journal;
   /** The instances of the service. It is started when Redis is known to be the right one. */
   readonly replicas: Replicas;
+  /** This process as a holder of leases. */
+  readonly instance: Instance;
+  readonly chooseProxy: ChooseProxy;
   /** Records what this process does by itself, if it is to. */
   readonly note: (entry: NewEntry) => void;
+  /** Returns what counts and records each reload of a configuration. */
+  readonly noteReload: (origin: EntryOf<"config">["origin"]) => (result: ReloadResult, detail: string) => void;
   /** Certificates and secrets for new connections. */
   readonly files: RenewedFiles;
   readonly watcher: ConfigWatcher;
@@ -88,6 +98,8 @@ export interface Core {
   readonly setups: readonly SourceDefinition[];
   /** Creates a source. Nothing runs until it is started; the caller stops it. */
   readonly createParts: (setup: SourceDefinition) => SourcePipeline;
+  /** Attaches what drills ask about notifications; before: none are configured. */
+  readonly attachNotices: (notices: DrillNotices) => void;
   /** Calls `listener` after each reconnect. */
   readonly onReconnect: (listener: () => void) => void;
 }
@@ -135,6 +147,10 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
   });
   teardown.add("the list of replicas", () => replicas.stop());
   const note = (entry: NewEntry) => options.notesEvents && journal.note(entry);
+  const noteReload: Core["noteReload"] = (origin) => (result, detail) => {
+    metrics.configReloads.inc({ result });
+    note({ kind: "config", origin, result, detail });
+  };
   const watcher = new ConfigWatcher({
     live,
     clock,
@@ -142,10 +158,7 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
     openSubscriber: () => connections.open("subscriber", CONFIG_CHANNEL),
     closeSubscriber: (subscriber) => connections.release(subscriber),
     log,
-    onReload: (result, detail) => {
-      metrics.configReloads.inc({ result });
-      note({ kind: "config", origin: "dynamic_key", result, detail });
-    },
+    onReload: noteReload("dynamic_key"),
   });
   teardown.add("the dynamic configuration", () => watcher.stop());
   const isConfigKnown = () => !settings.dynamicConfigEnabled || watcher.hasRead();
@@ -166,11 +179,26 @@ export function createCore(options: AppOptions, teardown: Teardown): Core {
     tracer,
     ...asking,
   };
-  const createParts = (setup: SourceDefinition) => createSourcePipeline(setup, shared);
+  let notices: DrillNotices | null = null;
+  const createParts = (setup: SourceDefinition) => createSourcePipeline(setup, { ...shared, notices: () => notices });
   const onReconnect = (listener: () => void) => void reconnected.push(listener);
   return {
-    ...{ live, metrics, sloCounters, connections, journal, replicas, note, files, watcher, setups },
-    ...{ createParts, onReconnect },
+    ...{
+      live,
+      metrics,
+      sloCounters,
+      connections,
+      journal,
+      replicas,
+      note,
+      noteReload,
+      files,
+      watcher,
+      setups,
+      instance,
+    },
+    chooseProxy: asking.chooseProxy,
+    ...{ createParts, onReconnect, attachNotices: (attached) => void (notices = attached) },
   };
 }
 

@@ -17,6 +17,8 @@ export interface SourceChange {
   readonly removed: readonly string[];
   /** Stopped and recreated from a new definition. */
   readonly changed: readonly string[];
+  /** They go on with other windows. */
+  readonly windows: readonly string[];
 }
 
 /** Dependencies of {@link RunningSources}. */
@@ -60,16 +62,20 @@ export class RunningSources {
   compare(setups: readonly SourceDefinition[]): SourceChange {
     const names = new Set(setups.map(({ policy }) => policy.name));
     const differing = setups.filter((setup) => !isSame(setup, this.#sources.get(setup.policy.name)));
+    const windows = setups.filter((setup) => hasOtherWindows(setup, this.#sources.get(setup.policy.name)));
     const [changed, added] = [true, false].map((runs) =>
       differing.map(({ policy }) => policy.name).filter((name) => this.#sources.has(name) === runs)
     );
-    return { added: added!, changed: changed!, removed: [...this.#sources.keys()].filter((name) => !names.has(name)) };
+    return {
+      ...{ added: added!, changed: changed!, removed: [...this.#sources.keys()].filter((name) => !names.has(name)) },
+      windows: windows.map(({ policy }) => policy.name).filter((name) => !changed!.includes(name)),
+    };
   }
 
   /**
    * Replaces the running sources. A removed or changed source finishes its current chunk first, so that two definitions
-   * never drain one queue (tests/unit/app/running_sources_test.ts). Unchanged sources keep running. Does nothing after
-   * a stop.
+   * never drain one queue (tests/unit/app/running_sources_test.ts). Unchanged sources keep running, also with other
+   * windows: so the closed gate is remembered, and a canary group follows. Does nothing after a stop.
    */
   apply(setups: readonly SourceDefinition[]): Promise<void> {
     return this.#enqueue(async () => {
@@ -93,7 +99,13 @@ export class RunningSources {
   #keepOrBuild(setup: SourceDefinition, { changed }: { changed: readonly string[] }): RunningSource {
     const { name } = setup.policy;
     const running = this.#sources.get(name);
-    if (running && !changed.includes(name)) return running;
+    if (running && !changed.includes(name)) {
+      if (hasOtherWindows(setup, running)) {
+        running.parts.useWindows(setup.windows);
+        running.loop.wake();
+      }
+      return running;
+    }
     this.#deps.metrics.addSource(describeForMetrics(setup));
     const built = this.#deps.build(setup);
     if (this.#isDriven) start(built);
@@ -120,9 +132,14 @@ export function describeForMetrics({ policy, gates, downstreamQueues }: SourceDe
   return { name: policy.name, gates, queues: measuredQueues(policy, downstreamQueues) };
 }
 
-/** Definitions are plain data from one factory, so comparing their JSON is enough. */
+/** Whether a source may go on as it is, perhaps with other windows. Definitions are plain data from one factory, so comparing their JSON is enough. */
 function isSame(setup: SourceDefinition, running: RunningSource | undefined): boolean {
-  return running !== undefined && JSON.stringify(setup) === JSON.stringify(running.parts.setup);
+  const without = (definition: SourceDefinition) => JSON.stringify({ ...definition, windows: [] });
+  return running !== undefined && without(setup) === without(running.parts.setup);
+}
+
+function hasOtherWindows({ windows }: SourceDefinition, running: RunningSource | undefined): boolean {
+  return running !== undefined && JSON.stringify(windows) !== JSON.stringify(running.parts.setup.windows);
 }
 
 function start({ parts, loop }: RunningSource): void {
@@ -131,7 +148,9 @@ function start({ parts, loop }: RunningSource): void {
   for (const watch of parts.watches) watch.start();
 }
 
+/** The loop first: what its last chunk moved is counted by what the watches write at their end. */
 async function stop({ parts, loop }: RunningSource): Promise<void> {
-  await Promise.all([loop.stop(), ...parts.watches.map((watch) => watch.stop())]);
+  await loop.stop();
+  await Promise.all(parts.watches.map((watch) => watch.stop()));
   await parts.stop();
 }

@@ -5,31 +5,40 @@ import { FIELDS, SETTING_KEYS } from "../config/fields.ts";
 import { loopbacksFor } from "../config/loopback.ts";
 import { hasApi } from "../config/rules.ts";
 import { loadSources } from "../config/load.ts";
+import { loadNotify, namesOfSources } from "../config/load_notify.ts";
+import { NO_NOTIFY_FILE, type NotifyFile } from "../config/notify.ts";
 import { NO_SOURCES_FILE, type SourcesFile } from "../config/sources.ts";
 import { vaultTargets } from "../config/vault.ts";
+import { GATE_NAMES } from "../gates/gate.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
 import { createHealthHandler } from "../api/health.ts";
 import { createMetricsHandler } from "../api/metrics.ts";
 import { type Handler, LOOPBACK } from "../http/door.ts";
 import { countStayingPlaces, HttpServer, ListenError } from "../http/server.ts";
 import { Teardown } from "../lifecycle/teardown.ts";
-import { createSources } from "../mutt/built_in_sources.ts";
+import { createSources, needsMoogsoft } from "../mutt/built_in_sources.ts";
 import { withVault } from "../mutt/vault.ts";
 import { RecentLog } from "../observability/recent_log.ts";
 import type { CutReason, HTTP_PORTS } from "../observability/metrics.ts";
-import type { LoadedFrom, ServiceContext } from "../operations/context.ts";
+import type { LoadedFrom, Notifications, ServiceContext } from "../operations/context.ts";
 import { inspectRedis } from "../operations/inspect_redis.ts";
 import { slo } from "../operations/slo.ts";
 import { readStatus } from "../operations/status.ts";
+import { redisErrorCode } from "../redis/errors.ts";
 import { ReplayLoop } from "../replay/loop.ts";
+import { Spread } from "../replay/spread.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { EXIT } from "../runtime/exit.ts";
 import { createSloMonitor } from "../slo/create.ts";
+import { objectivesOf } from "../slo/objectives.ts";
 import { type AppOptions, type Core, createCore } from "./core.ts";
+import { createDrillNotices } from "./drill_notices.ts";
+import { compareNotify, compareSources, type SourcesTarget } from "./file_changes.ts";
+import { FileReloader } from "./file_reloader.ts";
 import { createLocalKey } from "./local_key.ts";
+import type { Notifying, NotifyingOptions } from "./notifying.ts";
 import { type RunningSource, RunningSources } from "./running_sources.ts";
-import { SourcesReloader } from "./sources_reloader.ts";
-import { startWhenRedisIsReady } from "./start.ts";
+import { type Reloader, startWhenRedisIsReady } from "./start.ts";
 import { VERSION } from "./version.ts";
 
 export { ListenError };
@@ -61,27 +70,34 @@ export async function runService(given: AppOptions): Promise<number> {
       metrics: core.metrics,
       build: (setup) => buildDriven(setup, { core, clock, onBug }),
     });
-    core.journal.attachSources(() => sources.list().map(({ parts }) => parts.setup.policy));
+    const policies = () => sources.list().map(({ parts }) => parts.setup.policy);
+    core.journal.attachSources(policies);
+    core.replicas.attachSources(policies);
     teardown.add("the gates", () => sources.stop());
-    let { sourcesFile = NO_SOURCES_FILE } = given;
-    const onApplied = (file: SourcesFile) => void (sourcesFile = file);
-    const reloader = settings.sourcesPath === "" ? null : createReloader(options, { core, sources, onApplied, onBug });
+    const files = { sources: given.sourcesFile ?? NO_SOURCES_FILE, notify: given.notifyFile ?? NO_NOTIFY_FILE };
+    const notifications = new LazyNotifying(() => ({
+      ...{ core, sources, clock, signal, onBug, log, random: options.random, file: files.notify },
+    }));
+    const reloaders = createReloaders(options, { core, sources, notifications, files, onBug });
     const nothingToReload = "Remediation: SIGHUP ignored: no sources, certificates or secrets come from files or Vault";
     options.onHangup?.(() => {
       const hasFiles = core.files.readAll();
       options.vault?.wake();
-      if (reloader) reloader.ask();
-      else if (!hasFiles && !options.vault) log.info("nothing_to_reload", nothingToReload);
+      for (const reloader of reloaders) reloader.ask();
+      if (reloaders.length === 0 && !hasFiles && !options.vault) log.info("nothing_to_reload", nothingToReload);
     });
     const slos = createSloMonitor(settings, {
-      ...{ clock, counters: core.sloCounters, windowMs: () => core.live.current().sloWindowMs },
+      ...{ clock, windowMs: () => core.live.current().sloWindowMs },
       sources: () =>
-        sources.list().map(({ parts: { setup, indicators, leadership } }) => ({
-          ...{ name: setup.policy.name, indicators, role: () => leadership.status().role },
+        sources.list().map(({ parts: { setup, indicators, sloCounts, leadership } }) => ({
+          ...{ name: setup.policy.name, indicators, sloCounts, role: () => leadership.status().role },
+          objectives: objectivesOf({ hasDownstream: needsMoogsoft([setup]) }),
         })),
     });
     teardown.add("the objectives", () => slos.stop());
     slos.start();
+    teardown.add("the notices", () => notifications.stop());
+    core.attachNotices(createDrillNotices({ notifications, journal: core.journal }));
     const { live, connections, journal, replicas } = core, { vault } = options;
     listen(options, {
       ...{ core, teardown },
@@ -95,6 +111,7 @@ export async function runService(given: AppOptions): Promise<number> {
           connections,
           journal,
           replicas,
+          notifications,
           slos,
           version: VERSION,
           podName: settings.podName,
@@ -102,7 +119,8 @@ export async function runService(given: AppOptions): Promise<number> {
         sources: () => sources.list(),
         inForce: () => ({
           ...given.loadedFrom ?? LOADED_FROM_NOWHERE,
-          ...{ settings: live.current(), overridden: live.overridden(), shared: live.muttShared(), sourcesFile },
+          ...{ settings: live.current(), overridden: live.overridden(), shared: live.muttShared() },
+          sourcesFile: files.sources,
           fromVault: vaultTargets(given.settings),
         }),
         ...(vault ? { vault } : {}),
@@ -113,9 +131,15 @@ export async function runService(given: AppOptions): Promise<number> {
     core.live.onChange(wake);
     // While a slot had no owner the pause grew; it must end when the slot has one.
     core.onReconnect(wake);
-    const running = { core, sources, reloader, teardown };
+    const spread = createSpread(core, { sources, clock, log });
+    const onSafe = () => {
+      notifications.start();
+      if (settings.leaderElection) spread.start();
+    };
+    const running = { core, sources, reloaders, teardown, onSafe };
     const driving = startWhenRedisIsReady({ log, clock, signal: AbortSignal.any([signal, ending.signal]) }, running)
       .then((code) => code === EXIT.done || failed.resolve(code), failed.reject);
+    teardown.add("the spread of the sources", () => spread.stop());
     teardown.add("the wait for Redis", () => driving.then(() => {}));
     const stopped = Promise.withResolvers<number>();
     signal.addEventListener("abort", () => stopped.resolve(EXIT.done), { once: true });
@@ -147,28 +171,115 @@ function buildDriven(
   return { parts, loop };
 }
 
-function createReloader(
+function createSpread(
+  { replicas, connections, metrics }: Core,
+  { sources, clock, log }: { sources: RunningSources; clock: Clock; log: AppOptions["log"] },
+): Spread {
+  return new Spread({
+    ...{ replicas, clock, log, isReady: () => connections.isReady() },
+    sources: () =>
+      sources.list().map(({ parts: { setup, leadership, replay } }) => {
+        const record = replay.lastSnapshot()?.record;
+        return {
+          ...{ name: setup.policy.name, leadership },
+          isBusy: record !== undefined && (record.job !== null || record.drill !== null),
+        };
+      }),
+    onRedisError: (error) => metrics.redisErrors.inc({ code: redisErrorCode(error) }),
+  });
+}
+
+/** The files in force. Reloaders replace them. */
+interface FilesInForce {
+  sources: SourcesFile;
+  notify: NotifyFile;
+}
+
+/** Creates a reloader for each file that the settings name. */
+function createReloaders(
   { settings, clock, log }: AppOptions,
-  { core, sources, onApplied, onBug }: {
+  { core, sources, notifications, files, onBug }: {
     core: Core;
     sources: RunningSources;
-    onApplied: (file: SourcesFile) => void;
+    notifications: LazyNotifying;
+    files: FilesInForce;
     onBug: (error: unknown) => void;
   },
-): SourcesReloader {
-  return new SourcesReloader({
-    ...{ sources, clock, onApplied, onBug, log: log.child("config") },
-    load: () => loadSources(settings),
+): readonly Reloader[] {
+  const target: SourcesTarget = {
+    sources,
     createSources: (file) => createSources(settings, file),
     inspect: async (setups) => {
       const { problems } = await inspectRedis(core.connections.reader, setups.map(({ policy }) => policy));
       return problems;
     },
-    onReload: (result, detail) => {
-      core.metrics.configReloads.inc({ result });
-      core.note({ kind: "config", origin: "sources_file", result, detail });
-    },
-  });
+    onApplied: (file) => void (files.sources = file),
+  };
+  const apply = async (file: NotifyFile) => {
+    files.notify = file;
+    await notifications.replace(file);
+  };
+  const known = () => ({ gates: GATE_NAMES, sources: namesOfSources(settings, files.sources) });
+  const shared = { clock, onBug, log: log.child("config") };
+  return [
+    ...(settings.sourcesPath === "" ? [] : [
+      new FileReloader<SourcesFile>({
+        ...{ ...shared, name: "sources", onReload: core.noteReload("sources_file") },
+        load: () => loadSources(settings),
+        compare: (file) => compareSources(file, target),
+      }),
+    ]),
+    ...(settings.notifyPath === "" ? [] : [
+      new FileReloader<NotifyFile>({
+        ...{ ...shared, name: "notify", onReload: core.noteReload("notify_file") },
+        load: () => loadNotify(settings, known()),
+        compare: (file) => compareNotify(file, { current: files.notify, apply }),
+      }),
+    ]),
+  ];
+}
+
+/** The notifier, loaded when it is needed first: it would delay the start. */
+class LazyNotifying implements Notifications {
+  readonly #options: () => NotifyingOptions;
+  #loading: Promise<Notifying> | null = null;
+  #isStopped = false;
+
+  constructor(options: () => NotifyingOptions) {
+    this.#options = options;
+  }
+
+  /** Starts it in the background. Call it when Redis is known to be safe: it writes to Redis. */
+  start(): void {
+    const { onBug } = this.#options();
+    this.#load().then((notifying) => this.#isStopped || notifying.start()).catch(onBug);
+  }
+
+  /** Replaces the notify file, if the notifier was loaded with another one. */
+  async replace(file: NotifyFile): Promise<void> {
+    await (await this.#loading)?.replace(file);
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#loading?.then((notifying) => notifying.stop(), () => {});
+  }
+
+  async read(): ReturnType<Notifications["read"]> {
+    return await (await this.#load()).read();
+  }
+
+  async receivers(): Promise<readonly string[]> {
+    return (await this.#load()).receivers();
+  }
+
+  async test(receiver: string, by: string): Promise<string | null> {
+    return await (await this.#load()).test(receiver, by);
+  }
+
+  #load(): Promise<Notifying> {
+    return this.#loading ??= import("./notifying.ts").then(({ createNotifying }) => createNotifying(this.#options()));
+  }
 }
 
 /** Maximum number of clients of `/api/v1/events`, and of other streams and writes, if there are enough file descriptors. */

@@ -7,13 +7,17 @@ import { JobRunner } from "../jobs/runner.ts";
 import { JobStore } from "../jobs/job_store.ts";
 import { createPickers } from "../jobs/picker.ts";
 import { revivedMessage } from "../jobs/revive.ts";
+import type { DrillNotices } from "../drill/notices.ts";
+import { DrillRunner } from "../drill/runner.ts";
 import { SourceTurns } from "../jobs/source_turns.ts";
 import { gatesOfJobs } from "../gates/board.ts";
+import { holdForDrill } from "../gates/drill_hold.ts";
 import type { DepthReading } from "../gates/depth.ts";
 import type { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import { SharedResults } from "../lifecycle/shared_results.ts";
 import type { LiveSettings } from "../mutt/dynamic_keys.ts";
 import type { ProbeAccess } from "../mutt/moogsoft_probe.ts";
+import { drillShape } from "../mutt/drill_shapes.ts";
 import { createLiveTraffic, createMuttGates, readDepthLimit } from "../mutt/source_gates.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
@@ -22,19 +26,23 @@ import type { OperatedSource } from "../operations/context.ts";
 import type { RedisConnections } from "../redis/connection.ts";
 import type { Snapshot } from "../cycle/cycle_state.ts";
 import { redisErrorCode } from "../redis/errors.ts";
+import { DrillStore } from "../redis/drill_store.ts";
 import { EditStore } from "../redis/edit_store.ts";
 import { ListReader } from "../redis/list_reader.ts";
+import { ObjectiveStore } from "../redis/objective_store.ts";
 import type { Instance } from "../redis/lease_store.ts";
 import { UNJOURNALLED } from "../redis/move_trial.ts";
 import { ReadBudget } from "../redis/read_budget.ts";
 import { SourceControl } from "../redis/source_control.ts";
 import { StagingStore } from "../redis/staging_store.ts";
+import { RecordStore } from "../redis/record_store.ts";
 import { createSourceStore, openJobStores } from "../redis/source_store.ts";
 import { HistoryReader } from "../history/reader.ts";
 import { HistoryRecorder } from "../history/recorder.ts";
 import { HistoryStore } from "../redis/history_store.ts";
 import { Account } from "../replay/account.ts";
 import { DepthWatch, measuredQueues } from "../replay/depth_watch.ts";
+import { RecordTrim } from "../replay/record_trim.ts";
 import { replaySettings } from "../replay/replay_settings.ts";
 import { createLeadership } from "../replay/source_leadership.ts";
 import { SourceReplay } from "../replay/source_replay.ts";
@@ -44,6 +52,8 @@ import { createId } from "../runtime/random.ts";
 import type { SloCounters } from "../slo/counters.ts";
 import { createIndicators } from "../slo/create.ts";
 import type { SourceIndicators } from "../slo/indicators.ts";
+import type { SloCount, SloName } from "../slo/objectives.ts";
+import { SharedCounts } from "../slo/shared_counts.ts";
 
 /** Components that all sources share. */
 export interface SharedParts {
@@ -61,6 +71,8 @@ export interface SharedParts {
   readonly sloCounters: SloCounters;
   /** Records what this instance does; default: not recorded. */
   readonly note?: (entry: NewEntry) => void;
+  /** Notifications, for the reports of drills; default, and `null`: none are configured. */
+  readonly notices?: () => DrillNotices | null;
   readonly log: Log;
   readonly clock: Clock;
   readonly tracer: Tracer;
@@ -75,14 +87,21 @@ export interface SourcePipeline extends OperatedSource {
   readonly isConnected: () => boolean;
   /** Its turns: automatic replay, or a job. */
   readonly turns: SourceTurns;
+  /** Replaces its windows while it runs. */
+  readonly useWindows: (windows: SourceDefinition["windows"]) => void;
   /** Indicators of its service level objectives; the SLO monitor samples them. */
   readonly indicators: SourceIndicators;
+  /** Advances its drill. */
+  readonly driller: DrillRunner;
+  /** The counts of its objectives that all instances share. */
+  readonly sloCounts: SharedCounts;
   /** Tasks that poll Redis in the background after the start. */
   readonly watches: readonly PeriodicTask[];
 }
 
 /** Creates a source. Nothing runs until it is started. */
-export function createSourcePipeline(setup: SourceDefinition, shared: SharedParts): SourcePipeline {
+export function createSourcePipeline(given: SourceDefinition, shared: SharedParts): SourcePipeline {
+  let setup = given;
   const { live, connections, instance, metrics, sloCounters, clock, tracer, chooseProxy } = shared;
   const { policy } = setup, log = shared.log.child(policy.name), settings = live.current();
   const { reader: redis, committer } = connections;
@@ -102,9 +121,14 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
     ),
   });
   const store: ReplayStore = shared.wrapStore?.(redisStore) ?? redisStore;
+  // `sloCounts` is created below, from what counts here. This is called only after that.
+  const countSlo = (slo: SloName, counts: Partial<SloCount>): void => {
+    sloCounters.add(policy.name, slo, counts);
+    sloCounts.add(slo, counts);
+  };
   const account = new Account(policy, {
     ...{ metrics, log, clock },
-    countRedrive: (counts) => sloCounters.add(policy.name, "redrive_success", counts),
+    countRedrive: (counts) => countSlo("redrive_success", counts),
   });
   const leadership = createLeadership(policy, {
     ...{ committer, instance, settings, isEnabled, link, account, metrics, log, clock },
@@ -120,6 +144,7 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
     consumerGate: settings.consumerGate,
     isConfigKnown: shared.isConfigKnown,
     depthLimit: () => readDepthLimit(setup, live),
+    windows: () => setup.windows,
     snapshot,
     returns: () => {
       const known = snapshot();
@@ -128,7 +153,8 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
     },
     job: () => snapshot()?.record.job ?? null,
   });
-  const board = createSourceBoard(setup, [...gates, ...mutt.all], { clock, log, metrics });
+  const holdable = [...gates, ...mutt.all].map((gate) => holdForDrill(gate, snapshot));
+  const board = createSourceBoard(setup, holdable, { clock, log, metrics });
   const traffic = createLiveTraffic(setup, { live, redis, clock, intervalMs: () => turnSettings().intervalMs });
   const turnDeps = {
     ...{ leadership, account, clock, createId, log, tracer },
@@ -143,11 +169,11 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
     ...{ jobs, leadership, account, clock, createId, log, readBudget, settings: turnSettings },
     gates: gatesOfJobs(board),
     look: () => replay.look(),
-    open: (job, trashOf) =>
+    open: (job, { policy, trashOf }) =>
       openJobStores(policy, job, { connections, readBudget, token, instance: instance.name, trashOf }),
     note: (entry) => shared.note?.(entry),
-    createPicker: createPickers(setup.display),
-    createReplay: ({ id, verb }, { stores: { drain, readArrivals }, isOverridden }) =>
+    createPicker: createPickers(setup),
+    createReplay: ({ id, verb }, { policy, stores: { drain, readArrivals }, isOverridden }) =>
       new SourceReplay(policy, {
         ...{ ...turnDeps, store: shared.wrapStore?.(drain) ?? drain, board: gatesOfJobs(board, isOverridden) },
         depthReading: () => withoutLimit(depth.last(), isOverridden("depth")),
@@ -161,8 +187,14 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
       }),
   });
   const turns = new SourceTurns({ replay, jobs: runner });
-  const indicators = createIndicators(policy.name, settings, {
-    ...{ clock, counters: sloCounters },
+  const sloCounts = new SharedCounts({
+    ...{ source: policy.name, store: new ObjectiveStore(redis, policy), isReady: link.isReady, clock, log },
+    role: () => leadership.status().role,
+    gates: () => board.last().statuses,
+    windowMs: () => live.current().sloWindowMs,
+  });
+  const indicators = createIndicators(settings, {
+    ...{ clock, count: countSlo },
     gates: () => board.last().statuses,
     leads: () => leadership.leads(),
     moved: () => account.totals().moved,
@@ -178,6 +210,24 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
     ...{ redis, store, metrics, clock, queues: measuredQueues(policy, setup.downstreamQueues) },
     onMeasured: (measurement) => indicators.measured(measurement),
   });
+  const recordTrims = policy.beside === undefined ? [] : [
+    new RecordTrim({
+      ...{ source: policy.name, isReady: link.isReady, metrics, clock, onRedisError },
+      store: new RecordStore(committer, { policy, keepMs: policy.beside.keepMs }),
+    }),
+  ];
+  const drills = new DrillStore(committer, policy, { token });
+  const driller = new DrillRunner(policy, {
+    ...{ drills, lists, leadership, clock, log, onRedisError, shape: drillShape(policy.name) },
+    readState: () => redisStore.readState(),
+    lastSnapshot: () => replay.lastSnapshot(),
+    gates: () => board.last().statuses,
+    notices: {
+      sent: async () => await shared.notices?.()?.sent() ?? null,
+      gateIncidentSince: async (...of) => await shared.notices?.()?.gateIncidentSince(...of) ?? null,
+    },
+    note: (entry) => shared.note?.(entry),
+  });
   const historyStore = new HistoryStore(redis, policy);
   const recorder = new HistoryRecorder({
     ...{ source: policy.name, store: historyStore, isReady: link.isReady, clock, log },
@@ -187,8 +237,13 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
     totals: () => account.totals(),
   });
   return {
-    ...{ setup, store, board, replay, turns, jobs, leadership, lists, indicators, isConnected: link.isReady },
-    control: new SourceControl(committer, policy.dlq),
+    get setup() {
+      return setup;
+    },
+    useWindows: (windows) => void (setup = { ...setup, windows }),
+    ...{ store, board, replay, turns, jobs, drills, driller, leadership, lists, indicators, sloCounts },
+    isConnected: link.isReady,
+    control: new SourceControl(committer, policy),
     history: new HistoryReader({ store: historyStore, isReady: link.isReady, clock }),
     groupCounts: new SharedResults({ clock }),
     edits: new EditStore(committer, policy),
@@ -199,7 +254,7 @@ export function createSourcePipeline(setup: SourceDefinition, shared: SharedPart
       mostPerSecond: mutt.pace.mostPerSecond(),
       movedPerSecond: account.movedPerSecond(),
     }),
-    watches: [depths, recorder, ...(traffic ? [traffic] : [])],
+    watches: [depths, recorder, driller, sloCounts, ...recordTrims, ...(traffic ? [traffic] : [])],
     whenKnown: async () => {
       const asking = [mutt.downstream, consumer].filter(({ name }) => setup.gates.includes(name));
       await Promise.all(asking.map((gate) => gate.whenKnown()));

@@ -1,5 +1,4 @@
 /** Starts the sources, each after its Redis server has passed the checks. */
-import type { SourcesReloader } from "./sources_reloader.ts";
 import type { Teardown } from "../lifecycle/teardown.ts";
 import type { Log } from "../observability/log.ts";
 import { inspectRedis } from "../operations/inspect_redis.ts";
@@ -7,11 +6,15 @@ import { explainRedisError } from "../redis/advice.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import { EXIT } from "../runtime/exit.ts";
 import type { AppOptions, Core } from "./core.ts";
+import type { FileReloader } from "./file_reloader.ts";
 import type { RunningSource, RunningSources } from "./running_sources.ts";
 import { VERSION } from "./version.ts";
 
 /** Pause before Redis is checked again after a refusal, in milliseconds. */
 const PREFLIGHT_RETRY_MS = 1_000;
+
+/** Reloads a file; see `FileReloader`. */
+export type Reloader = Pick<FileReloader<never>, "ask" | "start" | "stop">;
 
 /**
  * Waits for Redis without a time limit, checks it once for each source, then starts that source. A server that is down
@@ -19,11 +22,14 @@ const PREFLIGHT_RETRY_MS = 1_000;
  */
 export async function startWhenRedisIsReady(
   { log, clock, signal }: Pick<AppOptions, "log" | "clock" | "signal">,
-  { core, sources, reloader, teardown }: {
+  { core, sources, reloaders, teardown, onSafe }: {
     core: Core;
     sources: RunningSources;
-    reloader: SourcesReloader | null;
+    /** Started with the first source. */
+    reloaders: readonly Reloader[];
     teardown: Teardown;
+    /** Called once, when Redis is known to be the right one. */
+    onSafe: () => void;
   },
 ): Promise<number> {
   const told = new Set<string>();
@@ -43,11 +49,12 @@ export async function startWhenRedisIsReady(
       // Added after the ports, so stopped before them: health answers until the last chunk is finished.
       if (isFirst) {
         journalLife(core, teardown);
+        onSafe();
         teardown.add("the replay loops", () => sources.stop());
       }
       sources.drive(passed);
-      if (isFirst && reloader) {
-        teardown.add("the sources file", () => reloader.stop());
+      for (const reloader of isFirst ? reloaders : []) {
+        teardown.add("the reload of a file", () => reloader.stop());
         reloader.start();
       }
       isFirst = false;

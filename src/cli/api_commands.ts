@@ -4,7 +4,7 @@ import type { Member } from "./catalog.ts";
 import type { ConnectionFlags } from "./connection.ts";
 import type { CliContext } from "./context.ts";
 import { NEEDS } from "./needs.ts";
-import { flagOf, GROUP_SUMMARIES, listWordings, placeholderOf, type Wording } from "./wordings.ts";
+import { flagOf, GROUP_SUMMARIES, listWordings, placeholderOf, startedBy, type Wording } from "./wordings.ts";
 
 /** Default time between two looks of `--watch`, in seconds. */
 const WATCH_SECONDS = 2;
@@ -36,10 +36,13 @@ function findGroup(program: Command, words: readonly string[]): Command {
 }
 
 function addCommand(program: Command, wording: Wording, context: CliContext): void {
-  const { offer, words, args, fixed, examples } = wording;
+  const { offer, words, args, fixed, hidden, examples } = wording;
+  const what = startedBy(offer);
   const command = findGroup(program, words.slice(0, -1)).command(words.at(-1)!).description(offer.summary);
   for (const name of args) command.addArgument(describeArgument(name, offer.members[name]));
-  const members = Object.entries(offer.members).filter(([name]) => !args.includes(name) && !Object.hasOwn(fixed, name));
+  const members = Object.entries(offer.members).filter(([name]) =>
+    !args.includes(name) && !hidden.includes(name) && !Object.hasOwn(fixed, name)
+  );
   for (const [name, member] of members) command.addOption(describeOption(name, member));
   addOutputFlags(command);
   if (offer.method === "GET" && !(offer.stream && offer.name === "export")) {
@@ -47,10 +50,10 @@ function addCommand(program: Command, wording: Wording, context: CliContext): vo
       new Option("--watch [seconds]", "look again and again, until Ctrl-C").preset(String(WATCH_SECONDS)),
     );
   }
-  if (offer.plans) {
-    command.option("--yes", "start the job without asking")
-      .option("--plan", "show the plan only; `jobs confirm` starts it")
-      .option("--detach", "do not wait for the job's end");
+  if (what !== null) {
+    command.option("--yes", `start the ${what} without asking`)
+      .option("--plan", `show the plan only${what === "job" ? "; `jobs confirm` starts it" : ""}`)
+      .option("--detach", `do not wait for the ${what}'s end`);
   }
   addConnectionFlags(command);
   command.addHelpText("after", describeRest(wording, examples));
@@ -121,9 +124,10 @@ function attributeOf(name: string): string {
 }
 
 function describeRest({ offer, words, args }: Wording, examples: readonly string[]): string {
-  const bulk = offer.plans
-    ? "\nShows its plan and asks. Nothing moves before the answer y. Ctrl-C while the job runs does not stop it.\n"
-    : "";
+  const what = startedBy(offer);
+  const bulk = what === null
+    ? ""
+    : `\nShows its plan and asks. Nothing moves before the answer y. Ctrl-C while the ${what} runs does not stop it.\n`;
   const shown = examples.length > 0 ? examples : [[...words, ...args.map((name) => name.toUpperCase())].join(" ")];
   return `${bulk}\nNeeds the role ${offer.role}. Exit codes: docs/cli.md.\n\n${
     shown.length > 1 ? "Examples" : "Example"

@@ -1,9 +1,7 @@
 /** `mutt-remediation check`: checks the installation before the service starts. */
 import type { Command } from "commander";
 import type { CheckResult } from "../operations/check.ts";
-import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { writeOut } from "../runtime/process.ts";
-import { SYSTEM_RANDOM } from "../runtime/random.ts";
 import type { CliContext } from "./context.ts";
 import { NEEDS } from "./needs.ts";
 
@@ -27,28 +25,17 @@ Examples:
   mutt-remediation check --probe`,
     )
     .action(async (flags: { probe?: true; json?: true }) => {
-      const { settingsOrExit } = await NEEDS.settings();
-      const loaded = await settingsOrExit(context);
-      if (!loaded) return;
-      const { openLog } = await NEEDS.observers();
-      const { createCommandContext } = await NEEDS.commandContext();
+      const { quietContextOrExit } = await NEEDS.quietContext();
+      const commandContext = await quietContextOrExit(context, {
+        askHealth: async (settings) => {
+          const { askService } = await NEEDS.askService();
+          const answer = await askService(settings, { path: "/health", accept: "application/json" });
+          return answer.ok ? answer.text : null;
+        },
+      });
+      if (!commandContext) return;
       const { check } = await NEEDS.check();
-      const report = await check.run(
-        createCommandContext({
-          ...loaded,
-          // Problems with Redis are findings here; without this the clients would log them too.
-          log: openLog({ ...loaded.settings, logLevel: "CRITICAL" }),
-          clock: SYSTEM_CLOCK,
-          random: SYSTEM_RANDOM,
-          signal: context.signal,
-          askHealth: async () => {
-            const { askService } = await NEEDS.askService();
-            const answer = await askService(loaded.settings, { path: "/health", accept: "application/json" });
-            return answer.ok ? answer.text : null;
-          },
-        }),
-        { probe: flags.probe ?? false },
-      );
+      const report = await check.run(commandContext, { probe: flags.probe ?? false });
       context.exitCode = report.exitCode;
       writeOut(flags.json ? `${JSON.stringify(report)}\n` : report.findings.map(formatResult).join(""));
     });

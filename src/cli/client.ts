@@ -227,12 +227,15 @@ function whyNot(error: unknown): string {
 
 /** The problem in words, with the names of flags. */
 function toError({ code = "", title = "", detail = "", problems = [], correlation_id: id }: ProblemDocument): ApiError {
-  const flags = problems.map(({ field, value, wanted }) => {
+  // Some details say it already.
+  const more = code === "invalid" ? problems : problems.filter(({ wanted }) => !detail.includes(wanted));
+  const flags = more.map(({ field, value, wanted }) => {
     const name = flagOf(field);
     if (wanted.startsWith("at ")) return `${name} ${escapeHidden(JSON.stringify(value))}: ${wanted}`;
     return value === null ? `${name}: ${wanted}` : `${name} ${escapeHidden(JSON.stringify(value))} is not ${wanted}`;
   });
-  const text = code !== "invalid"
+  const isSame = flags.length === 1 && detail.endsWith(` is not ${problems[0]!.wanted}`);
+  const text = code !== "invalid" && !isSame
     ? `${escapeHidden(detail)}${flags.length > 0 ? ` (${flags.join("; ")})` : ""}`
     : problems.length > 1
     ? `${title}:\n${flags.map((one) => `  ${one}`).join("\n")}`

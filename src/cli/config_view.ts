@@ -7,6 +7,9 @@ export function formatSetting({ variable, value, origin }: DescribedSetting, wid
 }
 
 /** Formats a source. */
-export function formatSource({ name, dlq, target, dead, gates, origin }: DescribedSource): string {
-  return `source ${name}: ${dlq} -> ${target}, dead: ${dead}; gates: ${gates.join(", ")}  [${origin}]`;
+export function formatSource({ name, push, dlq, target, dead, gates, windows, origin }: DescribedSource): string {
+  const spans = windows.map(({ replay, from, to, timeZone }) => `${replay} ${from} to ${to} ${timeZone}`);
+  const held = spans.length === 0 ? "" : `; windows: ${spans.join(", ")}`;
+  const pushed = push === "LPUSH" ? "" : `; push: ${push}`;
+  return `source ${name}: ${dlq} -> ${target}, dead: ${dead}${pushed}; gates: ${gates.join(", ")}${held}  [${origin}]`;
 }

@@ -6,17 +6,14 @@ import { isErrTerminal, writeErr, writeOut } from "../runtime/process.ts";
 import { errStream } from "../runtime/terminal.ts";
 import type { ApiFlags } from "./api_commands.ts";
 import { findOffer } from "./catalog.ts";
-import { type ApiClient, ApiError } from "./client.ts";
+import type { ApiClient } from "./client.ts";
 import type { CliContext } from "./context.ts";
 import { describeJob, describeProgress, hasEnded, type Job } from "./job_views.ts";
+import { lookUntil } from "./look_until.ts";
 import { formatOf } from "./output.ts";
 
-/** Time between two looks, in milliseconds. */
-const LOOK_MS = 1_000;
 /** A job without progress for this long is held by a gate, or its consumer is slow, in milliseconds. */
 const STILL_MS = 10_000;
-/** How long a service that does not answer is asked again, in milliseconds: it may restart. */
-const PATIENCE_MS = 60_000;
 
 /** Which job. */
 export interface JobName {
@@ -30,30 +27,21 @@ export async function followJob(
   name: JobName,
   { flags, context: { signal } }: { flags: ApiFlags; context: CliContext },
 ): Promise<number> {
-  const bar = isErrTerminal() ? createBar() : null;
-  const stillness = new Stillness();
-  let lostAtMs: number | null = null;
+  const bar = isErrTerminal() ? createBar() : null, stillness = new Stillness();
   try {
-    while (!signal.aborted) {
-      try {
-        const job = await readJob(client, name);
-        lostAtMs = null;
-        if (hasEnded(job)) {
-          bar?.stop();
-          writeOut(formatOf(flags) === "text" ? `${describeJob(job)}\n` : `${JSON.stringify(job)}\n`);
-          return job.status === "done" ? EXIT.done : EXIT.failed;
-        }
-        const held = stillness.lastsFor(job) >= STILL_MS ? await describeHolds(client, name) : "";
-        if (bar) bar.show(job, held);
-        else if (stillness.isNew(held)) writeErr(held);
-      } catch (error) {
-        if (signal.aborted) break;
-        if (!(error instanceof ApiError) || error.exitCode !== EXIT.unavailable) throw error;
-        lostAtMs ??= SYSTEM_CLOCK.monotonicMs();
-        if (SYSTEM_CLOCK.monotonicMs() - lostAtMs > PATIENCE_MS) throw error;
+    const code = await lookUntil(async () => {
+      const job = await readJob(client, name);
+      if (hasEnded(job)) {
+        bar?.stop();
+        writeOut(formatOf(flags) === "text" ? `${describeJob(job)}\n` : `${JSON.stringify(job)}\n`);
+        return job.status === "done" ? EXIT.done : EXIT.failed;
       }
-      await SYSTEM_CLOCK.sleep(LOOK_MS, signal);
-    }
+      const held = stillness.lastsFor(job) >= STILL_MS ? await describeHolds(client, name) : "";
+      if (bar) bar.show(job, held);
+      else if (stillness.isNew(held)) writeErr(held);
+      return null;
+    }, signal);
+    if (code !== null) return code;
   } finally {
     bar?.stop();
   }

@@ -5,32 +5,65 @@ import { formatCount, formatNumber, formatTable, paint, textOf } from "./table.t
 type Step = SourceHistory["steps"][number];
 
 /** Rows of the table, and bars of the line, at most. */
-const ROWS = 12, BARS = 60;
+const ROWS = 12, BARS = 60, FEW_BARS = 20;
 const LEVELS = "▁▂▃▄▅▆▇█";
+
+/** Most sources that are shown in full; of more, each has a line. */
+const MOST_IN_FULL = 4;
 
 /** Shows every source. */
 export function viewHistory({ sources }: HistoryOutput): string {
-  return sources.map(viewSource).join("\n");
+  if (sources.length <= MOST_IN_FULL) return sources.map(viewSource).join("\n");
+  const rows = sources.map((one) => {
+    const { source, steps, totals: { replayed, buried, cameBack } } = one, now = findNow(one);
+    const most = largestDepth(one), held = now?.heldBy.join(" ") ?? "";
+    return [source, now?.depth ?? null, most, replayed, buried, cameBack, held, drawBars(steps, FEW_BARS)];
+  });
+  const { from, to } = sources[0]!, stale = sources.flatMap(({ staleSince }) => staleSince ?? []).toSorted()[0];
+  return [
+    formatTable(SUMMARY_HEAD, rows).trimEnd(),
+    paint("dim", `${textOf(from)} to ${textOf(to)}; --source NAME shows the steps of one`),
+    ...(stale === undefined ? [] : [describeStale(stale)]),
+    "",
+  ].join("\n");
 }
+
+const SUMMARY_HEAD = ["source", "depth", "most", "replayed", "buried", "came back", "held by", "over time"];
 
 function viewSource(history: SourceHistory): string {
   const { source, steps, from, to, totals, emptySince, staleSince } = history;
-  const depths = steps.flatMap(({ depthMax }) => depthMax ?? []), now = steps.findLast(({ depth }) => depth !== null);
-  const facts = depths.length === 0
+  const now = findNow(history), most = largestDepth(history);
+  const facts = now === undefined || most === null
     ? "no samples"
-    : `${formatCount(now!.depth!, "message")}, at most ${formatNumber(Math.max(...depths))}`;
-  const bars = sparkline(mergeSteps(steps, BARS).map(({ depthMax }) => depthMax));
+    : `${formatCount(now.depth!, "message")}, at most ${formatNumber(most)}`;
   return [
-    `${paint("bold", textOf(source))}  ${facts}  ${bars}`,
+    `${paint("bold", textOf(source))}  ${facts}  ${drawBars(steps, BARS)}`,
     formatTable(HEAD, mergeSteps(steps, ROWS).map(describeStep)).trimEnd(),
     ...history.changes.slice(-ROWS).map(({ at, gate, open, words }) =>
       `  ${textOf(at)} ${open ? paint("green", "opened") : paint("yellow", "closed")} ${gate}: ${textOf(words)}`
     ),
     paint("dim", `${textOf(from)} to ${textOf(to)}: ${describeTotals(totals)}`),
     ...(emptySince === null ? [] : [`The DLQ has been empty since ${textOf(emptySince)}`]),
-    ...(staleSince === null ? [] : [paint("red", `Redis could not be read since ${textOf(staleSince)}`)]),
+    ...(staleSince === null ? [] : [describeStale(staleSince)]),
     "",
   ].join("\n");
+}
+
+function findNow({ steps }: SourceHistory): Step | undefined {
+  return steps.findLast(({ depth }) => depth !== null);
+}
+
+function largestDepth({ steps }: SourceHistory): number | null {
+  const depths = steps.flatMap(({ depthMax }) => depthMax ?? []);
+  return depths.length === 0 ? null : Math.max(...depths);
+}
+
+function drawBars(steps: readonly Step[], most: number): string {
+  return sparkline(mergeSteps(steps, most).map(({ depthMax }) => depthMax));
+}
+
+function describeStale(since: string): string {
+  return paint("red", `Redis could not be read since ${textOf(since)}`);
 }
 
 const HEAD = ["from", "depth", "most", "arrived", "replayed", "buried", "came back", "held by"];

@@ -7,6 +7,7 @@ import { writeErr, writeOut } from "../runtime/process.ts";
 import { SYSTEM_RANDOM } from "../runtime/random.ts";
 import type { CliContext } from "./context.ts";
 import { NEEDS } from "./needs.ts";
+import type { LoadedSettings } from "./settings.ts";
 
 interface Flags {
   json?: true;
@@ -27,7 +28,7 @@ export function addOnceCommand(program: Command, context: CliContext): void {
       "after",
       `
 Replays at most REMEDIATION_BATCH_SIZE messages of a source (0: all) through the same gates as the service, whether or not the
-interval has passed. A source that an operator paused is left alone. A source that another instance leads is skipped and the leader named; with --force the leader stands by during
+interval has passed. A source that an operator has paused or frozen, or that a window holds, is left alone. A source that another instance leads is skipped and the leader named; with --force the leader stands by during
 the run. The summary goes to standard output, logs to standard error.
 
 Exit codes: 0 done, or something moved; 1 Redis cannot be used; 2 invalid command line; 3 there were messages but none moved: a
@@ -41,25 +42,37 @@ Examples:
       const { settingsOrExit } = await NEEDS.settings();
       const loaded = await settingsOrExit(context);
       if (!loaded) return;
-      const { openObservers } = await NEEDS.observers();
-      const { createCommandContext } = await NEEDS.commandContext();
-      const { isHeld, once } = await NEEDS.once();
-      const { dryRun = false, force = false, source = null } = flags;
-      const result = await once.run(
-        createCommandContext({
-          ...loaded,
-          ...await openObservers(loaded),
-          clock: SYSTEM_CLOCK,
-          random: SYSTEM_RANDOM,
-          signal: context.signal,
-        }),
-        { dryRun, force, source },
-      );
-      context.exitCode = result.exitCode;
-      if (result.ok) {
-        writeOut(flags.json ? `${JSON.stringify(result.summary)}\n` : formatSummary(result.summary, isHeld));
-      } else writeErr(result.problems.map((problem) => `${problem}\n`).join(""));
+      await printOnce(loaded, flags, context);
     });
+}
+
+/** Runs one cycle with these settings, prints the summary and sets the exit code. */
+export async function printOnce(
+  loaded: LoadedSettings,
+  { dryRun = false, force = false, source = null, json = false }: {
+    readonly dryRun?: boolean;
+    readonly force?: boolean;
+    readonly source?: string | null;
+    readonly json?: boolean;
+  },
+  context: CliContext,
+): Promise<void> {
+  const { openObservers } = await NEEDS.observers();
+  const { createCommandContext } = await NEEDS.commandContext();
+  const { isHeld, once } = await NEEDS.once();
+  const result = await once.run(
+    createCommandContext({
+      ...loaded,
+      ...await openObservers(loaded),
+      clock: SYSTEM_CLOCK,
+      random: SYSTEM_RANDOM,
+      signal: context.signal,
+    }),
+    { dryRun, force, source },
+  );
+  context.exitCode = result.exitCode;
+  if (result.ok) writeOut(json ? `${JSON.stringify(result.summary)}\n` : formatSummary(result.summary, isHeld));
+  else writeErr(result.problems.map((problem) => `${problem}\n`).join(""));
 }
 
 type IsHeld = (source: SourceSummary) => boolean;
@@ -83,7 +96,8 @@ function formatSource(source: SourceSummary, { dryRun, isHeld }: { dryRun: boole
     }${formatBrake(source)}`;
 }
 
-function formatPause({ paused }: SourceSummary): string {
+function formatPause({ paused, held }: SourceSummary): string {
+  if (held !== undefined) return `  ${held}; to end a freeze earlier, use the operation unfreeze\n`;
   return paused === undefined ? "" : `  ${paused}; to end the pause earlier, use the operation resume\n`;
 }
 

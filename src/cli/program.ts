@@ -8,6 +8,7 @@ import { addApiCommands } from "./api_commands.ts";
 import { addCheckCommand } from "./check.ts";
 import { addConfigCommand } from "./config.ts";
 import { addCompleteCommand, addConsoleCommand, addTopCommand } from "./extra_commands.ts";
+import { addDiscoverCommand } from "./discover.ts";
 import { addHealthCommand } from "./health.ts";
 import { addKeyCommand } from "./key.ts";
 import { addMetricsCommand } from "./metrics.ts";
@@ -15,6 +16,7 @@ import { addOnceCommand } from "./once.ts";
 import { addRunCommand } from "./run.ts";
 import { addSloCommand } from "./slo.ts";
 import { addVersionCommand } from "./version.ts";
+import { addWatchCommand } from "./watch.ts";
 
 /** Runs a command line. Resolves with the exit code. Rejects only for a bug. */
 export async function runCli(
@@ -55,6 +57,7 @@ function createOwnCommands(context: CliContext): Command {
 Settings are environment variables or lines of a file .env in the working directory; see docs/configuration.md.
 
 Examples:
+  mutt-remediation discover            find dead-letter queues in Redis
   mutt-remediation                     run the service
   mutt-remediation once --dry-run      see what one cycle would do
   mutt-remediation status              ask the running service what it does and why
@@ -64,6 +67,8 @@ Exit codes: docs/cli.md.`,
     );
   addRunCommand(program, context);
   addOnceCommand(program, context);
+  addWatchCommand(program, context);
+  addDiscoverCommand(program, context);
   addHealthCommand(program, context);
   addSloCommand(program, context);
   addMetricsCommand(program, context);
@@ -94,9 +99,12 @@ export function listCommands(command: Command): readonly Command[] {
   return command.commands.flatMap((one) => [one, ...listCommands(one)]);
 }
 
-/** Redacts every argument in an error text that does not look like a command or an option: it may be a secret. */
+/**
+ * Redacts every argument in an error text that does not look like a command or an option: it may be a secret. An empty one is none,
+ * and would be found between all letters.
+ */
 function hideValues(text: string, argv: readonly string[]): string {
-  const hidden = argv.filter((argument) => !/^-{0,2}[a-z]+(-[a-z]+)*$/i.test(argument));
+  const hidden = argv.filter((argument) => argument.trim() !== "" && !/^-{0,2}[a-z]+(-[a-z]+)*$/i.test(argument));
   return hidden.reduce(
     (shown, one) => shown.replaceAll(one, () => `${/^--[a-z-]+=/.exec(one)?.[0] ?? ""}[redacted]`),
     text,

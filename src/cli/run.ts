@@ -5,6 +5,7 @@ import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { SYSTEM_RANDOM } from "../runtime/random.ts";
 import type { CliContext } from "./context.ts";
 import { NEEDS } from "./needs.ts";
+import type { LoadedSettings } from "./settings.ts";
 
 /** Adds the command; it is the default. */
 export function addRunCommand(program: Command, context: CliContext): void {
@@ -28,25 +29,31 @@ Examples:
       const { settingsOrExit } = await NEEDS.settings();
       const loaded = await settingsOrExit(context);
       if (!loaded) return;
-      const { openObservers } = await NEEDS.observers();
-      const { ListenError, runService } = await NEEDS.service();
-      const { log, recentLog, tracer } = await openObservers(loaded);
-      try {
-        context.exitCode = await runService({
-          settings: loaded.settings,
-          sourcesFile: loaded.sourcesFile,
-          readSecret: loaded.readSecret,
-          loadedFrom: loaded,
-          ...{ log, recentLog, tracer },
-          clock: SYSTEM_CLOCK,
-          random: SYSTEM_RANDOM,
-          signal: context.signal,
-          onHangup: context.onHangup,
-        });
-      } catch (error) {
-        if (!(error instanceof ListenError)) throw error;
-        log.error("listen_failed", error.message);
-        context.exitCode = EXIT.failed;
-      }
+      await startService(loaded, context);
     });
+}
+
+/** Runs the service with these settings until the signal, and sets the exit code. */
+export async function startService(loaded: LoadedSettings, context: CliContext): Promise<void> {
+  const { openObservers } = await NEEDS.observers();
+  const { ListenError, runService } = await NEEDS.service();
+  const { log, recentLog, tracer } = await openObservers(loaded);
+  try {
+    context.exitCode = await runService({
+      settings: loaded.settings,
+      sourcesFile: loaded.sourcesFile,
+      notifyFile: loaded.notifyFile,
+      readSecret: loaded.readSecret,
+      loadedFrom: loaded,
+      ...{ log, recentLog, tracer },
+      clock: SYSTEM_CLOCK,
+      random: SYSTEM_RANDOM,
+      signal: context.signal,
+      onHangup: context.onHangup,
+    });
+  } catch (error) {
+    if (!(error instanceof ListenError)) throw error;
+    log.error("listen_failed", error.message);
+    context.exitCode = EXIT.failed;
+  }
 }

@@ -10,10 +10,11 @@ import { type ConnectionFlags, findConnection } from "./connection.ts";
 import type { CliContext } from "./context.ts";
 import { followJob } from "./follow.ts";
 import { planAndStart } from "./bulk.ts";
+import { planAndDrill } from "./drill.ts";
 import { formatOf, printAnswer, printLines } from "./output.ts";
 import { settingsOrExit } from "./settings.ts";
 import { parseValue, ValueError } from "./values.ts";
-import { flagOf, type Wording } from "./wordings.ts";
+import { flagOf, startedBy, type Wording } from "./wordings.ts";
 
 /** Values of an operation's members as they were typed. */
 export type Typed = Readonly<Record<string, string | readonly string[] | boolean | undefined>>;
@@ -26,7 +27,9 @@ export async function runApiCommand(
   const { offer } = wording;
   await withClient(flags, context, async (client) => {
     const input = await readValues(client, wording, values);
-    if (offer.plans) return await planAndStart({ client, offer, input, flags }, context);
+    const started = startedBy(offer);
+    if (started === "drill") return await planAndDrill({ client, offer, input, flags }, context);
+    if (started === "job") return await planAndStart({ client, offer, input, flags }, context);
     if (flags.watch !== undefined) return await watch({ client, wording, input, flags }, context);
     return await look({ client, wording, input, flags });
   });

@@ -58,18 +58,27 @@ function formatReport({ state, components, window_hours, pod, since }: SloReport
   const rows = [HEAD, ...Object.entries(components).map(([name, component]) => formatRow(name, component))];
   const widths = HEAD.map((_, at) => Math.max(...rows.map((row) => row[at]!.length)));
   const lines = rows.map((row) => row.map((cell, at) => cell.padEnd(widths[at]!)).join("  ").trimEnd());
-  return [...lines, `${state}: the last ${window_hours} h as ${pod} counted them, from ${since} on`, ""].join("\n");
+  const end = `${state}: the last ${window_hours} h, counted since ${since}; ${pod} answered`;
+  return [...lines, end, ...describeStale(components), ""].join("\n");
+}
+
+/** Says which counts are old. An older version reports no `stale_since`. */
+function describeStale(components: SloReport["components"]): string[] {
+  const stale = Object.values(components).filter(({ stale_since }) => stale_since);
+  const names = [...new Set(stale.map(({ source }) => source))].join(", ");
+  const since = stale.map(({ stale_since }) => stale_since!).toSorted()[0];
+  return since === undefined ? [] : [`${names}: Redis could not be read since ${since}; other instances may know more`];
 }
 
 function formatRow(name: string, component: SloComponent): string[] {
-  const { state, target, availability, burn_rate, recent_burn_rate, error_budget_remaining, role } = component;
+  const { state, target, availability, burn_rate, recent_burn_rate, error_budget_remaining } = component;
   const { events, bad_events, events_needed } = component;
   const few = events < events_needed ? `, needs ${events_needed}` : "";
   return [
     ...[state, name, percent(target), percent(availability), times(burn_rate), times(recent_burn_rate)],
     ...[
       percent(error_budget_remaining),
-      `${bad_events} bad of ${events}${few}${role === "standby" ? ", standby" : ""}`,
+      `${bad_events} bad of ${events}${few}`,
     ],
   ];
 }

@@ -9,7 +9,9 @@ export class ValueError extends Error {
 const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, min: 60, h: 3_600, d: 86_400 };
 
 /** Parses a member's text. @throws ValueError */
-export function parseValue(name: string, text: string, { kind, members }: Member): unknown {
+export function parseValue(name: string, text: string, { kind, members, in: part }: Member): unknown {
+  // A URL drops such a segment, so another address would be asked.
+  if (part === "path" && /^\.{0,2}$/.test(text)) throw new ValueError("a name");
   if (name.endsWith("Seconds")) return parseSeconds(text);
   if (members?.length === 2) return parsePair(text, members as readonly [string, string]);
   if (kind === "integer" || kind === "number") {

@@ -6,19 +6,24 @@ import type { ExplainOutput } from "../operations/explain.ts";
 import type { BrowsedPage } from "../operations/browse.ts";
 import type { GroupsItem } from "../operations/groups.ts";
 import type { HistoryOutput } from "../operations/history.ts";
+import type { IncidentsReport } from "../operations/incidents.ts";
 import type { JournalOutput } from "../operations/journal.ts";
 import type { LogOutput } from "../operations/log.ts";
 import type { MessageRow } from "../operations/message_row.ts";
+import type { ReceiversReport } from "../operations/receivers.ts";
+import type { TestReceiverOutput } from "../operations/test_receiver.ts";
 import type { ReplicasReport } from "../operations/replicas.ts";
 import type { SearchItem } from "../operations/search.ts";
 import type { SettingsReport } from "../operations/settings.ts";
 import type { ShownMessage } from "../operations/show.ts";
+import type { DrillOutput } from "../operations/shown_drill.ts";
 import type { Status } from "../operations/status.ts";
 import type { VerifyOutput } from "../operations/verify.ts";
 import { findOffer } from "./catalog.ts";
 import type { ApiClient } from "./client.ts";
 import { formatSetting, formatSource } from "./config_view.ts";
 import { viewHistory } from "./history_view.ts";
+import { describeDrill, viewDrills } from "./drill_views.ts";
 import { viewJob, viewJobs } from "./job_views.ts";
 import { type Cell, formatBytes, formatCount, formatNumber, formatTable, paint, textOf } from "./table.ts";
 
@@ -29,6 +34,9 @@ export const VIEWS: Readonly<Record<string, View>> = {
   status: async (answer, client) =>
     viewStatus(answer as Status, await client.run(findOffer("explain"), {}) as ExplainOutput),
   explain: (answer) => viewExplained(answer as ExplainOutput),
+  incidents: (answer) => viewIncidents(answer as IncidentsReport),
+  receivers: (answer) => viewReceivers(answer as ReceiversReport),
+  test_receiver: (answer) => `${textOf((answer as TestReceiverOutput).result)}\n`,
   history: (answer) => viewHistory(answer as HistoryOutput),
   replicas: (answer) => viewReplicas(answer as ReplicasReport),
   settings: (answer) => viewSettings(answer as SettingsReport),
@@ -39,6 +47,11 @@ export const VIEWS: Readonly<Record<string, View>> = {
   verify: (answer) => viewVerified(answer as VerifyOutput),
   ...Object.fromEntries(
     ["pause", "resume", "release", "replay_now", "return_oversize"].map((name) => [name, viewOutcome]),
+  ),
+  ...Object.fromEntries(["freeze", "unfreeze"].map((name) => [name, viewOutcomes])),
+  drills: viewDrills,
+  ...Object.fromEntries(
+    ["drills_show", "drills_cancel"].map((name) => [name, (answer) => describeDrill((answer as DrillOutput).drill)]),
   ),
   jobs: (answer) => viewJobs(answer),
   ...Object.fromEntries(
@@ -60,9 +73,9 @@ function viewStatus(status: Status, explained: ExplainOutput): string {
   const head = status.status === "healthy"
     ? paint("green", "healthy")
     : paint("red", `unhealthy: ${textOf(errors.join(", "))}`);
-  const facts = `${textOf(pod)} ${textOf(version)}: ${head}; Redis ${redis}, replay ${replay}, Moogsoft ${
-    textOf(moogsoft)
-  }`;
+  const isAsked = status.sources.some(({ gates }) => gates.some(({ name }) => name === "downstream"));
+  const facts = `${textOf(pod)} ${textOf(version)}: ${head}; Redis ${redis}, replay ${replay}` +
+    (isAsked ? `, Moogsoft ${textOf(moogsoft)}` : "");
   const roles = new Map(status.sources.map((source) => [source.name, source]));
   return `${facts}\n${
     explained.sources.map((source) => {
@@ -195,6 +208,36 @@ function viewReplicas({ replicas, unled }: ReplicasReport): string {
   return `${table}${unled.length === 0 ? "" : `No leader is known of: ${unled.map(textOf).join(", ")}\n`}`;
 }
 
+const SEVERITY_COLOURS = { critical: "red", warning: "yellow", info: "dim" } as const;
+
+function viewIncidents({ notifier, incidents }: IncidentsReport): string {
+  const lines = incidents.map(({ id, kind, severity, sources, beganAt, endedAt, detail, groups }) => {
+    const length = endedAt === null
+      ? `for ${since(beganAt)}`
+      : `${describeDuration(Date.parse(endedAt) - Date.parse(beganAt))}, over ${since(endedAt)} ago`;
+    const state = endedAt === null ? paint(SEVERITY_COLOURS[severity], severity) : paint("dim", "over");
+    const where = sources.length === 0 ? "" : ` ${sources.map(textOf).join(", ")}`;
+    const samples = groups.flatMap(({ source, sample }) =>
+      sample === null ? [] : [`\n  ${textOf(source)}, such as ${textOf(sample.id)}: ${textOf(sample.text)}`]
+    );
+    return `${state} ${paint("bold", kind)}${where}  ${length}  ${paint("dim", id)}\n  ${textOf(detail)}${
+      samples.join("")
+    }\n`;
+  });
+  const watch = notifier === null ? "No instance watches for incidents now" : `${textOf(notifier)} watches`;
+  return `${lines.length === 0 ? "No incident in the last 24 hours\n" : lines.join("")}${paint("dim", watch)}\n`;
+}
+
+function viewReceivers({ receivers }: ReceiversReport): string {
+  if (receivers.length === 0) return "No receivers: REMEDIATION_NOTIFY_PATH names a file with some, or none is named\n";
+  const rows = receivers.map(({ name, type, sent, waiting, dropped, lastSentAt, failing }) => [
+    ...[name, type, failing ? `fails for ${since(failing.since)}` : sent > 0 ? "works" : "not used yet"],
+    ...[sent, waiting, dropped],
+    ...[lastSentAt && `${since(lastSentAt)} ago`, failing && `${failing.code}: ${failing.problem}`],
+  ]);
+  return formatTable(["receiver", "type", "state", "sent", "waiting", "dropped", "last sent", "problem"], rows);
+}
+
 function viewSettings({ dotEnvPath, settings, shared, sources, warnings }: SettingsReport): string {
   const width = Math.max(...settings.map(({ variable }) => variable.length));
   return [
@@ -210,6 +253,10 @@ function viewSettings({ dotEnvPath, settings, shared, sources, warnings }: Setti
 function viewOutcome(answer: unknown): string {
   const { source, result } = answer as { source: string; result: string };
   return `${textOf(source)}: ${textOf(result)}\n`;
+}
+
+function viewOutcomes(answer: unknown): string {
+  return (answer as { sources: readonly unknown[] }).sources.map(viewOutcome).join("");
 }
 
 /** Members of an answer, one a line. */

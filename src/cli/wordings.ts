@@ -10,6 +10,8 @@ export interface Wording {
   readonly args: readonly string[];
   /** Members that the words decide. */
   readonly fixed: Readonly<Record<string, string>>;
+  /** Members that a command written by hand sets. */
+  readonly hidden: readonly string[];
   readonly examples: readonly string[];
 }
 
@@ -18,8 +20,11 @@ type Given = Partial<Omit<Wording, "offer" | "words" | "fixed">> & { readonly wo
 /** `LIST` stands for each list of a source: one command for each. */
 const GIVEN: Readonly<Record<string, Given>> = {
   status: { examples: ["status", "status --watch"] },
-  explain: { examples: ["explain --source alerter"] },
-  history: { examples: ["history", "history --source alerter --minutes 1440"] },
+  explain: { examples: ["explain --source orders"] },
+  history: { examples: ["history", "history --source orders --minutes 1440"] },
+  incidents: { examples: ["incidents", "incidents --open"] },
+  receivers: { words: "notify receivers", examples: ["notify receivers"] },
+  test_receiver: { words: "notify test", args: ["receiver"], examples: ["notify test ops"] },
   replicas: { examples: ["replicas"] },
   settings: { examples: ["settings --json"] },
   browse: { words: "LIST list", examples: ["dlq list", "dlq list --from oldest --size 10"] },
@@ -39,8 +44,15 @@ const GIVEN: Readonly<Record<string, Given>> = {
     examples: ["oversize return --count 10 --reason 'the limit is higher now'"],
   },
   verify: { words: "journal verify" },
-  pause: { examples: ["pause --for 30m --reason 'Moogsoft is being upgraded'"] },
-  release: { examples: ["release --reason 'the alerter is repaired'"] },
+  pause: { examples: ["pause --for 30m --reason 'database upgrade'"] },
+  freeze: {
+    examples: [
+      "freeze --for 2h --reason 'change 4711'",
+      "freeze --source orders --reason 'database upgrade'",
+    ],
+  },
+  unfreeze: { examples: ["unfreeze", "unfreeze --source orders"] },
+  release: { examples: ["release --reason 'the consumer is repaired'"] },
   replay_now: { words: "replay" },
   redrive: { examples: ["redrive --query 'group:g_0123456789ab' --reason 'bug fixed' --yes"] },
   bury: { examples: ["bury --query 'host:lab-*' --reason 'a test'"] },
@@ -54,8 +66,27 @@ const GIVEN: Readonly<Record<string, Given>> = {
   jobs_pause: { args: ["id"] },
   jobs_resume: { args: ["id"] },
   jobs_cancel: { args: ["id"] },
+  drill: {
+    args: ["source"],
+    hidden: ["confirm"],
+    examples: [
+      "drill orders --reason 'weekly drill'",
+      "drill orders --messages 500 --outage 5m --reason 'weekly drill' --yes",
+    ],
+  },
+  drills: { words: "drills list" },
+  drills_show: { args: ["id"], examples: ["drills show ID --source orders"] },
+  drills_cancel: { args: ["id"], examples: ["drills cancel ID --source orders"] },
   jobs_undo: { args: ["id"], examples: ["jobs undo ID --reason 'wrong query'"] },
 };
+
+/** What a command shows the plan of, asks about, starts and follows. */
+export type Started = "job" | "drill";
+
+/** What the command of an operation starts; `null`: it acts at once. */
+export function startedBy({ name, plans }: Pick<Offer, "name" | "plans">): Started | null {
+  return name === "drill" ? "drill" : plans ? "job" : null;
+}
 
 /** Operations with a command written by hand. */
 const BY_HAND: readonly string[] = ["slo"];
@@ -66,17 +97,19 @@ export const GROUP_SUMMARIES: Readonly<Record<string, string>> = {
   dead: "Look at the dead list of a source",
   target: "Look at the list that a source replays to",
   oversize: "Messages that were too large to read",
+  drills: "Rehearsals of an outage: see, cancel",
+  notify: "Who is notified of incidents",
   jobs: "Plans and jobs: see, confirm, pause, cancel, undo",
 };
 
 /** All commands of the API, in display order. */
 export function listWordings(offers: readonly Offer[] = OFFERS): readonly Wording[] {
   return offers.filter(({ name }) => !BY_HAND.includes(name)).flatMap((offer) => {
-    const { words = offer.name.replaceAll("_", " "), args = [], examples = [] } = GIVEN[offer.name] ?? {};
+    const { words = offer.name.replaceAll("_", " "), args = [], hidden = [], examples = [] } = GIVEN[offer.name] ?? {};
     const split = words.split(" ");
-    if (!split.includes("LIST")) return [{ ...{ offer, args, examples, words: split }, fixed: {} }];
+    if (!split.includes("LIST")) return [{ ...{ offer, args, hidden, examples, words: split }, fixed: {} }];
     return (offer.members.list?.choices ?? []).map((list, at) => ({
-      ...{ offer, args, examples: at === 0 ? examples : [], fixed: { list } },
+      ...{ offer, args, hidden, examples: at === 0 ? examples : [], fixed: { list } },
       words: split.map((word) => word === "LIST" ? list : word),
     }));
   });

@@ -1,5 +1,6 @@
 /** What a setting is, and the types of value that one can have. Pure. */
 import { parseRedisUrl, parseServers } from "./redis_url.ts";
+import { KEY_PATTERN, KEY_WANTS, LIST_KEY_PATTERN, LIST_KEY_WANTS } from "./key_names.ts";
 import { parseNetwork } from "./networks.ts";
 import { parsePairs } from "./pairs.ts";
 import { parseProxyUrl } from "./proxy.ts";
@@ -17,6 +18,7 @@ export const GROUPS = [
   "Redis",
   "Vault",
   "Objectives",
+  "Notifications",
   "Ports and process",
   "API",
   "Command line",
@@ -234,12 +236,14 @@ export function text(spec: Spec<string>): Field<string> {
   return matching(spec, { pattern: /^[^\p{Cc}]+$/u, expected: "text without control characters" });
 }
 
-/** Name or prefix of a Redis key. White space is refused: it is a typo, and the list would look empty. */
+/** Name or prefix of a Redis key that is only read. White space is refused: it is a typo, and nothing would be found. */
 export function redisKey(spec: Spec<string>): Field<string> {
-  return matching(spec, {
-    pattern: /^[^\s\p{Cc}]{1,512}$/u,
-    expected: "a Redis key of at most 512 characters without white space",
-  });
+  return matching(spec, { pattern: new RegExp(KEY_PATTERN, "u"), expected: KEY_WANTS });
+}
+
+/** Name of a list of a source. */
+export function listKey(spec: Spec<string>): Field<string> {
+  return matching(spec, { pattern: new RegExp(LIST_KEY_PATTERN, "u"), expected: LIST_KEY_WANTS });
 }
 
 /** Host name or address, without port, scheme or brackets. */

@@ -17,6 +17,7 @@ import {
   host,
   httpUrl,
   integer,
+  listKey,
   networks,
   origins,
   pairs,
@@ -141,33 +142,33 @@ export const FIELDS = {
     doc: "If the leader dies, another instance takes over after this long. Renewed every third of it.",
   }),
 
-  alerterDlq: redisKey({
+  alerterDlq: listKey({
     variable: "ALERTER_DLQ_NAME",
     group: "Lists",
     default: "mutt:dlq:alerter",
     doc: "Dead-letter queue of the alerter, drained by the source alerter.",
   }),
-  ingestQueue: redisKey({
+  ingestQueue: listKey({
     variable: "INGEST_QUEUE_NAME",
     aliases: ["ALERTER_QUEUE_NAME"],
     group: "Lists",
     default: "mutt:ingest_queue",
     doc: "Input list of the alerter. The source alerter replays to it.",
   }),
-  moogDlq: redisKey({
+  moogDlq: listKey({
     variable: "MOOG_DLQ_NAME",
     group: "Lists",
     default: "mutt:dlq:moog",
     doc: "Dead-letter queue of the Moog forwarder, drained by the source moog.",
   }),
-  alertQueue: redisKey({
+  alertQueue: listKey({
     variable: "ALERT_QUEUE_NAME",
     group: "Lists",
     default: "mutt:alert_queue",
     doc: "Input list of the Moog forwarder. The source moog replays to it; the source alerter only measures its " +
       "depth.",
   }),
-  deadList: redisKey({
+  deadList: listKey({
     variable: "DEAD_LETTER_QUEUE",
     group: "Lists",
     default: "mutt:dlq:dead",
@@ -196,7 +197,7 @@ export const FIELDS = {
     min: 0,
     max: 86_400,
     unit: "seconds",
-    doc: "If the gate consumer, downstream, breaker or depth was closed for this long, replay resumes with a " +
+    doc: "If the gate window, consumer, downstream, breaker or depth was closed for this long, replay resumes with a " +
       "canary group and an allowance that grows from cycle to cycle. 0: never for this reason.",
   }),
   consumerLagMs: duration({
@@ -580,6 +581,15 @@ export const FIELDS = {
     variable: "REMEDIATION_SLO_DOWNSTREAM_AVAILABILITY_TARGET",
     default: 0.99,
     doc: "Share of the time in which Moogsoft must accept events, as the probe sees it.",
+  }),
+
+  notifyPath: text({
+    variable: "REMEDIATION_NOTIFY_PATH",
+    group: "Notifications",
+    default: "",
+    doc:
+      "File with the receivers of notices, and what they get (docs/notifications.md). Reread on SIGHUP and when it " +
+      "changes. Unset: incidents are recorded, and sent to nobody.",
   }),
 
   metricsPort: integer({

@@ -3,7 +3,8 @@ import { parse } from "dotenv";
 import type { Field } from "./field.ts";
 import { knownVariables, type SettingKey, variablesOf } from "./fields.ts";
 import { quote } from "./redact.ts";
-import type { SourcesParser } from "./sources.ts";
+import type { NotifyParser } from "./notify.ts";
+import type { SourcesFile, SourcesParser } from "./sources.ts";
 
 /** Variables and their texts. May hold any name, `__proto__` included. */
 export type Variables = Readonly<Record<string, string>>;
@@ -20,6 +21,12 @@ export interface Layers {
   readonly readSourcesFile?: (path: string) => string;
   /** Parses the sources file. Needed only if one is named. */
   readonly parseSources?: SourcesParser;
+  /** The sources, if they do not come from a file. */
+  readonly sourcesFile?: SourcesFile;
+  /** Parses the notify file. Needed only if one is named. */
+  readonly parseNotify?: NotifyParser;
+  /** Names of all gates, for the notify file. Default: they are not checked. */
+  readonly gates?: readonly string[];
   /** Path of `.env`; empty or absent if there is none. */
   readonly dotEnvPath?: string;
   /** A file's permission bits. Default: only its owner has access. */

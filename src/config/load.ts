@@ -30,7 +30,10 @@ import { certificateProblem, pairProblem } from "./pem.ts";
 import { quote, redactCredentials } from "./redact.ts";
 import { readAuthority } from "./authority.ts";
 import { judgeRuntime } from "./runtime_variables.ts";
+import { loadNotifyParser, namesOfSources, readNotify } from "./load_notify.ts";
+import type { NotifyFile } from "./notify.ts";
 import { checkTogether, LIST_SETTINGS, TLS_FILES, usesMoogAuthority, usesTls } from "./rules.ts";
+import { SYSTEM_CLOCK } from "../runtime/clock.ts";
 import { Secret } from "../runtime/secret.ts";
 import {
   MAX_SOURCES_BYTES,
@@ -50,6 +53,8 @@ export type Loaded =
     readonly settings: Settings;
     /** The content of the file of `REMEDIATION_SOURCES_PATH`. */
     readonly sourcesFile: SourcesFile;
+    /** The content of the file of `REMEDIATION_NOTIFY_PATH`. */
+    readonly notifyFile: NotifyFile;
     readonly origins: Origins;
     /** Path of the `.env` that was read; empty if none. */
     readonly dotEnvPath: string;
@@ -67,16 +72,28 @@ export type SecretReader = (
  * Reads the process's environment over the file `.env` in the working directory, and the files that `NAME_FILE` variables
  * name. Does not throw: problems are in the result. A `.env` that this user may not read is only a warning, because under systemd
  * it often belongs to root and has been read already; so is a folder of that name. Any other unreadable `.env` is a problem,
- * because the defaults would silently apply.
+ * because the defaults would silently apply. `loadGates` names all gates, to check those of the notify file; it is called only if
+ * there is one. `sourcesFile`: the only sources; no file is read, and no built-in source is enabled.
  */
-export async function loadSettings(): Promise<Loaded> {
+export async function loadSettings(
+  { loadGates, sourcesFile }: {
+    readonly loadGates?: () => Promise<readonly string[]>;
+    readonly sourcesFile?: SourcesFile;
+  } = {},
+): Promise<Loaded> {
   const found = readDotEnv();
   const dotEnv = parseDotEnv(found.file?.text ?? "");
   const layers = {
     ...{ environment: readEnvironment(), dotEnv: dotEnv.variables, dotEnvPath: found.path },
+    ...(sourcesFile ? onlyThese(sourcesFile) : {}),
     ...{ readFile: readTextFile, readSourcesFile, fileMode },
   };
-  const loaded = parseSettings(namesSourcesFile(layers) ? { ...layers, parseSources: await loadParser() } : layers);
+  const loaded = parseSettings({
+    ...layers,
+    ...(isSet(FIELDS.sourcesPath, layers) ? { parseSources: await loadParser() } : {}),
+    ...(isSet(FIELDS.notifyPath, layers) ? { parseNotify: await loadNotifyParser() } : {}),
+    ...(isSet(FIELDS.notifyPath, layers) && loadGates ? { gates: await loadGates() } : {}),
+  });
   // Neither shown nor treated as unset: it may be the right password, or name another Redis.
   const unreadable = findUnreadable(knownVariables()).map((name) => `${name} is not UTF-8 text`);
   const problems = [...found.problems, ...dotEnv.problems, ...unreadable, ...loaded.ok ? [] : loaded.problems];
@@ -84,13 +101,20 @@ export async function loadSettings(): Promise<Loaded> {
   return loaded.ok && problems.length === 0 ? { ...loaded, warnings } : { ok: false, problems, warnings };
 }
 
-function namesSourcesFile(layers: Layers): boolean {
-  return findText(FIELDS.sourcesPath, layers, { problems: [], warnings: [] }) !== undefined;
+/** An empty value in the environment hides the one in `.env`. */
+function onlyThese(sourcesFile: SourcesFile): Pick<Layers, "environment" | "sourcesFile"> {
+  const { sources, sourcesPath } = FIELDS;
+  return { environment: { ...readEnvironment(), [sources.variable]: NONE, [sourcesPath.variable]: "" }, sourcesFile };
+}
+
+function isSet(field: Field<unknown>, layers: Layers): boolean {
+  return findText(field, layers, { problems: [], warnings: [] }) !== undefined;
 }
 
 /** Loads the parser of the sources file. Few installations have one, and its libraries take a fifth of the start. */
 async function loadParser(): Promise<SourcesParser> {
-  return (await import("./sources_file.ts")).parseSources;
+  const { parseSources } = await import("./sources_file.ts");
+  return (text, settings) => parseSources(text, settings, { nowMs: SYSTEM_CLOCK.nowMs() });
 }
 
 const DOT_ENV_EXPECTED = `a regular file of at most ${MAX_FILE_BYTES} bytes`;
@@ -168,7 +192,7 @@ function refuseToParse(): never {
 /**
  * Turns variables into settings: defaults, under `.env`, under the environment. Reports all problems at once, each with the
  * variable, its value (never a secret's) and what is expected. Pure except for `layers.readFile`.
- * @throws TypeError if a sources file is named and `layers.parseSources` is missing
+ * @throws TypeError if a file is named and `layers` has no parser for it
  */
 export function parseSettings(layers: Layers): Loaded {
   const notes: Notes = { problems: [], warnings: [] };
@@ -180,7 +204,7 @@ export function parseSettings(layers: Layers): Loaded {
   if (wantsSpans(settings)) notes.warnings.push(...read.flatMap(({ doubts }) => doubts), ...warnOfUnsupported(names));
   const origins = Object.fromEntries(read.map(({ key, origin }) => [key, origin])) as Origins;
   const bad = new Set(read.filter((one) => one.isBad).map((one) => one.key));
-  for (const { kind, keys, text } of checkTogether(settings, origins)) {
+  for (const { kind, keys, text } of checkTogether(settings, origins, layers)) {
     if (!keys.some((key) => bad.has(key))) notes[kind === "problem" ? "problems" : "warnings"].push(text);
   }
   const runtime = judgeRuntime(layers.environment, settings);
@@ -188,9 +212,18 @@ export function parseSettings(layers: Layers): Loaded {
   notes.warnings.push(...runtime.warnings, ...warnOfSecretReaders(settings, { origins, layers }));
   const isComparable = ![...LIST_SETTINGS, "sources" as const].some((key) => bad.has(key));
   const { readFile, readSourcesFile = readFile, parseSources } = layers;
-  const sources = readSources(settings, { readFile: readSourcesFile, parseSources, isComparable });
+  const sources: ParsedSources = layers.sourcesFile
+    ? { ok: true, file: layers.sourcesFile, warnings: [] }
+    : readSources(settings, { readFile: readSourcesFile, parseSources, isComparable });
   if (sources.ok) notes.warnings.push(...sources.warnings);
   else notes.problems.push(...sources.problems);
+  const notify = readNotify(settings, {
+    ...{ readFile, parse: layers.parseNotify, gates: layers.gates ?? null },
+    ...(layers.fileMode ? { fileMode: layers.fileMode } : {}),
+    sources: sources.ok ? namesOfSources(settings, sources.file) : null,
+  });
+  if (notify.ok) notes.warnings.push(...notify.warnings);
+  else notes.problems.push(...notify.problems);
   if (notes.problems.length === 0) {
     notes.warnings.push(...warnOfVault(settings));
     notes.problems.push(...checkTlsFiles(settings, layers));
@@ -199,9 +232,18 @@ export function parseSettings(layers: Layers): Loaded {
   const keyFile = readApiKeysFile(settings, layers.readFile);
   notes.problems.push(...keyFile.ok ? [] : keyFile.problems);
   const { problems, warnings } = notes;
-  if (!sources.ok || problems.length > 0) return { ok: false, problems, warnings };
+  if (!sources.ok || !notify.ok || problems.length > 0) return { ok: false, problems, warnings };
   const readSecret = createSecretReader(layers, origins), { dotEnvPath = "" } = layers;
-  return { ok: true, settings, sourcesFile: sources.file, origins, dotEnvPath, warnings, readSecret };
+  return {
+    ok: true,
+    settings,
+    sourcesFile: sources.file,
+    notifyFile: notify.file,
+    origins,
+    dotEnvPath,
+    warnings,
+    readSecret,
+  };
 }
 
 function createSecretReader(layers: Layers, origins: Origins): SecretReader {

@@ -65,6 +65,11 @@ function hostOf({ hostname }: URL): string {
   return hostname.toLowerCase().replace(/^\[|\]$/g, "").replace(/\.$/, "");
 }
 
+/** Whether a URL is on this machine. */
+export function isLoopbackUrl(url: URL): boolean {
+  return isLoopback(hostOf(url));
+}
+
 function isLoopback(host: string): boolean {
   return host === "localhost" || host.endsWith(".localhost") || isInNetwork(LOOPBACK, host);
 }

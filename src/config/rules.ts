@@ -1,7 +1,7 @@
 /** Rules that concern several settings at once. Pure. */
 import { eventsToJudge, samplePeriodMs } from "./objective_limits.ts";
 import { FIELDS, type SettingKey, type Settings } from "./fields.ts";
-import type { Origins } from "./layers.ts";
+import type { Layers, Origins } from "./layers.ts";
 import { findRoleProblems, parseApiKeys } from "./api_keys.ts";
 import { parsePairs } from "./pairs.ts";
 import { parseRedisUrl, type RedisUrl } from "./redis_url.ts";
@@ -17,12 +17,16 @@ export interface ConfigIssue {
   readonly text: string;
 }
 
-/** Finds conflicts between settings that are valid one by one. */
-export function checkTogether(settings: Settings, origins: Origins): ConfigIssue[] {
+/** Finds conflicts between settings that are valid one by one. `sourcesFile`: sources that do not come from a file. */
+export function checkTogether(
+  settings: Settings,
+  origins: Origins,
+  { sourcesFile }: Pick<Layers, "sourcesFile"> = {},
+): ConfigIssue[] {
   return [
     ...checkPorts(settings),
     ...checkApi(settings),
-    ...checkSources(settings),
+    ...(sourcesFile ? [] : checkSources(settings)),
     ...checkLists(settings),
     ...checkRedisUrl(settings, origins),
     ...checkSentinels(settings, origins),

@@ -4,74 +4,54 @@
  *
  * A member's TypeBox schema is also its JSON Schema. Error texts come from the table, as for the variables.
  */
-import Type, { type Static, type TSchema } from "typebox";
-import { Check } from "typebox/value";
+import Type, { type Static } from "typebox";
+import { DEFAULT_RECORD_HOURS, PUSHES, RECORD_PLACES } from "../message/source_policy.ts";
+import { describe, field, httpUrl, listOf, nested, oneOf, type Spec, whole } from "./file_fields.ts";
+import { LIST_KEY_PATTERN, LIST_KEY_WANTS } from "./key_names.ts";
+import { createWindowsSchema, WINDOWS_WANTS } from "./window_fields.ts";
+import {
+  MAX_NAME_CHARACTERS,
+  MAX_PATH_NAMES,
+  MEMBER_NAME_PATTERN,
+  MEMBER_PATH_PATTERN,
+  pathsWith,
+} from "../message/member_path.ts";
+import { FAILED_AT_MEMBER, REMEDIATION_MEMBER } from "../message/source_policy.ts";
 
-/** One member of a source. */
-export interface SourceField<Schema extends TSchema = TSchema> {
-  /** Description for users. */
-  readonly doc: string;
-  /** A valid value; completes "is not". */
-  readonly wants: string;
-  /** A valid item of a list; completes "is not". `null` if the member is not a list. */
-  readonly itemWants: string | null;
-  /** Default for a declared source, in words; `null` if the member is required. */
-  readonly initialText: string | null;
-  /** Its TypeBox schema, which is also JSON Schema (2020-12). */
-  readonly schema: Schema;
-}
-
-interface Spec {
-  readonly doc: string;
-  readonly initialText: string | null;
-}
-
-/** Maximum length of a list of member names. */
+/** Maximum length of a list of members. */
 const MAX_MEMBERS = 64;
-/** Excludes lone surrogates (`\p{Cs}`): their encoding replaces them, which would yield another key. */
-const KEY_PATTERN = "^[^\\s\\p{Cc}\\p{Cs}]{1,512}$";
-const MEMBER_PATTERN = "^[^\\p{Cc}\\p{Cs}]{1,128}$";
-/** A host, then anything without blanks. `URL` alone accepts `http:///x` and silently drops line feeds. */
-const HTTP_URL_PATTERN = "^[hH][tT][tT][pP][sS]?://[^\\s\\p{Cc}\\p{Cs}/?#\\\\]+([/?#][^\\s\\p{Cc}\\p{Cs}]*)?$";
 /** Members that this service writes. */
-const OWN_MEMBERS = ["_remediation", "failed_at"];
+const OWN_MEMBERS = [REMEDIATION_MEMBER, FAILED_AT_MEMBER];
 
-function field<Schema extends TSchema>(
-  spec: Spec,
-  kind: { wants: string; schema: Schema; itemWants?: string },
-): SourceField<Schema> {
-  return { ...spec, itemWants: null, ...kind };
-}
+const listKey = (spec: Spec) =>
+  field(spec, { wants: LIST_KEY_WANTS, schema: Type.String({ ...describe(spec), pattern: LIST_KEY_PATTERN }) });
 
-function describe({ doc }: Spec): { description: string } {
-  return { description: doc.replaceAll("`", "") };
-}
+const NAME = Type.String({ pattern: MEMBER_NAME_PATTERN, not: { enum: OWN_MEMBERS } });
+const NAME_WANTS = `the name of a message member: 1 to ${MAX_NAME_CHARACTERS} characters without control characters, ` +
+  `not ${OWN_MEMBERS.join(" or ")}`;
 
-const redisKey = (spec: Spec) =>
-  field(spec, {
-    wants: "a Redis key of 1 to 512 characters without blanks",
-    schema: Type.String({ ...describe(spec), pattern: KEY_PATTERN }),
-  });
+const PATH_RULES = {
+  pattern: MEMBER_PATH_PATTERN,
+  // The stamp may be in an inner message.
+  not: { pattern: pathsWith({ anywhere: REMEDIATION_MEMBER, first: FAILED_AT_MEMBER }) },
+};
+const PATH = Type.String(PATH_RULES);
+const PATH_WANTS = `the path of a message member, e.g. headers.retries: up to ${MAX_PATH_NAMES} names of 1 to ` +
+  `${MAX_NAME_CHARACTERS} characters, a dot or a backslash in a name behind a backslash; not ${
+    OWN_MEMBERS.join(" or ")
+  }`;
 
-const MEMBER = Type.String({ pattern: MEMBER_PATTERN, not: { enum: OWN_MEMBERS } });
-const MEMBER_WANTS = "the name of a message member: 1 to 128 characters without control characters, not " +
-  OWN_MEMBERS.join(" or ");
+const path = (spec: Spec) =>
+  field(spec, { wants: PATH_WANTS, schema: Type.String({ ...describe(spec), ...PATH_RULES }) });
 
-const memberOrNull = (spec: Spec) =>
-  field(spec, { wants: `null or ${MEMBER_WANTS}`, schema: Type.Union([Type.Null(), MEMBER], describe(spec)) });
+const pathOrNull = (spec: Spec) =>
+  field(spec, { wants: `null or ${PATH_WANTS}`, schema: Type.Union([Type.Null(), PATH], describe(spec)) });
 
-const members = (spec: Spec) =>
-  field(spec, {
-    wants: `a list of at most ${MAX_MEMBERS} member names`,
-    itemWants: MEMBER_WANTS,
-    schema: Type.Array(MEMBER, { ...describe(spec), maxItems: MAX_MEMBERS, uniqueItems: true }),
-  });
+const paths = (spec: Spec) =>
+  listOf(spec, { item: PATH, itemWants: PATH_WANTS, wants: "paths of members", most: MAX_MEMBERS });
 
-const whole = (spec: Spec, { min, max, unit }: { min: number; max: number; unit: string }) =>
-  field(spec, {
-    wants: `a whole number from ${min} to ${max} (${unit})`,
-    schema: Type.Integer({ ...describe(spec), minimum: min, maximum: max }),
-  });
+const names = (spec: Spec) =>
+  listOf(spec, { item: NAME, itemWants: NAME_WANTS, wants: "member names", most: MAX_MEMBERS });
 
 /** Bounds of `REMEDIATION_MAX_PER_SECOND`. A rate near 0 would mean pauses longer than any clock can count. */
 const SLOWEST = 0.001, FASTEST = 1_000_000;
@@ -86,31 +66,49 @@ const pace = (spec: Spec) =>
     ], describe(spec)),
   });
 
-const httpUrl = (spec: Spec) =>
-  field(spec, {
-    wants: "an http:// or https:// URL without blanks",
-    schema: Type.Refine(
-      Type.String({ ...describe(spec), pattern: HTTP_URL_PATTERN }),
-      (value) => URL.canParse(value),
-    ),
-  });
-
 /** Every member of a source, in the order of the documentation. */
 export const SOURCE_FIELDS = {
-  dlq: redisKey({ doc: "The dead-letter queue (list) to drain.", initialText: null }),
-  target: redisKey({ doc: "The work queue (list) to replay messages to.", initialText: null }),
-  dead: redisKey({ doc: "The dead list: it receives messages that must not be replayed again.", initialText: null }),
-  counter: memberOrNull({
+  dlq: listKey({ doc: "The dead-letter queue (list) to drain.", initialText: null }),
+  target: listKey({ doc: "The work queue (list) to replay messages to.", initialText: null }),
+  dead: listKey({ doc: "The dead list: it receives messages that must not be replayed again.", initialText: null }),
+  push: oneOf({
     doc:
-      "Top-level number in a message that counts its failures, in addition to the service's own count. `null`: none.",
+      "The command by which messages enter all three lists: `LPUSH` if consumers take them by RPOP, `RPUSH` if they " +
+      "take them by LPOP. The service uses it too, and takes the oldest messages first.",
+    initialText: "`LPUSH`",
+  }, PUSHES),
+  unwrap: pathOrNull({
+    doc:
+      "Member with the original message, if the consumer wraps what it dead-letters: its value is replayed, an object or the text of " +
+      "one (with `record: beside`, any value). A message without it is dead (`malformed`). `null`: the message is replayed.",
     initialText: "none",
   }),
-  cutOnReplay: members({ doc: "Top-level members to remove from replayed messages.", initialText: "none" }),
-  required: members({
-    doc:
-      "Top-level members that every message must have. A message without one, or with an empty one, is dead (`malformed`).",
+  counter: pathOrNull({
+    doc: "Number in a message that counts its failures, in addition to the service's own count. `null`: none.",
     initialText: "none",
   }),
+  cutOnReplay: paths({ doc: "Members to remove from replayed messages.", initialText: "none" }),
+  required: paths({
+    doc: "Members that every message must have. A message without one, or with an empty one, is dead (`malformed`).",
+    initialText: "none",
+  }),
+  record: oneOf({
+    doc:
+      "Where failures are counted: `inside`, in the member `_remediation` of each message, or `beside`, in Redis. With `beside`, messages " +
+      "may be any bytes, and get no stamp.",
+    initialText: "`inside`",
+  }, RECORD_PLACES),
+  recordId: path({
+    doc: "With `record: beside`, text or number that names a message.",
+    initialText: "the digest of what is replayed",
+  }),
+  recordFor: whole(
+    {
+      doc: "With `record: beside`, hours for which failures are remembered after the last replay of a message.",
+      initialText: String(DEFAULT_RECORD_HOURS),
+    },
+    { min: 1, max: 8_760, unit: "hours" },
+  ),
   maxReplays: whole(
     {
       doc: "Failures after which a message is poison. Overrides `MAX_POISON_RETRIES`.",
@@ -130,15 +128,22 @@ export const SOURCE_FIELDS = {
     doc: "Health URL of the consumer. Replay pauses unless it answers 200.",
     initialText: "not asked",
   }),
-  show: members({ doc: "Top-level members to show in lists of messages.", initialText: "none" }),
-  groupBy: members({
-    doc: "Top-level members with the text that messages are grouped by, beside the reason of their failure.",
+  show: paths({ doc: "Members to show in lists of messages.", initialText: "none" }),
+  groupBy: paths({
+    doc: "Members with the text that messages are grouped by, beside the reason of their failure.",
     initialText: "none",
   }),
-  secret: members({
+  secret: names({
     doc: "Members to hide wherever a message is shown, at any depth and in any case of letters, in addition to " +
       "`api_key`, `password`, `token` and `authorization`.",
     initialText: "none",
+  }),
+  windows: nested({
+    doc: "[Windows](#windows) of this source, in addition to those of all sources.",
+    initialText: "none",
+  }, {
+    wants: WINDOWS_WANTS,
+    schema: createWindowsSchema("Windows of this source, in addition to those of all sources."),
   }),
 } as const;
 
@@ -155,10 +160,16 @@ export type SourceEntry = {
 
 const SCHEMAS = Object.fromEntries(SOURCE_MEMBERS.map((name) => [name, SOURCE_FIELDS[name].schema]));
 
+/** Members that only `record: beside` gives a meaning. */
+const BESIDE = { properties: { record: { const: "beside" } }, required: ["record"] };
+const DEPENDENT = { dependentSchemas: { recordId: BESIDE, recordFor: BESIDE } };
+
 /** Schema of a built-in source in the file: every member is optional and overrides. */
 export const BUILT_IN_ENTRY = Type.Partial(Type.Object(SCHEMAS), {
   description: "Overrides of a built-in source.",
   additionalProperties: false,
+  ...DEPENDENT,
+  not: { properties: { push: { const: "RPUSH" } }, required: ["push"] },
 });
 
 /** Schema of a declared source: members without a default are required. */
@@ -172,32 +183,7 @@ export const DECLARED_ENTRY = Type.Object(
   {
     description: "A declared source.",
     additionalProperties: false,
+    ...DEPENDENT,
     not: { properties: { maxPerSecond: { const: "auto" } }, required: ["maxPerSecond"] },
   },
 );
-
-/**
- * A problem in a member's value: its path within the value (`[1]` is the second item), the value there, and a valid one
- * in words.
- */
-export interface Fault {
-  readonly path: readonly number[];
-  readonly value: unknown;
-  readonly wants: string;
-}
-
-/** Finds the problems in a member's value; empty if it is valid. For a list it reports each bad item. */
-export function findFaults(member: SourceMember, value: unknown): readonly Fault[] {
-  const { schema, wants, itemWants } = SOURCE_FIELDS[member];
-  if (Check(schema, value)) return [];
-  const whole = [{ path: [], value, wants }];
-  if (itemWants === null || !Array.isArray(value) || value.length > MAX_MEMBERS) return whole;
-  return value.flatMap((item: unknown, at): Fault[] => {
-    const wanted = !Check(MEMBER, item)
-      ? itemWants
-      : value.indexOf(item) < at
-      ? "a name that the list does not hold already"
-      : null;
-    return wanted === null ? [] : [{ path: [at], value: item, wants: wanted }];
-  });
-}

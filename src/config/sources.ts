@@ -4,15 +4,21 @@
  */
 import type { Settings } from "./fields.ts";
 import type { SourceEntry } from "./source_fields.ts";
+import type { WindowEntry } from "./window_fields.ts";
 
 /** Name of a built-in source. */
 export type BuiltInName = Settings["sources"][number];
 
-/** A parsed sources file: declared sources and overrides of built-in ones, by source name. */
-export type SourcesFile = ReadonlyMap<string, SourceEntry>;
+/** A parsed sources file. */
+export interface SourcesFile {
+  /** Declared sources and overrides of built-in ones, by source name. */
+  readonly sources: ReadonlyMap<string, SourceEntry>;
+  /** Windows of all sources. */
+  readonly windows: readonly WindowEntry[];
+}
 
 /** A missing or empty file. */
-export const NO_SOURCES_FILE: SourcesFile = new Map();
+export const NO_SOURCES_FILE: SourcesFile = { sources: new Map(), windows: [] };
 
 /** The parsed file, or every problem with its path, value and the expected value. */
 export type ParsedSources =

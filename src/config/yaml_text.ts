@@ -41,7 +41,7 @@ export interface YamlPlaces {
    * Offset of a member's name or a list item. If the path does not exist, the offset of its nearest existing parent.
    */
   offsetOf(path: YamlPath): number;
-  /** Finds duplicate member names in objects up to `levels` deep (1: only the outermost object). */
+  /** Finds duplicate member names in objects up to `levels` deep (1: only the outermost object). A list is a level too. */
   findDuplicates(levels: number): readonly { readonly path: YamlPath; readonly offset: number }[];
 }
 
@@ -171,8 +171,15 @@ class Places implements YamlPlaces {
   }
 }
 
-function duplicatesIn(node: ParsedNode | null, { levels, path }: { levels: number; path: YamlPath }) {
-  if (levels === 0 || !isMap<ParsedNode, ParsedNode | null>(node)) return [];
+function duplicatesIn(
+  node: ParsedNode | null,
+  { levels, path }: { levels: number; path: YamlPath },
+): { path: YamlPath; offset: number }[] {
+  if (levels === 0) return [];
+  if (isSeq<ParsedNode>(node)) {
+    return node.items.flatMap((item, at) => duplicatesIn(item, { levels: levels - 1, path: [...path, at] }));
+  }
+  if (!isMap<ParsedNode, ParsedNode | null>(node)) return [];
   const seen = new Map<string, number>();
   const found: { path: YamlPath; offset: number }[] = [];
   for (const { key, value } of node.items) {

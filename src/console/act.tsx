@@ -8,12 +8,13 @@ import { NEXT_FIELD, ONCE_FIELD, OVERRIDE_FIELD } from "./forms.tsx";
 import { jobPath } from "./lists.tsx";
 import { type Html, HTML_HEADERS } from "./page.ts";
 
-/** Runs the operation of a form. Rejects as the operation does. */
+/** Runs the operation of a form. A form that leads nowhere shows what was done. Rejects as the operation does. */
 export async function act(call: SiteCall): Promise<Response> {
   const form = await call.readForm(), operation = call.params.operation!, fields = fieldsOf(form);
   const run = async () => {
-    const output = await call.runForm(operation, fields) as { readonly job?: unknown };
-    return { next: nextOf(output, String(fields.source ?? "")) };
+    const output = await call.runForm(operation, fields) as { readonly job?: unknown; readonly result?: unknown };
+    const { result } = output;
+    return { next: nextOf(output, String(fields.source ?? "")), result: typeof result === "string" ? result : null };
   };
   let answer: unknown;
   try {
@@ -25,7 +26,10 @@ export async function act(call: SiteCall): Promise<Response> {
       ...{ status: PROBLEMS.stale.status, headers: HTML_HEADERS },
     });
   }
-  const { next } = answer as { next: string | null };
+  const { next, result } = answer as { next: string | null; result: string | null };
+  if (next === null && result !== null && !form.has(NEXT_FIELD) && call.request.headers.has("hx-request")) {
+    return new Response(String(<p class="done">{result}</p>), { headers: HTML_HEADERS });
+  }
   const path = next ?? localPath(form.get(NEXT_FIELD));
   return call.request.headers.has("hx-request")
     ? new Response(null, { status: 200, headers: { "hx-redirect": path } })

@@ -34,8 +34,8 @@ export interface Series {
 }
 
 const WIDTH = 760, HEIGHT = 236, LEFT = 48, RIGHT = 12, TOP = 12, BOTTOM = 26;
-/** Colours in the style sheet. */
-const COLOURS = 6;
+/** Colours in the style sheet: more lines than these cannot be told apart. */
+export const COLOURS = 6;
 
 /** Lines over time; the times when a series was held are shaded, one lane a series so that names do not overlap. */
 export function DepthChart(

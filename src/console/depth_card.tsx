@@ -1,6 +1,7 @@
 /** The depth of sources over time, with the times in which they were held. Pure. */
 import type { Child } from "hono/jsx";
-import { DepthChart, Legend } from "./charts.tsx";
+import { COLOURS, DepthChart, Legend, type Series } from "./charts.tsx";
+import { count } from "./format.ts";
 import { borders, isKnown, toSeries } from "./history.ts";
 import type { Html } from "./page.ts";
 import { Card, Empty, Time } from "./parts.tsx";
@@ -15,7 +16,7 @@ export function DepthCard(
   },
 ): Html {
   const known = sources.filter(({ recorded }) => isKnown(recorded));
-  const series = known.map(({ recorded, depth }) => toSeries(recorded, depth));
+  const all = known.map(({ recorded, depth }) => toSeries(recorded, depth)), series = findLargest(all);
   const stale = sources.find(({ recorded }) => recorded.staleSince !== null)?.recorded.staleSince;
   return (
     <Card title={title} aside={aside ?? <Legend series={series} />}>
@@ -31,8 +32,18 @@ export function DepthCard(
           </Empty>
         )
         : <DepthChart series={series} {...borders(known[0]!.recorded)} label={describe(series)} />}
+      {series.length < all.length && (
+        <p class="footnote">Of {count(all.length)} sources, the {COLOURS} with the longest DLQs in this time.</p>
+      )}
     </Card>
   ) as Html;
+}
+
+/** The series with the largest depths, in the given order: as many as there are colours. */
+function findLargest(series: readonly Series[]): readonly Series[] {
+  const largest = ({ points }: Series) => Math.max(0, ...points.map(({ value }) => value ?? 0));
+  const shown = new Set(series.toSorted((one, other) => largest(other) - largest(one)).slice(0, COLOURS));
+  return series.filter((one) => shown.has(one));
 }
 
 function describe(series: readonly { readonly name: string; readonly held: readonly unknown[] }[]): string {

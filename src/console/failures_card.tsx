@@ -1,5 +1,5 @@
 /** What failed most, over the DLQs of several sources. Pure. */
-import { count, plural, span } from "./format.ts";
+import { count, few, plural, span } from "./format.ts";
 import { GroupList } from "./lists.tsx";
 import type { Html, PageVisit } from "./page.ts";
 import { Card, Empty, Time, Trouble } from "./parts.tsx";
@@ -37,9 +37,9 @@ export function FailuresCard(
       {groups.length > 0 && <GroupList groups={groups.slice(0, MOST_GROUPS)} />}
       {missing.length > 0 && (
         <Empty>
-          {missing.map(({ source, depth }) =>
-            depth === null ? `Waiting for ${source}…` : `Counting ${plural(depth, "message")} of ${source}… `
-          )}
+          {missing.length === 1 && missing[0]!.depth !== null
+            ? `Counting ${plural(missing[0]!.depth, "message")} of ${missing[0]!.source}…`
+            : `Counting the messages of ${few(missing.map(({ source }) => source))}…`}
         </Empty>
       )}
       {first && (

@@ -1,6 +1,6 @@
 /** The row of figures over all sources. Pure. */
 import type { SloReport } from "../slo/monitor.ts";
-import { count, percent, rate, span } from "./format.ts";
+import { count, few, percent, rate, span } from "./format.ts";
 import type { Html } from "./page.ts";
 import { type Mood, Time } from "./parts.tsx";
 import type { Explained, Recorded, SourceHistory, SourceStatus } from "./readings.ts";
@@ -57,7 +57,7 @@ function waiting(sources: readonly ShownSource[]): Figure {
   const left = sumOfKnown(sources.map(({ drawn }) => drawn.replayedPerSecond));
   const name = "Waiting", value = count(depth ?? 0);
   const unread = sources.filter(({ explained }) => explained.depth === null).map(({ explained }) => explained.source);
-  if (unread.length > 0) return { name, value, sub: `without ${unread.join(", ")}, not read yet` };
+  if (unread.length > 0) return { name, value, sub: `without ${few(unread)}, not read yet` };
   const isAway = sources.some(({ explained: { gates } }) => gates.some((gate) => gate.name === "redis" && !gate.open));
   if (isAway) return { name, value, sub: "as last read: Redis cannot be read now", mood: "bad" };
   if (arrived === null || left === null) return { name, value, sub: depth === 0 ? "every DLQ is empty" : "" };
@@ -73,7 +73,7 @@ function drainsIn(sources: readonly ShownSource[], nowMs: number): Figure {
   }
   if (filled.length === 0) return { name, value: "empty", sub: "nothing waits", mood: "good" };
   const stuck = filled.filter(({ explained: { activity } }) => ["waiting", "paused", "off"].includes(activity));
-  const names = stuck.map(({ explained }) => explained.source).join(", ");
+  const names = few(stuck.map(({ explained }) => explained.source));
   const seconds = Math.max(-1, ...filled.map(({ explained: { estimate } }) => estimate.seconds ?? -1));
   const isAre = stuck.length === 1 ? "is" : "are";
   if (stuck.length === filled.length) return { name, value: "held", sub: `${names} ${isAre} held`, mood: "bad" };
@@ -131,12 +131,12 @@ function held(sources: readonly ShownSource[]): Figure {
 }
 
 function dead(sources: readonly ShownSource[]): Figure {
-  const parts = sources.filter(({ deadToday }) => deadToday > 0).map(({ explained: { source }, deadToday }) =>
-    `${count(deadToday)} ${source}`
-  );
+  const parts = sources.filter(({ deadToday }) => deadToday > 0)
+    .toSorted((one, other) => other.deadToday - one.deadToday)
+    .map(({ explained: { source }, deadToday }) => `${count(deadToday)} ${source}`);
   return {
     ...{ name: "Dead, last 24 h", value: count(sum(sources.map(({ deadToday }) => deadToday))) },
-    sub: parts.length === 0 ? "none was recorded" : parts.join(", "),
+    sub: parts.length === 0 ? "none was recorded" : few(parts),
   };
 }
 

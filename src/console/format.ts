@@ -47,6 +47,15 @@ export function plural(value: number, noun: string): string {
   return `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
 }
 
+/** `a, b, c and 5 more`: the first names, if there are many. */
+export function few(names: readonly string[]): string {
+  if (names.length <= MOST_NAMES + 1) return names.join(", ");
+  return `${names.slice(0, MOST_NAMES).join(", ")} and ${count(names.length - MOST_NAMES)} more`;
+}
+
+/** Names that fit a line. */
+const MOST_NAMES = 3;
+
 /** `98.7 %`; never rounded up to 100. */
 export function percent(share: number): string {
   const value = share * 100;

@@ -89,7 +89,8 @@ export function ReasonField(
   ) as Html;
 }
 
-const PAUSES = [["900", "15 minutes"], ["3600", "1 hour"], ["14400", "4 hours"], ["86400", "1 day"]] as const;
+/** Lengths of a pause or a freeze. */
+const LENGTHS = [["900", "15 minutes"], ["3600", "1 hour"], ["14400", "4 hours"], ["86400", "1 day"]] as const;
 
 /** What can be done to a source, as sheets: outside live parts, so that typing is not disturbed. */
 export function SourceSheets({ source, role, next }: { source: string; role: Role; next: string }): Html | null {
@@ -100,22 +101,18 @@ export function SourceSheets({ source, role, next }: { source: string; role: Rol
         <p>Automatic replay of the source is held, on every instance, until the time is up or it is resumed.</p>
         <Act operation="pause" fields={{ source }} next={next} kind="sheet">
           <ReasonField placeholder="network work, change 4711" />
-          <label class="field">
-            For how long?
-            <select name="forSeconds">
-              {PAUSES.map(([seconds, words]) => <option value={seconds} selected={seconds === "3600"}>{words}</option>)}
-            </select>
-          </label>
+          <LengthField />
           <button class="btn go" type="submit">Pause {source}</button>
         </Act>
       </Sheet>
+      <FreezeSheet source={source} next={next} />
       <Sheet id={`release-${source}`} title={`Release the brake of ${source}`}>
         <p>
           Replayed messages came back, so the source tests with small groups. If you know that its consumer works again,
           release it: it goes on at full speed. It brakes again if messages come back.
         </p>
         <Act operation="release" fields={{ source }} next={next} kind="sheet">
-          <ReasonField placeholder="Moogsoft fixed by vendor" />
+          <ReasonField placeholder="consumer repaired, release 2.4" />
           <button class="btn go" type="submit">Release {source}</button>
         </Act>
       </Sheet>
@@ -123,12 +120,56 @@ export function SourceSheets({ source, role, next }: { source: string; role: Rol
   ) as Html;
 }
 
+function LengthField(): Html {
+  return (
+    <label class="field">
+      For how long?
+      <select name="forSeconds">
+        {LENGTHS.map(([seconds, words]) => <option value={seconds} selected={seconds === "3600"}>{words}</option>)}
+      </select>
+    </label>
+  ) as Html;
+}
+
+/** Freezes a source; `null`: every source. */
+function FreezeSheet({ source, next }: { source: string | null; next: string }): Html {
+  const what = source ?? "every source";
+  return (
+    <Sheet id={`freeze-${source ?? "all"}`} title={`Freeze ${what}`}>
+      <p>
+        Nothing is replayed, on every instance, until the time is up or the freeze is ended: neither automatically nor
+        by a job. Jobs may still take messages out, bury and purge.
+      </p>
+      <Act operation="freeze" fields={source === null ? {} : { source }} next={next} kind="sheet">
+        <ReasonField placeholder="database upgrade, change 4711" />
+        <LengthField />
+        <button class="btn go" type="submit">Freeze {what}</button>
+      </Act>
+    </Sheet>
+  ) as Html;
+}
+
+/** What can be done to every source at once, with its sheet: keep it out of live parts. */
+export function EverySource({ role, next }: { role: Role; next: string }): Html | null {
+  if (!mayDo(role, "operator")) return null;
+  return (
+    <div class="acts all">
+      <Opener sheet="freeze-all">Freeze all…</Opener>
+      <Act operation="unfreeze" next={next}>
+        <button class="btn" type="submit">Unfreeze all</button>
+      </Act>
+      <FreezeSheet source={null} next={next} />
+    </div>
+  ) as Html;
+}
+
 /** The buttons of a source. They may be in a live part: only openers and forms without fields. */
 export function SourceActions(
-  { source, role, isPaused, isBraked, next, replaysNow }: {
+  { source, role, isPaused, isFrozen, isBraked, next, replaysNow }: {
     source: string;
     role: Role;
     isPaused: boolean;
+    isFrozen: boolean;
     isBraked: boolean;
     next: string;
     /** Whether the page has the sheet for it. */
@@ -145,6 +186,12 @@ export function SourceActions(
       {mayAct && isPaused && (
         <Act operation="resume" fields={{ source }} next={next}>
           <button class="btn go" type="submit">Resume</button>
+        </Act>
+      )}
+      {mayAct && !isFrozen && <Opener sheet={`freeze-${source}`}>Freeze…</Opener>}
+      {mayAct && isFrozen && (
+        <Act operation="unfreeze" fields={{ source }} next={next}>
+          <button class="btn go" type="submit">Unfreeze</button>
         </Act>
       )}
     </div>

@@ -43,6 +43,7 @@ export interface PageVisit {
 /** Where a page is in the navigation. */
 export const SECTIONS = [
   ["/", "Overview"],
+  ["/incidents", "Incidents"],
   ["/messages", "Messages"],
   ["/jobs", "Jobs"],
   ["/journal", "Journal"],

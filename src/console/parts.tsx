@@ -102,7 +102,7 @@ export interface Station {
 }
 
 /** Gates that say nothing while they are open. */
-const QUIET: readonly string[] = ["enabled", "redis", "pause", "job"];
+const QUIET: readonly string[] = ["enabled", "redis", "pause", "window", "job"];
 
 /** A source's gates as they hold it: that another instance leads holds only the standby that answers, not the source. */
 export function gatesOf({ gates }: Explained): Explained["gates"] {
@@ -114,7 +114,7 @@ export function stationsOf(explained: Explained, { folds }: { folds: boolean }):
   const gates = gatesOf(explained);
   if (!folds) return gates;
   const folded = gates.filter(({ name, open }) => open && QUIET.includes(name));
-  const words = "switched on, Redis answers, not paused";
+  const words = "switched on, Redis answers, not paused or frozen, no window";
   const ready: Station = { name: "ready", open: true, words, detail: words, since: null, next: null };
   return [...folded.length === QUIET.length ? [ready] : folded, ...gates.filter((gate) => !folded.includes(gate))];
 }

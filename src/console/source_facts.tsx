@@ -31,7 +31,8 @@ export function SourceFacts(
     ["Pace", describePace(definition.pace)],
     ["Next cycle", <NextCycle status={status} nowMs={nowMs} />],
     ["Led by", status.leader ?? (status.role === "off" ? "leader election is off" : "no instance is known to lead")],
-    ...explained.pause ? [["Paused", <Paused pause={explained.pause} />] as const] : [],
+    ...explained.pause ? [["Paused", <Held by={explained.pause} />] as const] : [],
+    ...explained.freeze ? [["Frozen", <Held by={explained.freeze} />] as const] : [],
     [`In the ${words}`, <Totals totals={recorded.totals} />],
   ];
   return (
@@ -118,7 +119,8 @@ function NextCycle({ status: { nextCycle, lastCycle }, nowMs }: { status: Source
   ) as Html;
 }
 
-function Paused({ pause: { by, reason, until } }: { pause: NonNullable<Explained["pause"]> }): Html {
+/** A pause or a freeze. */
+function Held({ by: { by, reason, until } }: { by: NonNullable<Explained["pause"]> }): Html {
   return (
     <>
       by {by} until <Time at={until} as="minute" />: <bdi>{reason}</bdi>
@@ -172,8 +174,8 @@ export function SourceSettings(
 }
 
 function linesOf(definition: SourceInForce, settings: readonly Setting[]): Line[] {
-  const { dlq, target, dead, maxReplays, maxPerSecond, targetMaxDepth, healthUrl, required, secret, origin } =
-    definition;
+  const { push, dlq, target, dead, maxReplays, maxPerSecond, targetMaxDepth, healthUrl } = definition;
+  const { unwrap, required, secret, windows, origin } = definition;
   const own = (name: string, value: string): Line => ({ name, value, origin });
   const variable = (name: string, wanted: string, instead: string | null = null): Line => {
     const { value = "", unit = "", origin: from = "" } = settings.find(({ variable }) => variable === wanted) ?? {};
@@ -183,13 +185,20 @@ function linesOf(definition: SourceInForce, settings: readonly Setting[]): Line[
   const text = (value: number | string | null) => value === null ? null : String(value);
   return [
     ...[own("Dead-letter queue", dlq), own("Target", target), own("Dead list", dead)],
+    ...push === "LPUSH" ? [] : [own("Pushed by", push)],
     variable("Interval", "REMEDIATION_INTERVAL"),
     variable("Messages a cycle", "REMEDIATION_BATCH_SIZE"),
     variable("Failures until poison", "MAX_POISON_RETRIES", text(maxReplays)),
     variable("Most a second", "REMEDIATION_MAX_PER_SECOND", text(maxPerSecond)),
     variable("Most in the target", "REMEDIATION_TARGET_MAX_DEPTH", text(targetMaxDepth)),
     ...healthUrl === "" ? [] : [own("Health URL", healthUrl)],
+    ...unwrap === null ? [] : [own("Replayed instead of the message", unwrap)],
     ...required.length === 0 ? [] : [own("Members it must have", required.join(", "))],
     own("Hidden members", [...SECRET_MEMBERS, ...secret].join(", ")),
+    ...windows.map(({ replay, from, to, timeZone, reason }) => ({
+      name: replay === "never" ? "No replay" : "Replay only",
+      value: `${from} to ${to}, ${timeZone}: ${reason}`,
+      origin: "sources file",
+    })),
   ];
 }

@@ -16,6 +16,8 @@ const ACTIVITY: Readonly<Record<Explained["activity"], readonly [Mood, string]>>
   idle: ["mute", "Nothing to do"],
   waiting: ["bad", "Held"],
   paused: ["warn", "Paused"],
+  frozen: ["warn", "Frozen"],
+  window: ["warn", "Window"],
   off: ["mute", "Switched off"],
   unknown: ["mute", "Not known yet"],
 };
@@ -23,6 +25,11 @@ const ACTIVITY: Readonly<Record<Explained["activity"], readonly [Mood, string]>>
 /** The mood of a source. */
 function moodOf({ activity }: Explained): Mood {
   return ACTIVITY[activity][0];
+}
+
+/** Whether a source has nothing to do, and nothing holds it. */
+export function isAtRest(explained: Explained): boolean {
+  return explained.activity === "idle" && gatesOf(explained).every(({ open }) => open);
 }
 
 /** The card of a source. `folds`: gates that say nothing are one station. */
@@ -38,8 +45,8 @@ export function Track(
   },
 ): Html {
   const { source, activity, sentence } = explained, [mood, word] = ACTIVITY[activity];
-  const isIdle = activity === "idle" && gatesOf(explained).every(({ open }) => open);
-  const isPaused = explained.pause !== null;
+  const isIdle = isAtRest(explained);
+  const isPaused = explained.pause !== null, isFrozen = explained.freeze !== null;
   const isBraked = explained.gates.some(({ name, open }) => name === "returns" && !open);
   return (
     <article class={`card track ${mood} ${isIdle && folds ? "idle" : ""}`}>
@@ -49,7 +56,7 @@ export function Track(
         </h3>
         <Chip mood={mood}>{word}</Chip>
         <p>{activity === "idle" && history?.emptySince ? <Emptied history={history} nowMs={nowMs} /> : sentence}</p>
-        <SourceActions {...{ source, role, isPaused, isBraked, next, replaysNow: !folds }} />
+        <SourceActions {...{ source, role, isPaused, isFrozen, isBraked, next, replaysNow: !folds }} />
       </header>
       {!(isIdle && folds) && (
         <div class="rail">

@@ -24,7 +24,7 @@ export const VERBS: readonly VerbWords[] = [
     ...{ verb: "redrive", name: "Replay", role: "operator", lists: ["dlq"], kind: "go" },
     does: "They go to the target in their order, through the gates and at the pace of the source. " +
       "This cannot be undone: the consumer gets them.",
-    reason: "Moogsoft works again, change 4711",
+    reason: "downstream works again, change 4711",
   },
   {
     ...{ verb: "bury", name: "Dead-letter", role: "operator", lists: ["dlq"], kind: "" },

@@ -1,6 +1,7 @@
 /** The data that a source's store (`src/replay/store.ts`) reads and moves: chunks and commits. */
 import type { Buffer } from "node:buffer";
 import type { DeadReason } from "../message/source_policy.ts";
+import type { RecordChange, StampRecords } from "../message/stamp_record.ts";
 import type { Snapshot } from "./cycle_state.ts";
 
 /** Proof that the DLQ is unchanged since a read. Only the store that created it can use it. */
@@ -24,6 +25,11 @@ export interface Chunk extends Snapshot {
   readonly newestAt: number;
   /** Proof that the DLQ is unchanged since this read; `null` if the commit must compare a digest. */
   readonly guard: ReadGuard | null;
+  /**
+   * Their recorded stamps. They were read after the messages: a commit that changes them raises the sequence number, so a commit of
+   * this chunk proves them too. Absent: the stamps are inside the messages.
+   */
+  readonly records?: StampRecords;
 }
 
 /** Bounds of one read. */
@@ -48,6 +54,8 @@ export interface NewestMessages {
   readonly depth: number;
   /** Newest first; `null` in place of a message over the size limit. */
   readonly messages: readonly (Buffer | null)[];
+  /** Their recorded stamps. Absent: the stamps are inside the messages. */
+  readonly records?: StampRecords;
 }
 
 /** The move of one message. `payload` is the edited message; `null` moves it unchanged. */
@@ -82,16 +90,34 @@ export interface Commit {
   readonly endsCycle: boolean;
   /** More fields to write to the cycle state. */
   readonly fields: Readonly<Record<string, string>>;
+  /**
+   * The messages are those of drills, and none is replayed or dead: each move is one to the dead list, which stands for the list of the
+   * drill, or for the target. So the cycle does not count them as replays. Default: they are not.
+   */
+  readonly drill?: DrillWay | null;
+  /** What becomes of the records of the messages; default: nothing. */
+  readonly recordChanges?: readonly RecordChange[];
   /** For the journal; default: only counts. */
   readonly note?: CommitNote;
 }
+
+/** The records of a source after a commit. */
+export interface RecordCount {
+  /** Records that there are. */
+  readonly kept: number;
+  /** Records that were deleted before their time, because there are too many. */
+  readonly evicted: number;
+}
+
+/** Where the messages of drills go: to the list of the drill, or to the target of the source. */
+export type DrillWay = "list" | "target";
 
 /** What the journal says of a commit beside its counts. */
 export interface CommitNote {
   /** Number of the cycle. */
   readonly cycle: number;
-  /** Dead messages by reason. */
-  readonly dead: Readonly<Partial<Record<DeadReason, number>>>;
+  /** Dead messages by reason; `drill`: messages of drills. */
+  readonly dead: Readonly<Partial<Record<DeadReason | "drill", number>>>;
 }
 
 /** The results of a commit. All except `ok` changed nothing; `duplicate`: the same commit ran before. */
@@ -108,6 +134,14 @@ export const COMMIT_RESULTS = [
 ] as const;
 /** One of {@link COMMIT_RESULTS}. */
 export type CommitResult = (typeof COMMIT_RESULTS)[number];
+
+/** The answer to a commit, and the read behind it: see `ReplayStore.commitAndRead`. */
+export interface Committed {
+  readonly result: CommitResult;
+  readonly next: Promise<Chunk | null>;
+  /** `null` or absent: the stamps are inside the messages, or nothing has changed. */
+  readonly records?: RecordCount | null;
+}
 
 /** The data to begin a cycle with. */
 export interface CycleBeginning {

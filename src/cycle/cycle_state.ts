@@ -1,9 +1,12 @@
 /** A source's cycle state in Redis: the current cycle, the brake and the pace. */
+import { type Push, PUSHES } from "../message/source_policy.ts";
 import { type Brake, BRAKE_REASONS, RELEASED } from "./brake.ts";
 import { type CycleLimit, parseCycleLimit } from "./cycle_limit.ts";
 import { type CycleTally, parseTallies } from "./evidence.ts";
-import { parsePause, type Pause } from "./pause.ts";
+import { type Freeze, parsePause, type Pause } from "./pause.ts";
+import { DRILL_FIELDS, parseRunningDrill, type RunningDrill } from "./running_drill.ts";
 import { JOB_FIELDS, JOB_PROGRESS_FIELDS, parseRunningJob, type RunningJob } from "./running_job.ts";
+import { parseStanding, STANDING_FIELD, type StandingMark } from "./standing.ts";
 
 /** The cycle state of a source. Missing or invalid fields read as on a new source. */
 export interface CycleState {
@@ -24,6 +27,8 @@ export interface CycleState {
   /** Length in bytes and digest (see `isNewest`) of the message that was newest when the cycle began. */
   readonly newestBytes: number;
   readonly newestDigest: string;
+  /** How the lists were pushed when the cycle began. By another direction it is over: what it would take was not what it counted. */
+  readonly push: Push;
   /** Which limit set the cycle's budget; field `boundBy`. */
   readonly cycleLimit: CycleLimit;
   readonly brake: Brake;
@@ -46,12 +51,18 @@ export interface CycleState {
   readonly spentUntilMs: number;
   /** The last pause, which may be over (`pauseLeftMs`); `null`: none, or resumed. */
   readonly pause: Pause | null;
+  /** The last freeze, which may be over (`pauseLeftMs`); `null`: none, or it was ended. */
+  readonly freeze: Freeze | null;
   /** The cycle that an operator wants to begin without waiting for the interval; 0: none. */
   readonly wantedCycle: number;
   /** When an operator last released the brake, by the server's clock; 0: never. */
   readonly releasedAtMs: number;
   /** The running or paused job; `null`: none. While there is one, automatic replay waits. */
   readonly job: RunningJob | null;
+  /** The running drill; `null`: none. */
+  readonly drill: RunningDrill | null;
+  /** Which messages stood in the DLQ when a cycle began. Only of a source that records its stamps beside the messages. */
+  readonly standing: readonly StandingMark[];
 }
 
 /** A source at one instant, by the server's clock. */
@@ -63,13 +74,15 @@ export interface Snapshot {
   readonly nowMs: number;
 }
 
-/** Every field of the cycle state that is read. */
+/** Every field of the cycle state that is read, of a source that stamps its messages inside. */
 export const CYCLE_STATE_FIELDS = [
   ...["seq", "cycle", "startedAtMs", "depthAtStart", "remaining", "replayed", "dead", "newestBytes", "newestDigest"],
-  ...["boundBy", "suspect", "distance", "wait", "allowance", "brakeReason", "firsts", "movedAtMs", "tallies"],
+  ...["push", "boundBy", "suspect", "distance", "wait", "allowance", "brakeReason", "firsts", "movedAtMs", "tallies"],
   ...["scannedDepth", "lagMs", "stampsDropped", "outages", "breakerCanaryAtMs", "spentUntilMs"],
   ...["pausedUntilMs", "pausedBy", "pauseReason", "wantedCycle", "releasedAtMs"],
+  ...["frozenUntilMs", "frozenBy", "freezeReason"],
   ...JOB_FIELDS,
+  ...DRILL_FIELDS,
 ];
 /**
  * The fields that a commit or an operator may write, and those that say which cycle it is and where it ends. The others change only
@@ -89,10 +102,13 @@ export const COMMITTED_FIELDS = [
     "spentUntilMs",
   ],
   ...["depthAtStart", "newestBytes", "newestDigest"],
-  // Without the texts of a pause: it raises the sequence number, so the whole state is read before they are shown.
-  ...["pausedUntilMs", "wantedCycle"],
+  // Without the texts of a pause or freeze: it raises the sequence number, so the whole state is read before they are shown.
+  ...["pausedUntilMs", "frozenUntilMs", "wantedCycle"],
   ...JOB_PROGRESS_FIELDS,
+  ...DRILL_FIELDS,
 ];
+/** A field that is read in addition of a source that records its stamps beside the messages. A commit may write it. */
+export const RECORD_FIELDS: readonly string[] = [STANDING_FIELD];
 /** Maximum size of a field, in bytes. A longer one counts as missing. */
 export const MAX_FIELD_BYTES = 16_384;
 
@@ -103,7 +119,7 @@ export function parseCycleState(flat: readonly unknown[]): CycleState {
   const text = (name: string) => fields.get(name) ?? "";
   const isWhole = (name: string) => /^\d{1,15}$/.test(text(name));
   const whole = (name: string, fallback = 0) => isWhole(name) ? Number(text(name)) : fallback;
-  const cycle = whole("cycle");
+  const cycle = whole("cycle"), replayed = whole("replayed"), dead = whole("dead");
   return {
     // The same rule as `whole` in the scripts. A sequence number that no commit can match would stop the source for ever.
     sequence: isWhole("seq") ? text("seq") : "0",
@@ -111,10 +127,11 @@ export function parseCycleState(flat: readonly unknown[]): CycleState {
     startedAtMs: whole("startedAtMs"),
     depthAtStart: whole("depthAtStart"),
     remaining: whole("remaining"),
-    replayed: whole("replayed"),
-    dead: whole("dead"),
+    replayed,
+    dead,
     newestBytes: whole("newestBytes", -1),
     newestDigest: text("newestDigest"),
+    push: PUSHES.find((push) => push === text("push")) ?? "LPUSH",
     cycleLimit: parseCycleLimit(text("boundBy")),
     brake: {
       suspect: text("suspect") === "1",
@@ -133,9 +150,12 @@ export function parseCycleState(flat: readonly unknown[]): CycleState {
     breakerCanaryAtMs: whole("breakerCanaryAtMs"),
     spentUntilMs: whole("spentUntilMs"),
     pause: parsePause({ untilMs: whole("pausedUntilMs"), by: text("pausedBy"), reason: text("pauseReason") }),
+    freeze: parsePause({ untilMs: whole("frozenUntilMs"), by: text("frozenBy"), reason: text("freezeReason") }),
     wantedCycle: whole("wantedCycle"),
     releasedAtMs: whole("releasedAtMs"),
     job: parseRunningJob(text, whole),
+    drill: parseRunningDrill(text),
+    standing: parseStanding(text(STANDING_FIELD), { cycle, moved: replayed + dead }),
   };
 }
 

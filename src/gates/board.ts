@@ -2,7 +2,7 @@
 import type { Log } from "../observability/log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { lengthMs, type Outage } from "../cycle/outages.ts";
-import { type Gate, type GateAnswer, type GateName, type GateReason, hasTrait } from "./gate.ts";
+import { type Gate, type GateAnswer, type GateName, type GateReason, hasTrait, yieldsToOverride } from "./gate.ts";
 
 /**
  * A gate that limits flow or gives the reason `unknown` is logged only after it was closed for this long, in milliseconds. An
@@ -11,6 +11,8 @@ import { type Gate, type GateAnswer, type GateName, type GateReason, hasTrait } 
 const QUIET_MS = 5_000;
 /** The reason of a gate that does not have its answer yet. */
 const UNKNOWN: GateReason = "unknown";
+/** The reason of a gate that a drill holds. */
+const DRILL: GateReason = "drill";
 
 /** A gate's last answer, and the instant it opened or closed (milliseconds since the epoch). */
 export interface GateStatus extends GateAnswer {
@@ -62,7 +64,11 @@ export type TurnGates = Pick<GateBoard, "ask" | "last" | "outagesSince">;
  */
 export function gatesOfJobs(board: TurnGates, isOverridden: (name: GateName) => boolean = () => false): TurnGates {
   const without = ({ statuses }: BoardReading): BoardReading =>
-    readingOf(statuses.filter(({ name }) => !hasTrait(name, "holdsAutomaticOnly") && !isOverridden(name)));
+    readingOf(
+      statuses.filter((gate) =>
+        !hasTrait(gate.name, "holdsAutomaticOnly") && !(isOverridden(gate.name) && yieldsToOverride(gate))
+      ),
+    );
   return {
     ask: async () => without(await board.ask()),
     last: () => without(board.last()),
@@ -139,16 +145,18 @@ export class GateBoard {
     else told.moments++;
   }
 
-  /** `unknown` is no outage. A gate that is closed from the start is one: the process started during it. */
+  /** `unknown` is no outage, and a drill's is none: it excuses no failure, and calls for no canary group. A gate that is closed from the start is one: the process started during it. */
   #noteOutage(name: GateName, { answer, sinceMs, askedMs }: Known, before: Known | undefined): void {
     if (!hasTrait(name, "isFollowedByCanary")) return;
     const outage = this.#outages.get(name);
-    if (!answer.open && answer.reason !== UNKNOWN) {
+    if (answer.reason === DRILL) {
+      if (outage && !outage.isOver) this.#outages.set(name, { ...outage, untilMs: askedMs, isOver: true });
+    } else if (!answer.open && answer.reason !== UNKNOWN) {
       this.#outages.set(name, {
         ...{ gate: name, reason: answer.reason, fromMs: sinceMs, untilMs: askedMs, isOver: false },
         excusesFailures: hasTrait(name, "excusesFailures"),
       });
-    } else if (answer.open && outage && outage.fromMs === before?.sinceMs && !before.answer.open) {
+    } else if (answer.open && outage && !outage.isOver && outage.fromMs === before?.sinceMs && !before.answer.open) {
       this.#outages.set(name, { ...outage, untilMs: askedMs, isOver: true });
     }
   }

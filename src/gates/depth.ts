@@ -39,7 +39,9 @@ export function createDepthGate(
         last = { depths, limit: most === 0 ? null : most };
         const sum = depths.reduce((a, b) => a + b, 0);
         if (most === 0) return { open: true, reason: "no_limit", detail: `${decidedBy} is 0` };
-        const detail = `${queues.join(" + ")} hold ${sum} messages of at most ${most} (${decidedBy})`;
+        const detail = `${queues.join(" + ")} ${
+          queues.length === 1 ? "holds" : "hold"
+        } ${sum} messages of at most ${most} (${decidedBy})`;
         return sum < most
           ? { open: true, reason: "room", detail, room: most - sum }
           : { open: false, reason: "over_limit", detail, retryInMs: 250 };

@@ -23,8 +23,12 @@ interface GateTraits {
   readonly stopsDrainClock?: true;
   /** It holds automatic replay, but not a job that an operator has confirmed. */
   readonly holdsAutomaticOnly?: true;
+  /** It holds every move of a job, also those that do not go to the target. Other gates hold only a job's replays. */
+  readonly holdsEveryMove?: true;
   /** An admin may override it for one job. */
   readonly canBeOverridden?: true;
+  /** A drill may hold it, to simulate an outage. */
+  readonly canBeDrilled?: true;
 }
 
 /** The name of a trait. */
@@ -45,17 +49,20 @@ const GATES = {
     isOnEverySource: true,
     blocksStart: true,
     stopsDrainClock: true,
+    holdsEveryMove: true,
   },
   redis: {
     reasons: ["connected", "connecting", ...REDIS_REASONS],
     isOnEverySource: true,
     blocksStart: true,
+    holdsEveryMove: true,
   },
   leader: {
     reasons: ["off", "leader", "standby", "unknown"],
     isOnEverySource: true,
     blocksStart: true,
     logsItself: true,
+    holdsEveryMove: true,
   },
   pause: {
     reasons: ["none", "paused", "unknown"],
@@ -63,6 +70,15 @@ const GATES = {
     blocksStart: true,
     stopsDrainClock: true,
     holdsAutomaticOnly: true,
+  },
+  window: {
+    reasons: ["none", "inside", "outside", "frozen", "unknown"],
+    isOnEverySource: true,
+    blocksStart: true,
+    // Not `excusesFailures`: the downstream system may be up. If it is down, the gates that check it say so.
+    isFollowedByCanary: true,
+    stopsDrainClock: true,
+    canBeOverridden: true,
   },
   job: {
     reasons: ["none", "running", "paused"],
@@ -72,7 +88,8 @@ const GATES = {
     holdsAutomaticOnly: true,
   },
   consumer: {
-    reasons: ["off", "alive", "gone", "unknown", "never_seen", "health_url_failed"],
+    reasons: ["off", "alive", "gone", "unknown", "never_seen", "health_url_failed", "drill"],
+    canBeDrilled: true,
     blocksStart: true,
     excusesFailures: true,
     isFollowedByCanary: true,
@@ -83,7 +100,9 @@ const GATES = {
     reasons: [
       ...["disabled", "no_url", "unknown", "healthy", "probe_rejected", "probe_202", "unhealthy", "tls"] as const,
       ...FETCH_FAILURES,
+      "drill",
     ],
+    canBeDrilled: true,
     blocksStart: true,
     excusesFailures: true,
     isFollowedByCanary: true,
@@ -101,7 +120,8 @@ const GATES = {
     canBeOverridden: true,
   },
   depth: {
-    reasons: ["no_limit", "unknown", "room", "over_limit"],
+    reasons: ["no_limit", "unknown", "room", "over_limit", "drill"],
+    canBeDrilled: true,
     isOnEverySource: true,
     limitsFlow: true,
     // A full queue causes no failures, so it excuses none.
@@ -143,6 +163,16 @@ export function isGateName(word: string): word is GateName {
 export function hasTrait(word: string, trait: GateTrait): boolean {
   const row: GateRow | null = isGateName(word) ? GATES[word] : null;
   return row?.[trait] ?? false;
+}
+
+/** Returns whether a closed gate only says that another instance leads: the source is not held. */
+export function isStandby({ reason }: { readonly reason: GateReason }): boolean {
+  return reason === "standby";
+}
+
+/** Returns whether an override by an admin lets a job through this closed gate. A freeze holds every job. */
+export function yieldsToOverride({ name, reason }: { readonly name: GateName; readonly reason: GateReason }): boolean {
+  return hasTrait(name, "canBeOverridden") && reason !== "frozen";
 }
 
 /** A gate's answer. */

@@ -1,21 +1,15 @@
 /** Finds a consumer's heartbeat keys, and checks whether one is alive. */
 import { Buffer } from "node:buffer";
-import { masters, type RedisClient } from "../redis/cluster.ts";
+import type { RedisClient } from "../redis/cluster.ts";
 import { redisErrorCode } from "../redis/errors.ts";
+import { scanNames } from "../redis/scan.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { CachedLookup, unlessAborted } from "../lifecycle/cached_lookup.ts";
+import { CachedLookup } from "../lifecycle/cached_lookup.ts";
 
 /** Shortest interval between scans of the key space; a scan costs Redis 80 ms at 200,000 keys (DESIGN §4). */
 const LOOK_EVERY_MS = 10_000;
-/** Most keys that one SCAN step examines; this takes Redis 0.2 ms. */
-const SCAN_COUNT = 500;
-/** After a reply with more bytes of names than this, the next step examines a quarter of the keys. A name may have 512 MB. */
-const LARGE_ANSWER_BYTES = 65_536;
 /** Longest pod name that is accepted after the prefix; Kubernetes and DNS allow 253 bytes. */
 const MAX_POD_BYTES = 253;
-/** SCAN steps in a row before a pause of {@link PAUSE_MS} for other clients. */
-const STEPS_IN_A_ROW = 10;
-const PAUSE_MS = 10;
 /** A scan ends after this many names: one live heartbeat is enough. */
 const MAX_NAMES = 64;
 
@@ -125,19 +119,9 @@ export async function findNames(
 ): Promise<string[]> {
   const names = new Set<string>();
   const maxBytes = Buffer.byteLength(prefix) + 1 + MAX_POD_BYTES;
-  for (const server of masters(redis)) {
-    let cursor = "0";
-    // Begin with one key: the length of the names is not known before the first reply.
-    for (let step = 1, count = 1; names.size < MAX_NAMES; step++) {
-      const scan = server.scanBuffer(cursor, "MATCH", `${escapeGlob(prefix)}:*`, "COUNT", count);
-      const [next, found] = await unlessAborted(scan, signal);
-      for (const name of found) if (name.length <= maxBytes) names.add(name.toString("latin1"));
-      const bytes = found.reduce((sum, name) => sum + name.length, 0);
-      count = bytes > LARGE_ANSWER_BYTES ? Math.max(1, count >> 2) : Math.min(SCAN_COUNT, count * 2);
-      cursor = String(next);
-      if (cursor === "0") break;
-      if (step % STEPS_IN_A_ROW === 0) await clock.sleep(PAUSE_MS, signal);
-    }
+  for await (const step of scanNames({ redis, clock, match: `${escapeGlob(prefix)}:*` }, signal)) {
+    for (const name of step.names) if (name.length <= maxBytes) names.add(name.toString("latin1"));
+    if (names.size >= MAX_NAMES) break;
   }
   return [...names].slice(0, MAX_NAMES);
 }

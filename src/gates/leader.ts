@@ -9,6 +9,8 @@ export interface LeadershipStatus {
   readonly role: Role;
   /** Name of the leader; empty if not known. */
   readonly holder: string;
+  /** Token of the leader; empty if not known. */
+  readonly token: string;
   /** Time left on the lease, in milliseconds. */
   readonly leftMs: number;
   /** Code of the failed Redis call that left the role unknown; empty if none failed. */

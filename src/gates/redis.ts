@@ -22,15 +22,17 @@ export function createRedisGate(
       const isReady = connections.isReady();
       const isBetween = !isReady && connections.lastErrorCode() === "";
       const refusal = isReady ? await trial.ask() : isBetween ? trial.last() : null;
-      if (refusal) {
+      // If the connection broke meanwhile, Redis has refused nothing.
+      const isLost = refusal?.code === "CONNECTION";
+      if (refusal && !isLost) {
         const detail = `Redis refuses to move messages: ${refusal.text}`;
         return { open: false, reason: toReason(refusal.code), detail, retryInMs: 500 };
       }
-      if (isReady) return { open: true, reason: "connected", detail: "Redis answers" };
+      if (isReady && !isLost) return { open: true, reason: "connected", detail: "Redis answers" };
       const code = connections.lastErrorCode(), failure = connections.lastFailure();
       return {
         open: false,
-        reason: code === "" ? "connecting" : toReason(code),
+        reason: isLost ? "connection" : code === "" ? "connecting" : toReason(code),
         detail: "Redis cannot be used at the address in REDIS_URL, REDIS_HOST, REDIS_SENTINELS or REDIS_CLUSTER_NODES" +
           (failure === "" ? "" : ` (${failure})`),
         retryInMs: 500,

@@ -1,6 +1,12 @@
 /** The definition of a source: its policy, and the settings of its gates. */
 import type { SourceEntry } from "../config/source_fields.ts";
-import type { MessageDisplay, SourcePolicy } from "../message/source_policy.ts";
+import type { ReplayWindow } from "../config/window.ts";
+import {
+  type BesideRecord,
+  DEFAULT_RECORD_HOURS,
+  type MessageDisplay,
+  type SourcePolicy,
+} from "../message/source_policy.ts";
 import { GATE_NAMES, type GateName, hasTrait } from "./gate.ts";
 
 /** Defines a source and the settings of its gates. Plain data: definitions with equal fields are equal. */
@@ -9,6 +15,8 @@ export interface SourceDefinition {
   readonly display: MessageDisplay;
   /** Its gates, in display order. */
   readonly gates: readonly GateName[];
+  /** Windows that the gate `window` goes by: those of all sources, then its own. */
+  readonly windows: readonly ReplayWindow[];
   /** Number of failures that make a message poison; `null`: `MAX_POISON_RETRIES` applies. */
   readonly maxReplays: number | null;
   /** Its pace in messages per second; `null`: `REMEDIATION_MAX_PER_SECOND` applies. */
@@ -54,13 +62,20 @@ export function fileMember({ policy }: SourceDefinition, member: keyof SourceEnt
 export function overridePolicy(policy: SourcePolicy, entry: SourceEntry): SourcePolicy {
   return {
     name: policy.name,
+    push: entry.push ?? policy.push,
     dlq: entry.dlq ?? policy.dlq,
     target: entry.target ?? policy.target,
     dead: entry.dead ?? policy.dead,
     counter: entry.counter === undefined ? policy.counter : entry.counter,
     cutOnReplay: entry.cutOnReplay ?? policy.cutOnReplay,
     required: entry.required ?? policy.required,
+    unwrap: (entry.unwrap === undefined ? policy.unwrap : entry.unwrap) ?? null,
+    ...(entry.record === "beside" ? { beside: besideRecord(entry) } : {}),
   };
+}
+
+function besideRecord({ recordId, recordFor = DEFAULT_RECORD_HOURS }: SourceEntry): BesideRecord {
+  return { idMember: recordId ?? null, keepMs: recordFor * 3_600_000 };
 }
 
 /** Returns the display with the members that the sources file overrides. */
@@ -78,12 +93,15 @@ export function declareSource(name: string, entry: SourceEntry): SourceDefinitio
   if (dlq === undefined || target === undefined || dead === undefined) {
     throw new TypeError(`source ${name} lacks a list`);
   }
-  const policy = overridePolicy({ name, dlq, target, dead, counter: null, cutOnReplay: [], required: [] }, entry);
+  const lists = { push: "LPUSH", dlq, target, dead } as const;
+  const policy = overridePolicy({ name, ...lists, counter: null, cutOnReplay: [], required: [] }, entry);
   const healthUrl = entry.healthUrl ?? "";
   const setup: SourceDefinition = {
     policy,
     display: overrideDisplay({ show: [], groupBy: [], secret: [] }, entry),
     gates: GATE_NAMES.filter((gate) => hasTrait(gate, "isOnEverySource") || (gate === "consumer" && healthUrl !== "")),
+    // `createSources` adds them, with those of all sources.
+    windows: [],
     maxReplays: entry.maxReplays ?? null,
     maxPerSecond: entry.maxPerSecond ?? 0,
     downstreamQueues: [target],

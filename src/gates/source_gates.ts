@@ -14,6 +14,7 @@ import { createLeaderGate, type LeaderGateDeps } from "./leader.ts";
 import { createBrakeGate } from "./brake.ts";
 import { createEnabledGate } from "./enabled.ts";
 import { createPauseGate } from "./pause.ts";
+import { createWindowGate } from "./window.ts";
 import { createJobGate } from "./job.ts";
 import { createRedisGate } from "./redis.ts";
 import type { RunningJob } from "../cycle/running_job.ts";
@@ -36,8 +37,10 @@ export interface SourceGatesDeps {
   readonly leadership: LeaderGateDeps;
   /** The depth gate's limit, and the name of the setting that decides it. */
   readonly depthLimit: () => { limit: number; decidedBy: string };
-  /** The source's latest snapshot, for the gate `pause`. */
+  /** The source's latest snapshot, for the gates `pause` and `window`. */
   readonly snapshot: Parameters<typeof createPauseGate>[0];
+  /** The windows in force. */
+  readonly windows: () => SourceDefinition["windows"];
   /** The source's last known state, for the gate `returns`. */
   readonly returns: Parameters<typeof createBrakeGate>[0];
   /** The source's job by the last read; `null`: none. */
@@ -70,6 +73,7 @@ export function createSourceGates(setup: SourceDefinition, deps: SourceGatesDeps
       createRedisGate(deps.link, deps.trial),
       createLeaderGate(deps.leadership),
       createPauseGate(deps.snapshot),
+      createWindowGate({ windows: deps.windows, snapshot: deps.snapshot }),
       createJobGate(deps.job),
       ...[consumer, depth, createBrakeGate(deps.returns)],
     ],

@@ -11,6 +11,7 @@ import type { GateStatus } from "../gates/board.ts";
 import type { DepthReading } from "../gates/depth.ts";
 import { gatesThatHold } from "../gates/holding.ts";
 import type { Role } from "../gates/leader.ts";
+import { type Recording, recordingOf } from "../gates/recording.ts";
 import { OutageLog } from "../lifecycle/outage_log.ts";
 import { PeriodicTask, type RunResult } from "../lifecycle/periodic_task.ts";
 import type { Log } from "../observability/log.ts";
@@ -74,34 +75,30 @@ export class HistoryRecorder extends PeriodicTask {
     await super.stop();
     const { totals, clock } = this.#deps,
       hasMore = Object.values(this.#countSince(totals())).some((count) => count > 0);
-    if (!hasMore || !this.#leads() || !this.#deps.isReady()) return;
+    if (!hasMore || this.#recording() !== "always" || !this.#deps.isReady()) return;
     const written = new AbortController();
     const writing = this.#write(this.#look(), 0).catch(() => {}).finally(() => written.abort());
     await Promise.race([writing, clock.sleep(LAST_MS, written.signal)]);
   }
 
   protected async run(): Promise<RunResult> {
-    const { isReady, gates } = this.#deps, leads = this.#leads();
+    const { isReady, gates } = this.#deps, recording = this.#recording();
     // Another instance may move messages meanwhile.
-    if (!leads) this.#seen = null;
-    if (!isReady() || gates().length === 0 || !(leads || this.#isSwitchedOff())) return "skipped";
+    if (recording !== "always") this.#seen = null;
+    if (!isReady() || gates().length === 0 || recording === "never") return "skipped";
     const { clock } = this.#deps, nowMs = clock.monotonicMs();
     const held = this.#look(), isDue = nowMs - this.#triedMs >= SAMPLE_MS;
     if (!isDue && (this.#hasFailed || !this.#isChange(held) || !this.#spendChange(nowMs))) return "skipped";
     this.#triedMs = nowMs;
-    return await this.#write(held, leads ? 0 : isDue ? AFTER_SAMPLE_MS : AFTER_CHANGE_MS);
+    return await this.#write(held, recording === "always" ? 0 : isDue ? AFTER_SAMPLE_MS : AFTER_CHANGE_MS);
   }
 
   protected intervalMs(): number {
     return LOOK_MS;
   }
 
-  #leads(): boolean {
-    return ["leader", "off"].includes(this.#deps.role());
-  }
-
-  #isSwitchedOff(): boolean {
-    return this.#deps.gates().some(({ name, reason }) => name === "enabled" && reason === "switched_off");
+  #recording(): Recording {
+    return recordingOf(this.#deps.role(), this.#deps.gates());
   }
 
   #look(): readonly HoldingGate[] {

@@ -2,6 +2,7 @@
 import { JOB_LISTS, JOB_VERBS, type JobList, type JobVerb } from "../cycle/running_job.ts";
 import { type GateName, hasTrait } from "../gates/gate.ts";
 import type { Selection, Watermark } from "../message/selection.ts";
+import { type Push, PUSHES } from "../message/source_policy.ts";
 
 /** The states of a job: planned → running ⇄ paused → done, cancelled or failed. A plan that is not started expires. */
 export const JOB_STATUSES = ["planned", "running", "paused", "done", "cancelled", "failed"] as const;
@@ -41,6 +42,8 @@ export interface Job {
   readonly status: JobStatus;
   readonly selection: Selection & { readonly list: JobList };
   readonly watermark: Watermark;
+  /** How the source's lists were pushed at the plan. A job that runs keeps to it. */
+  readonly push: Push;
   /** Messages that the plan picked. */
   readonly planned: number;
   /** The plan as it was shown, JSON of the verb's own. */
@@ -83,7 +86,7 @@ export function plannedFields(job: PlannedJob): Readonly<Record<string, string>>
 /** Every field of a job's hash. */
 export const JOB_HASH_FIELDS = [
   ...["verb", "list", "status", "selection", "depth", "newestBytes", "newestDigest", "planned", "plan", "plannedBy"],
-  ...["overrides", "undoes", "undoesVerb"],
+  ...["push", "overrides", "undoes", "undoesVerb"],
   ...["reason", "startedBy", "createdAtMs", "startedAtMs", "endedAtMs", "result"],
 ];
 
@@ -103,6 +106,8 @@ export function parseJob(id: string, fields: Readonly<Record<string, string | un
       newestBytes: number("newestBytes") ?? 0,
       newestDigest: fields.newestDigest ?? "",
     },
+    // The plan of an earlier version has none.
+    push: PUSHES.find((one) => one === fields.push) ?? "LPUSH",
     planned: number("planned") ?? 0,
     plan: parseJson(fields.plan),
     ...{ plannedBy: fields.plannedBy ?? "", reason: fields.reason ?? "", startedBy: fields.startedBy ?? "" },

@@ -32,10 +32,11 @@ export const MAX_JOBS = 100;
 const REMOVABLE: readonly JobStatus[] = ["planned", "done", "cancelled", "failed"];
 
 /**
- * The results of starting a job. All except `ok` changed nothing; `busy`: another job runs; `missing`: the plan, or what it has
- * staged, has expired; `started`: it is no longer planned; `wrong_type`: a key has the wrong type.
+ * The results of starting a job. All except `ok` changed nothing; `busy`: another job runs; `drill`: a drill runs; `missing`: the plan, or what it has
+ * staged, has expired; `started`: it is no longer planned; `turned`: the source's lists were pushed at the other side when it was planned;
+ * `wrong_type`: a key has the wrong type.
  */
-export const START_RESULTS = ["ok", "busy", "missing", "started", "wrong_type"] as const;
+export const START_RESULTS = ["ok", "busy", "drill", "missing", "started", "turned", "wrong_type"] as const;
 /** One of {@link START_RESULTS}. */
 export type StartResult = (typeof START_RESULTS)[number];
 
@@ -56,7 +57,7 @@ export class JobStore {
     this.#policy = policy;
     this.#createId = createId;
     this.#plan = loadScript(redis, { name: "planJob", keys: 2, lua: planJob });
-    this.#start = loadScript(redis, { name: "startJob", keys: 5, lua: startJob });
+    this.#start = loadScript(redis, { name: "startJob", keys: 5, lua: startJob, push: policy.push });
     this.#ask = loadScript(redis, { name: "askJob", keys: 2, lua: askJob });
   }
 
@@ -65,7 +66,9 @@ export class JobStore {
     const bounds = { messages: 1, bytes: 1, messageBytes: maxMessageBytes };
     // The DLQ goes on in its shelf while another job sweeps it.
     const lists = list === "dlq" ? [this.#policy.dlq, shelfKey(this.#policy.dlq)] : [this.#policy.dead];
-    const { depth, messages: [newest] } = await createNewestReader(this.#redis, lists)(bounds);
+    const { depth, messages: [newest] } = await createNewestReader(this.#redis, { lists, push: this.#policy.push })(
+      bounds,
+    );
     return { depth, newestBytes: newest?.length ?? 0, newestDigest: newest ? sha1([newest]) : "" };
   }
 
@@ -76,8 +79,8 @@ export class JobStore {
   async plan(job: PlannedJob, id: string = this.#createId()): Promise<string> {
     const ids = job.selection.ids?.length ?? 0;
     if (ids > MAX_SELECTED_IDS) throw new RangeError(`Cannot plan a job of ${ids} ids: at most ${MAX_SELECTED_IDS}`);
-    const { dlq } = this.#policy;
-    const fields = Object.entries(plannedFields(job)).flat();
+    const { dlq, push } = this.#policy;
+    const fields = Object.entries({ ...plannedFields(job), push }).flat();
     await this.#plan(jobKey(dlq, id), jobsKey(dlq), id, PLAN_EXPIRES_MS, ...fields);
     await this.prune();
     return id;
@@ -114,6 +117,8 @@ export class JobStore {
   async start(id: string, { by }: { by: string }): Promise<StartResult> {
     const { dlq } = this.#policy, job = await this.get(id);
     if (job === null) return "missing";
+    // What it would take was counted from the other end.
+    if (job.status === "planned" && job.push !== this.#policy.push) return "turned";
     const list = this.#keyOf(job.selection.list);
     const keys = [stateKey(dlq), jobKey(dlq, id), list, claimKey(list), jobListKey(dlq, id)];
     const reply = await this.#start(...keys, id, by, CLAIM_EXPIRES_MS);

@@ -4,6 +4,7 @@ import type { Chunk } from "../cycle/chunk.ts";
 import type { Watermark } from "../message/selection.ts";
 import { sha1 } from "../redis/sample.ts";
 import type { Sweep } from "../redis/sweep_store.ts";
+import type { Picker } from "./picker.ts";
 
 /**
  * The newest message of the plan is looked for only if at most this many messages are left by their count: before that, an equal
@@ -25,8 +26,8 @@ export function findWatermark(messages: readonly Buffer[], { newestBytes, newest
  * chunk; 0: not there.
  */
 export function planSweep(
-  { messages, oversize }: Pick<Chunk, "messages" | "oversize">,
-  { left, endsAt, picks }: { left: number; endsAt: number; picks: (message: Buffer) => boolean },
+  { messages, oversize, records }: Pick<Chunk, "messages" | "oversize" | "records">,
+  { left, endsAt, picks }: { left: number; endsAt: number; picks: Picker },
 ): SweepPlan {
   if (oversize && left > 0) {
     return { count: 1, digest: oversize.digest, isOversize: true, picks: [], left: left - 1 };
@@ -37,7 +38,7 @@ export function planSweep(
     count,
     digest: oldest && newest ? sha1([oldest, newest]) : "",
     isOversize: false,
-    picks: chunk.flatMap((message, i) => picks(message) ? [{ place: i + 1, digest: sha1([message]) }] : []),
+    picks: chunk.flatMap((message, i) => picks(message, records) ? [{ place: i + 1, digest: sha1([message]) }] : []),
     left: endsAt > 0 || count === 0 ? 0 : left - count,
   };
 }

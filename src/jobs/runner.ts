@@ -60,12 +60,12 @@ export type JobReplay = Pick<
 /** The dependencies of a {@link JobRunner}. */
 export interface JobRunnerDeps {
   readonly jobs: Pick<JobStore, "get" | "request">;
-  /** Opens the job's connection and stores. The runner releases them. */
-  readonly open: (job: RunningJob, trashOf: string | null) => JobStores;
+  /** Opens the job's connection and stores. The runner releases them. `policy`: the source's, pushed as at the job's plan. */
+  readonly open: (job: RunningJob, parts: { policy: SourcePolicy; trashOf: string | null }) => JobStores;
   /** Creates the replay that drains the job's own list. `isOverridden`: whether a gate does not hold it now. */
   readonly createReplay: (
     job: RunningJob,
-    parts: { stores: JobStores; isOverridden: (gate: GateName) => boolean },
+    parts: { policy: SourcePolicy; stores: JobStores; isOverridden: (gate: GateName) => boolean },
   ) => JobReplay;
   readonly createPicker: CreatePicker;
   /** Bounds the messages that all sources hold. */
@@ -156,6 +156,11 @@ export class JobRunner {
     return this.#work?.replay.lastProgressMs() ?? 0;
   }
 
+  /** Whether the reply to a move was lost and nobody has looked yet whether it ran. */
+  hasUnsettled(): boolean {
+    return this.#unsettled !== null || (this.#work?.replay.hasUnsettled() ?? false);
+  }
+
   /** Takes a turn of the running job. @returns `null` if there is none. Rejects only with a bug. */
   async runOnce({ signal }: Pick<TurnOptions, "signal">): Promise<TurnOutcome | null> {
     try {
@@ -189,7 +194,8 @@ export class JobRunner {
     if (this.#work?.id !== job.id) this.close();
     if (job.isPaused) return this.#outcome({ by: "job", nextInMs: LOOK_MS });
     const { closed } = await this.#deps.gates.ask();
-    const held = closed.find(({ name }) => hasTrait(name, "isOnEverySource") && hasTrait(name, "blocksStart"));
+    // The others hold what goes to the target; the replay of the job's own list asks them.
+    const held = closed.find(({ name }) => hasTrait(name, "holdsEveryMove"));
     if (held) return this.#outcome(heldBy(held));
     if (!job.isPhaseKnown) return this.#outcome(await this.#cancel(job));
     const work = this.#work ??= await this.#begin(job);
@@ -213,12 +219,14 @@ export class JobRunner {
   async #begin(running: RunningJob): Promise<Work> {
     const { jobs, open, createReplay, log, clock } = this.#deps, { id, verb, by, planned, phase } = running;
     const job = await jobs.get(id);
-    const stores = open(running, trashOf(job));
+    // If the source is turned round while its job runs, what the sweep has passed still goes back where it came from.
+    const policy = { ...this.#policy, push: job?.push ?? this.#policy.push };
+    const stores = open(running, { policy, trashOf: trashOf(job) });
     log.info("job", `Remediation: job ${id} of ${by} (${verb}, ${planned} messages): ${phase}`, {
       ...{ source: this.#policy.name, job: id, verb, by, phase, planned },
     });
     const isOverridden = (gate: GateName) => job !== null && overriddenGates(job, clock.nowMs()).includes(gate);
-    const replay = createReplay(running, { stores, isOverridden });
+    const replay = createReplay(running, { policy, stores, isOverridden });
     return { id, stores, replay, job, picks: this.#pickerOf(job), hasBegun: false };
   }
 
@@ -380,7 +388,7 @@ export class JobRunner {
       const plan = buryChunk(chunk, { ...context, failedAt: toIso(clock.nowMs()), by: job.by, job: job.id });
       const move = this.#createMove(record.sequence, nowMs + clock.monotonicMs() - readAtMs);
       const { moves, messages, oversize, endsCycle, spent, firsts } = plan;
-      const fields = jobFields(running, { replayed: 0, dead: moves.length });
+      const fields = jobFields(running, { replayed: 0, dead: plan.deaths.length });
       const isLast = signal.aborted || clock.monotonicMs() >= endsAtMs;
       const commit = {
         ...move,
@@ -393,16 +401,19 @@ export class JobRunner {
         spent,
         firsts,
         fields,
+        drill: plan.drill?.to ?? null,
+        recordChanges: plan.recordChanges,
         note: noteOf(plan),
       };
       const burying = drain.commitAndRead(commit, isLast ? null : bounds);
-      const { result, next } = await this.#answered(burying, {
+      const { result, next, records = null } = await this.#answered(burying, {
         resolve: () => drain.resolveLostCommit(move.id),
         ran: () => account.moved(plan),
       });
       account.commit(result);
       if (!this.#hasMoved(result)) return AGAIN;
       account.moved(plan);
+      if (records !== null) account.recordsKept(records);
       chunk = await next;
       if (isLast) return GO_ON;
     }

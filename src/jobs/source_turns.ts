@@ -33,6 +33,11 @@ export class SourceTurns implements Turns {
     return hasOpened || (!this.#isJob && this.#replay.lastSnapshot()?.record.job != null);
   }
 
+  /** Whether the reply to a commit was lost and nobody has looked yet whether it ran. */
+  hasUnsettled(): boolean {
+    return this.#replay.hasUnsettled() || this.#jobs.hasUnsettled();
+  }
+
   lastProgressMs(): number {
     return Math.max(this.#replay.lastProgressMs(), this.#jobs.lastProgressMs());
   }

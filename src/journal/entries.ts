@@ -41,16 +41,28 @@ const MEMBERS = {
   /** A change of the configuration at run time. */
   config: {
     ...WHO,
-    ...{ origin: oneOf("dynamic_key", "sources_file"), result: oneOf("applied", "rejected"), detail: text },
+    ...{
+      origin: oneOf("dynamic_key", "sources_file", "notify_file"),
+      result: oneOf("applied", "rejected"),
+      detail: text,
+    },
   },
   service: { ...WHO, event: oneOf("started", "stopped"), version: text },
   leader: { ...WHO, source: text, event: oneOf("gained", "lost") },
   /** A job's change of state. */
   job: { ...WHO, source: text, job: text, actor: text, verb: text, state: text, detail: text },
+  /** The end of a drill, with its report in words. */
+  drill: { ...WHO, source: text, drill: text, actor: text, state: text, detail: text },
   /** `incident`: an id that all entries of one incident share. */
   incident: {
     ...WHO,
-    ...{ incident: text, event: oneOf("began", "updated", "ended"), source: textOrNull, reason: text, detail: text },
+    ...{
+      incident: text,
+      event: oneOf("began", "updated", "ended"),
+      source: textOrNull,
+      reason: text,
+      detail: text,
+    },
   },
 } satisfies Record<string, Record<string, Read<unknown>>>;
 
@@ -125,6 +137,12 @@ export function parseEntry(json: string): Entry | InvalidEntry {
   return { kind, ...Object.fromEntries(members) } as unknown as Entry;
 }
 
+const ORIGIN_WORDS: Readonly<Record<EntryOf<"config">["origin"], string>> = {
+  dynamic_key: "Dynamic key",
+  sources_file: "Sources file",
+  notify_file: "Notify file",
+};
+
 /** Describes an entry in one sentence. */
 export function describeEntry(entry: Entry | InvalidEntry): string {
   switch (entry.kind) {
@@ -138,7 +156,7 @@ export function describeEntry(entry: Entry | InvalidEntry): string {
         entry.source === null ? "" : ` on ${entry.source}`
       }: ${entry.result}`;
     case "config":
-      return `${entry.origin === "dynamic_key" ? "Dynamic key" : "Sources file"} ${entry.result}: ${entry.detail}`;
+      return `${ORIGIN_WORDS[entry.origin]} ${entry.result}: ${entry.detail}`;
     case "service":
       return `Version ${entry.version} ${entry.event} on ${entry.instance}`;
     case "leader":
@@ -147,6 +165,8 @@ export function describeEntry(entry: Entry | InvalidEntry): string {
       return `Job ${entry.job} (${entry.verb}) of ${entry.actor} is ${entry.state}${
         entry.detail && `: ${entry.detail}`
       }`;
+    case "drill":
+      return `Drill ${entry.drill} of ${entry.actor} is over (${entry.state}): ${entry.detail}`;
     case "incident":
       return `Incident ${entry.event}: ${entry.detail}`;
     case "invalid":

@@ -12,11 +12,20 @@ export interface StampContext {
   readonly evidence: number | null;
   /** Name of the source that has the list. */
   readonly source: string;
+  /** Whether stamps are recorded beside the messages; default: they are inside. */
+  readonly isRecorded?: boolean;
 }
 
 /** Returns one sentence: failures, sheds, the last replay, and how far the message is from being poison. */
-export function explainStamp(stamp: FoundStamp | null, { failures, limit, evidence, source }: StampContext): string {
-  if (stamp === null) return "Has no stamp: this service has never replayed it.";
+export function explainStamp(
+  stamp: FoundStamp | null,
+  { failures, limit, evidence, source, isRecorded = false }: StampContext,
+): string {
+  if (stamp === null) {
+    return isRecorded
+      ? "Has no record: this service has not replayed it lately."
+      : "Has no stamp: this service has never replayed it.";
+  }
   const counts = [failures === 0 ? "has not failed" : `failed ${times(failures)}`];
   if (stamp.sheds > 0) counts.push(`shed ${times(stamp.sheds)}`);
   const parts = [counts.join(", "), replayText(stamp, source)];

@@ -10,8 +10,9 @@
  * `tests/property/find_property_test.ts` compares it with masking every text.
  */
 import { maskText } from "./group.ts";
-import { findMember, type JsonObject } from "./json_object.ts";
+import { findIn, type Letter } from "./letter.ts";
 import type { Mask } from "./mask.ts";
+import { type MemberRef, memberRef } from "./member_path.ts";
 import { readMember } from "./member_value.ts";
 
 /** Longer texts are not remembered, in bytes of JSON. */
@@ -34,41 +35,41 @@ interface Remembered {
 
 /** Computes the texts of a source's messages. For one walk over a list: it keeps up to 4 MiB. */
 export class GroupTexts {
-  readonly #groupBy: readonly string[];
+  readonly #groupBy: readonly MemberRef[];
   readonly #mask: Mask;
   readonly #remembered: (Remembered | undefined)[] = Array.from({ length: SLOTS });
   readonly #key = new Uint8Array(MAX_KEY_BYTES);
   #keyBytes = 0;
   #hash = 0;
 
-  /** `groupBy`: names of the members that make up the text. */
+  /** `groupBy`: paths of the members that make up the text. */
   constructor(groupBy: readonly string[], mask: Mask) {
-    this.#groupBy = groupBy;
+    this.#groupBy = groupBy.map(memberRef);
     this.#mask = mask;
   }
 
   /** Returns the members of the message that its source groups by, without secrets, masked. */
-  of(message: JsonObject): string {
-    if (!this.#readKey(message)) return maskText(this.#read(message));
+  of(letter: Letter): string {
+    if (!this.#readKey(letter)) return maskText(this.#read(letter));
     const hash = this.#hash, slot = hash & (SLOTS - 1), known = this.#remembered[slot];
     if (known !== undefined && known.hash === hash && this.#isKey(known.key)) return known.text;
-    const read = this.#read(message), text = maskText(read);
+    const read = this.#read(letter), text = maskText(read);
     if (!this.#mask.dependsOnDigits(read) && !this.#hasEscape()) {
       this.#remembered[slot] = { hash, key: this.#key.slice(0, this.#keyBytes), text };
     }
     return text;
   }
 
-  #read(message: JsonObject): string {
-    return this.#groupBy.map((name) => readMember(message, name, this.#mask) ?? "").join(" ").trim();
+  #read(letter: Letter): string {
+    return this.#groupBy.map((ref) => readMember(letter, ref, this.#mask) ?? "").join(" ").trim();
   }
 
   /** Returns whether the text may be remembered. */
-  #readKey(message: JsonObject): boolean {
+  #readKey(letter: Letter): boolean {
     const key = this.#key;
     let length = 0, hash = HASH_START;
-    for (const name of this.#groupBy) {
-      const member = findMember(message, name);
+    for (const ref of this.#groupBy) {
+      const member = findIn(letter, ref);
       if (member === null) {
         if (length === MAX_KEY_BYTES) return false;
         hash = Math.imul(hash ^ ABSENT, HASH_PRIME);

@@ -99,6 +99,8 @@ export class Members implements Iterable<JsonMember> {
   #fewUsed = 0;
   #many = NONE;
   #packed = 0;
+  /** The objects that were looked into, by place. Few messages have one. */
+  #objects: Map<number, JsonObject | null> | null = null;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
@@ -135,6 +137,15 @@ export class Members implements Iterable<JsonMember> {
       if ((found === mark || found === UNMARKED) && isNamed(this.#member(place), name)) return place;
     }
     return -1;
+  }
+
+  /** Returns the value of the member at a place if it is an object, else null. Scanned once, however many paths lead into it. */
+  objectAt(place: number): JsonObject | null {
+    const objects = this.#objects ??= new Map(), known = objects.get(place);
+    if (known !== undefined) return known;
+    const found = objectOf(this.#member(place));
+    objects.set(place, found);
+    return found;
   }
 
   *[Symbol.iterator](): Generator<JsonMember> {
@@ -196,7 +207,7 @@ function decodeKey({ bytes, keyStart, keyEnd }: JsonMember): string {
 }
 
 /** The UTF-16 unit of the escape at `at`. */
-function escapedUnit(bytes: Uint8Array, at: number): number {
+export function escapedUnit(bytes: Uint8Array, at: number): number {
   const letter = bytes[at + 1]!;
   if (letter !== LOWER_U) return SHORT_ESCAPES[String.fromCharCode(letter)] ?? letter;
   let unit = 0;

@@ -1,13 +1,26 @@
 /** One message as people and queries see it. Computed when it is asked for, because most queries look at few members. Pure. */
+import { type StandingMark, stoodThere } from "../cycle/standing.ts";
 import { eventTimeIn } from "./preview.ts";
 import { GroupTexts } from "./group_texts.ts";
 import { findMember, type JsonObject, objectOf, stringOf } from "./json_object.ts";
+import { type Letter, openLetter, openReplayed } from "./letter.ts";
 import { Mask } from "./mask.ts";
+import type { MemberPath, MemberRef } from "./member_path.ts";
 import { type MemberValue, readMember } from "./member_value.ts";
+import { pathsOf } from "./policy_paths.ts";
 import { type ReadableMessage, readMessage, type UnreadableMessage } from "./read_message.ts";
 import { findStamp, type FoundStamp } from "./stamp.ts";
+import { findReplayStamp, liveRecord, type RecordedStamp } from "./stamp_record.ts";
 import { fold, hasInOrder } from "./text_search.ts";
-import { DEAD_REASONS, type MessageDisplay, REMEDIATION_MEMBER, SHED_MEMBER } from "./source_policy.ts";
+import {
+  DEAD_REASONS,
+  type ListName,
+  type MessageDisplay,
+  REMEDIATION_MEMBER,
+  SHED_MEMBER,
+  type SourcePolicy,
+  takesAnyBytes,
+} from "./source_policy.ts";
 
 /** What lists, queries and groups need of one message. */
 export interface MessageView {
@@ -38,8 +51,8 @@ export interface MessageView {
   readonly text: string;
   /** Whether {@link text} has each of these folded pieces behind the one before, in any case. */
   holds(pieces: readonly string[]): boolean;
-  /** The last top-level member with that name. Its secrets are hidden. */
-  member(name: string): MemberValue;
+  /** A member, by its path from the whole message. Its secrets are hidden. */
+  member(ref: MemberRef): MemberValue;
 }
 
 /** A message where it was read. */
@@ -48,26 +61,42 @@ export interface PlacedMessage {
   readonly place: number;
   readonly bytes: Uint8Array | null;
   readonly length: number;
+  /** Its recorded stamp; `null`: it has none. Absent: its stamp, if any, is inside of it. */
+  readonly recorded?: RecordedStamp | null | undefined;
 }
 
 /** What the views of a list depend on beside the messages. */
 export interface ViewContext {
   readonly source: string;
-  /** Whether the messages are in the DLQ: a stamp there shows one more return. */
-  readonly isInDlq: boolean;
+  /** Where the messages are: a stamp in the DLQ shows one more return; in the target, the inner messages lie alone. */
+  readonly list: ListName;
+  /** What the messages are; default: JSON objects with their stamps inside, not wrapped. */
+  readonly policy?: Partial<Pick<SourcePolicy, "beside" | "required" | "unwrap">>;
   readonly display: Pick<MessageDisplay, "groupBy" | "secret">;
   readonly nowMs: number;
+  /** Which messages stood in the DLQ when a cycle began; default: not known. */
+  readonly standing?: readonly StandingMark[];
 }
 
 /** Returns a function that views messages. It remembers texts of groups ({@link GroupTexts}), so keep it for one walk only. */
 export function createViewer(
-  { display: { groupBy, secret }, ...context }: ViewContext,
+  { display: { groupBy, secret }, policy = {}, ...context }: ViewContext,
 ): (message: PlacedMessage) => MessageView {
-  const mask = new Mask(secret), shared = { ...context, mask, groupTexts: new GroupTexts(groupBy, mask) };
+  const mask = new Mask(secret), groupTexts = new GroupTexts(groupBy, mask);
+  const { list } = context, { unwrap } = pathsOf(policy);
+  const shared = {
+    ...{ ...context, mask, groupTexts, unwrap },
+    // A burial encloses what is no object.
+    takesAnyBytes: list !== "dead" && takesAnyBytes(list === "target" ? { ...policy, unwrap: null } : policy),
+  };
   return (message) => new LazyView(message, shared);
 }
 
-interface Shared extends Omit<ViewContext, "display"> {
+interface Shared extends Omit<ViewContext, "display" | "policy"> {
+  /** The path of the inner messages; `null`: they are not wrapped. */
+  readonly unwrap: MemberPath | null;
+  /** Whether bytes that are no JSON object have nothing wrong. */
+  readonly takesAnyBytes: boolean;
   readonly mask: Mask;
   readonly groupTexts: GroupTexts;
 }
@@ -76,6 +105,7 @@ class LazyView implements MessageView {
   readonly #message: PlacedMessage;
   readonly #context: Shared;
   #read: ReadableMessage | UnreadableMessage | null = null;
+  #opened: Letter | null | undefined;
   #text: string | null = null;
   #folded: string | null = null;
   #foldedRaw: string | null = null;
@@ -109,7 +139,7 @@ class LazyView implements MessageView {
   get reason(): string | null {
     if (this.bytes === null) return "oversize";
     const read = this.#reading();
-    if (!read.readable) return read.reason;
+    if (!read.readable) return this.#context.takesAnyBytes ? null : read.reason;
     const reason = deathMember(read, "reason");
     if (reason !== null) return KNOWN_REASONS.has(reason) ? reason : "other";
     return findMember(read, SHED_MEMBER) === null ? null : "shed";
@@ -118,25 +148,29 @@ class LazyView implements MessageView {
   get failures(): number {
     const { stamp } = this;
     if (stamp === null) return 0;
-    const isReturned = this.#context.isInDlq && stamp.source === this.source && this.reason !== "shed";
+    const isReturned = this.#context.list === "dlq" && stamp.source === this.source && this.reason !== "shed" &&
+      !this.#isCopy();
     return stamp.failures + (isReturned ? 1 : 0);
   }
 
   get ageMs(): number | null {
-    const object = this.#object(), { nowMs } = this.#context;
-    const atMs = object === null ? undefined : eventTimeIn(object, nowMs);
+    const letter = this.#letter(), { nowMs } = this.#context;
+    const atMs = letter === null ? undefined : eventTimeIn(letter, nowMs);
     return atMs === undefined ? null : Math.max(0, nowMs - atMs);
   }
 
   get groupText(): string {
-    const object = this.#object();
-    return object === null ? "" : this.#context.groupTexts.of(object);
+    const letter = this.#letter();
+    return letter === null ? "" : this.#context.groupTexts.of(letter);
   }
 
   get stamp(): FoundStamp | null {
     if (this.#stamp === undefined) {
-      const object = this.#object();
-      this.#stamp = object === null ? null : findStamp(object);
+      const letter = this.#letter();
+      // A burial stamps the whole message.
+      this.#stamp = this.#context.list === "dead"
+        ? letter && findStamp(letter.whole)
+        : findReplayStamp(letter, liveRecord(this.#message.recorded));
     }
     return this.#stamp;
   }
@@ -161,9 +195,15 @@ class LazyView implements MessageView {
     return hasInOrder(raw, pieces) || WRITTEN_ANEW.test(raw);
   }
 
-  member(name: string): MemberValue {
-    const object = this.#object();
-    return object === null ? undefined : readMember(object, name, this.#context.mask);
+  member(ref: MemberRef): MemberValue {
+    const letter = this.#letter();
+    return letter === null ? undefined : readMember(letter, ref, this.#context.mask);
+  }
+
+  /** Whether it only shares its record with a message that was replayed. */
+  #isCopy(): boolean {
+    const { recorded, place } = this.#message, { standing = [] } = this.#context;
+    return recorded != null && stoodThere(standing, { cycle: recorded.firstCycle, place });
   }
 
   #reading(): ReadableMessage | UnreadableMessage {
@@ -174,6 +214,14 @@ class LazyView implements MessageView {
     if (this.bytes === null) return null;
     const read = this.#reading();
     return read.readable ? read : null;
+  }
+
+  #letter(): Letter | null {
+    if (this.#opened === undefined) {
+      const object = this.#object(), { list, unwrap } = this.#context;
+      this.#opened = object && (list === "target" ? openReplayed : openLetter)(object, unwrap);
+    }
+    return this.#opened;
   }
 }
 

@@ -1,5 +1,7 @@
 /** The parts of a message that may be shown: a redacted preview, its correlation id and its time. Never its text or a key. */
-import { findMember, type JsonMember, type JsonObject, numberOf, stringOf } from "./json_object.ts";
+import { findMember, type JsonMember, numberOf, stringOf } from "./json_object.ts";
+import { type Letter, openLetter } from "./letter.ts";
+import type { MemberPath } from "./member_path.ts";
 import { MAX_TIME_CHARACTERS, parseEventTime } from "./event_time.ts";
 import { readMessage } from "./read_message.ts";
 import { FAILED_AT_MEMBER } from "./source_policy.ts";
@@ -17,44 +19,56 @@ const SHOWN_MEMBERS = [CORRELATION_ID, "hostname", "severity", "source", "timest
 /**
  * Describes a message in one line for DEBUG logs, in at most {@link MAX_PREVIEW_CHARACTERS} characters: its length, and the
  * first characters of some top-level members (an allow-list). An unreadable message shows its length and the reason.
- * Objects and arrays are never shown.
+ * Objects and arrays are never shown. `unwrap`: the path of the inner message, whose members come before those of the whole one.
  */
-export function previewMessage(bytes: Uint8Array): string {
+export function previewMessage(bytes: Uint8Array, unwrap: MemberPath | null = null): string {
   const message = readMessage(bytes);
-  const shown = message.readable ? SHOWN_MEMBERS.flatMap((name) => previewMember(message, name)) : [message.reason];
+  const shown = message.readable ? previewLetter(openLetter(message, unwrap)) : [message.reason];
   return shorten([`${bytes.length} bytes`, ...shown].join(" "), MAX_PREVIEW_CHARACTERS);
 }
 
+function previewLetter(letter: Letter): string[] {
+  return SHOWN_MEMBERS.flatMap((name) => {
+    const member = findOwn(letter, name);
+    return member === null ? [] : [`${name}=${previewValue(member)}`];
+  });
+}
+
 /** Returns the message's `_correlation_id` if it is a string of at most 128 characters, else undefined. */
-export function correlationIdOf(bytes: Uint8Array): string | undefined {
+export function correlationIdOf(bytes: Uint8Array, unwrap: MemberPath | null = null): string | undefined {
   const message = readMessage(bytes);
-  return message.readable ? shortStringIn(message, { name: CORRELATION_ID, max: MAX_ID_CHARACTERS }) : undefined;
+  if (!message.readable) return undefined;
+  return shortStringIn(openLetter(message, unwrap), { name: CORRELATION_ID, max: MAX_ID_CHARACTERS });
 }
 
 /**
  * Returns the event's own time in milliseconds since the epoch: `timestamp`, or else `failed_at`; undefined if neither is a time
  * (`parseEventTime`). Any producer may write these members, so use the time for display only.
  */
-export function eventTimeOf(bytes: Uint8Array, nowMs: number): number | undefined {
+export function eventTimeOf(
+  bytes: Uint8Array,
+  nowMs: number,
+  { unwrap = null }: { unwrap?: MemberPath | null } = {},
+): number | undefined {
   const message = readMessage(bytes);
-  return message.readable ? eventTimeIn(message, nowMs) : undefined;
+  return message.readable ? eventTimeIn(openLetter(message, unwrap), nowMs) : undefined;
 }
 
 /** Returns the same as {@link eventTimeOf} for a message that has been read. */
-export function eventTimeIn(message: JsonObject, nowMs: number): number | undefined {
-  return instantIn(message, "timestamp", nowMs) ?? instantIn(message, FAILED_AT_MEMBER, nowMs);
+export function eventTimeIn(letter: Letter, nowMs: number): number | undefined {
+  return instantIn(letter, "timestamp", nowMs) ?? instantIn(letter, FAILED_AT_MEMBER, nowMs);
 }
 
-function instantIn(message: JsonObject, name: string, nowMs: number): number | undefined {
-  const member = findMember(message, name);
+function instantIn(letter: Letter, name: string, nowMs: number): number | undefined {
+  const member = findOwn(letter, name);
   if (member === null || isLongerThan(member, MAX_TIME_CHARACTERS)) return undefined;
   const value = stringOf(member) ?? numberOf(member);
   return value === null ? undefined : parseEventTime(value, nowMs);
 }
 
 /** The string under that name, if it has at most `max` characters. A huge one is not decoded. */
-function shortStringIn(message: JsonObject, { name, max }: { name: string; max: number }): string | undefined {
-  const member = findMember(message, name);
+function shortStringIn(letter: Letter, { name, max }: { name: string; max: number }): string | undefined {
+  const member = findOwn(letter, name);
   if (member === null || isLongerThan(member, max)) return undefined;
   const text = stringOf(member);
   return text !== null && text.length <= max ? text : undefined;
@@ -65,9 +79,10 @@ function isLongerThan({ valueStart, valueEnd }: JsonMember, characters: number):
   return valueEnd - valueStart > characters * MAX_ESCAPE_BYTES + 2;
 }
 
-function previewMember(message: JsonObject, name: string): string[] {
-  const member = findMember(message, name);
-  return member === null ? [] : [`${name}=${previewValue(member)}`];
+/** The event's own member, or else that of the envelope. */
+function findOwn({ whole, inner }: Letter, name: string): JsonMember | null {
+  const own = inner && findMember(inner, name);
+  return own === null && inner !== whole ? findMember(whole, name) : own;
 }
 
 /** The start of the value's JSON text, in which quotes and control characters are already escaped. */

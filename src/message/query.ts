@@ -1,14 +1,15 @@
 /**
  * The query language of search, selections and jobs: which messages match. One language in API, CLI and console. Pure.
  *
- * 1. Fields: `id group reason age size failures host severity source`, and any top-level member by its name. A name in quotes is
- *    always a member: `"age":7`.
+ * 1. Fields: `id group reason age size failures host severity source`, and any member by its path: `headers.retries:>3`. A name in quotes
+ *    is always a top-level member: `"age":7`, `"a.b":7`.
  * 2. A value must equal the whole field, ignoring case; `*` matches any characters. A text without a field must occur in the
  *    masked text of the message, so that no search finds a secret.
  * 3. No regular expressions: evaluation is linear in the length of the message.
  */
 import { parseEventTime } from "./event_time.ts";
 import { groupId } from "./group.ts";
+import { formatMemberPath, type MemberRef, toRef } from "./member_path.ts";
 import type { MessageView } from "./message_view.ts";
 import { fold, hasInOrder } from "./text_search.ts";
 import {
@@ -47,7 +48,7 @@ export interface RejectedQuery {
   readonly problems: readonly QueryProblem[];
 }
 
-/** Fields with a meaning of their own. Other names are top-level members. */
+/** Fields with a meaning of their own. Other names are members. */
 export const QUERY_FIELDS = [
   ...["id", "group", "reason", "age", "size", "failures"],
   ...["host", "severity", "source"],
@@ -138,10 +139,10 @@ class Compiler {
   #term(term: QueryTerm): Matches {
     const { field, operand } = term;
     if (field === null) return this.#text(operand);
-    this.fields.add(field.name);
-    const measure = field.quoted ? undefined : ownOf(MEASURES, field.name);
+    this.fields.add(formatMemberPath(field.path));
+    const name = ownName(field), measure = ownOf(MEASURES, name);
     if (measure !== undefined) return this.#measured(term, measure);
-    const read = readerOf(field);
+    const read = ownOf(TEXTS, name) ?? readerOf(toRef(field.path));
     if (operand.kind === "is") {
       const isMatch = matchWhole(operand.pattern);
       return (subject) => {
@@ -149,10 +150,10 @@ class Compiler {
         return text !== null && text !== undefined && isMatch(text);
       };
     }
-    if (!field.quoted && Object.hasOwn(TEXTS, field.name)) {
-      return this.#refuse(term, `a text after ${field.name}:; only numbers and times can be compared`);
+    if (Object.hasOwn(TEXTS, name)) {
+      return this.#refuse(term, `a text after ${name}:; only numbers and times can be compared`);
     }
-    return this.#compared(term, field.name);
+    return this.#compared(term, toRef(field.path));
   }
 
   /** A text anywhere in the message. */
@@ -169,7 +170,7 @@ class Compiler {
       // `age:*`: it has one.
       if (isAnything(operand.pattern)) return (subject) => read(subject) !== null;
       const value = operand.pattern.length === 1 ? parse(text!) : undefined;
-      if (value === undefined) return this.#refuse(term, `${wanted}, as in ${field!.name}:>…`);
+      if (value === undefined) return this.#refuse(term, `${wanted}, as in ${ownName(field!)}:>…`);
       return (subject) => read(subject) === value;
     }
     const test = testOf(operand, parse);
@@ -181,19 +182,19 @@ class Compiler {
   }
 
   /** A member against numbers or times. */
-  #compared(term: QueryTerm, name: string): Matches {
+  #compared(term: QueryTerm, ref: MemberRef): Matches {
     const operand = term.operand as Exclude<Operand, { kind: "is" }>;
     const asNumber = testOf(operand, parseNumber);
     if (asNumber !== undefined) {
       return (subject) => {
-        const value = toNumber(subject.member(name));
+        const value = toNumber(subject.member(ref));
         return value !== undefined && asNumber(value);
       };
     }
     const asTime = testOf(operand, parseTime);
     if (asTime === undefined) return this.#refuse(term, "a number, or a time such as 2026-11-29T20:00:00Z");
     return (subject) => {
-      const value = toTime(subject.member(name));
+      const value = toTime(subject.member(ref));
       return value !== undefined && asTime(value);
     };
   }
@@ -209,9 +210,13 @@ function ownOf<Value>(table: Readonly<Record<string, Value>>, name: string): Val
   return Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
-function readerOf({ name, quoted }: FieldName): (subject: QuerySubject) => string | null | undefined {
-  const own = quoted ? undefined : ownOf(TEXTS, name);
-  return own ?? ((subject) => textOf(subject.member(name)));
+/** The name of a field that may be one of ours; empty: it is a member. */
+function ownName({ path, quoted }: FieldName): string {
+  return quoted || path.length > 1 ? "" : path[0]!;
+}
+
+function readerOf(ref: MemberRef): (subject: QuerySubject) => string | null | undefined {
+  return (subject) => textOf(subject.member(ref));
 }
 
 /** A member as text; JSON's `null` is the text `null`. */

@@ -8,10 +8,13 @@
  * negated   = ( "NOT" | "-" ) negated | "(" either ")" | text | field ":" value
  * value     = text | ( ">" | ">=" | "<" | "<=" ) text | ( "[" | "{" ) text "TO" text ( "]" | "}" )
  * text      = word | '"' … '"'       "\" takes the next character literally; "*" in a word matches any characters
+ * field     = text                   a word is the path of a member, its names joined by "."
  * ```
  *
  * The npm parsers were tried (docs/decisions/query-language.md).
  */
+
+import { MAX_PATH_NAMES, type MemberPath } from "./member_path.ts";
 
 /** Maximum length of a query, in UTF-16 units. */
 export const MAX_QUERY_CHARACTERS = 2_000;
@@ -23,9 +26,9 @@ export const MAX_QUERY_TERMS = 100;
 /** A text of a query as pieces between its wildcards `*`: one piece if it has none. */
 export type Pattern = readonly string[];
 
-/** Name of a field. A quoted name is always a top-level member, even if a field of ours has that name. */
+/** A field: the path of a member, or one of ours. A quoted name is always a top-level member, even if it has dots or is one of ours. */
 export interface FieldName {
-  readonly name: string;
+  readonly path: MemberPath;
   readonly quoted: boolean;
 }
 
@@ -107,7 +110,7 @@ export function printPattern(pattern: Pattern): string {
 }
 
 function printTerm({ field, operand }: QueryTerm): string {
-  const name = field === null ? "" : `${field.quoted ? quote(field.name) : printPattern([field.name])}:`;
+  const name = field === null ? "" : `${printField(field)}:`;
   switch (operand.kind) {
     case "is":
       return name + printPattern(operand.pattern);
@@ -119,6 +122,13 @@ function printTerm({ field, operand }: QueryTerm): string {
       return `${name}${open}${printEnd(from)} TO ${printEnd(to)}${close}`;
     }
   }
+}
+
+/** A single name with a dot is quoted: then it is no path. */
+function printField({ path, quoted }: FieldName): string {
+  const [name = ""] = path;
+  if (path.length > 1) return path.map((one) => one.replace(/[^\p{L}\p{N}_/@#%&=+,;-]|^-/gu, "\\$&")).join(".");
+  return quoted || name.includes(".") ? quote(name) : printText(name);
 }
 
 function printEnd(text: string): string {
@@ -144,6 +154,8 @@ const MOST_SHOWN = 40;
 /** A word or quoted text as it was read. */
 interface ReadText {
   readonly pattern: Pattern;
+  /** Its parts between dots. */
+  readonly path: MemberPath;
   readonly quoted: boolean;
 }
 
@@ -260,13 +272,15 @@ class Parser {
       }
       return { kind: "term", position: start + 1, field: null, operand: { kind: "is", pattern: first.pattern } };
     }
-    const [name = ""] = first.pattern;
-    if (first.pattern.length > 1 || (name === "" && !first.quoted)) {
+    const { path, quoted } = first;
+    if (first.pattern.length > 1 || (path.length === 1 && path[0] === "" && !quoted)) {
       this.#problem(start, "a field's name before the colon, without *; quote a text with a colon");
+    } else if (path.length > MAX_PATH_NAMES || (path.includes("") && !quoted)) {
+      this.#problem(start, `at most ${MAX_PATH_NAMES} names with a dot between them; quote a name with dots`);
     }
     this.#at++;
     const operand = this.#operand(start);
-    return operand && { kind: "term", position: start + 1, field: { name, quoted: first.quoted }, operand };
+    return operand && { kind: "term", position: start + 1, field: { path, quoted }, operand };
   }
 
   #operand(start: number): Operand | null {
@@ -321,23 +335,32 @@ class Parser {
 
   /** Reads a word or a quoted text; an empty pattern if there is none. A word ends before what its place gives a meaning. */
   #readText(place: "field" | "value" | "end"): ReadText {
-    if (this.#peek() === '"') return { pattern: [this.#quoted()], quoted: true };
-    const pieces: string[] = [];
-    let piece = "";
+    if (this.#peek() === '"') {
+      const text = this.#quoted();
+      return { pattern: [text], path: [text], quoted: true };
+    }
+    const pieces: string[] = [], names: string[] = [];
+    let piece = "", name = "";
     while (!this.#isAtEnd()) {
       const character = this.#text[this.#at]!;
       if (SPACE.test(character) || character === "(" || character === ")" || character === '"') break;
       if (place === "field" && character === ":") break;
       if (place === "end" && (character === "]" || character === "}")) break;
       this.#at++;
-      if (character === "\\" && !this.#isAtEnd()) piece += this.#text[this.#at++];
-      else if (character === "*") {
+      if (character === "*") {
         // Several in a row are one.
         if (piece !== "" || pieces.length === 0) pieces.push(piece);
         piece = "";
-      } else piece += character;
+        continue;
+      }
+      const isEscape = character === "\\" && !this.#isAtEnd(), literal = isEscape ? this.#text[this.#at++]! : character;
+      piece += literal;
+      if (character === ".") {
+        names.push(name);
+        name = "";
+      } else name += literal;
     }
-    return { pattern: [...pieces, piece], quoted: false };
+    return { pattern: [...pieces, piece], path: [...names, name], quoted: false };
   }
 
   #quoted(): string {

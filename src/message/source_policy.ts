@@ -12,6 +12,26 @@ export type DeadReason = (typeof DEAD_REASONS)[number];
 export const LIST_NAMES = ["dlq", "dead", "target"] as const;
 /** One of {@link LIST_NAMES}. */
 export type ListName = (typeof LIST_NAMES)[number];
+/**
+ * By which command new messages enter the lists of a source. `LPUSH`: the newest is at the left, and consumers take from the right
+ * (RPOP); `RPUSH`: the other way round.
+ */
+export const PUSHES = ["LPUSH", "RPUSH"] as const;
+/** One of {@link PUSHES}. */
+export type Push = (typeof PUSHES)[number];
+/** Where messages are pushed, and where consumers take them. */
+export const PUSH_SIDES: Readonly<Record<Push, { readonly pushed: string; readonly taken: string }>> = {
+  LPUSH: { pushed: "to the left", taken: "from the right (RPOP, BRPOP)" },
+  RPUSH: { pushed: "to the right", taken: "from the left (LPOP, BLPOP)" },
+};
+/** How the keys of this service begin. No list of a source may: it would be read and deleted as something else. `turned.lua` has it too. */
+export const OWN_PREFIX = "mutt:remediation:";
+
+/** Returns whether it is a key of this service itself. Its lists are always pushed to the left. */
+export function isOwnKey(key: string): boolean {
+  return key.startsWith(OWN_PREFIX);
+}
+
 /** What people call each list. */
 export const LIST_WORDS: Readonly<Record<ListName, string>> = { dlq: "DLQ", dead: "dead list", target: "target" };
 
@@ -22,25 +42,57 @@ export const FAILED_AT_MEMBER = "failed_at";
 /** The top-level member that MUTT's alerter adds to a message that it shed under load (contract §1.3). */
 export const SHED_MEMBER = "shedding_reason";
 
-/** One dead-letter queue, the lists that its messages move to, and the rules for them. Key names are full Redis keys. */
+/** Where the stamps of a source's messages are: in the messages, or recorded beside them, in Redis. */
+export const RECORD_PLACES = ["inside", "beside"] as const;
+/** One of {@link RECORD_PLACES}. */
+export type RecordPlace = (typeof RECORD_PLACES)[number];
+
+/** How long a record is kept by default, in hours: a week, as long as a change freeze may hold a source. */
+export const DEFAULT_RECORD_HOURS = 168;
+
+/** How the stamps of a source are recorded beside its messages. */
+export interface BesideRecord {
+  /** Member that names a message; `null`, and for a message without it: the digest of the bytes that are replayed does. */
+  readonly idMember: string | null;
+  /** How long a record is kept after the last replay of its message, in milliseconds. */
+  readonly keepMs: number;
+}
+
+/**
+ * One dead-letter queue, the lists that its messages move to, and the rules for them. Key names are full Redis keys; members are named by
+ * their paths as text (`member_path.ts`), from the message as it lies in the DLQ.
+ */
 export interface SourcePolicy {
   /** Short name, used in metric labels, logs and `--source`. */
   readonly name: string;
-  /** The dead-letter queue (list; newest left, oldest right). */
+  /** By which command messages enter all three lists. */
+  readonly push: Push;
+  /** The dead-letter queue (list). */
   readonly dlq: string;
   /** The work queue for replays (list). */
   readonly target: string;
   /** The terminal list for messages that are not replayed any more. */
   readonly dead: string;
-  /** Top-level member in which the consumer counts failures; `null`: only the stamp counts them. */
+  /** Member in which the consumer counts failures; `null`: only the stamp counts them. */
   readonly counter: string | null;
-  /** Top-level members to cut on replay, because the consumer would dead-letter a message with them unread. */
+  /** Members to cut on replay, because the consumer would dead-letter a message with them unread. */
   readonly cutOnReplay: readonly string[];
-  /** Top-level members that must be present and truthy in Python, because the consumer discards a message without them. */
+  /** Members that must be present and truthy in Python, because the consumer discards a message without them. */
   readonly required: readonly string[];
+  /** Member whose value is replayed in place of the message, because the consumer wraps what it dead-letters; `null` or absent: none. */
+  readonly unwrap?: string | null;
+  /** Stamps are recorded beside the messages, and any bytes may be replayed. Absent: they are members of the messages, which are JSON objects. */
+  readonly beside?: BesideRecord;
 }
 
-/** How people see the messages of a source. All names are of top-level members. */
+/** Whether messages of a source may be other bytes than JSON objects. */
+export function takesAnyBytes(
+  { beside, required = [], unwrap = null }: Partial<Pick<SourcePolicy, "beside" | "required" | "unwrap">>,
+): boolean {
+  return beside !== undefined && required.length === 0 && unwrap === null;
+}
+
+/** How people see the messages of a source. Members are named by their paths, those to hide by their names. */
 export interface MessageDisplay {
   /** Members to show in lists. */
   readonly show: readonly string[];

@@ -10,6 +10,7 @@ import {
   stringOf,
   wholeNumberOf,
 } from "./json_object.ts";
+import type { MemberRef } from "./member_path.ts";
 import { type DeadReason, FAILED_AT_MEMBER, REMEDIATION_MEMBER } from "./source_policy.ts";
 
 /** Maximum count. This service never writes a higher one, so a higher one in a message reads as 0. */
@@ -95,15 +96,15 @@ export function stampText(
 /** Stamps a message for replay: cuts the members in `cut` and every `_remediation`, and appends the new stamp. */
 export function stampReplay(
   message: JsonObject,
-  { record, cut }: { record: ReplayStamp; cut: readonly string[] },
+  { record, cut }: { record: ReplayStamp; cut: readonly MemberRef[] },
 ): Uint8Array {
   return editMessage(message, replayEdit(record, cut));
 }
 
 /** The last edit of a replay. Most messages of a chunk take the same edit. */
-let lastReplay: { record: ReplayStamp; cut: readonly string[]; edit: MessageEdit } | null = null;
+let lastReplay: { record: ReplayStamp; cut: readonly MemberRef[]; edit: MessageEdit } | null = null;
 
-function replayEdit(record: ReplayStamp, cut: readonly string[]): MessageEdit {
+function replayEdit(record: ReplayStamp, cut: readonly MemberRef[]): MessageEdit {
   if (lastReplay?.cut === cut && isSameStamp(lastReplay.record, record)) return lastReplay.edit;
   const edit = { cut: [...cut, REMEDIATION_MEMBER], append: [[REMEDIATION_MEMBER, stampText(record)]] as const };
   lastReplay = { record, cut, edit };

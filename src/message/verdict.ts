@@ -1,17 +1,22 @@
 /** Judges one dead letter: replay it, or bury it with a reason. */
 import { sealEnvelope } from "./envelope.ts";
 import { type CycleTally, weigh } from "../cycle/evidence.ts";
-import { findMember, isContainer, isFalsy, type JsonObject, numberOf } from "./json_object.ts";
+import { type StandingMark, stoodThere } from "../cycle/standing.ts";
+import { findMember, isContainer, isFalsy, type JsonMember, type JsonObject, numberOf } from "./json_object.ts";
+import { findIn, type Letter, openLetter } from "./letter.ts";
+import { pathsOf, type PolicyPaths } from "./policy_paths.ts";
+import { type DeathStamp, type FoundStamp, MAX_COUNT, type ReplayStamp, stampDeath, stampReplay } from "./stamp.ts";
 import {
-  type DeathStamp,
-  findStamp,
-  type FoundStamp,
-  MAX_COUNT,
-  type ReplayStamp,
-  stampDeath,
-  stampReplay,
-} from "./stamp.ts";
-import { readMessage } from "./read_message.ts";
+  cutForReplay,
+  findReplayStamp,
+  formatRecord,
+  letterKey,
+  liveRecord,
+  type RecordChange,
+  type RecordedStamp,
+  type StampRecords,
+} from "./stamp_record.ts";
+import { readMessage, type UnreadableMessage } from "./read_message.ts";
 import { type DeadReason, FAILED_AT_MEMBER, SHED_MEMBER, type SourcePolicy } from "./source_policy.ts";
 
 /** This many sheds count as one failure, so that a message cannot be shed for ever. */
@@ -44,12 +49,26 @@ export interface VerdictContext {
   readonly failedAt: string;
 }
 
+/** Where a message was read, and what is known beside it, if its source records stamps beside its messages. */
+export interface Reading {
+  /** Its place in the list, from 1 at the oldest message; 0: not known. */
+  readonly place: number;
+  readonly records: StampRecords;
+  /** Which messages stood in the list when a cycle began; empty: not known. */
+  readonly standing: readonly StandingMark[];
+}
+
+/** Nothing is known beside a message. */
+export const NO_READING: Reading = { place: 0, records: new Map(), standing: [] };
+
 /** The decision about a message, and the bytes to write. */
 export type Verdict = Judgement & {
   /** Number of replays so far, according to the stamp. */
   readonly tries: number;
   /** The cycle of this source that replayed it last, according to the stamp; `null`: none. */
   readonly cameBackFrom: number | null;
+  /** What becomes of its record; `null`: nothing, or its stamp is inside of it. */
+  readonly recordChange: RecordChange | null;
 };
 
 type Judgement =
@@ -62,30 +81,94 @@ type Judgement =
     readonly detail: string;
   };
 
+/** A message to judge, and what is known about its replays. */
+interface Case {
+  readonly bytes: Uint8Array;
+  /** `null`: it is no JSON object, which only a source that records its stamps beside the messages replays. */
+  readonly letter: Letter | null;
+  /** Its stamp, or its recorded one. */
+  readonly found: FoundStamp | null;
+  /** Its record; `null`: its stamp is inside of it, or there is none. */
+  readonly recorded: RecordedStamp | null;
+  /** Key of its record; `null`: its stamp is inside of it. */
+  readonly key: string | null;
+  /** Whether it shares a record with a replayed message, and has itself been in the list since before that replay. */
+  readonly isCopy: boolean;
+}
+
 /** Judges one message. Pure; never throws; does not change the bytes; linear in their number. */
-export function decide(bytes: Uint8Array, context: VerdictContext): Verdict {
-  const message = readMessage(bytes);
-  if (!message.readable) {
-    const { reason, detail } = message;
-    return { ...enclose(bytes, { reason, detail, context }), tries: 0, cameBackFrom: null };
+export function decide(bytes: Uint8Array, context: VerdictContext, reading: Reading = NO_READING): Verdict {
+  const opened = openCase(bytes, { context, reading });
+  if ("readable" in opened) {
+    const { reason, detail } = opened;
+    return { ...enclose(bytes, { reason, detail, context }), tries: 0, cameBackFrom: null, recordChange: null };
   }
-  const found = findStamp(message);
+  const { found, isCopy } = opened,
+    record = nextRecord(opened, context),
+    judgement = judge(opened, { record, context });
   return {
-    ...judge(message, { found, context }),
-    tries: found === null ? 0 : found.failures + found.sheds + 1,
-    cameBackFrom: cycleOf(found, context),
+    ...judgement,
+    tries: found === null ? 0 : found.failures + found.sheds + (isCopy ? 0 : 1),
+    cameBackFrom: isCopy ? null : cycleOf(found, context),
+    recordChange: changeOf(opened, { record, judgement }),
   };
 }
 
 /** Buries a message because an operator wants it in the dead list. Pure, like {@link decide}. */
 export function buryAsAsked(
   bytes: Uint8Array,
-  { context, detail, job }: { context: VerdictContext; detail: string; job: string },
-): { readonly payload: Uint8Array } {
-  const message = readMessage(bytes);
-  if (!message.readable) return enclose(bytes, { reason: "buried", detail, context, job });
-  const record = nextRecord(message, { found: findStamp(message), context });
-  return bury(message, { reason: "buried", detail, record, context, job });
+  { context, reading = NO_READING, detail, job }: {
+    context: VerdictContext;
+    reading?: Reading | undefined;
+    detail: string;
+    job: string;
+  },
+): { readonly payload: Uint8Array; readonly recordChange: RecordChange | null } {
+  const opened = openCase(bytes, { context, reading });
+  if ("readable" in opened) {
+    return { ...enclose(bytes, { reason: "buried", detail, context, job }), recordChange: null };
+  }
+  const { key, recorded } = opened, record = nextRecord(opened, context);
+  const recordChange = key !== null && recorded !== null ? { key, text: null } : null;
+  return { ...bury(opened, { reason: "buried", detail, record, context, job }), recordChange };
+}
+
+/** Opens a message, and finds its stamp. An unreadable one can only be enclosed, because no consumer of its source reads it. */
+function openCase(
+  bytes: Uint8Array,
+  { context, reading }: { context: VerdictContext; reading: Reading },
+): Case | UnreadableMessage {
+  const { policy } = context, message = readMessage(bytes), { unwrap } = pathsOf(policy);
+  if (!message.readable && (policy.beside === undefined || unwrap !== null)) return message;
+  const letter = message.readable ? openLetter(message, unwrap) : null;
+  if (policy.beside === undefined) {
+    return { bytes, letter, found: findReplayStamp(letter), recorded: null, key: null, isCopy: false };
+  }
+  const key = letterKey(letter, { bytes, policy }), record = reading.records.get(key) ?? null;
+  const { place, standing } = reading;
+  // A record of a later cycle is from before the state of the source was lost. Its cycles are not those of the marks.
+  const isCopy = cycleOf(record, context) !== null && place > 0 &&
+    stoodThere(standing, { cycle: record!.firstCycle, place });
+  // A message that arrived after the death of an equal one is a new one.
+  const recorded = isCopy ? record : liveRecord(record), stamp = findReplayStamp(letter, recorded);
+  // One that is inside is from when the stamps of this source were.
+  const found = stamp?.source === policy.name ? stamp : null;
+  return { bytes, letter, found, recorded, key, isCopy };
+}
+
+/** What becomes of the record of a message. */
+function changeOf(
+  { key, found, recorded, isCopy }: Case,
+  { record, judgement }: { record: ReplayStamp; judgement: Judgement },
+): RecordChange | null {
+  if (key === null) return null;
+  const firstCycle = isCopy && recorded !== null ? recorded.firstCycle : record.cycle;
+  if (judgement.action === "replay") return { key, text: formatRecord(record, { firstCycle }) };
+  // Its equals that stand in the DLQ are poison too, in this cycle and in later ones.
+  if (judgement.reason === "poison" && found !== null) {
+    return { key, text: formatRecord(record, { firstCycle, isDead: true }) };
+  }
+  return recorded === null ? null : { key, text: null };
 }
 
 /** Returns the cycle in a stamp; null if it cannot be a cycle of this source. Any producer may write a stamp. */
@@ -97,15 +180,31 @@ export function cycleOf(
 }
 
 function judge(
-  message: JsonObject,
-  { found, context }: { found: FoundStamp | null; context: VerdictContext },
+  opened: Case,
+  { record, context }: { record: ReplayStamp; context: VerdictContext },
 ): Judgement {
-  const record = nextRecord(message, { found, context });
-  const lacking = findLacking(message, context.policy.required);
-  if (lacking !== null) return bury(message, { reason: "malformed", detail: lacking, record, context });
-  const detail = whyPoison(record, context, readCounter(message, context.policy.counter));
-  if (detail !== null) return bury(message, { reason: "poison", detail, record, context });
-  return { action: "replay", payload: stampReplay(message, { record, cut: context.policy.cutOnReplay }), record };
+  const { letter } = opened, { policy } = context, { counter, required } = pathsOf(policy);
+  const lacking = letter?.[replayedPart(policy)] === null ? letter.problem : findLacking(letter, required);
+  if (lacking !== null) return bury(opened, { reason: "malformed", detail: lacking, record, context });
+  const counted = letter && counter !== null ? findIn(letter, counter) : null;
+  const detail = whyPoison(record, context, readCounter(counted));
+  if (detail !== null) return bury(opened, { reason: "poison", detail, record, context });
+  return { action: "replay", payload: payloadOf(opened, { record, policy }), record };
+}
+
+/** What a letter must have to be replayed: an object, which carries the stamp, or any bytes. */
+export function replayedPart({ beside }: Pick<SourcePolicy, "beside">): "content" | "inner" {
+  return beside === undefined ? "inner" : "content";
+}
+
+/** The bytes that a replay sends, of a letter that can be replayed. */
+function payloadOf(
+  { bytes, letter }: Case,
+  { record, policy }: { record: ReplayStamp; policy: SourcePolicy },
+): Uint8Array {
+  if (letter === null) return bytes;
+  if (policy.beside !== undefined) return cutForReplay(letter, policy)!;
+  return stampReplay(letter.inner!, { record, cut: pathsOf(policy).cut });
 }
 
 /** Why the message is poison, in words; null if it is not. */
@@ -128,23 +227,20 @@ function whyPoison(
 }
 
 /** Reads the consumer's failure counter: a number above 0, which may be `Infinity`; anything else, `NaN` too, reads as 0. */
-export function readCounter(message: JsonObject, name: string | null): number {
-  const member = name === null ? null : findMember(message, name);
+export function readCounter(member: JsonMember | null): number {
   const value = member === null ? null : numberOf(member);
   return value !== null && value > 0 ? value : 0;
 }
 
 /** The message's next stamp: the one that it came with, plus this return. */
-function nextRecord(
-  message: JsonObject,
-  { found, context }: { found: FoundStamp | null; context: VerdictContext },
-): ReplayStamp {
-  const { cycle, policy, cycleStartedAtMs, nowMs } = context;
+function nextRecord(opened: Case, context: VerdictContext): ReplayStamp {
+  const { found, isCopy } = opened, { cycle, policy, cycleStartedAtMs, nowMs } = context;
   if (found === null) {
     return { ...NO_COUNTS, since: Math.floor(cycleStartedAtMs / 1_000), cycle, source: policy.name };
   }
-  const since = found.since ?? Math.floor(nowMs / 1_000);
-  return { ...countReturn(message, { found, context }), since, cycle, source: policy.name };
+  const { failures, evidence, sheds } = found, since = found.since ?? Math.floor(nowMs / 1_000);
+  const counts = isCopy ? { failures, evidence, sheds } : countReturn(opened, { found, context });
+  return { ...counts, since, cycle, source: policy.name };
 }
 
 type Counts = Pick<ReplayStamp, "failures" | "evidence" | "sheds">;
@@ -152,19 +248,37 @@ const NO_COUNTS: Counts = { failures: 0, evidence: 0, sheds: 0 };
 
 /** Adds one return to the counts: a shed, or a failure with its evidence. */
 function countReturn(
-  message: JsonObject,
+  { letter, recorded }: Pick<Case, "letter" | "recorded">,
   { found, context }: { found: FoundStamp; context: VerdictContext },
 ): Counts {
   const { failures, evidence, sheds } = found;
   // The member proves a shed since the last replay only if replays cut it.
-  if (context.policy.cutOnReplay.includes(SHED_MEMBER) && findMember(message, SHED_MEMBER) !== null) {
+  const isShed = letter !== null && findMember(letter.whole, SHED_MEMBER) !== null;
+  if (context.policy.cutOnReplay.includes(SHED_MEMBER) && isShed) {
     const shedsNow = addOne(sheds);
     return { failures: shedsNow % SHEDS_PER_FAILURE === 0 ? addOne(failures) : failures, evidence, sheds: shedsNow };
   }
-  const cycle = cycleOf(found, context), tally = cycle === null ? undefined : context.tallyOf(cycle);
+  const last = cycleOf(found, context), tally = last === null ? undefined : context.tallyOf(last);
   if (tally?.says === "uncounted") return { failures, evidence, sheds };
-  const bits = tally ? weigh(tally, { isFirst: isFirstReturn(found) }) : 0;
+  const bits = last === null || !tally ? 0 : weighCycles(found, { first: recorded?.firstCycle ?? last, last, context });
   return { failures: addOne(failures), evidence: roundDown(Math.min(MAX_COUNT, evidence + bits)), sheds };
+}
+
+/** Most cycles that one return may be from. Of more, the last ones count. */
+const MOST_CYCLES = 64;
+
+/** The evidence of a return from one of these cycles, of which it is not known which: the least of theirs. */
+function weighCycles(
+  found: FoundStamp,
+  { first, last, context }: { first: number; last: number; context: VerdictContext },
+): number {
+  const isFirst = isFirstReturn(found);
+  let bits = Infinity;
+  for (let cycle = Math.max(first, last - MOST_CYCLES + 1); cycle <= last; cycle++) {
+    const tally = context.tallyOf(cycle);
+    if (tally) bits = Math.min(bits, weigh(tally, { isFirst }));
+  }
+  return bits;
 }
 
 /** Tells whether the replay in the stamp was the message's first. */
@@ -181,10 +295,10 @@ function addOne(count: number): number {
   return Math.min(count + 1, MAX_COUNT);
 }
 
-/** The first required member that is missing or empty, in words; null if the message has all of them. */
-export function findLacking(message: JsonObject, required: readonly string[]): string | null {
-  for (const name of required) {
-    const member = findMember(message, name);
+/** The first required member that is missing or empty, in words; null if the message has all of them. `null` for a letter: other bytes than a JSON object have none. */
+export function findLacking(letter: Letter | null, required: PolicyPaths["required"]): string | null {
+  for (const [name, ref] of required) {
+    const member = letter && findIn(letter, ref);
     if (member === null) return `required member "${name}" is missing`;
     if (isFalsy(member)) return `required member "${name}" is empty`;
   }
@@ -199,8 +313,10 @@ interface Burial {
   readonly job?: string;
 }
 
-function bury(message: JsonObject, { reason, detail, record, context, job }: Burial): Judgement {
-  const death = deathOf({ reason, context, job });
+function bury({ bytes, letter }: Pick<Case, "bytes" | "letter">, burial: Burial): Judgement {
+  const { reason, detail, record, context, job } = burial, death = deathOf({ reason, context, job });
+  if (letter === null) return { action: "dead", reason, payload: sealEnvelope(bytes, { record, death }), detail };
+  const { whole: message } = letter;
   const stamped = stampDeath(message, { record, death });
   // The message's own `failed_at` is one level deeper now. If it is a container, it may exceed the maximum nesting.
   const mayBeTooDeep = hasContainer(message, FAILED_AT_MEMBER) && !readMessage(stamped).readable;

@@ -2,6 +2,7 @@
 import type { Settings } from "../config/fields.ts";
 import type { SourceEntry } from "../config/source_fields.ts";
 import { BUILT_IN_LISTS, type BuiltInName, isBuiltIn, NO_SOURCES_FILE, type SourcesFile } from "../config/sources.ts";
+import { toWindow } from "../config/window.ts";
 import { GATE_NAMES } from "../gates/gate.ts";
 import {
   declareSource,
@@ -22,15 +23,22 @@ const NOT_FOR_FORWARDER = 202;
 
 /** Creates every enabled source: the built-in ones in the order of the setting, then the declared ones. */
 export function createSources(settings: Settings, file: SourcesFile = NO_SOURCES_FILE): readonly SourceDefinition[] {
-  const builtIn = settings.sources.map((name) => override(BUILT_IN[name](settings), file.get(name) ?? {}));
-  const declared = [...file].filter(([name]) => !isBuiltIn(name)).map(([name, entry]) => declareSource(name, entry));
-  const sources = [...builtIn, ...declared];
+  const builtIn = settings.sources.map((name) => override(BUILT_IN[name](settings), file.sources.get(name) ?? {}));
+  const declared = [...file.sources].filter(([name]) => !isBuiltIn(name))
+    .map(([name, entry]) => declareSource(name, entry));
+  const sources = [...builtIn, ...declared].map((source) => addWindows(source, file));
   // Another process may run the built-in source.
   const feeding = sources.filter(({ policy }) => policy.target === settings.alertQueue).map(({ policy }) => policy.dlq);
   const dlqs = [...new Set([settings.moogDlq, ...feeding])].sort();
   return sources.map((source) =>
     source.provenByAlerts ? { ...source, otherAlertDlqs: dlqs.filter((dlq) => dlq !== source.policy.dlq) } : source
   );
+}
+
+/** Adds the windows of all sources, then those of the source. */
+function addWindows(setup: SourceDefinition, { sources, windows }: SourcesFile): SourceDefinition {
+  const own = sources.get(setup.policy.name)?.windows ?? [];
+  return { ...setup, windows: [...windows, ...own].map(toWindow) };
 }
 
 /** Whether any source has the gate `downstream`, which probes Moogsoft. */
@@ -78,6 +86,7 @@ const BUILT_IN_DEFAULTS = {
   display: { show: ["hostname", "severity", "message"], groupBy: ["message"], secret: [] },
   provenByAlerts: true,
   otherAlertDlqs: [],
+  windows: [],
   maxReplays: null,
   maxPerSecond: null,
   healthUrlFrom: "ALERTER_HEALTH_URL",
@@ -85,7 +94,8 @@ const BUILT_IN_DEFAULTS = {
 
 function listsOf(name: BuiltInName, settings: Settings) {
   const { dlq, target, dead } = BUILT_IN_LISTS[name];
-  return { name, dlq: settings[dlq], target: settings[target], dead: settings[dead] };
+  // MUTT pushes to the left everywhere.
+  return { name, push: "LPUSH" as const, dlq: settings[dlq], target: settings[target], dead: settings[dead] };
 }
 
 /** Applies the members that the sources file sets for a built-in source. */

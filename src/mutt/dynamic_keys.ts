@@ -87,7 +87,10 @@ export function parseMuttShared(key: string, text: string): Parsed<number> {
     : { ok: true, value };
 }
 
-/** Result of {@link LiveSettings.apply}. A bad value is `rejected` once; repeats of it are `unchanged`. */
+/**
+ * Result of {@link LiveSettings.apply}. A bad value is `rejected` once; repeats of it are `unchanged`. A good one after it is `applied`, also
+ * if it is the one in force: that ends the rejection.
+ */
 export type Applied =
   | { readonly result: "applied" | "unchanged" }
   | { readonly result: "rejected"; readonly problem: string };
@@ -105,6 +108,8 @@ export class LiveSettings {
   readonly #listeners = new Set<() => void>();
   /** The last text of each key, valid or not, to recognise repeats. */
   readonly #texts = new Map<string, string>();
+  /** Keys whose last text was rejected. */
+  readonly #rejected = new Set<string>();
   readonly #overridden = new Set<SettingKey>();
   #current: Settings;
   #muttShared = NO_MUTT_SHARED;
@@ -146,10 +151,14 @@ export class LiveSettings {
     if (given === (this.#texts.get(key) ?? null)) return UNCHANGED;
     if (given === null) this.#texts.delete(key);
     else this.#texts.set(key, given);
-    if (isTooLong(given)) {
-      return { result: "rejected", problem: `${key} is longer than ${MAX_DYNAMIC_BYTES} bytes` };
-    }
-    return MUTT_SHARED_BY_KEY.has(key) ? this.#applyMuttShared(key, given) : this.#applySetting(key, given);
+    const applied = this.#applyText(key, given), wasRejected = this.#rejected.delete(key);
+    if (applied.result === "rejected") this.#rejected.add(key);
+    return wasRejected && applied.result === "unchanged" ? { result: "applied" } : applied;
+  }
+
+  #applyText(key: string, text: string | null): Applied {
+    if (isTooLong(text)) return { result: "rejected", problem: `${key} is longer than ${MAX_DYNAMIC_BYTES} bytes` };
+    return MUTT_SHARED_BY_KEY.has(key) ? this.#applyMuttShared(key, text) : this.#applySetting(key, text);
   }
 
   #applySetting(key: string, text: string | null): Applied {

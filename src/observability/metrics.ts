@@ -46,10 +46,26 @@ export type QueueRole = (typeof QUEUE_ROLES)[number];
 /** Reasons of a failed replay, as in the original. */
 export const REPLAY_FAIL_REASONS = ["processing_error", "redis_error"] as const;
 
+/** Where synthetic messages went: the list of drills, or the target. */
+export const DRILL_RESULTS = ["kept", "sent"] as const;
+
 /** Results of a configuration change. */
 export const RELOAD_RESULTS = ["applied", "rejected"] as const;
 /** One of {@link RELOAD_RESULTS}. */
 export type ReloadResult = (typeof RELOAD_RESULTS)[number];
+
+/** Results of a notice to a receiver: it was sent, is tried again, or was given up. */
+export const NOTICE_RESULTS = ["sent", "failed", "dropped"] as const;
+/** One of {@link NOTICE_RESULTS}. */
+export type NoticeResult = (typeof NOTICE_RESULTS)[number];
+
+/** What the notifier of this instance shows at each scrape; 0 everywhere if another instance watches. */
+export interface NotifierGauges {
+  /** Open incidents, by kind. */
+  openIncidents(): Readonly<Record<string, number>>;
+  /** Notices that wait, by receiver. */
+  waitingNotices(): Readonly<Record<string, number>>;
+}
 
 /** The HTTP ports. */
 export const HTTP_PORTS = ["metrics", "health", "api"] as const;
@@ -127,6 +143,12 @@ export class Metrics {
     "source",
     "reason",
   ]);
+  /** Synthetic messages, by one of {@link DRILL_RESULTS}. They are in no other count. */
+  readonly drillMessages = this.#counter(
+    "drill_messages_total",
+    "Synthetic messages of drills that left the DLQ, by source and result: to the drill's list (kept) or to the target (sent).",
+    ["source", "result"],
+  );
   /** Depth of each list of a source, by {@link QUEUE_ROLES}. */
   readonly queueDepth = this.#gauge("queue_depth", "Messages in a list that a source reads, fills or watches.", [
     "source",
@@ -183,6 +205,16 @@ export class Metrics {
     "Whether the consumer of a source drops the replay stamp (1) or keeps it (0).",
     ["source"],
   );
+  /** Only of a source that records stamps beside its messages. At least as many as there are. */
+  readonly records = this.#gauge("records", "Replay stamps that a source records beside its messages, at most.", [
+    "source",
+  ]);
+  /** Records of messages that may still come back. */
+  readonly recordEvictions = this.#counter(
+    "record_evictions_total",
+    "Recorded replay stamps that were deleted before their time because there were too many, by source.",
+    ["source"],
+  );
   /** By one of {@link COMMIT_RESULTS}. */
   readonly commits = this.#counter("commits_total", "Commits of a chunk, by source and result.", ["source", "result"]);
   /** Payload bytes, as stored in the DLQ. */
@@ -234,6 +266,11 @@ export class Metrics {
       "source",
     ],
   );
+  /** By receiver and one of {@link NOTICE_RESULTS}. */
+  readonly notices = this.#counter("notices_total", "Notices about incidents, by receiver and result.", [
+    "receiver",
+    "result",
+  ]);
   readonly #buildInfo = this.#gauge("build_info", "Always 1; the labels name the running build.", [
     "version",
     "commit",
@@ -245,6 +282,7 @@ export class Metrics {
   readonly #gates = new Map<string, () => readonly (readonly [gate: string, seconds: number])[]>();
   #droppedSpans: (reason: SpanDropReason) => number = () => 0;
   #droppedLines: () => number = () => 0;
+  #notifier: NotifierGauges = { openIncidents: () => ({}), waitingNotices: () => ({}) };
 
   constructor(options: MetricsOptions) {
     this.#commitResults = options.commitResults;
@@ -255,6 +293,7 @@ export class Metrics {
     registerGates(this.#registry, this.#gates);
     registerDroppedSpans(this.#registry, (reason) => this.#droppedSpans(reason));
     registerDroppedLines(this.#registry, () => this.#droppedLines());
+    registerNotifier(this.#registry, () => this.#notifier);
     registerProcessMetrics(this.#registry, options.readProcessUsage);
   }
 
@@ -279,6 +318,19 @@ export class Metrics {
   /** Exposes the number of dropped log lines. Calls `dropped` at each scrape. Default: 0. */
   showDroppedLines(dropped: () => number): void {
     this.#droppedLines = dropped;
+  }
+
+  /** Exposes what the notifier does. Default: nothing. */
+  showNotifier(gauges: NotifierGauges): void {
+    this.#notifier = gauges;
+  }
+
+  /** Starts the series of receivers at 0, and removes those of others. */
+  setReceivers(receivers: readonly string[], before: readonly string[]): void {
+    for (const result of NOTICE_RESULTS) {
+      for (const receiver of before) if (!receivers.includes(receiver)) this.notices.remove({ receiver, result });
+      for (const receiver of receivers) this.notices.inc({ receiver, result }, 0);
+    }
   }
 
   /** Renders all metrics as Prometheus text, in {@link METRICS_CONTENT_TYPE}. */
@@ -306,9 +358,11 @@ export class Metrics {
     this.allowance.set({ source }, -1);
     this.returned.inc({ source }, 0);
     this.stampsDropped.set({ source }, 0);
+    this.recordEvictions.inc({ source }, 0);
     for (const state of BRAKE_STATES) this.brakeState.set({ source, state }, state === "healthy" ? 1 : 0);
     for (const reason of BRAKE_REASONS) this.brakeReason.set({ source, reason }, reason === "none" ? 1 : 0);
     for (const reason of DEAD_REASONS) this.dead.inc({ source, reason }, 0);
+    for (const result of DRILL_RESULTS) this.drillMessages.inc({ source, result }, 0);
     for (const result of this.#commitResults) this.commits.inc({ source, result }, 0);
     for (const gate of gates) this.gateOpen.set({ source, gate }, 0);
     for (const { name: queue, role } of queues) {
@@ -327,6 +381,7 @@ export class Metrics {
     this.allowance.remove({ source });
     this.returned.remove({ source });
     this.stampsDropped.remove({ source });
+    this.records.remove({ source });
     this.#leaders.delete(source);
     this.#gates.delete(source);
     for (const series of this.#more) series.removeSource(source, { keepCounters });
@@ -341,7 +396,9 @@ export class Metrics {
     this.replayed.remove({ source });
     this.movedBytes.remove({ source });
     this.longLeases.remove({ source });
+    this.recordEvictions.remove({ source });
     for (const reason of DEAD_REASONS) this.dead.remove({ source, reason });
+    for (const result of DRILL_RESULTS) this.drillMessages.remove({ source, result });
     for (const result of this.#commitResults) this.commits.remove({ source, result });
   }
 
@@ -381,6 +438,30 @@ function registerGates(
       for (const [source, closed] of gates) {
         for (const [gate, seconds] of closed()) this.set({ source, gate }, seconds);
       }
+    },
+  });
+}
+
+function registerNotifier(registry: Registry, notifier: () => NotifierGauges): void {
+  const registers = [registry];
+  new Gauge({
+    name: "mutt_remediation_incidents_open",
+    help: "Incidents that go on, by kind, at the instance that watches for them.",
+    labelNames: ["kind"],
+    registers,
+    collect() {
+      this.reset();
+      for (const [kind, count] of Object.entries(notifier().openIncidents())) this.set({ kind }, count);
+    },
+  });
+  new Gauge({
+    name: "mutt_remediation_notices_waiting",
+    help: "Notices that wait for a receiver or for the end of its quiet hours.",
+    labelNames: ["receiver"],
+    registers,
+    collect() {
+      this.reset();
+      for (const [receiver, count] of Object.entries(notifier().waitingNotices())) this.set({ receiver }, count);
     },
   });
 }

@@ -79,7 +79,7 @@ export async function takeCensus(
   const tally = new Tally(source, selection.atMs);
   let scanned = 0, oversize = 0, ofOthers = 0;
   if (watermark?.depth !== 0) {
-    for await (const chunk of scan(open, { signal, ...watermark && { watermark } })) {
+    for await (const chunk of scan(open, { signal, forJob: true, ...watermark && { watermark } })) {
       const picked = chunk.matching.filter((view) => canBePicked(view, selection));
       const large = chunk.matching.filter((view) => view.bytes === null).length;
       scanned = chunk.scanned;

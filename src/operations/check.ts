@@ -2,6 +2,7 @@
 import { Buffer } from "node:buffer";
 import { MAX_LEASE_MS } from "../config/fields.ts";
 import { createProxyChoice } from "../config/proxy.ts";
+import { isBuiltIn } from "../config/sources.ts";
 import { warnOfNoWebhook } from "../config/rules.ts";
 import { ConsumerGate } from "../gates/consumer.ts";
 import { findNames } from "../gates/heartbeats.ts";
@@ -12,7 +13,7 @@ import { BOOKS_LEAD_MS } from "../mutt/pace.ts";
 import { judgeProbe, type ProbeVerdict, sendProbe } from "../mutt/moogsoft_probe.ts";
 import { ownersOf, type RedisClient } from "../redis/cluster.ts";
 import type { RedisConnections } from "../redis/connection.ts";
-import { oversizeKey, stateKey } from "../redis/keys.ts";
+import { drillKey, drillListKey, drillsKey, oversizeKey, recordOrderKey, recordsKey, stateKey } from "../redis/keys.ts";
 import { explainRedisError } from "../redis/advice.ts";
 import { isRetryable, redisErrorCode } from "../redis/errors.ts";
 import { tryMovesOnce, UNJOURNALLED } from "../redis/move_trial.ts";
@@ -23,9 +24,8 @@ import { EXIT } from "../runtime/exit.ts";
 import type { CommandContext } from "./context.ts";
 import type { Operation } from "./operation.ts";
 import { FLAG, listOf, objectOf, oneOf, TEXT } from "./schema.ts";
+import { waitForRedis } from "./wait_for_redis.ts";
 
-/** Time limit for Redis to answer, in milliseconds. */
-const REDIS_WAIT_MS = 5_000;
 /** Oldest supported Redis version: major and minor. */
 const OLDEST_VERSION = [6, 0];
 /** Probe results that need a change of the configuration; the others may pass. */
@@ -111,10 +111,8 @@ async function checkRedis(
   connections: RedisConnections,
   { setups, rateKey, signal }: { setups: readonly SourceDefinition[]; rateKey: string; signal: AbortSignal },
 ): Promise<CheckResult[]> {
-  if (!await connections.waitUntilReady(REDIS_WAIT_MS, signal)) {
-    const failure = await connections.explainFailure() || "CONNECTION";
-    return [{ level: "failed", subject: "redis", text: `no answer within ${REDIS_WAIT_MS / 1_000} s (${failure})` }];
-  }
+  const unanswered = await waitForRedis(connections, signal);
+  if (unanswered !== null) return [{ level: "failed", subject: "redis", text: unanswered }];
   // On a cluster one node may be down while others answer.
   const groups = connections.reader.isCluster ? setups.map((setup) => [setup]) : [setups];
   const findings = await Promise.all(groups.map((group) => checkSources(connections, { setups: group, rateKey })));
@@ -189,8 +187,21 @@ async function checkKeys(
     { role: "dead list", key: policy.dead, kind: "list" },
     { role: "oversize list", key: oversizeKey(policy.dlq), kind: "list" },
     ...downstreamQueues.slice(1).map((key) => ({ role: "queue downstream", key, kind: "list" })),
-    { role: "record", key: stateKey(policy.dlq), kind: "hash" },
-    { role: "forwarder's rate limit", key: rateKey, kind: "zset" },
+    { role: "state", key: stateKey(policy.dlq), kind: "hash" },
+    ...policy.beside
+      ? [
+        { role: "recorded stamps", key: recordsKey(policy.dlq), kind: "hash" },
+        { role: "order of the recorded stamps", key: recordOrderKey(policy.dlq), kind: "list" },
+      ]
+      : [],
+    // The pace of a source of one's own does not depend on MUTT's forwarder.
+    ...isBuiltIn(policy.name) ? [{ role: "forwarder's rate limit", key: rateKey, kind: "zset" }] : [],
+  ];
+  // Most sources have never had a drill: only what is wrong is worth a line.
+  const rare = [
+    { role: "drill", key: drillKey(policy.dlq), kind: "hash" },
+    { role: "list of drills", key: drillListKey(policy.dlq), kind: "list" },
+    { role: "reports of drills", key: drillsKey(policy.dlq), kind: "list" },
   ];
   const subject = `source ${policy.name}`;
   const look = async ({ role, key, kind }: typeof keys[number]): Promise<CheckResult> => {
@@ -203,16 +214,18 @@ async function checkKeys(
         text: `${role} ${key} is a ${found} and must be a ${kind}: rename or delete it`,
       };
     }
-    const doubt = kind === "hash"
+    const doubt = key === stateKey(policy.dlq)
       ? await doubtLease(reader, key)
       : kind === "zset"
       ? await doubtBooks(reader, key)
       : null;
     if (doubt !== null) return { level: "warning", subject, text: `${role} ${key} ${doubt}` };
-    const size = kind === "list" ? `holds ${await reader.llen(key)} messages` : "is there";
+    const isOfMessages = kind === "list" && key !== recordOrderKey(policy.dlq);
+    const depth = isOfMessages ? await reader.llen(key) : null;
+    const size = depth === null ? "is there" : `holds ${depth} message${depth === 1 ? "" : "s"}`;
     return { level: "ok", subject, text: `${role} ${key} ${size}` };
   };
-  return await Promise.all(keys.map((key) =>
+  const results = await Promise.all([...keys, ...rare].map((key) =>
     look(key).catch((error): CheckResult => {
       // On a cluster one node may be down while others answer.
       if (!reader.isCluster) throw error;
@@ -223,6 +236,7 @@ async function checkKeys(
       };
     })
   ));
+  return results.filter(({ level }, at) => at < keys.length || level !== "ok");
 }
 
 /** Warns of a lease that is longer than any instance writes. */
@@ -250,11 +264,16 @@ async function serverMs(reader: RedisClient, key: string): Promise<number> {
 
 /** Warns if the running service has seen that a source's consumer drops replay stamps. */
 async function checkStamps({ reader }: RedisConnections, { policy }: SourceDefinition): Promise<CheckResult[]> {
-  const { name, dlq } = policy, key = stateKey(dlq);
+  const { name, dlq, beside } = policy, key = stateKey(dlq);
   if (await reader.type(key) !== "hash" || await reader.hget(key, "stampsDropped") !== "1") return [];
+  const [what, advice] = beside
+    ? [
+      "changes the messages that it dead-letters, so that their records are not found",
+      "set recordId to a member that stays",
+    ]
+    : ["dead-letters messages without the member _remediation", "make the consumer keep the member"];
   const text =
-    `its consumer dead-letters messages without the member _remediation, so each arrival in ${dlq} counts as a return ` +
-    `and no message can become poison: make the consumer keep the member`;
+    `its consumer ${what}, so each arrival in ${dlq} counts as a return and no message can become poison: ${advice}`;
   return [{ level: "warning", subject: `source ${name}`, text }];
 }
 

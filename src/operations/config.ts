@@ -6,8 +6,15 @@ import { redactCredentials } from "../config/redact.ts";
 import { isBuiltIn } from "../config/sources.ts";
 import { type VaultTarget, vaultTargets } from "../config/vault.ts";
 import { GATE_NAMES, type GateName } from "../gates/gate.ts";
+import type { ReplayWindow } from "../config/window.ts";
 import type { SourceDefinition } from "../gates/source_definition.ts";
-import type { MessageDisplay, SourcePolicy } from "../message/source_policy.ts";
+import {
+  type MessageDisplay,
+  PUSHES,
+  RECORD_PLACES,
+  type RecordPlace,
+  type SourcePolicy,
+} from "../message/source_policy.ts";
 import { createSources } from "../mutt/built_in_sources.ts";
 import type { JsonSchema, Operation } from "./operation.ts";
 import { listOf, objectOf, oneOf, TEXT, TEXT_OR_NULL } from "./schema.ts";
@@ -35,12 +42,20 @@ export interface DescribedSetting {
 }
 
 /** An enabled source. If a member is `null`, the variables decide. */
-export interface DescribedSource extends SourcePolicy, MessageDisplay {
+export interface DescribedSource extends Omit<SourcePolicy, "beside">, MessageDisplay {
+  readonly unwrap: string | null;
+  readonly record: RecordPlace;
+  /** `null`: a message is named by its digest, or stamped inside. */
+  readonly recordId: string | null;
+  /** In hours; `null`: messages are stamped inside. */
+  readonly recordFor: number | null;
   readonly gates: readonly GateName[];
   readonly maxReplays: number | null;
   readonly maxPerSecond: SourceDefinition["maxPerSecond"];
   readonly targetMaxDepth: number | null;
   readonly healthUrl: string;
+  /** Its windows: those of all sources, then its own. */
+  readonly windows: readonly ReplayWindow[];
   readonly origin: string;
 }
 
@@ -63,13 +78,16 @@ export const SETTING_SCHEMA: JsonSchema = objectOf({
 
 /** Schemas of the members of a {@link DescribedSource}. */
 export const SOURCE_MEMBERS: Readonly<Record<string, JsonSchema>> = {
-  ...{ name: TEXT, dlq: TEXT, target: TEXT, dead: TEXT, counter: TEXT_OR_NULL },
+  ...{ name: TEXT, push: oneOf(PUSHES), dlq: TEXT, target: TEXT, dead: TEXT },
+  ...{ counter: TEXT_OR_NULL, unwrap: TEXT_OR_NULL },
   ...{ show: listOf(TEXT), groupBy: listOf(TEXT), secret: listOf(TEXT) },
   ...{ cutOnReplay: listOf(TEXT), required: listOf(TEXT), gates: listOf(oneOf(GATE_NAMES)) },
+  ...{ record: oneOf(RECORD_PLACES), recordId: TEXT_OR_NULL, recordFor: WHOLE_OR_NULL },
   maxReplays: WHOLE_OR_NULL,
   maxPerSecond: { anyOf: [oneOf(["auto", null]), { type: "number" }] },
   targetMaxDepth: WHOLE_OR_NULL,
   ...{ healthUrl: TEXT, origin: TEXT },
+  windows: listOf(objectOf({ from: TEXT, to: TEXT, reason: TEXT, timeZone: TEXT, replay: oneOf(["never", "only"]) })),
 };
 
 /** Reports every setting with its origin, and the sources. Does no IO. */
@@ -95,16 +113,21 @@ export const config = {
 
 /** Describes a source: its definition as it runs. */
 export function describeSource(
-  { policy, display, gates, maxReplays, maxPerSecond, depthLimit, healthUrl }: SourceDefinition,
+  { policy: { beside, ...policy }, display, gates, maxReplays, maxPerSecond, depthLimit, healthUrl, windows }:
+    SourceDefinition,
   sourcesFile: ConfigContext["sourcesFile"],
 ): DescribedSource {
   return {
     ...policy,
+    unwrap: policy.unwrap ?? null,
+    record: beside ? "beside" : "inside",
+    ...{ recordId: beside?.idMember ?? null, recordFor: beside ? beside.keepMs / 3_600_000 : null },
     ...display,
     gates,
     ...{ maxReplays, maxPerSecond, targetMaxDepth: depthLimit.fixed, healthUrl: redactCredentials(healthUrl) },
+    windows,
     origin: isBuiltIn(policy.name)
-      ? sourcesFile.has(policy.name) ? "built in, sources file" : "built in"
+      ? sourcesFile.sources.has(policy.name) ? "built in, sources file" : "built in"
       : "sources file",
   };
 }

@@ -1,6 +1,7 @@
 /** The contexts that operations run with. Commands and ports create them; operations do not depend on either. */
 import type { SettingKey, Settings } from "../config/fields.ts";
 import type { Loaded } from "../config/load.ts";
+import type { ReceiverType } from "../config/notify.ts";
 import type { VaultTarget } from "../config/vault.ts";
 import type { SourcesFile } from "../config/sources.ts";
 import type { GateBoard } from "../gates/board.ts";
@@ -13,7 +14,10 @@ import type { JobStore } from "../jobs/job_store.ts";
 import type { LiveSettings, MuttSharedSettings } from "../mutt/dynamic_keys.ts";
 import type { VaultSecrets } from "../mutt/vault.ts";
 import type { Log } from "../observability/log.ts";
+import type { ReceiverMemory } from "../notify/delivery.ts";
+import type { Incident } from "../notify/notice.ts";
 import type { RecentLog } from "../observability/recent_log.ts";
+import type { DrillStore } from "../redis/drill_store.ts";
 import type { EditStore } from "../redis/edit_store.ts";
 import type { ListReader } from "../redis/list_reader.ts";
 import type { RedisConnections } from "../redis/connection.ts";
@@ -49,6 +53,8 @@ export interface OperatedSource {
   readonly groupCounts: SharedResults<CountedGroups>;
   /** Its jobs: plans, requests, results. */
   readonly jobs: JobStore;
+  /** Its drill, and the reports of the last ones. */
+  readonly drills: DrillStore;
   /** Replaces one of its messages. */
   readonly edits: EditStore;
   /** Keeps the messages of an import until its job adds them. */
@@ -141,6 +147,7 @@ export interface RunningSource {
       | "lists"
       | "groupCounts"
       | "jobs"
+      | "drills"
       | "edits"
       | "staging"
     >
@@ -162,6 +169,31 @@ export interface SettingsInForce extends LoadedFrom {
   readonly sourcesFile: SourcesFile;
 }
 
+/** Incidents, and who is notified of them. */
+export interface Notifications {
+  /** Rejects with a `StoreError`. */
+  read(): Promise<{
+    /** Name of the instance that watches; empty: none does. */
+    readonly holder: string;
+    /** Open incidents, and those that ended lately. */
+    readonly incidents: readonly Incident[];
+    readonly receivers: readonly NotifiedReceiver[];
+  }>;
+  /** Names of the receivers. */
+  receivers(): Promise<readonly string[]>;
+  /** Sends a test notice in the name of an operator. Returns why it was not taken; `null`: it was. Never rejects. */
+  test(receiver: string, by: string): Promise<string | null>;
+}
+
+/** A receiver, and what it was told. */
+export interface NotifiedReceiver {
+  readonly name: string;
+  readonly type: ReceiverType;
+  readonly memory: ReceiverMemory;
+  /** Notices that wait. */
+  readonly waiting: number;
+}
+
 /** Context of an operation that runs in the service. */
 export interface ServiceContext extends OperationContext {
   readonly version: string;
@@ -180,6 +212,7 @@ export interface ServiceContext extends OperationContext {
   readonly recentLog: Pick<RecentLog, "read">;
   readonly slos: { report(): SloReport };
   readonly journal: Pick<Journal, "record" | "query" | "follow" | "verify">;
+  readonly notifications: Notifications;
 }
 
 /** Context of an operation that runs in the service for an actor. */
@@ -194,7 +227,7 @@ export interface LookContext extends Pick<OperatorContext, "clock" | "signal" | 
   readonly sources: () => readonly {
     readonly parts: Pick<OperatedSource, "setup" | "lists" | "groupCounts"> & {
       readonly board: Pick<GateBoard, "last">;
-      readonly replay: Pick<SourceReplay, "judge">;
+      readonly replay: Pick<SourceReplay, "judge" | "lastSnapshot">;
     };
   }[];
   readonly journal: Pick<Journal, "record">;

@@ -4,11 +4,14 @@ import { quote } from "../config/redact.ts";
 import { JOB_LISTS, type JobList } from "../cycle/running_job.ts";
 import { JOB_EXPIRES_MS } from "../jobs/job_store.ts";
 import { canBePicked } from "../jobs/picker.ts";
-import { Mask } from "../message/mask.ts";
+import { openLetter } from "../message/letter.ts";
+import { HIDDEN, Mask } from "../message/mask.ts";
 import type { PlacedMessage } from "../message/message_view.ts";
 import { messageId } from "../message/message_id.ts";
+import { pathsOf } from "../message/policy_paths.ts";
 import { readMessage } from "../message/read_message.ts";
-import { findLacking } from "../message/verdict.ts";
+import { takesAnyBytes } from "../message/source_policy.ts";
+import { findLacking, replayedPart } from "../message/verdict.ts";
 import { toIso } from "../runtime/clock.ts";
 import { recordDone } from "./audit.ts";
 import { requireRole } from "./require_role.ts";
@@ -28,7 +31,10 @@ const INPUT = Type.Object({
   near: Type.Optional(
     Type.Integer({ minimum: 1, description: "Its place when it was seen; default: search the whole list" }),
   ),
-  payload: Type.String({ description: "The new message, JSON text with its secrets, as `show` with `raw` returns it" }),
+  payload: Type.String({
+    description:
+      "The new message with its secrets, as `show` with `raw` returns it: JSON, or any text if the source takes that",
+  }),
   replay: Type.Optional(Type.Boolean({
     description: "Plan a replay of the new message too: a redrive from the DLQ, a revival from the dead list",
   })),
@@ -125,16 +131,22 @@ function readPayload(
     maxMessageBytes: number;
   },
 ): Uint8Array {
-  const bytes = new TextEncoder().encode(payload), problems: InputProblem[] = [];
+  const bytes = new TextEncoder().encode(payload), paths = pathsOf(policy), problems: InputProblem[] = [];
   const refuse = (value: string, wanted: string) => problems.push({ field: "payload", value, wanted });
   if (!payload.isWellFormed()) refuse("text with half a surrogate pair", "Unicode text");
   if (bytes.length > maxMessageBytes) {
     refuse(`${bytes.length} bytes`, `at most ${maxMessageBytes} bytes (REMEDIATION_MAX_MESSAGE_BYTES)`);
   } else {
-    const message = readMessage(bytes), lacking = message.readable ? findLacking(message, policy.required) : null;
-    if (!message.readable) refuse(message.detail, "a JSON object that the consumer can read");
+    const message = readMessage(bytes), letter = message.readable ? openLetter(message, paths.unwrap) : null;
+    const lacking = letter && findLacking(letter, paths.required), part = replayedPart(policy);
+    const isText = letter === null && takesAnyBytes(policy);
+    if (!message.readable && !isText) refuse(message.detail, "a JSON object that the consumer can read");
+    if (letter?.[part] === null) {
+      const what = part === "inner" ? "a JSON object" : "a value";
+      refuse(letter.problem, `a message with ${what} to replay in ${policy.unwrap}`);
+    }
     if (lacking !== null) refuse(lacking, `a message with every required member: ${policy.required.join(", ")}`);
-    if (message.readable && new Mask(display.secret).isMasked(bytes)) {
+    if (message.readable ? new Mask(display.secret).isMasked(bytes) : isText && payload.includes(HIDDEN)) {
       refuse("a message with hidden secrets", "the whole message: change what `show` with `raw` returns");
     }
   }

@@ -1,6 +1,7 @@
 /** Operation `explain`: says why each source moves messages or not. Does no IO. */
 import Type, { type Static } from "typebox";
 import { toIso } from "../runtime/clock.ts";
+import type { Pause } from "../cycle/pause.ts";
 import { GATE_NAMES } from "../gates/gate.ts";
 import type { RunningSource, ServiceContext } from "./context.ts";
 import { ACTIVITIES, explainSource, readFacts } from "./explain_source.ts";
@@ -14,13 +15,16 @@ const INPUT = Type.Object({ source: Type.Optional(SOURCE) }, { additionalPropert
 /** Input of the operation. Default: every source. */
 export type ExplainInput = Static<typeof INPUT>;
 
+/** A pause or a freeze. */
+const HOLD = Type.Object({ until: INSTANT, by: Type.String(), reason: Type.String() }, STRICT);
+
 const EXPLAINED = Type.Object({
   source: Type.String(),
   activity: Type.Enum(ACTIVITIES),
   /** What it does and why, in one sentence. */
   sentence: Type.String(),
   depth: orNull(Type.Integer()),
-  pause: orNull(Type.Object({ until: INSTANT, by: Type.String(), reason: Type.String() }, STRICT)),
+  ...{ pause: orNull(HOLD), freeze: orNull(HOLD) },
   /** The time until the DLQ is empty, if nothing arrives meanwhile. */
   estimate: Type.Object({
     seconds: orNull(Type.Integer()),
@@ -61,14 +65,18 @@ export const explain = {
 } satisfies Operation<ServiceContext, ExplainInput, ExplainOutput>;
 
 function describe(source: RunningSource, { clock }: ServiceContext): Static<typeof EXPLAINED> {
-  const facts = readFacts(source, clock), { activity, sentence, estimate, pause } = explainSource(facts);
+  const facts = readFacts(source, clock), { activity, sentence, estimate, pause, freeze } = explainSource(facts);
   return {
     ...{ source: source.parts.setup.policy.name, activity, sentence, depth: facts.snapshot?.depth ?? null, estimate },
-    pause: pause && { until: toIso(pause.untilMs), by: pause.by, reason: pause.reason },
+    ...{ pause: describeHold(pause), freeze: describeHold(freeze) },
     gates: facts.gates.map((gate) => ({
       ...{ name: gate.name, open: gate.open, reason: gate.reason, words: gateWords(gate), detail: gate.detail },
       since: toIso(gate.sinceMs),
       next: gate.nextMs === undefined ? null : toIso(gate.nextMs),
     })),
   };
+}
+
+function describeHold(hold: Pause | null): Static<typeof HOLD> | null {
+  return hold && { until: toIso(hold.untilMs), by: hold.by, reason: hold.reason };
 }

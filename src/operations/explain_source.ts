@@ -2,9 +2,9 @@
 import type { Brake } from "../cycle/brake.ts";
 import { isCycleWanted, isUnderTest, type Snapshot } from "../cycle/cycle_state.ts";
 import { lastOutage, lengthMs } from "../cycle/outages.ts";
-import { type Pause, pauseLeftMs } from "../cycle/pause.ts";
+import { type Freeze, type Pause, pauseLeftMs } from "../cycle/pause.ts";
 import type { GateStatus } from "../gates/board.ts";
-import { hasTrait } from "../gates/gate.ts";
+import { hasTrait, isStandby } from "../gates/gate.ts";
 import { HELD_MS } from "../gates/holding.ts";
 import type { LeadershipStatus } from "../gates/leader.ts";
 import { describeDuration } from "../lifecycle/outage_log.ts";
@@ -12,13 +12,16 @@ import type { Clock } from "../runtime/clock.ts";
 import type { RunningSource, SourceFlow } from "./context.ts";
 import { gateWords, WAITS_FOR } from "./gate_words.ts";
 
-/** A gate that limits flow opens and closes as messages move. If it stays closed for this long, the source waits for it. */
+/** A standby knows what the leader moves from readings that are younger than this, in milliseconds. */
+const CURRENT_MS = 15_000;
 
 /** What a source does, as a closed set. */
 export const ACTIVITIES = [
   "unknown",
   "off",
   "paused",
+  "frozen",
+  "window",
   "idle",
   "waiting",
   "testing",
@@ -29,7 +32,8 @@ export const ACTIVITIES = [
 /**
  * One of {@link ACTIVITIES}.
  *
- * - `unknown`: nothing has been read yet. `off`: replay is switched off. `paused`: by an operator. `idle`: the DLQ is empty.
+ * - `unknown`: nothing has been read yet. `off`: replay is switched off. `paused`, `frozen`: by an operator. `window`: a window of the
+ *   sources file forbids replay. `idle`: the DLQ is empty.
  * - `waiting`: a gate is closed. `testing`: a canary group. `ramping`: the amount grows. `draining`: without a limit.
  * - `resting`: messages wait for the next cycle.
  */
@@ -70,6 +74,7 @@ export interface Explanation {
   readonly sentence: string;
   readonly estimate: Estimate;
   readonly pause: Pause | null;
+  readonly freeze: Freeze | null;
 }
 
 interface Story {
@@ -97,31 +102,60 @@ export function readFacts(
 /** Explains a source from what was observed, and says nothing else. */
 export function explainSource(facts: SourceFacts): Explanation {
   const { snapshot, leadership: { role, holder } } = facts;
+  const lasting = (one: "pause" | "freeze") =>
+    snapshot && pauseLeftMs(snapshot.record[one], snapshot.nowMs) > 0 ? snapshot.record[one] : null;
   const { activity, text } = tell(facts);
   const seenBy = role === "standby" ? `${holder || "Another instance"} leads; as this standby sees it: ` : "";
   return {
     ...{ activity, sentence: `${seenBy}${seenBy === "" ? text : text[0]!.toLowerCase() + text.slice(1)}` },
     estimate: estimate(facts, activity),
-    pause: snapshot && pauseLeftMs(snapshot.record.pause, snapshot.nowMs) > 0 ? snapshot.record.pause : null,
+    ...{ pause: lasting("pause"), freeze: lasting("freeze") },
   };
 }
 
 function tell(facts: SourceFacts): Story {
   const { snapshot } = facts;
   // Leadership tells who moves messages, and a standby tells what it sees of them.
-  const closed = facts.gates.filter(({ name, open, reason }) => !open && !(name === "leader" && reason === "standby"));
+  const closed = facts.gates.filter((gate) => !gate.open && !isStandby(gate));
   const first = closed.find(({ name }) => name === "enabled" || name === "redis" || name === "leader");
   if (first) return waitFor(first, { closed, facts });
   if (!snapshot) return { activity: "unknown", text: "Not known yet: the source has not been read" };
-  const pause = closed.find(({ name }) => name === "pause");
-  if (pause) return waitFor(pause, { closed, facts });
+  // What people have planned comes before what was observed: also while the DLQ is empty.
+  const planned = closed.filter(({ name }) => name === "pause" || name === "window");
+  const unread = planned.find(({ name, reason }) => !plannedActivity({ name, reason }));
+  if (unread) return waitFor(unread, { closed, facts });
+  if (planned.length > 0) return tellPlanned(planned);
   if (snapshot.depth === 0) return { activity: "idle", text: `Nothing to do: the DLQ is empty${lastMove(snapshot)}` };
   const held = closed.find(({ name }) => hasTrait(name, "blocksStart"));
   if (held) return waitFor(held, { closed, facts });
   if (closed.some(({ name }) => name === "returns")) return tellHeld(facts, snapshot);
   if (facts.isCycleOver) return tellRest(facts, snapshot);
   const full = closed.find(({ sinceMs }) => facts.nowMs - sinceMs >= HELD_MS);
-  return full ? waitFor(full, { closed, facts }) : tellCycle(facts, snapshot);
+  return full && !isMovedByLeader(facts, snapshot) ? waitFor(full, { closed, facts }) : tellCycle(facts, snapshot);
+}
+
+/** Whether another instance moves messages: the gates of flow, which it keeps closed by moving, then hold nothing. */
+function isMovedByLeader({ leadership, snapshotAgeMs }: SourceFacts, { record, nowMs }: Snapshot): boolean {
+  return leadership.role === "standby" && snapshotAgeMs < CURRENT_MS && nowMs - record.movedAtMs < HELD_MS;
+}
+
+/** What a source does while this gate holds it because people have planned so; `null`: they have not. */
+function plannedActivity({ name, reason }: Pick<GateStatus, "name" | "reason">): Activity | null {
+  if (name === "pause") return reason === "paused" ? "paused" : null;
+  if (reason === "frozen") return "frozen";
+  return reason === "inside" || reason === "outside" ? "window" : null;
+}
+
+/** A pause, a freeze and a window, each with its end. A freeze comes first: it holds most. */
+function tellPlanned(planned: readonly GateStatus[]): Story {
+  const ordered = planned.toSorted((one, other) => rankOf(one) - rankOf(other));
+  const texts = ordered.map((gate) => gate.name === "pause" ? `paused ${gateWords(gate)}` : gateWords(gate));
+  const text = texts.join("; also ");
+  return { activity: plannedActivity(ordered[0]!)!, text: `${text[0]!.toUpperCase()}${text.slice(1)}` };
+}
+
+function rankOf(gate: GateStatus): number {
+  return ["frozen", "paused", "window"].indexOf(plannedActivity(gate)!);
 }
 
 function waitFor(
@@ -129,7 +163,6 @@ function waitFor(
   { closed, facts: { nowMs } }: { closed: readonly GateStatus[]; facts: SourceFacts },
 ): Story {
   const { name, reason, sinceMs, nextMs } = gate;
-  if (name === "pause" && reason === "paused") return { activity: "paused", text: `Paused ${gateWords(gate)}` };
   const forMs = nowMs - sinceMs, lasting = forMs >= 1_000 ? ` for ${describeDuration(forMs)}` : "";
   const inMs = nextMs === undefined ? 0 : nextMs - nowMs,
     again = inMs >= 1_000 ? `; asked again in ${describeDuration(inMs)}` : "";
@@ -200,6 +233,7 @@ function after(
   { brake: { reason }, outages }: { readonly brake: Pick<Brake, "reason">; readonly outages: string },
 ): string {
   const outage = reason === "outage" ? lastOutage(outages) : null;
+  if (outage?.gate === "window") return ` after ${describeDuration(lengthMs(outage))} without replay (gate window)`;
   if (outage) return ` after an outage of ${describeDuration(lengthMs(outage))} (gate ${outage.gate})`;
   if (reason === "returns") return " after replayed messages came back";
   return "";
@@ -221,10 +255,9 @@ function estimate({ snapshot, gates, flow }: SourceFacts, activity: Activity): E
   const { depth, record } = snapshot;
   if (depth === 0) return { seconds: 0, perSecond: null, basis: null, reason: null };
   // `depth` and `pace` open and close while messages flow.
-  const isHeld = activity === "off" || activity === "paused" || activity === "waiting";
-  const closed = gates.find(({ name, open, reason }) =>
-    !open && reason !== "standby" && (isHeld || hasTrait(name, "blocksStart"))
-  );
+  const isHeld = activity === "off" || activity === "paused" || activity === "frozen" || activity === "window" ||
+    activity === "waiting";
+  const closed = gates.find((gate) => !gate.open && !isStandby(gate) && (isHeld || hasTrait(gate.name, "blocksStart")));
   if (closed) return unknown(`the gate ${closed.name} is closed`);
   if (record.brake.suspect || record.cycleLimit === "breaker") {
     return unknown("only a few messages are replayed as a test");

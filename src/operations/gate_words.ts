@@ -13,6 +13,7 @@ export const WAITS_FOR: Readonly<Record<GateName, string>> = {
   redis: "Waiting for Redis",
   leader: "Waiting for a leader",
   pause: "Paused",
+  window: "Closed by a window",
   job: "A job is running",
   consumer: "Waiting for the consumer",
   downstream: "Waiting for Moogsoft",
@@ -72,6 +73,14 @@ const GATE_WORDS: { readonly [Name in GateName]: Readonly<Record<GateReason<Name
     unknown: NOT_READ,
     error: FAILED,
   },
+  window: {
+    none: "no window or freeze holds the source",
+    inside: ({ detail }) => detail,
+    outside: ({ detail }) => detail,
+    frozen: ({ detail }) => detail,
+    unknown: NOT_READ,
+    error: FAILED,
+  },
   job: {
     none: "no job runs",
     running: ({ detail }) => detail,
@@ -85,6 +94,7 @@ const GATE_WORDS: { readonly [Name in GateName]: Readonly<Record<GateReason<Name
     unknown: "it is not known whether it is alive",
     never_seen: "no heartbeat has been seen yet",
     health_url_failed: "its health URL does not answer 200",
+    drill: ({ detail }) => detail,
     error: FAILED,
   },
   downstream: {
@@ -101,6 +111,7 @@ const GATE_WORDS: { readonly [Name in GateName]: Readonly<Record<GateReason<Name
     refused: (answered) => `it refused the connection of ${probes(answered)}`,
     dns: (answered) => `its name could not be resolved by ${probes(answered)}`,
     proxy: (answered) => `the proxy failed ${probes(answered)}`,
+    drill: ({ detail }) => detail,
     error: FAILED,
   },
   breaker: {
@@ -119,6 +130,7 @@ const GATE_WORDS: { readonly [Name in GateName]: Readonly<Record<GateReason<Name
     unknown: "their length could not be read",
     room: "the downstream queues have room",
     over_limit: "they hold as many messages as their limit allows",
+    drill: ({ detail }) => detail,
     error: FAILED,
   },
   returns: {

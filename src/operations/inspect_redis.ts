@@ -18,7 +18,7 @@ export interface Preflight {
  * does not answer.
  */
 export async function inspectRedis(redis: RedisClient, policies: readonly SourcePolicy[]): Promise<Preflight> {
-  const misplaced = redis.isCluster ? policies.flatMap(slotProblems) : [];
+  const misplaced = policies.flatMap((policy) => findSlotProblems(redis, policy));
   let servers: readonly Record<string, string>[];
   try {
     const owners = ownersOf(redis, policies.map(({ dlq }) => dlq));
@@ -64,8 +64,9 @@ function evictionWarnings(facts: Record<string, string>): string[] {
     : [];
 }
 
-/** A script runs on one node, so all keys that it moves must be in one slot. */
-function slotProblems({ name, dlq, target, dead }: SourcePolicy): string[] {
+/** On a cluster, a script runs on one node, so all keys that it moves must be in one slot. Does no IO. */
+export function findSlotProblems(redis: RedisClient, { name, dlq, target, dead }: SourcePolicy): string[] {
+  if (!redis.isCluster) return [];
   const keys = [dlq, target, dead];
   const slots = keys.map((key) => calculateSlot(key));
   if (new Set(slots).size === 1) return [];

@@ -1,7 +1,7 @@
 /** Plans the jobs of operators: what would happen, before anything does. */
 import { LIST_WORDS } from "../message/source_policy.ts";
 import Type, { type Static } from "typebox";
-import { GATE_NAMES, hasTrait } from "../gates/gate.ts";
+import { GATE_NAMES, hasTrait, isStandby, yieldsToOverride } from "../gates/gate.ts";
 import { JOB_LISTS, type JobList, type JobVerb } from "../cycle/running_job.ts";
 import type { GateOverride, Job, PlannedJob } from "../jobs/job.ts";
 import { idOfDigest } from "../message/message_id.ts";
@@ -227,13 +227,13 @@ function findHolds(
   { verb, overrides }: { verb: JobVerb; overrides: readonly GateOverride[] },
 ): Plan["heldBy"] {
   const isDrain = verb === "redrive" || verb === "revive";
-  const holds = board.last().closed.filter(({ name, reason }) =>
-    !hasTrait(name, "holdsAutomaticOnly") && !(name === "leader" && reason === "standby") &&
-    (isDrain || (hasTrait(name, "isOnEverySource") && hasTrait(name, "blocksStart")))
+  const holds = board.last().closed.filter((gate) =>
+    !hasTrait(gate.name, "holdsAutomaticOnly") && !isStandby(gate) &&
+    (isDrain || hasTrait(gate.name, "holdsEveryMove"))
   );
   return holds.map((gate) => ({
     ...{ gate: gate.name, reason: gate.reason, words: gateWords(gate) },
-    isOverridden: overrides.some((one) => one.gate === gate.name),
+    isOverridden: yieldsToOverride(gate) && overrides.some((one) => one.gate === gate.name),
   }));
 }
 

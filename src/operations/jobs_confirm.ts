@@ -101,6 +101,10 @@ async function start(context: OperatorContext, { source, job }: FoundJob): Promi
       throw new OperationError("not_found", `the plan ${job.id} has expired: plan again`);
     case "started":
       throw notPlanned({ job: await source.jobs.get(job.id) ?? job });
+    case "turned":
+      throw new OperationError("stale", "the source's push has changed since the plan: plan again");
+    case "drill":
+      throw new OperationError("conflict", "a drill runs on the source: wait until it ends, or cancel it");
     case "busy": {
       const running = await source.jobs.running();
       const list = job.selection.list;

@@ -2,6 +2,7 @@
 import Type from "typebox";
 import { quote } from "../config/redact.ts";
 import { MESSAGE_ID_PATTERN } from "../message/message_id.ts";
+import { memberRef } from "../message/member_path.ts";
 import { createViewer, type MessageView, type PlacedMessage } from "../message/message_view.ts";
 import { LIST_NAMES, type ListName } from "../message/source_policy.ts";
 import type { LookContext } from "./context.ts";
@@ -9,6 +10,8 @@ import { OperationError } from "./operation.ts";
 
 /** Longest text of a member in a row, in characters. */
 const MAX_SHOWN_CHARACTERS = 300;
+/** Names of sources that a refusal lists. */
+const MOST_NAMES = 12;
 
 /** A source of the service. */
 export type LookedSource = ReturnType<LookContext["sources"]>[number]["parts"];
@@ -40,18 +43,23 @@ export function findRunning<Source extends { readonly parts: Pick<LookedSource, 
 ): Source {
   const found = all.find(({ parts }) => parts.setup.policy.name === name);
   if (found) return found;
-  const wanted = `one of ${all.map(({ parts }) => parts.setup.policy.name).join(", ")}`;
+  const names = all.map(({ parts }) => parts.setup.policy.name), more = names.length - MOST_NAMES;
+  const wanted = `one of ${names.slice(0, MOST_NAMES).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
   throw new OperationError("not_found", `source ${quote(name)} is not ${wanted}`, [
     { field: "source", value: name, wanted },
   ]);
 }
 
-/** Returns a function that views messages of a list, for one walk. */
+/**
+ * Returns a function that views messages of a list, for one walk. `forJob`: as a job's sweep does, which does not know which messages
+ * stood there when a cycle began; default: false.
+ */
 export function createListViewer(
-  { setup: { policy, display } }: LookedSource,
-  { list, nowMs }: { list: ListName; nowMs: number },
+  { setup: { policy, display }, replay }: LookedSource,
+  { list, nowMs, forJob = false }: { list: ListName; nowMs: number; forJob?: boolean },
 ): (message: PlacedMessage) => MessageView {
-  return createViewer({ source: policy.name, isInDlq: list === "dlq", display, nowMs });
+  const standing = forJob ? [] : replay.lastSnapshot()?.record.standing ?? [];
+  return createViewer({ source: policy.name, list, policy, display, nowMs, standing });
 }
 
 /** The members that the source names for display, shortened; a number that JSON does not know is text. */
@@ -60,7 +68,7 @@ export function shownMembers(
   { setup }: LookedSource,
 ): Record<string, string | number | boolean | null> {
   return Object.fromEntries(setup.display.show.flatMap((name) => {
-    const value = view.member(name);
+    const value = view.member(memberRef(name));
     if (value === undefined) return [];
     if (typeof value === "number" && !Number.isFinite(value)) return [[name, String(value)]];
     return [[name, typeof value === "string" ? shorten(value) : value]];

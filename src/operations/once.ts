@@ -1,6 +1,6 @@
 /** Operation `once`: runs one cycle of every source and returns a summary. */
 import { BRAKE_REASONS, BRAKE_STATES, type BrakeReason, type BrakeState } from "../cycle/brake.ts";
-import { DEAD_REASONS } from "../message/source_policy.ts";
+import { DEAD_REASONS, LIST_WORDS } from "../message/source_policy.ts";
 import { quote } from "../config/redact.ts";
 import { GATE_NAMES, hasTrait, isGateName } from "../gates/gate.ts";
 import { explainRedisError } from "../redis/advice.ts";
@@ -19,9 +19,10 @@ import type { JsonSchema, Operation } from "./operation.ts";
 import { COUNT, FLAG, listOf, objectOf, oneOf, TEXT, TEXT_OR_NULL } from "./schema.ts";
 import { Teardown } from "../lifecycle/teardown.ts";
 import { withVault } from "../mutt/vault.ts";
+import { waitForRedis } from "./wait_for_redis.ts";
 
-/** Time limits for Redis to answer, and for a flow gate to open, in milliseconds. */
-const REDIS_WAIT_MS = 5_000, FLOW_WAIT_MS = 5_000;
+/** Time limit for a flow gate to open, in milliseconds. */
+const FLOW_WAIT_MS = 5_000;
 /** Wait for another instance's lease to expire if it has at most this left, in milliseconds. */
 const ENDING_MS = 300;
 
@@ -32,6 +33,8 @@ export interface SourceSummary extends Omit<TurnOutcome, "began" | "nextInMs"> {
   readonly brake: { readonly state: BrakeState; readonly allowance: number | null; readonly reason: BrakeReason };
   /** The pause that stopped it, in words. `once` obeys a pause, also with `force`. */
   readonly paused?: string;
+  /** The freeze or the window that stopped it, in words. `once` obeys both, also with `force`. */
+  readonly held?: string;
 }
 
 /** Summary of `once`, as `--json` prints it. */
@@ -70,8 +73,8 @@ const SUMMARY_SCHEMA: JsonSchema = objectOf({
       allowance: { type: ["integer", "null"] },
       reason: oneOf(BRAKE_REASONS),
     }),
-    paused: TEXT,
-  }, { optional: ["paused"] })),
+    ...{ paused: TEXT, held: TEXT },
+  }, { optional: ["paused", "held"] })),
   durationMs: COUNT,
   dryRun: oneOf([true]),
 }, { optional: ["dryRun"] });
@@ -145,15 +148,13 @@ async function withCore(
 ): Promise<OnceReport> {
   const { clock, signal, log } = options;
   const startedMs = clock.monotonicMs();
-  if (!await core.connections.waitUntilReady(REDIS_WAIT_MS, signal)) {
-    const failure = await core.connections.explainFailure() || "CONNECTION";
-    return refuse([`Redis did not answer within ${REDIS_WAIT_MS / 1_000} s (${failure})`], EXIT.failed);
-  }
+  const unanswered = await waitForRedis(core.connections, signal);
+  if (unanswered !== null) return refuse([unanswered], EXIT.failed);
   try {
     const { problems, warnings } = await inspectRedis(core.connections.reader, chosen.map(({ setup }) => setup.policy));
     for (const warning of warnings) log.warning("redis_unknown", warning);
     if (problems.length > 0) return refuse(problems, EXIT.configuration);
-    const refused = options.dryRun ? [] : await tryMoves(chosen, core);
+    const refused = await (options.dryRun ? findWrongTypes : tryMoves)(chosen, core);
     if (refused.length > 0) return refuse(refused, EXIT.failed);
     await core.readDynamicConfig();
     const held = options.dryRun ? [] : await takeLeases(chosen, options);
@@ -176,6 +177,23 @@ async function withCore(
     ...(options.dryRun ? { dryRun: true as const } : {}),
   };
   return { ok: true, summary, exitCode: exitCodeOf(sources) };
+}
+
+/** A dry run moves nothing, so Redis refuses nothing. @returns a problem for each key that cannot be moved to or from */
+async function findWrongTypes(
+  sources: readonly OperatedSource[],
+  { connections: { reader } }: OperationCore,
+): Promise<string[]> {
+  const problems = sources.map(async ({ setup: { policy } }) => {
+    const roles = ["dlq", "target", "dead"] as const,
+      types = await Promise.all(roles.map((role) => reader.type(policy[role])));
+    return roles.flatMap((role, at) =>
+      types[at] === "none" || types[at] === "list"
+        ? []
+        : [`${LIST_WORDS[role]} ${policy[role]} of source ${policy.name} is a ${types[at]} and must be a list`]
+    );
+  });
+  return (await Promise.all(problems)).flat();
 }
 
 /** @returns a problem for each source whose messages Redis does not allow moving */
@@ -227,7 +245,7 @@ async function runSource(
     if (countMoved(next) > 0) movedAtMs = clock.monotonicMs();
     outcome = addOutcomes(outcome, next);
   }
-  if (source.replay.hasUnsettled() && await connections.waitUntilReady(REDIS_WAIT_MS, signal)) {
+  if (source.replay.hasUnsettled() && await waitForRedis(connections, signal) === null) {
     // A commit without a reply may have run. The next turn finds out and continues the cycle.
     outcome = addOutcomes(outcome, await source.replay.runOnce({ begin: "never", signal }));
   }
@@ -258,11 +276,12 @@ async function dryRunSource(
 function summarise({ setup, replay, board }: OperatedSource, outcome: TurnOutcome): SourceSummary {
   const { depthBefore, depthAfter, replayed, dead, conflicts, stoppedBy } = outcome;
   const record = replay.lastSnapshot()?.record ?? NEW_CYCLE_STATE;
-  const pause = board.last().closed.find(({ name }) => name === "pause" && stoppedBy === "pause");
+  const stopped = board.last().closed.find(({ name }) => name === stoppedBy);
   return {
     ...{ name: setup.policy.name, depthBefore, depthAfter, replayed, dead, conflicts, stoppedBy },
     brake: { state: stateOf(record), allowance: record.brake.allowance, reason: record.brake.reason },
-    ...(pause ? { paused: pause.detail } : {}),
+    ...(stopped?.name === "pause" ? { paused: stopped.detail } : {}),
+    ...(stopped?.name === "window" ? { held: stopped.detail } : {}),
   };
 }
 

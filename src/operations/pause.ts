@@ -1,20 +1,14 @@
 /** Operation `pause`: holds automatic replay of a source for some time. */
 import Type, { type Static } from "typebox";
-import { describePause, MAX_PAUSE_MS, pauseLeftMs } from "../cycle/pause.ts";
+import { describePause, pauseLeftMs } from "../cycle/pause.ts";
 import type { OperatorContext } from "./context.ts";
 import { SOURCE } from "./looked_source.ts";
 import type { Operation } from "./operation.ts";
-import { actOnSource, OUTCOME, type Outcome, REASON } from "./source_action.ts";
-
-/** Default and maximum length of a pause, in seconds. */
-const DEFAULT_SECONDS = 3_600, MAX_SECONDS = MAX_PAUSE_MS / 1_000;
+import { actOnSource, FOR_SECONDS, HOLD_SECONDS, OUTCOME, type Outcome, REASON } from "./source_action.ts";
 
 const INPUT = Type.Object({
   source: SOURCE,
-  forSeconds: Type.Optional(Type.Integer({
-    ...{ minimum: 1, maximum: MAX_SECONDS, default: DEFAULT_SECONDS },
-    description: "Seconds",
-  })),
+  forSeconds: FOR_SECONDS,
   reason: REASON,
 }, { additionalProperties: false });
 
@@ -37,7 +31,7 @@ export const pause = {
     actOnSource(context, input, {
       operation: "pause",
       act: async ({ parts: { control } }, by) => {
-        const { forSeconds = DEFAULT_SECONDS, reason } = input, forMs = forSeconds * 1_000;
+        const { forSeconds = HOLD_SECONDS, reason } = input, forMs = forSeconds * 1_000;
         const { record, nowMs } = await control.pause({ forMs, by, reason });
         const until = describePause({ untilMs: nowMs + forMs, by, reason: "" }, nowMs);
         const before = pauseLeftMs(record.pause, nowMs) > 0

@@ -13,14 +13,23 @@ import { revive } from "./revive.ts";
 import { browse } from "./browse.ts";
 import { check } from "./check.ts";
 import { config } from "./config.ts";
+import { discover } from "./discover.ts";
+import { drill } from "./drill.ts";
+import { drills } from "./drills.ts";
+import { drillsCancel } from "./drills_cancel.ts";
+import { drillsShow } from "./drills_show.ts";
 import { edit } from "./edit.ts";
 import { exportMessages } from "./export.ts";
+import { freeze } from "./freeze.ts";
 import { groups } from "./groups.ts";
 import { importMessages } from "./import.ts";
 import { history } from "./history.ts";
+import { incidents } from "./incidents.ts";
 import { journal } from "./journal.ts";
 import { explain } from "./explain.ts";
 import { log } from "./log.ts";
+import { receivers } from "./receivers.ts";
+import { testReceiver } from "./test_receiver.ts";
 import { once } from "./once.ts";
 import { pause } from "./pause.ts";
 import { release } from "./release.ts";
@@ -33,14 +42,17 @@ import { show } from "./show.ts";
 import { slo } from "./slo.ts";
 import { settings } from "./settings.ts";
 import { status } from "./status.ts";
+import { unfreeze } from "./unfreeze.ts";
 import { verify } from "./verify.ts";
 
 /** All operations. To add one, write its file and list it here. */
 export const OPERATIONS = [
-  ...[status, explain, slo, history, replicas, settings] as const,
+  ...[status, explain, incidents, slo, history, replicas, settings] as const,
   ...[browse, search, groups, show, exportMessages, journal, verify, log] as const,
-  ...[pause, resume, release, replayNow, returnOversize] as const,
+  ...[pause, resume, freeze, unfreeze, release, replayNow, returnOversize] as const,
+  ...[receivers, testReceiver] as const,
   ...[redrive, bury, revive, purge, edit, importMessages] as const,
   ...[jobs, jobsShow, jobsConfirm, jobsPause, jobsResume, jobsCancel, jobsUndo] as const,
-  ...[check, config, once] as const,
+  ...[drill, drills, drillsShow, drillsCancel] as const,
+  ...[check, config, discover, once] as const,
 ] as const;

@@ -1,11 +1,13 @@
 /** Replaces one message of a running source in its place: what an edit and its undo share. */
 import { LIST_WORDS } from "../message/source_policy.ts";
 import type { JobList } from "../cycle/running_job.ts";
+import { findDrillMark } from "../message/drill_mark.ts";
 import { MAX_OPERATOR_NAME, toLine } from "../cycle/pause.ts";
 import { type JobResult, plannedFields } from "../jobs/job.ts";
 import { JOB_EXPIRES_MS, TRASH_EXPIRES_MS } from "../jobs/job_store.ts";
 import { NO_SWEEP } from "../message/selection.ts";
 import { idOfDigest } from "../message/message_id.ts";
+import { pathsOf } from "../message/policy_paths.ts";
 import { wrongTypeError } from "../redis/errors.ts";
 import type { EditResult, MessageReplacement } from "../redis/edit_store.ts";
 import type { ListRow } from "../redis/list_reader.ts";
@@ -73,6 +75,7 @@ export async function replaceMessage(
     }
     const row = await findMessage(context, source, { ...wanted, near });
     wanted.check?.(row);
+    refuseDrilled(row, source);
     near = row.place;
     const plan: EditPlan = { place: row.place, before: sha1([row.bytes!]), after: digestOf(wanted.payload) };
     const job = createId(), { ends } = wanted;
@@ -90,6 +93,14 @@ export async function replaceMessage(
     refuseUnless(["stale", "conflict", "expired"], result);
   }
   throw new OperationError("unavailable", "the message moves too fast; pause the source, and try again");
+}
+
+/** Without its mark, a synthetic message would reach the target. @throws OperationError `conflict` */
+function refuseDrilled({ id, bytes }: ListRow, { setup: { policy } }: Pick<RunningSource["parts"], "setup">): void {
+  const mark = bytes && findDrillMark(bytes, pathsOf(policy).unwrap);
+  if (mark) {
+    throw new OperationError("conflict", `message ${id} is synthetic, of the drill ${mark.id}: it is not edited`);
+  }
 }
 
 /** Finds a message that can be replaced. @throws OperationError if it is not there, or too large to read */

@@ -1,7 +1,7 @@
 /** Operation `replay_now`: begins a cycle of a source at once, through the same gates as any other. */
 import Type, { type Static } from "typebox";
 import { isUnderTest } from "../cycle/cycle_state.ts";
-import { hasTrait } from "../gates/gate.ts";
+import { hasTrait, isStandby } from "../gates/gate.ts";
 import type { OperatorContext } from "./context.ts";
 import { gateWords } from "./gate_words.ts";
 import { SOURCE } from "./looked_source.ts";
@@ -27,9 +27,7 @@ export const replayNow = {
       operation: "replay_now",
       act: async ({ parts: { control, board } }) => {
         const { record } = await control.requestCycle();
-        const closed = board.last().closed.find(({ name, reason }) =>
-          hasTrait(name, "blocksStart") && reason !== "standby"
-        );
+        const closed = board.last().closed.find((gate) => hasTrait(gate.name, "blocksStart") && !isStandby(gate));
         if (closed) return `a cycle begins when the gate ${closed.name} opens: ${gateWords(closed)}`;
         return isUnderTest(record)
           ? "a cycle begins when the messages that were replayed as a test have been judged"

@@ -63,15 +63,15 @@ export function openSelection(
 
 /**
  * Walks the list from its oldest message to the watermark; default: to the one that is the newest now. Ends early if the signal is
- * aborted.
+ * aborted. `forJob`: see {@link createListViewer}.
  */
 export async function* scan(
   { source, selection: { list, atMs }, query: { matches } }: OpenSelection,
-  options: Pick<WalkOptions, "signal" | "watermark">,
+  { forJob = false, ...options }: Pick<WalkOptions, "signal" | "watermark"> & { readonly forJob?: boolean },
 ): AsyncGenerator<ScannedChunk> {
-  const view = createListViewer(source, { list, nowMs: atMs });
+  const view = createListViewer(source, { list, nowMs: atMs, forJob });
   let scanned = 0;
-  for await (const { rows, end, movedOn } of source.lists.walk(list, options)) {
+  for await (const { rows, end, movedOn } of source.lists.walk(list, { ...options, hasRecords: true })) {
     scanned += rows.length;
     const matching = rows.map(view).filter(matches);
     yield { matching, scanned, total: Math.max(scanned, scanned + end - rows.at(-1)!.place), end, movedOn };

@@ -8,7 +8,8 @@ import { explainStamp } from "../message/explain_stamp.ts";
 import { Mask } from "../message/mask.ts";
 import { prettyJson } from "../message/pretty.ts";
 import { readMessage } from "../message/read_message.ts";
-import { LIST_WORDS, type ListName } from "../message/source_policy.ts";
+import { LIST_WORDS, type ListName, type SourcePolicy } from "../message/source_policy.ts";
+import { recordKey, type StampRecords } from "../message/stamp_record.ts";
 import type { ListRow } from "../redis/list_reader.ts";
 import { escapeHidden } from "../runtime/control_characters.ts";
 import type { DryVerdict } from "../replay/source_replay.ts";
@@ -35,7 +36,7 @@ const INPUT = Type.Object({
 
 const NULL = Type.Null();
 const VERDICT = Type.Object({
-  action: Type.Enum(["replay", "dead"]),
+  action: Type.Enum(["replay", "dead", "drill"]),
   reason: Type.Union([Type.String(), NULL]),
   text: Type.String(),
 }, { additionalProperties: false });
@@ -57,7 +58,7 @@ const OUTPUT = Type.Object({
   enclosed: Type.Union([Type.String(), NULL], {
     description: "The original message, if this is an envelope of the dead list",
   }),
-  stamp: Type.String({ description: "What the service's stamp says, in one sentence" }),
+  stamp: Type.String({ description: "What the service's stamp, or its record, says, in one sentence" }),
   verdict: Type.Union([VERDICT, NULL], { description: "What the service would do with it; null: it is not judged" }),
   heldBy: Type.Array(HOLD, { description: "The closed gates: nothing is replayed before they open" }),
   raw: Type.Union([Type.String(), NULL], { description: "The bytes in Base64, if they were asked for" }),
@@ -94,7 +95,7 @@ async function showMessage(context: LookContext, input: ShowInput): Promise<Show
   }
   if (raw) await recordRaw(context, input);
   const view = createListViewer(source, { list, nowMs: context.clock.nowMs() })(row);
-  const judged = list === "dlq" && row.bytes !== null ? source.replay.judge(row.bytes) : null;
+  const judged = list === "dlq" && row.bytes !== null ? source.replay.judge(row.bytes, knownOf(row, policy)) : null;
   const counted = judged?.verdict.action === "replay" ? judged.verdict.record : null;
   const failures = counted?.failures ?? view.failures, mask = new Mask(display.secret);
   const whole = row.bytes === null ? describeLarge(row) : layOut(row.bytes, mask);
@@ -108,7 +109,7 @@ async function showMessage(context: LookContext, input: ShowInput): Promise<Show
     enclosed: enclosed && cut(layOut(enclosed, mask)),
     stamp: explainStamp(view.stamp, {
       ...{ failures, limit: judged?.maxPoisonRetries ?? null, evidence: counted?.evidence ?? null },
-      source: policy.name,
+      ...{ source: policy.name, isRecorded: policy.beside !== undefined && list === "dlq" },
     }),
     verdict: describeVerdict(row, { source, list, judged }),
     heldBy: list === "dlq"
@@ -116,6 +117,15 @@ async function showMessage(context: LookContext, input: ShowInput): Promise<Show
       : [],
     raw: raw && row.bytes ? row.bytes.toString("base64") : null,
   };
+}
+
+/** What is known beside a message; `undefined`: its stamp is inside of it. */
+function knownOf(
+  { bytes, place, recorded }: ListRow,
+  policy: SourcePolicy,
+): { place: number; records: StampRecords } | undefined {
+  if (policy.beside === undefined || bytes === null) return undefined;
+  return { place, records: new Map(recorded ? [[recordKey(bytes, policy), recorded]] : []) };
 }
 
 /** @throws StoreError if the journal cannot be written */
@@ -154,6 +164,11 @@ function describeVerdict(
   { source: { setup: { policy } }, list, judged }: { source: LookedSource; list: ListName; judged: DryVerdict | null },
 ): ShownMessage["verdict"] {
   if (list !== "dlq") return null;
+  if (judged && judged.drill !== null) {
+    const text =
+      `Synthetic message of the drill ${judged.drill}. Would be moved as its drill says, else to the list of drills.`;
+    return { action: "drill", reason: null, text };
+  }
   if (row.bytes === null) {
     return {
       action: "dead",
@@ -164,8 +179,9 @@ function describeVerdict(
   if (judged === null) return null;
   const { verdict, cycle } = judged;
   if (verdict.action === "replay") {
+    const would = policy.unwrap ? `The value of ${policy.unwrap} would` : "Would";
     const back = verdict.cameBackFrom === cycle ? ` in the next cycle: it came back in this one, ${cycle}` : "";
-    return { action: "replay", reason: null, text: `Would be replayed to ${policy.target}${back}.` };
+    return { action: "replay", reason: null, text: `${would} be replayed to ${policy.target}${back}.` };
   }
   const { reason, detail } = verdict;
   return { action: "dead", reason, text: `Would be moved to ${policy.dead} as ${reason}: ${detail}.` };

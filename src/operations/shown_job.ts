@@ -4,7 +4,7 @@ import { JOB_LISTS, JOB_PHASES, JOB_VERBS, type RunningJob } from "../cycle/runn
 import { type Job, JOB_STATUSES } from "../jobs/job.ts";
 import { PLAN_EXPIRES_MS } from "../jobs/job_store.ts";
 import { toIso } from "../runtime/clock.ts";
-import { hasTrait } from "../gates/gate.ts";
+import { hasTrait, isStandby } from "../gates/gate.ts";
 import type { RunningSource, SourceFlow } from "./context.ts";
 import { INSTANT, orNull, STRICT, WHOLE } from "./typed_schema.ts";
 
@@ -49,9 +49,8 @@ export type ShownJob = Static<typeof JOB>;
 
 /** How fast the job of a source moves: not at all while a gate is closed that does more than limit the flow. */
 export function flowOfJob({ flow, board }: Pick<RunningSource["parts"], "flow" | "board">): SourceFlow {
-  const isHeld = board.last().closed.some(({ name, reason }) =>
-    !hasTrait(name, "limitsFlow") && !hasTrait(name, "holdsAutomaticOnly") &&
-    !(name === "leader" && reason === "standby")
+  const isHeld = board.last().closed.some((gate) =>
+    !hasTrait(gate.name, "limitsFlow") && !hasTrait(gate.name, "holdsAutomaticOnly") && !isStandby(gate)
   );
   return isHeld ? { ...flow(), movedPerSecond: null } : flow();
 }

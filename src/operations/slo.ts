@@ -3,7 +3,7 @@ import type { SloReport } from "../slo/monitor.ts";
 import { SLO_NAMES, SLO_STATES } from "../slo/objectives.ts";
 import type { ServiceContext } from "./context.ts";
 import type { JsonSchema, Operation } from "./operation.ts";
-import { COUNT, NUMBER_OR_NULL, objectOf, oneOf, recordOf, TEXT } from "./schema.ts";
+import { COUNT, INSTANT_OR_NULL, NUMBER_OR_NULL, objectOf, oneOf, recordOf, TEXT } from "./schema.ts";
 
 const COMPONENT_SCHEMA: JsonSchema = objectOf({
   target: { type: "number", exclusiveMinimum: 0, exclusiveMaximum: 1 },
@@ -21,6 +21,7 @@ const COMPONENT_SCHEMA: JsonSchema = objectOf({
   source: TEXT,
   slo: oneOf(SLO_NAMES),
   role: oneOf(["leader", "standby", "unknown", "off"]),
+  stale_since: INSTANT_OR_NULL,
 }, { optional: ["threshold_seconds"] });
 
 /** Schema of `/api/v1/slo`; components are keyed by `<source>.<objective>`. */

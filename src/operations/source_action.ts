@@ -1,6 +1,6 @@
 /** What the operations on one running source share: they find the source, act, and leave a trace. */
 import Type, { type Static } from "typebox";
-import { MAX_OPERATOR_NAME, MAX_REASON, toLine } from "../cycle/pause.ts";
+import { MAX_OPERATOR_NAME, MAX_PAUSE_MS, MAX_REASON, toLine } from "../cycle/pause.ts";
 import { recordDone } from "./audit.ts";
 import type { OperatorContext, RunningSource } from "./context.ts";
 import { findRunning } from "./looked_source.ts";
@@ -11,6 +11,14 @@ export const REASON = Type.String({
   pattern: `^(?=.*\\S)[^\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}]{1,${MAX_REASON}}$`,
   description: `One line of 1 to ${MAX_REASON} characters, not all blank, without control characters`,
 });
+
+/** Default length of a pause or freeze, in seconds. */
+export const HOLD_SECONDS = 3_600;
+/** How long a pause or freeze lasts. */
+export const FOR_SECONDS = Type.Optional(Type.Integer({
+  ...{ minimum: 1, maximum: MAX_PAUSE_MS / 1_000, default: HOLD_SECONDS },
+  description: `How long it lasts, in seconds; default: ${HOLD_SECONDS}`,
+}));
 
 /** The output of an operation on a source. */
 export const OUTCOME = Type.Object({

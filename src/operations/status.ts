@@ -1,5 +1,6 @@
 /** Operation `status`: liveness and readiness of the service, and the state of each source and gate. Does no IO. */
 import { whyMoogsoftIsNotAsked } from "../config/rules.ts";
+import { needsMoogsoft } from "../mutt/built_in_sources.ts";
 import { GATE_NAMES, type GateName } from "../gates/gate.ts";
 import type { Role } from "../gates/leader.ts";
 import type { OldestMessage } from "../replay/depth_watch.ts";
@@ -171,7 +172,9 @@ export function readStatus(context: ServiceContext): HealthState<Readonly<Status
   const details: StatusDetails = {
     redis: connections.isReady() ? "connected" : "disconnected",
     replay: settings.enabled ? "on" : "off",
-    moogsoft: whyMoogsoftIsNotAsked(settings) ?? "asked",
+    moogsoft: needsMoogsoft(sources.map(({ parts }) => parts.setup))
+      ? whyMoogsoftIsNotAsked(settings) ?? "asked"
+      : "no source needs it",
     vault: vault?.state().detail ?? "not asked",
     sources: sources.map((source) => describeSource(source, clock)),
   };

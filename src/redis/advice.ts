@@ -22,7 +22,7 @@ const ADVICE: readonly (readonly [failure: RegExp | RedisErrorCode, advice: stri
     "connect directly to Redis if a proxy refuses scripts",
   ],
   [/^MASTERDOWN/, "this is a replica that has lost its master: connect to the master, or let REDIS_SENTINELS find it"],
-  [/^WRONGTYPE/, "a key has another type than it must have: mutt-remediation check names it"],
+  [/^WRONGTYPE/, "a key has another type than it must have: mutt-remediation check, or watch --dry-run, names it"],
   ["READONLY", "this is a replica: connect to the master, or let REDIS_SENTINELS find it"],
   [
     "NOREPLICAS",

@@ -12,6 +12,8 @@ const CLAIM_MS = 60_000;
 export const MOST_REQUESTS = 1_000;
 /** How long an answer is kept, in milliseconds. */
 const ANSWER_MS = 86_400_000;
+/** How long an answer is kept that only those get who wait for it: clients ask again every second. */
+const PASSING_MS = 15_000;
 /** Expiry of a request that may be repeated at once, in milliseconds. */
 const FORGET_MS = 1;
 
@@ -43,8 +45,15 @@ export class ApiStore {
     await this.#settle(requestKey(digest), claim, claim, CLAIM_MS);
   }
 
-  /** Stores the answer of a claimed request; `null`: the request may be repeated. */
-  async settle(digest: string, { claim, answer }: { claim: string; answer: string | null }): Promise<void> {
-    await this.#settle(requestKey(digest), claim, answer ?? claim, answer === null ? FORGET_MS : ANSWER_MS);
+  /**
+   * Stores the answer of a claimed request; `null`: the request may be repeated. `isPassing`: another try may have another answer, so
+   * this one is kept only for a client that waits for it.
+   */
+  async settle(
+    digest: string,
+    { claim, answer, isPassing = false }: { claim: string; answer: string | null; isPassing?: boolean },
+  ): Promise<void> {
+    const keepMs = answer === null ? FORGET_MS : isPassing ? PASSING_MS : ANSWER_MS;
+    await this.#settle(requestKey(digest), claim, answer ?? claim, keepMs);
   }
 }

@@ -1,5 +1,5 @@
 /** A dead-letter store with a read budget that all sources share: a read waits for its part of the budget. */
-import type { Chunk, ChunkBounds, Commit, CommitResult } from "../cycle/chunk.ts";
+import type { Chunk, ChunkBounds, Commit, Committed } from "../cycle/chunk.ts";
 import type { Snapshot } from "../cycle/cycle_state.ts";
 import { DeadLetterStore } from "./dead_letter_store.ts";
 import type { ReadBudget, Share } from "./read_budget.ts";
@@ -45,7 +45,7 @@ export class BudgetedStore extends DeadLetterStore {
   override async commitAndRead(
     commit: Commit,
     bounds: ChunkBounds | null,
-  ): Promise<{ result: CommitResult; next: Promise<Chunk | null> }> {
+  ): Promise<Committed> {
     const committed = this.#inHand;
     this.#inHand = null;
     this.#ahead = bounds && this.#budget.takeNow(mostBytes(bounds));

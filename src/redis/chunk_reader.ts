@@ -11,9 +11,13 @@ import {
   type CycleState,
   MAX_FIELD_BYTES,
   parseCycleState,
+  RECORD_FIELDS,
 } from "../cycle/cycle_state.ts";
+import type { Push } from "../message/source_policy.ts";
 import { inOneWrite } from "./bulk_command.ts";
 import { redisErrorCode, throwStoreError, unknownAnswer } from "./errors.ts";
+import { endsOf, type ListEnds } from "./list_ends.ts";
+import type { ReadRecords } from "./record_reader.ts";
 import { ReadMode, type ReadPlan, type ReadSizes } from "./read_mode.ts";
 import { ReplyLimit } from "./reply_limit.ts";
 import { isNewest, SAMPLE_BYTES } from "./sample.ts";
@@ -27,7 +31,7 @@ const MORE_BYTES = 1_048_576;
 
 /** A chunk, and what the next read should know about it. */
 interface Found {
-  readonly chunk: Omit<Chunk, "guard">;
+  readonly chunk: Omit<Chunk, "guard" | "records">;
   readonly sizes: ReadSizes;
 }
 
@@ -35,7 +39,10 @@ interface Found {
 export class ChunkReader {
   readonly #redis: Redis;
   readonly #keys: readonly [dlq: string, state: string];
+  readonly #ends: ListEnds;
   readonly #guard: TailGuard | null;
+  readonly #records: ReadRecords | null;
+  readonly #fields: Readonly<Record<"all" | "committed", readonly string[]>>;
   readonly #script: BulkScript;
   readonly #peek: BulkScript;
   readonly #limit: ReplyLimit;
@@ -43,13 +50,28 @@ export class ChunkReader {
   /** All fields of the state, as they were read when the current cycle was met; `null`: not read yet. */
   #known: { readonly fields: readonly unknown[]; readonly record: CycleState } | null = null;
 
-  /** `redis`: the connection of the guard. `null`: reads have no guard, and their bounds apply as they are. */
-  constructor(redis: Redis, { keys, guard }: { keys: readonly [dlq: string, state: string]; guard: TailGuard | null }) {
+  /**
+   * `redis`: the connection of the guard and of the records. `guard`: `null`: reads have none, and their bounds apply as they are. `push`:
+   * how the source's lists are pushed. `records`: default: the stamps are inside the messages.
+   */
+  constructor(
+    redis: Redis,
+    { keys, guard, push, records = null }: {
+      readonly keys: readonly [dlq: string, state: string];
+      readonly guard: TailGuard | null;
+      readonly push: Push;
+      readonly records?: ReadRecords | null;
+    },
+  ) {
     this.#redis = redis;
     this.#keys = keys;
+    this.#ends = endsOf(keys[0], push);
     this.#guard = guard;
-    this.#script = loadBulkScript(redis, { keys: 2, lua: readChunk });
-    this.#peek = loadBulkScript(redis, { keys: 2, lua: peekChunk });
+    this.#records = records;
+    const more = records === null ? [] : RECORD_FIELDS;
+    this.#fields = { all: [...CYCLE_STATE_FIELDS, ...more], committed: [...COMMITTED_FIELDS, ...more] };
+    this.#script = loadBulkScript(redis, { keys: 2, lua: readChunk, push });
+    this.#peek = loadBulkScript(redis, { keys: 2, lua: peekChunk, push });
     this.#limit = new ReplyLimit(redis);
   }
 
@@ -60,7 +82,8 @@ export class ChunkReader {
       const guard = this.#guard?.watch() ?? null, within = guard || !this.#guard ? bounds : smaller(bounds);
       const plan = this.#mode.plan(within);
       const reading = plan.range > 0 ? this.#readRange(within, plan, guard) : this.#readByScript(within, plan, guard);
-      this.#guard?.begin(guard);
+      // In the transaction, the records could not be read.
+      if (this.#records === null) this.#guard?.begin(guard);
       return { guard, reading };
     });
     const found = await reading.catch((error) => {
@@ -70,11 +93,23 @@ export class ChunkReader {
     });
     if (found === null) return await this.read(bounds);
     this.#mode.note(found.sizes);
-    return { ...found.chunk, guard };
+    return this.#records === null
+      ? { ...found.chunk, guard }
+      : await this.#withRecords(found.chunk, guard, this.#records);
+  }
+
+  /** Reads the records of a chunk, and begins the transaction that its guard protects. */
+  async #withRecords(chunk: Found["chunk"], guard: ReadGuard | null, read: ReadRecords): Promise<Chunk> {
+    const records = await inOneWrite(this.#redis, () => {
+      const reading = read(chunk.messages);
+      this.#guard?.begin(guard);
+      return reading;
+    });
+    return { ...chunk, guard, records };
   }
 
   async #readByScript(bounds: ChunkBounds, { step, samples }: ReadPlan, guard: ReadGuard | null): Promise<Found> {
-    const keysAndArguments = [...this.#keys, ...readArguments(bounds, { step, samples })];
+    const keysAndArguments = [...this.#keys, ...readArguments(bounds, { fields: this.#fields.all, step, samples })];
     const { longestAhead, ...chunk } = parseChunk(await this.#script({ keysAndArguments, onlyOnce: guard !== null }));
     const { messages } = chunk;
     return { chunk, sizes: { messages: messages.length, bytes: bytesOf(messages), longestAhead } };
@@ -91,20 +126,21 @@ export class ChunkReader {
   ): Promise<Found | null> {
     this.#limit.set(Math.max(bounds.bytes, bounds.messageBytes) + MORE_BYTES);
     const [dlq] = this.#keys, { skip = 0 } = bounds;
-    const known = this.#known, names = known ? COMMITTED_FIELDS : CYCLE_STATE_FIELDS;
+    const known = this.#known, names = known ? this.#fields.committed : this.#fields.all;
     const details = [skip + range, SAMPLE_BYTES, step, samples, MAX_FIELD_BYTES, ...names];
     const peeked = this.#peek({ keysAndArguments: [...this.#keys, ...details], onlyOnce: guard !== null });
-    const listed = this.#redis.lrangeBuffer(dlq, -(skip + range), -(skip + 1));
+    const listed = this.#redis.lrangeBuffer(dlq, ...this.#ends.range(skip + 1, skip + range));
     const replies = await Promise.all([peeked, listed]).catch((error) => this.#isCutOff(error)).finally(() =>
       this.#limit.lift()
     );
     if (replies === null) return null;
-    const [facts, newestFirst] = replies as [facts: unknown, newestFirst: unknown];
+    const [facts, inRange] = replies as [facts: unknown, inRange: unknown];
     // Behind a refused DISCARD, Redis only queues the read.
     if (!Array.isArray(facts)) throw unknownAnswer(facts);
-    if (!Array.isArray(newestFirst)) throw unknownAnswer(newestFirst);
+    if (!Array.isArray(inRange)) throw unknownAnswer(inRange);
     const [flat, depth, nowMs, newestPlace, longestAhead] = facts as [unknown[], number, number, number, number];
-    const found: Buffer[] = newestFirst.reverse(), messages = firstWithin(found, { ...bounds, messages: range });
+    const found = this.#ends.oldestFirst<Buffer>(inRange),
+      messages = firstWithin(found, { ...bounds, messages: range });
     const fields = known ? [...known.fields, ...flat] : flat, record = parseCycleState(fields);
     const isOther = known !== null && !isSameCycle(record, known.record);
     this.#known = isOther ? null : known ?? { fields, record };
@@ -170,16 +206,16 @@ function bytesOf(messages: readonly Buffer[]): number {
   return messages.reduce((sum, { length }) => sum + length, 0);
 }
 
-/** Arguments of read_chunk.lua. */
+/** Arguments of read_chunk.lua. `fields`: names of the fields of the state to read. */
 export function readArguments(
   { messages, bytes, messageBytes, skip = 0 }: ChunkBounds,
-  { step, samples }: { step: number; samples: number } = { step: 1, samples: 0 },
+  { fields, step = 1, samples = 0 }: { fields: readonly string[]; step?: number; samples?: number },
 ): (string | number)[] {
-  return [messages, bytes, messageBytes, SAMPLE_BYTES, skip, step, samples, MAX_FIELD_BYTES, ...CYCLE_STATE_FIELDS];
+  return [messages, bytes, messageBytes, SAMPLE_BYTES, skip, step, samples, MAX_FIELD_BYTES, ...fields];
 }
 
 /** Parses the reply of read_chunk.lua. @throws StoreError if it is none */
-export function parseChunk(reply: unknown): Omit<Chunk, "guard"> & { readonly longestAhead: number } {
+export function parseChunk(reply: unknown): Omit<Chunk, "guard" | "records"> & { readonly longestAhead: number } {
   if (!Array.isArray(reply)) throw unknownAnswer(reply);
   const [flat, depth, nowMs, large, messages, equal, newestAt, longestAhead] = reply as [
     ...[flat: unknown[], depth: number, nowMs: number],

@@ -402,8 +402,9 @@ export class RedisConnections {
     // An earlier failure is a Sentinel's refusal. Disconnecting during it would end the client permanently.
     if (redis.status !== "connect") return;
     if (isRefusal(code)) this.#refused(redis, redis);
-    // A proxy may refuse HELLO with an error of its own.
-    if (code === "OTHER") redis.options.protocol = 2;
+    // A proxy may refuse HELLO with an error of its own. Redis 6.0 refuses it if the default user may not call it, which it is until
+    // the login: `user default off`.
+    if (code === "OTHER" || code === "NOPERM") redis.options.protocol = 2;
     // Redo an incomplete handshake: if SELECT was refused, the client would continue in database 0.
     redis.disconnect(true);
   }

@@ -15,20 +15,31 @@ import {
   type Commit,
   COMMIT_RESULTS,
   type CommitResult,
+  type Committed,
   type CycleBeginning,
   type Excerpt,
   type Move,
   type NewestMessages,
+  type RecordCount,
 } from "../cycle/chunk.ts";
-import { CYCLE_STATE_FIELDS, MAX_FIELD_BYTES, parseCycleState, type Snapshot } from "../cycle/cycle_state.ts";
-import type { SourcePolicy } from "../message/source_policy.ts";
+import {
+  CYCLE_STATE_FIELDS,
+  MAX_FIELD_BYTES,
+  parseCycleState,
+  RECORD_FIELDS,
+  type Snapshot,
+} from "../cycle/cycle_state.ts";
+import type { Push, SourcePolicy } from "../message/source_policy.ts";
 import { createId } from "../runtime/random.ts";
 import type { RedisClient } from "./cluster.ts";
 import { BulkCommand, inOneWrite } from "./bulk_command.ts";
 import { ChunkReader, parseChunk, readArguments } from "./chunk_reader.ts";
 import { unknownAnswer } from "./errors.ts";
-import { jobListKey, movesKey, oversizeKey, receiptKey, shelfKey, stateKey } from "./keys.ts";
+import { drillListKey, jobListKey, movesKey, oversizeKey, receiptKey, shelfKey, stateKey } from "./keys.ts";
+import { endsOf } from "./list_ends.ts";
 import { describeCommit } from "./move_entry.ts";
+import { createRecordReader, type ReadRecords } from "./record_reader.ts";
+import { MAX_RECORDS, recordArguments, recordKeys } from "./record_store.ts";
 import { type BulkCall, type BulkScript, loadBulkScript, loadScript, type Script, scriptText } from "./scripts.ts";
 import { SAMPLE_BYTES, sha1 } from "./sample.ts";
 import { createNewestReader, type ReadNewest } from "./newest_reader.ts";
@@ -48,15 +59,19 @@ export interface DeadLetterStoreOptions {
   readonly instance?: string;
   /** Id of the running job whose own list the store drains; default: it drains the DLQ, while no job runs. */
   readonly job?: string;
+  /** Most records of a source that keeps them beside its messages; default: {@link MAX_RECORDS}. */
+  readonly mostRecords?: number;
 }
 
 /** Reads and moves the messages of one source, and keeps its state. Calls reject with a `StoreError`; none is retried. */
 export class DeadLetterStore {
   /** The list that is drained: the DLQ, or a job's own list. */
   readonly #dlq: string;
+  readonly #push: Push;
   readonly #target: string;
   readonly #dead: string;
   readonly #oversize: string;
+  readonly #drill: string;
   readonly #state: string;
   readonly #shelf: string;
   readonly #job: string;
@@ -64,12 +79,19 @@ export class DeadLetterStore {
   readonly #moves: string;
   readonly #token: string;
   readonly #instance: string;
+  /** Keys and life of the recorded stamps; `null`: the stamps are inside the messages. */
+  readonly #records:
+    | { readonly keys: readonly [string, string]; readonly keepMs: number; readonly most: number }
+    | null;
+  readonly #readRecords: ReadRecords | null;
+  readonly #fields: readonly string[];
   readonly #mover: Redis;
   readonly #readState: Script;
   readonly #browseOldest: Script;
   readonly #browseNewest: ReadNewest;
   readonly #begin: Script;
   readonly #commit: BulkScript;
+  readonly #finish: { readonly keys: number; readonly text: string };
   readonly #resolveLostCommit: Script;
   readonly #guard: TailGuard;
   readonly #chunks: ChunkReader;
@@ -82,28 +104,40 @@ export class DeadLetterStore {
   constructor(
     { reader, committer, mover }: { reader: RedisClient; committer: RedisClient; mover: Redis },
     policy: SourcePolicy,
-    { token = "", instance = "", job = "" }: DeadLetterStoreOptions = {},
+    { token = "", instance = "", job = "", mostRecords = MAX_RECORDS }: DeadLetterStoreOptions = {},
   ) {
     this.#token = token;
     this.#instance = instance;
     this.#job = job;
     this.#dlq = job === "" ? policy.dlq : jobListKey(policy.dlq, job);
     this.#shelf = shelfKey(policy.dlq);
+    this.#push = policy.push;
     this.#target = policy.target;
     this.#dead = policy.dead;
     this.#oversize = oversizeKey(policy.dlq);
+    this.#drill = drillListKey(policy.dlq);
     this.#state = stateKey(policy.dlq);
     this.#receipt = receiptKey(policy.dlq, createId());
     this.#moves = movesKey(policy.dlq);
+    const { beside, push } = policy, { keys, lua } = beside === undefined ? COMMITS.inside : COMMITS.beside;
+    this.#records = beside === undefined
+      ? null
+      : { keys: recordKeys(policy), keepMs: beside.keepMs, most: mostRecords };
+    this.#readRecords = createRecordReader(reader, policy);
+    this.#fields = beside === undefined ? CYCLE_STATE_FIELDS : [...CYCLE_STATE_FIELDS, ...RECORD_FIELDS];
     this.#readState = loadScript(reader, { name: "peekSource", keys: 3, lua: peekSource });
-    this.#browseOldest = loadScript(reader, { name: "readChunk", keys: 2, lua: readChunk });
-    this.#browseNewest = createNewestReader(reader, [this.#dlq]);
+    this.#browseOldest = loadScript(reader, { name: "readChunk", keys: 2, lua: readChunk, push });
+    this.#browseNewest = createNewestReader(reader, { lists: [this.#dlq], push, records: this.#readRecords });
     this.#mover = mover;
-    this.#begin = loadScript(committer, { name: "beginCycle", keys: 2, lua: beginCycle });
-    this.#commit = loadBulkScript(mover, { keys: COMMIT_KEYS, lua: commitMoves });
+    this.#begin = loadScript(committer, { name: "beginCycle", keys: 2, lua: beginCycle, push });
+    this.#commit = loadBulkScript(mover, { keys, lua: lua.commitMoves, push });
+    this.#finish = { keys, text: lua.finishMoves[push] };
     this.#resolveLostCommit = loadScript(committer, { name: "settleCommit", keys: 2, lua: settleCommit });
     this.#guard = new TailGuard(mover, { key: this.#dlq, other: committer });
-    this.#chunks = new ChunkReader(mover, { keys: [this.#dlq, this.#state], guard: this.#guard });
+    this.#chunks = new ChunkReader(mover, {
+      ...{ keys: [this.#dlq, this.#state], guard: this.#guard, push },
+      records: createRecordReader(mover, policy),
+    });
   }
 
   /** Reads the state, the depth (with what a job has put on the shelf) and the server's clock. Changes nothing. */
@@ -111,7 +145,7 @@ export class DeadLetterStore {
     const [flat, depth, nowMs] = await this.#readState(
       ...[this.#dlq, this.#state, this.#shelf],
       MAX_FIELD_BYTES,
-      ...CYCLE_STATE_FIELDS,
+      ...this.#fields,
     ) as [
       unknown[],
       number,
@@ -123,9 +157,10 @@ export class DeadLetterStore {
   /** Reads the oldest messages within the bounds for display, at least one if the DLQ has any. Changes nothing. */
   async browseOldest(bounds: ChunkBounds): Promise<Chunk> {
     const { longestAhead: _, ...chunk } = parseChunk(
-      await this.#browseOldest(this.#dlq, this.#state, ...readArguments(bounds)),
+      await this.#browseOldest(this.#dlq, this.#state, ...readArguments(bounds, { fields: this.#fields })),
     );
-    return { ...chunk, guard: null };
+    const records = await this.#readRecords?.(chunk.messages);
+    return { ...chunk, guard: null, ...(records ? { records } : {}) };
   }
 
   /** Reads the newest messages within the bounds, at least one if the DLQ has more than `skip`. Changes nothing. */
@@ -140,7 +175,7 @@ export class DeadLetterStore {
 
   /** Begins a cycle of at most `budget` messages if `intervalMs` have passed since the start of the last one (0: at once). */
   async begin({ sequence, intervalMs, budget, fields }: CycleBeginning): Promise<BeginResult> {
-    const extras = Object.entries(fields).flat();
+    const extras = Object.entries({ ...fields, push: this.#push }).flat();
     const details = [sequence, intervalMs, budget, SAMPLE_BYTES, this.#token, this.#job, ...extras];
     return knownAnswer(await this.#begin(this.#dlq, this.#state, ...details), BEGIN_RESULTS);
   }
@@ -157,7 +192,7 @@ export class DeadLetterStore {
   async commitAndRead(
     commit: Commit,
     bounds: ChunkBounds | null,
-  ): Promise<{ result: CommitResult; next: Promise<Chunk | null> }> {
+  ): Promise<Committed> {
     const readNext = () => bounds && this.readForCommit(bounds).catch(() => null);
     let reply: unknown = null;
     let reading: Promise<Chunk | null> | null = null;
@@ -176,10 +211,10 @@ export class DeadLetterStore {
       this.#guard.abandon();
       reply = await this.#commit(this.#commitCall(commit));
     }
-    const result = toResult(reply);
+    const { result, records } = toAnswer(reply);
     const read = result === "ok" ? reading ?? readNext() : null;
     const isNext = (chunk: Chunk | null) => chunk?.record.sequence === follower(commit.sequence);
-    return { result, next: Promise.resolve(read).then((chunk) => isNext(chunk) ? chunk : null) };
+    return { result, records, next: Promise.resolve(read).then((chunk) => isNext(chunk) ? chunk : null) };
   }
 
   /**
@@ -205,10 +240,11 @@ export class DeadLetterStore {
       ...[
         this.#dlq,
         this.#target,
-        commit.oversize ? this.#oversize : this.#dead,
+        commit.oversize ? this.#oversize : this.#deadListOf(commit),
         this.#state,
         this.#receipt,
         this.#moves,
+        ...(this.#records?.keys ?? []),
       ],
       ...[moves.length, replays, sequence, id, notAfterMs, targetLimit ?? -1, endsCycle ? 1 : 0, this.#token],
       ...[
@@ -217,30 +253,46 @@ export class DeadLetterStore {
         extras.length,
         JSON.stringify(describeCommit(commit, { instance: this.#instance, job: this.#job || null })),
         ...extras.flat(),
+        ...(this.#records ? recordArguments(commit.recordChanges ?? [], this.#records) : []),
       ],
     ];
+  }
+
+  /** The list that the moves to the dead list go to. */
+  #deadListOf({ drill }: Pick<Commit, "drill">): string {
+    return drill ? { list: this.#drill, target: this.#target }[drill] : this.#dead;
   }
 
   /** The commands of a guarded commit: the pushes, and the script that takes them back if the commit may not run. */
   #transaction(commit: Commit): Command[] {
     const pushed = { target: [] as Uint8Array[], dead: [] as Uint8Array[] };
     commit.moves.forEach(({ to, payload }, i) => pushed[to].push(payload ?? commit.messages[i]!));
-    const lists = ([["target", this.#target], ["dead", this.#dead]] as const).filter(([to]) => pushed[to].length > 0);
+    const lists = ([["target", this.#target], ["dead", this.#deadListOf(commit)]] as const).filter(([to]) =>
+      pushed[to].length > 0
+    );
     // Trims nothing. If the user may not trim, Redis refuses the transaction: the script could not take the pushes back.
     const trims = lists.map(([, key]) => new BulkCommand("ltrim", [key, 0, -1]));
-    const pushes = lists.map(([to, key]) => new BulkCommand("lpush", [key], pushed[to]));
+    const pushes = lists.map(([to, key]) => new BulkCommand(endsOf(key, this.#push).push, [key], pushed[to]));
     // EVAL, because the pushes would stand if Redis did not know the script by its digest.
-    return [
-      ...trims,
-      ...pushes,
-      new BulkCommand("eval", [FINISH_MOVES, COMMIT_KEYS, ...this.#commitArguments(commit)]),
-    ];
+    const { keys, text } = this.#finish;
+    return [...trims, ...pushes, new BulkCommand("eval", [text, keys, ...this.#commitArguments(commit)])];
   }
 }
 
-const FINISH_MOVES = scriptText(finishMoves);
-/** Number of keys of commit_checks.lua. */
-const COMMIT_KEYS = 6;
+/** The scripts of a commit, and the number of their keys (commit_checks.lua): of sources that stamp messages inside, and beside. */
+const COMMITS = {
+  inside: { keys: 6, lua: { commitMoves, finishMoves: bothWays(finishMoves) } },
+  beside: { keys: 8, lua: { commitMoves: withRecords(commitMoves), finishMoves: bothWays(withRecords(finishMoves)) } },
+};
+
+function withRecords(lua: string): string {
+  return `-- include keep_records.lua\n${lua}`;
+}
+
+/** The text of a script as it is sent, by how the source's lists are pushed. */
+function bothWays(lua: string): Readonly<Record<Push, string>> {
+  return { LPUSH: scriptText(lua), RPUSH: scriptText(lua, "RPUSH") };
+}
 
 /** Lengths, digest and sample size of the messages, as the commit script compares them. */
 type Proof = readonly [lengths: string, digest: string, sampleBytes: number];
@@ -249,6 +301,14 @@ function prove({ messages, oversize }: Commit): Proof {
   if (oversize) return [String(oversize.bytes), oversize.digest, SAMPLE_BYTES];
   const newestFirst = messages.toReversed();
   return [newestFirst.map((message) => message.length).join(","), sha1(newestFirst), 0];
+}
+
+/** Reads the answer of a commit. */
+function toAnswer(reply: unknown): { result: CommitResult; records: RecordCount | null } {
+  if (!Array.isArray(reply)) return { result: toResult(reply), records: null };
+  const [result, evicted, kept] = reply as unknown[];
+  if (typeof evicted !== "number" || typeof kept !== "number") throw unknownAnswer(reply);
+  return { result: toResult(result), records: { evicted, kept } };
 }
 
 /** @throws an error that is no `StoreError` if the script rejects its arguments: a retry would not help */

@@ -54,7 +54,7 @@ export class EditStore {
 
   constructor(committer: RedisClient, policy: SourcePolicy) {
     this.#policy = policy;
-    this.#edit = loadScript(committer, { name: "editMessage", keys: 9, lua: editMessage });
+    this.#edit = loadScript(committer, { name: "editMessage", keys: 9, lua: editMessage, push: policy.push });
     this.#resolveLost = loadScript(committer, { name: "settleCommit", keys: 2, lua: settleCommit });
   }
 

@@ -97,7 +97,10 @@ export function unknownAnswer(reply: unknown): StoreError {
 /** The server's codes. They may be anywhere in the text: Redis 6 puts them after `ERR Error running script …: -`. */
 const SERVER_CODE =
   /\b(OOM|READONLY|MASTERDOWN|LOADING|BUSY|NOSCRIPT|NOPERM|NOAUTH|WRONGPASS|MISCONF|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|WRONGTYPE|DENIED)\b/;
-/** In a script, a missing permission has no code: the texts of Redis 6 and 7.0, then of 7.2, 8 and Valkey. */
+/**
+ * In a script, a missing permission has no code: the texts of Redis 6 and 7.0, then of 7.2, 8 and Valkey. These name the user, who may be
+ * called like a code.
+ */
 const SCRIPT_PERMISSION = /user executing the script can't|ACL failure in script/i;
 /** Redis (`networking.c`) sends this before it closes the connection. */
 const TOO_MANY_CLIENTS = /max number of clients/i;
@@ -113,13 +116,16 @@ const TIMED_OUT = /Command timed out|Socket timeout|\bETIMEDOUT\b|^timeout$/;
 const DISCONNECTED =
   /Connection is closed|Requires write access|refresh slots cache|startup nodes|Cluster isn't ready|Cluster is (?:ended|disconnect)|sentinels are unreachable|connection close|isn't writeable|max retries per request|\b(?:ECONN(?:REFUSED|RESET|ABORTED)|EPIPE|ENOTFOUND|ENOENT|ENOTDIR|EACCES|EAI_AGAIN|E(?:HOST|NET)UNREACH)\b/;
 
+/** ioredis 6 names its own option when a command finds no connection or loses it (`MaxRetriesPerRequestError.js`). */
+const LOST = /max retries per request/;
+
 /** Returns the code of a failed Redis call; `OTHER` if no other code matches. Pure, never throws. */
 export function redisErrorCode(error: unknown): RedisErrorCode {
   if (error instanceof StoreError) return error.code;
   const text = describe(error);
+  if (SCRIPT_PERMISSION.test(text)) return "NOPERM";
   const code = SERVER_CODE.exec(text)?.[1];
   if (code !== undefined) return code as RedisErrorCode;
-  if (SCRIPT_PERMISSION.test(text)) return "NOPERM";
   if (TOO_MANY_CLIENTS.test(text)) return "MAXCLIENTS";
   if (NO_TLS.test(text)) return "TLS";
   if (TIMED_OUT.test(text)) return "TIMEOUT";
@@ -142,5 +148,6 @@ const SHOWN_CHARACTERS = 300;
  */
 export function describeRedisError(error: unknown): string {
   const text = error instanceof Error && error.message !== "" ? error.message : describe(error);
+  if (LOST.test(text)) return "there was no connection, or it was lost before the reply";
   return text.split(/\r|\n|,? *with args beginning with/i, 1)[0]!.trim().slice(0, SHOWN_CHARACTERS);
 }

@@ -64,6 +64,21 @@ export function jobListKey(dlq: string, id: string): string {
   return `${jobKey(dlq, id)}:list`;
 }
 
+/** Key of the running drill (hash, expires). In the slot of the source's state. */
+export function drillKey(dlq: string): string {
+  return `${stateKey(dlq)}:drill`;
+}
+
+/** Key of the messages that a drill has moved, or that an ended one has left (list, expires). In the slot of the source's state. */
+export function drillListKey(dlq: string): string {
+  return `${drillKey(dlq)}:list`;
+}
+
+/** Key of the reports of the last drills (list, newest left, expires). In the slot of the source's state. */
+export function drillsKey(dlq: string): string {
+  return `${stateKey(dlq)}:drills`;
+}
+
 /** Key of the id of the job that works on a list, which several sources may share (string, expires). In the slot of the list. */
 export function claimKey(list: string): string {
   return `${stateKey(list)}:claim`;
@@ -74,6 +89,16 @@ export function trashKey(dlq: string, id: string): string {
   return `${jobKey(dlq, id)}:trash`;
 }
 
+/** Key of the stamps that a source records beside its messages (hash: key of a message → `formatRecord` and `:second`). In the slot of the source's state. */
+export function recordsKey(dlq: string): string {
+  return `${stateKey(dlq)}:records`;
+}
+
+/** Key of the order in which these were written (list of a commit's keys, newest left), by which they are deleted. In the slot of the source's state. */
+export function recordOrderKey(dlq: string): string {
+  return `${recordsKey(dlq)}:order`;
+}
+
 /** Key of the journal of a source's moves (stream, capped). In the slot of the source's state. */
 export function movesKey(dlq: string): string {
   return `${stateKey(dlq)}:moves`;
@@ -82,6 +107,16 @@ export function movesKey(dlq: string): string {
 /** Key of the history of a source (stream, capped, expires): samples for charts. In the slot of the source's state. */
 export function historyKey(dlq: string): string {
   return `${stateKey(dlq)}:history`;
+}
+
+/** Key of the counts of a source's objectives in fine slots (list, capped, expires). In the slot of the source's state. */
+export function countsKey(dlq: string): string {
+  return `${stateKey(dlq)}:objectives`;
+}
+
+/** Key of the same counts in coarse slots (list, capped, expires). In the slot of the source's state. */
+export function coarseCountsKey(dlq: string): string {
+  return `${countsKey(dlq)}:coarse`;
 }
 
 /** Key of the instances that run (string, expires): a line each, which its instance refreshes. */
@@ -97,6 +132,11 @@ export function journalKey(name: "audit" | "incidents"): string {
 /** Key of the head of such a journal: number and hash of its newest entry (string). In the slot of the journal. */
 export function journalHeadKey(name: "audit" | "incidents"): string {
   return `${journalKey(name)}:head`;
+}
+
+/** Key of what the notifier knows (hash): its lease, the incidents, what each receiver was sent. In the slot of the shared journals. */
+export function noticesKey(): string {
+  return "mutt:remediation:{journal}:notices";
 }
 
 /** Key of the secret that signs the sessions of the API (string). All instances share it. */

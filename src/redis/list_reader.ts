@@ -14,9 +14,11 @@ import type { ListName, SourcePolicy } from "../message/source_policy.ts";
 import type { RedisClient } from "./cluster.ts";
 import { unknownAnswer } from "./errors.ts";
 import { shelfKey } from "./keys.ts";
+import { type RecordedStamp, recordKey } from "../message/stamp_record.ts";
 import { RangeReader, type WalkConnection } from "./range_reader.ts";
+import { createRecordReader, type ReadRecords } from "./record_reader.ts";
 import { SAMPLE_BYTES } from "./sample.ts";
-import { loadScript, type Script } from "./scripts.ts";
+import { loadReadOnlyScript, loadScript, type Script } from "./scripts.ts";
 import readList from "./scripts/read_list.lua" with { type: "text" };
 
 /** The way from one message to the next. */
@@ -65,6 +67,8 @@ export interface ListReaderOptions {
   readonly openForWalk?: () => WalkConnection;
   /** A walk over more messages than this opens one; default: 5,000. */
   readonly rangesFrom?: number;
+  /** Whether a user that may only read keys must be enough; each read then sends the script. Default: false. */
+  readonly isReadOnly?: boolean;
 }
 
 /** Options of a walk. */
@@ -75,6 +79,8 @@ export interface WalkOptions {
   readonly signal?: AbortSignal;
   /** The last message of the walk; default: the newest one at its beginning. */
   readonly watermark?: Watermark;
+  /** Whether recorded stamps are read too; default: they are not. */
+  readonly hasRecords?: boolean;
 }
 
 /** Neighbouring messages of a walk, oldest first. */
@@ -110,6 +116,8 @@ export class ListRow {
   readonly bytes: Buffer | null;
   /** Size in bytes. */
   readonly length: number;
+  /** Its recorded stamp; `null`: it has none. `undefined`: its stamp is inside of it, or was not asked for. */
+  recorded: RecordedStamp | null | undefined;
   /** Digest of the two ends of a message that is too large. */
   readonly #sample: string;
   #id = "";
@@ -193,17 +201,20 @@ export class ListReader {
   readonly #openForWalk: (() => WalkConnection) | null;
   readonly #rangesFrom: number;
   readonly #script: Script;
+  readonly #records: ReadRecords | null;
 
   constructor(
     reader: RedisClient,
     policy: SourcePolicy,
-    { maxMessageBytes, openForWalk, rangesFrom = RANGES_FROM }: ListReaderOptions,
+    { maxMessageBytes, openForWalk, rangesFrom = RANGES_FROM, isReadOnly = false }: ListReaderOptions,
   ) {
     this.#policy = policy;
     this.#maxMessageBytes = maxMessageBytes;
     this.#openForWalk = openForWalk ?? null;
     this.#rangesFrom = rangesFrom;
-    this.#script = loadScript(reader, { name: "readList", keys: 2, lua: readList });
+    const load = isReadOnly ? loadReadOnlyScript : loadScript;
+    this.#script = load(reader, { name: "readList", keys: 2, lua: readList, push: policy.push });
+    this.#records = createRecordReader(reader, policy);
   }
 
   /** Returns the number of messages. */
@@ -234,6 +245,7 @@ export class ListReader {
       if (last === undefined || last.place === (direction === "newer" ? depth : 1)) break;
       cursor = { place: last.place, id: last.id };
     }
+    await this.#addRecords(list, rows);
     return { depth, movedOn: false, rows, ...cursorsAround(rows, { direction, depth }) };
   }
 
@@ -243,12 +255,26 @@ export class ListReader {
     id: string,
     { near, signal }: { near?: number; signal?: AbortSignal } = {},
   ): Promise<ListRow | null> {
-    if (near !== undefined) return await this.#findNear(list, { near, isWanted: (row) => row.id === id });
+    const found = near === undefined
+      ? await this.#findAnywhere(list, id, signal)
+      : await this.#findNear(list, { near, isWanted: (row) => row.id === id });
+    if (found) await this.#addRecords(list, [found]);
+    return found;
+  }
+
+  async #findAnywhere(list: ListName, id: string, signal: AbortSignal | undefined): Promise<ListRow | null> {
     for await (const { rows } of this.walk(list, signal ? { signal } : {})) {
       const found = rows.find((row) => row.id === id);
       if (found) return found;
     }
     return null;
+  }
+
+  /** Adds the recorded stamps to rows of the DLQ. Of dead messages the stamps are inside. */
+  async #addRecords(list: ListName, rows: readonly ListRow[]): Promise<void> {
+    if (this.#records === null || list !== "dlq" || rows.length === 0) return;
+    const records = await this.#records(rows.map(({ bytes }) => bytes));
+    for (const row of rows) row.recorded = row.bytes && (records.get(recordKey(row.bytes, this.#policy)) ?? null);
   }
 
   /** Returns the places near a message at which its bytes are, ascending. Messages between the two reads may move. */
@@ -262,7 +288,9 @@ export class ListReader {
 
   /** Reads neighbouring messages from a place on, oldest first, without knowing what is there. For samples of a long list. */
   async peek(list: ListName, { place, bounds }: { place: number; bounds: ReadBounds }): Promise<readonly ListRow[]> {
-    return (await this.#read(list, { place, direction: "newer", ...bounds })).rows;
+    const { rows } = await this.#read(list, { place, direction: "newer", ...bounds });
+    await this.#addRecords(list, rows);
+    return rows;
   }
 
   /**
@@ -272,7 +300,7 @@ export class ListReader {
    */
   async *walk(
     list: ListName,
-    { bounds = WALK_BOUNDS, signal, watermark }: WalkOptions = {},
+    { bounds = WALK_BOUNDS, signal, watermark, hasRecords = false }: WalkOptions = {},
   ): AsyncGenerator<WalkChunk> {
     let end = await this.#findEnd(list, watermark);
     const ranges = end > this.#rangesFrom ? this.#openRanges(list) : null;
@@ -293,6 +321,7 @@ export class ListReader {
           // The caller may end the walk before this read is awaited.
           reading.catch(() => {});
         }
+        if (hasRecords) await this.#addRecords(list, within);
         yield { rows: within, depth, end, movedOn };
         if (isLast) return;
       }
@@ -303,9 +332,9 @@ export class ListReader {
 
   #openRanges(list: ListName): RangeReader | null {
     if (this.#openForWalk === null) return null;
-    const { dlq, [list]: key } = this.#policy, maxMessageBytes = this.#maxMessageBytes;
+    const { dlq, push, [list]: key } = this.#policy, maxMessageBytes = this.#maxMessageBytes;
     return new RangeReader(this.#openForWalk(), {
-      ...{ list: key, shelf: shelfKey(dlq), hasShelf: list === "dlq", maxMessageBytes },
+      ...{ list: key, push, shelf: shelfKey(dlq), hasShelf: list === "dlq", maxMessageBytes },
     });
   }
 

@@ -8,7 +8,7 @@ import type { Clock } from "../runtime/clock.ts";
 import { explainRedisError } from "./advice.ts";
 import type { RedisClient } from "./cluster.ts";
 import { type RedisErrorCode, redisErrorCode } from "./errors.ts";
-import { stateKey, trialKey } from "./keys.ts";
+import { recordsKey, stateKey, trialKey } from "./keys.ts";
 import tryMoves from "./scripts/try_moves.lua" with { type: "text" };
 
 /** How long a successful trial is valid while Redis refuses nothing, in milliseconds. */
@@ -40,16 +40,18 @@ export interface TrialReports {
   readonly onUnjournalled?: () => void;
 }
 
-/** Tries once, with EVAL and EVALSHA. Leaves nothing behind. Never rejects. @returns `null` if Redis accepts moves */
+/** Tries once, with EVAL, EVALSHA and a write of its own. Leaves nothing behind. Never rejects. @returns `null` if Redis accepts moves */
 export async function tryMovesOnce(
   redis: RedisClient,
-  { dlq, target, dead }: Pick<SourcePolicy, "dlq" | "target" | "dead">,
+  { dlq, target, dead, push, beside }: Pick<SourcePolicy, "dlq" | "target" | "dead" | "push" | "beside">,
   { onRedisError, onUnjournalled }: TrialReports = {},
 ): Promise<Refusal | null> {
-  const keys = [dlq, target, dead, stateKey(dlq), trialKey(dlq)];
+  const keys = [dlq, target, dead, stateKey(dlq), trialKey(dlq), ...(beside ? [recordsKey(dlq)] : [])];
   const answers = await Promise.allSettled([
-    redis.eval(tryMoves, keys.length, ...keys),
-    redis.evalsha(DIGEST, keys.length, ...keys),
+    redis.eval(tryMoves, keys.length, ...keys, push),
+    redis.evalsha(DIGEST, keys.length, ...keys, push),
+    // Redis 6.0 lets a script write though replicas are missing. It does nothing to a key that does not exist.
+    redis.ltrim(trialKey(dlq), 0, 0),
   ]);
   const refused = answers.find((answer) => answer.status === "rejected");
   if (!refused) {

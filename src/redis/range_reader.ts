@@ -5,7 +5,9 @@
  */
 import type { Buffer } from "node:buffer";
 import type { Redis } from "ioredis";
+import type { Push } from "../message/source_policy.ts";
 import { inOneWrite } from "./bulk_command.ts";
+import { endsOf } from "./list_ends.ts";
 import { ReadMode } from "./read_mode.ts";
 import { ReplyLimit } from "./reply_limit.ts";
 import { type BulkScript, loadBulkScript } from "./scripts.ts";
@@ -34,6 +36,7 @@ export interface FoundRange {
 export class RangeReader {
   readonly #connection: WalkConnection;
   readonly #keys: readonly [list: string, shelf: string];
+  readonly #push: Push;
   readonly #hasShelf: boolean;
   readonly #mostBytes: number;
   readonly #look: BulkScript;
@@ -42,11 +45,12 @@ export class RangeReader {
   /** Shelved messages at the last look; `null`: not known. */
   #shelved: number | null = null;
 
-  /** `maxMessageBytes`: a larger message is left to the script. */
+  /** `push`: how the source's lists are pushed. `maxMessageBytes`: a larger message is left to the script. */
   constructor(
     connection: WalkConnection,
-    { list, shelf, hasShelf, maxMessageBytes }: {
+    { list, push, shelf, hasShelf, maxMessageBytes }: {
       list: string;
+      push: Push;
       shelf: string;
       hasShelf: boolean;
       maxMessageBytes: number;
@@ -54,9 +58,10 @@ export class RangeReader {
   ) {
     this.#connection = connection;
     this.#keys = [list, shelf];
+    this.#push = push;
     this.#hasShelf = hasShelf;
     this.#mostBytes = Math.min(SMALL_BYTES, maxMessageBytes);
-    this.#look = loadBulkScript(connection.redis, { keys: 2, lua: lookAtSizes });
+    this.#look = loadBulkScript(connection.redis, { keys: 2, lua: lookAtSizes, push });
     this.#limit = new ReplyLimit(connection.redis);
   }
 
@@ -86,17 +91,18 @@ export class RangeReader {
   async read(place: number, bounds: { readonly messages: number; readonly bytes: number }): Promise<FoundRange | null> {
     const shelved = this.#shelved, { range } = this.#mode.plan(bounds);
     if (shelved === null || range === 0 || place === shelved || !this.#isReady()) return null;
-    const isShelved = place < shelved, [list, shelf] = this.#keys;
+    const isShelved = place < shelved, [list, shelf] = this.#keys, key = isShelved ? shelf : list;
+    const ends = endsOf(key, this.#push);
     const from = isShelved ? place : place - shelved, to = isShelved ? Math.min(shelved, place + range) : from + range;
     this.#limit.set(MOST_REPLY_BYTES);
     try {
       const { redis } = this.#connection;
-      const [newestFirst, now] = await inOneWrite(redis, () =>
+      const [found, now] = await inOneWrite(redis, () =>
         Promise.all([
-          redis.lrangeBuffer(isShelved ? shelf : list, -to, -from),
+          redis.lrangeBuffer(key, ...ends.range(from, to)),
           this.#lookFrom(place + to - from + 1, bounds.messages),
         ]));
-      const messages = newestFirst.reverse();
+      const messages = ends.oldestFirst(found);
       if (now.shelved !== shelved || messages.some(({ length }) => length > this.#mostBytes)) return null;
       const bytes = messages.reduce((sum, { length }) => sum + length, 0);
       this.#mode.note({ messages: messages.length, bytes, longestAhead: now.longestAhead });

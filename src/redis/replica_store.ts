@@ -18,6 +18,8 @@ export interface SeenReplica {
   readonly token: string;
   /** By the server's clock. */
   readonly seenMs: number;
+  /** How long ago that is, in milliseconds. */
+  readonly agoMs: number;
   /** What the instance says of itself. Any client may have written it. */
   readonly entry: string;
 }
@@ -69,7 +71,8 @@ export class ReplicaStore {
 function parseReplicas(text: string, nowMs: number): SeenReplica[] {
   return text.split("\n").flatMap((line) => {
     const [, seen, token, entry] = /^(\d{1,15}) (\S{1,100}) (.+)$/.exec(line) ?? [];
-    if (seen === undefined || nowMs - Number(seen) > GONE_MS) return [];
-    return [{ token: token!, seenMs: Number(seen), entry: entry! }];
+    const agoMs = nowMs - Number(seen);
+    if (seen === undefined || agoMs > GONE_MS) return [];
+    return [{ token: token!, seenMs: Number(seen), agoMs, entry: entry! }];
   });
 }

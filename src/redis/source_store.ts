@@ -9,6 +9,7 @@ import type { DeadLetterStore } from "./dead_letter_store.ts";
 import { jobListKey } from "./keys.ts";
 import { MoveTrial } from "./move_trial.ts";
 import { createNewestReader, type ReadNewest } from "./newest_reader.ts";
+import { createRecordReader } from "./record_reader.ts";
 import type { ReadBudget } from "./read_budget.ts";
 import { SweepStore } from "./sweep_store.ts";
 
@@ -97,7 +98,10 @@ export function openJobStores(
   return {
     drain,
     sweep: new SweepStore({ committer, mover }, policy, job, { token, trashOf }),
-    readArrivals: createNewestReader(reader, [policy.dlq, jobListKey(policy.dlq, job.id)]),
+    readArrivals: createNewestReader(reader, {
+      ...{ lists: [policy.dlq, jobListKey(policy.dlq, job.id)], push: policy.push },
+      records: createRecordReader(reader, policy),
+    }),
     isReady: () => connections.isReady(mover),
     release: () => {
       drain.letGo();

@@ -16,6 +16,7 @@ import type { RedisClient } from "./cluster.ts";
 import { unknownAnswer } from "./errors.ts";
 import { createNewestReader, type ReadNewest } from "./newest_reader.ts";
 import { claimKey, jobKey, jobListKey, receiptKey, shelfKey, stateKey, trashKey } from "./keys.ts";
+import { createRecordReader } from "./record_reader.ts";
 import { SAMPLE_BYTES, sha1 } from "./sample.ts";
 import { type BulkScript, loadBulkScript, loadScript, type Script } from "./scripts.ts";
 import addChunk from "./scripts/add_chunk.lua" with { type: "text" };
@@ -114,14 +115,14 @@ export class SweepStore {
    */
   constructor(
     { committer, mover }: { committer: RedisClient; mover: Redis },
-    { dlq, dead }: SourcePolicy,
+    policy: SourcePolicy,
     { id: job, verb, list }: Pick<RunningJob, "id" | "verb" | "list">,
     { token, trashOf }: { token: string; trashOf: string | null },
   ) {
     this.#job = job;
     this.#token = token;
     this.#mover = mover;
-    const swept = list === "dead" ? dead : dlq;
+    const { dlq, dead, push } = policy, swept = list === "dead" ? dead : dlq;
     this.#keys = {
       dlq,
       list: swept,
@@ -132,12 +133,16 @@ export class SweepStore {
       receipt: receiptKey(dlq, createId()),
       job: jobKey(dlq, job),
     };
-    this.#chunks = new ChunkReader(mover, { keys: [this.#keys.list, this.#keys.state], guard: null });
-    this.#sweep = loadBulkScript(mover, { keys: 5, lua: sweepChunk });
-    this.#restore = loadScript(committer, { name: "restoreChunk", keys: 4, lua: restoreChunk });
-    this.#add = loadScript(committer, { name: "addChunk", keys: 4, lua: addChunk });
-    this.#return = loadScript(committer, { name: "returnChunk", keys: 4, lua: returnChunk });
-    this.#readOwn = createNewestReader(mover, [this.#keys.own]);
+    this.#chunks = new ChunkReader(mover, {
+      ...{ keys: [this.#keys.list, this.#keys.state], guard: null, push },
+      // The stamps of dead messages are inside of them.
+      records: list === "dlq" ? createRecordReader(mover, policy) : null,
+    });
+    this.#sweep = loadBulkScript(mover, { keys: 5, lua: sweepChunk, push });
+    this.#restore = loadScript(committer, { name: "restoreChunk", keys: 4, lua: restoreChunk, push });
+    this.#add = loadScript(committer, { name: "addChunk", keys: 4, lua: addChunk, push });
+    this.#return = loadScript(committer, { name: "returnChunk", keys: 4, lua: returnChunk, push });
+    this.#readOwn = createNewestReader(mover, { lists: [this.#keys.own], push });
     this.#isOwnCounted = trashOf === null && verb !== "import";
     this.#backChange = (list === "dlq" ? 1 : 0) - (this.#isOwnCounted ? 1 : 0);
     this.#finish = loadScript(committer, { name: "finishJob", keys: 6, lua: finishJob });

@@ -1,5 +1,6 @@
 /** Finds since when the oldest dead letter has waited in its DLQ, from the observations of all instances. */
 import type { Buffer } from "node:buffer";
+import type { SourcePolicy } from "../message/source_policy.ts";
 import type { RedisClient } from "./cluster.ts";
 import { stateKey, waitingKey } from "./keys.ts";
 import { loadScript, type Script } from "./scripts.ts";
@@ -37,9 +38,9 @@ export class WaitingStore {
   #kept = "";
   #digest = "";
 
-  constructor(reader: RedisClient, dlq: string) {
+  constructor(reader: RedisClient, { dlq, push }: Pick<SourcePolicy, "dlq" | "push">) {
     this.#keys = [dlq, stateKey(dlq), waitingKey(dlq)];
-    this.#note = loadScript(reader, { name: "noteWaiting", keys: 3, lua: noteWaiting });
+    this.#note = loadScript(reader, { name: "noteWaiting", keys: 3, lua: noteWaiting, push });
   }
 
   /** Reads the DLQ and shares the observation with the other instances. `mostBytes`: a longer message is not returned. */

@@ -8,18 +8,20 @@ import {
   brakeState,
 } from "../cycle/brake.ts";
 import { oversizeKey } from "../redis/keys.ts";
+import { pathsOf } from "../message/policy_paths.ts";
 import { correlationIdOf, previewMessage } from "../message/preview.ts";
 import type { DeadReason, SourcePolicy } from "../message/source_policy.ts";
 import { lengthMs, type Outage } from "../cycle/outages.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
-import type { CommitNote, CommitResult } from "../cycle/chunk.ts";
+import type { CommitNote, CommitResult, RecordCount } from "../cycle/chunk.ts";
 import type { Snapshot } from "../cycle/cycle_state.ts";
-import { describeRedisError, type RedisErrorCode } from "../redis/errors.ts";
+import { explainRedisError } from "../redis/advice.ts";
+import type { RedisErrorCode } from "../redis/errors.ts";
 import { describeDuration, OutageLog } from "../lifecycle/outage_log.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import { type CycleOutcome, type NextCycle, stateOf } from "../cycle/plan_cycle.ts";
-import type { BuriedMessage, JudgedChunk } from "./judge_chunk.ts";
+import type { BuriedMessage, DrilledMessages, JudgedChunk } from "./judge_chunk.ts";
 import { MoveRate } from "./move_rate.ts";
 
 /** Maximum log lines for dead messages per cycle. The others are only counted. */
@@ -77,6 +79,7 @@ export class Account {
   /** Outages of Redis; the cause is the code of the last failure. */
   readonly #outages: OutageLog;
   #toldBatch = false;
+  #toldEviction = false;
   #total: Totals = { moved: 0, replayed: 0, dead: 0, cameBack: 0 };
   readonly #rate: MoveRate;
   #untold: Moves | null = null;
@@ -123,6 +126,7 @@ export class Account {
   cycleBegan(next: NextCycle, { depth, record, nowMs }: Snapshot): void {
     const { number: cycle, step, last, outages, judgement, troubled, newlyReturned } = next;
     const source = this.#policy.name;
+    this.#toldEviction = false;
     this.#countRedrive({ bad: newlyReturned });
     this.#total = { ...this.#total, cameBack: this.#total.cameBack + newlyReturned };
     this.#metrics.returned.inc({ source }, newlyReturned);
@@ -153,20 +157,24 @@ export class Account {
   }
 
   #tellStamps(areDropped: boolean): void {
-    const source = this.#policy.name;
-    if (areDropped) {
-      this.#log.warning(
-        "stamps_dropped",
-        `Remediation: ${source}'s consumer removes the member _remediation from the messages that it dead-letters. ` +
-          `Every arrival in ${this.#policy.dlq} now counts as a return, and no message can become poison. ` +
-          `Make the consumer keep the member`,
-        { source },
-      );
-    } else {
-      this.#log.info("stamps_kept", `Remediation: ${source}'s consumer keeps the member _remediation again`, {
-        source,
-      });
+    const { name: source, dlq, beside } = this.#policy;
+    if (!areDropped) {
+      const text = beside ? "dead-letters messages as they were again" : "keeps the member _remediation again";
+      this.#log.info("stamps_kept", `Remediation: ${source}'s consumer ${text}`, { source });
+      return;
     }
+    const [what, advice] = beside
+      ? [
+        "changes the messages that it dead-letters, so that their records are not found",
+        "Set recordId to a member that stays",
+      ]
+      : ["removes the member _remediation from the messages that it dead-letters", "Make the consumer keep the member"];
+    this.#log.warning(
+      "stamps_dropped",
+      `Remediation: ${source}'s consumer ${what}. Every arrival in ${dlq} now counts as a return, and no message can ` +
+        `become poison. ${advice}`,
+      { source },
+    );
   }
 
   /** Logs a change by any instance, or a log would end with `suspect` after another instance, or `once`, released the brake. */
@@ -204,6 +212,7 @@ export class Account {
 
   /** Counts the moves of a chunk, and logs its dead messages. */
   moved(plan: JudgedChunk): void {
+    if (plan.drill !== null) return this.#drilled(plan.drill, plan);
     if (plan.cycle !== this.#deathCycle) this.#startCycle(plan.cycle);
     const { name: source } = this.#policy;
     const byReason = countReasons(plan.deaths);
@@ -238,6 +247,33 @@ export class Account {
       this.#untold.dead[reason] = (this.#untold.dead[reason] ?? 0) + count;
     }
     if (this.#clock.monotonicMs() - this.#untold.sinceMs >= PROGRESS_MS) this.tellMoves();
+  }
+
+  /** Messages of drills count neither as replayed nor as dead. */
+  #drilled({ to }: DrilledMessages, { moves, bytes }: JudgedChunk): void {
+    const { name: source } = this.#policy, result = to === "target" ? "sent" : "kept";
+    this.#metrics.drillMessages.inc({ source, result }, moves.length);
+    this.#log.debug("drill_commit", `Remediation: moved ${moves.length} messages of a drill`, {
+      source,
+      result,
+      bytes,
+    });
+  }
+
+  /** Shows how many records there are, and counts those that were deleted before their time. */
+  recordsKept({ kept, evicted }: RecordCount): void {
+    const { name: source } = this.#policy;
+    this.#metrics.records.set({ source }, kept);
+    if (evicted === 0) return;
+    this.#metrics.recordEvictions.inc({ source }, evicted);
+    if (this.#toldEviction) return;
+    this.#toldEviction = true;
+    this.#log.warning(
+      "records_evicted",
+      `Remediation: ${source} has replayed more messages within recordFor than it keeps records of (${kept} now), and deletes the ` +
+        `oldest: a message whose record is gone counts as new when it comes back. Set recordFor to less, or replay fewer messages at a time`,
+      { source, records: kept },
+    );
   }
 
   /** Logs the moves since the last such line. Called at the end of a cycle, and every minute in a long one. */
@@ -279,7 +315,7 @@ export class Account {
       level: "error",
       event: "redis_error",
       message: `Redis refused a command or did not answer (${code}); no message was lost, retrying`,
-      fields: { source: this.#policy.name, code, reason: describeRedisError(error) },
+      fields: { source: this.#policy.name, code, reason: explainRedisError(error) },
     });
   }
 
@@ -303,8 +339,8 @@ export class Account {
       this.#deathsUntold++;
       return;
     }
-    const { name: source } = this.#policy;
-    const correlationId = message ? correlationIdOf(message) : undefined;
+    const { name: source } = this.#policy, { unwrap } = pathsOf(this.#policy);
+    const correlationId = message ? correlationIdOf(message, unwrap) : undefined;
     const kind = reason === "poison" ? "a poison message" : `a message (${reason}, not poison)`;
     this.#log.warning("dead", `Moved ${kind} to ${listOf(reason, this.#policy)}: ${detail}`, {
       source,
@@ -312,7 +348,7 @@ export class Account {
       bytes,
       ...(correlationId === undefined ? {} : { correlation_id: correlationId }),
     });
-    if (message) this.#log.debug("dead_preview", () => previewMessage(message), { source, reason });
+    if (message) this.#log.debug("dead_preview", () => previewMessage(message, unwrap), { source, reason });
   }
 
   /** Logs the rest of the last cycle. The new one may log dead messages again. */
@@ -344,8 +380,8 @@ function listOf(reason: DeadReason, { dlq, dead }: Pick<SourcePolicy, "dlq" | "d
 }
 
 /** Returns what the journal says of a commit beside its counts. */
-export function noteOf({ cycle, deaths }: Pick<JudgedChunk, "cycle" | "deaths">): CommitNote {
-  return { cycle, dead: countReasons(deaths) };
+export function noteOf({ cycle, deaths, drill, moves }: JudgedChunk): CommitNote {
+  return { cycle, dead: drill === null ? countReasons(deaths) : { drill: moves.length } };
 }
 
 /** Counts dead messages by reason. */

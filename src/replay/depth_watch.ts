@@ -1,5 +1,6 @@
 /** Measures a source's queues and the age of its oldest message, even while nothing moves. */
 import type { RedisClient } from "../redis/cluster.ts";
+import { pathsOf } from "../message/policy_paths.ts";
 import { eventTimeOf } from "../message/preview.ts";
 import type { SourcePolicy } from "../message/source_policy.ts";
 import type { Metrics, QueueRole } from "../observability/metrics.ts";
@@ -73,7 +74,7 @@ export class DepthWatch extends PeriodicTask {
     super(deps);
     this.#policy = policy;
     this.#deps = deps;
-    this.#waiting = new WaitingStore(deps.redis, policy.dlq);
+    this.#waiting = new WaitingStore(deps.redis, policy);
   }
 
   /** Returns the oldest message as last seen; `null` if the queue was empty or was not read yet. Does no IO. */
@@ -122,7 +123,7 @@ export class DepthWatch extends PeriodicTask {
     }
     const seen = await this.#waiting.look({ mostBytes: LARGE_BYTES });
     const isSame = last !== null && seen.digest === last.digest;
-    const eventAtMs = seen.oldest && eventTimeOf(seen.oldest, clock.nowMs());
+    const eventAtMs = seen.oldest && eventTimeOf(seen.oldest, clock.nowMs(), pathsOf(this.#policy));
     return {
       ...{ depth: seen.depth, sequence: seen.sequence, digest: seen.digest, atMs },
       isLarge: seen.longestBytes > LARGE_BYTES,

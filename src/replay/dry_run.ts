@@ -60,7 +60,7 @@ export async function dryRun(
   while (!isCareful(record) && seen < budget && !signal.aborted) {
     const messages = Math.min(chunkMessages, budget - seen);
     const chunk = await store.browseOldest({ messages, bytes, messageBytes, skip: seen });
-    const plan = judgeChunk(chunk, contextAt(chunk.nowMs));
+    const plan = judgeChunk(chunk, { ...contextAt(chunk.nowMs), skipped: seen });
     if (plan.moves.length === 0) break;
     count(plan);
   }

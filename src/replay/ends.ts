@@ -1,8 +1,9 @@
 /** Reads both ends of a DLQ, so that a canary group can take messages from both. */
 import type { Buffer } from "node:buffer";
 import type { Chunk, ChunkBounds } from "../cycle/chunk.ts";
-import type { Verdict } from "../message/verdict.ts";
-import type { Candidate } from "./judge_chunk.ts";
+import type { Reading, Verdict } from "../message/verdict.ts";
+import type { StampRecords } from "../message/stamp_record.ts";
+import { type Candidate, readingsOf } from "./judge_chunk.ts";
 import type { ReplayStore } from "./store.ts";
 
 /** Maximum newest messages to read, in messages and bytes. Returned messages may lie above new ones. */
@@ -25,21 +26,23 @@ export async function readEnds(
   { bounds, wanted, createJudge }: {
     bounds: ChunkBounds;
     wanted: number;
-    createJudge: (oldest: Chunk) => (message: Buffer) => Verdict;
+    createJudge: (oldest: Chunk) => (message: Buffer, reading?: Reading) => Verdict;
   },
 ): Promise<Ends> {
   const oldest = await store.browseOldest(bounds);
   const judge = createJudge(oldest);
   const candidates = new Map<number, Candidate>();
-  const add = (place: number, message: Buffer | null) => {
-    if (message && !candidates.has(place)) candidates.set(place, { place, message, verdict: judge(message) });
+  const add = (place: number, message: Buffer | null, records: StampRecords | undefined) => {
+    if (!message || candidates.has(place)) return;
+    const reading = readingsOf({ ...oldest, records }, oldest)(place - 1);
+    candidates.set(place, { place, message, verdict: judge(message, reading) });
   };
-  oldest.messages.forEach((message, i) => add(i + 1, message));
+  oldest.messages.forEach((message, i) => add(i + 1, message, oldest.records));
   let skip = 0, bytes = 0, untried = 0;
   while (skip < MOST_NEWEST && bytes < MOST_NEWEST_BYTES && untried < wanted) {
-    const { depth, messages } = await store.browseNewest({ ...bounds, skip });
+    const { depth, messages, records } = await store.browseNewest({ ...bounds, skip });
     if (messages.length === 0) break;
-    messages.forEach((message, i) => add(depth - skip - i, message));
+    messages.forEach((message, i) => add(depth - skip - i, message, records));
     untried = [...candidates.values()].filter(({ verdict }) => verdict.tries === 0).length - oldest.messages.length;
     bytes += messages.reduce((sum, message) => sum + (message?.length ?? 0), 0);
     skip += messages.length;

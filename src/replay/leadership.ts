@@ -4,7 +4,7 @@
  */
 import type { LeadershipStatus, Role } from "../gates/leader.ts";
 import type { Log } from "../observability/log.ts";
-import type { LeaseReply, LeaseStore } from "../redis/lease_store.ts";
+import type { LeaseOffer, LeaseReply, LeaseStore } from "../redis/lease_store.ts";
 import { redisErrorCode } from "../redis/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { growingPauseMs, PeriodicTask, type RunResult } from "../lifecycle/periodic_task.ts";
@@ -45,6 +45,9 @@ export class Leadership extends PeriodicTask {
   #untilMs = -Infinity;
   #errorCode = "";
   #isWanted = false;
+  /** The offer of the lease, until Redis has said what came of it. `endsAtMs`: on the monotonic clock. */
+  #offer: { readonly to: string; readonly endsAtMs: number } | null = null;
+  #wasHandedOver = false;
   #told: { role: Role; holder: string } = { role: "unknown", holder: "" };
   #onLead: () => void = () => {};
   #isTurning: () => boolean = () => true;
@@ -62,17 +65,27 @@ export class Leadership extends PeriodicTask {
 
   /** Returns the role by the last reply. A lease that may have expired counts as unknown. Does no IO. */
   status(): LeadershipStatus {
-    const nothing = { holder: "", leftMs: 0, errorCode: this.#errorCode };
+    const nothing = { holder: "", token: "", leftMs: 0, errorCode: this.#errorCode };
     if (!this.#deps.enabled) return { ...nothing, role: "off" };
     const leftMs = Math.max(0, this.#untilMs - this.#deps.clock.monotonicMs());
     if (!this.#reply || leftMs === 0) return { ...nothing, role: "unknown" };
-    const { isOurs, holder } = this.#reply;
-    return { ...nothing, role: isOurs ? "leader" : "standby", holder, leftMs };
+    const { isOurs, holder, token } = this.#reply;
+    return { ...nothing, role: isOurs ? "leader" : "standby", holder, token, leftMs };
   }
 
   /** Tells whether this instance is the leader, or leader election is off. */
   leads(): boolean {
     return ["leader", "off"].includes(this.status().role);
+  }
+
+  /** Tells whether this instance leads because the leader before it handed the source over. */
+  wasHandedOver(): boolean {
+    return this.#wasHandedOver && this.leads();
+  }
+
+  /** Tells whether an offer of the lease stands, or its result is not known yet. */
+  isOffering(): boolean {
+    return this.#offer !== null;
   }
 
   /** Tells whether the last attempt failed. If Redis refuses it, it refuses the replay too. */
@@ -97,9 +110,31 @@ export class Leadership extends PeriodicTask {
     if (this.#isDue()) await this.runOnce();
   }
 
+  /**
+   * Offers the lease to another instance. This one leads until the other one takes it, and asks every 500 ms whether it has. Does
+   * nothing if this one does not lead. Rejects with the client's errors.
+   */
+  async offer(offer: LeaseOffer): Promise<void> {
+    const { store, clock } = this.#deps, { to, forMs } = offer;
+    if (this.status().role !== "leader") return;
+    this.#offer = { to, endsAtMs: Infinity };
+    let isOurs = true;
+    try {
+      isOurs = await store.offer(offer);
+    } finally {
+      // Without a reply, it may stand.
+      this.#offer &&= { to, endsAtMs: clock.monotonicMs() + forMs };
+    }
+    if (isOurs) return this.wake();
+    this.#offer = null;
+    this.refused();
+  }
+
   /** Forgets the lease and asks anew, after a script has refused this instance as not the leader. */
   refused(): void {
-    this.#forget();
+    // If it was handed over, the next answer says to whom.
+    if (this.#offer) this.#expire();
+    else this.#forget();
     this.wake();
   }
 
@@ -108,6 +143,7 @@ export class Leadership extends PeriodicTask {
     await super.stop();
     if (!this.#isWanted) return;
     this.#isWanted = false;
+    this.#offer = null;
     this.#reply = null;
     if (!this.#deps.isReady()) return;
     const released = new AbortController();
@@ -144,50 +180,60 @@ export class Leadership extends PeriodicTask {
   #pauseMs(): number {
     const { role, leftMs } = this.status(), everyMs = this.#deps.durationMs * RENEWED_AFTER;
     if (this.failures > 0) return growingPauseMs(this.failures, { firstMs: STANDBY_MS, maxMs: MAX_RETRY_MS });
-    return role === "leader" ? everyMs : Math.min(STANDBY_MS, everyMs, role === "standby" ? leftMs : Infinity);
+    return role === "leader" && !this.#offer
+      ? everyMs
+      : Math.min(STANDBY_MS, everyMs, role === "standby" ? leftMs : Infinity);
   }
 
   /** The lease counts from before the call, so that it never expires on the server before its holder knows. */
   async #take(force: boolean): Promise<LeaseReply> {
-    const askedMs = this.#askedMs = this.#deps.clock.monotonicMs();
-    const reply = await this.#deps.store.take({ durationMs: this.#deps.durationMs, force });
+    const { store, durationMs, clock } = this.#deps, askedMs = this.#askedMs = clock.monotonicMs();
+    const reply = await store.take({ durationMs, force });
+    this.#wasHandedOver = reply.wasOffered || (this.#wasHandedOver && reply.isOurs);
     this.#reply = reply;
     this.#untilMs = askedMs + reply.leftMs;
     this.#errorCode = "";
     this.#tell();
+    if (this.#offer && (!reply.isOurs || askedMs > this.#offer.endsAtMs)) this.#offer = null;
     return reply;
   }
 
   async #giveUp(): Promise<void> {
     this.#askedMs = this.#deps.clock.monotonicMs();
     this.#errorCode = "";
+    this.#offer = null;
     if (this.status().role !== "leader") return;
     await this.#deps.store.release();
     this.#forget();
   }
 
   #forget(): void {
-    this.#reply = null;
-    this.#askedMs = -Infinity;
+    this.#expire();
     this.#tell();
   }
 
+  #expire(): void {
+    this.#reply = null;
+    this.#askedMs = -Infinity;
+  }
+
   #tell(): void {
-    const { role, holder, errorCode } = this.status(), was = this.#told;
+    const { role, holder, token, errorCode } = this.status(), was = this.#told;
+    const { source, log, onChange } = this.#deps;
     if (role === was.role && holder === was.holder) return;
     this.#told = { role, holder };
-    const { source, log, onChange } = this.#deps;
     if (role === "leader") onChange?.("gained");
     else if (was.role === "leader") onChange?.("lost");
     if (role === "leader") {
-      log.info("leader", `Remediation: this instance leads ${source}`, { source, role });
+      const from = this.#wasHandedOver && was.holder !== "" ? `, handed over by ${was.holder}` : "";
+      log.info("leader", `Remediation: this instance leads ${source}${from}`, { source, role });
       this.#onLead();
     } else if (role === "standby") {
-      log.info("leader", `Remediation: this instance stands by for ${source}; ${holder} leads`, {
-        source,
-        role,
-        holder,
-      });
+      const isTaken = was.role === "leader" && token === this.#offer?.to;
+      const text = isTaken
+        ? `this instance has handed ${source} over to ${holder}, which led fewer sources`
+        : `this instance stands by for ${source}; ${holder} leads`;
+      log.info("leader", `Remediation: ${text}`, { source, role, holder });
     } else if (was.role === "leader") {
       const why = errorCode === "" ? "" : ` (${errorCode})`;
       log.info("leader", `Remediation: this instance no longer leads ${source}${why}`, { source, role });

@@ -5,13 +5,16 @@ import type { TurnOutcome } from "./outcome.ts";
 import type { SourceReplay } from "./source_replay.ts";
 
 /** What a loop drives. */
-export type Turns = Pick<SourceReplay, "runOnce" | "askGates" | "lastProgressMs">;
+export type Turns = Pick<SourceReplay, "runOnce" | "askGates" | "hasUnsettled" | "lastProgressMs">;
 
 /** A loop without progress for this long counts as stuck, in milliseconds. */
 const STUCK_MS = 120_000;
 
 /** How often the gates are asked during a pause, in milliseconds. */
 const GATES_EVERY_MS = 5_000;
+
+/** How long a stopped loop tries to find out whether its last commit ran, and how long it waits between tries, in milliseconds. */
+const SETTLE_MS = 2_000, SETTLE_PAUSE_MS = 100;
 
 /** The dependencies of a {@link ReplayLoop}. */
 export interface ReplayLoopDeps {
@@ -51,7 +54,10 @@ export class ReplayLoop {
     this.#pause.abort();
   }
 
-  /** Finishes the current chunk, and resolves when the loop has ended. Safe to call twice, and without `start()`. */
+  /**
+   * Finishes the current chunk, and resolves when the loop has ended. If the reply to its last commit was lost, it first tries
+   * for 2 s to find out whether the commit ran: afterwards nobody could count it. Safe to call twice, and without `start()`.
+   */
   async stop(): Promise<void> {
     this.#stop.abort();
     this.wake();
@@ -78,6 +84,16 @@ export class ReplayLoop {
       this.#countPass(outcome, startedMs);
       this.#wakesAtMs = clock.monotonicMs() + outcome.nextInMs;
       await this.#rest(this.#pause.signal);
+    }
+    await this.#settle();
+  }
+
+  /** A turn with a signal that has aborted only settles. */
+  async #settle(): Promise<void> {
+    const { clock } = this.#deps, { signal } = this.#stop, untilMs = clock.monotonicMs() + SETTLE_MS;
+    while (this.#source.hasUnsettled() && clock.monotonicMs() < untilMs) {
+      await this.#source.runOnce({ begin: "never", signal });
+      if (this.#source.hasUnsettled()) await clock.sleep(SETTLE_PAUSE_MS);
     }
   }
 

@@ -1,6 +1,8 @@
-/** The instances of the service: this one makes itself known every 10 s, and reads who else does. */
+/** The instances of the service: this one makes itself known every 5 s, and reads who else does. */
+import { createHash } from "node:crypto";
 import { OutageLog } from "../lifecycle/outage_log.ts";
 import { PeriodicTask, type RunResult } from "../lifecycle/periodic_task.ts";
+import type { SourcePolicy } from "../message/source_policy.ts";
 import type { Log } from "../observability/log.ts";
 import { StoreError } from "../redis/errors.ts";
 import type { Instance } from "../redis/lease_store.ts";
@@ -9,20 +11,26 @@ import { type Clock, toIso } from "../runtime/clock.ts";
 import { toLine } from "../runtime/control_characters.ts";
 
 /** How often this instance makes itself known, in milliseconds. */
-const REFRESH_MS = 10_000;
+const REFRESH_MS = 5_000;
 /** How long the stop waits for the removal of its entry, in milliseconds. */
 const REMOVAL_MS = 1_000;
-/** Longest text of an entry, in characters. */
-const MOST_CHARACTERS = 200;
+/** Longest text of an entry, such as a name, in characters. */
+export const MAX_REPLICA_NAME = 200;
+/** Length of a digest of sources, in hexadecimal digits. */
+const DIGEST_DIGITS = 16;
 
 /** An instance, as it describes itself. */
 export interface Replica {
-  /** The name that it holds leases by. */
+  /** The token that it holds leases by. */
+  readonly token: string;
+  /** Its name as a holder of leases. */
   readonly name: string;
   readonly pod: string;
   readonly version: string;
   /** ISO 8601, by its own clock. */
   readonly startedAt: string;
+  /** Digest of the names and DLQs of its sources: instances with the same one may hand sources over to each other. */
+  readonly sources: string;
   /** When it was last seen, by the server's clock. */
   readonly seenMs: number;
   readonly isThis: boolean;
@@ -43,8 +51,9 @@ export interface ReplicasDeps {
 /** Makes this instance known from `start` to `stop`. */
 export class Replicas extends PeriodicTask {
   readonly #deps: ReplicasDeps;
-  readonly #entry: string;
+  readonly #texts: readonly string[];
   readonly #outages: OutageLog;
+  #sources: () => readonly Pick<SourcePolicy, "name" | "dlq">[] = () => [];
   #isKnown = false;
 
   constructor(deps: ReplicasDeps) {
@@ -52,13 +61,18 @@ export class Replicas extends PeriodicTask {
     this.#deps = deps;
     this.#outages = new OutageLog(deps);
     const startedAt = toIso(deps.clock.nowMs());
-    const texts = [deps.instance.name, deps.podName, deps.version].map((text) => text.slice(0, MOST_CHARACTERS));
-    this.#entry = JSON.stringify([...texts, startedAt]);
+    const texts = [deps.instance.name, deps.podName, deps.version].map((text) => text.slice(0, MAX_REPLICA_NAME));
+    this.#texts = [...texts, startedAt];
   }
 
-  /** Reads the instances seen in the last minute, sorted by name. Rejects with a `StoreError`. */
-  async list(): Promise<readonly Replica[]> {
-    const found = await this.#deps.store.read();
+  /** Attaches the sources that this instance works on; before: none. */
+  attachSources(sources: () => readonly Pick<SourcePolicy, "name" | "dlq">[]): void {
+    this.#sources = sources;
+  }
+
+  /** Reads the instances seen in this time, at most and by default a minute, sorted by name. Rejects with a `StoreError`. */
+  async list({ seenWithinMs = Infinity } = {}): Promise<readonly Replica[]> {
+    const found = (await this.#deps.store.read()).filter(({ agoMs }) => agoMs <= seenWithinMs);
     return found.flatMap((one) => this.#describe(one) ?? []).toSorted((one, other) => one.name < other.name ? -1 : 1);
   }
 
@@ -77,7 +91,7 @@ export class Replicas extends PeriodicTask {
     const { store, isReady } = this.#deps;
     if (!isReady()) return "skipped";
     try {
-      await store.refresh(this.#entry);
+      await store.refresh(JSON.stringify([...this.#texts, digestOf(this.#sources())]));
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       this.#tell(error);
@@ -97,7 +111,7 @@ export class Replicas extends PeriodicTask {
 
   #describe({ token, seenMs, entry }: SeenReplica): Replica | null {
     const described = parseEntry(entry);
-    return described && { ...described, seenMs, isThis: token === this.#deps.instance.token };
+    return described && { ...described, token, seenMs, isThis: token === this.#deps.instance.token };
   }
 
   /** The connections log their own losses. */
@@ -105,21 +119,28 @@ export class Replicas extends PeriodicTask {
     if (code === "CONNECTION") return;
     this.#outages.down(code, {
       event: "replica_unknown",
-      message: `Remediation: cannot list this instance among the replicas (${code}), which only people read; retrying`,
+      message:
+        `Remediation: cannot list this instance among the replicas (${code}), so no source is handed over to or by it; retrying`,
       fields: { code, reason: message },
     });
   }
 }
 
+function digestOf(sources: readonly Pick<SourcePolicy, "name" | "dlq">[]): string {
+  const texts = sources.map(({ name, dlq }) => JSON.stringify([name, dlq])).toSorted();
+  return createHash("sha256").update(texts.join()).digest("hex").slice(0, DIGEST_DIGITS);
+}
+
 /** Any client may have written it. `null`: it is not an entry. */
-function parseEntry(text: string): Omit<Replica, "seenMs" | "isThis"> | null {
+function parseEntry(text: string): Omit<Replica, "token" | "seenMs" | "isThis"> | null {
   let fields: unknown;
   try {
     fields = JSON.parse(text);
   } catch {
     return null;
   }
-  if (!Array.isArray(fields) || fields.length !== 4 || !fields.every((one) => typeof one === "string")) return null;
-  const [name, pod, version, startedAt] = (fields as string[]).map((text) => toLine(text, MOST_CHARACTERS));
-  return isNaN(Date.parse(startedAt!)) ? null : { name: name!, pod: pod!, version: version!, startedAt: startedAt! };
+  if (!Array.isArray(fields) || fields.length !== 5 || !fields.every((one) => typeof one === "string")) return null;
+  const texts = (fields as string[]).map((text) => toLine(text, MAX_REPLICA_NAME));
+  const [name, pod, version, startedAt, sources] = texts as [string, string, string, string, string];
+  return isNaN(Date.parse(startedAt)) ? null : { name, pod, version, startedAt, sources };
 }

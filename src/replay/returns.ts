@@ -1,9 +1,13 @@
 /** Looks for returned messages: reads the arrivals in a DLQ since the last look, or a sample of them, and their stamps. */
 import { Buffer } from "node:buffer";
 import type { Returns } from "../cycle/evidence.ts";
+import { findDrillMark } from "../message/drill_mark.ts";
 import { readMessage } from "../message/read_message.ts";
-import { findStamp } from "../message/stamp.ts";
+import { openLetter } from "../message/letter.ts";
+import { pathsOf } from "../message/policy_paths.ts";
+import type { FoundStamp } from "../message/stamp.ts";
 import { REMEDIATION_MEMBER, type SourcePolicy } from "../message/source_policy.ts";
+import { findReplayStamp, liveRecord, recordKey, type StampRecords } from "../message/stamp_record.ts";
 import { cycleOf, isFirstReturn } from "../message/verdict.ts";
 import type { ChunkBounds, Excerpt } from "../cycle/chunk.ts";
 import type { Snapshot } from "../cycle/cycle_state.ts";
@@ -13,6 +17,11 @@ import type { ReplayStore } from "./store.ts";
 const MAX_BLOCKS = 20, BLOCK_MESSAGES = 100, BLOCK_BYTES = 65_536;
 /** Only the stamp of a larger message is read, because up to 2,000 messages of a look are in memory at once. */
 const STAMP: Excerpt = { bytes: 8_192, from: JSON.stringify(REMEDIATION_MEMBER) };
+/**
+ * A recorded stamp is found by the whole message. In an envelope, a stamp has no such mark: it may be escaped, and the error may quote it. So
+ * a larger message is read, and not kept.
+ */
+const NO_EXCERPT: Excerpt = { bytes: 0, from: "" };
 
 /** The returns found by a look, and some of the messages that it read. */
 export interface ReadReturns extends Returns {
@@ -33,39 +42,57 @@ export async function lookForReturns(
   { record }: Snapshot,
 ): Promise<ReadReturns> {
   const bounds: ChunkBounds = { messages: BLOCK_MESSAGES, bytes: BLOCK_BYTES, messageBytes: maxMessageBytes };
-  let newest = await store.browseNewest(bounds, STAMP);
+  const { unwrap } = pathsOf(policy), excerpt = unwrap === null && policy.beside === undefined ? STAMP : NO_EXCERPT;
+  let newest = await store.browseNewest(bounds, excerpt);
   const { depth } = newest;
   const arrived = Math.max(0, depth - (record.scannedDepth ?? record.depthAtStart) + record.replayed + record.dead);
   // Large messages fill a block sooner, so more blocks are read.
   const blocks = Math.min(MAX_BLOCKS, Math.ceil(arrived / Math.max(1, newest.messages.length)));
   const found = new Map<number, { returned: number; firsts: number }>();
   const unstampedRead: Buffer[] = [];
-  let unstamped = 0;
+  let unstamped = 0, drilled = 0;
   for (let block = 0; block < blocks; block++) {
     const from = Math.floor(block * arrived / blocks), span = Math.floor((block + 1) * arrived / blocks) - from;
     // Messages pushed since the first block lie before it.
     if (block > 0) {
-      newest = await store.browseNewest({ ...bounds, skip: from + Math.max(0, newest.depth - depth) }, STAMP);
+      newest = await store.browseNewest({ ...bounds, skip: from + Math.max(0, newest.depth - depth) }, excerpt);
     }
     const messages = newest.messages.slice(0, span);
     const each = span / Math.max(1, messages.length);
     for (const message of messages) {
-      const stamp = message && stampOf(message), cycle = cycleOf(stamp || null, { policy, cycle: record.cycle });
+      // A drill says nothing about the consumer.
+      if (message && findDrillMark(message, unwrap) !== null) {
+        drilled += each;
+        continue;
+      }
+      const stamp = message && stampOf(message, { policy, records: newest.records }),
+        cycle = cycleOf(stamp || null, { policy, cycle: record.cycle });
       if (stamp && cycle !== null) {
         const { returned, firsts } = found.get(cycle) ?? { returned: 0, firsts: 0 };
         found.set(cycle, { returned: returned + each, firsts: firsts + (isFirstReturn(stamp) ? each : 0) });
       } else {
         unstamped += each;
-        if (message && message.length > 0) unstampedRead.push(message);
+        if (message && message.length > 0 && message.length <= STAMP.bytes) unstampedRead.push(message);
       }
     }
   }
-  return { arrived, found, unstamped: Math.round(unstamped), unstampedRead, depth };
+  return {
+    arrived: Math.max(0, arrived - Math.round(drilled)),
+    found,
+    unstamped: Math.round(unstamped),
+    unstampedRead,
+    depth,
+  };
 }
 
-function stampOf(bytes: Buffer): ReturnType<typeof findStamp> {
+function stampOf(
+  bytes: Buffer,
+  { policy, records }: { policy: SourcePolicy; records: StampRecords | undefined },
+): FoundStamp | null {
+  const record = policy.beside && records?.get(recordKey(bytes, policy));
+  if (record) return liveRecord(record);
   // An excerpt begins with the member, and a stamp contains no other object.
   const isExcerpt = bytes.indexOf(STAMP.from) === 0;
   const message = readMessage(isExcerpt ? Buffer.from(`{${bytes.subarray(0, bytes.indexOf("}") + 1)}}`) : bytes);
-  return message.readable ? findStamp(message) : null;
+  return message.readable ? findReplayStamp(openLetter(message, pathsOf(policy).unwrap)) : null;
 }

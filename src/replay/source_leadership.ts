@@ -35,7 +35,7 @@ export function createLeadership(
 ): Leadership {
   const leadership = new Leadership({
     ...{ clock, log, source: policy.name },
-    store: new LeaseStore(committer, policy.dlq, instance, {
+    store: new LeaseStore(committer, stateKey(policy.dlq), instance, {
       onTooLong: () => tellLongLease(policy, { metrics, log }),
     }),
     enabled: settings.leaderElection,

@@ -4,15 +4,19 @@ import type { BoardReading, GateStatus, TurnGates } from "../gates/board.ts";
 import { hasTrait } from "../gates/gate.ts";
 import type { DepthReading } from "../gates/depth.ts";
 import type { Log } from "../observability/log.ts";
-import type { Chunk, ChunkBounds, Commit, Move } from "../cycle/chunk.ts";
+import type { Chunk, ChunkBounds, Commit } from "../cycle/chunk.ts";
 import type { Buffer } from "node:buffer";
-import type { Verdict } from "../message/verdict.ts";
+import type { Reading, Verdict } from "../message/verdict.ts";
 import { commitResult, commitSpan, cycleFacts, cycleSpan } from "../observability/spans.ts";
 import type { Span, Tracer } from "../observability/tracing.ts";
 import { StoreError, wrongTypeError } from "../redis/errors.ts";
-import { oversizeKey } from "../redis/keys.ts";
+import { drillListKey, oversizeKey } from "../redis/keys.ts";
 import { type CycleState, isCycleWanted, isUnderTest, type Snapshot } from "../cycle/cycle_state.ts";
 import { jobFields } from "../cycle/running_job.ts";
+import { drillMoveFields } from "../cycle/running_drill.ts";
+import { carriedMarks, formatMarks, formatStanding, STANDING_FIELD, standingAfter } from "../cycle/standing.ts";
+import { findDrillMark } from "../message/drill_mark.ts";
+import { pathsOf } from "../message/policy_paths.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import { type Account, noteOf } from "./account.ts";
 import { planCycle } from "../cycle/plan_cycle.ts";
@@ -28,6 +32,7 @@ import {
   type JudgeContext,
   type JudgedChunk,
   judgePicks,
+  loadOf,
 } from "./judge_chunk.ts";
 import { lookForReturns, type ReadReturns } from "./returns.ts";
 import type { ReplayStore } from "./store.ts";
@@ -88,7 +93,7 @@ export interface SourceReplayDeps {
   /** Returns how many live messages got through the consumer in the last `ms` milliseconds, while messages came back. */
   readonly liveSuccesses: (ms: number) => number;
   /** Tells whether this instance leads. `refused` is called if Redis refused a call that only the leader may make. */
-  readonly leadership: Pick<Leadership, "refused" | "leads" | "isFailing">;
+  readonly leadership: Pick<Leadership, "refused" | "leads" | "isFailing" | "wasHandedOver">;
   readonly settings: () => ReplaySettings;
   readonly account: Account;
   readonly clock: Clock;
@@ -117,6 +122,8 @@ export interface TurnOptions {
 /** A verdict that moves nothing, and what it was made with. */
 export interface DryVerdict {
   readonly verdict: Verdict;
+  /** Id of the drill that the message is of; `null`: it is a real one. */
+  readonly drill: string | null;
   readonly cycle: number;
   readonly maxPoisonRetries: number;
 }
@@ -396,11 +403,11 @@ export class SourceReplay {
 
   /**
    * Whether a cycle is due because this process has just started: people restart it to apply a change. An open cycle goes on
-   * first, and a suspect source keeps the distance of its canary groups.
+   * first, a suspect source keeps the distance of its canary groups, and a hand-over between instances is no start.
    */
   #isRestarted({ record, depth, nowMs }: Snapshot): boolean {
     if (this.#hasBegun || record.cycle === 0) return false;
-    if (!this.#isOver({ record, depth }) || record.brake.suspect) {
+    if (!this.#isOver({ record, depth }) || record.brake.suspect || this.#deps.leadership.wasHandedOver()) {
       this.#hasBegun = true;
       return false;
     }
@@ -447,7 +454,8 @@ export class SourceReplay {
 
   /** Whether the current cycle is over. */
   #isOver({ record, depth }: Pick<Snapshot, "record" | "depth">): boolean {
-    return depth === 0 || record.remaining === 0 || record.cycle === this.#exhausted;
+    const { remaining, cycle, push } = record;
+    return depth === 0 || remaining === 0 || push !== this.policy.push || cycle === this.#exhausted;
   }
 
   /** Time before a step is judged. A canary group gets the consumer's maximum time; a step of the ramp follows a good group. */
@@ -492,12 +500,11 @@ export class SourceReplay {
   ): Promise<boolean> {
     const { intervalMs } = this.#deps.settings();
     const plan = this.#plan(snapshot, { returns: returns ?? await this.#lookForReturns(snapshot), breakerCanary });
-    const { budget, fields } = plan;
+    const { record: { sequence, standing }, depth } = snapshot, { budget } = plan;
+    const marks = this.policy.beside && { [STANDING_FIELD]: formatMarks(carriedMarks(standing, depth)) };
     const result = await this.#deps.store.begin({
-      sequence: snapshot.record.sequence,
-      intervalMs: force ? 0 : intervalMs,
-      budget,
-      fields,
+      ...{ sequence, intervalMs: force ? 0 : intervalMs, budget },
+      fields: { ...plan.fields, ...marks },
     });
     if (result === "wrong_type") {
       throw wrongTypeError("the DLQ is not a list, or the source's cycle state is not a hash");
@@ -525,24 +532,29 @@ export class SourceReplay {
       ? judgeChunk(oldest, this.#context(oldest))
       : judgePicks(candidates, { ...this.#context(oldest), depth: oldest.depth }, bounds);
     if (plan === null) return { result: "exhausted" };
-    if (plan.replayed > 0 && !await reservePace(plan.replayed)) return { result: "again" };
-    const details = this.#commitDetails(plan, { record, nowMs: oldest.nowMs, readAtMs: startedAtMs });
+    if (loadOf(plan) > 0 && !await reservePace(loadOf(plan))) return { result: "again" };
+    const details = this.#commitDetails(plan, { chunk: oldest, readAtMs: startedAtMs });
     return await this.#commit(plan, details, { tally, next: null });
   }
 
   #commitDetails(
-    { replayed, deaths }: JudgedChunk,
-    { record, nowMs, readAtMs }: { record: CycleState; nowMs: number; readAtMs: number },
+    plan: JudgedChunk,
+    { chunk, readAtMs }: { chunk: Chunk; readAtMs: number },
   ): CommitDetails {
-    const { clock, paceFields } = this.#deps;
+    const { clock, paceFields } = this.#deps, { replayed, deaths, drill } = plan, load = loadOf(plan);
+    const { record, nowMs } = chunk;
     return {
       sequence: record.sequence,
       notAfterMs: Math.round(nowMs + COMMIT_DEADLINE_MS + clock.monotonicMs() - readAtMs),
       targetLimit: this.#targetLimit(),
       fields: {
-        ...(replayed > 0 ? paceFields(replayed) : {}),
+        ...(load > 0 ? paceFields(load) : {}),
         ...(record.cycleLimit === "breaker" ? { breakerCanaryAtMs: String(nowMs) } : {}),
         ...(record.job ? jobFields(record.job, { replayed, dead: deaths.length }) : {}),
+        ...(record.drill && drill && drill.numbers.length > 0
+          ? drillMoveFields(record.drill, { numbers: drill.numbers, nowMs: nowMs + clock.monotonicMs() - readAtMs })
+          : {}),
+        ...(this.policy.beside ? standingFields(chunk, plan) : {}),
       },
     };
   }
@@ -564,15 +576,16 @@ export class SourceReplay {
     if (read.chunk.record.sequence !== record.sequence) return { result: "again" };
     // The chunk that was read ahead may be more than the gates allow now.
     const replays = Math.max(1, Math.floor(reading.room / divisor));
-    const count = Math.min(most, countWithin(read.plan.moves, replays));
+    const count = Math.min(most, countWithin(read.plan, replays));
     const { chunk, plan } = read.plan.moves.length <= count ? read : this.#readAhead(firstMessages(read.chunk, count));
     if (plan.moves.length === 0) return { result: "moved" };
-    if (plan.replayed > 0 && !await this.#deps.reservePace(plan.replayed)) return { result: "again" };
-    this.#areDying = plan.replayed === 0;
+    const load = loadOf(plan);
+    if (load > 0 && !await this.#deps.reservePace(load)) return { result: "again" };
+    this.#areDying = load === 0;
     const left = plan.endsCycle || signal.aborted
       ? 0
-      : this.#mostMoves(record.remaining - plan.moves.length, reading.room - plan.replayed);
-    const details = this.#commitDetails(plan, { record, nowMs: chunk.nowMs, readAtMs: read.madeAtMs });
+      : this.#mostMoves(record.remaining - plan.moves.length, reading.room - load);
+    const details = this.#commitDetails(plan, { chunk, readAtMs: read.madeAtMs });
     return await this.#commit(plan, { ...details, guard: chunk.guard }, {
       tally,
       next: left > 0 ? this.#bounds(left) : null,
@@ -594,15 +607,16 @@ export class SourceReplay {
   }
 
   /**
-   * Judges a message as the current cycle would, by what it knew when it began. Does no IO; `null`: the state of the source has
-   * not been read yet.
+   * Judges a message as the current cycle would, by what it knew when it began. `known`: its place, and its record (`undefined`: the stamps are
+   * inside the messages). Does no IO; `null`: the state of the source has not been read yet.
    */
-  judge(message: Buffer): DryVerdict | null {
+  judge(message: Buffer, known?: Pick<Reading, "place" | "records">): DryVerdict | null {
     const snapshot = this.lastSnapshot();
     if (snapshot === null) return null;
     const context = this.#context(snapshot);
-    const verdict = createJudge(context)(message);
-    return { verdict, cycle: context.record.cycle, maxPoisonRetries: context.maxPoisonRetries };
+    const verdict = createJudge(context)(message, known && { ...known, standing: context.record.standing });
+    const drill = findDrillMark(message, pathsOf(this.policy).unwrap)?.id ?? null;
+    return { verdict, drill, cycle: context.record.cycle, maxPoisonRetries: context.maxPoisonRetries };
   }
 
   /** The context for judging messages of this snapshot. */
@@ -625,18 +639,42 @@ export class SourceReplay {
     { tally, next: bounds }: { tally: Tally; next: ChunkBounds | null },
   ): Promise<Step> {
     const id = this.#deps.createId();
-    const { messages, oversize, moves, endsCycle, places, spent, firsts } = plan;
+    const { messages, oversize, moves, endsCycle, places, spent, firsts } = plan, drill = plan.drill?.to ?? null;
     const { dlq, target, dead } = this.policy;
-    const destination = plan.replayed > 0 ? target : oversize ? oversizeKey(dlq) : dead;
+    const destination = loadOf(plan) > 0
+      ? target
+      : oversize
+      ? oversizeKey(dlq)
+      : drill === null
+      ? dead
+      : drillListKey(dlq);
     const chunk = { destination, replayed: plan.replayed, dead: plan.deaths.length, bytes: plan.bytes };
-    const { result, next } = await this.#deps.tracer.span(commitSpan(this.policy, chunk), async (span) => {
-      const done = await this.#deps.store.commitAndRead(
-        { id, messages, oversize, moves, endsCycle, places, spent, firsts, note: noteOf(plan), ...details },
-        bounds,
-      );
-      span.set(commitResult(done.result));
-      return done;
-    }).catch((error: unknown) => {
+    const { result, next, records = null } = await this.#deps.tracer.span(
+      commitSpan(this.policy, chunk),
+      async (span) => {
+        const done = await this.#deps.store.commitAndRead(
+          {
+            ...{
+              id,
+              messages,
+              oversize,
+              moves,
+              endsCycle,
+              places,
+              spent,
+              firsts,
+              drill,
+              note: noteOf(plan),
+              ...details,
+            },
+            recordChanges: plan.recordChanges,
+          },
+          bounds,
+        );
+        span.set(commitResult(done.result));
+        return done;
+      },
+    ).catch((error: unknown) => {
       this.#deps.account.commit("error");
       // Without a reply, the commit may have run or not.
       if (error instanceof StoreError && !error.isCertain) this.#unsettled = { id, plan };
@@ -645,6 +683,7 @@ export class SourceReplay {
     this.#deps.account.commit(result);
     if (result === "ok" || result === "duplicate") {
       this.#add(plan, tally);
+      if (records !== null) this.#deps.account.recordsKept(records);
       return { result: "moved", next };
     }
     if (result === "not_leader") this.#deps.leadership.refused();
@@ -720,9 +759,24 @@ export class SourceReplay {
   }
 }
 
-/** How many of the moves, oldest first, contain at most `replays` replays. */
-function countWithin(moves: readonly Move[], replays: number): number {
+/** How many of the plan's moves, oldest first, contain at most `replays` moves to the target. */
+function countWithin({ moves, drill }: JudgedChunk, replays: number): number {
+  if (drill?.to === "target") return Math.min(moves.length, replays);
   let left = replays;
   const end = moves.findIndex(({ to }) => to === "target" && left-- === 0);
   return end < 0 ? moves.length : end;
+}
+
+/**
+ * The marks of the DLQ after a commit. If the newest message of the cycle is not at its place, others have taken messages or put some
+ * before it, and no mark is right any more.
+ */
+function standingFields(
+  { record: { standing, cycle, replayed, dead }, depth, newestAt }: Chunk,
+  { places, moves }: JudgedChunk,
+): Readonly<Record<string, string>> {
+  if (standing.length === 0) return {};
+  const marks = standingAfter(standing, { moved: places ?? moves.length, depth: depth - moves.length });
+  const at = { cycle, moved: replayed + dead + moves.length };
+  return { [STANDING_FIELD]: newestAt > 0 ? formatStanding(marks, at) : "" };
 }

@@ -11,7 +11,7 @@ import type {
   Chunk,
   ChunkBounds,
   Commit,
-  CommitResult,
+  Committed,
   CycleBeginning,
   Excerpt,
   NewestMessages,
@@ -34,10 +34,7 @@ export interface ReplayStore {
    * Moves a whole chunk or nothing, and reads the next chunk right after it. `next` never rejects. It is `null` if `bounds` is
    * `null`, the read failed, the chunk was not moved, or another instance was faster.
    */
-  commitAndRead(
-    commit: Commit,
-    bounds: ChunkBounds | null,
-  ): Promise<{ result: CommitResult; next: Promise<Chunk | null> }>;
+  commitAndRead(commit: Commit, bounds: ChunkBounds | null): Promise<Committed>;
   /** Tells whether this store's last commit has run, after its reply was lost. If it has not, it never will. */
   resolveLostCommit(id: string): Promise<boolean>;
 }

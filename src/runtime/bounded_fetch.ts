@@ -29,6 +29,8 @@ export type FetchOutcome =
     readonly status: number;
     /** Text of the body, cut after `bodyBytes`; present only if requested. */
     readonly body?: string;
+    /** Values of the requested headers that the answer has; present only if any were requested. */
+    readonly headers?: Readonly<Record<string, string>>;
   }
   /**
    * - `timeout`: not complete in time, including the body.
@@ -52,6 +54,8 @@ export interface FetchRequest {
   readonly body?: string | Uint8Array<ArrayBuffer>;
   /** Most bytes of the body to return (up to one more network read is received). Default: no body is returned. */
   readonly bodyBytes?: number;
+  /** Names, in lower case, of headers of the answer to return. Default: none. */
+  readonly headerNames?: readonly string[];
   /** Time limit of the whole exchange, in milliseconds. */
   readonly timeoutMs: number;
   readonly clock: Clock;
@@ -88,10 +92,12 @@ export async function fetchStatus(request: FetchRequest): Promise<FetchOutcome> 
       ...(request.body === undefined ? {} : { body: request.body }),
       ...(client === undefined ? {} : { client }),
     });
-    const { bodyBytes } = request, bytes = await readBody(response, bodyBytes ?? MAX_BODY_BYTES);
-    const { status } = response;
-    if (bodyBytes === undefined) return { kind: "answered", status };
-    return { kind: "answered", status, body: new TextDecoder().decode(bytes.subarray(0, bodyBytes)) };
+    const { bodyBytes, headerNames } = request, bytes = await readBody(response, bodyBytes ?? MAX_BODY_BYTES);
+    return {
+      ...{ kind: "answered", status: response.status },
+      ...(headerNames ? { headers: pickHeaders(response.headers, headerNames) } : {}),
+      ...(bodyBytes === undefined ? {} : { body: new TextDecoder().decode(bytes.subarray(0, bodyBytes)) }),
+    };
   } catch (error) {
     // The error's text contains the URL with its query, so it must not be logged.
     if (timedOut) return { kind: "timeout" };
@@ -152,6 +158,13 @@ function headersOf({ url, headers }: FetchRequest): Record<string, string> {
     : { authorization: `Basic ${base64(`${unescape(url.username)}:${unescape(url.password)}`)}` };
   // Keep-alive could look like an outage if the server closes the idle connection at that moment.
   return { connection: "close", ...basic, ...headers };
+}
+
+function pickHeaders(headers: Headers, names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(names.flatMap((name) => {
+    const value = headers.get(name);
+    return value === null ? [] : [[name, value]];
+  }));
 }
 
 function base64(text: string): string {

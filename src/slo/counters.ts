@@ -1,4 +1,4 @@
-/** Counts the events of the service level objectives since the process started, for both metrics and windows. */
+/** Counts the events of the service level objectives since the process started, for the metrics. */
 import { NO_EVENTS, SLO_NAMES, type SloCount, type SloName } from "./objectives.ts";
 
 /** The count of one objective of one source. */

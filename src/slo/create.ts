@@ -1,6 +1,5 @@
 /** Builds the parts of the service level objectives from the settings. */
 import type { Settings } from "../config/fields.ts";
-import type { SloCounters } from "./counters.ts";
 import { SourceIndicators, type SourceIndicatorsDeps } from "./indicators.ts";
 import { SloMonitor, type SloMonitorDeps } from "./monitor.ts";
 import type { SloName } from "./objectives.ts";
@@ -20,11 +19,10 @@ export function sloTargets(settings: Targets): Readonly<Record<SloName, number>>
 
 /** Creates the indicators of one source. */
 export function createIndicators(
-  source: string,
   settings: Thresholds,
   deps: Omit<SourceIndicatorsDeps, "drainMs" | "oldestAgeMs">,
 ): SourceIndicators {
-  return new SourceIndicators(source, {
+  return new SourceIndicators({
     ...deps,
     drainMs: settings.sloDrainMs,
     oldestAgeMs: settings.sloOldestAgeMs,
@@ -34,10 +32,7 @@ export function createIndicators(
 /** Creates the monitor of all sources. It calls `windowMs` each time, because the window can change at run time. */
 export function createSloMonitor(
   settings: Targets & Thresholds & Pick<Settings, "podName">,
-  { windowMs, ...deps }: Pick<SloMonitorDeps, "clock" | "sources"> & {
-    counters: SloCounters;
-    windowMs: () => number;
-  },
+  { windowMs, ...deps }: Pick<SloMonitorDeps, "clock" | "sources" | "windowMs">,
 ): SloMonitor {
   return new SloMonitor({
     ...deps,

@@ -2,23 +2,25 @@
 import { Backlog } from "./backlog.ts";
 import type { GateStatus } from "../gates/board.ts";
 import { type GateReason, hasTrait } from "../gates/gate.ts";
-import type { SloCounters } from "./counters.ts";
 import type { Measurement } from "../replay/depth_watch.ts";
 import type { Clock } from "../runtime/clock.ts";
+import type { SloCount, SloName } from "./objectives.ts";
 
 /** How long a measurement of the queue is valid, in milliseconds. Measurements come every 5 s. */
 const FRESH_MS = 15_000;
-/** Answers of the gate `downstream` without a probe result, which say nothing about Moogsoft. */
+/** Answers of the gate `downstream` without a probe result, or in the simulated outage of a drill, which say nothing about Moogsoft. */
 const NOT_ASKED: ReadonlySet<GateReason> = new Set<GateReason<"downstream">>([
   "unknown",
   "no_url",
   "disabled",
   "error",
+  "drill",
 ]);
 
 /** Dependencies of {@link SourceIndicators}. */
 export interface SourceIndicatorsDeps {
-  readonly counters: SloCounters;
+  /** Counts a sample. */
+  readonly count: (slo: SloName, counts: SloCount) => void;
   readonly clock: Clock;
   /** Longest time that a backlog may take to drain, in milliseconds. */
   readonly drainMs: number;
@@ -34,14 +36,12 @@ export interface SourceIndicatorsDeps {
 
 /** Samples the objectives of one source, except `redrive_success`, which the account of its replays counts. */
 export class SourceIndicators {
-  readonly #source: string;
   readonly #deps: SourceIndicatorsDeps;
   #measured: (Measurement & { readonly atMs: number }) | null = null;
   #sampledAtMs: number;
   #backlog = new Backlog();
 
-  constructor(source: string, deps: SourceIndicatorsDeps) {
-    this.#source = source;
+  constructor(deps: SourceIndicatorsDeps) {
     this.#deps = deps;
     this.#sampledAtMs = deps.clock.monotonicMs();
   }
@@ -66,13 +66,18 @@ export class SourceIndicators {
     if (!known || nowMs - known.atMs > FRESH_MS) return;
     this.#count("oldest_age", known.oldestAgeMs <= oldestAgeMs);
     if (!leads()) this.#backlog = new Backlog();
-    else if (statuses.every(({ name, open }) => open || !hasTrait(name, "stopsDrainClock"))) {
+    else if (!statuses.some(isClockStopped)) {
       this.#backlog.grewOlder(sinceMs);
       this.#count("time_to_drain", this.#backlog.ageMs <= drainMs);
     }
   }
 
   #count(slo: "downstream_availability" | "oldest_age" | "time_to_drain", isGood: boolean): void {
-    this.#deps.counters.add(this.#source, slo, { events: 1, bad: isGood ? 0 : 1 });
+    this.#deps.count(slo, { events: 1, bad: isGood ? 0 : 1 });
   }
+}
+
+/** Whether the backlog cannot drain because of this gate. A drill stops the clock, whichever gate it holds. */
+function isClockStopped({ name, open, reason }: Pick<GateStatus, "name" | "open" | "reason">): boolean {
+  return !open && (hasTrait(name, "stopsDrainClock") || reason === "drill");
 }

@@ -1,12 +1,12 @@
-/** Reports the state of the objectives: windows over the process's own counters, kept in memory only. */
-import { SlidingCounts } from "./sliding_counts.ts";
+/** Samples the objectives, and reports their state over the window. */
 import { samplePeriodMs } from "../config/objective_limits.ts";
-import { judgeSlo, SLO_NAMES, type SloName, type SloState, worstState } from "./objectives.ts";
+import { judgeSlo, type SloName, type SloState, worstState } from "./objectives.ts";
 import type { Role } from "../gates/leader.ts";
-import type { SloCounters } from "./counters.ts";
 import { PeriodicTask } from "../lifecycle/periodic_task.ts";
 import { type Clock, toIso } from "../runtime/clock.ts";
 import type { SourceIndicators } from "./indicators.ts";
+import type { SharedCounts } from "./shared_counts.ts";
+import type { WindowCounts } from "./slots.ts";
 
 /** The recent window as a share of the whole window: one hour of a day. */
 const RECENT = 1 / 24;
@@ -14,7 +14,10 @@ const RECENT = 1 / 24;
 /** A monitored source. */
 export interface MonitoredSource {
   readonly name: string;
+  /** The objectives that can be judged of it. */
+  readonly objectives: readonly SloName[];
   readonly indicators: Pick<SourceIndicators, "sample">;
+  readonly sloCounts: Pick<SharedCounts, "over" | "staleSinceMs">;
   /** Role of this instance for the source. */
   readonly role: () => Role;
 }
@@ -22,7 +25,6 @@ export interface MonitoredSource {
 /** Dependencies of {@link SloMonitor}. */
 export interface SloMonitorDeps {
   readonly clock: Clock;
-  readonly counters: SloCounters;
   /** Returns the running sources. */
   readonly sources: () => readonly MonitoredSource[];
   readonly windowMs: () => number;
@@ -40,7 +42,7 @@ export interface SloComponent {
   readonly burn_rate: number | null;
   readonly state: SloState;
   readonly window_hours: number;
-  /** Observed part of the window; shorter than the window after a start. */
+  /** Part of the window in which an instance has counted; shorter than the window for a new source, or after a pause. */
   readonly observed_hours: number;
   /** Burn rate over the last 1/24 of the window: shows whether the budget still burns. */
   readonly recent_burn_rate: number | null;
@@ -51,8 +53,10 @@ export interface SloComponent {
   readonly threshold_seconds?: number;
   readonly source: string;
   readonly slo: SloName;
-  /** Role of this instance. A standby moves nothing, so it counts neither `redrive_success` nor `time_to_drain`. */
+  /** Role of this instance. The counts are those of all instances. */
   readonly role: Role;
+  /** Since when Redis could not be read, ISO 8601. Other instances may know more. `null`: the counts are current. */
+  readonly stale_since: string | null;
 }
 
 /** Response of `GET /api/v1/slo`. */
@@ -61,47 +65,47 @@ export interface SloReport {
   readonly components: Readonly<Record<string, SloComponent>>;
   /** Worst state of the components. */
   readonly state: SloState;
-  /** The instance that counted. Each instance counts on its own, from its start. */
+  /** The instance that answers. All report the same counts. */
   readonly pod: string;
-  /** Start of counting, ISO 8601. */
+  /** Start of the earliest count in the window, ISO 8601, by the clock of the Redis server; now, if nothing was counted. */
   readonly since: string;
 }
 
 /** Samples the sources periodically and reports their objectives at any time. */
 export class SloMonitor extends PeriodicTask {
   readonly #deps: SloMonitorDeps;
-  readonly #since: string;
-  /** Counts by source and objective. */
-  readonly #series = new Map<string, Map<SloName, SlidingCounts>>();
 
   constructor(deps: SloMonitorDeps) {
     super(deps);
     this.#deps = deps;
-    this.#since = toIso(deps.clock.nowMs());
-    this.#note();
   }
 
   /** Takes one sample of each source. */
   protected run(): void {
     for (const { indicators } of this.#deps.sources()) indicators.sample();
-    this.#note();
   }
 
   /** Returns the current state of all objectives. Does no IO. */
   report(): SloReport {
-    this.#note();
-    const windowMs = this.#deps.windowMs();
+    const { clock, sources, podName } = this.#deps, windowMs = this.#deps.windowMs();
+    const counted = sources().map((source) => ({
+      source,
+      whole: source.sloCounts.over(windowMs),
+      recent: source.sloCounts.over(windowMs * RECENT),
+    }));
     const components = Object.fromEntries(
-      this.#deps.sources().flatMap((source) =>
-        SLO_NAMES.map((slo) => [`${source.name}.${slo}`, this.#describe(source, { slo, windowMs })] as const)
+      counted.flatMap((one) =>
+        one.source.objectives.map((slo) =>
+          [`${one.source.name}.${slo}`, this.#describe(slo, { ...one, windowMs })] as const
+        )
       ),
     );
     return {
       window_hours: toHours(windowMs),
       components,
       state: worstState(Object.values(components).map(({ state }) => state)),
-      pod: this.#deps.podName,
-      since: this.#since,
+      pod: podName,
+      since: toIso(Math.min(clock.nowMs(), ...counted.flatMap(({ whole }) => whole.sinceMs ?? []))),
     };
   }
 
@@ -109,29 +113,18 @@ export class SloMonitor extends PeriodicTask {
     return samplePeriodMs(this.#deps.windowMs());
   }
 
-  /** Reads the counters. Starts counting new sources and drops removed ones. */
-  #note(): void {
-    const { clock, counters, sources, windowMs } = this.#deps;
-    const nowMs = clock.monotonicMs(), names = new Set(sources().map(({ name }) => name));
-    for (const name of this.#series.keys()) if (!names.has(name)) this.#series.delete(name);
-    for (const name of names) {
-      const known = this.#series.get(name);
-      if (!known) {
-        this.#series.set(
-          name,
-          new Map(SLO_NAMES.map((slo) => [slo, new SlidingCounts(nowMs, counters.of(name, slo))])),
-        );
-      } else {
-        for (const [slo, counts] of known) counts.note(nowMs, counters.of(name, slo), { windowMs: windowMs() });
-      }
-    }
-  }
-
-  #describe({ name, role }: MonitoredSource, { slo, windowMs }: { slo: SloName; windowMs: number }): SloComponent {
+  #describe(
+    slo: SloName,
+    { source: { name, role, sloCounts }, whole, recent, windowMs }: {
+      source: MonitoredSource;
+      whole: WindowCounts;
+      recent: WindowCounts;
+      windowMs: number;
+    },
+  ): SloComponent {
     const { targets, thresholdMs } = this.#deps;
-    const counts = this.#series.get(name)!.get(slo)!;
-    const whole = counts.over(windowMs), target = targets[slo];
-    const verdict = judgeSlo(whole, target);
+    const target = targets[slo], counts = whole.of[slo], verdict = judgeSlo(counts, target);
+    const staleSinceMs = sloCounts.staleSinceMs();
     return {
       target,
       availability: verdict.availability,
@@ -139,13 +132,14 @@ export class SloMonitor extends PeriodicTask {
       burn_rate: verdict.burnRate,
       state: verdict.state,
       window_hours: toHours(windowMs),
-      observed_hours: toHours(Math.min(whole.observedMs, windowMs)),
-      recent_burn_rate: judgeSlo(counts.over(windowMs * RECENT), target).burnRate,
-      events: whole.events,
-      bad_events: whole.bad,
+      observed_hours: toHours(whole.observedMs),
+      recent_burn_rate: judgeSlo(recent.of[slo], target).burnRate,
+      events: counts.events,
+      bad_events: counts.bad,
       events_needed: verdict.eventsNeeded,
       ...(thresholdMs[slo] === undefined ? {} : { threshold_seconds: thresholdMs[slo] / 1_000 }),
       ...{ source: name, slo, role: role() },
+      stale_since: staleSinceMs === null ? null : toIso(staleSinceMs),
     };
   }
 }

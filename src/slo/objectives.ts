@@ -6,6 +6,11 @@ export const SLO_NAMES = ["time_to_drain", "oldest_age", "redrive_success", "dow
 /** One of {@link SLO_NAMES}. */
 export type SloName = (typeof SLO_NAMES)[number];
 
+/** Returns the objectives of a source. `hasDownstream`: a gate asks Moogsoft; without it nothing says how available that is. */
+export function objectivesOf({ hasDownstream }: { hasDownstream: boolean }): readonly SloName[] {
+  return SLO_NAMES.filter((slo) => hasDownstream || slo !== "downstream_availability");
+}
+
 /** MUTT's three states, plus one for too few events: missing data is never critical. */
 export const SLO_STATES = ["ok", "warn", "critical", "insufficient_data"] as const;
 /** One of {@link SLO_STATES}. */

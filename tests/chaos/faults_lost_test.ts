@@ -1,6 +1,7 @@
 /** Redis does not answer: cut, stopped, killed, out of reach. What was lost on the way is found out, never guessed. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import finishMoves from "../../src/redis/scripts/finish_moves.lua" with { type: "text" };
+import { StoreError } from "../../src/redis/errors.ts";
 import { scriptText } from "../../src/redis/scripts.ts";
 import {
   createEngine,
@@ -167,3 +168,29 @@ Deno.test("replay: accounts for each commit once when another instance commits b
     await proxy.stop();
   }
 });
+
+for (const how of ["the reply is lost", "the connection is lost too"] as const) {
+  Deno.test(`stop: finds out whether its last commit ran when ${how}`, async () => {
+    const proxy = startTcpProxy(server());
+    try {
+      await server().seedList(DLQ, eventTexts(60));
+      const engine = createEngine(proxy);
+      const lost = Promise.withResolvers<void>();
+      engine.store.hooks.commitAndRead = async (commit, bounds, store) => {
+        await store.commitAndRead(commit, bounds);
+        if (how === "the connection is lost too") proxy.cutAll();
+        lost.resolve();
+        throw new StoreError("no reply", { code: "TIMEOUT", isCertain: false });
+      };
+      await engine.start();
+      await lost.promise;
+      await engine[Symbol.asyncDispose]();
+      const { target } = await readLists(server());
+      ok(target.length > 0);
+      deepStrictEqual((await engine.moved()).replayed, target.length);
+      deepStrictEqual(settlements(engine), [true]);
+    } finally {
+      await proxy.stop();
+    }
+  });
+}

@@ -16,6 +16,7 @@ import {
 } from "../../testkit/engine.ts";
 import { PLANTED } from "../../testkit/planted_secrets.ts";
 import { type TestRedis, withRedis } from "../../testkit/redis.ts";
+import { aclAll, needs } from "../../testkit/redis_version.ts";
 import { waitUntil } from "../../testkit/wait.ts";
 
 const MESSAGES = eventTexts(50);
@@ -37,6 +38,8 @@ interface Fault {
   readonly name: string;
   readonly code: RedisErrorCode;
   readonly config?: readonly string[];
+  /** Version of Redis from which on it can be met; default: any. */
+  readonly since?: string;
   readonly inflict: (admin: Redis, redis: TestRedis) => Promise<unknown>;
   readonly mend: (admin: Redis) => Promise<unknown>;
   /** Whether nobody may read meanwhile. */
@@ -106,16 +109,19 @@ const FAULTS: readonly Fault[] = [
   // A connection's first call of a script is an EVAL, and so is that in a guarded commit.
   { ...grant("without EVALSHA", "-evalsha"), only: "middle", movesOnce: true },
   grant("without EVAL and EVALSHA", "-eval", "-evalsha"),
-  grant(
-    "without a write to the target",
-    ...keys(`~${DLQ}`, `~${STATE}`, `~${DEAD}`, `%R~${TARGET}`, "~mutt:alert_queue"),
-  ),
+  {
+    ...grant(
+      "without a write to the target",
+      ...keys(`~${DLQ}`, `~${STATE}`, `~${DEAD}`, `%R~${TARGET}`, "~mutt:alert_queue"),
+    ),
+    since: "7.0",
+  },
   grant("without the dead list", ...keys(`~${DLQ}`, `~${STATE}`, `~${TARGET}`, "~mutt:alert_queue")),
   grant("without the record", ...keys(`~${DLQ}`, `~${DEAD}`, `~${TARGET}`, "~mutt:alert_queue")),
   grant("without the DLQ", ...keys(`~${STATE}`, `~${DEAD}`, `~${TARGET}`, "~mutt:alert_queue")),
 ];
 
-const USER = `user svc on >${PLANTED.redisPassword} ~* &* +@all`;
+const USER = `user svc on >${PLANTED.redisPassword} ${aclAll().join(" ")}`;
 
 async function prepare(redis: TestRedis): Promise<{ engine: Engine; admin: Redis }> {
   const admin = redis.client();
@@ -134,12 +140,12 @@ async function checkRefused({ code, unreadable, movesOnce }: Fault, redis: TestR
 }
 
 for (const fault of FAULTS) {
-  const { name, code, only } = fault;
+  const { name, code, only, since = "6.0" } = fault;
   const config = [USER, ...fault.config ?? []];
 
   if (only !== "middle") {
     withRedis(
-      `replay: counts ${code}, moves nothing and then all, when ${name} at the start`,
+      needs(since, `replay: counts ${code}, moves nothing and then all, when ${name} at the start`),
       { config },
       async (redis) => {
         const { engine: made, admin } = await prepare(redis);
@@ -157,7 +163,7 @@ for (const fault of FAULTS) {
 
   if (only !== "start") {
     withRedis(
-      `replay: counts ${code}, loses and doubles nothing, when ${name} in mid-cycle`,
+      needs(since, `replay: counts ${code}, loses and doubles nothing, when ${name} in mid-cycle`),
       { config },
       async (redis) => {
         const { engine: made, admin } = await prepare(redis);
@@ -221,7 +227,7 @@ withRedis("replay: moves all without an error when somebody flushes the scripts"
 });
 
 withRedis(
-  "replay: waits while Redis loads its data and then moves all when it was restarted in mid-cycle",
+  needs("6.2", "replay: waits while Redis loads its data and then moves all when it was restarted in mid-cycle"),
   { config: [USER, "save 3600 1000000", "key-load-delay 1000", "loading-process-events-interval-bytes 1024"] },
   async (redis) => {
     const { engine: made, admin } = await prepare(redis);

@@ -11,14 +11,17 @@ const SEED = 1;
 Deno.test.afterEach(() => new Promise((resolve) => setTimeout(resolve, 150)));
 
 for (const scenario of SCENARIOS) {
-  for (const lease of leasesOf(scenario)) {
-    const title =
-      `chaos: ${scenario.name}, lease ${lease}: loses, doubles, misjudges, miscounts nothing (seed ${SEED})`;
+  const [first] = leasesOf(scenario), turned = scenario.canBeTurned ? [{ lease: first!, push: "RPUSH" }] as const : [];
+  for (
+    const { lease, push } of [...leasesOf(scenario).map((lease) => ({ lease, push: "LPUSH" }) as const), ...turned]
+  ) {
+    const how = `lease ${lease}${push === "LPUSH" ? "" : `, ${push}`}`;
+    const title = `chaos: ${scenario.name}, ${how}: loses, doubles, misjudges, miscounts nothing (seed ${SEED})`;
     Deno.test(title, async () => {
       const said: string[] = [];
       const { signal } = new AbortController();
       const row = await runScenario(scenario, {
-        ...{ lease, signal, seed: SEED, rounds: scenario.rounds.short },
+        ...{ lease, push, signal, seed: SEED, rounds: scenario.rounds.short },
         tell: (line) => said.push(line),
       });
       assert.ok(row.result && isClean(row.result.findings), [...said, Deno.inspect(row.result?.findings)].join("\n"));

@@ -134,6 +134,12 @@ export const RECORDS: Corpus<Partial<CycleState>, Fields> = [
     fields: [["pausedUntilMs", "5"], ["pausedBy", "ann\u202e\nb"], ["pauseReason", "x".repeat(1_000)]],
   },
   {
+    name: "a freeze with texts that another client wrote",
+    why: "would forge a line, or fill a page",
+    wanted: { freeze: { untilMs: 5, by: "ann b", reason: "x".repeat(200) }, pause: null },
+    fields: [["frozenUntilMs", "5"], ["frozenBy", "ann\u202e\nb"], ["freezeReason", "x".repeat(1_000)]],
+  },
+  {
     name: "a pause without an end",
     why: "would never end",
     wanted: { pause: null },

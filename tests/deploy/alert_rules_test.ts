@@ -81,6 +81,8 @@ const moved = (replayed: string, died = "0x200") => [
 ];
 const rejected = (values: string) =>
   series("mutt_remediation_config_reloads_total", { ...a, result: "rejected" }, values);
+const notices = (result: string, values: string) =>
+  series("mutt_remediation_notices_total", { ...a, receiver: "ops", result }, values);
 const reconnects = (values: string) => series("mutt_remediation_redis_reconnects_total", a, values);
 const poisonRate = (instance: Labels, values: string) =>
   series("mutt_remediation_poison_messages_total", instance, values);
@@ -114,16 +116,22 @@ function averagedGate(name: string, extra: readonly Series[] = []): Case[] {
 
 /** Cases of a gate that stays as it is for a while: told by the leader's, `minutes` after it has closed. */
 function steadyGate(name: string, minutes: number): Case[] {
+  const [off, on] = [0, 1].map((value) => `${value}x${Math.max(200, minutes + 60)}`) as [string, string];
   return [
-    { when: "it is closed for long", series: closed(name), minute: minutes, fires: bySource(name) },
+    {
+      when: "it is closed for long",
+      series: [leader(a, on), gate(name, a, off)],
+      minute: minutes,
+      fires: bySource(name),
+    },
     {
       when: "it is closed on whoever stands by",
-      series: [leader(a), leader(b, "0x200"), gate(name, a, "1x200"), gate(name, b, "0x200")],
+      series: [leader(a, on), leader(b, off), gate(name, a, on), gate(name, b, off)],
       minute: minutes + 5,
     },
     {
       when: "nobody leads, and one of two tells so",
-      series: [leader(a, "0x200"), leader(b, "0x200"), gate(name, a, "1x200"), gate(name, b, "0x200")],
+      series: [leader(a, off), leader(b, off), gate(name, a, on), gate(name, b, off)],
       minute: minutes,
       fires: bySource(name),
     },
@@ -132,9 +140,9 @@ function steadyGate(name: string, minutes: number): Case[] {
       series: ["one", "two"].flatMap((namespace) => {
         const instance = inNamespace(namespace);
         return [
-          ...[leader(instance), leader(instance, "1x200", { source: "moog" })],
-          gate(name, instance, namespace === "one" ? "0x200" : "1x200"),
-          gate(name, instance, "1x200", { source: "moog" }),
+          ...[leader(instance, on), leader(instance, on, { source: "moog" })],
+          gate(name, instance, namespace === "one" ? off : on),
+          gate(name, instance, on, { source: "moog" }),
         ];
       }),
       minute: minutes,
@@ -241,6 +249,21 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     { when: "none was", series: [rejected("0x100")], minute: 70 },
     { when: "one was refused more than an hour ago", series: [rejected("0x5 1x100")], minute: 70 },
   ],
+  MUTTRemediationNotices: [
+    {
+      when: "five tries failed in 30 minutes",
+      series: [notices("failed", "0x20 5x60")],
+      minute: 30,
+      fires: [{ receiver: "ops" }],
+    },
+    { when: "three did", series: [notices("failed", "0x20 3x60")], minute: 30 },
+    {
+      when: "one was taken meanwhile",
+      series: [notices("failed", "0x20 5x60"), notices("sent", "0x22 1x60")],
+      minute: 30,
+    },
+    { when: "they failed long ago", series: [notices("failed", "0x5 5x90")], minute: 60 },
+  ],
   MUTTRemediationConflicts: [
     {
       when: "11 of 21 commits fail so",
@@ -257,6 +280,7 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
   ],
   MUTTRemediationSwitchedOff: steadyGate("enabled", 60),
   MUTTRemediationPaused: steadyGate("pause", 120),
+  MUTTRemediationWindow: steadyGate("window", 1_440),
   MUTTRemediationRedisUnusable: [
     {
       when: "none can for 2 minutes",

@@ -11,6 +11,7 @@ import { startRedis } from "../../testkit/redis.ts";
 import { startService } from "../../testkit/service.ts";
 import { waitUntil } from "../../testkit/wait.ts";
 import { readYaml } from "../../testkit/yaml.ts";
+import { freePort } from "../../scripts/free_port.ts";
 
 const { services } = readYaml<ComposeFile>("compose.yaml")[0]!;
 const service = (name: string): ComposeService => services[name]!;
@@ -69,11 +70,6 @@ function startDeno(command: readonly string[], env: Record<string, string>) {
       await child.status;
     },
   };
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 Deno.test("compose.yaml: its services, started as processes, become healthy and drain what the generator feeds", async () => {

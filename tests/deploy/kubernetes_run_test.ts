@@ -1,6 +1,8 @@
 /** The program under the environment that its pod gets: it takes every value, answers every probe, and works. */
 import assert from "node:assert/strict";
 import type { ISecret } from "kubernetes-models/v1";
+import { parseNotify } from "../../src/config/notify_file.ts";
+import { GATE_NAMES } from "../../src/gates/gate.ts";
 import { MANIFEST, renderFolder } from "../../scripts/manifest.ts";
 import { environmentOf, type KubeObject, pick, podOf, probesOf } from "../../testkit/kubernetes.ts";
 import { startRedis, withRedis } from "../../testkit/redis.ts";
@@ -10,6 +12,7 @@ import { parseYaml, readYaml } from "../../testkit/yaml.ts";
 
 const OBJECTS = readYaml<KubeObject>(MANIFEST);
 const SECRETS = readYaml<ISecret>("k8s/secret-example.yaml");
+const NOTIFY = "k8s/components/notify";
 const PASSWORD = SECRETS[0]!.stringData!.REDIS_PASS_CURRENT!;
 
 const everything = await renderFolder("../tests/deploy/everything");
@@ -48,7 +51,7 @@ Deno.test({
         env[name] = `${dir}/${key}`;
         await Deno.writeTextFile(env[name], SECRETS[0]!.stringData![key]!, { mode: 0o440 });
       }
-      const { origins, warnings } = await configOf({ ...env, MOOG_API_KEY: "" });
+      const { origins, warnings } = await configOf({ ...env, MOOG_API_KEY: "", REMEDIATION_NOTIFY_PATH: "" });
       assert.deepEqual(warnings, []);
       assert.deepEqual(names.map((name) => origins.get(name.replace(/_FILE$/, ""))), [
         "environment, REDIS_PASS_CURRENT_FILE",
@@ -57,6 +60,33 @@ Deno.test({
     } finally {
       await Deno.remove(dir, { recursive: true });
     }
+  },
+});
+
+Deno.test({
+  name: `k8s/components/notify: its file is valid, and names only what its Secret holds${
+    everything === undefined ? " (ignored)" : ""
+  }`,
+  ignore: everything === undefined,
+  fn: () => {
+    const objects = parseYaml<KubeObject>(everything!), env = environmentOf(objects, SECRETS);
+    const { container, spec } = podOf(objects);
+    /** The objects whose keys are files in a folder of the pod. */
+    const mountOf = (name: string) => container.volumeMounts!.find((mount) => mount.name === name)!.mountPath;
+    assert.equal(env.REMEDIATION_NOTIFY_PATH, `${mountOf("notify")}/notify.yaml`);
+    const volumes = new Map(spec.volumes!.map((volume) => [volume.name, volume]));
+    const { configMap } = volumes.get("notify")!, [secret] = readYaml<ISecret>(`${NOTIFY}/secret-example.yaml`);
+    const text = pick(objects, "ConfigMap", configMap!.name).data!["notify.yaml"]!;
+    assert.equal(secret!.metadata?.name, volumes.get("notify-secrets")!.secret!.secretName);
+    const parsed = parseNotify(text, {
+      ...{ gates: GATE_NAMES, sources: ["alerter"] },
+      readFile: (path) => {
+        const [folder, key] = [path.slice(0, path.lastIndexOf("/")), path.slice(path.lastIndexOf("/") + 1)];
+        assert.equal(folder, mountOf("notify-secrets"));
+        return secret!.stringData![key]!;
+      },
+    });
+    assert.deepEqual(parsed.ok ? parsed.warnings : parsed.problems, []);
   },
 });
 
@@ -139,7 +169,7 @@ Deno.test({
     const names = (container.envFrom ?? []).map(({ configMapRef, secretRef }) => (configMapRef ?? secretRef)!.name);
     assert.deepEqual(names, ["mutt-config", "mutt-secrets", "mutt-remediation"]);
     const env = { ...MUTT_OBJECTS["mutt-config"], ...MUTT_OBJECTS["mutt-secrets"], ...environmentOf(objects) };
-    const { origins, warnings } = await configOf({ ...env, MOOG_API_KEY: "" });
+    const { origins, warnings } = await configOf({ ...env, MOOG_API_KEY: "", REMEDIATION_NOTIFY_PATH: "" });
     assert.deepEqual(warnings, []);
     const { REDIS_HOST, REDIS_PORT, MOOG_WEBHOOK_URL } = env;
     assert.deepEqual({ REDIS_HOST, REDIS_PORT, MOOG_WEBHOOK_URL }, {

@@ -72,6 +72,8 @@ const FILES = [
   "k8s/ingress-example.yaml",
   "k8s/components/monitoring/servicemonitor.yaml",
   "k8s/components/monitoring/prometheusrule.yaml",
+  "k8s/components/notify/configmap.yaml",
+  "k8s/components/notify/secret-example.yaml",
 ];
 const everything = await renderFolder("../tests/deploy/everything");
 const beside = await renderFolder("overlays/mutt");

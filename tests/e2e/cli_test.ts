@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { CliScene, type Printed, whyNoLocalKey, whyNoTerminal } from "../../testkit/cli.ts";
 import { startService } from "../../testkit/service.ts";
 import { waitUntil } from "../../testkit/wait.ts";
+import { freePort } from "../../scripts/free_port.ts";
 
 const DLQ = "mutt:dlq:alerter", TARGET = "mutt:ingest_queue", DEAD = "mutt:dlq:dead";
 const SECRET = "s3cr3t-of-a-message"; // not planted: a raw export prints it
@@ -91,14 +92,16 @@ test("says what is wrong, by exit code and in words", async (scene) => {
   const key = `${scene.redis.dir}/wrong-key`;
   Deno.writeTextFileSync(key, "mrk_wrong-wrong-wrong-wrong-wrong-wrong");
   const { url } = JSON.parse(Deno.readTextFileSync(scene.keyFile));
-  const listener = Deno.listen({ port: 0 }), closed = `http://127.0.0.1:${listener.addr.port}`;
-  listener.close();
+  const closed = `http://127.0.0.1:${freePort()}`;
   const cases: readonly (readonly [args: string[], code: number, err: RegExp, env?: Record<string, string>])[] = [
     [["dlq", "search", "bad:("], 2, /--query "bad:\(": at character 5/],
     [["dlq", "list", "--size", "0"], 2, /--size 0 is not a whole number from 1 to 500/],
     [["dlq", "list", "--size", "many"], 2, /--size "many" is not a number/],
-    [["dlq", "list", "--source", "nope"], 1, /--source "nope" is not one of alerter/],
+    [["dlq", "list", "--source", "nope"], 1, /^error: source "nope" is not one of alerter$/m],
     [["dlq", "show", "m_0000000000000000"], 1, /message m_0000000000000000 is not in the DLQ/],
+    [["dlq", "show", ""], 2, /id "" is not a name/],
+    [["notify", "test", ".."], 2, /receiver "\.\." is not a name/],
+    [["jobs", "show", "x", "--source", "."], 2, /--source "\." is not a name/],
     [["dlq", "list", "--direction", "up"], 2, /Allowed choices are newer, older/],
     [["dlq", "list", "--json", "--ndjson"], 2, /cannot be used with/],
     [["pause"], 2, /required option '--reason <reason>'/],
@@ -288,6 +291,16 @@ test("asks nothing without a terminal, plans with --plan, and confirms later", a
   assert.match(expectOk(await scene.run(["jobs", "show", job.id])).out, /is planned: 5 messages/);
   expectOk(await scene.run(["jobs", "confirm", job.id]));
   assert.match(expectOk(await scene.run(["jobs", "follow", job.id])).out, /is done: 5 swept, 5 picked, 5 replayed/);
+});
+
+test("a drill asks nothing without a terminal, and shows its plan with --plan", async (scene) => {
+  await fill(scene);
+  const refused = await scene.run(["drill", "alerter", "--reason", "r"]);
+  assert.equal(refused.code, 2);
+  assert.match(refused.err, /There is no terminal to ask on\. Nothing was planned: add --yes to start the drill/);
+  const planned = expectOk(await scene.run(["drill", "alerter", "--reason", "r", "--heal", "5m", "--plan"]));
+  assert.match(planned.out, /is held closed for 60 s[^]*gives up 5 min after the outage[^]*Nothing was started\.\n$/);
+  assert.equal(expectOk(await scene.run(["drills", "list"])).out, "No drills\n");
 });
 
 test("asks on a terminal: n changes nothing, y starts", async (scene) => {

@@ -293,7 +293,7 @@ testConsole("what a form is answered stays while the page is renewed; a plan tha
   await using window = await console.open(browser, { path: "/messages?source=alerter&query=link" });
   const { page } = window;
   await plan(page, "Replay", "the link is up again");
-  await client.rpop(KEYS.dlqAlerter, 3);
+  await redis.popList(KEYS.dlqAlerter, 3);
   await page.click("[data-confirm]");
   await sees(page, "Allow a change of 3, and go on");
   // A window that is shown again gets every live part anew: what was not rendered by the server is gone.

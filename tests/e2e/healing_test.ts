@@ -40,7 +40,7 @@ class ConsumerLoop implements AsyncDisposable {
   async #run(): Promise<void> {
     const client = this.#redis.client();
     while (!this.#stop.signal.aborted) {
-      for (const message of await client.rpopBuffer(TARGET, 100) ?? []) {
+      for (const message of await this.#redis.popList(TARGET, 100)) {
         const back = this.consumer(message);
         if (back === null) this.delivered.add(idOf(message));
         else await client.lpush(DLQ, back);
@@ -136,9 +136,7 @@ withRedis("healing: a consumer that drops the stamp is told by name in log, metr
   await using service = start(redis);
   await using loop = new ConsumerLoop(redis, drop);
   await service.waitForLine(/"event": ?"stamps_dropped"/, { timeoutMs: HEAL_MS });
-  const { metrics } = await service.ports();
-  const page = await (await fetch(`http://127.0.0.1:${metrics}/metrics`)).text();
-  assert.match(page, /^mutt_remediation_stamps_dropped\{source="alerter"\} 1$/m);
+  await service.waitForMetrics(/^mutt_remediation_stamps_dropped\{source="alerter"\} 1$/m);
   await waitUntil(async () => await redis.client().hget(STATE, "stampsDropped") === "1", { what: "it is recorded" });
   await using check = startService({ args: ["check"], env: { REDIS_URL: redis.url } });
   await check.exit;

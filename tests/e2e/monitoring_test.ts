@@ -9,9 +9,11 @@ import type { Incident, World } from "../../demo/simulator/incidents.ts";
 import { playIncident } from "../../demo/simulator/simulate.ts";
 import { filesIn } from "../../scripts/child.ts";
 import { ANNOTATIONS, CHOICES, ROWS } from "../../scripts/dashboard.ts";
-import { freePort, type Series, startPrometheus, type TestPrometheus, withProgram } from "../../testkit/prometheus.ts";
+import { startInbox } from "../../testkit/inbox.ts";
+import { type Series, startPrometheus, type TestPrometheus, withProgram } from "../../testkit/prometheus.ts";
 import { waitUntil } from "../../testkit/wait.ts";
 import { readYaml } from "../../testkit/yaml.ts";
+import { freePort } from "../../scripts/free_port.ts";
 
 const HEALTHY: World = { moogStatus: 200, moogLatencyMs: 300, isDatabaseUp: true, failedInserts: 0 };
 
@@ -138,7 +140,8 @@ withProgram("prometheus", "monitoring: every rule and panel has data in an incid
     const metricsPort = freePort();
     await Deno.writeTextFile(`${dir}/rules.yml`, quickRules());
     await using prometheus = await startPrometheus(configuration(metricsPort, `${dir}/rules.yml`), dir);
-    const env = { METRICS_PORT_REMEDIATION: String(metricsPort) };
+    await using inbox = await startInbox({ dir, types: ["webhook"] });
+    const env = { METRICS_PORT_REMEDIATION: String(metricsPort), REMEDIATION_NOTIFY_PATH: inbox.path };
     const fromMs = Date.now();
     const [column] = await playIncident(INCIDENT, {
       contenders: [createOurs("alerter,moog", { env })],

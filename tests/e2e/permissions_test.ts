@@ -338,15 +338,24 @@ async function withSocket(socket: string, use: (redis: TestRedis) => Promise<voi
   }
 }
 
-/** Runs a command on a terminal of its own for some seconds. @returns what it wrote there. */
+/** Runs a command on a terminal of its own until it ends, or asks. @returns what it wrote there. */
 async function onTerminal(command: readonly string[], env: Record<string, string>): Promise<string> {
   const quoted = command.map((word) => `'${word}'`).join(" ");
-  const { stdout } = await new Deno.Command("timeout", {
-    args: ["--kill-after=1", "8", "script", "-qec", quoted, "/dev/null"],
+  const child = new Deno.Command("timeout", {
+    args: ["--kill-after=1", "60", "script", "-qec", quoted, "/dev/null"],
     env: { TERM: "xterm", NO_COLOR: "1", ...env },
     stdin: "null",
-  }).output();
-  return new TextDecoder().decode(stdout);
+    stdout: "piped",
+  }).spawn();
+  let output = "", asks = false;
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    output += text;
+    if (asks || !output.includes("Allow?")) continue;
+    asks = true;
+    child.kill(); // `timeout` passes it on
+  }
+  await child.status;
+  return output;
 }
 
 const NO_TERMINAL = onPath("script") && onPath("timeout") ? undefined : "no script or timeout here";

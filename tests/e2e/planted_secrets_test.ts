@@ -9,6 +9,7 @@ import { type HttpStub, startHttpStub } from "../../testkit/http_stub.ts";
 import { type OtlpReceiver, startOtlpReceiver } from "../../testkit/otlp_receiver.ts";
 import { PLANTED, withCredentials } from "../../testkit/planted_secrets.ts";
 import { startRedis, type TestRedis, withRedis } from "../../testkit/redis.ts";
+import { aclAll } from "../../testkit/redis_version.ts";
 import { watchOutput } from "../../testkit/secrets_net.ts";
 import { type Service, startService } from "../../testkit/service.ts";
 import { waitUntil } from "../../testkit/wait.ts";
@@ -240,6 +241,7 @@ Deno.test("secrets: no command shows one of a configuration that is full of them
       const commands = [
         ...["config", "config --json", "check", "check --json", "check --probe", "check --probe --json"],
         ...["once --dry-run", "once --dry-run --json", "once", "once --json", "once --force", "once --source nothing"],
+        ...["discover", "discover --json", `watch --dlq ${DLQ} --target mutt:ingest_queue --dry-run`],
         ...[
           "health",
           "health --json",
@@ -484,7 +486,7 @@ function startQuotingRedis(): Disposable & { port: number } {
 }
 
 /** Commands that meet whatever is wrong with Redis. */
-const ASKING = [["run"], ["once"], ["check", "--json"]] as const;
+const ASKING = [["run"], ["once"], ["check", "--json"], ["discover"]] as const;
 
 /** Runs each against a Redis that refuses; `run` until it has told why. */
 async function meet(
@@ -533,7 +535,7 @@ Deno.test("secrets: none is shown when whatever answers quotes each command", as
 });
 
 Deno.test("secrets: none is shown when an ACL forbids what is asked", async () => {
-  const user = `user svc on >${PLANTED.redisPassword} ~* &* +@all`;
+  const user = `user svc on >${PLANTED.redisPassword} ${aclAll().join(" ")}`;
   for (
     const [rule, tells] of [["-lpush", /NOPERM/], ["-eval -evalsha -script", /NOPERM/], ["-select", /NOPERM/]] as const
   ) {

@@ -1,6 +1,14 @@
 /** What the service's ports are: two, where it was told, and nothing behind them changes data. */
 import assert from "node:assert/strict";
-import { historyKey, journalKey, replicasKey, waitingKey } from "../../src/redis/keys.ts";
+import {
+  coarseCountsKey,
+  countsKey,
+  historyKey,
+  journalKey,
+  noticesKey,
+  replicasKey,
+  waitingKey,
+} from "../../src/redis/keys.ts";
 import { HAS_PROC, listeningAt, otherOpenDoors } from "../../testkit/process_facts.ts";
 import { exchange, statusOf } from "../../testkit/raw_client.ts";
 import { type TestRedis, withRedis } from "../../testkit/redis.ts";
@@ -86,10 +94,13 @@ Deno.test("run: refuses one port for both, and names it", async () => {
   );
 });
 
-/** Every key with its bytes, but for those that the service refreshes by itself. */
+/** Keys that the service refreshes by itself. */
+const REFRESHED = [historyKey(DLQ), countsKey(DLQ), coarseCountsKey(DLQ), noticesKey(), replicasKey()];
+
+/** Every other key with its bytes. */
 async function dump(redis: TestRedis): Promise<Record<string, string>> {
   const client = redis.client();
-  const keys = (await client.keys("*")).filter((key) => ![historyKey(DLQ), replicasKey()].includes(key)).sort();
+  const keys = (await client.keys("*")).filter((key) => !REFRESHED.includes(key)).sort();
   const values = await Promise.all(keys.map((key) => client.dumpBuffer(key)));
   return Object.fromEntries(keys.map((key, at) => [key, values[at]!.toString("base64")]));
 }

@@ -4,6 +4,7 @@ import { PLANTED, withCredentials } from "../../testkit/planted_secrets.ts";
 import { startRedis, type TestRedis, withRedis } from "../../testkit/redis.ts";
 import { type Service, startService } from "../../testkit/service.ts";
 import { inTime, waitUntil } from "../../testkit/wait.ts";
+import { drillsKey } from "../../src/redis/keys.ts";
 
 const DLQ = "mutt:dlq:alerter", TARGET = "mutt:ingest_queue", DEAD = "mutt:dlq:dead";
 
@@ -225,12 +226,14 @@ withRedis("run: refuses a Redis that evicts queues, with exit 78 and what to do"
 withRedis("check: tells all that is wrong in Redis at once, the server's settings and the lists'", {
   config: ["maxmemory-policy allkeys-lru", "maxmemory 100mb"],
 }, async (redis) => {
-  await redis.client().set(DLQ, "no list");
+  await redis.client().mset(DLQ, "no list", drillsKey(DLQ), "no list");
   await using service = startService({ args: ["check"], env: envFor(redis) });
   assert.equal((await service.exit).code, 78);
   const told = service.stdout.join("\n");
   assert.match(told, /allkeys-lru.*noeviction/);
   assert.match(told, /DLQ mutt:dlq:alerter is a string and must be a list/);
+  assert.match(told, /reports of drills \S+ is a string and must be a list/);
+  assert.doesNotMatch(told, /list of drills/);
 });
 
 withRedis("run: says which variable names a port that is in use", async (redis) => {
@@ -294,7 +297,7 @@ withRedis("once: says that only a canary group goes, and why, when all came back
     await using service = startService({ args: ["once"], env: envFor(redis) });
     assert.equal((await service.exit).code, 0);
     assert.match(service.stdout.join("\n"), expected);
-    while (await redis.client().lmove(TARGET, DLQ, "RIGHT", "LEFT") !== null);
+    while (await redis.client().rpoplpush(TARGET, DLQ) !== null);
   }
 });
 

@@ -7,6 +7,8 @@ import { PLANTED, withCredentials } from "../../testkit/planted_secrets.ts";
 import { type TestRedis, withRedis } from "../../testkit/redis.ts";
 import { type Service, startService } from "../../testkit/service.ts";
 import { waitUntil } from "../../testkit/wait.ts";
+import { countsKey } from "../../src/redis/keys.ts";
+import { parseSlot } from "../../src/slo/slots.ts";
 
 const DLQ = "mutt:dlq:alerter", TARGET = "mutt:ingest_queue";
 
@@ -57,7 +59,7 @@ async function runCommand(port: number, ...flags: string[]) {
 /** What the alerter does when it cannot: whatever comes goes back to its dead letters. */
 async function giveBackUntil(signal: AbortSignal, redis: TestRedis): Promise<void> {
   const client = redis.client();
-  while (!signal.aborted) await client.blmove(TARGET, DLQ, "RIGHT", "LEFT", 0.1);
+  while (!signal.aborted) await client.brpoplpush(TARGET, DLQ, 1);
 }
 
 withRedis("slo: downstream goes from ok to critical and back, and the command's exit code with it", async (redis) => {
@@ -82,7 +84,7 @@ withRedis("slo: downstream goes from ok to critical and back, and the command's 
     assert.deepEqual([code, JSON.parse(out).state], [1, "critical"]);
     const plain = await runCommand(health);
     assert.equal(plain.code, 1);
-    assert.match(plain.out, /^critical: the last 0\.0025 h as pod-7 counted them, from 20/m);
+    assert.match(plain.out, /^critical: the last 0\.0025 h, counted since 20\S+Z; pod-7 answered$/m);
 
     moog.answer({ status: 200 });
     const recovering = await waitUntil(async () => {
@@ -160,19 +162,61 @@ withRedis("slo: an event of long ago that has just died spends nothing", async (
   assert.equal(await redis.client().llen(DLQ), 1);
 });
 
-withRedis("slo: a standby says so, and judges only what it can see", async (redis) => {
+/** Events and bad events of each objective. */
+async function countsOf(service: Service) {
+  const { components } = await reportOf(service);
+  return Object.values(components).map(({ slo, events, bad_events }) => [slo, events, bad_events]);
+}
+
+const A_DAY = { REMEDIATION_SLO_WINDOW_HOURS: "24" };
+
+withRedis("slo: a service that was killed reports the same window when it is back", async (redis) => {
+  const first = startService({ env: envFor(redis, A_DAY) });
+  await first.ports();
+  await redis.seedList(DLQ, Array.from({ length: 30 }, (_, i) => message(i, new Date().toISOString())));
+  const written = await waitUntil(async () => {
+    const slot = parseSlot(await redis.client().lindex(countsKey(DLQ), 0) ?? "");
+    return slot && slot.counts[2]! > 0 && slot.counts[4] === 30 ? slot : null;
+  }, { what: "samples and replays are written", timeoutMs: 30_000 });
+  first.signal("SIGKILL");
+  await first.exit;
+  await using again = startService({ env: envFor(redis, A_DAY) });
+  const after = await waitUntil(async () => {
+    const report = await reportOf(again);
+    return report.components["alerter.redrive_success"]!.stale_since === null ? report : null;
+  }, { what: "the counts are read", timeoutMs: 30_000 });
+  const { events, bad_events, availability } = after.components["alerter.redrive_success"]!;
+  assert.deepEqual([events, bad_events, availability], [30, 0, 1]);
+  assert.equal(after.since, new Date(written.fromMs).toISOString());
+  const age = after.components["alerter.oldest_age"]!;
+  assert.ok(age.events >= written.counts[2]!, `${age.events} samples of ${written.counts[2]}`);
+});
+
+withRedis("slo: a standby says so, and reports what the leader counts", async (redis) => {
   await using leader = startService({ env: envFor(redis) });
   await leader.waitForLine(/"redis_ready"/);
   await waitFor(leader, "time_to_drain", "ok");
   await using standby = startService({ env: envFor(redis) });
   const age = await waitFor(standby, "oldest_age", "ok");
-  const { components } = await reportOf(standby);
-  const drain = components["alerter.time_to_drain"]!;
-  assert.deepEqual([age.role, drain.role, drain.state, drain.events], ["standby", "standby", "insufficient_data", 0]);
+  const drain = await waitFor(standby, "time_to_drain", "ok");
+  assert.deepEqual([age.role, drain.role, drain.stale_since], ["standby", "standby", null]);
   const { health } = await standby.ports();
   const { code, out } = await runCommand(health);
   assert.equal(code, 0);
-  assert.match(out, /insufficient_data +alerter\.time_to_drain .*, standby$/m);
+  assert.match(out, /^ok +alerter\.time_to_drain .* 0 bad of \d+$/m);
+});
+
+withRedis("slo: three instances report the same replays, none twice", async (redis) => {
+  await using one = startService({ env: envFor(redis, A_DAY) });
+  await using other = startService({ env: envFor(redis, A_DAY) });
+  await using third = startService({ env: envFor(redis, A_DAY) });
+  const services = [one, other, third];
+  for (const service of services) await service.ports();
+  await redis.seedList(DLQ, Array.from({ length: 25 }, (_, i) => message(i, new Date().toISOString())));
+  await waitUntil(async () => {
+    const counts = (await Promise.all(services.map(countsOf))).map((rows) => rows[2]);
+    return counts.every((row) => JSON.stringify(row) === JSON.stringify(["redrive_success", 25, 0]));
+  }, { what: "all report 25", timeoutMs: 30_000 });
 });
 
 withRedis("slo: the page takes GET and HEAD only, and the metrics hold the same counts", async (redis) => {

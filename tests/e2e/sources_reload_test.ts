@@ -166,3 +166,56 @@ withRedis("run: follows a file that is swapped as Kubernetes swaps a ConfigMap",
     Deno.removeSync(folder, { recursive: true });
   }
 });
+
+withRedis("run: windows that are added, moved and removed hold the source without a restart of it", async (redis) => {
+  const folder = Deno.makeTempDirSync(), path = `${folder}/sources.json`;
+  const ever = { from: "2020-01-01T00:00", to: "9999-12-31T00:00", timeZone: "Europe/Berlin", reason: "maintenance" };
+  const write = (windows: readonly unknown[]) =>
+    Deno.writeTextFileSync(path, JSON.stringify({ windows, sources: { orders: MORE } }));
+  try {
+    write([]);
+    await using service = startService({
+      env: {
+        ...{ REDIS_HOST: "127.0.0.1", REDIS_PORT: String(redis.port), REMEDIATION_SOURCES_PATH: path },
+        ...{ REMEDIATION_SOURCES: "none", REMEDIATION_INTERVAL: "1" },
+      },
+    });
+    const { health } = await service.ports();
+    const explained = async () => {
+      const answer = await fetch(`http://127.0.0.1:${health}/health`, { headers: { accept: "application/json" } });
+      return (await answer.json()).sources[0].explanation as string;
+    };
+    await redis.seedList("more:dlq", [order(1)]);
+    await waitUntil(async () => await redis.depth("more") === 1, { what: "it replays", timeoutMs: 20_000 });
+    const leads = service.events("leader").length;
+    const apply = (windows: readonly unknown[]) =>
+      change(service, { make: () => write(windows), event: "sources_applied", tells: /"windows":\["orders"\]/ });
+    const { added, changed, removed } = await apply([ever]);
+    assert.deepEqual([added, changed, removed], [[], [], []]);
+    await redis.seedList("more:dlq", [order(2)]);
+    const says = (text: RegExp) => waitUntil(async () => text.test(await explained()), { what: String(text) });
+    await says(/^Window: maintenance, until 9999-12-30 23:00 UTC \(9999-12-31 00:00 Europe\/Berlin\)$/);
+    await apply([{ ...ever, replay: "only", from: "9999-01-01T00:00", reason: "later" }]);
+    await says(/^Outside the window: later, until 9998-12-31 23:00 UTC /);
+    assert.equal(await redis.depth("more:dlq"), 1);
+    const [warning] = [
+      await change(service, {
+        make: () => write([{ ...ever, to: "2020-01-02T00:00" }]),
+        event: "config_warning",
+      }),
+    ];
+    assert.match(
+      String(warning.message),
+      /windows\[0\] is over since 2020-01-02T00:00 \(Europe\/Berlin\): it has no effect/,
+    );
+    await waitUntil(async () => await redis.depth("more:dlq") === 0, { what: "it goes on", timeoutMs: 20_000 });
+    assert.equal(service.events("leader").length, leads, "the same source has gone on");
+    await change(service, {
+      make: () => write([{ ...ever, timeZone: "Mars/X" }]),
+      event: "sources_rejected",
+      tells: /windows\[0\]\.timeZone .*Mars\/X.* is not an IANA time zone/,
+    });
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});

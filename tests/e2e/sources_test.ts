@@ -61,12 +61,11 @@ withRedis("run: drains a declared source beside a built-in one, and tells it in 
   await using service = startService({ env: envFor(redis, { REMEDIATION_SOURCES_PATH: file.path }) });
   await waitUntil(async () => await redis.depth("orders:dead") === 3, { what: "the orders are judged" });
   await waitUntil(async () => await redis.depth("mutt:ingest_queue") === 1, { what: "the alert is replayed" });
-  const { metrics, health } = await service.ports();
-  const text = await (await fetch(`http://127.0.0.1:${metrics}/metrics`)).text();
-  assert.match(text, /^mutt_remediation_replayed_total\{source="orders"\} 1$/m);
+  const text = await service.waitForMetrics(/^mutt_remediation_replayed_total\{source="orders"\} 1$/m);
   assert.match(text, /^mutt_remediation_dead_total\{source="orders",reason="malformed"\} 1$/m);
   assert.match(text, /^mutt_remediation_queue_depth\{source="orders",queue="orders:dead",role="dead"\} \d$/m);
   assert.doesNotMatch(text, /gate_open\{source="orders",gate="(downstream|breaker|consumer)"/);
+  const { health } = await service.ports();
   const response = await fetch(`http://127.0.0.1:${health}/health`, { headers: { accept: "application/json" } });
   assert.equal(response.status, 200);
   await response.body?.cancel();
@@ -83,10 +82,7 @@ withRedis(
     const env = envFor(redis, { REMEDIATION_SOURCES: "none", MOOG_WEBHOOK_URL: "http://127.0.0.1:9/" });
     await using service = startService({ env: { ...env, REMEDIATION_SOURCES_PATH: file.path } });
     await waitUntil(async () => await redis.depth("orders:dead") === 3, { what: "the orders are judged" });
-    const { metrics } = await service.ports();
-    const text = await (await fetch(`http://127.0.0.1:${metrics}/metrics`)).text();
-    assert.doesNotMatch(text, /source="(alerter|moog)"/);
-    assert.match(text, /^mutt_remediation_moog_health 1$/m);
+    assert.doesNotMatch(await service.waitForMetrics(/^mutt_remediation_moog_health 1$/m), /source="(alerter|moog)"/);
     assert.equal(await redis.depth("mutt:dlq:alerter"), 1);
     // Nor does a reload leave it without any.
     file.write(`{"sources": {"alerter": {}}}`);
@@ -135,10 +131,6 @@ withRedis(
     await using service = startService({ env: envFor(redis, { REMEDIATION_SOURCES_PATH: file.path }) });
     await service.waitForLine(/"redis_ready"/);
     const depth = (key: string) => redis.depth(key);
-    const metricsText = async () => {
-      const { metrics } = await service.ports();
-      return await (await fetch(`http://127.0.0.1:${metrics}/metrics`)).text();
-    };
     await redis.seedList("orders:dlq", ORDERS!);
     await waitUntil(async () => await depth("orders:dlq") === 0, { what: "orders are drained" });
 
@@ -148,8 +140,7 @@ withRedis(
     await service.waitForLine(/added: renamed; removed: orders.*"sources_applied"/);
     await redis.seedList("orders:dlq", [`{"id": 9}`]);
     await waitUntil(async () => await depth("orders:dlq") === 0, { what: "the new source drains" });
-    const text = await metricsText();
-    assert.match(text, /^mutt_remediation_replayed_total\{source="renamed"\} 1$/m);
+    const text = await service.waitForMetrics(/^mutt_remediation_replayed_total\{source="renamed"\} 1$/m);
     assert.doesNotMatch(text, /source="orders"/);
     assert.match(text, /^mutt_remediation_config_reloads_total\{result="applied"\} 1$/m);
 
@@ -158,7 +149,7 @@ withRedis(
     await service.waitForLine(/sources\.orders\.dlq 5 is not.*"sources_rejected"/);
     await redis.seedList("orders:dlq", [`{"id": 10}`]);
     await waitUntil(async () => await depth("orders:dlq") === 0, { what: "the old sources go on" });
-    assert.match(await metricsText(), /^mutt_remediation_config_reloads_total\{result="rejected"\} 1$/m);
+    await service.waitForMetrics(/^mutt_remediation_config_reloads_total\{result="rejected"\} 1$/m);
     assert.equal(service.events("sources_rejected").length, 1);
     service.signal("SIGTERM");
     assert.deepEqual(await service.exit, { code: 0, signal: null });

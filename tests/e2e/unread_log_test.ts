@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { withRedis } from "../../testkit/redis.ts";
 import { howToRun } from "../../testkit/service.ts";
-import { freePort } from "../../testkit/tls.ts";
 import { waitUntil } from "../../testkit/wait.ts";
+import { freePort } from "../../scripts/free_port.ts";
 
 const DLQ = "mutt:dlq:alerter";
 

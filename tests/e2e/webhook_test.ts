@@ -4,8 +4,8 @@ import { type HttpStub, startHttpStub } from "../../testkit/http_stub.ts";
 import { assertNoSecrets, PLANTED } from "../../testkit/planted_secrets.ts";
 import { type TestRedis, withRedis } from "../../testkit/redis.ts";
 import { type Service, startService } from "../../testkit/service.ts";
-import { freePort } from "../../testkit/tls.ts";
 import { waitUntil } from "../../testkit/wait.ts";
+import { freePort } from "../../scripts/free_port.ts";
 
 const TLS = new URL("../../testkit/tls/", import.meta.url);
 

@@ -8,6 +8,10 @@ import type { Settings } from "../../src/config/fields.ts";
 import { TestCluster } from "../../testkit/cluster.ts";
 import { createEngine, type Engine, type EngineOptions, eventTexts, idOf } from "../../testkit/engine.ts";
 import { startHttpStub } from "../../testkit/http_stub.ts";
+import { countsKey } from "../../src/redis/keys.ts";
+import type { SloReport } from "../../src/slo/monitor.ts";
+import { SLO_NAMES } from "../../src/slo/objectives.ts";
+import { NO_COUNTS, parseSlot } from "../../src/slo/slots.ts";
 import { startService } from "../../testkit/service.ts";
 import { startRedis } from "../../testkit/redis.ts";
 import { PATIENT_MS, waitUntil } from "../../testkit/wait.ts";
@@ -104,6 +108,15 @@ Deno.test("cluster: a drain waits while its slot is moved to another node, and g
   assert.deepEqual(await engine.moved(), { replayed: COUNT, dead: {} });
 });
 
+/** Replays that both sources' counts in Redis have. */
+async function sharedReplays(cluster: TestCluster): Promise<number> {
+  const slots = await Promise.all([DLQ, MOOG_DLQ].map(async (dlq) => {
+    const key = countsKey(dlq);
+    return parseSlot(await (await cluster.at(key)).lindex(key, 0) ?? "")?.counts ?? NO_COUNTS;
+  }));
+  return slots.reduce((sum, counts) => sum + counts[2 * SLO_NAMES.indexOf("redrive_success")]!, 0);
+}
+
 Deno.test("cluster: gates read what lies in other slots, and both of MUTT's sources are drained by the service", async () => {
   await using cluster = await TestCluster.start({ password: "of-cluster" });
   const moogsoft = await startHttpStub();
@@ -144,6 +157,12 @@ Deno.test("cluster: gates read what lies in other slots, and both of MUTT's sour
   });
   const [alerter, moog] = await readGates();
   assert.deepEqual([alerter?.consumer, moog?.consumer, moog?.breaker], ["alive", "alive", "closed"]);
+  await waitUntil(async () => {
+    const { components } = await (await fetch(`http://127.0.0.1:${health}/api/v1/slo`)).json() as SloReport;
+    const replays = ["alerter", "moog"].map((source) => components[`${source}.redrive_success`]!);
+    return replays.every(({ stale_since }) => stale_since === null) && await sharedReplays(cluster) === 25 &&
+      replays.reduce((sum, { events }) => sum + events, 0) === 25;
+  }, { what: "the counts of both sources are in Redis, and are reported", timeoutMs: 20_000 });
   await set("mutt:config:remediation_enabled", "false");
   await cluster.client(cluster.nodes[0]!).publish("mutt:config:updates", "remediation_enabled");
   await waitUntil(async () => (await readGates()).every(({ enabled }) => enabled === "switched_off"), {

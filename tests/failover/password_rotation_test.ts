@@ -4,10 +4,12 @@ import type { Redis } from "ioredis";
 import { DLQ, eventTexts, idOf, TARGET } from "../../testkit/engine.ts";
 import { PLANTED } from "../../testkit/planted_secrets.ts";
 import { startRedis, type TestRedis } from "../../testkit/redis.ts";
+import { aclAll } from "../../testkit/redis_version.ts";
 import { MASTER, SentinelTrio } from "../../testkit/sentinel.ts";
 import { type Service, startService } from "../../testkit/service.ts";
-import { certificateFiles, freePort, tlsConfig } from "../../testkit/tls.ts";
+import { certificateFiles, tlsConfig } from "../../testkit/tls.ts";
 import { waitUntil } from "../../testkit/wait.ts";
+import { freePort } from "../../scripts/free_port.ts";
 
 const { redisPassword: CURRENT, redisPasswordNext: NEXT } = PLANTED, THIRD = "a-third-one";
 const COUNT = 500;
@@ -43,7 +45,7 @@ async function installServer(
 }
 
 async function installUser(): Promise<Installation> {
-  const redis = await startRedis({ config: [`user remediation on >${CURRENT} ~* &* +@all`] });
+  const redis = await startRedis({ config: [`user remediation on >${CURRENT} ${aclAll().join(" ")}`] });
   const client = redis.client();
   return {
     env: { REDIS_HOST: "127.0.0.1", REDIS_PORT: String(redis.port), REDIS_USERNAME: "remediation" },
@@ -65,7 +67,8 @@ async function installSentinels(): Promise<Installation> {
         await trio.client(sentinel).call("SENTINEL", "SET", MASTER, "auth-pass", password);
       }
       for (const server of trio.servers) {
-        await trio.client(server).config("SET", "requirepass", password, "masterauth", password);
+        await trio.client(server).config("SET", "requirepass", password);
+        await trio.client(server).config("SET", "masterauth", password);
       }
     },
     [Symbol.asyncDispose]: () => trio[Symbol.asyncDispose](),

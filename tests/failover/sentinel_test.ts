@@ -6,6 +6,7 @@ import { PLANTED } from "../../testkit/planted_secrets.ts";
 import { MASTER, SentinelTrio } from "../../testkit/sentinel.ts";
 import { startService } from "../../testkit/service.ts";
 import type { TestRedis } from "../../testkit/redis.ts";
+import { needs } from "../../testkit/redis_version.ts";
 import { waitUntil } from "../../testkit/wait.ts";
 
 const COUNT = 3_000;
@@ -105,48 +106,54 @@ Deno.test("sentinel: the log says what fails when no Sentinel answers, and the s
   assert.equal((await service.exit).code, 0);
 });
 
-Deno.test("sentinel: a password that the Sentinels refuse is told, and the service goes on once they take it", async () => {
-  await using trio = await SentinelTrio.start({ password: "of-redis", sentinelPassword: "another" });
-  await trio.client(await trio.master()).lpush(DLQ, ...eventTexts(10));
-  await using service = startService({
-    env: {
-      ...{ REDIS_SENTINELS: trio.addresses().join(","), REDIS_SENTINEL_MASTER: MASTER },
-      ...{ REDIS_PASS_CURRENT: "of-redis", REDIS_PASS_NEXT: "next-of-redis", REDIS_SENTINEL_PASSWORD: "of-sentinel" },
-      ...{ REMEDIATION_CONSUMER_GATE: "off", MOOG_HEALTH_CHECK_ENABLED: "false" },
-    },
-  });
-  await service.waitForLine(/All sentinels are unreachable.*WRONGPASS/);
-  const { health } = await service.ports();
-  assert.match(await (await fetch(`http://127.0.0.1:${health}/readyz`)).text(), /Redis cannot be used \(WRONGPASS\)/);
-  for (const sentinel of trio.sentinels) {
-    await trio.client(sentinel).call("ACL", "SETUSER", "default", "resetpass", ">of-sentinel");
-  }
-  const master = await trio.master();
-  await waitUntil(async () => (await idsOn(trio, master)).target.length === 10, {
-    what: "all are replayed",
-    timeoutMs: 20_000,
-  });
-  // The Sentinels' refusal says nothing about the password of Redis.
-  assert.deepEqual(service.events("redis_password_refused"), []);
-});
+Deno.test(
+  needs("6.2", "sentinel: a password that the Sentinels refuse is told, and the service goes on once they take it"),
+  async () => {
+    await using trio = await SentinelTrio.start({ password: "of-redis", sentinelPassword: "another" });
+    await trio.client(await trio.master()).lpush(DLQ, ...eventTexts(10));
+    await using service = startService({
+      env: {
+        ...{ REDIS_SENTINELS: trio.addresses().join(","), REDIS_SENTINEL_MASTER: MASTER },
+        ...{ REDIS_PASS_CURRENT: "of-redis", REDIS_PASS_NEXT: "next-of-redis", REDIS_SENTINEL_PASSWORD: "of-sentinel" },
+        ...{ REMEDIATION_CONSUMER_GATE: "off", MOOG_HEALTH_CHECK_ENABLED: "false" },
+      },
+    });
+    await service.waitForLine(/All sentinels are unreachable.*WRONGPASS/);
+    const { health } = await service.ports();
+    assert.match(await (await fetch(`http://127.0.0.1:${health}/readyz`)).text(), /Redis cannot be used \(WRONGPASS\)/);
+    for (const sentinel of trio.sentinels) {
+      await trio.client(sentinel).call("ACL", "SETUSER", "default", "resetpass", ">of-sentinel");
+    }
+    const master = await trio.master();
+    await waitUntil(async () => (await idsOn(trio, master)).target.length === 10, {
+      what: "all are replayed",
+      timeoutMs: 20_000,
+    });
+    // The Sentinels' refusal says nothing about the password of Redis.
+    assert.deepEqual(service.events("redis_password_refused"), []);
+  },
+);
 
-Deno.test("sentinel: a user of the Sentinels needs no more than two of their commands (docs/redis.md)", async () => {
-  await using trio = await SentinelTrio.start();
-  await trio.client(await trio.master()).lpush(DLQ, ...eventTexts(10));
-  const rights = ["+sentinel|get-master-addr-by-name", "+sentinel|sentinels"];
-  for (const sentinel of trio.sentinels) {
-    await trio.client(sentinel).call("ACL", "SETUSER", "finder", "reset", "on", ">of-finder", ...rights);
-  }
-  await using _service = startService({
-    env: {
-      ...{ REDIS_SENTINELS: trio.addresses().join(","), REDIS_SENTINEL_MASTER: MASTER },
-      ...{ REDIS_SENTINEL_USERNAME: "finder", REDIS_SENTINEL_PASSWORD: "of-finder" },
-      ...{ REMEDIATION_CONSUMER_GATE: "off", MOOG_HEALTH_CHECK_ENABLED: "false" },
-    },
-  });
-  const master = await trio.master();
-  await waitUntil(async () => (await idsOn(trio, master)).target.length === 10, {
-    what: "all are replayed",
-    timeoutMs: 20_000,
-  });
-});
+Deno.test(
+  needs("6.2", "sentinel: a user of the Sentinels needs no more than two of their commands (docs/redis.md)"),
+  async () => {
+    await using trio = await SentinelTrio.start();
+    await trio.client(await trio.master()).lpush(DLQ, ...eventTexts(10));
+    const rights = ["+sentinel|get-master-addr-by-name", "+sentinel|sentinels"];
+    for (const sentinel of trio.sentinels) {
+      await trio.client(sentinel).call("ACL", "SETUSER", "finder", "reset", "on", ">of-finder", ...rights);
+    }
+    await using _service = startService({
+      env: {
+        ...{ REDIS_SENTINELS: trio.addresses().join(","), REDIS_SENTINEL_MASTER: MASTER },
+        ...{ REDIS_SENTINEL_USERNAME: "finder", REDIS_SENTINEL_PASSWORD: "of-finder" },
+        ...{ REMEDIATION_CONSUMER_GATE: "off", MOOG_HEALTH_CHECK_ENABLED: "false" },
+      },
+    });
+    const master = await trio.master();
+    await waitUntil(async () => (await idsOn(trio, master)).target.length === 10, {
+      what: "all are replayed",
+      timeoutMs: 20_000,
+    });
+  },
+);

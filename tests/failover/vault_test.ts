@@ -13,9 +13,10 @@ import { recordLog } from "../../testkit/recorded_log.ts";
 import { startRedis, type TestRedis } from "../../testkit/redis.ts";
 import { watchOutput } from "../../testkit/secrets_net.ts";
 import { type Service, startService } from "../../testkit/service.ts";
-import { certificateFiles, freePort } from "../../testkit/tls.ts";
+import { certificateFiles } from "../../testkit/tls.ts";
 import { TestVault } from "../../testkit/vault.ts";
 import { waitUntil } from "../../testkit/wait.ts";
+import { freePort } from "../../scripts/free_port.ts";
 
 const DLQ = "mutt:dlq:alerter", TARGET = "mutt:ingest_queue";
 const MESSAGE = '{"hostname": "h", "timestamp": "2026-11-20T10:00:00Z", "message": "m", "_retry_count": 4}';

@@ -6,6 +6,7 @@ import { AS_DEPLOYED, Container, DEMO_IMAGE, engine, IMAGE, inspect, WRITABLE } 
 import { OperationsScene, walkPage } from "../../testkit/operations_scene.ts";
 import { startRedis, type TestRedis } from "../../testkit/redis.ts";
 import { waitUntil } from "../../testkit/wait.ts";
+import { freePort } from "../../scripts/free_port.ts";
 
 const DLQ = "mutt:dlq:alerter", TARGET = "mutt:ingest_queue", DEAD = "mutt:dlq:dead";
 const MESSAGES = 5_000;
@@ -21,11 +22,6 @@ function message(id: number): string {
 /** Undoes what replay adds and cuts, the alerter's counter included. */
 function bare(bytes: Uint8Array): string {
   return new TextDecoder().decode(withoutStamps(bytes, ["_retry_count"]));
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 /** As fast as it goes, and on ports that nothing else on this machine has. */

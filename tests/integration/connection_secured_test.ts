@@ -9,8 +9,9 @@ import { startRedis, type TestRedis } from "../../testkit/redis.ts";
 import { PLANTED } from "../../testkit/planted_secrets.ts";
 import { watchOutput } from "../../testkit/secrets_net.ts";
 import { startService } from "../../testkit/service.ts";
-import { freePort, tlsConfig } from "../../testkit/tls.ts";
+import { tlsConfig } from "../../testkit/tls.ts";
 import { PATIENT_MS, waitUntil } from "../../testkit/wait.ts";
+import { freePort } from "../../scripts/free_port.ts";
 
 const TLS = new URL("../../testkit/tls/", import.meta.url);
 const pem = (name: string) => Deno.readTextFileSync(new URL(name, TLS));

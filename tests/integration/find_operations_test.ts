@@ -1,7 +1,6 @@
 /** search, groups and export over a real Redis. */
 import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/dist/2020.js";
-import type { Redis } from "ioredis";
 import type { NewEntry } from "../../src/journal/entries.ts";
 import { ExportParser } from "../../src/message/export_format.ts";
 import { exportMessages } from "../../src/operations/export.ts";
@@ -15,10 +14,10 @@ import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { createEngine, DEAD, DLQ, dumpKeys, type Engine } from "../../testkit/engine.ts";
 import { HOSTILE_PAYLOADS } from "../../testkit/payloads.ts";
 import { MARK, PLANTED } from "../../testkit/planted_secrets.ts";
-import { shareRedis } from "../../testkit/redis.ts";
+import { pushOf, shareRedis } from "../../testkit/redis.ts";
 import { PATIENT_MS } from "../../testkit/wait.ts";
 
-const server = shareRedis();
+const server = shareRedis({ push: pushOf(import.meta) });
 const ajv = new Ajv2020({ strict: true, allowUnionTypes: true });
 
 type Given = Partial<Pick<LookContext, "actor" | "signal">> & { readonly audit?: NewEntry[] | null };
@@ -98,7 +97,7 @@ for (const [name, input, places, matched] of searches) {
 
 Deno.test("search: finds in the shelf and the DLQ as in one list", async () => {
   await seed(4);
-  for (let i = 0; i < 2; i++) await server().client().lmove(DLQ, shelfKey(DLQ), "RIGHT", "LEFT");
+  await server().seedList(shelfKey(DLQ), await server().popList(DLQ, 2));
   const rows = rowsOf(await collect(search, { source: "alerter" }));
   assert.deepEqual(
     rows.map(({ place, shown }) => [place, shown.message]),
@@ -285,7 +284,7 @@ Deno.test("export: says that it is not whole when it is cancelled", async () => 
 });
 
 /** Secrets where a message may have them. */
-async function seedSecrets(client: Redis): Promise<void> {
+async function seedSecrets(): Promise<void> {
   const secret = PLANTED.messageApiKey;
   const messages = [
     event(1, { api_key: secret, nested: { Password: secret } }),
@@ -293,11 +292,11 @@ async function seedSecrets(client: Redis): Promise<void> {
     `not json api_key=${secret}`,
     event(3, { message: JSON.stringify({ authorization: secret }) }),
   ];
-  for (const key of [DLQ, DEAD]) await client.lpush(key, ...messages);
+  for (const key of [DLQ, DEAD]) await server().seedList(key, messages);
 }
 
 Deno.test("search, groups and export: show no secret, and a search finds none", async () => {
-  await seedSecrets(server().client());
+  await seedSecrets();
   for (const list of ["dlq", "dead"] as const) {
     const shown = [
       ...await collect(search, { source: "alerter", list }),

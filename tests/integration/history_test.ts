@@ -57,11 +57,11 @@ Deno.test("history: what arrived is what the DLQ grew by and what left it; a job
   await server().seedList(DLQ, eventTexts(10));
   const first = await append(null);
   assert.deepEqual([first, await arrived()], [{ depth: 10, picked: "0", hasJob: false }, ""]);
-  await client.rpop(DLQ, 4);
+  await server().popList(DLQ, 4);
   await client.lpush(DLQ, "1", "2", "3");
   const second = await append({ ...first, moved: 4 });
   assert.deepEqual([second.depth, await arrived()], [9, "3"]);
-  await client.rpop(DLQ, 2);
+  await server().popList(DLQ, 2);
   const third = await append({ ...second, moved: 0 });
   assert.equal(await arrived(), "0", "somebody else took them");
   await client.hset(STATE, { pickedTotal: "1" });

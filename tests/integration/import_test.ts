@@ -27,11 +27,11 @@ import {
 import { readJobLists, runJob } from "../../testkit/jobs.ts";
 import { operatorContext, type OperatorOptions } from "../../testkit/operator_context.ts";
 import { HOSTILE_PAYLOADS } from "../../testkit/payloads.ts";
-import { shareRedis } from "../../testkit/redis.ts";
+import { pushOf, shareRedis } from "../../testkit/redis.ts";
 import { startTcpProxy } from "../../testkit/tcp_proxy.ts";
 import { PATIENT_MS } from "../../testkit/wait.ts";
 
-const server = shareRedis();
+const server = shareRedis({ push: pushOf(import.meta) });
 const fits = new Ajv2020({ strict: true, allowUnionTypes: true }).compile(importMessages.output);
 
 const OLD = eventTexts(3), TEXTS = eventTexts(450, 100);
@@ -242,7 +242,7 @@ for (const point of ["before_request", "before_reply"] as const) {
     for (let occurrence = 1; occurrence <= 3; occurrence++) {
       const proxy = startTcpProxy({ port: server().port });
       try {
-        await using engine = createEngine(proxy);
+        await using engine = createEngine({ port: proxy.port, push: server().push });
         await engine.connections.waitUntilReady(PATIENT_MS);
         let isCut = false;
         // The second and later chunks; each holds one of these.
@@ -335,7 +335,7 @@ Deno.test("import: confirmed by jobs_confirm, and undone by jobs_undo, which say
   deepStrictEqual([begun.job.status, begun.plan?.count], ["running", 450]);
   await rejects(confirm(job), /running already/);
   await runJob(engine);
-  await server().client().rpop(DLQ, 13);
+  await server().popList(DLQ, 13);
   const undo = await jobsUndo.run(context, { source: "alerter", id: job, reason: "wrong file" });
   deepStrictEqual([undo.job.verb, undo.plan.count], ["undo", 440]);
   deepStrictEqual(undo.plan.cannot, ["10 of the 450 imported messages have left the DLQ"]);

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createSources } from "../../src/mutt/built_in_sources.ts";
 import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
 import { DeadLetterStore } from "../../src/redis/dead_letter_store.ts";
+import { stateKey } from "../../src/redis/keys.ts";
 import { LeaseStore } from "../../src/redis/lease_store.ts";
 import {
   createEngine,
@@ -11,6 +12,7 @@ import {
   type Engine,
   type EngineOptions,
   eventTexts,
+  idOf,
   readLists,
   replayedText,
   STATE,
@@ -37,7 +39,7 @@ async function leaderGauge(engine: Engine): Promise<number> {
 }
 
 function lease(token: string): LeaseStore {
-  return new LeaseStore(server().client(), DLQ, { token, name: token });
+  return new LeaseStore(server().client(), stateKey(DLQ), { token, name: token });
 }
 
 Deno.test("leader: a lone instance leads at once, tells so, and gives the lease back when it stops", async () => {
@@ -126,7 +128,9 @@ Deno.test("leader: Redis refuses the beginning of a cycle by one who does not le
 
 Deno.test("leader: a lease is kept from others until it is over, renewed by its holder, and taken by force", async () => {
   const [a, b] = [lease("a"), lease("b")];
-  assert.deepEqual(await a.take({ durationMs: 60_000 }), { isOurs: true, holder: "a", leftMs: 60_000 });
+  assert.deepEqual(await a.take({ durationMs: 60_000 }), {
+    ...{ isOurs: true, wasOffered: false, holder: "a", token: "a", leftMs: 60_000 },
+  });
   const held = await b.take({ durationMs: 60_000 });
   assert.deepEqual([held.isOurs, held.holder], [false, "a"]);
   assert.ok(held.leftMs > 50_000 && held.leftMs <= 60_000);
@@ -149,6 +153,103 @@ for (
     await lease("a").take({ durationMs: 60_000 });
     await server().client().hset(STATE, fields);
     assert.equal((await lease("b").take({ durationMs: 60_000 })).isOurs, true);
+  });
+}
+
+Deno.test("leader: an offered lease is taken only by the instance that it is offered to, and only while the offer stands", async () => {
+  const [a, b, c] = [lease("a"), lease("b"), lease("c")], durationMs = 60_000;
+  assert.equal(await a.offer({ to: "b", forMs: 60_000 }), false, "only the holder offers");
+  await a.take({ durationMs });
+  assert.equal(await b.offer({ to: "b", forMs: 60_000 }), false, "only the holder offers");
+  assert.equal(await a.offer({ to: "b", forMs: 60_000 }), true);
+  const { isOurs, wasOffered } = await a.take({ durationMs });
+  assert.deepEqual([isOurs, wasOffered], [true, false], "until it is taken, the holder renews it");
+  assert.equal((await c.take({ durationMs })).isOurs, false);
+  assert.deepEqual(await b.take({ durationMs }), {
+    ...{ isOurs: true, wasOffered: true, holder: "b", token: "b", leftMs: durationMs },
+  });
+  const { isOurs: again, token } = await a.take({ durationMs });
+  assert.deepEqual([again, token], [false, "b"]);
+  assert.equal(await b.offer({ to: "c", forMs: 1 }), true);
+  const [, untilMs] = (await server().client().hget(STATE, "leaderOffer"))!.split(" ");
+  await waitUntil(() => Date.now() > Number(untilMs), { what: "the offer is over" });
+  assert.equal((await c.take({ durationMs })).isOurs, false);
+});
+
+for (
+  const [how, end] of [
+    ["taken by force", (c: LeaseStore) => c.take({ durationMs: 60_000, force: true })],
+    ["over", async (c: LeaseStore) => {
+      await server().client().hset(STATE, "leaderUntilMs", "1");
+      await c.take({ durationMs: 60_000 });
+    }],
+  ] as const
+) {
+  Deno.test(`leader: an offer ends with the lease of the instance that made it, when that is ${how}`, async () => {
+    const [a, b, c] = [lease("a"), lease("b"), lease("c")];
+    await a.take({ durationMs: 60_000 });
+    await a.offer({ to: "b", forMs: 60_000 });
+    await end(c);
+    assert.deepEqual(await server().client().hmget(STATE, "leader", "leaderOffer"), ["c", ""]);
+    assert.equal((await b.take({ durationMs: 60_000 })).isOurs, false);
+  });
+}
+
+for (const offer of ["b", "b soon", "b 1e99", `b ${"9".repeat(400)}`, "  ", "x".repeat(100_000), " 9999999999999"]) {
+  Deno.test(`leader: an offer like ${JSON.stringify(offer.slice(0, 12))} that nobody made gives the lease to no one`, async () => {
+    await lease("a").take({ durationMs: 60_000 });
+    await server().client().hset(STATE, "leaderOffer", offer);
+    assert.equal((await lease("b").take({ durationMs: 60_000 })).isOurs, false);
+    assert.equal((await lease("a").take({ durationMs: 60_000 })).isOurs, true);
+  });
+}
+
+Deno.test("leader: a drain that is handed over on its way goes on in order, and nothing is told as a failure", async () => {
+  const texts = eventTexts(400);
+  await using first = elect("a", { token: "token-a", settings: { leaseMs: 300_000 } });
+  await using second = elect("b", { token: "token-b", settings: { leaseMs: 300_000 } });
+  await first.start();
+  await waitUntil(() => roleOf(first) === "leader", { what: "the first leads" });
+  await second.start();
+  await waitUntil(() => roleOf(second) === "standby", { what: "the second stands by" });
+  first.beforeCommit(async (number) => {
+    if (number === 5) await first.source.leadership.offer({ to: "token-b", forMs: 60_000 });
+    if (number === 6) {
+      await waitUntil(() => roleOf(second) === "leader", { what: "the second leads", timeoutMs: 10_000 });
+    }
+  });
+  await server().seedList(DLQ, texts);
+  await waitUntilEmpty(server(), DLQ);
+  assert.deepEqual((await readLists(server())).target.map(idOf), texts.map(idOf));
+  assert.deepEqual(await first.commits(), { ok: 5, not_leader: 1 });
+  assert.deepEqual([await first.moved(), await second.moved()], [
+    { replayed: 50, dead: {} },
+    { replayed: 350, dead: {} },
+  ]);
+  await waitUntil(() => roleOf(first) === "standby", { what: "the first stands by" });
+  const told = [...first.lines, ...second.lines].filter(({ level }) => level !== "INFO" && level !== "DEBUG");
+  assert.deepEqual([told, await first.errors(), await second.errors()], [[], {}, {}]);
+  const messages = [first, second].map(({ lines }) => lines.filter(({ event }) => event === "leader").at(-1)!.message);
+  assert.deepEqual(messages, [
+    "Remediation: this instance has handed alerter over to b, which led fewer sources",
+    "Remediation: this instance leads alerter, handed over by a",
+  ]);
+});
+
+for (const isHandedOver of [false, true]) {
+  const does = isHandedOver ? "does not begin a cycle before it is due" : "begins a cycle at once";
+  Deno.test(`leader: one that leads for the first time ${does}, ${isHandedOver ? "after" : "without"} a hand-over`, async () => {
+    await using first = elect("a", { settings: { leaseMs: 300_000, intervalMs: 3_600_000 } });
+    await using second = elect("b", { token: "token-b", settings: { leaseMs: 300_000, intervalMs: 3_600_000 } });
+    await first.turn({ begin: "now" });
+    await second.turn();
+    // Longer ago than two starts in a row.
+    await server().client().hset(STATE, "startedAtMs", Date.now() - 60_000);
+    await server().seedList(DLQ, eventTexts(3));
+    if (isHandedOver) await first.source.leadership.offer({ to: "token-b", forMs: 60_000 });
+    else await first[Symbol.asyncDispose]();
+    const { began } = await second.turn();
+    assert.deepEqual([roleOf(second), began], ["leader", !isHandedOver]);
   });
 }
 
@@ -211,7 +312,7 @@ Deno.test("leader: tells that Redis is back though replay is switched off", asyn
   await using engine = elect("a", { settings: { enabled: false }, commandTimeoutMs: 100 });
   await engine.start();
   await waitUntil(() => engine.source.replay.lastSnapshot() !== null, { what: "it turns" });
-  await server().client().client("PAUSE", 400, "ALL");
+  await server().client().client("PAUSE", 400);
   const tells = (event: string) => engine.lines.some((line) => line.event === event);
   await waitUntil(() => tells("redis_error"), { what: "the failure is told" });
   await waitUntil(() => tells("redis_recovered"), { what: "the recovery is told" });

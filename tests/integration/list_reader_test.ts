@@ -15,10 +15,19 @@ import {
 import { sha1 } from "../../src/redis/sample.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { DEAD, DLQ, dumpKeys, TARGET } from "../../testkit/engine.ts";
-import { shareRedis } from "../../testkit/redis.ts";
+import { pushOf, shareRedis } from "../../testkit/redis.ts";
 
-const server = shareRedis();
-const POLICY = { name: "alerter", dlq: DLQ, target: TARGET, dead: DEAD, counter: null, cutOnReplay: [], required: [] };
+const server = shareRedis({ push: pushOf(import.meta) });
+const POLICY = {
+  name: "alerter",
+  push: pushOf(import.meta),
+  dlq: DLQ,
+  target: TARGET,
+  dead: DEAD,
+  counter: null,
+  cutOnReplay: [],
+  required: [],
+};
 const SHELF = shelfKey(DLQ);
 
 function createReader(maxMessageBytes = 1_000_000): ListReader {
@@ -153,9 +162,8 @@ Deno.test("ListReader.page: reads the dead list and the target without the shelf
 
 Deno.test("ListReader.page: describes a message of 100 MiB among small ones, and sends none of it", async () => {
   const large = Buffer.alloc(104_857_600, "x");
-  const client = server().client();
   await server().seedList(DLQ, numbers(1, 20));
-  await client.lpush(DLQ, large);
+  await server().seedList(DLQ, [large]);
   await server().seedList(DLQ, numbers(22, 40));
   const reader = createReader(4_194_304);
   const sentBefore = await outputBytes();
@@ -210,17 +218,17 @@ Deno.test("ListReader.find: finds a message near a place, or anywhere", async ()
 });
 
 Deno.test("ListReader.walk: ends at the newest message at its beginning, or at the watermark", async () => {
-  const client = server().client(), reader = createReader();
+  const reader = createReader();
   await server().seedList(DLQ, numbers(1, 500));
   const seen: string[] = [];
   for await (const { rows } of reader.walk("dlq")) {
     seen.push(...rows.map(({ bytes }) => String(bytes)));
-    await client.lpush(DLQ, `new ${seen.length}`);
+    await server().seedList(DLQ, [`new ${seen.length}`]);
   }
   assert.deepEqual(seen, numbers(1, 500));
   const watermark = { depth: 300, newestBytes: 3, newestDigest: sha1([Buffer.from("300")]) };
   assert.deepEqual(await walkTexts(reader, { watermark }), numbers(1, 300));
-  await client.rpop(DLQ, 50);
+  await server().popList(DLQ, 50);
   assert.deepEqual(await walkTexts(reader, { watermark }), numbers(51, 300), "after pops between plan and walk");
 });
 
@@ -243,14 +251,14 @@ Deno.test("ListReader.walk: ends when it is aborted, and when the list is emptie
 });
 
 Deno.test("ListReader.walk: says that it has moved on when all messages seen have left", async () => {
-  const client = server().client(), reader = createReader();
+  const reader = createReader();
   await server().seedList(DLQ, numbers(1, 100));
   const seen: string[] = [], moves: boolean[] = [];
   for await (const { rows, movedOn } of reader.walk("dlq", { bounds: { messages: 10, bytes: 100_000 } })) {
     seen.push(...rows.map(({ bytes }) => String(bytes)));
     moves.push(movedOn);
     // Two chunks: the next one may be under way.
-    if (moves.length === 1) await client.rpop(DLQ, 45);
+    if (moves.length === 1) await server().popList(DLQ, 45);
   }
   assert.deepEqual(new Set(seen).size, seen.length);
   assert.deepEqual(numbers(46, 100).filter((text) => !seen.includes(text)), []);
@@ -299,8 +307,8 @@ Deno.test("ListReader.walk: leaves large messages among small ones to the script
   await client.del(DLQ);
   for (let part = 0; part < 4; part++) {
     const small = numbers(part * 1_000 + 1, part * 1_000 + 1_000);
-    await client.lpush(DLQ, ...small);
-    for (let i = 0; i < 64; i++) await client.lpush(DLQ, large);
+    await server().seedList(DLQ, small);
+    for (let i = 0; i < 64; i++) await server().seedList(DLQ, [large]);
     wanted.push(...small, ...Array.from({ length: 64 }, () => "(1048576)"));
   }
   const seen: string[] = [];

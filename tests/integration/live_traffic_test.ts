@@ -153,7 +153,7 @@ Deno.test("LiveTraffic: proves nothing by a look that fails or finds nonsense, a
 
 /** A consumer that fails everything that it is given, at once. */
 async function failAll(client: ReturnType<ReturnType<typeof redis>["client"]>): Promise<void> {
-  while (await client.lmove(TARGET, DLQ, "RIGHT", "LEFT") !== null);
+  while (await client.rpoplpush(TARGET, DLQ) !== null);
 }
 
 Deno.test("source alerter: lets others pass messages that fail while live alerts get through, and buries these", async () => {

@@ -10,10 +10,10 @@ import type { OperationRole } from "../../src/operations/operation.ts";
 import { show, type ShowInput } from "../../src/operations/show.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { createEngine, DEAD, DLQ, dumpKeys, type Engine } from "../../testkit/engine.ts";
-import { shareRedis } from "../../testkit/redis.ts";
+import { pushOf, shareRedis } from "../../testkit/redis.ts";
 import { PATIENT_MS } from "../../testkit/wait.ts";
 
-const server = shareRedis();
+const server = shareRedis({ push: pushOf(import.meta) });
 const ajv = new Ajv2020({ strict: true, allowUnionTypes: true });
 const SECRET = "S3CRET-api-key";
 

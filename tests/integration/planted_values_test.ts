@@ -4,6 +4,7 @@ import { createCommandContext } from "../../src/app/command_context.ts";
 import { check as checkOperation, judgeGates } from "../../src/operations/check.ts";
 import { DEFAULT_SETTINGS, MAX_LEASE_MS } from "../../src/config/fields.ts";
 import { Heartbeats } from "../../src/gates/heartbeats.ts";
+import { stateKey } from "../../src/redis/keys.ts";
 import { LeaseStore } from "../../src/redis/lease_store.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { SYSTEM_RANDOM } from "../../src/runtime/random.ts";
@@ -65,7 +66,7 @@ for (
 }
 
 Deno.test("LeaseStore: obeys the longest lease that a setting allows", async () => {
-  const lease = (token: string) => new LeaseStore(server().client(), DLQ, { token, name: token });
+  const lease = (token: string) => new LeaseStore(server().client(), stateKey(DLQ), { token, name: token });
   await lease("a").take({ durationMs: MAX_LEASE_MS });
   assert.equal((await lease("b").take({ durationMs: 1_000 })).isOurs, false);
   assert.deepEqual(await check(), []);

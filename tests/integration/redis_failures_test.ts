@@ -8,8 +8,9 @@ import { SYSTEM_RANDOM } from "../../src/runtime/random.ts";
 import { recordLog } from "../../testkit/recorded_log.ts";
 import { startRedis, withRedis } from "../../testkit/redis.ts";
 import { startService } from "../../testkit/service.ts";
-import { type Certificate, certificateFiles, freePort, tlsConfig, type TlsOptions } from "../../testkit/tls.ts";
+import { type Certificate, certificateFiles, tlsConfig, type TlsOptions } from "../../testkit/tls.ts";
 import { waitUntil } from "../../testkit/wait.ts";
+import { freePort } from "../../scripts/free_port.ts";
 
 const OTHER_AUTHORITY = new URL("../../testkit/tls/other_ca.crt", import.meta.url).pathname;
 const ENCRYPTED_KEY = new URL("../../testkit/tls/faults/encrypted.key", import.meta.url).pathname;

@@ -8,13 +8,15 @@ import { SYSTEM_RANDOM } from "../../src/runtime/random.ts";
 import { DLQ, eventTexts, waitUntilEmpty } from "../../testkit/engine.ts";
 import { recordLog } from "../../testkit/recorded_log.ts";
 import { startRedis, type TestRedis } from "../../testkit/redis.ts";
+import { aclAll, serverHas } from "../../testkit/redis_version.ts";
 import { MASTER, SentinelTrio } from "../../testkit/sentinel.ts";
 import { startService } from "../../testkit/service.ts";
-import { certificateFiles, freePort, tlsConfig } from "../../testkit/tls.ts";
+import { certificateFiles, tlsConfig } from "../../testkit/tls.ts";
 import { PATIENT_MS, waitUntil } from "../../testkit/wait.ts";
+import { freePort } from "../../scripts/free_port.ts";
 
 const PASSWORD = "p@ss:w/o?r#d%[é]", ENCODED = encodeURIComponent(PASSWORD);
-const USERS = [`user default on >${PASSWORD} ~* &* +@all`, `user who on >${PASSWORD} ~* &* +@all`];
+const USERS = ["default", "who"].map((name) => `user ${name} on >${PASSWORD} ${aclAll().join(" ")}`);
 
 /** What else is set: the URL wins, but for user and password that it does not carry. */
 const BESIDE: RedisAddress = {
@@ -36,7 +38,8 @@ async function connect(url: string, { isRefused = false }: { isRefused?: boolean
   try {
     if (isRefused) return await waitUntil(() => connections.lastFailure(), { what: "it is known why nobody is" });
     if (!await connections.waitUntilReady(PATIENT_MS)) return connections.lastFailure();
-    const info = String(await connections.reader.call("CLIENT", "INFO"));
+    const id = await connections.reader.client("ID"), list = String(await connections.reader.client("LIST"));
+    const info = list.split("\n").find((line) => line.startsWith(`id=${id} `))!;
     return `${/ user=(\S+)/.exec(info)?.[1]} ${/ db=(\d+)/.exec(info)?.[1]}`;
   } finally {
     await connections.close();
@@ -60,7 +63,7 @@ Deno.test("REDIS_URL: logs in as whom it names, where it says, whatever else is 
   const tlsPort = freePort();
   const config = [
     ...USERS,
-    "bind 127.0.0.1 -::1",
+    serverHas("6.2") ? "bind 127.0.0.1 -::1" : "bind 127.0.0.1 ::1",
     "unixsocket redis.sock",
     ...tlsConfig({ port: tlsPort, certificate: "localhost" }),
   ];
@@ -87,7 +90,7 @@ Deno.test("REDIS_URL: logs in as whom it names, where it says, whatever else is 
 Deno.test("REDIS_URL: of Sentinels carries Redis' own login and database", async () => {
   await using trio = await SentinelTrio.start({ password: PASSWORD });
   for (const server of trio.servers) {
-    await trio.client(server).call("ACL", "SETUSER", "who", "on", `>${PASSWORD}`, "~*", "&*", "+@all");
+    await trio.client(server).call("ACL", "SETUSER", "who", "on", `>${PASSWORD}`, ...aclAll());
   }
   const hosts = trio.addresses().join(",");
   assert.equal(await connect(`redis+sentinel://default:${ENCODED}@${hosts}/${MASTER}/6`), "default 6");
@@ -141,7 +144,7 @@ for (
   Deno.test(`check: says why ${path} cannot be used`, async () => {
     await using check = startService({ args: ["check"], env: { REDIS_URL: `unix://${path}` } });
     assert.equal((await check.exit).code, 1);
-    assert.match(check.stdout.join("\n"), /failed +redis: no answer within 5 s \(CONNECTION: /);
+    assert.match(check.stdout.join("\n"), /failed +redis: Redis did not answer within 5 s \(CONNECTION: /);
     assert.match(check.stdout.join("\n"), reason);
   });
 }

@@ -7,9 +7,11 @@ import { DLQ, eventTexts, TARGET } from "../../testkit/engine.ts";
 import { PLANTED } from "../../testkit/planted_secrets.ts";
 import { recordLog } from "../../testkit/recorded_log.ts";
 import { startRedis } from "../../testkit/redis.ts";
+import { needs } from "../../testkit/redis_version.ts";
 import { type Service, startService } from "../../testkit/service.ts";
-import { type Certificate, certificateFiles, freePort } from "../../testkit/tls.ts";
+import { type Certificate, certificateFiles } from "../../testkit/tls.ts";
 import { waitUntil } from "../../testkit/wait.ts";
+import { freePort } from "../../scripts/free_port.ts";
 
 const DRAINS = { REMEDIATION_CONSUMER_GATE: "off", MOOG_HEALTH_CHECK_ENABLED: "false", REMEDIATION_INTERVAL: "1" };
 const RENEWED_MS = 20_000;
@@ -47,41 +49,45 @@ async function withFolder(body: (dir: string) => Promise<void>): Promise<void> {
   }
 }
 
-Deno.test("run: goes on with a new authority, server and client certificate at the same paths", async () => {
-  await withFolder(async (dir) => {
-    await install(dir, "node_1");
-    const port = freePort();
-    const files = {
-      "tls-cert-file": `${dir}/own.crt`,
-      "tls-key-file": `${dir}/own.key`,
-      "tls-ca-cert-file": `${dir}/ca.crt`,
-    };
-    const config = Object.entries(files).map((line) => line.join(" "));
-    const redis = await startRedis({ config: [`tls-port ${port}`, "tls-auth-clients yes", ...config] });
-    try {
-      const client = redis.client();
-      await using service = startService({
-        env: {
-          ...{ REDIS_HOST: "127.0.0.1", REDIS_PORT: String(port), REDIS_TLS_ENABLED: "true", ...DRAINS },
-          REDIS_CA_CERT_PATH: `${dir}/ca.crt`,
-          ...{ REDIS_CLIENT_CERT_PATH: `${dir}/own.crt`, REDIS_CLIENT_KEY_PATH: `${dir}/own.key` },
-        },
-      });
-      await checkDrains(client, 0);
-      await install(dir, "localhost");
-      await client.config("SET", ...Object.entries(files).flat() as [string, string]);
-      await killConnections(client);
-      await checkDrains(client, 3);
-      const changed = service.events("file_renewed").map(({ variable }) => variable).sort();
-      assert.deepEqual(changed, ["REDIS_CA_CERT_PATH", "REDIS_CLIENT_CERT_PATH"]);
-      service.signal("SIGHUP");
-      await service.waitForLine(/"files_read"/);
-      assert.deepEqual(service.events("nothing_to_reload"), []);
-    } finally {
-      await redis.stop();
-    }
-  });
-});
+// Before 7.0 Redis takes one new file at a time, and refuses a certificate that does not fit its key.
+Deno.test(
+  needs("7.0", "run: goes on with a new authority, server and client certificate at the same paths"),
+  async () => {
+    await withFolder(async (dir) => {
+      await install(dir, "node_1");
+      const port = freePort();
+      const files = {
+        "tls-cert-file": `${dir}/own.crt`,
+        "tls-key-file": `${dir}/own.key`,
+        "tls-ca-cert-file": `${dir}/ca.crt`,
+      };
+      const config = Object.entries(files).map((line) => line.join(" "));
+      const redis = await startRedis({ config: [`tls-port ${port}`, "tls-auth-clients yes", ...config] });
+      try {
+        const client = redis.client();
+        await using service = startService({
+          env: {
+            ...{ REDIS_HOST: "127.0.0.1", REDIS_PORT: String(port), REDIS_TLS_ENABLED: "true", ...DRAINS },
+            REDIS_CA_CERT_PATH: `${dir}/ca.crt`,
+            ...{ REDIS_CLIENT_CERT_PATH: `${dir}/own.crt`, REDIS_CLIENT_KEY_PATH: `${dir}/own.key` },
+          },
+        });
+        await checkDrains(client, 0);
+        await install(dir, "localhost");
+        await client.config("SET", ...Object.entries(files).flat() as [string, string]);
+        await killConnections(client);
+        await checkDrains(client, 3);
+        const changed = service.events("file_renewed").map(({ variable }) => variable).sort();
+        assert.deepEqual(changed, ["REDIS_CA_CERT_PATH", "REDIS_CLIENT_CERT_PATH"]);
+        service.signal("SIGHUP");
+        await service.waitForLine(/"files_read"/);
+        assert.deepEqual(service.events("nothing_to_reload"), []);
+      } finally {
+        await redis.stop();
+      }
+    });
+  },
+);
 
 const PASSWORD_FILES: readonly [
   name: string,

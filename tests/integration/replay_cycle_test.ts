@@ -17,9 +17,9 @@ import {
   STATE,
   TARGET,
 } from "../../testkit/engine.ts";
-import { shareRedis } from "../../testkit/redis.ts";
+import { pushOf, shareRedis } from "../../testkit/redis.ts";
 
-const server = shareRedis();
+const server = shareRedis({ push: pushOf(import.meta) });
 const HOUR_MS = 3_600_000;
 const stamped = (texts: readonly string[]) => texts.map((text) => replayedText(text));
 
@@ -74,10 +74,9 @@ for (const [name, settings] of chunkings) {
   Deno.test(`runOnce: leaves what came after its start when foreign pops leave room in the bound and a chunk is ${name}`, async () => {
     await server().seedList(DLQ, eventTexts(30));
     await using engine = createEngine(server(), { settings });
-    const client = server().client();
     engine.beforeCommit(async (number) => {
       if (number !== 1) return;
-      await client.rpop(DLQ, 20);
+      await server().popList(DLQ, 20);
       await server().seedList(DLQ, eventTexts(40, 100));
     });
     const { conflicts } = await engine.turn();
@@ -102,10 +101,9 @@ for (const [name, settings] of chunkings) {
 Deno.test("runOnce: takes no more than its bound when the newest message is popped by somebody else", async () => {
   await server().seedList(DLQ, eventTexts(30));
   await using engine = createEngine(server());
-  const client = server().client();
   engine.beforeCommit(async (number) => {
     if (number !== 1) return;
-    await client.lpop(DLQ, 10);
+    await server().popList(DLQ, 10, { newest: true });
     await server().seedList(DLQ, eventTexts(40, 100));
   });
   await engine.turn();
@@ -116,9 +114,8 @@ Deno.test("runOnce: takes no more than its bound when the newest message is popp
 Deno.test("runOnce: never eats its own failures when the consumer gives everything back at once", async () => {
   await server().seedList(DLQ, eventTexts(50));
   await using engine = createEngine(server());
-  const client = server().client();
   engine.beforeCommit(async () => {
-    for (let back; (back = await client.rpopBuffer(TARGET));) await client.lpush(DLQ, back);
+    await server().seedList(DLQ, await server().popList(TARGET, 1_000));
   });
   const { replayed } = await engine.turn();
   const { dlq, target } = await readLists(server());
@@ -203,11 +200,10 @@ Deno.test("runOnce: shares the bound and the interval when another instance goes
 Deno.test("runOnce: tries a chunk six times, each time half of it, and is contended when every try conflicts", async () => {
   await server().seedList(DLQ, eventTexts(300));
   await using engine = createEngine(server(), { settings: { chunkMessages: 100 } });
-  const client = server().client();
   const sizes: number[] = [];
   engine.beforeCommit(async (_, { moves }) => {
     sizes.push(moves.length);
-    await client.rpop(DLQ);
+    await server().popList(DLQ);
   });
   const { stoppedBy, conflicts, replayed, nextInMs } = await engine.turn();
   deepStrictEqual({ stoppedBy, conflicts, replayed }, { stoppedBy: "contended", conflicts: 6, replayed: 0 });
@@ -253,7 +249,7 @@ Deno.test("runOnce: counts a message that always fails when the record calls all
   await using engine = createEngine(server());
   for (let turns = 0; turns < 20; turns++) {
     await engine.turn({ begin: "now" });
-    for (let back; (back = await client.rpopBuffer(TARGET));) await client.lpush(DLQ, back);
+    await server().seedList(DLQ, await server().popList(TARGET, 1_000));
   }
   const [message] = await server().readTexts(DLQ);
   ok(JSON.parse(message!)._remediation.failures >= 5, message);
@@ -262,11 +258,10 @@ Deno.test("runOnce: counts a message that always fails when the record calls all
 Deno.test("runOnce: goes on with whole chunks when a half that was tried again got through", async () => {
   await server().seedList(DLQ, eventTexts(60));
   await using engine = createEngine(server(), { settings: { chunkMessages: 20 } });
-  const client = server().client();
   const sizes: number[] = [];
   engine.beforeCommit(async (number, { moves }) => {
     sizes.push(moves.length);
-    if (number <= 2) await client.rpop(DLQ);
+    if (number <= 2) await server().popList(DLQ);
   });
   const { conflicts, replayed, stoppedBy } = await engine.turn();
   deepStrictEqual({ conflicts, replayed, stoppedBy }, { conflicts: 2, replayed: 58, stoppedBy: "empty" });
@@ -280,8 +275,11 @@ Deno.test("runOnce: loses and doubles nothing when somebody pops, removes and pu
   const client = server().client();
   const taken: string[] = [];
   engine.beforeCommit(async (number) => {
-    if (number % 3 === 0) taken.push(...(await client.rpop(DLQ, 2)) ?? []);
-    if (number % 5 === 0) await client.lrem(DLQ, -1, taken[0] ?? "").then(() => client.lpush(DLQ, taken.shift() ?? ""));
+    if (number % 3 === 0) taken.push(...(await server().popList(DLQ, 2)).map(String));
+    if (number % 5 === 0) {
+      await client.lrem(DLQ, 0, taken[0] ?? "");
+      await server().seedList(DLQ, [taken.shift() ?? ""]);
+    }
     await server().seedList(DLQ, [eventText(`new-${number}`)]);
   });
   while ((await engine.turn()).stoppedBy === "contended");

@@ -121,7 +121,7 @@ Deno.test("replay: takes no message twice within an interval when instances are 
   consumer.start();
   await steady.start();
   let killed = 0;
-  for (; consumer.starts.size < 8; killed++) {
+  for (; killed < 5 || consumer.starts.size < 8; killed++) {
     const engine: Engine = createEngine(server(), { settings: SETTINGS });
     let commits = 0;
     // Dies in the middle of a commit if it gets to one, else when another cycle has begun.
@@ -136,5 +136,4 @@ Deno.test("replay: takes no message twice within an interval when instances are 
   await steady[Symbol.asyncDispose]();
   await consumer.stop();
   await checkTurns(consumer);
-  ok(killed >= 5, `${killed} were killed`);
 });

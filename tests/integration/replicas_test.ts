@@ -59,14 +59,15 @@ Deno.test("replicas: without a leader the sources are named", async () => {
 
 Deno.test("replicas: one that has not been seen for a minute has gone, and others' texts harm nobody", async () => {
   const { list, lines } = createReplicas("a"), nowMs = Date.now();
-  const entry = (name: string) => JSON.stringify([name, name, "1", "2026-01-01T00:00:00.000Z"]);
+  const entry = (name: string) => JSON.stringify([name, name, "1", "2026-01-01T00:00:00.000Z", "digest"]);
   await plant([
     `${nowMs - 61_000} t1 ${entry("gone")}`,
     `${nowMs - 30_000} t2 ${entry("quiet")}`,
     `${nowMs} t3 ${entry("odd\u001b[2J\u202e")}`,
-    ...[`${nowMs} t4 {}`, `${nowMs} t5 [1,2,3,4]`, `${nowMs} t6 ["x","x","x","never"]`, "x", "", `${nowMs}`],
+    ...[`${nowMs} t4 {}`, `${nowMs} t5 [1,2,3,4,5]`, `${nowMs} t6 ["x","x","x","never","x"]`, "x", "", `${nowMs}`],
   ]);
   assert.deepEqual((await list.list()).map(({ name }) => name), ["odd [2J ", "quiet"]);
+  assert.deepEqual((await list.list({ seenWithinMs: 12_000 })).map(({ token }) => token), ["t3"]);
   await list.runOnce();
   assert.deepEqual((await list.list()).map(({ name }) => name), ["a", "odd [2J ", "quiet"]);
   assert.ok(!(await server().client().get(replicasKey()))!.includes("gone"));
@@ -74,6 +75,20 @@ Deno.test("replicas: one that has not been seen for a minute has gone, and other
   await list.runOnce();
   assert.deepEqual((await list.list()).map(({ name }) => name), ["a"]);
   assert.deepEqual(lines, []);
+});
+
+Deno.test("replicas: instances with the same sources, in any order, are known by the same digest, and others are not", async () => {
+  const [x, y] = [{ name: "x", dlq: "x:dlq" }, { name: "y", dlq: "y:dlq" }];
+  const others = [[y, x], [x], [x, { ...y, dlq: "z:dlq" }], [x, { ...y, name: "z" }]];
+  const members = [[x, y], ...others].map((sources, i) => {
+    const { list } = createReplicas(`${i}`);
+    list.attachSources(() => sources);
+    return list;
+  });
+  for (const list of members) await list.runOnce();
+  const digests = (await members[0]!.list()).map(({ sources }) => sources);
+  assert.equal(digests[0], digests[1]);
+  assert.equal(new Set(digests).size, 4);
 });
 
 Deno.test("replicas: a key of another type is logged once, and again when it is mended", async () => {

@@ -29,27 +29,33 @@ import {
   waitUntilEmpty,
 } from "../../testkit/engine.ts";
 import { recordLog } from "../../testkit/recorded_log.ts";
-import { shareRedis } from "../../testkit/redis.ts";
+import { pushOf, shareRedis } from "../../testkit/redis.ts";
 import { PATIENT_MS, waitUntil } from "../../testkit/wait.ts";
 
-const server = shareRedis();
-const control = () => new SourceControl(server().client(), DLQ);
+const server = shareRedis({ push: pushOf(import.meta) });
+const control = () => new SourceControl(server().client(), { dlq: DLQ, push: server().push });
 
 /** The instants of a state are not known beforehand. */
 async function state(): Promise<Record<string, string>> {
   const fields = await server().client().hgetall(STATE);
-  for (const name of ["pausedUntilMs", "releasedAtMs"]) if (Number(fields[name] ?? 0) > 0) fields[name] = "later";
+  for (const name of ["pausedUntilMs", "frozenUntilMs", "releasedAtMs"]) {
+    if (Number(fields[name] ?? 0) > 0) fields[name] = "later";
+  }
   return fields;
 }
 
 const OTHERS = { cycle: "7", startedAtMs: "5", remaining: "3", replayed: "2", tallies: "6:5:5:5:5:0:0:0:1:at" };
 const PAUSED = { pausedUntilMs: "later", pausedBy: "ann", pauseReason: "network work" };
 const RESUMED = { pausedUntilMs: "0", pausedBy: "", pauseReason: "" };
+const FROZEN = { frozenUntilMs: "later", frozenBy: "ann", freezeReason: "network work" };
+const UNFROZEN = { frozenUntilMs: "0", frozenBy: "", freezeReason: "" };
 const SUSPECT = { suspect: "1", distance: "2", wait: "1", allowance: "5", brakeReason: "returns" };
 const RELEASED = { suspect: "0", distance: "1", wait: "0", allowance: "", brakeReason: "released" };
 
 type Fields = Readonly<Record<string, string>>;
 const toPause = (one: SourceControl) => one.pause({ forMs: 3_600_000, by: "ann", reason: "network work" });
+
+const toFreeze = (one: SourceControl) => one.freeze({ forMs: 3_600_000, by: "ann", reason: "network work" });
 
 const CASES: [what: string, before: Fields, call: (one: SourceControl) => Promise<unknown>, after: Fields][] = [
   ["pause: begins a new state", {}, toPause, { seq: "1", ...PAUSED }],
@@ -60,6 +66,15 @@ const CASES: [what: string, before: Fields, call: (one: SourceControl) => Promis
     ...{ seq: "5", ...OTHERS, ...RESUMED },
   }],
   ["resume: does no harm without a pause", {}, (one) => one.resume(), { seq: "1", ...RESUMED }],
+  ["freeze: begins a new state", {}, toFreeze, { seq: "1", ...FROZEN }],
+  ["freeze: leaves the cycle and a pause alone", { seq: "41", ...OTHERS, ...PAUSED }, toFreeze, {
+    ...{ seq: "42", ...OTHERS, ...PAUSED, pausedUntilMs: "later", ...FROZEN },
+  }],
+  ["freeze: replaces another", { seq: "1", frozenUntilMs: "9", frozenBy: "bob" }, toFreeze, { seq: "2", ...FROZEN }],
+  ["unfreeze: ends a freeze, not a pause", { seq: "4", ...PAUSED, ...FROZEN }, (one) => one.unfreeze(), {
+    ...{ seq: "5", ...PAUSED, ...UNFROZEN },
+  }],
+  ["unfreeze: does no harm without a freeze", {}, (one) => one.unfreeze(), { seq: "1", ...UNFROZEN }],
   ["release: clears a held source", { seq: "4", ...OTHERS, ...SUSPECT, boundBy: "held" }, (one) => one.release(), {
     ...{ seq: "5", ...OTHERS, ...RELEASED, boundBy: "depth", wantedCycle: "8", releasedAtMs: "later" },
   }],
@@ -99,7 +114,14 @@ Deno.test("SourceControl: refuses a state of another type, and changes nothing",
   const client = server().client();
   await client.set(STATE, "text");
   const before = await dumpKeys(client), one = control();
-  const calls = [() => toPause(one), () => one.resume(), () => one.release(), () => one.requestCycle()];
+  const calls = [
+    () => toPause(one),
+    () => toFreeze(one),
+    () => one.unfreeze(),
+    () => one.resume(),
+    () => one.release(),
+    () => one.requestCycle(),
+  ];
   for (const call of calls) {
     await assert.rejects(call, (error) => error instanceof StoreError && error.code === "WRONGTYPE");
   }
@@ -179,7 +201,7 @@ async function failOnce(engine: Engine): Promise<void> {
   const client = server().client();
   const { target } = await server().readList("mutt:ingest_queue").then((list) => ({ target: list }));
   await client.del("mutt:ingest_queue");
-  for (const text of target) await client.lpush(DLQ, text);
+  for (const text of target) await server().seedList(DLQ, [text]);
 }
 
 Deno.test("release: a suspect source takes everything at once, and only newer returns tighten its brake again", async () => {
@@ -198,8 +220,7 @@ Deno.test("release: a suspect source takes everything at once, and only newer re
   assert.equal(engine.source.replay.lastSnapshot()!.record.brake.reason, "released");
   const { target } = await readLists(server());
   assert.equal(target.length, 50);
-  const client = server().client();
-  for (const text of await server().readList("mutt:ingest_queue")) await client.lpush(DLQ, text);
+  for (const text of await server().readList("mutt:ingest_queue")) await server().seedList(DLQ, [text]);
   await engine.turn({ begin: "now" });
   assert.ok(engine.source.replay.lastSnapshot()!.record.brake.suspect, "it failed again");
 });
@@ -219,6 +240,7 @@ function context(engine: Engine, actions: NewEntry[] = []): OperatorContext & { 
     sources: () => [{ parts: engine.source, loop }],
     slos: { report: () => assert.fail() },
     replicas: { list: () => assert.fail() },
+    notifications: { read: () => assert.fail(), receivers: () => assert.fail(), test: () => assert.fail() },
     inForce: () => assert.fail(),
     recentLog: { read: () => assert.fail() },
     actor: { name: "ann", role: "operator" },
@@ -296,7 +318,11 @@ Deno.test("operations: their inputs name every problem at once", () => {
   assert.deepEqual(problemsOf({ source: 7, forSeconds: 0, reason: "a\nb", until: "x" }), [
     { field: "until", value: null, wanted: "known (known are: source, forSeconds, reason)" },
     { field: "source", value: 7, wanted: "text of 1 to 32 characters (Name of the source)" },
-    { field: "forSeconds", value: 0, wanted: "a whole number from 1 to 604800 (Seconds)" },
+    {
+      field: "forSeconds",
+      value: 0,
+      wanted: "a whole number from 1 to 604800 (How long it lasts, in seconds; default: 3600)",
+    },
     { field: "reason", value: "a\nb", wanted: reason },
   ]);
   assert.deepEqual(problemsOf({}).map(({ field, value }) => [field, value]), [["source", undefined], [

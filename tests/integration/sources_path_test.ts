@@ -36,7 +36,7 @@ for (const [what, prepare] of GOOD_FILES) {
   Deno.test(`loadSources: reads ${what}`, async () => {
     const { loaded } = await loadFrom(prepare);
     assert.ok(loaded.ok, JSON.stringify(loaded));
-    assert.deepEqual([...loaded.file.keys()], ["orders"]);
+    assert.deepEqual([...loaded.file.sources.keys()], ["orders"]);
   });
 }
 

@@ -8,12 +8,15 @@ import commitMovesFile from "../../src/redis/scripts/commit_moves.lua" with { ty
 import { scriptText } from "../../src/redis/scripts.ts";
 import type { Chunk, Commit, Move } from "../../src/cycle/chunk.ts";
 import { movesKey } from "../../src/redis/keys.ts";
+import { endsOf } from "../../src/redis/list_ends.ts";
 import type { DeadLetterStore } from "../../src/redis/dead_letter_store.ts";
 import { createStore, DEAD, DLQ, dumpKeys, readLists, STATE, TARGET } from "../../testkit/engine.ts";
-import { shareRedis } from "../../testkit/redis.ts";
+import { pushOf, shareRedis } from "../../testkit/redis.ts";
+import { needs } from "../../testkit/redis_version.ts";
 
-const server = shareRedis();
-const commitMoves = scriptText(commitMovesFile);
+const server = shareRedis({ push: pushOf(import.meta) });
+const PUSH = pushOf(import.meta), { push } = endsOf(DLQ, PUSH);
+const commitMoves = scriptText(commitMovesFile, PUSH);
 
 const BOUNDS = { messages: 200, bytes: 1_000_000, messageBytes: 1_000_000 };
 const RECORD = { seq: "5", remaining: "10", replayed: "1", dead: "2" };
@@ -255,7 +258,7 @@ for (const { name, dlq, places, dead = [], after } of picked) {
   Deno.test(`commit: picks ${name}, and leaves the rest in its order`, async () => {
     const { store, client, chunk } = await prepare(dlq);
     // Places are counted from the oldest, so that a push does not shift them.
-    await client.lpush(DLQ, "pushed");
+    await server().seedList(DLQ, ["pushed"]);
     const moves = places.map((place): Move => ({
       to: dead.includes(place) ? "dead" : "target",
       payload: Buffer.concat([chunk.messages[place - 1]!, Buffer.from("!")]),
@@ -279,8 +282,8 @@ Deno.test("commit: answers conflict and changes nothing when another message sta
   for (const change of ["pop", "replace"] as const) {
     await server().client().flushall();
     const { store, client, chunk } = await prepare(["a", "b", "c", "d"]);
-    if (change === "pop") await client.rpop(DLQ);
-    else await client.lset(DLQ, 0, "x");
+    if (change === "pop") await server().popList(DLQ);
+    else await server().setPlace(DLQ, 4, "x");
     const before = await dumpKeys(client);
     const commit = commitOf(chunk, {
       messages: [chunk.messages[3]!],
@@ -342,9 +345,9 @@ type Meanwhile = (prepared: Prepared) => Promise<unknown>;
 /** What must change nothing: done between read and commit, what the commit says, and the answer. */
 const refused: { name: string; answer: string; meanwhile?: Meanwhile; commit?: (chunk: Chunk) => Partial<Commit> }[] = [
   {
-    name: "a foreign RPOP took the oldest",
+    name: "a foreign pop took the oldest",
     answer: "conflict",
-    meanwhile: ({ client }) => client.rpop(DLQ),
+    meanwhile: () => server().popList(DLQ),
   },
   {
     name: "a foreign LREM took one from the middle",
@@ -360,9 +363,9 @@ const refused: { name: string; answer: string; meanwhile?: Meanwhile; commit?: (
   {
     name: "an old message of the same length came at the tail",
     answer: "conflict",
-    meanwhile: async ({ client }) => {
-      await client.rpop(DLQ);
-      await client.rpush(DLQ, "z");
+    meanwhile: async () => {
+      await server().popList(DLQ);
+      await server().unpopList(DLQ, ["z"]);
     },
   },
   {
@@ -375,7 +378,7 @@ const refused: { name: string; answer: string; meanwhile?: Meanwhile; commit?: (
     answer: "conflict",
     meanwhile: async ({ client }) => {
       await client.del(DLQ);
-      await client.lpush(DLQ, "ab", "", "c");
+      await server().seedList(DLQ, ["ab", "", "c"]);
     },
   },
   {
@@ -509,7 +512,7 @@ for (const proof of PROOFS) {
   Deno.test(`commit: moves, and counts the entry that is missing, when the user may not write the journal (${proof})`, async () => {
     const { client } = await prepare(["a", "b", "c"]);
     await client.acl("SETUSER", "svc", "reset", "on", "nopass", "+@all", "-xadd", "allkeys");
-    const store = createStore({ client: () => server().client({ username: "svc", password: "any" }) });
+    const store = createStore({ client: () => server().client({ username: "svc", password: "any" }), push: PUSH });
     const commitOne = async (by: DeadLetterStore) => {
       const chunk = await by.readForCommit({ ...BOUNDS, messages: 1 });
       const given = proof === "WATCH" ? chunk : { ...chunk, guard: null };
@@ -578,11 +581,11 @@ Deno.test("commit: moves each message once when two instances commit the same ch
 });
 
 for (const [name, forbidden, others] of [["target", TARGET, DEAD], ["dead list", DEAD, TARGET]] as const) {
-  Deno.test(`commit: changes nothing when the user may push to any list but the ${name}`, async () => {
+  Deno.test(needs("7.0", `commit: changes nothing when the user may push to any list but the ${name}`), async () => {
     const { client } = await prepare(["a", "b"]);
-    // A second set of rights (Redis 7): anything but LPUSH goes everywhere, LPUSH only elsewhere.
-    const elsewhere = `(+lpush ~${DLQ} ~${STATE} ~${RECEIPT} ~${others})`;
-    await client.acl("SETUSER", "svc", "reset", "on", "nopass", "+@all", "-lpush", "allkeys", elsewhere);
+    // A second set of rights (Redis 7): anything but the push goes everywhere, the push only elsewhere.
+    const elsewhere = `(+${push} ~${DLQ} ~${STATE} ~${RECEIPT} ~${others})`;
+    await client.acl("SETUSER", "svc", "reset", "on", "nopass", "+@all", `-${push}`, "allkeys", elsewhere);
     await client.set(RECEIPT, ""); // a try that fails leaves it empty
     const before = await dumpKeys(client);
     const args = argsOf({ count: 2, toTarget: 1, newestFirst: "ba", asTheyAre: "1:1,2:2" });
@@ -592,12 +595,12 @@ for (const [name, forbidden, others] of [["target", TARGET, DEAD], ["dead list",
       NO_PERMISSION,
     );
     deepStrictEqual(await dumpKeys(client), before);
-    await client.acl("SETUSER", "svc", `(+lpush ~${forbidden})`);
+    await client.acl("SETUSER", "svc", `(+${push} ~${forbidden})`);
     strictEqual(await evalCommit(user, args), "ok");
   });
 }
 
-const finish = scriptText(finishMoves);
+const finish = scriptText(finishMoves, PUSH);
 /** The arguments of the script behind the pushes of a and b to the target and of c to the dead list, by position. */
 const FINISH = ["3", "2", "5", "this", "9999999999999", "-1", "0", "", "3", "0", "0", ENTRY];
 
@@ -607,7 +610,7 @@ async function finishBehind(
   { target = TARGET, args = FINISH }: { target?: string; args?: readonly string[] } = {},
 ): Promise<unknown> {
   const keys = [DLQ, target, DEAD, STATE, RECEIPT, MOVES];
-  const replies = await client.multi().lpush(target, "a", "b").lpush(DEAD, "c").eval(finish, 6, ...keys, ...args)
+  const replies = await client.multi()[push](target, "a", "b")[push](DEAD, "c").eval(finish, 6, ...keys, ...args)
     .exec();
   const [error, answer] = replies!.at(-1)!;
   if (error) throw error;
@@ -652,7 +655,8 @@ Deno.test("finish_moves: takes back only what could be pushed when the target is
 });
 
 for (const [name, forbidden] of [["target", TARGET], ["dead list", DEAD]] as const) {
-  Deno.test(`finish_moves: cuts nothing that it did not push when the user may not push to the ${name} any more`, async () => {
+  const test = `finish_moves: cuts nothing that it did not push when the user may not push to the ${name} any more`;
+  Deno.test(needs("7.0", test), async () => {
     const { client } = await prepare();
     const elsewhere = [DLQ, STATE, RECEIPT, TARGET, DEAD].filter((key) => key !== forbidden).map((key) => `~${key}`);
     await client.acl(
@@ -662,15 +666,15 @@ for (const [name, forbidden] of [["target", TARGET], ["dead list", DEAD]] as con
       "on",
       "nopass",
       "+@all",
-      "-lpush",
+      `-${push}`,
       "allkeys",
-      `(+lpush ${elsewhere.join(" ")})`,
+      `(+${push} ${elsewhere.join(" ")})`,
     );
     const before = await dumpKeys(client);
     const user = server().client({ username: "svc", password: "any" });
-    // What the transaction's own LPUSH to the other list has done.
-    if (forbidden === TARGET) await client.lpush(DEAD, "c");
-    else await client.lpush(TARGET, "a", "b");
+    // What the transaction's own push to the other list has done.
+    if (forbidden === TARGET) await server().seedList(DEAD, ["c"]);
+    else await server().seedList(TARGET, ["a", "b"]);
     await rejects(
       user.eval(finish, 6, DLQ, TARGET, DEAD, STATE, RECEIPT, MOVES, ...FINISH),
       NO_PERMISSION,
@@ -679,12 +683,23 @@ for (const [name, forbidden] of [["target", TARGET], ["dead list", DEAD]] as con
   });
 }
 
-Deno.test("commit: changes nothing and rejects when the user may not push to the target, guarded by WATCH or not", async () => {
+const anyWay = "commit: changes nothing and rejects when the user may not push to the target, guarded by WATCH or not";
+Deno.test(needs("7.0", anyWay), async () => {
   const { client } = await prepare();
   const elsewhere = [DLQ, STATE, DEAD].map((key) => `~${key}*`).join(" ");
-  await client.acl("SETUSER", "svc", "reset", "on", "nopass", "+@all", "-lpush", "allkeys", `(+lpush ${elsewhere})`);
+  await client.acl(
+    "SETUSER",
+    "svc",
+    "reset",
+    "on",
+    "nopass",
+    "+@all",
+    `-${push}`,
+    "allkeys",
+    `(+${push} ${elsewhere})`,
+  );
   const before = await readLists(server());
-  const store = createStore({ client: () => server().client({ username: "svc", password: "any" }) });
+  const store = createStore({ client: () => server().client({ username: "svc", password: "any" }), push: PUSH });
   for (let i = 0; i < 2; i++) {
     const chunk = await store.readForCommit(BOUNDS);
     await rejects(store.commit(commitOf(chunk, { id: `try ${i}` })), { code: "NOPERM" });

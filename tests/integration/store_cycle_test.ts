@@ -3,9 +3,9 @@ import { createHash } from "node:crypto";
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import type { Chunk, Commit } from "../../src/cycle/chunk.ts";
 import { createStore, DLQ, dumpKeys, ODD_NUMBERS, readLists, STATE } from "../../testkit/engine.ts";
-import { shareRedis } from "../../testkit/redis.ts";
+import { pushOf, shareRedis } from "../../testkit/redis.ts";
 
-const server = shareRedis();
+const server = shareRedis({ push: pushOf(import.meta) });
 const START = { sequence: "0", intervalMs: 60_000, budget: 100, fields: {} };
 const BOUNDS = { messages: 200, bytes: 1_000_000, messageBytes: 1_000_000 };
 
@@ -17,7 +17,7 @@ Deno.test("begin: records number, start, bound and the newest message when there
   deepStrictEqual(record, {
     ...{ cycle: "1", seq: "1", depthAtStart: "2", remaining: "2", replayed: "0", dead: "0", firsts: "0" },
     ...{ newestBytes: "3", newestDigest: createHash("sha1").update("newnew").digest("hex") },
-    ...{ boundBy: "depth", suspect: "0" },
+    ...{ boundBy: "depth", suspect: "0", push: server().push },
   });
   const { nowMs } = await store.readState();
   ok(Number(startedAtMs) <= nowMs && Number(startedAtMs) > nowMs - 5_000, `${startedAtMs} by the clock ${nowMs}`);

@@ -1,16 +1,15 @@
 /** The guard of a read: when a commit rests on WATCH, when it falls back on the digest, and what a broken one changes. */
 import assert from "node:assert/strict";
 import type { Redis } from "ioredis";
-import { DEFAULT_SETTINGS } from "../../src/config/fields.ts";
-import { createSources } from "../../src/mutt/built_in_sources.ts";
 import type { Chunk, Commit } from "../../src/cycle/chunk.ts";
 import { DeadLetterStore } from "../../src/redis/dead_letter_store.ts";
-import { DLQ, eventTexts, readLists, STATE } from "../../testkit/engine.ts";
-import { shareRedis } from "../../testkit/redis.ts";
+import { DLQ, eventTexts, policyOf, readLists, STATE } from "../../testkit/engine.ts";
+import { pushOf, shareRedis } from "../../testkit/redis.ts";
+import { aclAll } from "../../testkit/redis_version.ts";
 import { TransactionProxy } from "../../testkit/transaction_proxy.ts";
 import { waitUntil } from "../../testkit/wait.ts";
 
-const server = shareRedis();
+const server = shareRedis({ push: pushOf(import.meta) });
 
 const movers: Redis[] = [];
 // What leaves a transaction in vain makes its connection anew; the sanitizers see the timers of that.
@@ -33,7 +32,6 @@ function open(
     port?: number;
   } = {},
 ): { store: DeadLetterStore; mover: Redis } {
-  const [setup] = createSources(DEFAULT_SETTINGS);
   // As the service connects: whatever was not sent is refused, whatever was sent is never sent again.
   // What goes through a proxy ends with it, instead of connecting anew from there on.
   const way = { port, ...port === server().port ? {} : { retryStrategy: () => null } };
@@ -41,7 +39,7 @@ function open(
   if (port === server().port) movers.push(mover);
   const store = new DeadLetterStore(
     { reader: server().client(way), committer: server().client(way), mover },
-    setup!.policy,
+    policyOf(server()),
   );
   return { store, mover };
 }
@@ -108,7 +106,7 @@ Deno.test("guard: a commit falls back on the digest, and moves the chunk, when a
   assert.equal(await store.commit(commitOf(await store.readForCommit(BOUNDS))), "ok");
   const chunk = await store.readForCommit(BOUNDS);
   await client.config("RESETSTAT");
-  await client.lpush(DLQ, "new");
+  await server().seedList(DLQ, ["new"]);
   const { result, next } = await store.commitAndRead(commitOf(chunk), BOUNDS);
   assert.equal(result, "ok");
   const read = await next;
@@ -120,9 +118,9 @@ Deno.test("guard: a commit falls back on the digest, and moves the chunk, when a
 });
 
 Deno.test("guard: reads are unguarded and smaller for a while after one was broken, then guarded again", async () => {
-  const { store, client } = await prepare();
+  const { store } = await prepare();
   let chunk = await store.readForCommit(BOUNDS);
-  await client.lpush(DLQ, "new");
+  await server().seedList(DLQ, ["new"]);
   const seen: [guarded: boolean, messages: number][] = [];
   for (let i = 0; i < 4; i++) {
     const { result, next } = await store.commitAndRead(commitOf(chunk), BOUNDS);
@@ -134,10 +132,10 @@ Deno.test("guard: reads are unguarded and smaller for a while after one was brok
 });
 
 const foreign: [name: string, take: (client: Redis) => Promise<unknown>][] = [
-  ["took the oldest", (client) => client.rpop(DLQ)],
-  ["took the oldest and put another there", async (client) => {
-    await client.rpop(DLQ);
-    await client.rpush(DLQ, MANY[9]!);
+  ["took the oldest", () => server().popList(DLQ)],
+  ["took the oldest and put another there", async () => {
+    await server().popList(DLQ);
+    await server().unpopList(DLQ, [MANY[9]!]);
   }],
   ["took the list away and filled it anew", async (client) => {
     await client.del(DLQ);
@@ -187,8 +185,8 @@ Deno.test("guard: none outlives its connection: the commit proves the tail by it
   const ended = new Promise((resolve) => mover.once("close", resolve));
   await client.client("KILL", "ID", /id=(\d+)/.exec(movers[0]!)![1]!);
   await ended;
-  await client.rpop(DLQ);
-  await client.rpush(DLQ, MANY[0]!.replace("m", "n"));
+  await server().popList(DLQ);
+  await server().unpopList(DLQ, [MANY[0]!.replace("m", "n")]);
   await ready(mover);
   assert.equal(await store.commit(commitOf(chunk)), "conflict");
   assert.equal(await store.commit(commitOf(await store.readForCommit(BOUNDS))), "ok");
@@ -196,12 +194,12 @@ Deno.test("guard: none outlives its connection: the commit proves the tail by it
 
 Deno.test("guard: a commit never rests on a WATCH that a proxy sends by another connection than its transaction", async () => {
   await using proxy = new TransactionProxy({ port: server().port });
-  const { store, client } = await prepare({ port: proxy.port });
+  const { store } = await prepare({ port: proxy.port });
   let moved = 0;
   for (let i = 0; i < 4; i++) {
     const chunk = await store.readForCommit(BOUNDS);
     assert.equal(chunk.guard, null);
-    await client.rpop(DLQ);
+    await server().popList(DLQ);
     assert.equal(await store.commit(commitOf(chunk)), "conflict");
     const again = await store.readForCommit(BOUNDS);
     assert.equal(await store.commit(commitOf(again)), "ok");
@@ -216,11 +214,11 @@ Deno.test("guard: a commit never rests on a WATCH that a proxy sends by another 
 for (const takes of ["last", "longest"] as const) {
   Deno.test(`guard: a commit never rests on the WATCH of a pool that takes the free connection that was used ${takes}`, async () => {
     await using proxy = new TransactionProxy({ port: server().port, takes });
-    const { store, client } = await prepare({ port: proxy.port });
+    const { store } = await prepare({ port: proxy.port });
     for (let i = 0; i < 4; i++) {
       const chunk = await store.readForCommit(BOUNDS);
       assert.equal(chunk.guard, null);
-      await client.rpop(DLQ);
+      await server().popList(DLQ);
       assert.equal(await store.commit(commitOf(chunk)), "conflict");
     }
     assert.equal((await readLists(server())).target.length, 0);
@@ -260,19 +258,17 @@ for (const command of ["watch", "multi", "exec", "discard"]) {
       "reset",
       "on",
       "nopass",
-      "allkeys",
-      "allchannels",
-      "+@all",
+      ...aclAll(),
       `-${command}`,
     );
-    const { store, client, mover } = await prepare({ username: "svc", password: "any" });
+    const { store, mover } = await prepare({ username: "svc", password: "any" });
     let total = 0;
     for (let i = 0; i < 6; i++) {
       // Where leaving a transaction is forbidden, the connection is made anew once.
       await ready(mover);
       let chunk = await store.readForCommit(BOUNDS).catch(() => null);
       if (i === 2) chunk = await store.readForCommit(BOUNDS).catch(() => null); // the one before is left alone
-      if (i === 3) await client.lpush(DLQ, "pushed");
+      if (i === 3) await server().seedList(DLQ, ["pushed"]);
       if (!chunk) continue;
       if (await store.commit(commitOf(chunk)).catch(() => "") === "ok") total += chunk.messages.length;
     }
@@ -283,7 +279,7 @@ for (const command of ["watch", "multi", "exec", "discard"]) {
 }
 
 Deno.test("guard: a transaction that Redis refuses to enter while it may watch never lets a commit run unguarded", async () => {
-  await server().client().acl("SETUSER", "svc", "reset", "on", "nopass", "allkeys", "allchannels", "+@all");
+  await server().client().acl("SETUSER", "svc", "reset", "on", "nopass", ...aclAll());
   const { store, client } = await prepare({ username: "svc", password: "any" });
   const chunk = await store.readForCommit(BOUNDS);
   assert.ok(await chunk.guard!.isValid);
@@ -291,7 +287,7 @@ Deno.test("guard: a transaction that Redis refuses to enter while it may watch n
   // The right is taken away while the service runs.
   await client.acl("SETUSER", "svc", "-multi");
   const next = await store.readForCommit(BOUNDS);
-  await client.rpop(DLQ);
+  await server().popList(DLQ);
   const before = await readLists(server());
   assert.equal(await store.commit(commitOf(next)), "conflict");
   assert.deepEqual(await readLists(server()), before);

@@ -2,15 +2,14 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
-import type { Redis } from "ioredis";
 import type { Chunk, ChunkBounds } from "../../src/cycle/chunk.ts";
 import { ChunkReader } from "../../src/redis/chunk_reader.ts";
 import { isNewest, sampleDigest } from "../../src/redis/sample.ts";
 import type { DeadLetterStore } from "../../src/redis/dead_letter_store.ts";
 import { createStore, DLQ, dumpKeys, STATE } from "../../testkit/engine.ts";
-import { shareRedis } from "../../testkit/redis.ts";
+import { pushOf, shareRedis } from "../../testkit/redis.ts";
 
-const server = shareRedis();
+const server = shareRedis({ push: pushOf(import.meta) });
 
 const WIDE: ChunkBounds = { messages: 200, bytes: 1_000_000, messageBytes: 1_000_000 };
 const KILO = Buffer.alloc(1_000, "k");
@@ -39,7 +38,7 @@ Deno.test("readState: answers the record, the depth and the server's clock, and 
 Deno.test("ChunkReader: reads behind the messages to skip, by the script and by LRANGE, and up to the end", async () => {
   const texts = Array.from({ length: 100 }, (_, i) => `message ${i}`), client = server().client();
   await server().seedList(DLQ, texts);
-  const reader = new ChunkReader(client, { keys: [DLQ, STATE], guard: null });
+  const reader = new ChunkReader(client, { keys: [DLQ, STATE], guard: null, push: server().push });
   const calls = async () => Number(/cmdstat_lrange:calls=(\d+)/.exec(await client.info("commandstats"))?.[1] ?? 0);
   const before = await calls();
   const read = async (skip: number) => {
@@ -52,6 +51,20 @@ Deno.test("ChunkReader: reads behind the messages to skip, by the script and by 
   for (const skip of [17, 3, 0, 90, 95]) deepStrictEqual(await read(skip), texts.slice(skip, skip + 10));
   strictEqual(await calls(), before + 5);
   deepStrictEqual(await read(100), []);
+});
+
+Deno.test("large messages hold Redis for few of them: of those ahead one is looked at, of the newest one is read", async () => {
+  const client = server().client(), large = Buffer.alloc(200_000, "l");
+  await server().seedList(DLQ, ["small", ...Array.from({ length: 400 }, () => large)]);
+  const calls = async (command: string, work: () => Promise<unknown>) => {
+    await client.config("RESETSTAT");
+    await work();
+    return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(await client.info("commandstats"))?.[1] ?? 0);
+  };
+  const reader = new ChunkReader(client, { keys: [DLQ, STATE], guard: null, push: server().push });
+  const bounds = { ...WIDE, messages: 400, bytes: 200_000 };
+  strictEqual(await calls("lindex", () => reader.read({ ...bounds, bytes: 10 })), 3); // it, the next, a sample
+  strictEqual(await calls("lrange", () => createStore(server()).browseNewest(bounds)), 1);
 });
 
 for (const [name, key] of [["DLQ", DLQ], ["record", STATE]] as const) {
@@ -246,33 +259,33 @@ Deno.test("readForCommit: leaves out fields of the record that no setting of our
 
 Deno.test("browseNewest: reads of a long message what begins with the last of a text, and a short one whole", async () => {
   const long = "x".repeat(2_000);
-  const list = ["short text", `text first${long}text last${long}`, long, `${"text".repeat(5_000)}`];
+  const list = ["short text", `text first${long}text last${long}ext`, long, `ext${long}`, `${"text".repeat(5_000)}`];
   await server().seedList(DLQ, list);
   const { depth, messages } = await createStore(server()).browseNewest(WIDE, { bytes: 1_000, from: "text" });
-  strictEqual(depth, 4);
-  const [hostile, none, excerpt, short] = messages.map(String);
-  deepStrictEqual([none, short], ["", "short text"]);
+  strictEqual(depth, 5);
+  const [hostile, cut, none, excerpt, short] = messages.map(String);
+  deepStrictEqual([cut, none, short], ["", "", "short text"]);
   strictEqual(excerpt, `text last${long}`.slice(0, 1_000));
   strictEqual(hostile, "text".repeat(250), "no more than a thousand are looked at");
   deepStrictEqual((await createStore(server()).browseNewest(WIDE)).messages.map(String), list.toReversed());
 });
 
-const places: [name: string, change: (client: Redis) => Promise<unknown>, messages: number, newestAt: number][] = [
+const places: [name: string, change: () => Promise<unknown>, messages: number, newestAt: number][] = [
   ["where the cycle says, in the chunk", () => Promise.resolve(), 4, 3],
   ["where the cycle says, behind the chunk", () => Promise.resolve(), 2, 3],
-  ["not where the cycle says, because the oldest was taken", (client) => client.rpop(DLQ), 4, 0],
-  ["not there any more", (client) => client.lset(DLQ, 1, "x"), 4, 0],
+  ["not where the cycle says, because the oldest was taken", () => server().popList(DLQ), 4, 0],
+  ["not there any more", () => server().setPlace(DLQ, 3, "x"), 4, 0],
 ];
 
 for (const size of [300, 20_000]) {
   for (const { row: [name, change, messages, newestAt], way } of eachWay(places)) {
     Deno.test(`readForCommit: finds the newest message of the cycle, of ${size} bytes, ${name} (${way})`, async () => {
-      const client = server().client(), store = await openFor(way);
+      const store = await openFor(way);
       const [first, second, newest, later] = ["a", "b", "c", "d"].map((letter) => letter.repeat(size));
       await server().seedList(DLQ, [first!, second!, newest!]);
       strictEqual(await store.begin({ sequence: "0", intervalMs: 0, budget: 3, fields: {} }), "ok");
       await server().seedList(DLQ, [later!]);
-      await change(client);
+      await change();
       const chunk = await store.readForCommit({ ...WIDE, messages });
       // Where no message that was read is like it, nobody needs its place.
       const isNeeded = chunk.messages.some((message) => isNewest(message, chunk.record)) || newestAt === 0;

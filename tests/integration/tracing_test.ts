@@ -10,6 +10,7 @@ import { startOtlpReceiver } from "../../testkit/otlp_receiver.ts";
 import { PLANTED } from "../../testkit/planted_secrets.ts";
 import { watchOutput } from "../../testkit/secrets_net.ts";
 import { inTime, waitUntil } from "../../testkit/wait.ts";
+import { freePort } from "../../scripts/free_port.ts";
 
 const SPAN: SpanSpec = { name: "work", kind: "internal", attributes: { "a.text": "t", "a.number": 7, "a.yes": true } };
 /** Longer than any test: nothing is sent before the tracer is stopped, or a batch is full. */
@@ -50,12 +51,6 @@ async function withStub(body: (stub: HttpStub) => Promise<void>): Promise<void> 
   } finally {
     await stub.stop();
   }
-}
-
-/** A port of loopback where nobody listens. */
-function closedPort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 async function runSpans(tracer: OtelTracer, count: number): Promise<void> {
@@ -275,7 +270,7 @@ Deno.test("OtelTracer: sends batches through its proxy, with the headers", async
 });
 
 Deno.test("OtelTracer: sends a batch again while the collector is away, busy or starting, within its time", async () => {
-  const port = closedPort();
+  const port = freePort();
   const { tracer, lines } = trace(`http://127.0.0.1:${port}`, { maxBatchSize: 1, timeoutMs: 60_000 });
   await runSpans(tracer, 1);
   await using otlp = await startOtlpReceiver({ port });
@@ -289,7 +284,7 @@ Deno.test("OtelTracer: sends a batch again while the collector is away, busy or 
 });
 
 Deno.test("OtelTracer: tells an outage of the collector and its end once each, in no span", async () => {
-  const port = closedPort();
+  const port = freePort();
   const { tracer, lines } = trace(`http://127.0.0.1:${port}`, { maxBatchSize: 1, timeoutMs: 100 });
   // The span that fills a batch is within another.
   await tracer.span(SPAN, () => runSpans(tracer, 1));
@@ -309,7 +304,7 @@ Deno.test("OtelTracer: tells an outage of the collector and its end once each, i
 });
 
 Deno.test("OtelTracer: does not try twice at the exit", async () => {
-  const { tracer, lines } = trace(`http://127.0.0.1:${closedPort()}`, { timeoutMs: LATER_MS, lastSendMs: LATER_MS });
+  const { tracer, lines } = trace(`http://127.0.0.1:${freePort()}`, { timeoutMs: LATER_MS, lastSendMs: LATER_MS });
   await runSpans(tracer, 1);
   await tracer.stop();
   deepStrictEqual([tracer.dropped("not_sent"), lines.length], [1, 1]);

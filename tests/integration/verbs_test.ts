@@ -35,12 +35,12 @@ import {
 } from "../../testkit/engine.ts";
 import { readJobLists, runJob } from "../../testkit/jobs.ts";
 import { operatorContext } from "../../testkit/operator_context.ts";
-import { shareRedis } from "../../testkit/redis.ts";
+import { pushOf, shareRedis } from "../../testkit/redis.ts";
 import { PATIENT_MS } from "../../testkit/wait.ts";
 
 const idOfText = (text: string) => messageId(new TextEncoder().encode(text));
 
-const server = shareRedis();
+const server = shareRedis({ push: pushOf(import.meta) });
 const ajv = new Ajv2020({ strict: true, allowUnionTypes: true });
 const source = "alerter", reason = "mended";
 
@@ -114,7 +114,7 @@ for (const { operation, after, result } of verbs) {
     assert.deepEqual(plan.samples.map(({ id }) => id), [idOfText(PICKED[0]!)]);
     assert.deepEqual(plan.heldBy, []);
     // It arrives after the plan.
-    await server().client().lpush(DLQ, event(1));
+    await server().seedList(DLQ, [event(1)]);
     await run(engine, jobsConfirm, { source, id: job.id }, { audit });
     const running = await run(engine, jobsShow, { source, id: job.id });
     assert.deepEqual([running.job.status, running.job.progress?.phase, running.job.progress?.toSweep], [
@@ -152,7 +152,7 @@ for (const { operation, after, result } of verbs) {
 Deno.test("revive: replays what the source buried as new messages, and leaves what other sources buried", async () => {
   await using engine = createEngine(server());
   const dead = await seedDead(engine, TEXTS), other = dead[0]!.replaceAll(`"source": "alerter"`, `"source": "moog"`);
-  await server().client().lpush(DEAD, other);
+  await server().seedList(DEAD, [other]);
   const planned = await run(engine, revive, { source, reason });
   assert.deepEqual([planned.plan.count, planned.plan.ofOthers, planned.plan.byReason], [20, 1, { buried: 20 }]);
   const id = await carryOut(engine, planned);
@@ -229,8 +229,8 @@ Deno.test("undo of bury: brings back what that job buried and is still there, an
   const id = await carryOut(engine, await run(engine, bury, { source, reason }));
   assert.equal((await server().readTexts(DEAD)).length, 11);
   // The newest one of the job is gone.
-  await server().client().lpop(DEAD);
-  await server().client().lpush(DLQ, event(40));
+  await server().popList(DEAD, 1, { newest: true });
+  await server().seedList(DLQ, [event(40)]);
   await server().client().hset(STATE, "scannedDepth", 1);
   const undo = await run(engine, jobsUndo, { source, id, reason });
   assert.deepEqual([undo.plan.count, undo.plan.cannot], [
@@ -372,7 +372,7 @@ Deno.test("jobs_confirm: is refused if the count has changed by more than is all
   await using engine = createEngine(server());
   const { job: { id } } = await run(engine, purge, { source, query, reason });
   // Message 1 is one of those.
-  await server().client().rpop(DLQ, 2);
+  await server().popList(DLQ, 2);
   const confirm = (allowChange?: number) =>
     run(engine, jobsConfirm, { source, id, ...allowChange === undefined ? {} : { allowChange } });
   await assert.rejects(confirm(), {
@@ -427,7 +427,7 @@ Deno.test("jobs_pause, jobs_resume, jobs_cancel: act on the running job only", a
 
 Deno.test("overrides: a gate does not hold the job that overrides it, and everybody sees it", async () => {
   await seed();
-  await server().client().lpush(TARGET, "waits", "waits");
+  await server().seedList(TARGET, ["waits", "waits"]);
   await using engine = createEngine(server(), { settings: { targetMaxDepth: 1 } });
   await engine.turn();
   const held = await run(engine, redrive, { source, query, reason });

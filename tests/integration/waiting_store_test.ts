@@ -4,20 +4,32 @@ import fc from "fast-check";
 import type { Redis } from "ioredis";
 import { stateKey, waitingKey } from "../../src/redis/keys.ts";
 import { WaitingStore } from "../../src/redis/waiting_store.ts";
+import { endsOf } from "../../src/redis/list_ends.ts";
 import { propertyRuns } from "../../testkit/payloads.ts";
-import { shareRedis, type TestRedis, withRedis } from "../../testkit/redis.ts";
+import { pushOf, shareRedis, type TestRedis, withRedis } from "../../testkit/redis.ts";
 
 const DLQ = "mutt:dlq:alerter";
+const SOURCE = { dlq: DLQ, push: pushOf(import.meta) };
 const MOST = { mostBytes: 1_000 };
 
-/** As the alerter pushes: newest at the left. */
+/** As the alerter pushes, by default to the left. */
 function push(redis: Redis, ...messages: string[]): Promise<number> {
-  return redis.lpush(DLQ, ...messages);
+  return redis[endsOf(DLQ, SOURCE.push).push](DLQ, ...messages);
 }
 
-/** As this service moves: from the right, and counted in the record. */
+/** As others take the oldest. */
+async function take(redis: Redis, count = 1): Promise<string[]> {
+  const taken: string[] = [];
+  for (let i = 0; i < count; i++) {
+    const message = await redis[SOURCE.push === "LPUSH" ? "rpop" : "lpop"](DLQ);
+    if (message !== null) taken.push(message);
+  }
+  return taken;
+}
+
+/** As this service moves: the oldest, and counted in the record. */
 async function move(redis: Redis, count: number, cycle = 1): Promise<void> {
-  const moved = await redis.rpop(DLQ, count) ?? [];
+  const moved = await take(redis, count);
   if (Number(await redis.hget(stateKey(DLQ), "cycle")) !== cycle) {
     await redis.hset(stateKey(DLQ), { cycle, replayed: 0, dead: 0 });
   }
@@ -32,13 +44,13 @@ async function look(store: WaitingStore): Promise<{ nowMs: number; sinceMs: numb
 
 withRedis("WaitingStore: tells nothing of an empty queue, and leaves no key behind", async (server) => {
   const redis = server.client();
-  const seen = await new WaitingStore(redis, DLQ).look(MOST);
+  const seen = await new WaitingStore(redis, SOURCE).look(MOST);
   assert.deepEqual([seen.depth, seen.digest, seen.oldest, seen.sinceMs], [0, "", null, seen.nowMs]);
   assert.equal(await redis.exists(waitingKey(DLQ)), 0);
 });
 
 withRedis("WaitingStore: says for each message when it was first seen, wherever it lay then", async (server) => {
-  const redis = server.client(), store = new WaitingStore(redis, DLQ);
+  const redis = server.client(), store = new WaitingStore(redis, SOURCE);
   await push(redis, "a", "b");
   const first = await look(store);
   assert.equal(first.sinceMs, first.nowMs);
@@ -52,7 +64,7 @@ withRedis("WaitingStore: says for each message when it was first seen, wherever 
   for (const [taken, { nowMs }] of expected.entries()) {
     assert.equal((await look(store)).sinceMs, nowMs, `message ${taken}`);
     if (taken % 2 === 0) await move(redis, 1);
-    else await redis.rpop(DLQ);
+    else await take(redis);
   }
   assert.equal((await look(store)).depth, 0);
   await push(redis, "a");
@@ -61,12 +73,12 @@ withRedis("WaitingStore: says for each message when it was first seen, wherever 
 });
 
 withRedis("WaitingStore: forgets at once what others take while as many come", async (server) => {
-  const redis = server.client(), store = new WaitingStore(redis, DLQ);
+  const redis = server.client(), store = new WaitingStore(redis, SOURCE);
   await push(redis, "a");
   const first = await look(store);
   await push(redis, "b");
   const second = await look(store);
-  await redis.rpop(DLQ);
+  await take(redis);
   await push(redis, "c");
   const third = await look(store);
   assert.deepEqual([third.depth, third.sinceMs], [2, second.nowMs]);
@@ -78,7 +90,7 @@ withRedis("WaitingStore: forgets at once what others take while as many come", a
 });
 
 withRedis("WaitingStore: keeps the age of a queue that drains and fills at once", async (server) => {
-  const redis = server.client(), store = new WaitingStore(redis, DLQ);
+  const redis = server.client(), store = new WaitingStore(redis, SOURCE);
   await push(redis, ...Array.from({ length: 3_000 }, (_, at) => `m${at}`));
   const first = await look(store);
   for (const cycle of [1, 2, 3]) {
@@ -89,50 +101,51 @@ withRedis("WaitingStore: keeps the age of a queue that drains and fills at once"
 });
 
 withRedis("WaitingStore: keeps the age of a queue whose messages are picked from both ends", async (server) => {
-  const redis = server.client(), store = new WaitingStore(redis, DLQ);
+  const redis = server.client(), store = new WaitingStore(redis, SOURCE);
   await push(redis, ...Array.from({ length: 10 }, (_, at) => `m${at}`));
   const first = await look(store);
   for (const cycle of [1, 2, 3]) {
     // Messages of the cycle before stay: they are no longer the least tried.
     await redis.lrem(DLQ, 1, `m${10 - cycle}`);
-    await redis.rpop(DLQ);
+    await take(redis);
     await redis.hset(stateKey(DLQ), { cycle, replayed: 2, dead: 0, pickedTotal: 2 * cycle });
     assert.equal((await look(store)).sinceMs, first.nowMs, `picked in cycle ${cycle}`);
     await push(redis, `${cycle}a`, `${cycle}b`);
     assert.equal((await look(store)).sinceMs, first.nowMs, `came back in cycle ${cycle}`);
   }
-  await redis.ltrim(DLQ, 0, 5);
+  if (SOURCE.push === "LPUSH") await redis.ltrim(DLQ, 0, 5);
+  else await redis.ltrim(DLQ, -6, -1);
   assert.ok((await look(store)).sinceMs > first.nowMs, "all of the first are gone");
 });
 
 withRedis("WaitingStore: keeps the age of the oldest when messages are pushed behind it", async (server) => {
-  const redis = server.client(), store = new WaitingStore(redis, DLQ);
+  const redis = server.client(), store = new WaitingStore(redis, SOURCE);
   await push(redis, "a", "b");
   const { nowMs } = await look(store);
-  await redis.rpush(DLQ, "older", "oldest");
+  await redis[SOURCE.push === "LPUSH" ? "rpush" : "lpush"](DLQ, "older", "oldest");
   assert.equal((await look(store)).sinceMs, nowMs);
-  await redis.rpop(DLQ, 2);
+  await take(redis, 2);
   assert.equal((await look(store)).sinceMs, nowMs);
 });
 
 withRedis("WaitingStore: shares what was seen, also with an instance that starts later", async (server) => {
   const redis = server.client();
   await push(redis, "a");
-  const { nowMs } = await look(new WaitingStore(redis, DLQ));
+  const { nowMs } = await look(new WaitingStore(redis, SOURCE));
   await push(redis, "b");
-  const other = new WaitingStore(server.client(), DLQ);
+  const other = new WaitingStore(server.client(), SOURCE);
   assert.equal((await look(other)).sinceMs, nowMs);
   const leftMs = await redis.pttl(waitingKey(DLQ));
   assert.ok(leftMs > 0 && leftMs <= 30 * 86_400_000);
 });
 
 withRedis("WaitingStore: returns the oldest message once, and none that is too long", async (server) => {
-  const redis = server.client(), store = new WaitingStore(redis, DLQ);
+  const redis = server.client(), store = new WaitingStore(redis, SOURCE);
   await push(redis, "a", "b", "x".repeat(1_001), "c");
   const texts: (string | undefined)[] = [];
   for (const _ of [1, 2, 3, 4]) {
     texts.push(...[(await store.look(MOST)).oldest?.toString(), (await store.look(MOST)).oldest?.toString()]);
-    await redis.rpop(DLQ);
+    await take(redis);
   }
   assert.deepEqual(texts, ["a", undefined, "b", undefined, undefined, undefined, "c", undefined]);
 });
@@ -140,7 +153,7 @@ withRedis("WaitingStore: returns the oldest message once, and none that is too l
 withRedis("WaitingStore: goes on by itself where Redis takes no write, and hurts nothing", async (server) => {
   const admin = server.client();
   await admin.call("ACL", "SETUSER", "u", "on", ">p", "~*", "+@all", "-set");
-  const store = new WaitingStore(server.client({ username: "u", password: "p" }), DLQ);
+  const store = new WaitingStore(server.client({ username: "u", password: "p" }), SOURCE);
   await push(admin, "a");
   const { nowMs } = await look(store);
   await push(admin, "b");
@@ -161,7 +174,7 @@ const strange: [what: string, write: (redis: Redis) => Promise<unknown>][] = [
 
 for (const [what, write] of strange) {
   withRedis(`WaitingStore: begins anew where the key holds ${what}`, async (server) => {
-    const redis = server.client(), store = new WaitingStore(redis, DLQ);
+    const redis = server.client(), store = new WaitingStore(redis, SOURCE);
     await push(redis, "a");
     await write(redis);
     const first = await look(store);
@@ -172,7 +185,7 @@ for (const [what, write] of strange) {
 }
 
 withRedis("WaitingStore: keeps within its bounds, and near the truth, whatever comes how long", async (server) => {
-  const redis = server.client(), store = new WaitingStore(redis, DLQ);
+  const redis = server.client(), store = new WaitingStore(redis, SOURCE);
   const seen: number[] = [];
   for (let at = 0; at < 400; at++) {
     await push(redis, `m${at}`);
@@ -186,7 +199,7 @@ withRedis("WaitingStore: keeps within its bounds, and near the truth, whatever c
     const ageMs = endMs - wasSeenMs;
     // 400 marks in 128 places, evenly spread: each age is right to a tenth, or to some looks.
     assert.ok(sinceMs - wasSeenMs <= Math.max(0.1 * ageMs, 250), `${sinceMs - wasSeenMs} of ${ageMs} ms`);
-    await redis.rpop(DLQ);
+    await take(redis);
   }
 });
 
@@ -214,7 +227,7 @@ Deno.test("WaitingStore: agrees with a list that knows when each message was fir
   await fc.assert(
     fc.asyncProperty(fc.array(STEP, { minLength: 5, maxLength: 40 }), async (steps) => {
       await redis.del(DLQ, stateKey(DLQ), waitingKey(DLQ));
-      const stores = [new WaitingStore(redis, DLQ), new WaitingStore(server.client(), DLQ)];
+      const stores = [new WaitingStore(redis, SOURCE), new WaitingStore(server.client(), SOURCE)];
       const model: { seenMs: number | null }[] = [];
       let made = 0;
       for (const step of steps) {
@@ -227,7 +240,7 @@ Deno.test("WaitingStore: agrees with a list that knows when each message was fir
           assert.deepEqual([depth, sinceMs], [model.length, model[0]?.seenMs ?? nowMs]);
         } else {
           if (step.kind === "move") await move(redis, step.count);
-          else await redis.rpop(DLQ, step.count);
+          else await take(redis, step.count);
           model.splice(0, step.count);
         }
       }

@@ -5,7 +5,7 @@ import net from "node:net";
 import { type FetchOutcome, fetchStatus } from "../../src/runtime/bounded_fetch.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { startHttpStub } from "../../testkit/http_stub.ts";
-import { freePort } from "../../testkit/tls.ts";
+import { freePort } from "../../scripts/free_port.ts";
 
 const FOLDER = new URL("../../testkit/tls/", import.meta.url);
 const read = (file: string) => Deno.readTextFileSync(new URL(file, FOLDER));

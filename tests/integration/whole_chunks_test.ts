@@ -1,10 +1,10 @@
 /** How many messages go with a commit while the pace lets few replays through. */
 import assert from "node:assert/strict";
 import { createEngine, DEAD, DLQ, eventTexts, TARGET } from "../../testkit/engine.ts";
-import { shareRedis } from "../../testkit/redis.ts";
+import { pushOf, shareRedis } from "../../testkit/redis.ts";
 import { waitUntil } from "../../testkit/wait.ts";
 
-const redis = shareRedis();
+const redis = shareRedis({ push: pushOf(import.meta) });
 /** Four replays each 200 ms, and chunks of 200. */
 const PACED = { maxPerSecond: 20, chunkMessages: 200 };
 const BROKEN = Array.from({ length: 1_000 }, (_, i) => `no JSON, ${i}`);

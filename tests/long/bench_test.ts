@@ -3,6 +3,7 @@ import { ok } from "node:assert/strict";
 import { FAMILIES } from "../../bench/families/all.ts";
 import { BenchRedis } from "../../bench/harness/bench_redis.ts";
 import { pingWhile } from "../../bench/harness/bystander.ts";
+import { needs } from "../../testkit/redis_version.ts";
 
 const STALL_MS = 300;
 /** Holds Redis up for so many milliseconds. */
@@ -12,7 +13,7 @@ const BUSY_FOR_MS = `
   while now() < untilMs do end`;
 
 for (const { name, run } of FAMILIES) {
-  Deno.test(`bench: ${name} gives figures in its short form`, async () => {
+  Deno.test(needs("6.2", `bench: ${name} gives figures in its short form`), async () => {
     const tables = await run({ scale: "short", rounds: 1, signal: new AbortController().signal, tell: () => {} });
     ok(tables.length > 0);
     for (const { title, rows } of tables) {

@@ -6,12 +6,15 @@ import { createEngine, DEAD, DLQ, type Engine, eventText, OVERSIZE, STATE, TARGE
 import { coreOf, judge, ModelBrake, type ModelRules, render, stampsOf, withMember } from "../../testkit/model.ts";
 import { findDifferences, isConserved } from "../../testkit/oracle.ts";
 import { ANY_PAYLOAD, bytesOf, EVENT_TEXT, textOf } from "../../testkit/payloads.ts";
-import { startRedis, type TestRedis } from "../../testkit/redis.ts";
+import { assertRounds } from "../../testkit/property_rounds.ts";
+import { endsOf } from "../../src/redis/list_ends.ts";
+import { pushOf, startRedis, type TestRedis } from "../../testkit/redis.ts";
+import { PATIENT_MS } from "../../testkit/wait.ts";
 
 /** Rounds of each property, and how long they may take; `CONSERVATION_ROUNDS` asks for a long run without a limit. */
 const LONG = Deno.env.get("CONSERVATION_ROUNDS");
-const ROUNDS = Number(LONG ?? 300), LIMIT_MS = LONG === undefined ? 7_000 : 3_600_000;
 const SEED = Number(Deno.env.get("FC_SEED") ?? Date.now() % 2 ** 31);
+const ROUNDS = { seed: SEED, most: Number(LONG ?? 300), limitMs: LONG === undefined ? 7_000 : 3_600_000 };
 const MAX_POISON_RETRIES = 3, MAX_MESSAGE_BYTES = 6_000;
 /** How the engines of a round cut the same work: batch, messages and bytes of a chunk. */
 const CUTS = [[0, 10, 102_400], [7, 3, 102_400], [0, 200, 1_024], [25, 1, 102_400]] as const;
@@ -144,7 +147,7 @@ class World {
     if (one.kind === "produce") {
       await this.#arrive(one.payloads.map((bytes) => ({ bytes, from: null })));
     } else if (one.kind === "pop") {
-      this.taken.push(...await this.#client.rpopBuffer(DLQ, one.count) ?? []);
+      this.taken.push(...await this.#redis.popList(DLQ, one.count));
     } else if (one.kind === "take") {
       await this.#take(one.how);
     } else if (one.kind === "restore") {
@@ -157,14 +160,15 @@ class World {
   }
 
   async #arrive(arrivals: Arrival[]): Promise<void> {
-    if (arrivals.length > 0) await this.#client.lpush(DLQ, ...arrivals.map(({ bytes }) => Buffer.from(bytes)));
+    if (arrivals.length > 0) await this.#redis.seedList(DLQ, arrivals.map(({ bytes }) => bytes));
     this.arrivals.push(...arrivals);
   }
 
   async #take(how: "delete" | "rename"): Promise<void> {
     const key = `parked:${++this.#parkings}`;
     const keys = how === "delete" ? [DLQ] : [DLQ, key];
-    const all = (await this.#client.callBuffer("EVAL", TAKE_ALL, keys.length, ...keys) as Buffer[]).reverse();
+    const found = await this.#client.callBuffer("EVAL", TAKE_ALL, keys.length, ...keys) as Buffer[];
+    const all = endsOf(DLQ, this.#redis.push).oldestFirst(found);
     if (how === "rename" && all.length > 0) {
       this.#parked.push({ key, indices: all.map((_, i) => this.taken.length + i) });
     }
@@ -181,7 +185,7 @@ class World {
   }
 
   async #consume(answers: Answer[]): Promise<void> {
-    const messages = await this.#client.rpopBuffer(TARGET, answers.length) ?? [];
+    const messages = await this.#redis.popList(TARGET, answers.length);
     const back: Arrival[] = [];
     messages.forEach((bytes, i) => {
       const index = this.consumed.push(bytes) - 1, how = answers[i]!;
@@ -336,7 +340,8 @@ class Arena implements AsyncDisposable {
     this.#engines = Array.from({ length: REPLICAS }, () =>
       CUTS.map(([batchSize, chunkMessages, chunkBytes]) => {
         const rest = { maxPoisonRetries: MAX_POISON_RETRIES, maxMessageBytes: MAX_MESSAGE_BYTES, brakeEnabled };
-        const engine = createEngine(redis, { settings: { batchSize, chunkMessages, chunkBytes, ...rest } });
+        const settings = { batchSize, chunkMessages, chunkBytes, ...rest };
+        const engine = createEngine(redis, { settings, commandTimeoutMs: PATIENT_MS });
         engine.beforeCommit(() => this.#beforeCommit(engine));
         return engine;
       }));
@@ -405,7 +410,7 @@ async function withArena(
   options: { brakeEnabled: boolean },
   body: (arena: Arena) => Promise<void>,
 ): Promise<void> {
-  await using arena = new Arena(await startRedis(), options);
+  await using arena = new Arena(await startRedis({ push: pushOf(import.meta) }), options);
   await body(arena);
 }
 
@@ -421,7 +426,8 @@ Deno.test(`conservation: every message is where the model says, byte for byte, w
   withArena({ brakeEnabled: false }, async (arena) => {
     const steps = anySteps();
     const seen = { rounds: 0, messages: 0, target: 0, dead: 0, oversize: 0, taken: 0, mostReplaysOfOne: 0 };
-    await assertRounds(steps, async (all) => {
+    const isEnough = () => seen.rounds >= 60 && seen.target > 60 && seen.dead > 60 && seen.taken > 60;
+    await assertRounds(steps, { ...ROUNDS, seen, isEnough }, async (all) => {
       const world = await arena.reset();
       for (const step of all) await take(step, arena);
       const lists = await world.lists();
@@ -433,9 +439,6 @@ Deno.test(`conservation: every message is where the model says, byte for byte, w
       for (const { to } of ways) seen[to]++;
     });
     console.log(`conservation: seed ${SEED}: ${JSON.stringify({ ...seen, commits: await arena.commits() })}`);
-    // A run in which hardly anything happened proves nothing.
-    const { rounds, target, dead, taken } = seen;
-    assert.ok(rounds >= 10 && target > rounds && dead > rounds && taken > rounds / 4, Deno.inspect(seen));
   }));
 
 /** What is picked from both ends leaves in no order; what stays keeps its own. */
@@ -464,7 +467,8 @@ function checkPicked(world: World, lists: Awaited<ReturnType<World["lists"]>>, k
 Deno.test(`conservation: nothing is lost, doubled, changed or reordered while canary groups are picked from both ends (seed ${SEED})`, () =>
   withArena({ brakeEnabled: true }, async (arena) => {
     const seen = { rounds: 0, messages: 0, careful: 0 };
-    await assertRounds(anySteps(), async (all) => {
+    const isEnough = () => seen.rounds >= 60 && seen.careful >= 30;
+    await assertRounds(anySteps(), { ...ROUNDS, seen, isEnough }, async (all) => {
       const world = await arena.reset();
       for (const step of all) {
         await take(step, arena);
@@ -477,13 +481,13 @@ Deno.test(`conservation: nothing is lost, doubled, changed or reordered while ca
       seen.messages += world.arrivals.length;
     });
     console.log(`picks: seed ${SEED}: ${JSON.stringify({ ...seen, commits: await arena.commits() })}`);
-    assert.ok(seen.rounds >= 10 && seen.careful > seen.rounds / 4, Deno.inspect(seen));
   }));
 
 Deno.test(`conservation: a cycle takes what the simulation's brake allows, when nothing interferes (seed ${SEED})`, () =>
   withArena({ brakeEnabled: true }, async (arena) => {
     const { seen, steps } = { seen: { rounds: 0, cycles: 0, held: 0, troubled: 0, careful: 0 }, steps: quietSteps() };
-    await assertRounds(steps, async (all) => {
+    const isEnough = () => seen.rounds >= 60 && seen.held > 60 && seen.troubled > 60;
+    await assertRounds(steps, { ...ROUNDS, seen, isEnough }, async (all) => {
       const world = await arena.reset();
       const brake = new ModelBrake();
       let last = 0, told = 0;
@@ -528,7 +532,6 @@ Deno.test(`conservation: a cycle takes what the simulation's brake allows, when 
       seen.rounds++;
     });
     console.log(`brake: seed ${SEED}: ${JSON.stringify(seen)}`);
-    assert.ok(seen.rounds >= 10 && seen.held > seen.rounds && seen.troubled > seen.rounds, Deno.inspect(seen));
   }));
 
 /** A backlog, then cycles one after the other; behind each the consumer works off what it was given, mostly in one way. */
@@ -554,18 +557,4 @@ function quietSteps() {
     first,
     ...rest.flat(),
   ]);
-}
-
-/** However slow the machine: fewer say too little of what is rare. */
-const FEWEST_ROUNDS = 60;
-
-/** Runs a property until its rounds or its time are over; fast-check's own time limit would leave a round running. */
-async function assertRounds<T>(arbitrary: fc.Arbitrary<T>, round: (value: T) => Promise<void>): Promise<void> {
-  const endMs = performance.now() + LIMIT_MS;
-  let rounds = 0;
-  const property = fc.asyncProperty(arbitrary, async (value) => {
-    if (performance.now() < endMs || rounds < FEWEST_ROUNDS) await round(value);
-    rounds++;
-  });
-  await fc.assert(property, { numRuns: ROUNDS, seed: SEED, endOnFailure: Deno.env.has("FC_NO_SHRINK") });
 }

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { ExportParser, formatEnd, formatHeader, formatRaw } from "../../src/message/export_format.ts";
 import { groupId, maskText, MAX_GROUP_CHARACTERS } from "../../src/message/group.ts";
 import { GroupTexts } from "../../src/message/group_texts.ts";
+import { openLetter } from "../../src/message/letter.ts";
 import { Mask } from "../../src/message/mask.ts";
 import { readMember } from "../../src/message/member_value.ts";
 import { messageId } from "../../src/message/message_id.ts";
@@ -41,6 +42,7 @@ const WORDS = [
     "message:*disk*",
     '"age":7',
     "x:>5",
+    ...["a.b:>5", "a\\.b:1", "a.b\\ c.\\-d:x*", "-x.-y:1", ".", "a..b:1", '"a.b":7', "é.\u0000.\ud800:1"],
     "x:[1 TO 2026-01-01]",
     "x:",
     "[",
@@ -57,7 +59,7 @@ const QUERY_TEXT = fc.oneof(
   fc.string({ unit: "binary" }),
 );
 const DISPLAY = { groupBy: ["message"], secret: [] };
-const VIEWER = createViewer({ source: "alerter", isInDlq: true, display: DISPLAY, nowMs: 1_780_000_000_000 });
+const VIEWER = createViewer({ source: "alerter", list: "dlq", display: DISPLAY, nowMs: 1_780_000_000_000 });
 
 function view(bytes: Uint8Array) {
   return VIEWER({ id: messageId(bytes), place: 1, bytes, length: bytes.length });
@@ -196,8 +198,9 @@ Deno.test("GroupTexts: remembers only what masking every text gives", () => {
         for (const text of [...written, ...varied, ...written]) {
           const message = readMessage(new TextEncoder().encode(text));
           if (!message.readable) continue;
-          const expected = groupBy.map((name) => readMember(message, name, mask) ?? "").join(" ").trim();
-          assert.equal(texts.of(message), maskText(expected), text);
+          const letter = openLetter(message, null);
+          const expected = groupBy.map((name) => readMember(letter, name, mask) ?? "").join(" ").trim();
+          assert.equal(texts.of(letter), maskText(expected), text);
         }
       },
     ),

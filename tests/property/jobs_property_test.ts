@@ -9,13 +9,13 @@ import { JobStore } from "../../src/jobs/job_store.ts";
 import { createId } from "../../src/runtime/random.ts";
 import { createEngine, DLQ, type Engine, eventText, idOf } from "../../testkit/engine.ts";
 import { readJobLists, runJob, startJob } from "../../testkit/jobs.ts";
-import { startRedis, type TestRedis } from "../../testkit/redis.ts";
+import { assertRounds } from "../../testkit/property_rounds.ts";
+import { pushOf, startRedis, type TestRedis } from "../../testkit/redis.ts";
 import { startTcpProxy, type TcpProxy } from "../../testkit/tcp_proxy.ts";
 
 const SEED = Number(Deno.env.get("FC_SEED") ?? Date.now() % 1_000_000);
 const isFull = Deno.env.get("MUTT_TEST_FULL") === "1";
-/** Rounds, and the time after which no more than the fewest are run. */
-const ROUNDS = isFull ? 2_000 : 150, FEWEST_ROUNDS = 25, LIMIT_MS = isFull ? 300_000 : 15_000;
+const ROUNDS = isFull ? { most: 2_000, limitMs: 300_000 } : { most: 150, limitMs: 15_000 };
 
 const REPLICAS = 2;
 
@@ -84,7 +84,9 @@ class Arena implements AsyncDisposable {
     this.redis = redis;
     this.client = redis.client();
     this.#proxies = Array.from({ length: REPLICAS }, () => startTcpProxy({ port: redis.port }));
-    this.engines = this.#proxies.map((proxy) => createEngine(proxy, { settings: { brakeEnabled: false } }));
+    this.engines = this.#proxies.map((proxy) =>
+      createEngine({ port: proxy.port, push: redis.push }, { settings: { brakeEnabled: false } })
+    );
     this.jobs = new JobStore(this.client, this.engines[0]!.source.setup.policy, { createId });
   }
 
@@ -97,7 +99,7 @@ class Arena implements AsyncDisposable {
 
   async push(count: number): Promise<void> {
     const texts = Array.from({ length: count }, () => eventText(this.#next++));
-    if (count > 0) await this.client.lpush(DLQ, ...texts);
+    if (count > 0) await this.redis.seedList(DLQ, texts);
     this.pushed.push(...texts.map(idOf));
   }
 
@@ -105,8 +107,8 @@ class Arena implements AsyncDisposable {
     if (event.kind === "push") return await this.push(event.count);
     if (event.kind === "nothing") return;
     if (event.kind === "pop_oldest" || event.kind === "pop_newest") {
-      const pop = event.kind === "pop_oldest" ? this.client.rpop(DLQ, event.count) : this.client.lpop(DLQ, event.count);
-      this.popped.push(...(await pop ?? []).map(idOf));
+      const popped = await this.redis.popList(DLQ, event.count, { newest: event.kind === "pop_newest" });
+      this.popped.push(...popped.map(idOf));
       return;
     }
     if (job !== "") await this.jobs.request(job, event.kind);
@@ -137,46 +139,48 @@ function isInOrder(part: readonly string[], whole: readonly string[]): boolean {
 }
 
 Deno.test(`jobs: nothing is lost, doubled, reordered or wrongly picked, whatever happens meanwhile (seed ${SEED})`, async () => {
-  await using arena = new Arena(await startRedis());
-  const seen = { rounds: 0, messages: 0, picked: 0, done: 0, cancelled: 0 }, endMs = performance.now() + LIMIT_MS;
-  const property = fc.asyncProperty(round, async ({ verb, depth, sparse, first, steps }) => {
-    if (performance.now() > endMs && seen.rounds >= FEWEST_ROUNDS) return;
-    await arena.reset(depth);
-    const planned = [...arena.pushed];
-    const picks = planned.filter((_, i) => i % sparse === 0);
-    const texts = (await arena.redis.readTexts(DLQ)).filter((text) => picks.includes(idOf(text)));
-    for (const one of first) await arena.happen(one, "");
-    const id = await startJob(arena.engines[0]!, { verb, texts });
-    for (const one of steps) await arena.take(one, id);
-    await arena.jobs.request(id, "resume");
-    await runJob(arena.engines[1]!);
-    const lists = await readJobLists(arena.redis, id), { dlq = [], target = [], dead = [], trash = [] } = lists;
-    const moved = { redrive: target, bury: dead, purge: trash }[verb as "redrive"].map(idOf), left = dlq.map(idOf);
-    const status = (await arena.jobs.get(id))?.status;
-    assert.deepEqual(Object.keys(lists).filter((name) => ["shelf", "own", "oversize"].includes(name)), []);
-    assert.deepEqual(
-      [...left, ...moved, ...arena.popped].toSorted(),
-      arena.pushed.toSorted(),
-      "nothing is lost or doubled",
-    );
-    assert.ok(moved.every((one) => picks.includes(one)), "nothing is wrongly picked");
-    assert.ok(isInOrder(moved, arena.pushed), "what was picked is in order");
-    if (status === "done") {
-      assert.ok(isInOrder(left, arena.pushed), "what is left is in order");
-      assert.ok(left.every((one) => !picks.includes(one)), "all was picked");
-      seen.done++;
-    } else {
-      // What had been picked is back at the oldest end, in order.
-      assert.equal(status, "cancelled");
-      assert.ok(isInOrder(left.filter((one) => !picks.includes(one)), arena.pushed));
-      assert.ok(isInOrder(left.filter((one) => picks.includes(one)), arena.pushed));
-      seen.cancelled++;
-    }
-    seen.rounds++;
-    seen.messages += arena.pushed.length;
-    seen.picked += moved.length;
-  });
-  await fc.assert(property, { numRuns: ROUNDS, seed: SEED, endOnFailure: Deno.env.has("FC_NO_SHRINK") });
+  await using arena = new Arena(await startRedis({ push: pushOf(import.meta) }));
+  const seen = { rounds: 0, messages: 0, picked: 0, done: 0, cancelled: 0 };
+  const isEnough = () => seen.rounds >= 25 && seen.done > 0 && seen.cancelled > 0 && seen.picked > 25;
+  await assertRounds(
+    round,
+    { ...ROUNDS, seed: SEED, seen, isEnough },
+    async ({ verb, depth, sparse, first, steps }) => {
+      await arena.reset(depth);
+      const planned = [...arena.pushed];
+      const picks = planned.filter((_, i) => i % sparse === 0);
+      const texts = (await arena.redis.readTexts(DLQ)).filter((text) => picks.includes(idOf(text)));
+      for (const one of first) await arena.happen(one, "");
+      const id = await startJob(arena.engines[0]!, { verb, texts });
+      for (const one of steps) await arena.take(one, id);
+      await arena.jobs.request(id, "resume");
+      await runJob(arena.engines[1]!);
+      const lists = await readJobLists(arena.redis, id), { dlq = [], target = [], dead = [], trash = [] } = lists;
+      const moved = { redrive: target, bury: dead, purge: trash }[verb as "redrive"].map(idOf), left = dlq.map(idOf);
+      const status = (await arena.jobs.get(id))?.status;
+      assert.deepEqual(Object.keys(lists).filter((name) => ["shelf", "own", "oversize"].includes(name)), []);
+      assert.deepEqual(
+        [...left, ...moved, ...arena.popped].toSorted(),
+        arena.pushed.toSorted(),
+        "nothing is lost or doubled",
+      );
+      assert.ok(moved.every((one) => picks.includes(one)), "nothing is wrongly picked");
+      assert.ok(isInOrder(moved, arena.pushed), "what was picked is in order");
+      if (status === "done") {
+        assert.ok(isInOrder(left, arena.pushed), "what is left is in order");
+        assert.ok(left.every((one) => !picks.includes(one)), "all was picked");
+        seen.done++;
+      } else {
+        // What had been picked is back at the oldest end, in order.
+        assert.equal(status, "cancelled");
+        assert.ok(isInOrder(left.filter((one) => !picks.includes(one)), arena.pushed));
+        assert.ok(isInOrder(left.filter((one) => picks.includes(one)), arena.pushed));
+        seen.cancelled++;
+      }
+      seen.rounds++;
+      seen.messages += arena.pushed.length;
+      seen.picked += moved.length;
+    },
+  );
   console.log(`jobs: seed ${SEED}: ${JSON.stringify(seen)}`);
-  assert.ok(seen.done > 0 && seen.cancelled > 0 && seen.picked > seen.rounds, JSON.stringify(seen));
 });

@@ -4,11 +4,23 @@ import fc from "fast-check";
 import { shelfKey } from "../../src/redis/keys.ts";
 import { ListReader, type Page } from "../../src/redis/list_reader.ts";
 import { DEAD, DLQ, TARGET } from "../../testkit/engine.ts";
-import { shareRedis } from "../../testkit/redis.ts";
+import { pushOf, shareRedis } from "../../testkit/redis.ts";
 
-const server = shareRedis();
-const POLICY = { name: "alerter", dlq: DLQ, target: TARGET, dead: DEAD, counter: null, cutOnReplay: [], required: [] };
+const server = shareRedis({ push: pushOf(import.meta) });
+const POLICY = {
+  name: "alerter",
+  push: pushOf(import.meta),
+  dlq: DLQ,
+  target: TARGET,
+  dead: DEAD,
+  counter: null,
+  cutOnReplay: [],
+  required: [],
+};
 const SHELF = shelfKey(DLQ);
+/** `LMOVE`, which Redis 6.0 does not have: by the commands that take and push. */
+const MOVE = `local message = redis.call(ARGV[1], KEYS[1])
+if message then redis.call(ARGV[2], KEYS[2], message) end`;
 
 /** A change between two reads. `back`: messages come back to the oldest end, as an undo puts them. */
 const CHANGE = fc.oneof(
@@ -34,14 +46,15 @@ class ChangingList {
   }
 
   async apply({ kind, count }: { kind: string; count: number }): Promise<void> {
-    const { client } = this;
+    const { client } = this, oldest = POLICY.push === "LPUSH" ? "R" : "L";
+    const oldestList = async () => await client.llen(SHELF) > 0 ? SHELF : DLQ;
     for (let i = 0; i < count; i++) {
-      if (kind === "push") await client.lpush(DLQ, `message ${this.#next++}`);
+      if (kind === "push") await server().seedList(DLQ, [`message ${this.#next++}`]);
       // While a job sweeps, the shelf is the older part.
-      if (kind === "pop") this.gone.add(await client.rpop(await client.llen(SHELF) > 0 ? SHELF : DLQ) ?? "");
-      if (kind === "shelve") await client.lmove(DLQ, SHELF, "RIGHT", "LEFT");
-      if (kind === "restore") await client.lmove(SHELF, DLQ, "LEFT", "RIGHT");
-      if (kind === "back") await client.rpush(await client.llen(SHELF) > 0 ? SHELF : DLQ, `back ${this.#next++}`);
+      if (kind === "pop") (await server().popList(await oldestList())).forEach((one) => this.gone.add(String(one)));
+      if (kind === "shelve") await client.eval(MOVE, 2, DLQ, SHELF, `${oldest}POP`, "LPUSH");
+      if (kind === "restore") await client.eval(MOVE, 2, SHELF, DLQ, "LPOP", `${oldest}PUSH`);
+      if (kind === "back") await server().unpopList(await oldestList(), [`back ${this.#next++}`]);
     }
   }
 }
@@ -90,8 +103,9 @@ Deno.test("ListReader.walk: sees every message that stays once, whatever happens
 /** Applies a change before each read by the script. */
 function changeBeforeReads({ client }: ChangingList, change: () => Promise<void>): void {
   const commands = client as unknown as Record<string, (...given: unknown[]) => Promise<unknown>>;
-  const read = commands.readListBuffer!.bind(client);
-  commands.readListBuffer = async (...given) => {
+  const name = POLICY.push === "LPUSH" ? "readListBuffer" : `readList${POLICY.push}Buffer`;
+  const read = commands[name]!.bind(client);
+  commands[name] = async (...given) => {
     await change();
     return await read(...given);
   };

@@ -15,6 +15,7 @@ import { createEngine, DEAD, DLQ, eventTexts, idOf, readLists, STATE, TARGET } f
 import { HOSTILE_NAMES, HOSTILE_TEXT } from "../../testkit/hostile_json.ts";
 import { isLongForm, propertyRuns } from "../../testkit/payloads.ts";
 import { shareRedis } from "../../testkit/redis.ts";
+import { PATIENT_MS } from "../../testkit/wait.ts";
 
 const redis = shareRedis();
 
@@ -163,7 +164,7 @@ Deno.test("source alerter: loses and doubles nothing whatever its record holds",
       await redis().seedList(DLQ, eventTexts(5));
       if (fields.length > 0) await client.hset(STATE, ...fields.flat());
       await client.set(BREAKER_STATE_KEY, breaker);
-      await using engine = createEngine(redis());
+      await using engine = createEngine(redis(), { commandTimeoutMs: PATIENT_MS });
       for (let turn = 0; turn < 4; turn++) await engine.turn({ begin: "now" });
       const { dlq, target, dead } = await readLists(redis());
       assert.deepEqual([...dlq, ...target, ...dead].map(idOf).toSorted(), ids);

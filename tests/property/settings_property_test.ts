@@ -1,6 +1,8 @@
 /** Whatever stands in the environment, in `.env`, in the sources file or behind a dynamic key: no throw, no secret, no forged line. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { leadsThrough, memberPath, memberRef } from "../../src/message/member_path.ts";
+import { pathsOf } from "../../src/message/policy_paths.ts";
 import { DYNAMIC_KEYS, LiveSettings, MUTT_SHARED_FIELDS, MUTT_SHARED_KEYS } from "../../src/mutt/dynamic_keys.ts";
 import type { Field } from "../../src/config/field.ts";
 import {
@@ -15,8 +17,12 @@ import { parseDotEnv } from "../../src/config/layers.ts";
 import { type Loaded, parseSettings, showValue } from "../../src/config/load.ts";
 import { MAX_DB, parseRedisUrl, parseServers } from "../../src/config/redis_url.ts";
 import { Secret } from "../../src/runtime/secret.ts";
-import { SOURCE_MEMBERS } from "../../src/config/source_fields.ts";
-import { MAX_PROBLEMS, MAX_SOURCES, parseSources, SOURCE_NAME_PATTERN } from "../../src/config/sources_file.ts";
+import { toWindow } from "../../src/config/window.ts";
+import { WindowSchedule } from "../../src/config/window_schedule.ts";
+import { SOURCE_MEMBERS, type SourceEntry } from "../../src/config/source_fields.ts";
+import { MAX_PROBLEMS } from "../../src/config/file_problems.ts";
+import { parseNotify } from "../../src/config/notify_file.ts";
+import { MAX_SOURCES, parseSources, SOURCE_NAME_PATTERN } from "../../src/config/sources_file.ts";
 import { HOSTILE_JSON, HOSTILE_NAMES, HOSTILE_TEXT } from "../../testkit/hostile_json.ts";
 import { propertyRuns, textOf } from "../../testkit/payloads.ts";
 import { checkTold } from "../../testkit/told.ts";
@@ -111,7 +117,7 @@ Deno.test("parseSettings: reads or refuses any variables, names each problem's, 
     fc.property(
       VARIABLES,
       VARIABLES,
-      (environment, dotEnv) => checkLoaded(parseSettings({ environment, dotEnv, readFile, parseSources })),
+      (environment, dotEnv) => checkLoaded(parseSettings({ environment, dotEnv, readFile, parseSources, parseNotify })),
     ),
     propertyRuns(2_500),
   );
@@ -190,22 +196,68 @@ Deno.test("parseRedisUrl, parseServers: take no text that names no server, and n
 });
 
 const KEY_TEXT = fc.oneof(fc.constantFrom("a", "b:c", "mutt:dlq:alerter", "mutt:ingest_queue"), HOSTILE_TEXT);
-const LIST = fc.array(fc.oneof(fc.constantFrom("id", "attempts", "_remediation", "__proto__"), HOSTILE_TEXT), {
-  maxLength: 4,
-});
+const PATH_TEXT = fc.oneof(
+  fc.constantFrom(
+    "id",
+    "attempts",
+    "_remediation",
+    "__proto__",
+    "job",
+    "job.payload",
+    "job.payload.id",
+    "a\\.b",
+    "a\\b",
+    ".",
+  ),
+  HOSTILE_TEXT,
+);
+const LIST = fc.array(PATH_TEXT, { maxLength: 4 });
 const ODD = fc.oneof(fc.jsonValue({ maxDepth: 2 }), HOSTILE_TEXT, fc.double(), fc.constant({ secret: SECRET }));
+const SPAN_END = fc.oneof(
+  fc.constantFrom(
+    "0 22 * * FRI",
+    "0 6 * * *",
+    "* * * * *",
+    "61 * * * *",
+    "0 0 31 2 *",
+    "2026-12-24T18:00",
+    "2026-02-30T00:00",
+  ),
+  HOSTILE_TEXT,
+  ODD,
+);
+const WINDOWS = fc.array(
+  fc.oneof(
+    fc.record(
+      {
+        ...{ from: SPAN_END, to: SPAN_END },
+        timeZone: fc.oneof(fc.constantFrom("UTC", "Europe/Berlin"), HOSTILE_TEXT, ODD),
+        replay: fc.oneof(fc.constantFrom("never", "only"), ODD),
+        reason: fc.oneof(fc.constant("maintenance"), HOSTILE_TEXT, ODD),
+        ["__proto__"]: ODD,
+      },
+      { requiredKeys: [] },
+    ),
+    ODD,
+  ),
+  { maxLength: 3 },
+);
 const ENTRY = fc.record(
   {
     dlq: fc.oneof(KEY_TEXT, ODD),
     target: fc.oneof(KEY_TEXT, ODD),
     dead: fc.oneof(KEY_TEXT, ODD),
-    counter: fc.oneof(HOSTILE_TEXT, fc.constant(null), ODD),
+    push: fc.oneof(fc.constantFrom("LPUSH", "RPUSH"), ODD),
+    counter: fc.oneof(PATH_TEXT, fc.constant(null), ODD),
+    unwrap: fc.oneof(PATH_TEXT, fc.constant(null), ODD),
+    show: fc.oneof(LIST, ODD),
     cutOnReplay: fc.oneof(LIST, ODD),
     required: fc.oneof(LIST, ODD),
     maxReplays: fc.oneof(fc.integer({ min: -1, max: 1_001 }), ODD),
     maxPerSecond: fc.oneof(fc.double({ min: 0, max: 2 }), fc.constant("auto"), ODD),
     targetMaxDepth: fc.oneof(fc.nat(), ODD),
     healthUrl: fc.oneof(URL_TEXT, ODD),
+    windows: fc.oneof(WINDOWS, ODD),
     ["__proto__"]: ODD,
     constructor: ODD,
   },
@@ -216,10 +268,21 @@ const SOURCES_TEXT = fc.tuple(
     fc.tuple(fc.oneof(fc.constantFrom("orders", "alerter", "moog", ...HOSTILE_NAMES), HOSTILE_TEXT), ENTRY),
     { maxLength: 4 },
   ),
-  fc.constantFrom("", '"$schema": 1,', '"sources": {},', '"__proto__": {"sources": {}},'),
+  fc.oneof(
+    WINDOWS.map((windows) => `"windows": ${JSON.stringify(windows)},`),
+    fc.constantFrom("", '"$schema": 1,', '"sources": {},', '"__proto__": {"sources": {}},'),
+  ),
 ).map(([entries, before]) =>
   `{${before}"sources": {${entries.map(([name, entry]) => `${JSON.stringify(name)}: ${JSON.stringify(entry)}`)}}}`
 );
+
+/** Whatever was taken can be used, and a replay has what is required. */
+function checkEntryPaths(entry: SourceEntry): void {
+  const { unwrap, cut } = pathsOf(entry), { required = [], cutOnReplay = [], show = [] } = entry;
+  for (const text of [...required, ...show]) memberRef(text);
+  if (unwrap !== null) assert.equal(cut.length, cutOnReplay.length, "nothing beside what is replayed can be cut");
+  assert.ok(!required.some((text) => cutOnReplay.some((one) => leadsThrough(memberPath(text), memberPath(one)))));
+}
 
 Deno.test("parseSources: takes or refuses any text, with few short problems that show no secret", () => {
   const text = fc.oneof(
@@ -237,11 +300,15 @@ Deno.test("parseSources: takes or refuses any text, with few short problems that
           assert.ok(parsed.problems.length <= MAX_PROBLEMS + 1);
           continue;
         }
-        assert.ok(parsed.file.size <= MAX_SOURCES);
-        for (const [name, entry] of parsed.file) {
+        assert.ok(parsed.file.sources.size <= MAX_SOURCES);
+        // Whatever was taken can be asked.
+        const all = [parsed.file.windows, ...[...parsed.file.sources.values()].map(({ windows = [] }) => windows)];
+        for (const windows of all) new WindowSchedule(windows.map(toWindow)).at(0);
+        for (const [name, entry] of parsed.file.sources) {
           assert.match(name, new RegExp(SOURCE_NAME_PATTERN));
           assert.ok(Object.keys(entry).every((member) => (SOURCE_MEMBERS as readonly string[]).includes(member)));
           assert.equal(Object.getPrototypeOf(entry), Object.prototype);
+          checkEntryPaths(entry);
         }
       }
     }),

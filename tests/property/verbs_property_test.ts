@@ -16,13 +16,13 @@ import { shelfKey, trashKey } from "../../src/redis/keys.ts";
 import { createEngine, DEAD, DLQ, type Engine, idOf, TARGET } from "../../testkit/engine.ts";
 import { runJob } from "../../testkit/jobs.ts";
 import { operatorContext } from "../../testkit/operator_context.ts";
-import { startRedis, type TestRedis } from "../../testkit/redis.ts";
+import { assertRounds } from "../../testkit/property_rounds.ts";
+import { pushOf, startRedis, type TestRedis } from "../../testkit/redis.ts";
 import { PATIENT_MS } from "../../testkit/wait.ts";
 
 const SEED = Number(Deno.env.get("FC_SEED") ?? Date.now() % 1_000_000);
 const isFull = Deno.env.get("MUTT_TEST_FULL") === "1";
-/** Rounds, and the time after which no more than the fewest are run. */
-const ROUNDS = isFull ? 1_000 : 60, FEWEST_ROUNDS = 10, LIMIT_MS = isFull ? 300_000 : 15_000;
+const ROUNDS = isFull ? { most: 1_000, limitMs: 300_000 } : { most: 60, limitMs: 15_000 };
 const HOSTS = 3, source = "alerter", reason = "property";
 
 /** Of the messages of one host, or of all (`null`). */
@@ -74,7 +74,7 @@ class Desk implements AsyncDisposable {
 
   constructor(redis: TestRedis) {
     this.#redis = redis;
-    this.#engine = createEngine(redis, { settings: { brakeEnabled: false } });
+    this.#engine = createEngine(redis, { settings: { brakeEnabled: false }, commandTimeoutMs: PATIENT_MS });
   }
 
   async play(steps: readonly Step[]): Promise<void> {
@@ -134,7 +134,7 @@ class Desk implements AsyncDisposable {
       const id = this.#next++;
       return `{"id": "${id}", "hostname": "web-${id % HOSTS}", "timestamp": "2025-01-15T14:30:29Z", "message": "m"}`;
     });
-    await this.#redis.client().lpush(DLQ, ...texts);
+    await this.#redis.seedList(DLQ, texts);
     this.#pushed.push(...texts.map(idOf));
   }
 
@@ -158,13 +158,13 @@ class Desk implements AsyncDisposable {
 }
 
 Deno.test(`verbs: every message is in one list after any sequence of them (seed ${SEED})`, async () => {
-  await using desk = new Desk(await startRedis());
-  const endMs = performance.now() + LIMIT_MS;
-  const property = fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 12 }), async (steps) => {
-    if (performance.now() > endMs && desk.seen.rounds >= FEWEST_ROUNDS) return;
-    await desk.play([{ kind: "push", count: 10 }, ...steps]);
-  });
-  await fc.assert(property, { numRuns: ROUNDS, seed: SEED, endOnFailure: Deno.env.has("FC_NO_SHRINK") });
+  await using desk = new Desk(await startRedis({ push: pushOf(import.meta) }));
+  const isEnough = () => desk.seen.rounds >= 10 && desk.seen.done > 0 && desk.seen.undone > 0;
+  const steps = fc.array(step, { minLength: 3, maxLength: 12 });
+  await assertRounds(
+    steps,
+    { ...ROUNDS, seed: SEED, seen: desk.seen, isEnough },
+    (all) => desk.play([{ kind: "push", count: 10 }, ...all]),
+  );
   console.log(`verbs: seed ${SEED}: ${JSON.stringify(desk.seen)}`);
-  assert.ok(desk.seen.done > 0 && desk.seen.undone > 0, JSON.stringify(desk.seen));
 });

@@ -11,6 +11,7 @@ class RunningDemo implements AsyncDisposable {
   readonly #dir: string;
   readonly #reading: Promise<void>;
   output = "";
+  #isOver = false;
 
   constructor(command: readonly string[], dir: string) {
     this.#dir = dir;
@@ -32,6 +33,7 @@ class RunningDemo implements AsyncDisposable {
 
   async #read(): Promise<void> {
     for await (const text of this.#child.stdout.pipeThrough(new TextDecoderStream())) this.output += text;
+    this.#isOver = true;
   }
 
   /** Resolves with the exit code once every process that holds its output has ended. */
@@ -42,7 +44,11 @@ class RunningDemo implements AsyncDisposable {
   }
 
   async waitForOutput(pattern: RegExp): Promise<void> {
-    await waitUntil(() => pattern.test(this.output), { what: `the demo prints ${pattern}`, timeoutMs: 30_000 });
+    await waitUntil(() => this.#isOver || pattern.test(this.output), {
+      what: `the demo prints ${pattern}`,
+      timeoutMs: 30_000,
+    });
+    match(this.output, pattern);
   }
 
   /** As a terminal does on Ctrl-C: to the whole group. */
@@ -120,6 +126,12 @@ Deno.test({
     // More than the planned ones where a slow machine needed them.
     ok(Number(put) >= 300, demo.output);
     match(demo.output, /downstream closed \(unhealthy\)/);
+    const told = [...demo.output.matchAll(/-- told slack, email, teams, pagerduty, webhook: (.*)/g)].map(([, title]) =>
+      title!
+    );
+    equal(told.length, 2, demo.output);
+    match(told[0]!, /^Gate downstream closed in .*alerter.* since \d\d:\d\d UTC$/);
+    match(told[1]!, /^Over: gate downstream closed in .*alerter.*, for \d+ s$/);
     match(demo.output, /deno(@[\d.]+)? task dev/);
     await demo.expectNothingLeft();
   },
@@ -143,7 +155,7 @@ Deno.test({
   ignore,
   fn: async () => {
     await using demo = await RunningDemo.start("scripts/task.ts", "demo");
-    await demo.waitForOutput(/open, as fast as the pace allows/);
+    await demo.waitForOutput(/ open\b/);
     // Once from the terminal, once through `deno task`.
     demo.interruptGroup();
     demo.interruptGroup();

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { permissionFlags } from "../../scripts/compile.ts";
 import { ROOT } from "../../scripts/child.ts";
 import { howToRun } from "../../testkit/service.ts";
-import { freePort } from "../../testkit/tls.ts";
 import { waitUntil } from "../../testkit/wait.ts";
+import { freePort } from "../../scripts/free_port.ts";
 
 const SETTINGS = { REMEDIATION_BIND_ADDRESS: "127.0.0.1", METRICS_PORT_REMEDIATION: "0", REDIS_HOST: "127.0.0.1" };
 

@@ -4,7 +4,17 @@ import denoJson from "../../deno.json" with { type: "json" };
 
 const ROOT = new URL("../../", import.meta.url);
 /** Licences under which code may go into the binary, with no more to do than to name it. */
-const LICENSES = new Set(["MIT", "ISC", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "0BSD", "CC0-1.0", "Python-2.0"]);
+const LICENSES = new Set([
+  "MIT",
+  "MIT-0",
+  "ISC",
+  "Apache-2.0",
+  "BSD-2-Clause",
+  "BSD-3-Clause",
+  "0BSD",
+  "CC0-1.0",
+  "Python-2.0",
+]);
 
 /** Only tests use these, and nothing of them is in the binary. */
 const FOR_TESTS: Readonly<Record<string, string>> = { "axe-core": "MPL-2.0" };

@@ -1,5 +1,6 @@
 /** Every page, in the order of its path's precedence. */
 import type { Page } from "../page.ts";
+import { incidentsPage } from "./incidents.tsx";
 import { job } from "./job.tsx";
 import { jobs } from "./jobs.tsx";
 import { messages } from "./messages.tsx";
@@ -13,6 +14,6 @@ import { verifyPage } from "./verify.tsx";
 
 /** All pages. To add one, write its file and list it here. */
 export const PAGES: readonly Page[] = [
-  ...[overview, source, messages, jobs, job] as const,
+  ...[overview, source, incidentsPage, messages, jobs, job] as const,
   ...[journalPage, verifyPage, objectives, settingsPage, replicasPage] as const,
 ];

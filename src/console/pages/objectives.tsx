@@ -13,9 +13,12 @@ export const objectives: Page = {
   isLive: true,
   title: () => "Objectives",
   async render({ reader, live }) {
-    return live("objectives", <Objectives report={await reader.read(slo, {})} /> as Html);
+    return live("objectives", <Sources report={await reader.read(slo, {})} /> as Html);
   },
 };
+
+/** Sources without a missed objective that are shown in full; more are rows that unfold. */
+const MOST_UNFOLDED = 4;
 
 const STATES: Readonly<Record<SloComponent["state"], readonly [Mood, string]>> = {
   ok: ["good", "kept"],
@@ -24,30 +27,65 @@ const STATES: Readonly<Record<SloComponent["state"], readonly [Mood, string]>> =
   insufficient_data: ["mute", "too few events"],
 };
 
-function Objectives({ report: { components, window_hours, pod, since } }: { report: SloReport }): Html {
-  const all = Object.values(components), sources = [...new Set(all.map(({ source }) => source))];
+function Sources({ report: { components, window_hours, pod, since } }: { report: SloReport }): Html {
+  const all = Object.values(components), stale = all.flatMap(({ stale_since }) => stale_since ?? []).toSorted()[0];
+  const sources = [...new Set(all.map(({ source }) => source))];
+  const of = (source: string) => all.filter((one) => one.source === source);
+  const kept = sources.filter((source) =>
+    of(source).every(({ state }) => state === "ok" || state === "insufficient_data")
+  );
+  const folded = kept.length > MOST_UNFOLDED ? kept : [];
   return (
     <div class="stack">
       <p class="k">
-        {pod} has counted since <Time at={since} /> over the last {count(window_hours)}{" "}
-        h. Each instance counts what it has seen itself; Prometheus adds them up.
+        The last {count(window_hours)} h, counted since{" "}
+        <Time at={since} />. All instances share these counts, and a restart keeps them.
       </p>
+      {stale && (
+        <p class="k">
+          {pod} could not read Redis since <Time at={stale} />: other instances may know more.
+        </p>
+      )}
       {sources.length === 0 && (
         <Card title="No objectives">
           <Empty>Objectives belong to sources, and no source is enabled.</Empty>
         </Card>
       )}
-      {sources.map((source) => (
+      {sources.filter((source) => !folded.includes(source)).map((source) => (
         <Card title={source} aside={<a href={`/sources/${encodeURIComponent(source)}`}>its gates</a>}>
-          <ol class="objectives">
-            {all.filter((one) =>
-              one.source === source
-            ).map((one) => <Objective of={one} />)}
-          </ol>
+          <Objectives of={of(source)} />
         </Card>
       ))}
+      {folded.length > 0 && (
+        <Card title={`No objective of ${count(folded.length)} sources is missed or at risk`}>
+          <ul class="folded">
+            {folded.map((source) => <Folded source={source} of={of(source)} />)}
+          </ul>
+        </Card>
+      )}
     </div>
   ) as Html;
+}
+
+/** A source in a row that unfolds. */
+function Folded({ source, of }: { source: string; of: readonly SloComponent[] }): Html {
+  const kept = of.filter(({ state }) => state === "ok").length, unknown = of.length - kept;
+  const words = [...(kept > 0 ? [`${kept} kept`] : []), ...(unknown > 0 ? [`${unknown} with too few events`] : [])];
+  return (
+    <li id={`o-${source}`}>
+      <details>
+        <summary data-row>
+          <b>{source}</b>
+          <span class="k">{words.join(", ")}</span>
+        </summary>
+        <Objectives of={of} />
+      </details>
+    </li>
+  ) as Html;
+}
+
+function Objectives({ of }: { of: readonly SloComponent[] }): Html {
+  return <ol class="objectives">{of.map((one) => <Objective of={one} />)}</ol> as Html;
 }
 
 function Objective({ of }: { of: SloComponent }): Html {
@@ -105,10 +143,7 @@ function limit({ threshold_seconds = 0 }: SloComponent): string {
 
 /** What the counts say. */
 function judge(of: SloComponent): string {
-  const { events, bad_events, events_needed, state, burn_rate, observed_hours, window_hours, role, slo } = of;
-  if (role === "standby" && (slo === "time_to_drain" || slo === "redrive_success")) {
-    return "This instance is a standby and moves nothing: the leader counts this.";
-  }
+  const { events, bad_events, events_needed, state, burn_rate, observed_hours, window_hours, slo } = of;
   const what = slo === "redrive_success" ? "replays" : "samples",
     missed = `${bad_events === 0 ? "None" : count(bad_events)} of ${count(events)} ${what}`;
   if (state === "insufficient_data") {

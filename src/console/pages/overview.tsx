@@ -1,6 +1,7 @@
 /** What is stuck, why, since when, and when it will be drained: every source in one look. */
 import { explain } from "../../operations/explain.ts";
 import { history } from "../../operations/history.ts";
+import { incidents } from "../../operations/incidents.ts";
 import { jobs } from "../../operations/jobs.ts";
 import { journal } from "../../operations/journal.ts";
 import { settings } from "../../operations/settings.ts";
@@ -8,14 +9,15 @@ import { slo } from "../../operations/slo.ts";
 import { status } from "../../operations/status.ts";
 import { DepthCard } from "../depth_card.tsx";
 import { FailuresCard } from "../failures_card.tsx";
-import { SourceSheets } from "../forms.tsx";
+import { EverySource, SourceSheets } from "../forms.tsx";
 import { toSourceHistory } from "../history.ts";
 import { EntryList, JobList } from "../lists.tsx";
 import type { Html, Page, PageVisit } from "../page.ts";
-import { Card, Empty, Trouble } from "../parts.tsx";
+import { Card, Trouble } from "../parts.tsx";
 import { isError, type JournalEntry, settle } from "../readings.ts";
+import { OpenIncidents } from "./incidents.tsx";
 import { Figures, type ShownSource } from "../figures.tsx";
-import { Track } from "../track.tsx";
+import { Tracks } from "../tracks.tsx";
 
 /** Jobs and entries shown here. */
 const MOST_JOBS = 4, MOST_ENTRIES = 6;
@@ -29,8 +31,9 @@ export const overview: Page = {
   title: () => "Overview",
   async render(visit) {
     const { reader, role, live } = visit;
-    const [objectives, running, entries, sources] = await Promise.all([
+    const [objectives, wrong, running, entries, sources] = await Promise.all([
       reader.read(slo, {}),
+      settle(reader.read(incidents, { open: true })),
       settle(reader.read(jobs, {})),
       settle(readNews(visit)),
       readSources(visit),
@@ -50,9 +53,11 @@ export const overview: Page = {
     );
     return (
       <>
+        {live("incidents", isError(wrong) ? null : OpenIncidents({ report: wrong, nowMs: visit.nowMs }))}
         {live("figures", <Figures sources={sources} objectives={objectives} nowMs={visit.nowMs} /> as Html)}
         <section aria-label="Sources">
-          {live("tracks", <Tracks sources={sources} visit={visit} /> as Html)}
+          {sources.length > 1 && <EverySource role={role} next="/" />}
+          {live("tracks", <Tracks sources={sources} role={visit.role} nowMs={visit.nowMs} /> as Html)}
         </section>
         <div class="cols">
           {live("depth", <DepthCard title="Depth, last hour" sources={shown} /> as Html)}
@@ -95,24 +100,4 @@ async function readSources({ reader }: PageVisit): Promise<ShownSource[]> {
     const drawn = toSourceHistory(recorded, definition);
     return [{ explained: one, status: here, recorded, drawn, deadToday: today.totals.buried }];
   });
-}
-
-function Tracks({ sources, visit: { role, nowMs } }: { sources: readonly ShownSource[]; visit: PageVisit }): Html {
-  if (sources.length === 0) {
-    return (
-      <Card title="No source is enabled">
-        <Empty>
-          A source is a dead-letter queue with its target. Enable one with <code>REMEDIATION_SOURCES</code>{" "}
-          or describe your own in a file that <code>REMEDIATION_SOURCES_PATH</code> names.
-        </Empty>
-      </Card>
-    ) as Html;
-  }
-  return (
-    <div class="tracks">
-      {sources.map(({ explained, status, drawn }) => (
-        <Track explained={explained} status={status} history={drawn} role={role} nowMs={nowMs} folds next="/" />
-      ))}
-    </div>
-  ) as Html;
 }

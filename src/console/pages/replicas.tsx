@@ -76,7 +76,7 @@ function Replica({ of, nowMs }: { of: ShownReplica; nowMs: number }): Html {
         <b>{pod ?? name}</b> {isThis && <Chip mood="good">this one</Chip>}
         <p class="k mono">{name}</p>
       </td>
-      <td data-label="leads">
+      <td data-label={leads.length > 0 ? "leads" : undefined}>
         {leads.length === 0 && <span class="k">stands by</span>}
         {leads.map((source) => (
           <>

@@ -175,17 +175,28 @@ function Shared({ shared }: Pick<SettingsReport, "shared">): Html {
   ) as Html;
 }
 
+function describeRecord(
+  { record, recordId, recordFor }: Pick<SourceInForce, "record" | "recordId" | "recordFor">,
+): string {
+  if (record === "inside") return "in the messages";
+  return `beside the messages, by ${recordId === null ? "their digest" : recordId}, for ${recordFor} h`;
+}
+
 function Source({ source }: { source: SourceInForce }): Html {
-  const { name, origin, dlq, target, dead, gates, show, groupBy, secret, cutOnReplay, required } = source;
+  const { name, origin, push, dlq, target, dead, gates, show, groupBy, secret, cutOnReplay, required, ...more } =
+    source;
+  const { unwrap } = more;
   const lines: readonly (readonly [string, string])[] = [
     ...[["Dead-letter queue", dlq], ["Target", target], ["Dead list", dead]] as const,
-    ["Gates", gates.join(", ")],
+    ...[["Pushed by", push], ["Gates", gates.join(", ")]] as const,
+    ...unwrap === null ? [] : [["Replayed instead of the message", unwrap] as const],
     ...[["Shown", show], ["Grouped by", groupBy], ["Hidden beside the usual", secret]].map(([what, names]) =>
       [String(what), (names as readonly string[]).join(", ")] as const
     ),
     ...[["Cut on replay", cutOnReplay], ["Must have", required]].map(([what, names]) =>
       [String(what), (names as readonly string[]).join(", ")] as const
     ),
+    ["Failures are counted", describeRecord(more)],
   ];
   return (
     <Card

@@ -1,4 +1,6 @@
 /** One source in depth: its gates now and over time, its depth, its brake, and the settings that decide. */
+import { DRILL_GATES } from "../../operations/drill.ts";
+import { drills } from "../../operations/drills.ts";
 import { explain } from "../../operations/explain.ts";
 import { history } from "../../operations/history.ts";
 import { jobs } from "../../operations/jobs.ts";
@@ -6,14 +8,15 @@ import { journal } from "../../operations/journal.ts";
 import { settings } from "../../operations/settings.ts";
 import { status } from "../../operations/status.ts";
 import { DepthCard } from "../depth_card.tsx";
+import { DrillCard, DrillSheet } from "../drill_card.tsx";
 import { FailuresCard } from "../failures_card.tsx";
 import { Act, mayDo, Sheet, SourceSheets } from "../forms.tsx";
 import { GateChanges, GateTimeline } from "../gate_timeline.tsx";
 import { toSourceHistory } from "../history.ts";
 import { EntryList, JobList } from "../lists.tsx";
 import type { Html, Page, PageVisit } from "../page.ts";
-import { Card, Trouble } from "../parts.tsx";
-import { isError, settle } from "../readings.ts";
+import { Card, gatesOf, Trouble } from "../parts.tsx";
+import { type Explained, isError, settle } from "../readings.ts";
 import { SourceFacts, SourceSettings } from "../source_facts.tsx";
 import { Track } from "../track.tsx";
 
@@ -37,16 +40,18 @@ export const source: Page = {
   async render(visit) {
     const { reader, role, live, nowMs, url, params } = visit, name = params.source!, next = url.pathname;
     const range = rangeOf(url), { minutes, points, words } = RANGES[range];
-    const [{ sources: [explained] }, state, defined, { sources: [recorded] }, recent, running, entries] = await Promise
-      .all([
-        reader.read(explain, { source: name }),
-        reader.read(status, {}),
-        reader.read(settings, {}),
-        reader.read(history, { source: name, minutes, points }),
-        reader.read(history, { source: name }),
-        settle(reader.read(jobs, { source: name })),
-        settle(reader.read(journal, { source: name, limit: MOST_ENTRIES })),
-      ]);
+    const [{ sources: [explained] }, state, defined, { sources: [recorded] }, recent, running, entries, drilled] =
+      await Promise
+        .all([
+          reader.read(explain, { source: name }),
+          reader.read(status, {}),
+          reader.read(settings, {}),
+          reader.read(history, { source: name, minutes, points }),
+          reader.read(history, { source: name }),
+          settle(reader.read(jobs, { source: name })),
+          settle(reader.read(journal, { source: name, limit: MOST_ENTRIES })),
+          settle(reader.read(drills, { source: name })),
+        ]);
     const here = state.sources.find((one) => one.name === name)!;
     const definition = defined.sources.find((one) => one.name === name)!;
     const drawn = toSourceHistory(recent.sources[0]!, definition);
@@ -107,12 +112,29 @@ export const source: Page = {
             ) as Html,
           )}
         </div>
+        {live(
+          "drills",
+          (isError(drilled)
+            ? (
+              <Card title="Drills">
+                <Trouble error={drilled} />
+              </Card>
+            )
+            : <DrillCard source={name} drills={drilled.drills} role={role} next={next} />) as Html,
+        )}
         <SourceSheets source={name} role={role} next={next} />
         <ReplaySheet source={name} visit={visit} />
+        <DrillSheet source={name} gates={drillableGates(explained!)} visit={visit} />
       </>
     ) as Html;
   },
 };
+
+/** The gates that a drill may hold, in the order of the operation's default. */
+function drillableGates(explained: Explained): readonly string[] {
+  const names = gatesOf(explained).map(({ name }) => name);
+  return DRILL_GATES.filter((gate) => names.includes(gate));
+}
 
 function rangeOf(url: URL): Range {
   const asked = url.searchParams.get("range");

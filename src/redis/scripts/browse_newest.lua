@@ -9,11 +9,14 @@ local dlq = KEYS[1]
 local skip, mostMessages, mostBytes, mostMessageBytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local excerptBytes, text = tonumber(ARGV[5]), ARGV[6]
 local SMALL_BYTES, AT_ONCE, MOST_FINDS = 4096, 16, 1000
+-- Looks for the text without its first character, a quotation mark: JSON is full of them, and the search would stop at each.
+local first, rest = text:sub(1, 1), text:sub(2)
 local function excerpt(message)
   if text == '' or #message <= excerptBytes then return message end
-  local last, at, finds = nil, message:find(text, 1, true), 0
+  local last, at, finds = nil, message:find(rest, 2, true), 0
   while at and finds < MOST_FINDS do
-    last, at, finds = at, message:find(text, at + 1, true), finds + 1
+    if message:sub(at - 1, at - 1) == first then last = at - 1 end
+    at, finds = message:find(rest, at + 1, true), finds + 1
   end
   return last and message:sub(last, last + excerptBytes - 1) or ''
 end
@@ -35,6 +38,7 @@ while count < mostMessages and not isFull do
     bytes = bytes + length
   end
   atOnce = longest > SMALL_BYTES and 1 or math.min(AT_ONCE, mostMessages - count)
+  if count > 0 and bytes >= mostBytes then isFull = true end
 end
 local depth = 0
 for _, list in ipairs(KEYS) do depth = depth + redis.call('LLEN', list) end

@@ -1,7 +1,7 @@
 -- Moves messages of a DLQ to the target or the dead list, if they have not changed since they were read: the oldest ones in a
 -- row, or picked ones by their places near either end.
 -- All or nothing: all checks come first, because Redis does not undo the writes of a failed script.
--- KEYS, ARGV  as in commit_checks.lua; then, counted from the last field of the state:
+-- KEYS, ARGV  as in commit_checks.lua; then:
 -- ARGV  1 lengths of the messages "l1,l2,…", newest first  2 sha1 of the messages joined, newest first
 --       3 sampleBytes (0: the digest covers all bytes; else count is 1 and it covers this many first and last bytes)
 --       4 messages that are moved unchanged, "slot:place,…" by slot: slots count from 1 the messages for the target, then the
@@ -9,12 +9,11 @@
 --       5 places of picked messages, counted from 1, from the oldest, "p1,p2,…", newest first; each must be near an end
 --       (empty: 1..count)
 --       6.. the payloads of all other messages by slot
--- Returns 'ok' | 'duplicate' | 'not_leader' | 'stale' | 'expired' | 'bound' | 'wrong_type' | 'conflict' | 'room' | 'invalid'.
--- Only 'ok' changes anything. Bound: the messages of one chunk, and those between a picked message and its end of the list.
+-- Returns as recordCommit | 'duplicate' | 'not_leader' | 'stale' | 'expired' | 'bound' | 'wrong_type' | 'conflict' | 'room' | 'invalid'.
+-- Only the first changes anything. Bound: the messages of one chunk, and those between a picked message and its end of the list.
 -- include whole.lua
 -- include append_entry.lua
 -- include commit_checks.lua
-local before = 12 + 2 * (extras or 0)
 local lengths, digest, sampleBytes = ARGV[before + 1], ARGV[before + 2], tonumber(ARGV[before + 3])
 local unchanged, picked = ARGV[before + 4], ARGV[before + 5]
 before = before + 5
@@ -71,6 +70,7 @@ if kept > 0 then
 end
 
 tryWrites(dlq)
+if records then tryRecords(records, order) end
 if replays > 0 then redis.call('LPUSH', target, unpack(pushed, before + 1, before + replays)) end
 -- Removes the pushed messages again if a later write is forbidden.
 local function refuse(reply, deaths)
@@ -91,5 +91,4 @@ if #places > 0 then
 else
   redis.call('LTRIM', dlq, 0, -(count + 1))
 end
-recordCommit(#places)
-return 'ok'
+return recordCommit(#places)

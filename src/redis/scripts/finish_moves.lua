@@ -1,7 +1,7 @@
 -- Finishes the move of the oldest messages of a DLQ. The transaction around this script watches the DLQ since they were read.
 -- Before this script it has pushed all of them with LPUSH, which costs Redis a fifth of a push by a script.
 -- KEYS, ARGV  as in commit_checks.lua
--- Returns 'ok', or as commit_moves.lua why not; then the pushed messages are taken back. Bound: O(1) beside these.
+-- Returns as recordCommit, or as commit_moves.lua why not; then the pushed messages are taken back. Bound: O(1) beside these.
 -- include whole.lua
 -- include append_entry.lua
 -- include commit_checks.lua
@@ -23,14 +23,14 @@ local function finish()
   local refusal = findRefusal()
   if refusal then return refusal end
   if failure then return failure end
-  if #ARGV ~= 12 + 2 * extras then return 'invalid' end
+  if #ARGV ~= before then return 'invalid' end
   if redis.call('LLEN', dlq) < count then return 'conflict' end
   if room >= 0 and replays > 0 and redis.call('LLEN', target) > room then return 'room' end
   tryWrites(dlq)
+  if records then tryRecords(records, order) end
   hasMoved = true
   redis.call('LTRIM', dlq, 0, -(count + 1))
-  recordCommit(0)
-  return 'ok'
+  return recordCommit(0)
 end
 
 findPush(target, replays or 0)

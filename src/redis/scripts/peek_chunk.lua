@@ -10,8 +10,9 @@
 -- Bound: one message that is not large, or one of the LRANGE's, and the samples.
 local dlq, state = KEYS[1], KEYS[2]
 local messages, sampleBytes, step, samples = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local SMALL_BYTES = 4096
+local SMALL_BYTES, STANDING_BYTES = 4096, 65536
 -- include whole.lua
+-- include sample_digest.lua
 -- include state_fields.lua
 -- include look_ahead.lua
 
@@ -21,13 +22,14 @@ local depth = redis.call('LLEN', dlq)
 local newestBytes, newestAt = tonumber(whole(record.newestBytes)), 0
 local place = tonumber(whole(record.depthAtStart)) - tonumber(whole(record.replayed)) - tonumber(whole(record.dead))
 if place > 0 and place <= depth then
-  if newestBytes > SMALL_BYTES and place > messages then
+  -- The field `standing` depends on it.
+  local mostBytes = (record.standing or '') == '' and SMALL_BYTES or STANDING_BYTES
+  if newestBytes > mostBytes and place > messages then
     newestAt = -1
   else
     -- Count from the nearer end: an old Redis walks the list from the end that the sign selects.
     local newest = redis.call('LINDEX', dlq, depth - place < place and depth - place or -place)
-    local sample = #newest == newestBytes and newest:sub(1, sampleBytes) .. newest:sub(-sampleBytes)
-    if sample and redis.sha1hex(sample) == record.newestDigest then newestAt = place end
+    if #newest == newestBytes and digest(newest) == record.newestDigest then newestAt = place end
   end
 end
 return {

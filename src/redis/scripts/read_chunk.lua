@@ -10,21 +10,22 @@
 --   the messages, oldest first
 --   1 if the next message is byte-equal to the last one, else 0; only checked if it can matter
 --   the place, counted from the oldest, of the message that was newest when the cycle began; only searched if a message of its
---   length (if large, with its digest) was read; 0 if it is not at its expected place, because another client took messages
+--   length (if large, with its digest) was read, or the field `standing` depends on it and it is not large; 0 if it is not at its expected place, because another client took messages
 --   the length of the longest sample behind these messages
--- Bound: the requested bytes, three more messages, and the samples.
+-- Bound: the requested bytes, three more messages, and the samples (look_ahead.lua).
 local dlq, state = KEYS[1], KEYS[2]
 local mostMessages, mostBytes, mostMessageBytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local sampleBytes, skip, step, samples = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local SMALL_BYTES = 4096
+local SMALL_BYTES, STANDING_BYTES = 4096, 65536
 -- include whole.lua
+-- include sample_digest.lua
 -- include state_fields.lua
 -- include look_ahead.lua
-local function digest(message) return redis.sha1hex(message:sub(1, sampleBytes) .. message:sub(-sampleBytes)) end
 
 local time = redis.call('TIME')
 local flat, record = readFields(state, 8)
-local newestBytes, isMet = tonumber(whole(record.newestBytes)), false
+local newestBytes = tonumber(whole(record.newestBytes))
+local isMet = (record.standing or '') ~= '' and newestBytes <= STANDING_BYTES
 local messages, oversize, count, bytes, last = {}, {}, 0, 0, nil
 while count < mostMessages do
   local message = redis.call('LINDEX', dlq, -(skip + count + 1))
@@ -55,7 +56,7 @@ if isMet then
   if newest and #newest == newestBytes and digest(newest) == record.newestDigest then newestAt = place end
 end
 local goesOnEqual, taken = 0, skip + math.max(1, count)
-if isMet and newestAt == 0 and #last == newestBytes then
+if isMet and newestAt == 0 and last and #last == newestBytes then
   goesOnEqual = redis.call('LINDEX', dlq, -(taken + 1)) == last and 1 or 0
 end
 return {

@@ -13,6 +13,7 @@ local phase, most, mostBytes, nextPhase = ARGV[6], tonumber(ARGV[7]), tonumber(A
 local change, keepMs = tonumber(ARGV[10]), tonumber(ARGV[11])
 -- include whole.lua
 -- include move_checks.lua
+-- include move_message.lua
 
 if not most or most < 1 or most > 500 or not mostBytes then return 'invalid' end
 local refusal = findMoveRefusal({ { from, 'list' }, { list, 'list' } }, 'job', 'jobPhase', 'jobReturned', 'scannedDepth')
@@ -22,20 +23,8 @@ if record[3] ~= job or record[4] ~= phase then return 'stale' end
 tryWrites(list)
 if keepMs > 0 then redis.call('PEXPIRE', from, keepMs) end
 local moved, bytes = 0, 0
--- Redis 6.0 has no LMOVE. There the push comes before the pop, which is certainly allowed: it was tried.
-local function move()
-  local reply = redis.pcall('LMOVE', from, list, 'LEFT', 'RIGHT')
-  if type(reply) ~= 'table' then return reply end
-  if not reply.err:find('nknown') then return redis.call('LMOVE', from, list, 'LEFT', 'RIGHT') end
-  local message = redis.call('LINDEX', from, 0)
-  if not message then return message end
-  redis.call('LTRIM', from, 0, -1)
-  redis.call('RPUSH', list, message)
-  redis.call('LTRIM', from, 1, -1)
-  return message
-end
 while moved < most and bytes < mostBytes do
-  local message = move()
+  local message = moveMessage(from, list, 'LEFT', 'RIGHT')
   if not message then break end
   moved = moved + 1
   bytes = bytes + #message

@@ -3,7 +3,7 @@
 -- KEYS  1 state (hash)  2 job (hash)  3 list that the job sweeps  4 claim (string: which job works on that list; sources may share a
 --       dead list, and two sweeps at once would mix its order)  5 own (list: what an import has staged)
 -- ARGV  1 id  2 name of the operator who confirmed it  3 milliseconds until the claim expires
--- Returns 'ok' | 'busy' (another job runs on this source or this list) | 'missing' (the plan, or what it has staged, has
+-- Returns 'ok' | 'drill' (a drill runs on this source) | 'busy' (another job runs on this source or this list) | 'missing' (the plan, or what it has staged, has
 -- expired) | 'started' (it is no longer planned) | 'wrong_type'. Only 'ok' changes anything. Bound: up to SEARCH newest messages, which stops after SEARCH_BYTES.
 local state, job, list, claim, own = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id, by, claimMs = ARGV[1], ARGV[2], ARGV[3]
@@ -18,9 +18,10 @@ end
 local plan = redis.call('HMGET', job, 'status', 'verb', 'list', 'planned', 'depth', 'newestBytes', 'newestDigest',
   'overridden')
 if not plan[1] then return 'missing' end
-local record = redis.call('HMGET', state, 'seq', 'job')
+local record = redis.call('HMGET', state, 'seq', 'job', 'drill')
 if plan[1] ~= 'planned' then return 'started' end
 if plan[2] == 'import' and redis.call('LLEN', own) ~= tonumber(whole(plan[4])) then return 'missing' end
+if (record[3] or '') ~= '' then return 'drill' end
 if (record[2] or '') ~= '' or isClaimedByOther() then return 'busy' end
 
 -- The place of the message that was newest at the plan, from 0 at the newest one now; nil if it is not found. It cannot be nearer than
@@ -51,7 +52,7 @@ redis.call('HSET', state, 'seq', tonumber(whole(record[1])) + 1, 'remaining', 0,
   'job', id, 'jobVerb', plan[2], 'jobBy', by, 'jobPlanned', plan[4], 'jobList', plan[3], 'jobOverrides', plan[8] or '',
   'jobPhase', left > 0 and 'sweep' or 'restore',
   'jobPaused', 0, 'jobCancelled', 0, 'jobLeft', left, 'jobSwept', 0, 'jobPicked', 0, 'jobReplayed', 0, 'jobDead', 0,
-  'jobReturned', 0)
+  'jobReturned', 0, 'standing', '')
 redis.call('HSET', job, 'status', 'running', 'startedBy', by, 'startedAtMs', nowMs)
 redis.call('PERSIST', job)
 return 'ok'

@@ -1,9 +1,11 @@
 -- Tries the commands of the other scripts, to find a refusal before a message depends on it. Leaves nothing behind.
 -- KEYS  1 dlq (list)  2 target (list)  3 dead (list)  4 state (hash)  5 scratch (never visible to other clients)
+--       6 records (hash); only of a source that records its stamps beside the messages
+-- ARGV  1 the command that pushes messages to the first three
 -- Returns {'ok', error of XADD}, or fails like the other scripts. The journal is optional: without XADD messages move all the
 -- same. XADD never accepts the id 0-0, so the error tells whether the user may call it. Redis checks the ACL for all keys before it runs this script, and for each
 -- command at its call. Out-of-memory, read-only and similar failures occur at the first write. Bound: about twenty small calls.
-local scratch = KEYS[5]
+local scratch, push = KEYS[5], ARGV[1]
 
 redis.call('TYPE', scratch)
 redis.call('TIME')
@@ -22,8 +24,15 @@ local journal = redis.pcall('XADD', scratch, '0-0', 'field', '')
 redis.call('LTRIM', scratch, 1, 0)
 redis.call('LREM', scratch, 1, '')
 redis.call('PEXPIRE', scratch, 0)
+-- The service's own lists are always pushed to the left.
 redis.call('LPUSH', scratch, '')
 redis.call('LTRIM', scratch, 1, 0)
+redis.call(push, scratch, '')
+redis.call('LTRIM', scratch, 1, 0)
 redis.call('HSET', scratch, 'field', '')
+if KEYS[6] then
+  redis.call('HDEL', scratch, '')
+  redis.call('HLEN', scratch)
+end
 redis.call('PEXPIRE', scratch, 0)
 return { 'ok', type(journal) == 'table' and journal.err or '' }

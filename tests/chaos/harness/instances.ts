@@ -1,6 +1,9 @@
 /** The service as processes that drain a world, and what they say that they have moved. */
+import type { Push } from "../../../src/message/source_policy.ts";
+import { DEAD, DLQ, TARGET } from "../../../testkit/engine.ts";
 import { type Service, startService } from "../../../testkit/service.ts";
 import type { LeaseMode } from "./scenario.ts";
+import { SOURCE_NAMES } from "./world.ts";
 
 /** Most messages of one commit: few, so that a backlog takes many. */
 export const CHUNK_MESSAGES = 3;
@@ -19,14 +22,30 @@ const ENVIRONMENT = {
   MOOG_HEALTH_CHECK_ENABLED: "false",
 };
 
-/** Starts one on a Redis: the binary that `MUTT_REMEDIATION_BINARY` names, else the source. */
+/** The source of one's own that has the rules of `alerter`, and its lists, pushed to the right. */
+const TURNED = {
+  ...{ push: "RPUSH", dlq: DLQ, target: TARGET, dead: DEAD, targetMaxDepth: 0, counter: "_moog_retry_count" },
+  ...{ cutOnReplay: ["_retry_count", "shedding_reason"], required: ["hostname", "timestamp", "message"] },
+};
+
+/**
+ * Starts one on a Redis: the binary that `MUTT_REMEDIATION_BINARY` names, else the source. It has the one source of the world that
+ * `SOURCE_NAMES` names for how the lists are pushed.
+ */
 export function startInstance(
-  { url }: { url: string },
+  { url, dir, push }: { readonly url: string; readonly dir: string; readonly push: Push },
   lease: LeaseMode,
   env: Readonly<Record<string, string>> = {},
 ): Service {
   const election = { REMEDIATION_LEADER_ELECTION: String(lease !== "off") };
-  return startService({ env: { ...ENVIRONMENT, ...election, REDIS_URL: url, ...env } });
+  return startService({ env: { ...ENVIRONMENT, ...election, ...sourceOf({ dir, push }), REDIS_URL: url, ...env } });
+}
+
+function sourceOf({ dir, push }: { readonly dir: string; readonly push: Push }): Record<string, string> {
+  if (push === "LPUSH") return {};
+  const path = `${dir}/sources.json`;
+  Deno.writeTextFileSync(path, JSON.stringify({ sources: { [SOURCE_NAMES.RPUSH]: TURNED } }));
+  return { REMEDIATION_SOURCES: "none", REMEDIATION_SOURCES_PATH: path };
 }
 
 /** Commits that an instance has logged. A line is written as the metrics are counted. */

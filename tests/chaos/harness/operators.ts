@@ -1,17 +1,15 @@
 /** Operators who ask one of several instances over HTTP, at moments when it may die, and what they have put in. */
-import { createSources } from "../../../src/mutt/built_in_sources.ts";
-import { DEFAULT_SETTINGS } from "../../../src/config/fields.ts";
 import { JobStore } from "../../../src/jobs/job_store.ts";
 import { formatEnd, formatHeader, formatRaw } from "../../../src/message/export_format.ts";
 import { messageId } from "../../../src/message/message_id.ts";
 import { createId } from "../../../src/runtime/random.ts";
 import { createAsk, TEST_KEYS } from "../../../testkit/api.ts";
-import { DEAD, DLQ, eventText } from "../../../testkit/engine.ts";
+import { DEAD, DLQ, eventText, policyOf } from "../../../testkit/engine.ts";
 import { bytesOf } from "../../../testkit/payloads.ts";
 import type { Service } from "../../../testkit/service.ts";
 import { keysSetting } from "../../../testkit/served.ts";
 import { waitUntil } from "../../../testkit/wait.ts";
-import type { World } from "./world.ts";
+import { SOURCE_NAMES, type World } from "./world.ts";
 
 /** Settings of an instance that operators ask. */
 export const API_ENVIRONMENT = { REMEDIATION_API_PORT: "0", REMEDIATION_API_KEYS: keysSetting().reveal() };
@@ -21,15 +19,18 @@ export const DEEDS = ["redrive", "bury", "revive", "purge", "edit", "import", "u
 /** One of {@link DEEDS}. */
 export type Deed = (typeof DEEDS)[number];
 
+const ROOT_PATH = "/api/v1", JOB_TIMEOUT_MS = 60_000;
+
 /** What operators do to a whole source meanwhile. */
-const DISTURBANCES: readonly (readonly [action: string, body: Record<string, unknown>])[] = [
-  ["pause", { reason: "chaos", forSeconds: 1 }],
-  ["resume", {}],
-  ["release", { reason: "chaos" }],
-  ["replay", {}],
+const DISTURBANCES: readonly (readonly [path: string, body: Record<string, unknown>])[] = [
+  ["/pause", { reason: "chaos", forSeconds: 1 }],
+  ["/resume", {}],
+  [`${ROOT_PATH}/freeze`, { reason: "chaos", forSeconds: 1 }],
+  [`${ROOT_PATH}/unfreeze`, {}],
+  ["/release", { reason: "chaos" }],
+  ["/replay", {}],
 ];
 
-const PATH = "/api/v1/sources/alerter", JOB_TIMEOUT_MS = 60_000;
 /** Most messages of a verb and of an import: an import's undo finds them by their ids. */
 const MOST_PICKED = 200, MOST_IMPORTED = 300;
 /** An undo of these brings back what a job took. */
@@ -52,13 +53,15 @@ export class Operators {
   readonly #files: (readonly Uint8Array[])[] = [];
   readonly #imports = new Map<string, readonly Uint8Array[]>();
   readonly #undone = new Set<string>();
+  readonly #path: string;
   #edits = 0;
 
   /** `instances`: those that can be asked now; one of them may die at any time. */
   constructor(world: World, instances: () => readonly Service[]) {
     this.#world = world;
     this.#instances = instances;
-    this.jobs = new JobStore(world.admin, createSources(DEFAULT_SETTINGS)[0]!.policy, { createId });
+    this.jobs = new JobStore(world.admin, policyOf(world.redis), { createId });
+    this.#path = `${ROOT_PATH}/sources/${SOURCE_NAMES[world.redis.push]}`;
   }
 
   /** Does something, however far it gets. */
@@ -75,10 +78,10 @@ export class Operators {
     }
   }
 
-  /** Pauses, resumes, releases or hurries the source. */
+  /** Pauses, resumes, freezes, unfreezes, releases or hurries the source. */
   async disturb(): Promise<void> {
-    const [action, body] = this.#world.random.pick(DISTURBANCES);
-    await this.#post(`/${action}`, body);
+    const [path, body] = this.#world.random.pick(DISTURBANCES);
+    await this.#post(path, body);
   }
 
   /** Pauses and resumes, or cancels, the running job. */
@@ -155,7 +158,14 @@ export class Operators {
   async #import(): Promise<void> {
     const { random } = this.#world, messages = this.#world.payloads(1 + random.below(MOST_IMPORTED));
     this.#files.push(messages);
-    const header = { source: "alerter", list: "dlq", query: "", masked: false, depth: messages.length, at: "chaos" };
+    const header = {
+      source: SOURCE_NAMES[this.#world.redis.push],
+      list: "dlq",
+      query: "",
+      masked: false,
+      depth: messages.length,
+      at: "chaos",
+    };
     const lines = [
       formatHeader(header),
       ...messages.map((bytes, i) => formatRaw({ id: messageId(bytes), place: i + 1, bytes })),
@@ -209,7 +219,8 @@ export class Operators {
     try {
       await service.ports();
       const url = `http://127.0.0.1:${service.events("listening")[0]!.api_port}`;
-      return await createAsk(url).ask("POST", PATH + path, { key: TEST_KEYS.admin, headers, body });
+      const whole = path.startsWith(ROOT_PATH) ? path : this.#path + path;
+      return await createAsk(url).ask("POST", whole, { key: TEST_KEYS.admin, headers, body });
     } catch {
       return null; // it has been killed
     }

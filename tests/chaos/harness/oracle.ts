@@ -51,16 +51,24 @@ const MAX_EXAMPLES = 5;
 export class Oracle {
   readonly #rules: ModelRules;
   readonly #others: readonly string[];
+  readonly #isExact: boolean;
   readonly #entered: Entered[] = [];
   /** Every message that went in, in hexadecimal. */
   readonly #exact = new Set<string>();
   /** Keys of what may end anywhere. */
   readonly #excused = new Set<string>();
 
-  /** `others`: members that may be cut beside the stamps, as a revival does; default: none. */
-  constructor(rules: Partial<ModelRules> = {}, { others = [] }: { others?: readonly string[] } = {}) {
+  /**
+   * `others`: members that may be cut beside the stamps, as a revival does; default: none. `isExact`: whether every message that is not dead
+   * must be as it came in, byte for byte; default: only what is kept.
+   */
+  constructor(
+    rules: Partial<ModelRules> = {},
+    { others = [], isExact = false }: { others?: readonly string[]; isExact?: boolean } = {},
+  ) {
     this.#rules = { ...FIRST_LOOK, ...rules };
     this.#others = others;
+    this.#isExact = isExact;
   }
 
   /** Says that these went in. `fate`: where each must end; default: by the model's first look; `any`: not checked. */
@@ -87,7 +95,8 @@ export class Oracle {
       ...target.map((bytes): Found => ({ key: this.#keyOf(bytes), place: "target" })),
       ...dead.map((bytes): Found => ({ key: this.#keyOf(bytes), place: stampsOf(bytes).reason ?? "oversize" })),
     ]);
-    const changed = kept.filter((bytes) => !this.#isAsItCame(bytes));
+    const exact = this.#isExact ? [...dlq, ...taken, ...target, ...kept] : kept;
+    const changed = exact.filter((bytes) => !this.#isAsItCame(bytes));
     const examples = [
       ...lost.map(({ key }) => `lost: ${key.slice(0, 200)}`),
       ...doubled.map(({ key }) => `once too often: ${key.slice(0, 200)}`),

@@ -1,5 +1,6 @@
 /** `deno task chaos`: every scenario under every lease mode, judged by the oracle. */
 import { parseArgs } from "node:util";
+import { type Push, PUSHES } from "../../../src/message/source_policy.ts";
 import { SeededRandom } from "../../../testkit/mutt/random.ts";
 import { EXIT, pickByName, runInterruptible } from "../../../scripts/program.ts";
 import { takeLeaks } from "../../../testkit/secrets_net.ts";
@@ -13,10 +14,12 @@ const MOST_ROUNDS = 1_000_000;
 
 const HELP = `Does to the service and to Redis what goes wrong in earnest, round after round, and counts every message.
 
-Usage: deno task chaos [--only NAMES] [--lease MODE] [--scale SCALE] [--seed N] [--json FILE] [--markdown]
+Usage: deno task chaos [--only NAMES] [--lease MODE] [--push COMMAND] [--scale SCALE] [--seed N] [--json FILE] [--markdown]
 
   --only NAMES   of the scenarios below, with commas between them (default: all)
   --lease MODE   on, off, wrong or all (default all): leader lease as shipped, none, or one that says what is not so
+  --push COMMAND LPUSH (default), or RPUSH: lists that are pushed to the right, of a source of one's own; only the scenarios that can be
+                 turned round so
   --scale SCALE  short (seconds), full (default), or a share of the full rounds such as 0.1
   --seed N       repeats the random choices of a run; moments and interleavings are the machine's (default: a random one)
   --json FILE    also writes the result to a file
@@ -37,6 +40,7 @@ Exit codes: 0 nothing lost, doubled, misjudged, miscounted or broken; 1 not so, 
 interface Options {
   readonly scenarios: readonly Scenario[];
   readonly leases: readonly LeaseMode[];
+  readonly push: Push;
   readonly scale: "short" | "full" | number;
   readonly seed: number;
   readonly json: string | undefined;
@@ -51,14 +55,14 @@ export async function runChaos(args: readonly string[]): Promise<number> {
 }
 
 async function runAll(options: Options, signal: AbortSignal): Promise<number> {
-  const { seed, scale, scenarios, leases } = options;
+  const { seed, scale, scenarios, leases, push } = options;
   const binary = Deno.env.get("MUTT_REMEDIATION_BINARY") ?? null;
   console.log(`seed ${seed}, scale ${scale}, service ${binary ?? "from source"}`);
   const rows: Row[] = [];
-  for (const scenario of scenarios) {
+  for (const scenario of scenarios.filter(({ canBeTurned }) => push === "LPUSH" || canBeTurned)) {
     for (const lease of leases.filter((mode) => leasesOf(scenario).includes(mode))) {
       const rounds = roundsOf(scenario, scale);
-      rows.push(await runScenario(scenario, { lease, rounds, seed, signal, tell: (line) => console.log(line) }));
+      rows.push(await runScenario(scenario, { lease, push, rounds, seed, signal, tell: (line) => console.log(line) }));
       signal.throwIfAborted();
       console.log(formatRow(rows.at(-1)!));
     }
@@ -79,26 +83,28 @@ async function runAll(options: Options, signal: AbortSignal): Promise<number> {
 /** How one scenario is run. */
 export interface RunOptions {
   readonly lease: LeaseMode;
+  /** Default: `LPUSH`. */
+  readonly push?: Push;
   readonly rounds: number;
   readonly seed: number;
   readonly signal: AbortSignal;
   readonly tell: (line: string) => void;
 }
 
-/** Runs one scenario under one lease mode; its random choices depend on nothing but the seed, its name and the mode. */
+/** Runs one scenario under one lease mode; its random choices depend on nothing but the seed, its name, the mode and the direction. */
 export async function runScenario(
   scenario: Scenario,
-  { lease, rounds, seed, signal, tell }: RunOptions,
+  { lease, push = "LPUSH", rounds, seed, signal, tell }: RunOptions,
 ): Promise<Row> {
-  const title = `${scenario.name}, lease ${lease}`;
+  const name = push === "LPUSH" ? scenario.name : `${scenario.name}, ${push}`, title = `${name}, lease ${lease}`;
   const startedAtMs = performance.now();
   const elapsed = () => Math.round((performance.now() - startedAtMs) / 100) / 10;
   tell(`\n${title}: ${rounds} rounds`);
   const random = new SeededRandom(seed ^ hash(title));
-  const about = { scenario: scenario.name, lease, seed };
+  const about = { scenario: name, lease, seed };
   try {
     const say = (line: string) => tell(`  ${elapsed().toFixed(0).padStart(4)} s  ${line}`);
-    const result = await scenario.run({ random, rounds, lease, signal, tell: say });
+    const result = await scenario.run({ random, rounds, lease, push, signal, tell: say });
     for (const example of result.findings.examples) say(example);
     return { ...about, seconds: elapsed(), result, problem: null };
   } catch (error) {
@@ -135,6 +141,7 @@ function parseOptions(args: readonly string[]): Options | number {
         help: { type: "boolean" },
         only: { type: "string" },
         lease: { type: "string", default: "all" },
+        push: { type: "string", default: "LPUSH" },
         scale: { type: "string", default: "full" },
         seed: { type: "string" },
         json: { type: "string" },
@@ -145,10 +152,11 @@ function parseOptions(args: readonly string[]): Options | number {
       console.log(HELP);
       return EXIT.good;
     }
-    const { only, lease, scale, seed, json, markdown } = values;
+    const { only, lease, push, scale, seed, json, markdown } = values;
     return {
       scenarios: pickByName("--only", only, SCENARIOS),
       leases: parseLease(lease),
+      push: parsePush(push),
       scale: parseScale(scale),
       seed: parseSeed(seed),
       json,
@@ -165,6 +173,12 @@ function parseLease(text: string): readonly LeaseMode[] {
   const found = LEASES.find((mode) => mode === text);
   if (found) return [found];
   throw new RangeError(`--lease "${text}" is not one of ${LEASES.join(", ")}, all`);
+}
+
+function parsePush(text: string): Push {
+  const found = PUSHES.find((push) => push === text);
+  if (found) return found;
+  throw new RangeError(`--push "${text}" is not one of ${PUSHES.join(", ")}`);
 }
 
 function parseScale(text: string): Options["scale"] {

@@ -1,4 +1,5 @@
 /** What a chaos scenario is: faults against the service, round after round, judged by one oracle. */
+import type { Push } from "../../../src/message/source_policy.ts";
 import type { SeededRandom } from "../../../testkit/mutt/random.ts";
 import type { Findings } from "./oracle.ts";
 
@@ -14,6 +15,8 @@ export interface ScenarioContext {
   readonly random: SeededRandom;
   readonly rounds: number;
   readonly lease: LeaseMode;
+  /** How the lists are pushed. */
+  readonly push: Push;
   /** A word on how it goes on, for people. */
   readonly tell: (line: string) => void;
   /** Aborted: end soon, and leave nothing running. */
@@ -39,6 +42,8 @@ export interface Scenario {
   readonly rounds: { readonly short: number; readonly full: number };
   /** Lease modes that make sense; default: all. */
   readonly leases?: readonly LeaseMode[];
+  /** Whether it can also be played with lists that are pushed to the right; default: no. */
+  readonly canBeTurned?: boolean;
   /** Rejects only where the scenario itself cannot go on; what the service did wrong is in the findings. */
   run(context: ScenarioContext): Promise<ScenarioResult>;
 }

@@ -5,6 +5,7 @@ import { JOB_KILL } from "./job_kill.ts";
 import { MOOGSOFT } from "./moogsoft.ts";
 import { MOOGSOFT_SERVICE } from "./moogsoft_service.ts";
 import { NETWORK } from "./network.ts";
+import { RECORD_BESIDE } from "./record_beside.ts";
 import { REDIS_FAULTS } from "./redis_faults.ts";
 import { REDIS_KILL } from "./redis_kill.ts";
 import { SERVICE_KILL } from "./service_kill.ts";
@@ -20,6 +21,7 @@ export const SCENARIOS: readonly Scenario[] = [
   REDIS_FAULTS,
   NETWORK,
   FOREIGN_ACTORS,
+  RECORD_BESIDE,
   MOOGSOFT,
   MOOGSOFT_SERVICE,
   SOAK,

@@ -23,7 +23,7 @@ const ACTS: Readonly<Record<string, Act>> = {
   retention: async (world) => {
     const list = world.random.pick(["dlq", "dead"] as const);
     for (let i = world.random.below(5); i >= 0; i--) {
-      if (await world.admin.lindex(LISTS[list], -1) === null) return;
+      if (await world.admin.lindex(LISTS[list], world.redis.push === "LPUSH" ? -1 : 0) === null) return;
       await world.take(list, { how: "RPOP", count: 1 });
     }
   },
@@ -45,12 +45,15 @@ export const FOREIGN_ACTORS: Scenario = {
   name: "foreign-actors",
   about: `at the same lists: ${Object.keys(ACTS).join(", ")}`,
   rounds: { short: 60, full: 5_000 },
+  canBeTurned: true,
   run: runActors,
 };
 
 async function runActors(context: ScenarioContext): Promise<ScenarioResult> {
-  await using world = await World.open(context.random);
-  const acts = Object.fromEntries(Object.keys(ACTS).map((name) => [name, 0]));
+  await using world = await World.open(context.random, { push: context.push });
+  // MUTT's own service pushes to the left.
+  const names = Object.keys(ACTS).filter((name) => context.push === "LPUSH" || name !== "original");
+  const acts = Object.fromEntries(names.map((name) => [name, 0]));
   const original = new Original(world);
   const played = await checkInGroups(world, context, {
     most: ROUNDS_A_CHECK,
@@ -69,7 +72,7 @@ async function actSeveral(
   if (lease === "wrong") world.startUsurper();
   world.startProducer({ most: 10, pauseMs: 10 });
   for (let round = 0; round < rounds && !signal.aborted; round++) {
-    const name = random.pick(Object.keys(ACTS));
+    const name = random.pick(Object.keys(acts));
     if (await world.depth() < 30) await world.produce(30);
     const act = () => ACTS[name]!(world, original);
     if (random.below(2) === 0) await engines.beforeNextCommit(act, { brief: true });

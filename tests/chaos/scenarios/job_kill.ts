@@ -9,7 +9,7 @@ import { API_ENVIRONMENT, DEEDS, Operators } from "../harness/operators.ts";
 import { addFindings, brokenPromises, type Findings } from "../harness/oracle.ts";
 import { pause } from "../harness/pause.ts";
 import type { Scenario, ScenarioContext, ScenarioResult } from "../harness/scenario.ts";
-import { World } from "../harness/world.ts";
+import { SOURCE_NAMES, World } from "../harness/world.ts";
 
 /** Kills between two checks of the whole account: fewer jobs than Redis keeps. */
 const KILLS_A_CHECK = 20;
@@ -25,6 +25,7 @@ export const JOB_KILL: Scenario = {
   about: "kill -9 of an instance at a random moment of what operators do to messages, jobs and source, under producers",
   rounds: { short: 4, full: 300 },
   leases: ["on", "off"],
+  canBeTurned: true,
   run: runKills,
 };
 
@@ -32,7 +33,9 @@ type Tally = Record<string, number>;
 
 async function runKills(context: ScenarioContext): Promise<ScenarioResult> {
   // A revival makes a message new.
-  await using world = await World.open(context.random, { cut: ["_moog_retry_count"] });
+  await using world = await World.open(context.random, {
+    ...{ cut: ["_moog_retry_count"], push: context.push, source: SOURCE_NAMES[context.push] },
+  });
   const tally: Tally = {};
   const played = await checkInGroups(world, context, {
     most: KILLS_A_CHECK,

@@ -32,7 +32,9 @@ export interface Step {
 
 /** A script goes with its text first and by its hash then. They begin with what they include, so the end tells them apart. */
 function script(...files: string[]): readonly string[] {
-  return files.map(scriptText).flatMap((lua) => [createHash("sha1").update(lua).digest("hex"), lua.slice(-60)]);
+  return files.map((lua) => scriptText(lua)).flatMap((
+    lua,
+  ) => [createHash("sha1").update(lua).digest("hex"), lua.slice(-60)]);
 }
 
 export const COMMIT: Step = { name: "commit", texts: script(commitMoves, finishMoves), times: 3 };

@@ -126,12 +126,12 @@ class Traffic {
 
   /** Takes what has been replayed or buried. */
   async consume(): Promise<void> {
-    const { admin } = this.#site;
+    const { redis } = this.#site;
     const most = MESSAGES_A_ROUND * 100;
     for (const { target, dead } of SOURCES) {
-      const [replayed, buried] = await Promise.all([admin.rpopBuffer(target, most), admin.rpopBuffer(dead, most)]);
-      this.#target.push(...replayed ?? []);
-      this.#dead.push(...buried ?? []);
+      const [replayed, buried] = await Promise.all([redis.popList(target, most), redis.popList(dead, most)]);
+      this.#target.push(...replayed);
+      this.#dead.push(...buried);
     }
   }
 

@@ -42,9 +42,11 @@ Deno.test("run: the API shows what the health port shows, follows it, and ends i
   assert.match(text, /event: service\n/);
 });
 
-/** What each write needs beside its source. */
+/** The body of each write. Those with a source in it are on no source's path. */
 const BODIES: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   pause: { reason: "network work", forSeconds: 60 },
+  freeze: { source: "alerter", reason: "change 4711", forSeconds: 60 },
+  unfreeze: { source: "alerter" },
   release: { reason: "repaired" },
   resume: {},
   replay: {},
@@ -63,7 +65,7 @@ Deno.test("writes: each is in the journal with its actor and correlation id, onc
   })();
   for (const [action, body] of Object.entries(BODIES)) {
     const id = `test-${action}`, headers = { "x-correlation-id": id, "idempotency-key": id };
-    const path = `/api/v1/sources/alerter/${action}`;
+    const path = "source" in body ? `/api/v1/${action}` : `/api/v1/sources/alerter/${action}`;
     const answer = await service.ask("POST", path, { key: operator, headers, body });
     assert.equal(answer.status, 200, answer.text);
     assert.equal(answer.headers.get("x-correlation-id"), id);
@@ -75,9 +77,10 @@ Deno.test("writes: each is in the journal with its actor and correlation id, onc
     );
     assert.equal(entries.length, 1, found.text);
     const { source, members: { operation, role, input, result } } = entries[0];
-    const { forSeconds: _, ...told } = body;
+    const { forSeconds: _, source: _source, ...told } = body;
+    const done = answer.json.sources?.[0] ?? answer.json;
     assert.deepEqual({ source, role, input, result }, {
-      ...{ source: "alerter", role: "operator", input: told, result: answer.json.result },
+      ...{ source: "alerter", role: "operator", input: told, result: done.result },
     });
     assert.match(operation, new RegExp(`^${action}(_now)?$`));
     await waitUntil(() => seen.text.includes(`"correlationId":"${id}"`), { what: `an event tells of ${action}` });

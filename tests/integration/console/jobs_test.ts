@@ -90,7 +90,7 @@ Deno.test("job: if the count has changed, the confirmation says so and offers to
   await server().seedList(DLQ, eventTexts(5));
   await using service = await startPaused();
   const { path, id } = await plan(service, "bury", { query: "hostname:h" });
-  await server().client().rpop(DLQ, 2);
+  await server().popList(DLQ, 2);
   const refused = await post(service, "/act/jobs_confirm", { source: "alerter", id, _next: path });
   assert.equal(refused.status, 412);
   assert.match(refused.text, /the plan took 5 messages, and now it would take 3/);

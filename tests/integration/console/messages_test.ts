@@ -7,6 +7,7 @@ import { TEST_KEYS } from "../../../testkit/api.ts";
 import { DEAD, DLQ, eventTexts, TARGET } from "../../../testkit/engine.ts";
 import { shareRedis } from "../../../testkit/redis.ts";
 import { type Served, startServed } from "../../../testkit/served.ts";
+import { waitUntil } from "../../../testkit/wait.ts";
 
 const server = shareRedis();
 const SECRET = "S3CRET-api-key";
@@ -137,7 +138,9 @@ Deno.test("message: shows the text without secrets, what would happen to it, and
   await using service = await startServed(server());
   await service.ask("POST", "/api/v1/sources/alerter/pause", { key: TEST_KEYS.admin, body: { reason: "test" } });
   await server().seedList(DLQ, [text!, NASTY]);
-  const panel = await page(service, `/messages/panel?source=alerter&message=${id}&near=1`, { part: true });
+  const open = () => page(service, `/messages/panel?source=alerter&message=${id}&near=1`, { part: true });
+  await waitUntil(async () => (await open()).includes("Would be replayed"), { what: "the source has been read" });
+  const panel = await open();
   assert.match(panel, /Would be replayed to mutt:ingest_queue[\s\S]*It waits for 1 gate:[\s\S]*pause/);
   assert.match(panel, /<span class="key">&quot;message&quot;<\/span>/);
   assert.ok(!panel.includes("<html") && !panel.includes("Show raw"));

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import { findRedisServer, readServerVersion } from "../../../scripts/redis_server.ts";
 import { shareRedis, startRedis, withRedis } from "../../../testkit/redis.ts";
+import { needs } from "../../../testkit/redis_version.ts";
 import { waitUntil } from "../../../testkit/wait.ts";
 
 withRedis("withRedis: gives lists back oldest first, byte for byte", async (redis) => {
@@ -90,6 +92,18 @@ Deno.test("startRedis: the server ends when its parent is killed", async () => {
   await parent.status;
   await reader.cancel();
   await waitUntil(() => isGone(pid, dir), { what: "server and folder are gone" });
+});
+
+Deno.test("readServerVersion: tells a server's name and version, and what is none", async () => {
+  const { name, version } = readServerVersion(await findRedisServer());
+  assert.match(`${name} ${version}`, /^(Redis|Valkey) \d+\.\d+\.\d+$/);
+  assert.throws(() => readServerVersion("/bin/echo"), /\/bin\/echo is not a Redis server: --version says/);
+  assert.throws(() => readServerVersion("/no/such"), /\/no\/such is not a Redis server: --version says/);
+});
+
+Deno.test("needs: ignores a test of a later version, and its name says why", () => {
+  assert.deepEqual(needs("6.0", "a test"), { name: "a test", ignore: false });
+  assert.deepEqual(needs("99.1", "a test"), { name: "a test (needs Redis 99.1)", ignore: true });
 });
 
 function isGone(pid: number, dir: string): boolean {

@@ -56,6 +56,32 @@ Deno.test("RepeatableRequests: a failure is kept if it is final, else the reques
   }
 });
 
+Deno.test("RepeatableRequests: a slow failure is kept for the client that was told to ask again, and does not run again for it", async () => {
+  const passing: (boolean | undefined)[] = [],
+    { requests, values, clock } = createRequests({
+      settle: (digest, { answer, isPassing }) => {
+        passing.push(isPassing);
+        return Promise.resolve(void (answer === null ? values.delete(digest) : values.set(digest, answer)));
+      },
+    });
+  const slow = Promise.withResolvers<void>();
+  let runs = 0;
+  const run = () =>
+    requests.run(request, async () => {
+      runs++;
+      await slow.promise;
+      return { response: new Response("away", { status: 503 }), isFinal: false };
+    });
+  const first = assert.rejects(run(), is("in_progress"));
+  await turn();
+  await clock.advance(PATIENCE_MS);
+  await first;
+  slow.resolve();
+  await turn();
+  const again = await run();
+  assert.deepEqual([again.status, await again.text(), runs, passing], [503, "away", 1, [true]]);
+});
+
 Deno.test("RepeatableRequests: a slow request goes on, keeps its claim, and its repetition gets the answer", async () => {
   const { requests, renewed, clock } = createRequests(), slow = Promise.withResolvers<void>();
   let runs = 0;

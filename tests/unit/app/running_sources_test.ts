@@ -4,11 +4,15 @@ import type { SourceDefinition } from "../../../src/gates/source_definition.ts";
 import { createSources } from "../../../src/mutt/built_in_sources.ts";
 import { DEFAULT_SETTINGS } from "../../../src/config/fields.ts";
 import type { SourceEntry } from "../../../src/config/source_fields.ts";
+import type { WindowEntry } from "../../../src/config/window_fields.ts";
 
 const lists = (name: string) => ({ dlq: `${name}:dlq`, target: name, dead: `${name}:dead` });
 
-function setupsOf(entries: Record<string, SourceEntry>): readonly SourceDefinition[] {
-  return createSources(DEFAULT_SETTINGS, new Map(Object.entries(entries))).slice(1);
+function setupsOf(
+  entries: Record<string, SourceEntry>,
+  windows: readonly WindowEntry[] = [],
+): readonly SourceDefinition[] {
+  return createSources(DEFAULT_SETTINGS, { sources: new Map(Object.entries(entries)), windows }).slice(1);
 }
 
 /** A set over sources that only write down what happens to them. A loop's stop waits for `release`, where one is given. */
@@ -32,7 +36,12 @@ function setup(entries: Record<string, SourceEntry>, { release }: { release?: Pr
       events.push(`build ${name}`);
       const leadership = { start: () => {} };
       const parts = { setup: source, leadership, watches: [part("watch", name)], stop: part("gates", name).stop };
-      return { parts, loop: part("loop", name) } as unknown as RunningSource;
+      const useWindows = (windows: SourceDefinition["windows"]) => {
+        events.push(`windows ${name}: ${windows.map(({ reason }) => reason)}`);
+        parts.setup = { ...parts.setup, windows };
+      };
+      const loop = { ...part("loop", name), wake: () => void events.push(`wake ${name}`) };
+      return { parts: Object.assign(parts, { useWindows }), loop } as unknown as RunningSource;
     },
   });
   return { set, takeEvents: () => events.splice(0) };
@@ -61,9 +70,26 @@ Deno.test("RunningSources: starts, stops and rebuilds what differs, and touches 
 Deno.test("RunningSources: does nothing when the sources are the same, in whatever order", async () => {
   const { set, takeEvents } = setup({ a: lists("a"), b: lists("b") });
   takeEvents();
-  assert.deepEqual(set.compare(setupsOf({ b: lists("b"), a: lists("a") })), { added: [], changed: [], removed: [] });
+  assert.deepEqual(set.compare(setupsOf({ b: lists("b"), a: lists("a") })), {
+    ...{ added: [], changed: [], removed: [], windows: [] },
+  });
   await set.apply(setupsOf({ b: lists("b"), a: lists("a") }));
   assert.deepEqual(takeEvents(), []);
+});
+
+Deno.test("RunningSources: a source goes on with other windows, and is rebuilt if more than that differs", async () => {
+  const { set, takeEvents } = setup({ a: lists("a"), b: lists("b") });
+  set.drive();
+  takeEvents();
+  const [a, b] = set.list(), night = { from: "0 22 * * *", to: "0 6 * * *", reason: "night" };
+  const next = setupsOf({ a: lists("a"), b: { ...lists("b"), maxReplays: 5 } }, [night]);
+  assert.deepEqual(set.compare(next), { added: [], changed: ["b"], removed: [], windows: ["a"] });
+  await set.apply(next);
+  const events = takeEvents();
+  assert.deepEqual(events.filter((event) => / a\b/.test(event)), ["windows a: night", "wake a"]);
+  assert.ok(events.includes("build b"));
+  assert.deepEqual([set.list()[0] === a, set.list()[1] === b], [true, false]);
+  assert.deepEqual(set.compare(next), { added: [], changed: [], removed: [], windows: [] });
 });
 
 Deno.test("RunningSources: a queue goes to another source only when the first has finished its chunk", async () => {

@@ -54,3 +54,16 @@ Deno.test("viewHistory: says in words what the chart shows, and shows no control
   assert.match(text, /Redis could not be read since 2026-01-01T00:59:00\.000Z/);
   assert.ok(!text.includes("\u001b[2J"));
 });
+
+Deno.test("viewHistory: many sources have a line each", () => {
+  const sources = Array.from({ length: 50 }, (_, i) => ({
+    ...{ source: `s${i}`, from: "2026-01-01T00:00:00.000Z", to: "2026-01-01T01:00:00.000Z", stepSeconds: 1_800 },
+    steps: [step({ depth: 8, depthMax: 12 }), step({ depth: i, depthMax: i, heldBy: i === 7 ? ["downstream"] : [] })],
+    ...{ changes: [], totals: { replayed: 5, buried: 1, cameBack: 2, arrived: 4 } },
+    ...{ emptySince: null, lastReplayAt: null, staleSince: i === 9 ? "2026-01-01T00:59:00.000Z" : null },
+  }));
+  const lines = viewHistory({ sources }).split("\n");
+  assert.equal(lines.length, 1 + 50 + 2 + 1);
+  assert.match(lines[8]!, /^s7 +7 +12 +5 +1 +2 +downstream +█▆$/);
+  assert.match(lines.at(-2)!, /Redis could not be read since 2026-01-01T00:59:00\.000Z/);
+});

@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import { DEFAULT_SETTINGS, FIELDS, SETTING_KEYS, type SettingKey, type Settings } from "../../../src/config/fields.ts";
 import type { Variables } from "../../../src/config/layers.ts";
 import { type Loaded, parseSettings, showValue } from "../../../src/config/load.ts";
+import { LIST_SETTINGS } from "../../../src/config/rules.ts";
+import { NO_NOTIFY_FILE } from "../../../src/config/notify.ts";
+import { parseNotify } from "../../../src/config/notify_file.ts";
 import { parseSources } from "../../../src/config/sources_file.ts";
 import { Secret } from "../../../src/runtime/secret.ts";
 import { assertNoSecrets, PLANTED } from "../../../testkit/planted_secrets.ts";
@@ -122,6 +125,7 @@ Deno.test("parseSettings: gives the original's defaults when nothing is set", ()
       logJson: null,
       sources: ["alerter"],
       sourcesPath: "",
+      notifyPath: "",
       moogDlq: "mutt:dlq:moog",
       moogHeartbeatPrefix: "mutt:heartbeat:moog",
       breakerEnabled: true,
@@ -589,6 +593,17 @@ const RULES: Readonly<Record<string, RuleCase>> = {
     environment: { INGEST_QUEUE_NAME: "x", DEAD_LETTER_QUEUE: "x" },
     problems: ['INGEST_QUEUE_NAME and DEAD_LETTER_QUEUE are both "x": use different lists'],
   },
+  "lists that are keys of this service": {
+    environment: Object.fromEntries(
+      LIST_SETTINGS.map((setting) => [FIELDS[setting].variable, `mutt:remediation:{${setting}}`]),
+    ),
+    problems: SETTING_KEYS.filter((key) => LIST_SETTINGS.some((list) => list === key)).map((setting) =>
+      `${
+        FIELDS[setting].variable
+      } "mutt:remediation:{${setting}}" is not a Redis key of 1 to 512 characters without blanks, ` +
+      "other than this service's own (mutt:remediation:…)"
+    ),
+  },
   "the alert queue is the DLQ": {
     environment: { ALERT_QUEUE_NAME: "mutt:dlq:alerter" },
     problems: ['ALERTER_DLQ_NAME and ALERT_QUEUE_NAME are both "mutt:dlq:alerter": use different lists'],
@@ -745,4 +760,48 @@ Deno.test("parseSettings: reads a proxy's small name, and shows it without user 
   const { settings } = parseGood({ https_proxy: "http://user:secret@proxy:3128" });
   assert.equal(settings.httpsProxy, "http://user:secret@proxy:3128");
   assert.equal(showValue(settings, "httpsProxy"), "http://[redacted]@proxy:3128");
+});
+
+Deno.test("parseSettings: reports the notify file's problems beside every other, and reads its content", () => {
+  const files: Record<string, string> = { "notify.json": '{"receivers": {}, "incidents": {"age": "off"}}' };
+  const readFile = (path: string) => {
+    if (!Object.hasOwn(files, path)) throw new Deno.errors.NotFound(path);
+    return files[path]!;
+  };
+  const load = (environment: Variables) =>
+    parseSettings({ environment, dotEnv: {}, readFile, parseNotify, gates: ["pause"] });
+  const loaded = load({ REMEDIATION_NOTIFY_PATH: "notify.json" });
+  assert.ok(loaded.ok, JSON.stringify(loaded));
+  assert.equal(loaded.notifyFile.incidents.age, "off");
+  const unset = load({});
+  assert.ok(unset.ok && unset.notifyFile === NO_NOTIFY_FILE);
+  const missing = load({ REMEDIATION_NOTIFY_PATH: "other.json", REMEDIATION_INTERVAL: "0" });
+  assert.equal(missing.ok, false);
+  const problems = missing.ok ? [] : missing.problems;
+  assert.deepEqual(problems.map((problem) => problem.split(" ")[0]), [
+    "REMEDIATION_INTERVAL",
+    "REMEDIATION_NOTIFY_PATH",
+  ]);
+  files["notify.json"] = '{"receivers": {}, "incidents": {"gate_closed": {"except": ["puase"]}}}';
+  const bad = load({ REMEDIATION_NOTIFY_PATH: "notify.json" });
+  assert.match(
+    bad.ok ? "" : bad.problems.join(),
+    /^REMEDIATION_NOTIFY_PATH "notify\.json": incidents\.gate_closed\.except\[0\]/,
+  );
+});
+
+Deno.test("parseSettings: warns of routes to sources that the settings and the sources file do not enable", () => {
+  const files: Record<string, string> = {
+    "sources.json": '{"sources": {"orders": {"dlq": "d", "target": "t", "dead": "x"}}}',
+    "notify.json": `{"receivers": {"am": {"type": "alertmanager", "url": "http://am"}},
+      "routes": [{"sources": ["alerter", "orders", "moog"], "receivers": ["am"]}]}`,
+  };
+  const loaded = parseSettings({
+    environment: { REMEDIATION_NOTIFY_PATH: "notify.json", REMEDIATION_SOURCES_PATH: "sources.json" },
+    ...{ dotEnv: {}, readFile: (path) => files[path]!, parseNotify, parseSources },
+  });
+  const ours = loaded.warnings.filter((warning) => warning.includes("NOTIFY"));
+  assert.deepEqual(ours, [
+    'REMEDIATION_NOTIFY_PATH "notify.json": routes[0].sources[2] has no effect: there is no source "moog"',
+  ]);
 });

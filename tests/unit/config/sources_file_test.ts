@@ -15,6 +15,7 @@ const FULL = {
   maxPerSecond: 20,
   targetMaxDepth: 1_000,
   healthUrl: "http://orders:8080/health",
+  push: "RPUSH",
 };
 
 function problemsOf(text: string, settings: Settings = DEFAULT_SETTINGS): readonly string[] {
@@ -47,6 +48,11 @@ const WRONG_FILES: readonly [text: string, problem: RegExp][] = [
   [`{"sources":\n{"a": "\uFFFD"}}`, /invalid UTF-8 text \(line 2, column 8\)$/],
   [`{"sources": {"a": NaN}}`, /^sources\.a "NaN" is not an object/],
   ["null", /^\$ null is not an object/],
+  [`{"windows": 5}`, /^windows 5 is not a list of at most 50 windows/],
+  [
+    `{"windows": [{"from": "0 1 * * *", "to": "0 2 * * *", "reason": "a", "to": "0 3 * * *"}]}`,
+    /^windows\[0\]\.to is defined twice/,
+  ],
   ["[]", /^\$ \(a list of 0\) is not an object/],
   [`"sources"`, /^\$ "sources" is not an object/],
   ["{}", /^sources is missing/],
@@ -101,10 +107,23 @@ const WRONG_MEMBERS: readonly [member: string, value: unknown, shown: string][] 
     [role, "\ud800", '"\\ud800"'],
     [role, "x".repeat(513), `"${"x".repeat(80)}…"`],
     [role, ["a"], "(a list of 1)"],
+    [role, "mutt:remediation:{o:dlq}:state:oversize", '"mutt:remediation:{o:dlq}:state:oversize"'],
+    [role, "mutt:remediation:probe", '"mutt:remediation:probe"'],
   ]),
+  ["record", "outside", '"outside"'],
+  ["recordId", "", '""'],
+  ["recordFor", 0, "0"],
   ["counter", 5, "5"],
   ["counter", "", '""'],
   ["counter", "_remediation", '"_remediation"'],
+  ["counter", "headers._remediation.failures", '"headers._remediation.failures"'],
+  ["counter", "failed_at.a", '"failed_at.a"'],
+  ["counter", "headers.", '"headers."'],
+  ["counter", "log\\level", '"log\\\\level"'],
+  ["counter", "a.b.c.d.e.f.g.h.i", '"a.b.c.d.e.f.g.h.i"'],
+  ["unwrap", "", '""'],
+  ["unwrap", ["payload"], "(a list of 1)"],
+  ["unwrap", "payload..job", '"payload..job"'],
   ["cutOnReplay", "attempts", '"attempts"'],
   ["cutOnReplay", Array.from({ length: 65 }, (_, i) => `m${i}`), "(a list of 65)"],
   ["required", {}, "(an object)"],
@@ -153,6 +172,41 @@ const WRONG_TOGETHER: readonly [what: string, sources: Record<string, unknown>, 
   ["a required member that is cut", { orders: { ...ORDERS, required: ["a"], cutOnReplay: ["a"] } }, [
     'sources.orders.required[0] "a" is in sources.orders.cutOnReplay too',
   ]],
+  ["a required member inside one that is cut", {
+    orders: { ...ORDERS, required: ["id", "headers.id"], cutOnReplay: ["x", "headers"] },
+  }, [
+    'sources.orders.required[1] "headers.id" is in sources.orders.cutOnReplay too with "headers": no replay could succeed',
+  ]],
+  ["cuts beside what is replayed", {
+    orders: {
+      ...ORDERS,
+      unwrap: "job.payload",
+      cutOnReplay: ["attempts", "job.payload.attempts", "job", "job.payload"],
+    },
+  }, [
+    'sources.orders.cutOnReplay[0] "attempts" is not in what is replayed: only the value of "job.payload" is replayed (sources.orders.unwrap)',
+    'sources.orders.cutOnReplay[2] "job" is not in what is replayed',
+    'sources.orders.cutOnReplay[3] "job.payload" is not in what is replayed',
+  ]],
+  ["a record's members without a record", { orders: { ...ORDERS, recordId: "id", recordFor: 1 } }, [
+    'sources.orders.recordId has no effect: sources.orders.record is not "beside"',
+    'sources.orders.recordFor has no effect: sources.orders.record is not "beside"',
+  ]],
+  [
+    "a name of messages that replays cut",
+    { orders: { ...ORDERS, record: "beside", recordId: "id", cutOnReplay: ["id"] } },
+    ['sources.orders.recordId "id" is in sources.orders.cutOnReplay too'],
+  ],
+  [
+    "a name of messages inside one that replays cut",
+    { orders: { ...ORDERS, record: "beside", recordId: "h.id", cutOnReplay: ["h"] } },
+    ['sources.orders.recordId "h.id" is in sources.orders.cutOnReplay too with "h": it would not be the same'],
+  ],
+  [
+    "a name of messages that counts failures",
+    { orders: { ...ORDERS, record: "beside", recordId: "id", counter: "id" } },
+    ['sources.orders.recordId "id" is in sources.orders.counter too'],
+  ],
   ["one key in two roles", { orders: { ...ORDERS, dead: "o" } }, [
     'sources.orders.dead "o" is also the target of source orders (sources.orders.target)',
   ]],
@@ -173,6 +227,16 @@ const WRONG_TOGETHER: readonly [what: string, sources: Record<string, unknown>, 
   ]],
   ["the forwarder's queue as a DLQ", { orders: { ...ORDERS, dlq: "mutt:alert_queue" } }, [
     'sources.orders.dlq "mutt:alert_queue" is also the target of source moog (ALERT_QUEUE_NAME)',
+  ]],
+  ["another direction than MUTT's", { moog: { push: "RPUSH" } }, [
+    'sources.moog.push "RPUSH" is not LPUSH, by which MUTT pushes',
+  ]],
+  ["two directions of a list that two sources share", {
+    orders: { ...ORDERS, push: "RPUSH" },
+    more: { ...ORDERS, dlq: "m:dlq" },
+  }, [
+    'sources.orders.push "RPUSH" differs from source more (LPUSH), which shares the target "o"',
+    'sources.orders.push "RPUSH" differs from source more (LPUSH), which shares the dead list "o:dead"',
   ]],
   ["a dead list that is a DLQ", { alerter: { dead: "o:dlq" }, orders: ORDERS }, [
     'sources.orders.dlq "o:dlq" is also the dead list of source alerter (sources.alerter.dead)',
@@ -216,6 +280,7 @@ sources:
     dead: o:dead # kept for a week
     counter: attempts
     cutOnReplay: [attempts]
+    push: RPUSH
     required:
       - id
     maxReplays: 3
@@ -226,19 +291,19 @@ sources:
   const [, orders] = [yaml.replace("1_000", "1000"), JSON.stringify({ sources: { orders: FULL } })].map((text) => {
     const parsed = parseSources(text, DEFAULT_SETTINGS);
     assert.ok(parsed.ok, JSON.stringify(parsed));
-    assert.deepEqual(parsed.file.get("orders"), FULL);
-    return parsed.file;
+    assert.deepEqual(parsed.file.sources.get("orders"), FULL);
+    return parsed.file.sources;
   });
   assert.deepEqual([...orders!.keys()], ["orders"]);
   const [problem] = problemsOf(yaml);
-  assert.match(problem!, /^sources\.orders\.targetMaxDepth "1_000" is not .* \(line 15, column 5\)$/);
+  assert.match(problem!, /^sources\.orders\.targetMaxDepth "1_000" is not .* \(line 16, column 5\)$/);
 });
 
 Deno.test("parseSources: takes words that YAML 1.1 took for booleans and dates for texts", () => {
   for (const word of ["no", "on", "off", "y", "2026-11-29", "12:30:45", "0x10", "1_0", "NaN", ".inf"]) {
     const parsed = parseSources(`sources: {alerter: {dlq: ${word}}}`, DEFAULT_SETTINGS);
     assert.ok(parsed.ok, JSON.stringify(parsed));
-    assert.equal(parsed.file.get("alerter")!.dlq, word);
+    assert.equal(parsed.file.sources.get("alerter")!.dlq, word);
   }
 });
 
@@ -247,7 +312,7 @@ Deno.test("parseSources: takes JSON in every way that it may be written", () => 
   for (const text of [pretty, pretty.replaceAll("\n", "\r\n"), `\t${pretty}\n\n`, pretty.replaceAll("/", "\\/")]) {
     const parsed = parseSources(text, DEFAULT_SETTINGS);
     assert.ok(parsed.ok, JSON.stringify(parsed));
-    assert.deepEqual(parsed.file.get("orders"), FULL);
+    assert.deepEqual(parsed.file.sources.get("orders"), FULL);
   }
 });
 
@@ -326,17 +391,32 @@ Deno.test("parseSources: warns of a built-in source that is not switched on", ()
   assert.deepEqual(parsed.warnings, ["sources.moog has no effect: REMEDIATION_SOURCES does not name moog"]);
 });
 
+Deno.test("createSources: keeps a week of records beside the messages unless the file says otherwise", () => {
+  const besides = [{ record: "beside" }, { record: "beside", recordId: "id", recordFor: 2 }, { record: "inside" }, {}]
+    .map(
+      (more) => setupsOf({ orders: { ...ORDERS, ...more } }).at(-1)!.policy.beside,
+    );
+  assert.deepEqual(besides, [
+    { idMember: null, keepMs: 7 * 24 * 3_600_000 },
+    { idMember: "id", keepMs: 2 * 3_600_000 },
+    undefined,
+    undefined,
+  ]);
+});
+
 Deno.test("createSources: gives a declared source its own gates, pace and limits", () => {
   const [alerter, orders] = setupsOf({ orders: FULL });
   assert.equal(alerter!.policy.name, "alerter");
   assert.deepEqual(orders!.policy, {
-    ...{ name: "orders", ...ORDERS, counter: "attempts", cutOnReplay: ["attempts"], required: ["id"] },
+    ...{ name: "orders", push: "RPUSH", ...ORDERS, unwrap: null },
+    ...{ counter: "attempts", cutOnReplay: ["attempts"], required: ["id"] },
   });
   assert.deepEqual(orders!.gates, [
     "enabled",
     "redis",
     "leader",
     "pause",
+    "window",
     "job",
     "consumer",
     "depth",
@@ -349,8 +429,10 @@ Deno.test("createSources: gives a declared source its own gates, pace and limits
 
 Deno.test("createSources: gives a declared source that names only its lists safe defaults, whatever its name", () => {
   const [, setup] = setupsOf({ constructor: ORDERS });
-  assert.deepEqual(setup!.policy, { name: "constructor", ...ORDERS, counter: null, cutOnReplay: [], required: [] });
-  assert.deepEqual(setup!.gates, ["enabled", "redis", "leader", "pause", "job", "depth", "returns", "pace"]);
+  assert.deepEqual(setup!.policy, {
+    ...{ name: "constructor", push: "LPUSH", ...ORDERS, counter: null, cutOnReplay: [], required: [], unwrap: null },
+  });
+  assert.deepEqual(setup!.gates, ["enabled", "redis", "leader", "pause", "window", "job", "depth", "returns", "pace"]);
   assert.deepEqual([setup!.maxReplays, setup!.maxPerSecond, setup!.depthLimit.fixed], [null, 0, 1_000]);
   assert.deepEqual(setup!.display, { show: [], groupBy: [], secret: [] });
 });

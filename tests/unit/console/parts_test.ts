@@ -16,12 +16,13 @@ Deno.test("stationsOf: folds the quiet gates into one station while all of them 
   const names = (pauseIsOpen: boolean, folds = true) =>
     stationsOf(
       explained([
-        ...[["enabled", true, ""], ["redis", true, ""], ["pause", pauseIsOpen, ""], ["job", true, ""]] as const,
+        ...[["enabled", true, ""], ["redis", true, ""], ["pause", pauseIsOpen, ""]] as const,
+        ...[["window", true, ""], ["job", true, ""]] as const,
         ["downstream", true, "healthy"],
       ]),
       { folds },
     ).map(({ name }) => name);
   assert.deepEqual(names(true), ["ready", "downstream"]);
-  assert.deepEqual(names(false), ["enabled", "redis", "job", "pause", "downstream"]);
-  assert.deepEqual(names(true, false), ["enabled", "redis", "pause", "job", "downstream"]);
+  assert.deepEqual(names(false), ["enabled", "redis", "window", "job", "pause", "downstream"]);
+  assert.deepEqual(names(true, false), ["enabled", "redis", "pause", "window", "job", "downstream"]);
 });

@@ -145,9 +145,11 @@ Deno.test("planCycle: keeps the evidence of the last sixteen outages", () => {
   ]);
 });
 
-Deno.test("planCycle: begins with care after a full queue as well, which says nothing of messages", () => {
-  const full = plan(LAST, { ...SETTINGS, depth: 910, outages: [outage(60, "depth")] });
-  assert.deepEqual([full.step.budget, full.fields.brakeReason, tallyOf(full, 4).says], [19, "outage", "all"]);
+Deno.test("planCycle: begins with care after a full queue and a window as well, which say nothing of messages", () => {
+  for (const gate of ["depth", "window"] as const) {
+    const full = plan(LAST, { ...SETTINGS, depth: 910, outages: [outage(60, gate)] });
+    assert.deepEqual([full.step.budget, full.fields.brakeReason, tallyOf(full, 4).says], [19, "outage", "all"], gate);
+  }
   const moment = plan(LAST, { ...SETTINGS, depth: 910, outages: [outage(1, "depth")] });
   assert.deepEqual([moment.step.budget, moment.fields.outages], [910, undefined], "the flow of messages does that");
 });

@@ -16,6 +16,7 @@ import { decide } from "../../../src/message/verdict.ts";
 const CONTEXT = {
   policy: {
     name: "alerter",
+    push: "LPUSH" as const,
     dlq: "dlq",
     target: "target",
     dead: "dead",

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { GateBoard } from "../../../src/gates/board.ts";
+import type { Outage } from "../../../src/cycle/outages.ts";
 import type { Gate, GateAnswer, GateName } from "../../../src/gates/gate.ts";
 import { recordLog } from "../../../testkit/recorded_log.ts";
 import { TestClock } from "../../../testkit/test_clock.ts";
@@ -180,10 +181,12 @@ Deno.test("GateBoard: remembers the last outage of the systems behind, not what 
   assert.deepEqual(board.outagesSince(startMs + 70_000), [], "over before that");
 });
 
-Deno.test("GateBoard: says of an outage whether it excuses failures: a full queue does not", async () => {
+Deno.test("GateBoard: says of an outage whether it excuses failures: a full queue and a window do not", async () => {
   const { board, clock } = setup({
     breaker: () => CLOSED,
     depth: () => CLOSED,
+    window: () => CLOSED,
+    pause: () => CLOSED,
     pace: () => CLOSED,
     redis: () => CLOSED,
   });
@@ -191,7 +194,7 @@ Deno.test("GateBoard: says of an outage whether it excuses failures: a full queu
   await clock.advance(1_000);
   await board.ask();
   const told = board.outagesSince(0).map(({ gate, excusesFailures }) => [gate, excusesFailures]);
-  assert.deepEqual(told, [["breaker", true], ["depth", false]]);
+  assert.deepEqual(told, [["breaker", true], ["depth", false], ["window", false]]);
 });
 
 Deno.test("GateBoard: counts as an outage what was closed when the process began, longest first", async () => {
@@ -205,4 +208,20 @@ Deno.test("GateBoard: counts as an outage what was closed when the process began
   await board.ask();
   const lengths = board.outagesSince(0).map(({ gate, fromMs, untilMs }) => [gate, untilMs - fromMs]);
   assert.deepEqual(lengths, [["consumer", 60_000], ["depth", 60_000]]);
+});
+
+Deno.test("GateBoard: what a drill simulates is no outage, and ends one that is real", async () => {
+  let answer = OPEN;
+  const drill: GateAnswer = { open: false, reason: "drill", detail: "a drill holds it" };
+  const { board, clock } = setup({ consumer: () => answer });
+  const at = async (next: GateAnswer) => {
+    answer = next;
+    await board.ask();
+    await clock.advance(60_000);
+  };
+  for (const next of [OPEN, drill, drill, OPEN]) await at(next);
+  assert.deepEqual(board.outagesSince(0), []);
+  for (const next of [CLOSED, drill, OPEN]) await at(next);
+  const [{ fromMs, untilMs, isOver }, ...others] = board.outagesSince(0) as [Outage, ...Outage[]];
+  assert.deepEqual([untilMs - fromMs, isOver, others.length], [60_000, true, 0]);
 });

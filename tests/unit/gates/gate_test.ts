@@ -1,22 +1,44 @@
 import assert from "node:assert/strict";
-import { GATE_NAMES, type GateTrait, hasTrait, isGateName, reasonsOf } from "../../../src/gates/gate.ts";
+import {
+  GATE_NAMES,
+  type GateTrait,
+  hasTrait,
+  isGateName,
+  reasonsOf,
+  yieldsToOverride,
+} from "../../../src/gates/gate.ts";
 
 Deno.test("GATE_NAMES: keeps the order in which gates are shown", () => {
   assert.deepEqual(GATE_NAMES, [
-    ...["enabled", "redis", "leader", "pause", "job", "consumer", "downstream", "breaker", "depth", "returns", "pace"],
+    ...[
+      "enabled",
+      "redis",
+      "leader",
+      "pause",
+      "window",
+      "job",
+      "consumer",
+      "downstream",
+      "breaker",
+      "depth",
+      "returns",
+      "pace",
+    ],
   ]);
 });
 
 const HOLDERS: Readonly<Record<GateTrait, readonly string[]>> = {
-  isOnEverySource: ["enabled", "redis", "leader", "pause", "job", "depth", "returns", "pace"],
+  isOnEverySource: ["enabled", "redis", "leader", "pause", "window", "job", "depth", "returns", "pace"],
   limitsFlow: ["depth", "pace"],
-  blocksStart: ["enabled", "redis", "leader", "pause", "job", "consumer", "downstream", "breaker"],
+  blocksStart: ["enabled", "redis", "leader", "pause", "window", "job", "consumer", "downstream", "breaker"],
   excusesFailures: ["consumer", "downstream", "breaker"],
-  isFollowedByCanary: ["consumer", "downstream", "breaker", "depth"],
+  isFollowedByCanary: ["window", "consumer", "downstream", "breaker", "depth"],
   logsItself: ["leader", "downstream"],
-  stopsDrainClock: ["enabled", "pause", "job", "consumer", "downstream", "breaker"],
+  stopsDrainClock: ["enabled", "pause", "window", "job", "consumer", "downstream", "breaker"],
   holdsAutomaticOnly: ["pause", "job"],
-  canBeOverridden: ["consumer", "downstream", "breaker", "depth", "pace"],
+  holdsEveryMove: ["enabled", "redis", "leader"],
+  canBeOverridden: ["window", "consumer", "downstream", "breaker", "depth", "pace"],
+  canBeDrilled: ["consumer", "downstream", "depth"],
 };
 
 for (const [trait, names] of Object.entries(HOLDERS) as [GateTrait, readonly string[]][]) {
@@ -29,6 +51,14 @@ Deno.test("hasTrait: is false for a word that names no gate", () => {
   for (const word of ["empty", "batch_size", "", "constructor", "__proto__"]) {
     assert.deepEqual([isGateName(word), hasTrait(word, "blocksStart")], [false, false], word);
   }
+});
+
+Deno.test("yieldsToOverride: an override lets a job through a window, but not through a freeze", () => {
+  const yields = ["inside", "outside", "frozen"].map((reason) =>
+    yieldsToOverride({ name: "window", reason: reason as "frozen" })
+  );
+  assert.deepEqual(yields, [true, true, false]);
+  assert.equal(yieldsToOverride({ name: "redis", reason: "oom" }), false);
 });
 
 Deno.test("reasonsOf: has no reason twice, and no word but snake_case", () => {

@@ -21,4 +21,7 @@ Deno.test("createRedisGate: names the code of the failure when Redis cannot be u
   assert.match((await ask(true, "", refusal)).detail, /raise maxmemory/);
   assert.deepEqual(await verdict(false, "", refusal), [false, "oom"], "the connections are made anew");
   assert.deepEqual(await verdict(false, "CONNECTION", refusal), [false, "connection"]);
+  const lost: Refusal = { code: "CONNECTION", text: "Stream isn't writeable" };
+  assert.deepEqual(await verdict(true, "", lost), [false, "connection"], "it broke during the trial");
+  assert.doesNotMatch((await ask(true, "", lost)).detail, /refuses|writeable/);
 });

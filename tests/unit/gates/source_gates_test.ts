@@ -26,6 +26,7 @@ Deno.test("createSourceBoard: asks the gates that the source has, in the table's
     "redis",
     "leader",
     "pause",
+    "window",
     "job",
     "depth",
     "returns",
@@ -34,7 +35,7 @@ Deno.test("createSourceBoard: asks the gates that the source has, in the table's
   assert.equal(shown.length, statuses.length);
   await clock.advance(3_000);
   assert.deepEqual(Object.fromEntries(closed()), {
-    ...{ enabled: 0, redis: 0, leader: 0, pause: 0, job: 0, depth: 3, returns: 0 },
+    ...{ enabled: 0, redis: 0, leader: 0, pause: 0, window: 0, job: 0, depth: 3, returns: 0 },
     pace: 0,
   });
 });

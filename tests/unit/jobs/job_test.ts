@@ -4,10 +4,12 @@ import { parseCycleState } from "../../../src/cycle/cycle_state.ts";
 import { createJobGate } from "../../../src/gates/job.ts";
 import { type Job, overriddenGates, OVERRIDE_MS, parseJob, plannedFields } from "../../../src/jobs/job.ts";
 import { createPickers } from "../../../src/jobs/picker.ts";
+import type { SourcePolicy } from "../../../src/message/source_policy.ts";
 
 const PLAN = {
   ...{ verb: "redrive", planned: 2, plan: { groups: 1 }, plannedBy: "ann", reason: "mended" } as const,
   selection: { source: "alerter", list: "dlq", query: "reason:poison", ids: ["m_1"] } as const,
+  push: "LPUSH" as const,
   watermark: { depth: 9, newestBytes: 3, newestDigest: "d" },
 };
 
@@ -66,7 +68,10 @@ Deno.test("createJobGate: says whose job holds automatic replay", () => {
   });
 });
 
-const createPicker = createPickers({ groupBy: ["message"], secret: [] });
+const POLICY: SourcePolicy = {
+  ...{ name: "s", push: "LPUSH", dlq: "d", target: "t", dead: "x", counter: null, cutOnReplay: [], required: [] },
+};
+const createPicker = createPickers({ policy: POLICY, display: { groupBy: ["message"], secret: [] } });
 const event = (more: object) =>
   Buffer.from(JSON.stringify({ timestamp: "2026-01-01T00:00:00Z", message: "down", ...more }));
 const AT_MS = Date.parse("2026-01-01T02:00:00Z");
@@ -102,6 +107,14 @@ for (
     assert.equal(picks(more === null ? Buffer.from("a") : event(more)), expected);
   });
 }
+
+Deno.test("createPickers: reads what is unwrapped by its path, in text too", () => {
+  const picks = createPickers({ policy: { ...POLICY, unwrap: "payload" }, display: { groupBy: [], secret: [] } })({
+    ...{ source: "s", list: "dlq", query: "payload.class:Charge" },
+  });
+  const texts = ['{"payload":{"class":"Charge"}}', '{"payload":"{\\"class\\":\\"Charge\\"}"}', '{"class":"Charge"}'];
+  assert.deepEqual(texts.map((text) => picks(Buffer.from(text))), [true, true, false]);
+});
 
 Deno.test("createPickers: throws for a query that cannot be read", () => {
   assert.throws(() => createPicker({ source: "s", list: "dlq", query: "age:x" }), /character/);

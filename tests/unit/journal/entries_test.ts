@@ -35,6 +35,10 @@ const ENTRIES: readonly { entry: NewEntry; text: string }[] = [
     text: "Job j_1 (purge) of ann is done",
   },
   {
+    entry: { kind: "drill", source: "moog", drill: "d_1", actor: "ann", state: "healed", detail: "9 of 9 arrived" },
+    text: "Drill d_1 of ann is over (healed): 9 of 9 arrived",
+  },
+  {
     entry: {
       ...{ kind: "incident", incident: "i_1", event: "began", source: null, reason: "redis" },
       detail: "Redis does not answer",

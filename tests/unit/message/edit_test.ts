@@ -35,6 +35,32 @@ Deno.test("editMessage: cuts every occurrence of a name and keeps every other by
   for (const [place, before, after] of table) assert.equal(edited(before, { cut: ["x"] }), after, place);
 });
 
+Deno.test("editMessage: cuts at paths, inside every object on the way and nothing else, and keeps every other byte", () => {
+  const cut = ["x", ["a", "x"], ["a", "b", "x"]];
+  const table: [place: string, before: string, after: string][] = [
+    ["absent", ' {"a" : { "b" : 1.0 } } ', ' {"a" : { "b" : 1.0 } } '],
+    ["at each level", '{"a": {"x" : 1 , "b": {"c":0, "x":1 }, "x":2 }, "x": 3}', '{"a": {"b": {"c":0 } }}'],
+    ["only", '{"a": { "x": 1 }}', '{"a": {  }}'],
+    ["in every one of equal objects", '{"a":{"x":1},"a":{"b":{"x":1}},"a":5}', '{"a":{},"a":{"b":{}},"a":5}'],
+    ["not in arrays", '{"a":[{"x":1}],"b":{"x":1}}', '{"a":[{"x":1}],"b":{"x":1}}'],
+    ["not in text", '{"a":"{\\"x\\":1}"}', '{"a":"{\\"x\\":1}"}'],
+    ["escaped", '{"\\u0061":{"\\u0078":2,"y":1}}', '{"\\u0061":{"y":1}}'],
+    [
+      "inside what is cut as a whole",
+      '{"b": 0, "x": {"x": 1}, "a": {"y": 1, "x": {"x": 2}}}',
+      '{"b": 0, "a": {"y": 1}}',
+    ],
+    ["before and behind", '{"x":1,"a":{"x":1,"c":2},"x":3}', '{"a":{"c":2}}'],
+  ];
+  for (const [place, before, after] of table) assert.equal(edited(before, { cut }), after, place);
+  assert.equal(edited('{"x": {"y": 1}, "b": 1}', { cut: ["x", ["x", "y"]] }), '{"b": 1}', "a member and one inside it");
+  assert.equal(edited('{"a": {"x": 1}}', { cut: [["a", "x"]], append: [["s", "1"]] }), '{"a": {}, "s": 1}');
+});
+
+Deno.test("editMessage: takes a text for the name of a top-level member, whatever is in it", () => {
+  assert.equal(edited('{"a.x": 1, "a": {"x": 2}, "a\\\\.x": 3}', { cut: ["a.x"] }), '{"a": {"x": 2}, "a\\\\.x": 3}');
+});
+
 Deno.test("editMessage: appends behind the last member that is left", () => {
   const append = [["s", "1"]] as const;
   const table: [before: string, after: string][] = [

@@ -4,7 +4,7 @@ import { createViewer } from "../../../src/message/message_view.ts";
 
 Deno.test("GroupTable: tells apart so many groups, and counts the messages of further ones together", () => {
   const display = { groupBy: ["message"], secret: [] };
-  const view = createViewer({ source: "s", isInDlq: true, display, nowMs: 0 });
+  const view = createViewer({ source: "s", list: "dlq", display, nowMs: 0 });
   const letters = (index: number) => index.toString(26).replace(/\d/g, (digit) => "qrstuvwxyz"[Number(digit)]!);
   const views = Array.from({ length: MAX_GROUPS + 3 }, (_, i) => {
     const bytes = new TextEncoder().encode(JSON.stringify({ message: `${"x".repeat(9)} ${letters(i)} ${i}` }));

@@ -8,7 +8,7 @@ const NOW_MS = Date.parse("2026-01-01T00:00:10Z");
 function view(text: string, { isInDlq = true } = {}): MessageView {
   const bytes = Buffer.from(text);
   const display = { groupBy: ["message", "code"], secret: [] };
-  const viewer = createViewer({ source: "alerter", isInDlq, display, nowMs: NOW_MS });
+  const viewer = createViewer({ source: "alerter", list: isInDlq ? "dlq" : "dead", display, nowMs: NOW_MS });
   return viewer({ id: messageId(bytes), place: 3, bytes, length: bytes.length });
 }
 
@@ -46,6 +46,66 @@ Deno.test("createViewer: reads members as Python does, and hides secrets", () =>
   assert.ok(!found.text.includes("S3CRET"));
 });
 
+Deno.test("createViewer: reads members at paths, and hides what is inside a secret one", () => {
+  const found = view('{"a":{"b":1,"c":[1],"d":{}},"token":{"x":"S3CRET"},"h":{"api_key":"S3CRET"},"a.b":2}');
+  const paths = [["a", "b"], ["a", "c"], ["a", "d"], ["a", "c", "0"], ["a", "none"], ["token", "x"], ["h", "api_key"]];
+  assert.deepEqual([...paths.map((path) => found.member(path)), found.member("a.b")], [
+    ...[1, undefined, undefined, undefined, undefined, "•••", "•••", 2],
+  ]);
+});
+
+/** Where a message of a source with `unwrap` is, and what it shows. */
+const WRAPPED: readonly (readonly [list: "dlq" | "dead" | "target", text: string])[] = [
+  ["dlq", `{"error":"no","payload":{"message":"disk 5","n":{"x":7}, ${STAMP("")}}}`],
+  ["dlq", JSON.stringify({ error: "no", payload: `{"message":"disk 5","n":{"x":7}, ${STAMP("")}}` })],
+  ["target", `{"message":"disk 5","n":{"x":7}, ${STAMP("")}}`],
+  ["dead", `{"payload":{"message":"disk 5","n":{"x":7},"_remediation":5}, ${STAMP(', "reason": "poison"')}}`],
+];
+
+for (const [list, text] of WRAPPED) {
+  Deno.test(`createViewer: shows an unwrapped message of the ${list} by the same paths: ${text.slice(0, 30)}`, () => {
+    const bytes = Buffer.from(text), display = { groupBy: ["payload.message", "payload.n.x"], secret: [] };
+    const found = createViewer({
+      ...{ source: "alerter", list, policy: { unwrap: "payload" }, display },
+      nowMs: NOW_MS,
+    })({ id: messageId(bytes), place: 1, bytes, length: bytes.length });
+    assert.deepEqual([found.groupText, found.member(["payload", "n", "x"]), found.stamp?.cycle], ["disk • •", 7, 7]);
+    assert.deepEqual(
+      [found.failures, found.reason],
+      list === "dlq" ? [3, null] : [2, list === "dead" ? "poison" : null],
+    );
+  });
+}
+
+for (
+  const [list, text, unwrap, reason] of [
+    ["dlq", "text", null, null],
+    ["dlq", "text", "payload", "unreadable"],
+    ["dlq", '{"payload": "text"}', "payload", null],
+    ["target", "text", "payload", null],
+    ["dead", "text", null, "unreadable"],
+  ] as const
+) {
+  const how = unwrap === null ? "" : " with unwrap";
+  Deno.test(`createViewer: of a source that records stamps beside its messages${how}, ${text} in the ${list} has reason ${reason}`, () => {
+    const bytes = Buffer.from(text), policy = { beside: { idMember: null, keepMs: 1 }, unwrap };
+    const context = { source: "s", list, policy, display: { groupBy: [], secret: [] }, nowMs: NOW_MS };
+    assert.equal(createViewer(context)({ id: "m", place: 1, bytes, length: bytes.length }).reason, reason);
+  });
+}
+
+Deno.test("createViewer: takes the age of an unwrapped message from its own time, else from that of its envelope", () => {
+  const ageOf = (text: string) => {
+    const bytes = Buffer.from(text), display = { groupBy: [], secret: [] };
+    const viewer = createViewer({ source: "s", list: "dlq", policy: { unwrap: "payload" }, display, nowMs: NOW_MS });
+    return viewer({ id: "m", place: 1, bytes, length: bytes.length }).ageMs;
+  };
+  const at = (seconds: number) => `"timestamp":"2026-01-01T00:00:0${seconds}Z"`;
+  assert.equal(ageOf(`{${at(9)},"payload":{${at(4)}}}`), 6_000);
+  assert.equal(ageOf(`{${at(9)},"payload":{}}`), 1_000);
+  assert.equal(ageOf(`{"failed_at":"2026-01-01T00:00:08Z","payload":[]}`), 2_000);
+});
+
 Deno.test("createViewer: knows age, size, place, id and the text to group by", () => {
   const found = view('{"timestamp":"2026-01-01T00:00:00Z","code":5,"message":"link down"}');
   assert.deepEqual([found.ageMs, found.sizeBytes, found.place, found.groupText], [10_000, 67, 3, "link down •"]);
@@ -56,7 +116,7 @@ Deno.test("createViewer: knows age, size, place, id and the text to group by", (
 
 Deno.test("createViewer: describes a message that was not read", () => {
   const display = { groupBy: ["message"], secret: [] };
-  const viewer = createViewer({ source: "alerter", isInDlq: true, display, nowMs: NOW_MS });
+  const viewer = createViewer({ source: "alerter", list: "dlq", display, nowMs: NOW_MS });
   const found = viewer({ id: "m_0123456789abcdef", place: 1, bytes: null, length: 5e6 });
   assert.deepEqual(
     [found.reason, found.sizeBytes, found.failures, found.ageMs, found.text, found.groupText, found.member("a")],

@@ -83,3 +83,12 @@ Deno.test("eventTimeOf: reads timestamp, else failed_at, as text or number", () 
     assert.equal(eventTimeOf(bytesOf(text), Date.UTC(2026, 0, 1)), expected, text);
   }
 });
+
+Deno.test("previewMessage, correlationIdOf: show what is unwrapped, and else what is beside it", () => {
+  const bytes = bytesOf(
+    '{"hostname":"envelope","severity":"high","payload":{"hostname":"h","_correlation_id":"c","api_key":"k"}}',
+  );
+  assert.equal(previewMessage(bytes, ["payload"]), '104 bytes _correlation_id="c" hostname="h" severity="high"');
+  assert.equal(correlationIdOf(bytes, ["payload"]), "c");
+  assert.equal(correlationIdOf(bytes), undefined);
+});

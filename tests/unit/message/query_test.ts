@@ -10,7 +10,7 @@ const NOW_MS = Date.parse("2026-11-29T20:00:00Z");
 function view(message: object | string): MessageView {
   const bytes = new TextEncoder().encode(typeof message === "string" ? message : JSON.stringify(message));
   const display = { groupBy: ["message"], secret: [] };
-  const viewer = createViewer({ source: "alerter", isInDlq: true, display, nowMs: NOW_MS });
+  const viewer = createViewer({ source: "alerter", list: "dlq", display, nowMs: NOW_MS });
   return viewer({ id: messageId(bytes), place: 1, bytes, length: bytes.length });
 }
 
@@ -24,7 +24,18 @@ const MESSAGES = {
     ...{ timestamp: "2026-11-29T19:58:00Z" },
     _remediation: { failures: 3, evidence: 1, since: 1, cycle: 4, source: "alerter", reason: "poison" },
   }),
-  host: view({ host: "core", message: "x".repeat(20_000), "a b": "c:d" }),
+  host: view({
+    ...{ host: "core", message: "x".repeat(20_000), "a b": "c:d", "log.level": "warn", "log\\level": 1 },
+    headers: {
+      retries: 5,
+      "x-id": "q",
+      age: 7,
+      "a.b": { "c:d": 1 },
+      list: [{ n: 1 }],
+      token: "hunter3",
+      "é": { "*": "z" },
+    },
+  }),
   broken: view("no json at all"),
 };
 type Name = keyof typeof MESSAGES;
@@ -83,6 +94,26 @@ const queries: [query: string, matching: Name[], canonical?: string][] = [
   ["timestamp:[2026-11-29T18:00:00Z TO 2026-11-29T19:00:00Z]", ["web"]],
   ['"age":7', ["web"], '"age":7'],
   ['"a b":c:d', ["host"]],
+  ["headers.retries:>3", ["host"]],
+  ["headers.retries:[1 TO 4]", []],
+  ["headers.x-id:Q", ["host"], "headers.x-id:Q"],
+  ["headers.age:7", ["host"]],
+  ["headers.age:>5", ["host"]],
+  ["headers.retries:*", ["host"]],
+  ["-headers.retries:*", ["web", "db", "broken"]],
+  ["headers.a\\.b.c\\:d:1", ["host"], "headers.a\\.b.c\\:d:1"],
+  ["headers.é.\\*:z", ["host"], "headers.é.\\*:z"],
+  ["headers.list.n:1", []],
+  ["headers.list.0:*", []],
+  ["headers.token:hunter3", []],
+  ["headers.token:*", ["host"]],
+  ["log.level:warn", []],
+  ["log\\.level:warn", ["host"], '"log.level":warn'],
+  ['"log.level":warn', ["host"], '"log.level":warn'],
+  ['"log\\\\level":1', ["host"], '"log\\\\level":1'],
+  ['"headers.retries":5', []],
+  ["message.text:*", []],
+  ["10.0.0.1:443", []],
   ["connection", ["web"]],
   ["CONN*refused", ["web"]],
   ["10.0.0.1", ["web"]],
@@ -113,7 +144,7 @@ for (const [text, wanted, canonical] of queries) {
 }
 
 Deno.test("compileQuery: names the fields that it reads", () => {
-  assert.deepEqual(compile('disk host:a OR "x y":b').fields, ["host", "text", "x y"]);
+  assert.deepEqual(compile('disk host:a OR "x y":b a.b:1 "a.b":1').fields, ["a.b", "a\\.b", "host", "text", "x y"]);
 });
 
 const refused: [query: string, problems: [position: number, wanted: RegExp][]][] = [
@@ -129,6 +160,11 @@ const refused: [query: string, problems: [position: number, wanted: RegExp][]][]
   ["error: 5", [[1, /after the colon; quote/]]],
   [":x", [[1, /name before the colon/]]],
   ["h*st:x", [[1, /name before the colon/]]],
+  ["a..b:x", [[1, /at most 8 names with a dot between them; quote/]]],
+  [".a:x", [[1, /names with a dot/]]],
+  ["c a.:>5", [[3, /names with a dot/]]],
+  ["a.b.c.d.e.f.g.h.i:x", [[1, /at most 8 names/]]],
+  ["headers.*:5", [[1, /name before the colon/]]],
   ["age:1", [[1, /duration such as/]]],
   ["age:>2w", [[1, /duration such as/]]],
   ["size:>ten", [[1, /size in bytes/]]],

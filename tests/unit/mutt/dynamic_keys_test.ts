@@ -91,8 +91,19 @@ Deno.test("LiveSettings: keeps the last good value when a bad one comes, and tel
   assert.deepEqual(live.apply("remediation_interval", "abc"), { result: "unchanged" });
   assert.equal(live.apply("remediation_interval", "0").result, "rejected");
   assert.equal(live.current().intervalMs, 60_000);
+  assert.deepEqual(live.apply("remediation_interval", "60"), { result: "applied" }, "the rejection is over");
   assert.deepEqual(live.apply("remediation_interval", "60"), { result: "unchanged" });
   assert.equal(live.apply("remediation_interval", "abc").result, "rejected");
+});
+
+Deno.test("LiveSettings: a bad key that is removed ends its rejection, though the value was the static one all the time", () => {
+  for (const key of ["remediation_interval", "moog_rate_limit"]) {
+    const live = new LiveSettings(STATIC), seen: unknown[] = [];
+    live.onChange(() => seen.push(key));
+    assert.equal(live.apply(key, "abc").result, "rejected", key);
+    assert.deepEqual(live.apply(key, null), { result: "applied" });
+    assert.deepEqual(seen, [], "no value has changed");
+  }
 });
 
 for (const text of [null, "", "  "]) {

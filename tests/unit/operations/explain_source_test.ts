@@ -176,6 +176,24 @@ const cases: [when: string, given: Given, activity: string, sentence: string][] 
     "waiting",
     "pod-2 leads; as this standby sees it: waiting for Moogsoft for 54 min: it answered 503 to the last 12 probes; asked again in 5 s",
   ],
+  [
+    "it stands by, and the leader moves as much as the pace allows",
+    {
+      ...{ leadership: { role: "standby", holder: "pod-2" }, record: { movedAtMs: NOW_MS - 1_000 } },
+      ...{ gates: [closed("leader", "standby"), closed("pace", "no_room")], flow: { mostPerSecond: 1 } },
+    },
+    "draining",
+    "pod-2 leads; as this standby sees it: draining: 1,200 of 5,000 messages left, about 20 min at 1 a second",
+  ],
+  [
+    "it stands by, and the leader has moved nothing for a while",
+    {
+      ...{ leadership: { role: "standby", holder: "pod-2" }, record: { movedAtMs: NOW_MS - 6_000 } },
+      gates: [closed("leader", "standby"), closed("pace", "no_room", { sinceMs: NOW_MS - 9_000 })],
+    },
+    "waiting",
+    "pod-2 leads; as this standby sees it: waiting for the pace for 9 s: as many messages as it allows have gone",
+  ],
 ];
 
 for (const [when, given, activity, sentence] of cases) {

@@ -1,4 +1,5 @@
 import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
+import { SERVER_ERRORS } from "../../../testkit/redis_error_texts.ts";
 import { explainRedisError } from "../../../src/redis/advice.ts";
 import {
   describeRedisError,
@@ -73,6 +74,23 @@ for (const [message, code] of cases) {
   });
 }
 
+for (const [servers, text, code] of SERVER_ERRORS) {
+  Deno.test(`redisErrorCode: says ${code} of an answer of ${servers}: ${text.slice(0, 90)}`, () => {
+    strictEqual(redisErrorCode(new Error(text)), code);
+  });
+}
+
+Deno.test("redisErrorCode: is not misled by a user who is called like a code", () => {
+  for (const user of ["OOM", "BUSY", "READONLY", "WRONGPASS"]) {
+    const refused = `User ${user} has no permissions to run the 'lpush' command`;
+    strictEqual(
+      redisErrorCode(new Error(`ERR ACL failure in script: ${refused} script: on @user_script:1.`)),
+      "NOPERM",
+    );
+    strictEqual(redisErrorCode(new Error(`NOPERM ${refused}`)), "NOPERM");
+  }
+});
+
 Deno.test("redisErrorCode: reads the error's code when it has no message", () => {
   strictEqual(redisErrorCode(Object.assign(new AggregateError([]), { code: "ECONNREFUSED" })), "CONNECTION");
 });
@@ -119,6 +137,10 @@ const SHOWN: [message: string, shown: string][] = [
     "WRONGPASS invalid username-password pair or user is disabled.",
   ],
   ["connect failed\n    at somewhere", "connect failed"],
+  [
+    'Reached the max retries per request limit (which is 0). Refer to "maxRetriesPerRequest" option for details.',
+    "there was no connection, or it was lost before the reply",
+  ],
   ["x".repeat(1_000), "x".repeat(300)],
 ];
 

@@ -10,6 +10,7 @@ import { TestClock } from "../../../testkit/test_clock.ts";
 
 const POLICY = {
   name: "alerter",
+  push: "LPUSH" as const,
   dlq: "dlq",
   target: "target",
   dead: "dead",
@@ -41,7 +42,7 @@ function planOf(message: Buffer): JudgedChunk {
       replayed: 0,
       firsts: 0,
     },
-    ...{ places: null, spent: 1, bytes: message.length, endsCycle: false },
+    ...{ places: null, spent: 1, bytes: message.length, endsCycle: false, drill: null, recordChanges: [] },
     deaths: [{ reason: "poison", detail: "failed 5 times", bytes: message.length, message }],
   };
 }

@@ -23,6 +23,26 @@ Deno.test("DroppedStamps: notices three messages that came back without their st
   assert.equal(after(texts(20), texts(2)), null, "two may be chance");
 });
 
+Deno.test("DroppedStamps: compares what is unwrapped, without what is cut or counted at a path", () => {
+  const policy = { cutOnReplay: ["payload.headers.tries"], counter: "payload.headers.count", unwrap: "payload" };
+  let at = 0;
+  const letters = (count: number, { inText = false, more = "", from = 0 } = {}) =>
+    Array.from({ length: count }, (_, i) => {
+      const inner = `{"id": ${from + i}, "headers": {"tenant": 1${more}}}`;
+      return `{"at": ${at++}, "payload": ${inText ? JSON.stringify(inner) : inner}}`;
+    });
+  const afterwards = (replayed: readonly string[], arrived: readonly string[]) => {
+    const stamps = new DroppedStamps(policy);
+    stamps.replayed(1, buffers(replayed));
+    return stamps.looked({ stamped: 0, unstamped: buffers(arrived) });
+  };
+  assert.equal(afterwards(letters(9, { more: ', "tries": 3' }), letters(3, { more: ', "count": 1' })), true);
+  assert.equal(afterwards(letters(9), letters(3, { inText: true })), true);
+  assert.equal(afterwards(letters(9), letters(9, { from: 100 })), false);
+  assert.equal(afterwards(letters(9), letters(9, { more: ', "other": 1' })), false);
+  assert.equal(afterwards(Array(9).fill('{"payload": [1]}'), Array(9).fill('{"payload": [1]}')), null);
+});
+
 Deno.test("DroppedStamps: takes new messages for new, and one stamp for a consumer that keeps them", () => {
   assert.equal(after(texts(20), texts(20, ', "b": 2').map((text) => text.replace('"id": ', '"id": 9'))), false);
   assert.equal(after(texts(20), texts(20), 1), false);

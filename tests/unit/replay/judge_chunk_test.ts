@@ -8,6 +8,7 @@ import { type Candidate, createJudge, judgeChunk, judgePicks } from "../../../sr
 
 const POLICY: SourcePolicy = {
   name: "alerter",
+  push: "LPUSH",
   dlq: "dlq",
   target: "target",
   dead: "dead",
@@ -154,4 +155,85 @@ Deno.test("judgeChunk: moves an oversize message unread to the dead list, alone"
   assert.deepEqual(result.moves, [{ to: "dead", payload: null }]);
   assert.deepEqual(result.deaths.map(({ reason, message }) => [reason, message]), [["oversize", null]]);
   assert.match(result.deaths[0]!.detail, /5000000 bytes.*REMEDIATION_MAX_MESSAGE_BYTES/);
+});
+
+const DRILL = "d_0123456789abcdef", OTHER = "d_fedcba9876543210";
+const marked = (number: number, id = DRILL) => `{"n": ${number}, "_remediation_drill": "${id}/${number}"}`;
+/** A context while the drill runs, or (`""`) while none does. */
+const drilling = (drill: string, fields: readonly string[] = []) => ({
+  ...{
+    policy: POLICY,
+    maxPoisonRetries: 3,
+    maxMessageBytes: 1_000_000,
+    nowMs: 0,
+    failedAt: "2026-01-01T00:00:00.000Z",
+  },
+  record: parseCycleState(["cycle", "4", "remaining", "100", "depthAtStart", "9", "drill", drill, ...fields]),
+});
+const MOCK = `${DRILL} mock downstream 5`, TO_TARGET = `${DRILL} real downstream 5`;
+
+for (
+  const { of, drill, texts, to, numbers, moves } of [
+    { of: "real ones first", drill: MOCK, texts: [a, b, marked(1)], to: undefined, numbers: undefined, moves: 2 },
+    { of: "marked ones first", drill: MOCK, texts: [marked(1), marked(2), a], to: "list", numbers: [1, 2], moves: 2 },
+    { of: "no drill runs", drill: "", texts: [marked(1), a], to: "list", numbers: [], moves: 1 },
+    { of: "another drill runs", drill: MOCK, texts: [marked(1, OTHER), marked(2)], to: "list", numbers: [2], moves: 2 },
+    {
+      of: "the target is real",
+      drill: TO_TARGET,
+      texts: [marked(1), marked(2), a],
+      to: "target",
+      numbers: [1, 2],
+      moves: 2,
+    },
+    {
+      of: "another's is first",
+      drill: TO_TARGET,
+      texts: [marked(1, OTHER), marked(2)],
+      to: "list",
+      numbers: [],
+      moves: 1,
+    },
+    {
+      of: "one was at the target before",
+      ...{ drill: TO_TARGET, to: "list", numbers: [], moves: 1 },
+      texts: [marked(1).replace("}", ', "_remediation": {"failures": 0, "cycle": 3, "source": "alerter"}}'), marked(2)],
+    },
+  ] as const
+) {
+  Deno.test(`judgeChunk: ends where the way of the messages changes, when ${of}`, () => {
+    const messages = texts.map((text) => Buffer.from(text)), context = drilling(drill);
+    const read = { record: context.record, depth: 9, nowMs: 0, messages, oversize: null, guard: null };
+    const plan = judgeChunk({ ...read, goesOnEqual: false, newestAt: texts.length }, context);
+    assert.equal(plan.moves.length, moves);
+    assert.deepEqual([plan.drill?.to, plan.drill?.numbers], [to, numbers]);
+    assert.equal(plan.endsCycle, moves === texts.length, "only if the newest message of the cycle is among them");
+    const isDrill = plan.drill !== null;
+    assert.deepEqual([plan.replayed, plan.firsts, plan.deaths.length], isDrill ? [0, 0, 0] : [2, 2, 0]);
+    for (const { payload } of plan.moves) assert.equal(payload === null, to === "list", "only the target gets a stamp");
+  });
+}
+
+Deno.test("judgePicks: messages of drills come first, in a commit of their own, and need no budget but the target's", () => {
+  const texts = [a, marked(1), b, marked(2, OTHER), marked(3)];
+  for (
+    const [drill, to, places, spent] of [
+      [MOCK, "list", [2, 4, 5], 0],
+      [TO_TARGET, "list", [4], 0],
+      [`${OTHER} real downstream 5`, "list", [2, 5], 0],
+    ] as const
+  ) {
+    const context = { ...drilling(drill, ["allowance", "2"]), depth: 5 }, judge = createJudge(context);
+    const candidates = texts.map((text, i): Candidate => {
+      const message = Buffer.from(text);
+      return { place: i + 1, message, verdict: judge(message) };
+    });
+    const picked = judgePicks(candidates, context, { replays: 1, messages: 100, bytes: 10_000 })!;
+    assert.deepEqual([picked.drill?.to, picked.places, picked.spent], [to, places, spent]);
+    assert.ok(picked.moves.every(({ payload }) => payload !== null), "picked messages need their bytes");
+    const rest = candidates.filter(({ place }) => !picked.places!.includes(place));
+    const next = judgePicks(rest, context, { replays: 1, messages: 100, bytes: 10_000 })!;
+    if (drill === MOCK) assert.deepEqual([next.drill, next.replayed, next.spent], [null, 1, 1]);
+    else assert.deepEqual([next.drill?.to, next.moves.length, next.spent], ["target", 1, 1]);
+  }
 });

@@ -6,14 +6,27 @@ import { type CycleState, NEW_CYCLE_STATE } from "../../../src/cycle/cycle_state
 import { lookForReturns } from "../../../src/replay/returns.ts";
 
 const POLICY: SourcePolicy = {
-  ...{ name: "alerter", dlq: "dlq", target: "target", dead: "dead", counter: null, cutOnReplay: [], required: [] },
+  ...{
+    name: "alerter",
+    push: "LPUSH",
+    dlq: "dlq",
+    target: "target",
+    dead: "dead",
+    counter: null,
+    cutOnReplay: [],
+    required: [],
+  },
 };
 const stamped = (cycle: number, { failures = 0, source = "alerter" } = {}) =>
   `{"a": 1, "_remediation": {"failures": ${failures}, "evidence": 0, "since": 1, "cycle": ${cycle}, "source": "${source}"}}`;
 const NEW = '{"a": 1}';
 
 /** Looks at a DLQ, oldest first. A message of 1 MiB or more is not read. */
-async function look(dlq: readonly (string | null)[], record: Partial<CycleState>, { pushes = 0 } = {}) {
+async function look(
+  dlq: readonly (string | null)[],
+  record: Partial<CycleState>,
+  { pushes = 0, policy = POLICY }: { pushes?: number; policy?: SourcePolicy } = {},
+) {
   const newestFirst = dlq.toReversed().map((text) => text === null ? null : Buffer.from(text));
   let calls = 0, most = 0;
   const store = {
@@ -26,7 +39,7 @@ async function look(dlq: readonly (string | null)[], record: Partial<CycleState>
     },
   };
   const snapshot = { record: { ...NEW_CYCLE_STATE, cycle: 9, ...record }, depth: dlq.length, nowMs: 0 };
-  const found = await lookForReturns({ store, policy: POLICY, maxMessageBytes: 1_048_576 }, snapshot);
+  const found = await lookForReturns({ store, policy, maxMessageBytes: 1_048_576 }, snapshot);
   return { ...found, found: Object.fromEntries(found.found), calls, most };
 }
 
@@ -68,4 +81,23 @@ Deno.test("lookForReturns: knows a large message by the excerpt that holds its s
   const seen = await look([NEW, "", excerpt, '"_remediation": {"failures": 0', '"_remediation"'], { scannedDepth: 0 });
   assert.deepEqual([seen.found, seen.unstamped], [{ 9: { returned: 1, firsts: 1 } }, 4]);
   assert.equal(seen.unstampedRead.length, 3);
+});
+
+Deno.test("lookForReturns: the messages of a drill neither arrived nor came back", async () => {
+  const marked = (text: string) => `${text.slice(0, -1)}, "_remediation_drill": "d_0123456789abcdef/1"}`;
+  const seen = await look([NEW, marked(NEW), stamped(9), marked(stamped(9))], { scannedDepth: 0 });
+  assert.deepEqual([seen.arrived, seen.found, seen.unstamped], [2, { 9: { returned: 1, firsts: 1 } }, 1]);
+});
+
+Deno.test("lookForReturns: finds the stamp in what is unwrapped, however large the envelope is, and keeps no large one", async () => {
+  const policy: SourcePolicy = { ...POLICY, unwrap: "payload" };
+  const wrap = (payload: unknown, error = "no") => JSON.stringify({ payload, error });
+  const trace = `${"x".repeat(20_000)} "_remediation" {"_remediation": 1}`;
+  const arrived = [
+    ...[wrap(JSON.parse(stamped(9))), wrap(stamped(9)), wrap(JSON.parse(stamped(9)), trace), wrap(stamped(9), trace)],
+    ...[wrap(JSON.parse(NEW)), wrap({}, trace), stamped(9), wrap([1])],
+  ];
+  const seen = await look(arrived, { scannedDepth: 0 }, { policy });
+  assert.deepEqual([seen.found, seen.unstamped], [{ 9: { returned: 4, firsts: 4 } }, 4]);
+  assert.deepEqual(seen.unstampedRead.map(String), [wrap([1]), stamped(9), wrap(JSON.parse(NEW))]);
 });

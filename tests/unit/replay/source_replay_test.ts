@@ -14,7 +14,16 @@ import { TestClock } from "../../../testkit/test_clock.ts";
 import { type StoreHooks, WrappedStore } from "../../../testkit/wrapped_store.ts";
 
 const POLICY: SourcePolicy = {
-  ...{ name: "alerter", dlq: "dlq", target: "target", dead: "dead", counter: null, cutOnReplay: [], required: [] },
+  ...{
+    name: "alerter",
+    push: "LPUSH",
+    dlq: "dlq",
+    target: "target",
+    dead: "dead",
+    counter: null,
+    cutOnReplay: [],
+    required: [],
+  },
 };
 const SETTINGS = {
   ...{ intervalMs: 300_000, consumerLagMs: 0, batchSize: 0, canaryAfterMs: 0, brakeEnabled: true, maxPoisonRetries: 3 },
@@ -36,7 +45,7 @@ function createEngine(
     depthReading: () => waiting ? { depths: [waiting()], limit: null } : null,
     ...{ reservePace: () => Promise.resolve(true), paceFields: () => ({}) },
     liveSuccesses: () => 0,
-    leadership: { refused: () => {}, leads: () => true, isFailing: () => false },
+    leadership: { refused: () => {}, leads: () => true, isFailing: () => false, wasHandedOver: () => false },
     account: new Account(POLICY, { metrics, log, clock, countRedrive: () => {} }),
   });
   const runOnce = () => replay.runOnce({ begin: "due", signal: new AbortController().signal });

@@ -5,6 +5,7 @@ const CONTAINER: Surroundings = {
   os: "linux",
   dockerAnswers: false,
   hasPodman: true,
+  hasRunc: true,
   hasApt: true,
   isRoot: true,
   hasTerminal: false,
@@ -25,7 +26,9 @@ Deno.test("decideEngine: takes Podman as root on Debian, and installs it only wi
   assert.equal(decide({}), "podman");
   assert.equal(decide({ hasTerminal: true }), "podman");
   assert.equal(decide({ hasPodman: false }), "install");
+  assert.equal(decide({ hasRunc: false }), "install");
   assert.match(decide({ hasPodman: false, hasTerminal: true }), /apt-get install podman runc/);
+  assert.match(decide({ hasRunc: false, hasTerminal: true }), /apt-get install podman runc/);
 });
 
 Deno.test("decideEngine: skips with a reason where no engine can be had", () => {

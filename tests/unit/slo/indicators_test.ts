@@ -19,8 +19,8 @@ function setup() {
   const clock = new TestClock(), counters = new SloCounters();
   const world = { gates: [HEALTHY] as TestGate[], leads: true, moved: 0, depth: 0, ageS: 0 };
   counters.addSource("alerter");
-  const indicators = new SourceIndicators("alerter", {
-    ...{ clock, counters, drainMs: 60_000, oldestAgeMs: 600_000 },
+  const indicators = new SourceIndicators({
+    ...{ clock, count: (slo, counts) => counters.add("alerter", slo, counts), drainMs: 60_000, oldestAgeMs: 600_000 },
     gates: () => world.gates,
     leads: () => world.leads,
     moved: () => world.moved,
@@ -115,7 +115,7 @@ Deno.test("SourceIndicators: counts the downstream where it is asked, open or cl
   world.gates = [DOWN];
   await seconds(10);
   assert.deepEqual(counted("downstream_availability"), [10, 10]);
-  for (const reason of ["no_url", "disabled", "unknown", "error"] as const) {
+  for (const reason of ["no_url", "disabled", "unknown", "error", "drill"] as const) {
     world.gates = [{ ...HEALTHY, open: reason !== "unknown", reason }];
     await seconds(10);
     assert.deepEqual(counted("downstream_availability"), [0, 0], reason);
@@ -123,4 +123,15 @@ Deno.test("SourceIndicators: counts the downstream where it is asked, open or cl
   world.gates = [];
   await seconds(10);
   assert.deepEqual(counted("downstream_availability"), [0, 0], "a source without such a gate");
+});
+
+Deno.test("SourceIndicators: a drill holds a gate, so the time does not count for the drain", async () => {
+  const { world, seconds, counted } = setup();
+  world.depth = 5;
+  world.gates = [HEALTHY, { name: "depth", open: false, reason: "drill" }];
+  await seconds(120);
+  assert.deepEqual([counted("time_to_drain"), counted("downstream_availability")], [[0, 0], [120, 0]]);
+  world.gates = [HEALTHY, { name: "depth", open: false, reason: "over_limit" }];
+  await seconds(2);
+  assert.deepEqual(counted("time_to_drain"), [2, 0]);
 });

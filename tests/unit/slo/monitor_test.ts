@@ -1,41 +1,52 @@
 import assert from "node:assert/strict";
-import type { SloName } from "../../../src/slo/objectives.ts";
+import { objectivesOf, type SloName } from "../../../src/slo/objectives.ts";
 import type { Role } from "../../../src/gates/leader.ts";
-import { SloCounters } from "../../../src/slo/counters.ts";
 import { type MonitoredSource, SloMonitor } from "../../../src/slo/monitor.ts";
+import { SharedCounts } from "../../../src/slo/shared_counts.ts";
+import { MemoryObjectiveStore } from "../../../testkit/objective_store.ts";
+import { recordLog } from "../../../testkit/recorded_log.ts";
 import { TestClock, turn } from "../../../testkit/test_clock.ts";
 
 const HOUR_MS = 3_600_000;
 const TARGETS = { time_to_drain: 0.95, oldest_age: 0.9, redrive_success: 0.95, downstream_availability: 0.99 };
 
 function setup(names: readonly string[] = ["alerter"]) {
-  const clock = new TestClock(), counters = new SloCounters();
+  const clock = new TestClock(), { log } = recordLog();
   const world = { windowMs: 24 * HOUR_MS, role: "leader" as Role, samples: 0, sources: [] as MonitoredSource[] };
-  const add = (name: string) => {
-    counters.addSource(name);
-    world.sources.push({ name, indicators: { sample: () => void world.samples++ }, role: () => world.role });
+  const counts = new Map<string, SharedCounts>(), role = () => world.role;
+  const add = async (name: string) => {
+    const sloCounts = new SharedCounts({
+      ...{ source: name, store: new MemoryObjectiveStore(() => clock.nowMs()), clock, log, role },
+      ...{ isReady: () => true, gates: () => [], windowMs: () => world.windowMs },
+    });
+    counts.set(name, sloCounts);
+    const objectives = objectivesOf({ hasDownstream: name !== "orders" });
+    world.sources.push({ name, objectives, indicators: { sample: () => void world.samples++ }, sloCounts, role });
+    await sloCounts.runOnce();
   };
-  names.forEach(add);
   const monitor = new SloMonitor({
-    ...{ clock, counters, targets: TARGETS, podName: "pod-1", thresholdMs: { oldest_age: 600_000 } },
+    ...{ clock, targets: TARGETS, podName: "pod-1", thresholdMs: { oldest_age: 600_000 } },
     sources: () => world.sources,
     windowMs: () => world.windowMs,
   });
+  const count = (slo: SloName, events: { events: number; bad: number }, source = "alerter") =>
+    counts.get(source)!.add(slo, events);
   /** Lets hours go by, six minutes a step, in each of which so much is counted. */
-  const hours = async (count: number, slo: SloName, step: { events: number; bad: number }) => {
-    for (let i = 0; i < count * 10; i++) {
+  const hours = async (hours: number, slo: SloName, step: { events: number; bad: number }) => {
+    for (let i = 0; i < hours * 10; i++) {
       await clock.advance(HOUR_MS / 10);
-      counters.add("alerter", slo, step);
-      await monitor.runOnce();
+      count(slo, step);
+      await counts.get("alerter")!.runOnce();
     }
   };
-  return { clock, counters, world, add, monitor, hours };
+  return { clock, world, add, count, monitor, hours, ready: Promise.all(names.map(add)) };
 }
 
 const of = (monitor: SloMonitor, slo: SloName, source = "alerter") => monitor.report().components[`${source}.${slo}`]!;
 
-Deno.test("SloMonitor: answers in MUTT's shape, and that it knows nothing, right after the start", () => {
-  const { monitor, clock } = setup();
+Deno.test("SloMonitor: answers in MUTT's shape, and that it knows nothing, if nothing was counted", async () => {
+  const { monitor, clock, ready } = setup();
+  await ready;
   const report = monitor.report();
   assert.deepEqual(Object.keys(report.components), [
     "alerter.time_to_drain",
@@ -50,12 +61,23 @@ Deno.test("SloMonitor: answers in MUTT's shape, and that it knows nothing, right
   assert.deepEqual(report.components["alerter.oldest_age"], {
     ...{ target: 0.9, availability: null, error_budget_remaining: null, burn_rate: null, state: "insufficient_data" },
     ...{ window_hours: 24, observed_hours: 0, recent_burn_rate: null, events: 0, bad_events: 0, events_needed: 10 },
-    ...{ threshold_seconds: 600, source: "alerter", slo: "oldest_age", role: "leader" },
+    ...{ threshold_seconds: 600, source: "alerter", slo: "oldest_age", role: "leader", stale_since: null },
   });
 });
 
+Deno.test("SloMonitor: judges no Moogsoft where no gate asks it", async () => {
+  const { monitor, ready } = setup(["orders"]);
+  await ready;
+  assert.deepEqual(Object.values(monitor.report().components).map(({ slo }) => slo), [
+    "time_to_drain",
+    "oldest_age",
+    "redrive_success",
+  ]);
+});
+
 Deno.test("SloMonitor: goes from ok to critical and back as the bad hours enter and leave the window", async () => {
-  const { monitor, hours } = setup();
+  const { monitor, hours, ready } = setup();
+  await ready;
   await hours(30, "redrive_success", { events: 10, bad: 0 });
   const good = of(monitor, "redrive_success");
   assert.deepEqual([good.state, good.availability, good.error_budget_remaining, good.burn_rate], ["ok", 1, 1, 0]);
@@ -74,7 +96,8 @@ Deno.test("SloMonitor: goes from ok to critical and back as the bad hours enter 
 });
 
 Deno.test("SloMonitor: says how little it has seen, and is not critical for a few events", async () => {
-  const { monitor, hours } = setup();
+  const { monitor, hours, ready } = setup();
+  await ready;
   await hours(1, "redrive_success", { events: 1, bad: 1 });
   const { state, events, events_needed, observed_hours } = of(monitor, "redrive_success");
   assert.deepEqual([state, events, events_needed, observed_hours], ["insufficient_data", 10, 20, 1]);
@@ -82,24 +105,24 @@ Deno.test("SloMonitor: says how little it has seen, and is not critical for a fe
   assert.equal(of(monitor, "redrive_success").state, "critical");
 });
 
-Deno.test("SloMonitor: counts a source from when it is there, and forgets it when it is gone", async () => {
-  const { counters, monitor, world, add, clock } = setup();
-  await clock.advance(HOUR_MS);
-  add("orders");
-  counters.add("orders", "redrive_success", { events: 500, bad: 500 });
-  await monitor.runOnce();
-  assert.equal(of(monitor, "redrive_success", "orders").events, 0, "what was counted before it was seen");
-  await clock.advance(HOUR_MS);
-  counters.add("orders", "redrive_success", { events: 20, bad: 20 });
-  const { events, observed_hours, state } = of(monitor, "redrive_success", "orders");
-  assert.deepEqual([events, observed_hours, state], [20, 1, "critical"]);
+Deno.test("SloMonitor: reports a source while it is there, and since when the earliest was counted", async () => {
+  const { monitor, world, add, count, clock, hours, ready } = setup();
+  await ready;
+  const startMs = clock.nowMs();
+  await hours(1, "redrive_success", { events: 0, bad: 0 });
+  await add("orders");
+  count("redrive_success", { events: 20, bad: 20 }, "orders");
+  const { events, state } = of(monitor, "redrive_success", "orders");
+  assert.deepEqual([events, state, monitor.report().state], [20, "critical", "critical"]);
+  assert.equal(monitor.report().since, new Date(startMs).toISOString());
   world.sources.pop();
   assert.deepEqual(Object.values(monitor.report().components).filter(({ source }) => source === "orders"), []);
   assert.equal(monitor.report().state, "insufficient_data");
 });
 
-Deno.test("SloMonitor: says what this instance is to each source", () => {
-  const { monitor, world } = setup();
+Deno.test("SloMonitor: says what this instance is to each source", async () => {
+  const { monitor, world, ready } = setup();
+  await ready;
   for (const role of ["leader", "standby", "unknown", "off"] as const) {
     world.role = role;
     assert.equal(of(monitor, "oldest_age").role, role);
@@ -107,7 +130,8 @@ Deno.test("SloMonitor: says what this instance is to each source", () => {
 });
 
 Deno.test("SloMonitor: follows a window that is changed while it runs", async () => {
-  const { monitor, hours, world } = setup();
+  const { monitor, hours, world, ready } = setup();
+  await ready;
   await hours(10, "redrive_success", { events: 10, bad: 0 });
   await hours(2, "redrive_success", { events: 10, bad: 5 });
   assert.equal(of(monitor, "redrive_success").events, 1_200);
@@ -117,7 +141,8 @@ Deno.test("SloMonitor: follows a window that is changed while it runs", async ()
 });
 
 Deno.test("SloMonitor: samples every source every 5 s while it runs, and ends at once", async () => {
-  const { monitor, clock, world } = setup(["alerter", "moog"]);
+  const { monitor, clock, world, ready } = setup(["alerter", "moog"]);
+  await ready;
   monitor.start();
   await turn();
   assert.equal(world.samples, 2);

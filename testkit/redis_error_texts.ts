@@ -1,0 +1,183 @@
+/** What servers really answer, with digests and long texts cut. tests/integration/redis_errors_test.ts asks the server at hand. */
+import type { RedisErrorCode } from "../src/redis/errors.ts";
+
+/** Which servers answered it; the text; its code. */
+export const SERVER_ERRORS: readonly (readonly [servers: string, text: string, code: RedisErrorCode])[] = [
+  ["Redis 6.0", "NOPERM this user has no permissions to run the 'set' command or its subcommand", "NOPERM"],
+  ["Redis 7.0", "NOPERM this user has no permissions to run the 'set' command", "NOPERM"],
+  ["Redis 8.0, Valkey 8.1 and 9.1", "NOPERM User u has no permissions to run the 'set' command", "NOPERM"],
+  ["Redis 6.0", "NOPERM this user has no permissions to run the 'client' command or its subcommand", "NOPERM"],
+  ["Redis 7.0", "NOPERM this user has no permissions to run the 'client|list' command", "NOPERM"],
+  ["Redis 8.0, Valkey 8.1 and 9.1", "NOPERM User u has no permissions to run the 'client|list' command", "NOPERM"],
+  ["Redis 6.0 and 7.0", "NOPERM this user has no permissions to access one of the keys used as arguments", "NOPERM"],
+  ["Redis 8.0, Valkey 8.1 and 9.1", "NOPERM No permissions to access a key", "NOPERM"],
+  ["Redis 6.0", "NOPERM this user has no permissions to run the 'publish' command or its subcommand", "NOPERM"],
+  ["Redis 7.0", "NOPERM this user has no permissions to run the 'publish' command", "NOPERM"],
+  ["Redis 8.0, Valkey 8.1 and 9.1", "NOPERM User u has no permissions to run the 'publish' command", "NOPERM"],
+  [
+    "Redis 6.0",
+    "ERR Error running script (call to f_1f): @user_script:1: @user_script: 1: The user executing the script can't run this command or subcommand",
+    "NOPERM",
+  ],
+  [
+    "Redis 7.0",
+    "ERR The user executing the script can't run this command or subcommand script: 1f, on @user_script:1.",
+    "NOPERM",
+  ],
+  [
+    "Redis 8.0, Valkey 8.1",
+    "ERR ACL failure in script: User u has no permissions to run the 'set' command script: 1f, on @user_script:1.",
+    "NOPERM",
+  ],
+  [
+    "Valkey 9.1",
+    "ERR ACL failure in script: User u has no permissions to run the 'set' command script: on @user_script:1.",
+    "NOPERM",
+  ],
+  [
+    "Redis 6.0",
+    "ERR Error running script (call to f_1f): @user_script:1: @user_script: 1: The user executing the script can't access at least one of the keys mentioned in the command arguments",
+    "NOPERM",
+  ],
+  [
+    "Redis 7.0",
+    "ERR The user executing the script can't access at least one of the keys mentioned in the command arguments script: 1f, on @user_script:1.",
+    "NOPERM",
+  ],
+  [
+    "Redis 8.0, Valkey 8.1",
+    "ERR ACL failure in script: No permissions to access a key script: 1f, on @user_script:1.",
+    "NOPERM",
+  ],
+  ["Valkey 9.1", "ERR ACL failure in script: No permissions to access a key script: on @user_script:1.", "NOPERM"],
+  [
+    "Redis 6.0",
+    "@user_script: 1: The user executing the script can't access at least one of the keys mentioned in the command arguments",
+    "NOPERM",
+  ],
+  [
+    "Redis 7.0",
+    "ERR The user executing the script can't access at least one of the keys mentioned in the command arguments",
+    "NOPERM",
+  ],
+  ["Redis 8.0, Valkey 8.1 and 9.1", "ERR ACL failure in script: No permissions to access a key", "NOPERM"],
+  ["Redis 6.0", "@user_script: 1: The user executing the script can't run this command or subcommand", "NOPERM"],
+  ["Redis 7.0", "ERR The user executing the script can't run this command or subcommand", "NOPERM"],
+  [
+    "Redis 8.0, Valkey 8.1 and 9.1",
+    "ERR ACL failure in script: User u has no permissions to run the 'set' command",
+    "NOPERM",
+  ],
+  ["all", "NOAUTH Authentication required.", "NOAUTH"],
+  [
+    "Redis 6.0 and 7.0",
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and sele",
+    "NOAUTH",
+  ],
+  [
+    "Redis 8.0, Valkey 8.1 and 9.1",
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client ",
+    "NOAUTH",
+  ],
+  ["Redis 6.0", "WRONGPASS invalid username-password pair", "WRONGPASS"],
+  [
+    "Redis 7.0 and 8.0, Valkey 8.1 and 9.1",
+    "WRONGPASS invalid username-password pair or user is disabled.",
+    "WRONGPASS",
+  ],
+  ["all", "OOM command not allowed when used memory > 'maxmemory'.", "OOM"],
+  [
+    "Redis 6.0",
+    "ERR Error running script (call to f_1f): @user_script:1: @user_script: 1: -OOM command not allowed when used memory > 'max",
+    "OOM",
+  ],
+  [
+    "Redis 7.0 and 8.0, Valkey 8.1",
+    "OOM command not allowed when used memory > 'maxmemory'. script: 1f, on @user_script:1.",
+    "OOM",
+  ],
+  ["Valkey 9.1", "OOM command not allowed when used memory > 'maxmemory'. script: on @user_script:1.", "OOM"],
+  ["all", "READONLY You can't write against a read only replica.", "READONLY"],
+  [
+    "Redis 6.0",
+    "ERR Error running script (call to f_1f): @user_script:1: @user_script: 1: -READONLY You can't write against a read only re",
+    "READONLY",
+  ],
+  [
+    "Redis 7.0 and 8.0, Valkey 8.1",
+    "READONLY You can't write against a read only replica. script: 1f, on @user_script:1.",
+    "READONLY",
+  ],
+  ["Valkey 9.1", "READONLY You can't write against a read only replica. script: on @user_script:1.", "READONLY"],
+  ["all", "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", "MASTERDOWN"],
+  ["all", "NOREPLICAS Not enough good replicas to write.", "NOREPLICAS"],
+  [
+    "Redis 7.0 and 8.0, Valkey 8.1",
+    "NOREPLICAS Not enough good replicas to write. script: 1f, on @user_script:1.",
+    "NOREPLICAS",
+  ],
+  ["Valkey 9.1", "NOREPLICAS Not enough good replicas to write. script: on @user_script:1.", "NOREPLICAS"],
+  [
+    "Redis 6.0",
+    "MISCONF Redis is configured to save RDB snapshots, but it is currently not able to persist on disk. Commands that may modify the data set are disabled, because ",
+    "MISCONF",
+  ],
+  [
+    "Redis 7.0 and 8.0",
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because thi",
+    "MISCONF",
+  ],
+  [
+    "Valkey 8.1 and 9.1",
+    "MISCONF Valkey is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because th",
+    "MISCONF",
+  ],
+  [
+    "Redis 6.0",
+    "ERR Error running script (call to f_1f): @user_script:1: @user_script: 1: -MISCONF Redis is configured to save RDB snapsho",
+    "MISCONF",
+  ],
+  [
+    "Redis 6.0, 7.0 and 8.0",
+    "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+    "BUSY",
+  ],
+  [
+    "Valkey 8.1 and 9.1",
+    "BUSY Valkey is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+    "BUSY",
+  ],
+  ["Redis 6.0, 7.0 and 8.0", "NOSCRIPT No matching script. Please use EVAL.", "NOSCRIPT"],
+  ["Valkey 8.1 and 9.1", "NOSCRIPT No matching script.", "NOSCRIPT"],
+  ["all", "WRONGTYPE Operation against a key holding the wrong kind of value", "WRONGTYPE"],
+  [
+    "Redis 6.0",
+    "ERR Error running script (call to f_1f): @user_script:1: WRONGTYPE Operation against a key holding the wrong kind of value",
+    "WRONGTYPE",
+  ],
+  [
+    "Redis 7.0 and 8.0, Valkey 8.1",
+    "WRONGTYPE Operation against a key holding the wrong kind of value script: 1f, on @user_script:1.",
+    "WRONGTYPE",
+  ],
+  [
+    "Valkey 9.1",
+    "WRONGTYPE Operation against a key holding the wrong kind of value script: on @user_script:1.",
+    "WRONGTYPE",
+  ],
+  ["all", "CLUSTERDOWN Hash slot not served", "CLUSTERDOWN"],
+  ["Redis 6.0", "ERR unknown command `NOSUCH`, with args beginning with: `x`, `secret`, ", "OTHER"],
+  [
+    "Redis 7.0 and 8.0, Valkey 8.1 and 9.1",
+    "ERR unknown command 'NOSUCH', with args beginning with: 'x' 'secret' ",
+    "OTHER",
+  ],
+  [
+    "Redis 6.0",
+    "ERR Error running script (call to f_1f): @user_script:1: @user_script: 1: Unknown Redis command called from Lua script",
+    "OTHER",
+  ],
+  ["Redis 7.0 and 8.0", "ERR Unknown Redis command called from script script: 1f, on @user_script:1.", "OTHER"],
+  ["Valkey 8.1", "ERR Unknown command called from script script: 1f, on @user_script:1.", "OTHER"],
+  ["Valkey 9.1", "ERR Unknown command called from script script: on @user_script:1.", "OTHER"],
+];

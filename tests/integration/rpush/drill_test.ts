@@ -1,0 +1,1 @@
+import "../drill_test.ts?push=RPUSH";

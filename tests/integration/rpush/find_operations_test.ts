@@ -1,0 +1,1 @@
+import "../find_operations_test.ts?push=RPUSH";

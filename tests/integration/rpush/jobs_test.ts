@@ -1,0 +1,1 @@
+import "../jobs_test.ts?push=RPUSH";

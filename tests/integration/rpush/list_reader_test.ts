@@ -1,0 +1,1 @@
+import "../list_reader_test.ts?push=RPUSH";

@@ -1,0 +1,1 @@
+import "../look_test.ts?push=RPUSH";

@@ -1,0 +1,1 @@
+import "../record_beside_jobs_test.ts?push=RPUSH";

@@ -1,0 +1,1 @@
+import "../record_beside_test.ts?push=RPUSH";

@@ -1,0 +1,1 @@
+import "../replay_cycle_test.ts?push=RPUSH";

@@ -1,0 +1,1 @@
+import "../source_control_test.ts?push=RPUSH";

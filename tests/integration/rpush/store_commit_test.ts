@@ -1,0 +1,1 @@
+import "../store_commit_test.ts?push=RPUSH";

@@ -1,0 +1,1 @@
+import "../store_contract_test.ts?push=RPUSH";

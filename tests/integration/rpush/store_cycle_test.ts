@@ -1,0 +1,1 @@
+import "../store_cycle_test.ts?push=RPUSH";

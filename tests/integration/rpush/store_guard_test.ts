@@ -1,0 +1,1 @@
+import "../store_guard_test.ts?push=RPUSH";

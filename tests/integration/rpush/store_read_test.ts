@@ -1,0 +1,1 @@
+import "../store_read_test.ts?push=RPUSH";

@@ -1,0 +1,1 @@
+import "../verbs_test.ts?push=RPUSH";

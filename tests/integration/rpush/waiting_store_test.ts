@@ -1,0 +1,1 @@
+import "../waiting_store_test.ts?push=RPUSH";

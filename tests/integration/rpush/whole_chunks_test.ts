@@ -1,0 +1,1 @@
+import "../whole_chunks_test.ts?push=RPUSH";

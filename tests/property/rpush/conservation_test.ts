@@ -1,0 +1,1 @@
+import "../conservation_test.ts?push=RPUSH";

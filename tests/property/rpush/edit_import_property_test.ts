@@ -1,0 +1,1 @@
+import "../edit_import_property_test.ts?push=RPUSH";

@@ -1,0 +1,1 @@
+import "../jobs_property_test.ts?push=RPUSH";

@@ -1,0 +1,1 @@
+import "../list_walk_test.ts?push=RPUSH";

@@ -1,0 +1,1 @@
+import "../verbs_property_test.ts?push=RPUSH";
