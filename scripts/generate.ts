@@ -219,7 +219,8 @@ ${reasons.join("\n")}
 cycle's replays, and of its first-timers (never replayed before), came back.
 
 **What a failure weighs.** −log2(share of that cycle's first-timers that came back, including the message) bits: 0 if all did, 3.3 if one
-in ten did. A message that still waits in the target counts as returned. A message is poison when it has failed
+in ten did. A first-timer that still waits in the target counts as returned; live messages that wait there do not. If it holds
+more than 2,000, or the source has both \`record: beside\` and \`unwrap\`, they cannot be told apart, and any of them may be one. A message is poison when it has failed
 \`MAX_POISON_RETRIES\` times _and_ has ${POISON_EVIDENCE} bits. If there is nothing to compare with, it is
 poison after ${EXHAUSTED_FAILURES} failures over at least ${EXHAUSTED_MS / 3_600_000} hours.
 

@@ -132,18 +132,27 @@ export class FakeStore implements ReplayStore {
     return this.browseOldest(bounds);
   }
 
-  browseNewest(
+  browseNewest(bounds: ChunkBounds, excerpt?: Excerpt): Promise<NewestMessages> {
+    return this.#browse(this.#source.dlq, bounds, excerpt);
+  }
+
+  browseTarget(bounds: ChunkBounds, excerpt?: Excerpt): Promise<NewestMessages> {
+    return this.#browse(this.#source.target, bounds, excerpt);
+  }
+
+  #browse(
+    list: readonly Buffer[],
     { messages: most, bytes: mostBytes, messageBytes, skip = 0 }: ChunkBounds,
     excerpt: Excerpt = { bytes: 0, from: "" },
   ): Promise<NewestMessages> {
     const messages: (Buffer | null)[] = [];
     let bytes = 0;
-    for (const message of this.#source.dlq.toReversed().slice(skip, skip + most)) {
+    for (const message of list.toReversed().slice(skip, skip + most)) {
       if (messages.length > 0 && bytes + message.length > mostBytes) break;
       messages.push(message.length > messageBytes ? null : excerptOf(message, excerpt));
       bytes += message.length;
     }
-    return Promise.resolve({ depth: this.#source.dlq.length, messages, ...this.#withRecords(messages) });
+    return Promise.resolve({ depth: list.length, messages, ...this.#withRecords(messages) });
   }
 
   begin({ sequence, intervalMs, budget, fields }: CycleBeginning): Promise<BeginResult> {

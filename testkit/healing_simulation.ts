@@ -41,6 +41,8 @@ export interface Scenario {
   readonly late?: number;
   /** Live messages per interval. Those that do not fail are observed as live successes. */
   readonly live?: number;
+  /** Live messages that wait in the target at every instant, up to 100. Default: none. */
+  readonly busy?: number;
   /** Longest random delay before the consumer fails a message. Default: none. */
   readonly slow?: number;
   /** Whether the consumer drops the stamp, and the service knows it. */
@@ -81,7 +83,9 @@ const POLICY: SourcePolicy = {
 };
 const CHUNK: ChunkBounds = { messages: 400, bytes: 204_800, messageBytes: 1_048_576 };
 
-type ReadOnlyStore = Pick<DeadLetterStore, "browseOldest" | "browseNewest">;
+const LIVE = Buffer.from('{"live": true}');
+
+type ReadOnlyStore = Pick<DeadLetterStore, "browseOldest" | "browseNewest" | "browseTarget">;
 
 interface Fate {
   readonly poison: boolean;
@@ -250,6 +254,10 @@ class Simulation {
         const depth = this.#dlq.length, to = Math.max(0, depth - skip);
         const newest = this.#dlq.slice(Math.max(0, to - messages), to).reverse();
         return Promise.resolve({ depth, messages: within(newest, bytes) });
+      },
+      browseTarget: ({ messages }: ChunkBounds): Promise<NewestMessages> => {
+        const { busy = 0 } = this.#given;
+        return Promise.resolve({ depth: busy, messages: Array(Math.min(busy, messages)).fill(LIVE) });
       },
     };
   }

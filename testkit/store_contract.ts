@@ -161,6 +161,16 @@ export function testStoreContract(kind: string, createWorld: () => StoreWorld): 
     });
   }
 
+  test("browseTarget answers like browseNewest, of the target", async (world) => {
+    await world.seed("dlq", ["a"]);
+    await world.seed("target", ["bb", "c", `from ${"x".repeat(100)}`]);
+    const store = world.open(), cut = await store.browseTarget(WIDE, { bytes: 6, from: "from" });
+    assert.deepEqual([texts(cut.messages), cut.depth], [["from x", "c", "bb"], 3]);
+    const second = await store.browseTarget({ ...WIDE, messages: 1, skip: 1 });
+    assert.deepEqual([texts(second.messages), second.depth], [["c"], 3]);
+    assert.deepEqual((await store.browseTarget({ ...WIDE, skip: 3 })).messages, []);
+  });
+
   test("browseNewest answers of a long message what begins with the last of a text", async (world) => {
     const long = `from first from last ${"x".repeat(100)}`;
     await world.seed("dlq", ["short from", "x".repeat(100), long]);

@@ -28,6 +28,8 @@ export class WrappedStore implements ReplayStore {
 
   browseNewest: ReplayStore["browseNewest"] = (...given) => this.#store.browseNewest(...given);
 
+  browseTarget: ReplayStore["browseTarget"] = (...given) => this.#store.browseTarget(...given);
+
   readForCommit: ReplayStore["readForCommit"] = (bounds) => this.#store.readForCommit(bounds);
 
   begin: ReplayStore["begin"] = (beginning) =>

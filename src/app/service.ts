@@ -16,7 +16,7 @@ import { createMetricsHandler } from "../api/metrics.ts";
 import { type Handler, LOOPBACK } from "../http/door.ts";
 import { countStayingPlaces, HttpServer, ListenError } from "../http/server.ts";
 import { Teardown } from "../lifecycle/teardown.ts";
-import { createSources, needsMoogsoft } from "../mutt/built_in_sources.ts";
+import { createSources } from "../mutt/built_in_sources.ts";
 import { withVault } from "../mutt/vault.ts";
 import { RecentLog } from "../observability/recent_log.ts";
 import type { CutReason, HTTP_PORTS } from "../observability/metrics.ts";
@@ -91,7 +91,7 @@ export async function runService(given: AppOptions): Promise<number> {
       sources: () =>
         sources.list().map(({ parts: { setup, indicators, sloCounts, leadership } }) => ({
           ...{ name: setup.policy.name, indicators, sloCounts, role: () => leadership.status().role },
-          objectives: objectivesOf({ hasDownstream: needsMoogsoft([setup]) }),
+          objectives: objectivesOf(setup.gates),
         })),
     });
     teardown.add("the objectives", () => slos.stop());

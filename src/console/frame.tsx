@@ -83,7 +83,7 @@ export function Frame(
               <span>live</span>
             </span>
           )}
-          <span class="who" title={`version ${facts.version}`}>{facts.pod}</span>
+          <span class="who" title={`${facts.pod}, version ${facts.version}`}>{facts.pod}</span>
           {facts.actor && <span class="chip role">{`${facts.actor.role} · ${facts.actor.name}`}</span>}
           <button class="plain" type="button" popovertarget="keys" aria-label="Keys">?</button>
           {facts.canLogOut && (

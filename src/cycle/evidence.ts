@@ -49,6 +49,17 @@ export interface FoundReturns {
   readonly firsts: number;
 }
 
+/** What waits in the target, and has not failed yet. */
+export interface Waiting {
+  /** Messages in it. */
+  readonly depth: number;
+  /**
+   * First-timers among them, by the cycle in their stamps. `null`: that is not known, because they are too many, or cannot be told from
+   * others; so any of them may be one.
+   */
+  readonly firsts: ReadonlyMap<number, number> | null;
+}
+
 /** The messages that arrived in the DLQ since the last count. The numbers are estimates if only a sample was read. */
 export interface Returns {
   /** All arrivals. */
@@ -57,6 +68,8 @@ export interface Returns {
   readonly found: ReadonlyMap<number, FoundReturns>;
   /** Arrivals without one: inflow. */
   readonly unstamped: number;
+  /** What waited in the target before they were counted. So a message may be in both, but none that waited is in neither. */
+  readonly waiting: Waiting;
   /** Length of the DLQ when they were counted. */
   readonly depth: number;
 }

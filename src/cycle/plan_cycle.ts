@@ -59,8 +59,6 @@ export interface CycleSettings {
   readonly breakerCanary?: boolean;
   /** Returns and arrivals since the last count. */
   readonly returns: Returns;
-  /** Messages in the target, which have not failed yet. */
-  readonly waiting?: number;
   /** Whether the consumer drops the stamps; default: as in the cycle state. */
   readonly stampsDropped?: boolean;
   /** Outages since the last cycle began, longest first. */
@@ -114,11 +112,11 @@ export function planCycle(snapshot: Snapshot, settings: CycleSettings): NextCycl
 /** Adds the returns to the cycles in their stamps, and judges these cycles. After late returns, an old cycle is judged again. */
 function judgeReturns(
   record: CycleState,
-  { returns, outages, stampsDropped, nowMs, liveSuccesses = 0, waiting = 0 }:
+  { returns, outages, stampsDropped, nowMs, liveSuccesses = 0 }:
     & CycleSettings
     & { outages: readonly Outage[]; stampsDropped: boolean; nowMs: number },
 ) {
-  const { arrived } = returns;
+  const { arrived, waiting } = returns;
   // A breaker's canary proves nothing about the messages.
   const says = record.cycleLimit === "breaker"
     ? "uncounted"
@@ -134,7 +132,8 @@ function judgeReturns(
     : returns.found;
   const counted = countReturns([...record.tallies, ...closing], found);
   const lagMs = lagOf(record, found, nowMs);
-  let unseen = waiting;
+  let unseen = waiting.depth;
+  const waitingOf = ({ cycle }: CycleTally) => waiting.firsts === null ? unseen : waiting.firsts.get(cycle) ?? 0;
   const tallies = counted.tallies.toReversed().map((counted) => {
     let tally = counted;
     if (tally.cycle === record.cycle) {
@@ -142,7 +141,7 @@ function judgeReturns(
       const others = Math.max(0, liveSuccesses - (tally.replayed - tally.returned));
       tally = { ...tally, others, othersFailed: others > 0 ? returns.unstamped : 0 };
     }
-    const pending = pendingOf(tally, { nowMs, lagMs, waiting: unseen });
+    const pending = pendingOf(tally, { nowMs, lagMs, waiting: waitingOf(tally) });
     unseen = Math.max(0, unseen - pending);
     return { ...tally, pending };
   }).reverse();

@@ -93,7 +93,7 @@ export interface SourceSeries {
   /** Adds the series to the registry. Called once, before any source is added. */
   register(registry: Registry): void;
   /** Starts a source's series. A known source keeps its values. */
-  addSource(source: string): void;
+  addSource(source: MeasuredSource): void;
   /** Removes a source's series. With `keepCounters`, removes only gauges, because the source returns at once. */
   removeSource(source: string, options: { keepCounters: boolean }): void;
 }
@@ -349,8 +349,9 @@ export class Metrics {
   }
 
   /** Starts a source's series at 0. Existing counters keep their values. */
-  addSource({ name: source, gates, queues }: MeasuredSource): void {
-    for (const series of this.#more) series.addSource(source);
+  addSource(measured: MeasuredSource): void {
+    const { name: source, gates, queues } = measured;
+    for (const series of this.#more) series.addSource(measured);
     this.replayed.inc({ source }, 0);
     this.movedBytes.inc({ source }, 0);
     this.longLeases.inc({ source }, 0);

@@ -89,6 +89,7 @@ export class DeadLetterStore {
   readonly #readState: Script;
   readonly #browseOldest: Script;
   readonly #browseNewest: ReadNewest;
+  readonly #browseTarget: ReadNewest;
   readonly #begin: Script;
   readonly #commit: BulkScript;
   readonly #finish: { readonly keys: number; readonly text: string };
@@ -128,6 +129,7 @@ export class DeadLetterStore {
     this.#readState = loadScript(reader, { name: "peekSource", keys: 3, lua: peekSource });
     this.#browseOldest = loadScript(reader, { name: "readChunk", keys: 2, lua: readChunk, push });
     this.#browseNewest = createNewestReader(reader, { lists: [this.#dlq], push, records: this.#readRecords });
+    this.#browseTarget = createNewestReader(reader, { lists: [this.#target], push, records: this.#readRecords });
     this.#mover = mover;
     this.#begin = loadScript(committer, { name: "beginCycle", keys: 2, lua: beginCycle, push });
     this.#commit = loadBulkScript(mover, { keys, lua: lua.commitMoves, push });
@@ -166,6 +168,11 @@ export class DeadLetterStore {
   /** Reads the newest messages within the bounds, at least one if the DLQ has more than `skip`. Changes nothing. */
   browseNewest(bounds: ChunkBounds, excerpt?: Excerpt): Promise<NewestMessages> {
     return this.#browseNewest(bounds, excerpt);
+  }
+
+  /** Reads the newest messages of the target like {@link browseNewest}. Changes nothing. */
+  browseTarget(bounds: ChunkBounds, excerpt?: Excerpt): Promise<NewestMessages> {
+    return this.#browseTarget(bounds, excerpt);
   }
 
   /** Reads like {@link browseOldest}, to commit the chunk. An earlier chunk can then only be committed with a digest. */

@@ -1,9 +1,12 @@
-/** Looks for returned messages: reads the arrivals in a DLQ since the last look, or a sample of them, and their stamps. */
+/**
+ * Looks for replayed messages: those that came back are among the arrivals in the DLQ since the last look, of which it reads all or a
+ * sample; those that the consumer has not taken yet are in the target.
+ */
 import { Buffer } from "node:buffer";
-import type { Returns } from "../cycle/evidence.ts";
+import type { Returns, Waiting } from "../cycle/evidence.ts";
 import { findDrillMark } from "../message/drill_mark.ts";
 import { readMessage } from "../message/read_message.ts";
-import { openLetter } from "../message/letter.ts";
+import { openLetter, openReplayed } from "../message/letter.ts";
 import { pathsOf } from "../message/policy_paths.ts";
 import type { FoundStamp } from "../message/stamp.ts";
 import { REMEDIATION_MEMBER, type SourcePolicy } from "../message/source_policy.ts";
@@ -29,18 +32,21 @@ export interface ReadReturns extends Returns {
   readonly unstampedRead: readonly Buffer[];
 }
 
+/** A source whose messages are looked for. */
+export interface LookedFor {
+  readonly store: Pick<ReplayStore, "browseNewest" | "browseTarget">;
+  readonly policy: SourcePolicy;
+  readonly maxMessageBytes: number;
+}
+
 /**
  * Counts the messages that arrived since the last look, by the cycle in their stamps. Reads the newest end of the DLQ, because
  * producers push there. Changes nothing. Rejects with a `StoreError`.
  */
-export async function lookForReturns(
-  { store, policy, maxMessageBytes }: {
-    store: Pick<ReplayStore, "browseNewest">;
-    policy: SourcePolicy;
-    maxMessageBytes: number;
-  },
-  { record }: Snapshot,
-): Promise<ReadReturns> {
+export async function lookForReturns(source: LookedFor, snapshot: Snapshot): Promise<ReadReturns> {
+  const { store, policy, maxMessageBytes } = source,
+    { record } = snapshot,
+    waiting = await lookInTarget(source, snapshot);
   const bounds: ChunkBounds = { messages: BLOCK_MESSAGES, bytes: BLOCK_BYTES, messageBytes: maxMessageBytes };
   const { unwrap } = pathsOf(policy), excerpt = unwrap === null && policy.beside === undefined ? STAMP : NO_EXCERPT;
   let newest = await store.browseNewest(bounds, excerpt);
@@ -82,17 +88,47 @@ export async function lookForReturns(
     unstamped: Math.round(unstamped),
     unstampedRead,
     depth,
+    waiting,
   };
+}
+
+/**
+ * Counts the first-timers that still wait in the target. Only all of it would show them: the consumer takes from the other end, so they
+ * may be anywhere. What is pushed between two blocks makes the second one begin with messages of the first, so none is missed.
+ */
+async function lookInTarget({ store, policy, maxMessageBytes }: LookedFor, { record }: Snapshot): Promise<Waiting> {
+  const bounds: ChunkBounds = { messages: BLOCK_MESSAGES, bytes: BLOCK_BYTES, messageBytes: maxMessageBytes };
+  const excerpt = policy.beside === undefined ? STAMP : NO_EXCERPT, firsts = new Map<number, number>();
+  // The key of a record may depend on the envelope, which a message has only in the DLQ.
+  const isFindable = policy.beside === undefined || pathsOf(policy).unwrap === null;
+  let read = 0, first: number | null = null;
+  for (let block = 0; block < MAX_BLOCKS; block++) {
+    const { depth, messages, records } = await store.browseTarget({ ...bounds, skip: read }, excerpt);
+    first ??= depth;
+    if (first > 0 && (!isFindable || first > MAX_BLOCKS * BLOCK_MESSAGES || messages.includes(null))) break;
+    for (const message of messages) {
+      const stamp = stampOf(message!, { policy, records, open: openReplayed }),
+        cycle = cycleOf(stamp, { policy, cycle: record.cycle });
+      if (stamp && cycle !== null && isFirstReturn(stamp)) firsts.set(cycle, (firsts.get(cycle) ?? 0) + 1);
+    }
+    read += messages.length;
+    if (read >= depth) return { depth: first, firsts };
+  }
+  return { depth: first ?? 0, firsts: null };
 }
 
 function stampOf(
   bytes: Buffer,
-  { policy, records }: { policy: SourcePolicy; records: StampRecords | undefined },
+  { policy, records, open = openLetter }: {
+    policy: SourcePolicy;
+    records: StampRecords | undefined;
+    open?: typeof openLetter;
+  },
 ): FoundStamp | null {
   const record = policy.beside && records?.get(recordKey(bytes, policy));
   if (record) return liveRecord(record);
   // An excerpt begins with the member, and a stamp contains no other object.
   const isExcerpt = bytes.indexOf(STAMP.from) === 0;
   const message = readMessage(isExcerpt ? Buffer.from(`{${bytes.subarray(0, bytes.indexOf("}") + 1)}}`) : bytes);
-  return message.readable ? findReplayStamp(openLetter(message, pathsOf(policy).unwrap)) : null;
+  return message.readable ? findReplayStamp(open(message, pathsOf(policy).unwrap)) : null;
 }

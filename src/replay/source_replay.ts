@@ -469,11 +469,10 @@ export class SourceReplay {
   }
 
   #lookForReturns(snapshot: Snapshot): Promise<ReadReturns> {
-    const { store, settings, job } = this.#deps, readNewest = job ? { browseNewest: job.readArrivals } : store;
-    return lookForReturns(
-      { store: readNewest, policy: this.policy, maxMessageBytes: settings().maxMessageBytes },
-      snapshot,
-    );
+    const { store, settings, job } = this.#deps, { maxMessageBytes } = settings();
+    const browseNewest: ReplayStore["browseNewest"] = job?.readArrivals ?? ((...given) => store.browseNewest(...given));
+    const browseTarget: ReplayStore["browseTarget"] = (...given) => store.browseTarget(...given);
+    return lookForReturns({ store: { browseNewest, browseTarget }, policy: this.policy, maxMessageBytes }, snapshot);
   }
 
   /** Plans a cycle that begins now. */
@@ -485,7 +484,7 @@ export class SourceReplay {
     const dropped = this.#droppedStamps.looked({ stamped: returns.found.size, unstamped: returns.unstampedRead });
     return planCycle(snapshot, {
       ...settings(),
-      ...{ returns, breakerCanary, waiting: this.#waiting(), stampsDropped: dropped ?? record.stampsDropped },
+      ...{ returns, breakerCanary, stampsDropped: dropped ?? record.stampsDropped },
       outages: record.cycle === 0 ? [] : board.outagesSince(clock.nowMs() - lastedMs),
       // By the clock of the board, which is this machine's.
       releasedAtMs: releasedMs >= 0 ? clock.nowMs() - releasedMs : 0,

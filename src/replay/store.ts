@@ -26,6 +26,8 @@ export interface ReplayStore {
   browseOldest(bounds: ChunkBounds): Promise<Chunk>;
   /** Reads the newest messages within the bounds, but at least one if there are any after `skip`. Changes nothing. */
   browseNewest(bounds: ChunkBounds, excerpt?: Excerpt): Promise<NewestMessages>;
+  /** Reads the newest messages of the target like {@link browseNewest}. Changes nothing. */
+  browseTarget(bounds: ChunkBounds, excerpt?: Excerpt): Promise<NewestMessages>;
   /** Reads the same as {@link browseOldest}, for a commit. Only one read and its commit at a time. */
   readForCommit(bounds: ChunkBounds): Promise<Chunk>;
   /** Begins a cycle, if one is due by the server's clock. */

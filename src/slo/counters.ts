@@ -1,5 +1,5 @@
 /** Counts the events of the service level objectives since the process started, for the metrics. */
-import { NO_EVENTS, SLO_NAMES, type SloCount, type SloName } from "./objectives.ts";
+import { NO_EVENTS, type SloCount, type SloName } from "./objectives.ts";
 
 /** The count of one objective of one source. */
 export interface SourceSloCount extends SloCount {
@@ -9,12 +9,12 @@ export interface SourceSloCount extends SloCount {
 
 /** Counts events by source and objective. Counters only grow. */
 export class SloCounters {
-  readonly #counts = new Map<string, Record<SloName, SloCount>>();
+  readonly #counts = new Map<string, Map<SloName, SloCount>>();
 
-  /** Adds a source at 0. A known source keeps its counts. */
-  addSource(source: string): void {
-    if (this.#counts.has(source)) return;
-    this.#counts.set(source, Object.fromEntries(SLO_NAMES.map((slo) => [slo, NO_EVENTS])) as Record<SloName, SloCount>);
+  /** Adds objectives of a source at 0. Those that are known keep their counts. */
+  addSource(source: string, objectives: readonly SloName[]): void {
+    const known = this.#counts.get(source);
+    this.#counts.set(source, new Map(objectives.map((slo) => [slo, known?.get(slo) ?? NO_EVENTS])));
   }
 
   /** Removes a source. */
@@ -22,20 +22,21 @@ export class SloCounters {
     this.#counts.delete(source);
   }
 
-  /** Adds events to an objective of a source. Ignores a removed source. */
+  /** Adds events to an objective of a source. Ignores a removed source, and an objective that it does not have. */
   add(source: string, slo: SloName, { events = 0, bad = 0 }: Partial<SloCount>): void {
-    const counts = this.#counts.get(source);
-    if (!counts) return;
-    counts[slo] = { events: counts[slo].events + events, bad: counts[slo].bad + bad };
+    const counts = this.#counts.get(source), count = counts?.get(slo);
+    if (counts && count) counts.set(slo, { events: count.events + events, bad: count.bad + bad });
   }
 
   /** Returns the count of one objective of a source. */
   of(source: string, slo: SloName): SloCount {
-    return this.#counts.get(source)?.[slo] ?? NO_EVENTS;
+    return this.#counts.get(source)?.get(slo) ?? NO_EVENTS;
   }
 
   /** Returns all counts, source by source. */
   all(): SourceSloCount[] {
-    return [...this.#counts].flatMap(([source, counts]) => SLO_NAMES.map((slo) => ({ source, slo, ...counts[slo] })));
+    return [...this.#counts].flatMap(([source, counts]) =>
+      [...counts].map(([slo, count]) => ({ source, slo, ...count }))
+    );
   }
 }

@@ -1,8 +1,8 @@
 /** Metrics of the service level objectives: events, bad events and the target of each, by source. */
 import { Counter, Gauge, type Registry } from "prom-client";
-import type { SourceSeries } from "../observability/metrics.ts";
+import type { MeasuredSource, SourceSeries } from "../observability/metrics.ts";
 import { SloCounters } from "./counters.ts";
-import { SLO_NAMES, type SloName } from "./objectives.ts";
+import { objectivesOf, SLO_NAMES, type SloName } from "./objectives.ts";
 
 const LABELS = ["source", "slo"] as const;
 
@@ -33,9 +33,10 @@ export class SloMetrics implements SourceSeries {
     });
   }
 
-  addSource(source: string): void {
-    this.counters.addSource(source);
-    for (const slo of SLO_NAMES) this.#target.set({ source, slo }, this.#targets[slo]);
+  addSource({ name: source, gates }: MeasuredSource): void {
+    const objectives = objectivesOf(gates);
+    this.counters.addSource(source, objectives);
+    for (const slo of objectives) this.#target.set({ source, slo }, this.#targets[slo]);
   }
 
   removeSource(source: string, { keepCounters }: { keepCounters: boolean }): void {

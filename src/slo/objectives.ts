@@ -6,9 +6,9 @@ export const SLO_NAMES = ["time_to_drain", "oldest_age", "redrive_success", "dow
 /** One of {@link SLO_NAMES}. */
 export type SloName = (typeof SLO_NAMES)[number];
 
-/** Returns the objectives of a source. `hasDownstream`: a gate asks Moogsoft; without it nothing says how available that is. */
-export function objectivesOf({ hasDownstream }: { hasDownstream: boolean }): readonly SloName[] {
-  return SLO_NAMES.filter((slo) => hasDownstream || slo !== "downstream_availability");
+/** Returns the objectives of a source with these gates. Without the gate that asks Moogsoft, nothing says how available that is. */
+export function objectivesOf(gates: readonly string[]): readonly SloName[] {
+  return SLO_NAMES.filter((slo) => slo !== "downstream_availability" || gates.includes("downstream"));
 }
 
 /** MUTT's three states, plus one for too few events: missing data is never critical. */

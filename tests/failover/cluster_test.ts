@@ -6,9 +6,9 @@ import { openConnections } from "../../src/redis/cluster.ts";
 import { EXIT } from "../../src/runtime/exit.ts";
 import type { Settings } from "../../src/config/fields.ts";
 import { TestCluster } from "../../testkit/cluster.ts";
-import { createEngine, type Engine, type EngineOptions, eventTexts, idOf } from "../../testkit/engine.ts";
+import { BESIDE, createEngine, type Engine, type EngineOptions, eventTexts, idOf } from "../../testkit/engine.ts";
 import { startHttpStub } from "../../testkit/http_stub.ts";
-import { countsKey } from "../../src/redis/keys.ts";
+import { countsKey, recordsKey } from "../../src/redis/keys.ts";
 import type { SloReport } from "../../src/slo/monitor.ts";
 import { SLO_NAMES } from "../../src/slo/objectives.ts";
 import { NO_COUNTS, parseSlot } from "../../src/slo/slots.ts";
@@ -106,6 +106,33 @@ Deno.test("cluster: a drain waits while its slot is moved to another node, and g
   assert.notEqual((await engine.moved()).replayed, COUNT, "it was in the middle");
   await checkDrained(cluster);
   assert.deepEqual(await engine.moved(), { replayed: COUNT, dead: {} });
+});
+
+Deno.test("cluster: records beside the messages move with the slot of their list, and count on to the third failure", async () => {
+  await using cluster = await TestCluster.start();
+  await using engine = createClusterEngine(cluster, { entry: BESIDE, commandTimeoutMs: PATIENT_MS });
+  const owner = () => cluster.at(DLQ), isPoison = (message: string) => message === "poison";
+  await (await owner()).lpush(DLQ, "poison");
+  for (let failures = 0; failures <= 3; failures++) {
+    await (await owner()).lpush(DLQ, ...Array.from({ length: 30 }, (_, i) => `order ${failures}-${i} shipped`));
+    // The first turn after the slot has moved may only find out that it has.
+    await waitUntil(async () => {
+      await engine.turn({ begin: "now" });
+      return await (await owner()).llen(DLQ) === 0;
+    }, { what: "the DLQ is empty" });
+    const client = await owner(), taken = await client.lrange(TARGET, 0, "-1");
+    await client.del(TARGET);
+    assert.equal(taken.filter(isPoison).length, failures === 3 ? 0 : 1, `after ${failures} failures`);
+    if (failures < 3) await client.lpush(DLQ, ...taken.filter(isPoison));
+    if (failures === 1) {
+      const from = await cluster.owner(DLQ), to = cluster.nodes.find((node) => node !== from)!;
+      await cluster.moveSlot(calculateSlot(DLQ), { from, to, between: () => Promise.resolve() });
+    }
+  }
+  assert.deepEqual(await engine.moved(), { replayed: 4 * 30 + 3, dead: { poison: 1 } });
+  const records = recordsKey(DLQ);
+  assert.equal(await cluster.owner(records), await cluster.owner(DLQ));
+  assert.equal(await (await owner()).hlen(records), 4 * 30 + 1);
 });
 
 /** Replays that both sources' counts in Redis have. */

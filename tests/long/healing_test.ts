@@ -45,6 +45,10 @@ const CASES: Record<string, { given: Scenario; expected: Partial<Outcome> }> = {
     given: { waiting: 10, poison: 1, inflow: 9, until: 50 },
     expected: { healthyLeft: 9, poisonDead: 1, looks: 4 },
   },
+  "one poison beside 9 fresh ones, while live messages always wait in the target": {
+    given: { waiting: 10, poison: 1, inflow: 9, busy: 50, until: 50 },
+    expected: { healthyLeft: 9, poisonDead: 1, looks: 4 },
+  },
   "an inflow of 20 and 30 bad": {
     given: { batch: 0, inflow: 20, bad: 30, until: 100 },
     expected: { healthyLeft: 20, longestWait: 1, poisonDead: 2_550 },

@@ -7,7 +7,8 @@ const limitOf = (text: string) => parseCycleState(["cycle", "4", "boundBy", text
 
 Deno.test("parseCycleLimit: reads every limit as it is written", () => {
   for (const limit of CYCLE_LIMITS) assert.equal(limitOf(limit), limit);
-  const returns = { arrived: 0, found: new Map<number, never>(), unstamped: 0, depth: 9 };
+  const nothing = { arrived: 0, found: new Map<number, never>(), unstamped: 0 };
+  const returns = { ...nothing, depth: 9, waiting: { depth: 0, firsts: null } };
   const { fields, cycleLimit } = planCycle({ depth: 9, nowMs: 1_000, record: NEW_CYCLE_STATE }, {
     ...{ batchSize: 3, intervalMs: 1_000, returns },
   });

@@ -1,15 +1,20 @@
 import assert from "node:assert/strict";
-import type { CycleTally, Returns } from "../../../src/cycle/evidence.ts";
+import type { CycleTally, Returns, Waiting } from "../../../src/cycle/evidence.ts";
 import { type GateName, hasTrait } from "../../../src/gates/gate.ts";
 import { type CycleState, NEW_CYCLE_STATE, parseCycleState } from "../../../src/cycle/cycle_state.ts";
 import { type CycleSettings, planCycle } from "../../../src/cycle/plan_cycle.ts";
 
-/** So many came back of a cycle, all of them first-timers, and so many arrived beside them. */
-function returnsOf(found: Readonly<Record<number, number>> = {}, { inflow = 0, depth = 1_000 } = {}): Returns {
+const NOTHING_WAITS: Waiting = { depth: 0, firsts: new Map() };
+
+/** So many came back of a cycle, all of them first-timers, so many arrived beside them, and that waits in the target. */
+function returnsOf(
+  found: Readonly<Record<number, number>> = {},
+  { inflow = 0, depth = 1_000, waiting = NOTHING_WAITS } = {},
+): Returns {
   const returned = Object.values(found).reduce((sum, count) => sum + count, 0);
   return {
     found: new Map(Object.entries(found).map(([cycle, count]) => [Number(cycle), { returned: count, firsts: count }])),
-    ...{ arrived: returned + inflow, unstamped: inflow, depth },
+    ...{ arrived: returned + inflow, unstamped: inflow, depth, waiting },
   };
 }
 
@@ -80,8 +85,14 @@ Deno.test("planCycle: learns how long the consumer takes, and takes what may sti
   const record = { ...parseCycleState(Object.entries({ ...first.fields, cycle: "5" }).flat()), ...LAST, cycle: 5 };
   const second = plan({ ...record, movedAtMs: 60_000 }, { nowMs: 61_000, returns: returnsOf({ 4: 5 }) });
   assert.deepEqual([second.fields.lagMs, tallyOf(second, 5).pending, tallyOf(second, 4).pending], ["60000", 100, 0]);
-  const waiting = plan(LAST, { waiting: 30, returns: returnsOf({ 4: 1 }) });
-  assert.equal(tallyOf(waiting, 4).pending, 30, "what waits in the target has not failed yet");
+});
+
+Deno.test("planCycle: takes first-timers that wait in the target for failed; any message if it cannot tell, else none but these", () => {
+  const pending = (waiting: Waiting) => tallyOf(plan(LAST, { returns: returnsOf({ 4: 1 }, { waiting }) }), 4).pending;
+  assert.equal(pending({ depth: 30, firsts: null }), 30);
+  assert.equal(pending({ depth: 30, firsts: new Map([[4, 12], [3, 7]]) }), 12);
+  assert.equal(pending({ depth: 30, firsts: new Map() }), 0, "all of them are live messages");
+  assert.equal(pending({ depth: 500, firsts: new Map([[4, 400]]) }), 99, "no more than went");
 });
 
 Deno.test("planCycle: takes live alerts beyond our own for first-timers, and for a proof where they outnumber what failed", () => {

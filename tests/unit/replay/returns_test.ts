@@ -25,8 +25,13 @@ const NEW = '{"a": 1}';
 async function look(
   dlq: readonly (string | null)[],
   record: Partial<CycleState>,
-  { pushes = 0, policy = POLICY }: { pushes?: number; policy?: SourcePolicy } = {},
+  { pushes = 0, policy = POLICY, target = [] }: {
+    pushes?: number;
+    policy?: SourcePolicy;
+    target?: readonly (string | null)[];
+  } = {},
 ) {
+  let targetCalls = 0;
   const newestFirst = dlq.toReversed().map((text) => text === null ? null : Buffer.from(text));
   let calls = 0, most = 0;
   const store = {
@@ -37,10 +42,19 @@ async function look(
       most = Math.max(most, messages);
       return Promise.resolve({ depth: now.length, messages: now.slice(skip, skip + messages) });
     },
+    browseTarget({ messages, skip = 0 }: ChunkBounds) {
+      // The consumer takes, and producers push, behind each call.
+      const moved = pushes * targetCalls++, left = target.slice(moved);
+      const now = [...left, ...Array<string>(moved).fill(NEW)].reverse().map((text) =>
+        text === null ? null : Buffer.from(text)
+      );
+      return Promise.resolve({ depth: now.length, messages: now.slice(skip, skip + messages) });
+    },
   };
   const snapshot = { record: { ...NEW_CYCLE_STATE, cycle: 9, ...record }, depth: dlq.length, nowMs: 0 };
   const found = await lookForReturns({ store, policy, maxMessageBytes: 1_048_576 }, snapshot);
-  return { ...found, found: Object.fromEntries(found.found), calls, most };
+  const { depth, firsts } = found.waiting, waiting = { depth, firsts: firsts && Object.fromEntries(firsts) };
+  return { ...found, found: Object.fromEntries(found.found), waiting, calls, most, targetCalls };
 }
 
 Deno.test("lookForReturns: tells what came back by its stamp from what is new, among what arrived since the last look", async () => {
@@ -100,4 +114,48 @@ Deno.test("lookForReturns: finds the stamp in what is unwrapped, however large t
   const seen = await look(arrived, { scannedDepth: 0 }, { policy });
   assert.deepEqual([seen.found, seen.unstamped], [{ 9: { returned: 4, firsts: 4 } }, 4]);
   assert.deepEqual(seen.unstampedRead.map(String), [wrap([1]), stamped(9), wrap(JSON.parse(NEW))]);
+});
+
+/** What waits in this target, oldest first. */
+const waitingIn = async (
+  target: readonly (string | null)[],
+  options: { pushes?: number; policy?: SourcePolicy } = {},
+) => {
+  const { waiting, targetCalls } = await look([], {}, { ...options, target });
+  return { ...waiting, calls: targetCalls };
+};
+
+Deno.test("lookForReturns: tells first-timers that wait in the target from live messages and from what was replayed before", async () => {
+  const target = [
+    NEW,
+    stamped(8),
+    stamped(9),
+    NEW,
+    stamped(9),
+    stamped(9, { failures: 1 }),
+    stamped(9, { source: "moog" }),
+  ];
+  assert.deepEqual(await waitingIn(target), { depth: 7, firsts: { 8: 1, 9: 2 }, calls: 1 });
+  assert.deepEqual(await waitingIn([]), { depth: 0, firsts: {}, calls: 1 });
+  assert.deepEqual(await waitingIn([NEW, "no JSON"]), { depth: 2, firsts: {}, calls: 1 });
+});
+
+Deno.test("lookForReturns: reads the whole target, and misses none that waits there while others come and go", async () => {
+  const target = [...Array(900).fill(NEW), ...Array(10).fill(stamped(9)), ...Array(1_000).fill(NEW)];
+  assert.deepEqual(await waitingIn(target), { depth: 1_910, firsts: { 9: 10 }, calls: 20 });
+  const { firsts } = await waitingIn(target.slice(400), { pushes: 30 });
+  assert.ok(firsts![9]! >= 10, `${firsts![9]} found`);
+});
+
+Deno.test("lookForReturns: says that it cannot tell what waits in a target that is long, or has a message that it does not read", async () => {
+  assert.deepEqual(await waitingIn(Array(2_001).fill(NEW)), { depth: 2_001, firsts: null, calls: 1 });
+  assert.deepEqual(await waitingIn([NEW, null]), { depth: 2, firsts: null, calls: 1 });
+});
+
+Deno.test("lookForReturns: finds in the target what was unwrapped, unless only its envelope led to the record", async () => {
+  const policy: SourcePolicy = { ...POLICY, unwrap: "payload" }, beside = { idMember: null, keepMs: 1_000 };
+  assert.deepEqual((await waitingIn([stamped(9), NEW], { policy })).firsts, { 9: 1 });
+  assert.deepEqual((await waitingIn([NEW], { policy: { ...policy, beside } })).firsts, null);
+  assert.deepEqual((await waitingIn([], { policy: { ...policy, beside } })).firsts, {});
+  assert.deepEqual((await waitingIn([NEW], { policy: { ...POLICY, beside } })).firsts, {});
 });

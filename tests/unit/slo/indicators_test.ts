@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { SloName } from "../../../src/slo/objectives.ts";
+import { SLO_NAMES, type SloName } from "../../../src/slo/objectives.ts";
 import type { GateName, GateReason } from "../../../src/gates/gate.ts";
 import { SloCounters } from "../../../src/slo/counters.ts";
 import { SourceIndicators } from "../../../src/slo/indicators.ts";
@@ -18,7 +18,7 @@ const DOWN: TestGate = { name: "downstream", open: false, reason: "unhealthy" };
 function setup() {
   const clock = new TestClock(), counters = new SloCounters();
   const world = { gates: [HEALTHY] as TestGate[], leads: true, moved: 0, depth: 0, ageS: 0 };
-  counters.addSource("alerter");
+  counters.addSource("alerter", SLO_NAMES);
   const indicators = new SourceIndicators({
     ...{ clock, count: (slo, counts) => counters.add("alerter", slo, counts), drainMs: 60_000, oldestAgeMs: 600_000 },
     gates: () => world.gates,

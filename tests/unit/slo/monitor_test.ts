@@ -20,7 +20,7 @@ function setup(names: readonly string[] = ["alerter"]) {
       ...{ isReady: () => true, gates: () => [], windowMs: () => world.windowMs },
     });
     counts.set(name, sloCounts);
-    const objectives = objectivesOf({ hasDownstream: name !== "orders" });
+    const objectives = objectivesOf(name === "orders" ? [] : ["downstream"]);
     world.sources.push({ name, objectives, indicators: { sample: () => void world.samples++ }, sloCounts, role });
     await sloCounts.runOnce();
   };
