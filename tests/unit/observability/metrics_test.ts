@@ -100,7 +100,7 @@ Deno.test("Metrics: hands the registry and each source to the series of other ro
   const metrics = createMetrics({
     more: [{
       register: (registry) => void new Gauge({ name: "other_room", help: "h", registers: [registry] }),
-      addSource: (source) => void told.push(`add ${source}`),
+      addSource: ({ name }) => void told.push(`add ${name}`),
       removeSource: (source, { keepCounters }) => void told.push(`remove ${source}, keep: ${keepCounters}`),
     }],
   });
