@@ -228,7 +228,7 @@ Deno.test(`${FILE}: the rules of each window are the same`, () => {
 
 Deno.test(`${FILE}: asks for nothing that the service does not export`, async () => {
   const metrics = new Metrics({
-    ...{ sources: [{ name: "alerter", gates: [], queues: [] }], commitResults: [], redisErrorCodes: [] },
+    ...{ sources: [{ name: "alerter", gates: ["downstream"], queues: [] }], commitResults: [], redisErrorCodes: [] },
     ...{ version: "1", commit: "c" },
     more: [
       new SloMetrics({ time_to_drain: 0.9, oldest_age: 0.9, redrive_success: 0.9, downstream_availability: 0.9 }),
