@@ -44,9 +44,9 @@ export interface LookedFor {
  * producers push there. Changes nothing. Rejects with a `StoreError`.
  */
 export async function lookForReturns(source: LookedFor, snapshot: Snapshot): Promise<ReadReturns> {
-  const { store, policy, maxMessageBytes } = source,
-    { record } = snapshot,
-    waiting = await lookInTarget(source, snapshot);
+  const { store, policy, maxMessageBytes } = source, { record } = snapshot;
+  // First, so that a message on its way from one list to the other is seen.
+  const waiting = await lookInTarget(source, snapshot);
   const bounds: ChunkBounds = { messages: BLOCK_MESSAGES, bytes: BLOCK_BYTES, messageBytes: maxMessageBytes };
   const { unwrap } = pathsOf(policy), excerpt = unwrap === null && policy.beside === undefined ? STAMP : NO_EXCERPT;
   let newest = await store.browseNewest(bounds, excerpt);
