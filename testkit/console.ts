@@ -4,6 +4,7 @@ import { createKey } from "../src/config/create_key.ts";
 import { type Role, ROLES } from "../src/config/api_keys.ts";
 import { openWindow, type Window, type WindowOptions } from "./browser.ts";
 import { type Service, startService } from "./service.ts";
+import { waitUntil } from "./wait.ts";
 
 /** A started service with its console. Use it with `await using`. */
 export interface TestConsole extends AsyncDisposable {
@@ -31,7 +32,9 @@ export async function startConsole(
       ...env,
     },
   });
-  const { api } = await service.ports({ timeoutMs: 60_000 }), url = `http://127.0.0.1:${api}`;
+  const { api, health } = await service.ports({ timeoutMs: 60_000 }), url = `http://127.0.0.1:${api}`;
+  // Nobody can log in before Redis answers.
+  await waitUntil(async () => await isReady(health), { what: "the service is ready", timeoutMs: 60_000 });
   return {
     ...{ service, url, keys, entries },
     async open(browser, { role = "operator", path = "/", ...options } = {}) {
@@ -44,4 +47,10 @@ export async function startConsole(
     },
     [Symbol.asyncDispose]: () => service[Symbol.asyncDispose](),
   };
+}
+
+async function isReady(port: number): Promise<boolean> {
+  const response = await fetch(`http://127.0.0.1:${port}/readyz`);
+  await response.body?.cancel();
+  return response.ok;
 }
