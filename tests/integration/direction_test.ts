@@ -19,6 +19,7 @@ import {
 import { planJob, readJobLists, runJob, startJob } from "../../testkit/jobs.ts";
 import { operatorContext } from "../../testkit/operator_context.ts";
 import { shareRedis, type TestRedis, withRedis } from "../../testkit/redis.ts";
+import { serverHas } from "../../testkit/redis_version.ts";
 import { PATIENT_MS, waitUntil } from "../../testkit/wait.ts";
 
 const server = shareRedis();
@@ -37,7 +38,7 @@ async function undo(engine: Engine, job: string): Promise<void> {
 
 for (const push of PUSHES) {
   withRedis(`jobs: every move works without LMOVE, as on Redis 6.0, with ${push}`, {
-    ...{ push, config: ['rename-command LMOVE ""'] },
+    ...{ push, config: serverHas("6.2") ? ['rename-command LMOVE ""'] : [] },
   }, async (redis: TestRedis) => {
     const texts = eventTexts(30), picked = texts.filter((_, i) => i % 3 === 0);
     await redis.seedList(DLQ, texts);
