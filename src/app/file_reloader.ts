@@ -99,7 +99,7 @@ export class FileReloader<File> extends PeriodicTask {
     return POLL_MS;
   }
 
-  /** A file that was rejected and is now as before counts as applied: that ends the rejection for whoever was notified of it. */
+  /** If a rejected file has been put back as it was, reports it as applied, so that those who were notified hear that the rejection is over. */
   #keep({ isAsked }: { isAsked: boolean }): void {
     const { name, log, onReload } = this.#deps, wasRefused = this.#refused !== "";
     this.#refused = "";

@@ -57,7 +57,7 @@ function formatAt({ cycle, moved }: StandingAt): string {
   return `${cycle}/${moved}`;
 }
 
-/** Returns the marks after messages at these places (or so many of the oldest) have left, of which `depth` are left at least. */
+/** Lowers the marks by messages that have left the DLQ. `moved`: their places, or how many of the oldest. `depth`: the least number of messages still in it. */
 export function standingAfter(
   marks: readonly StandingMark[],
   { moved, depth }: { moved: number | readonly number[]; depth: number },

@@ -8,7 +8,7 @@ import type { SourcePolicy } from "../message/source_policy.ts";
 import { type RecordedStamp, recordKey, type StampRecords } from "../message/stamp_record.ts";
 
 /**
- * Tells whether a message is picked. Depends on its bytes, its record (`undefined`: its stamp is inside of it) and the selection only, so
+ * Tells whether a message is picked. Depends on its bytes, its record (`undefined` if the source stamps inside the messages) and the selection only, so
  * that every run decides alike: no record changes while a job sweeps.
  */
 export type Picker = (message: Buffer, records?: StampRecords) => boolean;

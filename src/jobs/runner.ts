@@ -156,7 +156,7 @@ export class JobRunner {
     return this.#work?.replay.lastProgressMs() ?? 0;
   }
 
-  /** Whether the reply to a move was lost and nobody has looked yet whether it ran. */
+  /** Returns true while it is not known whether a move ran, because its reply was lost. */
   hasUnsettled(): boolean {
     return this.#unsettled !== null || (this.#work?.replay.hasUnsettled() ?? false);
   }

@@ -33,7 +33,7 @@ export class SourceTurns implements Turns {
     return hasOpened || (!this.#isJob && this.#replay.lastSnapshot()?.record.job != null);
   }
 
-  /** Whether the reply to a commit was lost and nobody has looked yet whether it ran. */
+  /** Returns true while it is not known whether a commit ran, because its reply was lost. */
   hasUnsettled(): boolean {
     return this.#replay.hasUnsettled() || this.#jobs.hasUnsettled();
   }

@@ -20,9 +20,9 @@ import { literalOffsets } from "./string_literal.ts";
 /** A readable message of a DLQ or a dead list. */
 export interface Letter {
   readonly whole: JsonObject;
-  /** The bytes that are replayed, with what is to be cut; `null`: there are none, because of the `problem`. */
+  /** The bytes to replay, before members are cut from them; `null` if there are none (see `problem`). */
   readonly content: Uint8Array | null;
-  /** The object that they are; `null`: they are none, because of the `problem`. */
+  /** These bytes as an object; `null` if they are not one (see `problem`). */
   readonly inner: JsonObject | null;
   /** Why there is no inner object, in words, without any content of the message; empty: there is one. */
   readonly problem: string;

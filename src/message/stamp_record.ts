@@ -71,7 +71,7 @@ export function letterKey(
   return digest(inner === null ? content ?? bytes : cutMembers(inner, policy, changing));
 }
 
-/** Returns the bytes that a replay sends, without the members to cut; the same array if there are none of them. `null`: there are no bytes. */
+/** Returns the bytes that a replay sends: the content without the members to cut, the same array if none is cut. `null` if there is no content. */
 export function cutForReplay(
   { inner, content }: Pick<Letter, "inner" | "content">,
   policy: RecordPolicy,

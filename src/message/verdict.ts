@@ -67,7 +67,7 @@ export type Verdict = Judgement & {
   readonly tries: number;
   /** The cycle of this source that replayed it last, according to the stamp; `null`: none. */
   readonly cameBackFrom: number | null;
-  /** What becomes of its record; `null`: nothing, or its stamp is inside of it. */
+  /** What becomes of its record; `null` if it does not change, or the source stamps inside the messages. */
   readonly recordChange: RecordChange | null;
 };
 
@@ -88,9 +88,9 @@ interface Case {
   readonly letter: Letter | null;
   /** Its stamp, or its recorded one. */
   readonly found: FoundStamp | null;
-  /** Its record; `null`: its stamp is inside of it, or there is none. */
+  /** Its record; `null` if the stamp is inside the message, or there is no stamp. */
   readonly recorded: RecordedStamp | null;
-  /** Key of its record; `null`: its stamp is inside of it. */
+  /** Key of its record; `null` if the source stamps inside the messages. */
   readonly key: string | null;
   /** Whether it shares a record with a replayed message, and has itself been in the list since before that replay. */
   readonly isCopy: boolean;
@@ -267,7 +267,7 @@ function countReturn(
 /** Most cycles that one return may be from. Of more, the last ones count. */
 const MOST_CYCLES = 64;
 
-/** The evidence of a return from one of these cycles, of which it is not known which: the least of theirs. */
+/** Weighs a return whose cycle is only known to be one of these. Returns the least evidence that any of them would give, in bits. */
 function weighCycles(
   found: FoundStamp,
   { first, last, context }: { first: number; last: number; context: VerdictContext },

@@ -119,7 +119,7 @@ async function showMessage(context: LookContext, input: ShowInput): Promise<Show
   };
 }
 
-/** What is known beside a message; `undefined`: its stamp is inside of it. */
+/** What is known beside a message; `undefined` if the source stamps inside the messages. */
 function knownOf(
   { bytes, place, recorded }: ListRow,
   policy: SourcePolicy,

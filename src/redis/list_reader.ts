@@ -116,7 +116,7 @@ export class ListRow {
   readonly bytes: Buffer | null;
   /** Size in bytes. */
   readonly length: number;
-  /** Its recorded stamp; `null`: it has none. `undefined`: its stamp is inside of it, or was not asked for. */
+  /** Its recorded stamp; `null` if it has none; `undefined` if the source stamps inside the messages, or nobody asked for it. */
   recorded: RecordedStamp | null | undefined;
   /** Digest of the two ends of a message that is too large. */
   readonly #sample: string;
