@@ -4,7 +4,6 @@
  * rule.
  */
 import { Buffer } from "node:buffer";
-import type { SourcePolicy } from "../src/message/source_policy.ts";
 import type { Chunk, ChunkBounds, NewestMessages } from "../src/cycle/chunk.ts";
 import type { DeadLetterStore } from "../src/redis/dead_letter_store.ts";
 import { type CycleState, parseCycleState } from "../src/cycle/cycle_state.ts";
@@ -19,6 +18,7 @@ import {
   judgePicks,
 } from "../src/replay/judge_chunk.ts";
 import { lookForReturns } from "../src/replay/returns.ts";
+import { PLAIN_POLICY as POLICY } from "./policy.ts";
 
 /** A scenario. Instants and durations are in intervals. */
 export interface Scenario {
@@ -69,18 +69,6 @@ export interface Outcome {
 }
 
 const INTERVAL_MS = 300_000, STEP = 0.05, START_MS = 1_764_000_000_000;
-const POLICY: SourcePolicy = {
-  ...{
-    name: "alerter",
-    push: "LPUSH",
-    dlq: "dlq",
-    target: "target",
-    dead: "dead",
-    counter: null,
-    cutOnReplay: [],
-    required: [],
-  },
-};
 const CHUNK: ChunkBounds = { messages: 400, bytes: 204_800, messageBytes: 1_048_576 };
 
 const LIVE = Buffer.from('{"live": true}');

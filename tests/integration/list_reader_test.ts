@@ -16,18 +16,10 @@ import { sha1 } from "../../src/redis/sample.ts";
 import { SYSTEM_CLOCK } from "../../src/runtime/clock.ts";
 import { DEAD, DLQ, dumpKeys, TARGET } from "../../testkit/engine.ts";
 import { pushOf, shareRedis } from "../../testkit/redis.ts";
+import { PLAIN_POLICY } from "../../testkit/policy.ts";
 
 const server = shareRedis({ push: pushOf(import.meta) });
-const POLICY = {
-  name: "alerter",
-  push: pushOf(import.meta),
-  dlq: DLQ,
-  target: TARGET,
-  dead: DEAD,
-  counter: null,
-  cutOnReplay: [],
-  required: [],
-};
+const POLICY = { ...PLAIN_POLICY, push: pushOf(import.meta), dlq: DLQ, target: TARGET, dead: DEAD };
 const SHELF = shelfKey(DLQ);
 
 function createReader(maxMessageBytes = 1_000_000): ListReader {

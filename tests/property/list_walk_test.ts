@@ -5,18 +5,10 @@ import { shelfKey } from "../../src/redis/keys.ts";
 import { ListReader, type Page } from "../../src/redis/list_reader.ts";
 import { DEAD, DLQ, TARGET } from "../../testkit/engine.ts";
 import { pushOf, shareRedis } from "../../testkit/redis.ts";
+import { PLAIN_POLICY } from "../../testkit/policy.ts";
 
 const server = shareRedis({ push: pushOf(import.meta) });
-const POLICY = {
-  name: "alerter",
-  push: pushOf(import.meta),
-  dlq: DLQ,
-  target: TARGET,
-  dead: DEAD,
-  counter: null,
-  cutOnReplay: [],
-  required: [],
-};
+const POLICY = { ...PLAIN_POLICY, push: pushOf(import.meta), dlq: DLQ, target: TARGET, dead: DEAD };
 const SHELF = shelfKey(DLQ);
 /** `LMOVE`, which Redis 6.0 does not have: by the commands that take and push. */
 const MOVE = `local message = redis.call(ARGV[1], KEYS[1])

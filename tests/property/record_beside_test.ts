@@ -23,18 +23,10 @@ import { propertyRuns } from "../../testkit/payloads.ts";
 import { recordLog } from "../../testkit/recorded_log.ts";
 import { TestClock } from "../../testkit/test_clock.ts";
 import { WrappedStore } from "../../testkit/wrapped_store.ts";
+import { PLAIN_POLICY } from "../../testkit/policy.ts";
 
 const POLICY: SourcePolicy = {
-  ...{
-    name: "alerter",
-    push: "LPUSH",
-    dlq: "dlq",
-    target: "target",
-    dead: "dead",
-    counter: null,
-    cutOnReplay: [],
-    required: [],
-  },
+  ...PLAIN_POLICY,
   beside: { idMember: null, keepMs: 7 * 24 * 3_600_000 },
 };
 

@@ -7,17 +7,7 @@ import type { JudgedChunk } from "../../../src/replay/judge_chunk.ts";
 import { createMetrics } from "../../../testkit/engine.ts";
 import { watchOutput } from "../../../testkit/secrets_net.ts";
 import { TestClock } from "../../../testkit/test_clock.ts";
-
-const POLICY = {
-  name: "alerter",
-  push: "LPUSH" as const,
-  dlq: "dlq",
-  target: "target",
-  dead: "dead",
-  counter: null,
-  cutOnReplay: [],
-  required: [],
-};
+import { PLAIN_POLICY as POLICY } from "../../../testkit/policy.ts";
 
 /** A message that counts how often anything of it is read. */
 function watchReads(text: string): { message: Buffer; reads: () => number } {

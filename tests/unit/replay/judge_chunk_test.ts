@@ -1,21 +1,12 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import type { SourcePolicy } from "../../../src/message/source_policy.ts";
 import type { Chunk } from "../../../src/cycle/chunk.ts";
 import { parseCycleState } from "../../../src/cycle/cycle_state.ts";
 import { type Candidate, createJudge, judgeChunk, judgePicks } from "../../../src/replay/judge_chunk.ts";
+import { PLAIN_POLICY } from "../../../testkit/policy.ts";
 
-const POLICY: SourcePolicy = {
-  name: "alerter",
-  push: "LPUSH",
-  dlq: "dlq",
-  target: "target",
-  dead: "dead",
-  counter: "_moog_retry_count",
-  cutOnReplay: ["_retry_count"],
-  required: [],
-};
+const POLICY = { ...PLAIN_POLICY, counter: "_moog_retry_count", cutOnReplay: ["_retry_count"] };
 
 function plan(messages: string[], { newest, goesOnEqual = false, newestAt = 0 }: {
   newest: string;

@@ -1,7 +1,6 @@
 /** The engine on a store in memory: what it makes of a store's failures. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import type { SourcePolicy } from "../../../src/message/source_policy.ts";
 import { GateBoard } from "../../../src/gates/board.ts";
 import { NO_TRACER } from "../../../src/observability/tracing.ts";
 import { type RedisErrorCode, StoreError } from "../../../src/redis/errors.ts";
@@ -12,19 +11,8 @@ import { FakeSource, FakeStore } from "../../../testkit/fake_store.ts";
 import { recordLog } from "../../../testkit/recorded_log.ts";
 import { TestClock } from "../../../testkit/test_clock.ts";
 import { type StoreHooks, WrappedStore } from "../../../testkit/wrapped_store.ts";
+import { PLAIN_POLICY as POLICY } from "../../../testkit/policy.ts";
 
-const POLICY: SourcePolicy = {
-  ...{
-    name: "alerter",
-    push: "LPUSH",
-    dlq: "dlq",
-    target: "target",
-    dead: "dead",
-    counter: null,
-    cutOnReplay: [],
-    required: [],
-  },
-};
 const SETTINGS = {
   ...{ intervalMs: 300_000, consumerLagMs: 0, batchSize: 0, canaryAfterMs: 0, brakeEnabled: true, maxPoisonRetries: 3 },
   ...{ chunkMessages: 2, chunkBytes: 100_000, maxMessageBytes: 1_048_576 },
