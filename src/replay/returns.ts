@@ -14,6 +14,7 @@ import { findReplayStamp, liveRecord, recordKey, type StampRecords } from "../me
 import { cycleOf, isFirstReturn } from "../message/verdict.ts";
 import type { ChunkBounds, Excerpt } from "../cycle/chunk.ts";
 import type { Snapshot } from "../cycle/cycle_state.ts";
+import { StoreError } from "../redis/errors.ts";
 import type { ReplayStore } from "./store.ts";
 
 /** Maximum blocks of one look, and maximum messages and bytes of a block. If more arrived, the blocks are spread evenly. */
@@ -46,7 +47,7 @@ export interface LookedFor {
 export async function lookForReturns(source: LookedFor, snapshot: Snapshot): Promise<ReadReturns> {
   const { store, policy, maxMessageBytes } = source, { record } = snapshot;
   // First, so that a message on its way from one list to the other is seen.
-  const waiting = await lookInTarget(source, snapshot);
+  const waiting = await lookInTarget(source, snapshot).catch(unknownIfRefused);
   const bounds: ChunkBounds = { messages: BLOCK_MESSAGES, bytes: BLOCK_BYTES, messageBytes: maxMessageBytes };
   const { unwrap } = pathsOf(policy), excerpt = unwrap === null && policy.beside === undefined ? STAMP : NO_EXCERPT;
   let newest = await store.browseNewest(bounds, excerpt);
@@ -105,7 +106,8 @@ async function lookInTarget({ store, policy, maxMessageBytes }: LookedFor, { rec
   for (let block = 0; block < MAX_BLOCKS; block++) {
     const { depth, messages, records } = await store.browseTarget({ ...bounds, skip: read }, excerpt);
     first ??= depth;
-    if (first > 0 && (!isFindable || first > MAX_BLOCKS * BLOCK_MESSAGES || messages.includes(null))) break;
+    const isTooLong = block === 0 && first > MAX_BLOCKS * messages.length;
+    if (isTooLong || (first > 0 && !isFindable) || messages.includes(null)) break;
     for (const message of messages) {
       const stamp = stampOf(message!, { policy, records, open: openReplayed }),
         cycle = cycleOf(stamp, { policy, cycle: record.cycle });
@@ -115,6 +117,15 @@ async function lookInTarget({ store, policy, maxMessageBytes }: LookedFor, { rec
     if (read >= depth) return { depth: first, firsts };
   }
   return { depth: first ?? 0, firsts: null };
+}
+
+/**
+ * What waits in a target that Redis does not read is not known, which blames nobody. To tell why is the business of the gate `depth`, or of
+ * the look into the DLQ that follows.
+ */
+function unknownIfRefused(error: unknown): Waiting {
+  if (error instanceof StoreError) return { depth: Infinity, firsts: null };
+  throw error;
 }
 
 function stampOf(

@@ -306,3 +306,16 @@ Deno.test("runOnce: changes nothing and says why when the dead list is a string"
   await server().client().del(DEAD);
   deepStrictEqual((await engine.turn()).replayed, 3);
 });
+
+Deno.test("runOnce: changes nothing and says why when the target is a string", async () => {
+  await server().seedList(DLQ, eventTexts(3));
+  await server().client().set(TARGET, "text");
+  await using engine = createEngine(server());
+  const { stoppedBy, replayed, began } = await engine.turn();
+  deepStrictEqual({ stoppedBy, replayed, began }, { stoppedBy: "depth", replayed: 0, began: true });
+  const [gate] = engine.source.board.last().closed;
+  ok(gate!.detail.includes(TARGET) && gate!.detail.includes("WRONGTYPE"), gate!.detail);
+  deepStrictEqual(await server().readTexts(DLQ), eventTexts(3));
+  await server().client().del(TARGET);
+  deepStrictEqual((await engine.turn()).replayed, 3);
+});

@@ -3,20 +3,10 @@ import { Buffer } from "node:buffer";
 import type { SourcePolicy } from "../../../src/message/source_policy.ts";
 import type { ChunkBounds } from "../../../src/cycle/chunk.ts";
 import { type CycleState, NEW_CYCLE_STATE } from "../../../src/cycle/cycle_state.ts";
+import { toStoreError } from "../../../src/redis/errors.ts";
 import { lookForReturns } from "../../../src/replay/returns.ts";
+import { PLAIN_POLICY as POLICY } from "../../../testkit/policy.ts";
 
-const POLICY: SourcePolicy = {
-  ...{
-    name: "alerter",
-    push: "LPUSH",
-    dlq: "dlq",
-    target: "target",
-    dead: "dead",
-    counter: null,
-    cutOnReplay: [],
-    required: [],
-  },
-};
 const stamped = (cycle: number, { failures = 0, source = "alerter" } = {}) =>
   `{"a": 1, "_remediation": {"failures": ${failures}, "evidence": 0, "since": 1, "cycle": ${cycle}, "source": "${source}"}}`;
 const NEW = '{"a": 1}';
@@ -150,6 +140,33 @@ Deno.test("lookForReturns: reads the whole target, and misses none that waits th
 Deno.test("lookForReturns: says that it cannot tell what waits in a target that is long, or has a message that it does not read", async () => {
   assert.deepEqual(await waitingIn(Array(2_001).fill(NEW)), { depth: 2_001, firsts: null, calls: 1 });
   assert.deepEqual(await waitingIn([NEW, null]), { depth: 2, firsts: null, calls: 1 });
+});
+
+Deno.test("lookForReturns: reads on in a target of large messages only where it can come to its end", async () => {
+  const lookAt = async (depth: number) => {
+    let calls = 0;
+    const store = {
+      browseNewest: () => Promise.resolve({ depth: 0, messages: [] }),
+      // One of them fills a block.
+      browseTarget: () => Promise.resolve({ depth, messages: [Buffer.from(stamped(9))], calls: calls++ }),
+    };
+    const record = { ...NEW_CYCLE_STATE, cycle: 9 }, source = { store, policy: POLICY, maxMessageBytes: 1_048_576 };
+    const { waiting } = await lookForReturns(source, { record, depth: 0, nowMs: 0 });
+    return [waiting.firsts?.get(9) ?? null, calls];
+  };
+  assert.deepEqual([await lookAt(20), await lookAt(21)], [[20, 20], [null, 1]]);
+});
+
+Deno.test("lookForReturns: does not know what waits in a target that Redis refuses to read, and hides no bug", async () => {
+  const store = (error: Error) => ({
+    browseNewest: () => Promise.resolve({ depth: 0, messages: [] }),
+    browseTarget: () => Promise.reject(error),
+  });
+  const snapshot = { record: NEW_CYCLE_STATE, depth: 0, nowMs: 0 };
+  const lookAt = (error: Error) =>
+    lookForReturns({ store: store(error), policy: POLICY, maxMessageBytes: 1 }, snapshot);
+  assert.deepEqual((await lookAt(toStoreError(new Error("WRONGTYPE")))).waiting, { depth: Infinity, firsts: null });
+  await assert.rejects(lookAt(new TypeError("a bug")), TypeError);
 });
 
 Deno.test("lookForReturns: finds in the target what was unwrapped, unless only its envelope led to the record", async () => {
