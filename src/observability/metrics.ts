@@ -56,8 +56,6 @@ export type ReloadResult = (typeof RELOAD_RESULTS)[number];
 
 /** Results of a notice to a receiver: it was sent, is tried again, or was given up. */
 export const NOTICE_RESULTS = ["sent", "failed", "dropped"] as const;
-/** One of {@link NOTICE_RESULTS}. */
-export type NoticeResult = (typeof NOTICE_RESULTS)[number];
 
 /** What the notifier of this instance shows at each scrape; 0 everywhere if another instance watches. */
 export interface NotifierGauges {
